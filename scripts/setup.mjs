@@ -1,0 +1,47 @@
+// Installs the locked packages when they are missing or older than the lockfile, and builds.
+// Plain JavaScript without imports of ours: it must run in a fresh clone, before anything is installed.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Runs a program in the project's root; ends this process with its exit code when it fails. */
+export function run(program, args, options = {}) {
+  const done = spawnSync(program, args, { cwd: root, stdio: 'inherit', ...options });
+  if (done.error) {
+    console.error(`${program}: ${done.error.message}`);
+    process.exit(1);
+  }
+  if (done.status !== 0) {
+    console.error(`${program} ${args.join(' ')}: ended with ${done.status ?? done.signal}`);
+    process.exit(done.status || 1);
+  }
+}
+
+/** `npm ci`, unless the installed tree is the one that the lockfile names. */
+export function install() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < 20 || (major === 20 && minor < 19)) {
+    console.error(`dovegate needs Node 20.19 or newer; this is ${process.versions.node}`);
+    process.exit(1);
+  }
+  const installed = join(root, 'node_modules', '.installed-lockfile');
+  const lockfile = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  if (existsSync(installed) && readFileSync(installed, 'utf8') === lockfile) return;
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  writeFileSync(installed, lockfile);
+}
+
+/** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */
+export function build() {
+  for (const folder of ['dist', 'build']) rmSync(join(root, folder), { recursive: true, force: true });
+  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  if (!existsSync(tsc) || !statSync(tsc).isFile()) {
+    console.error('the TypeScript compiler is not installed; run npm ci');
+    process.exit(1);
+  }
+  run(process.execPath, [tsc, '-p', 'tsconfig.build.json']);
+  run(process.execPath, [tsc, '-p', 'tsconfig.json']);
+}

@@ -1,0 +1,123 @@
+// `npm test`: installs, builds, lints, then runs the tests in stages; on a fresh clone it needs only Node and npm.
+//
+//   node scripts/test.mjs                 everything
+//   node scripts/test.mjs check           lint, unit and architecture tests
+//   node scripts/test.mjs STAGE...        the named stages: lint unit scenario fuzz dovecot
+//   node scripts/test.mjs file PATH...    single test files (test/wire/escape.test.ts)
+//
+// DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
+// DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, install, root, run } from './setup.mjs';
+
+const stageFolders = { scenario: ['scenario'], fuzz: ['fuzz'], dovecot: ['dovecot'] };
+const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
+
+function testFiles(folder) {
+  const path = join(root, 'build', 'test', folder);
+  if (!existsSync(path)) return [];
+  return readdirSync(path)
+    .filter((name) => name.endsWith('.test.js'))
+    .sort()
+    .map((name) => join('build', 'test', folder, name));
+}
+
+function filesOf(stage) {
+  const folders =
+    stage === 'unit'
+      ? readdirSync(join(root, 'build', 'test'), { withFileTypes: true })
+          .filter((entry) => entry.isDirectory() && !notUnit.has(entry.name))
+          .map((entry) => entry.name)
+          .sort()
+      : stageFolders[stage];
+  return folders.flatMap(testFiles);
+}
+
+/** Runs test files; resolves to the counts of the runner's closing lines. */
+function runTests(files, concurrency) {
+  return new Promise((resolve) => {
+    const args = [
+      '--test',
+      '--test-reporter=spec',
+      `--test-concurrency=${concurrency}`,
+      '--enable-source-maps',
+      ...files,
+    ];
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
+    let tail = '';
+    child.stdout.on('data', (chunk) => {
+      process.stdout.write(chunk);
+      tail = (tail + chunk).slice(-65536);
+    });
+    child.on('close', (code) => {
+      const count = (word) =>
+        Number(
+          tail
+            .match(new RegExp(`^. ${word} (\\d+)$`, 'gm'))
+            ?.pop()
+            ?.split(' ')
+            .pop() ?? 0,
+        );
+      const counts = {
+        pass: count('pass'),
+        fail: count('fail') + count('cancelled'),
+        skipped: count('skipped') + count('todo'),
+      };
+      if (code !== 0 && counts.fail === 0) counts.fail = 1;
+      resolve(counts);
+    });
+  });
+}
+
+const asked = process.argv.slice(2);
+const noSkip = process.env.DOVEGATE_NO_SKIP === '1';
+install();
+build();
+
+if (asked[0] === 'file') {
+  const files = asked.slice(1).map((path) => join('build', path.replace(/\.ts$/, '.js')));
+  const counts = await runTests(files, 2);
+  process.exit(counts.fail > 0 ? 1 : 0);
+}
+
+const stages =
+  asked.length === 0
+    ? ['lint', 'unit', 'fuzz', 'scenario', 'dovecot']
+    : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
+for (const stage of stages) {
+  if (stage !== 'lint' && stage !== 'unit' && !(stage in stageFolders)) {
+    console.error(`unknown stage ${stage}; one of: check lint unit ${Object.keys(stageFolders).join(' ')}`);
+    process.exit(64);
+  }
+}
+
+const total = { pass: 0, fail: 0, skipped: 0 };
+for (const stage of stages) {
+  const started = Date.now();
+  console.log(`\n== ${stage}`);
+  if (stage === 'lint') {
+    run(process.execPath, [
+      join(root, 'node_modules/@biomejs/biome/bin/biome'),
+      'check',
+      '--error-on-warnings',
+    ]);
+    run(process.execPath, [join(root, 'node_modules/oxlint/bin/oxlint'), '--type-aware', '--deny-warnings']);
+  } else {
+    const files = filesOf(stage);
+    if (files.length === 0) {
+      console.log('no test files');
+      if (noSkip) total.fail += 1;
+      continue;
+    }
+    const counts = await runTests(files, stage === 'dovecot' ? 1 : 2);
+    for (const key of Object.keys(total)) total[key] += counts[key];
+  }
+  console.log(`== ${stage}: ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+if (noSkip && total.skipped > 0) {
+  console.log(`\n${total.skipped} tests were skipped, and skipping is forbidden here (DOVEGATE_NO_SKIP=1)`);
+}
+console.log(`\n${total.pass} passed, ${total.fail} failed, ${total.skipped} skipped`);
+process.exit(total.fail > 0 || (noSkip && total.skipped > 0) ? 1 : 0);
