@@ -20,7 +20,7 @@ function testFiles(folder) {
   if (!existsSync(path)) return [];
   return readdirSync(path)
     .filter((name) => name.endsWith('.test.js'))
-    .sort()
+    .toSorted()
     .map((name) => join('build', 'test', folder, name));
 }
 
@@ -30,7 +30,7 @@ function filesOf(stage) {
       ? readdirSync(join(root, 'build', 'test'), { withFileTypes: true })
           .filter((entry) => entry.isDirectory() && !notUnit.has(entry.name))
           .map((entry) => entry.name)
-          .sort()
+          .toSorted()
       : stageFolders[stage];
   return folders.flatMap(testFiles);
 }
