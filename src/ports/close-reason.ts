@@ -1,0 +1,25 @@
+// Why a transport was closed: one closed list for sessions and upstreams, because journals and dashboards hold the words.
+// A word is never renamed or reused.
+
+export type CloseReason =
+  // both
+  | 'peer-ended' // the other side sent its last byte and everything was answered
+  | 'peer-gone' // reset, hang-up, failed write
+  | 'wire-fault' // bytes broke the protocol
+  | 'draining' // we are stopping
+  | 'internal' // a bug of ours in the evaluation of this peer's bytes
+  // sessions
+  | 'handshake-timeout'
+  | 'sessions-limit'
+  | 'input-unknown' // a refused command of which nobody can tell whether input follows
+  | 'input-limit'
+  | 'client-stall'
+  | 'cut-reply' // a cell of the reply was cut; nothing after it could be told apart
+  // upstreams
+  | 'dial-failed'
+  | 'idle-timeout'
+  | 'lifetime'
+  | 'spoke-while-idle'
+  | 'not-reusable' // a command or a reply after which this transport must not serve another
+  | 'reply-timeout'
+  | 'aborted';

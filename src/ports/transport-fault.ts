@@ -1,0 +1,13 @@
+// The fault of a byte pipe: the other side is gone, or ours was closed while somebody still used it.
+
+export type TransportFaultCode = 'peer-gone' | 'closed';
+
+/** A transport cannot be read or written any more. `cause` holds what the system said. */
+export class TransportFault extends Error {
+  readonly code: TransportFaultCode;
+  constructor(code: TransportFaultCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'TransportFault';
+    this.code = code;
+  }
+}

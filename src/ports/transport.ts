@@ -1,0 +1,41 @@
+// What a transport offers: a duplex pipe of bytes that is read by asking, written in corked groups, and closed once.
+// It does not know who is at the other end or what the bytes mean. `net/` implements it over sockets, tests in memory.
+// The rule: one reader at a time, one close, and the close has a reason.
+
+import type { CloseReason } from './close-reason.js';
+
+/** What the dialling side demands of the certificate at the other end, all judged before `startTls` resolves. */
+export interface TlsDemand {
+  /** Name or IP address that the certificate must carry. */
+  readonly serverName: string;
+  /** PEM text of the accepted authorities; undefined: the system's. */
+  readonly ca: string | undefined;
+  /** Lower-case hex SHA-256 of accepted SubjectPublicKeyInfos; empty: any key under an accepted chain. */
+  readonly keyPins: readonly string[];
+}
+
+export interface Transport {
+  /**
+   * The next bytes, at least one; null once the peer has ended its sending side (again and again). Rejects with a
+   * TransportFault when the transport is gone or was closed. One read at a time. The buffer is the caller's.
+   */
+  read(): Promise<Buffer | null>;
+  /**
+   * Writes the parts as one group. Undefined when there is room for more; else a promise that resolves when the
+   * bytes left, and rejects with a TransportFault when they never will. After the transport is gone: a rejection.
+   */
+  write(parts: readonly Buffer[]): Promise<void> | undefined;
+  /** Ends our sending side after what was written; the peer may still send. */
+  endWriting(): void;
+  /** Dialling side: TLS from the next byte on. Rejects with an UpstreamFault `tls-failed`; the transport is closed then. */
+  startTls(demand: TlsDemand): Promise<void>;
+  /**
+   * Ends both directions. What was written before is still delivered if the peer takes it within a few seconds,
+   * unless `isAbrupt`: then it is dropped (the peer of a TCP transport sees a reset). Idempotent; the first reason counts.
+   */
+  close(reason: CloseReason, isAbrupt?: boolean): void;
+  /** Why it was closed by our side, if it was. */
+  readonly closedFor: CloseReason | undefined;
+  /** Bytes written that the kernel has not taken yet. */
+  readonly unsentBytes: number;
+}
