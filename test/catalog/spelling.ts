@@ -1,0 +1,133 @@
+// Arguments for any command of the catalog, made from values that are known beforehand, in random but legal spellings.
+import type { Command, Parameter } from '../../src/catalog/catalog.js';
+
+export type Random = () => number;
+
+/** mulberry32: small, seeded, the same everywhere. */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+export function pick<T>(random: Random, list: readonly T[]): T {
+  const one = list[Math.floor(random() * list.length)];
+  if (one === undefined) throw new Error('nothing to pick from');
+  return one;
+}
+
+const odd = [
+  'x',
+  'INBOX',
+  '',
+  '-',
+  '--',
+  '-u',
+  '-rs',
+  '--user=bob',
+  'user',
+  'source-user',
+  'a b',
+  '=',
+  'ü',
+  '\t',
+  '\n',
+  '*',
+  '0',
+  '-1',
+];
+const queries = [['all'], ['mailbox', 'INBOX'], ['mailbox', 'Trash', 'savedbefore', '30d'], ['NOT', 'seen']];
+const listWords: Readonly<Record<string, readonly string[]>> = {
+  fetch: ['uid', 'flags', 'hdr.subject', 'size.physical'],
+  'mailbox status': ['messages', 'unseen', 'all'],
+  flags: ['\\Seen', '\\Flagged', 'work'],
+};
+
+/** Values for a random choice of the command's parameters, by name, as ParsedArguments.values has them. */
+export function randomValues(random: Random, command: Command): Map<string, readonly string[]> {
+  const values = new Map<string, readonly string[]>();
+  const names = new Set(command.params.map((parameter) => parameter.name));
+  for (const parameter of command.params) {
+    const { name } = parameter;
+    if (name === 'source-type' || name === 'fieldstr' || name === 'flagstr') continue;
+    const isList = names.has(`${name}str`);
+    // An optional positional only when the one before it is there; one that is missing ends them.
+    const isWanted = isList || !parameter.isOptional || random() < 0.4;
+    if (!isWanted || name === 'tag') continue;
+    if (isList) values.set(name, several(random, listWords[command.name] ?? listWords['flags'] ?? []));
+    else if (parameter.role === 'search-query') values.set(name, pick(random, queries));
+    else if (parameter.type === 'bool') values.set(name, ['true']);
+    else if (parameter.type === 'int')
+      values.set(name, [pick(random, ['0', '7', '4294967295', ...(parameter.isUnsigned ? [] : ['-8'])])]);
+    else if (parameter.type === 'array') values.set(name, several(random, odd));
+    else values.set(name, [pick(random, odd)]);
+  }
+  return values;
+}
+
+/** Spells the values out: any order of options, clusters, attached values, long and short, with or without `--`. */
+export function spell(
+  random: Random,
+  command: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+): string[] {
+  const before: string[][] = [];
+  const operands: string[] = [];
+  let flags = '';
+  const names = new Set(command.params.map((parameter) => parameter.name));
+  for (const parameter of command.params) {
+    const isText =
+      parameter.name.endsWith('str') && parameter.isPositional && names.has(parameter.name.slice(0, -3));
+    const given = values.get(isText ? parameter.name.slice(0, -3) : parameter.name);
+    if (given === undefined || names.has(`${parameter.name}str`)) continue;
+    if (isText) operands.push(given.join(pick(random, [' ', '  '])));
+    else if (parameter.isPositional) {
+      if (parameter.role === 'source-user') operands.push('user');
+      operands.push(...given);
+    } else if (parameter.type === 'bool' && parameter.short !== undefined && random() < 0.5)
+      flags += parameter.short;
+    else
+      scatter(
+        random,
+        before,
+        given.map((value) => asOption(random, parameter, value)),
+      );
+  }
+  if (flags !== '') {
+    const first = before.find((words) => words.length === 2 && /^-[A-Za-z0-9]$/.test(words[0] ?? ''));
+    if (first !== undefined && random() < 0.5) first[0] = `-${flags}${(first[0] ?? '').slice(1)}`;
+    else before.push([`-${flags}`]);
+  }
+  const needsEnd = operands.some((word) => word.length > 1 && word.startsWith('-'));
+  if (needsEnd || !command.permutes || random() < 0.5) return [...before.flat(), '--', ...operands];
+  // Options between positionals: what permutes takes them anywhere.
+  const mixed: string[][] = operands.map((word) => [word]);
+  scatter(random, mixed, before);
+  return mixed.flat();
+}
+
+function asOption(random: Random, parameter: Parameter, value: string): string[] {
+  const { name, short, type } = parameter;
+  if (type === 'bool') return short === undefined || random() < 0.5 ? [`--${name}`] : [`-${short}`];
+  if (short === undefined || random() < 0.4)
+    return random() < 0.5 ? [`--${name}=${value}`] : [`--${name}`, value];
+  return value !== '' && random() < 0.5 ? [`-${short}${value}`] : [`-${short}`, value];
+}
+
+function several(random: Random, words: readonly string[]): string[] {
+  return Array.from({ length: 1 + Math.floor(random() * 3) }, () => pick(random, words));
+}
+
+/** Puts the items anywhere between what is there, in their own order. */
+function scatter(random: Random, list: string[][], items: string[][]): void {
+  let from = 0;
+  for (const item of items) {
+    const at = from + Math.floor(random() * (list.length - from + 1));
+    list.splice(at, 0, item);
+    from = at + 1;
+  }
+}
