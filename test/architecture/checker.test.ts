@@ -1,0 +1,403 @@
+// The proof that the checker catches: forged sources, each with exactly the violations that it must be given.
+// Beside every catch stands its twin that must pass.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { check, formatViolation } from './checker.js';
+
+type Files = Readonly<Record<string, string>>;
+
+/** `RULE PATH:LINE` of each violation. Every file gets an opening comment as its line 1. */
+function found(files: Files): string[] {
+  const sources = new Map(Object.entries(files).map(([path, text]) => [path, `// Owns it.\n${text}\n`]));
+  return check(sources, new Set(['package.json'])).map(({ rule, path, line }) => `${rule} ${path}:${line}`);
+}
+
+/** As many small files as it takes for imports to find their targets. */
+const neighbours: Files = Object.fromEntries(
+  ['wire/line', 'ports/clock', 'config/settings', 'engine/pool', 'net/dial', 'journal/journal', 'host/clock']
+    .concat([
+      'host/files',
+      'observe/log',
+      'frontend/session',
+      'policy/rule',
+      'daemon/start',
+      'demo/show',
+      'cli/serve',
+    ])
+    .map((name) => [`src/${name}.ts`, 'const own = 1;\nvoid own;']),
+);
+
+function inFile(path: string, text: string): string[] {
+  return found({ ...neighbours, [path]: text });
+}
+
+void describe('imports between folders', () => {
+  void test('upward and sideways are caught in every form, downward passes', () => {
+    const forms = [
+      "import { x } from '../net/dial.js';",
+      "import x from '../net/dial.js';",
+      "import * as x from '../net/dial.js';",
+      "import '../net/dial.js';",
+      "import {\n  x,\n  type Y,\n} from '../net/dial.js';",
+      "import { type Y } from '../net/dial.js';",
+      "import type, { y } from '../net/dial.js';",
+      "export { x } from '../net/dial.js';",
+      "export * from '../net/dial.js';",
+      "export * as x from '../net/dial.js';",
+      "const x = await import('../net/dial.js');",
+      "const f = () => import(/* late */ '../net/dial.js');",
+      "new Worker(new URL('../net/dial.js', import.meta.url));",
+      "/* a */ import /* b */ { x } /* c */ from /* d */ '../net/dial.js'; // e",
+    ];
+    for (const form of forms) {
+      assert.deepEqual(inFile('src/wire/x.ts', form), ['import-value src/wire/x.ts:2'], form);
+      assert.deepEqual(inFile('src/journal/x.ts', form), ['import-value src/journal/x.ts:2'], form);
+      assert.deepEqual(inFile('src/daemon/x.ts', form), [], form);
+    }
+  });
+
+  void test('types come from any lower floor, never from above or beside', () => {
+    const forms = [
+      "import type { X } from '../config/settings.js';",
+      "import type X from '../config/settings.js';",
+      "export type { X } from '../config/settings.js';",
+      "export type * from '../config/settings.js';",
+      "let x: typeof import('../config/settings.js');",
+    ];
+    for (const form of forms) {
+      assert.deepEqual(inFile('src/net/x.ts', form), [], form);
+      assert.deepEqual(inFile('src/wire/x.ts', form), ['import-type src/wire/x.ts:2'], form);
+      assert.deepEqual(inFile('src/audit/x.ts', form), ['import-type src/audit/x.ts:2'], form);
+    }
+    assert.deepEqual(inFile('src/net/x.ts', "import { X } from '../config/settings.js';"), [
+      'import-value src/net/x.ts:2',
+    ]);
+  });
+
+  void test('the engine floor does not see settings, not even their types', () => {
+    const form = "import type { X } from '../config/settings.js';";
+    assert.deepEqual(inFile('src/engine/x.ts', form), ['import-type src/engine/x.ts:2']);
+    assert.deepEqual(inFile('src/backend/x.ts', form), ['import-type src/backend/x.ts:2']);
+  });
+
+  void test('adapters never see each other, but for the one file that the client may', () => {
+    assert.deepEqual(inFile('src/observe/x.ts', "import type { X } from '../journal/journal.js';"), [
+      'import-type src/observe/x.ts:2',
+    ]);
+    assert.deepEqual(inFile('src/client/x.ts', "import { x } from '../host/clock.js';"), []);
+    assert.deepEqual(inFile('src/client/x.ts', "import { x } from '../host/files.js';"), [
+      'import-value src/client/x.ts:2',
+    ]);
+  });
+
+  void test('nothing that is published imports the demo, which alone may use the test kit', () => {
+    assert.deepEqual(inFile('src/main.ts', "import { x } from './demo/show.js';"), [
+      'import-value src/main.ts:2',
+    ]);
+    assert.deepEqual(inFile('src/cli/x.ts', "import { x } from '../daemon/start.js';"), [
+      'import-value src/cli/x.ts:2',
+    ]);
+    const kit = "import { x } from '../../test/kit/scripted-dovecot.js';";
+    assert.deepEqual(inFile('src/demo/x.ts', kit), []);
+    assert.deepEqual(inFile('src/daemon/x.ts', kit), ['import-missing src/daemon/x.ts:2']);
+  });
+
+  void test('an import that cannot be judged is caught', () => {
+    const unclear = [
+      'await import(name);',
+      "await import('../net/' + name);",
+      'await import(`../net/dial.js`);',
+      "import { x } from '../net/di\\x61l.js';",
+      "import x = require('../net/dial.js');",
+      'new URL(name, import.meta.url);',
+      "createThing(import.meta.url, './x.js');",
+      'import.meta.resolve(name);',
+      '/// <reference path="../net/dial.ts" />',
+    ];
+    for (const form of unclear)
+      assert.deepEqual(inFile('src/journal/x.ts', form), ['import-unclear src/journal/x.ts:2'], form);
+  });
+
+  void test('a target that does not exist is caught, a worker file and package.json are found', () => {
+    for (const name of [
+      './gone.js',
+      '../journal/journal.ts',
+      '../journal/journal',
+      '../../test/kit/x.js',
+      '../gone/x.js',
+    ])
+      assert.deepEqual(
+        inFile('src/journal/x.ts', `import '${name}';`),
+        ['import-missing src/journal/x.ts:2'],
+        name,
+      );
+    assert.deepEqual(inFile('src/journal/x.ts', "new Worker(new URL('./journal.js', import.meta.url));"), []);
+    assert.deepEqual(inFile('src/main.ts', "new URL('../package.json', import.meta.url);"), []);
+    assert.deepEqual(inFile('src/main.ts', "import x from '../package.json' with { type: 'json' };"), [
+      'import-missing src/main.ts:2',
+    ]);
+  });
+
+  void test('what looks like an import and is none passes', () => {
+    const text = [
+      "// import '../net/dial.js';",
+      "/* export * from '../net/dial.js'; */",
+      'const a = "import \'../net/dial.js\'";',
+      "const b = `export * from '../net/dial.js'`;",
+      "const c = /import '..\\/net\\/dial.js'/;",
+      "const d = { import: '../net/dial.js', export: 1 };",
+      "d.import('../net/dial.js');",
+    ].join('\n');
+    assert.deepEqual(inFile('src/wire/x.ts', text), []);
+  });
+});
+
+void describe('cycles', () => {
+  void test('two files, three files, types alone, and a file with itself', () => {
+    const imports = (name: string) => `import { x } from './${name}.js';\nvoid x;`;
+    const ring = {
+      'src/wire/a.ts': imports('b'),
+      'src/wire/b.ts': imports('c'),
+      'src/wire/d.ts': imports('a'),
+    };
+    assert.deepEqual(found({ ...ring, 'src/wire/c.ts': 'void 0;' }), []);
+    assert.deepEqual(found({ ...ring, 'src/wire/c.ts': imports('a') }), ['import-cycle src/wire/a.ts:1']);
+    assert.deepEqual(found({ 'src/wire/a.ts': imports('a') }), ['import-cycle src/wire/a.ts:1']);
+    const types = {
+      'src/wire/a.ts': "import type { X } from './b.js';",
+      'src/wire/b.ts': "export type { Y } from './a.js';",
+    };
+    assert.deepEqual(found(types), ['import-cycle src/wire/a.ts:1']);
+  });
+
+  void test('a worker may share types with the file that starts it', () => {
+    const starter = "new Worker(new URL('./b.js', import.meta.url));";
+    assert.deepEqual(
+      found({ 'src/journal/a.ts': starter, 'src/journal/b.ts': "import type { X } from './a.js';" }),
+      [],
+    );
+  });
+});
+
+void describe('Node modules and packages', () => {
+  void test('only those of the folder, also as types, also by subpath', () => {
+    for (const form of [
+      "import { readFile } from 'node:fs/promises';",
+      "import type { Stats } from 'node:fs';",
+    ]) {
+      assert.deepEqual(inFile('src/journal/x.ts', form), []);
+      assert.deepEqual(inFile('src/engine/x.ts', form), ['import-builtin src/engine/x.ts:2']);
+    }
+    assert.deepEqual(inFile('src/journal/x.ts', "import fs from 'fs';"), [
+      'import-builtin src/journal/x.ts:2',
+    ]);
+    assert.deepEqual(inFile('src/wire/x.ts', "import assert from 'node:assert/strict';"), []);
+  });
+
+  void test('only the packages of the folder', () => {
+    assert.deepEqual(
+      inFile('src/config/x.ts', "import { parse } from 'yaml';\nimport * as z from 'zod/mini';"),
+      [],
+    );
+    for (const name of ['yaml', 'zod', 'lru-cache/raw', '@scope/x/y', 'dovegate/client', 'file:///x.js'])
+      assert.deepEqual(
+        inFile('src/engine/x.ts', `import x from '${name}';`),
+        ['import-package src/engine/x.ts:2'],
+        name,
+      );
+    assert.deepEqual(inFile('src/host/x.ts', "const koffi = await import('koffi');"), []);
+    assert.deepEqual(inFile('src/net/x.ts', "const koffi = await import('koffi');"), [
+      'import-package src/net/x.ts:2',
+    ]);
+  });
+
+  void test('node:process under its own name only', () => {
+    assert.deepEqual(inFile('src/host/x.ts', "import process from 'node:process';"), []);
+    for (const names of ['{ exit }', 'p', '* as process', '{ exit as process }', 'process, { exit }'])
+      assert.deepEqual(inFile('src/host/x.ts', `import ${names} from 'node:process';`), [
+        'import-builtin src/host/x.ts:2',
+      ]);
+  });
+});
+
+void describe('globals', () => {
+  const uses: Readonly<Record<string, readonly string[]>> = {
+    'src/host/x.ts': [
+      'new Date();',
+      'Date.now();',
+      'let x: Date;',
+      'f(Date);',
+      '`${new Date()}`;',
+      'a ? Date : b;',
+      '[ ...Date];',
+
+      'setTimeout(f, 1);',
+      'g(setTimeout);',
+      'x = { setTimeout };',
+      'x ??= setTimeout;',
+      '!setTimeout(f, 1);',
+
+      'globalThis.setTimeout(f);',
+      "globalThis['setTimeout'](f);",
+      'let h: ReturnType<typeof setInterval>;',
+
+      'setInterval(f, 1);',
+      'setImmediate(f);',
+      'performance.now();',
+      'Math.random();',
+      "Math['random']();",
+
+      'Math?.random();',
+      'const { random } = Math;',
+      'AbortSignal.timeout(5);',
+      'if (a) setTimeout(f, 1);',
+      'while (setTimeout(f, 1)) { g(); }',
+      'a = b / Date / c;',
+      'return /x/ && Date;',
+    ],
+    'src/main.ts': [
+      'process.exit(1);',
+      "process['exit'](1);",
+      'process?.exit(1);',
+      'globalThis.process.exit(1);',
+      'const { exit } = process;',
+      'const { exit: leave, env } = process;',
+      'setUp(process.exit);',
+    ],
+    'src/cli/x.ts': ["console.log('x');", 'const { log } = console;', 'f(console);'],
+    'src/net/x.ts': ['class X extends EventEmitter {}', 'new EventEmitter();'],
+  };
+
+  void test('each is caught where it is not allowed, and passes where it is', () => {
+    for (const [path, forms] of Object.entries(uses))
+      for (const form of forms) {
+        const text = `function run() {\n${form}\n}`;
+        const [first, ...others] = inFile('src/engine/x.ts', text);
+        assert.equal(first, 'global src/engine/x.ts:3', form);
+        assert.deepEqual(others, [], form);
+        const allowed = inFile(path, text);
+        // Taking hold of the whole global object is allowed nowhere.
+        assert.deepEqual(allowed, form.includes("globalThis['") ? [`global ${path}:3`] : [], form);
+      }
+  });
+
+  void test('fetch and ways around the table are allowed nowhere', () => {
+    for (const form of [
+      "fetch('x');",
+      "process.getBuiltinModule('fs');",
+      "eval('x');",
+      'const g = globalThis;',
+    ])
+      for (const path of ['src/main.ts', 'src/host/x.ts', 'src/cli/x.ts', 'src/net/x.ts'])
+        assert.deepEqual(inFile(path, form), [`global ${path}:2`], form);
+  });
+
+  void test('the same words as members, keys, comments and texts pass', () => {
+    const text = [
+      '// setTimeout(f, 1); new Date(); console.log(1)',
+      '/* Date.now() */',
+      'const a = "process.exit(1)" + \'Math.random()\' + `fetch() ${a.b}`;',
+      'const b = /setTimeout(f)|"Date"/;',
+      'clock.setTimeout(f, 1);',
+      'clock?.setTimeout(f, 1);',
+      'this.clock\n  .setTimeout(f, 1);',
+      'interface Clock {\n  setTimeout(ms: number, call: () => void): Timer;\n  readonly Date: number;\n  performance?: string;\n}',
+      'const c = { setTimeout: g, fetch: h, async setInterval(ms: number) {}, Date: 1 };',
+      'class D {\n  setImmediate(f: () => void): void {}\n  get console() { return 1; }\n}',
+      'job.process.exit;',
+      'process.exitCode = 1;',
+      'AbortSignal.any([]);',
+      'Math.max(1, 2);',
+      'const random = x.Math.random;',
+    ].join('\n');
+    assert.deepEqual(inFile('src/engine/x.ts', text), []);
+  });
+});
+
+void describe('limits and names', () => {
+  const lines = (count: number) => 'void 0;\n'.repeat(count - 1).trimEnd();
+
+  void test('a file has at most 300 lines, but for data', () => {
+    assert.deepEqual(found({ 'src/wire/x.ts': lines(300) }), []);
+    assert.deepEqual(found({ 'src/wire/x.ts': lines(301) }), ['file-lines src/wire/x.ts:301']);
+    assert.deepEqual(found({ 'src/catalog/data-23.ts': lines(5000) }), []);
+    assert.deepEqual(found({ 'src/wire/data-23.ts': lines(301) }), ['file-lines src/wire/data-23.ts:301']);
+  });
+
+  void test('a folder has at most 15 files, cli 30', () => {
+    const files = (folder: string, count: number) =>
+      found(
+        Object.fromEntries(Array.from({ length: count }, (_, i) => [`src/${folder}/x${i}.ts`, 'void 0;'])),
+      );
+    assert.deepEqual(files('wire', 15), []);
+    assert.deepEqual(files('wire', 16), ['folder-files src/wire:1']);
+    assert.deepEqual(files('cli', 30), []);
+    assert.deepEqual(files('cli', 31), ['folder-files src/cli:1']);
+  });
+
+  void test('two levels, known folders, TypeScript only', () => {
+    assert.deepEqual(found({ 'src/wire/deep/x.ts': 'void 0;' }), ['too-deep src/wire/deep/x.ts:1']);
+    assert.deepEqual(found({ 'src/wires/x.ts': 'void 0;' }), ['unknown-folder src/wires/x.ts:1']);
+    assert.deepEqual(found({ 'src/constructor/x.ts': 'void 0;' }), ['unknown-folder src/constructor/x.ts:1']);
+    assert.deepEqual(found({ 'src/main/x.ts': 'void 0;' }), ['unknown-folder src/main/x.ts:1']);
+    for (const path of ['src/x.ts', 'src/wire/x.js', 'src/wire/x.d.ts', 'src/wire/x.json', 'src/wire.ts'])
+      assert.deepEqual(found({ [path]: 'void 0;' }), [`stray-file ${path}:1`]);
+  });
+
+  void test('file names say what is owned', () => {
+    for (const name of 'utils helpers common misc shared base types manager index pool-manager'.split(' '))
+      assert.deepEqual(found({ [`src/wire/${name}.ts`]: 'void 0;' }), [`file-name src/wire/${name}.ts:1`]);
+    for (const name of ['lineSplitter', 'Line', 'line_splitter', 'line--x'])
+      assert.deepEqual(found({ [`src/wire/${name}.ts`]: 'void 0;' }), [`file-name src/wire/${name}.ts:1`]);
+    assert.deepEqual(found({ 'src/wire/base64.ts': 'void 0;', 'src/wire/common-name.ts': 'void 0;' }), []);
+  });
+});
+
+void describe('comments', () => {
+  const judge = (text: string) => check(new Map([['src/wire/x.ts', text]])).map(formatViolation);
+
+  void test('a file opens with what it owns', () => {
+    const missing = ['src/wire/x.ts:1: opening-comment: a file opens with what it owns'];
+    assert.deepEqual(judge('// Owns x.\nconst x = 1;\n'), []);
+    assert.deepEqual(judge('#!/usr/bin/env node\n/* Owns x. */\nconst x = 1;\n'), []);
+    assert.deepEqual(judge('const x = 1; // no\n'), missing);
+    assert.deepEqual(judge('const x = 1;\n// no\n'), missing);
+    assert.deepEqual(judge('/** That is about y. */\nexport const y = 1;\n'), missing);
+    assert.deepEqual(judge(''), missing);
+  });
+
+  void test('what is exported has a doc comment', () => {
+    const forms = [
+      'const x = 1;',
+      'let x = 1;',
+      'function x() {}',
+      'async function x() {}',
+      'function* x() {}',
+      'class x {}',
+      'abstract class x {}',
+      'interface x {}',
+      'type x = 1;',
+      'default function x() {}',
+    ];
+    for (const form of forms) {
+      assert.deepEqual(judge(`// Owns x.\n\n/** X. */\nexport ${form}\n`), [], form);
+      for (const comment of ['', '// X.\n', '/* X. */\n'])
+        assert.deepEqual(
+          judge(`// Owns x.\nvoid 0;\n${comment}export ${form}\n`).map((line) => line.replace(/:\d+:/, ':')),
+          ['src/wire/x.ts: undocumented-export: x has no doc comment'],
+          form,
+        );
+    }
+    assert.deepEqual(
+      judge('// Owns x.\n/** X. */\nexport function x(a: 1): 1;\nexport function x(a: 2): 2;\n'),
+      [],
+    );
+    assert.deepEqual(judge('// Owns x.\nconst x = 1;\nexport { x };\n'), []);
+  });
+
+  void test('what the lexer cannot read does not pass', () => {
+    assert.deepEqual(judge('// Owns x.\nconst x = `;\n'), [
+      'src/wire/x.ts:2: unreadable: a template without an end',
+    ]);
+  });
+});

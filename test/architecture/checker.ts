@@ -1,0 +1,202 @@
+// Judges a set of sources by the table: arrows between folders, packages and Node modules, globals, limits, comments, cycles.
+// It reads nothing itself: sources come in by path, so that forged ones can prove that it catches what it should.
+import { isBuiltin } from 'node:module';
+import { posix } from 'node:path';
+import { findCycles } from './cycles.js';
+import { LexFault } from './lexer.js';
+import { factsOf, type Reference, type SourceFacts } from './references.js';
+import {
+  bannedFileNames,
+  builtinsEverywhere,
+  type FolderRule,
+  fileLinesMax,
+  floors,
+  folderFilesMax,
+  folders,
+  globalRules,
+  isData,
+} from './table.js';
+
+export type Rule =
+  | 'unknown-folder'
+  | 'too-deep'
+  | 'stray-file'
+  | 'file-name'
+  | 'file-lines'
+  | 'folder-files'
+  | 'unreadable'
+  | 'import-value'
+  | 'import-type'
+  | 'import-builtin'
+  | 'import-package'
+  | 'import-missing'
+  | 'import-unclear'
+  | 'import-cycle'
+  | 'global'
+  | 'opening-comment'
+  | 'undocumented-export';
+
+export interface Violation {
+  readonly rule: Rule;
+  /** `src/wire/lines.ts`, or a folder. */
+  readonly path: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+/** Checks sources by path (`src/wire/lines.ts` -> text); `known` are files outside of src/ that may be named. */
+export function check(
+  sources: ReadonlyMap<string, string>,
+  known: ReadonlySet<string> = new Set(),
+): Violation[] {
+  const violations: Violation[] = [...checkFolderSizes(sources.keys())];
+  const arrows = new Map<string, string[]>();
+  for (const [path, source] of sources) {
+    const add = (rule: Rule, line: number, message: string): void =>
+      void violations.push({ rule, path, line, message });
+    const place = placeOf(path);
+    if (typeof place === 'string') {
+      add(place, 1, 'src/ holds main.ts and folders of the table with TypeScript files in them');
+      continue;
+    }
+    checkFile(path, source, add);
+    let facts: SourceFacts;
+    try {
+      facts = factsOf(source);
+    } catch (error) {
+      if (!(error instanceof LexFault)) throw error;
+      add('unreadable', error.line, error.message);
+      continue;
+    }
+    checkFacts(place.folder, facts, add);
+    const targets: string[] = [];
+    for (const reference of facts.references) {
+      const target = checkReference(path, place, reference, sources, known, add);
+      // A file loaded by its address runs as a program of its own.
+      if (target !== undefined && reference.kind !== 'url') targets.push(target);
+    }
+    arrows.set(path, targets);
+  }
+  for (const cycle of findCycles(arrows)) {
+    const path = cycle[0] ?? '';
+    violations.push({ rule: 'import-cycle', path, line: 1, message: cycle.join(', ') });
+  }
+  return violations;
+}
+
+/** One line for people, with what to do. */
+export function formatViolation({ rule, path, line, message }: Violation): string {
+  return `${path}:${line}: ${rule}: ${message}`;
+}
+
+type Add = (rule: Rule, line: number, message: string) => void;
+
+interface Place {
+  readonly folder: string;
+  readonly rule: FolderRule;
+}
+
+function placeOf(path: string): Place | 'unknown-folder' | 'too-deep' | 'stray-file' {
+  const parts = path.split('/').slice(1);
+  const folder = path === 'src/main.ts' ? 'main' : (parts[0] ?? '');
+  const rule = Object.hasOwn(folders, folder) ? folders[folder] : undefined;
+  if (parts.length === 1) return path === 'src/main.ts' && rule ? { folder, rule } : 'stray-file';
+  if (rule === undefined || folder === 'main') return 'unknown-folder';
+  if (parts.length > 2) return 'too-deep';
+  return path.endsWith('.ts') && !path.endsWith('.d.ts') ? { folder, rule } : 'stray-file';
+}
+
+function* checkFolderSizes(paths: Iterable<string>): Generator<Violation> {
+  const counts = new Map<string, number>();
+  for (const path of paths) counts.set(posix.dirname(path), (counts.get(posix.dirname(path)) ?? 0) + 1);
+  for (const [path, count] of counts) {
+    const max = folders[posix.basename(path)]?.filesMax ?? folderFilesMax;
+    if (path === 'src' || count <= max) continue;
+    const message = `${count} files, at most ${max}: split it by noun, not by depth`;
+    yield { rule: 'folder-files', path, line: 1, message };
+  }
+}
+
+function checkFile(path: string, source: string, add: Add): void {
+  const name = posix.basename(path, '.ts');
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) add('file-name', 1, 'names are kebab-case');
+  if (bannedFileNames.some((banned) => name === banned || name.endsWith(`-${banned}`)))
+    add('file-name', 1, 'name the file after what it owns');
+  const lines = source.split('\n').length - (source.endsWith('\n') ? 1 : 0);
+  if (lines > fileLinesMax && !isData(path))
+    add('file-lines', lines, `${lines} lines, at most ${fileLinesMax}`);
+}
+
+function checkFacts(folder: string, facts: SourceFacts, add: Add): void {
+  if (!facts.opensWithComment) add('opening-comment', 1, 'a file opens with what it owns');
+  for (const { line, name } of facts.undocumented)
+    add('undocumented-export', line, `${name} has no doc comment`);
+  for (const { line, message } of facts.unclear) add('import-unclear', line, message);
+  for (const { name, line } of facts.globals) {
+    const rule = globalRules.find((candidate) => candidate.name === name);
+    if (name === 'globalThis') add('global', line, 'globalThis as a value: name the global');
+    else if (rule && !rule.allowedIn.includes(folder)) {
+      const where = rule.allowedIn.length > 0 ? `only in ${rule.allowedIn.join(', ')}` : 'nowhere';
+      add('global', line, `${name} is used ${where}`);
+    }
+  }
+}
+
+/** The path of the source that is referred to, if it is one of ours and may be. */
+function checkReference(
+  path: string,
+  place: Place,
+  reference: Reference,
+  sources: ReadonlyMap<string, string>,
+  known: ReadonlySet<string>,
+  add: Add,
+): string | undefined {
+  const { specifier, line } = reference;
+  if (!/^\.\.?\//.test(specifier)) {
+    checkForeign(place, reference, add);
+    return undefined;
+  }
+  const target = posix.join(posix.dirname(path), specifier);
+  if (known.has(target)) {
+    if (reference.kind !== 'url') add('import-missing', line, `${specifier} is not a source of ours`);
+    return undefined;
+  }
+  const file = target.replace(/\.js$/, '.ts');
+  if (file.startsWith('test/') && place.rule.imports.includes(posix.dirname(file))) return undefined;
+  if (!target.endsWith('.js') || !sources.has(file)) {
+    add('import-missing', line, `${specifier} is no file under src/`);
+    return undefined;
+  }
+  const to = placeOf(file);
+  if (typeof to === 'string') return undefined; // told where that file is checked
+  if (to.folder === place.folder || mayImportValues(place.rule, to.folder, file)) return file;
+  if (reference.kind !== 'type') {
+    add('import-value', line, `${place.folder} may not import ${to.folder} (${specifier})`);
+    return undefined;
+  }
+  const isLower = floors[to.rule.floor] < floors[place.rule.floor];
+  if (isLower && place.rule.neverTypes?.includes(to.folder) !== true) return file;
+  add('import-type', line, `${place.folder} may not import types of ${to.folder} (${specifier})`);
+  return undefined;
+}
+
+function mayImportValues(rule: FolderRule, folder: string, file: string): boolean {
+  return rule.imports.includes(folder) || rule.imports.includes(file.slice('src/'.length, -'.ts'.length));
+}
+
+function checkForeign(place: Place, { specifier, line, names }: Reference, add: Add): void {
+  if (isBuiltin(specifier)) {
+    const name = specifier.replace(/^node:/, '').split('/')[0] ?? '';
+    if (!specifier.startsWith('node:')) add('import-builtin', line, `write node:${specifier}`);
+    if (!place.rule.builtins.includes(name) && !builtinsEverywhere.includes(name))
+      add('import-builtin', line, `${place.folder} may not import ${specifier}`);
+    // Under its own name only: the rules about globals go by name.
+    else if (name === 'process' && names.join() !== 'process')
+      add('import-builtin', line, "write import process from 'node:process'");
+    return;
+  }
+  const parts = specifier.split('/');
+  const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '');
+  if (!place.rule.packages.includes(name))
+    add('import-package', line, `${place.folder} may not import ${specifier}`);
+}

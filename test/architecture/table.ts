@@ -1,0 +1,164 @@
+// The architecture as data: which folder of src/ may import what, which globals live where, how large things may grow.
+// The checker knows no folder by name. To allow an arrow, change a line here, and say why in src/README.md.
+
+/** A lower number is a lower floor. Type-only imports are allowed from every lower floor. */
+export const floors = { ground: 0, domain: 1, engine: 2, adapters: 3, top: 4 } as const;
+
+export type Floor = keyof typeof floors;
+
+export interface FolderRule {
+  readonly floor: Floor;
+  /** Folders, or single files (`host/clock`), whose values may be imported. The own folder is always allowed. */
+  readonly imports: readonly string[];
+  /** Folders of which not even types may be imported. */
+  readonly neverTypes?: readonly string[];
+  /** Node modules without `node:`; `fs` stands for `fs/promises` too. `assert` is allowed everywhere. */
+  readonly builtins: readonly string[];
+  readonly packages: readonly string[];
+  readonly filesMax?: number;
+}
+
+const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'audit', 'ports'];
+const belowTop =
+  'wire auth-wire ports identity catalog policy audit config review engine backend frontend net journal observe admin host client'.split(
+    ' ',
+  );
+// The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
+const neverTypes = ['config'];
+
+/** Folders of src/, by name; `main` is the file src/main.ts. */
+export const folders: Readonly<Record<string, FolderRule>> = {
+  wire: { floor: 'ground', imports: [], builtins: [], packages: [] },
+  'auth-wire': { floor: 'ground', imports: ['wire'], builtins: [], packages: [] },
+  ports: { floor: 'ground', imports: [], builtins: [], packages: [] },
+
+  identity: { floor: 'domain', imports: [], builtins: ['crypto'], packages: [] },
+  catalog: { floor: 'domain', imports: ['wire'], builtins: [], packages: [] },
+  policy: {
+    floor: 'domain',
+    imports: ['wire', 'identity', 'catalog'],
+    builtins: [],
+    packages: ['lru-cache', 're2js'],
+  },
+  audit: {
+    floor: 'domain',
+    imports: ['wire', 'identity', 'catalog', 'policy'],
+    builtins: ['crypto'],
+    packages: [],
+  },
+  config: {
+    floor: 'domain',
+    imports: ['identity', 'catalog', 'policy'],
+    builtins: ['path'],
+    packages: ['yaml', 'zod'],
+  },
+  review: {
+    floor: 'domain',
+    imports: ['config', 'audit', 'policy', 'catalog', 'identity'],
+    builtins: [],
+    packages: [],
+  },
+
+  engine: { floor: 'engine', imports: belowEngine, neverTypes, builtins: [], packages: [] },
+  backend: {
+    floor: 'engine',
+    imports: ['engine', 'auth-wire', ...belowEngine],
+    neverTypes,
+    builtins: [],
+    packages: ['lru-cache'],
+  },
+  frontend: {
+    floor: 'engine',
+    imports: ['backend', 'engine', ...belowEngine],
+    neverTypes,
+    builtins: [],
+    packages: [],
+  },
+
+  net: {
+    floor: 'adapters',
+    imports: ['ports', 'wire', 'identity'],
+    builtins: ['net', 'tls', 'stream', 'fs'],
+    packages: [],
+  },
+  journal: {
+    floor: 'adapters',
+    imports: ['engine', 'audit', 'ports'],
+    builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
+    packages: [],
+  },
+  observe: {
+    floor: 'adapters',
+    imports: ['engine'],
+    builtins: ['os', 'perf_hooks'],
+    packages: ['pino', 'pino-pretty', 'prom-client'],
+  },
+  admin: { floor: 'adapters', imports: ['engine', 'ports'], builtins: ['http'], packages: [] },
+  host: {
+    floor: 'adapters',
+    imports: ['ports', 'engine'],
+    builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks'],
+    packages: ['koffi'],
+  },
+  client: {
+    floor: 'adapters',
+    imports: ['wire', 'ports', 'net', 'host/clock'],
+    builtins: [],
+    packages: [],
+  },
+
+  cli: {
+    floor: 'top',
+    imports: belowTop,
+    builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty', 'http'],
+    packages: ['commander', 'picocolors'],
+    filesMax: 30,
+  },
+  daemon: { floor: 'top', imports: [...belowTop, 'cli'], builtins: ['process'], packages: [] },
+  // Not in the published package, so nothing may import it.
+  demo: {
+    floor: 'top',
+    imports: [...belowTop, 'cli', 'daemon', 'test/kit'],
+    builtins: ['process'],
+    packages: [],
+  },
+  main: { floor: 'top', imports: [...belowTop, 'cli', 'daemon'], builtins: ['process'], packages: [] },
+};
+
+export const builtinsEverywhere: readonly string[] = ['assert'];
+
+/** A name of the global object, or two with a dot between, and the folders that may use it. */
+export const globalRules: readonly { readonly name: string; readonly allowedIn: readonly string[] }[] = [
+  { name: 'process.exit', allowedIn: ['main'] },
+  { name: 'Date', allowedIn: ['host'] },
+  { name: 'performance', allowedIn: ['host'] },
+  { name: 'setTimeout', allowedIn: ['host'] },
+  { name: 'setInterval', allowedIn: ['host'] },
+  { name: 'setImmediate', allowedIn: ['host'] },
+  { name: 'AbortSignal.timeout', allowedIn: ['host'] },
+  { name: 'Math.random', allowedIn: ['host'] },
+  { name: 'fetch', allowedIn: [] },
+  { name: 'console', allowedIn: ['cli', 'demo'] },
+  {
+    name: 'EventEmitter',
+    allowedIn: Object.keys(folders).filter(
+      (name) => floors[folders[name]?.floor ?? 'ground'] >= floors.adapters,
+    ),
+  },
+  // Ways to import that this table would not see.
+  { name: 'process.getBuiltinModule', allowedIn: [] },
+  { name: 'process.binding', allowedIn: [] },
+  { name: 'eval', allowedIn: [] },
+];
+
+/** No file is named so, nor ends in `-` and one of these. */
+export const bannedFileNames: readonly string[] =
+  'utils util helpers helper common misc shared base types manager index'.split(' ');
+
+export const fileLinesMax = 300;
+export const folderFilesMax = 15;
+
+/** Tables of facts: no limit of lines, and no test file of their own. */
+export function isData(path: string): boolean {
+  return /^src\/catalog\/data-[a-z0-9-]+\.ts$/.test(path);
+}
