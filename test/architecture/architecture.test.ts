@@ -1,7 +1,7 @@
 // The sources of this project obey the table; and the table itself goes down only.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { check, formatViolation } from './checker.js';
+import { check, formatViolation, type Violation } from './checker.js';
 import { findCycles } from './cycles.js';
 import { filesBelow, readManifest, readSources } from './project.js';
 import { factsOf } from './references.js';
@@ -9,10 +9,16 @@ import { floors, folders } from './table.js';
 
 const sources = readSources();
 
+const violations = check(sources, new Set(['package.json', ...filesBelow('config')]));
+const isAboutComments = ({ rule }: Violation) => rule === 'opening-comment' || rule === 'undocumented-export';
+
 void test('src/ obeys the import table, the rules about globals, and the limits', () => {
   assert.ok(sources.has('src/main.ts'), 'the sources were found');
-  const known = new Set(['package.json', ...filesBelow('config')]);
-  assert.deepEqual(check(sources, known).map(formatViolation), []);
+  assert.deepEqual(violations.filter((violation) => !isAboutComments(violation)).map(formatViolation), []);
+});
+
+void test('every source opens with what it owns, and every export has a doc comment', () => {
+  assert.deepEqual(violations.filter(isAboutComments).map(formatViolation), []);
 });
 
 void test('every package that src/ imports is a dependency, and not one of development', () => {

@@ -321,6 +321,10 @@ void describe('limits and names', () => {
     assert.deepEqual(found({ 'src/wire/x.ts': lines(300) }), []);
     assert.deepEqual(found({ 'src/wire/x.ts': lines(301) }), ['file-lines src/wire/x.ts:301']);
     assert.deepEqual(found({ 'src/catalog/data-23.ts': lines(5000) }), []);
+    assert.deepEqual(found({ 'src/catalog/data.ts': lines(5000) }), []);
+    assert.deepEqual(found({ 'src/catalog/database.ts': lines(301) }), [
+      'file-lines src/catalog/database.ts:301',
+    ]);
     assert.deepEqual(found({ 'src/wire/data-23.ts': lines(301) }), ['file-lines src/wire/data-23.ts:301']);
   });
 

@@ -1,11 +1,12 @@
 // Compares test/ with src/: a test file lies where its source lies, and what is pure has a test file.
 // `test/wire/escape.test.ts` and `test/wire/escape.fuzz.test.ts` both belong to `src/wire/escape.ts`.
 import { factsOf } from './references.js';
-import { folders, isData } from './table.js';
+import { folders } from './table.js';
 
 export interface MirrorExceptions {
   readonly otherTestFolders: readonly string[];
   readonly fullyTestedFolders: readonly string[];
+  readonly needsNoTest: (path: string) => boolean;
   readonly testsWithoutSource: Readonly<Record<string, string>>;
   readonly sourcesWithoutTest: Readonly<Record<string, string>>;
 }
@@ -36,7 +37,7 @@ export function checkMirror(
   }
   for (const [path, text] of sources) {
     if (!exceptions.fullyTestedFolders.includes(path.split('/')[1] ?? '')) continue;
-    if (tested.has(path) || isData(path) || factsOf(text).isTypeOnly) continue;
+    if (tested.has(path) || exceptions.needsNoTest(path) || factsOf(text).isTypeOnly) continue;
     if (!unused.delete(path))
       problems.push(`${path}: there is no ${path.replace(/^src/, 'test').replace(/ts$/, 'test.ts')}`);
   }

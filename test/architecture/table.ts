@@ -160,5 +160,5 @@ export const folderFilesMax = 15;
 
 /** Tables of facts: no limit of lines, and no test file of their own. */
 export function isData(path: string): boolean {
-  return /^src\/catalog\/data-[a-z0-9-]+\.ts$/.test(path);
+  return /^src\/catalog\/data(-[a-z0-9]+)*\.ts$/.test(path);
 }

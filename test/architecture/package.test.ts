@@ -1,0 +1,124 @@
+// What is published and what is installed: the package's files, its licence, its pins, and a lockfile that names no place
+// and runs nothing.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import * as z from 'zod';
+import { readManifest, root, textOf } from './project.js';
+
+const lockShape = z.object({
+  version: z.string(),
+  packages: z.record(
+    z.string(),
+    z.object({
+      version: z.string(),
+      integrity: z.string().optional(),
+      resolved: z.string().optional(),
+      dev: z.boolean().optional(),
+      license: z.string().optional(),
+      hasInstallScript: z.boolean().optional(),
+      dependencies: z.record(z.string(), z.string()).optional(),
+      devDependencies: z.record(z.string(), z.string()).optional(),
+    }),
+  ),
+});
+
+/** Packages whose install script is not needed: name -> why they work without it. */
+const idleInstallScripts: Readonly<Record<string, string>> = {
+  'node_modules/koffi': 'it only looks for the binary, which is an optional package of its own',
+};
+
+/** Licences under which the dependencies of the published program may come. */
+const licences = new Set([
+  'MIT',
+  'ISC',
+  'Apache-2.0',
+  'BSD-2-Clause',
+  'BSD-3-Clause',
+  'BlueOak-1.0.0',
+  '0BSD',
+]);
+
+const lock = lockShape.parse(JSON.parse(textOf('package-lock.json')));
+const manifest = readManifest();
+const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
+
+void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
+  const output = execFileSync(
+    'npm',
+    ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'],
+    {
+      cwd: root,
+      encoding: 'utf8',
+    },
+  );
+  const packed = z
+    .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
+    .parse(JSON.parse(output));
+  const paths = packed.flatMap(({ files }) => files.map(({ path }) => path));
+  for (const path of ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md'])
+    assert.ok(paths.includes(path), path);
+  const papers = new Set(['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json']);
+  const strange = paths.filter((path) => !papers.has(path) && !/^(dist|config)\//.test(path));
+  assert.deepEqual(strange, []);
+  assert.deepEqual(
+    paths.filter((path) => /^dist\/(demo|test|src)\/|\.(test\.js|tsbuildinfo|tgz|pem|key)$/.test(path)),
+    [],
+  );
+});
+
+void test('the licence is the Apache License 2.0, word by word, and those of dependencies go with it', () => {
+  assert.equal(manifest.license, 'Apache-2.0');
+  assert.equal(
+    createHash('sha256').update(textOf('LICENSE')).digest('hex'),
+    'cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30',
+  );
+  const others = installed.filter(
+    ([, entry]) => entry.dev !== true && !licences.has(entry.license ?? 'none'),
+  );
+  assert.deepEqual(
+    others.map(([path, { license }]) => `${path}: ${license}`),
+    [],
+  );
+});
+
+void test('package.json pins exact versions, and the lockfile says the same', () => {
+  for (const pins of [manifest.dependencies, manifest.devDependencies])
+    for (const [name, version] of Object.entries(pins)) {
+      assert.match(version, /^\d+\.\d+\.\d+$/, name);
+      assert.equal(lock.packages[`node_modules/${name}`]?.version, version, name);
+    }
+  const own = lock.packages[''];
+  assert.deepEqual(own?.dependencies, manifest.dependencies);
+  assert.deepEqual(own?.devDependencies, manifest.devDependencies);
+  assert.deepEqual([lock.version, own?.version], [manifest.version, manifest.version]);
+});
+
+void test('the lockfile names no registry, and has a digest for every package', () => {
+  assert.ok(installed.length > 10);
+  assert.deepEqual(
+    installed.filter(([, entry]) => entry.resolved !== undefined).map(([path]) => path),
+    [],
+  );
+  assert.deepEqual(
+    installed.filter(([, entry]) => entry.integrity?.startsWith('sha512-') !== true).map(([path]) => path),
+    [],
+  );
+  assert.match(textOf('.npmrc'), /^omit-lockfile-registry-resolved=true$/m);
+});
+
+void test('installing runs nothing and builds nothing', () => {
+  assert.match(textOf('.npmrc'), /^ignore-scripts=true$/m);
+  const scripted = installed.filter(([, entry]) => entry.hasInstallScript === true).map(([path]) => path);
+  assert.deepEqual(
+    scripted.filter((path) => !Object.hasOwn(idleInstallScripts, path)),
+    [],
+  );
+  assert.deepEqual(
+    installed.map(([path]) => join(path, 'binding.gyp')).filter((path) => existsSync(join(root, path))),
+    [],
+  );
+});
