@@ -1,0 +1,130 @@
+// `npm run release -- 0.2.0`: makes a release of what is committed, and publishes nothing.
+//
+//   node scripts/release.mjs VERSION              everything, with all tests and no test skipped
+//   node scripts/release.mjs VERSION --quick      lint, unit and architecture tests only
+//   node scripts/release.mjs VERSION --dry-run    says what it would do, and changes nothing
+//
+// In order: it refuses what must not be released; runs the tests; sets the version in package.json and the lockfile; gives
+// the changelog's "Unreleased" the version and the date; packs the tarball and its checksum into dist-release/; commits, tags.
+// The commit comes last: when a step fails, the changed files are put back, and there is nothing to undo.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build, root, run } from './setup.mjs';
+
+const changedFiles = ['package.json', 'package-lock.json', 'CHANGELOG.md'];
+const usage = 'usage: npm run release -- X.Y.Z [--dry-run] [--quick]';
+
+function end(code, message) {
+  console.error(message);
+  process.exit(code);
+}
+
+function git(...args) {
+  const done = spawnSync('git', args, { cwd: root, encoding: 'utf8' });
+  if (done.error || done.status !== 0)
+    end(1, `git ${args.join(' ')}: ${done.error?.message ?? done.stderr.trim()}`);
+  return done.stdout.trim();
+}
+
+function read(name) {
+  return readFileSync(join(root, name), 'utf8');
+}
+
+function write(name, text) {
+  writeFileSync(join(root, name), text);
+}
+
+function isGreater(version, than) {
+  const [a, b] = [version, than].map((text) => text.split('.').map(Number));
+  const at = a.findIndex((number, i) => number !== b[i]);
+  return at !== -1 && a[at] > b[at];
+}
+
+/** The text below `## Unreleased`, up to the next version. */
+function unreleased(changelog) {
+  return /^## Unreleased\n([\s\S]*?)(?=^## |(?![\s\S]))/m.exec(changelog)?.[1].trim() ?? '';
+}
+
+function withVersion(name, version) {
+  const content = JSON.parse(read(name));
+  content.version = version;
+  if (content.packages) content.packages[''].version = version;
+  return `${JSON.stringify(content, undefined, 2)}\n`;
+}
+
+const args = process.argv.slice(2);
+const options = new Set(args.filter((arg) => arg.startsWith('--')));
+const versions = args.filter((arg) => !arg.startsWith('--'));
+const [version] = versions;
+for (const option of options) if (option !== '--dry-run' && option !== '--quick') end(64, usage);
+if (versions.length !== 1 || !/^(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}$/.test(version)) end(64, usage);
+
+const { name, version: current } = JSON.parse(read('package.json'));
+const tag = `v${version}`;
+const changelog = read('CHANGELOG.md');
+const notes = unreleased(changelog);
+const date = new Date().toISOString().slice(0, 10);
+const heading = `## ${version} (${date})`;
+const stages = options.has('--quick') ? ['check'] : [];
+
+const refusals = [];
+if (git('status', '--porcelain') !== '') refusals.push('the tree has changes that are not committed');
+if (!isGreater(version, current)) refusals.push(`${version} is not greater than ${current}`);
+if (git('tag', '--list', tag) !== '') refusals.push(`there is a tag ${tag} already`);
+if (notes === '') refusals.push('CHANGELOG.md has nothing below "## Unreleased"');
+if (refusals.length > 0) end(1, refusals.map((text) => `refused: ${text}`).join('\n'));
+
+const tarball = `${name}-${version}.tgz`;
+if (options.has('--dry-run')) {
+  console.log(`would release ${name} ${version} (now ${current}) from ${git('rev-parse', '--short', 'HEAD')}:
+  run      node scripts/test.mjs ${stages.join(' ') || '(all stages)'}, with skipping forbidden
+  change   ${changedFiles.join(', ')}
+  pack     dist-release/${tarball}, dist-release/SHA256SUMS
+  commit   release: ${version}
+  tag      ${tag}, annotated with this text:
+
+${heading}
+
+${notes}`);
+  process.exit(0);
+}
+
+run(process.execPath, ['scripts/test.mjs', ...stages], { env: { ...process.env, DOVEGATE_NO_SKIP: '1' } });
+if (git('status', '--porcelain') !== '') end(1, 'refused: the tests left changes in the tree');
+
+// run() ends this process when a program fails; until the commit stands, that leaves no change behind.
+const putBack = () => spawnSync('git', ['restore', '--staged', '--worktree', ...changedFiles], { cwd: root });
+process.on('exit', putBack);
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+for (const file of ['package.json', 'package-lock.json']) write(file, withVersion(file, version));
+write(
+  'CHANGELOG.md',
+  changelog.replace('## Unreleased\n', () => `## Unreleased\n\n${heading}\n`),
+);
+build();
+rmSync(join(root, 'dist-release'), { recursive: true, force: true });
+mkdirSync(join(root, 'dist-release'));
+// The scripts of npm do not run here (.npmrc), so `prepack` does not either: hence the build above.
+run('npm', ['pack', '--pack-destination', 'dist-release', '--loglevel=error'], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
+const digest = createHash('sha256')
+  .update(readFileSync(join(root, 'dist-release', tarball)))
+  .digest('hex');
+write('dist-release/SHA256SUMS', `${digest}  ${tarball}\n`);
+run('git', ['commit', '--quiet', '--message', `release: ${version}`, '--', ...changedFiles]);
+process.off('exit', putBack);
+run('git', ['tag', '--annotate', '--cleanup=whitespace', '--message', `${name} ${version}\n\n${notes}`, tag]);
+
+console.log(`
+released ${name} ${version}, here only: ${git('rev-parse', '--short', 'HEAD')}, tag ${tag}
+  dist-release/${tarball}
+  sha256 ${digest}
+
+Next, by hand:
+  git push origin HEAD ${tag}
+  npm publish dist-release/${tarball}
+  attach both files of dist-release/ to the release of ${tag}; its text is the changelog's section`);

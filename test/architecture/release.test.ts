@@ -1,0 +1,197 @@
+// Goal: the release command makes what it says, and nothing when it refuses or fails.
+// A small project of its own is released, whose test runner only notes how it was called. Never: a push, a publish, or a
+// commit with half of the changes.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { root } from './project.js';
+
+const copied =
+  'package.json package-lock.json tsconfig.json tsconfig.build.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/release.mjs';
+const env = {
+  ...process.env,
+  GIT_CONFIG_GLOBAL: '/dev/null',
+  GIT_CONFIG_SYSTEM: '/dev/null',
+  GIT_AUTHOR_NAME: 'a',
+  GIT_AUTHOR_EMAIL: 'a@example.org',
+  GIT_COMMITTER_NAME: 'a',
+  GIT_COMMITTER_EMAIL: 'a@example.org',
+};
+const changelog =
+  '# Changelog\n\n## Unreleased\n\n- Security: a $& fixed.\n\n### Detail\n\n- More.\n\n## 0.1.0 (2026-01-01)\n\n- First.\n';
+
+interface Project {
+  readonly at: string;
+  readonly run: (program: string, ...args: string[]) => { status: number | null; output: string };
+  /** Runs the release command. */
+  readonly release: (...args: string[]) => { status: number | null; output: string };
+  /** What would have changed, were it not refused: commits, tags, tree. */
+  readonly state: () => string;
+}
+
+function withProject(use: (project: Project) => void): void {
+  const at = mkdtempSync(join(tmpdir(), 'dovegate-release-'));
+  const run: Project['run'] = (program, ...args) => {
+    const done = spawnSync(program, args, { cwd: at, env, encoding: 'utf8' });
+    assert.equal(done.error, undefined);
+    return { status: done.status, output: done.stdout + done.stderr };
+  };
+  const git = (...args: string[]): string => {
+    const { status, output } = run('git', ...args);
+    assert.equal(status, 0, output);
+    return output;
+  };
+  try {
+    for (const folder of ['scripts', 'src']) mkdirSync(join(at, folder));
+    for (const name of copied.split(' ')) cpSync(join(root, name), join(at, name));
+    setVersion(join(at, 'package.json'), '0.1.0', 1);
+    setVersion(join(at, 'package-lock.json'), '0.1.0', 2);
+    writeFileSync(join(at, 'CHANGELOG.md'), changelog);
+    writeFileSync(join(at, 'src/main.ts'), 'export {};\n');
+    writeFileSync(
+      join(at, 'scripts/test.mjs'),
+      "import { writeFileSync } from 'node:fs';\nwriteFileSync('.git/asked', `${process.argv.slice(2)}|${process.env.DOVEGATE_NO_SKIP}`);\nprocess.exit(process.env.FAIL ? 1 : 0);\n",
+    );
+    symlinkSync(join(root, 'node_modules'), join(at, 'node_modules'));
+    git('init', '--quiet', '--initial-branch=main');
+    writeFileSync(join(at, '.git/info/exclude'), 'node_modules\n');
+    git('add', '.');
+    git('commit', '--quiet', '--message', 'start');
+    use({
+      at,
+      run,
+      release: (...args) => run(process.execPath, 'scripts/release.mjs', ...args),
+      state: () => git('log', '--format=%H') + git('tag') + git('status', '--porcelain'),
+    });
+  } finally {
+    rmSync(at, { recursive: true, force: true });
+  }
+}
+
+/** Replaces the first versions of a file: package.json holds its own once, the lockfile twice. */
+function setVersion(path: string, version: string, times: number): void {
+  let left = times;
+  const change = (line: string): string => (left-- > 0 ? `"version": "${version}"` : line);
+  writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/"version": "[^"]*"/g, change));
+}
+
+void test('a release has its version everywhere, a tarball with a checksum, one commit and one annotated tag', () => {
+  withProject(({ at, run, release }) => {
+    const { status, output } = release('0.2.0');
+    assert.equal(status, 0, output);
+    assert.equal(readFileSync(join(at, '.git/asked'), 'utf8'), '|1');
+    assert.match(
+      output,
+      /git push origin HEAD v0\.2\.0\n {2}npm publish dist-release\/dovegate-0\.2\.0\.tgz\n/,
+    );
+
+    const day = /^## 0\.2\.0 \((\d{4}-\d\d-\d\d)\)$/m.exec(
+      readFileSync(join(at, 'CHANGELOG.md'), 'utf8'),
+    )?.[1];
+    assert.ok(day !== undefined);
+    assert.equal(
+      readFileSync(join(at, 'CHANGELOG.md'), 'utf8'),
+      changelog.replace('## Unreleased\n', () => `## Unreleased\n\n## 0.2.0 (${day})\n`),
+    );
+    const changes = run('git', 'show', '--format=%s', '--numstat', 'HEAD').output;
+    assert.equal(
+      changes,
+      'release: 0.2.0\n\n2\t0\tCHANGELOG.md\n2\t2\tpackage-lock.json\n1\t1\tpackage.json\n',
+    );
+    assert.equal(run('git', 'cat-file', '-t', 'v0.2.0').output, 'tag\n');
+    assert.match(
+      run('git', 'cat-file', '-p', 'v0.2.0').output,
+      /\n\ndovegate 0\.2\.0\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n$/,
+    );
+    assert.equal(run('git', 'rev-parse', 'v0.2.0^{}').output, run('git', 'rev-parse', 'HEAD').output);
+    assert.equal(run('git', 'status', '--porcelain').output, '');
+
+    const tarball = readFileSync(join(at, 'dist-release/dovegate-0.2.0.tgz'));
+    const digest = createHash('sha256').update(tarball).digest('hex');
+    assert.equal(
+      readFileSync(join(at, 'dist-release/SHA256SUMS'), 'utf8'),
+      `${digest}  dovegate-0.2.0.tgz\n`,
+    );
+    const packed = run('tar', '-tzf', 'dist-release/dovegate-0.2.0.tgz').output.split('\n');
+    for (const name of ['dist/main.js', 'package.json', 'LICENSE'])
+      assert.ok(packed.includes(`package/${name}`), name);
+    assert.match(
+      run('tar', '-xzOf', 'dist-release/dovegate-0.2.0.tgz', 'package/package.json').output,
+      /"version": "0\.2\.0"/,
+    );
+
+    const again = release('0.2.0', '--quick');
+    assert.equal(again.status, 1);
+    assert.match(
+      again.output,
+      /not greater than 0\.2\.0\nrefused: there is a tag v0\.2\.0 already\nrefused: CHANGELOG/,
+    );
+  });
+});
+
+void test('a dry run says what would be done and does nothing', () => {
+  withProject(({ at, release, state }) => {
+    const before = state();
+    const { status, output } = release('0.2.0', '--dry-run', '--quick');
+    assert.equal(status, 0, output);
+    assert.match(output, /scripts\/test\.mjs check,/);
+    assert.match(
+      output,
+      /## 0\.2\.0 \(\d{4}-\d\d-\d\d\)\n\n- Security: a \$& fixed\.\n\n### Detail\n\n- More\.\n$/,
+    );
+    assert.equal(state(), before);
+    assert.ok(!existsSync(join(at, 'dist-release')) && !existsSync(join(at, '.git/asked')));
+  });
+});
+
+void test('what must not be released is refused before anything runs', () => {
+  withProject(({ at, release, state }) => {
+    const before = state();
+    for (const version of ['0.1.0', '0.0.9', '0.0.10']) {
+      const { status, output } = release(version);
+      assert.deepEqual([status, output], [1, `refused: ${version} is not greater than 0.1.0\n`]);
+    }
+    for (const wrong of [
+      [],
+      ['1'],
+      ['v1.0.0'],
+      ['1.0.0-rc.1'],
+      ['01.0.0'],
+      ['1.0.0', '2.0.0'],
+      ['1.0.0', '--force'],
+    ])
+      assert.equal(release(...wrong).status, 64, wrong.join());
+    assert.equal(state(), before);
+    writeFileSync(join(at, 'src/new.ts'), '');
+    const { status, output } = release('0.2.0', '--dry-run');
+    assert.deepEqual([status, output], [1, 'refused: the tree has changes that are not committed\n']);
+    assert.ok(!existsSync(join(at, '.git/asked')));
+  });
+});
+
+void test('when a step fails, nothing has changed', () => {
+  withProject(({ run, release, state }) => {
+    const before = state();
+    const tests = run('env', 'FAIL=1', process.execPath, 'scripts/release.mjs', '0.2.0');
+    assert.equal(tests.status, 1, tests.output);
+    assert.equal(state(), before);
+    // The commit fails, after all files were changed.
+    const commit = run('env', 'GIT_AUTHOR_DATE=never', process.execPath, 'scripts/release.mjs', '0.2.0');
+    assert.notEqual(commit.status, 0, commit.output);
+    assert.equal(state(), before);
+    assert.equal(release('0.2.0').status, 0);
+  });
+});
