@@ -126,5 +126,5 @@ released ${name} ${version}, here only: ${git('rev-parse', '--short', 'HEAD')}, 
 
 Next, by hand:
   git push origin HEAD ${tag}
-  npm publish dist-release/${tarball}
+  npm publish ./dist-release/${tarball}
   attach both files of dist-release/ to the release of ${tag}; its text is the changelog's section`);

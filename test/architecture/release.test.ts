@@ -95,7 +95,7 @@ void test('a release has its version everywhere, a tarball with a checksum, one 
     assert.equal(readFileSync(join(at, '.git/asked'), 'utf8'), '|1');
     assert.match(
       output,
-      /git push origin HEAD v0\.2\.0\n {2}npm publish dist-release\/dovegate-0\.2\.0\.tgz\n/,
+      /git push origin HEAD v0\.2\.0\n {2}npm publish \.\/dist-release\/dovegate-0\.2\.0\.tgz\n/,
     );
 
     const day = /^## 0\.2\.0 \((\d{4}-\d\d-\d\d)\)$/m.exec(
