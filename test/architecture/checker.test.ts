@@ -9,7 +9,7 @@ type Files = Readonly<Record<string, string>>;
 /** `RULE PATH:LINE` of each violation. Every file gets an opening comment as its line 1. */
 function found(files: Files): string[] {
   const sources = new Map(Object.entries(files).map(([path, text]) => [path, `// Owns it.\n${text}\n`]));
-  return check(sources, new Set(['package.json'])).map(({ rule, path, line }) => `${rule} ${path}:${line}`);
+  return check(sources).map(({ rule, path, line }) => `${rule} ${path}:${line}`);
 }
 
 /** As many small files as it takes for imports to find their targets. */
@@ -132,7 +132,11 @@ void describe('imports between folders', () => {
         name,
       );
     assert.deepEqual(inFile('src/journal/x.ts', "new Worker(new URL('./journal.js', import.meta.url));"), []);
-    assert.deepEqual(inFile('src/main.ts', "new URL('../package.json', import.meta.url);"), []);
+    for (const place of ["'../../package.json'", 'place', "'./x'"]) {
+      const form = `new URL(${place}, import.meta.url);`;
+      assert.deepEqual(inFile('src/host/x.ts', form), [], form);
+      assert.deepEqual(inFile('src/journal/x.ts', form), ['import-unclear src/journal/x.ts:2'], form);
+    }
     assert.deepEqual(inFile('src/main.ts', "import x from '../package.json' with { type: 'json' };"), [
       'import-missing src/main.ts:2',
     ]);

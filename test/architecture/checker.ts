@@ -44,11 +44,8 @@ export interface Violation {
   readonly message: string;
 }
 
-/** Checks sources by path (`src/wire/lines.ts` -> text); `known` are files outside of src/ that may be named. */
-export function check(
-  sources: ReadonlyMap<string, string>,
-  known: ReadonlySet<string> = new Set(),
-): Violation[] {
+/** Checks sources by path (`src/wire/lines.ts` -> text). */
+export function check(sources: ReadonlyMap<string, string>): Violation[] {
   const violations: Violation[] = [...checkFolderSizes(sources.keys())];
   const arrows = new Map<string, string[]>();
   for (const [path, source] of sources) {
@@ -71,7 +68,7 @@ export function check(
     checkFacts(place.folder, facts, add);
     const targets: string[] = [];
     for (const reference of facts.references) {
-      const target = checkReference(path, place, reference, sources, known, add);
+      const target = checkReference(path, place, reference, sources, add);
       // A file loaded by its address runs as a program of its own.
       if (target !== undefined && reference.kind !== 'url') targets.push(target);
     }
@@ -148,19 +145,20 @@ function checkReference(
   place: Place,
   reference: Reference,
   sources: ReadonlyMap<string, string>,
-  known: ReadonlySet<string>,
   add: Add,
 ): string | undefined {
-  const { specifier, line } = reference;
+  const { specifier, line, kind } = reference;
+  // An address is an arrow where it can name a program to run; elsewhere it names a file to read, such as package.json.
+  if (specifier === undefined || (kind === 'url' && !specifier.endsWith('.js'))) {
+    if (place.rule.builtins.includes('worker_threads'))
+      add('import-unclear', line, "write new URL('./NAME.js', import.meta.url)");
+    return undefined;
+  }
   if (!/^\.\.?\//.test(specifier)) {
-    checkForeign(place, reference, add);
+    checkForeign(place, specifier, reference, add);
     return undefined;
   }
   const target = posix.join(posix.dirname(path), specifier);
-  if (known.has(target)) {
-    if (reference.kind !== 'url') add('import-missing', line, `${specifier} is not a source of ours`);
-    return undefined;
-  }
   const file = target.replace(/\.js$/, '.ts');
   if (file.startsWith('test/') && place.rule.imports.includes(posix.dirname(file))) return undefined;
   if (!target.endsWith('.js') || !sources.has(file)) {
@@ -170,7 +168,7 @@ function checkReference(
   const to = placeOf(file);
   if (typeof to === 'string') return undefined; // told where that file is checked
   if (to.folder === place.folder || mayImportValues(place.rule, to.folder, file)) return file;
-  if (reference.kind !== 'type') {
+  if (kind !== 'type') {
     add('import-value', line, `${place.folder} may not import ${to.folder} (${specifier})`);
     return undefined;
   }
@@ -184,7 +182,7 @@ function mayImportValues(rule: FolderRule, folder: string, file: string): boolea
   return rule.imports.includes(folder) || rule.imports.includes(file.slice('src/'.length, -'.ts'.length));
 }
 
-function checkForeign(place: Place, { specifier, line, names }: Reference, add: Add): void {
+function checkForeign(place: Place, specifier: string, { line, names }: Reference, add: Add): void {
   if (isBuiltin(specifier)) {
     const name = specifier.replace(/^node:/, '').split('/')[0] ?? '';
     if (!specifier.startsWith('node:')) add('import-builtin', line, `write node:${specifier}`);

@@ -5,7 +5,8 @@ import { type Comment, lex, type Token } from './lexer.js';
 export interface Reference {
   /** `url`: a file that is loaded by its address, as a worker is. */
   readonly kind: 'value' | 'type' | 'url';
-  readonly specifier: string;
+  /** Undefined for a `url` only: the place is computed, or its base is. */
+  readonly specifier: string | undefined;
   readonly line: number;
   /** The names between `import` and `from`, as written. */
   readonly names: readonly string[];
@@ -76,7 +77,7 @@ function readImport(tokens: readonly Token[], i: number, references: Reference[]
     const isUrl =
       isPair(tokens, i - 5, 'new', 'URL') && isText(tokens[i - 3], '(') && isText(tokens[i - 1], ',');
     if (isUrl && isPair(tokens, i + 2, 'meta', '.') && isPair(tokens, i + 4, 'url', ')'))
-      addReference(tokens[i - 2], { kind: 'url', line, names: [] }, references, unclear);
+      references.push({ kind: 'url', specifier: plainText(tokens[i - 2]), line, names: [] });
     else unclear.push({ line, message: "import.meta, other than in new URL('...', import.meta.url)" });
   } else if (next?.kind === 'string') {
     addReference(next, { kind: 'value', line, names: [] }, references, unclear);
@@ -124,10 +125,15 @@ function addReference(
   references: Reference[],
   unclear: Unclear,
 ): void {
-  // A backslash could spell a name that this reader would not recognise.
-  if (token?.kind === 'string' && !token.text.includes('\\'))
-    references.push({ ...rest, specifier: token.text });
-  else unclear.push({ line: rest.line, message: 'an import whose name is not a plain string' });
+  const specifier = plainText(token);
+  if (specifier === undefined)
+    unclear.push({ line: rest.line, message: 'an import whose name is not a plain string' });
+  else references.push({ ...rest, specifier });
+}
+
+/** A backslash could spell a name that the checker would not recognise, so a string with one is not plain. */
+function plainText(token: Token | undefined): string | undefined {
+  return token?.kind === 'string' && !token.text.includes('\\') ? token.text : undefined;
 }
 
 function freeNames(tokens: readonly Token[]): GlobalUse[] {
