@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGather } from '../../src/wire/gather.js';
+
+void test('pieces come back as one buffer, and the gather is empty', () => {
+  const gather = createGather();
+  const piece = Buffer.from('one');
+  gather.append(piece);
+  gather.append(Buffer.from(' two'));
+  piece.fill(0x78);
+  assert.equal(gather.length, 7);
+  assert.equal(gather.take().toString(), 'one two');
+  assert.equal(gather.length, 0);
+  assert.equal(gather.take().length, 0);
+});
+
+void test('what was taken is not written to again', () => {
+  const gather = createGather();
+  gather.append(Buffer.from('first'));
+  const taken = gather.take();
+  gather.append(Buffer.from('other'));
+  assert.equal(taken.toString(), 'first');
+});
