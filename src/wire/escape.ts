@@ -1,0 +1,171 @@
+// Owns the escaping of fields and cells: SOH (01) and one of 0 1 t r n stands for NUL SOH TAB CR LF.
+//
+//     a TAB b  ->  a SOH t b
+//
+// Does not know what the fields mean. Defined by Dovecot in src/lib/strescape.c (str_tabescape).
+// The rule: what a peer sends us as a command is read strictly. Dovecot takes SOH X for X and drops a SOH at the end, so
+// one field has many spellings there; a gate that accepts them all would have to judge them all.
+import { WireFault } from './wire-fault.js';
+
+const TAB = 0x09;
+const SOH = 0x01;
+const NUL = 0x00;
+const LF = 0x0a;
+const CR = 0x0d;
+
+const escapedText = /[\0\x01\t\r\n]/;
+const escapedTextAll = /[\0\x01\t\r\n]/g;
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Escapes a text; the result has no NUL, TAB, CR or LF. */
+export function escapeText(text: string): string {
+  if (!escapedText.test(text)) return text;
+  return text.replace(
+    escapedTextAll,
+    (found) => `\x01${String.fromCharCode(letterFor(found.charCodeAt(0)))}`,
+  );
+}
+
+/** Escapes one field. A buffer without anything to escape is returned as it is, not copied. */
+export function escapeField(value: string | Buffer): Buffer {
+  if (typeof value === 'string') return Buffer.from(escapeText(value));
+  if (!needsEscape(value)) return value;
+  let extra = 0;
+  for (const byte of value) if (letterFor(byte) !== 0) extra += 1;
+  const escaped = Buffer.allocUnsafe(value.length + extra);
+  let to = 0;
+  for (const byte of value) {
+    const letter = letterFor(byte);
+    if (letter === 0) {
+      escaped[to++] = byte;
+    } else {
+      escaped[to++] = SOH;
+      escaped[to++] = letter;
+    }
+  }
+  return escaped;
+}
+
+/**
+ * Undoes escapeField. A field without SOH is returned as it is (a slice of the line).
+ * Throws WireFault bad-escape for SOH at the end, and for SOH before anything but 0 1 t r n.
+ */
+export function unescapeField(field: Buffer): Buffer {
+  return unescape(field, true);
+}
+
+/** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. */
+export function unescapeLenient(field: Buffer): Buffer {
+  return unescape(field, false);
+}
+
+/**
+ * Splits at TAB and unescapes each field strictly (WireFault bad-escape). An empty line is one empty field.
+ * As many fields as the line has TABs and one more: bound them with countTabs where the peer is not trusted.
+ */
+export function splitFields(line: Buffer): Buffer[] {
+  return splitRaw(line).map(unescapeField);
+}
+
+/** Splits at TAB, unescaping nothing; slices of the line. */
+export function splitRaw(line: Buffer): Buffer[] {
+  const fields: Buffer[] = [];
+  let from = 0;
+  for (;;) {
+    const tab = line.indexOf(TAB, from);
+    if (tab < 0) break;
+    fields.push(line.subarray(from, tab));
+    from = tab + 1;
+  }
+  fields.push(line.subarray(from));
+  return fields;
+}
+
+/** How many TABs the bytes hold; stops looking when there are more than `stopAbove`, and returns `stopAbove` + 1 then. */
+export function countTabs(bytes: Buffer, stopAbove = Number.POSITIVE_INFINITY): number {
+  let count = 0;
+  let tab = bytes.indexOf(TAB);
+  while (tab >= 0) {
+    count += 1;
+    if (count > stopAbove) break;
+    tab = bytes.indexOf(TAB, tab + 1);
+  }
+  return count;
+}
+
+/** The bytes as text, or undefined when they are not UTF-8. A byte order mark is a character like any other. */
+export function decodeUtf8(bytes: Buffer): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function needsEscape(value: Buffer): boolean {
+  return (
+    value.includes(TAB) ||
+    value.includes(LF) ||
+    value.includes(CR) ||
+    value.includes(SOH) ||
+    value.includes(NUL)
+  );
+}
+
+/** The letter that stands for a byte after SOH, or 0 for a byte that stands for itself. */
+function letterFor(byte: number): number {
+  switch (byte) {
+    case NUL:
+      return 0x30;
+    case SOH:
+      return 0x31;
+    case TAB:
+      return 0x74;
+    case CR:
+      return 0x72;
+    case LF:
+      return 0x6e;
+    default:
+      return 0;
+  }
+}
+
+function byteFor(letter: number): number {
+  switch (letter) {
+    case 0x30:
+      return NUL;
+    case 0x31:
+      return SOH;
+    case 0x74:
+      return TAB;
+    case 0x72:
+      return CR;
+    case 0x6e:
+      return LF;
+    default:
+      return -1;
+  }
+}
+
+function unescape(field: Buffer, isStrict: boolean): Buffer {
+  let soh = field.indexOf(SOH);
+  if (soh < 0) return field;
+  const plain = Buffer.allocUnsafe(field.length);
+  let to = 0;
+  let from = 0;
+  while (soh >= 0) {
+    to += field.copy(plain, to, from, soh);
+    const letter = field[soh + 1];
+    from = soh + 2;
+    if (letter === undefined) {
+      if (isStrict) throw new WireFault('bad-escape', 'a field ends inside an escape sequence');
+      break;
+    }
+    const byte = byteFor(letter);
+    if (byte < 0 && isStrict) throw new WireFault('bad-escape', 'a field has an unknown escape sequence');
+    plain[to++] = byte < 0 ? letter : byte;
+    soh = field.indexOf(SOH, from);
+  }
+  if (from < field.length) to += field.copy(plain, to, from);
+  return plain.subarray(0, to);
+}
