@@ -1,0 +1,168 @@
+// Owns the command line: flags, extra fields, user, words.
+//
+//     v  TAB alice@example.org TAB quota get TAB -u TAB alice@example.org TAB -- LF
+//     Dx TAB proxy-ttl=5 TAB alice@example.org TAB mailbox list LF
+//        TAB TAB OPTION TAB log-passthrough LF                                        no reply comes to this
+//
+// Does not know which commands there are, nor where the name ends and the arguments begin (`catalog` does).
+// Defined by Dovecot in doveadm's client connection (t_strsplit_tabescaped of the line).
+// The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
+// `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
+import { countTabs, decodeUtf8, escapeText, splitFields } from './escape.js';
+import { WireFault } from './wire-fault.js';
+
+/** A line that a client sent after the handshake. */
+export type FrontendLine =
+  | { kind: 'command'; command: CommandLine }
+  /** OPTION and its word: log-passthrough, dovegate-reason=TEXT, or anything; further words are left out. No reply. */
+  | { kind: 'option'; name: string };
+
+export interface CommandLine {
+  /** Flag D. */
+  debug: boolean;
+  /** Flag v. */
+  verbose: boolean;
+  /** The N of the extra field proxy-ttl=N, 0 to 4294967295; undefined when there is none. */
+  proxyTtl: number | undefined;
+  /** There was an extra field forward=...; its value is the client's invention and is left out. */
+  hasForward: boolean;
+  /** The user field, unescaped; may be empty. */
+  user: string;
+  /** All behind the user field, unescaped: the name in one field or in several, then the arguments. At least one. */
+  words: string[];
+  /** False: `user` or `words` hold U+FFFD where the bytes were no UTF-8. */
+  isUtf8: boolean;
+}
+
+export interface CommandLimits {
+  /** Fields of the line, flags and user counted, and as many entries in the extra field. Stops a line of TABs. */
+  fieldsMax: number;
+}
+
+export interface CommandToSend {
+  /** Sends flag D; then `verbose` is not sent, as real clients do it. */
+  debug?: boolean;
+  verbose?: boolean;
+  /** Sends flag x and proxy-ttl=N, which servers of minor 2 and less answer with end of file (measured). */
+  proxyTtl?: number | undefined;
+  user: string;
+  /** One field: 'quota get'. */
+  name: string;
+  args: readonly string[];
+}
+
+const NUL = 0x00;
+const numberMax = 0xffff_ffff;
+const digits = /^[0-9]+$/;
+const optionWord = 'OPTION';
+/** A NUL would end the field at the server; half a surrogate pair would arrive as another character. */
+const unsendable = /[\0\p{Surrogate}]/u;
+
+/**
+ * Reads a line (without LF). Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user and
+ * word, an unknown flag, more than one x, a NUL raw or escaped, an extra proxy-ttl that is no number or comes twice, and
+ * too many fields; bad-escape as unescapeField does.
+ */
+export function parseCommandLine(line: Buffer, limits: CommandLimits): FrontendLine {
+  if (line.includes(NUL)) throw new WireFault('bad-command', 'a line with a NUL');
+  const fields = limitedFields(line, limits);
+  const flags = parseFlags(fields[0]);
+  const userAt = flags.hasExtra ? 2 : 1;
+  const isUtf8 = decodeUtf8(line) !== undefined;
+  const [user, ...words] = fields.slice(userAt).map((field) => field.toString());
+  const [firstWord] = words;
+  if (user === undefined || firstWord === undefined)
+    throw new WireFault('bad-command', 'a line with too few fields');
+  const extra = parseExtra(flags.hasExtra ? fields[1] : undefined, limits);
+  if (firstWord === optionWord) return { kind: 'option', name: words[1] ?? '' };
+  return {
+    kind: 'command',
+    command: { debug: flags.debug, verbose: flags.verbose, ...extra, user, words, isUtf8 },
+  };
+}
+
+/**
+ * The line with its LF, in the spelling of the real client. Throws WireFault bad-command for a NUL or half a surrogate
+ * pair in any field, and for the name OPTION, which would be no command.
+ */
+export function encodeCommandLine(command: CommandToSend): Buffer {
+  const { debug = false, verbose = false, proxyTtl, user, name, args } = command;
+  if (name === optionWord) throw new WireFault('bad-command', 'OPTION is no command');
+  let flags = debug ? 'D' : verbose ? 'v' : '';
+  const fields = [user, name, ...args];
+  if (proxyTtl !== undefined) {
+    if (!Number.isInteger(proxyTtl) || proxyTtl < 0 || proxyTtl > numberMax) {
+      throw new RangeError('proxyTtl is out of range');
+    }
+    flags += 'x';
+    fields.unshift(`proxy-ttl=${proxyTtl}`);
+  }
+  return encodeFields([flags, ...fields]);
+}
+
+/** The OPTION line with its LF. Throws WireFault bad-command as encodeCommandLine does. */
+export function encodeOption(name: string): Buffer {
+  return encodeFields(['', '', optionWord, name]);
+}
+
+function limitedFields(line: Buffer, { fieldsMax }: CommandLimits): Buffer[] {
+  if (countTabs(line, fieldsMax) >= fieldsMax) {
+    throw new WireFault('bad-command', `a line with more than ${fieldsMax} fields`);
+  }
+  const fields = splitFields(line);
+  if (fields.some((field) => field.includes(NUL))) throw new WireFault('bad-command', 'a field with a NUL');
+  return fields;
+}
+
+function parseFlags(field: Buffer | undefined): { debug: boolean; verbose: boolean; hasExtra: boolean } {
+  let debug = false;
+  let verbose = false;
+  let hasExtra = false;
+  for (const letter of field ?? []) {
+    switch (letter) {
+      case 0x44:
+        debug = true;
+        break;
+      case 0x76:
+        verbose = true;
+        break;
+      case 0x78:
+        if (hasExtra) throw new WireFault('bad-command', 'flag x twice');
+        hasExtra = true;
+        break;
+      default:
+        throw new WireFault('bad-command', 'an unknown flag');
+    }
+  }
+  return { debug, verbose, hasExtra };
+}
+
+/** The extra field is a list of its own, escaped inside the field: `proxy-ttl=3` SOH t `forward=a=b`. */
+function parseExtra(
+  field: Buffer | undefined,
+  limits: CommandLimits,
+): Pick<CommandLine, 'proxyTtl' | 'hasForward'> {
+  let proxyTtl: number | undefined;
+  let hasForward = false;
+  if (field !== undefined) {
+    for (const bytes of limitedFields(field, limits)) {
+      const entry = bytes.toString();
+      if (entry.startsWith('forward=')) hasForward = true;
+      if (!entry.startsWith('proxy-ttl=')) continue;
+      const value = entry.slice('proxy-ttl='.length);
+      const ttl = Number(value);
+      if (proxyTtl !== undefined || !digits.test(value) || ttl > numberMax) {
+        throw new WireFault('bad-command', 'an extra field proxy-ttl that is no number, or twice');
+      }
+      proxyTtl = ttl;
+    }
+  }
+  return { proxyTtl, hasForward };
+}
+
+function encodeFields(fields: readonly string[]): Buffer {
+  if (fields.some((field) => unsendable.test(field))) {
+    throw new WireFault('bad-command', 'a field that cannot be sent as it is');
+  }
+  return Buffer.from(`${fields.map(escapeText).join('\t')}\n`);
+}
