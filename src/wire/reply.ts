@@ -1,0 +1,140 @@
+// Owns the cutting of the output channel into replies.
+//
+//     cell TAB cell TAB ... cell TAB LF status LF         {"alice@example.org":{"uid":"5000"}} LF + LF
+//
+// Does not know how many cells make a row, nor which channel the bytes came on: it is fed with channel 0 alone, across
+// all frames, and lives as long as its transport. Cells are escaped, so the first raw LF ends the body, whatever stands
+// before it, and the next one ends the status line.
+// The rule: the body is searched for an LF, never walked, and never kept: its bytes leave as slices of the chunk.
+import { splitRaw, unescapeLenient } from './escape.js';
+import { createGather } from './gather.js';
+import { parseStatus, type Status } from './status.js';
+import { WireFault } from './wire-fault.js';
+
+export type ReplyEvent =
+  /** Bytes of cells, still escaped, never empty; a slice of the chunk. */
+  | { kind: 'body'; bytes: Buffer }
+  /** The end of a reply; `restBytes` of this chunk are behind it, and belong to the next reply. */
+  | { kind: 'status'; status: Status; restBytes: number };
+
+export interface ReplyDecoder {
+  /** Throws WireFault line-too-long or bad-status; what came before it in the same chunk is lost with the transport. */
+  push(chunk: Buffer): ReplyEvent[];
+  /** The body of the reply at hand is not empty and does not end in TAB: to end it here would cut a cell. */
+  readonly midCell: boolean;
+  /** A byte of a reply came, and its status did not. */
+  readonly isStarted: boolean;
+  /** Bytes held: the beginning of a status line. */
+  readonly pendingBytes: number;
+  /** At the end of the input. Throws WireFault truncated inside a reply. */
+  end(): void;
+}
+
+export interface ReplyLimits {
+  /** Bytes of a status line before its LF. The body has no limit: it is not held. */
+  statusBytesMax: number;
+}
+
+/** Counts cells while their bytes go by. */
+export interface CellCounter {
+  push(body: Buffer): void;
+  /** Cells that ended. */
+  readonly cells: number;
+}
+
+export interface CellLimits {
+  cellsMax: number;
+}
+
+const TAB = 0x09;
+const LF = 0x0a;
+/** Cells are often short: looking a few bytes ahead is cheaper than a search that starts anew for each. */
+const lookAhead = 24;
+
+export function createReplyDecoder({ statusBytesMax }: ReplyLimits): ReplyDecoder {
+  /** What the next byte belongs to. */
+  let at: 'start' | 'body' | 'status' = 'start';
+  let lastOfBody = TAB;
+  const partial = createGather();
+
+  return {
+    get midCell() {
+      return at !== 'start' && lastOfBody !== TAB;
+    },
+    get isStarted() {
+      return at !== 'start';
+    },
+    get pendingBytes() {
+      return partial.length;
+    },
+    push(chunk) {
+      const events: ReplyEvent[] = [];
+      let from = 0;
+      while (from < chunk.length) {
+        const lf = chunk.indexOf(LF, from);
+        const stop = lf < 0 ? chunk.length : lf;
+        if (at === 'status') {
+          if (partial.length + stop - from > statusBytesMax) {
+            throw new WireFault('line-too-long', `a status line has more than ${statusBytesMax} bytes`);
+          }
+          partial.append(chunk.subarray(from, stop));
+          if (lf >= 0) {
+            const status = parseStatus(partial.take());
+            events.push({ kind: 'status', status, restBytes: chunk.length - lf - 1 });
+            at = 'start';
+            lastOfBody = TAB;
+          }
+        } else {
+          if (stop > from) {
+            const bytes = chunk.subarray(from, stop);
+            lastOfBody = bytes[bytes.length - 1] ?? TAB;
+            events.push({ kind: 'body', bytes });
+          }
+          at = lf < 0 ? 'body' : 'status';
+        }
+        from = stop + 1;
+      }
+      return events;
+    },
+    end() {
+      if (at !== 'start') throw new WireFault('truncated', 'the input ended inside a reply');
+    },
+  };
+}
+
+export function createCellCounter(): CellCounter {
+  let cells = 0;
+  return {
+    get cells() {
+      return cells;
+    },
+    push(body) {
+      let from = 0;
+      while (from < body.length) {
+        const near = Math.min(from + lookAhead, body.length);
+        while (from < near && body[from] !== TAB) from += 1;
+        if (from === near) from = body.indexOf(TAB, near);
+        if (from < 0) return;
+        if (from < body.length) cells += 1;
+        from += 1;
+      }
+    },
+  };
+}
+
+/**
+ * The cells of a whole body, unescaped as Dovecot does it. Bytes behind the last TAB are a last cell: a reply that is no
+ * table (the JSON of `user`) is one cell. Throws WireFault line-too-long for more than `cellsMax` cells.
+ */
+export function parseCells(body: Buffer, limits?: CellLimits): Buffer[] {
+  if (limits !== undefined) {
+    const counter = createCellCounter();
+    counter.push(body);
+    if (counter.cells > limits.cellsMax) {
+      throw new WireFault('line-too-long', `a reply has more than ${limits.cellsMax} cells`);
+    }
+  }
+  const cells = splitRaw(body);
+  if (cells.at(-1)?.length === 0) cells.pop();
+  return cells.map(unescapeLenient);
+}
