@@ -1,0 +1,200 @@
+// Owns the reading of the channels that a server's output carries from its first reply on (never a client's).
+//
+//     packet   4C 00000009 "04 a line LF"   00 00000003 "LF + LF"           channel, length in 4 bytes big-endian, payload
+//     stream   FF FF FF FF FF 00 02 03 FE   once, then plain bytes of channel 0
+//              03 FE 00 4C  switches to channel 4C     03 FE 01  is a byte 03 (what follows it is plain again)
+//
+// Does not know what a channel carries. Defined by Dovecot in src/lib/istream-multiplex.c.
+// The rule: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence.
+import { WireFault } from './wire-fault.js';
+
+export type Framing = 'none' | 'packet' | 'stream';
+
+/** Bytes of one channel, never empty; a slice of the chunk. */
+export interface ChannelBytes {
+  channel: number;
+  bytes: Buffer;
+}
+
+export interface MultiplexDecoder {
+  /** Throws WireFault bad-frame; what came before it in the same chunk is lost with the transport. */
+  push(chunk: Buffer): ChannelBytes[];
+  /** Bytes held: of a header or a sequence, at most 8. */
+  readonly pendingBytes: number;
+  /** At the end of the input. Throws WireFault truncated inside a frame or a sequence. */
+  end(): void;
+}
+
+export interface FrameLimits {
+  /** Payload bytes of a packet. Nothing is held, so this only notices that the peer lost its framing. */
+  frameBytesMax: number;
+}
+
+/** The channel of replies. */
+export const outputChannel = 0;
+/** The channel of log lines, `L`. */
+export const logChannel = 0x4c;
+
+/** The bytes that begin a stream; the last two of them are the sequence that announces all else. */
+export const streamHeader: readonly number[] = [0xff, 0xff, 0xff, 0xff, 0xff, 0x00, 0x02, 0x03, 0xfe];
+
+const packetHeaderBytes = 5;
+const sequence = Buffer.of(0x03, 0xfe);
+
+/** The framing of a minor that both sides announced at least (the smaller one of theirs). */
+export function framingOf(minor: number): Framing {
+  return minor < 1 ? 'none' : minor < 4 ? 'packet' : 'stream';
+}
+
+export function createMultiplexDecoder(framing: Framing, limits: FrameLimits): MultiplexDecoder {
+  switch (framing) {
+    case 'none':
+      return createPassing();
+    case 'packet':
+      return createPacketDecoder(limits);
+    case 'stream':
+      return createStreamDecoder();
+    default:
+      return framing satisfies never;
+  }
+}
+
+function createPassing(): MultiplexDecoder {
+  return {
+    pendingBytes: 0,
+    push: (chunk) => (chunk.length === 0 ? [] : [{ channel: outputChannel, bytes: chunk }]),
+    end() {},
+  };
+}
+
+function createPacketDecoder({ frameBytesMax }: FrameLimits): MultiplexDecoder {
+  const header = Buffer.alloc(packetHeaderBytes);
+  let headerBytes = 0;
+  let channel = 0;
+  let payloadLeft = 0;
+
+  return {
+    get pendingBytes() {
+      return headerBytes;
+    },
+    push(chunk) {
+      const events: ChannelBytes[] = [];
+      let from = 0;
+      while (from < chunk.length) {
+        if (payloadLeft > 0) {
+          const bytes = chunk.subarray(from, from + payloadLeft);
+          events.push({ channel, bytes });
+          payloadLeft -= bytes.length;
+          from += bytes.length;
+          continue;
+        }
+        const copied = chunk.copy(header, headerBytes, from);
+        headerBytes += copied;
+        from += copied;
+        if (headerBytes < packetHeaderBytes) break;
+        const length = header.readUInt32BE(1);
+        if (length > frameBytesMax) {
+          throw new WireFault('bad-frame', `a frame has more than ${frameBytesMax} bytes`);
+        }
+        channel = header.readUInt8(0);
+        payloadLeft = length;
+        headerBytes = 0;
+      }
+      return events;
+    },
+    end() {
+      if (headerBytes > 0 || payloadLeft > 0)
+        throw new WireFault('truncated', 'the input ended inside a frame');
+    },
+  };
+}
+
+/** Where in a stream the next byte stands: in its header, in data, or behind 03, 03 FE, 03 FE 00. */
+type StreamAt = 'header' | 'data' | 'after-03' | 'after-03-fe' | 'after-03-fe-00';
+
+const heldBytes: Record<Exclude<StreamAt, 'header'>, number> = {
+  data: 0,
+  'after-03': 1,
+  'after-03-fe': 2,
+  'after-03-fe-00': 3,
+};
+
+function createStreamDecoder(): MultiplexDecoder {
+  let at: StreamAt = 'header';
+  let headerBytes = 0;
+  let channel = outputChannel;
+
+  return {
+    get pendingBytes() {
+      return at === 'header' ? headerBytes : heldBytes[at];
+    },
+    push(chunk) {
+      const events: ChannelBytes[] = [];
+      const emit = (bytes: Buffer): void => {
+        if (bytes.length > 0) events.push({ channel, bytes });
+      };
+      let from = 0;
+      while (from < chunk.length) {
+        const byte = chunk[from];
+        switch (at) {
+          case 'header':
+            if (byte !== streamHeader[headerBytes])
+              throw new WireFault('bad-frame', 'not the header of a stream');
+            headerBytes += 1;
+            from += 1;
+            if (headerBytes === streamHeader.length) at = 'data';
+            break;
+          case 'data': {
+            const found = chunk.indexOf(sequence, from);
+            if (found >= 0) {
+              const after = chunk[found + 2];
+              // The 03 of a literal is the byte itself, so it leaves in one slice with what stands before it.
+              emit(chunk.subarray(from, after === 0x01 ? found + 1 : found));
+              from = after === 0x01 ? found + 3 : found + 2;
+              at = after === 0x01 ? 'data' : 'after-03-fe';
+            } else {
+              const is03Last = chunk[chunk.length - 1] === 0x03;
+              emit(chunk.subarray(from, is03Last ? -1 : chunk.length));
+              from = chunk.length;
+              if (is03Last) at = 'after-03';
+            }
+            break;
+          }
+          case 'after-03':
+            if (byte === 0xfe) {
+              at = 'after-03-fe';
+              from += 1;
+            } else {
+              emit(Buffer.of(0x03));
+              at = 'data';
+            }
+            break;
+          case 'after-03-fe':
+            if (byte === 0x00) {
+              at = 'after-03-fe-00';
+            } else if (byte === 0x01) {
+              emit(Buffer.of(0x03));
+              at = 'data';
+            } else {
+              throw new WireFault('bad-frame', 'an unknown sequence in a stream');
+            }
+            from += 1;
+            break;
+          case 'after-03-fe-00':
+            channel = byte ?? channel;
+            at = 'data';
+            from += 1;
+            break;
+          default:
+            at satisfies never;
+        }
+      }
+      return events;
+    },
+    end() {
+      if (at === 'header' ? headerBytes > 0 : at !== 'data') {
+        throw new WireFault('truncated', 'the input ended inside a sequence');
+      }
+    },
+  };
+}
