@@ -1,0 +1,85 @@
+// Owns the lines of the log channel: one byte for the type, text, LF. A message of several lines is several log lines.
+//
+//     04 doveadm(nouser@example.org): cmd quota get: User doesn't exist LF
+//
+// Does not know which command a line belongs to; nothing on the wire says so. Types 1 to 4 were seen from servers,
+// 5 and 6 are Dovecot's doveadm-protocol.
+// The rule: a server's log never breaks a command, so nothing here is a fault. The text is the server's: it may hold
+// any control character.
+import { createGather } from './gather.js';
+
+export type LogType = 'debug' | 'info' | 'warning' | 'error' | 'fatal' | 'panic';
+
+export interface LogLine {
+  /** 'error' also for a type byte that is none; the byte is part of the text then. */
+  type: LogType;
+  /** Without type byte and LF; U+FFFD for what is no UTF-8. */
+  text: string;
+  /** The end is missing: the line was too long, or the input ended before its LF. */
+  isCut: boolean;
+}
+
+export interface LogDecoder {
+  push(bytes: Buffer): LogLine[];
+  /** Bytes held: the beginning of a line. */
+  readonly pendingBytes: number;
+  /** At the end of the input: the unfinished line, if there is one. */
+  end(): LogLine[];
+}
+
+export interface LogLimits {
+  /** Bytes of a line before its LF, the type counted; what is above it is dropped up to the LF. */
+  lineBytesMax: number;
+}
+
+const LF = 0x0a;
+const types: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
+
+export function createLogDecoder({ lineBytesMax }: LogLimits): LogDecoder {
+  const partial = createGather();
+  let isCut = false;
+
+  function finish(): LogLine {
+    const line = parseLogLine(partial.take(), isCut);
+    isCut = false;
+    return line;
+  }
+
+  return {
+    get pendingBytes() {
+      return partial.length;
+    },
+    push(bytes) {
+      const lines: LogLine[] = [];
+      let from = 0;
+      while (from < bytes.length) {
+        const lf = bytes.indexOf(LF, from);
+        const stop = lf < 0 ? bytes.length : lf;
+        const room = lineBytesMax - partial.length;
+        if (stop - from > room) isCut = true;
+        if (stop > from && room > 0) partial.append(bytes.subarray(from, Math.min(stop, from + room)));
+        if (lf >= 0) lines.push(finish());
+        from = stop + 1;
+      }
+      return lines;
+    },
+    end() {
+      if (partial.length === 0) return [];
+      isCut = true;
+      return [finish()];
+    },
+  };
+}
+
+/** The bytes of a message, with LF; each line of it becomes a log line of that type. */
+export function encodeLogLine(type: LogType, text: string): Buffer {
+  const first = String.fromCharCode(types.indexOf(type) + 1);
+  return Buffer.from(`${first}${text.replaceAll('\n', `\n${first}`)}\n`);
+}
+
+function parseLogLine(line: Buffer, isCut: boolean): LogLine {
+  const type = types[(line[0] ?? 0) - 1];
+  return type === undefined
+    ? { type: 'error', text: line.toString(), isCut }
+    : { type, text: line.toString('utf8', 1), isCut };
+}
