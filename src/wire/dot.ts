@@ -1,0 +1,198 @@
+// Owns the text that follows `save` and `sieve put`: lines up to one that is a single dot.
+//
+//     Subject: x CR LF   CR LF   ..dot CR LF   end CR LF   . CR LF           is "Subject: x CR LF CR LF .dot CR LF end"
+//
+// Does not know whether text follows a command (`catalog` does). Defined by Dovecot in src/lib-mail/istream-dot.c.
+// The rules, as measured: a line ends in LF or CR LF and keeps its own; a dot that begins a line is dropped when
+// anything but the line's end follows it, whatever that is; the line end before the final dot is no data, so the text
+// may end without one. Only an LF begins a line: a bare CR is data, and so is a dot behind it.
+import { WireFault } from './wire-fault.js';
+
+export interface DotProgress {
+  /** The text so far, in order; slices of the chunk, but for line ends that were cut. */
+  parts: Buffer[];
+  /** The final dot came. */
+  isDone: boolean;
+  /** Bytes of this chunk behind the line of the final dot; empty before it. */
+  rest: Buffer;
+}
+
+export interface DotDecoder {
+  /** Throws WireFault line-too-long above inputBytesMax. */
+  push(chunk: Buffer): DotProgress;
+  /** Bytes of text given out so far. */
+  readonly bytes: number;
+  /** Bytes held: a line end and what may be the final dot, at most 4. */
+  readonly pendingBytes: number;
+  /** At the end of the input. Throws WireFault truncated when the final dot did not come. */
+  end(): void;
+}
+
+export interface InputLimits {
+  /** Bytes of text, without stuffing and final dot. */
+  inputBytesMax: number;
+}
+
+export interface DotEncoder {
+  /** The text, stuffed; slices of `text` and dots between them. Line ends stay as they are. */
+  push(text: Buffer): Buffer[];
+  /** CR LF, dot, CR LF, as real clients end any text, also an empty one. */
+  finish(): Buffer;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+const DOT = 0x2e;
+const nothing = Buffer.alloc(0);
+const lineThenDot = Buffer.from('\n.');
+
+/**
+ * What was read and not given out: nothing ('text'), a CR, a line end, a line end and a dot, those and a CR. The line
+ * end is none at the start of the text, where a dot counts as well.
+ */
+type DotAt = 'text' | 'cr' | 'line' | 'dot' | 'dot-cr' | 'done';
+
+export function createDotDecoder({ inputBytesMax }: InputLimits): DotDecoder {
+  let at: DotAt = 'line';
+  /** The line end that is held in the states line, dot and dot-cr. */
+  let lineEnd: '' | '\n' | '\r\n' = '';
+  let bytes = 0;
+
+  return {
+    get bytes() {
+      return bytes;
+    },
+    get pendingBytes() {
+      return heldBytes(at, lineEnd);
+    },
+    push(chunk) {
+      const parts: Buffer[] = [];
+      const emit = (part: Buffer): void => {
+        if (part.length === 0) return;
+        bytes += part.length;
+        if (bytes > inputBytesMax) {
+          throw new WireFault('line-too-long', `an input has more than ${inputBytesMax} bytes`);
+        }
+        parts.push(part);
+      };
+      let from = 0;
+      while (from < chunk.length && at !== 'done') {
+        const byte = chunk[from];
+        switch (at) {
+          case 'text': {
+            const found = chunk.indexOf(lineThenDot, from);
+            const after = found < 0 ? undefined : chunk[found + 2];
+            if (after !== undefined && after !== LF && after !== CR) {
+              // A stuffed line, whole in this chunk: the dot is left out and its line end stays in the slice.
+              emit(chunk.subarray(from, found + 1));
+              from = found + 2;
+              break;
+            }
+            // What may belong to the end of the text is held: "\n." here, or the line end that ends the chunk.
+            const lf = found >= 0 ? found : chunk[chunk.length - 1] === LF ? chunk.length - 1 : -1;
+            const stop = lf < 0 ? chunk.length : lf;
+            const isCrHeld = stop > from && chunk[stop - 1] === CR;
+            emit(chunk.subarray(from, isCrHeld ? stop - 1 : stop));
+            from = lf < 0 ? stop : lf + 1;
+            if (lf >= 0) lineEnd = isCrHeld ? '\r\n' : '\n';
+            at = lf >= 0 ? 'line' : isCrHeld ? 'cr' : 'text';
+            break;
+          }
+          case 'cr':
+            if (byte === LF) {
+              lineEnd = '\r\n';
+              at = 'line';
+              from += 1;
+            } else {
+              emit(Buffer.of(CR));
+              at = 'text';
+            }
+            break;
+          case 'line':
+            if (byte === DOT) {
+              at = 'dot';
+              from += 1;
+            } else {
+              emit(Buffer.from(lineEnd));
+              at = 'text';
+            }
+            break;
+          case 'dot':
+            if (byte === LF) {
+              at = 'done';
+              from += 1;
+            } else if (byte === CR) {
+              at = 'dot-cr';
+              from += 1;
+            } else {
+              emit(Buffer.from(lineEnd));
+              at = 'text';
+            }
+            break;
+          case 'dot-cr':
+            if (byte === LF) {
+              at = 'done';
+              from += 1;
+            } else {
+              // Dot, CR and something: no final dot. The CR is data again, and may begin a line end.
+              emit(Buffer.from(lineEnd));
+              at = 'cr';
+            }
+            break;
+          default:
+            at satisfies never;
+        }
+      }
+      const isDone = at === 'done';
+      return { parts, isDone, rest: isDone ? chunk.subarray(from) : nothing };
+    },
+    end() {
+      if (at !== 'done') throw new WireFault('truncated', 'the input ended before its final dot');
+    },
+  };
+}
+
+/**
+ * Whatever is pushed comes out of the decoder again byte for byte, also a text without a last line end, with bare CRs,
+ * with LF or CR LF.
+ */
+export function createDotEncoder(): DotEncoder {
+  let isLineStart = true;
+  const dot = (): Buffer => Buffer.of(DOT);
+  return {
+    push(text) {
+      if (text.length === 0) return [];
+      const parts: Buffer[] = [];
+      if (isLineStart && text[0] === DOT) parts.push(dot());
+      let from = 0;
+      for (;;) {
+        const found = text.indexOf(lineThenDot, from);
+        if (found < 0) break;
+        parts.push(text.subarray(from, found + 1), dot());
+        from = found + 1;
+      }
+      parts.push(from === 0 ? text : text.subarray(from));
+      isLineStart = text[text.length - 1] === LF;
+      return parts;
+    },
+    finish: () => Buffer.from('\r\n.\r\n'),
+  };
+}
+
+function heldBytes(at: DotAt, lineEnd: string): number {
+  switch (at) {
+    case 'text':
+    case 'done':
+      return 0;
+    case 'cr':
+      return 1;
+    case 'line':
+      return lineEnd.length;
+    case 'dot':
+      return lineEnd.length + 1;
+    case 'dot-cr':
+      return lineEnd.length + 2;
+    default:
+      return at satisfies never;
+  }
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { createDotDecoder, createDotEncoder } from '../../src/wire/dot.js';
+import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
+
+function decode(
+  chunks: readonly Buffer[],
+  inputBytesMax = 1e6,
+): { text: string; rest: string; isDone: boolean } {
+  const decoder = createDotDecoder({ inputBytesMax });
+  let text = '';
+  let rest = '';
+  let isDone = false;
+  for (const chunk of chunks) {
+    const progress = decoder.push(chunk);
+    text += Buffer.concat(progress.parts).toString('latin1');
+    rest += progress.rest.toString('latin1');
+    isDone = progress.isDone;
+    assert.equal(decoder.bytes, text.length);
+  }
+  return { text, rest, isDone };
+}
+
+function encode(chunks: readonly Buffer[]): Buffer {
+  const encoder = createDotEncoder();
+  return Buffer.concat([...chunks.flatMap((chunk) => encoder.push(chunk)), encoder.finish()]);
+}
+
+void test('what Dovecot makes of an input', () => {
+  for (const [input, text] of [
+    ['a\n.\n', 'a'],
+    ['a\n\n.\n', 'a\n'],
+    ['a\r\n.\r\n', 'a'],
+    ['a\r\n.\n', 'a'],
+    ['a\n.\r\n', 'a'],
+    ['.\n', ''],
+    ['.\r\n', ''],
+    ['\r\n.\r\n', ''],
+    ['\n.\n', ''],
+    ['..\n.\n', '.'],
+    ['.y\n.\n', 'y'],
+    ['a\n..\n.x\n...\n.\n', 'a\n.\nx\n..'],
+    ['a\r\n..\r\n.x\r\n.\r\n', 'a\r\n.\r\nx'],
+    ['a\r.\n.\n', 'a\r.'],
+    ['a\r\r\n.\n', 'a\r'],
+    ['a\n.\rb\n.\n', 'a\n\rb'],
+    ['a\n.\r\r\n.\n', 'a\n\r'],
+    ['.\r.\n.\n', '\r.'],
+    ['a.\n.\n', 'a.'],
+    ['a\n .\n.\n', 'a\n .'],
+    ['\0\xff\n.\n', '\0\xff'],
+  ] as const) {
+    for (const { name, chunks } of chunkings(Buffer.from(`${input}\tnext\n`, 'latin1'))) {
+      assert.deepEqual(
+        decode(chunks),
+        { text, rest: '\tnext\n', isDone: true },
+        `${JSON.stringify(input)} ${name}`,
+      );
+    }
+  }
+});
+
+void test('no end before the dot', () => {
+  for (const input of ['', 'a', 'a\n', 'a\n.', 'a\n.\r', 'a\n.\ra\n', '.a\n']) {
+    for (const { name, chunks } of chunkings(Buffer.from(input))) {
+      const decoder = createDotDecoder({ inputBytesMax: 100 });
+      for (const chunk of chunks) assert.equal(decoder.push(chunk).isDone, false, name);
+      assert.throws(() => decoder.end(), { name: 'WireFault', code: 'truncated' }, name);
+      assert.ok(decoder.pendingBytes <= 4);
+    }
+  }
+  const decoder = createDotDecoder({ inputBytesMax: 100 });
+  assert.ok(decoder.push(Buffer.from('.\n')).isDone);
+  decoder.end();
+  assert.deepEqual(decoder.push(Buffer.from('x')), { parts: [], isDone: true, rest: Buffer.from('x') });
+});
+
+void test('the limit counts the text, not the stuffing', () => {
+  const input = (text: string): Buffer => encode([Buffer.from(text)]);
+  for (const { name, chunks } of chunkings(input('.\n.\n.\n.\n'))) {
+    assert.equal(decode(chunks, 8).isDone, true, name);
+    assert.throws(() => decode(chunks, 7), { name: 'WireFault', code: 'line-too-long' }, name);
+  }
+});
+
+void test('text leaves as slices', () => {
+  const chunk = Buffer.from('one\r\n..two\r\nthree');
+  const { parts } = createDotDecoder({ inputBytesMax: 100 }).push(chunk);
+  assert.deepEqual(parts.map(String), ['one\r\n', '.two\r\nthree']);
+  assert.ok(parts.every((part) => part.buffer === chunk.buffer));
+  const stuffed = createDotEncoder().push(chunk);
+  assert.deepEqual(stuffed.map(String), ['one\r\n', '.', '..two\r\nthree']);
+});
+
+void test('written as the real client writes it', () => {
+  assert.equal(encode([]).toString(), '\r\n.\r\n');
+  assert.equal(encode([Buffer.from('no newline')]).toString(), 'no newline\r\n.\r\n');
+  assert.equal(encode([Buffer.from('keep;\r\n')]).toString(), 'keep;\r\n\r\n.\r\n');
+  assert.equal(encode([Buffer.from('.a\n..b\n')]).toString(), '..a\n...b\n\r\n.\r\n');
+});
+
+void test('round trip: any soup of dots and line ends, byte for byte, at random cuts of both sides', () => {
+  const soup = fc
+    .array(fc.constantFrom('.', '\r', '\n', '\r\n', '\n.', 'a', '\0', '\xff'), { maxLength: 30 })
+    .map((pieces) => Buffer.from(pieces.join(''), 'latin1'));
+  fc.assert(
+    fc.property(soup, fc.integer(), (text, seed) => {
+      const random = seededRandom(seed);
+      const wire = encode(cutAtRandom(text, random));
+      const decoded = decode(cutAtRandom(Buffer.concat([wire, Buffer.from('rest')]), random));
+      assert.deepEqual(decoded, { text: text.toString('latin1'), rest: 'rest', isDone: true });
+    }),
+    { numRuns: 1000 },
+  );
+});
