@@ -1,0 +1,144 @@
+// Owns what a mail user's name may look like and its one normal form, in which it is judged, routed and sent.
+// It does not know which users exist, nor who may touch them.
+// The rule: two spellings that Dovecot takes for one user never stay two names here, so that `except` cannot be
+// got round by a capital letter or a missing realm.
+
+/** How names are read. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
+export interface UserNameRules {
+  readonly characters: string;
+  readonly defaultRealm?: string;
+}
+
+/** What names may hold unless the configuration says otherwise. */
+export const defaultCharacters = 'A-Za-z0-9._+=@-';
+
+/** Longest name in characters, realm included. Stops names made to fill tables and records. */
+export const userNameMax = 320;
+
+/** Why a name was refused; never holds the name. */
+export type UserNameCode = 'empty' | 'too-long' | 'character' | 'two-realms' | 'empty-part';
+
+/** A name in its normal form, or why the text is none. */
+export type UserNameResult =
+  | { readonly kind: 'name'; readonly name: string }
+  | { readonly kind: 'refused'; readonly code: UserNameCode; readonly message: string };
+
+/** Reads names by one set of rules. */
+export interface UserNames {
+  /** The normal form of a name as a client wrote it: checked, ASCII letters in lower case, realm appended. */
+  normalise(text: string): UserNameResult;
+  /** Whether every character of a text may stand in a name (for masks, whose `*` and `?` are judged apart). */
+  holdsOnly(text: string, besides: string): boolean;
+}
+
+/** A class that was read, or why it could not be. */
+export type CharacterClass =
+  | { readonly kind: 'class'; readonly has: (code: number) => boolean }
+  | { readonly kind: 'bad'; readonly message: string };
+
+/**
+ * Reads a character class: `A-Z` is a range, a `-` at the start or the end is itself, everything else is itself.
+ * Bad: an empty class, a range that runs backwards, and characters that can never stand in a name because they are
+ * masks to Dovecot (`*`, `?`), separators of its protocols (blank, control characters) or half of a pair.
+ */
+export function parseCharacterClass(text: string): CharacterClass {
+  const points = Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  if (points.length === 0) return { kind: 'bad', message: 'the class of characters is empty' };
+  const ranges: [number, number][] = [];
+  for (let at = 0; at < points.length; at += 1) {
+    const from = points[at] ?? 0;
+    const isRange = points[at + 1] === dash && at + 2 < points.length;
+    const to = isRange ? (points[at + 2] ?? 0) : from;
+    if (to < from) {
+      return { kind: 'bad', message: `the range ${showPoint(from)}-${showPoint(to)} runs backwards` };
+    }
+    const never = neverAllowed.find(([low, high]) => from <= high && to >= low);
+    if (never !== undefined) {
+      return {
+        kind: 'bad',
+        message: `${showPoint(Math.max(from, never[0]))} can never stand in a user name`,
+      };
+    }
+    ranges.push([from, to]);
+    if (isRange) at += 2;
+  }
+  const ascii = new Uint8Array(128);
+  for (const [from, to] of ranges) {
+    for (let code = from; code <= to && code < 128; code += 1) ascii[code] = 1;
+  }
+  const beyond = ranges.filter(([, to]) => to >= 128);
+  return {
+    kind: 'class',
+    has: (code) => (code < 128 ? ascii[code] === 1 : beyond.some(([from, to]) => code >= from && code <= to)),
+  };
+}
+
+/** Throws a RangeError for a class that cannot be read; configuration has checked it before. */
+export function createUserNames(rules: UserNameRules): UserNames {
+  const allowed = parseCharacterClass(rules.characters);
+  if (allowed.kind === 'bad') throw new RangeError(allowed.message);
+  const { has } = allowed;
+  const realm = rules.defaultRealm === undefined ? undefined : foldAscii(rules.defaultRealm);
+
+  function normalise(text: string): UserNameResult {
+    if (text === '') return refused('empty', 'the user name is empty');
+    if (text.length > userNameMax) {
+      return refused('too-long', `the user name is longer than ${userNameMax} characters`);
+    }
+    if (!holdsOnly(text, '')) {
+      return refused('character', 'the user name holds a character that mail_users.characters does not list');
+    }
+    const folded = foldAscii(text);
+    const at = folded.indexOf('@');
+    if (at < 0) {
+      if (realm === undefined) return { kind: 'name', name: folded };
+      const whole = `${folded}@${realm}`;
+      return whole.length > userNameMax
+        ? refused('too-long', `the user name is longer than ${userNameMax} characters`)
+        : { kind: 'name', name: whole };
+    }
+    // Which of two realms counts is a question that Dovecot's settings answer in more than one way.
+    if (folded.includes('@', at + 1)) return refused('two-realms', 'the user name holds more than one @');
+    if (at === 0 || at === folded.length - 1) {
+      return refused('empty-part', 'the user name has nothing on one side of its @');
+    }
+    return { kind: 'name', name: folded };
+  }
+
+  function holdsOnly(text: string, besides: string): boolean {
+    for (const character of text) {
+      if (!has(character.codePointAt(0) ?? 0) && !besides.includes(character)) return false;
+    }
+    return true;
+  }
+
+  return { normalise, holdsOnly };
+}
+
+/** ASCII letters in lower case, everything else as it is: the folding that Dovecot does by default. */
+export function foldAscii(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+const dash = 0x2d;
+
+/** Control characters and blank; `*`; `?`; DEL and C1; surrogates. */
+const neverAllowed: readonly (readonly [number, number])[] = [
+  [0, 0x20],
+  [0x2a, 0x2a],
+  [0x3f, 0x3f],
+  [0x7f, 0xa0],
+  [0x2028, 0x202e],
+  [0xd800, 0xdfff],
+];
+
+function showPoint(code: number): string {
+  const isPlain = code > 0x20 && code < 0x7f;
+  return isPlain
+    ? `"${String.fromCodePoint(code)}"`
+    : `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
+}
+
+function refused(code: UserNameCode, message: string): UserNameResult {
+  return { kind: 'refused', code, message };
+}
