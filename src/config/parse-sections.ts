@@ -1,0 +1,170 @@
+// Owns the reading of the sections that stand for themselves: listeners, mail_users, audit, limits; defaults filled in.
+// It does not know how sockets are made or limits held.
+import type { Effect } from '../catalog/catalog.js';
+import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
+import type { Cursor } from './cursor.js';
+import type { RawAudit, RawConfiguration, RawLimits } from './schema.js';
+import {
+  type AuditSettings,
+  auditDefaults,
+  type LimitSettings,
+  type ListenerSettings,
+  limitDefaults,
+  listenerDefaults,
+  type MailUserSettings,
+  socketPathBytesMax,
+  timerMsMax,
+} from './settings.js';
+import { formatDuration, parseDuration, parseSize } from './units.js';
+
+/** Every listener that has a socket and a policy; what the others lack is told. */
+export function parseListeners(
+  raw: NonNullable<RawConfiguration['listeners']>,
+  cursor: Cursor,
+): ListenerSettings[] {
+  const listeners: ListenerSettings[] = [];
+  for (const [name, each] of Object.entries(raw)) {
+    const at = cursor.down(name);
+    const unix = at.file('unix');
+    if (unix === undefined) at.error([], 'needs a socket; add unix: PATH');
+    else if (Buffer.byteLength(unix) > socketPathBytesMax) {
+      at.error(
+        ['unix'],
+        `the path has ${Buffer.byteLength(unix)} bytes; a socket's path can have ${socketPathBytesMax}`,
+      );
+    }
+    if (each.policy === undefined) at.error([], 'needs a policy; add policy: NAME');
+    const owner = at.source('owner');
+    const group = at.source('group');
+    const mode = each.mode === undefined ? listenerDefaults.mode : Number.parseInt(each.mode, 8);
+    if ((mode & 0o002) !== 0) {
+      at.warning(
+        ['mode'],
+        'lets every user of this machine connect; say a group and "0660" unless that is meant',
+      );
+    }
+    // Connecting needs the permission to write; without it nobody but root gets in.
+    if ((mode & 0o222) === 0) at.error(['mode'], 'lets nobody connect: connecting needs write permission');
+    if (unix === undefined || each.policy === undefined) continue;
+    listeners.push({
+      name,
+      unix,
+      mode,
+      ...(owner === undefined ? {} : { owner }),
+      ...(group === undefined ? {} : { group }),
+      policy: each.policy,
+      sessions: each.sessions ?? listenerDefaults.sessions,
+      sessionsPerPeer: each.sessions_per_peer ?? listenerDefaults.sessionsPerPeer,
+      place: at.place(),
+    });
+  }
+  return listeners;
+}
+
+/** How user names are read. */
+export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
+  const characters = raw.mail_users?.characters ?? defaultCharacters;
+  const read = parseCharacterClass(characters);
+  if (read.kind === 'bad') {
+    cursor.error(
+      ['characters'],
+      `${read.message}; write single characters and ranges, as "${defaultCharacters}"`,
+    );
+    return { characters: defaultCharacters };
+  }
+  for (const risky of '/%') {
+    if (read.has(risky.charCodeAt(0))) {
+      cursor.warning(
+        ['characters'],
+        `a user name with ${risky} can mean another path or variable to Dovecot`,
+      );
+    }
+  }
+  const realm = raw.mail_users?.default_realm;
+  if (realm === undefined) return { characters };
+  if (/[@*?\s]/.test(realm) || !createUserNames({ characters }).holdsOnly(realm, '')) {
+    cursor.error(
+      ['default_realm'],
+      'must be a plain domain, as example.com, of characters that user names may hold',
+    );
+  }
+  return { characters, defaultRealm: foldAscii(realm) };
+}
+
+/** Where records go. */
+export function parseAudit(raw: RawAudit, cursor: Cursor): AuditSettings {
+  const segmentBytes = sizeOf(raw.segment, auditDefaults.segmentBytes, cursor, 'segment');
+  if (segmentBytes < auditDefaults.segmentBytesMin) cursor.error(['segment'], 'must be at least 64KiB');
+  const group = cursor.source('group');
+  return {
+    directory: cursor.file('directory') ?? auditDefaults.directory,
+    ...(group === undefined ? {} : { group }),
+    strict: new Set<Effect>(raw.strict ?? auditDefaults.strict),
+    segmentBytes,
+    deadlineMs: timerOf(raw.deadline, auditDefaults.deadlineMs, cursor, 'deadline'),
+  };
+}
+
+/** Every limit. */
+export function parseLimits(raw: RawLimits, cursor: Cursor): LimitSettings {
+  const deadlines = cursor.down('deadline');
+  const deadline = (effect: Effect): number =>
+    timerOf(raw.deadline?.[effect], limitDefaults.deadlineMs[effect], deadlines, effect);
+  const lineBytesMax = sizeOf(raw.line, limitDefaults.lineBytesMax, cursor, 'line');
+  // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
+  if (lineBytesMax < 1024 || lineBytesMax > 900_000) {
+    cursor.error(['line'], 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB');
+  }
+  return {
+    lineBytesMax,
+    queue: raw.queue ?? limitDefaults.queue,
+    queueTimeoutMs: timerOf(raw.queue_timeout, limitDefaults.queueTimeoutMs, cursor, 'queue_timeout'),
+    replyIdleMs: timerOf(raw.reply_idle, limitDefaults.replyIdleMs, cursor, 'reply_idle'),
+    clientStallMs: clientStall(raw, cursor),
+    handshakeMs: timerOf(raw.handshake, limitDefaults.handshakeMs, cursor, 'handshake'),
+    drainMs: timerOf(raw.drain, limitDefaults.drainMs, cursor, 'drain'),
+    inputBytesMax: sizeOf(raw.input, limitDefaults.inputBytesMax, cursor, 'input'),
+    inputTimeMs: inputTime(raw, cursor),
+    bufferedBytesMax: sizeOf(raw.buffered, limitDefaults.bufferedBytesMax, cursor, 'buffered'),
+    deadlineMs: {
+      read: deadline('read'),
+      session: deadline('session'),
+      write: deadline('write'),
+      admin: deadline('admin'),
+      destroy: deadline('destroy'),
+    },
+  };
+}
+
+/** Dovecot gives up on a reader that is silent for 60 s, without closing; we have to be faster. */
+function clientStall(raw: RawLimits, cursor: Cursor): number {
+  const ms = timerOf(raw.client_stall, limitDefaults.clientStallMs, cursor, 'client_stall');
+  if (ms >= 60_000)
+    cursor.warning(['client_stall'], 'from 60s on Dovecot cuts the reply before dovegate notices');
+  return ms;
+}
+
+/** Dovecot ends an input 300 s after the command line, and runs what comes after that as commands. */
+function inputTime(raw: RawLimits, cursor: Cursor): number {
+  const ms = timerOf(raw.input_time, limitDefaults.inputTimeMs, cursor, 'input_time');
+  if (ms >= 300_000)
+    cursor.error(['input_time'], 'must be below 300s, where Dovecot ends the input by itself');
+  return ms;
+}
+
+/** A duration that a timer is set to. */
+export function timerOf(text: string | undefined, otherwise: number, cursor: Cursor, key: string): number {
+  if (text === undefined) return otherwise;
+  const ms = parseDuration(text) ?? 0;
+  if (ms < 1 || ms > timerMsMax) {
+    cursor.error([key], `must be from 1ms to 24d (the default is ${formatDuration(otherwise)})`);
+  }
+  return ms;
+}
+
+function sizeOf(text: string | undefined, otherwise: number, cursor: Cursor, key: string): number {
+  if (text === undefined) return otherwise;
+  const bytes = parseSize(text);
+  if (bytes === undefined || bytes < 1) cursor.error([key], 'must be a size of at least one byte');
+  return bytes ?? otherwise;
+}

@@ -1,0 +1,132 @@
+// Owns what is wrong with a configuration: the problem as a value, and its two lines of text.
+// It does not know what a configuration means.
+// The rule: a message says what is wrong and what to do, and never holds a secret (secrets are in files of their own).
+
+/** An error keeps the configuration from being used; a warning does not. */
+export type Severity = 'error' | 'warning';
+
+/** One thing that is wrong, and where. Lines and columns count from 1; columns in UTF-16 units. */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  /** The keys that lead there, as `listeners.support.mode`; empty for the file as a whole. */
+  readonly path: string;
+  readonly message: string;
+  readonly severity: Severity;
+}
+
+/** A point in a file of the configuration. */
+export interface Place {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/** Collects problems. Everything that reads a configuration goes on after one, so that all come at once. */
+export interface ProblemList {
+  error(place: Place, path: string, message: string): void;
+  warning(place: Place, path: string, message: string): void;
+  readonly hasErrors: boolean;
+  /** By file in the order of their reading, then by line and column; each text once. */
+  sorted(): Problem[];
+}
+
+/** An empty list. */
+export function createProblemList(): ProblemList {
+  const problems: Problem[] = [];
+  const push = (severity: Severity, place: Place, path: string, message: string): void => {
+    const { file, line, column } = place;
+    problems.push({ file, line, column, path, message, severity });
+  };
+  return {
+    error: (place, path, message) => push('error', place, path, message),
+    warning: (place, path, message) => push('warning', place, path, message),
+    get hasErrors() {
+      return problems.some((problem) => problem.severity === 'error');
+    },
+    sorted() {
+      const files = [...new Set(problems.map((problem) => problem.file))];
+      const seen = new Set<string>();
+      return problems
+        .toSorted(
+          (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
+        )
+        .filter((problem) => {
+          const text = `${problem.file}:${problem.line}:${problem.column}:${problem.message}`;
+          if (seen.has(text)) return false;
+          seen.add(text);
+          return true;
+        });
+    },
+  };
+}
+
+/**
+ * `FILE:LINE:COLUMN: message`, and, when the file's text is given, the source line with a caret below the column.
+ * Long lines are cut around the caret; control characters of the source are shown as dots.
+ */
+export function formatProblem(problem: Problem, text?: string): string {
+  const where = `${problem.file}:${problem.line}:${problem.column}`;
+  const kind = problem.severity === 'warning' ? 'warning: ' : '';
+  const path = problem.path === '' ? '' : `${problem.path}: `;
+  const head = `${where}: ${kind}${path}${problem.message}`;
+  const line = text?.split(/\r?\n/)[problem.line - 1];
+  if (line === undefined || line.trim() === '') return head;
+  const at = Math.min(problem.column - 1, line.length);
+  const from = line.length > lineShownMax ? Math.max(0, at - lineShownMax / 2) : 0;
+  const shown = line
+    .slice(from, from + lineShownMax)
+    .replace(/[\p{C}\u2028\u2029]/gu, (character) => (character === '\t' ? ' ' : '.'));
+  return `${head}\n    ${shown}\n    ${' '.repeat(at - from)}^`;
+}
+
+const lineShownMax = 100;
+
+/** The name that was probably meant: the nearest one, if it is near enough to be worth saying. */
+export function nearestName(name: string, names: Iterable<string>): string | undefined {
+  return nearestBySpelling(name, names) ?? onlyLonger(name, names);
+}
+
+/** A beginning of one name only. */
+function onlyLonger(name: string, names: Iterable<string>): string | undefined {
+  const longer = [...names].filter((candidate) => name.length > 2 && candidate.startsWith(name));
+  return longer.length === 1 ? longer[0] : undefined;
+}
+
+function nearestBySpelling(name: string, names: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
+  for (const candidate of names) {
+    if (Math.abs(candidate.length - name.length) >= bestDistance) continue;
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) {
+      best = candidate;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** Number of characters to insert, delete, change, or swap with a neighbour. */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let above = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let row = 1; row <= a.length; row += 1) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column += 1) {
+      const isSame = a[row - 1] === b[column - 1];
+      let least = Math.min(
+        (above[column] ?? 0) + 1,
+        (current[column - 1] ?? 0) + 1,
+        (above[column - 1] ?? 0) + (isSame ? 0 : 1),
+      );
+      const isSwap = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      if (isSwap) least = Math.min(least, (before[column - 2] ?? 0) + 1);
+      current.push(least);
+    }
+    before = above;
+    above = current;
+  }
+  return above[b.length] ?? 0;
+}

@@ -1,0 +1,187 @@
+// Owns the settings: what a configuration means once it was read, and every default, with its unit.
+// It does not know YAML or files.
+// The rule: settings are complete. Who uses them never asks "and if it is missing?" except where a field says so.
+import type { Effect } from '../catalog/catalog.js';
+import { allEffects } from '../catalog/command.js';
+import type { Series } from '../catalog/series.js';
+import type { GlobList } from '../policy/glob.js';
+import type { Policy } from '../policy/rule.js';
+import type { Place } from './problem.js';
+
+/** Everything that the daemon is told. */
+export interface Settings {
+  readonly listeners: readonly ListenerSettings[];
+  readonly backends: readonly BackendSettings[];
+  /** First match wins. */
+  readonly routes: readonly RouteSettings[];
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly mailUsers: MailUserSettings;
+  /** Directory of what must outlive the daemon besides records. */
+  readonly state: string;
+  readonly audit: AuditSettings;
+  readonly limits: LimitSettings;
+  readonly log: { readonly level: LogLevel };
+  /** SHA-256 of the whole meaning, 64 hex digits; equal settings have equal hashes. */
+  readonly hash: string;
+}
+
+/** A socket for one team. */
+export interface ListenerSettings {
+  readonly name: string;
+  /** Path of the UNIX socket. */
+  readonly unix: string;
+  /** Permission bits, as 0o660. */
+  readonly mode: number;
+  /** Names or ids; the daemon's own when absent. */
+  readonly owner?: string;
+  readonly group?: string;
+  /** Name of the policy. */
+  readonly policy: string;
+  readonly sessions: number;
+  readonly sessionsPerPeer: number;
+  readonly place: Place;
+}
+
+/** Where a backend listens. `host` is a name or an address without brackets. */
+export type BackendAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** A Dovecot. */
+export interface BackendSettings {
+  readonly name: string;
+  readonly address: BackendAddress;
+  readonly tls: 'starttls' | 'implicit' | 'off';
+  /** The system's roots when absent. */
+  readonly caFile?: string;
+  /** What the certificate must be for: a name, or an IP address. */
+  readonly serverName: string;
+  /** SHA-256 over the SubjectPublicKeyInfo, 64 lower-case hex digits each. */
+  readonly keyPins: readonly string[];
+  readonly username: string;
+  /** Tried in order. Empty: no password is sent. */
+  readonly passwordFiles: readonly string[];
+  readonly series: 'auto' | Series;
+  /** Undefined: not said, the usual prefixes count. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+  readonly connections: number;
+  readonly idle: number;
+  readonly idleTimeoutMs: number;
+  readonly maxLifetimeMs: number;
+  readonly connectTimeoutMs: number;
+  readonly greetingTimeoutMs: number;
+  readonly drained: boolean;
+  readonly place: Place;
+}
+
+/** Which users live on which backend. */
+export interface RouteSettings {
+  readonly users: GlobList;
+  readonly backend: string;
+  readonly place: Place;
+}
+
+/** How the names of mail users are read; see identity/user-name. */
+export interface MailUserSettings {
+  readonly defaultRealm?: string;
+  readonly characters: string;
+}
+
+/** Where records go, and which ones are waited for. */
+export interface AuditSettings {
+  readonly directory: string;
+  /** Group of directory and files; absent: nobody but the owner reads them. */
+  readonly group?: string;
+  /** Effects whose admission must be on disk before anything is sent. */
+  readonly strict: ReadonlySet<Effect>;
+  readonly segmentBytes: number;
+  /** A write or sync that takes longer has failed. */
+  readonly deadlineMs: number;
+}
+
+/** Bounds on what clients and backends can make the daemon hold, and how long it waits. */
+export interface LimitSettings {
+  /** A client's command line, input not counted. */
+  readonly lineBytesMax: number;
+  /** Exchanges waiting for a backend's upstreams, for each backend. */
+  readonly queue: number;
+  readonly queueTimeoutMs: number;
+  readonly replyIdleMs: number;
+  readonly clientStallMs: number;
+  readonly handshakeMs: number;
+  readonly drainMs: number;
+  readonly inputBytesMax: number;
+  readonly inputTimeMs: number;
+  readonly bufferedBytesMax: number;
+  /** First byte sent upstream to the first byte of the reply. */
+  readonly deadlineMs: Readonly<Record<Effect, number>>;
+}
+
+/** From which level on our own log is written. */
+export type LogLevel = (typeof logLevels)[number];
+
+/** Every level, the most severe first. */
+export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+
+const second = 1000;
+const minute = 60 * second;
+const mebibyte = 1024 ** 2;
+
+/** What a listener has when it says nothing. */
+export const listenerDefaults = { mode: 0o660, sessions: 200, sessionsPerPeer: 50 } as const;
+
+/** What a backend has when it says nothing. TLS: STARTTLS, but none for a UNIX socket. */
+export const backendDefaults = {
+  tls: 'starttls',
+  username: 'doveadm',
+  series: 'auto',
+  connections: 4,
+  idle: 1,
+  idleTimeoutMs: 5 * minute,
+  maxLifetimeMs: 60 * minute,
+  connectTimeoutMs: 5 * second,
+  greetingTimeoutMs: 5 * second,
+  drained: false,
+} as const;
+
+/** The directory of `state`. */
+export const stateDefault = '/var/lib/dovegate';
+
+/** The audit settings, and the smallest segment. */
+export const auditDefaults = {
+  directory: '/var/lib/dovegate/audit',
+  strict: allEffects,
+  segmentBytes: 64 * mebibyte,
+  segmentBytesMin: 64 * 1024,
+  deadlineMs: 2 * second,
+} as const;
+
+/** Every limit. */
+export const limitDefaults: LimitSettings = {
+  lineBytesMax: 64 * 1024,
+  queue: 256,
+  queueTimeoutMs: 30 * second,
+  replyIdleMs: 10 * minute,
+  clientStallMs: 45 * second,
+  handshakeMs: 5 * second,
+  drainMs: 30 * second,
+  inputBytesMax: 1024 * mebibyte,
+  inputTimeMs: 240 * second,
+  bufferedBytesMax: 256 * mebibyte,
+  deadlineMs: {
+    read: 10 * minute,
+    session: minute,
+    write: 30 * minute,
+    admin: 10 * minute,
+    destroy: 30 * minute,
+  },
+};
+
+/** The level of `log`. */
+export const logLevelDefault: LogLevel = 'info';
+
+/** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
+export const socketPathBytesMax = 107;
+
+/** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
+export const timerMsMax = 2 ** 31 - 1;

@@ -1,0 +1,82 @@
+// Goal: names that sections use of each other exist, and what can never have an effect is told once.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { sound, testMistakes, told } from './sound.js';
+
+void test('two listeners with one socket', () => {
+  const text = sound.replace(
+    'backends:',
+    '  other: { unix: /run/../run/s.sock, policy: support }\nbackends:',
+  );
+  assert.deepEqual(told(text), ['4:12: listeners.other.unix: is the socket of listener support already']);
+});
+
+testMistakes([
+  [
+    'policy that is not there',
+    'policy: support }',
+    'policy: suport }',
+    '3:33: listeners.support.policy: there is no policy "suport"; did you mean support?',
+  ],
+  [
+    'backend that is not there',
+    'backend: mail1 }',
+    'backend: elsewhere }',
+    '7:21: routes[0].backend: there is no backend "elsewhere"; there are: mail1',
+  ],
+  [
+    'an allow that a deny shadows',
+    '[quota get]',
+    '[quota get]\n    deny: [quota get]',
+    '11:13: warning: policies.support.allow: never allows anything: "quota get" is denied in line 12',
+  ],
+  [
+    'users that no route takes',
+    'users: ["*"]',
+    'users: ["*@example.org"]',
+    '10:13: warning: policies.support.users[0]: no route takes these users',
+  ],
+
+  [
+    'a route behind one that takes everybody',
+    'policies:',
+    '  - { users: ["*@example.com"], backend: mail1 }\npolicies:',
+    '8:5: warning: routes[1]: is never reached: a route above takes every user',
+  ],
+  [
+    'a backend that no route names',
+    'routes:',
+    '  mail2: { address: "unix:/run/d" }\nroutes:',
+    '6:3: warning: backends.mail2: no route leads here',
+  ],
+  [
+    'a policy that no listener uses',
+    'policies:',
+    'policies:\n  other: { users: ["*"], allow: [quota get] }',
+    '9:3: warning: policies.other: no listener uses this policy',
+  ],
+  [
+    'a policy that allows nothing',
+    '    allow: [quota get]\n',
+    '',
+    '9:3: warning: policies.support: allows nothing',
+  ],
+  [
+    'a policy for nobody',
+    '["*@example.com"]',
+    '[]',
+    '10:5: warning: policies.support.users: holds for nobody',
+  ],
+  [
+    'a limit that never counts',
+    'unix: /run/s.sock',
+    'unix: /run/s.sock, sessions: 5, sessions_per_peer: 6',
+    '3:46: warning: listeners.support.sessions_per_peer: is above sessions (5), so it never counts',
+  ],
+  [
+    'no routes',
+    'routes:\n  - { users: ["*"], backend: mail1 }\n',
+    'routes: []\n',
+    '6:1: routes: is empty: no user leads to a backend; for a single one: [{ users: ["*"], backend: NAME }]',
+  ],
+]);

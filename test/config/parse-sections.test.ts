@@ -1,0 +1,111 @@
+// Goal: sections that stand for themselves are read with their units, and values that could not work are told.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { settingsOf, sound, testMistakes, told } from './sound.js';
+
+void test('every simple key of the other sections', () => {
+  const settings = settingsOf(`${sound}
+mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
+state: state
+audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s }
+limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, handshake: 4s, drain: 6s,
+          input: 1MiB, input_time: 7s, buffered: 2MiB, deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
+log: { level: debug }
+`);
+  assert.deepEqual(settings.mailUsers, { defaultRealm: 'example.com', characters: 'a-zA-Z@.-' });
+  assert.equal(settings.state, '/etc/dovegate/state');
+  assert.deepEqual(settings.audit, {
+    directory: '/etc/dovegate/audit',
+    group: 'auditors',
+    strict: new Set(['write', 'destroy']),
+    segmentBytes: 65_536,
+    deadlineMs: 3000,
+  });
+  assert.deepEqual(settings.limits, {
+    lineBytesMax: 32_768,
+    queue: 1,
+    queueTimeoutMs: 1000,
+    replyIdleMs: 2000,
+    clientStallMs: 3000,
+    handshakeMs: 4000,
+    drainMs: 6000,
+    inputBytesMax: 1_048_576,
+    inputTimeMs: 7000,
+    bufferedBytesMax: 2_097_152,
+    deadlineMs: { read: 1000, session: 2000, write: 3000, admin: 4000, destroy: 5000 },
+  });
+  assert.equal(settings.log.level, 'debug');
+});
+
+testMistakes([
+  [
+    'mode that lets everybody in',
+    'unix: /run/s.sock',
+    'unix: /run/s.sock, mode: "0666"',
+    '3:33: warning: listeners.support.mode: lets every user of this machine connect; say a group and "0660" unless that is meant',
+  ],
+
+  [
+    'mode that lets nobody in',
+    'unix: /run/s.sock',
+    'unix: /run/s.sock, mode: "0440"',
+    '3:33: listeners.support.mode: lets nobody connect: connecting needs write permission',
+  ],
+  ['no socket', 'unix: /run/s.sock, ', '', '3:3: listeners.support: needs a socket; add unix: PATH'],
+  ['no policy', ', policy: support }', ' }', '3:3: listeners.support: needs a policy; add policy: NAME'],
+  [
+    'characters that cannot be in names',
+    'version: 1',
+    'mail_users: { characters: "a-z*" }',
+    '1:15: mail_users.characters: "*" can never stand in a user name; write single characters and ranges, as "A-Za-z0-9._+=@-"',
+  ],
+  [
+    'characters that mean something to Dovecot',
+    'version: 1',
+    'mail_users: { characters: "a-z/" }',
+    '1:15: warning: mail_users.characters: a user name with / can mean another path or variable to Dovecot',
+  ],
+  [
+    'a realm with an @',
+    'version: 1',
+    'mail_users: { default_realm: "@example.com" }',
+    '1:15: mail_users.default_realm: must be a plain domain, as example.com, of characters that user names may hold',
+  ],
+  [
+    'a segment that is too small',
+    'version: 1',
+    'audit: { segment: 1KiB }',
+    '1:10: audit.segment: must be at least 64KiB',
+  ],
+  [
+    'lines longer than Dovecot takes',
+    'version: 1',
+    'limits: { line: 1MiB }',
+    '1:11: limits.line: must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
+  ],
+  [
+    'an input time that Dovecot does not wait for',
+    'version: 1',
+    'limits: { input_time: 5m }',
+    '1:11: limits.input_time: must be below 300s, where Dovecot ends the input by itself',
+  ],
+  [
+    'a stall that Dovecot does not wait for',
+    'version: 1',
+    'limits: { client_stall: 1m }',
+    '1:11: warning: limits.client_stall: from 60s on Dovecot cuts the reply before dovegate notices',
+  ],
+  [
+    'no time at all',
+    'version: 1',
+    'limits: { drain: 0s }',
+    '1:11: limits.drain: must be from 1ms to 24d (the default is 30s)',
+  ],
+]);
+
+void test('a path longer than a socket address', () => {
+  const text = sound.replace('/run/s.sock', `/run/${'x'.repeat(120)}`);
+  assert.deepEqual(told(text), [
+    "3:14: listeners.support.unix: the path has 125 bytes; a socket's path can have 107",
+  ]);
+});
