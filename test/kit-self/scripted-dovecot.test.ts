@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
 import { openRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.js';
+import { cannedScript, createGate, type GreetingFault, type Script } from '../kit/script.js';
 import {
   openScriptedDovecot,
   type ScriptedDovecot,
   type ScriptedDovecotOptions,
 } from '../kit/scripted-dovecot.js';
-import { cannedScript, createGate, type GreetingFault, type Script } from '../oracle/script.js';
 
 const authority = makeAuthority({ name: 'Scripted Authority' });
 const certificate = authority.issue({ names: ['localhost', '127.0.0.1'] });

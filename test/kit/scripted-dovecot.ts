@@ -1,18 +1,18 @@
 // A stand-in for Dovecot's doveadm-server that does what a script says, also what no Dovecot would, and records all that it received.
 // It is the oracle of the scenario tests: written from captured sessions of 2.3.13 to 2.4.5, and importing nothing from src/.
-// This file owns the listening socket and the records; test/oracle/script.ts says what can be asked, scripted-session.ts beside it plays one connection.
+// This file owns the listening socket and the records; script.ts says what can be asked, scripted-session.ts in test/oracle plays one connection.
 import { chmodSync } from 'node:fs';
 import net from 'node:net';
 import { createSecureContext } from 'node:tls';
+import { playSession } from '../oracle/scripted-session.js';
+import { createEventWait } from './event-wait.js';
 import {
   cannedScript,
   type ScriptedBehaviour,
   type ScriptedCommand,
   type ScriptedConnection,
   type SessionRecord,
-} from '../oracle/script.js';
-import { playSession } from '../oracle/scripted-session.js';
-import { createEventWait } from './event-wait.js';
+} from './script.js';
 
 export interface ScriptedDovecotOptions extends Partial<ScriptedBehaviour> {
   /** Path of a UNIX socket instead of TCP; made with mode 0600. */

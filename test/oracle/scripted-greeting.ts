@@ -5,14 +5,14 @@
 //   C: STARTTLS (no answer), TLS, PLAIN TAB base64   S: + or - and the end
 import type { Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
-import { type ByteReader, createByteReader } from './byte-reader.js';
 import type {
   ScriptedBehaviour,
   ScriptedCommand,
   ScriptedConnection,
   ScriptedFault,
   SessionRecord,
-} from './script.js';
+} from '../kit/script.js';
+import { type ByteReader, createByteReader } from './byte-reader.js';
 
 /** What a session gets from the server that accepted it. */
 export interface SessionPlan extends Omit<ScriptedBehaviour, 'fault' | 'certificate' | 'script'> {

@@ -1,6 +1,13 @@
 // Plays one connection of the scripted Dovecot: its beginning (scripted-greeting.ts), then command after command.
 // A script in the sense of a program: one driver, steps in order. The socket belongs to scripted-dovecot.ts, which also closes it.
 import type { Socket } from 'node:net';
+import type {
+  ReplyFault,
+  ScriptedCommand,
+  ScriptedConnection,
+  ScriptedFault,
+  SessionRecord,
+} from '../kit/script.js';
 import { type ByteReader, createByteReader } from './byte-reader.js';
 import {
   createFramer,
@@ -12,13 +19,6 @@ import {
   splitCells,
   unescapeCell,
 } from './framing.js';
-import type {
-  ReplyFault,
-  ScriptedCommand,
-  ScriptedConnection,
-  ScriptedFault,
-  SessionRecord,
-} from './script.js';
 import { greet, type Pipe, type SessionPlan, write, writeWithoutEnd } from './scripted-greeting.js';
 
 const lineBytesMax = 1024 * 1024;

@@ -1,7 +1,8 @@
 // What a script of the scripted Dovecot sees and may do, how the server behaves around it, and what is written down of each connection.
 // Types, the gate that scripts wait at, and ready-made answers; no socket.
-import type { KeyPairPem } from '../kit/certificates.js';
-import type { LogTypeName } from './framing.js';
+
+import type { LogTypeName } from '../oracle/framing.js';
+import type { KeyPairPem } from './certificates.js';
 
 /** What goes wrong between accept and login. */
 export type GreetingFault =

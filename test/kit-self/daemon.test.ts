@@ -1,0 +1,169 @@
+// The daemon starter against small stand-in programs: start, failure to start, log, stop, kill, what is left behind, and that nothing keeps running.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
+import { type Owner, openFolder } from '../kit/folder.js';
+import { runDoveadm, runProgram } from '../kit/program.js';
+
+/** An owner whose end the test decides. */
+function createOwner(passed: boolean): Owner & { end(): Promise<void> } {
+  const hooks: (() => void | Promise<void>)[] = [];
+  const owner = {
+    passed,
+    after: (run: () => void | Promise<void>) => void hooks.push(run),
+    async end() {
+      for (const hook of hooks.splice(0)) await hook();
+    },
+  };
+  return owner;
+}
+
+const greeting = `console.log(JSON.stringify({ level: 'info', event: 'started', argv: process.argv.slice(2) }));`;
+const good = `console.error('on stderr');
+  process.on('SIGHUP', () => console.log(JSON.stringify({ event: 'reloaded' })));
+  process.on('SIGTERM', () => process.exit(3));
+  setInterval(() => undefined, 1000);
+  ${greeting}`;
+
+async function start(owner: Owner, code: string, files: Record<string, string> = {}): Promise<Daemon> {
+  const folder = openFolder(owner);
+  const program = join(folder, 'stand-in.mjs');
+  return startDaemon(owner, {
+    config: 'version: 1\n',
+    folder,
+    program,
+    files: { ...files, 'stand-in.mjs': code },
+  });
+}
+
+/** Neither gone nor dead and waiting for its parent to notice. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+void test('starts, logs, and stops by SIGTERM with its exit code', async (t) => {
+  const daemon = await start(t, good);
+  assert.deepEqual(daemon.logs[0]?.['argv'], ['serve', '--config', daemon.configFile]);
+  daemon.signal('SIGHUP');
+  const record = await daemon.waitForLog(({ event }) => event === 'reloaded', 'the reload');
+  assert.deepEqual(record, { event: 'reloaded' });
+  await assert.rejects(
+    daemon.waitForLog(({ event }) => event === 'never', 'never', 50),
+    /still waiting for never/,
+  );
+  assert.deepEqual(await daemon.stop(), { code: 3, signal: null });
+  assert.match(daemon.output(), /on stderr/);
+  assert.equal(isRunning(daemon.pid), false);
+  await assert.rejects(
+    daemon.waitForLog(({ event }) => event === 'never', 'never'),
+    /ended without: never/,
+  );
+});
+
+void test('one that does not stop is killed', async (t) => {
+  const daemon = await start(t, `process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); ${greeting}`);
+  assert.deepEqual(await daemon.stop(50), { code: null, signal: 'SIGKILL' });
+});
+
+void test('one that ends or hangs before it has started is told with its output', async (t) => {
+  const isStartError = (code: number | null) => (error: unknown) =>
+    error instanceof DaemonStartError && error.exit?.code === code && error.output.includes('line 3: bad');
+  await assert.rejects(start(t, `console.error('line 3: bad'); process.exit(78);`), isStartError(78));
+  const hanging = startDaemon(t, {
+    config: '',
+    program: join(openFolder(t), 'absent.mjs'),
+    env: { NODE_OPTIONS: '--input-type=module' },
+    startMs: 50,
+  });
+  await assert.rejects(hanging, DaemonStartError);
+});
+
+void test('ends with its owner, and the folder goes only when the owner has passed', async () => {
+  for (const passed of [true, false]) {
+    const owner = createOwner(passed);
+    const daemon = await start(owner, good);
+    await owner.end();
+    assert.equal(isRunning(daemon.pid), false);
+    assert.equal(existsSync(daemon.folder), !passed);
+    if (!passed) await runProgram('rm', ['-rf', daemon.folder]);
+  }
+});
+
+void test('ends with the process that started it, also when that is told to end', async (t) => {
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    const stand = join(openFolder(t), 'stand-in.mjs');
+    writeFileSync(stand, good);
+    const starter = join(openFolder(t), 'starter.mjs');
+    const kit = new URL('../kit/daemon.js', import.meta.url).href;
+    writeFileSync(
+      starter,
+      `import { startDaemon } from ${JSON.stringify(kit)};
+       const daemon = await startDaemon({ after() {} }, { config: '', program: ${JSON.stringify(stand)}, folder: ${JSON.stringify(openFolder(t))} });
+       console.log(daemon.pid);
+       process.kill(process.pid, ${JSON.stringify(signal)});`,
+    );
+    const result = await runProgram(process.execPath, [starter]);
+    assert.equal(result.exit, signal === 'SIGTERM' ? 143 : 130, result.stderr);
+    const pid = Number(result.stdout);
+    assert.ok(pid > 0);
+    // The kernel may take a moment to bury what was killed.
+    for (let round = 0; isRunning(pid) && round < 1000; round += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(isRunning(pid), false);
+  }
+});
+
+void test('reads the journal in order, and leaves a cut last line out', async (t) => {
+  const daemon = await start(t, good);
+  daemon.write('audit/b.jsonl', '{"seq":2}\n{"seq":3}\n{"se');
+  writeFileSync(join(daemon.folder, 'audit', 'a.jsonl.gz'), gzipSync('{"seq":1}\n'));
+  assert.deepEqual(
+    daemon.audit().map(({ record, line, file }) => [record['seq'], line, file]),
+    [
+      [1, 1, 'a.jsonl.gz'],
+      [2, 1, 'b.jsonl'],
+      [3, 2, 'b.jsonl'],
+    ],
+  );
+  assert.deepEqual(daemon.audit('none'), []);
+});
+
+void test('finds a secret in every form, but not in the files that were given', async (t) => {
+  const secret = 'hunter/2 "ü"';
+  const daemon = await start(
+    t,
+    `console.log('x' + ${JSON.stringify(JSON.stringify(secret))}); ${greeting} setInterval(() => {}, 1000);`,
+    { password: secret },
+  );
+  for (const offset of [0, 1, 2]) {
+    const text = `${'.'.repeat(offset)}${secret} and more`;
+    writeFileSync(daemon.path(`base64-${offset}`), Buffer.from(text).toString('base64'));
+  }
+  writeFileSync(daemon.path('hex'), Buffer.from(secret).toString('hex'));
+  writeFileSync(daemon.path('squeezed.gz'), gzipSync(`... ${secret}`));
+  writeFileSync(daemon.path('clean'), 'nothing here');
+  await daemon.stop();
+  const found = daemon.grepSecrets([secret, 'absent']).toSorted();
+  const places = ['base64-0', 'base64-1', 'base64-2', 'hex', 'output', 'squeezed.gz'];
+  assert.deepEqual(
+    found,
+    places.map((place) => `${place}: ${secret}`),
+  );
+});
+
+void test('a program is told by output, exit code and signal', async () => {
+  const echo = await runProgram('sh', ['-c', 'cat; echo oops >&2; exit 5'], { stdin: 'in\n' });
+  assert.deepEqual([String(echo.stdout), echo.stderr, echo.exit], ['in\n', 'oops\n', 5]);
+  assert.equal((await runProgram('sh', ['-c', 'kill -ABRT $$'])).exit, 134);
+  assert.equal((await runProgram('sleep', ['60'], { timeoutMs: 20 })).exit, 137);
+  await assert.rejects(runProgram('/nonexistent/program', []), /ENOENT/);
+  await assert.rejects(runDoveadm(['--version'], { env: { PATH: '/nonexistent' } }), /ENOENT/);
+});

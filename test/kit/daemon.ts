@@ -1,0 +1,209 @@
+// The built daemon as a child process: configuration in, log records and exit code out. It owns the child and ends it with the test,
+// also when the test or this process fails. The folder of the test is the daemon's folder: paths in a configuration are relative to it.
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { createEventWait } from './event-wait.js';
+import { type Owner, openFolder } from './folder.js';
+import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
+import { type AuditLine, findSecrets, readAudit } from './traces.js';
+
+/** dist/main.js beside the build folder that this file runs from (build/test/kit). */
+export const builtProgram = fileURLToPath(new URL('../../../dist/main.js', import.meta.url));
+
+/** One line of the daemon's log. */
+export type LogRecord = Readonly<Record<string, unknown>>;
+
+export interface Exit {
+  /** null when a signal ended it. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
+export interface DaemonOptions {
+  /** Text of the configuration file. */
+  config: string;
+  /** More files for the folder, by name: password, certificates, policies. Mode 0600. */
+  files?: Readonly<Record<string, string>>;
+  /** A folder of an earlier daemon, to start again on what it left. Default: a new one. */
+  folder?: string;
+  /** Added behind `serve --config FILE`. */
+  args?: readonly string[];
+  env?: Readonly<Record<string, string>>;
+  /** Another program than dist/main.js. */
+  program?: string;
+  /** How long the start may take; default 10 s. */
+  startMs?: number;
+}
+
+export interface Daemon {
+  readonly folder: string;
+  readonly configFile: string;
+  readonly pid: number;
+  /** A path in the folder. */
+  path(name: string): string;
+  /** All log records so far. */
+  readonly logs: readonly LogRecord[];
+  /** All that it wrote to stdout and stderr. */
+  output(): string;
+  /** The first record, past or coming, that `isIt` accepts; rejects after `ms` (10 s), or when the daemon has exited without it. */
+  waitForLog(isIt: (record: LogRecord) => boolean, what: string, ms?: number): Promise<LogRecord>;
+  /** Writes a file of the folder anew (for a reload). */
+  write(name: string, text: string): void;
+  signal(signal: NodeJS.Signals): void;
+  /** SIGTERM, and the end awaited; SIGKILL after `ms` (40 s). */
+  stop(ms?: number): Promise<Exit>;
+  /** SIGKILL. */
+  kill(): Promise<Exit>;
+  readonly exited: Promise<Exit>;
+  /** The journal in this folder, in order: *.jsonl by name, a cut last line left out. */
+  audit(directory?: string): AuditLine[];
+  /** Where one of these texts stands, also encoded, in anything that the daemon wrote: `FILE: needle`. Files given to it do not count. */
+  grepSecrets(needles: readonly string[]): string[];
+}
+
+/** The daemon ended before it had started, or did not say that it had. */
+export class DaemonStartError extends Error {
+  readonly exit: Exit | undefined;
+  readonly output: string;
+  constructor(message: string, exit: Exit | undefined, output: string) {
+    super(`${message}\n${output}`);
+    this.name = 'DaemonStartError';
+    this.exit = exit;
+    this.output = output;
+  }
+}
+
+/** Starts it and waits for the record `event: "started"`; rejects with DaemonStartError. */
+export async function startDaemon(owner: Owner, options: DaemonOptions): Promise<Daemon> {
+  const folder = options.folder ?? openFolder(owner);
+  const given = { 'dovegate.yaml': options.config, ...options.files };
+  for (const [name, text] of Object.entries(given)) writeInto(folder, name, text);
+  const configFile = join(folder, 'dovegate.yaml');
+
+  const args = [options.program ?? builtProgram, 'serve', '--config', configFile, ...(options.args ?? [])];
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env: { ...process.env, NODE_OPTIONS: '', ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  endWithUs(child);
+  const events = createEventWait();
+  const chunks: Buffer[] = [];
+  const logs: LogRecord[] = [];
+  let line = '';
+  child.stdout.setEncoding('utf8');
+  child.stdout.on('data', (text: string) => {
+    chunks.push(Buffer.from(text));
+    const lines = (line + text).split('\n');
+    line = lines.pop() ?? '';
+    for (const each of lines) {
+      const record = parseRecord(each);
+      if (record !== undefined) logs.push(record);
+    }
+    events.wake();
+  });
+  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const output = (): string => Buffer.concat(chunks).toString();
+  let exit: Exit | undefined;
+  const exited = new Promise<Exit>((resolve) => {
+    const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+      exit = { code, signal };
+      events.wake();
+      resolve(exit);
+    };
+    child.once('error', () => end(null, null));
+    child.once('close', end);
+  });
+  const endBy = async (signal: NodeJS.Signals): Promise<Exit> => {
+    if (exit === undefined) child.kill(signal);
+    return exited;
+  };
+  owner.after(async () => {
+    await endBy('SIGKILL');
+  });
+
+  const daemon: Daemon = {
+    folder,
+    configFile,
+    pid: child.pid ?? 0,
+    logs,
+    output,
+    exited,
+    path: (name) => join(folder, name),
+    async waitForLog(isIt, what, ms) {
+      const find = (): LogRecord | undefined => logs.find(isIt);
+      const found = (): boolean => find() !== undefined || exit !== undefined;
+      await events.until(found, () => `${what}\n${output()}`, ms);
+      const record = find();
+      if (record === undefined) throw new Error(`the daemon ended without: ${what}\n${output()}`);
+      return record;
+    },
+    write: (name, text) => writeInto(folder, name, text),
+    signal(signal) {
+      child.kill(signal);
+    },
+    async stop(ms = 40_000) {
+      const timer = setTimeout(() => child.kill('SIGKILL'), ms);
+      try {
+        return await endBy('SIGTERM');
+      } finally {
+        clearTimeout(timer);
+      }
+    },
+    kill: () => endBy('SIGKILL'),
+    audit: (directory = 'audit') => readAudit(join(folder, directory)),
+    grepSecrets: (needles) => findSecrets(needles, folder, Object.keys(given), output()),
+  };
+  try {
+    await daemon.waitForLog(({ event }) => event === 'started', 'the record "started"', options.startMs);
+  } catch (error) {
+    if (exit === undefined) await endBy('SIGKILL');
+    const why = error instanceof Error ? error.message.split('\n', 1).join('') : String(error);
+    throw new DaemonStartError(why, exit, output());
+  }
+  return daemon;
+}
+
+/** Another subcommand of the built program, run to its end. */
+export function runDovegate(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
+  return runProgram(process.execPath, [builtProgram, ...args], options);
+}
+
+function writeInto(folder: string, name: string, text: string): void {
+  const path = join(folder, name);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text, { mode: 0o600 });
+}
+
+function parseRecord(line: string): LogRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined; // not a log record; output() has it
+  }
+}
+
+const children = new Set<ChildProcessByStdio<null, Readable, Readable>>();
+
+/** However this process ends, as long as it can do anything at all, its children end before it. */
+function endWithUs(child: ChildProcessByStdio<null, Readable, Readable>): void {
+  if (children.size === 0 && process.listenerCount('exit', killChildren) === 0) {
+    process.on('exit', killChildren);
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.once(signal, () => {
+        killChildren();
+        process.kill(process.pid, signal);
+      });
+    }
+  }
+  children.add(child);
+  child.once('close', () => children.delete(child));
+}
+
+function killChildren(): void {
+  for (const child of children) child.kill('SIGKILL');
+}

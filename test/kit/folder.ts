@@ -1,0 +1,21 @@
+// A folder that belongs to one test and goes with it; when the test fails it stays, and its path is told.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** What the kit needs of a test: `t` of node:test. The demo gives one of its own. */
+export interface Owner {
+  /** Called once when the test is over; in the order of the calls. */
+  after(run: () => void | Promise<void>): void;
+}
+
+/** Makes an empty folder with a short path: a UNIX socket's path has room for 107 bytes only. */
+export function openFolder(owner: Owner): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dovegate-'));
+  owner.after(() => {
+    // Node 20 has `passed` on its test context, though not in the types.
+    if (Reflect.get(owner, 'passed') === false) console.error(`kept because the test failed: ${folder}`);
+    else rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
+}

@@ -1,0 +1,60 @@
+// Runs a program to its end and gives all that it said; among them the real `doveadm`. Nothing is left running: what takes too long is killed.
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+
+export interface ProgramOptions {
+  /** What it reads; default: nothing, an end at once. */
+  stdin?: string | Buffer;
+  /** Added to our own environment; undefined takes a variable away. */
+  env?: Readonly<Record<string, string | undefined>>;
+  cwd?: string;
+  /** Default 60 s; then it is killed and `exit` is 137. */
+  timeoutMs?: number;
+}
+
+export interface ProgramResult {
+  stdout: Buffer;
+  /** stdout and stderr as text. */
+  text: string;
+  stderr: string;
+  /** As a shell shows it: the code, or 128 and the signal's number. */
+  exit: number;
+}
+
+/** Rejects only when the program cannot be started. */
+export async function runProgram(
+  file: string,
+  args: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  const child = spawn(file, args, {
+    env: { ...process.env, ...options.env },
+    ...(options.cwd !== undefined && { cwd: options.cwd }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000);
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
+  child.stdin.on('error', () => undefined); // it may end without reading all
+  child.stdin.end(options.stdin);
+  try {
+    const exit = await new Promise<number>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', (code, signal) => {
+        resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+      });
+    });
+    const out = Buffer.concat(stdout);
+    const err = Buffer.concat(stderr).toString();
+    return { stdout: out, stderr: err, text: out.toString() + err, exit };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The machine's own `doveadm`, in a fixed language. */
+export function runDoveadm(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
+  return runProgram('doveadm', args, { ...options, env: { LC_ALL: 'C.UTF-8', ...options.env } });
+}
