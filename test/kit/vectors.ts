@@ -17,7 +17,7 @@ export interface VectorReply {
   text?: string;
   status?: string;
   /** What came behind the last status. */
-  partial?: VectorCell | VectorCell[];
+  partial?: string;
 }
 
 export interface Vector {

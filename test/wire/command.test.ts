@@ -191,3 +191,35 @@ void test('round trip: what is written is read', () => {
     ),
   );
 });
+
+void test('trap 13: OPTION has no reply, so it is no command', () => {
+  assert.equal(parseCommandLine(Buffer.from('\t\tOPTION\tlog-passthrough'), limits).kind, 'option');
+  assert.equal(parseCommandLine(Buffer.from('\t\tOPTION\tnonsense'), limits).kind, 'option');
+  assert.equal(parseCommandLine(Buffer.from('\t\tquota get\tOPTION'), limits).kind, 'command');
+});
+
+void test('trap 32: fields are C strings to the server, so a NUL is refused in every place', () => {
+  for (const nul of ['\0', '\x010']) {
+    for (const text of [
+      `${nul}\tu\tc`,
+      `\tvictim${nul}@allowed.example\tc`,
+      `\tu\tfetch${nul}\ttext`,
+      `\tu\tc\t${nul}`,
+      `x\tproxy-ttl=5${nul}\tu\tc`,
+    ]) {
+      assert.throws(
+        () => parseCommandLine(Buffer.from(text), limits),
+        { code: 'bad-command' },
+        JSON.stringify(text),
+      );
+    }
+  }
+});
+
+void test('trap 32: another spelling of a name is refused, not repaired', () => {
+  for (const name of ['fe\x01tch', 'fe\x01Xtch', 'fetch\x01']) {
+    const parsed = (): string[] => parse(`\tu\t${name}`).words;
+    if (name === 'fe\x01tch') assert.deepEqual(parsed(), ['fe\tch']);
+    else assert.throws(parsed, { code: 'bad-escape' });
+  }
+});

@@ -114,3 +114,17 @@ void test('round trip: any soup of dots and line ends, byte for byte, at random 
     { numRuns: 1000 },
   );
 });
+
+void test('trap 19: the last line end is no data, and every leading dot is stuffed', () => {
+  assert.equal(decode([Buffer.from('a\n.\n')]).text, 'a');
+  assert.equal(decode([Buffer.from('a\n\n.\n')]).text, 'a\n');
+  assert.equal(encode([Buffer.from('.\n..\n.y')]).toString(), '..\n...\n..y\r\n.\r\n');
+});
+
+void test('trap 20: what stands behind the final dot is not part of the input', () => {
+  assert.deepEqual(decode([Buffer.from('a\n.\n\tvictim\tmailbox list\n')]), {
+    text: 'a',
+    rest: '\tvictim\tmailbox list\n',
+    isDone: true,
+  });
+});

@@ -154,3 +154,49 @@ void test('calls that nothing asked for are bugs of the caller', () => {
   const dial = started();
   assert.throws(() => dial.start(), /twice/);
 });
+
+void test('trap 1: the client speaks first, and says doveadm-server', () => {
+  assert.deepEqual(createHandshakeDial(options).start(), [send('VERSION\tdoveadm-server\t1\t2\n')]);
+});
+
+void test('trap 2: no VERSION line comes back to M = 0', () => {
+  assert.deepEqual(started({ minor: 0 }).push(bytes('+\n')), ready(0, undefined));
+  assert.deepEqual(started({ minor: 0 }).push(bytes('-\n')), [plain]);
+});
+
+void test('trap 3: the smaller minor rules, and the server announces its own', () => {
+  for (const ours of [0, 1, 2, 3, 4]) {
+    for (const theirs of [0, 1, 2, 3, 4]) {
+      const greeting = bytes(`${version(theirs)}+\n`);
+      assert.deepEqual(started({ minor: ours }).push(greeting), ready(Math.min(ours, theirs), theirs));
+    }
+  }
+});
+
+void test('trap 4: multiplexing starts with the byte behind the last plain +, in the same segment or not', () => {
+  const framed = '\0\0\0\0\x03\n+\n';
+  assert.deepEqual(started().push(bytes(`${version(2)}+\n${framed}`)), ready(2, 2, framed));
+  const dial = started();
+  dial.push(bytes(`${version(2)}-\n`));
+  assert.deepEqual(dial.push(bytes(`+\n${framed}`)), ready(2, 2, framed));
+});
+
+void test('trap 16: nothing is waited for between STARTTLS and the ClientHello, nor repeated inside TLS', () => {
+  const dial = started(secured);
+  assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), startTls);
+  assert.deepEqual(dial.tlsStarted(), [plain]);
+});
+
+void test('trap 17: + where TLS was demanded means that there is none', () => {
+  for (const greeting of ['+\n', `${version(4)}+\n`, `+\n${version(4)}`]) {
+    const steps = started(secured).push(bytes(greeting));
+    assert.deepEqual([steps.length, failure(steps)], [1, 'tls-missing']);
+  }
+});
+
+void test('trap 18: a refused PLAIN is over, even when a + follows', () => {
+  const dial = started();
+  dial.push(bytes(`${version(2)}-\n`));
+  assert.equal(failure(dial.push(bytes('-\n+\n'))), 'auth-rejected');
+  assert.deepEqual(dial.push(bytes('+\n')), []);
+});

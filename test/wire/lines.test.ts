@@ -124,3 +124,11 @@ void test('a reader that is always behind does not lose lines', () => {
     Array.from({ length: 999 }, (_, count) => String(count)),
   );
 });
+
+void test('trap 29: at the end of the input complete lines count, and one without LF does not', () => {
+  const lines = createLineSplitter({ lineBytesMax: 100 });
+  lines.push(Buffer.from('\tu\tone\n\tu\ttwo\n\tu\thalf'));
+  assert.throws(() => lines.end(), { code: 'truncated' });
+  assert.deepEqual(readAll(lines), ['\tu\tone', '\tu\ttwo']);
+  assert.throws(() => lines.end(), { code: 'truncated' });
+});

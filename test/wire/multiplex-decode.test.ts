@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMultiplexDecoder, type Framing, framingOf } from '../../src/wire/multiplex-decode.js';
+import { createLogDecoder } from '../../src/wire/log-line.js';
+import {
+  createMultiplexDecoder,
+  type Framing,
+  framingOf,
+  logChannel,
+  outputChannel,
+} from '../../src/wire/multiplex-decode.js';
+import { createReplyDecoder } from '../../src/wire/reply.js';
 import { chunkings } from '../kit/chunkings.js';
 
 const header = 'ffffffffff000203fe';
@@ -143,4 +151,68 @@ void test('the end inside a frame, a header or a sequence', () => {
   }
   for (const framing of ['none', 'packet', 'stream'] as const) decode(framing, []);
   decodeHex('stream', header);
+});
+
+void test('trap 3: STREAM only where both sides have minor 4', () => {
+  for (const client of [0, 1, 2, 3, 4, 5]) {
+    for (const server of [0, 1, 2, 3, 4, 5]) {
+      const framing = framingOf(Math.min(client, server));
+      assert.equal(framing === 'stream', client >= 4 && server >= 4);
+      assert.equal(framing === 'none', client === 0 || server === 0);
+    }
+  }
+});
+
+void test('trap 6: packets are not rows, replies or lines', () => {
+  // A cell, an escape, a log line, the status and the two LF around it, all cut, with the other channel in between.
+  const frames = [
+    '0:ce',
+    '76:\x04half',
+    '0:ll\x01',
+    '76: a line',
+    '0:t\t',
+    '0:\n',
+    '76:\n',
+    '0:-NO',
+    '0:PERM',
+    '0:\n',
+  ];
+  const bytes = Buffer.concat(
+    frames.map((frame) => {
+      const [channel, payload = ''] = frame.split(':');
+      return Buffer.concat([Buffer.of(Number(channel), 0, 0, 0, payload.length), Buffer.from(payload)]);
+    }),
+  );
+  for (const { name, chunks } of chunkings(bytes)) {
+    const decoder = createMultiplexDecoder('packet', limits);
+    const replies = createReplyDecoder({ statusBytesMax: 100 });
+    const logs = createLogDecoder({ lineBytesMax: 100 });
+    let body = '';
+    const codes: string[] = [];
+    const lines: string[] = [];
+    for (const frame of chunks.flatMap((chunk) => decoder.push(chunk))) {
+      if (frame.channel === logChannel) lines.push(...logs.push(frame.bytes).map(({ text }) => text));
+      if (frame.channel !== outputChannel) continue;
+      for (const event of replies.push(frame.bytes)) {
+        if (event.kind === 'body') body += event.bytes.toString();
+        else codes.push(event.status.code);
+      }
+    }
+    assert.deepEqual([body, codes, lines], ['cell\x01t\t', ['NOPERM'], ['half a line']], name);
+  }
+});
+
+void test('trap 14: log lines come unasked, also before the first reply and between two', () => {
+  for (const [framing, hex] of [
+    ['packet', '4c00000003 04610a 0000000003 0a2b0a 4c00000003 03620a 0000000003 0a2b0a'],
+    ['stream', `${header} 03fe004c 04610a 03fe0000 0a2b0a 03fe004c 03620a 03fe0000 0a2b0a`],
+  ] as const) {
+    assert.deepEqual(
+      decodeHex(framing, hex),
+      new Map([
+        [logChannel, '04610a03620a'],
+        [outputChannel, '0a2b0a0a2b0a'],
+      ]),
+    );
+  }
 });

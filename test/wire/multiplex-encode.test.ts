@@ -97,3 +97,14 @@ function runs(pieces: readonly { channel: number; bytes: Buffer }[]): string {
   }
   return written;
 }
+
+void test('trap 4: the header of a stream waits for the first byte of the first reply or log line', () => {
+  const encoder = createMultiplexEncoder('stream');
+  assert.deepEqual(encoder.frame(0, []), []);
+  assert.equal(hex(encoder.frame(0, [text('\n+\n')])), 'ffffffffff000203fe0a2b0a');
+  assert.equal(hex(encoder.frame(0, [text('\n+\n')])), '0a2b0a', 'and does not come again');
+});
+
+void test('trap 14: without multiplexing there is no log channel', () => {
+  assert.deepEqual(createMultiplexEncoder('none').frame(0x4c, [text('\x04x\n')]), []);
+});

@@ -87,3 +87,59 @@ void test('cells are unescaped as Dovecot does it', () => {
   assert.throws(() => parseCells(Buffer.from('a\tb\tc\t'), { cellsMax: 2 }), { code: 'line-too-long' });
   assert.equal(parseCells(Buffer.from('a\tb\t'), { cellsMax: 2 }).length, 2);
 });
+
+void test('trap 7: a second status line is a reply of its own, in the same chunk or later', () => {
+  const decoder = createReplyDecoder({ statusBytesMax: 100 });
+  const [first, second] = decoder.push(Buffer.from('\n-NOUSER\n\n-\n'));
+  assert.ok(first?.kind === 'status' && second?.kind === 'status');
+  assert.deepEqual(
+    [first.status.code, first.restBytes],
+    ['NOUSER', 3],
+    'the first one says that something follows',
+  );
+  assert.deepEqual([second.status.code, second.restBytes], ['UNKNOWN', 0]);
+  decoder.push(Buffer.from('\n-NOUSER\n'));
+  assert.equal(decoder.isStarted, false);
+  decoder.push(Buffer.from('\n'));
+  assert.equal(decoder.isStarted, true);
+});
+
+void test('trap 8: rows behind a status are told', () => {
+  const events = createReplyDecoder({ statusBytesMax: 100 }).push(Buffer.from('\n+\ndoveadm\t1\t'));
+  assert.deepEqual(
+    events.map((event) => (event.kind === 'status' ? event.restBytes : event.bytes.toString())),
+    [10, 'doveadm\t1\t'],
+  );
+});
+
+void test('trap 9: the first LF ends the rows, whatever stands before it', () => {
+  assert.deepEqual(decode([Buffer.from('{"alice@example.org":{"uid":"5000"}}\n+\n')]), [
+    '{"alice@example.org":{"uid":"5000"}}|+',
+  ]);
+  assert.deepEqual(decode([Buffer.from('+\n+\n')]), ['+|+'], 'also what looks like a status');
+});
+
+void test('trap 12: the end of the input between replies is no fault, inside one it is', () => {
+  const decoder = createReplyDecoder({ statusBytesMax: 100 });
+  decoder.end();
+  for (const part of ['a\t', '\n', '-NO']) {
+    decoder.push(Buffer.from(part));
+    assert.throws(() => decoder.end(), { code: 'truncated' });
+  }
+  decoder.push(Buffer.from('USER\n'));
+  decoder.end();
+});
+
+void test('trap 24: the decoder knows when to end a reply would cut a cell', () => {
+  const midCellAfter = (...parts: string[]): boolean => {
+    const decoder = createReplyDecoder({ statusBytesMax: 100 });
+    for (const part of parts) decoder.push(Buffer.from(part));
+    return decoder.midCell;
+  };
+  assert.equal(midCellAfter(), false);
+  assert.equal(midCellAfter('User quota\tSTOR'), true);
+  assert.equal(midCellAfter('User quota\tSTOR', 'AGE\t'), false);
+  assert.equal(midCellAfter('a\x01', 't'), true, 'an escaped TAB ends no cell');
+  assert.equal(midCellAfter('a\tb\t\n'), false);
+  assert.equal(midCellAfter('a', '\n-UNKNOWN\n'), false, 'the next reply starts anew');
+});

@@ -49,3 +49,16 @@ void test('written with LF, and only what is one line', () => {
   assert.equal(formatStatus('NOPERM').toString(), '-NOPERM\n');
   for (const code of ['A\nB', 'A\r', '\0', 'Ü']) assert.throws(() => formatStatus(code), RangeError);
 });
+
+void test('trap 10: a status is not always + or -CODE', () => {
+  assert.deepEqual(
+    ['+', '-', '-75', '-nonsense', '-REFERRAL a@b@c'].map((text) => parse(text).kind),
+    ['ok', 'failed', 'failed', 'failed', 'referral'],
+  );
+  assert.deepEqual(parse('-REFERRAL a@b@c').referral, { user: 'a@b', host: 'c' });
+});
+
+void test('trap 31: a referral is never taken for another failure', () => {
+  assert.equal(parse('-REFERRAL moved@example.org@192.0.2.7').kind, 'referral');
+  assert.equal(parse('-REFERRAL').kind, 'referral');
+});
