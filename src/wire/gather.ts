@@ -23,7 +23,7 @@ export function createGather(): Gather {
     append(piece) {
       const needed = length + piece.length;
       if (needed > store.length) {
-        const grown = Buffer.allocUnsafe(Math.max(64, needed, store.length * 2));
+        const grown = Buffer.allocUnsafe(Math.max(16, needed, store.length * 2));
         store.copy(grown, 0, 0, length);
         store = grown;
       }
