@@ -128,3 +128,36 @@ void test('trap 20: what stands behind the final dot is not part of the input', 
     isDone: true,
   });
 });
+
+/** The same rules a byte at a time, as a model: slow, and simple enough to be believed. */
+function model(input: string): { text: string; isDone: boolean; rest: string } {
+  let text = '';
+  let line = '';
+  let lineEnd = '';
+  for (let at = 0; at < input.length; at += 1) {
+    line += input.charAt(at);
+    if (!line.endsWith('\n')) continue;
+    const content = line.replace(/\r?\n$/, '');
+    if (content === '.') return { text, isDone: true, rest: input.slice(at + 1) };
+    text += lineEnd + content.replace(/^\./, '');
+    lineEnd = line.slice(content.length);
+    line = '';
+  }
+  return { text, isDone: false, rest: '' };
+}
+
+void test('the decoder and a model of lines agree on any soup', () => {
+  const soup = fc
+    .array(fc.constantFrom('.', '\r', '\n', '\r\n', '\n.', '\n.\r', 'a'), { maxLength: 30 })
+    .map((pieces) => pieces.join(''));
+  fc.assert(
+    fc.property(soup, fc.integer(), (input, seed) => {
+      const expected = model(input);
+      const decoded = decode(cutAtRandom(Buffer.from(input), seededRandom(seed)));
+      assert.equal(decoded.isDone, expected.isDone);
+      if (expected.isDone) assert.deepEqual(decoded, expected);
+      else assert.ok(decoded.text.startsWith(expected.text), 'complete lines are given out');
+    }),
+    { numRuns: 3000 },
+  );
+});

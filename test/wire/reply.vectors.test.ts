@@ -187,3 +187,23 @@ function assertServed(vector: Vector, served: Served, answers: string): void {
     if (item.kind === 'command') assert.ok(item.command.isUtf8, name);
   }
 }
+
+void test('trap 13: on releases that know OPTION, it has no reply', () => {
+  const options = vectors.filter(({ family }) => /^option-(log-passthrough-m[34]|unknown)$/.test(family));
+  const known = options.filter(({ dovecot }) => dovecot.startsWith('2.4'));
+  assert.ok(known.length >= 4);
+  for (const vector of known) {
+    const chunks = segmentsOf(stepsOf(vector), 'c2s').map(({ bytes }) => [bytes]);
+    const { items } = serveClient(chunks, {
+      minor: vector.server_minor,
+      preauthenticated: true,
+      tls: 'none',
+      hasEnded: false,
+      isPasswordRight: true,
+      takesInput: () => false,
+    });
+    assert.equal(items[0]?.kind, 'option', vector.name);
+    const commands = items.filter(({ kind }) => kind === 'command');
+    assert.equal(commands.length, vector.expect?.replies?.length, vector.name);
+  }
+});
