@@ -1,7 +1,6 @@
 // Writes parsed arguments out in the one form that goes upstream and into the journal: options in table order, `--`, positionals
 // in table order. Nothing of the client's spelling survives. parseArguments reads it back to the same values.
-import { listOfText } from './catalog.js';
-import type { Parameter } from './command.js';
+import { listOfText, type Parameter } from './catalog.js';
 import { optionName } from './getopt.js';
 import type { ParsedArguments } from './parse.js';
 

@@ -3,8 +3,7 @@
 // refuse, what would kill its process, and whatever two readers could read differently. Knows no policy.
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
-import { listOfText, parameterNamed } from './catalog.js';
-import type { Command, Parameter } from './command.js';
+import { type Command, listOfText, type Parameter, parameterNamed } from './catalog.js';
 import { optionName, readOptions, type Unparsable, unparsable } from './getopt.js';
 import type { Series } from './series.js';
 

@@ -3,7 +3,7 @@
 // It does not know what keys mean together; that is the reading (parse-settings) and the checks after it.
 // The rule: a key that is promised but not done yet stands here as notYet, so that nobody believes it holds.
 import { z } from 'zod';
-import { allEffects } from '../catalog/command.js';
+import { allEffects } from '../catalog/catalog.js';
 import { nearestName } from './problem.js';
 import { logLevels } from './settings.js';
 import { durationPattern, sizePattern } from './units.js';

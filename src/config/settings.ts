@@ -2,7 +2,7 @@
 // It does not know YAML or files.
 // The rule: settings are complete. Who uses them never asks "and if it is missing?" except where a field says so.
 import type { Effect } from '../catalog/catalog.js';
-import { allEffects } from '../catalog/command.js';
+import { allEffects } from '../catalog/catalog.js';
 import type { Series } from '../catalog/series.js';
 import type { GlobList } from '../policy/glob.js';
 import type { Policy } from '../policy/rule.js';
