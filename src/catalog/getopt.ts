@@ -1,9 +1,11 @@
-// Tells options from operands in an argument list as glibc's getopt_long does with the option tables of doveadm-server, and
-// refuses what only one of two readers would take. Knows nothing of what a value means or which operand belongs where.
+// Gives each word of an argument list to the parameter that doveadm-server gives it to: options as glibc's getopt_long reads them
+// with the table of the command, operands by the rules of the series. Refuses what only one of two readers would take. Knows
+// nothing of what a value means.
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
 import type { Command, Parameter } from './catalog.js';
+import type { Series } from './series.js';
 
 /** What was wrong with the arguments. A code is never renamed or used for something else. */
 export type UnparsableCode =
@@ -19,7 +21,8 @@ export type UnparsableCode =
   | 'text-invalid'
   | 'fields-invalid'
   | 'query-invalid'
-  | 'user-invalid';
+  | 'user-invalid'
+  | 'kills-server';
 
 /** A refusal. The message names parameters of the catalog and places in the line, never what the client wrote. */
 export interface Unparsable {
@@ -28,13 +31,21 @@ export interface Unparsable {
   readonly message: string;
 }
 
-/** One option as given; value is undefined for a bool. */
-export interface GivenOption {
+/** The value of a bool that is given. */
+export const boolGiven = 'true';
+
+const int64Max = 2n ** 63n - 1n;
+
+type Given = Map<Parameter, string[]>;
+type Place = (parameter: Parameter, operand: string) => Unparsable | undefined;
+
+/** One option as written; value is undefined for a bool. */
+interface GivenOption {
   readonly parameter: Parameter;
   readonly value: string | undefined;
 }
 
-export interface OptionsAndOperands {
+interface OptionsAndOperands {
   readonly kind: 'read';
   /** In the order of the line. */
   readonly options: readonly GivenOption[];
@@ -51,8 +62,40 @@ export function optionName(parameter: Parameter): string {
   return parameter.short === undefined ? `--${parameter.name}` : `-${parameter.short}`;
 }
 
-/** Splits the arguments behind the command's name. */
-export function readOptions(command: Command, args: readonly string[]): OptionsAndOperands | Unparsable {
+/**
+ * The values of each parameter in the order in which the server holds them. Options come first, wherever they stand; a number
+ * is decimal without leading zeros.
+ */
+export function readArguments(
+  series: Series,
+  command: Command,
+  args: readonly string[],
+): Map<Parameter, string[]> | Unparsable {
+  const bad = args.findIndex((arg) => arg.includes('\0'));
+  if (bad !== -1) {
+    // The server's strings end there: it would see another value than we do.
+    return unparsable('text-invalid', `argument ${bad + 1} of "${command.name}" holds a NUL byte`);
+  }
+  const read = readOptions(command, args);
+  if (read.kind === 'unparsable') return read;
+  const given: Given = new Map();
+  for (const { parameter, value } of read.options) {
+    const refusal = add(given, parameter, value ?? boolGiven);
+    if (refusal !== undefined) return refusal;
+  }
+  const byOption = new Set(given.keys());
+  const place = (parameter: Parameter, operand: string): Unparsable | undefined =>
+    byOption.has(parameter) ? givenTwoWays(command, parameter) : add(given, parameter, operand);
+  const refusal =
+    series === '2.3'
+      ? placeBackAndForth(command, read.operands, given, place)
+      : placeForward(command, read.operands, given, place);
+  if (refusal !== undefined) return refusal;
+  return given;
+}
+
+/** Tells options from operands. */
+function readOptions(command: Command, args: readonly string[]): OptionsAndOperands | Unparsable {
   const options: GivenOption[] = [];
   const operands: string[] = [];
   let next = 0;
@@ -153,4 +196,98 @@ function unknownLong(command: Command, name: string, at: number): Unparsable {
 
 function valueMissing(option: string): Unparsable {
   return unparsable('value-missing', `${option} needs a value behind it`);
+}
+
+function givenTwoWays(command: Command, parameter: Parameter): Unparsable {
+  return unparsable(
+    'ambiguous-argument',
+    `${parameter.name} of "${command.name}" is given both as --${parameter.name} and as a positional; use one of them`,
+  );
+}
+
+/** Adds one value as the server's own filling does, but refuses where it would overwrite or silently drop. */
+function add(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
+  const before = given.get(parameter);
+  if (before !== undefined && parameter.type !== 'array') {
+    return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
+  }
+  if (parameter.type !== 'int') {
+    if (before === undefined) given.set(parameter, [value]);
+    else before.push(value);
+    return undefined;
+  }
+  // 2.3 drops a number that it cannot read and goes on without; 2.4 says USAGE. Neither takes a plus, blanks or a radix.
+  const number = /^-?\d{1,40}$/.test(value) ? BigInt(value) : undefined;
+  if (number === undefined || number > int64Max || number < -int64Max - 1n) {
+    return unparsable('number-invalid', `${parameter.name} must be a decimal number of at most 64 bits`);
+  }
+  if (parameter.isUnsigned && number < 0n) {
+    return unparsable('number-invalid', `${parameter.name} must not be negative`);
+  }
+  given.set(parameter, [number.toString()]);
+  return undefined;
+}
+
+/** 2.3: each operand goes to the first positional that has no value yet, or that takes several. */
+function placeBackAndForth(
+  command: Command,
+  operands: readonly string[],
+  given: Given,
+  place: Place,
+): Unparsable | undefined {
+  for (const operand of operands) {
+    const target = command.params.find(
+      (one) => one.isPositional && (one.type === 'array' || !given.has(one)),
+    );
+    if (target === undefined) return surplus(command);
+    const refusal = place(target, operand);
+    if (refusal !== undefined) return refusal;
+  }
+  return undefined;
+}
+
+/** 2.4: a pointer that only moves forward; a parameter with a key takes its value only behind that very word. */
+function placeForward(
+  command: Command,
+  operands: readonly string[],
+  given: Given,
+  place: Place,
+): Unparsable | undefined {
+  const places = command.params.filter((one) => one.isPositional);
+  let at = 0;
+  let plain = 0;
+  for (let next = 0; next < operands.length; next += 1) {
+    let taken: Parameter | undefined;
+    for (; at < places.length; at += 1) {
+      const candidate = places[at];
+      if (candidate === undefined) break;
+      if (candidate.key === undefined) plain = at;
+      if (given.has(candidate) && candidate.type !== 'array') continue;
+      if (candidate.key !== undefined) {
+        if (next + 1 >= operands.length || !isKey(candidate, operands[next])) continue;
+        next += 1;
+      }
+      taken = candidate;
+      break;
+    }
+    if (taken === undefined) return surplus(command);
+    const refusal = place(taken, operands[next] ?? '');
+    if (refusal !== undefined) return refusal;
+    if (taken.key !== undefined) at = plain;
+  }
+  return undefined;
+}
+
+/** 2.4 clients write `source-user` where its servers only know `user` (they die of it): taken as it was meant. */
+function isKey(parameter: Parameter, word: string | undefined): boolean {
+  return word === parameter.key || word === parameter.name;
+}
+
+function surplus(command: Command): Unparsable {
+  const names = command.params.filter((one) => one.isPositional).map((one) => one.name);
+  const takes = names.length === 0 ? 'takes none' : `takes ${names.join(', ')}`;
+  return unparsable(
+    'surplus-argument',
+    `"${command.name}" is given more positional arguments than it takes (${takes})`,
+  );
 }

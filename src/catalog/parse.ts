@@ -4,10 +4,12 @@
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
 import { type Command, listOfText, type Parameter, parameterNamed } from './catalog.js';
-import { optionName, readOptions, type Unparsable, unparsable } from './getopt.js';
-import type { Series } from './series.js';
+import { checkListWords } from './fetch-fields.js';
+import { readArguments, type Unparsable, unparsable } from './getopt.js';
+import { mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
+import { type Series, toLowerAscii } from './series.js';
 
-export type { Unparsable, UnparsableCode } from './getopt.js';
+export { boolGiven, type Unparsable, type UnparsableCode } from './getopt.js';
 
 /** What the server will do with the arguments. */
 export interface ParsedArguments {
@@ -20,18 +22,15 @@ export interface ParsedArguments {
    * occur); `copy` and `move` have `source-user` and never `source-type`.
    */
   readonly values: ReadonlyMap<string, readonly string[]>;
+  /** What the parameter of role search-query says, if the command has one and it is given. */
+  readonly query: SearchNode | undefined;
   /** Whether the parameter of that long name is given. */
   hasOption(name: string): boolean;
 }
 
-type Given = Map<Parameter, string[]>;
-type Place = (parameter: Parameter, operand: string) => Unparsable | undefined;
-
-/** A bool that is given. */
-export const boolGiven = 'true';
-
-const int64Max = 2n ** 63n - 1n;
 const lowerCaseFields: ReadonlySet<string> = new Set(['fetch']);
+/** Their servers end the process for a query that could empty an account by accident. */
+const expunging: ReadonlySet<string> = new Set(['expunge', 'move']);
 
 /** Reads `args`, the words behind the command's name, for a server of that series. */
 export function parseArguments(
@@ -39,150 +38,74 @@ export function parseArguments(
   command: Command,
   args: readonly string[],
 ): ParsedArguments | Unparsable {
-  const bad = args.findIndex((arg) => arg.includes('\0'));
-  if (bad !== -1) {
-    // The server's strings end there: it would see another value than we do.
-    return unparsable('text-invalid', `argument ${bad + 1} of "${command.name}" holds a NUL byte`);
-  }
-  const read = readOptions(command, args);
-  if (read.kind === 'unparsable') return read;
-  const given: Given = new Map();
-  for (const { parameter, value } of read.options) {
-    const refusal = add(given, parameter, value ?? boolGiven);
-    if (refusal !== undefined) return refusal;
-  }
-  const byOption = new Set(given.keys());
-  const place = (parameter: Parameter, operand: string): Unparsable | undefined =>
-    byOption.has(parameter) ? givenTwoWays(command, parameter) : add(given, parameter, operand);
-  const refusal =
-    series === '2.3'
-      ? placeBackAndForth(command, read.operands, given, place)
-      : placeForward(command, read.operands, given, place);
-  if (refusal !== undefined) return refusal;
+  const given = readArguments(series, command, args);
+  if (!(given instanceof Map)) return given;
   const values = normalise(series, command, given);
-  if (values instanceof Map) return parsedArguments(series, command, values);
-  return values;
+  if (!(values instanceof Map)) return values;
+  const words = queryWords(command, values);
+  const query = words === undefined ? undefined : parseSearchQuery(series, words);
+  if (query?.kind === 'unparsable') return query;
+  if (query !== undefined && expunging.has(command.name) && !mayExpunge(query)) {
+    return unparsable(
+      'query-invalid',
+      `the query of "${command.name}" must name a mailbox, and something besides ("all"), in every branch`,
+    );
+  }
+  return parsedArguments(series, command, values, query);
+}
+
+/** Whether the command line is followed by input: see inputOf. */
+export type ExpectedInput = 'none' | 'dot' | 'duplex' | 'unclear';
+
+/**
+ * What stands behind the command line. `dot`: the server reads a dot-stream before it answers. `duplex`: it answers and then
+ * speaks both ways until the connection ends. `unclear`: a command with input that does not parse, or names a file: the server
+ * reads none, but a client may send it all the same, and the server would run it as command lines.
+ */
+export function inputOf(command: Command, read: ParsedArguments | Unparsable): ExpectedInput {
+  if (command.input !== 'dot') return command.input;
+  return read.kind === 'parsed' && !read.hasOption('file') ? 'dot' : 'unclear';
 }
 
 /** The same arguments without some parameters (a `-u` that only repeats the wire user, say). */
 export function withoutParameters(parsed: ParsedArguments, names: readonly string[]): ParsedArguments {
   const values = new Map([...parsed.values].filter(([name]) => !names.includes(name)));
-  return parsedArguments(parsed.series, parsed.command, values);
+  return parsedArguments(
+    parsed.series,
+    parsed.command,
+    values,
+    values.has('query') ? parsed.query : undefined,
+  );
+}
+
+function queryWords(
+  command: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+): readonly string[] | undefined {
+  const parameter = command.params.find((one) => one.role === 'search-query');
+  return parameter === undefined ? undefined : values.get(parameter.name);
 }
 
 function parsedArguments(
   series: Series,
   command: Command,
   values: ReadonlyMap<string, readonly string[]>,
+  query: SearchNode | undefined,
 ): ParsedArguments {
-  return { kind: 'parsed', command, series, values, hasOption: (name) => values.has(name) };
-}
-
-function givenTwoWays(command: Command, parameter: Parameter): Unparsable {
-  return unparsable(
-    'ambiguous-argument',
-    `${parameter.name} of "${command.name}" is given both as --${parameter.name} and as a positional; use one of them`,
-  );
-}
-
-/** Adds one value as the server's own filling does, but refuses where it would overwrite or silently drop. */
-function add(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
-  const before = given.get(parameter);
-  if (before !== undefined && parameter.type !== 'array') {
-    return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
-  }
-  if (parameter.type !== 'int') {
-    if (before === undefined) given.set(parameter, [value]);
-    else before.push(value);
-    return undefined;
-  }
-  // 2.3 drops a number that it cannot read and goes on without; 2.4 says USAGE. Neither takes a plus, blanks or a radix.
-  const number = /^-?\d{1,40}$/.test(value) ? BigInt(value) : undefined;
-  if (number === undefined || number > int64Max || number < -int64Max - 1n) {
-    return unparsable('number-invalid', `${parameter.name} must be a decimal number of at most 64 bits`);
-  }
-  if (parameter.isUnsigned && number < 0n) {
-    return unparsable('number-invalid', `${parameter.name} must not be negative`);
-  }
-  given.set(parameter, [number.toString()]);
-  return undefined;
-}
-
-/** 2.3: each operand goes to the first positional that has no value yet, or that takes several. */
-function placeBackAndForth(
-  command: Command,
-  operands: readonly string[],
-  given: Given,
-  place: Place,
-): Unparsable | undefined {
-  for (const operand of operands) {
-    const target = command.params.find(
-      (one) => one.isPositional && (one.type === 'array' || !given.has(one)),
-    );
-    if (target === undefined) return surplus(command);
-    const refusal = place(target, operand);
-    if (refusal !== undefined) return refusal;
-  }
-  return undefined;
-}
-
-/** 2.4: a pointer that only moves forward; a parameter with a key takes its value only behind that very word. */
-function placeForward(
-  command: Command,
-  operands: readonly string[],
-  given: Given,
-  place: Place,
-): Unparsable | undefined {
-  const places = command.params.filter((one) => one.isPositional);
-  let at = 0;
-  let plain = 0;
-  for (let next = 0; next < operands.length; next += 1) {
-    let taken: Parameter | undefined;
-    for (; at < places.length; at += 1) {
-      const candidate = places[at];
-      if (candidate === undefined) break;
-      if (candidate.key === undefined) plain = at;
-      if (given.has(candidate) && candidate.type !== 'array') continue;
-      if (candidate.key !== undefined) {
-        if (next + 1 >= operands.length || !isKey(candidate, operands[next])) continue;
-        next += 1;
-      }
-      taken = candidate;
-      break;
-    }
-    if (taken === undefined) return surplus(command);
-    const refusal = place(taken, operands[next] ?? '');
-    if (refusal !== undefined) return refusal;
-    if (taken.key !== undefined) at = plain;
-  }
-  return undefined;
-}
-
-/** 2.4 clients write `source-user` where its servers only know `user` (they die of it): taken as it was meant. */
-function isKey(parameter: Parameter, word: string | undefined): boolean {
-  return word === parameter.key || word === parameter.name;
-}
-
-function surplus(command: Command): Unparsable {
-  const names = command.params.filter((one) => one.isPositional).map((one) => one.name);
-  const takes = names.length === 0 ? 'takes none' : `takes ${names.join(', ')}`;
-  return unparsable(
-    'surplus-argument',
-    `"${command.name}" is given more positional arguments than it takes (${takes})`,
-  );
+  return { kind: 'parsed', command, series, values, query, hasOption: (name) => values.has(name) };
 }
 
 function normalise(
   series: Series,
   command: Command,
-  given: Given,
+  given: ReadonlyMap<Parameter, readonly string[]>,
 ): Map<string, readonly string[]> | Unparsable {
   const values = new Map<string, readonly string[]>();
   for (const parameter of command.params) {
     const list = given.get(parameter);
     if (list !== undefined) values.set(parameter.name, list);
   }
-  for (const step of [joinTwins, readSourceUser, demandPositionals]) {
+  for (const step of [joinTwins, readSourceUser, demandPositionals, checkListWords, refuseFatal]) {
     const refusal = step(series, command, values);
     if (refusal !== undefined) return refusal;
   }
@@ -279,6 +202,25 @@ function demandPositionals(
   return undefined;
 }
 
-function toLowerAscii(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+/** Single arguments that a server of the series dies of, or that its releases read differently. */
+function refuseFatal(
+  series: Series,
+  command: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+): Unparsable | undefined {
+  if (command.name === 'user' && values.has('userdb-only')) {
+    return unparsable('kills-server', 'servers die of the option -u of "user"; leave it out');
+  }
+  if (series === '2.3' && command.name === 'mailbox cryptokey password' && values.has('ask-old-password')) {
+    // Up to 2.3.16 it takes a value, from 2.3.17 on it takes none.
+    return unparsable('ambiguous-argument', 'releases of 2.3 differ in whether -O takes a value; use -o');
+  }
+  if (
+    command.name.startsWith('mailbox metadata ') &&
+    values.get('mailbox')?.[0] === '' &&
+    !values.has('allow-empty-mailbox-name')
+  ) {
+    return unparsable('argument-missing', `"${command.name}" takes an empty mailbox name only with -s`);
+  }
+  return undefined;
 }

@@ -51,8 +51,8 @@ const accepted: Row[] = [
   { line: ['copy', 'Dst', 'source-user', 'bob', 'all'], canonical: ['--', 'Dst', 'user', 'bob', 'all'] },
   { line: ['copy', 'Dst', 'mailbox', 'INBOX'], canonical: ['--', 'Dst', 'mailbox', 'INBOX'] },
   {
-    line: ['move', '--destination-mailbox=D', 'user', 'bob', 'mailbox', 'INBOX'],
-    canonical: ['--', 'D', 'user', 'bob', 'mailbox', 'INBOX'],
+    line: ['move', '--destination-mailbox=D', 'user', 'bob', 'mailbox', 'INBOX', 'all'],
+    canonical: ['--', 'D', 'user', 'bob', 'mailbox', 'INBOX', 'all'],
   },
   {
     series: '2.3',
@@ -152,6 +152,23 @@ const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [
   { line: ['log errors', '-s', '9223372036854775808'], code: 'number-invalid' },
   { series: '2.4', line: ['log errors', '-s', '-1'], code: 'number-invalid' },
   { line: ['mailbox list', 'IN\0BOX'], code: 'text-invalid' },
+  { line: ['fetch', 'uid bogus', 'all'], code: 'fields-invalid' },
+  { line: ['fetch', 'hdr.subject.bogus', 'all'], code: 'fields-invalid' },
+  { series: '2.3', line: ['fetch', 'mime.parts', 'all'], code: 'fields-invalid' },
+  { line: ['mailbox status', 'MESSAGES', 'INBOX'], code: 'fields-invalid' },
+  { line: ['mailbox status', '-t', 'guid', 'INBOX'], code: 'fields-invalid' },
+  { series: '2.3', line: ['mailbox status', 'deleted', 'INBOX'], code: 'fields-invalid' },
+  { line: ['flags add', '\\Bogus', 'all'], code: 'fields-invalid' },
+  { line: ['search', 'bogus'], code: 'query-invalid' },
+  { line: ['search', 'mailbox INBOX'], code: 'query-invalid' },
+  { line: ['fts lookup', 'mailbox'], code: 'query-invalid' },
+  { line: ['expunge', 'all'], code: 'query-invalid' },
+  { line: ['expunge', 'mailbox', 'INBOX'], code: 'query-invalid' },
+  { line: ['expunge', 'mailbox', 'A', 'seen', 'OR', 'all'], code: 'query-invalid' },
+  { line: ['move', 'Dst', 'user', 'bob', 'all'], code: 'query-invalid' },
+  { line: ['user', '-u', 'bob'], code: 'kills-server' },
+  { series: '2.3', line: ['mailbox cryptokey password', '-O', '-n', 'x'], code: 'ambiguous-argument' },
+  { line: ['mailbox metadata get', '', '/private/x'], code: 'argument-missing' },
 ];
 
 for (const { series, line, code } of refused) {

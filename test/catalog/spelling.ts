@@ -40,10 +40,15 @@ const odd = [
   '0',
   '-1',
 ];
-const queries = [['all'], ['mailbox', 'INBOX'], ['mailbox', 'Trash', 'savedbefore', '30d'], ['NOT', 'seen']];
+const queries = [
+  ['mailbox', 'INBOX', 'all'],
+  ['mailbox', 'Trash', 'savedbefore', '30d'],
+  ['(', 'mailbox', 'A', 'OR', 'mailbox-guid', 'B', ')', 'NOT', 'seen'],
+  ['mailbox', '--', 'subject', '-u'],
+];
 const listWords: Readonly<Record<string, readonly string[]>> = {
   fetch: ['uid', 'flags', 'hdr.subject', 'size.physical'],
-  'mailbox status': ['messages', 'unseen', 'all'],
+  'mailbox status': ['messages', 'unseen', 'vsize', 'all'],
   flags: ['\\Seen', '\\Flagged', 'work'],
 };
 
@@ -57,13 +62,14 @@ export function randomValues(random: Random, command: Command): Map<string, read
     const isList = names.has(`${name}str`);
     // An optional positional only when the one before it is there; one that is missing ends them.
     const isWanted = isList || !parameter.isOptional || random() < 0.4;
-    if (!isWanted || name === 'tag') continue;
+    if (!isWanted || name === 'tag' || name === 'userdb-only' || name === 'ask-old-password') continue;
     if (isList) values.set(name, several(random, listWords[command.name] ?? listWords['flags'] ?? []));
     else if (parameter.role === 'search-query') values.set(name, pick(random, queries));
     else if (parameter.type === 'bool') values.set(name, ['true']);
     else if (parameter.type === 'int')
       values.set(name, [pick(random, ['0', '7', '4294967295', ...(parameter.isUnsigned ? [] : ['-8'])])]);
     else if (parameter.type === 'array') values.set(name, several(random, odd));
+    else if (command.name.startsWith('mailbox metadata')) values.set(name, ['INBOX']);
     else values.set(name, [pick(random, odd)]);
   }
   return values;

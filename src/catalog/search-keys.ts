@@ -1,0 +1,175 @@
+// The keys of doveadm's search queries: what values each takes, what it tells about mails, and what its values mean. The same for
+// both series but where said. Knows nothing of AND, OR and parentheses.
+//
+// A key or value that doveadm-server cannot read ends its process without a status, so each is checked here first.
+import { type Series, toLowerAscii } from './series.js';
+
+/**
+ * What a key asks about. `place`: which mailbox. `number`: position, id or size. `date`: age. `flag`: flags and keywords.
+ * `content`: what the mail says; its answer tells something of the text.
+ */
+export type SearchClass = 'place' | 'number' | 'date' | 'flag' | 'content';
+
+/** A point in time that a query names: an age counted from now, or a span of Unix seconds that the time lies in. */
+export type SearchTime =
+  | { readonly kind: 'age'; readonly seconds: number }
+  | { readonly kind: 'time'; readonly earliest: number; readonly latest: number };
+
+type ValueKind = 'text' | 'atom' | 'time' | 'interval' | 'size' | 'set' | 'modseq';
+
+export interface SearchKey {
+  /** Lower case; aliases have become the name that they stand for. */
+  readonly name: string;
+  readonly class: SearchClass;
+  readonly values: readonly ValueKind[];
+}
+
+const keys = new Map<string, SearchKey>();
+const define = (searchClass: SearchClass, values: readonly ValueKind[], names: string): void => {
+  for (const name of names.split(' ')) keys.set(name, { name, class: searchClass, values });
+};
+define('place', ['text'], 'mailbox mailbox-guid');
+define('number', [], 'all oldestonly');
+define('number', ['set'], 'uid x-real-uid');
+define('number', ['size'], 'larger smaller');
+define('number', ['text'], 'guid');
+define('number', ['modseq'], 'modseq');
+define('date', ['time'], 'before on since sentbefore senton sentsince savedbefore savedon savedsince');
+define('date', ['interval'], 'older younger');
+define('date', [], 'savedatesupported');
+define('flag', [], 'answered unanswered deleted undeleted draft undraft flagged unflagged seen unseen recent old new');
+define('flag', ['atom'], 'keyword unkeyword');
+define('content', ['text'], 'bcc cc from to subject body text');
+define('content', ['text', 'text'], 'header');
+
+const aliases: Readonly<Record<string, string>> = {
+  'x-savedbefore': 'savedbefore',
+  'x-savedon': 'savedon',
+  'x-savedsince': 'savedsince',
+  'x-guid': 'guid',
+};
+
+/** Keys that a server knows but that are refused, and what to write instead. */
+const refusedKeys: Readonly<Record<string, string>> = {
+  'x-mailbox': 'write "mailbox"',
+  mimepart: 'it is not taken',
+  $: 'there is no earlier search to refer to',
+};
+
+/** The sequence numbers of mails as a key of their own. */
+export const sequenceKey: SearchKey = { name: 'sequence', class: 'number', values: ['set'] };
+
+/** The key of that name, in any case; undefined for what is no key of both series. */
+export function searchKeyNamed(word: string): SearchKey | undefined {
+  const name = toLowerAscii(word);
+  return keys.get(Object.hasOwn(aliases, name) ? (aliases[name] ?? '') : name);
+}
+
+/** Why a key that servers know is not taken, as the end of a sentence. */
+export function whyRefused(word: string): string | undefined {
+  const name = toLowerAscii(word);
+  return Object.hasOwn(refusedKeys, name) ? refusedKeys[name] : undefined;
+}
+
+/** Whether a server of the series reads the value, and both series read it as the same. */
+export function isSearchValue(series: Series, kind: ValueKind, value: string): boolean {
+  switch (kind) {
+    case 'text':
+      return true;
+    case 'atom':
+      return isAtom(value);
+    case 'time':
+      return searchTime(series, value) !== undefined;
+    case 'interval':
+      return /^\d{1,10}$/.test(value) && Number(value) > 0 && Number(value) <= uint32Max;
+    case 'size':
+      return searchSize(value) !== undefined;
+    case 'set':
+      return isSequenceSet(value);
+    case 'modseq':
+      return /^\d{1,19}$/.test(value);
+    default: {
+      const never: never = kind;
+      return never;
+    }
+  }
+}
+
+const uint32Max = 2 ** 32 - 1;
+const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
+const unitSeconds: readonly (readonly [words: readonly string[], seconds: number])[] = [
+  [['secs', 'seconds'], 1],
+  [['mins', 'minutes'], 60],
+  [['hours'], 3600],
+  [['days'], 86_400],
+  [['weeks'], 604_800],
+];
+
+/** A sequence or UID set: `3`, `1:5,9`, `2:*`. Stricter than 2.4, which takes `1,` and `5*`; 2.3 wraps above 32 bits. */
+export function isSequenceSet(text: string): boolean {
+  return text.split(',').every((range) => {
+    const ends = range.split(':');
+    return (
+      ends.length <= 2 &&
+      ends.every(
+        (end) => end === '*' || (/^\d{1,10}$/.test(end) && Number(end) > 0 && Number(end) <= uint32Max),
+      )
+    );
+  });
+}
+
+/**
+ * Reads what the date keys take: `30d` (any beginning of secs, mins, hours, days, weeks, blanks before it allowed), a Unix
+ * timestamp, `2026-01-31`, `31-Jan-2026`. A day begins in the server's time zone in 2.3, and compared with mails in theirs: the
+ * span is a day and the widest zones long. Undefined: not taken.
+ */
+export function searchTime(series: Series, text: string): SearchTime | undefined {
+  if (/^-?\d{1,12}$/.test(text)) return { kind: 'time', earliest: Number(text), latest: Number(text) };
+  const age = /^(\d{1,10}) *([a-z]+)$/i.exec(text);
+  if (age !== null) {
+    const unit = (age[2] ?? '').toLowerCase();
+    const seconds = unitSeconds.find(([words]) => words.some((word) => word.startsWith(unit)))?.[1];
+    if (seconds === undefined || Number(age[1]) * seconds > uint32Max) return undefined;
+    return { kind: 'age', seconds: Number(age[1]) * seconds };
+  }
+  const iso = /^(\d{4})-(\d\d)-(\d\d)$/.exec(text);
+  if (iso !== null) return daySpan(Number(iso[1]), Number(iso[2]), Number(iso[3]), series === '2.4');
+  const imap = /^(\d{1,2})-([a-z]{3})-(\d{4})$/i.exec(text);
+  if (imap === null) return undefined;
+  return daySpan(Number(imap[3]), months.indexOf((imap[2] ?? '').toLowerCase()) + 1, Number(imap[1]), false);
+}
+
+/** Days since 1970 of a date of the Gregorian calendar, by counting years from March on, so that leap days come last. */
+function daySpan(year: number, month: number, day: number, isUtc: boolean): SearchTime | undefined {
+  const isLeap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+  const lengths = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+  if (year < 1970 || day < 1 || day > (lengths[month - 1] ?? 0)) return undefined;
+  const shifted = month <= 2 ? year - 1 : year;
+  const monthFromMarch = (month + 9) % 12;
+  const days =
+    365 * shifted +
+    Math.floor(shifted / 4) -
+    Math.floor(shifted / 100) +
+    Math.floor(shifted / 400) +
+    Math.floor((153 * monthFromMarch + 2) / 5) +
+    day -
+    719_469;
+  const midnight = days * 86_400;
+  // Zones lie between 12 hours behind and 14 before UTC.
+  if (isUtc) return { kind: 'time', earliest: midnight, latest: midnight };
+  return { kind: 'time', earliest: midnight - 14 * 3600, latest: midnight + 12 * 3600 };
+}
+
+/** `10`, `10k`, `10 MiB` in bytes; undefined: not taken. */
+export function searchSize(text: string): number | undefined {
+  const parts = /^(\d{1,15}) *(?:b|([kmgt])i?b?)?$/i.exec(text);
+  if (parts === null) return undefined;
+  const power = parts[2] === undefined ? 0 : 'kmgt'.indexOf(parts[2].toLowerCase()) + 1;
+  const bytes = Number(parts[1]) * 1024 ** power;
+  return bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined;
+}
+
+/** What IMAP calls an atom: printable ASCII without specials. 2.4 demands it of keywords. */
+export function isAtom(text: string): boolean {
+  return /^[!-~]+$/.test(text) && !/[(){%*"\\\]]/.test(text);
+}
