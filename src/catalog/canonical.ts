@@ -3,6 +3,16 @@
 import { listOfText, type Parameter } from './catalog.js';
 import { optionName } from './getopt.js';
 import type { ParsedArguments } from './parse.js';
+import { secretValues } from './secrets.js';
+
+/** One argument of the canonical form. */
+export interface CanonicalWord {
+  readonly text: string;
+  /** Whose value it holds; undefined for the words around values. */
+  readonly parameter: string | undefined;
+  /** Must not be recorded as it is. */
+  readonly isSecret: boolean;
+}
 
 /**
  * The arguments behind the command's name, which is sent as one field: `-x`, `-x VALUE`, `--long`, `--long=VALUE`; always
@@ -10,25 +20,44 @@ import type { ParsedArguments } from './parse.js';
  * all their releases take these).
  */
 export function canonicalArguments(parsed: ParsedArguments): string[] {
+  return canonicalWords(parsed).map((word) => word.text);
+}
+
+/** The canonical form with what each argument is: what a record of it must hide. */
+export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
   const { command, values } = parsed;
   const lists = new Map(command.params.map((parameter) => [parameter, listOfText(command, parameter)]));
   const asPositional = new Set(lists.values());
-  const options: string[] = [];
-  const positionals: string[] = [];
+  const options: CanonicalWord[] = [];
+  const positionals: CanonicalWord[] = [];
   for (const parameter of command.params) {
     const list = lists.get(parameter);
     const given = values.get((list ?? parameter).name) ?? [];
     if (given.length === 0) continue;
-    if (list !== undefined) positionals.push(given.join(' '));
-    else if (parameter.isPositional && parameter.role === 'source-user') positionals.push('user', ...given);
-    else if (parameter.isPositional) positionals.push(...given);
-    else if (!asPositional.has(parameter))
-      options.push(...given.flatMap((value) => asOption(parameter, value)));
+    const secret = secretValues(parsed, parameter);
+    const words = given.map((text, index) => ({
+      text,
+      parameter: parameter.name,
+      isSecret: secret[index] ?? false,
+    }));
+    if (list !== undefined) {
+      positionals.push({ text: given.join(' '), parameter: list.name, isSecret: false });
+    } else if (parameter.isPositional) {
+      if (parameter.role === 'source-user') positionals.push(around('user'));
+      positionals.push(...words);
+    } else if (!asPositional.has(parameter)) {
+      options.push(...words.flatMap((word) => asOption(parameter, word)));
+    }
   }
-  return [...options, '--', ...positionals];
+  return [...options, around('--'), ...positionals];
 }
 
-function asOption(parameter: Parameter, value: string): string[] {
-  if (parameter.type === 'bool') return [optionName(parameter)];
-  return parameter.short === undefined ? [`--${parameter.name}=${value}`] : [optionName(parameter), value];
+function asOption(parameter: Parameter, word: CanonicalWord): CanonicalWord[] {
+  if (parameter.type === 'bool') return [{ ...word, text: optionName(parameter) }];
+  if (parameter.short === undefined) return [{ ...word, text: `--${parameter.name}=${word.text}` }];
+  return [around(optionName(parameter)), word];
+}
+
+function around(text: string): CanonicalWord {
+  return { text, parameter: undefined, isSecret: false };
 }
