@@ -1,0 +1,100 @@
+// Whether a command line can reach mailboxes of other people that a user sees below the prefix of a shared namespace. doveadm ignores
+// ACLs, so whoever may name `shared/victim/INBOX` has the victim's mail. Says what is possible, never whether it is allowed.
+import type { Parameter } from './catalog.js';
+import type { ParsedArguments } from './parse.js';
+import { conditionsIn, namesMailbox } from './search-query.js';
+import { toLowerAscii } from './series.js';
+
+/** Counted where a configuration does not say which prefixes there are. */
+export const usualSharedPrefixes: readonly string[] = [
+  'shared/',
+  'shared.',
+  'public/',
+  'public.',
+  'user/',
+  'user.',
+  'users/',
+  'users.',
+  'other users/',
+  'other users.',
+  '#shared/',
+  '#public/',
+  '#users/',
+  '~',
+];
+
+/** Which parameter reaches into a shared namespace. */
+export interface SharedReach {
+  readonly parameter: string;
+}
+
+/**
+ * The first parameter whose value can reach below one of the prefixes: a mailbox name in one or with one below it, a mask that can
+ * match one, a GUID (which is looked for everywhere), a query with any of these in it.
+ *
+ * @param prefixes of the backend's shared namespaces, each with its separator at the end; `[]`: it has none; undefined: it is not
+ *   said. Then the usual ones count, and a query that names no mailbox counts as reaching them; where they are said it does not,
+ *   since servers search only private namespaces unless a mailbox is named (2.3.0 to 2.4.5).
+ */
+export function sharedReach(
+  parsed: ParsedArguments,
+  prefixes: readonly string[] | undefined,
+): SharedReach | undefined {
+  const folded = (prefixes ?? usualSharedPrefixes).map(toLowerAscii);
+  if (folded.length === 0) return undefined;
+  for (const parameter of parsed.command.params) {
+    const values = parsed.values.get(parameter.name);
+    if (values === undefined) continue;
+    const reaches =
+      parameter.role === 'search-query'
+        ? queryReaches(parsed, folded, prefixes !== undefined)
+        : values.some((value) => valueReaches(parameter, value, folded));
+    if (reaches) return { parameter: parameter.name };
+  }
+  return undefined;
+}
+
+function valueReaches(parameter: Parameter, value: string, prefixes: readonly string[]): boolean {
+  const { role } = parameter;
+  if (role === 'mailbox' || role === 'namespace') {
+    return prefixes.some((prefix) => nameReaches(toLowerAscii(value), prefix));
+  }
+  if (role === 'mailbox-mask') return prefixes.some((prefix) => maskReaches(toLowerAscii(value), prefix));
+  return role === 'mailbox-guid' || parameter.name === 'all-namespaces';
+}
+
+function queryReaches(
+  parsed: ParsedArguments,
+  prefixes: readonly string[],
+  arePrefixesKnown: boolean,
+): boolean {
+  const { query } = parsed;
+  if (query === undefined) return false;
+  if (!arePrefixesKnown && !namesMailbox(query)) return true;
+  // Wherever in the tree a mailbox is named, the server may open it.
+  return conditionsIn(query).some(({ key, values }) => {
+    if (key.name === 'mailbox-guid') return true;
+    if (key.name !== 'mailbox') return false;
+    const name = toLowerAscii(values[0] ?? '');
+    return prefixes.some((prefix) => maskReaches(name, prefix));
+  });
+}
+
+/** A name in the namespace, its root, or one that has the namespace below it. */
+function nameReaches(name: string, prefix: string): boolean {
+  if (name.startsWith(prefix) || name === prefix.slice(0, -1)) return true;
+  return name !== '' && prefix.startsWith(name) && /[/.\\:^|]/.test(prefix[name.length] ?? '');
+}
+
+/**
+ * Whether a mask with `*` and `%` can match the namespace's root or something below. Both wildcards count as any text: that
+ * servers let neither cross into another namespace is not relied on.
+ */
+export function maskReaches(mask: string, prefix: string): boolean {
+  const wild = mask.search(/[*%]/);
+  if (wild === -1) return nameReaches(mask, prefix);
+  const literal = mask.slice(0, wild);
+  if (literal.length >= prefix.length) return literal.startsWith(prefix);
+  // Up to the first wildcard mask and prefix must agree; behind it the mask can match the rest of the prefix and more.
+  return prefix.startsWith(literal);
+}
