@@ -1,6 +1,15 @@
 // A record did not become durable: the disk, its file or the writer failed. Whoever waits for it must not go on.
 
-export type JournalFaultCode = 'write-failed' | 'deadline' | 'closed' | 'locked' | 'unreadable';
+export type JournalFaultCode =
+  | 'write-failed' // the disk refused a write or a sync
+  | 'deadline' // a write or a sync took too long, or the writer's thread is mute
+  | 'removed' // the segment, its directory or the lock file is gone or was replaced
+  | 'writer-died' // the writer's thread ended
+  | 'overflow' // too much waits for a disk that does not take it
+  | 'closed'
+  | 'locked' // another process writes this journal
+  | 'newer-format' // a later release wrote it
+  | 'unreadable'; // what lies in the directory is not a journal that can be continued
 
 export class JournalFault extends Error {
   readonly code: JournalFaultCode;
