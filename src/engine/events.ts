@@ -1,0 +1,87 @@
+// What observers are told: one closed union of things that happened, in the words of the log's `event` key.
+// It does not know what is done with them. An event holds no secret and no bytes that were not decoded.
+
+import type { CloseReason } from '../ports/close-reason.js';
+import type { UpstreamFaultCode } from '../ports/upstream-fault.js';
+import type { LogType } from '../wire/log-line.js';
+import type { LogLevel, Outcome } from './outcome.js';
+
+/** Which exchange something belongs to; the keys that every log line about it carries. */
+export interface ExchangeNames {
+  readonly listener: string;
+  readonly session: string;
+  readonly id: string;
+  readonly principal: string;
+  readonly user: string;
+  /** The catalog's name, else undefined: text of a client never becomes a label. */
+  readonly command: string | undefined;
+}
+
+/** A line of channel L, tied to the command that caused it when there was one. */
+export interface BackendLog {
+  readonly kind: 'backend-log';
+  readonly backend: string;
+  readonly upstream: string;
+  readonly exchange: ExchangeNames | undefined;
+  readonly type: LogType;
+  readonly text: string;
+}
+
+/** An exchange ended; observed once for each, also for the refused ones. */
+export interface ExchangeEnded {
+  readonly kind: 'exchange-ended';
+  readonly exchange: ExchangeNames;
+  readonly backend: string | undefined;
+  readonly upstream: string | undefined;
+  readonly decision: 'allow' | 'deny';
+  readonly outcome: Outcome;
+  /** The status line that the client got, without LF. */
+  readonly status: string;
+  readonly level: LogLevel;
+  readonly error: string | undefined;
+  /** One sentence for operators where the outcome is not `ok`. */
+  readonly text: string | undefined;
+  readonly bytesOut: number;
+  readonly durationMs: number;
+}
+
+export type EngineEvent =
+  | BackendLog
+  | ExchangeEnded
+  | {
+      readonly kind: 'session-opened';
+      readonly listener: string;
+      readonly session: string;
+      readonly minor: number;
+    }
+  | {
+      readonly kind: 'session-closed';
+      readonly listener: string;
+      readonly session: string;
+      readonly reason: CloseReason;
+      readonly exchanges: number;
+      readonly text: string | undefined;
+    }
+  | { readonly kind: 'session-refused'; readonly listener: string; readonly text: string }
+  | {
+      readonly kind: 'upstream-opened';
+      readonly backend: string;
+      readonly upstream: string;
+      readonly series: string;
+      readonly serverMinor: number;
+      readonly durationMs: number;
+    }
+  | {
+      readonly kind: 'upstream-closed';
+      readonly backend: string;
+      readonly upstream: string;
+      readonly reason: CloseReason;
+      readonly exchanges: number;
+    }
+  | {
+      readonly kind: 'dial-failed';
+      readonly backend: string;
+      readonly code: UpstreamFaultCode;
+      readonly text: string;
+    }
+  | { readonly kind: 'audit-failed'; readonly text: string };

@@ -1,0 +1,166 @@
+// How an exchange ended, as one total function from the cause to everything that is made of it: what the client is
+// told, what is journalled, counted and logged. They cannot disagree, because nothing else decides any of them.
+
+import { TransportFault } from '../ports/transport-fault.js';
+import { UpstreamFault } from '../ports/upstream-fault.js';
+import type { Status } from '../wire/status.js';
+import { WireFault } from '../wire/wire-fault.js';
+import { JournalFault } from './journal-fault.js';
+
+/** The closed list of the record key `outcome`. */
+export type Outcome =
+  | 'ok'
+  | 'failed'
+  | 'denied'
+  | 'unparsable'
+  | 'limited'
+  | 'unknown'
+  | 'aborted'
+  | 'timeout';
+
+/** Levels of our own log. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** Why an exchange is over. */
+export type Ending =
+  | { readonly kind: 'replied'; readonly status: Status }
+  | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
+  | { readonly kind: 'unparsable'; readonly code: string; readonly reason: string }
+  | { readonly kind: 'unroutable'; readonly reason: string }
+  | {
+      readonly kind: 'refused';
+      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
+    }
+  /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
+  | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
+  /** The backend took longer than the deadline of the command's effect, or fell silent within its reply. */
+  | { readonly kind: 'reply-timeout'; readonly backend: string }
+  | { readonly kind: 'referral'; readonly backend: string }
+  | { readonly kind: 'client-gone'; readonly isSent: boolean }
+  | { readonly kind: 'client-stall' };
+
+/** What follows from an ending. */
+export interface Verdict {
+  /** Code of the status line for the client (`''` is `+`); undefined: the backend's own status line is passed on. */
+  readonly code: string | undefined;
+  readonly outcome: Outcome;
+  /** Code for the record's `error` key. */
+  readonly error: string | undefined;
+  /** One sentence: for the client's log channel (if it has one and `isTold`) and for our log. */
+  readonly text: string | undefined;
+  /** Whether the sentence is for the client too. */
+  readonly isTold: boolean;
+  readonly level: LogLevel;
+}
+
+const refusals = {
+  'queue-full': 'too many commands are waiting; try again',
+  'queue-timeout': 'no upstream became free in time; try again',
+  draining: 'dovegate is stopping; try again',
+  'backend-drained': 'the backend is drained',
+} as const;
+
+function told(
+  code: string,
+  outcome: Outcome,
+  error: string | undefined,
+  text: string,
+  level: LogLevel,
+): Verdict {
+  return { code, outcome, error, text, isTold: true, level };
+}
+
+function verdictOfFault(fault: unknown, isSent: boolean, backend: string): Verdict {
+  const outcome = isSent ? 'unknown' : 'failed';
+  if (fault instanceof JournalFault) {
+    return told('TEMPFAIL', outcome, 'audit-failed', 'the audit record could not be written', 'error');
+  }
+  if (fault instanceof UpstreamFault) {
+    const text = isSent
+      ? `backend ${backend} broke off (${fault.code}); whether the command ran is not known`
+      : `backend ${backend} is not reachable (${fault.code})`;
+    return told('TEMPFAIL', outcome, fault.code, text, 'warn');
+  }
+  if (fault instanceof WireFault) {
+    const text = `backend ${backend} sent what is not of the protocol (${fault.code})`;
+    return told('TEMPFAIL', outcome, `reply-${fault.code}`, text, 'warn');
+  }
+  if (fault instanceof TransportFault) {
+    const text = isSent
+      ? `backend ${backend} broke off; whether the command ran is not known`
+      : `the way to backend ${backend} broke`;
+    return told('TEMPFAIL', outcome, 'closed-early', text, 'warn');
+  }
+  return told('TEMPFAIL', outcome, 'internal', 'internal error of dovegate', 'error');
+}
+
+/** The verdict on an ending; total. */
+export function judgeEnding(ending: Ending): Verdict {
+  switch (ending.kind) {
+    case 'replied':
+      return ending.status.kind === 'ok'
+        ? { code: undefined, outcome: 'ok', error: undefined, text: undefined, isTold: false, level: 'info' }
+        : {
+            code: undefined,
+            outcome: 'failed',
+            error: undefined,
+            text: undefined,
+            isTold: false,
+            level: 'info',
+          };
+    case 'denied':
+      return told(
+        'NOPERM',
+        'denied',
+        undefined,
+        `denied by policy ${ending.policy} (${ending.reason})`,
+        'warn',
+      );
+    case 'unparsable':
+      return told(
+        'USAGE',
+        'unparsable',
+        ending.code,
+        `not understood, so not sent: ${ending.reason}`,
+        'warn',
+      );
+    case 'unroutable':
+      return told('TEMPFAIL', 'failed', 'no-route', ending.reason, 'warn');
+    case 'refused':
+      return told('TEMPFAIL', 'failed', ending.why, refusals[ending.why], 'warn');
+    case 'fault':
+      return verdictOfFault(ending.fault, ending.isSent, ending.backend);
+    case 'reply-timeout':
+      return told(
+        'TEMPFAIL',
+        'timeout',
+        'reply-timeout',
+        `backend ${ending.backend} did not answer in time`,
+        'warn',
+      );
+    case 'referral': {
+      const text = `backend ${ending.backend} refers to another host, which is not followed`;
+      return told('TEMPFAIL', 'failed', 'referral', text, 'warn');
+    }
+    case 'client-gone':
+      return {
+        code: 'TEMPFAIL',
+        outcome: 'aborted',
+        error: 'client-gone',
+        text: 'the client left',
+        isTold: false,
+        level: 'info',
+      };
+    case 'client-stall':
+      return {
+        code: 'TEMPFAIL',
+        outcome: 'aborted',
+        error: 'client-stall',
+        text: 'the client does not read',
+        isTold: false,
+        level: 'warn',
+      };
+    default:
+      return ending satisfies never;
+  }
+}

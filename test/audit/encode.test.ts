@@ -1,0 +1,237 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { sealLine } from '../../src/audit/chain.js';
+import { encodeBody, lineBytesMax, quote } from '../../src/audit/encode.js';
+import type { AuditRecord, JournalRecord } from '../../src/audit/record.js';
+
+const time = Date.UTC(2026, 10, 20, 8, 22, 34, 123);
+
+function parse(record: JournalRecord): Record<string, unknown> {
+  return JSON.parse(`{${encodeBody(record)}}`);
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** The order of the documentation; keys that came later stand before `error`. */
+const documented =
+  `time event journal format session id for listener peer principal policy version rule series decision
+  would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
+  head oldest_seq key signature action by count level text status outcome sent rows cells bytes_in bytes_out wait_ms
+  first_byte_ms duration_ms logs next_key open_seq step_ms steps_ms lost torn error`.split(/\s+/);
+
+const everything: JournalRecord = {
+  error: 'poison',
+  torn: { sha256: 'cc', bytes: 3, file: '00000001.jsonl.torn' },
+  lost: 1,
+  steps_ms: -5,
+  step_ms: 5,
+  open_seq: 4,
+  next_key: 'bmV4dA==',
+  logs: { panic: 0, debug: 1 },
+  duration_ms: 1.23456,
+  first_byte_ms: 1,
+  wait_ms: 0,
+  bytes_out: 10,
+  bytes_in: 9,
+  cells: 2,
+  rows: 1,
+  sent: false,
+  outcome: 'unknown',
+  status: '-NOUSER',
+  text: 'a line',
+  level: 'info',
+  count: 11,
+  by: 'root@admin',
+  action: 'recover',
+  signature: 'c2ln',
+  key: 'a2V5',
+  oldest_seq: 1,
+  head: 'ab',
+  segment_hash: 'cd',
+  segment: '00000001.jsonl',
+  catalog: 'ef',
+  program: 'dovegate 0.1.0',
+  matches: 500,
+  backends: ['mail1', 'mail2'],
+  upstream: 'mail1-3',
+  backend: 'mail1',
+  effect: 'destroy',
+  input: { hmac: 'aa', bytes: 12 },
+  args: ['-d', { hmac: 'bb' }, '--'],
+  user: 'alice@example.com',
+  command: 'expunge',
+  reason: 'ticket 4711',
+  mode: 'observe',
+  would: 'deny',
+  decision: 'allow',
+  series: '2.3',
+  rule: 'dovegate.yaml:17',
+  version: 'ff',
+  policy: 'support',
+  principal: 'bob@support',
+  peer: {
+    ...{ certificate: 'CN=x', address: '192.0.2.1:4', login_uid: 1000, unit: 'cron.service', exe: '/bin/sh' },
+    ...{ user: 'bob', pid: 3, gid: 2, uid: 1 },
+  },
+  listener: 'support',
+  for: '01J3',
+  id: '01J2',
+  session: '01J1',
+  format: 1,
+  journal: 'aabb',
+  event: 'checkpoint',
+  time,
+};
+
+void test('the keys stand in the documented order, whatever the order of the record', () => {
+  const body = parse(everything);
+  assert.deepEqual(Object.keys(body), documented);
+  assert.deepEqual(Object.keys(body['peer'] ?? {}), [
+    ...['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'],
+  ]);
+  assert.deepEqual(body, {
+    ...everything,
+    time: '2026-11-20T08:22:34.123Z',
+    duration_ms: 1.235,
+  });
+});
+
+void test('keys that do not apply are absent, also where the engine says undefined', () => {
+  assert.equal(
+    encodeBody({
+      time,
+      event: 'completion',
+      user: undefined,
+      peer: { uid: 0, exe: undefined },
+      cells: Number.NaN,
+    }),
+    '"time":"2026-11-20T08:22:34.123Z","event":"completion","peer":{"uid":0}',
+  );
+});
+
+void test('no line is longer than 7 KiB, whatever is in the record, and it is JSON', () => {
+  // Every character of these costs six bytes in JSON.
+  const wild = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.integer({ min: 0, max: 20_000 }).map((count) => '\u0001'.repeat(count)),
+    fc.integer({ min: 0, max: 9000 }).map((count) => '\u2028\ud83d\ude00'.repeat(count)),
+    fc.integer({ min: 0, max: 9000 }).map((count) => '\ud800'.repeat(count)),
+  );
+  const record = fc.record<AuditRecord>(
+    {
+      time: fc.constant(time),
+      event: fc.constantFrom('admission', 'completion', 'log'),
+      session: wild,
+      id: wild,
+      for: wild,
+      listener: wild,
+      principal: wild,
+      policy: wild,
+      version: wild,
+      rule: wild,
+      reason: wild,
+      command: wild,
+      user: wild,
+      args: fc.array(fc.oneof(wild, fc.record({ hmac: wild })), { maxLength: 12 }),
+      backends: fc.array(wild, { maxLength: 30 }),
+      upstream: wild,
+      text: wild,
+      status: wild,
+      error: wild,
+      peer: fc.record({ user: wild, exe: wild, unit: wild, address: wild, certificate: wild }),
+    },
+    { requiredKeys: ['time', 'event'] },
+  );
+  fc.assert(
+    fc.property(record, (value) => {
+      const { line } = sealLine(Number.MAX_SAFE_INTEGER, encodeBody(value), 'f'.repeat(64));
+      assert.ok(Buffer.byteLength(line) <= lineBytesMax, `${Buffer.byteLength(line)}`);
+      assert.equal(line.indexOf('\n'), line.length - 1);
+      assert.equal(typeof JSON.parse(line), 'object');
+    }),
+    { numRuns: 300 },
+  );
+});
+
+void test('the worst record of all fits', () => {
+  const worst = '\u0001'.repeat(70_000);
+  const texts =
+    `session id for listener principal policy version rule series decision would mode reason command user effect
+    backend upstream program catalog segment segment_hash head key signature action by level text status outcome error
+    journal next_key`.split(/\s+/);
+  const record = {
+    time,
+    event: 'checkpoint',
+    ...Object.fromEntries(texts.map((key) => [key, worst])),
+    args: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
+    backends: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
+    peer: { user: worst, exe: worst, unit: worst, address: worst, certificate: worst },
+    input: { bytes: 1, hmac: worst },
+    torn: { file: worst, bytes: 1, sha256: worst },
+  } satisfies Record<keyof JournalRecord, unknown> | Record<string, unknown>;
+  const fields: JournalRecord = JSON.parse(JSON.stringify(record));
+  assert.ok(Buffer.byteLength(encodeBody(fields)) < lineBytesMax);
+});
+
+void test('a long value is cut, with its length and hash', () => {
+  const text = `${'ä'.repeat(5000)}end`;
+  const { user } = parse({ time, event: 'admission', user: text });
+  assert.deepEqual(user, { cut: 'ä'.repeat(2048), bytes: 10_003, sha256: sha256(text) });
+});
+
+void test('a value that just fits stays whole', () => {
+  const text = 'x'.repeat(4094);
+  assert.equal(parse({ time, event: 'admission', user: text })['user'], text);
+  assert.equal(typeof parse({ time, event: 'admission', user: `${text}x` })['user'], 'object');
+});
+
+void test('a cut never parts a character', () => {
+  const text = '\ud83d\ude00'.repeat(3000);
+  const { user } = parse({ time, event: 'admission', user: text });
+  assert.deepEqual(user, { cut: '\ud83d\ude00'.repeat(1024), bytes: 12_000, sha256: sha256(text) });
+});
+
+void test('a long list ends in what is not shown', () => {
+  const args = [...Array.from({ length: 3000 }, (_, at) => `argument-${at}`), { hmac: 'aa' }];
+  const shown = parse({ time, event: 'admission', args })['args'];
+  assert.ok(Array.isArray(shown));
+  const rest = args
+    .slice(shown.length - 1)
+    .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)));
+  assert.ok(shown.length > 100);
+  assert.deepEqual(shown.slice(0, -1), args.slice(0, shown.length - 1));
+  const joined = rest.join('\0');
+  assert.deepEqual(shown.at(-1), {
+    more: rest.length,
+    bytes: Buffer.byteLength(joined),
+    sha256: sha256(joined),
+  });
+});
+
+void test('a terminal that is shown a line obeys nothing in it', () => {
+  const hostile = '\u001b[2J\r\b\u0007\u007f\u009b31m\u202ereversed\u2066\ufeff\u200b\u2028"\\';
+  const text = quote(hostile);
+  assert.match(text, /^[ -~]+$/);
+  assert.equal(JSON.parse(text), hostile);
+  assert.equal(
+    quote('größe 漢字 \ud83d\ude00'),
+    '"größe 漢字 \ud83d\ude00"',
+    'but people can read their language',
+  );
+});
+
+void test('a lone surrogate becomes the replacement character', () => {
+  assert.equal(quote('a\ud800b\udc00\ud83d\ude00'), '"a\ufffdb\ufffd\ud83d\ude00"');
+});
+
+void test('every string survives, but for lone surrogates', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      assert.equal(JSON.parse(quote(text)), text);
+    }),
+  );
+});
