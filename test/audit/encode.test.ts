@@ -74,8 +74,15 @@ const everything: JournalRecord = {
   policy: 'support',
   principal: 'bob@support',
   peer: {
-    ...{ certificate: 'CN=x', address: '192.0.2.1:4', login_uid: 1000, unit: 'cron.service', exe: '/bin/sh' },
-    ...{ user: 'bob', pid: 3, gid: 2, uid: 1 },
+    certificate: 'CN=x',
+    address: '192.0.2.1:4',
+    login_uid: 1000,
+    unit: 'cron.service',
+    exe: '/bin/sh',
+    user: 'bob',
+    pid: 3,
+    gid: 2,
+    uid: 1,
   },
   listener: 'support',
   for: '01J3',
@@ -90,9 +97,10 @@ const everything: JournalRecord = {
 void test('the keys stand in the documented order, whatever the order of the record', () => {
   const body = parse(everything);
   assert.deepEqual(Object.keys(body), documented);
-  assert.deepEqual(Object.keys(body['peer'] ?? {}), [
-    ...['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'],
-  ]);
+  assert.equal(
+    Object.keys(body['peer'] ?? {}).join(' '),
+    'uid gid pid user exe unit login_uid address certificate',
+  );
   assert.deepEqual(body, {
     ...everything,
     time: '2026-11-20T08:22:34.123Z',

@@ -1,12 +1,12 @@
 // The daemon starter against small stand-in programs: start, failure to start, log, stop, kill, what is left behind, and that nothing keeps running.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
-import { runDoveadm, runProgram } from '../kit/program.js';
+import { isRunning, runDoveadm, runProgram } from '../kit/program.js';
 
 /** An owner whose end the test decides. */
 function createOwner(passed: boolean): Owner & { end(): Promise<void> } {
@@ -37,15 +37,6 @@ async function start(owner: Owner, code: string, files: Record<string, string> =
     program,
     files: { ...files, 'stand-in.mjs': code },
   });
-}
-
-/** Neither gone nor dead and waiting for its parent to notice. */
-function isRunning(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
 }
 
 void test('starts, logs, and stops by SIGTERM with its exit code', async (t) => {

@@ -1,5 +1,6 @@
 // Runs a program to its end and gives all that it said; among them the real `doveadm`. Nothing is left running: what takes too long is killed.
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
 export interface ProgramOptions {
@@ -57,4 +58,13 @@ export async function runProgram(
 /** The machine's own `doveadm`, in a fixed language. */
 export function runDoveadm(args: readonly string[], options: ProgramOptions = {}): Promise<ProgramResult> {
   return runProgram('doveadm', args, { ...options, env: { LC_ALL: 'C.UTF-8', ...options.env } });
+}
+
+/** Whether a process runs; one that is dead and waits for its parent to notice does not. Linux. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }

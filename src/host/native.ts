@@ -1,0 +1,51 @@
+// Foreign functions of the C library: the only file that knows the foreign-function package. It is loaded when it is first
+// asked for, and tested before anybody relies on it: a package that loads and then answers wrongly would be worse than none.
+
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Native } from '../ports/native.js';
+
+/** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
+const lockExclusiveNow = 2 | 4;
+
+let loaded: Promise<Native> | undefined;
+
+/**
+ * The foreign functions, loaded once. Rejects when the package or its compiled part is not installed (`npm install
+ * --omit=optional` leaves it out) or does not do what it should.
+ */
+export function loadNative(): Promise<Native> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<Native> {
+  const { default: koffi } = await import('koffi');
+  // The program's own symbols: the C library is among them under whatever name this system gives it.
+  const flock = koffi.load(null).func('int flock(int, int)');
+  const native: Native = {
+    lockExclusive(descriptor) {
+      if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
+      const code = koffi.errno();
+      if (code === constants.errno.EWOULDBLOCK) return false;
+      throw new Error(`flock failed with errno ${code}`);
+    },
+  };
+  testLock(native);
+  return native;
+}
+
+function testLock(native: Native): void {
+  const directory = mkdtempSync(join(tmpdir(), 'dovegate-'));
+  const descriptors: number[] = [];
+  try {
+    for (let count = 0; count < 2; count += 1)
+      descriptors.push(openSync(join(directory, 'lock'), 'w', 0o600));
+    const taken = descriptors.map((descriptor) => native.lockExclusive(descriptor));
+    if (taken[0] !== true || taken[1] !== false) throw new Error('flock does not exclude a second holder');
+  } finally {
+    for (const descriptor of descriptors) closeSync(descriptor);
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

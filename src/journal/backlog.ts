@@ -1,0 +1,117 @@
+// The records that are not on disk yet, in order, with those who wait for them: not given to the writer's thread,
+// under way, or written and not synced. It knows no thread and no disk; the journal tells it what became of a group.
+// The rule: a record leaves only when it is on disk (or the limit refuses it at the door), whoever gave up waiting.
+
+import type { JournalFault } from '../engine/journal-fault.js';
+
+/** Who waits until a record is on disk. */
+export interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (fault: JournalFault) => void;
+}
+
+interface Held {
+  readonly body: string;
+  /** Monotonic milliseconds when it came. */
+  readonly since: number;
+  waiter: Waiter | undefined;
+}
+
+export interface Backlog {
+  /** False: it would go above `bytesMax` and was not taken. */
+  add(body: string, since: number, waiter: Waiter | undefined, bytesMax: number): boolean;
+  /** The next group, at most so many bytes (but one record at least); it counts as under way from now on. */
+  take(bytesMax: number): { readonly bodies: string[]; readonly isAwaited: boolean };
+  /** All bodies, in order; all count as under way from now on. */
+  takeAll(): string[];
+  /** What is under way was handed to the kernel. */
+  wrote(): void;
+  /** What was written, the group under way included, is on disk: who waits is told. Returns how many records. */
+  synced(): number;
+  /** Tells all who wait, and those only; the records stay. */
+  reject(fault: JournalFault): void;
+  /** When the longest waiting came; undefined: nobody waits. */
+  readonly oldestWaiterSince: number | undefined;
+  /** Whether a group can be taken. */
+  readonly hasWaiting: boolean;
+  /** Forgets all records, nobody waits any more; returns how many they were. */
+  drop(): number;
+}
+
+/** Beside its text, what a record costs in memory. */
+const overheadBytes = 128;
+
+export function createBacklog(): Backlog {
+  let written: Held[] = [];
+  let underWay: Held[] = [];
+  let waiting: Held[] = [];
+  let bytes = 0;
+
+  return {
+    add(body, since, waiter, bytesMax) {
+      const more = body.length + overheadBytes;
+      if (bytes + more > bytesMax) return false;
+      bytes += more;
+      waiting.push({ body, since, waiter });
+      return true;
+    },
+    take(bytesMax) {
+      let end = 0;
+      let taken = 0;
+      let isAwaited = false;
+      for (const held of waiting) {
+        taken += held.body.length;
+        if (taken > bytesMax && end > 0) break;
+        isAwaited ||= held.waiter !== undefined;
+        end += 1;
+      }
+      underWay = end === waiting.length ? waiting : waiting.slice(0, end);
+      waiting = end === waiting.length ? [] : waiting.slice(end);
+      return { bodies: underWay.map((held) => held.body), isAwaited };
+    },
+    takeAll() {
+      underWay = [...written, ...underWay, ...waiting];
+      written = [];
+      waiting = [];
+      return underWay.map((held) => held.body);
+    },
+    wrote() {
+      written = written.length === 0 ? underWay : written.concat(underWay);
+      underWay = [];
+    },
+    synced() {
+      this.wrote();
+      const done = written;
+      written = [];
+      for (const held of done) {
+        bytes -= held.body.length + overheadBytes;
+        held.waiter?.resolve();
+      }
+      return done.length;
+    },
+    reject(fault) {
+      for (const held of [...written, ...underWay, ...waiting]) {
+        held.waiter?.reject(fault);
+        held.waiter = undefined;
+      }
+    },
+    get oldestWaiterSince() {
+      for (const group of [written, underWay, waiting]) {
+        const oldest = group.find((held) => held.waiter !== undefined);
+        if (oldest !== undefined) return oldest.since;
+      }
+      return undefined;
+    },
+    get hasWaiting() {
+      return waiting.length > 0;
+    },
+    drop() {
+      const records = written.length + underWay.length + waiting.length;
+      written = [];
+      underWay = [];
+      waiting = [];
+      bytes = 0;
+      return records;
+    },
+  };
+}

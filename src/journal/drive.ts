@@ -1,0 +1,277 @@
+// Drives the writer's thread: gives it one order after the other, looks at the deadlines, heals what failed.
+// It owns the thread and the journal's state; records and those who wait for them lie in the backlog. A script: one loop;
+// beside it one timer that looks at the deadlines and one that is due when written records want a sync.
+// The rules: a record is told to be on disk in one place (`settle`); after a failure nothing is served before all that
+// was not on disk has been written to a new segment within the deadline; nobody waits for a thread that is mute.
+
+import { JournalFault } from '../engine/journal-fault.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { Backlog, Waiter } from './backlog.js';
+import type { Mark, Order, Report } from './messages.js';
+import type { WriterThread } from './thread.js';
+
+export interface DriverOptions {
+  readonly clock: Clock;
+  readonly backlog: Backlog;
+  /** Begins a new thread, for when the old one is gone. */
+  readonly openThread: () => WriterThread;
+  /** Takes the kernel lock of a descriptor without waiting; false: another process has it. */
+  readonly lock: (descriptor: number) => boolean;
+  readonly deadlineMs: number;
+  readonly syncIntervalMs: number;
+  /** Records that will never reach the disk, so far. */
+  readonly lost: () => number;
+  readonly observe: (event: DriverEvent) => void;
+}
+
+export type DriverEvent =
+  | { readonly kind: 'failed'; readonly fault: JournalFault }
+  | { readonly kind: 'writable' }
+  /** A group reached the disk: how many records, and how long from the order to its report. */
+  | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number };
+
+export type DriverState =
+  | { readonly at: 'writable' }
+  /** `heal`: what lies behind the mark may be damaged. `probe`: all of it is on disk, but that took too long. */
+  | { readonly at: 'failed'; readonly fault: JournalFault; readonly needs: 'heal' | 'probe' }
+  | { readonly at: 'closed' };
+
+export interface Driver {
+  readonly state: DriverState;
+  /** Something waits in the backlog. `isAwaited`: and somebody for it. */
+  nudge(isAwaited: boolean): void;
+  /** Writes what is left and the stop record; rejects with a JournalFault when that fails or takes two deadlines. */
+  close(): Promise<void>;
+}
+
+/** At most so much in one order: what the thread copies and writes at once. */
+const orderBytesMax = 1 << 20;
+/** Between attempts to heal: the first comes at once, then the time doubles up to the longest. */
+const healDelayMsMin = 250;
+const healDelayMsMax = 4000;
+/** A thread that has been mute for so many deadlines is ended; when it is gone, another is begun. */
+const muteDeadlines = 5;
+
+interface UnderWay {
+  readonly since: number;
+  isGivenUp: boolean;
+}
+
+/** Takes over a thread that has opened the journal, and the mark that it reported. */
+export function startDriver(options: DriverOptions, firstThread: WriterThread, firstMark: Mark): Driver {
+  const { clock, backlog, deadlineMs, observe } = options;
+  let thread = firstThread;
+  let mark = firstMark;
+  let state: DriverState = { at: 'writable' };
+  let underWay: UnderWay | undefined;
+  let lastDurationMs = 0;
+  let healDelayMs = 0;
+  let isSyncDue = false;
+  let syncTimer: Timer | undefined;
+  let watchTimer: Timer | undefined;
+  let pauseTimer: Timer | undefined;
+  let wake: (() => void) | undefined;
+  let closing: Waiter | undefined;
+  let closed: Promise<void> | undefined;
+  void drive();
+
+  return {
+    get state() {
+      return state;
+    },
+    nudge(isAwaited) {
+      if (isAwaited) watch();
+      if (state.at === 'writable') wake?.();
+    },
+    close() {
+      closed ??= new Promise((resolve, reject) => {
+        closing = { resolve, reject };
+        pauseTimer?.cancel();
+        wake?.();
+        watchTimer?.cancel();
+        watchTimer = undefined;
+        watch();
+        clock.setTimer(2 * deadlineMs, () => {
+          finish(new JournalFault('deadline', 'the journal could not be closed in time'));
+        });
+      });
+      return closed;
+    },
+  };
+
+  async function drive(): Promise<void> {
+    for (;;) {
+      const now: DriverState = state;
+      if (now.at === 'closed') return;
+      if (now.at === 'failed') {
+        await healed(now);
+        continue;
+      }
+      const order = next();
+      if (order === undefined) await idle(undefined);
+      else take(order, await ask(order));
+    }
+  }
+
+  /** Until there is something to do; with a time: until then, or until the journal is to be closed. */
+  async function idle(ms: number | undefined): Promise<void> {
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+      if (ms !== undefined) pauseTimer = clock.setTimer(ms, resolve);
+    });
+    wake = undefined;
+    pauseTimer = undefined;
+  }
+
+  function next(): Order | undefined {
+    const wallMs = clock.wallMs();
+    if (backlog.hasWaiting) {
+      const { bodies, isAwaited } = backlog.take(orderBytesMax);
+      return { do: 'write', bodies, sync: isAwaited || isSyncDue, wallMs };
+    }
+    if (closing !== undefined) return { do: 'stop', wallMs };
+    return isSyncDue ? { do: 'write', bodies: [], sync: true, wallMs } : undefined;
+  }
+
+  /** Gives one order and waits for its report, however long that takes: the watch looks at the deadline. */
+  async function ask(order: Order): Promise<Report> {
+    const since = clock.now();
+    underWay = { since, isGivenUp: false };
+    watch();
+    const report = await thread.ask(order);
+    underWay = undefined;
+    lastDurationMs = clock.now() - since;
+    return report;
+  }
+
+  /** What a report makes of the journal. */
+  function take(order: Order, report: Report): void {
+    if (state.at === 'closed') return;
+    switch (report.kind) {
+      case 'written':
+        if (report.mark === undefined) {
+          backlog.wrote();
+          timeSync();
+          return;
+        }
+        settle(report.mark);
+        if (order.do === 'write') healDelayMs = 0;
+        return;
+      case 'stopped':
+        settle(report.mark);
+        finish(undefined);
+        return;
+      case 'failed':
+        fail(new JournalFault(report.code, report.message), 'heal');
+        return;
+      case 'lock':
+        fail(new JournalFault('locked', 'another process has the lock of the journal'), 'heal');
+        return;
+      case 'opened':
+        throw new Error('the journal was opened twice');
+      default:
+        report satisfies never;
+    }
+  }
+
+  function settle(reached: Mark): void {
+    mark = reached;
+    isSyncDue = false;
+    syncTimer?.cancel();
+    syncTimer = undefined;
+    const records = backlog.synced();
+    if (records > 0) observe({ kind: 'synced', records, durationMs: lastDurationMs });
+  }
+
+  function timeSync(): void {
+    syncTimer ??= clock.setTimer(options.syncIntervalMs, () => {
+      isSyncDue = true;
+      if (state.at === 'writable') wake?.();
+    });
+  }
+
+  /** One attempt to serve again, after a while unless it is the first or the journal is to be closed. */
+  async function healed(failed: DriverState & { readonly at: 'failed' }): Promise<void> {
+    if (healDelayMs > 0 && closing === undefined) await idle(healDelayMs);
+    const isLast = closing !== undefined;
+    healDelayMs = Math.min(Math.max(healDelayMs * 2, healDelayMsMin), healDelayMsMax);
+    if (!thread.isAlive) thread = options.openThread();
+    const order = attempt(failed.needs);
+    let report = await ask(order);
+    if (report.kind === 'lock' && order.do === 'heal' && options.lock(report.descriptor)) {
+      report = await ask({ ...order, lock: report.descriptor });
+    }
+    take(order, report);
+    // `take` may have closed or failed it anew.
+    const now = state;
+    if (now.at !== 'failed') return;
+    if (report.kind !== 'written') {
+      // Somebody wants to be gone: one attempt is what a broken disk gets.
+      if (isLast) finish(now.fault);
+    } else if (lastDurationMs >= deadlineMs) {
+      // On disk, every record of it, but still too slow to serve: no need to begin segment after segment.
+      state = { ...now, needs: 'probe' };
+    } else {
+      state = { at: 'writable' };
+      observe({ kind: 'writable' });
+    }
+  }
+
+  function attempt(needs: 'heal' | 'probe'): Order {
+    const wallMs = clock.wallMs();
+    if (needs === 'probe') return { do: 'checkpoint', wallMs };
+    return { do: 'heal', lock: undefined, mark, bodies: backlog.takeAll(), lost: options.lost(), wallMs };
+  }
+
+  function fail(fault: JournalFault, needs: 'heal' | 'probe'): void {
+    if (state.at === 'closed') return;
+    const isNews = state.at === 'writable';
+    state = { at: 'failed', fault, needs };
+    backlog.reject(fault);
+    if (isNews) observe({ kind: 'failed', fault });
+  }
+
+  /** One timer for all deadlines: armed for the first that comes, and looked at again when it fires. */
+  function watch(): void {
+    if (watchTimer !== undefined) return;
+    const due = dueAt();
+    if (due === undefined) return;
+    watchTimer = clock.setTimer(Math.max(due - clock.now(), 1), () => {
+      watchTimer = undefined;
+      const now = dueAt();
+      if (now !== undefined && clock.now() >= now) overdue();
+      watch();
+    });
+  }
+
+  function dueAt(): number | undefined {
+    if (state.at === 'closed') return undefined;
+    if (state.at === 'failed') {
+      if (underWay === undefined || underWay.isGivenUp) return undefined;
+      // Who wants to be gone waits for no mute thread: a new one may still write what is left.
+      return underWay.since + (closing === undefined ? muteDeadlines : 1) * deadlineMs;
+    }
+    const since = Math.min(underWay?.since ?? Infinity, backlog.oldestWaiterSince ?? Infinity);
+    return since === Infinity ? undefined : since + deadlineMs;
+  }
+
+  function overdue(): void {
+    const wasFailed = state.at === 'failed';
+    fail(new JournalFault('deadline', `a write or sync took longer than ${deadlineMs} ms`), 'heal');
+    if (underWay === undefined || (!wasFailed && closing === undefined)) return;
+    underWay.isGivenUp = true;
+    thread.end();
+  }
+
+  /** The one end: of the thread, the timers, those who wait. */
+  function finish(fault: JournalFault | undefined): void {
+    if (state.at === 'closed') return;
+    state = { at: 'closed' };
+    for (const timer of [syncTimer, watchTimer, pauseTimer]) timer?.cancel();
+    backlog.reject(fault ?? new JournalFault('closed', 'the journal is closed'));
+    thread.end();
+    if (fault === undefined) closing?.resolve();
+    else closing?.reject(fault);
+    wake?.();
+  }
+}

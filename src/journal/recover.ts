@@ -1,0 +1,199 @@
+// Finds where a journal stopped: the last whole record, what a crash tore behind it, which exchanges it left open.
+// It reads and never writes: the writer does what follows from it. Memory is bounded by one chunk and the open exchanges.
+// The rule: only what lies behind the last whole record is torn. Damage before it is not ours to tidy away: it stays
+// where it is, for `verify` to find.
+
+import { closeSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { genesisHash, journalFormat, readClaim, readLink } from '../audit/chain.js';
+import { parseLine, readHead, readWord } from '../audit/line.js';
+import { parseTime } from '../audit/time.js';
+import { JournalFault } from '../engine/journal-fault.js';
+import { readLines } from './lines.js';
+import { listSegments, openSegment, type Segment } from './segments.js';
+
+/** Exchanges whose admission no completion followed, by id, in the order of their admissions. */
+export type OpenExchanges = Map<string, OpenExchange>;
+
+export interface OpenExchange {
+  readonly seq: number;
+  readonly session: string | undefined;
+}
+
+export interface Tail {
+  /** The segment with the last whole record; undefined: there is none. */
+  readonly segment: Segment | undefined;
+  /** Its bytes up to there, and all that it has: the rest is torn. */
+  readonly bytes: number;
+  readonly fileBytes: number;
+  /** Younger segments without one whole record: empty, or all torn. */
+  readonly void: readonly Segment[];
+  /** The number that a new segment gets. */
+  readonly nextNumber: number;
+  /** Of the last record; 0 and the genesis hash for an empty journal. */
+  readonly seq: number;
+  readonly hash: string;
+  /** Milliseconds since 1970 of the last record. */
+  readonly timeMs: number | undefined;
+  /** The journal's id; undefined: none of the records that were read tells. */
+  readonly journal: string | undefined;
+  /** Sum of the steps of the wall clock. */
+  readonly stepsMs: number;
+  readonly open: OpenExchanges;
+}
+
+/** A hole (bytes that never reached the disk read as NUL) is torn only this near to the end: what is unsynced at most. */
+const unsyncedBytesMax = 4 << 20;
+/** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
+const openMax = 200_000;
+
+/** Throws a JournalFault: `newer-format`, or `unreadable`. */
+export function findTail(directory: string): Tail {
+  const segments = listSegments(directory);
+  const nextNumber = (segments.at(-1)?.number ?? 0) + 1;
+  const empty: Segment[] = [];
+  for (const segment of segments.toReversed()) {
+    const end = segment.isCompressed ? readCompressedEnd(directory, segment) : readEnd(directory, segment);
+    if (end.bytes === 0) {
+      if (!segment.isCompressed) empty.push(segment);
+      continue;
+    }
+    const open = readOpen(directory, segments, segment, end);
+    return { ...end, segment, void: empty, nextNumber, open };
+  }
+  return { ...nothing, segment: undefined, void: empty, nextNumber, open: new Map() };
+}
+
+type End = Omit<Tail, 'segment' | 'void' | 'nextNumber' | 'open'> & {
+  /** The oldest record that recovery must read, as the segment's first record tells. */
+  readonly openSeq: number | undefined;
+};
+
+const nothing: End = {
+  bytes: 0,
+  fileBytes: 0,
+  seq: 0,
+  hash: genesisHash,
+  timeMs: undefined,
+  journal: undefined,
+  stepsMs: 0,
+  openSeq: undefined,
+};
+
+function readEnd(directory: string, segment: Segment): End {
+  const descriptor = openSegment(directory, segment.name);
+  try {
+    let end = nothing;
+    let beforeHole: End | undefined;
+    const fileBytes = readLines(descriptor, 0, (line) => {
+      const next = line.isWhole ? follow(end, line.bytes, line.end) : undefined;
+      if (next !== undefined) end = next;
+      else if (line.bytes.includes(0)) beforeHole ??= end;
+      return true;
+    });
+    if (beforeHole !== undefined && fileBytes - beforeHole.bytes <= unsyncedBytesMax) end = beforeHole;
+    return { ...end, fileBytes };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The tail is compressed only when the plain segments behind it are gone. */
+function readCompressedEnd(directory: string, segment: Segment): End {
+  let text: Buffer;
+  try {
+    text = gunzipSync(readFileSync(join(directory, `${segment.name}.gz`)), { maxOutputLength: 2 ** 31 });
+  } catch (error) {
+    throw new JournalFault('unreadable', `${segment.name}.gz cannot be read`, error);
+  }
+  let end = nothing;
+  for (let at = 0; at < text.length; ) {
+    const lf = text.indexOf(0x0a, at);
+    if (lf < 0) break;
+    end = follow(end, text.subarray(at, lf), lf + 1) ?? end;
+    at = lf + 1;
+  }
+  return { ...end, fileBytes: end.bytes };
+}
+
+/** What a whole record makes of what is known; undefined: these bytes are not one. */
+function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
+  const link = readLink(bytes);
+  if (link === undefined || !link.isIntact) return undefined;
+  const text = bytes.toString('latin1');
+  const head = readHead(text);
+  if (head === undefined) return undefined;
+  // A record that was put at the end once more must not make numbers come twice.
+  const seq = Math.max(end.seq, link.seq);
+  const next = { ...end, bytes: endsAt, seq, hash: link.hash, timeMs: parseTime(head.time) };
+  if (end.bytes > 0 && head.event !== 'start' && head.event !== 'checkpoint' && head.event !== 'clock')
+    return next;
+  const record = parseLine(text);
+  const format = number(record?.['format']);
+  if (format !== undefined && format > journalFormat) {
+    throw new JournalFault(
+      'newer-format',
+      `the journal has format ${format}; this program writes ${journalFormat}`,
+    );
+  }
+  const journal = record?.['journal'];
+  return {
+    ...next,
+    journal: typeof journal === 'string' ? journal : end.journal,
+    stepsMs: number(record?.['steps_ms']) ?? end.stepsMs + (number(record?.['step_ms']) ?? 0),
+    openSeq: end.bytes === 0 ? number(record?.['open_seq']) : end.openSeq,
+  };
+}
+
+function number(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
+}
+
+/** Reads admissions and completions from where the tail's first record says that they matter. */
+function readOpen(directory: string, segments: readonly Segment[], tail: Segment, end: End): OpenExchanges {
+  const open: OpenExchanges = new Map();
+  const plain = segments.filter((one) => !one.isCompressed && one.number <= tail.number);
+  let first = plain.length - 1;
+  while (first > 0 && end.openSeq !== undefined && firstSeq(directory, plain[first]) > end.openSeq)
+    first -= 1;
+  for (const segment of plain.slice(Math.max(first, 0))) {
+    const descriptor = openSegment(directory, segment.name);
+    try {
+      readLines(descriptor, 0, (line) => {
+        if (segment.number === tail.number && line.at >= end.bytes) return false;
+        const claim = line.isWhole ? readClaim(line.bytes) : undefined;
+        if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
+        return true;
+      });
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  return open;
+}
+
+function firstSeq(directory: string, segment: Segment | undefined): number {
+  if (segment === undefined) return 0;
+  const descriptor = openSegment(directory, segment.name);
+  try {
+    let seq = Number.POSITIVE_INFINITY;
+    readLines(descriptor, 0, (line) => {
+      seq = (line.isWhole ? readClaim(line.bytes)?.seq : undefined) ?? seq;
+      return false;
+    });
+    return seq;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. */
+export function noteExchange(open: OpenExchanges, seq: number, text: string): void {
+  const event = readHead(text)?.event;
+  if (event !== 'admission' && event !== 'completion') return;
+  const id = readWord(text, 'id');
+  if (id === undefined) return;
+  if (event === 'completion') open.delete(id);
+  else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
+}

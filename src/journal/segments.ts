@@ -1,0 +1,127 @@
+// The directory of a journal: which files are segments and in which order, how one is made so that it is still there
+// after a power cut, and the lock file. It does not know what a record is.
+// The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
+//
+//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   lock
+
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { JournalFault } from '../engine/journal-fault.js';
+
+export interface Segment {
+  readonly number: number;
+  /** File name within the directory, as records name it: always without `.gz`. */
+  readonly name: string;
+  readonly isCompressed: boolean;
+}
+
+const pattern = /^(\d{8,15})\.jsonl(\.gz)?$/;
+
+export function segmentName(number: number): string {
+  return `${String(number).padStart(8, '0')}.jsonl`;
+}
+
+/** The number in a segment's name. */
+export function segmentNumber(name: string): number {
+  return Number.parseInt(name, 10);
+}
+
+/** The segments of a directory in their order; a plain file hides the compressed one of the same number. */
+export function listSegments(directory: string): Segment[] {
+  const found = new Map<number, Segment>();
+  for (const file of readdirSync(directory).toSorted()) {
+    const match = pattern.exec(file);
+    if (match === null) continue;
+    const number = Number(match[1]);
+    if (found.get(number)?.isCompressed === false) continue;
+    found.set(number, { number, name: segmentName(number), isCompressed: match[2] !== undefined });
+  }
+  return [...found.values()].toSorted((one, other) => one.number - other.number);
+}
+
+/** Makes the directory if it is not there (mode 0700, its parent synced); throws a JournalFault if it is not safe to use. */
+export function makeDirectory(directory: string): void {
+  const made = mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (made !== undefined) {
+    for (let at = directory; ; at = dirname(at)) {
+      syncDirectory(dirname(at));
+      if (at === made || at === dirname(at)) break;
+    }
+  }
+  const found = statSync(directory);
+  if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
+  // Also the test that it is ours: only its owner may do this.
+  if ((found.mode & 0o7777) !== 0o700) chmodSync(directory, 0o700);
+}
+
+/** Makes what was created, renamed or removed in a directory survive a power cut. */
+export function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A new, empty segment, open for appending; its name is on disk when this returns. */
+export function createSegment(directory: string, name: string): number {
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
+  const descriptor = openSync(join(directory, name), flags | constants.O_NOFOLLOW, 0o600);
+  try {
+    syncDirectory(directory);
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** A segment that exists, open for reading and appending. */
+export function openSegment(directory: string, name: string): number {
+  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
+  return openRegular(join(directory, name), flags);
+}
+
+/** Removes a segment; it stays removed after a power cut. */
+export function removeSegment(directory: string, file: string): void {
+  unlinkSync(join(directory, file));
+  syncDirectory(directory);
+}
+
+/** The lock file, made if it is not there. Its kernel lock is the caller's business. */
+export function openLock(directory: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  return openRegular(join(directory, lockName), flags);
+}
+
+export const lockName = 'lock';
+
+/** Whether a path still leads to the file that a descriptor is open on; and how long that file is. */
+export function isSameFile(path: string, file: { readonly device: number; readonly inode: number }): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.dev === file.device && found.ino === file.inode;
+}
+
+function openRegular(path: string, flags: number): number {
+  // Without blocking: a FIFO of that name must not hang the thread.
+  const descriptor = openSync(path, flags | constants.O_NONBLOCK, 0o600);
+  const found: Stats = fstatSync(descriptor);
+  if (!found.isFile()) {
+    closeSync(descriptor);
+    throw new JournalFault('unreadable', `${path} is not a plain file`);
+  }
+  return descriptor;
+}

@@ -1,0 +1,113 @@
+// Cuts off the ends of segments. What a crash tore goes to a file of its own first, so that nothing that ever lay in a
+// journal is thrown away unseen. It does not decide what is torn (recover.ts does) or what is on disk (the mark says).
+
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { TornTail } from '../audit/record.js';
+import type { Mark } from './messages.js';
+import type { Tail } from './recover.js';
+import {
+  isSameFile,
+  listSegments,
+  openSegment,
+  removeSegment,
+  segmentNumber,
+  syncDirectory,
+} from './segments.js';
+
+const chunkBytes = 1 << 20;
+
+/**
+ * Copies the torn bytes of the tail beside their segments and cuts them off; segments without a record go altogether.
+ * Undefined: nothing was torn. With several, the one with most bytes is told.
+ */
+export function putAside(directory: string, tail: Tail): TornTail | undefined {
+  const torn: TornTail[] = [];
+  for (const segment of tail.void) {
+    const part = copyBehind(directory, segment.name, 0);
+    if (part !== undefined) torn.push(part);
+    removeSegment(directory, segment.name);
+  }
+  if (tail.segment !== undefined && tail.fileBytes > tail.bytes) {
+    const part = copyBehind(directory, tail.segment.name, tail.bytes);
+    if (part !== undefined) torn.push(part);
+    const descriptor = openSegment(directory, tail.segment.name);
+    try {
+      ftruncateSync(descriptor, tail.bytes);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  return torn.toSorted((one, other) => other.bytes - one.bytes)[0];
+}
+
+/**
+ * Forgets what lies behind a mark: it was never promised to anybody, and is about to be written again. Does nothing when
+ * the mark's file is not there any more.
+ */
+export function cutBehind(directory: string, mark: Mark): void {
+  if (!isSameFile(join(directory, mark.segment), mark)) return;
+  for (const segment of listSegments(directory)) {
+    if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
+      removeSegment(directory, segment.name);
+  }
+  const descriptor = openSegment(directory, mark.segment);
+  try {
+    if (fstatSync(descriptor).size <= mark.bytes) return;
+    ftruncateSync(descriptor, mark.bytes);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function copyBehind(directory: string, segment: string, from: number): TornTail | undefined {
+  const source = openSegment(directory, segment);
+  try {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    let read = readSync(source, chunk, 0, chunkBytes, from);
+    if (read === 0) return undefined;
+    const { file, target } = createTorn(directory, segment);
+    const digest = createHash('sha256');
+    let bytes = 0;
+    try {
+      while (read > 0) {
+        digest.update(chunk.subarray(0, read));
+        for (let at = 0; at < read; ) at += writeSync(target, chunk, at, read - at);
+        bytes += read;
+        read = readSync(source, chunk, 0, chunkBytes, from + bytes);
+      }
+      fsyncSync(target);
+    } finally {
+      closeSync(target);
+    }
+    syncDirectory(directory);
+    return { file, bytes, sha256: digest.digest('hex') };
+  } finally {
+    closeSync(source);
+  }
+}
+
+/** A new file beside the segment; the same segment may have been torn before. */
+function createTorn(directory: string, segment: string): { file: string; target: number } {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  for (let count = 1; ; count += 1) {
+    const file = count === 1 ? `${segment}.torn` : `${segment}.torn-${count}`;
+    try {
+      return { file, target: openSync(join(directory, file), flags, 0o600) };
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
+  }
+}

@@ -1,0 +1,10 @@
+// What the program needs of the kernel that Node does not offer. `host/native` implements it by foreign functions.
+
+export interface Native {
+  /**
+   * Takes the exclusive lock (flock) of an open file, without waiting; false: another open file has it. The lock ends
+   * with the last descriptor of that open file, so with the process at the latest, however it ends.
+   * Throws when the file system has no locks.
+   */
+  lockExclusive(descriptor: number): boolean;
+}

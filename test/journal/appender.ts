@@ -1,0 +1,23 @@
+// A program to be killed: opens the journal of its first argument and lets many clients run exchanges as fast as the disk
+// allows. It prints `open` when the start record is on disk, then the id of each exchange at the instant at which its
+// command would go to a backend: with a plain write, so that what the kernel took survives the kill.
+
+import { writeSync } from 'node:fs';
+import { admission, completion, openWatched } from './opening.js';
+
+const directory = process.argv[2] ?? '';
+const name = process.argv[3] ?? 'x';
+const clients = Number(process.argv[4] ?? 16);
+
+const { journal } = await openWatched(directory, { segmentBytes: 65_536, syncIntervalMs: 5 });
+writeSync(1, 'open\n');
+await Promise.all(
+  Array.from({ length: clients }, async (_, client) => {
+    for (let count = 0; ; count += 1) {
+      const id = `${name}-${client}-${count}`;
+      await journal.append(admission(id), { durable: true });
+      writeSync(1, `${id}\n`);
+      await journal.append(completion(id), { durable: false });
+    }
+  }),
+);

@@ -1,0 +1,133 @@
+// The journal on real file systems that really fail: a full one, a frozen one, one that went read-only. Needs root, since
+// only root may mount; where that is not to be had, the tests say so and are skipped.
+// What must not happen: a wait beyond the deadline, a record promised and not on disk, a service that needs a hand to return.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { JournalFault } from '../../src/engine/journal-fault.js';
+import { admission, completion, openFor } from './opening.js';
+import { pairedIds, readWhole, segmentFiles } from './reading.js';
+
+const durable = { durable: true };
+const queued = { durable: false };
+
+function run(program: string, ...args: string[]): boolean {
+  return spawnSync(program, args, { stdio: 'ignore' }).status === 0;
+}
+
+/** A mounted file system that goes with the test; undefined, with the test skipped, where it cannot be had. */
+function mounted(t: TestContext, kind: 'tmpfs' | 'ext4'): string | undefined {
+  const parent = mkdtempSync(join(tmpdir(), 'dovegate-disk-'));
+  const place = join(parent, 'disk');
+  const image = join(parent, 'image');
+  mkdirSync(place);
+  t.after(() => {
+    run('fsfreeze', '-u', place);
+    run('umount', '-l', place);
+    rmSync(parent, { recursive: true });
+  });
+  if (kind === 'ext4') {
+    writeFileSync(image, '');
+    truncateSync(image, 16 << 20);
+  }
+  const isThere =
+    kind === 'tmpfs'
+      ? run('mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', place)
+      : run('mkfs.ext4', '-q', image) && run('mount', '-o', 'loop', image, place);
+  if (isThere) return place;
+  t.skip(`no ${kind} can be mounted here (needs root)`);
+  return undefined;
+}
+
+function faultOf(...codes: string[]) {
+  return (error: unknown) => error instanceof JournalFault && codes.includes(error.code);
+}
+
+void test('a full disk refuses, keeps what was promised, and serves again when there is room', async (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  await journal.append(admission('A'), durable);
+  const ids: string[] = [];
+  const refused: string[] = [];
+  for (let count = 0; refused.length === 0; count += 1) {
+    const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
+    const settled = await Promise.allSettled(group.map((id) => journal.append(admission(id), durable)));
+    for (const [at, one] of settled.entries()) {
+      (one.status === 'fulfilled' ? ids : refused).push(group[at] ?? '');
+      if (one.status === 'rejected') assert.ok(faultOf('write-failed')(one.reason), String(one.reason));
+    }
+  }
+  assert.equal(journal.state, 'failed');
+  await assert.rejects(journal.append(admission('B'), durable), faultOf('write-failed'));
+  assert.ok(segmentFiles(directory).length < 5, 'attempts to heal leave nothing behind');
+  run('mount', '-o', 'remount,size=8m', place);
+  await seen('writable');
+  for (const id of ['A', 'B', ...ids, ...refused]) await journal.append(completion(id), queued);
+  await journal.close();
+  const admitted = pairedIds(readWhole(directory));
+  for (const id of ['A', 'B', ...ids, ...refused]) assert.ok(admitted.has(id), id);
+  assert.equal(journal.lost, 0);
+});
+
+void test('a disk that stands still is a failed one: nobody waits longer than the deadline', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const deadlineMs = 300;
+  const { journal, seen } = await openFor(t, directory, { deadlineMs });
+  await journal.append(admission('A'), durable);
+  assert.ok(run('fsfreeze', '-f', place));
+  const started = performance.now();
+  const waiting = ['B', 'C'].map((id) => journal.append(admission(id), durable));
+  for (const one of waiting) await assert.rejects(one, faultOf('deadline'));
+  assert.ok(performance.now() - started < deadlineMs + 200, `${performance.now() - started} ms`);
+  assert.equal(journal.state, 'failed');
+  const again = performance.now();
+  await assert.rejects(journal.append(admission('D'), durable), faultOf('deadline'));
+  assert.ok(performance.now() - again < 50, 'a failed journal refuses at once');
+  await journal.append(completion('A'), queued);
+  assert.ok(run('fsfreeze', '-u', place));
+  await seen('writable');
+  for (const id of ['B', 'C', 'D']) await journal.append(completion(id), durable);
+  await journal.close();
+  assert.equal(pairedIds(readWhole(directory)).size, 4);
+  assert.ok(segmentFiles(directory).length > 1, 'the segment of the overdue sync is not written to again');
+});
+
+void test('a disk that stands still does not keep the daemon from ending', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const { journal } = await openFor(t, join(place, 'audit'), { deadlineMs: 200 });
+  assert.ok(run('fsfreeze', '-f', place));
+  const started = performance.now();
+  const waiting = journal.append(admission('A'), durable);
+  const closed = journal.close();
+  await assert.rejects(waiting, faultOf('deadline'));
+  await assert.rejects(closed, JournalFault);
+  assert.ok(performance.now() - started < 1000);
+  assert.equal(journal.lost, 1);
+  assert.ok(run('fsfreeze', '-u', place));
+});
+
+void test('a file system that went read-only is a failed disk until it is mounted again', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  await journal.append(admission('A'), durable);
+  // What the kernel does itself when the journal of the file system breaks.
+  run('mount', '-o', 'remount,abort', place);
+  await assert.rejects(journal.append(admission('B'), durable), faultOf('write-failed', 'removed'));
+  assert.ok(run('umount', '-l', place));
+  rmSync(place, { recursive: true, force: true });
+  mkdirSync(place);
+  assert.ok(run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', place));
+  await seen('writable');
+  await journal.append(completion('B'), durable);
+  await journal.close();
+});

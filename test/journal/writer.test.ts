@@ -1,0 +1,236 @@
+// The writer without its thread: what a start makes of what a crash left, byte by byte.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { encodeBody } from '../../src/audit/encode.js';
+import type { Order, Report } from '../../src/journal/messages.js';
+import { createWriter, type Writer } from '../../src/journal/writer.js';
+import { admission, completion } from './opening.js';
+import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
+
+const wallMs = Date.UTC(2026, 10, 20);
+const first = '00000001.jsonl';
+
+function writerIn(directory: string, segmentBytes = 1 << 20): Writer {
+  const options = { directory, segmentBytes, program: 'dovegate test', catalog: '' };
+  return createWriter(options, 'ab'.repeat(16));
+}
+
+function carry(writer: Writer, order: Order): Report {
+  const report = writer.carryOut(order);
+  if (report.kind !== 'lock' || !('lock' in order)) return report;
+  return writer.carryOut({ ...order, lock: report.descriptor });
+}
+
+function opened(directory: string, segmentBytes?: number): Writer {
+  const writer = writerIn(directory, segmentBytes);
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+  return writer;
+}
+
+function write(writer: Writer, ...records: Parameters<typeof encodeBody>[0][]): void {
+  const report = carry(writer, { do: 'write', bodies: records.map(encodeBody), sync: true, wallMs });
+  assert.equal(report.kind, 'written');
+}
+
+function restarted(directory: string, segmentBytes?: number): StoredRecord[] {
+  const report = carry(opened(directory, segmentBytes), { do: 'stop', wallMs });
+  assert.equal(report.kind, 'stopped');
+  return readWhole(directory);
+}
+
+function tornOf(records: readonly StoredRecord[]): unknown {
+  return records.filter((record) => record.event === 'start').at(-1)?.['torn'];
+}
+
+void test('torn at every byte of the last two records: what is whole stays, what is torn lies beside', (t) => {
+  const parent = temporaryDirectory(t, 'memory');
+  const whole = join(parent, 'whole');
+  const writer = opened(whole);
+  write(writer, admission('A'), completion('A'));
+  const before = readFileSync(join(whole, first));
+  write(writer, { ...admission('B'), reason: 'größe' }, completion('B'));
+  const after = readFileSync(join(whole, first));
+  const middle = after.indexOf(0x0a, before.length) + 1;
+  for (let end = before.length; end < after.length; end += 1) {
+    const directory = join(parent, `torn-${end}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, first), after.subarray(0, end));
+    const records = restarted(directory);
+    const kept = end >= middle ? middle : before.length;
+    const ids = end >= middle ? ['A', 'B'] : ['A'];
+    assert.deepEqual([...pairedIds(records)], ids, `cut at ${end}`);
+    const torn = after.subarray(kept, end);
+    if (torn.length === 0) {
+      assert.equal(tornOf(records), undefined);
+      assert.ok(!existsSync(join(directory, `${first}.torn`)));
+      continue;
+    }
+    const sha256 = createHash('sha256').update(torn).digest('hex');
+    assert.deepEqual(tornOf(records), { file: `${first}.torn`, bytes: torn.length, sha256 });
+    assert.deepEqual(readFileSync(join(directory, `${first}.torn`)), torn);
+  }
+});
+
+void test('torn at every byte of the very first record: the journal begins anew, with an id of its own', (t) => {
+  const parent = temporaryDirectory(t, 'memory');
+  opened(join(parent, 'whole'));
+  const bytes = readFileSync(join(parent, 'whole', first));
+  for (let end = 0; end < bytes.length; end += 1) {
+    const directory = join(parent, `torn-${end}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, first), bytes.subarray(0, end));
+    const records = restarted(directory);
+    assert.deepEqual(
+      records.map((record) => record.event),
+      ['start', 'stop'],
+    );
+  }
+});
+
+void test('torn at every byte of the first record of a later segment', (t) => {
+  const parent = temporaryDirectory(t, 'memory');
+  const whole = join(parent, 'whole');
+  const writer = opened(whole, 4096);
+  for (let count = 0; segmentFiles(whole).length < 2; count += 1) write(writer, admission(`E${count}`));
+  const bytes = readFileSync(join(whole, '00000002.jsonl'));
+  const checkpointBytes = bytes.indexOf(0x0a) + 1;
+  for (let end = 0; end < checkpointBytes; end += 1) {
+    const directory = join(parent, `torn-${end}`);
+    mkdirSync(directory);
+    cpSync(join(whole, first), join(directory, first));
+    writeFileSync(join(directory, '00000002.jsonl'), bytes.subarray(0, end));
+    pairedIds(restarted(directory, 4096));
+    assert.equal(existsSync(join(directory, '00000002.jsonl.torn')), end > 0);
+  }
+});
+
+void test('a hole that never reached the disk is torn, with the records behind it', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'), completion('A'));
+  const before = readFileSync(join(directory, first)).length;
+  write(writer, admission('B'), admission('C'), admission('D'));
+  const bytes = readFileSync(join(directory, first));
+  bytes.fill(0, before + 10, before + 200);
+  writeFileSync(join(directory, first), bytes);
+  const records = restarted(directory);
+  assert.deepEqual([...pairedIds(records)], ['A']);
+  assert.deepEqual(readFileSync(join(directory, `${first}.torn`)), bytes.subarray(before));
+});
+
+void test('damage before the last whole record is left where it is', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'), completion('A'), admission('B'), completion('B'));
+  const bytes = readFileSync(join(directory, first));
+  bytes[bytes.indexOf('"id":"A"') + 6] = 0x58;
+  writeFileSync(join(directory, first), bytes);
+  carry(opened(directory), { do: 'stop', wallMs });
+  const after = readFileSync(join(directory, first));
+  assert.deepEqual(after.subarray(0, bytes.length), bytes);
+  assert.deepEqual(segmentFiles(directory), [first]);
+  assert.throws(() => readWhole(directory));
+  const seqs = after
+    .toString()
+    .match(/(?<="seq":)\d+/g)
+    ?.map(Number);
+  assert.deepEqual(seqs, [1, 2, 3, 4, 5, 6, 7, 8], 'the completion of X that is A, start, stop');
+});
+
+void test('an exchange that outlived many segments is closed after a crash', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 4096);
+  write(writer, admission('OLD'));
+  for (let count = 0; segmentFiles(directory).length < 6; count += 1) {
+    write(writer, admission(`E${count}`), completion(`E${count}`));
+  }
+  write(writer, admission('NEW'));
+  const records = restarted(directory, 4096);
+  pairedIds(records);
+  const unknown = records.filter((record) => record['outcome'] === 'unknown').map((record) => record['id']);
+  assert.deepEqual(unknown, ['OLD', 'NEW']);
+});
+
+void test('restarts go on in the same segment until it is full', (t) => {
+  const directory = temporaryDirectory(t);
+  for (let count = 0; count < 5; count += 1) restarted(directory, 65_536);
+  assert.deepEqual(segmentFiles(directory), [first]);
+  restarted(directory, 1024);
+  assert.deepEqual(segmentFiles(directory), [first, '00000002.jsonl']);
+});
+
+void test('a journal of a newer format is not touched', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, {
+    time: wallMs,
+    event: 'start',
+    journal: 'ab'.repeat(16),
+    format: 2,
+    program: 'dovegate 9.0.0',
+  });
+  const bytes = readFileSync(join(directory, first));
+  const report = carry(writerIn(directory), { do: 'open', lock: undefined, wallMs });
+  assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'newer-format']);
+  assert.deepEqual(readFileSync(join(directory, first)), bytes);
+});
+
+void test('a crash between two steps of healing is healed by the next start', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  // The new segment exists, and nothing is in it yet; or only half of its first record.
+  writeFileSync(join(directory, '00000002.jsonl'), '');
+  writeFileSync(join(directory, '00000003.jsonl'), '{"seq":3,"time":"2026');
+  const records = restarted(directory);
+  assert.deepEqual([...pairedIds(records)], ['A']);
+  assert.deepEqual(segmentFiles(directory), [first]);
+  assert.deepEqual(readdirSync(directory).toSorted(), [first, '00000003.jsonl.torn', 'lock']);
+});
+
+void test('healing writes again what was behind the mark, once', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
+  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  // A second attempt with the same mark, as after an answer that came too late to be believed.
+  assert.equal(carry(writer, heal).kind, 'written');
+  write(writer, completion('B'));
+  assert.equal(carry(writer, { do: 'stop', wallMs }).kind, 'stopped');
+  pairedIds(readWhole(directory));
+});
+
+void test('a new thread heals by the mark alone', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const bodies = [encodeBody(admission('B'))];
+  carry(writer, { do: 'write', bodies, sync: false, wallMs });
+  truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
+  const second = writerIn(directory);
+  assert.equal(
+    carry(second, { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs }).kind,
+    'written',
+  );
+  write(second, completion('A'), completion('B'));
+  carry(second, { do: 'stop', wallMs });
+  pairedIds(readWhole(directory));
+});

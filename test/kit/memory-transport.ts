@@ -1,0 +1,180 @@
+// A transport without a socket, and the peer at its other end in the hands of the test. It keeps the port's contract to the letter:
+// one reader, writes that wait while the peer does not read, one close with a reason.
+import assert from 'node:assert/strict';
+import type { CloseReason } from '../../src/ports/close-reason.js';
+import type { TlsDemand, Transport } from '../../src/ports/transport.js';
+import { TransportFault } from '../../src/ports/transport-fault.js';
+import { UpstreamFault } from '../../src/ports/upstream-fault.js';
+
+/** The far end. */
+export interface MemoryPeer {
+  /** Arrives as one chunk. */
+  send(bytes: string | Buffer): void;
+  /** Ends the peer's sending side. */
+  end(): void;
+  /** The peer is gone: reads and writes of the transport fail from here on, unread bytes are lost. */
+  vanish(): void;
+  /** While true, what the transport writes stays unsent. */
+  setStopped(isStopped: boolean): void;
+  /** Everything that reached the peer. */
+  received(): Buffer;
+  /** Resolves with received() once `isEnough` holds of it; rejects when the transport is closed before. */
+  receive(isEnough: (bytes: Buffer) => boolean): Promise<Buffer>;
+  /** Whether the transport has ended its sending side, or closed. */
+  readonly isEnded: boolean;
+  /** Whether it was closed abruptly, so that a real peer would see a reset. */
+  readonly isReset: boolean;
+  /** What startTls was called with, in order. */
+  readonly tlsDemands: readonly TlsDemand[];
+  /** How the next startTls ends: default `accept`; `hang` waits for another call of this. */
+  setTls(answer: 'accept' | 'refuse' | 'hang'): void;
+}
+
+export interface MemoryTransportOptions {
+  /** Unsent bytes above which a write is a promise; default 65536. */
+  roomBytes?: number;
+}
+
+export function createMemoryTransport(options: MemoryTransportOptions = {}): {
+  transport: Transport;
+  peer: MemoryPeer;
+} {
+  const { roomBytes = 65536 } = options;
+  const inbound: Buffer[] = [];
+  const delivered: Buffer[] = [];
+  const tlsDemands: TlsDemand[] = [];
+  const unsent: Buffer[] = [];
+  let isDropped = false;
+  let isPeerEnded = false;
+  let isGone = false;
+  let isStopped = false;
+  let isWritingEnded = false;
+  let isReset = false;
+  let closedFor: CloseReason | undefined;
+  let tlsAnswer: 'accept' | 'refuse' | 'hang' = 'accept';
+  let isReading = false;
+  /** Everybody who waits for something; each looks again after every change. */
+  const checks = new Set<() => void>();
+  const changed = (): void => {
+    for (const check of checks) check();
+  };
+  const until = async (isTrue: () => boolean): Promise<void> => {
+    if (isTrue()) return;
+    await new Promise<void>((resolve) => {
+      const check = (): void => {
+        if (!isTrue()) return;
+        checks.delete(check);
+        resolve();
+      };
+      checks.add(check);
+    });
+  };
+  const unsentBytes = (): number => unsent.reduce((sum, part) => sum + part.length, 0);
+  const deliver = (): void => {
+    if (!isStopped) delivered.push(...unsent.splice(0));
+  };
+  const faultNow = (): TransportFault | undefined => {
+    if (closedFor !== undefined) return new TransportFault('closed', `closed: ${closedFor}`);
+    return isGone ? new TransportFault('peer-gone', 'the peer is gone') : undefined;
+  };
+  const close = (reason: CloseReason, isAbrupt = false): void => {
+    if (closedFor !== undefined) return;
+    closedFor = reason;
+    isReset = isAbrupt;
+    isWritingEnded = true;
+    if (isAbrupt) isDropped = unsent.splice(0).length > 0;
+    changed();
+  };
+
+  const transport: Transport = {
+    async read() {
+      assert.ok(!isReading, 'two reads at a time');
+      isReading = true;
+      try {
+        await until(() => inbound.length > 0 || isPeerEnded || faultNow() !== undefined);
+        const fault = faultNow();
+        if (fault !== undefined) throw fault;
+        // A copy: the buffer is the caller's, who may keep it or write into it.
+        const chunk = inbound.shift();
+        return chunk === undefined ? null : Buffer.from(chunk);
+      } finally {
+        isReading = false;
+      }
+    },
+    write(parts) {
+      const fault = faultNow();
+      if (fault !== undefined) return Promise.reject(fault);
+      assert.ok(!isWritingEnded, 'a write after endWriting');
+      // A copy: whoever writes a slice and changes it afterwards is found out only if he did so before it left.
+      unsent.push(Buffer.concat(parts));
+      deliver();
+      changed();
+      if (unsentBytes() <= roomBytes) return undefined;
+      return until(() => unsent.length === 0 || faultNow() !== undefined).then(() => {
+        const late = faultNow();
+        if (late !== undefined && (unsent.length > 0 || isDropped)) throw late;
+      });
+    },
+    endWriting() {
+      isWritingEnded = true;
+      changed();
+    },
+    async startTls(demand) {
+      tlsDemands.push(demand);
+      const hasEarlyBytes = inbound.length > 0;
+      await until(() => tlsAnswer !== 'hang' || hasEarlyBytes || isPeerEnded || faultNow() !== undefined);
+      const fault = faultNow();
+      if (fault === undefined && !hasEarlyBytes && !isPeerEnded && tlsAnswer === 'accept') return;
+      close('dial-failed');
+      throw new UpstreamFault('tls-failed', 'TLS failed', fault);
+    },
+    close,
+    get closedFor() {
+      return closedFor;
+    },
+    get unsentBytes() {
+      return unsentBytes();
+    },
+  };
+  const peer: MemoryPeer = {
+    send(bytes) {
+      assert.ok(!isPeerEnded && !isGone, 'the peer has ended');
+      if (bytes.length > 0) inbound.push(Buffer.from(bytes));
+      changed();
+    },
+    end() {
+      isPeerEnded = true;
+      changed();
+    },
+    vanish() {
+      isGone = true;
+      inbound.splice(0);
+      changed();
+    },
+    setStopped(stop) {
+      isStopped = stop;
+      deliver();
+      changed();
+    },
+    received: () => Buffer.concat(delivered),
+    async receive(isEnough) {
+      const isOver = (): boolean => isWritingEnded && unsent.length === 0;
+      await until(() => isEnough(Buffer.concat(delivered)) || isOver());
+      const bytes = Buffer.concat(delivered);
+      if (!isEnough(bytes)) throw new Error(`ended after ${JSON.stringify(bytes.toString('latin1'))}`);
+      return bytes;
+    },
+    get isEnded() {
+      return isWritingEnded;
+    },
+    get isReset() {
+      return isReset;
+    },
+    tlsDemands,
+    setTls(answer) {
+      tlsAnswer = answer;
+      changed();
+    },
+  };
+  return { transport, peer };
+}
