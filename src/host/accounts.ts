@@ -1,0 +1,50 @@
+// Numbers of the system's users and groups by name. Asks the files first, then `getent`, which knows directories too.
+
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+type Database = 'passwd' | 'group';
+
+/** The uid of a user name, or of a number as text; undefined: there is none. */
+export function uidOf(name: string): number | undefined {
+  return numberOf('passwd', name);
+}
+
+/** The gid of a group name, or of a number as text; undefined: there is none. */
+export function gidOf(name: string): number | undefined {
+  return numberOf('group', name);
+}
+
+function numberOf(database: Database, name: string): number | undefined {
+  if (/^\d{1,10}$/.test(name)) return Number(name);
+  return fromLines(readLines(`/etc/${database}`), name) ?? fromLines(ask(database, name), name);
+}
+
+function fromLines(lines: readonly string[], name: string): number | undefined {
+  for (const line of lines) {
+    const [found, , id] = line.split(':');
+    if (found === name && id !== undefined && /^\d+$/.test(id)) return Number(id);
+  }
+  return undefined;
+}
+
+function readLines(path: string): readonly string[] {
+  try {
+    return readFileSync(path, 'utf8').split('\n');
+  } catch {
+    return [];
+  }
+}
+
+function ask(database: Database, name: string): readonly string[] {
+  try {
+    const text = execFileSync('getent', [database, '--', name], {
+      encoding: 'utf8',
+      timeout: 5_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    return text.split('\n');
+  } catch {
+    return [];
+  }
+}

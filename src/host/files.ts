@@ -1,0 +1,68 @@
+// The files that the daemon reads besides its journal: configuration and secrets. It does not know what they mean.
+
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** How large a secret may be; a longer file is not what the setting meant. */
+const secretBytesMax = 4096;
+
+/** A text file, whole; throws what the system says. */
+export function readText(path: string): string {
+  return readFileSync(path, 'utf8');
+}
+
+/** Paths that a pattern names, sorted; `*` stands for any characters within the last part of the path. */
+export function listFiles(pattern: string): string[] {
+  const name = basename(pattern);
+  if (!name.includes('*')) return [pattern];
+  const pieces = name.split('*');
+  const matches = (candidate: string): boolean => {
+    const first = pieces[0] ?? '';
+    const last = pieces.at(-1) ?? '';
+    if (candidate.startsWith('.') && !first.startsWith('.')) return false;
+    if (!candidate.startsWith(first) || candidate.length < first.length + last.length) return false;
+    let at = first.length;
+    for (const piece of pieces.slice(1, -1)) {
+      const found = candidate.indexOf(piece, at);
+      if (found < 0) return false;
+      at = found + piece.length;
+    }
+    return candidate.length - last.length >= at && candidate.endsWith(last);
+  };
+  const folder = dirname(pattern);
+  return readdirSync(folder)
+    .filter(matches)
+    .toSorted()
+    .map((entry) => join(folder, entry));
+}
+
+/** A secret from a file, without one newline at its end. Rejects with a sentence that names the path, never the content. */
+export async function readSecretFile(path: string): Promise<Buffer> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(path);
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+    throw new Error(`${path}: ${code}`, { cause });
+  }
+  if (bytes.length > secretBytesMax) throw new Error(`${path}: larger than ${secretBytesMax} bytes`);
+  let end = bytes.length;
+  if (bytes[end - 1] === 0x0a) end -= 1;
+  if (bytes[end - 1] === 0x0d && end < bytes.length) end -= 1;
+  if (end === 0) throw new Error(`${path}: is empty`);
+  return bytes.subarray(0, end);
+}
+
+/** Why a file cannot be read, in the system's words; undefined: it can. */
+export function whyUnreadable(path: string): string | undefined {
+  try {
+    closeSync(openSync(path, 'r'));
+    return undefined;
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    if (code === 'ENOENT') return 'there is no such file';
+    if (code === 'EACCES') return 'permission denied';
+    return code === '' ? String(cause) : String(code);
+  }
+}

@@ -1,0 +1,133 @@
+// Makes a UNIX socket on which clients are accepted. It does not know what is spoken there.
+// The rules: nobody can reach the socket before it has its mode and owner; a live socket of somebody else is never
+// replaced; on the way out only our own socket is removed.
+//
+// The socket is bound in a directory that only we can enter, gets mode and owner there, and is then renamed to its
+// place: one step, also over a stale socket. (A umask around `listen` would do the same, but it holds for the whole
+// process, and the journal's thread makes files meanwhile.)
+
+import { chmodSync, chownSync, lstatSync, mkdtempSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import type { Clock } from '../ports/clock.js';
+import type { Transport } from '../ports/transport.js';
+import { wrapSocket } from './transport.js';
+
+export interface UnixPlace {
+  readonly path: string;
+  /** Permission bits, such as 0o660. */
+  readonly mode: number;
+  /** Numeric owner and group; undefined: the daemon's own. */
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
+
+/** A bound socket that accepts. */
+export interface BoundListener {
+  /** Stops accepting and removes the socket; accepted transports live on. */
+  close(): Promise<void>;
+}
+
+/** Why a listener could not be made; the message is a sentence that names the path. */
+export class ListenFault extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'ListenFault';
+  }
+}
+
+/** What sockaddr_un of Linux holds. */
+const pathBytesMax = 107;
+/** `./` at most, then `.dg-XXXXXX/s`. */
+const hiddenNameBytes = 14;
+
+/** What is at a path: nothing, a socket that answers, a socket that nobody holds any more, or something else. */
+async function inspect(path: string): Promise<'nothing' | 'live' | 'stale' | 'other'> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return 'nothing';
+  if (!found.isSocket()) return 'other';
+  return new Promise((resolve) => {
+    const probe = connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve('live');
+    });
+    // ECONNREFUSED: no process listens. Anything else (EACCES, EAGAIN: a full backlog) may be somebody who is alive.
+    probe.once('error', (cause) => {
+      const code = 'code' in cause ? cause.code : '';
+      resolve(code === 'ECONNREFUSED' ? 'stale' : code === 'ENOENT' ? 'nothing' : 'live');
+    });
+  });
+}
+
+function listenAt(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ path, backlog: 4096 }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/**
+ * Binds `place` and hands each accepted transport to `accept`. Rejects with a ListenFault.
+ * `onError` is told of accept errors (such as too many open files); accepting goes on.
+ */
+export async function listenUnix(
+  place: UnixPlace,
+  clock: Clock,
+  accept: (transport: Transport) => void,
+  onError: (text: string) => void,
+): Promise<BoundListener> {
+  const { path } = place;
+  // Longer ones are cut off in silence by the library below Node, and something else is bound.
+  const slash = path.lastIndexOf('/');
+  const hiddenBytes = Buffer.byteLength(path.slice(0, slash + 1)) + hiddenNameBytes;
+  const tooMany = Math.max(Buffer.byteLength(path), hiddenBytes) - pathBytesMax;
+  if (tooMany > 0) throw new ListenFault(`${path}: the path is too long by ${tooMany} bytes`);
+  const found = await inspect(path).catch((cause: unknown) => {
+    throw new ListenFault(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  });
+  if (found === 'live') throw new ListenFault(`${path}: another process listens there; stop it first`);
+  if (found === 'other')
+    throw new ListenFault(`${path}: is there already and is not a socket; remove it first`);
+
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) =>
+    accept(wrapSocket(socket, clock)),
+  );
+  let inode: bigint;
+  try {
+    const directory = mkdtempSync(`${slash < 0 ? './' : path.slice(0, slash + 1)}.dg-`);
+    const hidden = `${directory}/s`;
+    try {
+      await listenAt(server, hidden);
+      chmodSync(hidden, place.mode);
+      if (place.uid !== undefined || place.gid !== undefined) {
+        const own = lstatSync(hidden);
+        chownSync(hidden, place.uid ?? own.uid, place.gid ?? own.gid);
+      }
+      inode = lstatSync(hidden, { bigint: true }).ino;
+      renameSync(hidden, path);
+    } catch (cause) {
+      server.close();
+      if (lstatSync(hidden, { throwIfNoEntry: false }) !== undefined) unlinkSync(hidden);
+      throw cause;
+    } finally {
+      rmdirSync(directory);
+    }
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new ListenFault(`${path}: the socket cannot be made: ${text}`, cause);
+  }
+  server.on('error', (cause) => onError(`${path}: ${cause.message}`));
+
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        if (lstatSync(path, { throwIfNoEntry: false, bigint: true })?.ino === inode) unlinkSync(path);
+        // Resolves when the last accepted transport ended as well; who waits for those waits on its own.
+        server.close();
+        resolve();
+      }),
+  };
+}

@@ -1,0 +1,204 @@
+// A transport over a socket of Node: read by asking, corked writes, TLS in the middle, one close.
+// It does not know who listens or dials. The rule: the socket's events end here; what the system says about a broken
+// socket becomes a TransportFault or an UpstreamFault, with the system's error as its cause.
+//
+// Reading is a pull over one `data` listener (an async iterator would destroy the socket when it is left, and costs
+// 3.5 KiB more per idle session). At most `readAheadBytesMax` are held for a reader that does not come.
+
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { CloseReason } from '../ports/close-reason.js';
+import type { TlsDemand, Transport } from '../ports/transport.js';
+import { TransportFault } from '../ports/transport-fault.js';
+import { UpstreamFault } from '../ports/upstream-fault.js';
+import { connectTls } from './tls-connect.js';
+
+/** How much is read from the socket while nobody asks for it. */
+const readAheadBytesMax = 64 * 1024;
+/** How long a closed transport may take to deliver what was written before. */
+const lingerMs = 5_000;
+
+interface Pending<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (fault: TransportFault) => void;
+}
+
+class SocketTransport implements Transport {
+  #socket: Socket | TLSSocket;
+  readonly #clock: Clock;
+  #chunks: Buffer[] = [];
+  #heldBytes = 0;
+  #hasEnded = false;
+  #fault: TransportFault | undefined;
+  #reader: Pending<Buffer | null> | undefined;
+  #drain: { readonly promise: Promise<void>; readonly pending: Pending<void> } | undefined;
+  #closedFor: CloseReason | undefined;
+  #linger: Timer | undefined;
+
+  constructor(socket: Socket | TLSSocket, clock: Clock) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#listen();
+  }
+
+  read(): Promise<Buffer | null> {
+    if (this.#reader !== undefined) throw new Error('two readers on one transport');
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      this.#heldBytes -= chunk.length;
+      if (this.#heldBytes < readAheadBytesMax && !this.#hasEnded) this.#socket.resume();
+      return Promise.resolve(chunk);
+    }
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#hasEnded) return Promise.resolve(null);
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+    });
+  }
+
+  write(parts: readonly Buffer[]): Promise<void> | undefined {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    const socket = this.#socket;
+    let hasRoom = true;
+    if (parts.length === 1 && parts[0] !== undefined) {
+      hasRoom = socket.write(parts[0]);
+    } else {
+      socket.cork();
+      for (const part of parts) hasRoom = socket.write(part);
+      socket.uncork();
+      hasRoom &&= !socket.writableNeedDrain;
+    }
+    if (hasRoom) return undefined;
+    this.#drain ??= pendingDrain();
+    return this.#drain.promise;
+  }
+
+  endWriting(): void {
+    this.#socket.end();
+  }
+
+  async startTls(demand: TlsDemand): Promise<void> {
+    if (this.#heldBytes > 0) {
+      // Whoever sits on the way could put these bytes in front of what the backend says inside TLS.
+      this.close('dial-failed', true);
+      throw new UpstreamFault('tls-failed', 'bytes in clear text came before the TLS handshake');
+    }
+    const plain = this.#socket;
+    this.#unlisten();
+    plain.pause();
+    try {
+      this.#socket = await connectTls(plain, demand);
+    } catch (cause) {
+      this.#closedFor = 'dial-failed';
+      this.#fail('closed', 'the transport was closed: dial-failed');
+      if (cause instanceof UpstreamFault) throw cause;
+      throw new UpstreamFault('tls-failed', 'TLS failed', cause);
+    }
+    this.#listen();
+  }
+
+  close(reason: CloseReason, isAbrupt = false): void {
+    if (this.#closedFor !== undefined) return;
+    this.#closedFor = reason;
+    const socket = this.#socket;
+    const hadFault = this.#fault !== undefined;
+    this.#fail('closed', `the transport was closed: ${reason}`);
+    if (hadFault) {
+      socket.destroy();
+    } else if (isAbrupt) {
+      // A reset where there is one: the peer must not take what came so far for the whole.
+      if ('resetAndDestroy' in socket && socket.remoteAddress !== undefined) socket.resetAndDestroy();
+      else socket.destroy();
+    } else {
+      // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
+      socket.resume();
+      socket.destroySoon();
+      if (socket.writableLength > 0) this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
+    }
+  }
+
+  get closedFor(): CloseReason | undefined {
+    return this.#closedFor;
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  // Named, so that only ours are taken off again: Node keeps listeners of its own on a socket.
+  readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+  readonly #onEnd = (): void => this.#end();
+  readonly #onError = (cause: Error): void => this.#fail('peer-gone', 'the other side is gone', cause);
+  readonly #onClose = (): void => {
+    this.#linger?.cancel();
+    this.#fail('peer-gone', 'the other side is gone');
+  };
+  readonly #onDrain = (): void => {
+    const drain = this.#drain;
+    this.#drain = undefined;
+    drain?.pending.resolve();
+  };
+
+  #listen(): void {
+    this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
+    this.#socket.on('error', this.#onError).on('close', this.#onClose);
+  }
+
+  #unlisten(): void {
+    this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
+    this.#socket.off('error', this.#onError).off('close', this.#onClose);
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#closedFor !== undefined) return;
+    const reader = this.#reader;
+    if (reader !== undefined) {
+      this.#reader = undefined;
+      reader.resolve(chunk);
+      return;
+    }
+    this.#chunks.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes >= readAheadBytesMax) this.#socket.pause();
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.resolve(null);
+  }
+
+  #fail(code: 'peer-gone' | 'closed', message: string, cause?: unknown): void {
+    if (this.#fault === undefined) {
+      this.#fault = new TransportFault(code, message, cause);
+      if (code === 'closed') {
+        this.#chunks = [];
+        this.#heldBytes = 0;
+      }
+    }
+    const reader = this.#reader;
+    this.#reader = undefined;
+    reader?.reject(this.#fault);
+    const drain = this.#drain;
+    this.#drain = undefined;
+    drain?.pending.reject(this.#fault);
+  }
+}
+
+function pendingDrain(): { readonly promise: Promise<void>; readonly pending: Pending<void> } {
+  let pending: Pending<void> | undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    pending = { resolve, reject };
+  });
+  // Nobody may be waiting when the transport dies: that is no unhandled rejection.
+  promise.catch(() => undefined);
+  if (pending === undefined) throw new Error('a promise ran its executor late');
+  return { promise, pending };
+}
+
+/** Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. */
+export function wrapSocket(socket: Socket | TLSSocket, clock: Clock): Transport {
+  return new SocketTransport(socket, clock);
+}
