@@ -1,0 +1,193 @@
+// From an address to a greeted transport: connect, handshake, TLS, PLAIN. A script; its state is the program counter.
+// It does not know pools or exchanges. The rules: nothing secret before TLS except to loopback and UNIX sockets; every
+// phase has a time limit, because a backend at its process limit accepts and says nothing.
+
+import type { Address, Connect } from '../engine/ports.js';
+import type { Secret } from '../identity/secret.js';
+import type { Clock } from '../ports/clock.js';
+import type { TlsDemand, Transport } from '../ports/transport.js';
+import { TransportFault } from '../ports/transport-fault.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../ports/upstream-fault.js';
+import { createHandshakeDial, type DialStep } from '../wire/handshake-dial.js';
+import { WireFault } from '../wire/wire-fault.js';
+
+/** A backend as far as dialling needs to know it. */
+export interface DialTarget {
+  readonly name: string;
+  readonly address: Address;
+  readonly tls: 'starttls' | 'implicit' | 'off';
+  readonly demand: TlsDemand;
+  readonly username: string;
+  /** Read anew at each dial, so that a rotated password is found; tried in order when one is refused. */
+  readonly passwords: () => Promise<readonly Secret[]>;
+  /** True for loopback, UNIX sockets and `allow_plaintext`: PLAIN may go without TLS. */
+  readonly mayAuthenticateInClear: boolean;
+  readonly connectTimeoutMs: number;
+  /** From the connection to the end of the authentication. */
+  readonly greetingTimeoutMs: number;
+}
+
+/** A transport on which the next byte of ours is a command line. */
+export interface Greeted {
+  readonly transport: Transport;
+  /** What holds on this transport: the lower of ours and theirs. */
+  readonly minor: number;
+  /** What the backend announced; undefined: it sent no VERSION line. */
+  readonly serverMinor: number | undefined;
+  /** Bytes that came behind the last plain line. */
+  readonly rest: Buffer;
+}
+
+/** We announce 2: PACKET framing and log lines unasked from every release (measured on 2.3.13 to 2.4.5). */
+const announcedMinor = 2;
+const serverMinorMax = 4;
+const lineBytesMax = 8192;
+
+const faultOfFailure: Readonly<Record<Extract<DialStep, { do: 'fail' }>['code'], UpstreamFaultCode>> = {
+  'not-doveadm': 'version-unsupported',
+  'version-unsupported': 'version-unsupported',
+  'plaintext-injected': 'tls-failed',
+  'tls-missing': 'tls-failed',
+  'auth-required': 'auth-rejected',
+  'auth-rejected': 'auth-rejected',
+  'closed-early': 'closed-early',
+};
+
+/** Dials and greets. Rejects with an UpstreamFault, or with the signal's reason; nothing stays open then. */
+export async function greet(
+  target: DialTarget,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Greeted> {
+  let passwords: readonly Secret[];
+  try {
+    passwords = await target.passwords();
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new UpstreamFault('auth-rejected', `the password cannot be read: ${text}`, cause);
+  }
+  const tries: readonly (Secret | undefined)[] = passwords.length > 0 ? passwords : [undefined];
+  for (const [index, password] of tries.entries()) {
+    try {
+      return await greetOnce(target, password, connect, clock, signal);
+    } catch (fault) {
+      // One wrong PLAIN ends the connection, so the next password of a rotation needs one of its own.
+      const isRefused = fault instanceof UpstreamFault && fault.code === 'auth-rejected';
+      if (!isRefused || index === tries.length - 1) throw fault;
+    }
+  }
+  throw new Error('no password was tried');
+}
+
+async function greetOnce(
+  target: DialTarget,
+  password: Secret | undefined,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Greeted> {
+  const transport = await connectInTime(target, connect, clock, signal);
+  let phase = 'its greeting';
+  let fault: unknown;
+  const stop = (reason: unknown): void => {
+    fault ??= reason;
+    transport.close('dial-failed', true);
+  };
+  const timer = clock.setTimer(target.greetingTimeoutMs, () =>
+    stop(
+      new UpstreamFault(
+        'dial-timeout',
+        `nothing came within ${target.greetingTimeoutMs} ms where ${phase} should`,
+      ),
+    ),
+  );
+  const onAbort = (): void => stop(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    if (signal.aborted) throw signal.reason;
+    if (target.tls === 'implicit') {
+      phase = 'the TLS handshake';
+      await transport.startTls(target.demand);
+      phase = 'its greeting';
+    }
+    const machine = createHandshakeDial({
+      minor: announcedMinor,
+      serverMinorMax,
+      tls: target.tls === 'starttls' ? 'starttls' : target.tls === 'implicit' ? 'done' : 'none',
+      credentials:
+        password === undefined ? undefined : { user: target.username, password: password.reveal() },
+      mayAuthenticateInClear: target.mayAuthenticateInClear,
+      lineBytesMax,
+    });
+    let steps: DialStep[] = machine.start();
+    for (;;) {
+      for (const step of steps) {
+        switch (step.do) {
+          case 'send':
+            await transport.write([step.bytes]);
+            break;
+          case 'start-tls':
+            break;
+          case 'ready':
+            return { transport, minor: step.minor, serverMinor: step.serverMinor, rest: step.rest };
+          case 'fail':
+            throw new UpstreamFault(faultOfFailure[step.code], step.message);
+          default:
+            return step satisfies never;
+        }
+      }
+      if (steps.some((step) => step.do === 'start-tls')) {
+        phase = 'the TLS handshake';
+        await transport.startTls(target.demand);
+        phase = 'the answer to PLAIN';
+        steps = machine.tlsStarted();
+        continue;
+      }
+      const chunk = await transport.read();
+      steps = chunk === null ? machine.end() : machine.push(chunk);
+    }
+  } catch (cause) {
+    transport.close('dial-failed', true);
+    throw asUpstreamFault(fault ?? cause, phase);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Connects within the connect timeout. */
+async function connectInTime(
+  target: DialTarget,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Transport> {
+  if (signal.aborted) throw signal.reason;
+  const controller = new AbortController();
+  const timer = clock.setTimer(target.connectTimeoutMs, () =>
+    controller.abort(new UpstreamFault('dial-timeout', `no connection within ${target.connectTimeoutMs} ms`)),
+  );
+  const onAbort = (): void => controller.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await connect(target.address, controller.signal);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function asUpstreamFault(cause: unknown, phase: string): unknown {
+  if (cause instanceof WireFault) {
+    return new UpstreamFault(
+      'version-unsupported',
+      `what came is no doveadm greeting (${cause.code})`,
+      cause,
+    );
+  }
+  if (cause instanceof TransportFault) {
+    return new UpstreamFault('closed-early', `it ended the connection where ${phase} should come`, cause);
+  }
+  return cause;
+}
