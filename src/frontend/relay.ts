@@ -1,0 +1,138 @@
+// Brings one reply from an upstream to a peer, chunk by chunk, in constant memory. A script. It does not know policy or
+// records. The rules: slices of what was read are written, not copies; no more is read while the peer's side is full;
+// a broken reply is never made to look complete; a peer that does not read is given up before the backend gives up
+// (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer).
+
+import type { Upstream } from '../backend/upstream.js';
+import type { Clock } from '../ports/clock.js';
+import type { LogLine } from '../wire/log-line.js';
+import { createCellCounter } from '../wire/reply.js';
+import type { Status } from '../wire/status.js';
+import type { ReplyWriter } from './reply-writer.js';
+
+export interface RelayLimits {
+  /** From the first byte sent to the first byte of the reply. */
+  readonly deadlineMs: number;
+  /** Between two chunks of the reply. */
+  readonly replyIdleMs: number;
+  /** How long one write may wait for the peer. */
+  readonly clientStallMs: number;
+}
+
+/** What was relayed, also where it broke off. */
+export interface RelayCount {
+  cells: number;
+  bytesIn: number;
+  firstByteMs: number | undefined;
+  readonly logs: Map<LogLine['type'], number>;
+}
+
+export type RelayEnd =
+  | { readonly kind: 'status'; readonly status: Status; readonly hasTrailing: boolean }
+  | { readonly kind: 'reply-timeout' }
+  | { readonly kind: 'client-stall' }
+  | { readonly kind: 'client-gone' }
+  | { readonly kind: 'fault'; readonly fault: unknown };
+
+export interface RelayOptions {
+  readonly upstream: Upstream;
+  readonly writer: ReplyWriter;
+  readonly clock: Clock;
+  readonly limits: RelayLimits;
+  /** A peer that is gone ends a relay only when the command reads; a change is left to finish, its reply dropped. */
+  readonly goesOnWithoutPeer: boolean;
+  /** Whether the status line goes to the peer as the backend sent it. */
+  readonly passesStatus: (status: Status) => boolean;
+  readonly onLog: (line: LogLine) => void;
+  /** Called before a status that passes is written: the last chance for log lines of our own. */
+  readonly beforeStatus: (status: Status) => void;
+  readonly count: RelayCount;
+}
+
+/** Relays until the status line. Never rejects; the upstream is closed for everything but kind `status`. */
+export async function relay(options: RelayOptions): Promise<RelayEnd> {
+  const { upstream, writer, clock, limits, count } = options;
+  const startMs = clock.now();
+  const cells = createCellCounter();
+  let isPeerGone = false;
+  let hasTimedOut = false;
+  let timer = clock.setTimer(limits.deadlineMs, onTimeout);
+  function onTimeout(): void {
+    hasTimedOut = true;
+    upstream.close('reply-timeout', true);
+  }
+  try {
+    for (;;) {
+      const events = await upstream.next();
+      timer.cancel();
+      let status: Status | undefined;
+      let hasTrailing = false;
+      for (const event of events) {
+        switch (event.kind) {
+          case 'body':
+            count.firstByteMs ??= clock.now() - startMs;
+            if (status !== undefined) {
+              hasTrailing = true;
+              break;
+            }
+            count.bytesIn += event.bytes.length;
+            cells.push(event.bytes);
+            if (!isPeerGone) writer.addBody(event.bytes);
+            break;
+          case 'log':
+            count.logs.set(event.line.type, (count.logs.get(event.line.type) ?? 0) + 1);
+            options.onLog(event.line);
+            break;
+          case 'status':
+            count.firstByteMs ??= clock.now() - startMs;
+            if (status === undefined) status = event.status;
+            else hasTrailing = true;
+            break;
+          default:
+            return event satisfies never;
+        }
+      }
+      count.cells = cells.cells;
+      if (status !== undefined && !isPeerGone && options.passesStatus(status)) {
+        options.beforeStatus(status);
+        writer.addRawStatus(status.raw);
+      }
+      if (!isPeerGone) {
+        const drained = writer.flush();
+        if (drained !== undefined) {
+          const peer = await waitForPeer(drained, clock, limits.clientStallMs);
+          if (peer !== 'ready') {
+            if (status === undefined && !options.goesOnWithoutPeer) {
+              upstream.close('aborted', true);
+              return { kind: peer };
+            }
+            isPeerGone = true;
+          }
+        }
+      }
+      if (status !== undefined) return { kind: 'status', status, hasTrailing };
+      timer = clock.setTimer(limits.replyIdleMs, onTimeout);
+    }
+  } catch (fault) {
+    upstream.close('aborted', true);
+    return hasTimedOut ? { kind: 'reply-timeout' } : { kind: 'fault', fault };
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Waits until what was written has left. */
+export function waitForPeer(
+  drained: Promise<void>,
+  clock: Clock,
+  stallMs: number,
+): Promise<'ready' | 'client-stall' | 'client-gone'> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(stallMs, () => resolve('client-stall'));
+    const settle = (how: 'ready' | 'client-gone') => (): void => {
+      timer.cancel();
+      resolve(how);
+    };
+    drained.then(settle('ready'), settle('client-gone'));
+  });
+}

@@ -1,0 +1,106 @@
+// Writes replies and log lines to one peer in its framing. It does not know what is said or why.
+// The rules: one write for whatever belongs together; a log line goes before the status of its command, because real
+// clients have gone when the status is read; nothing is written after the transport failed.
+
+import type { Transport } from '../ports/transport.js';
+import { encodeLogLine, type LogType } from '../wire/log-line.js';
+import { framingOf } from '../wire/multiplex-decode.js';
+import { createMultiplexEncoder, type MultiplexEncoder } from '../wire/multiplex-encode.js';
+import { formatStatus } from '../wire/status.js';
+
+const outputChannel = 0;
+const logChannel = 0x4c;
+const lineFeed = Buffer.from('\n');
+
+export interface ReplyWriter {
+  /** Whether log lines reach the peer: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
+  readonly hasLogChannel: boolean;
+  /** The peer sent OPTION log-passthrough. */
+  passLogs(): void;
+  /** A piece of the group that the next `flush` writes. `bytes` are not copied. */
+  addBody(bytes: Buffer): void;
+  /** Does nothing where there is no log channel. `text` may have several lines. */
+  addLog(type: LogType, text: string): void;
+  /** Ends the rows and adds a status line that a backend sent, given without its LF. */
+  addRawStatus(line: Buffer): void;
+  /** Ends the rows and adds a status line of our own; `''` is success. */
+  addStatus(code: string): void;
+  /** Bytes of the output channel so far, over all replies. */
+  readonly bytesOut: number;
+  /**
+   * Writes the group. Undefined when there is room for more; else a promise as of Transport.write, which rejects with a
+   * TransportFault when the peer is gone.
+   */
+  flush(): Promise<void> | undefined;
+}
+
+/** A writer for the negotiated minor. */
+export function createReplyWriter(transport: Transport, minor: number): ReplyWriter {
+  return new FramedWriter(transport, minor);
+}
+
+class FramedWriter implements ReplyWriter {
+  readonly #transport: Transport;
+  readonly #encoder: MultiplexEncoder;
+  readonly #minor: number;
+  #passesLogs: boolean;
+  #group: Buffer[] = [];
+  #output: Buffer[] = [];
+  #bytesOut = 0;
+
+  constructor(transport: Transport, minor: number) {
+    this.#transport = transport;
+    this.#minor = minor;
+    this.#encoder = createMultiplexEncoder(framingOf(minor));
+    this.#passesLogs = minor === 1 || minor === 2;
+  }
+
+  get hasLogChannel(): boolean {
+    return this.#passesLogs;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  passLogs(): void {
+    if (this.#minor >= 1) this.#passesLogs = true;
+  }
+
+  addBody(bytes: Buffer): void {
+    this.#output.push(bytes);
+    this.#bytesOut += bytes.length;
+  }
+
+  addLog(type: LogType, text: string): void {
+    if (!this.#passesLogs) return;
+    this.#frameOutput();
+    const lines = text.split('\n').map((line) => encodeLogLine(type, line));
+    this.#group.push(...this.#encoder.frame(logChannel, lines));
+  }
+
+  addRawStatus(line: Buffer): void {
+    this.#output.push(lineFeed, line, lineFeed);
+    this.#bytesOut += line.length + 2;
+  }
+
+  addStatus(code: string): void {
+    const line = formatStatus(code);
+    this.#output.push(lineFeed, line);
+    this.#bytesOut += line.length + 1;
+  }
+
+  flush(): Promise<void> | undefined {
+    this.#frameOutput();
+    if (this.#group.length === 0) return undefined;
+    const group = this.#group;
+    this.#group = [];
+    return this.#transport.write(group);
+  }
+
+  #frameOutput(): void {
+    if (this.#output.length === 0) return;
+    this.#group.push(...this.#encoder.frame(outputChannel, this.#output));
+    this.#output = [];
+  }
+}

@@ -1,0 +1,246 @@
+// One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that
+// closes the transport, with a reason. It does not know policy or backends.
+// The rules: a broken line ends the session without an answer and without a look at what follows; a peer that has ended
+// its side still gets its answers.
+
+import type { AuditRecord } from '../audit/record.js';
+import type { Peer } from '../identity/peer.js';
+import { principalOf } from '../identity/principal.js';
+import type { Policy } from '../policy/rule.js';
+import type { CloseReason } from '../ports/close-reason.js';
+import type { Transport } from '../ports/transport.js';
+import { TransportFault } from '../ports/transport-fault.js';
+import { parseCommandLine } from '../wire/command.js';
+import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
+import { WireFault } from '../wire/wire-fault.js';
+import { type RunningExchange, startExchange } from './exchange.js';
+import type { ExchangeContext } from './exchange-context.js';
+import { recordedPeer, type SessionNames } from './exchange-records.js';
+import { createReplyWriter, type ReplyWriter } from './reply-writer.js';
+import { createSessionInput, type SessionInput } from './session-input.js';
+
+export interface SessionLimits {
+  readonly lineBytesMax: number;
+  readonly fieldsMax: number;
+  readonly handshakeMs: number;
+  readonly inputBytesMax: number;
+  readonly inputTimeMs: number;
+}
+
+/** What a session asks for each time it needs it, because a reload may have replaced it. */
+export interface SessionContext {
+  readonly exchanges: () => ExchangeContext;
+  /** The policy of the listener. */
+  readonly policy: () => Policy;
+  readonly limits: () => SessionLimits;
+}
+
+/** A session that runs. */
+export interface RunningSession {
+  readonly done: Promise<void>;
+  /** Closes it now when no exchange runs, else after it. */
+  drain(): void;
+  /** Closes it now. */
+  abort(reason: CloseReason): void;
+}
+
+/** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
+const ourMinor = 3;
+
+export function startSession(context: SessionContext, transport: Transport, peer: Peer): RunningSession {
+  const session = new Session(context, transport, peer);
+  return { done: session.run(), drain: () => session.drain(), abort: (reason) => session.abort(reason) };
+}
+
+class Session {
+  readonly #context: SessionContext;
+  readonly #transport: Transport;
+  readonly #names: SessionNames;
+  #running: RunningExchange | undefined;
+  #exchanges = 0;
+  #isDraining = false;
+
+  constructor(context: SessionContext, transport: Transport, peer: Peer) {
+    this.#context = context;
+    this.#transport = transport;
+    const session = context.exchanges().newId();
+    this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
+  }
+
+  drain(): void {
+    this.#isDraining = true;
+    if (this.#running === undefined) this.#transport.close('draining');
+  }
+
+  abort(reason: CloseReason): void {
+    this.#running?.peerGone();
+    this.#transport.close(reason, true);
+  }
+
+  async run(): Promise<void> {
+    const { listener, session, peer, principal } = this.#names;
+    let reason: CloseReason = 'internal';
+    let text: string | undefined;
+    let isOpen = false;
+    try {
+      const greeted = await this.#greet();
+      if ('reason' in greeted) {
+        ({ reason, text } = greeted);
+        return;
+      }
+      isOpen = true;
+      this.#append({
+        time: this.#wallMs(),
+        event: 'session-open',
+        session,
+        listener,
+        peer: recordedPeer(peer),
+        principal,
+      });
+      this.#context.exchanges().observe({ kind: 'session-opened', listener, session, minor: greeted.minor });
+      const writer = createReplyWriter(this.#transport, greeted.minor);
+      const input = createSessionInput(this.#transport, greeted.rest, this.#context.limits().lineBytesMax);
+      reason = await this.#serve(writer, input);
+    } catch (fault) {
+      if (fault instanceof WireFault) {
+        reason = 'wire-fault';
+        text = `${fault.code}: ${fault.message}`;
+      } else if (fault instanceof TransportFault) {
+        reason = 'peer-gone';
+      } else {
+        text = fault instanceof Error ? fault.message : String(fault);
+      }
+    } finally {
+      this.#transport.close(reason);
+      const closedFor = this.#transport.closedFor ?? reason;
+      if (isOpen) {
+        const record = {
+          session,
+          listener,
+          principal,
+          reason: closedFor,
+          count: this.#exchanges,
+          text,
+        } as const;
+        this.#append({ time: this.#wallMs(), event: 'session-close', ...record });
+      }
+      const closed = { listener, session, reason: closedFor, exchanges: this.#exchanges, text } as const;
+      this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
+    }
+  }
+
+  /** The handshake on a UNIX socket: preauthenticated, because the socket's permissions said who may connect. */
+  async #greet(): Promise<
+    | { readonly minor: number; readonly rest: Buffer }
+    | { readonly reason: CloseReason; readonly text: string | undefined }
+  > {
+    const { handshakeMs, lineBytesMax } = this.#context.limits();
+    const { clock } = this.#context.exchanges();
+    const machine = createHandshakeAccept({
+      minor: ourMinor,
+      preauthenticated: true,
+      tls: 'none',
+      plainAllowed: false,
+      lineBytesMax,
+    });
+    let timer: { cancel(): void } | undefined = clock.setTimer(handshakeMs, () => {
+      timer = undefined;
+      this.#transport.close('handshake-timeout');
+    });
+    try {
+      for (;;) {
+        const chunk = await this.#transport.read();
+        const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);
+        for (const step of steps) {
+          switch (step.do) {
+            case 'send':
+              await this.#transport.write([step.bytes]);
+              break;
+            case 'ready':
+              return { minor: step.minor, rest: step.rest };
+            case 'close': {
+              const isEnd = step.why === 'ended' || step.why === 'truncated';
+              return { reason: isEnd ? 'peer-ended' : 'wire-fault', text: isEnd ? undefined : step.why };
+            }
+            case 'start-tls':
+            case 'verify':
+              throw new Error('a preauthenticated handshake asked for credentials');
+            default:
+              return step satisfies never;
+          }
+        }
+      }
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  async #serve(writer: ReplyWriter, input: SessionInput): Promise<CloseReason> {
+    const { fieldsMax } = this.#context.limits();
+    for (;;) {
+      if (this.#isDraining) return 'draining';
+      const bytes = await input.nextLine();
+      if (bytes === null) return 'peer-ended';
+      const line = parseCommandLine(bytes, { fieldsMax });
+      if (line.kind === 'option') {
+        if (line.name === 'log-passthrough') writer.passLogs();
+        continue;
+      }
+      this.#exchanges += 1;
+      const session = {
+        names: this.#names,
+        policy: this.#context.policy(),
+        writer,
+        logs: 'filtered',
+      } as const;
+      const running = startExchange(this.#context.exchanges(), session, line.command, () =>
+        this.#skip(input),
+      );
+      this.#running = running;
+      // Not before the exchange had its first turn: what it skips must not be read ahead.
+      const closeFor = await this.#watched(running, input);
+      if (closeFor !== undefined) return closeFor;
+    }
+  }
+
+  /** Runs an exchange while the transport is watched for a peer that leaves. */
+  async #watched(running: RunningExchange, input: SessionInput): Promise<CloseReason | undefined> {
+    input.watch(() => running.peerGone());
+    try {
+      return await running.done;
+    } finally {
+      input.unwatch();
+      this.#running = undefined;
+    }
+  }
+
+  /** Throws the input of a refused command away, within its limits. */
+  async #skip(input: SessionInput): Promise<'skipped' | CloseReason> {
+    const { inputBytesMax, inputTimeMs } = this.#context.limits();
+    let isLate = false;
+    const timer = this.#context.exchanges().clock.setTimer(inputTimeMs, () => {
+      isLate = true;
+      this.#transport.close('input-limit');
+    });
+    try {
+      return (await input.skipDotStream({ inputBytesMax })) ? 'skipped' : 'peer-ended';
+    } catch (fault) {
+      if (isLate || fault instanceof WireFault) return 'input-limit';
+      if (fault instanceof TransportFault) return 'peer-gone';
+      throw fault;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  #wallMs(): number {
+    return this.#context.exchanges().clock.wallMs();
+  }
+
+  #append(record: AuditRecord): void {
+    const { journal, observe } = this.#context.exchanges();
+    journal.append(record, { durable: false }).catch((fault: unknown) => {
+      observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
+    });
+  }
+}

@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAbortable } from '../../src/engine/abortable.js';
+
+test('the first reason counts, for a signal made before and one made after', () => {
+  const early = createAbortable();
+  const { signal } = early;
+  assert.equal(signal.aborted, false);
+  early.abort('first');
+  early.abort('second');
+  assert.equal(early.isAborted, true);
+  assert.equal(signal.aborted, true);
+  assert.equal(signal.reason, 'first');
+
+  const late = createAbortable();
+  late.abort('first');
+  assert.equal(late.signal.aborted, true);
+  assert.equal(late.signal.reason, 'first');
+  assert.equal(late.signal, late.signal);
+});
+
+test('nothing is aborted by being asked for its signal', () => {
+  const abortable = createAbortable();
+  assert.equal(abortable.isAborted, false);
+  assert.equal(abortable.signal.aborted, false);
+  assert.equal(abortable.isAborted, false);
+});

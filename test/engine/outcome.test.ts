@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { JournalFault } from '../../src/engine/journal-fault.js';
+import { type Ending, judgeEnding } from '../../src/engine/outcome.js';
+import { TransportFault } from '../../src/ports/transport-fault.js';
+import { UpstreamFault } from '../../src/ports/upstream-fault.js';
+import { parseStatus } from '../../src/wire/status.js';
+import { WireFault } from '../../src/wire/wire-fault.js';
+
+const secret = 'hunter2';
+const fault = (cause: unknown, isSent: boolean): Ending => ({
+  kind: 'fault',
+  fault: cause,
+  isSent,
+  backend: 'mail1',
+});
+
+// ending -> status line code for the client (undefined: the backend's own), outcome, error code, told to the client
+const table: readonly (readonly [string, Ending, string | undefined, string, string | undefined, boolean])[] =
+  [
+    [
+      'success',
+      { kind: 'replied', status: parseStatus(Buffer.from('+')) },
+      undefined,
+      'ok',
+      undefined,
+      false,
+    ],
+    [
+      'a failure',
+      { kind: 'replied', status: parseStatus(Buffer.from('-NOUSER')) },
+      undefined,
+      'failed',
+      undefined,
+      false,
+    ],
+    [
+      'a bare failure',
+      { kind: 'replied', status: parseStatus(Buffer.from('-')) },
+      undefined,
+      'failed',
+      undefined,
+      false,
+    ],
+    ['denied', { kind: 'denied', reason: 'no rule', policy: 'p' }, 'NOPERM', 'denied', undefined, true],
+    ['unparsable', { kind: 'unparsable', code: 'x', reason: 'y' }, 'USAGE', 'unparsable', 'x', true],
+    ['no route', { kind: 'unroutable', reason: 'none' }, 'TEMPFAIL', 'failed', 'no-route', true],
+    ['queue full', { kind: 'refused', why: 'queue-full' }, 'TEMPFAIL', 'failed', 'queue-full', true],
+    ['queue timeout', { kind: 'refused', why: 'queue-timeout' }, 'TEMPFAIL', 'failed', 'queue-timeout', true],
+    ['draining', { kind: 'refused', why: 'draining' }, 'TEMPFAIL', 'failed', 'draining', true],
+    [
+      'journal',
+      fault(new JournalFault('deadline', secret), false),
+      'TEMPFAIL',
+      'failed',
+      'audit-failed',
+      true,
+    ],
+    [
+      'not dialled',
+      fault(new UpstreamFault('dial-refused', secret), false),
+      'TEMPFAIL',
+      'failed',
+      'dial-refused',
+      true,
+    ],
+    [
+      'broke off',
+      fault(new UpstreamFault('closed-early', secret), true),
+      'TEMPFAIL',
+      'unknown',
+      'closed-early',
+      true,
+    ],
+    [
+      'gone',
+      fault(new TransportFault('peer-gone', secret), true),
+      'TEMPFAIL',
+      'unknown',
+      'closed-early',
+      true,
+    ],
+    [
+      'nonsense',
+      fault(new WireFault('bad-frame', secret), true),
+      'TEMPFAIL',
+      'unknown',
+      'reply-bad-frame',
+      true,
+    ],
+    ['a bug', fault(new Error(secret), true), 'TEMPFAIL', 'unknown', 'internal', true],
+    ['a bug before sending', fault(secret, false), 'TEMPFAIL', 'failed', 'internal', true],
+    ['timeout', { kind: 'reply-timeout', backend: 'mail1' }, 'TEMPFAIL', 'timeout', 'reply-timeout', true],
+    ['referral', { kind: 'referral', backend: 'mail1' }, 'TEMPFAIL', 'failed', 'referral', true],
+    ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
+    ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
+  ];
+
+for (const [name, ending, code, outcome, error, isTold] of table) {
+  test(`${name}: what is told, journalled and counted`, () => {
+    const verdict = judgeEnding(ending);
+    assert.deepEqual(
+      { code: verdict.code, outcome: verdict.outcome, error: verdict.error, isTold: verdict.isTold },
+      { code, outcome, error, isTold },
+    );
+    // A sentence for operators wherever it is not the backend's own answer, and never what a fault says of itself.
+    assert.equal(verdict.text === undefined, verdict.code === undefined);
+    assert.ok(!(verdict.text ?? '').includes(secret));
+  });
+}
