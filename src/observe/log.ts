@@ -1,0 +1,178 @@
+// Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal.
+// It does not know why things happened. The rules: writing never blocks and never fails the daemon (what cannot be
+// written is dropped and counted); text of clients and backends is one JSON string, never a key; no secret comes here.
+
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import pretty from 'pino-pretty';
+import type { EngineEvent, ExchangeEnded } from '../engine/events.js';
+import type { LogLevel } from '../engine/outcome.js';
+
+/** What `log.level` may say. */
+export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
+
+/** What the daemon itself reports. `event` is a code that is never renamed. */
+export interface DaemonEvent {
+  readonly event: string;
+  readonly level: LogLevel;
+  readonly text: string;
+  readonly [key: string]: string | number | boolean | undefined;
+}
+
+export interface Log {
+  /** An observer for the engine. */
+  observe(event: EngineEvent): void;
+  report(event: DaemonEvent): void;
+  /** Lines that could not be written. */
+  readonly dropped: number;
+  /** Writes what is left, at the end of the process. */
+  flush(): void;
+}
+
+/** How much may wait for a stdout that is not read. */
+const waitingBytesMax = 4 * 1024 * 1024;
+
+/** The log on stdout (file descriptor 1). */
+export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
+  const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
+  let dropped = 0;
+  file.on('drop', () => {
+    dropped += 1;
+  });
+  // A closed stdout must not end the daemon; nobody is left who could be told.
+  file.on('error', () => {
+    dropped += 1;
+  });
+  const stream: DestinationStream = isTerminal
+    ? pretty({
+        destination: 1,
+        messageKey: 'text',
+        ignore: 'event',
+        messageFormat: '{event}: {text}',
+        sync: true,
+      })
+    : file;
+  const logger = pino(
+    {
+      level,
+      base: null,
+      messageKey: 'text',
+      errorKey: 'err',
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+  return {
+    observe: (event) => logEvent(logger, event),
+    report(event) {
+      const { text, level: at, ...keys } = event;
+      logger[at](keys, text);
+    },
+    get dropped() {
+      return dropped;
+    },
+    flush() {
+      try {
+        if (!isTerminal) file.flushSync();
+      } catch {
+        dropped += 1;
+      }
+    },
+  };
+}
+
+/** Levels of the log channel in words of our own log. */
+const levelOfType = {
+  debug: 'debug',
+  info: 'info',
+  warning: 'warn',
+  error: 'error',
+  fatal: 'error',
+  panic: 'error',
+} as const;
+
+/** Codes of the log for exchanges: a refusal has the name of its outcome. */
+function codeOf(event: ExchangeEnded): string {
+  switch (event.outcome) {
+    case 'ok':
+      return 'exchange';
+    case 'denied':
+    case 'unparsable':
+    case 'limited':
+      return event.outcome;
+    case 'failed':
+      return event.error === undefined ? 'exchange' : 'exchange-failed';
+    case 'unknown':
+    case 'timeout':
+      return 'exchange-failed';
+    case 'aborted':
+      return 'exchange-aborted';
+    default:
+      return event.outcome satisfies never;
+  }
+}
+
+function logEvent(logger: Logger, event: EngineEvent): void {
+  switch (event.kind) {
+    case 'backend-log': {
+      const { backend, upstream, exchange, type, text } = event;
+      logger[levelOfType[type]]({ event: 'backend-log', ...exchange, backend, upstream, type }, text);
+      return;
+    }
+    case 'exchange-ended': {
+      const { exchange, backend, upstream, decision, outcome, status, error, bytesOut, level } = event;
+      const durationMs = Math.round(event.durationMs * 1000) / 1000;
+      const keys = {
+        backend,
+        upstream,
+        decision,
+        outcome,
+        status,
+        error,
+        bytes: bytesOut,
+        duration_ms: durationMs,
+      };
+      logger[level]({ event: codeOf(event), ...exchange, ...keys }, event.text);
+      return;
+    }
+    case 'session-opened': {
+      const { listener, session, minor } = event;
+      logger.debug({ event: 'session-opened', listener, session, minor });
+      return;
+    }
+    case 'session-closed': {
+      const { listener, session, reason, exchanges, text } = event;
+      const isNormal = reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
+      logger[isNormal ? 'debug' : 'warn'](
+        { event: 'session-closed', listener, session, reason, exchanges },
+        text,
+      );
+      return;
+    }
+    case 'session-refused':
+      logger.warn({ event: 'session-refused', listener: event.listener }, event.text);
+      return;
+    case 'upstream-opened': {
+      const { backend, upstream, series, serverMinor, durationMs } = event;
+      const duration_ms = Math.round(durationMs * 1000) / 1000;
+      logger.info({ event: 'upstream-opened', backend, upstream, series, minor: serverMinor, duration_ms });
+      return;
+    }
+    case 'upstream-closed': {
+      const { backend, upstream, reason, exchanges } = event;
+      logger.info({ event: 'upstream-closed', backend, upstream, reason, exchanges });
+      return;
+    }
+    case 'dial-failed':
+      logger.error(
+        { event: 'dial-failed', backend: event.backend, type: event.code },
+        `backend ${event.backend}: ${event.text}`,
+      );
+      return;
+    case 'audit-failed':
+      logger.error({ event: 'audit-failed' }, event.text);
+      return;
+    default:
+      return event satisfies never;
+  }
+}
