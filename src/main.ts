@@ -1,4 +1,16 @@
 #!/usr/bin/env node
-// Reads the command line and ends the process with its exit code: the only place that calls process.exit.
+// From the command line to an exit code. The only place that ends the process.
 
-process.exit(0);
+import { check } from './cli/check.js';
+import { exitCodes, runProgram } from './cli/program.js';
+import { serve } from './daemon/serve.js';
+import { programVersion } from './host/program.js';
+
+try {
+  process.exit(await runProgram(process.argv.slice(2), programVersion, { serve, check }));
+} catch (fault) {
+  process.stderr.write(
+    `dovegate: internal error: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}\n`,
+  );
+  process.exit(exitCodes.bug);
+}

@@ -1,0 +1,32 @@
+// The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
+
+import type { Settings } from '../config/settings.js';
+
+/** Several lines, without the last LF. */
+export function describeSettings(settings: Settings): string {
+  const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`];
+  for (const listener of settings.listeners) {
+    const owner = `${listener.owner ?? '(own)'}:${listener.group ?? '(own)'}`;
+    const mode = listener.mode.toString(8).padStart(4, '0');
+    lines.push(
+      `listener ${listener.name}: ${listener.unix} mode ${mode} owner ${owner} policy ${listener.policy}`,
+    );
+  }
+  for (const backend of settings.backends) {
+    const { address } = backend;
+    const where = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
+    const ca = backend.caFile ?? "the system's authorities";
+    const name = backend.tls === 'off' ? '' : ` as ${backend.serverName}, authorities: ${ca}`;
+    lines.push(
+      `backend ${backend.name}: ${where} tls ${backend.tls}${name}, ${backend.connections} upstreams at most`,
+    );
+  }
+  for (const route of settings.routes) {
+    lines.push(`route ${route.users.globs.map((glob) => glob.text).join(' ')} -> ${route.backend}`);
+  }
+  for (const policy of settings.policies.values()) {
+    lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`);
+    for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);
+  }
+  return lines.join('\n');
+}

@@ -1,0 +1,59 @@
+// The command line: subcommands and their options. It does not know what they do.
+
+import { Command, CommanderError } from 'commander';
+
+/** Exit codes, as of sysexits. */
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 64,
+  bug: 70,
+  notPermitted: 77,
+  configuration: 78,
+} as const;
+
+/** What the subcommands do; each resolves to an exit code. */
+export interface Subcommands {
+  serve(options: { readonly config: string }): Promise<number>;
+  check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
+}
+
+const configHelp = 'the configuration file';
+
+/** Reads the arguments behind the program's name, runs the subcommand, and resolves to the exit code. */
+export async function runProgram(
+  args: readonly string[],
+  version: string,
+  subcommands: Subcommands,
+): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = new Command('dovegate')
+    .description('A gate in front of doveadm: policy per team, an audit record before every command.')
+    .version(version, '--version')
+    .showHelpAfterError('(dovegate --help lists the subcommands)')
+    .exitOverride();
+  program
+    .command('serve')
+    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
+    .requiredOption('--config <file>', configHelp)
+    .action(async (options: { config: string }) => {
+      code = await subcommands.serve(options);
+    });
+  program
+    .command('check')
+    .description('print every problem of a configuration as FILE:LINE:COLUMN: message; exit 0 or 78')
+    .requiredOption('--config <file>', configHelp)
+    .option('--verbose', 'print the effective settings and rules too', false)
+    .action(async (options: { config: string; verbose: boolean }) => {
+      code = await subcommands.check(options);
+    });
+  for (const command of program.commands) command.exitOverride();
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (fault) {
+    if (!(fault instanceof CommanderError)) throw fault;
+    // commander has printed what it had to say; help and version are no errors.
+    return fault.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+}

@@ -1,0 +1,29 @@
+// Whether the files that settings name can be read. It does not open them: that comes in.
+// The rule: every file is asked for, so that all problems come at once.
+
+import type { Problem } from './problem.js';
+import type { Settings } from './settings.js';
+
+/** Why a file cannot be read; undefined: it can. */
+export type WhyUnreadable = (path: string) => string | undefined;
+
+/** A problem for each file that the daemon will need and could not read now. */
+export function inspectFiles(settings: Settings, whyUnreadable: WhyUnreadable): readonly Problem[] {
+  const problems: Problem[] = [];
+  for (const backend of settings.backends) {
+    const files: [key: string, path: string][] = backend.passwordFiles.map((path) => ['password_file', path]);
+    if (backend.caFile !== undefined) files.push(['ca', backend.caFile]);
+    for (const [key, path] of files) {
+      const why = whyUnreadable(path);
+      if (why === undefined) continue;
+      const message = `${path} cannot be read: ${why}`;
+      problems.push({
+        ...backend.place,
+        path: `backends.${backend.name}.${key}`,
+        message,
+        severity: 'error',
+      });
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,107 @@
+// Makes the engine's parts from settings: pools, routes, what exchanges share. It does not know signals or listeners.
+
+import { createUlidSource } from '../audit/ulid.js';
+import type { DialTarget } from '../backend/greet.js';
+import { createPool } from '../backend/pool.js';
+import type { Pool, PoolLimits } from '../backend/pool-options.js';
+import type { BackendSettings, Settings } from '../config/settings.js';
+import type { Connect, Journal, Observe } from '../engine/ports.js';
+import type { ExchangeContext } from '../frontend/exchange-context.js';
+import type { SessionLimits } from '../frontend/session.js';
+import { randomBytes } from '../host/chance.js';
+import { readSecretFile, readText } from '../host/files.js';
+import { Secret } from '../identity/secret.js';
+import { createUserNames } from '../identity/user-name.js';
+import type { Clock } from '../ports/clock.js';
+
+/** What the adapters give to the engine. */
+export interface Adapters {
+  readonly clock: Clock;
+  readonly connect: Connect;
+  readonly journal: Journal;
+  readonly observe: Observe;
+}
+
+/** A status line has a code, or the host of a referral. */
+const statusBytesMax = 4096;
+/** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
+const frameBytesMax = 16 * 1024 * 1024;
+const logLineBytesMax = 16 * 1024;
+/** How long a failed dial holds back the next one while other upstreams of the backend live. */
+const redialMs = 1_000;
+/** Fields of one command line: each costs memory of ours. */
+const fieldsMax = 4096;
+/** L lines of one exchange that get a record of their own. */
+const logRecordsMax = 64;
+
+function targetOf(backend: BackendSettings): DialTarget {
+  const { address, caFile } = backend;
+  return {
+    name: backend.name,
+    address,
+    tls: backend.tls,
+    demand: {
+      serverName: backend.serverName,
+      ca: caFile === undefined ? undefined : readText(caFile),
+      keyPins: backend.keyPins,
+    },
+    username: backend.username,
+    passwords: () =>
+      Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
+    // The configuration permits `off` only for UNIX sockets, loopback, and where `allow_plaintext` says so.
+    mayAuthenticateInClear: backend.tls === 'off',
+    connectTimeoutMs: backend.connectTimeoutMs,
+    greetingTimeoutMs: backend.greetingTimeoutMs,
+  };
+}
+
+/** One pool a backend, by name. Throws where a certificate file cannot be read. */
+export function createPools(settings: Settings, adapters: Adapters): ReadonlyMap<string, Pool> {
+  const { connect, clock, observe } = adapters;
+  const pools = new Map<string, Pool>();
+  for (const backend of settings.backends) {
+    const limits: PoolLimits = {
+      connections: backend.connections,
+      queue: settings.limits.queue,
+      queueTimeoutMs: settings.limits.queueTimeoutMs,
+      idleTimeoutMs: backend.idleTimeoutMs,
+      maxLifetimeMs: backend.maxLifetimeMs,
+      redialMs,
+      statusBytesMax,
+      frameBytesMax,
+      logLineBytesMax,
+    };
+    const target = targetOf(backend);
+    pools.set(backend.name, createPool({ target, series: backend.series, limits, connect, clock, observe }));
+  }
+  return pools;
+}
+
+/** What all exchanges share. */
+export function createExchangeContext(
+  settings: Settings,
+  pools: ReadonlyMap<string, Pool>,
+  adapters: Adapters,
+): ExchangeContext {
+  const { clock, journal, observe } = adapters;
+  const nextUlid = createUlidSource();
+  const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
+  return {
+    clock,
+    journal,
+    observe,
+    newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
+    userNames: createUserNames(settings.mailUsers),
+    route: (user) => {
+      const found = settings.routes.find((route) => route.users.matches(user));
+      return found === undefined ? undefined : pools.get(found.backend);
+    },
+    strict: settings.audit.strict,
+    limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
+  };
+}
+
+export function sessionLimitsOf(settings: Settings): SessionLimits {
+  const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs } = settings.limits;
+  return { lineBytesMax, fieldsMax, handshakeMs, inputBytesMax, inputTimeMs };
+}

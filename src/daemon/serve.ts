@@ -1,0 +1,195 @@
+// `dovegate serve`: the daemon from its settings to its end. The only place where implementations meet their ports.
+// The states: starting, serving, draining, stopped; nothing leaves draining but stopped, and "started" is never said
+// after "stopping".
+
+import { catalogHash } from '../catalog/catalog.js';
+import { loadConfiguration, summarise } from '../cli/configuration.js';
+import { stderr } from '../cli/output.js';
+import { exitCodes } from '../cli/program.js';
+import type { Settings } from '../config/settings.js';
+import type { Observe } from '../engine/ports.js';
+import { createService, type ServedListener, type Service } from '../frontend/service.js';
+import { gidOf, uidOf } from '../host/accounts.js';
+import { systemClock } from '../host/clock.js';
+import { loadNative } from '../host/native.js';
+import { programVersion } from '../host/program.js';
+import { onFatalError, onSignal } from '../host/signals.js';
+import { type JournalEvent, openJournal } from '../journal/journal.js';
+import { createConnect } from '../net/dial.js';
+import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
+import { createLog, type Log } from '../observe/log.js';
+import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
+
+/** How long a record that nobody waits for may stay in the kernel's memory. */
+const syncIntervalMs = 1_000;
+/** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
+const heldBytesMax = 32 * 1024 * 1024;
+
+/** Runs until a signal ends it; resolves to the exit code. */
+export async function serve(options: { readonly config: string }): Promise<number> {
+  const loaded = loadConfiguration(options.config);
+  if (loaded.settings === undefined) {
+    for (const problem of loaded.problems) stderr(problem);
+    stderr(summarise(options.config, loaded));
+    return exitCodes.configuration;
+  }
+  const { settings } = loaded;
+  const log = createLog(settings.log.level, process.stdout.isTTY);
+  for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
+  try {
+    return await run(settings, options.config, log);
+  } catch (fault) {
+    const text = fault instanceof Error ? fault.message : String(fault);
+    log.report({ event: 'start-failed', level: 'error', text });
+    return exitCodes.configuration;
+  } finally {
+    log.flush();
+  }
+}
+
+async function run(settings: Settings, config: string, log: Log): Promise<number> {
+  const clock = systemClock;
+  const observe: Observe = (event) => log.observe(event);
+  const native = await loadNative();
+  const journal = await openJournal({
+    directory: settings.audit.directory,
+    segmentBytes: settings.audit.segmentBytes,
+    deadlineMs: settings.audit.deadlineMs,
+    syncIntervalMs,
+    heldBytesMax,
+    program: `dovegate ${programVersion}`,
+    catalog: catalogHash,
+    clock,
+    lock: (descriptor) => native.lockExclusive(descriptor),
+    observe: (event) => reportJournal(log, event),
+  });
+  const adapters = { clock, connect: createConnect(clock), journal, observe };
+  const pools = createPools(settings, adapters);
+  const exchanges = createExchangeContext(settings, pools, adapters);
+  const sessionLimits = sessionLimitsOf(settings);
+  const service = createService();
+
+  const fatal = fatalError(log);
+
+  const bound: BoundListener[] = [];
+  try {
+    for (const listener of settings.listeners) {
+      const policy = settings.policies.get(listener.policy);
+      if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${listener.policy}`);
+      const served: ServedListener = {
+        name: listener.name,
+        sessionsMax: listener.sessions,
+        context: { exchanges: () => exchanges, policy: () => policy, limits: () => sessionLimits },
+      };
+      bound.push(await bind(listener, served, service, log));
+    }
+  } catch (fault) {
+    await Promise.all(bound.map((listener) => listener.close()));
+    await journal.close();
+    if (!(fault instanceof ListenFault)) throw fault;
+    log.report({ event: 'listen-failed', level: 'error', text: fault.message });
+    return exitCodes.configuration;
+  }
+  const listeners = settings.listeners.map((listener) => listener.name).join(' ');
+  const text = `dovegate ${programVersion} serves ${bound.length} listeners`;
+  log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners });
+
+  if ((await Promise.race([stopSignal(log), fatal])) === 'fatal') {
+    service.abort();
+    await journal.close();
+    return exitCodes.bug;
+  }
+  log.report({
+    event: 'stopping',
+    level: 'info',
+    text: `at most ${settings.limits.drainMs} ms for what runs`,
+  });
+  await Promise.all(bound.map((listener) => listener.close()));
+  await drain(service, settings.limits.drainMs);
+  for (const pool of pools.values()) pool.drain();
+  await journal.close();
+  log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
+  return exitCodes.ok;
+}
+
+function reportJournal(log: Log, event: JournalEvent): void {
+  switch (event.kind) {
+    case 'failed': {
+      const text = `no record can be written, so strict commands are refused: ${event.fault.message}`;
+      log.report({ event: 'audit-failed', level: 'error', type: event.fault.code, text });
+      return;
+    }
+    case 'writable':
+      log.report({ event: 'audit-writable', level: 'info', text: 'records reach the disk again' });
+      return;
+    case 'lost': {
+      const text = `${event.records} records were lost while the disk took none`;
+      log.report({ event: 'audit-lost', level: 'error', text });
+      return;
+    }
+    case 'synced':
+      return;
+    default:
+      return event satisfies never;
+  }
+}
+
+async function bind(
+  listener: Settings['listeners'][number],
+  served: ServedListener,
+  service: Service,
+  log: Log,
+): Promise<BoundListener> {
+  const uid = listener.owner === undefined ? undefined : uidOf(listener.owner);
+  const gid = listener.group === undefined ? undefined : gidOf(listener.group);
+  if (listener.owner !== undefined && uid === undefined) {
+    throw new ListenFault(`listener ${listener.name}: the system has no user ${listener.owner}`);
+  }
+  if (listener.group !== undefined && gid === undefined) {
+    throw new ListenFault(`listener ${listener.name}: the system has no group ${listener.group}`);
+  }
+  const place = { path: listener.unix, mode: listener.mode, uid, gid };
+  return listenUnix(
+    place,
+    systemClock,
+    (transport) => service.serve(served, transport, { listener: listener.name }),
+    (text) => log.report({ event: 'accept-failed', level: 'error', listener: listener.name, text }),
+  );
+}
+
+/** Resolves at the first SIGTERM or SIGINT. SIGHUP is told, and does nothing in this version. */
+function stopSignal(log: Log): Promise<'stop'> {
+  onSignal(['SIGHUP'], () => {
+    log.report({
+      event: 'reload-refused',
+      level: 'warn',
+      text: 'this version reads its configuration only at start; restart it',
+    });
+  });
+  return new Promise((resolve) => {
+    const off = onSignal(['SIGTERM', 'SIGINT'], () => {
+      off();
+      resolve('stop');
+    });
+  });
+}
+
+/** Resolves at an error that nobody caught: the process is not in a state to go on. */
+function fatalError(log: Log): Promise<'fatal'> {
+  return new Promise((resolve) => {
+    onFatalError((fault) => {
+      const text = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+      log.report({ event: 'internal-error', level: 'error', text });
+      resolve('fatal');
+    });
+  });
+}
+
+/** Lets running exchanges end within the time; at its end, or at a second signal, they are cut off. */
+async function drain(service: Service, drainMs: number): Promise<void> {
+  const timer = systemClock.setTimer(drainMs, () => service.abort());
+  const off = onSignal(['SIGTERM', 'SIGINT'], () => service.abort());
+  await service.drain();
+  timer.cancel();
+  off();
+}
