@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../src/catalog/series.js';
-import { sharedReach } from '../../src/catalog/shared.js';
+import { sharedReach } from '../../src/catalog/shared-mailboxes.js';
 import { accept } from './reading.js';
 
 const prefixes = ['shared/', 'Public/'];

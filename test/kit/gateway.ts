@@ -1,0 +1,108 @@
+// The usual setting of a scenario: one scripted Dovecot behind STARTTLS and PLAIN, the built daemon in front of it, one listener.
+// Everything ends with the test that asked for it.
+
+import type { Authority, Issued } from './certificates.js';
+import { makeAuthority } from './certificates.js';
+import { type Daemon, startDaemon } from './daemon.js';
+import type { Owner } from './folder.js';
+import { openRawClient, type RawClient, type RawClientOptions } from './raw-client.js';
+import {
+  openScriptedDovecot,
+  type ScriptedDovecot,
+  type ScriptedDovecotOptions,
+} from './scripted-dovecot.js';
+
+export const backendPassword = 'correct-horse-battery';
+
+export interface Gateway {
+  readonly daemon: Daemon;
+  readonly backend: ScriptedDovecot;
+  readonly authority: Authority;
+  /** A client at the listener `support`, of minor 2 unless said otherwise. */
+  readonly client: (options?: Omit<RawClientOptions, 'path'>) => Promise<RawClient>;
+}
+
+export interface GatewayOptions {
+  readonly backend?: Partial<ScriptedDovecotOptions>;
+  /** Issues the backend's certificate; default: a good one. */
+  readonly certificate?: (authority: Authority) => Issued;
+  /** Lines of `backends.mail1` behind the usual ones, or instead of those with the same key; an empty one takes a line out. */
+  readonly mail1?: Readonly<Record<string, string>>;
+  /** Lines of the policy `support`, as YAML. */
+  readonly policy?: string;
+  /** More top-level YAML. */
+  readonly more?: string;
+  readonly password?: string;
+  /** Who signs the backend's certificate; default: a new one. */
+  readonly authority?: Authority;
+  /** More files for the daemon's folder, by name. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+const usualPolicy = `
+    users: ["*@example.org"]
+    except: ["ceo@example.org"]
+    allow: [quota get, mailbox list, mailbox status, search, fetch]`;
+
+/** The text of the configuration. */
+function configurationOf(address: string, options: GatewayOptions): string {
+  const mail1 = {
+    address,
+    tls: 'starttls',
+    ca: 'ca.pem',
+    server_name: 'localhost',
+    password_file: 'mail1.password',
+    ...options.mail1,
+  };
+  const lines = Object.entries(mail1).map(([key, value]) => (value === '' ? '' : `\n    ${key}: ${value}`));
+  return `version: 1
+listeners:
+  support: { unix: support.sock, mode: "0600", policy: support }
+backends:
+  mail1:${lines.join('')}
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support:${options.policy ?? usualPolicy}
+state: state
+audit: { directory: audit }
+${options.more ?? ''}`;
+}
+
+/** Starts all of it. */
+export async function openGateway(owner: Owner, options: GatewayOptions = {}): Promise<Gateway> {
+  const authority = options.authority ?? makeAuthority({ name: 'scenario authority' });
+  const certificate =
+    options.certificate?.(authority) ?? authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const backend = await openScriptedDovecot({
+    tls: 'starttls',
+    certificate,
+    password: backendPassword,
+    ...options.backend,
+  });
+  // Ends after the daemon, which is the one who is asked to end in order.
+  const daemon = await startDaemon(owner, {
+    config: configurationOf(backend.address, options),
+    files: {
+      'ca.pem': authority.certificatePem,
+      'mail1.password': `${options.password ?? backendPassword}\n`,
+      ...options.files,
+    },
+  });
+  owner.after(() => backend.close());
+  return {
+    daemon,
+    backend,
+    authority,
+    client: async (asked = {}) => {
+      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, ...asked });
+      owner.after(() => client.close());
+      return client;
+    },
+  };
+}
+
+/** The records of a daemon's journal, in order. */
+export function auditRecords(daemon: Daemon): Readonly<Record<string, unknown>>[] {
+  return daemon.audit().map((line) => line.record);
+}

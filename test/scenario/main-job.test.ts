@@ -1,0 +1,184 @@
+// Goal: a client's command is judged, recorded, sent over an authenticated STARTTLS connection, and answered as the backend did.
+// Phases: every minor of the protocol; refusals; reuse of one upstream; log lines. What must not happen: a refused command that
+// opens or uses an upstream; a byte of a client's that is forwarded as it came.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+
+const quota = ['User quota', 'STORAGE', '72', '10240', '0', 'User quota', 'MESSAGE', '4', '-', '0'];
+
+test('clients of minor 0 to 4 get the same answer, each in its framing', async (t) => {
+  const { client, backend } = await openGateway(t);
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const one = await client({ minor });
+    assert.equal(one.goAhead, '+');
+    assert.equal(one.serverMinor, minor === 0 ? undefined : 3);
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    const reply = await one.readReply();
+    assert.deepEqual(reply.cells, quota);
+    assert.equal(reply.status, '+');
+    // A second one on the same session.
+    one.sendCommand({ user: 'alice@example.org', fields: ['mailbox', 'list'] });
+    assert.deepEqual((await one.readReply()).cells, ['Ünïcode', 'Drafts', 'Archive', 'INBOX']);
+    one.close();
+  }
+  assert.equal(backend.tlsHandshakes, 1);
+  assert.deepEqual(
+    backend.plainAttempts.map(({ user, isAccepted }) => [user, isAccepted]),
+    [['doveadm', true]],
+  );
+});
+
+test('what goes upstream is written afresh, whatever the client wrote', async (t) => {
+  const { client, backend } = await openGateway(t);
+  const one = await client({ minor: 3 });
+  // Flags, extra fields, an upper-case user, words apart, -u that repeats the user, CR.
+  one.send('vx\tproxy-ttl=5\tALICE@example.org\tmailbox\tlist\t-ualice@example.org\t--\r');
+  assert.equal((await one.readReply()).status, '+');
+  one.send('D\talice@example.org\tquota get');
+  assert.equal((await one.readReply()).status, '+');
+  assert.deepEqual(
+    backend.commands.map((command) => command.line.toString()),
+    ['v\talice@example.org\tmailbox list\t--', '\talice@example.org\tquota get\t--'],
+  );
+});
+
+test('100 commands one after another use one upstream, and 4 upstreams serve many clients', async (t) => {
+  const { client, backend } = await openGateway(t);
+  const one = await client();
+  for (let n = 0; n < 100; n += 1) {
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    assert.equal((await one.readReply()).status, '+');
+  }
+  assert.equal(backend.tlsHandshakes, 1);
+  assert.equal(backend.commands.length, 100);
+  const many = await Promise.all(Array.from({ length: 20 }, () => client()));
+  await Promise.all(
+    many.map(async (each) => {
+      for (let n = 0; n < 10; n += 1) {
+        each.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+        assert.deepEqual((await each.readReply()).cells, quota);
+      }
+    }),
+  );
+  assert.ok(backend.tlsHandshakes <= 4, `${backend.tlsHandshakes} upstreams`);
+});
+
+test('pipelined commands are answered in order, also for a client that has ended its side', async (t) => {
+  const { client } = await openGateway(t);
+  const one = await client({ minor: 0 });
+  await one.write(
+    '\talice@example.org\tquota get\n\talice@example.org\tmailbox delete\tINBOX\n\talice@example.org\tmailbox list\n\talice@example.org\tquota',
+  );
+  one.halfClose();
+  assert.deepEqual((await one.readReply()).cells, quota);
+  assert.equal((await one.readReply()).status, '-NOPERM');
+  assert.equal((await one.readReply()).cells.length, 4);
+  // The last line has no LF: it is never run.
+  assert.equal((await one.readEnd()).body.length, 0);
+});
+
+test('a refused command is told why, and never opens or uses an upstream', async (t) => {
+  const { client, backend, daemon } = await openGateway(t);
+  const one = await client();
+  const refused: readonly (readonly [string, string, RegExp])[] = [
+    [
+      '\talice@example.org\tmailbox delete\tINBOX',
+      '-NOPERM',
+      /^dovegate: denied by policy support \(no rule allows "mailbox delete"\), id [0-9A-Z]{26}$/,
+    ],
+    ['\tceo@example.org\tquota get', '-NOPERM', /excepts this user/],
+    ['\tbob@elsewhere.org\tquota get', '-NOPERM', /does not hold for this user/],
+    ['\talice@example.org\tquota get\t-A', '-NOPERM', /all-users/],
+    ['\talice@example.org\tmailbox list\t-F/etc/passwd', '-NOPERM', /user-file/],
+    ['\talice@example.org\tquota get\t-u\tbob@example.org', '-USAGE', /another user/],
+    ['\talice@example.org\tno such thing', '-USAGE', /no such command/],
+    ['\talice@example.org\tquota get\t--all', '-USAGE', /dovegate: not understood/],
+    ['\tal*ce@example.org\tquota get', '-USAGE', /mail_users\.characters/],
+  ];
+  for (const [line, status, text] of refused) {
+    one.send(line);
+    const reply = await one.readReply();
+    assert.equal(reply.status, status, line);
+    assert.equal(reply.body.length, 0);
+    assert.equal(reply.logs.length, 1);
+    assert.equal(reply.logs[0]?.type, 'error');
+    assert.match(reply.logs[0]?.text ?? '', text);
+  }
+  assert.equal(backend.records.length, 0);
+  one.close();
+  await daemon.stop();
+  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+  assert.equal(completions.length, refused.length);
+  assert.ok(completions.every((record) => record['sent'] === false));
+});
+
+// Bytes that are no line of the protocol, with a good command behind them.
+const broken: readonly (readonly [string, string | Buffer])[] = [
+  ['an empty line', '\n'],
+  ['two fields', 'alice@example.org\tquota get\n'],
+  ['an unknown flag', 'Q\talice@example.org\tquota get\n'],
+  ['two extra fields', 'xx\ta=b\tc=d\talice@example.org\tquota get\n'],
+  ['a raw NUL', '\talice@example.org\tquota get\0\n'],
+  ['an escaped NUL', '\talice@example.org\x010@elsewhere\tquota get\n'],
+  ['SOH at the end of a field', '\talice@example.org\x01\tquota get\n'],
+  ['SOH before another byte', '\tal\x01xice@example.org\tquota get\n'],
+  ['a line above the limit', `\talice@example.org\tquota get\t${'x'.repeat(70_000)}\n`],
+];
+test('a line that is not of the protocol ends the session without an answer and without a look at the rest', async (t) => {
+  const { client, backend, daemon } = await openGateway(t);
+  for (const [name, bytes] of broken) {
+    const one = await client();
+    await one
+      .write(Buffer.concat([Buffer.from(bytes), Buffer.from('\talice@example.org\tquota get\n')]))
+      .catch(() => undefined);
+    const end = await one.readEnd();
+    assert.equal(end.body.length, 0, name);
+    assert.equal(end.logs.length, 0, name);
+  }
+  assert.equal(backend.records.length, 0);
+  await daemon.stop();
+  const closes = auditRecords(daemon).filter((record) => record['event'] === 'session-close');
+  assert.equal(closes.length, broken.length);
+  assert.ok(closes.every((record) => record['reason'] === 'wire-fault' && String(record['text']).length > 0));
+});
+
+test('log lines become records, and reach the client only as its policy says', async (t) => {
+  const { client, daemon } = await openGateway(t, {
+    backend: {
+      script: async (command, connection) => {
+        await connection.log('warning', `doveadm(${command.user})<1><a>: secret-path /srv/mail`);
+        await connection.row('x');
+        await connection.log('error', `doveadm(someone@else.org)<1><a>: not yours`);
+        await connection.status(command.fields[0] === 'search' ? '-NOTFOUND' : '+');
+      },
+    },
+  });
+  const one = await client();
+  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  assert.deepEqual((await one.readReply()).logs, []);
+  one.sendCommand({ user: 'alice@example.org', fields: ['search', 'all'] });
+  assert.deepEqual((await one.readReply()).logs, [
+    { type: 'error', text: 'dovegate: the backend says: not found' },
+  ]);
+  const record = await daemon.waitForLog(
+    (line) => line['event'] === 'backend-log' && line['command'] === 'search' && line['type'] === 'warning',
+    'the log line of the search',
+  );
+  assert.equal(record['backend'], 'mail1');
+  assert.equal(record['upstream'], 'mail1-1');
+  assert.equal(record['user'], 'alice@example.org');
+  assert.match(String(record['id']), /^[0-9A-Z]{26}$/);
+  assert.match(String(record['text']), /secret-path/);
+});
+
+test('a client of minor 3 hears log lines only after OPTION', async (t) => {
+  const { client } = await openGateway(t);
+  const deaf = await client({ minor: 3 });
+  deaf.send('\talice@example.org\tmailbox delete\tINBOX');
+  assert.deepEqual((await deaf.readReply()).logs, []);
+  const hearing = await client({ minor: 3, optionLogPassthrough: true });
+  hearing.send('\talice@example.org\tmailbox delete\tINBOX');
+  assert.equal((await hearing.readReply()).logs.length, 1);
+});
