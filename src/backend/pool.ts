@@ -39,6 +39,7 @@ class UpstreamPool implements Pool, UpstreamOwner {
   #opened = 0;
   #redialAtMs = 0;
   #redial: Timer | undefined;
+  #failure: UpstreamFault | undefined;
   #isDraining = false;
 
   constructor(options: PoolOptions) {
@@ -127,7 +128,10 @@ class UpstreamPool implements Pool, UpstreamOwner {
     if (upstream.state.at === 'closed') return;
     const { maxLifetimeMs, idleTimeoutMs } = this.#options.limits;
     const isOld = this.#options.clock.now() - upstream.openedMs >= maxLifetimeMs;
-    const reason = closeFor ?? (this.#isDraining ? 'draining' : isOld ? 'lifetime' : undefined);
+    const isOther = upstream.series !== this.#series;
+    const reason =
+      closeFor ??
+      (this.#isDraining ? 'draining' : isOther ? 'series-changed' : isOld ? 'lifetime' : undefined);
     if (reason !== undefined) return upstream.close(reason, reason === 'aborted');
     upstream.release(idleTimeoutMs);
     if (upstream.state.at !== 'idle') return;
@@ -141,6 +145,8 @@ class UpstreamPool implements Pool, UpstreamOwner {
     if (this.#isDraining) return Promise.reject(new LeaseRefusal('draining'));
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#waiters.size >= limits.queue) return Promise.reject(new LeaseRefusal('queue-full'));
+    const fresh = this.#freshFailure();
+    if (fresh !== undefined) return Promise.reject(fresh);
     return new Promise((resolve, reject) => {
       const leave = (): void => {
         this.#waiters.delete(waiter);
@@ -184,6 +190,17 @@ class UpstreamPool implements Pool, UpstreamOwner {
     ) {
       void this.#dial();
     }
+  }
+
+  /**
+   * The fault of a dial that failed a moment ago for a reason that does not pass by itself (a password, a certificate),
+   * when nobody else could serve: a thousand clients must not make a thousand logins with a wrong password.
+   */
+  #freshFailure(): UpstreamFault | undefined {
+    if (this.#options.clock.now() >= this.#redialAtMs || this.#failure === undefined) return undefined;
+    if (this.#idle.size + this.#leased.size + this.#dialing.size > 0) return undefined;
+    const { code } = this.#failure;
+    return code === 'auth-rejected' || code === 'tls-failed' ? this.#failure : undefined;
   }
 
   /** False while a failed dial is fresh and others live; the timer matches again when that is over. */
@@ -242,8 +259,12 @@ class UpstreamPool implements Pool, UpstreamOwner {
       this.#opened += 1;
       const names = { id: `${this.backend}-${this.#opened}`, backend: this.backend, series: known };
       const upstream = createUpstream(greeted, names, limits, clock, this);
-      this.#series = known;
       this.#leased.add(upstream);
+      if (this.#series !== known) {
+        // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
+        this.#series = known;
+        for (const other of this.#idle) if (other.series !== known) other.close('series-changed');
+      }
       return upstream;
     } catch (fault) {
       greeted.transport.close('dial-failed', true);
@@ -259,6 +280,7 @@ class UpstreamPool implements Pool, UpstreamOwner {
       fault instanceof UpstreamFault ? fault : new UpstreamFault('dial-refused', 'dialling failed', fault);
     observe({ kind: 'dial-failed', backend: this.backend, code: cause.code, text: cause.message });
     this.#redialAtMs = clock.now() + limits.redialMs;
+    this.#failure = cause;
     // Nobody is left who could serve those who wait: they hear of it now, not after the queue timeout.
     if (this.#idle.size + this.#leased.size + this.#dialing.size > 0) return;
     for (const waiter of this.#waiters) waiter.reject(cause);

@@ -7,16 +7,19 @@ import type { Series } from '../catalog/series.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
+import { UpstreamFault } from '../ports/upstream-fault.js';
 import { createLogDecoder, type LogLine } from '../wire/log-line.js';
-import { createMultiplexDecoder, framingOf } from '../wire/multiplex-decode.js';
+import {
+  type ChannelBytes,
+  createMultiplexDecoder,
+  framingOf,
+  logChannel,
+  outputChannel,
+} from '../wire/multiplex-decode.js';
 import { createReplyDecoder } from '../wire/reply.js';
 import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import type { Greeted } from './greet.js';
-
-/** Channels of a multiplexed reply. */
-const outputChannel = 0;
-const logChannel = 0x4c;
 
 export interface UpstreamLimits {
   /** A status line has a code, or a host in a referral. */
@@ -57,11 +60,9 @@ export interface Upstream {
   write(bytes: readonly Buffer[]): Promise<void> | undefined;
   /**
    * The events of the next chunk (maybe none); only while leased. Rejects with a WireFault where bytes are not of the
-   * protocol, with a WireFault `truncated` where the backend ended, with a TransportFault where it is gone.
+   * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.
    */
   next(): Promise<readonly UpstreamEvent[]>;
-  /** Whether the reply so far ends within a cell. */
-  readonly isMidCell: boolean;
   lease(): void;
   /** After a clean end: idle again, for at most `idleMs`. */
   release(idleMs: number): void;
@@ -103,6 +104,7 @@ class LiveUpstream implements Upstream {
   readonly #logs;
   #state: UpstreamState = { at: 'leased' };
   #watch: Promise<Buffer | null> | undefined;
+  #fault: unknown;
 
   constructor(
     greeted: Greeted,
@@ -129,21 +131,22 @@ class LiveUpstream implements Upstream {
     return this.#state;
   }
 
-  get isMidCell(): boolean {
-    return this.#reply.midCell;
-  }
-
   write(bytes: readonly Buffer[]): Promise<void> | undefined {
     assert(this.#state.at === 'leased', 'written without a lease');
     return this.#transport.write(bytes);
   }
 
   async next(): Promise<readonly UpstreamEvent[]> {
+    if (this.#fault !== undefined) throw this.#fault;
     const pending = this.#watch ?? this.#transport.read();
     this.#watch = undefined;
     const chunk = await pending;
-    if (chunk === null) throw new WireFault('truncated', 'the backend ended where a status line should come');
-    return this.#decode(chunk);
+    if (chunk !== null) return this.#decode(chunk);
+    // What a dying process wrote last is often the line that says why.
+    const lines = this.#logs.end();
+    this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
+    if (lines.length === 0) throw this.#fault;
+    return lines.map((line) => ({ kind: 'log', line }));
   }
 
   lease(): void {
@@ -154,7 +157,11 @@ class LiveUpstream implements Upstream {
 
   release(idleMs: number): void {
     assert(this.#state.at === 'leased', 'released without a lease');
-    if (this.#reply.isStarted) return this.close('spoke-while-idle');
+    // Bytes that came already, or that the backend still owes of a frame, would be the next command's answer.
+    const isClean = !this.#reply.isStarted && !this.#demux.isMidFrame && this.#transport.heldBytes === 0;
+    if (!isClean || this.#fault !== undefined || this.#logs.pendingBytes > 0) {
+      return this.close('spoke-while-idle');
+    }
     const timer = this.#clock.setTimer(idleMs, () => this.close('idle-timeout'));
     this.#become({ at: 'idle', sinceMs: this.#clock.now(), timer });
     const watch = this.#watch ?? this.#transport.read();
@@ -168,8 +175,12 @@ class LiveUpstream implements Upstream {
   close(reason: CloseReason, isAbrupt = false): void {
     if (this.#state.at === 'closed') return;
     this.#become({ at: 'closed', reason });
-    this.#transport.close(reason, isAbrupt);
-    this.#owner.closed(this, reason);
+    try {
+      this.#transport.close(reason, isAbrupt);
+    } finally {
+      for (const line of this.#logs.end()) this.#owner.straySpoke(this, line);
+      this.#owner.closed(this, reason);
+    }
   }
 
   /** The only place where a state is left and entered. */
@@ -200,18 +211,26 @@ class LiveUpstream implements Upstream {
     }
   }
 
+  /** What is decoded of a chunk before a fault in it is given out; the fault comes with the next call of `next`. */
   #decode(chunk: Buffer): UpstreamEvent[] {
     const events: UpstreamEvent[] = [];
-    for (const slice of this.#demux.push(chunk)) {
-      if (slice.channel === outputChannel) {
-        for (const event of this.#reply.push(slice.bytes)) {
-          events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
-        }
-      } else if (slice.channel === logChannel) {
-        for (const line of this.#logs.push(slice.bytes)) events.push({ kind: 'log', line });
-      }
-      // Other channels do not exist yet; real clients ignore them too.
+    try {
+      for (const slice of this.#demux.push(chunk)) this.#decodeSlice(slice, events);
+    } catch (fault) {
+      if (events.length === 0) throw fault;
+      this.#fault = fault;
     }
     return events;
+  }
+
+  #decodeSlice(slice: ChannelBytes, events: UpstreamEvent[]): void {
+    // Other channels do not exist yet; real clients ignore them too.
+    if (slice.channel === outputChannel) {
+      for (const event of this.#reply.push(slice.bytes)) {
+        events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
+      }
+    } else if (slice.channel === logChannel) {
+      for (const line of this.#logs.push(slice.bytes)) events.push({ kind: 'log', line });
+    }
   }
 }

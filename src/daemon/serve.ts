@@ -13,11 +13,12 @@ import { gidOf, uidOf } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
 import { loadNative } from '../host/native.js';
 import { programVersion } from '../host/program.js';
-import { onFatalError, onSignal } from '../host/signals.js';
+import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
 import { type JournalEvent, openJournal } from '../journal/journal.js';
 import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
+import { drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 
 /** How long a record that nobody waits for may stay in the kernel's memory. */
@@ -69,6 +70,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   const sessionLimits = sessionLimitsOf(settings);
   const service = createService();
 
+  const release = holdProcess();
   const fatal = fatalError(log);
 
   const bound: BoundListener[] = [];
@@ -105,9 +107,10 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
     text: `at most ${settings.limits.drainMs} ms for what runs`,
   });
   await Promise.all(bound.map((listener) => listener.close()));
-  await drain(service, settings.limits.drainMs);
+  await drain(service, [...pools.values()], settings.limits.drainMs, clock);
   for (const pool of pools.values()) pool.drain();
   await journal.close();
+  release();
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return exitCodes.ok;
 }
@@ -183,13 +186,4 @@ function fatalError(log: Log): Promise<'fatal'> {
       resolve('fatal');
     });
   });
-}
-
-/** Lets running exchanges end within the time; at its end, or at a second signal, they are cut off. */
-async function drain(service: Service, drainMs: number): Promise<void> {
-  const timer = systemClock.setTimer(drainMs, () => service.abort());
-  const off = onSignal(['SIGTERM', 'SIGINT'], () => service.abort());
-  await service.drain();
-  timer.cancel();
-  off();
 }

@@ -23,7 +23,12 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Why an exchange is over. */
 export type Ending =
-  | { readonly kind: 'replied'; readonly status: Status }
+  /** `peer`: whether the client was there to take the whole reply. */
+  | {
+      readonly kind: 'replied';
+      readonly status: Status;
+      readonly peer: 'ready' | 'client-stall' | 'client-gone';
+    }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
   | { readonly kind: 'unparsable'; readonly code: string; readonly reason: string }
   | { readonly kind: 'unroutable'; readonly reason: string }
@@ -36,6 +41,8 @@ export type Ending =
   /** The backend took longer than the deadline of the command's effect, or fell silent within its reply. */
   | { readonly kind: 'reply-timeout'; readonly backend: string }
   | { readonly kind: 'referral'; readonly backend: string }
+  /** We stop, and the time for what runs is over. */
+  | { readonly kind: 'cut-off'; readonly isSent: boolean }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
   | { readonly kind: 'client-stall' };
 
@@ -98,16 +105,15 @@ function verdictOfFault(fault: unknown, isSent: boolean, backend: string): Verdi
 export function judgeEnding(ending: Ending): Verdict {
   switch (ending.kind) {
     case 'replied':
-      return ending.status.kind === 'ok'
-        ? { code: undefined, outcome: 'ok', error: undefined, text: undefined, isTold: false, level: 'info' }
-        : {
-            code: undefined,
-            outcome: 'failed',
-            error: undefined,
-            text: undefined,
-            isTold: false,
-            level: 'info',
-          };
+      // The command ran and ended, whoever was left to hear of it.
+      return {
+        code: undefined,
+        outcome: ending.status.kind === 'ok' ? 'ok' : 'failed',
+        error: ending.peer === 'ready' ? undefined : ending.peer,
+        text: undefined,
+        isTold: false,
+        level: 'info',
+      };
     case 'denied':
       return told(
         'NOPERM',
@@ -141,6 +147,12 @@ export function judgeEnding(ending: Ending): Verdict {
     case 'referral': {
       const text = `backend ${ending.backend} refers to another host, which is not followed`;
       return told('TEMPFAIL', 'failed', 'referral', text, 'warn');
+    }
+    case 'cut-off': {
+      const text = ending.isSent
+        ? 'dovegate had to stop; whether the command ran is not known'
+        : refusals.draining;
+      return told('TEMPFAIL', ending.isSent ? 'unknown' : 'failed', 'draining', text, 'warn');
     }
     case 'client-gone':
       return {

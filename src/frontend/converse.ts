@@ -36,7 +36,8 @@ export interface Conversation {
   readonly clock: Clock;
   readonly limits: RelayLimits;
   readonly count: RelayCount;
-  readonly isPeerGone: () => boolean;
+  /** The ending when the exchange was given up from outside; undefined: it was not. */
+  readonly cutOff: () => Ending | undefined;
   readonly onLog: (line: LogLine) => void;
 }
 
@@ -88,7 +89,7 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
       const isOdd = end.hasTrailing || (end.status.kind !== 'ok' && upstream.serverMinor <= 2);
       const closeFor = isOdd ? 'not-reusable' : undefined;
       if (end.status.kind === 'referral') return { value: { kind: 'referral', backend }, closeFor };
-      return { value: { kind: 'replied', status: end.status }, closeFor };
+      return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor };
     }
     case 'reply-timeout':
       return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
@@ -97,12 +98,10 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
     case 'client-gone':
       return { value: { kind: 'client-gone', isSent: true }, closeFor: 'aborted' };
     case 'fault': {
-      if (options.isPeerGone() && options.command.isReading) {
-        return { value: { kind: 'client-gone', isSent: true }, closeFor: 'aborted' };
-      }
-      const isWire = end.fault instanceof WireFault && end.fault.code !== 'truncated';
+      const cutOff = options.cutOff();
+      if (cutOff !== undefined) return { value: cutOff, closeFor: 'aborted' };
       const value = { kind: 'fault', fault: end.fault, isSent: true, backend } as const;
-      return { value, closeFor: isWire ? 'wire-fault' : 'peer-gone' };
+      return { value, closeFor: end.fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
     }
     default:
       return end satisfies never;

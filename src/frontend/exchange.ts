@@ -29,13 +29,20 @@ import { type RelayCount, waitForPeer } from './relay.js';
 export interface RunningExchange {
   /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
   readonly done: Promise<CloseReason | undefined>;
-  /** The peer is gone: a command that waits or reads is given up, a change is left to finish. */
-  peerGone(): void;
+  /**
+   * The peer is gone: a command that waits or reads is given up, a change is left to finish.
+   * We are stopping and cannot wait longer: everything is given up, and told so.
+   */
+  abort(reason: AbortReason): void;
 }
+
+/** Why an exchange is given up from outside. */
+export type AbortReason = 'client-gone' | 'draining';
 
 /** How a refused command with input is answered: after the input was thrown away, or not at all. */
 export type SkipInput = () => Promise<'skipped' | CloseReason>;
 
+/** Starts an exchange; it runs up to its first wait at once. */
 export function startExchange(
   context: ExchangeContext,
   session: ExchangeSession,
@@ -43,7 +50,7 @@ export function startExchange(
   skipInput: SkipInput,
 ): RunningExchange {
   const exchange = new Exchange(context, session, line, skipInput);
-  return { done: exchange.run(), peerGone: () => exchange.peerGone() };
+  return { done: exchange.run(), abort: (reason) => exchange.abort(reason) };
 }
 
 const bothSeries: readonly Series[] = ['2.3', '2.4'];
@@ -59,7 +66,9 @@ class Exchange {
   readonly #startMs: number;
   readonly #abortable: Abortable = createAbortable();
   #judgement: Judgement | undefined;
-  #upstream: Upstream | undefined;
+  /** Only while it is leased to us. */
+  #leased: Upstream | undefined;
+  #upstream: string | undefined;
   #isReading = true;
   #isSent = false;
   #waitMs: number | undefined;
@@ -74,9 +83,9 @@ class Exchange {
     this.#startMs = context.clock.now();
   }
 
-  peerGone(): void {
-    this.#abortable.abort('client-gone');
-    if (this.#isReading) this.#upstream?.close('aborted', true);
+  abort(reason: AbortReason): void {
+    this.#abortable.abort(reason);
+    if (reason === 'draining' || this.#isReading) this.#leased?.close('aborted', true);
   }
 
   async run(): Promise<CloseReason | undefined> {
@@ -84,13 +93,7 @@ class Exchange {
     const { names, policy } = this.#session;
     const bytesBefore = this.#session.writer.bytesOut;
     const pool = route(this.#routeUser());
-    const series = pool?.series === undefined ? bothSeries : [pool.series];
-    const judgement = judge(this.#line, series, {
-      listener: names.listener,
-      principal: names.principal,
-      policy,
-      userNames: this.#context.userNames,
-    });
+    const judgement = this.#judge(pool?.series === undefined ? bothSeries : [pool.series]);
     this.#judgement = judgement;
     const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
     const backend = isAllowed ? pool?.backend : undefined;
@@ -110,10 +113,7 @@ class Exchange {
     let closeFor: CloseReason | undefined;
     if (!isAllowed) {
       this.#append(admission);
-      ending =
-        judgement.kind === 'unparsable'
-          ? { kind: 'unparsable', code: judgement.code, reason: judgement.message }
-          : { kind: 'denied', reason: judgement.decision.reason, policy: policy.name };
+      ending = this.#refusalOf(judgement);
       if (judgement.input === 'dot') {
         const skipped = await this.#skipInput();
         if (skipped !== 'skipped') closeFor = skipped;
@@ -127,6 +127,19 @@ class Exchange {
       ending = await this.#serve(judgement, pool, admission);
     }
     return this.#finish(ending, backend, bytesBefore, closeFor);
+  }
+
+  #judge(series: readonly Series[]): Judgement {
+    const { names, policy } = this.#session;
+    const { listener, principal } = names;
+    return judge(this.#line, series, { listener, principal, policy, userNames: this.#context.userNames });
+  }
+
+  #refusalOf(judgement: Judgement): Ending {
+    if (judgement.kind === 'unparsable') {
+      return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
+    }
+    return { kind: 'denied', reason: judgement.decision.reason, policy: this.#session.policy.name };
   }
 
   /** The user by whom a route is chosen; the empty string where the line names none that is well formed. */
@@ -153,24 +166,28 @@ class Exchange {
         () => this.#abortable.signal,
         async (upstream): Promise<LeaseEnd<Ending>> => {
           this.#waitMs = clock.now() - waitStartMs;
-          this.#upstream = upstream;
-          return this.#use(upstream, judgement);
+          this.#upstream = upstream.id;
+          this.#leased = upstream;
+          try {
+            return await this.#use(upstream, judgement);
+          } finally {
+            this.#leased = undefined;
+          }
         },
       );
     } catch (fault) {
       if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
-      if (fault === 'client-gone') return { kind: 'client-gone', isSent: this.#isSent };
+      if (this.#abortable.isAborted && fault === this.#abortable.reason) return this.#cutOff();
       return { kind: 'fault', fault, isSent: this.#isSent, backend };
     }
   }
 
   async #use(upstream: Upstream, judgement: Judged): Promise<LeaseEnd<Ending>> {
     // Nothing was sent: the upstream may serve another.
-    if (this.#abortable.isAborted)
-      return { value: { kind: 'client-gone', isSent: false }, closeFor: undefined };
+    if (this.#abortable.isAborted) return { value: this.#cutOff(), closeFor: undefined };
     if (!judgement.parsed.has(upstream.series)) {
-      const reason = `the backend turned out to be Dovecot ${upstream.series}, for which the command was not judged`;
-      return { value: { kind: 'unroutable', reason }, closeFor: undefined };
+      const refusal = this.#judgeAgain(upstream.series, judgement);
+      if (refusal !== undefined) return { value: refusal, closeFor: undefined };
     }
     const { clock, limits } = this.#context;
     const { effect, command } = judgement.attempt;
@@ -196,9 +213,28 @@ class Exchange {
         clientStallMs: limits.clientStallMs,
       },
       count: this.#count,
-      isPeerGone: () => this.#abortable.isAborted,
+      cutOff: () => (this.#abortable.isAborted ? this.#cutOff() : undefined),
       onLog: (line) => this.#toldByBackend(upstream, line),
     });
+  }
+
+  /** The backend is of another series than it was judged for: it must be read and allowed the same way there. */
+  #judgeAgain(series: Series, judgement: Judged): Ending | undefined {
+    const again = this.#judge([series]);
+    if (again.kind === 'unparsable' || again.decision.kind === 'deny') return this.#refusalOf(again);
+    const isSame =
+      again.attempt.effect === judgement.attempt.effect &&
+      again.attempt.command.name === judgement.attempt.command.name &&
+      again.args.length === judgement.args.length &&
+      again.args.every((word, at) => word === judgement.args[at]);
+    if (isSame) return undefined;
+    // What would be sent is not what the admission says.
+    return { kind: 'unroutable', reason: `the backend turned out to be Dovecot ${series}; try again` };
+  }
+
+  #cutOff(): Ending {
+    if (this.#abortable.reason === 'draining') return { kind: 'cut-off', isSent: this.#isSent };
+    return { kind: 'client-gone', isSent: this.#isSent };
   }
 
   /** A line of channel L within this exchange: to the observer and to the records. */
@@ -246,10 +282,10 @@ class Exchange {
     if (judgement === undefined) throw new Error('an exchange ended before it was judged');
     let close = closeFor;
     let status: string;
-    const isCut =
-      this.#count !== undefined && this.#upstream?.isMidCell === true && verdict.code !== undefined;
+    const isCut = writer.isMidCell;
     if (verdict.code === undefined && ending.kind === 'replied') {
       status = ending.status.raw.toString('latin1');
+      if (ending.peer !== 'ready') close ??= ending.peer === 'client-gone' ? 'peer-gone' : 'client-stall';
     } else {
       if (verdict.isTold) writer.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${this.#id}`);
       writer.addStatus(verdict.code ?? '');
@@ -264,7 +300,7 @@ class Exchange {
       id: this.#id,
       judgement,
       backend,
-      upstream: this.#upstream?.id,
+      upstream: this.#upstream,
       verdict,
       status,
       isSent: this.#isSent,

@@ -27,6 +27,7 @@ interface Known {
   readonly input: FollowingInput;
 }
 
+/** What came of reading and judging a command line. */
 export type Judgement =
   | (Known & { readonly kind: 'unparsable'; readonly code: string; readonly message: string })
   | (Known & {
@@ -38,6 +39,7 @@ export type Judgement =
       readonly args: readonly string[];
     });
 
+/** Who asks, and by what it is judged. */
 export interface JudgeContext {
   readonly listener: string;
   readonly principal: string;
@@ -124,8 +126,9 @@ function followingInput(line: CommandLine, series: readonly Series[]): Following
   for (const one of series) {
     const found = resolveCommand(one, line.words);
     if (found === undefined) {
-      // In another case it is no command, but who wrote it may well send the input of one.
-      const meant = resolveCommand(one, line.words.map(foldAscii));
+      // In another case, or with blanks too many, it is no command; but who wrote it may well send the input of one.
+      const words = line.words.flatMap((word) => foldAscii(word).split(' ')).filter((word) => word !== '');
+      const meant = resolveCommand(one, words);
       if (meant !== undefined && meant.command.input !== 'none') return 'unknown';
       continue;
     }

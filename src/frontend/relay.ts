@@ -28,7 +28,14 @@ export interface RelayCount {
 }
 
 export type RelayEnd =
-  | { readonly kind: 'status'; readonly status: Status; readonly hasTrailing: boolean }
+  | {
+      readonly kind: 'status';
+      readonly status: Status;
+      /** Bytes came behind the status that nobody asked for. */
+      readonly hasTrailing: boolean;
+      /** A peer that did not get the reply whole, because it was gone or did not read. */
+      readonly peer: 'ready' | 'client-stall' | 'client-gone';
+    }
   | { readonly kind: 'reply-timeout' }
   | { readonly kind: 'client-stall' }
   | { readonly kind: 'client-gone' }
@@ -54,7 +61,7 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
   const { upstream, writer, clock, limits, count } = options;
   const startMs = clock.now();
   const cells = createCellCounter();
-  let isPeerGone = false;
+  let peer: 'ready' | 'client-stall' | 'client-gone' = 'ready';
   let hasTimedOut = false;
   let timer = clock.setTimer(limits.deadlineMs, onTimeout);
   function onTimeout(): void {
@@ -77,7 +84,7 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
             }
             count.bytesIn += event.bytes.length;
             cells.push(event.bytes);
-            if (!isPeerGone) writer.addBody(event.bytes);
+            if (peer === 'ready') writer.addBody(event.bytes);
             break;
           case 'log':
             count.logs.set(event.line.type, (count.logs.get(event.line.type) ?? 0) + 1);
@@ -93,24 +100,22 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
         }
       }
       count.cells = cells.cells;
-      if (status !== undefined && !isPeerGone && options.passesStatus(status)) {
-        options.beforeStatus(status);
-        writer.addRawStatus(status.raw);
+      if (status !== undefined) {
+        if (peer === 'ready' && options.passesStatus(status)) {
+          options.beforeStatus(status);
+          writer.addRawStatus(status.raw);
+        }
+        // Not waited for here: the backend has done its part, and its upstream may serve another meanwhile.
+        return { kind: 'status', status, hasTrailing, peer };
       }
-      if (!isPeerGone) {
-        const drained = writer.flush();
-        if (drained !== undefined) {
-          const peer = await waitForPeer(drained, clock, limits.clientStallMs);
-          if (peer !== 'ready') {
-            if (status === undefined && !options.goesOnWithoutPeer) {
-              upstream.close('aborted', true);
-              return { kind: peer };
-            }
-            isPeerGone = true;
-          }
+      const drained = peer === 'ready' ? writer.flush() : undefined;
+      if (drained !== undefined) {
+        peer = await waitForPeer(drained, clock, limits.clientStallMs);
+        if (peer !== 'ready' && !options.goesOnWithoutPeer) {
+          upstream.close('aborted', true);
+          return { kind: peer };
         }
       }
-      if (status !== undefined) return { kind: 'status', status, hasTrailing };
       timer = clock.setTimer(limits.replyIdleMs, onTimeout);
     }
   } catch (fault) {

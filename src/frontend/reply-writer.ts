@@ -4,12 +4,11 @@
 
 import type { Transport } from '../ports/transport.js';
 import { encodeLogLine, type LogType } from '../wire/log-line.js';
-import { framingOf } from '../wire/multiplex-decode.js';
+import { framingOf, logChannel, outputChannel } from '../wire/multiplex-decode.js';
 import { createMultiplexEncoder, type MultiplexEncoder } from '../wire/multiplex-encode.js';
 import { formatStatus } from '../wire/status.js';
 
-const outputChannel = 0;
-const logChannel = 0x4c;
+const tab = 0x09;
 const lineFeed = Buffer.from('\n');
 
 export interface ReplyWriter {
@@ -25,6 +24,8 @@ export interface ReplyWriter {
   addRawStatus(line: Buffer): void;
   /** Ends the rows and adds a status line of our own; `''` is success. */
   addStatus(code: string): void;
+  /** The rows of the reply at hand end within a cell: what is said next could be taken for a part of it. */
+  readonly isMidCell: boolean;
   /** Bytes of the output channel so far, over all replies. */
   readonly bytesOut: number;
   /**
@@ -47,6 +48,7 @@ class FramedWriter implements ReplyWriter {
   #group: Buffer[] = [];
   #output: Buffer[] = [];
   #bytesOut = 0;
+  #lastOfBody = tab;
 
   constructor(transport: Transport, minor: number) {
     this.#transport = transport;
@@ -57,6 +59,10 @@ class FramedWriter implements ReplyWriter {
 
   get hasLogChannel(): boolean {
     return this.#passesLogs;
+  }
+
+  get isMidCell(): boolean {
+    return this.#lastOfBody !== tab;
   }
 
   get bytesOut(): number {
@@ -70,6 +76,7 @@ class FramedWriter implements ReplyWriter {
   addBody(bytes: Buffer): void {
     this.#output.push(bytes);
     this.#bytesOut += bytes.length;
+    this.#lastOfBody = bytes[bytes.length - 1] ?? this.#lastOfBody;
   }
 
   addLog(type: LogType, text: string): void {
@@ -82,12 +89,14 @@ class FramedWriter implements ReplyWriter {
   addRawStatus(line: Buffer): void {
     this.#output.push(lineFeed, line, lineFeed);
     this.#bytesOut += line.length + 2;
+    this.#lastOfBody = tab;
   }
 
   addStatus(code: string): void {
     const line = formatStatus(code);
     this.#output.push(lineFeed, line);
     this.#bytesOut += line.length + 1;
+    this.#lastOfBody = tab;
   }
 
   flush(): Promise<void> | undefined {

@@ -12,6 +12,7 @@ export interface ServedListener {
   readonly context: SessionContext;
 }
 
+/** All sessions. */
 export interface Service {
   /** Serves a transport until it ends; never rejects. */
   serve(listener: ServedListener, transport: Transport, peer: Peer): void;
@@ -19,10 +20,13 @@ export interface Service {
   readonly sessions: number;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
   drain(): Promise<void>;
-  /** Ends all sessions now. */
+  /** Gives up what still runs, and tells the clients. */
   abort(): void;
+  /** Ends all sessions now, whatever is still to be said. */
+  cut(): void;
 }
 
+/** A service without sessions. */
 export function createService(): Service {
   const running = new Map<string, Set<RunningSession>>();
   let isDraining = false;
@@ -63,7 +67,10 @@ export function createService(): Service {
       });
     },
     abort() {
-      for (const sessions of running.values()) for (const session of sessions) session.abort('draining');
+      for (const sessions of running.values()) for (const session of sessions) session.abort();
+    },
+    cut() {
+      for (const sessions of running.values()) for (const session of sessions) session.cut();
     },
   };
 }

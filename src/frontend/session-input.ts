@@ -6,6 +6,7 @@ import type { Transport } from '../ports/transport.js';
 import { createDotDecoder } from '../wire/dot.js';
 import { createLineSplitter, type LineSplitter } from '../wire/lines.js';
 
+/** What comes in behind the handshake. */
 export interface SessionInput {
   /**
    * The next line; null once the peer has ended its side (a last line without LF is never run). Rejects with a
@@ -30,7 +31,6 @@ class PeerInput implements SessionInput {
   readonly #lines: LineSplitter;
   #ahead: Promise<Buffer | null> | undefined;
   #isReading = false;
-  #onGone: (() => void) | undefined;
 
   constructor(transport: Transport, rest: Buffer, lineBytesMax: number) {
     this.#transport = transport;
@@ -63,15 +63,16 @@ class PeerInput implements SessionInput {
   }
 
   watch(onGone: () => void): void {
-    this.#onGone = onGone;
+    this.#transport.onGone(onGone);
     if (this.#ahead !== undefined || this.#isReading) return;
     const ahead = this.#transport.read();
     this.#ahead = ahead;
-    ahead.catch(() => this.#onGone?.());
+    // Told by `onGone`, and once more to whoever reads the next line.
+    ahead.catch(() => undefined);
   }
 
   unwatch(): void {
-    this.#onGone = undefined;
+    this.#transport.onGone(undefined);
   }
 
   async #read(): Promise<Buffer | null> {

@@ -40,16 +40,27 @@ export interface RunningSession {
   readonly done: Promise<void>;
   /** Closes it now when no exchange runs, else after it. */
   drain(): void;
-  /** Closes it now. */
-  abort(reason: CloseReason): void;
+  /** The time for what runs is over: its exchange is given up and told so, and then the session ends. */
+  abort(): void;
+  /** Closes it now, whatever is still to be said. */
+  cut(): void;
 }
+
+/** How many lines of one session are served before everybody else gets a turn. */
+const linesPerTurn = 16;
 
 /** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
 const ourMinor = 3;
 
+/** Starts a session on an accepted transport. */
 export function startSession(context: SessionContext, transport: Transport, peer: Peer): RunningSession {
   const session = new Session(context, transport, peer);
-  return { done: session.run(), drain: () => session.drain(), abort: (reason) => session.abort(reason) };
+  return {
+    done: session.run(),
+    drain: () => session.drain(),
+    abort: () => session.abort(),
+    cut: () => session.cut(),
+  };
 }
 
 class Session {
@@ -72,9 +83,13 @@ class Session {
     if (this.#running === undefined) this.#transport.close('draining');
   }
 
-  abort(reason: CloseReason): void {
-    this.#running?.peerGone();
-    this.#transport.close(reason, true);
+  abort(): void {
+    this.drain();
+    this.#running?.abort('draining');
+  }
+
+  cut(): void {
+    this.#transport.close('draining', true);
   }
 
   async run(): Promise<void> {
@@ -126,6 +141,8 @@ class Session {
       }
       const closed = { listener, session, reason: closedFor, exchanges: this.#exchanges, text } as const;
       this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
+      // What was written last may still be on its way; who waits for us waits for that.
+      await this.#transport.whenClosed();
     }
   }
 
@@ -177,10 +194,17 @@ class Session {
 
   async #serve(writer: ReplyWriter, input: SessionInput): Promise<CloseReason> {
     const { fieldsMax } = this.#context.limits();
+    let untilTurn = linesPerTurn;
     for (;;) {
       if (this.#isDraining) return 'draining';
       const bytes = await input.nextLine();
       if (bytes === null) return 'peer-ended';
+      untilTurn -= 1;
+      if (untilTurn === 0) {
+        // Lines that are refused need nobody else; without this a peer that sends a million keeps all others waiting.
+        untilTurn = linesPerTurn;
+        await this.#context.exchanges().clock.nextTurn();
+      }
       const line = parseCommandLine(bytes, { fieldsMax });
       if (line.kind === 'option') {
         if (line.name === 'log-passthrough') writer.passLogs();
@@ -205,7 +229,7 @@ class Session {
 
   /** Runs an exchange while the transport is watched for a peer that leaves. */
   async #watched(running: RunningExchange, input: SessionInput): Promise<CloseReason | undefined> {
-    input.watch(() => running.peerGone());
+    input.watch(() => running.abort('client-gone'));
     try {
       return await running.done;
     } finally {

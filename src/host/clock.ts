@@ -3,6 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../ports/clock.js';
 
+/** The clocks of this machine. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   wallMs: () => Date.now(),
@@ -11,4 +12,8 @@ export const systemClock: Clock = {
     timer.unref();
     return { cancel: () => clearTimeout(timer) };
   },
+  nextTurn: () =>
+    new Promise((resolve) => {
+      setImmediate(resolve);
+    }),
 };

@@ -19,3 +19,9 @@ export function onFatalError(run: (fault: unknown) => void): void {
   process.on('uncaughtException', tell);
   process.on('unhandledRejection', tell);
 }
+
+/** Keeps the process alive while nothing else does (all other timers let it end). Returns what lets go. */
+export function holdProcess(): () => void {
+  const timer = setInterval(() => undefined, 2 ** 30);
+  return () => clearInterval(timer);
+}

@@ -2,16 +2,17 @@
 // The rules: nobody can reach the socket before it has its mode and owner; a live socket of somebody else is never
 // replaced; on the way out only our own socket is removed.
 //
-// The socket is bound in a directory that only we can enter, gets mode and owner there, and is then renamed to its
-// place: one step, also over a stale socket. (A umask around `listen` would do the same, but it holds for the whole
+// The socket is bound in a directory that only we can enter, gets mode and owner there, and is then linked to its
+// place, in one step. (A umask around `listen` would do the same, but it holds for the whole
 // process, and the journal's thread makes files meanwhile.)
 
-import { chmodSync, chownSync, lstatSync, mkdtempSync, renameSync, rmdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, linkSync, lstatSync, mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import type { Clock } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
 import { wrapSocket } from './transport.js';
 
+/** Where a socket is made, and who may connect. */
 export interface UnixPlace {
   readonly path: string;
   /** Permission bits, such as 0o660. */
@@ -71,7 +72,8 @@ function listenAt(server: Server, path: string): Promise<void> {
 
 /**
  * Binds `place` and hands each accepted transport to `accept`. Rejects with a ListenFault.
- * `onError` is told of accept errors (such as too many open files); accepting goes on.
+ * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
+ * below Node then drops clients in silence.)
  */
 export async function listenUnix(
   place: UnixPlace,
@@ -107,7 +109,10 @@ export async function listenUnix(
         chownSync(hidden, place.uid ?? own.uid, place.gid ?? own.gid);
       }
       inode = lstatSync(hidden, { bigint: true }).ino;
-      renameSync(hidden, path);
+      if (found === 'stale') unlinkSync(path);
+      // Fails when somebody else was faster; a rename would take the place from under him.
+      linkSync(hidden, path);
+      unlinkSync(hidden);
     } catch (cause) {
       server.close();
       if (lstatSync(hidden, { throwIfNoEntry: false }) !== undefined) unlinkSync(hidden);

@@ -26,6 +26,8 @@ interface Pending<T> {
 
 class SocketTransport implements Transport {
   #socket: Socket | TLSSocket;
+  /** The socket below TLS: only it can be reset. */
+  readonly #raw: Socket;
   readonly #clock: Clock;
   #chunks: Buffer[] = [];
   #heldBytes = 0;
@@ -35,9 +37,13 @@ class SocketTransport implements Transport {
   #drain: { readonly promise: Promise<void>; readonly pending: Pending<void> } | undefined;
   #closedFor: CloseReason | undefined;
   #linger: Timer | undefined;
+  #isGone = false;
+  #goneListener: (() => void) | undefined;
+  #closeListeners: (() => void)[] = [];
 
   constructor(socket: Socket | TLSSocket, clock: Clock) {
     this.#socket = socket;
+    this.#raw = socket;
     this.#clock = clock;
     this.#listen();
   }
@@ -92,8 +98,14 @@ class SocketTransport implements Transport {
     } catch (cause) {
       this.#closedFor = 'dial-failed';
       this.#fail('closed', 'the transport was closed: dial-failed');
+      this.#gone();
       if (cause instanceof UpstreamFault) throw cause;
       throw new UpstreamFault('tls-failed', 'TLS failed', cause);
+    }
+    if (this.#closedFor !== undefined) {
+      this.#reset();
+      this.#gone();
+      throw new TransportFault('closed', `the transport was closed: ${this.#closedFor}`);
     }
     this.#listen();
   }
@@ -107,15 +119,29 @@ class SocketTransport implements Transport {
     if (hadFault) {
       socket.destroy();
     } else if (isAbrupt) {
-      // A reset where there is one: the peer must not take what came so far for the whole.
-      if ('resetAndDestroy' in socket && socket.remoteAddress !== undefined) socket.resetAndDestroy();
-      else socket.destroy();
+      this.#reset();
     } else {
       // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
       socket.resume();
       socket.destroySoon();
-      if (socket.writableLength > 0) this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
+      this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
     }
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  onGone(run: (() => void) | undefined): void {
+    this.#goneListener = run;
+    if (run !== undefined && this.#fault?.code === 'peer-gone') this.#tellGone();
+  }
+
+  whenClosed(): Promise<void> {
+    if (this.#isGone) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#closeListeners.push(resolve);
+    });
   }
 
   get closedFor(): CloseReason | undefined {
@@ -133,6 +159,7 @@ class SocketTransport implements Transport {
   readonly #onClose = (): void => {
     this.#linger?.cancel();
     this.#fail('peer-gone', 'the other side is gone');
+    this.#gone();
   };
   readonly #onDrain = (): void => {
     const drain = this.#drain;
@@ -148,6 +175,27 @@ class SocketTransport implements Transport {
   #unlisten(): void {
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
     this.#socket.off('error', this.#onError).off('close', this.#onClose);
+  }
+
+  /** A reset where there is one: the peer must not take what came so far for the whole. */
+  #reset(): void {
+    // Only the socket below TLS has one, and only a TCP one; what is above it is destroyed either way.
+    if (this.#raw.remoteAddress !== undefined) this.#raw.resetAndDestroy();
+    this.#socket.destroy();
+    this.#raw.destroy();
+  }
+
+  #gone(): void {
+    this.#isGone = true;
+    const listeners = this.#closeListeners;
+    this.#closeListeners = [];
+    for (const run of listeners) run();
+  }
+
+  #tellGone(): void {
+    const run = this.#goneListener;
+    this.#goneListener = undefined;
+    run?.();
   }
 
   #take(chunk: Buffer): void {
@@ -184,6 +232,7 @@ class SocketTransport implements Transport {
     const drain = this.#drain;
     this.#drain = undefined;
     drain?.pending.reject(this.#fault);
+    if (code === 'peer-gone') this.#tellGone();
   }
 }
 

@@ -15,4 +15,6 @@ export interface Clock {
   wallMs(): number;
   /** Calls `run` once after `ms`; the timer does not keep the process alive. */
   setTimer(ms: number, run: () => void): Timer;
+  /** Resolves in a later turn of the event loop: whoever has much to do at once lets the others in by it. */
+  nextTurn(): Promise<void>;
 }

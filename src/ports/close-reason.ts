@@ -1,6 +1,7 @@
 // Why a transport was closed: one closed list for sessions and upstreams, because journals and dashboards hold the words.
 // A word is never renamed or reused.
 
+/** Why one of our ends closed a transport. */
 export type CloseReason =
   // both
   | 'peer-ended' // the other side sent its last byte and everything was answered
@@ -19,6 +20,7 @@ export type CloseReason =
   | 'dial-failed'
   | 'idle-timeout'
   | 'lifetime'
+  | 'series-changed' // the backend is of another series since
   | 'spoke-while-idle'
   | 'not-reusable' // a command or a reply after which this transport must not serve another
   | 'reply-timeout'

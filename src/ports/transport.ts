@@ -34,6 +34,12 @@ export interface Transport {
    * unless `isAbrupt`: then it is dropped (the peer of a TCP transport sees a reset). Idempotent; the first reason counts.
    */
   close(reason: CloseReason, isAbrupt?: boolean): void;
+  /** Bytes that came and that nobody has read yet. */
+  readonly heldBytes: number;
+  /** Calls `run` once when the peer turns out to be gone, also while nobody reads; undefined takes it off again. */
+  onGone(run: (() => void) | undefined): void;
+  /** Resolves when the transport is gone for good: after a `close`, when what was written before left, or its time was over. */
+  whenClosed(): Promise<void>;
   /** Why it was closed by our side, if it was. */
   readonly closedFor: CloseReason | undefined;
   /** Bytes written that the kernel has not taken yet. */

@@ -107,7 +107,10 @@ export function createHandshakeDial(options: HandshakeDialOptions): HandshakeDia
       case '-':
         return greetedAuthenticate();
       default:
-        return readVersionLine(line) ?? fail('not-doveadm', 'the server greeted with something else');
+        return (
+          readVersionLine(line) ??
+          fail('not-doveadm', 'it is no doveadm server: its greeting is something else')
+        );
     }
   }
 
@@ -149,7 +152,9 @@ export function createHandshakeDial(options: HandshakeDialOptions): HandshakeDia
       case 'greeting':
         return readGreetingLine(line);
       case 'late-version': {
-        const steps = readVersionLine(line) ?? fail('not-doveadm', 'the server greeted with something else');
+        const steps =
+          readVersionLine(line) ??
+          fail('not-doveadm', 'it is no doveadm server: its greeting is something else');
         return steps.length > 0 ? steps : ready();
       }
       case 'answer':

@@ -21,6 +21,8 @@ export interface MultiplexDecoder {
   push(chunk: Buffer): ChannelBytes[];
   /** Bytes held: of a header or a sequence, at most 8. */
   readonly pendingBytes: number;
+  /** Whether the peer still owes bytes of a frame, a header or a sequence that it began. */
+  readonly isMidFrame: boolean;
   /** At the end of the input. Throws WireFault truncated inside a frame or a sequence. */
   end(): void;
 }
@@ -62,6 +64,7 @@ export function createMultiplexDecoder(framing: Framing, limits: FrameLimits): M
 function createPassing(): MultiplexDecoder {
   return {
     pendingBytes: 0,
+    isMidFrame: false,
     push: (chunk) => (chunk.length === 0 ? [] : [{ channel: outputChannel, bytes: chunk }]),
     end() {},
   };
@@ -76,6 +79,9 @@ function createPacketDecoder({ frameBytesMax }: FrameLimits): MultiplexDecoder {
   return {
     get pendingBytes() {
       return headerBytes;
+    },
+    get isMidFrame() {
+      return headerBytes > 0 || payloadLeft > 0;
     },
     push(chunk) {
       const events: ChannelBytes[] = [];
@@ -127,6 +133,9 @@ function createStreamDecoder(): MultiplexDecoder {
   return {
     get pendingBytes() {
       return at === 'header' ? headerBytes : heldBytes[at];
+    },
+    get isMidFrame() {
+      return at === 'header' ? headerBytes > 0 : at !== 'data';
     },
     push(chunk) {
       const events: ChannelBytes[] = [];

@@ -20,7 +20,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
   [
     [
       'success',
-      { kind: 'replied', status: parseStatus(Buffer.from('+')) },
+      { kind: 'replied', status: parseStatus(Buffer.from('+')), peer: 'ready' },
       undefined,
       'ok',
       undefined,
@@ -28,7 +28,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ],
     [
       'a failure',
-      { kind: 'replied', status: parseStatus(Buffer.from('-NOUSER')) },
+      { kind: 'replied', status: parseStatus(Buffer.from('-NOUSER')), peer: 'ready' },
       undefined,
       'failed',
       undefined,
@@ -36,7 +36,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ],
     [
       'a bare failure',
-      { kind: 'replied', status: parseStatus(Buffer.from('-')) },
+      { kind: 'replied', status: parseStatus(Buffer.from('-')), peer: 'ready' },
       undefined,
       'failed',
       undefined,
@@ -90,6 +90,16 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ],
     ['a bug', fault(new Error(secret), true), 'TEMPFAIL', 'unknown', 'internal', true],
     ['a bug before sending', fault(secret, false), 'TEMPFAIL', 'failed', 'internal', true],
+    [
+      'success for a client that left',
+      { kind: 'replied', status: parseStatus(Buffer.from('+')), peer: 'client-gone' },
+      undefined,
+      'ok',
+      'client-gone',
+      false,
+    ],
+    ['cut off', { kind: 'cut-off', isSent: true }, 'TEMPFAIL', 'unknown', 'draining', true],
+    ['cut off before sending', { kind: 'cut-off', isSent: false }, 'TEMPFAIL', 'failed', 'draining', true],
     ['timeout', { kind: 'reply-timeout', backend: 'mail1' }, 'TEMPFAIL', 'timeout', 'reply-timeout', true],
     ['referral', { kind: 'referral', backend: 'mail1' }, 'TEMPFAIL', 'failed', 'referral', true],
     ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],

@@ -19,6 +19,10 @@ export function createHandClock(): HandClock {
       timers.add(timer);
       return { cancel: () => timers.delete(timer) };
     },
+    nextTurn: () =>
+      new Promise((resolve) => {
+        setImmediate(resolve);
+      }),
     turn() {
       const [next] = [...timers].toSorted((one, other) => one.at - other.at);
       if (next === undefined) return false;

@@ -70,6 +70,11 @@ export function failableTransport(failAt: FailAt, name: string, transport: Trans
       throw new UpstreamFault('tls-failed', `made to fail: ${name}`);
     },
     close: (reason, isAbrupt) => transport.close(reason, isAbrupt),
+    get heldBytes() {
+      return transport.heldBytes;
+    },
+    onGone: (run) => transport.onGone(run),
+    whenClosed: () => transport.whenClosed(),
     get closedFor() {
       return transport.closedFor;
     },
@@ -84,6 +89,7 @@ export function failableClock(failAt: FailAt, clock: Clock): Clock {
   return {
     now: () => clock.now(),
     wallMs: () => clock.wallMs(),
+    nextTurn: () => clock.nextTurn(),
     setTimer(ms, run) {
       if (!failAt.isDue(`timer of ${ms} ms`)) return clock.setTimer(ms, run);
       let isCancelled = false;

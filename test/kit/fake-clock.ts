@@ -55,6 +55,10 @@ export function createFakeClock(): FakeClock {
       entries.add(entry);
       return { cancel: () => void entries.delete(entry) };
     },
+    nextTurn: () =>
+      new Promise((resolve) => {
+        setImmediate(resolve);
+      }),
     async advance(ms) {
       const until = now + ms;
       await settle();

@@ -55,7 +55,14 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
   let isReading = false;
   /** Everybody who waits for something; each looks again after every change. */
   const checks = new Set<() => void>();
+  let goneListener: (() => void) | undefined;
+  const tellGone = (): void => {
+    const run = goneListener;
+    goneListener = undefined;
+    run?.();
+  };
   const changed = (): void => {
+    if (isGone && closedFor === undefined) tellGone();
     for (const check of checks) check();
   };
   const until = async (isTrue: () => boolean): Promise<void> => {
@@ -129,6 +136,14 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       throw new UpstreamFault('tls-failed', 'TLS failed', fault);
     },
     close,
+    get heldBytes() {
+      return inbound.reduce((sum, part) => sum + part.length, 0);
+    },
+    onGone(run) {
+      goneListener = run;
+      if (isGone) tellGone();
+    },
+    whenClosed: () => until(() => isGone || (closedFor !== undefined && (isReset || unsent.length === 0))),
     get closedFor() {
       return closedFor;
     },

@@ -49,11 +49,12 @@ test('input above limits.input, and input that takes too long, end the session',
   const long = await client();
   long.send('\talice@example.org\tsave');
   await long.write('x'.repeat(10_000)).catch(() => undefined);
-  await long.closed;
+  assert.equal((await long.readReply()).status, '-NOPERM');
+  assert.equal((await long.readEnd()).body.length, 0);
   const slow = await client();
   slow.send('\talice@example.org\tsave');
   await slow.write('a line\n');
-  await slow.closed;
+  assert.equal((await slow.readEnd()).body.length, 0);
   assert.equal(backend.records.length, 0);
   await daemon.stop();
   const closes = auditRecords(daemon).filter((record) => record['event'] === 'session-close');

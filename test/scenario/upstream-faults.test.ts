@@ -17,8 +17,8 @@ const day = 24 * 3600 * 1000;
 interface Case {
   readonly name: string;
   readonly options: GatewayOptions;
-  /** Code in the log's `type`. */
-  readonly code: string;
+  /** Code in the log's `type`; several where the kernel decides which comes first. */
+  readonly code: string | readonly string[];
   readonly text: RegExp;
   /** Whether PLAIN may have been sent (never in clear). */
   readonly isAuthenticated?: boolean;
@@ -89,7 +89,7 @@ const cases: readonly Case[] = [
   {
     name: 'closes after PLAIN',
     options: fault('closed-after-plain'),
-    code: 'auth-rejected',
+    code: 'closed-early',
     text: /./,
     isAuthenticated: true,
   },
@@ -143,7 +143,12 @@ const cases: readonly Case[] = [
   },
   { name: 'closes after accept', options: fault('closed-after-accept'), code: 'closed-early', text: /./ },
   { name: 'closes after STARTTLS', options: fault('closed-after-starttls'), code: 'tls-failed', text: /./ },
-  { name: 'resets after accept', options: fault('reset-after-accept'), code: 'closed-early', text: /./ },
+  {
+    name: 'resets after accept',
+    options: fault('reset-after-accept'),
+    code: ['closed-early', 'dial-refused'],
+    text: /./,
+  },
   {
     name: 'a minor above the ones that are known',
     options: { backend: { minor: 5 } },
@@ -171,7 +176,8 @@ for (const { name, options, code, text, isAuthenticated } of cases) {
     }
     const log = await daemon.waitForLog((record) => record['event'] === 'dial-failed', 'the failed dial');
     assert.equal(log['backend'], 'mail1');
-    assert.equal(log['type'], code, String(log['text']));
+    const codes = typeof code === 'string' ? [code] : code;
+    assert.ok(codes.includes(String(log['type'])), `${String(log['type'])}: ${String(log['text'])}`);
     assert.match(String(log['text']), text);
     assert.match(String(log['text']), /^backend mail1: /);
     assert.equal(backend.commands.length, 0);
