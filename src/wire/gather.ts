@@ -1,5 +1,5 @@
-// Owns the bytes of one thing that arrives in pieces (a line, a status, a log line). Does not know limits: its callers
-// test them before they append.
+// Owns the bytes of one thing that arrives in pieces (a line, a status, a log line). Does not refuse anything: its callers
+// test their limit before they append.
 // The rule: pieces are copied, never kept. A list of one-byte slices costs a hundred times its bytes, and pins the
 // chunks that they were cut from; doubling keeps the copying linear.
 
@@ -13,7 +13,8 @@ export interface Gather {
 
 const nothing = Buffer.alloc(0);
 
-export function createGather(): Gather {
+/** `bytesMax` is the caller's limit: no more memory than that is taken, unless more is appended. */
+export function createGather(bytesMax: number): Gather {
   let store: Buffer = nothing;
   let length = 0;
   return {
@@ -23,7 +24,9 @@ export function createGather(): Gather {
     append(piece) {
       const needed = length + piece.length;
       if (needed > store.length) {
-        const grown = Buffer.allocUnsafe(Math.max(16, needed, store.length * 2));
+        const grown = Buffer.allocUnsafe(
+          Math.max(needed, Math.min(bytesMax, Math.max(16, store.length * 2))),
+        );
         store.copy(grown, 0, 0, length);
         store = grown;
       }

@@ -36,7 +36,7 @@ const nothing = Buffer.alloc(0);
 export function createLineSplitter(limits: LineLimits): LineSplitter {
   const { lineBytesMax } = limits;
   /** The searched beginning of a line, which has no LF. */
-  const partial = createGather();
+  const partial = createGather(lineBytesMax);
   /** What was not searched yet: queue[head] from `from` on, and all behind it. */
   let queue: Buffer[] = [];
   let head = 0;

@@ -36,7 +36,7 @@ const LF = 0x0a;
 const types: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
 export function createLogDecoder({ lineBytesMax }: LogLimits): LogDecoder {
-  const partial = createGather();
+  const partial = createGather(lineBytesMax);
   let isCut = false;
 
   function finish(): LogLine {

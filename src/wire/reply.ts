@@ -14,7 +14,10 @@ import { WireFault } from './wire-fault.js';
 export type ReplyEvent =
   /** Bytes of cells, still escaped, never empty; a slice of the chunk. */
   | { kind: 'body'; bytes: Buffer }
-  /** The end of a reply; `restBytes` of this chunk are behind it, and belong to the next reply. */
+  /**
+   * The end of a reply; `restBytes` of what was pushed together with it stand behind it, and belong to the next reply.
+   * More of that may wait in the next frame of the same read.
+   */
   | { kind: 'status'; status: Status; restBytes: number };
 
 export interface ReplyDecoder {
@@ -54,12 +57,13 @@ const lookAhead = 24;
 export function createReplyDecoder({ statusBytesMax }: ReplyLimits): ReplyDecoder {
   /** What the next byte belongs to. */
   let at: 'start' | 'body' | 'status' = 'start';
+  /** TAB also where there is no body, which cuts nothing. */
   let lastOfBody = TAB;
-  const partial = createGather();
+  const partial = createGather(statusBytesMax);
 
   return {
     get midCell() {
-      return at !== 'start' && lastOfBody !== TAB;
+      return lastOfBody !== TAB;
     },
     get isStarted() {
       return at !== 'start';
@@ -115,7 +119,7 @@ export function createCellCounter(): CellCounter {
         while (from < near && body[from] !== TAB) from += 1;
         if (from === near) from = body.indexOf(TAB, near);
         if (from < 0) return;
-        if (from < body.length) cells += 1;
+        cells += 1;
         from += 1;
       }
     },

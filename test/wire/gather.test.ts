@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createGather } from '../../src/wire/gather.js';
 
 void test('pieces come back as one buffer, and the gather is empty', () => {
-  const gather = createGather();
+  const gather = createGather(100);
   const piece = Buffer.from('one');
   gather.append(piece);
   gather.append(Buffer.from(' two'));
@@ -15,9 +15,16 @@ void test('pieces come back as one buffer, and the gather is empty', () => {
 });
 
 void test('what was taken is not written to again', () => {
-  const gather = createGather();
+  const gather = createGather(100);
   gather.append(Buffer.from('first'));
   const taken = gather.take();
   gather.append(Buffer.from('other'));
   assert.equal(taken.toString(), 'first');
+});
+
+void test('the memory doubles up to the limit, and not above it', () => {
+  const own = createGather(10_000);
+  for (let count = 0; count < 10_000; count += 1) own.append(Buffer.of(count & 0xff));
+  // Above the size of Node's pool a buffer has memory of its own, which tells how much was taken.
+  assert.equal(own.take().buffer.byteLength, 10_000);
 });

@@ -142,4 +142,5 @@ void test('trap 24: the decoder knows when to end a reply would cut a cell', () 
   assert.equal(midCellAfter('a\x01', 't'), true, 'an escaped TAB ends no cell');
   assert.equal(midCellAfter('a\tb\t\n'), false);
   assert.equal(midCellAfter('a', '\n-UNKNOWN\n'), false, 'the next reply starts anew');
+  assert.equal(midCellAfter('a', '\n-UNKNOWN\n\n'), false, 'also without a body');
 });
