@@ -8,7 +8,10 @@ import { WireFault } from './wire-fault.js';
 
 export interface Status {
   kind: 'ok' | 'failed' | 'referral';
-  /** '' for ok; else the word behind `-` up to a space: NOUSER, 75, ...; UNKNOWN for a bare `-`. The peer's choice. */
+  /**
+   * '' for ok; else the word behind `-` up to a space: NOUSER, 75, and whatever the peer likes. UNKNOWN for a bare `-`, and
+   * for a word that is not printable ASCII, so that formatStatus takes every code that was read.
+   */
   code: string;
   /** The line without its LF. */
   raw: Buffer;
@@ -29,7 +32,8 @@ export function parseStatus(line: Buffer): Status {
   if (first !== MINUS) throw new WireFault('bad-status', 'a status line that begins with neither + nor -');
   const text = line.toString('utf8', 1, line[line.length - 1] === CR ? line.length - 1 : line.length);
   const space = text.indexOf(' ');
-  const code = (space < 0 ? text : text.slice(0, space)) || 'UNKNOWN';
+  const word = space < 0 ? text : text.slice(0, space);
+  const code = word !== '' && printable.test(word) ? word : 'UNKNOWN';
   if (code !== 'REFERRAL') return { kind: 'failed', code, raw: line };
   const target = space < 0 ? '' : text.slice(space + 1);
   // The user has an @ of its own, so the last one is the border.

@@ -15,7 +15,7 @@ import { createLogDecoder } from '../../src/wire/log-line.js';
 import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/wire/multiplex-decode.js';
 import { parsePlain } from '../../src/wire/plain.js';
 import { createCellCounter, createReplyDecoder, parseCells } from '../../src/wire/reply.js';
-import { parseStatus } from '../../src/wire/status.js';
+import { formatStatus, parseStatus } from '../../src/wire/status.js';
 import { parseVersion } from '../../src/wire/version.js';
 import { WireFault } from '../../src/wire/wire-fault.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
@@ -66,6 +66,7 @@ const subjects: Record<string, Subject> = {
   status: whole((bytes) => {
     const status = parseStatus(bytes);
     assert.equal(status.kind === 'ok', bytes[0] === 0x2b);
+    assert.equal(parseStatus(formatStatus(status.code).subarray(0, -1)).code, status.code);
     return status.code;
   }),
   command: whole((bytes) => {

@@ -22,6 +22,14 @@ void test('everything behind - failed, known or not', () => {
   assert.deepEqual(parse('-+'), { kind: 'failed', code: '+' });
 });
 
+void test('a code that could not be written is not told', () => {
+  for (const text of ['-NO\tUSER', '-NO\0USER', '-\x1b[2J', '-Ü', '- x', '-\ufffd', '-A\rB']) {
+    const { code } = parse(text);
+    assert.equal(code, 'UNKNOWN', JSON.stringify(text));
+    assert.equal(formatStatus(code).toString(), '-UNKNOWN\n');
+  }
+});
+
 void test('a referral is split at the last @', () => {
   assert.deepEqual(parse('-REFERRAL moved@example.org@192.0.2.7:24245'), {
     kind: 'referral',
