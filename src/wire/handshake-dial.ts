@@ -144,8 +144,15 @@ export function createHandshakeDial(options: HandshakeDialOptions): HandshakeDia
     if (credentials === undefined || !(isTls || options.mayAuthenticateInClear)) {
       return fail('auth-required', 'the server asks for a password, which may not be sent in clear text');
     }
+    let plain: Buffer;
+    try {
+      plain = formatPlain(credentials.user, credentials.password);
+    } catch (error) {
+      if (!(error instanceof WireFault)) throw error;
+      return fail('auth-rejected', 'the user or the password holds a NUL, and no server would take it');
+    }
     at = 'answer';
-    return [{ do: 'send', bytes: formatPlain(credentials.user, credentials.password) }];
+    return [{ do: 'send', bytes: plain }];
   }
   function readLine(line: Buffer): DialStep[] {
     switch (at) {

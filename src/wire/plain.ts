@@ -37,10 +37,15 @@ export function parsePlain(line: Buffer): Plain {
   return { authzid, user, password: decoded.subarray(second + 1) };
 }
 
-/** The PLAIN line with its LF and an empty authorization id. Neither value may hold a NUL: it would end it. */
+/**
+ * The PLAIN line with its LF and an empty authorization id. Throws WireFault bad-command for a user or password with a
+ * NUL, which would end it at the server.
+ */
 export function formatPlain(user: string, password: Buffer): Buffer {
   const name = Buffer.from(user);
-  if (name.includes(NUL) || password.includes(NUL)) throw new RangeError('a user or password with a NUL');
+  if (name.includes(NUL) || password.includes(NUL)) {
+    throw new WireFault('bad-command', 'a user or password with a NUL');
+  }
   const nul = Buffer.of(NUL);
   return Buffer.from(`PLAIN\t${Buffer.concat([nul, name, nul, password]).toString('base64')}\n`);
 }

@@ -81,6 +81,12 @@ void test('anything but + to PLAIN is a refusal', () => {
   }
 });
 
+void test('a password that no server can take is not sent', () => {
+  const dial = started({ credentials: { user: 'doveadm', password: Buffer.from('sec\0ret') } });
+  const steps = dial.push(bytes(`${version(2)}-\n`));
+  assert.deepEqual([steps.length, failure(steps)], [1, 'auth-rejected']);
+});
+
 void test('STARTTLS, then PLAIN at once, then +', () => {
   const dial = started(secured);
   assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), startTls);
