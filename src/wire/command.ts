@@ -30,7 +30,7 @@ export interface CommandLine {
   user: string;
   /** All behind the user field, unescaped: the name in one field or in several, then the arguments. At least one. */
   words: string[];
-  /** False: `user` or `words` hold U+FFFD where the bytes were no UTF-8. */
+  /** False: the line held bytes that are no UTF-8; where `user` or `words` did, there is U+FFFD. */
   isUtf8: boolean;
 }
 
@@ -64,7 +64,6 @@ const unsendable = /[\0\p{Surrogate}]/u;
  * too many fields; bad-escape as unescapeField does.
  */
 export function parseCommandLine(line: Buffer, limits: CommandLimits): FrontendLine {
-  if (line.includes(NUL)) throw new WireFault('bad-command', 'a line with a NUL');
   const fields = limitedFields(line, limits);
   const flags = parseFlags(fields[0]);
   const userAt = flags.hasExtra ? 2 : 1;
@@ -110,6 +109,7 @@ function limitedFields(line: Buffer, { fieldsMax }: CommandLimits): Buffer[] {
     throw new WireFault('bad-command', `a line with more than ${fieldsMax} fields`);
   }
   const fields = splitFields(line);
+  // Raw or escaped: splitting leaves the one as it is and makes the other.
   if (fields.some((field) => field.includes(NUL))) throw new WireFault('bad-command', 'a field with a NUL');
   return fields;
 }

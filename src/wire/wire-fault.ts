@@ -12,7 +12,10 @@ export type WireFaultCode =
   | 'unexpected-input'
   | 'truncated';
 
-/** Bytes broke the grammar or a limit. Whoever catches it closes that transport; there is no way to resynchronise. */
+/**
+ * Bytes broke the grammar or a limit. Whoever catches it closes that transport, and pushes nothing more into what threw
+ * it: there is no way to resynchronise, and all that follows is the peer's choice.
+ */
 export class WireFault extends Error {
   readonly code: WireFaultCode;
 
