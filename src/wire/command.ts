@@ -8,7 +8,7 @@
 // Defined by Dovecot in doveadm's client connection (t_strsplit_tabescaped of the line).
 // The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
 // `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
-import { countTabs, decodeUtf8, escapeText, splitFields } from './escape.js';
+import { decodeUtf8, escapeText, unescapeText } from './escape.js';
 import { WireFault } from './wire-fault.js';
 
 /** A line that a client sent after the handshake. */
@@ -17,6 +17,7 @@ export type FrontendLine =
   /** OPTION and its word: log-passthrough, dovegate-reason=TEXT, or anything; further words are left out. No reply. */
   | { kind: 'option'; name: string };
 
+/** A command as it stands on its line: nothing is known to exist yet, and nothing is allowed. */
 export interface CommandLine {
   /** Flag D. */
   debug: boolean;
@@ -34,11 +35,13 @@ export interface CommandLine {
   isUtf8: boolean;
 }
 
+/** What parseCommandLine takes at most. */
 export interface CommandLimits {
   /** Fields of the line, flags and user counted, and as many entries in the extra field. Stops a line of TABs. */
   fieldsMax: number;
 }
 
+/** A command to write for a server. The texts are not escaped. */
 export interface CommandToSend {
   /** Sends flag D; then `verbose` is not sent, as real clients do it. */
   debug?: boolean;
@@ -51,7 +54,6 @@ export interface CommandToSend {
   args: readonly string[];
 }
 
-const NUL = 0x00;
 const numberMax = 0xffff_ffff;
 const digits = /^[0-9]+$/;
 const optionWord = 'OPTION';
@@ -64,11 +66,10 @@ const unsendable = /[\0\p{Surrogate}]/u;
  * too many fields; bad-escape as unescapeField does.
  */
 export function parseCommandLine(line: Buffer, limits: CommandLimits): FrontendLine {
-  const fields = limitedFields(line, limits);
-  const flags = parseFlags(fields[0]);
-  const userAt = flags.hasExtra ? 2 : 1;
-  const isUtf8 = decodeUtf8(line) !== undefined;
-  const [user, ...words] = fields.slice(userAt).map((field) => field.toString());
+  const text = decodeUtf8(line);
+  const fields = splitText(text ?? line.toString(), limits);
+  const flags = parseFlags(fields[0] ?? '');
+  const [user, ...words] = fields.slice(flags.hasExtra ? 2 : 1);
   const [firstWord] = words;
   if (user === undefined || firstWord === undefined)
     throw new WireFault('bad-command', 'a line with too few fields');
@@ -76,7 +77,14 @@ export function parseCommandLine(line: Buffer, limits: CommandLimits): FrontendL
   if (firstWord === optionWord) return { kind: 'option', name: words[1] ?? '' };
   return {
     kind: 'command',
-    command: { debug: flags.debug, verbose: flags.verbose, ...extra, user, words, isUtf8 },
+    command: {
+      debug: flags.debug,
+      verbose: flags.verbose,
+      ...extra,
+      user,
+      words,
+      isUtf8: text !== undefined,
+    },
   };
 }
 
@@ -104,29 +112,29 @@ export function encodeOption(name: string): Buffer {
   return encodeFields(['', '', optionWord, name]);
 }
 
-function limitedFields(line: Buffer, { fieldsMax }: CommandLimits): Buffer[] {
-  if (countTabs(line, fieldsMax) >= fieldsMax) {
-    throw new WireFault('bad-command', `a line with more than ${fieldsMax} fields`);
-  }
-  const fields = splitFields(line);
+function splitText(text: string, { fieldsMax }: CommandLimits): string[] {
+  // split() stops at its limit, which it takes modulo 2^32.
+  const raw = text.split('\t', Math.min(fieldsMax + 1, numberMax));
+  if (raw.length > fieldsMax) throw new WireFault('bad-command', `a line with more than ${fieldsMax} fields`);
+  const fields = raw.map(unescapeText);
   // Raw or escaped: splitting leaves the one as it is and makes the other.
-  if (fields.some((field) => field.includes(NUL))) throw new WireFault('bad-command', 'a field with a NUL');
+  if (fields.some((field) => field.includes('\0'))) throw new WireFault('bad-command', 'a field with a NUL');
   return fields;
 }
 
-function parseFlags(field: Buffer | undefined): { debug: boolean; verbose: boolean; hasExtra: boolean } {
+function parseFlags(field: string): { debug: boolean; verbose: boolean; hasExtra: boolean } {
   let debug = false;
   let verbose = false;
   let hasExtra = false;
-  for (const letter of field ?? []) {
+  for (const letter of field) {
     switch (letter) {
-      case 0x44:
+      case 'D':
         debug = true;
         break;
-      case 0x76:
+      case 'v':
         verbose = true;
         break;
-      case 0x78:
+      case 'x':
         if (hasExtra) throw new WireFault('bad-command', 'flag x twice');
         hasExtra = true;
         break;
@@ -139,14 +147,13 @@ function parseFlags(field: Buffer | undefined): { debug: boolean; verbose: boole
 
 /** The extra field is a list of its own, escaped inside the field: `proxy-ttl=3` SOH t `forward=a=b`. */
 function parseExtra(
-  field: Buffer | undefined,
+  field: string | undefined,
   limits: CommandLimits,
 ): Pick<CommandLine, 'proxyTtl' | 'hasForward'> {
   let proxyTtl: number | undefined;
   let hasForward = false;
   if (field !== undefined) {
-    for (const bytes of limitedFields(field, limits)) {
-      const entry = bytes.toString();
+    for (const entry of splitText(field, limits)) {
       if (entry.startsWith('forward=')) hasForward = true;
       if (!entry.startsWith('proxy-ttl=')) continue;
       const value = entry.slice('proxy-ttl='.length);
@@ -161,7 +168,7 @@ function parseExtra(
 }
 
 function encodeFields(fields: readonly string[]): Buffer {
-  if (fields.some((field) => unsendable.test(field))) {
+  if (unsendable.test(fields.join('\t'))) {
     throw new WireFault('bad-command', 'a field that cannot be sent as it is');
   }
   return Buffer.from(`${fields.map(escapeText).join('\t')}\n`);

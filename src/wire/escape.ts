@@ -54,14 +54,31 @@ export function unescapeField(field: Buffer): Buffer {
   return unescape(field, true);
 }
 
+/**
+ * As unescapeField, for text. Escapes are ASCII, so it makes no difference whether bytes are decoded before or after.
+ * Throws WireFault bad-escape.
+ */
+export function unescapeText(field: string): string {
+  let soh = field.indexOf('\x01');
+  if (soh < 0) return field;
+  let plain = '';
+  let from = 0;
+  while (soh >= 0) {
+    plain += field.slice(from, soh) + String.fromCharCode(strictByteFor(field.charCodeAt(soh + 1)));
+    from = soh + 2;
+    soh = field.indexOf('\x01', from);
+  }
+  return plain + field.slice(from);
+}
+
 /** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. */
 export function unescapeLenient(field: Buffer): Buffer {
   return unescape(field, false);
 }
 
 /**
- * Splits at TAB and unescapes each field strictly (WireFault bad-escape). An empty line is one empty field.
- * As many fields as the line has TABs and one more: bound them with countTabs where the peer is not trusted.
+ * Splits at TAB and unescapes each field strictly (WireFault bad-escape). An empty line is one empty field. As many fields
+ * as the line has TABs, and one more: each costs memory, so the line must have had a limit.
  */
 export function splitFields(line: Buffer): Buffer[] {
   return splitRaw(line).map(unescapeField);
@@ -79,18 +96,6 @@ export function splitRaw(line: Buffer): Buffer[] {
   }
   fields.push(line.subarray(from));
   return fields;
-}
-
-/** How many TABs the bytes hold; stops looking when there are more than `stopAbove`, and returns `stopAbove` + 1 then. */
-export function countTabs(bytes: Buffer, stopAbove = Number.POSITIVE_INFINITY): number {
-  let count = 0;
-  let tab = bytes.indexOf(TAB);
-  while (tab >= 0) {
-    count += 1;
-    if (count > stopAbove) break;
-    tab = bytes.indexOf(TAB, tab + 1);
-  }
-  return count;
 }
 
 /** The bytes as text, or undefined when they are not UTF-8. A byte order mark is a character like any other. */
@@ -147,6 +152,13 @@ function byteFor(letter: number): number {
   }
 }
 
+/** Takes NaN for a letter that is not there. */
+function strictByteFor(letter: number): number {
+  const byte = byteFor(letter);
+  if (byte < 0) throw new WireFault('bad-escape', 'a field has an escape sequence that is none');
+  return byte;
+}
+
 function unescape(field: Buffer, isStrict: boolean): Buffer {
   let soh = field.indexOf(SOH);
   if (soh < 0) return field;
@@ -157,13 +169,12 @@ function unescape(field: Buffer, isStrict: boolean): Buffer {
     to += field.copy(plain, to, from, soh);
     const letter = field[soh + 1];
     from = soh + 2;
-    if (letter === undefined) {
-      if (isStrict) throw new WireFault('bad-escape', 'a field ends inside an escape sequence');
-      break;
+    if (isStrict) {
+      plain[to++] = strictByteFor(letter ?? Number.NaN);
+    } else if (letter !== undefined) {
+      const byte = byteFor(letter);
+      plain[to++] = byte < 0 ? letter : byte;
     }
-    const byte = byteFor(letter);
-    if (byte < 0 && isStrict) throw new WireFault('bad-escape', 'a field has an unknown escape sequence');
-    plain[to++] = byte < 0 ? letter : byte;
     soh = field.indexOf(SOH, from);
   }
   if (from < field.length) to += field.copy(plain, to, from);

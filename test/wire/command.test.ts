@@ -125,6 +125,12 @@ void test('as many fields as the limit says', () => {
   const line = (fields: number): Buffer => Buffer.from(`\tuser${'\tw'.repeat(fields - 2)}`);
   assert.equal(parse(line(20)).words.length, 18);
   assert.throws(() => parseCommandLine(line(21), limits), { code: 'bad-command' });
+  for (const fieldsMax of [21, 0xffff_fffe, 0xffff_ffff, 2 ** 53, Number.POSITIVE_INFINITY]) {
+    assert.equal(parseCommandLine(line(21), { fieldsMax }).kind, 'command', String(fieldsMax));
+  }
+  const entries = (count: number): Buffer => Buffer.from(`x\t${'a\x01t'.repeat(count - 1)}a\tu\tc`);
+  assert.equal(parse(entries(20)).user, 'u');
+  assert.throws(() => parseCommandLine(entries(21), limits), { code: 'bad-command' });
 });
 
 void test('written as the real clients write it', () => {
