@@ -8,6 +8,7 @@
 // may end without one. Only an LF begins a line: a bare CR is data, and so is a dot behind it.
 import { WireFault } from './wire-fault.js';
 
+/** What one chunk brought. */
 export interface DotProgress {
   /** The text so far, in order; slices of the chunk, but for line ends that were cut. */
   parts: Buffer[];
@@ -17,6 +18,7 @@ export interface DotProgress {
   rest: Buffer;
 }
 
+/** Takes an input apart: text, final dot, and what follows it. One for each input. */
 export interface DotDecoder {
   /** Throws WireFault line-too-long above inputBytesMax. */
   push(chunk: Buffer): DotProgress;
@@ -28,11 +30,13 @@ export interface DotDecoder {
   end(): void;
 }
 
+/** What a DotDecoder takes at most. Stops an input that fills the memory or disk of whoever keeps it. */
 export interface InputLimits {
   /** Bytes of text, without stuffing and final dot. */
   inputBytesMax: number;
 }
 
+/** Puts an input together. One for each input. */
 export interface DotEncoder {
   /** The text, stuffed; slices of `text` and dots between them. Line ends stay as they are. */
   push(text: Buffer): Buffer[];
@@ -52,6 +56,7 @@ const lineThenDot = Buffer.from('\n.');
  */
 type DotAt = 'text' | 'cr' | 'line' | 'dot' | 'dot-cr' | 'done';
 
+/** A decoder that stands at the first byte behind the command line. */
 export function createDotDecoder({ inputBytesMax }: InputLimits): DotDecoder {
   let at: DotAt = 'line';
   /** The line end that is held in the states line, dot and dot-cr. */

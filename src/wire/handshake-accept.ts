@@ -14,6 +14,7 @@ import { type Plain, parsePlain } from './plain.js';
 import { formatVersion, parseVersion, type Version } from './version.js';
 import { WireFault, type WireFaultCode } from './wire-fault.js';
 
+/** What is to be done next; steps of one call are done in their order. */
 export type AcceptStep =
   | { do: 'send'; bytes: Buffer }
   /** Hand `rest`, and all that comes on the transport, to TLS; then call tlsStarted. */
@@ -25,6 +26,7 @@ export type AcceptStep =
   /** Over: close the transport, once what was sent before is written. */
   | { do: 'close'; why: WireFaultCode | 'auth-failed' | 'ended' };
 
+/** The machine. Every call returns the steps that follow from it; after ready or close there are none. */
 export interface HandshakeAccept {
   /** Bytes of the transport, or of TLS once it has started. After the end of the handshake they are ignored. */
   push(chunk: Buffer): AcceptStep[];
@@ -38,6 +40,7 @@ export interface HandshakeAccept {
   readonly pendingBytes: number;
 }
 
+/** What is known of the transport before its first byte. */
 export interface HandshakeAcceptOptions {
   /** The minor that we announce. */
   minor: number;
@@ -55,6 +58,7 @@ type At = 'version' | 'auth' | 'tls' | 'verify' | 'over';
 
 const starttls = Buffer.from('STARTTLS');
 
+/** A machine for one accepted transport. */
 export function createHandshakeAccept(options: HandshakeAcceptOptions): HandshakeAccept {
   const { minor, preauthenticated, plainAllowed, lineBytesMax } = options;
   let at: At = 'version';

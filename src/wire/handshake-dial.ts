@@ -14,6 +14,7 @@ import { formatPlain } from './plain.js';
 import { formatVersion, protocolMajor, readVersion } from './version.js';
 import { WireFault } from './wire-fault.js';
 
+/** Why a handshake cannot go on. Journals hold these words: none is ever renamed or reused. */
 export type DialFailure =
   | 'not-doveadm'
   | 'version-unsupported'
@@ -26,6 +27,7 @@ export type DialFailure =
   | 'auth-rejected'
   | 'closed-early';
 
+/** What is to be done next; steps of one call are done in their order. */
 export type DialStep =
   | { do: 'send'; bytes: Buffer }
   /** Write what was sent, start TLS, check the certificate, then call tlsStarted. */
@@ -38,6 +40,7 @@ export type DialStep =
   /** Over: close the transport. The message holds nothing of the server's bytes. */
   | { do: 'fail'; code: DialFailure; message: string };
 
+/** The machine. Every call returns the steps that follow from it; after ready or fail there are none. */
 export interface HandshakeDial {
   /** The first steps, once. */
   start(): DialStep[];
@@ -51,6 +54,7 @@ export interface HandshakeDial {
   readonly pendingBytes: number;
 }
 
+/** What is demanded of the server, and what may be told to it. */
 export interface HandshakeDialOptions {
   /** The minor to announce. */
   minor: number;
@@ -71,6 +75,7 @@ type At = 'new' | 'greeting' | 'late-version' | 'tls' | 'answer' | 'over';
 const starttlsMinor = 2;
 const versionPrefix = Buffer.from('VERSION\t');
 
+/** A machine for one dialled transport. */
 export function createHandshakeDial(options: HandshakeDialOptions): HandshakeDial {
   const { minor, credentials, lineBytesMax, serverMinorMax = 4 } = options;
   let at: At = 'new';

@@ -8,6 +8,7 @@
 import { createGather } from './gather.js';
 import { WireFault } from './wire-fault.js';
 
+/** Bytes go in by push, lines come out by next, and the rest can be taken at any time. */
 export interface LineSplitter {
   /** Adds bytes. The memory stays in use until it was read, and lines are slices of it where that is possible. */
   push(chunk: Buffer): void;
@@ -24,6 +25,7 @@ export interface LineSplitter {
   end(): void;
 }
 
+/** What a LineSplitter takes at most. */
 export interface LineLimits {
   /** Bytes of a line before its LF, the CR counted. Stops a peer that never sends an LF. */
   lineBytesMax: number;
@@ -33,6 +35,7 @@ const LF = 0x0a;
 const CR = 0x0d;
 const nothing = Buffer.alloc(0);
 
+/** An empty splitter. Between two calls of push and next it holds at most lineBytesMax and what was not asked for. */
 export function createLineSplitter(limits: LineLimits): LineSplitter {
   const { lineBytesMax } = limits;
   /** The searched beginning of a line, which has no LF. */

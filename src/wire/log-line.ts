@@ -8,8 +8,10 @@
 // any control character.
 import { createGather } from './gather.js';
 
+/** How bad it is, as the server sees it: the type bytes 1 to 6. */
 export type LogType = 'debug' | 'info' | 'warning' | 'error' | 'fatal' | 'panic';
 
+/** One line of the log channel. */
 export interface LogLine {
   /** 'error' also for a type byte that is none; the byte is part of the text then. */
   type: LogType;
@@ -19,6 +21,7 @@ export interface LogLine {
   isCut: boolean;
 }
 
+/** Cuts the bytes of the log channel into lines. One for each transport, as long as it lives. */
 export interface LogDecoder {
   push(bytes: Buffer): LogLine[];
   /** Bytes held: the beginning of a line. */
@@ -27,6 +30,7 @@ export interface LogDecoder {
   end(): LogLine[];
 }
 
+/** What a LogDecoder holds at most. */
 export interface LogLimits {
   /** Bytes of a line before its LF, the type counted; what is above it is dropped up to the LF. */
   lineBytesMax: number;
@@ -35,6 +39,7 @@ export interface LogLimits {
 const LF = 0x0a;
 const types: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
+/** A decoder that stands at the beginning of a line. It never throws. */
 export function createLogDecoder({ lineBytesMax }: LogLimits): LogDecoder {
   const partial = createGather(lineBytesMax);
   let isCut = false;

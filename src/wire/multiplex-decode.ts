@@ -8,6 +8,7 @@
 // The rule: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence.
 import { WireFault } from './wire-fault.js';
 
+/** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
 export type Framing = 'none' | 'packet' | 'stream';
 
 /** Bytes of one channel, never empty; a slice of the chunk. */
@@ -16,6 +17,7 @@ export interface ChannelBytes {
   bytes: Buffer;
 }
 
+/** Takes the channels apart. One for each transport, from the first byte behind the handshake on. */
 export interface MultiplexDecoder {
   /** Throws WireFault bad-frame; what came before it in the same chunk is lost with the transport. */
   push(chunk: Buffer): ChannelBytes[];
@@ -27,6 +29,7 @@ export interface MultiplexDecoder {
   end(): void;
 }
 
+/** What a MultiplexDecoder takes at most. */
 export interface FrameLimits {
   /** Payload bytes of a packet. Nothing is held, so this only notices that the peer lost its framing. */
   frameBytesMax: number;
@@ -48,6 +51,7 @@ export function framingOf(minor: number): Framing {
   return minor < 1 ? 'none' : minor < 4 ? 'packet' : 'stream';
 }
 
+/** A decoder that stands at the first byte behind the last plain go-ahead. */
 export function createMultiplexDecoder(framing: Framing, limits: FrameLimits): MultiplexDecoder {
   switch (framing) {
     case 'none':

@@ -3,6 +3,7 @@
 // The rule: payload is passed on as it is, in slices; only headers and escapes are made here.
 import { type Framing, outputChannel, streamHeader } from './multiplex-decode.js';
 
+/** Puts the channels together. One for each transport, from the first reply or log line on. */
 export interface MultiplexEncoder {
   /**
    * What to write so that `parts` arrive on `channel` (0 to 255), in this order. Nothing for no bytes. Without framing
@@ -13,6 +14,7 @@ export interface MultiplexEncoder {
 
 const sequence = Buffer.of(0x03, 0xfe);
 
+/** An encoder that has written nothing yet. */
 export function createMultiplexEncoder(framing: Framing): MultiplexEncoder {
   switch (framing) {
     case 'none':

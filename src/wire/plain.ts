@@ -7,6 +7,7 @@
 import { decodeUtf8 } from './escape.js';
 import { WireFault } from './wire-fault.js';
 
+/** What a PLAIN line says; nobody has judged it. */
 export interface Plain {
   /** Dovecot refuses everything but the empty one. */
   authzid: string;

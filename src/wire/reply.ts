@@ -11,6 +11,7 @@ import { createGather } from './gather.js';
 import { parseStatus, type Status } from './status.js';
 import { WireFault } from './wire-fault.js';
 
+/** What came next in the output channel. */
 export type ReplyEvent =
   /** Bytes of cells, still escaped, never empty; a slice of the chunk. */
   | { kind: 'body'; bytes: Buffer }
@@ -20,6 +21,7 @@ export type ReplyEvent =
    */
   | { kind: 'status'; status: Status; restBytes: number };
 
+/** Cuts the output channel into replies. One for each transport, as long as it lives. */
 export interface ReplyDecoder {
   /** Throws WireFault line-too-long or bad-status; what came before it in the same chunk is lost with the transport. */
   push(chunk: Buffer): ReplyEvent[];
@@ -33,6 +35,7 @@ export interface ReplyDecoder {
   end(): void;
 }
 
+/** What a ReplyDecoder holds at most. */
 export interface ReplyLimits {
   /** Bytes of a status line before its LF. The body has no limit: it is not held. */
   statusBytesMax: number;
@@ -45,6 +48,7 @@ export interface CellCounter {
   readonly cells: number;
 }
 
+/** What parseCells makes at most. Every cell costs memory, also an empty one. */
 export interface CellLimits {
   cellsMax: number;
 }
@@ -54,6 +58,7 @@ const LF = 0x0a;
 /** Cells are often short: looking a few bytes ahead is cheaper than a search that starts anew for each. */
 const lookAhead = 24;
 
+/** A decoder that stands before the first reply. */
 export function createReplyDecoder({ statusBytesMax }: ReplyLimits): ReplyDecoder {
   /** What the next byte belongs to. */
   let at: 'start' | 'body' | 'status' = 'start';
@@ -106,6 +111,7 @@ export function createReplyDecoder({ statusBytesMax }: ReplyLimits): ReplyDecode
   };
 }
 
+/** A counter that stands before the first cell of a body. */
 export function createCellCounter(): CellCounter {
   let cells = 0;
   return {

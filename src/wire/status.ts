@@ -6,6 +6,7 @@
 // a number or a word that nobody knows.
 import { WireFault } from './wire-fault.js';
 
+/** How a command went. */
 export interface Status {
   kind: 'ok' | 'failed' | 'referral';
   /**

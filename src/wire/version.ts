@@ -11,6 +11,7 @@ import { WireFault } from './wire-fault.js';
 /** What a peer calls the other side: a client says doveadm-server, a server doveadm-client. */
 export type VersionName = 'doveadm-server' | 'doveadm-client';
 
+/** The numbers of a VERSION line. */
 export interface Version {
   major: number;
   /** As announced, 0 to 4294967295. */
