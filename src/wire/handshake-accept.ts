@@ -19,7 +19,7 @@ export type AcceptStep =
   | { do: 'send'; bytes: Buffer }
   /** Hand `rest`, and all that comes on the transport, to TLS; then call tlsStarted. */
   | { do: 'start-tls'; rest: Buffer }
-  /** Judge this and call verified. Dovecot takes no `authzid` but ''. */
+  /** Judge this and call verified. `authzid` is always '': another one was refused, as Dovecot does. */
   | { do: 'verify'; user: string; authzid: string; password: Buffer }
   /** Over: `rest` begins with the first command. `minor` is the smaller one of both, `clientMinor` as announced. */
   | { do: 'ready'; minor: number; clientMinor: number; rest: Buffer }
@@ -116,6 +116,8 @@ export function createHandshakeAccept(options: HandshakeAcceptOptions): Handshak
       codeOf(error);
       return refuse();
     }
+    // Nobody may log in as one and act as another.
+    if (plain.authzid !== '') return refuse();
     at = 'verify';
     return [{ do: 'verify', ...plain }];
   }

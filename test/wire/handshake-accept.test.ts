@@ -57,7 +57,16 @@ void test('a refused PLAIN is answered and closed, and a second one is not looke
 });
 
 void test('anything that is no PLAIN is a failed login', () => {
-  for (const line of ['LOGIN\tx\n', 'PLAIN\t!\n', '\tu\tquota get\n', '\n', version(1), 'STARTTLS\n']) {
+  const asOther = `PLAIN\t${bytes('other\0doveadm\0secret').toString('base64')}\n`;
+  for (const line of [
+    'LOGIN\tx\n',
+    asOther,
+    'PLAIN\t!\n',
+    '\tu\tquota get\n',
+    '\n',
+    version(1),
+    'STARTTLS\n',
+  ]) {
     const accept = createHandshakeAccept(options);
     accept.push(bytes(version(2)));
     assert.deepEqual(accept.push(bytes(line)), failed, line);
