@@ -1,0 +1,196 @@
+// Goal: the daemon starts, stops and dies without losing the truth. Phases: orderly stop; stop while something hangs; kill -9 and
+// restart; two daemons; wrong configurations. What must not happen: a hang, a client without an answer that was there to read one, an
+// admission without a completion after the next start, somebody else's socket taken.
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
+import { createGate, type Script } from '../kit/script.js';
+
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+const create = { user: 'alice@example.org', fields: ['mailbox create', 'New'] };
+const withCreate = `
+    users: ["*@example.org"]
+    allow: [quota get, mailbox create]`;
+const hangs: Script = (_command, connection) => connection.closed;
+
+test('SIGTERM: idle clients are closed, the socket is removed, the journal ends with stop', async (t) => {
+  const { client, daemon } = await openGateway(t);
+  const one = await client();
+  one.sendCommand(quota);
+  assert.equal((await one.readReply()).status, '+');
+  const ended = one.readEnd();
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.equal((await ended).body.length, 0);
+  assert.equal(existsSync(daemon.path('support.sock')), false);
+  const events = auditRecords(daemon).map((record) => record['event']);
+  assert.deepEqual(
+    events.filter((event) => event !== 'checkpoint'),
+    ['start', 'session-open', 'admission', 'completion', 'session-close', 'stop'],
+  );
+});
+
+test('SIGTERM waits for what runs', async (t) => {
+  const gate = createGate();
+  const { client, daemon, backend } = await openGateway(t, {
+    backend: {
+      script: async (_command, connection) => {
+        await gate.opened;
+        await connection.row('late');
+        await connection.status('+');
+      },
+    },
+  });
+  const one = await client();
+  one.sendCommand(quota);
+  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
+  daemon.signal('SIGTERM');
+  await daemon.waitForLog((record) => record['event'] === 'stopping', 'stopping');
+  gate.open();
+  assert.deepEqual((await one.readReply()).cells, ['late']);
+  assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+});
+
+for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const) {
+  test(`what hangs is given up when ${how}, and told so, also to those who wait`, async (t) => {
+    const drain = how === 'its drain time is over' ? '300ms' : '60s';
+    const { client, daemon, backend } = await openGateway(t, {
+      backend: { script: hangs },
+      mail1: { connections: '1' },
+      policy: withCreate,
+      more: `limits: { drain: ${drain} }`,
+    });
+    const running = await client();
+    running.sendCommand(create);
+    await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
+    const waiting = await client();
+    waiting.sendCommand(quota);
+    // Its admission is on disk before it waits for an upstream.
+    while (auditRecords(daemon).filter((record) => record['event'] === 'admission').length < 2) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 10);
+      });
+    }
+    daemon.signal('SIGTERM');
+    await daemon.waitForLog((record) => record['event'] === 'stopping', 'stopping');
+    if (drain === '60s') daemon.signal('SIGTERM');
+    const [first, second] = await Promise.all([running.readReply(), waiting.readReply()]);
+    assert.equal(first.status, '-TEMPFAIL');
+    assert.match(first.logs[0]?.text ?? '', /dovegate had to stop; whether the command ran is not known/);
+    assert.equal(second.status, '-TEMPFAIL');
+    assert.match(second.logs[0]?.text ?? '', /dovegate is stopping/);
+    assert.deepEqual(await daemon.exited, { code: 0, signal: null });
+    const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+    assert.deepEqual(
+      completions.map(({ command, outcome, sent, error }) => [command, outcome, sent, error]).toSorted(),
+      [
+        ['mailbox create', 'unknown', true, 'draining'],
+        ['quota get', 'failed', false, 'draining'],
+      ],
+    );
+  });
+}
+
+test('kill -9 between admission and completion: the admission is on disk, and the next start says unknown', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, { backend: { script: hangs } });
+  const one = await client();
+  one.sendCommand(quota);
+  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
+  await daemon.kill();
+  const before = auditRecords(daemon);
+  const admission = before.find((record) => record['event'] === 'admission');
+  assert.equal(admission?.['command'], 'quota get');
+  assert.equal(admission?.['user'], 'alice@example.org');
+  assert.ok(!before.some((record) => record['event'] === 'completion'));
+  // The socket of the dead one is still there, and is replaced.
+  assert.ok(existsSync(daemon.path('support.sock')));
+  const again = await startDaemon(t, {
+    folder: daemon.folder,
+    config: readFileSync(daemon.configFile, 'utf8'),
+  });
+  await again.stop();
+  const after = auditRecords(again);
+  const completion = after.find((record) => record['event'] === 'completion');
+  assert.equal(completion?.['id'], admission['id']);
+  assert.equal(completion?.['outcome'], 'unknown');
+  assert.deepEqual(after.slice(0, before.length), before);
+  for (const [at, record] of after.entries()) {
+    assert.equal(record['seq'], at + 1);
+    if (at > 0) assert.equal(record['prev'], after[at - 1]?.['hash']);
+  }
+});
+
+test('a second daemon on the same journal or the same socket does not start, and harms nobody', async (t) => {
+  const { client, daemon } = await openGateway(t);
+
+  const config = readFileSync(daemon.configFile, 'utf8');
+  for (const [name, other] of [
+    ['the journal', config.replace('support.sock', 'other.sock')],
+    ['the socket', config.replace('directory: audit', 'directory: audit2')],
+  ] as const) {
+    const failed = await startDaemon(t, { folder: daemon.folder, config: other }).then(
+      () => assert.fail(`a second daemon started on ${name}`),
+      (fault: unknown) => fault,
+    );
+    assert.ok(failed instanceof DaemonStartError);
+    assert.equal(failed.exit?.code, 78, failed.output);
+  }
+  const one = await client();
+  one.sendCommand(quota);
+  assert.equal((await one.readReply()).status, '+');
+});
+
+test('check and serve say every problem of a configuration with its place, and end with 78', async (t) => {
+  const { daemon } = await openGateway(t);
+  const config = `version: 1
+listeners:
+  support: { unix: support.sock, mode: "0660", policy: suport }
+backends:
+  mail1: { address: mail1.example.org, tls: off, conections: 4 }
+routes:
+  - { users: ["*"], backend: mail2 }
+policies:
+  support: { users: ["*@example.org"], allow: [qouta get] }
+`;
+  daemon.write('wrong.yaml', config);
+  const file = daemon.path('wrong.yaml');
+  for (const subcommand of ['check', 'serve']) {
+    const result = await runDovegate([subcommand, '--config', file]);
+    assert.equal(result.exit, 78, result.text);
+    for (const where of ['3:', '5:', '7:', '9:']) {
+      assert.match(
+        result.stdout.toString() + result.stderr,
+        new RegExp(`wrong\\.yaml:${where}\\d+: `),
+        result.text,
+      );
+    }
+  }
+});
+
+test('wrong usage ends with 64, help and version with 0, a missing file with 78', async () => {
+  assert.equal((await runDovegate([])).exit, 64);
+  assert.equal((await runDovegate(['bogus'])).exit, 64);
+  assert.equal((await runDovegate(['check'])).exit, 64);
+  assert.equal((await runDovegate(['check', '--config', '/nonexistent.yaml'])).exit, 78);
+  assert.equal((await runDovegate(['serve', '--config', '/nonexistent.yaml'])).exit, 78);
+  assert.equal((await runDovegate(['--help'])).exit, 0);
+  assert.match((await runDovegate(['--version'])).stdout.toString(), /^\d+\.\d+\.\d+\n$/);
+});
+
+test('no password in anything that a run with many faults wrote', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, { more: 'log: { level: trace }' });
+  const one = await client();
+  for (const fault of [undefined, 'plain-refused', 'greeting-endless', 'injected-same-segment'] as const) {
+    backend.change({ fault });
+    one.sendCommand(quota);
+    await one.readReply();
+    for (const live of backend.live) live.end();
+    one.send('\talice@example.org\tquota get\t--password=client-side-secret');
+    await one.readReply();
+  }
+  await daemon.stop();
+  const plain = Buffer.from(`\0doveadm\0${backendPassword}`).toString('base64');
+  assert.deepEqual(daemon.grepSecrets([backendPassword, plain, 'client-side-secret']), []);
+});
