@@ -52,6 +52,7 @@ const aliases: Readonly<Record<string, string>> = {
 /** Keys that a server knows but that are refused, and what to write instead. */
 const refusedKeys: Readonly<Record<string, string>> = {
   'x-mailbox': 'write "mailbox"',
+  inthread: 'servers end their process for some uses of it',
   mimepart: 'it is not taken',
   $: 'there is no earlier search to refer to',
 };
@@ -105,17 +106,19 @@ const unitSeconds: readonly (readonly [words: readonly string[], seconds: number
   [['weeks'], 604_800],
 ];
 
-/** A sequence or UID set: `3`, `1:5,9`, `2:*`. Stricter than 2.4, which takes `1,` and `5*`; 2.3 wraps above 32 bits. */
+/**
+ * A sequence or UID set: `3`, `1:5,9`, `2:*`. Stricter than servers: 2.4 takes `1,` and `5*`, 2.3 wraps above 32 bits, and `*`
+ * where no range ends in it is the last mail to IMAP but no mail at all to `uid`.
+ */
 export function isSequenceSet(text: string): boolean {
   return text.split(',').every((range) => {
-    const ends = range.split(':');
-    return (
-      ends.length <= 2 &&
-      ends.every(
-        (end) => end === '*' || (/^\d{1,10}$/.test(end) && Number(end) > 0 && Number(end) <= uint32Max),
-      )
-    );
+    const [first = '', last = first, ...more] = range.split(':');
+    return more.length === 0 && isMailNumber(first) && (isMailNumber(last) || last === '*');
   });
+}
+
+function isMailNumber(text: string): boolean {
+  return /^\d{1,10}$/.test(text) && Number(text) > 0 && Number(text) <= uint32Max;
 }
 
 /**

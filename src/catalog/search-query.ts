@@ -17,15 +17,14 @@ export interface SearchCondition {
   readonly at: number;
 }
 
-/** `fuzzy` loosens what its node compares; `thread` also matches every mail in the same thread as a match. */
+/** `fuzzy` loosens what its node compares. */
 export type SearchNode =
   | SearchCondition
   | { readonly kind: 'and' | 'or'; readonly nodes: readonly SearchNode[] }
-  | { readonly kind: 'not' | 'fuzzy' | 'thread'; readonly node: SearchNode };
+  | { readonly kind: 'not' | 'fuzzy'; readonly node: SearchNode };
 
 /** Nesting beyond this is refused: the server recurses too, on a stack that we do not know. */
 const depthMax = 24;
-const threadAlgorithms = ['references', 'refs', 'orderedsubject'];
 
 interface Reader {
   readonly series: Series;
@@ -48,7 +47,6 @@ export function conditionsIn(node: SearchNode): SearchCondition[] {
       return node.nodes.flatMap(conditionsIn);
     case 'not':
     case 'fuzzy':
-    case 'thread':
       return conditionsIn(node.node);
     default: {
       const never: never = node;
@@ -58,7 +56,7 @@ export function conditionsIn(node: SearchNode): SearchCondition[] {
 }
 
 /**
- * The keys that each matching mail meets: those of the list that are neither under NOT, OR, FUZZY or INTHREAD. A rule that
+ * The keys that each matching mail meets: those of the list that are neither under NOT, OR or FUZZY. A rule that
  * demands `mailbox` and `savedbefore` holds for a query when it finds both here; whatever else is in the query only narrows it.
  */
 export function conditionsOfAll(node: SearchNode): SearchCondition[] {
@@ -77,7 +75,6 @@ export function namesMailbox(node: SearchNode): boolean {
       return node.nodes.every(namesMailbox);
     case 'not':
     case 'fuzzy':
-    case 'thread':
       return false;
     default: {
       const never: never = node;
@@ -104,7 +101,6 @@ function namesMore(node: SearchNode): boolean {
       return node.nodes.every(namesMore);
     case 'not':
     case 'fuzzy':
-    case 'thread':
       return namesMore(node.node);
     default: {
       const never: never = node;
@@ -164,13 +160,6 @@ function readKey(reader: Reader, depth: number): SearchNode | Unparsable {
     case 'fuzzy': {
       const node = readKey(reader, depth + 1);
       return node.kind === 'unparsable' ? node : { kind: name, node };
-    }
-    case 'inthread': {
-      const algorithm = toLowerAscii(reader.words[reader.next] ?? '');
-      if (!threadAlgorithms.includes(algorithm)) return refuse(reader, 'INTHREAD names no thread algorithm');
-      reader.next += 1;
-      const node = readKey(reader, depth + 1);
-      return node.kind === 'unparsable' ? node : { kind: 'thread', node };
     }
     default:
       return readCondition(reader, word, at);

@@ -156,7 +156,7 @@ test('sizes', () => {
 });
 
 test('sets of numbers', () => {
-  for (const text of ['1', '1,2', '1:5', '5:1', '*', '1:*', '*:3,7', '4294967295'])
+  for (const text of ['1', '1,2', '1:5', '5:1', '1:*', '3,7:*', '4294967295'])
     assert.ok(isSequenceSet(text), text);
   // 2.3 reads 4294967297 as 1; 2.4 takes "1," and "5*".
   const not = [
