@@ -1,6 +1,6 @@
 // Writes parsed arguments out in the one form that goes upstream and into the journal: options in table order, `--`, positionals
 // in table order. Nothing of the client's spelling survives. parseArguments reads it back to the same values.
-import { listOfText, type Parameter } from './catalog.js';
+import { listOfText, type Parameter, textOfList } from './catalog.js';
 import { optionName } from './getopt.js';
 import type { ParsedArguments } from './parse.js';
 import { secretValues } from './secrets.js';
@@ -26,27 +26,22 @@ export function canonicalArguments(parsed: ParsedArguments): string[] {
 /** The canonical form with what each argument is: what a record of it must hide. */
 export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
   const { command, values } = parsed;
-  const lists = new Map(command.params.map((parameter) => [parameter, listOfText(command, parameter)]));
-  const asPositional = new Set(lists.values());
   const options: CanonicalWord[] = [];
   const positionals: CanonicalWord[] = [];
   for (const parameter of command.params) {
-    const list = lists.get(parameter);
-    const given = values.get((list ?? parameter).name) ?? [];
-    if (given.length === 0) continue;
-    const secret = secretValues(parsed, parameter);
-    const words = given.map((text, index) => ({
-      text,
-      parameter: parameter.name,
-      isSecret: secret[index] ?? false,
-    }));
+    const list = listOfText(command, parameter);
+    const given = values.get((list ?? parameter).name);
+    if (given === undefined || textOfList(command, parameter) !== undefined) continue;
     if (list !== undefined) {
       positionals.push({ text: given.join(' '), parameter: list.name, isSecret: false });
-    } else if (parameter.isPositional) {
-      if (parameter.role === 'source-user') positionals.push(around('user'));
-      positionals.push(...words);
-    } else if (!asPositional.has(parameter)) {
-      options.push(...words.flatMap((word) => asOption(parameter, word)));
+      continue;
+    }
+    if (parameter.isPositional && parameter.role === 'source-user') positionals.push(around('user'));
+    const secret = secretValues(parsed, parameter);
+    for (const [index, text] of given.entries()) {
+      const word = { text, parameter: parameter.name, isSecret: secret[index] ?? false };
+      if (parameter.isPositional) positionals.push(word);
+      else options.push(...asOption(parameter, word));
     }
   }
   return [...options, around('--'), ...positionals];

@@ -126,6 +126,7 @@ const dataOf: Readonly<Record<Series, CatalogData>> = { '2.3': data23, '2.4': da
 const parameterWord =
   /^(?<positional><)?(?:(?<short>[A-Za-z0-9])\/)?(?<name>[a-z0-9-]+):(?<type>[a-z]+)(?<optional>\?)?(?<unsigned>\+)?(?:@(?<key>[a-z]+))?(?:=(?<role>[a-z-]+))?$/;
 
+const byLongName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 const byName = new Map<Series, ReadonlyMap<string, Command>>();
 const inOrder = new Map<Series, readonly Command[]>();
 for (const series of allSeries) {
@@ -156,7 +157,7 @@ export function commandsOf(series: Series): readonly Command[] {
 
 /** The parameter of that long name. */
 export function parameterNamed(command: Command, name: string): Parameter | undefined {
-  return command.params.find((parameter) => parameter.name === name);
+  return byLongName.get(command)?.get(name);
 }
 
 /**
@@ -168,21 +169,31 @@ export function listOfText(command: Command, parameter: Parameter): Parameter | 
   return parameter.isPositional ? parameterNamed(command, parameter.name.slice(0, -'str'.length)) : undefined;
 }
 
+/** The text positional that is another spelling of a list option. */
+export function textOfList(command: Command, parameter: Parameter): Parameter | undefined {
+  if (parameter.name !== 'field' && parameter.name !== 'flag') return undefined;
+  const text = parameterNamed(command, `${parameter.name}str`);
+  return text?.isPositional === true ? text : undefined;
+}
+
 function commandOf(entry: CatalogData['commands'][number], mailParams: string): Command {
   const [name, traits, params] = entry;
   const [scope, effect, grant, input, order] = traits.split(' ');
   if (scope !== 'user' && scope !== 'server') throw new Error(`catalog data: scope of ${name}`);
-  const all = scope === 'user' ? `${mailParams} ${params}` : params;
-  return Object.freeze({
+  const words = scope === 'user' ? `${mailParams} ${params}` : params;
+  const parameters = words.split(' ').filter(Boolean).map(parameterOf);
+  const command = Object.freeze({
     name,
     words: Object.freeze(name.split(' ')),
     scope,
     effect: oneOf(allEffects, effect, name),
     grant: oneOf(allGrants, grant, name),
     input: oneOf(allInputKinds, input, name),
-    params: Object.freeze(all.split(' ').filter(Boolean).map(parameterOf)),
+    params: Object.freeze(parameters),
     permutes: order !== 'ordered',
   });
+  byLongName.set(command, new Map(parameters.map((parameter) => [parameter.name, parameter])));
+  return command;
 }
 
 function parameterOf(word: string): Parameter {

@@ -1,5 +1,5 @@
-// The words that list parameters take: fields of `fetch` and of `mailbox status`, mail flags. Which of them show what a mail says, and
-// how many there are in `all`. An unknown one ends the server's process without a status, so it is refused here.
+// The words that list parameters take: fields of `fetch` and of `mailbox status`, mail flags, rights. Which of them show what a mail
+// says, and how many there are in `all`. An unknown one ends the server's process without a status, so it is refused here.
 import type { Command } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { type Series, toLowerAscii } from './series.js';
@@ -49,9 +49,18 @@ export const statusFields = [
 /** Those that can be summed up with `-t`. */
 export const statusTotals: readonly string[] = ['messages', 'recent', 'unseen', 'vsize'];
 
-const systemFlags = new Set(
-  ['answered', 'flagged', 'deleted', 'seen', 'draft', 'recent'].map((name) => `\\${name}`),
+const systemFlags = ['Answered', 'Flagged', 'Deleted', 'Seen', 'Draft', 'Recent'].map((name) => `\\${name}`);
+
+/** A system flag as servers write it, whatever its case; other words, and keywords, as they are. */
+export function foldFlag(flag: string): string {
+  return systemFlags.find((one) => toLowerAscii(one) === toLowerAscii(flag)) ?? flag;
+}
+
+/** `:admin` would be the same right as `admin` to a server; only names are taken. */
+const rights = new Set(
+  'lookup read write write-seen write-deleted insert post expunge create delete admin all'.split(' '),
 );
+const aclSubjects = /^(?:user=|group=|group-override=|(?:owner|authenticated|anyone|anonymous)$)/;
 
 /** Refuses words of `field` and `flag` that the server of the series does not know. */
 export function checkListWords(
@@ -73,12 +82,24 @@ export function checkListWords(
       field !== 'all' && (!known.includes(field) || (field === 'deleted' && series === '2.3'));
     return refuseIf(command, 'field', fields.some(isUnknown));
   }
-  const flags = values.get('flag') ?? [];
-  if (!command.name.startsWith('flags ')) return undefined;
-  return refuseIf(
-    command,
-    'flag',
-    flags.some((flag) => flag.startsWith('\\') && !systemFlags.has(toLowerAscii(flag))),
+  if (command.name.startsWith('flags ')) {
+    const flags = values.get('flag') ?? [];
+    return refuseIf(
+      command,
+      'flag',
+      flags.some((flag) => flag.startsWith('\\') && !systemFlags.includes(flag)),
+    );
+  }
+  const [id = 'owner'] = values.get('id') ?? [];
+  if (!command.name.startsWith('acl ')) return undefined;
+  const given = values.get('right') ?? [];
+  return (
+    refuseIf(command, 'id', !aclSubjects.test(id)) ??
+    refuseIf(
+      command,
+      'right',
+      given.some((right) => !rights.has(right.replace(/^-/, ''))),
+    )
   );
 }
 

@@ -4,7 +4,7 @@
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
-import type { Command, Parameter } from './catalog.js';
+import { type Command, type Parameter, parameterNamed } from './catalog.js';
 import type { Series } from './series.js';
 
 /** What was wrong with the arguments. A code is never renamed or used for something else. */
@@ -35,6 +35,9 @@ export interface Unparsable {
 export const boolGiven = 'true';
 
 const int64Max = 2n ** 63n - 1n;
+/** Numbers of which 2.4 takes 32 bits, or dies, and 2.3 cuts the rest off. */
+const shortNumbers =
+  /^(?:lock-timeout|max-recent|min-first-recent-uid|min-next-uid|timeout|trans-flags|uid|uid-validity)$/;
 
 type Given = Map<Parameter, string[]>;
 type Place = (parameter: Parameter, operand: string) => Unparsable | undefined;
@@ -97,20 +100,20 @@ export function readArguments(
 /** Tells options from operands. */
 function readOptions(command: Command, args: readonly string[]): OptionsAndOperands | Unparsable {
   const options: GivenOption[] = [];
-  const operands: string[] = [];
+  let operands: string[] = [];
   let next = 0;
   while (next < args.length) {
     const at = next + 1;
     const word = args[next] ?? '';
     next += 1;
     if (word === '--') {
-      operands.push(...args.slice(next));
+      operands = operands.concat(args.slice(next));
       break;
     }
     if (word === '-' || !word.startsWith('-')) {
       operands.push(word);
       if (command.permutes) continue;
-      operands.push(...args.slice(next));
+      operands = operands.concat(args.slice(next));
       break;
     }
     if (word.startsWith('--')) {
@@ -122,7 +125,7 @@ function readOptions(command: Command, args: readonly string[]): OptionsAndOpera
     }
     const cluster = readCluster(command, word, at, args[next]);
     if (cluster.kind === 'unparsable') return cluster;
-    options.push(...cluster.options);
+    for (const option of cluster.options) options.push(option);
     if (cluster.tookNext) next += 1;
   }
   return { kind: 'read', options, operands };
@@ -138,7 +141,7 @@ function readLong(
 ): Long | Unparsable {
   const equals = text.indexOf('=');
   const name = equals === -1 ? text : text.slice(0, equals);
-  const parameter = command.params.find((one) => one.name === name);
+  const parameter = parameterNamed(command, name);
   if (parameter === undefined) return unknownLong(command, name, at);
   if (parameter.type === 'bool') {
     if (equals === -1) return { kind: 'long', option: { parameter, value: undefined }, tookNext: false };
@@ -221,8 +224,12 @@ function add(given: Given, parameter: Parameter, value: string): Unparsable | un
   if (number === undefined || number > int64Max || number < -int64Max - 1n) {
     return unparsable('number-invalid', `${parameter.name} must be a decimal number of at most 64 bits`);
   }
-  if (parameter.isUnsigned && number < 0n) {
+  const isShort = shortNumbers.test(parameter.name);
+  if ((parameter.isUnsigned || isShort) && number < 0n) {
     return unparsable('number-invalid', `${parameter.name} must not be negative`);
+  }
+  if (isShort && number >= 2n ** 32n) {
+    return unparsable('number-invalid', `${parameter.name} must be a number of at most 32 bits`);
   }
   given.set(parameter, [number.toString()]);
   return undefined;

@@ -4,9 +4,9 @@
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
 import { type Command, listOfText, type Parameter, parameterNamed } from './catalog.js';
-import { checkListWords } from './fetch-fields.js';
+import { checkListWords, foldFlag } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
-import { mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
+import { conditionsIn, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
 import { type Series, toLowerAscii } from './series.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode } from './getopt.js';
@@ -42,16 +42,38 @@ export function parseArguments(
   if (!(given instanceof Map)) return given;
   const values = normalise(series, command, given);
   if (!(values instanceof Map)) return values;
-  const words = queryWords(command, values);
-  const query = words === undefined ? undefined : parseSearchQuery(series, words);
-  if (query?.kind === 'unparsable') return query;
-  if (query !== undefined && expunging.has(command.name) && !mayExpunge(query)) {
+  const parameter = command.params.find((one) => one.role === 'search-query');
+  const words = parameter === undefined ? undefined : values.get(parameter.name);
+  if (parameter === undefined || words === undefined)
+    return parsedArguments(series, command, values, undefined);
+  const query = readQuery(series, command, words);
+  if (query.kind === 'unparsable') return query;
+  values.set(parameter.name, query.words);
+  return parsedArguments(series, command, values, query.root);
+}
+
+type Query = { kind: 'query'; words: readonly string[]; root: SearchNode };
+
+/** The tree of a query, and its words with the names of mailboxes in their one spelling. */
+function readQuery(series: Series, command: Command, given: readonly string[]): Query | Unparsable {
+  const read = parseSearchQuery(series, given);
+  if (read.kind === 'unparsable') return read;
+  const words = [...given];
+  for (const { key, values, at } of conditionsIn(read)) {
+    if (key.name !== 'mailbox') continue;
+    const name = foldMailbox(series, values[0] ?? '');
+    if (name === undefined) return notComposed('the query');
+    words[at + 1] = name;
+  }
+  const root = parseSearchQuery(series, words);
+  if (root.kind === 'unparsable') return root;
+  if (expunging.has(command.name) && !mayExpunge(root)) {
     return unparsable(
       'query-invalid',
       `the query of "${command.name}" must name a mailbox, and something besides ("all"), in every branch`,
     );
   }
-  return parsedArguments(series, command, values, query);
+  return { kind: 'query', words, root };
 }
 
 /** Whether the command line is followed by input: see inputOf. */
@@ -78,14 +100,6 @@ export function withoutParameters(parsed: ParsedArguments, names: readonly strin
   );
 }
 
-function queryWords(
-  command: Command,
-  values: ReadonlyMap<string, readonly string[]>,
-): readonly string[] | undefined {
-  const parameter = command.params.find((one) => one.role === 'search-query');
-  return parameter === undefined ? undefined : values.get(parameter.name);
-}
-
 function parsedArguments(
   series: Series,
   command: Command,
@@ -105,7 +119,7 @@ function normalise(
     const list = given.get(parameter);
     if (list !== undefined) values.set(parameter.name, list);
   }
-  for (const step of [joinTwins, readSourceUser, demandPositionals, checkListWords, refuseFatal]) {
+  for (const step of [joinTwins, readSourceUser, demandPositionals, foldNames, checkListWords, refuseFatal]) {
     const refusal = step(series, command, values);
     if (refusal !== undefined) return refusal;
   }
@@ -177,6 +191,50 @@ function readSourceUser(
   return undefined;
 }
 
+/**
+ * Values that the server folds are written in one spelling, so that a rule on their text cannot be passed by another: INBOX,
+ * keys of metadata, system flags.
+ */
+function foldNames(
+  series: Series,
+  command: Command,
+  values: Map<string, readonly string[]>,
+): Unparsable | undefined {
+  for (const { name, role } of command.params) {
+    const list = values.get(name);
+    if (list === undefined) continue;
+    if (role === 'mailbox' || role === 'mailbox-mask') {
+      const folded = list.map((mailbox) => foldMailbox(series, mailbox));
+      if (folded.includes(undefined)) return notComposed(name);
+      values.set(
+        name,
+        folded.filter((mailbox) => mailbox !== undefined),
+      );
+    } else if (role === 'metadata-key') {
+      values.set(name, list.map(toLowerAscii));
+    } else if (name === 'flag') {
+      values.set(name, list.map(foldFlag));
+    }
+  }
+  return undefined;
+}
+
+/**
+ * INBOX is upper case to the server in any case, also in front of what lies below it. 2.4 composes names (NFC) before it
+ * looks for them: a name that this would change, a Kelvin sign for a K say, is undefined here.
+ */
+function foldMailbox(series: Series, name: string): string | undefined {
+  if (series === '2.4' && name !== name.normalize('NFC')) return undefined;
+  return name.replace(/^inbox(?=$|[/.])/i, 'INBOX');
+}
+
+function notComposed(where: string): Unparsable {
+  return unparsable(
+    'text-invalid',
+    `a mailbox name in ${where} is not in Unicode normal form C, which servers turn it into`,
+  );
+}
+
 /** What must be there is there, and no positional is empty while a later one is set: it could not be written out again. */
 function demandPositionals(
   _series: Series,
@@ -221,6 +279,17 @@ function refuseFatal(
     !values.has('allow-empty-mailbox-name')
   ) {
     return unparsable('argument-missing', `"${command.name}" takes an empty mailbox name only with -s`);
+  }
+  const isKeyBad = command.params.some(
+    ({ name, role }) =>
+      role === 'metadata-key' &&
+      values.get(name)?.some((key) => !/^\/(?:private|shared)(?:\/|$)/.test(key)) === true,
+  );
+  if (isKeyBad) {
+    return unparsable('kills-server', `a key of "${command.name}" begins with /private or /shared`);
+  }
+  if (command.name === 'mailbox path' && (values.get('mailbox') ?? []).length > 1) {
+    return unparsable('kills-server', '"mailbox path" takes one mailbox only');
   }
   return undefined;
 }

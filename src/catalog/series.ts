@@ -9,7 +9,7 @@ export const allSeries: readonly Series[] = ['2.3', '2.4'];
 
 /** Folds case as doveadm-server does: ASCII letters only, in no locale (a Kelvin sign is no k). */
 export function toLowerAscii(text: string): string {
-  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text;
 }
 
 /** The generated form: a command is its name, its traits in words, its parameters one word each. */

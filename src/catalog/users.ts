@@ -106,12 +106,12 @@ function nameIn(
   return role === 'acl-id' ? aclSubject(value) : undefined;
 }
 
-/** What an ACL is for: `user=NAME`; owner; and groups or everybody, which are masks. A `-` in front takes rights away. */
+/** What an ACL is for: `user=NAME`; owner; and groups or everybody, which are masks. */
 function aclSubject(id: string): { value: string; isMask: boolean } | undefined {
-  const subject = id.replace(/^-/, '');
-  if (toLowerAscii(subject) === 'owner') return undefined;
-  const user = /^user=(.*)$/is.exec(subject)?.[1];
-  return user === undefined ? { value: id, isMask: true } : { value: user, isMask: isUserMask(user) };
+  if (id === 'owner') return undefined;
+  if (!id.startsWith('user=')) return { value: id, isMask: true };
+  const user = id.slice('user='.length);
+  return { value: user, isMask: isUserMask(user) };
 }
 
 /** Whether a server may take it for more than a name: it has `*` or `?`, or is empty. */

@@ -238,12 +238,63 @@ const tricks: Trick[] = [
     becomes: 'query-invalid',
   },
 
+  // Spellings that the server folds. A rule on the text of a value would not see these.
+  {
+    trick: 'key of metadata in capitals',
+    line: ['mailbox metadata get', 'x', '/PRIVATE/vendor/vendor.dovecot/pvt/crypt/k'],
+    becomes: 'mailbox metadata get|--|x|/private/vendor/vendor.dovecot/pvt/crypt/k',
+  },
+  {
+    trick: 'INBOX in small letters',
+    line: ['mailbox delete', 'inBox/Work'],
+    becomes: 'mailbox delete|--|INBOX/Work',
+  },
+  {
+    trick: 'INBOX in small letters in a query',
+    line: ['expunge', 'mailbox', 'inbox', 'all'],
+    becomes: 'expunge|--|mailbox|INBOX|all',
+  },
+  {
+    trick: 'name that 2.4 composes',
+    line: ['mailbox delete', 'Boo\u212As'],
+    becomes: 'text-invalid',
+    series: '2.4',
+  },
+  {
+    trick: 'name that 2.4 composes, in a query',
+    line: ['search', 'mailbox', 'Boo\u212As', 'all'],
+    becomes: 'text-invalid',
+    series: '2.4',
+  },
+  {
+    trick: 'flag in capitals',
+    line: ['flags add', '\\DELETED', 'all'],
+    becomes: 'flags add|--|\\Deleted|all',
+  },
+  {
+    trick: 'right with a colon, which names the same right',
+    line: ['acl set', 'x', 'anyone', ':admin'],
+    becomes: 'fields-invalid',
+  },
+  {
+    trick: 'subject of an ACL in capitals',
+    line: ['acl set', 'x', 'ANYONE', 'admin'],
+    becomes: 'fields-invalid',
+  },
+  { trick: 'Kelvin sign in a key', line: ['search', '\u212Aeyword', 'x'], becomes: 'query-invalid' },
+
   // Queries.
   {
     trick: 'OR that swallows what stands before it',
     line: ['expunge', 'mailbox', 'Trash', 'savedbefore', '30d', 'OR', 'all'],
     becomes: 'query-invalid',
   },
+  {
+    trick: 'last mail, which is no mail to uid',
+    line: ['search', 'not', 'uid', '*'],
+    becomes: 'query-invalid',
+  },
+  { trick: 'threads of matches', line: ['search', 'inthread', 'refs', 'seen'], becomes: 'query-invalid' },
   { trick: 'expunge of everything', line: ['expunge', 'all'], becomes: 'query-invalid' },
   { trick: 'query in one field', line: ['expunge', 'mailbox Trash all'], becomes: 'query-invalid' },
   {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import { canonicalArguments } from '../../src/catalog/canonical.js';
 import { type Command, commandsOf } from '../../src/catalog/catalog.js';
 import { parseArguments } from '../../src/catalog/parse.js';
@@ -103,4 +104,29 @@ test('the second reader reads the tricks that the first refuses', () => {
     new Map([['user-file', ['/etc/passwd']]]),
   );
   assert.equal(parseArguments('2.4', command, ['--all']).kind, 'unparsable');
+});
+
+test('any words give values or a refusal that repeats none of them, and the canonical form of what is taken stays the same', () => {
+  const words = fc.array(
+    fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 12 }),
+      fc.constantFrom('--', '-u', '-A', 'all', 'mailbox'),
+    ),
+  );
+  for (const series of allSeries) {
+    const runs = { seed: 7, numRuns: 4000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1) };
+    fc.assert(
+      fc.property(fc.constantFrom(...commandsOf(series)), words, (command, args) => {
+        const parsed = parseArguments(series, command, args);
+        if (parsed.kind === 'unparsable') {
+          for (const arg of args) if (/[^\0-~]/.test(arg)) assert.equal(parsed.message.includes(arg), false);
+          return;
+        }
+        const again = parseArguments(series, command, canonicalArguments(parsed));
+        assert.equal(again.kind, 'parsed');
+        if (again.kind === 'parsed') assert.deepEqual([...again.values], [...parsed.values]);
+      }),
+      runs,
+    );
+  }
 });

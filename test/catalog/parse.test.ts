@@ -81,6 +81,22 @@ const accepted: Row[] = [
   { line: ['sync', '-f', 'a', '--', '-R'], canonical: ['-f', '--', 'a', '--', '-R'] },
   { line: ['sync', '-', '-R'], canonical: ['--', '-', '-R'] },
   { line: ['dsync-server', '-u', 'bob'], canonical: ['-u', 'bob', '--'] },
+  {
+    line: ['mailbox delete', 'inbox', 'InBox/x', 'inboxes'],
+    canonical: ['--', 'INBOX', 'INBOX/x', 'inboxes'],
+  },
+  { line: ['mailbox list', 'inbox.%'], canonical: ['--', 'INBOX.%'] },
+  {
+    line: ['search', 'mailbox', 'inbox', 'subject', 'inbox'],
+    canonical: ['--', 'mailbox', 'INBOX', 'subject', 'inbox'],
+  },
+  {
+    line: ['mailbox metadata get', 'x', '/Private/Vendor/vendor.dovecot/PVT/k'],
+    canonical: ['--', 'x', '/private/vendor/vendor.dovecot/pvt/k'],
+  },
+  { line: ['flags remove', '\\sEEN Work', 'all'], canonical: ['--', '\\Seen Work', 'all'] },
+  { series: '2.3', line: ['mailbox delete', 'Wor\u212A'], canonical: ['--', 'Wor\u212A'] },
+  { line: ['mailbox delete', 'Ünïcode'], canonical: ['--', 'Ünïcode'] },
 ];
 
 for (const { series, line, canonical } of accepted) {
@@ -167,6 +183,20 @@ const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [
   { line: ['expunge', 'mailbox', 'A', 'seen', 'OR', 'all'], code: 'query-invalid' },
   { line: ['move', 'Dst', 'user', 'bob', 'all'], code: 'query-invalid' },
   { line: ['user', '-u', 'bob'], code: 'kills-server' },
+  { series: '2.4', line: ['mailbox delete', 'Wor\u212A'], code: 'text-invalid' },
+  { series: '2.4', line: ['mailbox list', 'U\u0308*'], code: 'text-invalid' },
+  { series: '2.4', line: ['search', 'mailbox', 'U\u0308', 'all'], code: 'text-invalid' },
+  { line: ['mailbox metadata get', 'x', 'private/y'], code: 'kills-server' },
+  { line: ['mailbox metadata get', 'x', '/privatex'], code: 'kills-server' },
+  { line: ['mailbox path', 'a', 'b'], code: 'kills-server' },
+  { line: ['acl set', 'INBOX', 'user=eve', ':admin'], code: 'fields-invalid' },
+  { line: ['acl set', 'INBOX', 'user=eve', '--', '-:admin'], code: 'fields-invalid' },
+  { line: ['acl set', 'INBOX', 'user=eve', 'Admin'], code: 'fields-invalid' },
+  { line: ['acl set', 'INBOX', 'eve', 'read'], code: 'fields-invalid' },
+  { line: ['acl set', 'INBOX', 'User=eve', 'read'], code: 'fields-invalid' },
+  { line: ['quota get', '--trans-flags=-1'], code: 'number-invalid' },
+  { line: ['sync', '-T', '4294967296', '--', 'x'], code: 'number-invalid' },
+  { series: '2.4', line: ['save', '-U', '4294967296'], code: 'number-invalid' },
   { series: '2.3', line: ['mailbox cryptokey password', '-O', '-n', 'x'], code: 'ambiguous-argument' },
   { line: ['mailbox metadata get', '', '/private/x'], code: 'argument-missing' },
 ];

@@ -170,7 +170,7 @@ function flattened(command: Command, slots: Map<string, string[]>): Seen {
     (one) => one.isPositional && /^f(?:ield|lag)str$/.test(one.name),
   )?.name;
   const isCopy = command.name === 'copy' || command.name === 'move';
-  if (command.scope === 'server' || (textName === undefined && !isCopy)) return slots;
+  if (command.scope === 'server' || (textName === undefined && !isCopy)) return lowered(command, slots);
   const flat: string[] = [];
   for (const { name, isPositional } of command.params) {
     const value = slots.get(name);
@@ -199,7 +199,25 @@ function flattened(command: Command, slots: Map<string, string[]>): Seen {
   return lowered(command, slots);
 }
 
+/** What servers fold before they look at it. */
 function lowered(command: Command, slots: Map<string, string[]>): Seen {
+  const flags = slots.get('flag');
+  const systemFlag = (flag: string): string => `\\${flag[1]?.toUpperCase()}${flag.slice(2).toLowerCase()}`;
+  if (flags !== undefined) {
+    slots.set(
+      'flag',
+      flags.map((flag) => (flag.startsWith('\\') ? systemFlag(flag) : flag)),
+    );
+  }
+  for (const { name, role } of command.params) {
+    if (role !== 'metadata-key') continue;
+    const keys = slots.get(name);
+    if (keys !== undefined)
+      slots.set(
+        name,
+        keys.map((key) => key.toLowerCase()),
+      );
+  }
   const fields = slots.get('field');
   if (command.name === 'fetch' && fields !== undefined) {
     slots.set(

@@ -46,6 +46,11 @@ const queries = [
   ['(', 'mailbox', 'A', 'OR', 'mailbox-guid', 'B', ')', 'NOT', 'seen'],
   ['mailbox', '--', 'subject', '-u'],
 ];
+const metadata: Readonly<Record<string, string>> = {
+  mailbox: 'INBOX',
+  key: '/private/x',
+  'key-prefix': '/shared',
+};
 const listWords: Readonly<Record<string, readonly string[]>> = {
   fetch: ['uid', 'flags', 'hdr.subject', 'size.physical'],
   'mailbox status': ['messages', 'unseen', 'vsize', 'all'],
@@ -67,9 +72,21 @@ export function randomValues(random: Random, command: Command): Map<string, read
     else if (parameter.role === 'search-query') values.set(name, pick(random, queries));
     else if (parameter.type === 'bool') values.set(name, ['true']);
     else if (parameter.type === 'int')
-      values.set(name, [pick(random, ['0', '7', '4294967295', ...(parameter.isUnsigned ? [] : ['-8'])])]);
+      values.set(name, [
+        pick(random, [
+          '0',
+          '7',
+          '4294967295',
+          ...(parameter.isUnsigned || /^(?:trans-flags|timeout|lock-timeout)$/.test(name) ? [] : ['-8']),
+        ]),
+      ]);
+    else if (parameter.role === 'acl-right') values.set(name, several(random, ['read', '-admin', 'all']));
+    else if (command.name === 'mailbox path' && name === 'mailbox') values.set(name, [pick(random, odd)]);
     else if (parameter.type === 'array') values.set(name, several(random, odd));
-    else if (command.name.startsWith('mailbox metadata')) values.set(name, ['INBOX']);
+    else if (command.name.startsWith('mailbox metadata'))
+      values.set(name, [metadata[name] ?? pick(random, odd)]);
+    else if (parameter.role === 'acl-id')
+      values.set(name, [pick(random, ['user=bob', 'anyone', 'group=x y'])]);
     else values.set(name, [pick(random, odd)]);
   }
   return values;

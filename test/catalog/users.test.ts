@@ -25,7 +25,6 @@ const rows: [line: string[], shown: string, only?: Series][] = [
   [['copy', 'Dst', 'user', '', 'all'], 'several: bob / source-user='],
   [['import', '-U', 'eve', 'maildir:/x', '', 'all'], 'several: bob eve'],
   [['acl set', 'INBOX', 'user=eve', 'read'], 'several: bob eve'],
-  [['acl set', 'INBOX', '--', '-user=eve', 'read'], 'several: bob eve'],
   [['acl set', 'INBOX', 'anyone', 'read'], 'several: bob / id=anyone'],
   [['acl add', 'INBOX', 'group=staff', 'read'], 'several: bob / id=group=staff'],
   [['acl set', 'INBOX', 'owner', 'read'], 'one: bob'],
