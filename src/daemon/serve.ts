@@ -18,7 +18,7 @@ import { type JournalEvent, openJournal } from '../journal/journal.js';
 import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
-import { drain } from './drain.js';
+import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 
 /** How long a record that nobody waits for may stay in the kernel's memory. */
@@ -96,7 +96,9 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   const text = `dovegate ${programVersion} serves ${bound.length} listeners`;
   log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners });
 
-  if ((await Promise.race([stopSignal(log), fatal])) === 'fatal') {
+  refuseReload(log);
+  const stop = createStopRequests();
+  if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     service.abort();
     await journal.close();
     return exitCodes.bug;
@@ -107,7 +109,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
     text: `at most ${settings.limits.drainMs} ms for what runs`,
   });
   await Promise.all(bound.map((listener) => listener.close()));
-  await drain(service, [...pools.values()], settings.limits.drainMs, clock);
+  await drain(service, [...pools.values()], settings.limits.drainMs, clock, stop.second);
   for (const pool of pools.values()) pool.drain();
   await journal.close();
   release();
@@ -160,20 +162,11 @@ async function bind(
   );
 }
 
-/** Resolves at the first SIGTERM or SIGINT. SIGHUP is told, and does nothing in this version. */
-function stopSignal(log: Log): Promise<'stop'> {
+/** SIGHUP is told, and does nothing in this version. */
+function refuseReload(log: Log): void {
   onSignal(['SIGHUP'], () => {
-    log.report({
-      event: 'reload-refused',
-      level: 'warn',
-      text: 'this version reads its configuration only at start; restart it',
-    });
-  });
-  return new Promise((resolve) => {
-    const off = onSignal(['SIGTERM', 'SIGINT'], () => {
-      off();
-      resolve('stop');
-    });
+    const text = 'this version reads its configuration only at start; restart it';
+    log.report({ event: 'reload-refused', level: 'warn', text });
   });
 }
 

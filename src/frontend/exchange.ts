@@ -42,6 +42,9 @@ export type AbortReason = 'client-gone' | 'draining';
 /** How a refused command with input is answered: after the input was thrown away, or not at all. */
 export type SkipInput = () => Promise<'skipped' | CloseReason>;
 
+/** How much a peer may leave unread before its next command is looked at. */
+const unreadBytesMax = 16 * 1024;
+
 /** Starts an exchange; it runs up to its first wait at once. */
 export function startExchange(
   context: ExchangeContext,
@@ -312,7 +315,7 @@ class Exchange {
     this.#append(completionOf(facts));
     observe(endedOf(facts));
     if (close === 'client-stall' || close === 'peer-gone') return close;
-    const drained = writer.flush();
+    const drained = writer.flush(unreadBytesMax);
     if (drained === undefined) return close;
     const peer = await waitForPeer(drained, clock, limits.clientStallMs);
     return peer === 'ready' ? close : peer === 'client-gone' ? 'peer-gone' : 'client-stall';

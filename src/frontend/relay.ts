@@ -10,6 +10,7 @@ import { createCellCounter } from '../wire/reply.js';
 import type { Status } from '../wire/status.js';
 import type { ReplyWriter } from './reply-writer.js';
 
+/** Times of a relay. */
 export interface RelayLimits {
   /** From the first byte sent to the first byte of the reply. */
   readonly deadlineMs: number;
@@ -27,6 +28,7 @@ export interface RelayCount {
   readonly logs: Map<LogLine['type'], number>;
 }
 
+/** How it ended. */
 export type RelayEnd =
   | {
       readonly kind: 'status';
@@ -41,6 +43,7 @@ export type RelayEnd =
   | { readonly kind: 'client-gone' }
   | { readonly kind: 'fault'; readonly fault: unknown };
 
+/** What a relay needs. */
 export interface RelayOptions {
   readonly upstream: Upstream;
   readonly writer: ReplyWriter;
@@ -55,6 +58,12 @@ export interface RelayOptions {
   readonly beforeStatus: (status: Status) => void;
   readonly count: RelayCount;
 }
+
+/**
+ * How much of a reply may wait for a peer before no more is read upstream: most replies are smaller, so that a peer that
+ * does not read costs no backend anything. Larger ones are held back by it.
+ */
+const relayedBytesMax = 128 * 1024;
 
 /** Relays until the status line. Never rejects; the upstream is closed for everything but kind `status`. */
 export async function relay(options: RelayOptions): Promise<RelayEnd> {
@@ -108,7 +117,7 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
         // Not waited for here: the backend has done its part, and its upstream may serve another meanwhile.
         return { kind: 'status', status, hasTrailing, peer };
       }
-      const drained = peer === 'ready' ? writer.flush() : undefined;
+      const drained = peer === 'ready' ? writer.flush(relayedBytesMax) : undefined;
       if (drained !== undefined) {
         peer = await waitForPeer(drained, clock, limits.clientStallMs);
         if (peer !== 'ready' && !options.goesOnWithoutPeer) {

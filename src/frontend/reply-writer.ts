@@ -29,10 +29,10 @@ export interface ReplyWriter {
   /** Bytes of the output channel so far, over all replies. */
   readonly bytesOut: number;
   /**
-   * Writes the group. Undefined when there is room for more; else a promise as of Transport.write, which rejects with a
-   * TransportFault when the peer is gone.
+   * Writes the group. Undefined while at most `unsentBytesMax` wait for the peer; else a promise as of Transport.write,
+   * which rejects with a TransportFault when the peer is gone.
    */
-  flush(): Promise<void> | undefined;
+  flush(unsentBytesMax: number): Promise<void> | undefined;
 }
 
 /** A writer for the negotiated minor. */
@@ -99,12 +99,16 @@ class FramedWriter implements ReplyWriter {
     this.#lastOfBody = tab;
   }
 
-  flush(): Promise<void> | undefined {
+  flush(unsentBytesMax: number): Promise<void> | undefined {
     this.#frameOutput();
-    if (this.#group.length === 0) return undefined;
     const group = this.#group;
     this.#group = [];
-    return this.#transport.write(group);
+    // An empty group still asks whether what was written before has left.
+    const drained = this.#transport.write(group);
+    if (drained === undefined || this.#transport.unsentBytes > unsentBytesMax) return drained;
+    // Whoever goes on without waiting hears of a peer that is gone from the transport.
+    drained.catch(() => undefined);
+    return undefined;
   }
 
   #frameOutput(): void {

@@ -54,14 +54,14 @@ test('a pipeline that nobody reads ends its session, and holds no upstream meanw
     more: 'limits: { client_stall: 1s, queue_timeout: 500ms }',
     backend: {
       script: async (_command, connection) => {
-        await connection.bigCell(200_000);
+        await connection.row('x'.repeat(4000));
         await connection.status('+');
       },
     },
   });
   const slow = await client();
   slow.setStopped(true);
-  for (let n = 0; n < 50; n += 1) slow.sendCommand(quota);
+  for (let n = 0; n < 2000; n += 1) slow.sendCommand(quota);
   await daemon.waitForLog((record) => record['event'] === 'upstream-opened', 'the upstream');
   const other = await client();
   for (let n = 0; n < 5; n += 1) {
