@@ -2,10 +2,11 @@
 // The rule: every exchange has one admission and one completion, also one that was refused.
 
 import type { AuditRecord, RecordedPeer } from '../audit/record.js';
-import type { ExchangeEnded, ExchangeNames } from '../engine/events.js';
+import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
 import type { Verdict } from '../engine/outcome.js';
 import type { Peer } from '../identity/peer.js';
 import type { RulePlace } from '../policy/rule.js';
+import type { LogLine } from '../wire/log-line.js';
 import type { Judgement } from './judge.js';
 import type { RelayCount } from './relay.js';
 
@@ -113,6 +114,31 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     logs: count === undefined || count.logs.size === 0 ? undefined : Object.fromEntries(count.logs),
     error: verdict.error,
   };
+}
+
+/** A line of channel L that came within an exchange. */
+export interface LogFacts {
+  readonly names: SessionNames;
+  readonly id: string;
+  readonly judgement: Judgement | undefined;
+  readonly upstream: { readonly backend: string; readonly id: string };
+  readonly line: LogLine;
+}
+
+/** The line as observers are told of it. */
+export function backendLogOf(facts: LogFacts): BackendLog {
+  const { backend, id: upstream } = facts.upstream;
+  const { type, text } = facts.line;
+  const exchange = exchangeNamesOf(facts.names, facts.id, facts.judgement);
+  return { kind: 'backend-log', backend, upstream, exchange, type, text };
+}
+
+/** The line as a record. */
+export function logRecordOf(facts: LogFacts, time: number): AuditRecord {
+  const { backend, id: upstream } = facts.upstream;
+  const { session, listener } = facts.names;
+  const { type: level, text } = facts.line;
+  return { time, event: 'log', session, id: facts.id, listener, backend, upstream, level, text };
 }
 
 /** What observers are told of the same end. */

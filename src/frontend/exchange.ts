@@ -17,12 +17,14 @@ import { converse, emptyCount } from './converse.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import {
   admissionOf,
+  backendLogOf,
   type CompletionFacts,
   completionOf,
   endedOf,
-  exchangeNamesOf,
+  logRecordOf,
 } from './exchange-records.js';
-import { type Judgement, judge } from './judge.js';
+import { type Judged, type Judgement, judge } from './judge.js';
+import { refusalOf, refusalOnSecondLook } from './refusal.js';
 import { type RelayCount, waitForPeer } from './relay.js';
 
 /** An exchange that runs; the session may cancel it. */
@@ -57,8 +59,6 @@ export function startExchange(
 }
 
 const bothSeries: readonly Series[] = ['2.3', '2.4'];
-
-type Judged = Extract<Judgement, { kind: 'judged' }>;
 
 class Exchange {
   readonly #context: ExchangeContext;
@@ -116,7 +116,7 @@ class Exchange {
     let closeFor: CloseReason | undefined;
     if (!isAllowed) {
       this.#append(admission);
-      ending = this.#refusalOf(judgement);
+      ending = refusalOf(judgement, policy.name);
       if (judgement.input === 'dot') {
         const skipped = await this.#skipInput();
         if (skipped !== 'skipped') closeFor = skipped;
@@ -136,13 +136,6 @@ class Exchange {
     const { names, policy } = this.#session;
     const { listener, principal } = names;
     return judge(this.#line, series, { listener, principal, policy, userNames: this.#context.userNames });
-  }
-
-  #refusalOf(judgement: Judgement): Ending {
-    if (judgement.kind === 'unparsable') {
-      return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
-    }
-    return { kind: 'denied', reason: judgement.decision.reason, policy: this.#session.policy.name };
   }
 
   /** The user by whom a route is chosen; the empty string where the line names none that is well formed. */
@@ -189,7 +182,8 @@ class Exchange {
     // Nothing was sent: the upstream may serve another.
     if (this.#abortable.isAborted) return { value: this.#cutOff(), closeFor: undefined };
     if (!judgement.parsed.has(upstream.series)) {
-      const refusal = this.#judgeAgain(upstream.series, judgement);
+      const again = this.#judge([upstream.series]);
+      const refusal = refusalOnSecondLook(again, judgement, this.#session.policy.name);
       if (refusal !== undefined) return { value: refusal, closeFor: undefined };
     }
     const { clock, limits } = this.#context;
@@ -221,20 +215,6 @@ class Exchange {
     });
   }
 
-  /** The backend is of another series than it was judged for: it must be read and allowed the same way there. */
-  #judgeAgain(series: Series, judgement: Judged): Ending | undefined {
-    const again = this.#judge([series]);
-    if (again.kind === 'unparsable' || again.decision.kind === 'deny') return this.#refusalOf(again);
-    const isSame =
-      again.attempt.effect === judgement.attempt.effect &&
-      again.attempt.command.name === judgement.attempt.command.name &&
-      again.args.length === judgement.args.length &&
-      again.args.every((word, at) => word === judgement.args[at]);
-    if (isSame) return undefined;
-    // What would be sent is not what the admission says.
-    return { kind: 'unroutable', reason: `the backend turned out to be Dovecot ${series}; try again` };
-  }
-
   #cutOff(): Ending {
     if (this.#abortable.reason === 'draining') return { kind: 'cut-off', isSent: this.#isSent };
     return { kind: 'client-gone', isSent: this.#isSent };
@@ -243,32 +223,11 @@ class Exchange {
   /** A line of channel L within this exchange: to the observer and to the records. */
   #toldByBackend(upstream: Upstream, line: LogLine): void {
     const { observe, clock, limits } = this.#context;
-    const { backend, id } = upstream;
-    const { type, text } = line;
-    observe({
-      kind: 'backend-log',
-      backend,
-      upstream: id,
-      exchange: exchangeNamesOf(this.#session.names, this.#id, this.#judgement),
-      type,
-      text,
-    });
+    const facts = { names: this.#session.names, id: this.#id, judgement: this.#judgement, upstream, line };
+    observe(backendLogOf(facts));
     let told = 0;
     for (const count of this.#count?.logs.values() ?? []) told += count;
-    if (told > limits.logRecordsMax) return;
-    const { session, listener } = this.#session.names;
-    const time = clock.wallMs();
-    this.#append({
-      time,
-      event: 'log',
-      session,
-      id: this.#id,
-      listener,
-      backend,
-      upstream: id,
-      level: type,
-      text,
-    });
+    if (told <= limits.logRecordsMax) this.#append(logRecordOf(facts, clock.wallMs()));
   }
 
   /** Tells the peer, records the completion, tells the observers. */

@@ -27,17 +27,21 @@ interface Known {
   readonly input: FollowingInput;
 }
 
+/** A command line that was read, and what policy says to it. */
+export interface Judged extends Known {
+  readonly kind: 'judged';
+  readonly decision: Decision;
+  readonly attempt: Attempt;
+  /** For each series that it was judged for. */
+  readonly parsed: ReadonlyMap<Series, ParsedArguments>;
+  /** In canonical form: what is recorded and sent. */
+  readonly args: readonly string[];
+}
+
 /** What came of reading and judging a command line. */
 export type Judgement =
   | (Known & { readonly kind: 'unparsable'; readonly code: string; readonly message: string })
-  | (Known & {
-      readonly kind: 'judged';
-      readonly decision: Decision;
-      /** The most demanding attempt when several series were judged. */
-      readonly attempt: Attempt;
-      readonly parsed: ReadonlyMap<Series, ParsedArguments>;
-      readonly args: readonly string[];
-    });
+  | Judged;
 
 /** Who asks, and by what it is judged. */
 export interface JudgeContext {
