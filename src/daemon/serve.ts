@@ -9,15 +9,17 @@ import { exitCodes } from '../cli/program.js';
 import type { Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
 import { createService, type ServedListener, type Service } from '../frontend/service.js';
-import { gidOf, uidOf } from '../host/accounts.js';
+import { gidOf, uidOf, userNameOf } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
 import { loadNative } from '../host/native.js';
 import { programVersion } from '../host/program.js';
 import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
+import type { Peer } from '../identity/peer.js';
 import { type JournalEvent, openJournal } from '../journal/journal.js';
 import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
+import type { Native } from '../ports/native.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 
@@ -83,7 +85,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
         sessionsMax: listener.sessions,
         context: { exchanges: () => exchanges, policy: () => policy, limits: () => sessionLimits },
       };
-      bound.push(await bind(listener, served, service, log));
+      bound.push(await bind(listener, served, service, log, native));
     }
   } catch (fault) {
     await Promise.all(bound.map((listener) => listener.close()));
@@ -139,11 +141,20 @@ function reportJournal(log: Log, event: JournalEvent): void {
   }
 }
 
+/** What the kernel says of who connected. */
+function peerAt(listener: string, descriptor: number | undefined, native: Native): Peer {
+  const credentials = descriptor === undefined ? undefined : native.peerCredentials(descriptor);
+  if (credentials === undefined) return { listener };
+  const user = userNameOf(credentials.uid, systemClock.now());
+  return { listener, ...credentials, ...(user === undefined ? {} : { user }) };
+}
+
 async function bind(
   listener: Settings['listeners'][number],
   served: ServedListener,
   service: Service,
   log: Log,
+  native: Native,
 ): Promise<BoundListener> {
   const uid = listener.owner === undefined ? undefined : uidOf(listener.owner);
   const gid = listener.group === undefined ? undefined : gidOf(listener.group);
@@ -157,7 +168,7 @@ async function bind(
   return listenUnix(
     place,
     systemClock,
-    (transport) => service.serve(served, transport, { listener: listener.name }),
+    (transport, descriptor) => service.serve(served, transport, peerAt(listener.name, descriptor, native)),
     (text) => log.report({ event: 'accept-failed', level: 'error', listener: listener.name, text }),
   );
 }

@@ -5,6 +5,25 @@ import { readFileSync } from 'node:fs';
 
 type Database = 'passwd' | 'group';
 
+/** How long a name is remembered, and of how many uids. */
+const rememberedMs = 60_000;
+const rememberedMax = 1_000;
+const names = new Map<number, { readonly name: string | undefined; readonly readMs: number }>();
+
+/**
+ * The system's name of a uid, by its own file; undefined: it has none there. Remembered for a minute, because it is asked
+ * for at every accept.
+ */
+export function userNameOf(uid: number, nowMs: number): string | undefined {
+  const known = names.get(uid);
+  if (known !== undefined && nowMs - known.readMs < rememberedMs) return known.name;
+  const line = readLines('/etc/passwd').find((each) => each.split(':')[2] === String(uid));
+  const name = line?.split(':')[0];
+  if (names.size >= rememberedMax) names.clear();
+  names.set(uid, { name, readMs: nowMs });
+  return name;
+}
+
 /** The uid of a user name, or of a number as text; undefined: there is none. */
 export function uidOf(name: string): number | undefined {
   return numberOf('passwd', name);

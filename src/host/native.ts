@@ -9,6 +9,13 @@ import type { Native } from '../ports/native.js';
 /** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
 const lockExclusiveNow = 2 | 4;
 
+/** Of Linux on x86, ARM and RISC-V: SOL_SOCKET, SO_PEERCRED, AF_UNIX, SOCK_STREAM; struct ucred is pid, uid, gid. */
+const solSocket = 1;
+const soPeercred = 17;
+const afUnix = 1;
+const sockStream = 1;
+const ucredBytes = 12;
+
 let loaded: Promise<Native> | undefined;
 
 /**
@@ -24,6 +31,8 @@ async function load(): Promise<Native> {
   const { default: koffi } = await import('koffi');
   // The program's own symbols: the C library is among them under whatever name this system gives it.
   const flock = koffi.load(null).func('int flock(int, int)');
+  const getsockopt = koffi.load(null).func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
+  const socketpair = koffi.load(null).func('int socketpair(int, int, int, void *)');
   const native: Native = {
     lockExclusive(descriptor) {
       if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
@@ -31,8 +40,18 @@ async function load(): Promise<Native> {
       if (code === constants.errno.EWOULDBLOCK) return false;
       throw new Error(`flock failed with errno ${code}`);
     },
+    peerCredentials(descriptor) {
+      const ucred = Buffer.alloc(ucredBytes);
+      const length = [ucredBytes];
+      if (Number(getsockopt(descriptor, solSocket, soPeercred, ucred, length)) !== 0) return undefined;
+      if (length[0] !== ucredBytes) return undefined;
+      return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
+    },
   };
   testLock(native);
+  const pair = Buffer.alloc(8);
+  if (Number(socketpair(afUnix, sockStream, 0, pair)) !== 0) throw new Error('no pair of UNIX sockets');
+  testCredentials(native, [pair.readInt32LE(0), pair.readInt32LE(4)]);
   return native;
 }
 
@@ -47,5 +66,18 @@ function testLock(native: Native): void {
   } finally {
     for (const descriptor of descriptors) closeSync(descriptor);
     rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function testCredentials(native: Native, pair: readonly number[]): void {
+  try {
+    for (const descriptor of pair) {
+      const own = native.peerCredentials(descriptor);
+      if (own?.pid !== process.pid || own.uid !== process.getuid?.() || own.gid !== process.getgid?.()) {
+        throw new Error('SO_PEERCRED does not name this process as the peer of its own socket');
+      }
+    }
+  } finally {
+    for (const descriptor of pair) closeSync(descriptor);
   }
 }

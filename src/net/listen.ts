@@ -7,7 +7,7 @@
 // process, and the journal's thread makes files meanwhile.)
 
 import { chmodSync, chownSync, linkSync, lstatSync, mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
 import { wrapSocket } from './transport.js';
@@ -60,6 +60,14 @@ async function inspect(path: string): Promise<'nothing' | 'live' | 'stale' | 'ot
   });
 }
 
+/** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
+function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const descriptor: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+  return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
+}
+
 function listenAt(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -71,14 +79,14 @@ function listenAt(server: Server, path: string): Promise<void> {
 }
 
 /**
- * Binds `place` and hands each accepted transport to `accept`. Rejects with a ListenFault.
+ * Binds `place` and hands each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault.
  * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
  * below Node then drops clients in silence.)
  */
 export async function listenUnix(
   place: UnixPlace,
   clock: Clock,
-  accept: (transport: Transport) => void,
+  accept: (transport: Transport, descriptor: number | undefined) => void,
   onError: (text: string) => void,
 ): Promise<BoundListener> {
   const { path } = place;
@@ -95,7 +103,7 @@ export async function listenUnix(
     throw new ListenFault(`${path}: is there already and is not a socket; remove it first`);
 
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) =>
-    accept(wrapSocket(socket, clock)),
+    accept(wrapSocket(socket, clock), descriptorOf(socket)),
   );
   let inode: bigint;
   try {

@@ -3,6 +3,7 @@
 // opens or uses an upstream; a byte of a client's that is forwarded as it came.
 
 import assert from 'node:assert/strict';
+import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 
@@ -181,4 +182,16 @@ test('a client of minor 3 hears log lines only after OPTION', async (t) => {
   const hearing = await client({ minor: 3, optionLogPassthrough: true });
   hearing.send('\talice@example.org\tmailbox delete\tINBOX');
   assert.equal((await hearing.readReply()).logs.length, 1);
+});
+
+test('records name who asked by the word of the kernel', async (t) => {
+  const { client, daemon } = await openGateway(t);
+  const one = await client();
+  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  await one.readReply();
+  await daemon.stop();
+  const admission = auditRecords(daemon).find((record) => record['event'] === 'admission');
+  const { uid, gid, username } = userInfo();
+  assert.deepEqual(admission?.['peer'], { uid, gid, pid: process.pid, user: username });
+  assert.equal(admission['principal'], `${username}@support`);
 });
