@@ -1,7 +1,8 @@
 // How the demo prints: commands as one would type them, rows as tables, records in one line each.
 
-import type { RawReply } from '../../test/oracle/raw-reply.js';
+import type { RawReply } from '../../test/kit/raw-client.js';
 
+/** Sets apart what follows: an empty line, the text, an empty line. */
 export function title(text: string): void {
   console.log(`\n== ${text}\n`);
 }

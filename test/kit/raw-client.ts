@@ -13,6 +13,8 @@ import {
   type ReplyReader,
 } from '../oracle/raw-reply.js';
 
+export type { RawReply } from '../oracle/raw-reply.js';
+
 export interface RawClientOptions {
   /** Path of a UNIX socket; else TCP to `host` and `port`. */
   path?: string;
