@@ -1,0 +1,38 @@
+// Goal: every file that a backend needs is asked for, all that is wrong is told at once, and where it was written.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspectFiles } from '../../src/config/inspect-files.js';
+import { formatProblem } from '../../src/config/problem.js';
+import { settingsOf, sound } from './sound.js';
+
+const text = sound
+  .replace(
+    'mail1: {',
+    `mail2: { address: "mail2.example.com:24245", ca: /etc/ca2, password_file: [/etc/p, /etc/p-next] }
+  mail1: {`,
+  )
+  .replace('routes:', 'routes:\n  - { users: ["*@example.net"], backend: mail2 }');
+
+void test('each file is asked for, those of each backend', () => {
+  const asked: string[] = [];
+  const problems = inspectFiles(settingsOf(text), (path) => {
+    asked.push(path);
+    return undefined;
+  });
+  assert.deepEqual(problems, []);
+  assert.deepEqual(asked.toSorted(), ['/etc/ca2', '/etc/p', '/etc/p', '/etc/p-next']);
+});
+
+void test('all that is wrong, at the place of its backend', () => {
+  const why = (path: string): string | undefined =>
+    path === '/etc/p' ? undefined : path === '/etc/ca2' ? 'there is no such file' : 'permission denied';
+  const problems = inspectFiles(settingsOf(text), why);
+  assert.deepEqual(
+    problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
+    [
+      '5:3: backends.mail2.password_file: /etc/p-next cannot be read: permission denied',
+      '5:3: backends.mail2.ca: /etc/ca2 cannot be read: there is no such file',
+    ],
+  );
+  assert.ok(problems.every(({ severity }) => severity === 'error'));
+});
