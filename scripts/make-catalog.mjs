@@ -55,6 +55,7 @@ function seriesLines(series) {
   ].join('\n');
   const hash = createHash('sha256').update(JSON.stringify(source)).digest('hex');
   return [
+    `/** The commands of Dovecot ${series}; catalog.ts makes objects of them once, at start. */`,
     `export const data${series.replace('.', '')}: CatalogData = {`,
     `  series: ${quote(series)},`,
     `  dovecot: ${quote(source.dovecot)},`,

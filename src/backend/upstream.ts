@@ -21,6 +21,7 @@ import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import type { Greeted } from './greet.js';
 
+/** What one backend may make us hold, in bytes; above each the upstream faults, but a log line is cut. */
 export interface UpstreamLimits {
   /** A status line has a code, or a host in a referral. */
   readonly statusBytesMax: number;
@@ -34,6 +35,9 @@ export type UpstreamEvent =
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'log'; readonly line: LogLine };
 
+/**
+ * `dialing` is before this: an upstream begins greeted. `closed` is final. Timer and watch live as long as `idle`.
+ */
 export type UpstreamState =
   | { readonly at: 'idle'; readonly sinceMs: number; readonly timer: Timer }
   | { readonly at: 'leased' }
@@ -47,6 +51,7 @@ export interface UpstreamOwner {
   straySpoke(upstream: Upstream, line: LogLine): void;
 }
 
+/** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
 export interface Upstream {
   readonly id: string;
   readonly backend: string;

@@ -6,6 +6,7 @@ import { allSeries, type CatalogData, type Series } from './series.js';
 /** What a command does, weakest first: reads; ends sessions; changes; changes the server or rights; destroys. */
 export const allEffects = ['read', 'session', 'write', 'admin', 'destroy'] as const;
 
+/** One of `allEffects`. Of a command alone it is the least that it does; `effectOf` adds what its arguments do. */
 export type Effect = (typeof allEffects)[number];
 
 /** The stronger of two effects. */
@@ -75,12 +76,18 @@ export const allRoles = [
   'var-expansion',
 ] as const;
 
+/** One of `allRoles`; a parameter without one has a value that names nothing (a count, a switch). */
 export type Role = (typeof allRoles)[number];
 
+/**
+ * How a server takes a value: `bool` takes none, `int` digits, `array` may be given again, `istream` names a file.
+ */
 export const allParameterTypes = ['bool', 'str', 'int', 'array', 'istream'] as const;
 
+/** One of `allParameterTypes`. */
 export type ParameterType = (typeof allParameterTypes)[number];
 
+/** One parameter of a command as the server's own table has it; frozen. */
 export interface Parameter {
   /** The long name. Also a positional may be given as `--name=value`. */
   readonly name: string;
@@ -99,13 +106,19 @@ export interface Parameter {
 /** `dot`: reads a dot-stream after the line unless a file is named; `duplex`: the rest of the connection is its own. */
 export const allInputKinds = ['none', 'dot', 'duplex'] as const;
 
+/** One of `allInputKinds`; what may follow the line, not what does (see `inputOf` of the reader of arguments). */
 export type InputKind = (typeof allInputKinds)[number];
 
 /** Whether a rule may allow it by a mask, only by name, or only by name and saying that it amounts to root. */
 export const allGrants = ['normal', 'explicit', 'never'] as const;
 
+/** One of `allGrants`; `never` is the one that amounts to root. */
 export type Grant = (typeof allGrants)[number];
 
+/**
+ * A command of one series, frozen, the same object at each look-up. Two series have an object each, also for equal
+ * names.
+ */
 export interface Command {
   /** Its words joined by one blank; what goes upstream as one field. */
   readonly name: string;

@@ -2,6 +2,7 @@
 // The command tables of doveadm-server for each series, one word a parameter; src/catalog/catalog.ts reads them.
 import type { CatalogData } from './series.js';
 
+/** The commands of Dovecot 2.3; catalog.ts makes objects of them once, at start. */
 export const data23: CatalogData = {
   series: '2.3',
   dovecot: '2.3.19.1',
@@ -328,6 +329,7 @@ export const data23: CatalogData = {
   ],
 };
 
+/** The commands of Dovecot 2.4; catalog.ts makes objects of them once, at start. */
 export const data24: CatalogData = {
   series: '2.4',
   dovecot: '2.4.1, compared with revision f28b5a9 (after 2.4.4)',

@@ -1,6 +1,5 @@
 // Gives each word of an argument list to the parameter that doveadm-server gives it to: options as glibc's getopt_long reads them
-// with the table of the command, operands by the rules of the series. Refuses what only one of two readers would take. Knows
-// nothing of what a value means.
+// with the table of the command, operands by the rules of the series. Refuses what readers differ on. Knows no values.
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
@@ -56,6 +55,7 @@ interface OptionsAndOperands {
   readonly operands: readonly string[];
 }
 
+/** A refusal as a value. The message must hold nothing that the client wrote: it goes to logs and to the client. */
 export function unparsable(code: UnparsableCode, message: string): Unparsable {
   return { kind: 'unparsable', code, message };
 }

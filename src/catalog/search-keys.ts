@@ -17,6 +17,9 @@ export type SearchTime =
 
 type ValueKind = 'text' | 'atom' | 'time' | 'interval' | 'size' | 'set' | 'modseq';
 
+/**
+ * A key of the search language as the server knows it: what it looks at, and the operands that it takes, in order.
+ */
 export interface SearchKey {
   /** Lower case; aliases have become the name that they stand for. */
   readonly name: string;

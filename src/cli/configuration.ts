@@ -13,6 +13,10 @@ export interface LoadedConfiguration {
   readonly errors: number;
 }
 
+/**
+ * Reads `file` and what it includes, and asks for every file that the settings name. Never throws: what fails is a
+ * problem.
+ */
 export function loadConfiguration(file: string): LoadedConfiguration {
   const parsed = parseSettings(file, { readText, glob: listFiles });
   const problems = [...parsed.problems];

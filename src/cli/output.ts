@@ -5,6 +5,7 @@ export function stdout(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
+/** One line or several, for complaints: a pipe behind stdout never gets them. */
 export function stderr(text: string): void {
   process.stderr.write(`${text}\n`);
 }

@@ -101,6 +101,7 @@ export function createExchangeContext(
   };
 }
 
+/** The part of the settings that sessions are held to; bytes and milliseconds. */
 export function sessionLimitsOf(settings: Settings): SessionLimits {
   const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs } = settings.limits;
   return { lineBytesMax, fieldsMax, handshakeMs, inputBytesMax, inputTimeMs };

@@ -4,6 +4,7 @@ import { makeAuthority } from '../../test/kit/certificates.js';
 import { cannedScript } from '../../test/kit/script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../../test/kit/scripted-dovecot.js';
 
+/** Two that listen on loopback until `close`; both know the same users, commands and password. */
 export interface Backends {
   readonly mail1: ScriptedDovecot;
   readonly mail2: ScriptedDovecot;

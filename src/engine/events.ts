@@ -45,6 +45,9 @@ export interface ExchangeEnded {
   readonly durationMs: number;
 }
 
+/**
+ * Everything that observers hear of. `kind` and the keys are as fixed as those of records; times are milliseconds.
+ */
 export type EngineEvent =
   | BackendLog
   | ExchangeEnded

@@ -1,5 +1,6 @@
 // A record did not become durable: the disk, its file or the writer failed. Whoever waits for it must not go on.
 
+/** What went wrong with a record or with its journal; a code is never renamed, dashboards hold it. */
 export type JournalFaultCode =
   | 'write-failed' // the disk refused a write or a sync
   | 'deadline' // a write or a sync took too long, or the writer's thread is mute
@@ -11,6 +12,10 @@ export type JournalFaultCode =
   | 'newer-format' // a later release wrote it
   | 'unreadable'; // what lies in the directory is not a journal that can be continued
 
+/**
+ * A record is not known to be on disk. The message is for operators and holds nothing of the record; `cause` is
+ * what the system said.
+ */
 export class JournalFault extends Error {
   readonly code: JournalFaultCode;
   constructor(code: JournalFaultCode, message: string, cause?: unknown) {

@@ -28,6 +28,10 @@ export interface OutgoingCommand {
 /** What of channel L reaches the peer: nothing, one sentence of ours on a failure, or the lines as they came. */
 export type LogMode = 'none' | 'filtered' | 'full';
 
+/**
+ * What one command needs while its upstream is leased. `count` is written to as the reply comes; the caller keeps
+ * it.
+ */
 export interface Conversation {
   readonly upstream: Upstream;
   readonly command: OutgoingCommand;

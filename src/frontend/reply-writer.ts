@@ -11,6 +11,7 @@ import { formatStatus } from '../wire/status.js';
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');
 
+/** One for each session. Pieces are gathered in order and leave with `flush`; only that touches the transport. */
 export interface ReplyWriter {
   /** Whether log lines reach the peer: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
   readonly hasLogChannel: boolean;

@@ -19,6 +19,10 @@ import { recordedPeer, type SessionNames } from './exchange-records.js';
 import { createReplyWriter, type ReplyWriter } from './reply-writer.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
 
+/**
+ * What one peer may cost us: bytes of a line and of input, fields of a line, milliseconds of handshake and of
+ * input.
+ */
 export interface SessionLimits {
   readonly lineBytesMax: number;
   readonly fieldsMax: number;

@@ -18,6 +18,7 @@ export interface DaemonEvent {
   readonly [key: string]: string | number | boolean | undefined;
 }
 
+/** The log of the process. No method waits or throws: what cannot be written is dropped. */
 export interface Log {
   /** An observer for the engine. */
   observe(event: EngineEvent): void;

@@ -1,5 +1,6 @@
 // The fault of a byte pipe: the other side is gone, or ours was closed while somebody still used it.
 
+/** `peer-gone`: the other side reset, or vanished. `closed`: our side had closed it before. */
 export type TransportFaultCode = 'peer-gone' | 'closed';
 
 /** A transport cannot be read or written any more. `cause` holds what the system said. */

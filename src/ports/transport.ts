@@ -14,6 +14,7 @@ export interface TlsDemand {
   readonly keyPins: readonly string[];
 }
 
+/** Owned by the one who accepted or dialled it, who closes it, always. A peer that ended its side may still read. */
 export interface Transport {
   /**
    * The next bytes, at least one; null once the peer has ended its sending side (again and again). Rejects with a

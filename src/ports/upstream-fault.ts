@@ -1,5 +1,6 @@
 // The way to a backend failed. The message is a sentence for operators; it never holds secrets or bytes of the backend.
 
+/** What failed on the way to a backend; the `code` of events and records. Never renamed. */
 export type UpstreamFaultCode =
   | 'dial-refused' // nobody listens, no route, no such name
   | 'dial-timeout' // no connection or no greeting in time
@@ -9,6 +10,7 @@ export type UpstreamFaultCode =
   | 'closed-early' // the backend ended before a status
   | 'reply-timeout'; // no first byte, or silence within a reply
 
+/** Thrown by dialling, greeting and reading a reply; whatever transport it came from is closed or about to be. */
 export class UpstreamFault extends Error {
   readonly code: UpstreamFaultCode;
   constructor(code: UpstreamFaultCode, message: string, cause?: unknown) {
