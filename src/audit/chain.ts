@@ -32,7 +32,10 @@ export interface Link {
   readonly hash: string;
 }
 
-const headText = '{"seq":';
+/** `{"seq":` as two numbers that overlap by one byte: compared for every line of a journal. */
+const headBytes = 7;
+const headFirst = 0x7b227365;
+const headSecond = 0x6571223a;
 const prevText = ',"prev":"';
 const hashText = ',"hash":"';
 const closeText = '"}';
@@ -52,15 +55,16 @@ export function readLink(line: Buffer): (Link & { readonly isIntact: boolean }) 
   line[end] = 0x7d;
   const digest = hash('sha256', line.subarray(0, end + 1), 'hex');
   line[end] = 0x2c;
-  return { ...link, isIntact: digest === link.hash };
+  return { seq: link.seq, prev: link.prev, hash: link.hash, isIntact: digest === link.hash };
 }
 
 /** As `readLink`, without judging the hash: for readers that only want to know where a line stands. */
 export function readClaim(line: Buffer): Link | undefined {
   const tailAt = line.length - hashPartBytes - prevPartBytes;
-  if (tailAt < headText.length + 1 || line.toString('latin1', 0, headText.length) !== headText)
+  if (tailAt < headBytes + 1 || line.readUInt32BE(0) !== headFirst || line.readUInt32BE(3) !== headSecond) {
     return undefined;
-  const seq = readDigits(line, headText.length);
+  }
+  const seq = readDigits(line, headBytes);
   if (seq === undefined) return undefined;
   const tail = line.toString('latin1', tailAt);
   const prevAt = prevText.length;

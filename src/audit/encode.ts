@@ -67,6 +67,8 @@ const keys = [
   ...(['steps_ms', 'lost', 'torn', 'error'] as const),
 ];
 
+const ranks: ReadonlyMap<string, number> = new Map(keys.map((key, rank) => [key, rank]));
+
 const peerKeys = [
   ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
 ];
@@ -105,11 +107,28 @@ const unprintable =
 
 function attempt(record: JournalRecord, budget: Budget): string {
   let body = `"time":"${formatTime(record.time)}","event":"${record.event}"`;
-  for (const key of keys) {
-    const text = encodeKey(record, key, budget);
-    if (text !== undefined) body += `,"${key}":${text}`;
+  let isOrdered = true;
+  let last = -1;
+  // A record has a quarter of all keys, and nearly always in their order: that is found out on the way.
+  for (const name in record) {
+    const rank = ranks.get(name);
+    if (rank === undefined) continue;
+    if (rank < last) isOrdered = false;
+    last = rank;
+    if (isOrdered) body += member(record, keys[rank], budget);
   }
+  return isOrdered ? body : reordered(record, budget);
+}
+
+function reordered(record: JournalRecord, budget: Budget): string {
+  let body = `"time":"${formatTime(record.time)}","event":"${record.event}"`;
+  for (const key of keys) body += member(record, key, budget);
   return body;
+}
+
+function member(record: JournalRecord, key: (typeof keys)[number] | undefined, budget: Budget): string {
+  const text = key === undefined ? undefined : encodeKey(record, key, budget);
+  return text === undefined ? '' : `,"${key}":${text}`;
 }
 
 function encodeKey(record: JournalRecord, key: (typeof keys)[number], budget: Budget): string | undefined {

@@ -2,7 +2,6 @@
 // The states: starting, serving, draining, stopped; nothing leaves draining but stopped, and "started" is never said
 // after "stopping".
 
-import { catalogHash } from '../catalog/catalog.js';
 import { loadConfiguration, summarise } from '../cli/configuration.js';
 import { stderr } from '../cli/output.js';
 import { exitCodes } from '../cli/program.js';
@@ -15,18 +14,13 @@ import { loadNative } from '../host/native.js';
 import { programVersion } from '../host/program.js';
 import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
 import type { Peer } from '../identity/peer.js';
-import { type JournalEvent, openJournal } from '../journal/journal.js';
 import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
 import type { Native } from '../ports/native.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
-
-/** How long a record that nobody waits for may stay in the kernel's memory. */
-const syncIntervalMs = 1_000;
-/** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
-const heldBytesMax = 32 * 1024 * 1024;
+import { openAudit } from './open-audit.js';
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve(options: { readonly config: string }): Promise<number> {
@@ -54,18 +48,11 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   const clock = systemClock;
   const observe: Observe = (event) => log.observe(event);
   const native = await loadNative();
-  const journal = await openJournal({
-    directory: settings.audit.directory,
-    segmentBytes: settings.audit.segmentBytes,
-    deadlineMs: settings.audit.deadlineMs,
-    syncIntervalMs,
-    heldBytesMax,
-    program: `dovegate ${programVersion}`,
-    catalog: catalogHash,
-    clock,
-    lock: (descriptor) => native.lockExclusive(descriptor),
-    observe: (event) => reportJournal(log, event),
-  });
+  const journal = await openAudit(settings.audit, native, clock, log);
+  // Records name policies by the hash of their text; the text must be there before the first of them.
+  for (const { version, effectiveText } of settings.policies.values()) {
+    await journal.keepPolicy(version, effectiveText);
+  }
   const adapters = { clock, connect: createConnect(clock), journal, observe };
   const pools = createPools(settings, adapters);
   const exchanges = createExchangeContext(settings, pools, adapters);
@@ -117,28 +104,6 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   release();
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return exitCodes.ok;
-}
-
-function reportJournal(log: Log, event: JournalEvent): void {
-  switch (event.kind) {
-    case 'failed': {
-      const text = `no record can be written, so strict commands are refused: ${event.fault.message}`;
-      log.report({ event: 'audit-failed', level: 'error', type: event.fault.code, text });
-      return;
-    }
-    case 'writable':
-      log.report({ event: 'audit-writable', level: 'info', text: 'records reach the disk again' });
-      return;
-    case 'lost': {
-      const text = `${event.records} records were lost while the disk took none`;
-      log.report({ event: 'audit-lost', level: 'error', text });
-      return;
-    }
-    case 'synced':
-      return;
-    default:
-      return event satisfies never;
-  }
 }
 
 /** What the kernel says of who connected. */

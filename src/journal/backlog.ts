@@ -1,13 +1,22 @@
 // The records that are not on disk yet, in order, with those who wait for them: not given to the writer's thread,
-// under way, or written and not synced. It knows no thread and no disk; the journal tells it what became of a group.
+// under way, or written and not synced; and orders of another kind that wait among them. It knows no thread and no disk:
+// the driver tells it what became of a group.
 // The rule: a record leaves only when it is on disk (or the limit refuses it at the door), whoever gave up waiting.
 
 import type { JournalFault } from '../engine/journal-fault.js';
+import type { Order, Report } from './messages.js';
 
 /** Who waits until a record is on disk. */
 export interface Waiter {
   readonly resolve: () => void;
   readonly reject: (fault: JournalFault) => void;
+}
+
+/** An order of its own among the groups; `wallMs`: when it is given. */
+export interface Errand {
+  readonly order: (wallMs: number) => Order;
+  /** Gets its report; a failed one, without having been given, when the journal failed or was closed before. */
+  readonly resolve: (report: Report) => void;
 }
 
 interface Held {
@@ -28,7 +37,11 @@ export interface Backlog {
   wrote(): void;
   /** What was written, the group under way included, is on disk: who waits is told. Returns how many records. */
   synced(): number;
-  /** Tells all who wait, and those only; the records stay. */
+  /** An order that is to be given when all records that are here now have been taken. */
+  addErrand(errand: Errand): void;
+  /** The next errand whose turn it is; it is the caller's from now on. */
+  takeErrand(): Errand | undefined;
+  /** Tells all who wait, and those only: the records stay, the errands go. */
   reject(fault: JournalFault): void;
   /** When the longest waiting came; undefined: nobody waits. */
   readonly oldestWaiterSince: number | undefined;
@@ -46,12 +59,15 @@ export function createBacklog(): Backlog {
   let underWay: Held[] = [];
   let waiting: Held[] = [];
   let bytes = 0;
+  let added = 0;
+  const errands: { readonly errand: Errand; readonly behind: number }[] = [];
 
   return {
     add(body, since, waiter, bytesMax) {
       const more = body.length + overheadBytes;
       if (bytes + more > bytesMax) return false;
       bytes += more;
+      added += 1;
       waiting.push({ body, since, waiter });
       return true;
     },
@@ -89,14 +105,24 @@ export function createBacklog(): Backlog {
       }
       return done.length;
     },
+    addErrand(errand) {
+      errands.push({ errand, behind: added });
+    },
+    takeErrand() {
+      const taken = added - waiting.length;
+      return errands[0] !== undefined && errands[0].behind <= taken ? errands.shift()?.errand : undefined;
+    },
     reject(fault) {
+      const report: Report = { kind: 'failed', code: fault.code, message: fault.message };
+      for (const { errand } of errands.splice(0)) errand.resolve(report);
       for (const held of [...written, ...underWay, ...waiting]) {
         held.waiter?.reject(fault);
         held.waiter = undefined;
       }
     },
     get oldestWaiterSince() {
-      for (const group of [written, underWay, waiting]) {
+      // Nobody waits for what was written: a group with a waiter is synced at once.
+      for (const group of [underWay, waiting]) {
         const oldest = group.find((held) => held.waiter !== undefined);
         if (oldest !== undefined) return oldest.since;
       }

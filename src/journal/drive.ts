@@ -1,6 +1,6 @@
 // Drives the writer's thread: gives it one order after the other, looks at the deadlines, heals what failed.
-// It owns the thread and the journal's state; records and those who wait for them lie in the backlog. A script: one loop;
-// beside it one timer that looks at the deadlines and one that is due when written records want a sync.
+// It owns the thread and the journal's state; records and those who wait for them lie in the backlog. A script: one loop,
+// and beside it a timer that looks at the deadlines.
 // The rules: a record is told to be on disk in one place (`settle`); after a failure nothing is served before all that
 // was not on disk has been written to a new segment within the deadline; nobody waits for a thread that is mute.
 
@@ -15,7 +15,6 @@ export interface DriverOptions {
   readonly backlog: Backlog;
   /** Begins a new thread, for when the old one is gone. */
   readonly openThread: () => WriterThread;
-  /** Takes the kernel lock of a descriptor without waiting; false: another process has it. */
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
   readonly syncIntervalMs: number;
@@ -28,7 +27,10 @@ export type DriverEvent =
   | { readonly kind: 'failed'; readonly fault: JournalFault }
   | { readonly kind: 'writable' }
   /** A group reached the disk: how many records, and how long from the order to its report. */
-  | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number };
+  | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
+  | { readonly kind: 'checkpoint'; readonly line: string }
+  /** A full disk: a piece of the reserve was given up. */
+  | { readonly kind: 'reserve-used' };
 
 export type DriverState =
   | { readonly at: 'writable' }
@@ -40,13 +42,18 @@ export interface Driver {
   readonly state: DriverState;
   /** Something waits in the backlog. `isAwaited`: and somebody for it. */
   nudge(isAwaited: boolean): void;
+  /**
+   * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
+   * with its report; a failed one, without having been given, unless the journal is writable.
+   */
+  run(order: (wallMs: number) => Order): Promise<Report>;
   /** Writes what is left and the stop record; rejects with a JournalFault when that fails or takes two deadlines. */
   close(): Promise<void>;
 }
 
 /** At most so much in one order: what the thread copies and writes at once. */
 const orderBytesMax = 1 << 20;
-/** Between attempts to heal: the first comes at once, then the time doubles up to the longest. */
+/** Between attempts to heal: the first at once, then the time doubles up to the longest. */
 const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
 /** A thread that has been mute for so many deadlines is ended; when it is gone, another is begun. */
@@ -69,6 +76,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   let isSyncDue = false;
   let syncTimer: Timer | undefined;
   let watchTimer: Timer | undefined;
+  let watchedMs = Infinity;
   let pauseTimer: Timer | undefined;
   let wake: (() => void) | undefined;
   let closing: Waiter | undefined;
@@ -80,16 +88,22 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
       return state;
     },
     nudge(isAwaited) {
-      if (isAwaited) watch();
+      // Looked at only when it can be earlier than what is armed: this is the way of every record.
+      if (isAwaited && clock.now() + deadlineMs < watchedMs) watch();
       if (state.at === 'writable') wake?.();
+    },
+    run(order) {
+      return new Promise((resolve) => {
+        backlog.addErrand({ order, resolve });
+        if (state.at === 'writable') wake?.();
+        else backlog.reject(state.at === 'failed' ? state.fault : closedFault());
+      });
     },
     close() {
       closed ??= new Promise((resolve, reject) => {
         closing = { resolve, reject };
         pauseTimer?.cancel();
         wake?.();
-        watchTimer?.cancel();
-        watchTimer = undefined;
         watch();
         clock.setTimer(2 * deadlineMs, () => {
           finish(new JournalFault('deadline', 'the journal could not be closed in time'));
@@ -107,9 +121,15 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
         await healed(now);
         continue;
       }
-      const order = next();
-      if (order === undefined) await idle(undefined);
-      else take(order, await ask(order));
+      const errand = backlog.takeErrand();
+      const order = errand?.order(clock.wallMs()) ?? next();
+      if (order === undefined) {
+        await idle(undefined);
+        continue;
+      }
+      const report = await ask(order);
+      take(order, report);
+      errand?.resolve(report);
     }
   }
 
@@ -149,17 +169,15 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     if (state.at === 'closed') return;
     switch (report.kind) {
       case 'written':
-        if (report.mark === undefined) {
-          backlog.wrote();
-          timeSync();
-          return;
-        }
+      case 'tended':
+      case 'stopped':
+        if (report.isReserveUsed) observe({ kind: 'reserve-used' });
+        if (report.checkpoint !== undefined) observe({ kind: 'checkpoint', line: report.checkpoint });
         settle(report.mark);
         if (order.do === 'write') healDelayMs = 0;
+        if (report.kind === 'stopped') finish(undefined);
         return;
-      case 'stopped':
-        settle(report.mark);
-        finish(undefined);
+      case 'kept':
         return;
       case 'failed':
         fail(new JournalFault(report.code, report.message), 'heal');
@@ -174,20 +192,21 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     }
   }
 
-  function settle(reached: Mark): void {
+  function settle(reached: Mark | undefined): void {
+    if (reached === undefined) {
+      backlog.wrote();
+      syncTimer ??= clock.setTimer(options.syncIntervalMs, () => {
+        isSyncDue = true;
+        if (state.at === 'writable') wake?.();
+      });
+      return;
+    }
     mark = reached;
     isSyncDue = false;
     syncTimer?.cancel();
     syncTimer = undefined;
     const records = backlog.synced();
     if (records > 0) observe({ kind: 'synced', records, durationMs: lastDurationMs });
-  }
-
-  function timeSync(): void {
-    syncTimer ??= clock.setTimer(options.syncIntervalMs, () => {
-      isSyncDue = true;
-      if (state.at === 'writable') wake?.();
-    });
   }
 
   /** One attempt to serve again, after a while unless it is the first or the journal is to be closed. */
@@ -202,7 +221,6 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
       report = await ask({ ...order, lock: report.descriptor });
     }
     take(order, report);
-    // `take` may have closed or failed it anew.
     const now = state;
     if (now.at !== 'failed') return;
     if (report.kind !== 'written') {
@@ -233,11 +251,12 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
 
   /** One timer for all deadlines: armed for the first that comes, and looked at again when it fires. */
   function watch(): void {
-    if (watchTimer !== undefined) return;
     const due = dueAt();
-    if (due === undefined) return;
+    if (due === undefined || due >= watchedMs) return;
+    watchTimer?.cancel();
+    watchedMs = due;
     watchTimer = clock.setTimer(Math.max(due - clock.now(), 1), () => {
-      watchTimer = undefined;
+      watchedMs = Infinity;
       const now = dueAt();
       if (now !== undefined && clock.now() >= now) overdue();
       watch();
@@ -268,10 +287,14 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     if (state.at === 'closed') return;
     state = { at: 'closed' };
     for (const timer of [syncTimer, watchTimer, pauseTimer]) timer?.cancel();
-    backlog.reject(fault ?? new JournalFault('closed', 'the journal is closed'));
+    backlog.reject(fault ?? closedFault());
     thread.end();
     if (fault === undefined) closing?.resolve();
     else closing?.reject(fault);
     wake?.();
   }
+}
+
+function closedFault(): JournalFault {
+  return new JournalFault('closed', 'the journal is closed');
 }

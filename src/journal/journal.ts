@@ -4,13 +4,15 @@
 
 import { encodeBody } from '../audit/encode.js';
 import type { JournalRecord } from '../audit/record.js';
+import { parseSignKey } from '../audit/signature.js';
 import { JournalFault } from '../engine/journal-fault.js';
 import type { Journal } from '../engine/ports.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock, Timer } from '../ports/clock.js';
 import { createBacklog, type Waiter } from './backlog.js';
 import { type DriverEvent, startDriver } from './drive.js';
-import type { Found, Report, WriterOptions } from './messages.js';
-import { openThread, type WriterThread } from './thread.js';
+import type { Found, Report, RetentionLimits, Tended, WriterOptions } from './messages.js';
+import { startTending } from './tend.js';
+import { openWriterThread, type WriterThread } from './thread.js';
 
 export interface JournalOptions extends WriterOptions {
   readonly clock: Clock;
@@ -20,21 +22,40 @@ export interface JournalOptions extends WriterOptions {
   readonly deadlineMs: number;
   /** Between writing records that nobody waits for and their sync, when nothing else calls for one. */
   readonly syncIntervalMs: number;
+  /** Between checkpoints, also when nothing happens. */
+  readonly checkpointIntervalMs: number;
+  /** Between looks at age and size of the segments; and how much of both may be there, asked each time. */
+  readonly tendIntervalMs: number;
+  readonly limits: () => RetentionLimits;
   /** Bytes of memory for records that wait for a disk that does not take them; what comes above is lost, and counted. */
   readonly heldBytesMax: number;
   /** Told what happened; must not throw, is never awaited. */
   readonly observe: (event: JournalEvent) => void;
 }
 
-export type JournalEvent = DriverEvent | { readonly kind: 'lost'; readonly records: number };
+export type JournalEvent =
+  | DriverEvent
+  | { readonly kind: 'lost'; readonly records: number }
+  | { readonly kind: 'tended'; readonly tended: Tended }
+  /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
+  | { readonly kind: 'not-tended'; readonly text: string }
+  | { readonly kind: 'space'; readonly space: JournalSpace };
+
+/** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
+export type JournalSpace = 'normal' | 'reserve';
 
 export interface OpenJournal extends Journal {
   /** What the start found in the directory. */
   readonly found: Found;
   /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
   readonly fault: JournalFault | undefined;
+  readonly space: JournalSpace;
   /** Records that will never reach the disk. */
   readonly lost: number;
+  /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
+  keepPolicy(version: string, text: string): Promise<void>;
+  /** Signs with another key from now on. Throws a TypeError for what is no Ed25519 key; rejects with a JournalFault. */
+  changeKey(pem: string): Promise<void>;
 }
 
 /** A step of the wall clock that is worth a record. */
@@ -48,19 +69,32 @@ const clockStepMsMin = 1000;
  * too, whatever became of the first.
  */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
-  const { clock, observe, heldBytesMax } = options;
-  const thread = openThread(options);
+  const { clock, heldBytesMax } = options;
+  let { signKey } = options;
+  const thread = openWriterThread(options);
   const opened = await open(options, thread);
   const backlog = createBacklog();
   let lost = 0;
   let isClosed = false;
+  let space: JournalSpace = 'normal';
   let clockOffsetMs = clock.wallMs() - clock.now();
-  const begin = () => openThread(options);
   const driver = startDriver(
-    { ...options, backlog, openThread: begin, lost: () => lost },
+    {
+      ...options,
+      backlog,
+      openThread: () => openWriterThread({ ...options, signKey }),
+      lost: () => lost,
+      observe: (event) => {
+        if (event.kind === 'reserve-used') enter('reserve');
+        options.observe(event);
+      },
+    },
     thread,
     opened.mark,
   );
+  if (opened.checkpoint !== undefined) options.observe({ kind: 'checkpoint', line: opened.checkpoint });
+  const tending = startTending({ ...options, driver, enter, noteClockStep });
+  let checkpointTimer: Timer = clock.setTimer(options.checkpointIntervalMs, checkpoint);
 
   return {
     found: opened.found,
@@ -84,8 +118,20 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
         if (!hold(body, { resolve, reject }, heldBytesMax)) reject(overflow());
       });
     },
+    async keepPolicy(version, text) {
+      // The name of a file: nothing but what a hash is made of.
+      if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
+      demand(await driver.run(() => ({ do: 'keep-policy', version, text })));
+    },
+    async changeKey(pem) {
+      parseSignKey(pem);
+      demand(await driver.run((wallMs) => ({ do: 'change-key', pem, wallMs })));
+      signKey = pem;
+    },
     async close() {
       isClosed = true;
+      checkpointTimer.cancel();
+      tending.end();
       try {
         await driver.close();
       } finally {
@@ -97,6 +143,9 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     },
     get fault() {
       return driver.state.at === 'failed' ? driver.state.fault : undefined;
+    },
+    get space() {
+      return space;
     },
     get lost() {
       return lost;
@@ -115,7 +164,13 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   function lose(records: number): void {
     if (records === 0) return;
     lost += records;
-    observe({ kind: 'lost', records });
+    options.observe({ kind: 'lost', records });
+  }
+
+  function enter(next: JournalSpace): void {
+    if (space === next) return;
+    space = next;
+    options.observe({ kind: 'space', space });
   }
 
   /** Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. */
@@ -127,6 +182,16 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     if (Math.abs(stepMs) <= clockStepMsMin) return;
     const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
     hold(encodeBody(record), undefined, heldBytesMax);
+  }
+
+  function checkpoint(): void {
+    noteClockStep();
+    // A failed one needs no hand here: healing writes one.
+    void driver
+      .run((wallMs) => ({ do: 'checkpoint', wallMs }))
+      .then(() => {
+        if (!isClosed) checkpointTimer = clock.setTimer(options.checkpointIntervalMs, checkpoint);
+      });
   }
 }
 
@@ -144,6 +209,10 @@ async function open(
   throw report.kind === 'failed'
     ? new JournalFault(report.code, report.message)
     : new JournalFault('locked', `another process writes the journal in ${directory}`);
+}
+
+function demand(report: Report): void {
+  if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
 }
 
 function overflow(): JournalFault {

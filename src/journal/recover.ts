@@ -7,19 +7,12 @@ import { closeSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { genesisHash, journalFormat, readClaim, readLink } from '../audit/chain.js';
-import { parseLine, readHead, readWord } from '../audit/line.js';
+import { noteExchange, type OpenExchanges } from '../audit/ledger.js';
+import { parseLine, readHead } from '../audit/line.js';
 import { parseTime } from '../audit/time.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import { readLines } from './lines.js';
 import { listSegments, openSegment, type Segment } from './segments.js';
-
-/** Exchanges whose admission no completion followed, by id, in the order of their admissions. */
-export type OpenExchanges = Map<string, OpenExchange>;
-
-export interface OpenExchange {
-  readonly seq: number;
-  readonly session: string | undefined;
-}
+import { readLines } from './trail.js';
 
 export interface Tail {
   /** The segment with the last whole record; undefined: there is none. */
@@ -40,34 +33,48 @@ export interface Tail {
   readonly journal: string | undefined;
   /** Sum of the steps of the wall clock. */
   readonly stepsMs: number;
+  /** The oldest record that retention left, as the last checkpoint tells. */
+  readonly oldestSeq: number;
+  /** `cut`: the checkpoint beside the segments names a later record. `rewritten`: that record is another one here. */
+  readonly damage: 'cut' | 'rewritten' | undefined;
   readonly open: OpenExchanges;
+}
+
+/** A record that was certainly on disk, by what lies beside the segments. */
+export interface Vouched {
+  readonly seq: number;
+  readonly hash: string;
 }
 
 /** A hole (bytes that never reached the disk read as NUL) is torn only this near to the end: what is unsynced at most. */
 const unsyncedBytesMax = 4 << 20;
-/** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
-const openMax = 200_000;
 
 /** Throws a JournalFault: `newer-format`, or `unreadable`. */
-export function findTail(directory: string): Tail {
+export function findTail(directory: string, vouched?: Vouched): Tail {
   const segments = listSegments(directory);
   const nextNumber = (segments.at(-1)?.number ?? 0) + 1;
   const empty: Segment[] = [];
   for (const segment of segments.toReversed()) {
-    const end = segment.isCompressed ? readCompressedEnd(directory, segment) : readEnd(directory, segment);
+    const start = { ...nothing, vouched };
+    const end = segment.isCompressed
+      ? readCompressedEnd(directory, segment, start)
+      : readEnd(directory, segment, start);
     if (end.bytes === 0) {
       if (!segment.isCompressed) empty.push(segment);
       continue;
     }
     const open = readOpen(directory, segments, segment, end);
-    return { ...end, segment, void: empty, nextNumber, open };
+    const damage = end.damage ?? (vouched !== undefined && vouched.seq > end.seq ? 'cut' : undefined);
+    return { ...end, damage, segment, void: empty, nextNumber, open };
   }
-  return { ...nothing, segment: undefined, void: empty, nextNumber, open: new Map() };
+  const damage = vouched === undefined ? undefined : 'cut';
+  return { ...nothing, damage, segment: undefined, void: empty, nextNumber, open: new Map() };
 }
 
 type End = Omit<Tail, 'segment' | 'void' | 'nextNumber' | 'open'> & {
   /** The oldest record that recovery must read, as the segment's first record tells. */
   readonly openSeq: number | undefined;
+  readonly vouched: Vouched | undefined;
 };
 
 const nothing: End = {
@@ -78,13 +85,16 @@ const nothing: End = {
   timeMs: undefined,
   journal: undefined,
   stepsMs: 0,
+  oldestSeq: 1,
+  damage: undefined,
   openSeq: undefined,
+  vouched: undefined,
 };
 
-function readEnd(directory: string, segment: Segment): End {
+function readEnd(directory: string, segment: Segment, start: End): End {
   const descriptor = openSegment(directory, segment.name);
   try {
-    let end = nothing;
+    let end = start;
     let beforeHole: End | undefined;
     const fileBytes = readLines(descriptor, 0, (line) => {
       const next = line.isWhole ? follow(end, line.bytes, line.end) : undefined;
@@ -100,14 +110,14 @@ function readEnd(directory: string, segment: Segment): End {
 }
 
 /** The tail is compressed only when the plain segments behind it are gone. */
-function readCompressedEnd(directory: string, segment: Segment): End {
+function readCompressedEnd(directory: string, segment: Segment, start: End): End {
   let text: Buffer;
   try {
     text = gunzipSync(readFileSync(join(directory, `${segment.name}.gz`)), { maxOutputLength: 2 ** 31 });
   } catch (error) {
     throw new JournalFault('unreadable', `${segment.name}.gz cannot be read`, error);
   }
-  let end = nothing;
+  let end = start;
   for (let at = 0; at < text.length; ) {
     const lf = text.indexOf(0x0a, at);
     if (lf < 0) break;
@@ -126,7 +136,9 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   if (head === undefined) return undefined;
   // A record that was put at the end once more must not make numbers come twice.
   const seq = Math.max(end.seq, link.seq);
-  const next = { ...end, bytes: endsAt, seq, hash: link.hash, timeMs: parseTime(head.time) };
+  const isOther = link.seq === end.vouched?.seq && link.hash !== end.vouched.hash;
+  const damage = isOther ? 'rewritten' : end.damage;
+  const next = { ...end, bytes: endsAt, seq, hash: link.hash, timeMs: parseTime(head.time), damage };
   if (end.bytes > 0 && head.event !== 'start' && head.event !== 'checkpoint' && head.event !== 'clock')
     return next;
   const record = parseLine(text);
@@ -142,6 +154,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
     ...next,
     journal: typeof journal === 'string' ? journal : end.journal,
     stepsMs: number(record?.['steps_ms']) ?? end.stepsMs + (number(record?.['step_ms']) ?? 0),
+    oldestSeq: number(record?.['oldest_seq']) ?? end.oldestSeq,
     openSeq: end.bytes === 0 ? number(record?.['open_seq']) : end.openSeq,
   };
 }
@@ -186,14 +199,4 @@ function firstSeq(directory: string, segment: Segment | undefined): number {
   } finally {
     closeSync(descriptor);
   }
-}
-
-/** Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. */
-export function noteExchange(open: OpenExchanges, seq: number, text: string): void {
-  const event = readHead(text)?.event;
-  if (event !== 'admission' && event !== 'completion') return;
-  const id = readWord(text, 'id');
-  if (id === undefined) return;
-  if (event === 'completion') open.delete(id);
-  else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
 }

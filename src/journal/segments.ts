@@ -2,7 +2,7 @@
 // after a power cut, and the lock file. It does not know what a record is.
 // The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
 //
-//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   lock
+//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   policies/HASH.yaml   reserve   lock
 
 import {
   chmodSync,
@@ -13,9 +13,11 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  renameSync,
   type Stats,
   statSync,
   unlinkSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { JournalFault } from '../engine/journal-fault.js';
@@ -101,6 +103,20 @@ export function removeSegment(directory: string, file: string): void {
   syncDirectory(directory);
 }
 
+/** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
+export function writeWhole(directory: string, name: string, text: string): void {
+  const path = join(directory, name);
+  const descriptor = openSync(`${path}.new`, 'w', 0o600);
+  try {
+    writeFileSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(`${path}.new`, path);
+  syncDirectory(directory);
+}
+
 /** The lock file, made if it is not there. Its kernel lock is the caller's business. */
 export function openLock(directory: string): number {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -108,11 +124,24 @@ export function openLock(directory: string): number {
 }
 
 export const lockName = 'lock';
+export const checkpointName = 'checkpoint.json';
 
 /** Whether a path still leads to the file that a descriptor is open on; and how long that file is. */
 export function isSameFile(path: string, file: { readonly device: number; readonly inode: number }): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   return found !== undefined && found.dev === file.device && found.ino === file.inode;
+}
+
+/** An open file, by what its name must lead to as long as it counts. */
+export interface Held {
+  readonly descriptor: number;
+  readonly device: number;
+  readonly inode: number;
+}
+
+export function holdFile(descriptor: number): Held {
+  const found = fstatSync(descriptor);
+  return { descriptor, device: found.dev, inode: found.ino };
 }
 
 function openRegular(path: string, flags: number): number {

@@ -1,53 +1,69 @@
-// The writer's thread as one question at a time: an order goes in, its report comes out, also when the thread dies.
-// It owns the thread; it does not know what an order means. The thread's file is found beside this one, so that it is
-// there in a checkout, in a package and under any path.
+// A thread as one question at a time: an order goes in, its report comes out, also when the thread dies. It owns the thread
+// and does not know what an order means. The thread's file is found beside this one, so that it is there in a checkout,
+// in a package and under any path.
 
 import { Worker } from 'node:worker_threads';
-import type { Order, Report, WriterOptions } from './messages.js';
+import type { KeeperOrder, KeeperReport, Order, Report, ThreadTask, WriterOptions } from './messages.js';
 
-export interface WriterThread {
+export interface Thread<Asked, Told> {
   /** Gives an order; one at a time. Resolves with its report, or with a failed one when the thread ends before. */
-  ask(order: Order): Promise<Report>;
+  ask(order: Asked): Promise<Told>;
   /** Ends the thread; a thread that hangs in the kernel goes on until the kernel lets go. */
   end(): void;
   /** False: it ended, and another thread may be begun. */
   readonly isAlive: boolean;
 }
 
-export function openThread(options: WriterOptions): WriterThread {
-  const { directory, segmentBytes, program, catalog } = options;
-  const workerData: WriterOptions = { directory, segmentBytes, program, catalog };
+export type WriterThread = Thread<Order, Report>;
+export type KeeperThread = Thread<KeeperOrder, KeeperReport>;
+
+export function openWriterThread(options: WriterOptions): WriterThread {
+  const { directory, segmentBytes, program, catalog, signKey, reserveBytes } = options;
+  // Not the whole of what the caller has: functions cannot go to a thread.
+  const narrow: WriterOptions = { directory, segmentBytes, program, catalog, signKey, reserveBytes };
+  return openThread({ role: 'write', options: narrow }, (message) => ({
+    kind: 'failed',
+    code: 'writer-died',
+    message,
+  }));
+}
+
+export function openKeeperThread(directory: string): KeeperThread {
+  return openThread({ role: 'keep', directory }, (message) => ({ kind: 'failed', message }));
+}
+
+function openThread<Asked, Told>(task: ThreadTask, died: (message: string) => Told): Thread<Asked, Told> {
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
-    workerData,
+    workerData: task,
     // Whatever flags and variables the program was started with are not for this thread.
     env: {},
     execArgv: [],
-    name: 'journal',
+    name: task.role === 'write' ? 'journal' : 'journal-keeper',
   });
-  let answer: ((report: Report) => void) | undefined;
+  let answer: ((report: Told) => void) | undefined;
   let isAlive = true;
   let cause = 'it ended';
 
-  const report = (value: Report) => {
+  const tell = (report: Told) => {
     const resolve = answer;
     answer = undefined;
-    resolve?.(value);
+    resolve?.(report);
   };
-  worker.on('message', report);
+  worker.on('message', tell);
   worker.on('messageerror', () => void worker.terminate());
   worker.on('error', (error) => {
     cause = String(error);
   });
   worker.on('exit', () => {
     isAlive = false;
-    report({ kind: 'failed', code: 'writer-died', message: `the writer's thread is gone: ${cause}` });
+    tell(died(`the journal's thread is gone: ${cause}`));
   });
 
   return {
     ask(order) {
       return new Promise((resolve) => {
         if (!isAlive) {
-          resolve({ kind: 'failed', code: 'writer-died', message: `the writer's thread is gone: ${cause}` });
+          resolve(died(`the journal's thread is gone: ${cause}`));
           return;
         }
         answer = resolve;

@@ -1,5 +1,5 @@
-// Cuts off the ends of segments. What a crash tore goes to a file of its own first, so that nothing that ever lay in a
-// journal is thrown away unseen. It does not decide what is torn (recover.ts does) or what is on disk (the mark says).
+// The ends of segments, and what vouches for them: cuts off what a crash tore, after it has gone to a file of its own, so
+// that nothing that ever lay in a journal is thrown away unseen. It does not decide what is torn (recover.ts does) or what is on disk (the mark says).
 
 import { createHash } from 'node:crypto';
 import {
@@ -9,20 +9,26 @@ import {
   fsyncSync,
   ftruncateSync,
   openSync,
+  readFileSync,
   readSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { readLink } from '../audit/chain.js';
+import { parseLine } from '../audit/line.js';
 import type { TornTail } from '../audit/record.js';
+import { isSignedBy, unsignedLine } from '../audit/signature.js';
 import type { Mark } from './messages.js';
-import type { Tail } from './recover.js';
+import type { Tail, Vouched } from './recover.js';
 import {
+  checkpointName,
   isSameFile,
   listSegments,
   openSegment,
   removeSegment,
   segmentNumber,
   syncDirectory,
+  writeWhole,
 } from './segments.js';
 
 const chunkBytes = 1 << 20;
@@ -70,6 +76,34 @@ export function cutBehind(directory: string, mark: Mark): void {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/** The last checkpoint as it lies beside the segments; undefined: there is none, or it is not one. */
+export function readVouched(
+  directory: string,
+): (Vouched & { readonly journal: string | undefined }) | undefined {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, checkpointName), 'utf8').trimEnd();
+  } catch {
+    return undefined;
+  }
+  const link = readLink(Buffer.from(text));
+  const record = parseLine(text);
+  if (link === undefined || !link.isIntact || record === undefined) return undefined;
+  const { key, journal } = record;
+  const signed = unsignedLine(text);
+  const isRight =
+    typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
+  if (key !== undefined && !isRight) return undefined;
+  return { seq: link.seq, hash: link.hash, journal: typeof journal === 'string' ? journal : undefined };
+}
+
+/** Keeps the checkpoint that the segments contradict: the next one takes its place, and `verify` shall still see it. */
+export function keepEvidence(directory: string): void {
+  const text = readFileSync(join(directory, checkpointName), 'utf8');
+  const seq = readLink(Buffer.from(text.trimEnd()))?.seq ?? 0;
+  writeWhole(directory, `checkpoint-${seq}.json`, text);
 }
 
 function copyBehind(directory: string, segment: string, from: number): TornTail | undefined {

@@ -1,75 +1,66 @@
-// The one place where seq and chain are given and bytes reach the disk. Carries out orders synchronously, in a thread
-// that may wait for the disk. It knows neither time (it comes with each order) nor who waits for a record.
+// Carries out the orders of the main thread: the one place where records reach the disk, synchronously, in a thread that
+// may wait for it. It knows neither time (it comes with each order) nor who waits for a record.
 // The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what
 // lies behind the mark is cut off and written once more to a new segment, by the order `heal`.
 
-import { closeSync, fdatasyncSync, fstatSync, statSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { journalFormat, sealLine } from '../audit/chain.js';
+import { journalFormat } from '../audit/chain.js';
 import { encodeBody } from '../audit/encode.js';
-import { parseLine, readHead } from '../audit/line.js';
+import { createLedger } from '../audit/ledger.js';
 import type { JournalRecord } from '../audit/record.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import type { Mark, Order, Report, WriterOptions } from './messages.js';
-import { findTail, noteExchange, type OpenExchanges, type Tail } from './recover.js';
+import { isReserveShort } from './keeper.js';
+import type { Mark, Order, Report, Tended, WriterOptions, Written } from './messages.js';
+import { findTail } from './recover.js';
+import { chooseCompressible, chooseRetired, fileName, readShelf } from './retention.js';
 import {
-  createSegment,
+  checkpointName,
+  type Held,
+  holdFile,
   isSameFile,
   listSegments,
   lockName,
   makeDirectory,
   openLock,
-  openSegment,
-  segmentName,
+  removeSegment,
   segmentNumber,
+  writeWhole,
 } from './segments.js';
-import { cutBehind, putAside } from './torn.js';
+import { createSink } from './sink.js';
+import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
 
 export interface Writer {
   /** Never throws: what goes wrong is a report. */
   carryOut(order: Order): Report;
 }
 
-/** An open file, by what its name must lead to as long as it counts. */
-interface Held {
-  readonly descriptor: number;
-  readonly device: number;
-  readonly inode: number;
-}
-
-/** The segment that is written to. */
-interface OpenFile extends Held {
-  readonly number: number;
-  readonly name: string;
-  bytes: number;
-}
-
-interface Chain {
-  readonly journal: string;
-  seq: number;
-  hash: string;
-  stepsMs: number;
-  open: OpenExchanges;
-}
+/** A clock that went back further than this between two runs is recorded; one that went ahead by more is not trusted. */
+const clockBackMsMin = 1000;
+const clockAheadMsMin = 7 * 86_400_000;
 
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string): Writer {
-  const { directory, segmentBytes, program, catalog } = options;
+  const { directory, segmentBytes, program, catalog, reserveBytes } = options;
+  const ledger = createLedger(program, options.signKey, journal);
+  const sink = createSink(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
-  let file: OpenFile | undefined;
-  let mark: Mark | undefined;
-  let chain: Chain = { journal, seq: 0, hash: '', stepsMs: 0, open: new Map() };
+  /** The last one of the order under way. */
+  let checkpointLine: string | undefined;
+  let hasLedger = false;
 
   return {
     carryOut(order) {
+      checkpointLine = undefined;
       try {
         return perform(order);
       } catch (error) {
-        closeFile();
-        if (error instanceof JournalFault) {
+        sink.close();
+        // The next attempt shall find room for what a new segment needs.
+        sink.release(error);
+        if (error instanceof JournalFault)
           return { kind: 'failed', code: error.code, message: error.message };
-        }
         return { kind: 'failed', code: 'write-failed', message: String(error) };
       }
     },
@@ -77,27 +68,35 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   function perform(order: Order): Report {
     switch (order.do) {
-      case 'open': {
-        const missing = needLock(order.lock);
-        return missing ?? open(order.wallMs);
-      }
-      case 'heal': {
-        const missing = needLock(order.lock);
-        return missing ?? heal(order);
-      }
+      case 'open':
+        return needLock(order.lock) ?? open(order.wallMs);
+      case 'heal':
+        return needLock(order.lock) ?? heal(order);
       case 'write':
         write(order.bodies, order.wallMs);
-        return { kind: 'written', mark: order.sync ? sync() : undefined };
+        return { kind: 'written', ...written(order.sync ? sync() : undefined) };
       case 'checkpoint':
-        write([encodeBody(checkpoint(order.wallMs))], order.wallMs);
-        return { kind: 'written', mark: sync() };
+        return { kind: 'written', ...checkpoint(order.wallMs, {}) };
+      case 'change-key': {
+        // Named first: whoever trusts the old key learns from it to trust the new one.
+        const next = createLedger(program, order.pem, journal).key;
+        if (next !== undefined && next !== ledger.key) checkpoint(order.wallMs, { next_key: next });
+        ledger.changeKey(order.pem);
+        return { kind: 'written', ...checkpoint(order.wallMs, {}) };
+      }
+      case 'tend':
+        return tend(order);
+      case 'keep-policy':
+        mkdirSync(join(directory, 'policies'), { recursive: true, mode: 0o700 });
+        writeWhole(join(directory, 'policies'), `${order.version}.yaml`, order.text);
+        return { kind: 'kept' };
       case 'stop': {
         write([encodeBody({ time: order.wallMs, event: 'stop' })], order.wallMs);
-        const last = sync();
-        closeFile();
+        const last = checkpoint(order.wallMs, {});
+        sink.close();
         if (lock !== undefined) closeSync(lock.descriptor);
         lock = undefined;
-        return { kind: 'stopped', mark: last };
+        return { kind: 'stopped', ...last };
       }
       default:
         return order satisfies never;
@@ -118,36 +117,41 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       closeSync(candidate.descriptor);
       candidate = undefined;
     }
-    candidate ??= held(openLock(directory));
+    candidate ??= holdFile(openLock(directory));
     return { kind: 'lock', descriptor: candidate.descriptor };
   }
 
   function open(wallMs: number): Report {
-    let tail = findTail(directory);
+    const vouched = readVouched(directory);
+    let tail = findTail(directory, vouched);
     const torn = putAside(directory, tail);
-    if (torn !== undefined) tail = findTail(directory);
-    follow(tail, wallMs);
+    if (torn !== undefined) tail = findTail(directory, vouched);
+    const { damage } = tail;
+    // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
+    if (damage !== undefined) keepEvidence(directory);
+    const seq = damage === 'cut' ? Math.max(tail.seq, vouched?.seq ?? 0) : tail.seq;
+    ledger.resume({ ...tail, seq, journal: tail.journal ?? vouched?.journal ?? journal });
+    hasLedger = true;
+    const { segment } = tail;
+    if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
+      sink.resume(segment.number, tail.bytes);
+    } else begin(tail.nextNumber, segment?.name, wallMs, {});
+    const aheadMs = tail.timeMs === undefined ? 0 : wallMs - tail.timeMs;
+    if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
+      // Nobody can tell a long stop from a clock that was set ahead; for retention it was no time at all.
+      write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })], wallMs);
+    }
     // One completion after the other: there may be more of them than a message should hold.
-    const unknown = [...chain.open];
+    const unknown = [...ledger.open];
     for (const [id, { session }] of unknown) {
       const record: JournalRecord = { time: wallMs, event: 'completion', session, id, outcome: 'unknown' };
       write([encodeBody({ ...record, error: 'stopped' })], wallMs);
     }
-    const names = { journal: chain.journal, format: journalFormat, program, catalog: catalog || undefined };
-    write([encodeBody({ time: wallMs, event: 'start', ...names, torn })], wallMs);
-    const found = { journal: chain.journal, unknown: unknown.length, tornBytes: torn?.bytes ?? 0 };
-    return { kind: 'opened', mark: sync(), found };
-  }
-
-  /** Goes on where the tail ends: in its segment, or in a new one when that is full or compressed or there is none. */
-  function follow(tail: Tail, wallMs: number): void {
-    const { seq, hash, stepsMs, open: left } = tail;
-    chain = { journal: tail.journal ?? journal, seq, hash, stepsMs, open: left };
-    if (tail.segment !== undefined && !tail.segment.isCompressed && tail.bytes < segmentBytes) {
-      file = adopt(tail.segment.number, openSegment(directory, tail.segment.name), tail.bytes);
-      return;
-    }
-    begin(tail.nextNumber, tail.segment?.name, wallMs, {});
+    const names = { journal: ledger.journal, format: journalFormat, program, catalog: catalog || undefined };
+    const error = damage === undefined ? undefined : `journal-${damage}`;
+    write([encodeBody({ time: wallMs, event: 'start', ...names, torn, error })], wallMs);
+    const found = { journal: ledger.journal, unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
+    return { kind: 'opened', found, ...checkpoint(wallMs, {}) };
   }
 
   function write(bodies: readonly string[], wallMs: number): void {
@@ -155,67 +159,56 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     let textBytes = 0;
     for (const body of bodies) {
       const bodyBytes = Buffer.byteLength(body) + 192;
-      if (fileNow().bytes + textBytes + bodyBytes > segmentBytes && fileNow().bytes + textBytes > 1024) {
-        writeAll(text);
+      if (isFull(textBytes + bodyBytes)) {
+        sink.write(text);
         text = '';
         textBytes = 0;
         rotate(wallMs);
       }
-      const sealed = sealLine(chain.seq + 1, body, chain.hash);
-      chain.seq += 1;
-      chain.hash = sealed.hash;
-      note(body);
-      text += sealed.line;
+      text += ledger.seal(body);
       textBytes += bodyBytes;
     }
-    writeAll(text);
+    sink.write(text);
   }
 
-  /** What a restart must know: exchanges under way, and how far the wall clock leapt. */
-  function note(body: string): void {
-    const text = `,${body}`;
-    noteExchange(chain.open, chain.seq, text);
-    if (readHead(text)?.event !== 'clock') return;
-    const step = parseLine(`{${body}}`)?.['step_ms'];
-    if (typeof step === 'number') chain.stepsMs += step;
-  }
-
-  function writeAll(text: string): void {
-    const target = fileNow();
-    const bytes = Buffer.from(text);
-    // A short write is no error yet: the next one says what is wrong.
-    for (let at = 0; at < bytes.length; ) at += writeSync(target.descriptor, bytes, at, bytes.length - at);
-    target.bytes += bytes.length;
+  /** A segment takes one record more than it should rather than none at all. */
+  function isFull(more: number): boolean {
+    return sink.bytes + more > segmentBytes && sink.bytes + more > 8192;
   }
 
   /** Everything written so far is on disk, in files that are still in their place, when this returns. */
   function sync(): Mark {
-    const target = fileNow();
-    fdatasyncSync(target.descriptor);
-    // A file that was removed or replaced takes bytes and syncs without a word: only its name tells.
-    const found = statSync(join(directory, target.name), { throwIfNoEntry: false });
-    if (found === undefined || found.ino !== target.inode || found.dev !== target.device) {
-      throw new JournalFault('removed', `${target.name} was removed or replaced`);
-    }
-    if (found.size !== target.bytes) {
-      throw new JournalFault(
-        'removed',
-        `${target.name} has ${found.size} bytes where ${target.bytes} were written`,
-      );
-    }
+    const synced = sink.sync();
     if (lock === undefined || !isSameFile(join(directory, lockName), lock)) {
       throw new JournalFault('removed', 'the lock file was removed or replaced');
     }
-    const { device, inode, bytes, name } = target;
-    const { seq, hash, stepsMs } = chain;
-    mark = { segment: name, device, inode, bytes, seq, hash, journal: chain.journal, stepsMs };
-    return mark;
+    const { seq, hash, stepsMs, oldestSeq } = ledger;
+    return { ...synced, seq, hash, journal: ledger.journal, stepsMs, oldestSeq };
+  }
+
+  function written(mark: Mark | undefined): Written {
+    return { mark, checkpoint: checkpointLine, isReserveUsed: sink.takeReserveUsed() };
+  }
+
+  /** A checkpoint, on disk in the segment and beside the segments. */
+  function checkpoint(wallMs: number, more: Partial<JournalRecord>): Written & { readonly mark: Mark } {
+    if (isFull(1024)) rotate(wallMs);
+    const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
+    sink.write(line);
+    const mark = sync();
+    checkpointLine = line.trimEnd();
+    try {
+      writeWhole(directory, checkpointName, line);
+    } catch {
+      // The record itself is on disk; the copy beside it is made anew with the next one.
+    }
+    return { ...written(mark), mark };
   }
 
   function rotate(wallMs: number): void {
-    const { number, name } = fileNow();
+    const { number, name } = sink;
     sync();
-    closeFile();
+    sink.close();
     begin(number + 1, name, wallMs, {});
   }
 
@@ -226,59 +219,49 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     wallMs: number,
     more: Partial<JournalRecord>,
   ): void {
-    const name = segmentName(number);
-    file = adopt(number, createSegment(directory, name), 0);
+    sink.begin(number);
     // The first record of a whole journal is the start record, which has all of this anyway.
-    if (before === undefined) return;
-    const oldest = chain.open.values().next().value?.seq ?? chain.seq + 1;
-    const place = { segment: before, segment_hash: chain.hash, open_seq: oldest, steps_ms: chain.stepsMs };
-    write([encodeBody({ ...checkpoint(wallMs), ...place, ...more })], wallMs);
-    sync();
-  }
-
-  function checkpoint(wallMs: number): JournalRecord {
-    const names = { journal: chain.journal, format: journalFormat, program };
-    return { time: wallMs, event: 'checkpoint', ...names, head: chain.hash };
+    if (before === undefined && ledger.seq === 0) return;
+    const place = { segment: before, segment_hash: ledger.hash };
+    const restart = { open_seq: ledger.openSeq, steps_ms: ledger.stepsMs };
+    checkpoint(wallMs, { ...place, ...restart, ...more });
   }
 
   function heal(order: Order & { readonly do: 'heal' }): Report {
-    closeFile();
+    sink.close();
     const target = order.mark;
     cutBehind(directory, target);
-    const left = mark === undefined ? findTail(directory).open : chain.open;
-    const { seq, hash, stepsMs } = target;
-    chain = { journal: target.journal, seq, hash, stepsMs, open: left };
-    mark = target;
+    const left = hasLedger ? ledger.open : findTail(directory).open;
+    ledger.resume({ ...target, open: left });
+    hasLedger = true;
     const last = listSegments(directory).at(-1)?.number ?? 0;
     const number = Math.max(last, segmentNumber(target.segment)) + 1;
     const more = { action: 'recover', count: order.bodies.length, lost: order.lost };
     begin(number, target.segment, order.wallMs, more);
     write(order.bodies, order.wallMs);
-    return { kind: 'written', mark: sync() };
+    return { kind: 'written', ...written(sync()) };
   }
 
-  function fileNow(): OpenFile {
-    if (file === undefined) throw new JournalFault('write-failed', 'no segment is open');
-    return file;
-  }
-
-  function closeFile(): void {
-    if (file === undefined) return;
-    const { descriptor } = file;
-    file = undefined;
-    try {
-      closeSync(descriptor);
-    } catch {
-      // The failure that brought us here has been told; this one adds nothing.
+  function tend(order: Order & { readonly do: 'tend' }): Report {
+    const { limits, wallMs } = order;
+    let shelf = readShelf(directory);
+    const retired = chooseRetired(shelf, limits, wallMs - ledger.stepsMs, ledger.openSeq);
+    for (const segment of retired) {
+      const place = { segment: segment.name, segment_hash: segment.lastHash, oldest_seq: segment.nextSeq };
+      sink.write(ledger.sealSigned({ time: wallMs, event: 'retire', ...place }));
+      ledger.forget(segment.nextSeq);
     }
+    // All are told, on disk, before the first one goes.
+    const mark = retired.length > 0 ? checkpoint(wallMs, {}).mark : sync();
+    for (const segment of retired) removeSegment(directory, fileName(segment));
+    if (retired.length > 0) shelf = readShelf(directory);
+    const tended: Tended = {
+      retired: retired.map(({ name }) => name),
+      compressible: chooseCompressible(shelf, ledger.openSeq).map(({ name }) => name),
+      bytes: shelf.bytes,
+      freeBytes: shelf.freeBytes,
+      isReserveShort: isReserveShort(directory, reserveBytes),
+    };
+    return { kind: 'tended', tended, ...written(mark) };
   }
-}
-
-function adopt(number: number, descriptor: number, bytes: number): OpenFile {
-  return { number, name: segmentName(number), ...held(descriptor), bytes };
-}
-
-function held(descriptor: number): Held {
-  const found = fstatSync(descriptor);
-  return { descriptor, device: found.dev, inode: found.ino };
 }

@@ -35,7 +35,14 @@ function faultyThreads(directory: string, clock: HandClock, hint: Hint, failAt: 
     },
     open() {
       opened += 1;
-      const options = { directory, segmentBytes: 4096, program: 'dovegate test', catalog: '' };
+      const options = {
+        directory,
+        segmentBytes: 4096,
+        program: 'dovegate test',
+        catalog: '',
+        signKey: undefined,
+        reserveBytes: 0,
+      };
       const writer = createWriter(options, 'ab'.repeat(16));
       let isAlive = true;
       let die: ((report: Report) => void) | undefined;

@@ -11,12 +11,22 @@ import {
   openJournal,
 } from '../../src/journal/journal.js';
 
+import type { RetentionLimits } from '../../src/journal/messages.js';
+
 export interface Watched {
   readonly journal: OpenJournal;
   readonly events: JournalEvent[];
   /** Resolves with the next event of a kind, one that happened already included. */
   readonly seen: (kind: JournalEvent['kind']) => Promise<JournalEvent>;
 }
+
+/** Nothing goes. */
+export const keepAll: RetentionLimits = {
+  keepMs: Infinity,
+  sizeMax: { bytes: Infinity },
+  shippedSeq: undefined,
+  unshippedBytesMax: Infinity,
+};
 
 export async function openWatched(directory: string, more: Partial<JournalOptions> = {}): Promise<Watched> {
   const native = await loadNative();
@@ -31,6 +41,11 @@ export async function openWatched(directory: string, more: Partial<JournalOption
     lock: (descriptor) => native.lockExclusive(descriptor),
     deadlineMs: 5000,
     syncIntervalMs: 50,
+    checkpointIntervalMs: 3_600_000,
+    tendIntervalMs: 3_600_000,
+    limits: () => keepAll,
+    signKey: undefined,
+    reserveBytes: 0,
     heldBytesMax: 16 << 20,
     observe: (event) => {
       events.push(event);

@@ -50,6 +50,13 @@ export function readWhole(directory: string): StoredRecord[] {
   return records;
 }
 
+/** The events of a whole journal, without its checkpoints. */
+export function eventsIn(directory: string): string[] {
+  return readWhole(directory)
+    .map(({ event }) => event)
+    .filter((event) => event !== 'checkpoint');
+}
+
 /** Ids of exchanges with an admission; every one has exactly one completion behind it, or an assertion fails. */
 export function pairedIds(records: readonly StoredRecord[]): Set<unknown> {
   const open = new Set<unknown>();

@@ -5,10 +5,14 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { openThread } from '../../src/journal/thread.js';
-import { readWhole, temporaryDirectory } from './reading.js';
+import { openWriterThread } from '../../src/journal/thread.js';
+import { eventsIn, temporaryDirectory } from './reading.js';
 
 const sources = fileURLToPath(new URL('../../src', import.meta.url));
+
+function optionsIn(directory: string) {
+  return { directory, segmentBytes: 65_536, program: 'p', catalog: '', signKey: undefined, reserveBytes: 0 };
+}
 
 void test('the thread is found beside the journal, under any path', (t) => {
   const parent = temporaryDirectory(t);
@@ -23,6 +27,8 @@ void test('the thread is found beside the journal, under any path', (t) => {
     const journal = await openJournal({
       directory: ${JSON.stringify(join(parent, 'audit'))}, segmentBytes: 65536, program: 'p', catalog: '',
       clock: systemClock, lock: () => true, deadlineMs: 5000, syncIntervalMs: 10, heldBytesMax: 65536, observe() {},
+      checkpointIntervalMs: 1e6, tendIntervalMs: 1e6, reserveBytes: 0,
+      limits: () => ({ keepMs: Infinity, sizeMax: { bytes: Infinity }, unshippedBytesMax: 0 }),
     });
     await journal.append({ time: 0, event: 'reload' }, { durable: true });
     await journal.close();
@@ -30,15 +36,12 @@ void test('the thread is found beside the journal, under any path', (t) => {
   const done = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
   assert.equal(done.stderr, '');
   assert.equal(done.status, 0, 'and the process ends by itself once the journal is closed');
-  assert.deepEqual(
-    readWhole(join(parent, 'audit')).map(({ event }) => event),
-    ['start', 'reload', 'stop'],
-  );
+  assert.deepEqual(eventsIn(join(parent, 'audit')), ['start', 'reload', 'stop']);
 });
 
 void test('an order to a thread that ends is answered', async (t) => {
   const directory = temporaryDirectory(t);
-  const thread = openThread({ directory, segmentBytes: 65_536, program: 'p', catalog: '' });
+  const thread = openWriterThread(optionsIn(directory));
   const report = thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   thread.end();
   // It may have answered before the end reached it.
@@ -51,7 +54,7 @@ void test('an order to a thread that ends is answered', async (t) => {
 void test('a thread that cannot even begin is a failed one', async () => {
   // No path at all: the first thing that it does throws.
   const directory: string = JSON.parse('{"a":1}');
-  const thread = openThread({ directory, segmentBytes: 65_536, program: 'p', catalog: '' });
+  const thread = openWriterThread(optionsIn(directory));
   const report = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   assert.equal(report.kind, 'failed');
   thread.end();

@@ -84,7 +84,9 @@ for (const how of ['its drain time is over', 'a second SIGTERM comes'] as const)
     assert.deepEqual(await daemon.exited, { code: 0, signal: null });
     const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
     assert.deepEqual(
-      completions.map(({ command, outcome, sent, error }) => [command, outcome, sent, error]).toSorted(),
+      completions
+        .map(({ command, outcome, sent, error }) => [command, outcome, sent, error])
+        .toSorted(([one], [other]) => String(one).localeCompare(String(other))),
       [
         ['mailbox create', 'unknown', true, 'draining'],
         ['quota get', 'failed', false, 'draining'],

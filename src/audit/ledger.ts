@@ -1,0 +1,129 @@
+// The state of the chain while it is written: gives every record its seq and its link, signs what is to be signed, and
+// keeps the book of what a restart must know. It makes text and touches no file.
+// The rule: what was sealed must be written next, in this order, or the ledger must be set back (`resume`).
+
+import { genesisHash, journalFormat, sealLine } from './chain.js';
+import { encodeBody } from './encode.js';
+import { parseLine, readHead, readWord } from './line.js';
+import type { JournalRecord } from './record.js';
+import { parseSignKey, type Signer } from './signature.js';
+
+/** Exchanges whose admission no completion followed, by id, in the order of their admissions. */
+export type OpenExchanges = Map<string, OpenExchange>;
+
+export interface OpenExchange {
+  readonly seq: number;
+  readonly session: string | undefined;
+}
+
+/** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
+const openMax = 200_000;
+
+/** Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. */
+export function noteExchange(open: OpenExchanges, seq: number, text: string): void {
+  const event = readHead(text)?.event;
+  if (event !== 'admission' && event !== 'completion') return;
+  const id = readWord(text, 'id');
+  if (id === undefined) return;
+  if (event === 'completion') open.delete(id);
+  else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
+}
+
+export interface LedgerState {
+  readonly journal: string;
+  readonly seq: number;
+  readonly hash: string;
+  readonly stepsMs: number;
+  readonly open: OpenExchanges;
+  /** The oldest record that retention left. */
+  readonly oldestSeq: number;
+}
+
+type Writable = { -readonly [Key in keyof LedgerState]: LedgerState[Key] };
+
+export interface Ledger extends LedgerState {
+  /** Goes on from a place in the chain: after a start, or after what was sealed did not reach the disk. */
+  resume(state: LedgerState): void;
+  /** The line of an encoded record. */
+  seal(body: string): string;
+  /** The line of a record of our own, signed when there is a key. */
+  sealSigned(record: JournalRecord): string;
+  /** The next checkpoint, without what only some of them have. */
+  checkpoint(wallMs: number): JournalRecord;
+  /** Signs with another key from the next record on; returns its public key. Throws a TypeError. */
+  changeKey(pem: string): string;
+  /** Retention removed what was before. */
+  forget(oldestSeq: number): void;
+  /** Public key; undefined: checkpoints are not signed. */
+  readonly key: string | undefined;
+  /** Seq of the oldest admission without completion, else the next seq. */
+  readonly openSeq: number;
+}
+
+export function createLedger(program: string, signKey: string | undefined, journal: string): Ledger {
+  let signer: Signer | undefined = signKey === undefined ? undefined : parseSignKey(signKey);
+  let state: Writable = { journal, seq: 0, hash: genesisHash, stepsMs: 0, open: new Map(), oldestSeq: 1 };
+
+  const ledger: Ledger = {
+    resume(from) {
+      state = { ...from };
+    },
+    seal(body) {
+      const sealed = sealLine(state.seq + 1, body, state.hash);
+      state.seq += 1;
+      state.hash = sealed.hash;
+      note(body);
+      return sealed.line;
+    },
+    sealSigned(record) {
+      if (signer === undefined) return ledger.seal(encodeBody(record));
+      const named = { ...record, key: signer.key };
+      const text = `{"seq":${state.seq + 1},${encodeBody(named)},"prev":"${state.hash}"}`;
+      return ledger.seal(encodeBody({ ...named, signature: signer.sign(text) }));
+    },
+    checkpoint(wallMs) {
+      const names = { journal: state.journal, format: journalFormat, program };
+      return { time: wallMs, event: 'checkpoint', ...names, head: state.hash, oldest_seq: state.oldestSeq };
+    },
+    changeKey(pem) {
+      signer = parseSignKey(pem);
+      return signer.key;
+    },
+    forget(oldestSeq) {
+      state.oldestSeq = oldestSeq;
+    },
+    get key() {
+      return signer?.key;
+    },
+    get openSeq() {
+      return state.open.values().next().value?.seq ?? state.seq + 1;
+    },
+    get journal() {
+      return state.journal;
+    },
+    get seq() {
+      return state.seq;
+    },
+    get hash() {
+      return state.hash;
+    },
+    get stepsMs() {
+      return state.stepsMs;
+    },
+    get open() {
+      return state.open;
+    },
+    get oldestSeq() {
+      return state.oldestSeq;
+    },
+  };
+  return ledger;
+
+  function note(body: string): void {
+    const text = `,${body}`;
+    noteExchange(state.open, state.seq, text);
+    if (readHead(text)?.event !== 'clock') return;
+    const step = parseLine(`{${body}}`)?.['step_ms'];
+    if (typeof step === 'number') state.stepsMs += step;
+  }
+}

@@ -1,0 +1,291 @@
+// Follows a trail from its first line to its last and says what is wrong with it, and where. A decoder: it is fed with
+// segments and their lines and knows no files; memory is bounded by the exchanges that are open at once.
+// The rule: a fault is told at the first line that shows it, and is told once: what follows from it is followed, so that
+// the next fault is another one.
+
+import { genesisHash, journalFormat, type Link, readLink } from './chain.js';
+import { parseLine } from './line.js';
+import { parseTime } from './time.js';
+import type { TrailFault, Verdict } from './verdict.js';
+import { createVoucher, type KeptCheckpoint } from './vouch.js';
+
+export interface TrailOptions {
+  /** Public keys in base64; none: signatures are only tested to be right, nobody vouches. */
+  readonly trustedKeys: readonly string[];
+  /** The checkpoints kept beside the segments, read before the segments were; empty where there are none (shipped copies). */
+  readonly kept: readonly KeptCheckpoint[];
+  /** True: the first segment that is fed is not the journal's first, and what came before is not asked for. */
+  readonly isPart: boolean;
+  /** No more faults than these are kept; all are counted. */
+  readonly faultsMax: number;
+}
+
+export interface Verifier {
+  /** A file begins; `name` as records name it (without `.gz`). */
+  beginSegment(name: string): void;
+  /** The next line, without LF. `isWhole`: it ended in LF. Its bytes are the caller's again when this returns. */
+  takeLine(bytes: Buffer, isWhole: boolean): void;
+  /** The file cannot be read further (a compressed one that is damaged). */
+  breakOff(text: string): void;
+  finish(): Verdict;
+}
+
+/** Records may be a little younger than the one before: they are numbered in the order in which they were handed over. */
+const clockBackMsMax = 1000;
+const openShownMax = 20;
+/** Where time, event and the ids of a record stand. */
+const headBytes = 320;
+
+export function createVerifier(options: TrailOptions): Verifier {
+  const faults: TrailFault[] = [];
+  let faultCount = 0;
+  const voucher = createVoucher(options.trustedKeys, options.kept, fault);
+  const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
+  const retired = new Map<string, unknown>();
+  /** In which order they came. */
+  const files = new Map<string, number>();
+  let file = '';
+  let line = 0;
+  let records = 0;
+  let firstSeq: number | undefined;
+  let last: Link | undefined;
+  /** After a fault: what the next record's `prev` should be is not known. */
+  let isDoubtful = false;
+  let gap: { readonly from: number; readonly to: number; readonly fault: number } | undefined;
+  let before: { readonly name: string; readonly hash: unknown; readonly seq: number } | undefined;
+  let beforeName: string | undefined;
+  let lastTime = '';
+  let journal: string | undefined;
+  let isNewer = false;
+  let torn: { readonly file: string; readonly line: number } | undefined;
+
+  return {
+    beginSegment(name) {
+      tellTorn();
+      beforeName = file === '' ? undefined : file;
+      file = name;
+      files.set(name, files.size);
+      line = 0;
+    },
+    takeLine(bytes, isWhole) {
+      tellTorn();
+      line += 1;
+      if (!isWhole) {
+        torn = { file, line };
+        return;
+      }
+      records += 1;
+      const link = readLink(bytes);
+      if (link === undefined) {
+        const seq = last === undefined ? undefined : last.seq + 1;
+        fault({ kind: 'malformed', file, line, seq, text: 'this is not a record' });
+        doubt(seq, last?.hash);
+        return;
+      }
+      if (!link.isIntact) {
+        const seq = last !== undefined && link.prev === last.hash ? last.seq + 1 : link.seq;
+        fault({ kind: 'changed', file, line, seq, text: 'the record is not what its hash says' });
+        doubt(seq, link.hash);
+        return;
+      }
+      const head = bytes.toString('latin1', 0, headBytes);
+      const eventAt = head.indexOf('"event":"', 40) + 9;
+      const event = head.slice(eventAt, head.indexOf('"', eventAt));
+      const isOwn = event === 'checkpoint' || event === 'start' || event === 'retire' || event === 'clock';
+      const text = isOwn || line === 1 ? bytes.toString('utf8') : '';
+      const record = text === '' ? undefined : (parseLine(text) ?? {});
+      const isNext = follow(link, record);
+      if (record !== undefined) look(event, text, record, link);
+      if (!isNext) return;
+      voucher.compare(link.seq, link.hash, file, line);
+      tellTime(event, head, link.seq);
+      note(event, head, link.seq);
+    },
+    breakOff(text) {
+      const seq = last === undefined ? undefined : last.seq + 1;
+      fault({ kind: 'malformed', file, line: line + 1, seq, text });
+      doubt(undefined, undefined);
+    },
+    finish() {
+      if (before !== undefined && !options.isPart && retired.get(before.name) !== before.hash) {
+        const text = `${before.name} is missing, and no retire record explains it`;
+        fault({ kind: 'segment-missing', file: before.name, line: 0, seq: before.seq - 1, text });
+      }
+      const place = { file, line: torn === undefined ? line : line - 1, seq: last?.seq };
+      const { signedSeq, keys } = voucher.finish(place, firstSeq ?? 1);
+      const order = (found: TrailFault) => files.get(found.file) ?? (found.line === 0 ? -1 : Infinity);
+      return {
+        faults: faults.toSorted((one, other) => order(one) - order(other) || one.line - other.line),
+        faultCount,
+        records,
+        firstSeq,
+        lastSeq: last?.seq,
+        journal,
+        signedSeq,
+        keys,
+        open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
+        openCount: open.size,
+        isTorn: torn !== undefined,
+        isNewer,
+      };
+    },
+  };
+
+  function fault(found: TrailFault): void {
+    faultCount += 1;
+    if (faults.length < options.faultsMax) faults.push(found);
+  }
+
+  /** A line without end is no fault where the trail ends; in the middle it is. */
+  function tellTorn(): void {
+    if (torn === undefined) return;
+    fault({
+      kind: 'malformed',
+      ...torn,
+      seq: last === undefined ? undefined : last.seq + 1,
+      text: 'a record is cut',
+    });
+    doubt(last === undefined ? undefined : last.seq + 1, last?.hash);
+    torn = undefined;
+  }
+
+  function doubt(seq: number | undefined, hash: string | undefined): void {
+    if (seq !== undefined) last = { seq, hash: hash ?? '', prev: last?.hash ?? '' };
+    firstSeq ??= seq;
+    isDoubtful = true;
+  }
+
+  /** Whether a record is the one that follows; if not, says why. */
+  function follow(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
+    if (last === undefined) {
+      firstSeq = link.seq;
+      begin(link, record);
+      last = link;
+      return true;
+    }
+    // Garbage between two records: what follows claims the place that the garbage was counted as.
+    const isBehindGarbage = isDoubtful && link.seq === last.seq && link.prev === last.hash;
+    if (isBehindGarbage || (line === 1 && beforeName !== undefined && isJump(link, record))) {
+      last = link;
+      isDoubtful = false;
+      return true;
+    }
+    const expected = last.seq + 1;
+    const { seq } = link;
+    if (seq === expected) {
+      if (!isDoubtful && link.prev !== last.hash) {
+        fault({ kind: 'unlinked', file, line, seq, text: 'prev is not the hash of the record before' });
+      }
+    } else if (seq > expected) {
+      const which = seq - 1 === expected ? `record ${expected} is` : `records ${expected} to ${seq - 1} are`;
+      gap = { from: expected, to: seq - 1, fault: faults.length };
+      fault({ kind: 'missing', file, line, seq: expected, text: `${which} missing before this one` });
+    } else {
+      tellRepeated(link, last);
+      return false;
+    }
+    isDoubtful = false;
+    last = link;
+    return true;
+  }
+
+  /** The first record that is fed. */
+  function begin(link: Link, record: Readonly<Record<string, unknown>> | undefined): void {
+    const name = record?.['segment'];
+    if (typeof name === 'string' && line === 1)
+      before = { name, hash: record?.['segment_hash'], seq: link.seq };
+    else if (!options.isPart && (link.seq !== 1 || link.prev !== genesisHash)) {
+      const text = `records 1 to ${link.seq - 1} are missing, and nothing explains it`;
+      fault({ kind: 'segment-missing', file, line, seq: 1, text });
+    }
+  }
+
+  /** True, and told: this segment does not follow the one before. What it holds is followed by itself. */
+  function isJump(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
+    if (last !== undefined && link.seq <= last.seq) {
+      const text = 'this segment stands behind one that came later';
+      fault({ kind: 'reordered', file, line, seq: link.seq, text });
+      lastTime = '';
+      return true;
+    }
+    const named = record?.['segment'];
+    if (named === beforeName || typeof named !== 'string' || last === undefined) return false;
+    const text = `${named}, which stood before this segment, is missing`;
+    fault({ kind: 'segment-missing', file, line, seq: last.seq + 1, text });
+    gap = { from: last.seq + 1, to: link.seq - 1, fault: faultCount - 1 };
+    return true;
+  }
+
+  function tellRepeated(link: Link, previous: Link): void {
+    const { seq } = link;
+    if (gap !== undefined && seq >= gap.from && seq <= gap.to) {
+      // Not gone: it only stands later than it should. What was told of it was right about the place.
+      const told = faults[gap.fault];
+      if (told?.kind === 'missing') {
+        faults[gap.fault] = {
+          ...told,
+          kind: 'reordered',
+          text: `record ${seq} stands later, at line ${line} of ${file}`,
+        };
+      }
+      return;
+    }
+    if (link.hash === previous.hash) {
+      fault({ kind: 'duplicated', file, line, seq, text: 'the same record a second time' });
+    } else if (seq === previous.seq && link.prev === previous.prev) {
+      fault({
+        kind: 'inserted',
+        file,
+        line,
+        seq,
+        text: 'this record and the one before it claim the same place',
+      });
+      isDoubtful = true;
+    } else {
+      fault({ kind: 'duplicated', file, line, seq, text: `record ${seq} comes a second time` });
+    }
+  }
+
+  /** What the journal says of itself. */
+  function look(event: string, text: string, record: Readonly<Record<string, unknown>>, link: Link): void {
+    const { seq } = link;
+    if (event === 'checkpoint' || event === 'retire') voucher.judge(text, record, { file, line, seq });
+    if (event === 'checkpoint' && record['head'] !== link.prev) {
+      fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
+    }
+    const { journal: id, format, segment, segment_hash: hash } = record;
+    if (event === 'retire' && typeof segment === 'string') retired.set(segment, hash);
+    if (typeof format === 'number' && format > journalFormat) isNewer = true;
+    if (typeof id !== 'string') return;
+    journal ??= id;
+    if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
+  }
+
+  function tellTime(event: string, head: string, seq: number): void {
+    // The journal's own records are made when a group is written, so they may be younger than the group's records.
+    if (event === 'checkpoint' || event === 'retire') return;
+    const at = head.indexOf('"time":"') + 8;
+    const time = head.slice(at, at + 24);
+    if (time < lastTime && event !== 'clock') {
+      const backMs = (parseTime(lastTime) ?? 0) - (parseTime(time) ?? 0);
+      if (backMs <= clockBackMsMax) return;
+      fault({
+        kind: 'clock-back',
+        file,
+        line,
+        seq,
+        text: `time goes back by ${backMs} ms, and no record says why`,
+      });
+    }
+    lastTime = time;
+  }
+
+  function note(event: string, head: string, seq: number): void {
+    if (event !== 'admission' && event !== 'completion') return;
+    const at = head.indexOf(',"id":"');
+    if (at < 0) return;
+    const id = head.slice(at + 7, head.indexOf('"', at + 7));
+    if (event === 'completion') open.delete(id);
+    else open.set(id, { seq, file, line });
+  }
+}

@@ -1,0 +1,90 @@
+// Opens the journal as the settings say, and turns what it tells into our log. It does not know who appends.
+
+import { catalogHash } from '../catalog/catalog.js';
+import type { AuditSettings } from '../config/settings.js';
+import { programVersion } from '../host/program.js';
+import { type JournalEvent, type OpenJournal, openJournal } from '../journal/journal.js';
+import type { Log } from '../observe/log.js';
+import type { Clock } from '../ports/clock.js';
+import type { Native } from '../ports/native.js';
+
+/** How long a record that nobody waits for may stay in the kernel's memory. */
+const syncIntervalMs = 1_000;
+/** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
+const heldBytesMax = 32 * 1024 * 1024;
+const checkpointIntervalMs = 60_000;
+/** Between looks at the age and size of the segments. */
+const tendIntervalMs = 60_000;
+const dayMs = 24 * 3600 * 1000;
+
+/** Rejects with a JournalFault where the directory cannot be written, or another daemon has it. */
+export function openAudit(
+  settings: AuditSettings,
+  native: Native,
+  clock: Clock,
+  log: Log,
+): Promise<OpenJournal> {
+  return openJournal({
+    directory: settings.directory,
+    segmentBytes: settings.segmentBytes,
+    deadlineMs: settings.deadlineMs,
+    syncIntervalMs,
+    heldBytesMax,
+    checkpointIntervalMs,
+    tendIntervalMs,
+    limits: () => ({
+      keepMs: 400 * dayMs,
+      sizeMax: { share: 0.8 },
+      shippedSeq: undefined,
+      unshippedBytesMax: 10 * 1024 ** 3,
+    }),
+    reserveBytes: 0,
+    signKey: undefined,
+    program: `dovegate ${programVersion}`,
+    catalog: catalogHash,
+    clock,
+    lock: (descriptor) => native.lockExclusive(descriptor),
+    observe: (event) => reportJournal(log, event),
+  });
+}
+
+function reportJournal(log: Log, event: JournalEvent): void {
+  switch (event.kind) {
+    case 'failed': {
+      const text = `no record can be written, so strict commands are refused: ${event.fault.message}`;
+      log.report({ event: 'audit-failed', level: 'error', type: event.fault.code, text });
+      return;
+    }
+    case 'writable':
+      log.report({ event: 'audit-writable', level: 'info', text: 'records reach the disk again' });
+      return;
+    case 'lost': {
+      const text = `${event.records} records were lost while the disk took none`;
+      log.report({ event: 'audit-lost', level: 'error', text });
+      return;
+    }
+    case 'checkpoint':
+      log.report({ event: 'audit-checkpoint', level: 'info', text: event.line });
+      return;
+    case 'space':
+      if (event.space === 'reserve') {
+        const text = 'the disk of the journal is full; only its reserve is left';
+        log.report({ event: 'audit-reserve', level: 'error', text });
+      }
+      return;
+    case 'not-tended':
+      log.report({ event: 'audit-not-tended', level: 'warn', text: event.text });
+      return;
+    case 'tended':
+      if (event.tended.retired.length > 0) {
+        const text = `retired: ${event.tended.retired.join(' ')}`;
+        log.report({ event: 'audit-retired', level: 'info', text });
+      }
+      return;
+    case 'synced':
+    case 'reserve-used':
+      return;
+    default:
+      return event satisfies never;
+  }
+}

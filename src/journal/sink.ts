@@ -1,0 +1,127 @@
+// The open segment: takes text, and knows when it is on disk and still at its place. It owns one descriptor, and gives up
+// the reserve when the disk is full. It does not know what a record is.
+// The rule: after a failure it is closed for good; only a new segment is written to then.
+
+import { closeSync, fdatasyncSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { JournalFault } from '../engine/journal-fault.js';
+import { releaseReserve } from './keeper.js';
+import { createSegment, type Held, holdFile, openSegment, segmentName } from './segments.js';
+
+export interface Sink {
+  /** Makes a segment and goes on in it. */
+  begin(number: number): void;
+  /** Goes on in a segment that has so many bytes. */
+  resume(number: number, bytes: number): void;
+  write(text: string): void;
+  /** Everything written is on disk when this returns. Throws a JournalFault `removed` when the file is not what it was. */
+  sync(): SyncedFile;
+  /** Closes it if it is open. Never throws. */
+  close(): void;
+  /** Gives up a piece of the reserve if the error says that the disk is full; false: it says something else, or nothing is left. */
+  release(error: unknown): boolean;
+  readonly number: number;
+  readonly name: string;
+  readonly bytes: number;
+  /** Whether a piece of the reserve was given up since this was last asked. */
+  takeReserveUsed(): boolean;
+}
+
+export interface SyncedFile {
+  readonly segment: string;
+  readonly device: number;
+  readonly inode: number;
+  readonly bytes: number;
+}
+
+interface OpenFile extends Held {
+  readonly number: number;
+  readonly name: string;
+  bytes: number;
+}
+
+export function createSink(directory: string, reserveBytes: number): Sink {
+  let file: OpenFile | undefined;
+  let isReserveUsed = false;
+
+  const sink: Sink = {
+    begin(number) {
+      const name = segmentName(number);
+      file = { number, name, ...holdFile(createSegment(directory, name)), bytes: 0 };
+    },
+    resume(number, bytes) {
+      const name = segmentName(number);
+      file = { number, name, ...holdFile(openSegment(directory, name)), bytes };
+    },
+    write(text) {
+      const target = now();
+      const bytes = Buffer.from(text);
+      for (let at = 0; at < bytes.length; ) {
+        try {
+          // A short write is no error yet: the next one says what is wrong.
+          at += writeSync(target.descriptor, bytes, at, bytes.length - at);
+        } catch (error) {
+          if (!sink.release(error)) throw error;
+        }
+      }
+      target.bytes += bytes.length;
+    },
+    sync() {
+      const { descriptor, device, inode, bytes, name } = now();
+      fdatasyncSync(descriptor);
+      // A file that was removed or replaced takes bytes and syncs without a word: only its name tells.
+      const found = statSync(join(directory, name), { throwIfNoEntry: false });
+      if (found === undefined || found.ino !== inode || found.dev !== device) {
+        throw new JournalFault('removed', `${name} was removed or replaced`);
+      }
+      if (found.size !== bytes) {
+        throw new JournalFault('removed', `${name} has ${found.size} bytes where ${bytes} were written`);
+      }
+      return { segment: name, device, inode, bytes };
+    },
+    close() {
+      if (file === undefined) return;
+      const { descriptor } = file;
+      file = undefined;
+      try {
+        closeSync(descriptor);
+      } catch {
+        // Everything that counts was synced before, and what failed before has been told.
+      }
+    },
+    release(error) {
+      if (!isDiskFull(error)) return false;
+      try {
+        const isReleased = releaseReserve(directory, reserveBytes);
+        isReserveUsed ||= isReleased;
+        return isReleased;
+      } catch {
+        return false;
+      }
+    },
+    takeReserveUsed() {
+      const wasUsed = isReserveUsed;
+      isReserveUsed = false;
+      return wasUsed;
+    },
+    get number() {
+      return now().number;
+    },
+    get name() {
+      return now().name;
+    },
+    get bytes() {
+      return now().bytes;
+    },
+  };
+  return sink;
+
+  function now(): OpenFile {
+    if (file === undefined) throw new JournalFault('write-failed', 'no segment is open');
+    return file;
+  }
+}
+
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+}

@@ -1,0 +1,214 @@
+// Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for whoever looks at a trail.
+// Compressed segments are read as they are. Memory is bounded whatever lies there; it judges nothing itself.
+
+import { createReadStream, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { createGunzip } from 'node:zlib';
+import { readClaim } from '../audit/chain.js';
+import type { Verdict } from '../audit/verdict.js';
+import { createVerifier } from '../audit/verify.js';
+import type { KeptCheckpoint } from '../audit/vouch.js';
+import { JournalFault } from '../engine/journal-fault.js';
+import { listSegments } from './segments.js';
+
+const chunkBytes = 1 << 20;
+/** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
+const keptBytesMax = 65_536;
+
+export interface RawLine {
+  /** Without LF; valid only until the next line is read. */
+  readonly bytes: Buffer;
+  /** Where in the file it begins. */
+  readonly at: number;
+  /** Where the byte after its LF is. */
+  readonly end: number;
+  /** False: the file ended before the LF, or the line is too long to be held whole. */
+  readonly isWhole: boolean;
+}
+
+/** Calls `take` for every line from `from` on, until it returns false or the file ends. Returns the bytes of the file. */
+export function readLines(descriptor: number, from: number, take: (line: RawLine) => boolean): number {
+  const chunk = Buffer.allocUnsafe(chunkBytes);
+  let kept: Buffer | undefined;
+  let keptAt = from;
+  let isCut = false;
+  let at = from;
+  for (;;) {
+    const read = readSync(descriptor, chunk, 0, chunkBytes, at);
+    if (read === 0) break;
+    let start = 0;
+    for (;;) {
+      const lf = chunk.subarray(0, read).indexOf(0x0a, start);
+      if (lf < 0) break;
+      const part = chunk.subarray(start, lf);
+      const bytes = kept === undefined ? part : Buffer.concat([kept, part]);
+      const line = {
+        bytes,
+        at: kept === undefined ? at + start : keptAt,
+        end: at + lf + 1,
+        isWhole: !isCut && bytes.length <= keptBytesMax,
+      };
+      kept = undefined;
+      isCut = false;
+      start = lf + 1;
+      if (!take(line)) return line.end;
+    }
+    if (start < read) {
+      if (kept === undefined) keptAt = at + start;
+      const rest = Buffer.concat([kept ?? Buffer.alloc(0), chunk.subarray(start, read)]);
+      isCut ||= rest.length > keptBytesMax;
+      kept = Buffer.from(rest.subarray(0, keptBytesMax));
+    }
+    at += read;
+  }
+  if (kept !== undefined) take({ bytes: kept, at: keptAt, end: at, isWhole: false });
+  return at;
+}
+
+/** One file of a trail. */
+export interface TrailFile {
+  readonly path: string;
+  /** As records name it: without `.gz`. */
+  readonly name: string;
+  readonly isCompressed: boolean;
+}
+
+export interface Trail {
+  readonly files: readonly TrailFile[];
+  /** The checkpoints beside the segments. */
+  readonly kept: readonly KeptCheckpoint[];
+}
+
+/**
+ * What is to be read: all segments of a directory in their order, or single files as they were given. Checkpoints are read
+ * here, before any segment, so that one that is written meanwhile is never ahead of what is read. Throws a JournalFault.
+ */
+export function findTrail(paths: readonly string[]): Trail {
+  const files: TrailFile[] = [];
+  const kept: KeptCheckpoint[] = [];
+  for (const path of paths) {
+    try {
+      if (statSync(path).isDirectory()) {
+        for (const file of readdirSync(path).filter((name) => /^checkpoint(-\d+)?\.json$/.test(name))) {
+          kept.push({ file, text: readFileSync(join(path, file), 'utf8') });
+        }
+        for (const { name, isCompressed } of listSegments(path)) {
+          files.push({ path: join(path, isCompressed ? `${name}.gz` : name), name, isCompressed });
+        }
+      } else {
+        const isCompressed = path.endsWith('.gz');
+        files.push({ path, name: basename(path, '.gz'), isCompressed });
+      }
+    } catch (error) {
+      throw new JournalFault('unreadable', `${path} cannot be read`, error);
+    }
+  }
+  return { files, kept };
+}
+
+/** A piece of a file. */
+export interface Piece {
+  /** Valid only until the next piece is asked for. */
+  readonly bytes: Buffer;
+  /** False: the last line has no LF, because the file ends or because it is too long to be a line of ours. */
+  readonly endsInLine: boolean;
+}
+
+/** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
+export async function* readPieces(file: TrailFile): AsyncGenerator<Piece> {
+  let buffer = Buffer.allocUnsafe(chunkBytes * 2);
+  let filled = 0;
+  for await (const chunk of file.isCompressed ? inflated(file.path) : plain(file.path)) {
+    if (filled + chunk.length > buffer.length) {
+      const larger = Buffer.allocUnsafe((filled + chunk.length) * 2);
+      buffer.copy(larger, 0, 0, filled);
+      buffer = larger;
+    }
+    filled += chunk.copy(buffer, filled);
+    const end = buffer.lastIndexOf(0x0a, filled - 1) + 1;
+    if (end > 0) {
+      yield { bytes: buffer.subarray(0, end), endsInLine: true };
+      buffer.copyWithin(0, end, filled);
+      filled -= end;
+    } else if (filled > chunkBytes) {
+      yield { bytes: buffer.subarray(0, filled), endsInLine: false };
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield { bytes: buffer.subarray(0, filled), endsInLine: false };
+}
+
+async function* plain(path: string): AsyncGenerator<Buffer> {
+  const file = await open(path, 'r');
+  try {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    for (;;) {
+      const { bytesRead } = await file.read(chunk, 0, chunkBytes, null);
+      if (bytesRead === 0) return;
+      yield chunk.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function* inflated(path: string): AsyncGenerator<Buffer> {
+  const source = createReadStream(path);
+  const gunzip = createGunzip({ chunkSize: chunkBytes });
+  source.on('error', (error) => gunzip.destroy(error));
+  yield* source.pipe(gunzip);
+}
+
+export interface VerifyRequest {
+  readonly trustedKeys: readonly string[];
+  /** Where to begin: a seq; the segment that holds it is the first one that is read. Undefined: at the first. */
+  readonly fromSeq: number | undefined;
+  readonly faultsMax: number;
+}
+
+/** Follows the whole trail. Rejects with a JournalFault when a file cannot be read at all. */
+export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise<Verdict> {
+  const files = request.fromSeq === undefined ? trail.files : await behind(trail.files, request.fromSeq);
+  const { trustedKeys, faultsMax } = request;
+  const isPart = files.length < trail.files.length;
+  const verifier = createVerifier({ trustedKeys, kept: trail.kept, isPart, faultsMax });
+  for (const file of files) {
+    verifier.beginSegment(file.name);
+    try {
+      for await (const { bytes, endsInLine } of readPieces(file)) {
+        for (let at = 0; at < bytes.length; ) {
+          const lf = bytes.indexOf(0x0a, at);
+          const end = lf < 0 ? bytes.length : lf;
+          verifier.takeLine(bytes.subarray(at, end), lf >= 0 || endsInLine);
+          at = end + 1;
+        }
+      }
+    } catch (error) {
+      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+      verifier.breakOff('the compressed file is damaged: nothing behind this can be read');
+    }
+  }
+  return verifier.finish();
+}
+
+/** The files from the one on that holds a seq. */
+async function behind(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
+  for (let at = files.length - 1; at > 0; at -= 1) {
+    const file = files[at];
+    if (file !== undefined && (await firstSeqOf(file)) <= seq) return files.slice(at);
+  }
+  return files;
+}
+
+async function firstSeqOf(file: TrailFile): Promise<number> {
+  try {
+    for await (const { bytes } of readPieces(file)) {
+      const line = bytes.subarray(0, Math.max(bytes.indexOf(0x0a), 0));
+      return readClaim(line)?.seq ?? Infinity;
+    }
+  } catch {
+    // Damage is told when the file is read for good; here it only cannot say where it begins.
+  }
+  return Infinity;
+}
