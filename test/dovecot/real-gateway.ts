@@ -1,0 +1,167 @@
+// The setting of the tests here: a real Dovecot with a password of its own, the built daemon in front of it over STARTTLS and PLAIN,
+// and that release's real doveadm as the client. What holds after every run is asserted in one place, `finish`.
+// The daemon's folder lies in the instance's, so that a doveadm that lives in a root of its own reaches the socket.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
+import { type Lab, type NoLab, openLab, type Release, releases } from '../kit/dovecot-lab.js';
+import type { Owner } from '../kit/folder.js';
+import type { ProgramOptions, ProgramResult } from '../kit/program.js';
+import { openRawClient, type RawClient, type RawClientOptions } from '../kit/raw-client.js';
+import type { AuditLine } from '../kit/traces.js';
+
+export const alice = 'alice@example.org';
+
+/** What Dovecot wants of the daemon; a text that stands nowhere by chance. */
+export const backendPassword = 'Quail7+Tundra/xylem9';
+
+/** The releases to test: DOVEGATE_RELEASES holds names with blanks between them; else the machine's own only. */
+export function releasesAsked(): readonly Release[] {
+  const names = (process.env['DOVEGATE_RELEASES'] ?? '').split(/\s+/).filter((name) => name !== '');
+  if (names.length === 0) return ['native'];
+  return names.map((name) => {
+    const release = releases.find((each) => each === name);
+    if (release === undefined) throw new Error(`DOVEGATE_RELEASES: ${name} is none of ${releases.join(' ')}`);
+    return release;
+  });
+}
+
+/** How long a test may take whose Dovecot may have to be installed. */
+export const labTestMs = 20 * 60_000;
+
+/** A filled instance that wants {@link backendPassword}. */
+export async function openRealDovecot(owner: Owner, release: Release): Promise<Lab | NoLab> {
+  const lab = await openLab(owner, release);
+  if (!('skip' in lab)) await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n`);
+  return lab;
+}
+
+export interface RealGatewayOptions {
+  /** Where the daemon finds Dovecot; default: at its own port. */
+  readonly port?: number;
+  /** Commands that are allowed beside the usual ones. */
+  readonly allow?: readonly string[];
+  readonly password?: string;
+  /** PEM of the authority that the daemon trusts; default: the one that signed Dovecot's certificate. */
+  readonly ca?: string;
+  /** A folder of an earlier gateway, to start again on what it left. */
+  readonly folder?: string;
+}
+
+export interface RealGateway {
+  readonly daemon: Daemon;
+  /** The real doveadm at the daemon's socket. `args` begin with the command. What it says holds no password. */
+  doveadm(args: readonly string[], options?: ProgramOptions & { format?: string }): Promise<ProgramResult>;
+  /** A client written by hand at the same socket. */
+  client(options: Omit<RawClientOptions, 'path'>): Promise<RawClient>;
+  /**
+   * Ends the daemon, which must end well, and looks at what it left: no password anywhere; a chain of records without a gap; for each
+   * admission one completion. Gives the records.
+   */
+  finish(): Promise<readonly AuditLine[]>;
+}
+
+/** Everything ends with the test that asked for it. */
+export async function openRealGateway(
+  owner: Owner,
+  lab: Lab,
+  options: RealGatewayOptions = {},
+): Promise<RealGateway> {
+  const folder = options.folder ?? mkdtempSync(join(lab.folder, 'gate-'));
+  const password = options.password ?? backendPassword;
+  const allow = ['quota get', 'mailbox list', 'mailbox status', 'search', 'fetch', ...(options.allow ?? [])];
+  const daemon = await startDaemon(owner, {
+    folder,
+    config: `version: 1
+listeners:
+  support: { unix: support.sock, mode: "0600", policy: support }
+backends:
+  mail1:
+    address: localhost:${options.port ?? lab.port}
+    tls: starttls
+    ca: ca.pem
+    password_file: mail1.password
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [${allow.join(', ')}]
+state: state
+audit: { directory: audit }
+log: { level: trace }
+`,
+    files: {
+      'ca.pem': options.ca ?? readFileSync(lab.caFile, 'utf8'),
+      'mail1.password': `${password}\n`,
+    },
+  });
+  const socket = daemon.path('support.sock');
+  return {
+    daemon,
+    async doveadm(args, { format, ...programOptions } = {}) {
+      const result = await runAt(lab, socket, args, format, programOptions);
+      for (const secret of [password, tokenOf(password)]) {
+        assert.ok(!result.stdout.includes(secret) && !result.stderr.includes(secret));
+      }
+      return result;
+    },
+    client: async (clientOptions) => {
+      const client = await openRawClient({ path: socket, ...clientOptions });
+      owner.after(() => client.close());
+      return client;
+    },
+    async finish() {
+      assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+      assertNoSecret(daemon, password);
+      const lines = daemon.audit();
+      assert.ok(lines.length > 0);
+      assertChained(lines);
+      assert.deepEqual(idsOf(lines, 'admission').toSorted(), idsOf(lines, 'completion').toSorted());
+      return lines;
+    },
+  };
+}
+
+/** This release's doveadm at a socket. */
+export function runAt(
+  lab: Lab,
+  socket: string,
+  args: readonly string[],
+  format?: string,
+  options?: ProgramOptions,
+): Promise<ProgramResult> {
+  // -S belongs to the command, and must stand before its positionals: before -u, which all have.
+  const at = args.indexOf('-u');
+  const ahead = format === undefined ? [] : ['-f', format];
+  return lab.doveadm([...ahead, ...args.slice(0, at), '-S', lab.inRoot(socket), ...args.slice(at)], options);
+}
+
+/** Exchange ids of the records of one kind. */
+export function idsOf(lines: readonly AuditLine[], event: 'admission' | 'completion'): string[] {
+  return lines.filter(({ record }) => record['event'] === event).map(({ record }) => String(record['id']));
+}
+
+/** What a PLAIN line is made of. */
+function tokenOf(password: string): string {
+  return Buffer.from(`\0doveadm\0${password}`).toString('base64');
+}
+
+/** Nothing that the daemon wrote holds the password; a word that must be found shows that the search can find. */
+export function assertNoSecret(daemon: Daemon, password: string): void {
+  assert.deepEqual(daemon.grepSecrets([password, tokenOf(password)]), []);
+  assert.notDeepEqual(daemon.grepSecrets(['support']), []);
+}
+
+function assertChained(lines: readonly AuditLine[]): void {
+  let before: unknown;
+  for (const { record, text, file, line } of lines) {
+    const where = `${file}:${line}`;
+    const hashed = text.replace(/,"hash":"[0-9a-f]{64}"/, '');
+    assert.equal(createHash('sha256').update(hashed).digest('hex'), record['hash'], where);
+    if (before !== undefined) assert.equal(record['prev'], before, where);
+    before = record['hash'];
+  }
+}
