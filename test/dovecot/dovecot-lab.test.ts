@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { openLab, releases } from '../kit/dovecot-lab.js';
+import { openLab } from '../kit/dovecot-lab.js';
 import { isRunning } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { openTcpCounter } from '../kit/tcp-counter.js';
+import { releasesAsked } from './real-gateway.js';
 
-/** Another release can be asked for by hand. */
-const releaseAsked = releases.find((name) => name === process.env['DOVEGATE_RELEASE']) ?? 'native';
+const [releaseAsked = 'native'] = releasesAsked();
 
 void test('a private Dovecot, over every way in', { timeout: 20 * 60_000 }, async (t) => {
   const lab = await openLab(t, releaseAsked);
