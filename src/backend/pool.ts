@@ -277,7 +277,13 @@ class UpstreamPool implements Pool, UpstreamOwner {
   #dialFailed(fault: unknown): void {
     const { clock, observe, limits } = this.#options;
     const cause =
-      fault instanceof UpstreamFault ? fault : new UpstreamFault('dial-refused', 'dialling failed', fault);
+      fault instanceof UpstreamFault
+        ? fault
+        : new UpstreamFault(
+            'dial-refused',
+            `dialling failed: ${fault instanceof Error ? fault.message : String(fault)}`,
+            fault,
+          );
     observe({ kind: 'dial-failed', backend: this.backend, code: cause.code, text: cause.message });
     this.#redialAtMs = clock.now() + limits.redialMs;
     this.#failure = cause;

@@ -89,8 +89,11 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
   const { backend } = upstream;
   switch (end.kind) {
     case 'status': {
-      // Up to 2.3.16 a second status line follows a failure, and nothing in the handshake tells who does that.
-      const isOdd = end.hasTrailing || (end.status.kind !== 'ok' && upstream.serverMinor <= 2);
+      // Up to 2.3.16 a second status line follows a failure, and nothing in the handshake tells who does that. A process
+      // whose Dovecot was stopped lives on and says TEMPFAIL to everything: the next command shall find a living one.
+      const isFailed = end.status.kind !== 'ok';
+      const isOdd =
+        end.hasTrailing || (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
       const closeFor = isOdd ? 'not-reusable' : undefined;
       if (end.status.kind === 'referral') return { value: { kind: 'referral', backend }, closeFor };
       return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor };
