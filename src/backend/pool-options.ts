@@ -35,9 +35,13 @@ export interface Pool {
   readonly series: Series | undefined;
   /**
    * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the signal's reason (while
-   * waiting), or with what `use` threw; the upstream is closed then.
+   * waiting), or with what `use` threw; the upstream is closed then. `isFresh`: only one on which nothing ran before.
    */
-  withLease<T>(signal: () => AbortSignal, use: (upstream: Upstream) => Promise<LeaseEnd<T>>): Promise<T>;
+  withLease<T>(
+    signal: () => AbortSignal,
+    use: (upstream: Upstream) => Promise<LeaseEnd<T>>,
+    isFresh?: boolean,
+  ): Promise<T>;
   /** Closes idle upstreams and refuses new leases; leased ones close as their exchanges end. */
   drain(): void;
   snapshot(): PoolSnapshot;

@@ -16,11 +16,7 @@ import { type Greeted, greet } from './greet.js';
 import { type LeaseEnd, LeaseRefusal } from './lease.js';
 import type { Pool, PoolOptions, PoolSnapshot } from './pool-options.js';
 import { createUpstream, type Upstream, type UpstreamOwner } from './upstream.js';
-
-interface Waiter {
-  readonly resolve: (upstream: Upstream) => void;
-  readonly reject: (fault: unknown) => void;
-}
+import { createWaiter, type Waiter } from './waiter.js';
 
 /** A pool without upstreams; it dials when the first exchange comes. */
 export function createPool(options: PoolOptions): Pool {
@@ -55,8 +51,9 @@ class UpstreamPool implements Pool, UpstreamOwner {
   async withLease<T>(
     signal: () => AbortSignal,
     use: (upstream: Upstream) => Promise<LeaseEnd<T>>,
+    isFresh = false,
   ): Promise<T> {
-    const upstream = this.#takeIdle() ?? (await this.#wait(signal()));
+    const upstream = (isFresh ? undefined : this.#takeIdle()) ?? (await this.#wait(signal(), isFresh));
     let closeFor: CloseReason | undefined = 'aborted';
     try {
       const end = await use(upstream);
@@ -140,49 +137,38 @@ class UpstreamPool implements Pool, UpstreamOwner {
     this.#match();
   }
 
-  #wait(signal: AbortSignal): Promise<Upstream> {
+  #wait(signal: AbortSignal, isFresh: boolean): Promise<Upstream> {
     const { clock, limits } = this.#options;
     if (this.#isDraining) return Promise.reject(new LeaseRefusal('draining'));
     if (signal.aborted) return Promise.reject(signal.reason);
     if (this.#waiters.size >= limits.queue) return Promise.reject(new LeaseRefusal('queue-full'));
     const fresh = this.#freshFailure();
     if (fresh !== undefined) return Promise.reject(fresh);
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiters.delete(waiter);
-        timer.cancel();
-        signal.removeEventListener('abort', onAbort);
-      };
-      const waiter: Waiter = {
-        resolve: (upstream) => {
-          leave();
-          resolve(upstream);
-        },
-        reject: (fault) => {
-          leave();
-          reject(fault);
-        },
-      };
-      const onAbort = (): void => waiter.reject(signal.reason);
-      const timer = clock.setTimer(limits.queueTimeoutMs, () =>
-        waiter.reject(new LeaseRefusal('queue-timeout')),
-      );
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.#waiters.add(waiter);
-      this.#match();
-    });
+    const waiter = createWaiter(signal, limits.queueTimeoutMs, clock, isFresh, () =>
+      this.#waiters.delete(waiter),
+    );
+    this.#waiters.add(waiter);
+    this.#match();
+    return waiter.upstream;
   }
 
   /** Joins waiters and idle upstreams; dials where waiters are left over. */
   #match(): void {
     if (this.#isDraining) return;
     for (const waiter of this.#waiters) {
+      if (waiter.isFresh) continue;
       const upstream = [...this.#idle].pop();
       if (upstream === undefined) break;
       this.#lease(upstream);
       waiter.resolve(upstream);
     }
     const { connections } = this.#options.limits;
+    const [oldest] = this.#idle;
+    const isFull = this.#dialing.size + this.#idle.size + this.#leased.size >= connections;
+    if (oldest !== undefined && isFull && this.#dialing.size < this.#waiters.size) {
+      // Who still waits beside an idle upstream wants a fresh one; this makes room, and matches again.
+      return oldest.close('not-reusable');
+    }
     while (
       this.#dialing.size < this.#waiters.size &&
       this.#dialing.size + this.#idle.size + this.#leased.size < connections &&

@@ -2,8 +2,8 @@
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../catalog/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
-import type { Cursor } from './cursor.js';
 import type { RawAudit, RawConfiguration, RawLimits } from './schema.js';
+import { formatDuration, parseDuration, parseSize } from './schema-parts.js';
 import {
   type AuditSettings,
   auditDefaults,
@@ -15,7 +15,7 @@ import {
   socketPathBytesMax,
   timerMsMax,
 } from './settings.js';
-import { formatDuration, parseDuration, parseSize } from './units.js';
+import type { Cursor } from './written.js';
 
 /** Every listener that has a socket and a policy; what the others lack is told. */
 export function parseListeners(

@@ -1,17 +1,18 @@
-// Owns the whole reading of a configuration: files -> tree -> shape -> settings, or every problem at once.
+// Owns the whole reading of a configuration: files -> tree -> shape -> settings, or every problem at once; and what must hold
+// between sections: names that exist, sockets that differ, users that lead somewhere.
 // It does not open files (they come through ReadFiles) and knows no defaults (settings) and no shapes (schema).
-// The rule: settings come out only when there is not one error; warnings come along with them.
+// The rule: settings come out only when there is not one error; warnings come along with them. One mistake is told once: a
+// name counts as defined when it was written, even if its value is broken.
 import { sha256Hex } from '../identity/digest.js';
-import { checkSettings } from './check-settings.js';
-import { type Cursor, createCursor } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
-import { parsePolicies } from './parse-policy.js';
+import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
-import { createProblemList, type Problem } from './problem.js';
-import { gather, type ReadFiles } from './read-files.js';
+import { parseTests } from './parse-tests.js';
+import { createProblemList, nearestName, type Problem } from './problem.js';
+import { createSources, gather, type ReadFiles } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import { logLevelDefault, type Settings, stateDefault } from './settings.js';
-import { validate } from './validate.js';
+import { type Cursor, createCursor, validate } from './written.js';
 
 /** `texts`: every file that was read, by its path, for showing source lines beside problems. */
 export type ParsedSettings =
@@ -26,27 +27,35 @@ export type ParsedSettings =
       readonly texts: ReadonlyMap<string, string>;
     };
 
+/** What may be known besides the files. */
+export interface ParseOptions {
+  /** For warnings about rules that are over, in Unix milliseconds. */
+  readonly nowMs?: number;
+}
+
 /** Reads a configuration. `problems` holds warnings only, when there are settings. */
-export function parseSettings(file: string, read: ReadFiles): ParsedSettings {
+export function parseSettings(file: string, read: ReadFiles, options: ParseOptions = {}): ParsedSettings {
   const problems = createProblemList();
-  const gathered = gather(file, read, problems);
-  if (gathered === undefined) return { problems: problems.sorted(), texts: new Map() };
-  const { root, texts } = gathered;
-  const valid = validate(configurationSchema, root, problems);
-  if (valid === undefined) return { problems: problems.sorted(), texts };
-  const settings = build(valid.value, createCursor(valid.root, problems));
+  const sources = createSources(read, problems);
+  const root = gather(file, sources, read, problems);
+  const texts = sources.texts;
+  const valid = root === undefined ? undefined : validate(configurationSchema, root, problems);
+  if (root === undefined || valid === undefined) return { problems: problems.sorted(), texts };
+  const cursor = createCursor(valid.root, problems);
+  const settings = build(valid.value, cursor, { sources, problems, nowMs: options.nowMs });
   // Names are looked up in what was written, so that one mistake is not told again wherever the name is used.
-  checkSettings(settings, createCursor(root, problems), createCursor(valid.root, problems));
+  checkSettings(settings, createCursor(root, problems), cursor);
   if (problems.hasErrors) return { problems: problems.sorted(), texts };
   return { settings, problems: problems.sorted(), texts };
 }
 
-function build(raw: RawConfiguration, cursor: Cursor): Settings {
+function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
   const settings = {
     listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners')),
     ...parseBackends(raw, cursor),
-    policies: parsePolicies(raw.policies ?? {}, cursor.down('policies'), mailUsers),
+    policies: parsePolicies(raw.policies ?? {}, cursor.down('policies'), { ...reading, mailUsers }),
+    tests: parseTests(raw.tests ?? [], cursor.down('tests')),
     mailUsers,
     state: cursor.file('state') ?? stateDefault,
     audit: parseAudit(raw.audit ?? {}, cursor.down('audit')),
@@ -58,12 +67,141 @@ function build(raw: RawConfiguration, cursor: Cursor): Settings {
 
 /** One text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
 function meaningOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, policies, audit } = settings;
+  const { routes, policies, audit, tests: _, ...rest } = settings;
   const plain = {
-    ...settings,
+    ...rest,
     routes: routes.map(({ users, backend }) => ({ users: users.globs.map((glob) => glob.text), backend })),
     policies: [...policies].map(([name, policy]) => [name, policy.version]),
     audit: { ...audit, strict: [...audit.strict].toSorted() },
   };
   return JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value));
+}
+
+/** `written` is the whole configuration, `valid` what was left of it and became the settings. */
+function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
+  checkPresence(written);
+  checkListeners(settings, written, valid);
+  checkRoutes(settings, written, valid);
+  checkPolicies(settings, written, valid);
+  const listeners = namesIn(written, 'listeners');
+  for (const [index, { listener }] of settings.tests.entries()) {
+    if (!listeners.includes(listener)) {
+      valid.error(['tests', index, 'listener'], unknownName('listener', listener, listeners));
+    }
+  }
+}
+
+function checkPresence(written: Cursor): void {
+  for (const [key, what] of [
+    ['listeners', 'there is no listener, so nobody could connect'],
+    ['backends', 'there is no backend, so no command could be sent'],
+    ['policies', 'there is no policy, so every command would be denied'],
+    ['routes', 'no user leads to a backend; for a single one: [{ users: ["*"], backend: NAME }]'],
+  ] as const) {
+    const node = written.node(key);
+    if (node === undefined) written.error([key], `is missing: ${what}`);
+    else if (sizeOf(written, key) === 0 && node.kind !== 'scalar') written.error([key], `is empty: ${what}`);
+  }
+}
+
+function checkListeners(settings: Settings, written: Cursor, valid: Cursor): void {
+  const policies = namesIn(written, 'policies');
+  const sockets = new Map<string, string>();
+  for (const { name, unix, policy, sessions, sessionsPerPeer } of settings.listeners) {
+    const at = valid.down('listeners', name);
+    const first = sockets.get(unix);
+    if (first !== undefined) at.error(['unix'], `is the socket of listener ${first} already`);
+    sockets.set(unix, first ?? name);
+    if (!policies.includes(policy)) at.error(['policy'], unknownName('policy', policy, policies));
+    if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
+      at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);
+    }
+  }
+}
+
+function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
+  const backends = namesIn(written, 'backends');
+  const named = settings.routes.map((route) => route.backend);
+  let everything: number | undefined;
+  for (const [index, { users, backend }] of settings.routes.entries()) {
+    const at = valid.down('routes', index);
+    if (!backends.includes(backend)) at.error(['backend'], unknownName('backend', backend, backends));
+    if (everything !== undefined) at.warning([], 'is never reached: a route above takes every user');
+    else if (users.isEverything) everything = index;
+  }
+  // A name that is there and unknown is told already; it may be the one that is missing here.
+  if (
+    named.length === 0 ||
+    sizeOf(written, 'routes') !== named.length ||
+    named.some((name) => !backends.includes(name))
+  )
+    return;
+  for (const { name } of settings.backends) {
+    if (!named.includes(name)) valid.warning(['backends', name], 'no route leads here');
+  }
+}
+
+function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
+  const names = namesIn(written, 'policies');
+  const used = settings.listeners.map((listener) => listener.policy);
+  const areUsesKnown =
+    used.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
+  const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
+  for (const [name, policy] of settings.policies) {
+    const at = valid.down('policies', name);
+    if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy');
+    const writes = (key: string): number => sizeOf(written, 'policies', name, key);
+    if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
+    if (writes('users') === 0) at.warning(['users'], 'holds for nobody');
+    for (const [index, { text }] of at.words('users').entries()) {
+      if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
+        at.warning(['users', index], 'no route takes these users');
+      }
+    }
+    for (const rule of policy.allow) {
+      const denies = policy.denyByCommand.get(rule.command) ?? [];
+      const deny = denies.find((each) => each.where === undefined && each.users === undefined);
+      if (deny === undefined) continue;
+      const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
+      at.warningAt(rule.place, ['allow'], message);
+    }
+  }
+}
+
+/** Whether a route can take a user of that pattern; asked by its domain alone, which is good enough for a warning. */
+function isRouted(pattern: string, settings: Settings): boolean {
+  const domain = domainOf(pattern);
+  return (
+    domain.includes('*') ||
+    settings.routes.some(
+      ({ users }) =>
+        users.matches(pattern.replace(/\*+/g, 'x')) ||
+        users.globs.some(({ text }) => domainOf(text) === domain || domainOf(text).includes('*')),
+    )
+  );
+}
+
+function domainOf(pattern: string): string {
+  return pattern.slice(pattern.lastIndexOf('@') + 1);
+}
+
+function unknownName(what: string, name: string, names: readonly string[]): string {
+  const nearest = nearestName(name, names);
+  const shown = JSON.stringify(name);
+  if (nearest !== undefined) return `there is no ${what} ${shown}; did you mean ${nearest}?`;
+  return names.length === 0
+    ? `there is no ${what} ${shown}`
+    : `there is no ${what} ${shown}; there are: ${names.join(', ')}`;
+}
+
+function namesIn(written: Cursor, key: string): string[] {
+  const node = written.node(key);
+  return node?.kind === 'map' ? [...node.entries.keys()] : [];
+}
+
+/** Number of entries of a map or list; 0 where there is none. */
+function sizeOf(written: Cursor, ...path: PropertyKey[]): number {
+  const node = written.node(...path);
+  if (node?.kind === 'map') return node.entries.size;
+  return node?.kind === 'list' ? node.items.length : 0;
 }

@@ -185,6 +185,7 @@ function prune(node: Node, path: readonly PropertyKey[]): Node | undefined {
     if (entry === undefined) return node;
     const entries = new Map(node.entries);
     const below = prune(entry.node, rest);
+    if (below === entry.node) return node;
     if (below === undefined) entries.delete(step);
     else entries.set(step, { place: entry.place, node: below });
     return { ...node, entries };
@@ -193,10 +194,29 @@ function prune(node: Node, path: readonly PropertyKey[]): Node | undefined {
     const item = node.items[step];
     if (item === undefined) return node;
     const below = prune(item, rest);
+    if (below === item) return node;
     const numbers = node.numbers ?? node.items.map((_, index) => index);
     if (below !== undefined) return { ...node, items: node.items.with(step, below) };
     const isOther = (_: unknown, index: number): boolean => index !== step;
     return { ...node, items: node.items.filter(isOther), numbers: numbers.filter(isOther) };
   }
   return node;
+}
+
+/** The tree as plain values in one spelling: scalars as written but for true, false and nothing; keys in order. */
+export function plainOf(node: Node): unknown {
+  switch (node.kind) {
+    case 'scalar':
+      return typeof node.value === 'boolean' || node.value === null ? node.value : node.source;
+    case 'list':
+      return node.items.map(plainOf);
+    case 'map':
+      return Object.fromEntries(
+        [...node.entries]
+          .toSorted(([one], [other]) => (one < other ? -1 : 1))
+          .map(([key, entry]) => [key, plainOf(entry.node)]),
+      );
+    default:
+      return node satisfies never;
+  }
 }

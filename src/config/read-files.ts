@@ -1,9 +1,10 @@
-// Owns the gathering of a configuration from its files: the named one and what its `include` patterns find.
+// Owns the gathering of a configuration from its files: the named one, what its `include` patterns find, what policies refer
+// to, and the shipped presets with their parameters filled in.
 // It does not know what keys mean. Files are read by whoever is asked through ReadFiles; nothing here opens one.
 // The rule: a name is defined in one place. Two files never silently overrule one another.
 import { dirname, join } from 'node:path';
 import { type ListNode, type MapNode, type Node, parseYaml } from './parse-yaml.js';
-import type { ProblemList } from './problem.js';
+import type { Place, ProblemList } from './problem.js';
 
 /** How files are read. Paths are as given on the command line or joined to it. */
 export interface ReadFiles {
@@ -11,47 +12,76 @@ export interface ReadFiles {
   readText(path: string): string;
   /** Paths that match a pattern with `*` in its last part, sorted; empty when none does. */
   glob(pattern: string): string[];
+  /** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
+  presetText?(name: string): string | undefined;
 }
 
-/** The merged tree and the text of each file that was read. */
-export interface Gathered {
-  readonly root: MapNode;
+/** What asks for a file: where a problem with it is told. */
+export interface Asking {
+  readonly place: Place;
+  readonly path: string;
+}
+
+/** The files of one configuration, each read once. */
+export interface Sources {
+  /** The tree of a file; undefined when it cannot be read, was read before, or is no map: told, but for the second. */
+  load(path: string, from?: Asking): MapNode | undefined;
+  /** The tree of a shipped preset, `presets/NAME`, as it is written. */
+  preset(name: string, from: Asking): MapNode | undefined;
   readonly texts: ReadonlyMap<string, string>;
 }
 
-/** Undefined when the named file itself is no map; the problems say why. */
-export function gather(file: string, read: ReadFiles, problems: ProblemList): Gathered | undefined {
+/** Reads files through `read`; what is wrong with them goes to `problems`. */
+export function createSources(read: ReadFiles, problems: ProblemList): Sources {
   const texts = new Map<string, string>();
+  return {
+    texts,
+    load(path, from) {
+      if (texts.has(path)) return undefined;
+      try {
+        texts.set(path, read.readText(path));
+      } catch (error) {
+        const place = from?.place ?? { file: path, line: 1, column: 1 };
+        const why = error instanceof Error ? error.message : String(error);
+        problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`);
+        return undefined;
+      }
+      return parseYaml(path, texts.get(path) ?? '', problems);
+    },
+    preset(name, from) {
+      const text = read.presetText?.(name.replace(/^presets\//, ''));
+      if (text === undefined) {
+        problems.error(from.place, from.path, `there is no preset ${name}`);
+        return undefined;
+      }
+      texts.set(name, text);
+      return parseYaml(name, text, problems);
+    },
+  };
+}
 
-  function load(path: string, from?: { node: Node; path: string }): MapNode | undefined {
-    if (texts.has(path)) return undefined;
-    try {
-      texts.set(path, read.readText(path));
-    } catch (error) {
-      const place = from?.node.place ?? { file: path, line: 1, column: 1 };
-      const why = error instanceof Error ? error.message : String(error);
-      problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`);
-      return undefined;
-    }
-    return parseYaml(path, texts.get(path) ?? '', problems);
-  }
-
-  const main = load(file);
+/** The merged tree of a configuration. Undefined when the named file itself is no map; the problems say why. */
+export function gather(
+  file: string,
+  sources: Sources,
+  read: ReadFiles,
+  problems: ProblemList,
+): MapNode | undefined {
+  const main = sources.load(file);
   if (main === undefined) return undefined;
   const entries = new Map(main.entries);
   const include = main.entries.get('include')?.node;
   const patterns = include?.kind === 'list' ? include.items : [];
   for (const [index, item] of patterns.entries()) {
     if (item.kind !== 'scalar') continue;
-    const from = { node: item, path: `include[${index}]` };
     const pattern = item.source.startsWith('/') ? item.source : join(dirname(file), item.source);
     const paths = pattern.includes('*') ? read.glob(pattern).toSorted() : [pattern];
     for (const path of paths) {
-      const part = load(path, from);
+      const part = sources.load(path, { place: item.place, path: `include[${index}]` });
       if (part !== undefined) merge(entries, part, problems);
     }
   }
-  return { root: { ...main, entries }, texts };
+  return { ...main, entries };
 }
 
 type Entries = Map<string, { place: Node['place']; node: Node }>;
@@ -98,4 +128,57 @@ function joinMaps(key: string, before: MapNode, more: MapNode, problems: Problem
     }
   }
   return { ...before, entries };
+}
+
+/** What a parameter of a preset stands for. */
+export type PresetValues = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * The tree with `$(NAME)` replaced: a scalar that is nothing else becomes the value, or the list of values (joined into the
+ * list that it stands in); within a longer text it must be one value. Places stay those of the preset.
+ */
+export function fillIn(node: Node, values: PresetValues, problems: ProblemList): Node {
+  switch (node.kind) {
+    case 'map': {
+      const entries = [...node.entries].map(
+        ([key, entry]) => [key, { ...entry, node: fillIn(entry.node, values, problems) }] as const,
+      );
+      return { ...node, entries: new Map(entries) };
+    }
+    case 'list': {
+      const items = node.items.flatMap((item) => {
+        const filled = fillIn(item, values, problems);
+        return item.kind === 'scalar' && filled.kind === 'list' ? filled.items : [filled];
+      });
+      return { ...node, items };
+    }
+    case 'scalar': {
+      const { place } = node;
+      const toScalar = (source: string): Node => ({ kind: 'scalar', value: valueOf(source), source, place });
+      const whole = /^\$\(([^()]*)\)$/.exec(node.source)?.[1];
+      const list = whole === undefined ? undefined : values.get(whole);
+      if (list !== undefined && list.length !== 1) return { kind: 'list', items: list.map(toScalar), place };
+      if (!node.source.includes('$(')) return node;
+      return toScalar(
+        node.source.replace(/\$\(([^()]*)\)/g, (text, name: string) => {
+          const value = values.get(name);
+          if (value?.length === 1) return value[0] ?? '';
+          problems.error(
+            place,
+            '',
+            `${text} ${value === undefined ? 'is no parameter of this preset' : 'must be one value here'}`,
+          );
+          return '';
+        }),
+      );
+    }
+    default:
+      return node satisfies never;
+  }
+}
+
+/** A parameter may stand where a number or a boolean is asked for. */
+function valueOf(source: string): string | number | boolean {
+  if (/^\d{1,15}$/.test(source)) return Number(source);
+  return source === 'true' || source === 'false' ? source === 'true' : source;
 }

@@ -4,82 +4,22 @@
 // The rule: a key that is promised but not done yet stands here as notYet, so that nobody believes it holds.
 import { z } from 'zod';
 import { allEffects } from '../catalog/catalog.js';
-import { nearestName } from './problem.js';
+import { policy, policyTest } from './policy-schema.js';
+import {
+  count,
+  durationText,
+  file,
+  flag,
+  listOf,
+  named,
+  notYet,
+  oneOf,
+  sizeText,
+  strict,
+  text,
+  word,
+} from './schema-parts.js';
 import { logLevels } from './settings.js';
-import { durationPattern, sizePattern } from './units.js';
-
-/** A map that takes these keys and no others. Unknown keys are told one a line, with the nearest known one. */
-function strict<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
-  return z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === 'unrecognized_keys'
-        ? issue.keys.map((key) => unknownKey(key, Object.keys(shape))).join('\n')
-        : `must be ${what}: a map of keys`,
-  });
-}
-
-/** The sentence for a key that is not known here. */
-export function unknownKey(key: string, known: readonly string[]): string {
-  const nearest = nearestName(key, known);
-  const shown = JSON.stringify(key);
-  return nearest === undefined
-    ? `${shown} is not a key here; known are: ${known.toSorted().join(', ')}`
-    : `${shown} is not a key here; did you mean ${nearest}?`;
-}
-
-/** What is said of a key that this version knows and cannot do. */
-export const notYetMessage = 'not supported by this version yet; take it out';
-
-function notYet() {
-  return z.never({ error: notYetMessage }).optional();
-}
-
-function text(what: string) {
-  return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` });
-}
-
-function file(what: string) {
-  return text(what).meta({ description: `${what}; relative to the file that names it` });
-}
-
-const durationText = z
-  .string({ error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
-  .regex(durationPattern, { error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
-  .meta({ description: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
-
-const sizeText = z
-  .string({ error: 'must be a size with its unit, as 64KiB or 1GiB' })
-  .regex(sizePattern, { error: 'must be a size with its unit, as 64KiB or 1GiB' })
-  .meta({ description: 'a size: 512B, 64KiB, 1MiB, 2GiB' });
-
-function count(low: number, high: number) {
-  const error = `must be a whole number from ${low} to ${high}`;
-  return z.int({ error }).min(low, { error }).max(high, { error });
-}
-
-function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
-  return z.enum(words, { error: `must be one of: ${words.join(', ')}` });
-}
-
-const flag = z.boolean({ error: 'must be true or false' });
-
-function listOf<Item extends z.ZodType>(item: Item, what: string) {
-  return z.array(item, { error: `must be a list of ${what}` });
-}
-
-/** Scalars of a text-valued list may look like numbers to YAML; their source is what counts. */
-const word = z.union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' });
-
-function named<Value extends z.ZodType>(value: Value, what: string) {
-  return z.record(
-    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
-      error:
-        'a name is 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit',
-    }),
-    value,
-    { error: `must be a map from names to ${what}` },
-  );
-}
 
 const listener = strict('a listener', {
   unix: file('the path of a UNIX socket').optional(),
@@ -145,44 +85,6 @@ const route = strict('a route', {
   cache_ttl: notYet(),
 });
 
-const rule = z.union(
-  [
-    text('the full name of a command'),
-    strict('a rule', {
-      command: text('the full name of a command'),
-      where: notYet(),
-      reason: notYet(),
-      limit: notYet(),
-      max_matches: notYet(),
-      expires: notYet(),
-      emergency: notYet(),
-      root_equivalent: notYet(),
-      masks: notYet(),
-      shared: notYet(),
-      all_users: notYet(),
-      content: notYet(),
-    }),
-  ],
-  { error: 'must be the name of a command, or a map with the key command' },
-);
-
-const policy = strict('a policy', {
-  mode: z
-    .literal('enforce', {
-      error: (issue) => (issue.input === 'observe' ? `observe is ${notYetMessage}` : 'must be enforce'),
-    })
-    .optional(),
-  users: listOf(word, 'patterns, as ["*@example.com"]'),
-  except: listOf(word, 'patterns, as ["ceo@example.com"]').optional(),
-  allow: listOf(rule, 'rules').optional(),
-  deny: listOf(rule, 'rules').optional(),
-  use: notYet(),
-  shadow: notYet(),
-  limits: notYet(),
-  logs: notYet(),
-  debug: notYet(),
-}).meta({ description: 'what a team may do; what no rule allows is denied' });
-
 const audit = strict('the audit settings', {
   directory: file('a directory').optional(),
   group: word.optional(),
@@ -233,7 +135,7 @@ export const configurationSchema = strict('a configuration', {
   routes: listOf(route, 'routes').optional(),
   policies: named(policy, 'policies').optional(),
   server_commands: notYet(),
-  tests: notYet(),
+  tests: listOf(policyTest, 'policy tests').optional(),
   state: file('a directory').optional(),
   audit: audit.optional(),
   limits: limits.optional(),
@@ -246,8 +148,12 @@ export type RawConfiguration = z.infer<typeof configurationSchema>;
 /** A part of {@link RawConfiguration}. */
 export type RawBackend = z.infer<typeof backend>;
 /** A part of {@link RawConfiguration}. */
-export type RawPolicy = z.infer<typeof policy>;
-/** A part of {@link RawConfiguration}. */
 export type RawAudit = z.infer<typeof audit>;
 /** A part of {@link RawConfiguration}. */
 export type RawLimits = z.infer<typeof limits>;
+
+/** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
+export function formatJsonSchema(): string {
+  const schema = z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-7', reused: 'inline' });
+  return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
+}

@@ -15,6 +15,8 @@ export interface Settings {
   /** First match wins. */
   readonly routes: readonly RouteSettings[];
   readonly policies: ReadonlyMap<string, Policy>;
+  /** In the order of the file; no part of the hash. */
+  readonly tests: readonly PolicyTest[];
   readonly mailUsers: MailUserSettings;
   /** Directory of what must outlive the daemon besides records. */
   readonly state: string;
@@ -79,6 +81,21 @@ export interface RouteSettings {
   readonly users: GlobList;
   readonly backend: string;
   readonly place: Place;
+}
+
+/** A command line, and what must be said of it. */
+export interface PolicyTest {
+  readonly place: Place;
+  readonly listener: string;
+  /** The name in the principal; undefined: somebody whom the listener lets in. */
+  readonly as?: string;
+  readonly groups: readonly string[];
+  /** The user field; empty: none. */
+  readonly user: string;
+  readonly words: readonly string[];
+  /** Undefined: whatever the backend of that user is. */
+  readonly series?: Series;
+  readonly expect: 'allow' | 'deny';
 }
 
 /** How the names of mail users are read; see identity/user-name. */

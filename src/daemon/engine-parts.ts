@@ -1,17 +1,20 @@
 // Makes the engine's parts from settings: pools, routes, what exchanges share. It does not know signals or listeners.
 
+import type { Redactor } from '../audit/redact.js';
 import { createUlidSource } from '../audit/ulid.js';
 import type { DialTarget } from '../backend/greet.js';
 import { createPool } from '../backend/pool.js';
 import type { Pool, PoolLimits } from '../backend/pool-options.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
-import type { ExchangeContext } from '../frontend/exchange-context.js';
+import type { Destination, ExchangeContext } from '../frontend/exchange-context.js';
 import type { SessionLimits } from '../frontend/session.js';
+import { createTurns } from '../frontend/turns.js';
 import { randomBytes } from '../host/chance.js';
 import { readSecretFile, readText } from '../host/files.js';
 import { Secret } from '../identity/secret.js';
 import { createUserNames } from '../identity/user-name.js';
+import { createLimiter } from '../policy/limits.js';
 import type { Clock } from '../ports/clock.js';
 
 /** What the adapters give to the engine. */
@@ -20,6 +23,7 @@ export interface Adapters {
   readonly connect: Connect;
   readonly journal: Journal;
   readonly observe: Observe;
+  readonly redactor: Redactor;
 }
 
 /** A status line has a code, or the host of a referral. */
@@ -31,6 +35,8 @@ const logLineBytesMax = 16 * 1024;
 const redialMs = 1_000;
 /** Fields of one command line: each costs memory of ours. */
 const fieldsMax = 4096;
+/** Counters of limits and their members, over all principals. */
+const limiterEntriesMax = 100_000;
 /** L lines of one exchange that get a record of their own. */
 const logRecordsMax = 64;
 
@@ -77,6 +83,18 @@ export function createPools(settings: Settings, adapters: Adapters): ReadonlyMap
   return pools;
 }
 
+function destinationsOf(
+  settings: Settings,
+  pools: ReadonlyMap<string, Pool>,
+): ReadonlyMap<string, Destination> {
+  const destinations = new Map<string, Destination>();
+  for (const { name, sharedNamespaces } of settings.backends) {
+    const pool = pools.get(name);
+    if (pool !== undefined) destinations.set(name, { pool, sharedNamespaces });
+  }
+  return destinations;
+}
+
 /** What all exchanges share. */
 export function createExchangeContext(
   settings: Settings,
@@ -85,6 +103,7 @@ export function createExchangeContext(
 ): ExchangeContext {
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
+  const destinations = destinationsOf(settings, pools);
   const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
   return {
     clock,
@@ -94,8 +113,12 @@ export function createExchangeContext(
     userNames: createUserNames(settings.mailUsers),
     route: (user) => {
       const found = settings.routes.find((route) => route.users.matches(user));
-      return found === undefined ? undefined : pools.get(found.backend);
+      return found === undefined ? undefined : destinations.get(found.backend);
     },
+    routeServer: () => (destinations.size === 1 ? [...destinations.values()][0] : undefined),
+    limiter: createLimiter({ entriesMax: limiterEntriesMax }),
+    turns: createTurns(),
+    redact: (value) => adapters.redactor.redact(value),
     strict: settings.audit.strict,
     limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
   };

@@ -1,7 +1,9 @@
 // Opens the journal as the settings say, and turns what it tells into our log. It does not know who appends.
 
+import { createRedactor, makeHmacKey, type Redactor } from '../audit/redact.js';
 import { catalogHash } from '../catalog/catalog.js';
 import type { AuditSettings } from '../config/settings.js';
+import { readOrMakeFile } from '../host/files.js';
 import { programVersion } from '../host/program.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../journal/journal.js';
 import type { Log } from '../observe/log.js';
@@ -46,6 +48,11 @@ export function openAudit(
     lock: (descriptor) => native.lockExclusive(descriptor),
     observe: (event) => reportJournal(log, event),
   });
+}
+
+/** The redactor with the key beside the segments, which is made at the first start. */
+export function openRedactor(directory: string): Redactor {
+  return createRedactor(readOrMakeFile(`${directory}/hmac.key`, makeHmacKey));
 }
 
 function reportJournal(log: Log, event: JournalEvent): void {

@@ -20,7 +20,7 @@ import { createLog, type Log } from '../observe/log.js';
 import type { Native } from '../ports/native.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
-import { openAudit } from './open-audit.js';
+import { openAudit, openRedactor } from './open-audit.js';
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve(options: { readonly config: string }): Promise<number> {
@@ -53,7 +53,8 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   for (const { version, effectiveText } of settings.policies.values()) {
     await journal.keepPolicy(version, effectiveText);
   }
-  const adapters = { clock, connect: createConnect(clock), journal, observe };
+  const redactor = openRedactor(settings.audit.directory);
+  const adapters = { clock, connect: createConnect(clock), journal, observe, redactor };
   const pools = createPools(settings, adapters);
   const exchanges = createExchangeContext(settings, pools, adapters);
   const sessionLimits = sessionLimitsOf(settings);

@@ -7,7 +7,8 @@ export function configuration(mail1: string, mail2: string): string {
     tls: starttls
     ca: ca.pem
     server_name: localhost
-    password_file: mail.password`;
+    password_file: mail.password
+    shared_namespaces: []`;
   return `version: 1
 listeners:
   support: { unix: support.sock, mode: "0600", policy: support }

@@ -31,6 +31,8 @@ export type Ending =
     }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
   | { readonly kind: 'unparsable'; readonly code: string; readonly reason: string }
+  /** `retryAfterMs`: when it would be within the limits again; undefined: the tables are full. */
+  | { readonly kind: 'limited'; readonly policy: string; readonly retryAfterMs: number | undefined }
   | { readonly kind: 'unroutable'; readonly reason: string }
   | {
       readonly kind: 'refused';
@@ -130,6 +132,17 @@ export function judgeEnding(ending: Ending): Verdict {
         `not understood, so not sent: ${ending.reason}`,
         'warn',
       );
+    case 'limited': {
+      const when = ending.retryAfterMs === undefined ? '' : ` in ${Math.ceil(ending.retryAfterMs / 1000)} s`;
+      const text = `over a limit of policy ${ending.policy}; try again${when}`;
+      return told(
+        'TEMPFAIL',
+        'limited',
+        ending.retryAfterMs === undefined ? 'limits-full' : 'over-limit',
+        text,
+        'warn',
+      );
+    }
     case 'unroutable':
       return told('TEMPFAIL', 'failed', 'no-route', ending.reason, 'warn');
     case 'refused':

@@ -6,23 +6,52 @@ import type { LeaseEnd } from '../backend/lease.js';
 import type { Upstream } from '../backend/upstream.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Clock } from '../ports/clock.js';
-import { encodeCommandLine } from '../wire/command.js';
+import { type CommandLine, encodeCommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { explainFailure, isLineOfOther } from './backend-voice.js';
+import type { Judged } from './judge.js';
 import { type RelayCount, type RelayEnd, type RelayLimits, relay } from './relay.js';
 import type { ReplyWriter } from './reply-writer.js';
+import { createRowPrefixer } from './row-prefixer.js';
 
 /** A command as it is sent. */
 export interface OutgoingCommand {
   readonly user: string;
   readonly name: string;
   readonly args: readonly string[];
+  /** The flag D, where policy grants it. */
+  readonly debug: boolean;
   readonly verbose: boolean;
+  /** A server command leaves rows behind that would become the next command's answer: nothing may follow it. */
+  readonly isLast: boolean;
+  /** Cells of a row, where the user's name goes in front of each; 0: it does not. */
+  readonly usernameEvery: number;
   /** Already lowered; sent where the backend takes it. */
   readonly proxyTtl: number | undefined;
   /** A command that only reads is given up when its peer is gone; a change is left to finish. */
   readonly isReading: boolean;
+}
+
+/** The command as it is sent, from what was judged and what the line asked besides. */
+export function outgoingCommand(
+  judgement: Judged,
+  line: CommandLine,
+  mayDebug: boolean,
+  usernameEvery: number,
+): OutgoingCommand {
+  const { command, effect } = judgement.attempt;
+  return {
+    user: judgement.user,
+    name: command.name,
+    args: judgement.args.map((word) => word.text),
+    debug: line.debug && mayDebug,
+    verbose: line.verbose,
+    isLast: command.scope === 'server',
+    usernameEvery,
+    proxyTtl: line.proxyTtl === undefined ? undefined : line.proxyTtl - 1,
+    isReading: effect === 'read',
+  };
 }
 
 /** What of channel L reaches the peer: nothing, one sentence of ours on a failure, or the lines as they came. */
@@ -54,6 +83,7 @@ export function emptyCount(): RelayCount {
 export async function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
   const { upstream, command, writer } = options;
   const line = encodeCommandLine({
+    debug: command.debug,
     verbose: command.verbose,
     // Servers of minor 2 and below end the connection at the flag x.
     ...(command.proxyTtl === undefined || upstream.serverMinor < 3 ? {} : { proxyTtl: command.proxyTtl }),
@@ -64,8 +94,10 @@ export async function converse(options: Conversation): Promise<LeaseEnd<Ending>>
   // When it does not leave, no reply comes, and the deadline of the relay ends the wait.
   upstream.write([line])?.catch(() => undefined);
   let lastText = '';
+  const { usernameEvery } = command;
   const end = await relay({
     ...options,
+    ...(usernameEvery === 0 ? {} : { reshape: createRowPrefixer(command.user, usernameEvery) }),
     goesOnWithoutPeer: !command.isReading,
     passesStatus: (status) => status.kind !== 'referral',
     onLog: (logLine) => {
@@ -93,7 +125,9 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
       // whose Dovecot was stopped lives on and says TEMPFAIL to everything: the next command shall find a living one.
       const isFailed = end.status.kind !== 'ok';
       const isOdd =
-        end.hasTrailing || (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
+        options.command.isLast ||
+        end.hasTrailing ||
+        (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
       const closeFor = isOdd ? 'not-reusable' : undefined;
       if (end.status.kind === 'referral') return { value: { kind: 'referral', backend }, closeFor };
       return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor };

@@ -1,7 +1,7 @@
 // The two records of an exchange. It does not know how they are written.
 // The rule: every exchange has one admission and one completion, also one that was refused.
 
-import type { AuditRecord, RecordedPeer } from '../audit/record.js';
+import type { AuditRecord, RecordedPeer, Redacted } from '../audit/record.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
 import type { Verdict } from '../engine/outcome.js';
 import type { Peer } from '../identity/peer.js';
@@ -39,6 +39,7 @@ export interface AdmissionFacts {
   /** Of the backend that it would go to; absent when none was asked for. */
   readonly backend: string | undefined;
   readonly reason: string | undefined;
+  readonly redact: (value: string) => Redacted;
 }
 
 /** The record that is on disk before anything is sent. */
@@ -57,13 +58,17 @@ export function admissionOf(facts: AdmissionFacts): AuditRecord {
     policy: policy.name,
     version: policy.version,
     rule: decision?.rule === undefined ? undefined : formatPlace(decision.rule),
-    series: isJudged ? [...judgement.parsed.keys()].join(' ') : undefined,
+    series: isJudged ? judgement.series.join(' ') : undefined,
     decision: decision?.kind ?? 'deny',
+    would: decision?.would?.kind,
+    mode: decision?.would === undefined ? undefined : 'observe',
     reason: facts.reason,
     command: judgement.command,
     user: judgement.user,
     // Arguments that could not be read have no parameters, so nobody can tell which of them is a secret.
-    args: isJudged ? judgement.args : undefined,
+    args: isJudged
+      ? judgement.args.map((word) => (word.isSecret ? facts.redact(word.text) : word.text))
+      : undefined,
     effect: isJudged ? judgement.attempt.effect : judgement.effect,
     backend: facts.backend,
     text: isJudged ? (decision?.kind === 'deny' ? decision.reason : undefined) : judgement.message,

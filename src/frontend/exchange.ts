@@ -7,14 +7,22 @@ import type { AuditRecord } from '../audit/record.js';
 import { type LeaseEnd, LeaseRefusal } from '../backend/lease.js';
 import type { Pool } from '../backend/pool-options.js';
 import type { Upstream } from '../backend/upstream.js';
+import { replyCells } from '../catalog/columns.js';
 import type { Series } from '../catalog/series.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
-import { converse, emptyCount } from './converse.js';
-import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import { converse, emptyCount, outgoingCommand } from './converse.js';
+import type {
+  AbortReason,
+  Destination,
+  ExchangeContext,
+  ExchangeSession,
+  RunningExchange,
+  SkipInput,
+} from './exchange-context.js';
 import {
   admissionOf,
   backendLogOf,
@@ -23,26 +31,10 @@ import {
   endedOf,
   logRecordOf,
 } from './exchange-records.js';
-import { type Judged, type Judgement, judge } from './judge.js';
-import { refusalOf, refusalOnSecondLook } from './refusal.js';
+import { isServerCommand, type Judged, type Judgement, judge } from './judge.js';
+import { noRoute, refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
 import { type RelayCount, waitForPeer } from './relay.js';
-
-/** An exchange that runs; the session may cancel it. */
-export interface RunningExchange {
-  /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
-  readonly done: Promise<CloseReason | undefined>;
-  /**
-   * The peer is gone: a command that waits or reads is given up, a change is left to finish.
-   * We are stopping and cannot wait longer: everything is given up, and told so.
-   */
-  abort(reason: AbortReason): void;
-}
-
-/** Why an exchange is given up from outside. */
-export type AbortReason = 'client-gone' | 'draining';
-
-/** How a refused command with input is answered: after the input was thrown away, or not at all. */
-export type SkipInput = () => Promise<'skipped' | CloseReason>;
+import { tellEnding } from './tell.js';
 
 /** How much a peer may leave unread before its next command is looked at. */
 const unreadBytesMax = 16 * 1024;
@@ -92,11 +84,12 @@ class Exchange {
   }
 
   async run(): Promise<CloseReason | undefined> {
-    const { clock, route } = this.#context;
-    const { names, policy } = this.#session;
+    const { clock, redact } = this.#context;
+    const { names, policy, reason } = this.#session;
     const bytesBefore = this.#session.writer.bytesOut;
-    const pool = route(this.#routeUser());
-    const judgement = this.#judge(pool?.series === undefined ? bothSeries : [pool.series]);
+    const destination = this.#route();
+    const pool = destination?.pool;
+    const judgement = this.#judge(pool?.series === undefined ? bothSeries : [pool.series], destination);
     this.#judgement = judgement;
     const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
     const backend = isAllowed ? pool?.backend : undefined;
@@ -109,7 +102,8 @@ class Exchange {
       policy: version,
       judgement,
       backend,
-      reason: undefined,
+      reason,
+      redact,
     });
 
     let ending: Ending;
@@ -125,23 +119,33 @@ class Exchange {
       }
     } else if (pool === undefined) {
       this.#append(admission);
-      ending = { kind: 'unroutable', reason: 'no route matches this user' };
+      ending = noRoute(judgement);
     } else {
-      ending = await this.#serve(judgement, pool, admission);
+      const refusal = refuseByLimits(judgement, this.#session, this.#context);
+      if (refusal !== undefined) this.#append(admission);
+      ending = refusal ?? (await this.#serve(judgement, pool, admission));
     }
     return this.#finish(ending, backend, bytesBefore, closeFor);
   }
 
-  #judge(series: readonly Series[]): Judgement {
-    const { names, policy } = this.#session;
-    const { listener, principal } = names;
-    return judge(this.#line, series, { listener, principal, policy, userNames: this.#context.userNames });
+  #judge(series: readonly Series[], destination: Destination | undefined): Judgement {
+    const { names, policy, clientMinor } = this.#session;
+    return judge(this.#line, series, {
+      listener: names.listener,
+      principal: names.principal,
+      clientMinor,
+      policy,
+      userNames: this.#context.userNames,
+      sharedNamespaces: destination?.sharedNamespaces,
+      nowMs: this.#context.clock.wallMs(),
+    });
   }
 
-  /** The user by whom a route is chosen; the empty string where the line names none that is well formed. */
-  #routeUser(): string {
+  /** By the user that a mail command names; other commands do not look at that field, so neither may their route. */
+  #route(): Destination | undefined {
+    if (isServerCommand(this.#line)) return this.#context.routeServer();
     const user = this.#context.userNames.normalise(this.#line.user);
-    return user.kind === 'name' ? user.name : '';
+    return this.#context.route(user.kind === 'name' ? user.name : '');
   }
 
   /** Records, leases, sends and relays an allowed command. */
@@ -158,19 +162,25 @@ class Exchange {
       if (strict.has(effect)) await journal.append(admission, { durable: true });
       else this.#append(admission);
       const waitStartMs = clock.now();
-      return await pool.withLease(
-        () => this.#abortable.signal,
-        async (upstream): Promise<LeaseEnd<Ending>> => {
-          this.#waitMs = clock.now() - waitStartMs;
-          this.#upstream = upstream.id;
-          this.#leased = upstream;
-          try {
-            return await this.#use(upstream, judgement);
-          } finally {
-            this.#leased = undefined;
-          }
-        },
-      );
+      const giveBack = await this.#takeTurn();
+      try {
+        return await pool.withLease(
+          () => this.#abortable.signal,
+          async (upstream): Promise<LeaseEnd<Ending>> => {
+            this.#waitMs = clock.now() - waitStartMs;
+            this.#upstream = upstream.id;
+            this.#leased = upstream;
+            try {
+              return await this.#use(upstream, judgement);
+            } finally {
+              this.#leased = undefined;
+            }
+          },
+          judgement.attempt.command.scope === 'server',
+        );
+      } finally {
+        giveBack?.();
+      }
     } catch (fault) {
       if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
       if (this.#abortable.isAborted && fault === this.#abortable.reason) return this.#cutOff();
@@ -178,31 +188,41 @@ class Exchange {
     }
   }
 
+  /** Waits until fewer than `at_once` commands of this principal run; undefined: there is no such limit. */
+  #takeTurn(): Promise<() => void> | undefined {
+    const { names, policy } = this.#session;
+    const most = policy.limits.atOnce;
+    if (most === undefined) return undefined;
+    return this.#context.turns.take(`${names.principal}\0${policy.name}`, most, this.#abortable.signal);
+  }
+
   async #use(upstream: Upstream, judgement: Judged): Promise<LeaseEnd<Ending>> {
     // Nothing was sent: the upstream may serve another.
     if (this.#abortable.isAborted) return { value: this.#cutOff(), closeFor: undefined };
-    if (!judgement.parsed.has(upstream.series)) {
-      const again = this.#judge([upstream.series]);
+    if (!judgement.series.includes(upstream.series)) {
+      const again = this.#judge([upstream.series], this.#route());
       const refusal = refusalOnSecondLook(again, judgement, this.#session.policy.name);
       if (refusal !== undefined) return { value: refusal, closeFor: undefined };
     }
     const { clock, limits } = this.#context;
-    const { effect, command } = judgement.attempt;
-    const { verbose, proxyTtl } = this.#line;
+    const { effect } = judgement.attempt;
+    const rowCells = judgement.wantsUsernameCell
+      ? replyCells(judgement.attempt.parsed, upstream.serverMinor)
+      : 0;
+    if (rowCells === undefined) {
+      const value = {
+        kind: 'unroutable',
+        reason: 'nobody knows how many cells a row of this reply has',
+      } as const;
+      return { value, closeFor: undefined };
+    }
     this.#isSent = true;
     this.#count = emptyCount();
     return converse({
       upstream,
-      command: {
-        user: judgement.user,
-        name: command.name,
-        args: judgement.args,
-        verbose,
-        proxyTtl: proxyTtl === undefined ? undefined : proxyTtl - 1,
-        isReading: this.#isReading,
-      },
+      command: outgoingCommand(judgement, this.#line, this.#session.policy.debug, rowCells),
       writer: this.#session.writer,
-      logs: this.#session.logs,
+      logs: this.#session.policy.logs,
       clock,
       limits: {
         deadlineMs: limits.deadlineMs[effect],
@@ -242,20 +262,8 @@ class Exchange {
     const verdict = judgeEnding(ending);
     const judgement = this.#judgement;
     if (judgement === undefined) throw new Error('an exchange ended before it was judged');
-    let close = closeFor;
-    let status: string;
-    const isCut = writer.isMidCell;
-    if (verdict.code === undefined && ending.kind === 'replied') {
-      status = ending.status.raw.toString('latin1');
-      if (ending.peer !== 'ready') close ??= ending.peer === 'client-gone' ? 'peer-gone' : 'client-stall';
-    } else {
-      if (verdict.isTold) writer.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${this.#id}`);
-      writer.addStatus(verdict.code ?? '');
-      status = verdict.code === '' ? '+' : `-${verdict.code ?? ''}`;
-      if (isCut) close ??= 'cut-reply';
-      if (ending.kind === 'client-stall') close = 'client-stall';
-      else if (ending.kind === 'client-gone') close = 'peer-gone';
-    }
+    const told = tellEnding(writer, ending, verdict, this.#id);
+    const close = told.closeFor ?? closeFor;
     const facts: CompletionFacts = {
       time: clock.wallMs(),
       names,
@@ -264,7 +272,7 @@ class Exchange {
       backend,
       upstream: this.#upstream,
       verdict,
-      status,
+      status: told.status,
       isSent: this.#isSent,
       count: this.#count,
       bytesOut: writer.bytesOut - bytesBefore,

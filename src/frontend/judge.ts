@@ -1,21 +1,29 @@
-// From a command line to a judgement: whose mailbox, which command, what its arguments mean to the series that it would
-// be sent to, and what policy says. Pure. It does not know transports, records or pools.
-// The rules: what is judged is what is sent (user in normal form, canonical arguments); where the series is not known
-// yet, every series must read the line and allow it; what cannot be read exactly as the server would is refused.
+// From a command line to a judgement for an exchange: whose mailbox, which command, what its arguments mean to the series
+// that it would be sent to, what policy says, and whether this version can carry it out. Pure.
+// The rules: what is judged is what is sent (users in normal form, canonical arguments); where the series is not known
+// yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
 
-import { canonicalArguments } from '../catalog/canonical.js';
-import type { Command } from '../catalog/catalog.js';
-import { type ParsedArguments, parseArguments, withoutParameters } from '../catalog/parse.js';
+import { canonicalWords } from '../catalog/canonical.js';
+import { replyCells } from '../catalog/columns.js';
+import type { ParsedArguments } from '../catalog/parse.js';
+import { inputOf, parseArguments } from '../catalog/parse.js';
 import { resolveCommand } from '../catalog/resolve.js';
-import type { Series } from '../catalog/series.js';
+import { allSeries, type Series } from '../catalog/series.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
-import { type Attempt, attemptOf } from '../policy/attempt.js';
-import { type Decision, decide } from '../policy/decide.js';
+import type { Attempt } from '../policy/attempt.js';
+import type { Decision } from '../policy/decide.js';
+import { judgeLine } from '../policy/judge.js';
 import type { Policy } from '../policy/rule.js';
 import type { CommandLine } from '../wire/command.js';
 
 /** Whether bytes that are not command lines follow a refused command. */
 export type FollowingInput = 'none' | 'dot' | 'unknown';
+
+/** One word of the canonical arguments; a secret one is never written down. */
+export interface CanonicalWord {
+  readonly text: string;
+  readonly isSecret: boolean;
+}
 
 /** What is known of a command whatever becomes of it; for records and logs. */
 interface Known {
@@ -32,10 +40,12 @@ export interface Judged extends Known {
   readonly kind: 'judged';
   readonly decision: Decision;
   readonly attempt: Attempt;
-  /** For each series that it was judged for. */
-  readonly parsed: ReadonlyMap<Series, ParsedArguments>;
+  /** The series that it was judged for. */
+  readonly series: readonly Series[];
   /** In canonical form: what is recorded and sent. */
-  readonly args: readonly string[];
+  readonly args: readonly CanonicalWord[];
+  /** The client expects the user's name in front of each row, which the backend will not send. */
+  readonly wantsUsernameCell: boolean;
 }
 
 /** What came of reading and judging a command line. */
@@ -47,81 +57,110 @@ export type Judgement =
 export interface JudgeContext {
   readonly listener: string;
   readonly principal: string;
+  readonly clientMinor: number;
   readonly policy: Policy;
   readonly userNames: UserNames;
-}
-
-/** The user of a command line in the form in which it is judged, routed and sent; or why there is none. */
-export function readUser(
-  command: CommandLine,
-  userNames: UserNames,
-): { readonly name: string } | { readonly code: string; readonly message: string } {
-  if (!command.isUtf8) return { code: 'text-invalid', message: 'the line is not UTF-8' };
-  const result = userNames.normalise(command.user);
-  if (result.kind === 'name') return { name: result.name };
-  return { code: `user-${result.code}`, message: result.message };
+  /** Of the backend that it would go to; undefined: not said. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+  /** Unix milliseconds. */
+  readonly nowMs: number;
 }
 
 /** Judges a command line for all of `series`, which are not empty. */
 export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
-  const input = followingInput(line, series);
-  const user = readUser(line, context.userNames);
-  const resolved = series.map((one) => resolveCommand(one, line.words)?.command);
-  const first = resolved.find((command) => command !== undefined);
-  const known: Known = {
-    command: first?.name,
-    effect: first?.effect,
-    user: 'name' in user ? user.name : line.user,
-    input,
+  const known = knownOf(line, series, context.userNames);
+  const refuse = (code: string, message: string): Judgement => ({
+    ...known,
+    kind: 'unparsable',
+    code,
+    message,
+  });
+  if (!line.isUtf8) return refuse('text-invalid', 'the line is not UTF-8');
+  const asked = {
+    listener: context.listener,
+    principal: context.principal,
+    user: line.user,
+    words: line.words,
+    clientMinor: context.clientMinor,
   };
-  if (!('name' in user)) return { ...known, kind: 'unparsable', ...user };
-  const parsed = new Map<Series, ParsedArguments>();
-  let worst: { readonly attempt: Attempt; readonly decision: Decision } | undefined;
-  let canonical: readonly string[] | undefined;
+  let worst: Judged | undefined;
   for (const one of series) {
-    const found = resolveCommand(one, line.words);
-    if (found === undefined) {
-      return {
-        ...known,
-        kind: 'unparsable',
-        code: 'command-unknown',
-        message: `Dovecot ${one} has no such command`,
-      };
+    const answer = judgeLine(
+      context.policy,
+      asked,
+      one,
+      context.sharedNamespaces,
+      context.userNames,
+      context.nowMs,
+    );
+    if (answer.kind === 'unparsable') return refuse(answer.code, answer.message);
+    const { attempt, wantsUsernameCell } = answer;
+    const decision = withinThisVersion(answer.decision, attempt, wantsUsernameCell);
+    const args = canonicalWords(attempt.parsed);
+    if (worst !== undefined && !isSame(worst.args, args)) {
+      return refuse(
+        'series-differ',
+        'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',
+      );
     }
-    const whole = parseArguments(one, found.command, found.args);
-    if (whole.kind === 'unparsable')
-      return { ...known, kind: 'unparsable', code: whole.code, message: whole.message };
-    const refusal = refuseOtherUser(whole, user.name, context.userNames);
-    if (refusal !== undefined) return { ...known, kind: 'unparsable', ...refusal };
-    const args = withoutParameters(whole, ['user']);
-    parsed.set(one, args);
-    const attempt = attemptOf(context, user.name, args);
-    const decision = decide(context.policy, attempt);
-    if (worst === undefined || decision.kind === 'deny') worst = { attempt, decision };
-    const form = canonicalArguments(args);
-    canonical ??= form;
-    if (canonical.length !== form.length || canonical.some((word, at) => word !== form[at])) {
-      const message =
-        'Dovecot 2.3 and 2.4 read it differently, and the series of the backend is not known yet';
-      return { ...known, kind: 'unparsable', code: 'series-differ', message };
+    if (worst === undefined || (worst.decision.kind === 'allow' && decision.kind === 'deny')) {
+      const user = attempt.user ?? known.user;
+      worst = { ...known, kind: 'judged', user, decision, attempt, series, args, wantsUsernameCell };
     }
   }
-  if (worst === undefined || canonical === undefined) throw new Error('judged for no series');
-  return { ...known, kind: 'judged', ...worst, parsed, args: canonical };
+  if (worst === undefined) throw new Error('judged for no series');
+  return worst;
 }
 
-/** `-u` must name the wire user, and is dropped then; the server would ignore it, and a reader of records would not. */
-function refuseOtherUser(
-  parsed: ParsedArguments,
-  user: string,
-  userNames: UserNames,
-): { readonly code: string; readonly message: string } | undefined {
-  if (parsed.command.scope !== 'user') return undefined;
-  const option = parsed.values.get('user')?.[0];
-  if (option === undefined) return undefined;
-  const named = userNames.normalise(option);
-  if (named.kind === 'name' && named.name === user) return undefined;
-  return { code: 'user-differs', message: '-u names another user than the user field of the line' };
+/** Whether the words name a command that does not look at the user field, in either series. */
+export function isServerCommand(line: CommandLine): boolean {
+  return allSeries.some((one) => resolveCommand(one, line.words)?.command.scope === 'server');
+}
+
+/** Whether two canonical forms are the same words. */
+export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalWord[]): boolean {
+  return one.length === other.length && one.every((word, at) => word.text === other[at]?.text);
+}
+
+/** What policy allows and this version cannot carry out yet is refused, with the reason. */
+function withinThisVersion(decision: Decision, attempt: Attempt, wantsUsernameCell: boolean): Decision {
+  if (decision.kind === 'deny') return decision;
+  const why = whyNotYet(attempt, decision.obligations, wantsUsernameCell);
+  return why === undefined ? decision : { kind: 'deny', code: 'never', reason: why };
+}
+
+function whyNotYet(
+  attempt: Attempt,
+  obligations: Decision['obligations'],
+  wantsUsernameCell: boolean,
+): string | undefined {
+  const { command, parsed } = attempt;
+  if (command.input !== 'none') return `this version sends no command with input, so not "${command.name}"`;
+  if (obligations?.maxMatches !== undefined)
+    return 'this version cannot count matches before a command (max_matches)';
+  if (attempt.everybody === 'option') return 'this version sends no command for all users at once';
+  if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
+    return `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
+  }
+  return undefined;
+}
+
+/** The number of cells depends on the release, which is known when an upstream is. */
+function canCountLater(parsed: ParsedArguments): boolean {
+  return replyCells(parsed, 2) !== undefined && replyCells(parsed, 4) !== undefined;
+}
+
+function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNames): Known {
+  const name = userNames.normalise(line.user);
+  const first = series
+    .map((one) => resolveCommand(one, line.words)?.command)
+    .find((one) => one !== undefined);
+  return {
+    command: first?.name,
+    effect: first?.effect,
+    user: name.kind === 'name' ? name.name : line.user,
+    input: followingInput(line, series),
+  };
 }
 
 /** Whether the client will send input behind a line that is refused. */
@@ -136,22 +175,10 @@ function followingInput(line: CommandLine, series: readonly Series[]): Following
       if (meant !== undefined && meant.command.input !== 'none') return 'unknown';
       continue;
     }
-    const kind = inputOf(one, found.command, found.args);
-    if (kind === 'unknown') return 'unknown';
+    if (found.command.input === 'none') continue;
+    const kind = inputOf(found.command, parseArguments(one, found.command, found.args));
     if (kind === 'dot') following = 'dot';
+    else if (kind !== 'none') return 'unknown';
   }
   return following;
-}
-
-function inputOf(series: Series, command: Command, args: readonly string[]): FollowingInput {
-  if (command.input === 'none') return 'none';
-  if (command.input === 'duplex') return 'unknown';
-  const parsed = parseArguments(series, command, args);
-  const readsFile =
-    parsed.kind === 'parsed' && [...parsed.values.keys()].some((name) => isFile(command, name));
-  return parsed.kind === 'unparsable' || readsFile ? 'unknown' : 'dot';
-}
-
-function isFile(command: Command, name: string): boolean {
-  return command.params.some((parameter) => parameter.name === name && parameter.role === 'content-file');
 }

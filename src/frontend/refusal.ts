@@ -1,7 +1,9 @@
 // How a judgement that says no ends an exchange. Pure.
 
 import type { Ending } from '../engine/outcome.js';
-import type { Judged, Judgement } from './judge.js';
+import { limitAsks } from '../policy/limits.js';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import { isSame, type Judged, type Judgement } from './judge.js';
 
 /** The ending of a command that was not understood or not allowed. */
 export function refusalOf(judgement: Judgement, policy: string): Ending {
@@ -17,12 +19,48 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
  */
 export function refusalOnSecondLook(again: Judgement, first: Judged, policy: string): Ending | undefined {
   if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
-  const isSame =
+  const isSameThing =
     again.attempt.effect === first.attempt.effect &&
     again.attempt.command.name === first.attempt.command.name &&
-    again.args.length === first.args.length &&
-    again.args.every((word, at) => word === first.args[at]);
-  if (isSame) return undefined;
+    again.wantsUsernameCell === first.wantsUsernameCell &&
+    isSame(again.args, first.args);
+  if (isSameThing) return undefined;
   const series = again.attempt.series;
   return { kind: 'unroutable', reason: `the backend turned out to be Dovecot ${series}; try again` };
+}
+
+/** There is nowhere to send an allowed command. */
+export function noRoute(judgement: Judged): Ending {
+  if (judgement.attempt.command.scope === 'user') {
+    return { kind: 'unroutable', reason: 'no route matches this user' };
+  }
+  // Rows of several backends are not joined in this version, and a changing command must not go to one by chance.
+  const message = `"${judgement.attempt.command.name}" names no mailbox user, and there is more than one backend`;
+  return { kind: 'unparsable', code: 'no-server-route', reason: message };
+}
+
+/** What policy demands of an allowed command besides: a reason, and counts within its limits. */
+export function refuseByLimits(
+  judgement: Judged,
+  session: ExchangeSession,
+  context: ExchangeContext,
+): Ending | undefined {
+  const { policy, reason } = session;
+  const { obligations } = judgement.decision;
+  if (obligations?.reason === true && (reason ?? '') === '') {
+    return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
+  }
+  const asks = limitAsks(policy, obligations, judgement.attempt);
+  if (asks.length === 0) return undefined;
+  const verdict = context.limiter.admit(asks, context.clock.now());
+  switch (verdict.kind) {
+    case 'within':
+      return undefined;
+    case 'over':
+      return { kind: 'limited', policy: policy.name, retryAfterMs: verdict.retryAfterMs };
+    case 'full':
+      return { kind: 'limited', policy: policy.name, retryAfterMs: undefined };
+    default:
+      return verdict satisfies never;
+  }
 }

@@ -53,6 +53,8 @@ export interface RelayOptions {
   readonly goesOnWithoutPeer: boolean;
   /** Whether the status line goes to the peer as the backend sent it. */
   readonly passesStatus: (status: Status) => boolean;
+  /** What the rows are made into before the peer gets them; absent: they go as they came. */
+  readonly reshape?: (body: Buffer) => readonly Buffer[];
   readonly onLog: (line: LogLine) => void;
   /** Called before a status that passes is written: the last chance for log lines of our own. */
   readonly beforeStatus: (status: Status) => void;
@@ -93,7 +95,9 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
             }
             count.bytesIn += event.bytes.length;
             cells.push(event.bytes);
-            if (peer === 'ready') writer.addBody(event.bytes);
+            if (peer !== 'ready') break;
+            if (options.reshape === undefined) writer.addBody(event.bytes);
+            else for (const part of options.reshape(event.bytes)) writer.addBody(part);
             break;
           case 'log':
             count.logs.set(event.line.type, (count.logs.get(event.line.type) ?? 0) + 1);

@@ -13,8 +13,8 @@ import { TransportFault } from '../ports/transport-fault.js';
 import { parseCommandLine } from '../wire/command.js';
 import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
 import { WireFault } from '../wire/wire-fault.js';
-import { type RunningExchange, startExchange } from './exchange.js';
-import type { ExchangeContext } from './exchange-context.js';
+import { startExchange } from './exchange.js';
+import type { ExchangeContext, RunningExchange } from './exchange-context.js';
 import { recordedPeer, type SessionNames } from './exchange-records.js';
 import { createReplyWriter, type ReplyWriter } from './reply-writer.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
@@ -48,6 +48,17 @@ export interface RunningSession {
   abort(): void;
   /** Closes it now, whatever is still to be said. */
   cut(): void;
+}
+
+/** What a client says of its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`; it never goes upstream. */
+const reasonOption = 'dovegate-reason=';
+const reasonBytesMax = 512;
+
+/** The reason as it is kept: cut to its limit, at a character. */
+function cutReason(text: string): string {
+  let cut = text;
+  while (Buffer.byteLength(cut) > reasonBytesMax) cut = cut.slice(0, -1);
+  return cut;
 }
 
 /** How many lines of one session are served before everybody else gets a turn. */
@@ -119,7 +130,7 @@ class Session {
       this.#context.exchanges().observe({ kind: 'session-opened', listener, session, minor: greeted.minor });
       const writer = createReplyWriter(this.#transport, greeted.minor);
       const input = createSessionInput(this.#transport, greeted.rest, this.#context.limits().lineBytesMax);
-      reason = await this.#serve(writer, input);
+      reason = await this.#serve(writer, input, greeted.clientMinor);
     } catch (fault) {
       if (fault instanceof WireFault) {
         reason = 'wire-fault';
@@ -152,7 +163,7 @@ class Session {
 
   /** The handshake on a UNIX socket: preauthenticated, because the socket's permissions said who may connect. */
   async #greet(): Promise<
-    | { readonly minor: number; readonly rest: Buffer }
+    | { readonly minor: number; readonly clientMinor: number; readonly rest: Buffer }
     | { readonly reason: CloseReason; readonly text: string | undefined }
   > {
     const { handshakeMs, lineBytesMax } = this.#context.limits();
@@ -178,7 +189,7 @@ class Session {
               await this.#transport.write([step.bytes]);
               break;
             case 'ready':
-              return { minor: step.minor, rest: step.rest };
+              return { minor: step.minor, clientMinor: step.clientMinor, rest: step.rest };
             case 'close': {
               const isEnd = step.why === 'ended' || step.why === 'truncated';
               return { reason: isEnd ? 'peer-ended' : 'wire-fault', text: isEnd ? undefined : step.why };
@@ -196,8 +207,9 @@ class Session {
     }
   }
 
-  async #serve(writer: ReplyWriter, input: SessionInput): Promise<CloseReason> {
+  async #serve(writer: ReplyWriter, input: SessionInput, clientMinor: number): Promise<CloseReason> {
     const { fieldsMax } = this.#context.limits();
+    let reason: string | undefined;
     let untilTurn = linesPerTurn;
     for (;;) {
       if (this.#isDraining) return 'draining';
@@ -212,6 +224,7 @@ class Session {
       const line = parseCommandLine(bytes, { fieldsMax });
       if (line.kind === 'option') {
         if (line.name === 'log-passthrough') writer.passLogs();
+        else if (line.name.startsWith(reasonOption)) reason = cutReason(line.name.slice(reasonOption.length));
         continue;
       }
       this.#exchanges += 1;
@@ -219,8 +232,10 @@ class Session {
         names: this.#names,
         policy: this.#context.policy(),
         writer,
-        logs: 'filtered',
-      } as const;
+        clientMinor,
+        reason,
+      };
+      reason = undefined;
       const running = startExchange(this.#context.exchanges(), session, line.command, () =>
         this.#skip(input),
       );

@@ -1,6 +1,6 @@
 // The files that the daemon reads besides its journal: configuration and secrets. It does not know what they mean.
 
-import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -65,4 +65,14 @@ export function whyUnreadable(path: string): string | undefined {
     if (code === 'EACCES') return 'permission denied';
     return code === '' ? String(cause) : String(code);
   }
+}
+
+/** The text of a file of mode 0600; made with `text()` when it is not there. Throws what the system says. */
+export function readOrMakeFile(path: string, text: () => string): string {
+  try {
+    writeFileSync(path, text(), { flag: 'wx', mode: 0o600 });
+  } catch (cause) {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause;
+  }
+  return readFileSync(path, 'utf8');
 }

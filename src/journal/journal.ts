@@ -85,7 +85,10 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
       openThread: () => openWriterThread({ ...options, signKey }),
       lost: () => lost,
       observe: (event) => {
-        if (event.kind === 'reserve-used') enter('reserve');
+        if (event.kind === 'reserve-used') {
+          enter('reserve');
+          tending.hurry();
+        }
         options.observe(event);
       },
     },

@@ -21,6 +21,8 @@ export interface TendOptions {
 }
 
 export interface Tending {
+  /** The disk is full: look again soon whether somebody made room. */
+  hurry(): void;
   end(): void;
 }
 
@@ -31,9 +33,15 @@ export function startTending(options: TendOptions): Tending {
   const { clock, driver, observe } = options;
   let keeper: KeeperThread | undefined;
   let isEnded = false;
+  let isUnderWay = false;
   let timer: Timer = clock.setTimer(0, again);
 
   return {
+    hurry() {
+      if (isEnded || isUnderWay) return;
+      timer.cancel();
+      timer = clock.setTimer(Math.min(options.tendIntervalMs, fullIntervalMs), again);
+    },
     end() {
       isEnded = true;
       timer.cancel();
@@ -42,7 +50,9 @@ export function startTending(options: TendOptions): Tending {
   };
 
   function again(): void {
+    isUnderWay = true;
     void round().then((isFull) => {
+      isUnderWay = false;
       keeper?.end();
       keeper = undefined;
       if (isEnded) return;

@@ -6,6 +6,9 @@ import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { readClaim } from '../audit/chain.js';
+import { readHead } from '../audit/line.js';
+import { createSearch, type ExchangeRow, type TrailFilter } from '../audit/search.js';
+import { parseTime } from '../audit/time.js';
 import type { Verdict } from '../audit/verdict.js';
 import { createVerifier } from '../audit/verify.js';
 import type { KeptCheckpoint } from '../audit/vouch.js';
@@ -196,19 +199,46 @@ export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise
 async function behind(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
   for (let at = files.length - 1; at > 0; at -= 1) {
     const file = files[at];
-    if (file !== undefined && (await firstSeqOf(file)) <= seq) return files.slice(at);
+    if (file === undefined) continue;
+    const began = readClaim(await firstLineOf(file))?.seq;
+    if (began !== undefined && began <= seq) return files.slice(at);
   }
   return files;
 }
 
-async function firstSeqOf(file: TrailFile): Promise<number> {
+async function firstLineOf(file: TrailFile): Promise<Buffer> {
   try {
     for await (const { bytes } of readPieces(file)) {
-      const line = bytes.subarray(0, Math.max(bytes.indexOf(0x0a), 0));
-      return readClaim(line)?.seq ?? Infinity;
+      return Buffer.from(bytes.subarray(0, Math.max(bytes.indexOf(0x0a), 0)));
     }
   } catch {
     // Damage is told when the file is read for good; here it only cannot say where it begins.
   }
-  return Infinity;
+  return Buffer.alloc(0);
+}
+
+/** The exchanges that match, each when its completion comes; those without one at the end. Damage is stepped over. */
+export async function* searchTrail(trail: Trail, filter: TrailFilter): AsyncGenerator<ExchangeRow> {
+  const search = createSearch(filter);
+  for (const file of await since(trail.files, filter.sinceMs)) {
+    try {
+      for await (const { bytes } of readPieces(file)) yield* search.take(bytes);
+    } catch (error) {
+      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+    }
+  }
+  yield* search.finish();
+}
+
+/** The files from the last one on that begins before a time. */
+async function since(files: readonly TrailFile[], timeMs: number | undefined): Promise<readonly TrailFile[]> {
+  if (timeMs === undefined) return files;
+  for (let at = files.length - 1; at > 0; at -= 1) {
+    const file = files[at];
+    if (file === undefined) continue;
+    const head = readHead((await firstLineOf(file)).toString('latin1'));
+    const beganMs = head === undefined ? undefined : parseTime(head.time);
+    if (beganMs !== undefined && beganMs <= timeMs) return files.slice(at);
+  }
+  return files;
 }

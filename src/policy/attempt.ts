@@ -1,9 +1,17 @@
 // Owns what policy sees of a command: who, from where, which command, whose mailboxes, which values by name.
 // It does not know how the command was spelled: spelling ends with the catalog's parser.
-// The rule: an attempt is built from a complete parse only; what could not be parsed is refused before policy is asked.
+// The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
+// parsed or named is refused before policy is asked.
 import type { Command, Effect } from '../catalog/catalog.js';
+import { cautionOf, effectOf } from '../catalog/dangerous.js';
+import { fetchFieldClass } from '../catalog/fetch-fields.js';
 import type { ParsedArguments } from '../catalog/parse.js';
+import { conditionsIn } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
+import { sharedReach } from '../catalog/shared-mailboxes.js';
+import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../catalog/users.js';
+import { foldAscii, type UserNames } from '../identity/user-name.js';
+import { isMask } from './mask.js';
 
 /** One command that somebody wants to run. */
 export interface Attempt {
@@ -12,27 +20,144 @@ export interface Attempt {
   readonly principal: string;
   readonly series: Series;
   readonly command: Command;
+  /** The arguments as they are judged and sent: users in them have their normal form. */
+  readonly parsed: ParsedArguments;
   /** Highest of the command's and its present parameters'. */
   readonly effect: Effect;
   /** The wire user in normal form; undefined when the line names none. */
   readonly user: string | undefined;
-  /** By the parameter's long name, those that are given; what repeats the wire user has been taken out. */
-  readonly values: ReadonlyMap<string, readonly string[]>;
+  /** Every user that is named literally, the wire user too, in normal form. */
+  readonly users: readonly string[];
+  /** What may stand for several users. */
+  readonly masks: readonly AttemptMask[];
+  /** Why everybody is concerned: an option, a listing that names nobody; `unknown`: whom it concerns cannot be told. */
+  readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
+  /** The parameter that reaches into shared namespaces. */
+  readonly shared: string | undefined;
+  /** What asks for the content of mails, for people: `field hdr.subject`, `key text`. */
+  readonly content: readonly string[];
+  /** Present parameters that a rule must name, and those that no rule can allow. */
+  readonly mustBeNamed: readonly string[];
+  readonly never: readonly string[];
 }
 
-/** The attempt that a parsed command is. `user` is in normal form; see identity/user-name. */
-export function attemptOf(
-  who: { readonly listener: string; readonly principal: string },
-  user: string | undefined,
-  parsed: ParsedArguments,
-): Attempt {
+/** A value that may stand for several users. */
+export interface AttemptMask {
+  readonly parameter: string;
+  /** ASCII letters in lower case. */
+  readonly value: string;
+  /** A mask over the names of users, with `*` and `?`; else an address, a network, a group: nobody knows whom it means. */
+  readonly isUserMask: boolean;
+}
+
+/** Whose command, and what is known of where it goes. */
+export interface AttemptFrom {
+  readonly listener: string;
+  readonly principal: string;
+  /** The user field of the line as the client wrote it; empty: none. */
+  readonly wireUser: string;
+  readonly userNames: UserNames;
+  /** Of the backend that it would go to; undefined: not said. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+}
+
+/** The attempt, or why there is none: a user's name that cannot be one. The message never holds the name. */
+export type AttemptResult =
+  | { readonly kind: 'attempt'; readonly attempt: Attempt }
+  | { readonly kind: 'user-invalid'; readonly message: string };
+
+/** The attempt that a parsed command is, once its options about the wire user are settled. */
+export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptResult {
+  const { command, series } = given;
+  const wire = from.wireUser === '' ? undefined : from.userNames.normalise(from.wireUser);
+  if (wire?.kind === 'refused') return { kind: 'user-invalid', message: wire.message };
+  const user = wire?.name;
+  const touched = touchedUsers(given, user ?? '');
+  const inArguments = touched.users.slice(command.scope === 'user' ? 1 : 0);
+  const names = new Map<string, string>();
+  for (const { value } of inArguments) {
+    const result = from.userNames.normalise(value);
+    if (result.kind === 'refused') return { kind: 'user-invalid', message: result.message };
+    names.set(value, result.name);
+  }
+  const parsed = names.size === 0 ? given : withNames(given, inArguments, names);
+  const cautions = command.params.flatMap((parameter) =>
+    given.hasOption(parameter.name) ? [{ name: parameter.name, caution: cautionOf(command, parameter) }] : [],
+  );
+  // A -u that nobody has compared with the wire user: on the wire it is ignored, and what was meant is anybody's guess.
+  const isUnsettled = (name: string): boolean => name === 'user' && command.scope === 'user';
   return {
-    listener: who.listener,
-    principal: who.principal,
-    series: parsed.series,
-    command: parsed.command,
-    effect: parsed.command.effect,
-    user,
-    values: parsed.values,
+    kind: 'attempt',
+    attempt: {
+      listener: from.listener,
+      principal: from.principal,
+      series,
+      command,
+      parsed,
+      effect: effectOf(given),
+      user,
+      users: [...(user === undefined ? [] : [user]), ...names.values()],
+      masks: touched.masks.map((mask) => maskOf(given, mask, from.userNames)),
+      everybody: everybodyIn(touched),
+      shared: sharedReach(given, from.sharedNamespaces)?.parameter,
+      content: contentOf(given),
+      mustBeNamed: cautions.flatMap(({ name, caution }) => (caution === 'named' ? [name] : [])),
+      never: cautions.flatMap(({ name, caution }) =>
+        caution === 'never' || isUnsettled(name) ? [name] : [],
+      ),
+    },
   };
+}
+
+/** A mask that means everybody is among the masks, and judged there. */
+function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
+  if (touched.kind === 'unknown') return 'unknown';
+  if (touched.kind !== 'all') return 'none';
+  if (touched.by === undefined) return 'listing';
+  return touched.by === 'all-users' ? 'option' : 'none';
+}
+
+function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, names: UserNames): AttemptMask {
+  const role = parsed.command.params.find((each) => each.name === parameter)?.role;
+  const isOfGroup = role === 'acl-id' && (parsed.values.get(parameter) ?? []).includes(value);
+  // With passdb-field the mask is over the values of a field, which are not names of users.
+  const isUserMask =
+    isMask(value) &&
+    names.holdsOnly(value, '*?') &&
+    !isAddress(value) &&
+    !isOfGroup &&
+    !parsed.hasOption('passdb-field');
+  return { parameter, value: foldAscii(value), isUserMask };
+}
+
+/** The arguments with users by their normal names; a name is the whole value, or the end of one (`user=NAME`). */
+function withNames(
+  parsed: ParsedArguments,
+  users: readonly UserArgument[],
+  names: ReadonlyMap<string, string>,
+): ParsedArguments {
+  const values = new Map(parsed.values);
+  for (const parameter of new Set(users.map((each) => each.parameter))) {
+    const own = users.filter((each) => each.parameter === parameter).map((each) => each.value);
+    values.set(
+      parameter,
+      (values.get(parameter) ?? []).map((value) => {
+        const written = own.find((each) => value === each) ?? own.find((each) => value.endsWith(`=${each}`));
+        if (written === undefined) return value;
+        return value.slice(0, value.length - written.length) + (names.get(written) ?? written);
+      }),
+    );
+  }
+  return { ...parsed, values };
+}
+
+function contentOf(parsed: ParsedArguments): string[] {
+  const keys = parsed.query === undefined ? [] : conditionsIn(parsed.query);
+  const fields = parsed.command.name === 'fetch' ? (parsed.values.get('field') ?? []) : [];
+  return [
+    ...fields
+      .filter((field) => fetchFieldClass(parsed.series, field) !== 'plain')
+      .map((field) => `field ${field}`),
+    ...keys.filter(({ key }) => key.class === 'content').map(({ key }) => `key ${key.name}`),
+  ];
 }

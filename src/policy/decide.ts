@@ -1,20 +1,21 @@
-// Owns the judgement: a policy and an attempt make a decision.
-// It does not know clients, backends or time; equal questions have equal answers.
-// The rule: no is the answer unless a rule says yes, and a deny always wins.
-import type { Parameter } from '../catalog/catalog.js';
+// Owns the judgement: a policy, an attempt and a time make a decision.
+// It does not know clients, backends or counters; equal questions have equal answers.
+// The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
-import type { Policy, RulePlace } from './rule.js';
+import { type Asked, matches, missesOf, strikesRule } from './match.js';
+import type { Obligations, Policy, Rule, RulePlace } from './rule.js';
 
 /** Why, for machines; never renamed, because journals hold it. */
 export type DecisionCode =
   | 'allowed'
+  | 'observed'
   | 'no-user'
   | 'user'
   | 'except'
+  | 'never'
   | 'deny-rule'
   | 'no-rule'
-  | 'parameter'
-  | 'form';
+  | 'rule-misses';
 
 /** The judgement of one attempt. */
 export interface Decision {
@@ -22,66 +23,110 @@ export interface Decision {
   readonly code: DecisionCode;
   /** The line that decided, if one did. */
   readonly rule?: RulePlace;
-  /** For people: what decided, without values that the client sent. */
+  /** For people: what decided. Holds names of the policy and the catalog, never a value that the client sent. */
   readonly reason: string;
   /** For a denial: the rule that came nearest to allowing it, and what it misses. */
   readonly nearest?: { readonly rule: RulePlace; readonly missing: readonly string[] };
+  /** Under `mode: observe`: what enforce would have said, and why. */
+  readonly would?: Decision;
+  /** Of an allowed command: what is still to be done before it is sent. */
+  readonly obligations?: Obligations;
+  /** The same question has the same answer until then, in Unix milliseconds; undefined: as long as the policy stands. */
+  readonly holdsUntilMs?: number;
 }
 
-/** Judges one attempt. Pure; safe to cache under everything that the attempt holds and the policy's version. */
-export function decide(policy: Policy, attempt: Attempt): Decision {
+/** Judges one attempt at a time in Unix milliseconds. Pure. */
+export function decide(policy: Policy, attempt: Attempt, nowMs: number): Decision {
+  const verdict = judge(policy, attempt, nowMs);
+  if (verdict.kind === 'allow' || policy.mode === 'enforce' || !mayBeObserved(attempt)) return verdict;
+  return {
+    kind: 'allow',
+    code: 'observed',
+    reason: `policy ${policy.name} observes only`,
+    would: verdict,
+    obligations: noObligations,
+    ...(verdict.holdsUntilMs === undefined ? {} : { holdsUntilMs: verdict.holdsUntilMs }),
+  };
+}
+
+const noObligations: Obligations = { reason: false, limitKey: '', emergency: false };
+
+function judge(policy: Policy, attempt: Attempt, nowMs: number): Decision {
+  const outside = refuseUsers(policy, attempt);
+  if (outside !== undefined) return outside;
   const command = attempt.command.name;
-  if (attempt.user === undefined) return deny('no-user', 'the command names no user');
-  if (policy.except.matches(attempt.user)) {
-    return deny('except', `policy ${policy.name} excepts this user`, { rule: policy.exceptPlace });
+  const [never] = attempt.never;
+  if (never !== undefined) return deny('never', `the parameter ${never} is never allowed`);
+  const denied = policy.denyByCommand.get(command)?.find((rule) => strikesRule(rule, attempt));
+  if (denied !== undefined) {
+    return deny('deny-rule', `a rule of policy ${policy.name} denies "${command}"`, { rule: denied.place });
   }
-  if (!policy.users.matches(attempt.user)) {
-    return deny('user', `policy ${policy.name} does not hold for this user`, { rule: policy.usersPlace });
+  const rules = policy.allowByCommand.get(command);
+  if (rules === undefined) return deny('no-rule', `no rule allows "${command}"`);
+
+  const asked: Asked = { policy, attempt, nowMs, holdsUntilMs: undefined };
+  for (const rule of rules) {
+    if (matches(rule, asked)) return allow(rule, command, asked.holdsUntilMs);
   }
-  const forbidden = policy.denyByCommand.get(command)?.[0];
-  if (forbidden !== undefined) {
-    return deny('deny-rule', `a rule denies "${command}"`, { rule: forbidden.place });
-  }
-  const rule = policy.allowByCommand.get(command)?.[0];
-  if (rule === undefined) return deny('no-rule', `no rule allows "${command}"`);
-  const missing = unusual(attempt);
-  if (missing !== undefined) {
-    return deny(missing.code, missing.reason, { nearest: { rule: rule.place, missing: [missing.reason] } });
-  }
-  return { kind: 'allow', code: 'allowed', rule: rule.place, reason: `a rule allows "${command}"` };
+  return refuseByRules(rules, asked, command);
 }
 
-/** Roles of positionals that a rule without conditions lets pass: they name things of the wire user only. */
-const plainRoles: ReadonlySet<string | undefined> = new Set([
-  undefined,
-  'mailbox',
-  'mailbox-mask',
-  'search-query',
-  'output-fields',
-]);
+/** No rule for the command matches: the one that misses least is told, the first of equals. */
+function refuseByRules(rules: readonly Rule[], asked: Asked, command: string): Decision {
+  const misses = rules.map((rule) => ({ rule: rule.place, missing: missesOf(rule, asked) }));
+  const nearest = misses.reduce((best, each) => (each.missing.length < best.missing.length ? each : best));
+  return deny('rule-misses', `no rule allows "${command}" like this: ${nearest.missing[0] ?? ''}`, {
+    nearest,
+    ...(asked.holdsUntilMs === undefined ? {} : { holdsUntilMs: asked.holdsUntilMs }),
+  });
+}
 
-/** Until rules can name parameters, only the plain form of a command passes. */
-function unusual(attempt: Attempt): { code: DecisionCode; reason: string } | undefined {
-  const { command, values } = attempt;
-  if (command.scope !== 'user') return { code: 'form', reason: 'server commands are not supported yet' };
-  if (command.grant === 'never') return { code: 'form', reason: 'a rule must say root_equivalent for it' };
-  if (command.input !== 'none') return { code: 'form', reason: 'commands with input are not supported yet' };
-  for (const name of values.keys()) {
-    const parameter = command.params.find((each) => each.name === name);
-    if (parameter === undefined || !isPlain(parameter, attempt)) {
-      return { code: 'parameter', reason: `no rule names the parameter ${name}` };
+function allow(rule: Rule, command: string, holdsUntilMs: number | undefined): Decision {
+  return {
+    kind: 'allow',
+    code: 'allowed',
+    rule: rule.place,
+    reason: `a rule allows "${command}"`,
+    obligations: rule.obligations,
+    ...(holdsUntilMs === undefined ? {} : { holdsUntilMs }),
+  };
+}
+
+/** Every user that is named must be inside, and none excepted. Masks and everybody depend on the rule: see match. */
+function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
+  if (attempt.user === undefined && attempt.command.scope === 'user' && attempt.everybody !== 'option') {
+    return deny('no-user', 'the command names no user');
+  }
+  for (const user of attempt.users) {
+    if (policy.except.matches(user)) {
+      return deny('except', `policy ${policy.name} excepts a user of this command`, {
+        rule: policy.exceptPlace,
+      });
+    }
+    if (!policy.users.matches(user)) {
+      return deny('user', `policy ${policy.name} does not hold for a user of this command`, {
+        rule: policy.usersPlace,
+      });
     }
   }
   return undefined;
 }
 
-function isPlain(parameter: Parameter, attempt: Attempt): boolean {
-  if (!plainRoles.has(parameter.role)) return false;
-  // The list of a text positional (field, flag) is the positional itself under its one name.
-  const isTwin = attempt.command.params.some(
-    (each) => each.isPositional && each.name === `${parameter.name}str`,
+/** What observing lets through without a rule: nothing that reaches beyond the mailboxes of users named one by one. */
+function mayBeObserved(attempt: Attempt): boolean {
+  const { command, parsed } = attempt;
+  const reachesBeyond = command.params.some(
+    (parameter) => parameter.role !== undefined && attempt.mustBeNamed.includes(parameter.name),
   );
-  return parameter.isPositional || isTwin;
+  return (
+    command.grant !== 'never' &&
+    attempt.never.length === 0 &&
+    !reachesBeyond &&
+    !parsed.hasOption('all-users') &&
+    attempt.everybody === 'none' &&
+    attempt.masks.length === 0 &&
+    (attempt.user !== undefined || command.scope === 'server')
+  );
 }
 
 function deny(code: DecisionCode, reason: string, more: Partial<Decision> = {}): Decision {

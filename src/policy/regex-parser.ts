@@ -128,21 +128,11 @@ class Parser {
   }
 
   #repetition(): [low: number, high: number] {
-    switch (this.#points[this.#at]) {
-      case '*':
-        this.#at += 1;
-        return [0, Number.POSITIVE_INFINITY];
-      case '+':
-        this.#at += 1;
-        return [1, Number.POSITIVE_INFINITY];
-      case '?':
-        this.#at += 1;
-        return [0, 1];
-      case '{':
-        return this.#counts();
-      default:
-        return [1, 1];
-    }
+    const point = this.#points[this.#at];
+    if (point === '{') return this.#counts();
+    if (point !== '*' && point !== '+' && point !== '?') return [1, 1];
+    this.#at += 1;
+    return [point === '+' ? 1 : 0, point === '?' ? 1 : Number.POSITIVE_INFINITY];
   }
 
   #counts(): [low: number, high: number] {

@@ -43,7 +43,7 @@ function compile(program: RegexProgram): (text: string) => boolean {
   const start = bitsOf(first, words);
   const ends = bitsOf(last, words);
   const follow = followTable(program, words);
-  const { masks, indexOf } = takesTable(program, words);
+  const takes = takesTable(program, words);
 
   return (text) => {
     if (text.length > regexTextMax) return false;
@@ -57,10 +57,10 @@ function compile(program: RegexProgram): (text: string) => boolean {
       if (isFirst) next.set(start);
       else leadOn(current, follow, words, next);
       isFirst = false;
-      const mask = indexOf(code) * words;
+      const mask = takes.indexOf(code) * words;
       let any = 0;
       for (let word = 0; word < words; word += 1) {
-        const left = (next[word] ?? 0) & (masks[mask + word] ?? 0);
+        const left = (next[word] ?? 0) & (takes.masks[mask + word] ?? 0);
         next[word] = left;
         any |= left;
       }

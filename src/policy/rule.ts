@@ -2,6 +2,8 @@
 // It does not know YAML; config builds these values, and nobody changes them afterwards.
 // The rule: a policy is immutable. A changed configuration makes a new one, with another version.
 import { createGlobList, type GlobList } from './glob.js';
+import type { QueryTest } from './query.js';
+import type { ValueTest } from './value-test.js';
 
 /** Where a rule was written, for every answer that names it. Lines and columns count from 1. */
 export interface RulePlace {
@@ -10,15 +12,66 @@ export interface RulePlace {
   readonly column: number;
 }
 
+/** What one parameter must be. In an `allow` all values must pass, in a `deny` one is enough. */
+export interface ParameterTest {
+  /** The catalog's long name. */
+  readonly parameter: string;
+  readonly test: ValueTest;
+}
+
+/** So many in any span of `windowMs`. */
+export interface Rate {
+  readonly count: number;
+  readonly windowMs: number;
+}
+
+/** What is still to be done before an allowed command is sent; none of it changes the judgement. */
+export interface Obligations {
+  /** The client must say why. */
+  readonly reason: boolean;
+  /** Per principal; counted under `limitKey`, which survives a reload that leaves the rule's meaning as it was. */
+  readonly limit?: Rate;
+  readonly limitKey: string;
+  /** A search with the same query must not find more mails than this. */
+  readonly maxMatches?: number;
+  /** Served even while the audit disk has only its reserve left. */
+  readonly emergency: boolean;
+}
+
 /** One line of `allow` or `deny`. */
 export interface Rule {
   readonly place: RulePlace;
   /** Full name of the command. */
   readonly command: string;
+  /** The rule as plain values in one spelling; for people, and for the version of its policy. */
+  readonly meaning: unknown;
+  /** Undefined: the rule has no `where`. Empty: it has one that names nothing, so that every option must be absent. */
+  readonly where: readonly ParameterTest[] | undefined;
+  readonly query: QueryTest | undefined;
+  /** Narrows the policy's users for this rule; undefined: it does not. */
+  readonly users: GlobList | undefined;
+  readonly rootEquivalent: boolean;
+  readonly masks: boolean;
+  readonly shared: boolean;
+  readonly allUsers: boolean;
+  readonly content: boolean;
+  /** The rule ends here, in Unix milliseconds. */
+  readonly expiresMs: number | undefined;
+  readonly obligations: Obligations;
+}
+
+/** What holds for a team besides its rules. */
+export interface PolicyTraits {
+  readonly mode: 'enforce' | 'observe';
+  /** What of the backend's log lines reaches the client. */
+  readonly logs: 'none' | 'filtered' | 'full';
+  /** Whether the client may ask for debug lines. */
+  readonly debug: boolean;
+  readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
 }
 
 /** What config hands over to {@link createPolicy}. Lists keep the order of the file. */
-export interface PolicyText {
+export interface PolicyText extends PolicyTraits {
   readonly name: string;
   readonly place: RulePlace;
   /** Patterns on users in normal form (so: lower case). */
@@ -28,23 +81,28 @@ export interface PolicyText {
   readonly exceptPlace: RulePlace;
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
+  /** A candidate that is judged beside this one and only recorded. */
+  readonly shadow?: Policy;
   /** The policy with everything that it takes from elsewhere written out; what its version is the hash of. */
   readonly effectiveText: string;
 }
 
 /** What one team may do. Made by {@link createPolicy}. */
-export interface Policy {
+export interface Policy extends PolicyTraits {
   readonly name: string;
   readonly place: RulePlace;
   readonly users: GlobList;
   readonly usersPlace: RulePlace;
   readonly except: GlobList;
   readonly exceptPlace: RulePlace;
+  /** Whether it holds for everybody: no user is outside, none is excepted. */
+  readonly isForEverybody: boolean;
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
   /** The same rules by command, each list in the order of the file. */
   readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
+  readonly shadow?: Policy;
   readonly effectiveText: string;
   /** Names the effective text: equal texts have equal versions. */
   readonly version: string;
@@ -52,18 +110,15 @@ export interface Policy {
 
 /** `hash` names a text, as SHA-256 in hex does; policy itself takes no part in cryptography. */
 export function createPolicy(text: PolicyText, hash: (text: string) => string): Policy {
+  const users = createGlobList(text.users);
+  const except = createGlobList(text.except);
   return Object.freeze({
-    name: text.name,
-    place: text.place,
-    users: createGlobList(text.users),
-    usersPlace: text.usersPlace,
-    except: createGlobList(text.except),
-    exceptPlace: text.exceptPlace,
-    allow: text.allow,
-    deny: text.deny,
+    ...text,
+    users,
+    except,
+    isForEverybody: users.isEverything && except.globs.length === 0,
     allowByCommand: byCommand(text.allow),
     denyByCommand: byCommand(text.deny),
-    effectiveText: text.effectiveText,
     version: hash(text.effectiveText),
   });
 }

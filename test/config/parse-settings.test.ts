@@ -2,17 +2,28 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { parseSettings } from '../../src/config/parse-settings.js';
+import { runTests } from '../../src/config/parse-tests.js';
 import { formatProblem } from '../../src/config/problem.js';
-import { parse, told } from './sound.js';
+import { memoryFiles, parse, told } from './sound.js';
 
 const examplePath = new URL('../../../config/dovegate.example.yaml', import.meta.url);
 
-void test('the example configuration has no problem', () => {
-  const { settings, problems } = parse(readFileSync(examplePath, 'utf8'));
+void test('the example configuration has no problem, and its tests pass', () => {
+  const presets = new URL('../../../config/presets/', import.meta.url);
+  const { settings, problems } = parseSettings('d.yaml', {
+    ...memoryFiles({ 'd.yaml': readFileSync(examplePath, 'utf8') }),
+    presetText: (name) => readFileSync(new URL(`${name}.yaml`, presets), 'utf8'),
+  });
   assert.deepEqual(problems, []);
   assert.deepEqual(
     settings?.listeners.map((listener) => listener.name),
     ['support', 'billing'],
+  );
+  assert.ok(settings);
+  assert.deepEqual(
+    runTests(settings, 1_795_176_000_000).map((each) => each.isPassed),
+    [true, true, true, true, true],
   );
 });
 

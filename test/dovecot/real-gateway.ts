@@ -71,7 +71,8 @@ export async function openRealGateway(
 ): Promise<RealGateway> {
   const folder = options.folder ?? mkdtempSync(join(lab.folder, 'gate-'));
   const password = options.password ?? backendPassword;
-  const allow = ['quota get', 'mailbox list', 'mailbox status', 'search', 'fetch', ...(options.allow ?? [])];
+  const content = ['{ command: search, content: true }', '{ command: fetch, content: true }'];
+  const allow = ['quota get', 'mailbox list', 'mailbox status', ...content, ...(options.allow ?? [])];
   const daemon = await startDaemon(owner, {
     folder,
     config: `version: 1
@@ -83,6 +84,7 @@ backends:
     tls: starttls
     ca: ca.pem
     password_file: mail1.password
+    shared_namespaces: []
 routes:
   - { users: ["*"], backend: mail1 }
 policies:

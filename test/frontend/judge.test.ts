@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
-import { type Judgement, judge } from '../../src/frontend/judge.js';
+import { type JudgeContext, type Judgement, judge } from '../../src/frontend/judge.js';
 import { createUserNames } from '../../src/identity/user-name.js';
 import { parseCommandLine } from '../../src/wire/command.js';
 
@@ -24,13 +24,26 @@ const parsed = parseSettings('test.yaml', { readText: () => configuration, glob:
 const policy = parsed.settings?.policies.get('support');
 const userNames = createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.org' });
 
+function context(): JudgeContext {
+  assert.ok(policy, JSON.stringify(parsed.problems));
+  return {
+    listener: 'support',
+    principal: '-@support',
+    clientMinor: 4,
+    policy,
+    userNames,
+    sharedNamespaces: [],
+    nowMs: 0,
+  };
+}
+
 /** Judges a line written with `|` for TAB. */
 function judged(line: string, series: readonly Series[] = ['2.3', '2.4']): Judgement {
   assert.ok(policy, JSON.stringify(parsed.problems));
   const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 100 });
   assert.equal(read.kind, 'command');
   if (read.kind !== 'command') throw new Error('no command');
-  return judge(read.command, series, { listener: 'support', principal: '-@support', policy, userNames });
+  return judge(read.command, series, context());
 }
 
 // [line, user as sent, command, arguments as sent]
@@ -62,7 +75,10 @@ for (const [line, user, command, args] of allowed) {
     assert.equal(judgement.decision.kind, 'allow', judgement.decision.reason);
     assert.equal(judgement.user, user);
     assert.equal(judgement.attempt.command.name, command);
-    assert.deepEqual(judgement.args, args);
+    assert.deepEqual(
+      judgement.args.map((word) => word.text),
+      args,
+    );
   });
 }
 
@@ -76,7 +92,7 @@ const denied: readonly string[] = [
   '|alice@example.org|quota get|-A',
   '|alice@example.org|quota get|-F|/etc/passwd',
   '|alice@example.org|mailbox list|-F/etc/passwd',
-  '|alice@example.org|mailbox list|-8',
+  '||quota get',
   '|alice@example.org|quota get|-S|/run/other.sock',
   '|alice@example.org|copy|Dest|user|bob@example.org|all',
   '|alice@example.org|save|/etc/passwd',
@@ -97,11 +113,10 @@ const unparsable: readonly (readonly [string, string])[] = [
   ['|alice@example.org|no such command', 'command-unknown'],
   ['|alice@example.org|Quota get', 'command-unknown'],
   ['|alice@example.org|quota', 'command-unknown'],
-  ['||quota get', 'user-empty'],
-  ['|*|quota get', 'user-character'],
-  ['|a@b@c|quota get', 'user-two-realms'],
-  ['|alice@example.org|quota get|-u|bob@example.org', 'user-differs'],
-  ['|alice@example.org|quota get|-u|*@example.org', 'user-differs'],
+  ['|*|quota get', 'user-invalid'],
+  ['|a@b@c|quota get', 'user-invalid'],
+  ['|alice@example.org|quota get|-u|bob@example.org', 'user-invalid'],
+  ['|alice@example.org|quota get|-u|*@elsewhere.org', 'user-invalid'],
   ['|alice@example.org|quota get|--all', 'abbreviated-option'],
   ['|alice@example.org|quota get|--bogus', 'unknown-option'],
   ['|alice@example.org|quota get|surplus', 'surplus-argument'],
@@ -142,11 +157,6 @@ test('what is not UTF-8 is refused', () => {
   ]);
   const read = parseCommandLine(bytes, { fieldsMax: 100 });
   if (read.kind !== 'command') throw new Error('no command');
-  const judgement = judge(read.command, ['2.3'], {
-    listener: 'support',
-    principal: '-@support',
-    policy,
-    userNames,
-  });
+  const judgement = judge(read.command, ['2.3'], context());
   assert.equal(judgement.kind, 'unparsable');
 });

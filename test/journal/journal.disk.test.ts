@@ -3,7 +3,7 @@
 // What must not happen: a wait beyond the deadline, a record promised and not on disk, a service that needs a hand to return.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -130,4 +130,29 @@ void test('a file system that went read-only is a failed disk until it is mounte
   await seen('writable');
   await journal.append(completion('B'), durable);
   await journal.close();
+});
+
+void test('on a full disk the reserve carries on, and is told; then it is made again', async (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  run('mount', '-o', 'remount,size=2m', place);
+  const directory = join(place, 'audit');
+  const reserveBytes = 512 << 10;
+  const { journal, events } = await openFor(t, directory, { reserveBytes, segmentBytes: 65_536 });
+  const spaces = () => events.flatMap((event) => (event.kind === 'space' ? [event.space] : []));
+  while (!existsSync(join(directory, 'reserve'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  writeFileSync(join(place, 'filler'), Buffer.alloc(1 << 20));
+  const ids: string[] = [];
+  for (let count = 0; spaces().length === 0; count += 1) {
+    const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
+    await Promise.all(group.map((id) => journal.append(admission(id), durable)));
+    ids.push(...group);
+  }
+  assert.deepEqual([journal.space, journal.state], ['reserve', 'writable']);
+  rmSync(join(place, 'filler'));
+  while (journal.space === 'reserve') await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(statSync(join(directory, 'reserve')).size, reserveBytes);
+  await Promise.all(ids.map((id) => journal.append(completion(id), queued)));
+  await journal.close();
+  assert.equal(pairedIds(readWhole(directory)).size, ids.length);
 });

@@ -42,7 +42,7 @@ export interface GatewayOptions {
 const usualPolicy = `
     users: ["*@example.org"]
     except: ["ceo@example.org"]
-    allow: [quota get, mailbox list, mailbox status, search, fetch]`;
+    allow: [quota get, mailbox list, mailbox status, search, { command: fetch, content: true }]`;
 
 /** The text of the configuration. */
 function configurationOf(address: string, options: GatewayOptions): string {
@@ -52,6 +52,7 @@ function configurationOf(address: string, options: GatewayOptions): string {
     ca: 'ca.pem',
     server_name: 'localhost',
     password_file: 'mail1.password',
+    shared_namespaces: '[]',
     ...options.mail1,
   };
   const lines = Object.entries(mail1).map(([key, value]) => (value === '' ? '' : `\n    ${key}: ${value}`));

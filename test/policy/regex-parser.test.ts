@@ -52,7 +52,13 @@ void test('the positions of an expression', () => {
   const program = parseRegex('a(b|c)*d?');
   assert.deepEqual(program.sets.map(([range]) => String.fromCodePoint(range?.[0] ?? 0)).join(''), 'abcd');
   assert.deepEqual(program.first, [0]);
-  assert.deepEqual([...program.last].toSorted(), [0, 1, 2, 3]);
-  assert.deepEqual([...(program.follow[1] ?? [])].toSorted(), [1, 2, 3]);
+  assert.deepEqual(
+    [...program.last].toSorted((a, b) => a - b),
+    [0, 1, 2, 3],
+  );
+  assert.deepEqual(
+    [...(program.follow[1] ?? [])].toSorted((a, b) => a - b),
+    [1, 2, 3],
+  );
   assert.equal(program.isEmpty, false);
 });

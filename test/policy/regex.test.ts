@@ -90,7 +90,7 @@ const hostile = [
 
 for (const source of hostile) {
   void test(`/${source}/ takes a hostile value of 4 KiB in a millisecond`, () => {
-    const { matches } = regex(source);
+    const compiled = regex(source);
     let seed = 7;
     const random = (): number => {
       seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
@@ -103,10 +103,10 @@ for (const source of hostile) {
       Array.from({ length: regexTextMax }, () => 'aäb日'.charAt(random() % 4)).join(''),
     ];
     for (const text of texts) {
-      matches(text);
+      compiled.matches(text);
       const times = Array.from({ length: 5 }, () => {
         const from = process.hrtime.bigint();
-        matches(text);
+        compiled.matches(text);
         return Number(process.hrtime.bigint() - from) / 1e6;
       });
       assert.ok(Math.min(...times) < 1, `${Math.min(...times).toFixed(2)} ms`);

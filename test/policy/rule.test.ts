@@ -4,7 +4,21 @@ import { test } from 'node:test';
 import { createPolicy, type Rule } from '../../src/policy/rule.js';
 
 const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
-const rule = (command: string, line: number): Rule => ({ command, place: place(line) });
+const rule = (command: string, line: number): Rule => ({
+  command,
+  place: place(line),
+  meaning: command,
+  where: undefined,
+  query: undefined,
+  users: undefined,
+  rootEquivalent: false,
+  masks: false,
+  shared: false,
+  allUsers: false,
+  content: false,
+  expiresMs: undefined,
+  obligations: { reason: false, limitKey: command, emergency: false },
+});
 
 const policy = createPolicy(
   {
@@ -16,6 +30,10 @@ const policy = createPolicy(
     exceptPlace: place(1),
     allow: [rule('search', 3), rule('fetch', 4), rule('search', 5)],
     deny: [],
+    mode: 'enforce',
+    logs: 'filtered',
+    debug: false,
+    limits: {},
     effectiveText: 'text',
   },
   (text) => `hash of ${text}`,
@@ -36,4 +54,13 @@ void test('rules by command keep their order', () => {
   );
   assert.equal(policy.allowByCommand.get('quota get'), undefined);
   assert.equal(policy.denyByCommand.size, 0);
+});
+
+void test('it is for everybody only without exceptions', () => {
+  const of = (users: string[], except: string[]): boolean =>
+    createPolicy({ ...policy, users, except, allow: [], deny: [] }, String).isForEverybody;
+  assert.equal(of(['*'], []), true);
+  assert.equal(of(['x', '**'], []), true);
+  assert.equal(of(['*'], ['ceo']), false);
+  assert.equal(of(['*@*'], []), false);
 });

@@ -12,7 +12,7 @@ const quota = { user: 'alice@example.org', fields: ['quota get'] };
 const create = { user: 'alice@example.org', fields: ['mailbox create', 'New'] };
 const policy = `
     users: ["*@example.org"]
-    allow: [quota get, fetch, mailbox create]`;
+    allow: [quota get, { command: fetch, content: true }, mailbox create]`;
 const bigBytes = 3_000_000;
 
 for (const [name, command, outcome, error] of [

@@ -1,7 +1,7 @@
 // Goal: quantities mean what they say, and nothing is guessed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatDuration, parseDuration, parseRate, parseSize } from '../../src/config/units.js';
+import { formatDuration, parseDuration, parseRate, parseSize } from '../../src/config/schema-parts.js';
 
 void test('durations', () => {
   const table = {

@@ -1,0 +1,182 @@
+// Owns the reading of one rule: the command, what else it says, and whether it could ever match.
+// It does not read conditions (parse-where), and does not judge.
+import { stringify } from 'yaml';
+import { type Command, commandNamed, commandsOf } from '../catalog/catalog.js';
+import { cautionOf } from '../catalog/dangerous.js';
+import { allSeries } from '../catalog/series.js';
+import { createGlobList } from '../policy/glob.js';
+import { parametersOf } from '../policy/nameable.js';
+import type { Policy, Rule } from '../policy/rule.js';
+import { userPatterns } from './parse-backends.js';
+import { parseWhere, type RuleKind } from './parse-where.js';
+import { plainOf } from './parse-yaml.js';
+import type { RawRule } from './policy-schema.js';
+import { nearestName } from './problem.js';
+import { parseRate, parseTime } from './schema-parts.js';
+import type { Cursor } from './written.js';
+
+/** What the reading of rules needs besides their text. */
+export interface RuleReading {
+  /** For telling rules that have ended; undefined: they are not told. */
+  readonly nowMs: number | undefined;
+}
+
+const commandNames: ReadonlySet<string> = new Set(
+  allSeries.flatMap((series) => commandsOf(series).map((command) => command.name)),
+);
+
+/** The rules of a list that could be read; what is wrong with the others is told. `cursor` stands at the list. */
+export function parseRules(
+  raw: readonly RawRule[],
+  cursor: Cursor,
+  kind: RuleKind,
+  reading: RuleReading,
+): Rule[] {
+  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, reading) ?? []);
+}
+
+type RawMap = Exclude<RawRule, string>;
+
+function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleReading): Rule | undefined {
+  const map: RawMap = typeof raw === 'string' ? { command: raw } : raw;
+  const { command } = map;
+  if (!commandNames.has(command)) {
+    cursor.error(typeof raw === 'string' ? [] : ['command'], unknownCommand(command));
+    return undefined;
+  }
+  const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
+  const where = map.where === undefined ? undefined : parseWhere(cursor.down('where'), command, kind);
+  if (kind === 'deny') checkDeny(map, cursor);
+  else checkAllow(map, commands, where?.tests.map((each) => each.parameter) ?? [], cursor);
+  const expiresMs = parseExpiry(map, cursor, reading);
+  const limit = map.limit === undefined ? undefined : parseRate(map.limit);
+  const { meaning, limitKey } = meaningOf(cursor);
+  return {
+    place: cursor.place(),
+    command,
+    meaning,
+    where: where?.tests,
+    query: where?.query,
+    users: map.users === undefined ? undefined : createGlobList(userPatterns(cursor, 'users')),
+    rootEquivalent: map.root_equivalent ?? false,
+    masks: map.masks ?? false,
+    shared: map.shared ?? false,
+    allUsers: map.all_users ?? false,
+    content: map.content ?? false,
+    expiresMs,
+    obligations: {
+      reason: map.reason === 'required',
+      ...(limit === undefined ? {} : { limit }),
+      limitKey,
+      ...(map.max_matches === undefined ? {} : { maxMatches: map.max_matches }),
+      emergency: map.emergency ?? false,
+    },
+  };
+}
+
+function unknownCommand(command: string): string {
+  const nearest = nearestName(command, commandNames);
+  const shown = JSON.stringify(command);
+  return nearest === undefined
+    ? `no Dovecot has a command ${shown} that can be sent to it; names are full and separated by one blank`
+    : `no Dovecot has a command ${shown} that can be sent to it; did you mean ${nearest}?`;
+}
+
+/** A deny holds always and whatever happens: what makes an allow conditional would only be a way round it. */
+function checkDeny(raw: RawMap, cursor: Cursor): void {
+  const never = Object.keys(raw).filter((key) => !['command', 'where', 'users'].includes(key));
+  for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out');
+}
+
+function checkAllow(
+  raw: RawMap,
+  commands: readonly Command[],
+  named: readonly string[],
+  cursor: Cursor,
+): void {
+  const { command } = raw;
+  const parameters = [...parametersOf(command).values()];
+  const roles = new Set(parameters.map((parameter) => parameter.role));
+  const isRoot = commands.some((each) => each.grant === 'never');
+  if (isRoot && raw.root_equivalent !== true) {
+    cursor.error(
+      [],
+      `"${command}" amounts to root on the mail server: say root_equivalent: true if that is meant`,
+    );
+  }
+  if (!isRoot && raw.root_equivalent === true)
+    cursor.warning(['root_equivalent'], 'has no effect for this command');
+  for (const unnamed of unnamedIn(commands, named)) {
+    cursor.error(
+      [],
+      `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`,
+    );
+  }
+  if (
+    raw.max_matches !== undefined &&
+    !(roles.has('search-query') && commands.every((each) => each.scope === 'user'))
+  ) {
+    cursor.error(['max_matches'], 'is for commands that take a search query');
+  }
+  if (raw.max_matches !== undefined && raw.all_users === true) {
+    cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
+  }
+  if (raw.content === true && !roles.has('search-query')) {
+    cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails');
+  }
+}
+
+/** Parameters that a rule must name, and that the command always has, in every series that has the command. */
+function unnamedIn(commands: readonly Command[], named: readonly string[]): string[] {
+  const missing = commands.map((command) =>
+    command.params
+      .filter(
+        (each) => !each.isOptional && cautionOf(command, each) === 'named' && !named.includes(each.name),
+      )
+      .map((each) => each.name),
+  );
+  return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
+}
+
+function parseExpiry(raw: RawMap, cursor: Cursor, { nowMs }: RuleReading): number | undefined {
+  if (raw.expires === undefined) return undefined;
+  const expiresMs = parseTime(raw.expires);
+  if (expiresMs === undefined) {
+    cursor.error(
+      ['expires'],
+      'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z',
+    );
+  } else if (nowMs !== undefined && expiresMs <= nowMs)
+    cursor.warning(['expires'], 'is over: the rule allows nothing');
+  return expiresMs;
+}
+
+/** Keys that say how often, until when and on what terms, and do not make it another rule. */
+const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches']);
+
+/** The rule in one spelling, and what its counter is known by: the same without its terms. */
+function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
+  const node = cursor.node();
+  const plain = node === undefined ? undefined : plainOf(node);
+  if (typeof plain !== 'object' || plain === null) return { meaning: plain, limitKey: String(plain) };
+  const entries = Object.entries(plain);
+  const isName = entries.length === 1;
+  const limitKey = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), {
+    lineWidth: 0,
+  });
+  return { meaning: isName ? entries[0]?.[1] : plain, limitKey };
+}
+
+/** Tells what rules say that their policy takes back: everybody, in a policy that is not for everybody. */
+export function checkReach(policy: Policy, cursor: Cursor): void {
+  if (policy.isForEverybody) return;
+  // A preset says it for whoever has such a policy.
+  const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
+  for (const rule of own.filter((each) => each.allUsers)) {
+    cursor.warningAt(
+      rule.place,
+      ['allow'],
+      'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
+    );
+  }
+}

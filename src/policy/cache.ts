@@ -1,0 +1,62 @@
+// Owns remembered decisions: the same question to the same policy is judged once.
+// It does not judge, and knows no limits, reasons or counts of mails: those are never part of a remembered answer.
+// The rule: the key holds everything that the judgement looked at, and an answer is not given out after its time.
+import { LRUCache } from 'lru-cache';
+import type { Decision } from './decide.js';
+import type { Policy } from './rule.js';
+
+/** Everything that a judgement depends on besides the time. No text may hold a NUL; wire lets none in. */
+export interface Question {
+  readonly listener: string;
+  readonly principal: string;
+  readonly groups: readonly string[];
+  readonly series: string;
+  /** Names what the backend's namespaces are; two backends with the same namespaces share their answers. */
+  readonly namespaces: string;
+  /** Minor of the client, on which the meaning of `-A` depends. */
+  readonly clientMinor: number;
+  /** The user field and the words of the line, as they came. */
+  readonly user: string;
+  readonly words: readonly string[];
+}
+
+/** Decisions by question. */
+export interface DecisionCache {
+  /** The decision of this question, if it is known and still holds. */
+  find(key: string, nowMs: number): Decision | undefined;
+  /** Remembers a decision; one for a very long question is not worth it and is let go. */
+  keep(key: string, decision: Decision): void;
+  readonly size: number;
+}
+
+/** Longest key that is kept, in UTF-16 units. Stops long lines from pushing out everything else. */
+const keyMax = 1024;
+/** Units of all keys together, on average 128 for an entry. */
+const averageKey = 128;
+
+/** `entriesMax` decisions at most; the ones that were not asked for longest go first. */
+export function createDecisionCache({ entriesMax }: { readonly entriesMax: number }): DecisionCache {
+  const cache = new LRUCache<string, Decision>({ max: entriesMax, maxSize: entriesMax * averageKey });
+  return {
+    find(key, nowMs) {
+      const decision = cache.get(key);
+      if (decision?.holdsUntilMs === undefined || nowMs < decision.holdsUntilMs) return decision;
+      cache.delete(key);
+      return undefined;
+    },
+    keep(key, decision) {
+      if (key.length <= keyMax) cache.set(key, decision, { size: key.length });
+    },
+    get size() {
+      return cache.size;
+    },
+  };
+}
+
+/** The key of a question. Groups are a set: their order does not matter. */
+export function questionKey(policy: Policy, question: Question): string {
+  const { listener, principal, groups, series, namespaces, clientMinor, user, words } = question;
+  const group = groups.length > 1 ? groups.toSorted().join('\x01') : (groups[0] ?? '');
+  const head = `${policy.version}\0${listener}\0${principal}\0${group}\0${series}\0${namespaces}\0${clientMinor}`;
+  return `${head}\0${user}\0${words.join('\0')}`;
+}

@@ -1,0 +1,109 @@
+// Owns the whole way from the words of a command line to a decision: resolve, parse, settle the user, judge; for one series or,
+// while a backend's series is not known, for both. Used by policy tests, explain, and whoever has a line and a policy.
+// It does not ask resolvers of users, count limits, or send anything.
+// The rule: what is not known is judged in every way that it can be, and refused unless all of them allow it.
+import { canonicalArguments } from '../catalog/canonical.js';
+import { parseArguments } from '../catalog/parse.js';
+import { resolveCommand } from '../catalog/resolve.js';
+import { allSeries, type Series } from '../catalog/series.js';
+import { reconcileUserOptions } from '../catalog/users.js';
+import type { UserNames } from '../identity/user-name.js';
+import { type Attempt, attemptOf } from './attempt.js';
+import { type Decision, decide } from './decide.js';
+import type { Policy } from './rule.js';
+
+/** A command line and who sends it. */
+export interface Line {
+  readonly listener: string;
+  readonly principal: string;
+  /** The user field; empty: none. */
+  readonly user: string;
+  readonly words: readonly string[];
+  /** Minor that the client announced. */
+  readonly clientMinor: number;
+}
+
+/** What is known of where it would go. */
+export interface Destination {
+  readonly series: 'auto' | Series;
+  readonly sharedNamespaces: readonly string[] | undefined;
+}
+
+/** One series' answer. `unparsable`: the line has no meaning there, or none that is sure; `code` is the catalog's, or one of these. */
+export type Judgement =
+  | {
+      readonly kind: 'judged';
+      readonly series: Series;
+      readonly attempt: Attempt;
+      readonly decision: Decision;
+      /** The command's name and its arguments as they would be sent. */
+      readonly canonical: readonly string[];
+      /** The client expects the user's name in front of each row. */
+      readonly wantsUsernameCell: boolean;
+    }
+  | { readonly kind: 'unparsable'; readonly series: Series; readonly code: string; readonly message: string };
+
+/** Judges the line as a server of one series would read it. */
+export function judgeLine(
+  policy: Policy,
+  line: Line,
+  series: Series,
+  sharedNamespaces: readonly string[] | undefined,
+  userNames: UserNames,
+  nowMs: number,
+): Judgement {
+  const refuse = (code: string, message: string): Judgement => ({
+    kind: 'unparsable',
+    series,
+    code,
+    message,
+  });
+  const resolved = resolveCommand(series, line.words);
+  if (resolved === undefined) return refuse('command-unknown', `Dovecot ${series} has no such command`);
+  const parsed = parseArguments(series, resolved.command, resolved.args);
+  if (parsed.kind === 'unparsable') return refuse(parsed.code, parsed.message);
+  const normalise = (user: string): string => {
+    const result = userNames.normalise(user);
+    return result.kind === 'name' ? result.name : user;
+  };
+  const settled = reconcileUserOptions(parsed, line.user, line.clientMinor, normalise);
+  if (settled.kind === 'unparsable') return refuse(settled.code, settled.message);
+  const from = {
+    listener: line.listener,
+    principal: line.principal,
+    wireUser: line.user,
+    userNames,
+    sharedNamespaces,
+  };
+  const result = attemptOf(from, settled.parsed);
+  if (result.kind === 'user-invalid') return refuse(result.kind, result.message);
+  const { attempt } = result;
+  return {
+    kind: 'judged',
+    series,
+    attempt,
+    decision: decide(policy, attempt, nowMs),
+    canonical: [attempt.command.name, ...canonicalArguments(attempt.parsed)],
+    wantsUsernameCell: settled.wantsUsernameCell,
+  };
+}
+
+/** Judges the line in every series that the destination may be of. The first answer that refuses comes first. */
+export function judgeEverywhere(
+  policy: Policy,
+  line: Line,
+  destination: Destination,
+  userNames: UserNames,
+  nowMs: number,
+): readonly Judgement[] {
+  const which = destination.series === 'auto' ? allSeries : [destination.series];
+  const all = which.map((series) =>
+    judgeLine(policy, line, series, destination.sharedNamespaces, userNames, nowMs),
+  );
+  return [...all.filter((each) => !isAllowed(each)), ...all.filter(isAllowed)];
+}
+
+/** Whether this answer lets the line through. */
+export function isAllowed(judgement: Judgement): boolean {
+  return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
+}

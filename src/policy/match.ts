@@ -1,0 +1,217 @@
+// Owns the matching of one rule with one attempt, and what a rule misses when it does not match.
+// It does not choose between rules; that is decide.
+// The rule: whatever the rule does not speak of must be harmless: each check below refuses unless the rule says otherwise.
+import { type Command, listOfText, parameterNamed } from '../catalog/catalog.js';
+import { isAddress } from '../catalog/users.js';
+import type { Attempt, AttemptMask } from './attempt.js';
+import { isWithin, mayOverlap } from './mask.js';
+import { dependsOnTime, type JudgedQuery, mayReachMailbox, missingInQuery, queryPasses } from './query.js';
+import type { Policy, Rule } from './rule.js';
+import { passes, strikes, type ValueTest } from './value-test.js';
+
+/** One question, while its rules are gone through. */
+export interface Asked {
+  readonly policy: Policy;
+  readonly attempt: Attempt;
+  readonly nowMs: number;
+  /** Lowered by every rule whose answer depends on the time. */
+  holdsUntilMs: number | undefined;
+}
+
+/** How long an answer that looked at a moving point in time is kept. */
+const movingMs = 1000;
+
+/** What a check misses, for people; undefined when nothing. */
+type Check = (rule: Rule, asked: Asked) => string | undefined;
+
+/** Whether the rule, one of `allow`, allows it. */
+export function matches(rule: Rule, asked: Asked): boolean {
+  return checks.every((check) => check(rule, asked) === undefined);
+}
+
+/** What the rule misses, for people, without values that the client sent; empty when it matches. */
+export function missesOf(rule: Rule, asked: Asked): string[] {
+  return checks.flatMap((check) => check(rule, asked) ?? []);
+}
+
+const checks: readonly Check[] = [
+  missesTime,
+  missesGrant,
+  missesUsers,
+  missesEverybody,
+  missesMasks,
+  missesShared,
+  missesContent,
+  missesNames,
+  missesWhere,
+  missesQuery,
+];
+
+function missesTime(rule: Rule, asked: Asked): string | undefined {
+  if (rule.expiresMs === undefined) return undefined;
+  if (asked.nowMs >= rule.expiresMs) return 'the rule has expired';
+  hold(asked, rule.expiresMs);
+  return undefined;
+}
+
+function missesGrant(rule: Rule, { attempt }: Asked): string | undefined {
+  if (attempt.command.grant !== 'never' || rule.rootEquivalent) return undefined;
+  return 'the rule must say root_equivalent: true';
+}
+
+function missesUsers(rule: Rule, { attempt }: Asked): string | undefined {
+  const { users } = rule;
+  if (users === undefined || attempt.users.every((user) => users.matches(user))) return undefined;
+  return 'the rule holds for other users only';
+}
+
+/** Everybody is touched: then everybody must be inside of the policy and of the rule. */
+function missesEverybody(rule: Rule, { policy, attempt }: Asked): string | undefined {
+  if (attempt.everybody === 'none') return undefined;
+  if (attempt.everybody === 'option' && !rule.allUsers) return 'the rule must say all_users: true';
+  if (attempt.everybody === 'listing' && !rule.masks && !rule.allUsers) {
+    return 'it concerns all users: the rule must say masks: true, or all_users: true';
+  }
+  return isForEverybody(rule, policy)
+    ? undefined
+    : 'it concerns all users, and the policy or the rule does not';
+}
+
+function missesMasks(rule: Rule, { policy, attempt }: Asked): string | undefined {
+  for (const mask of attempt.masks) {
+    if (!rule.masks && !namesVeryValue(rule, mask, attempt)) {
+      return `the rule must say masks: true, or name ${mask.parameter} with that very value`;
+    }
+    if (isForEverybody(rule, policy)) continue;
+    const isInside =
+      mask.isUserMask &&
+      isWithin(mask.value, policy.users) &&
+      (rule.users === undefined || isWithin(mask.value, rule.users)) &&
+      !mayOverlap(mask.value, policy.except);
+    if (!isInside) return `${mask.parameter} can reach users for whom the policy or the rule does not hold`;
+  }
+  return undefined;
+}
+
+function isForEverybody(rule: Rule, policy: Policy): boolean {
+  return policy.isForEverybody && (rule.users === undefined || rule.users.isEverything);
+}
+
+/** Whether the rule holds the values of the mask's parameter letter by letter. */
+function namesVeryValue(rule: Rule, mask: AttemptMask, attempt: Attempt): boolean {
+  const test = rule.where?.find((each) => each.parameter === mask.parameter)?.test;
+  const values = attempt.parsed.values.get(mask.parameter) ?? [];
+  if (test?.kind === 'equals') return passes(test, values);
+  if (test?.kind !== 'one-of') return false;
+  return values.every((value) => test.globs.globs.some((glob) => glob.text === value));
+}
+
+function missesShared(rule: Rule, { attempt }: Asked): string | undefined {
+  if (attempt.shared === undefined || rule.shared) return undefined;
+  return `${attempt.shared} can reach mailboxes of others: the rule must say shared: true`;
+}
+
+function missesContent(rule: Rule, { attempt }: Asked): string | undefined {
+  const [first] = attempt.content;
+  if (first === undefined || rule.content) return undefined;
+  return `it asks for the content of mails (${first}): the rule must say content: true`;
+}
+
+function missesNames(rule: Rule, { attempt }: Asked): string | undefined {
+  const unnamed = attempt.mustBeNamed.find((name) => !isNamed(rule, name));
+  return unnamed === undefined ? undefined : `the rule must name ${unnamed} in its where`;
+}
+
+/** The tests of `where`, and that it is closed: an option that it does not name is absent. */
+function missesWhere(rule: Rule, { attempt }: Asked): string | undefined {
+  const { where } = rule;
+  if (where === undefined) return undefined;
+  const { values } = attempt.parsed;
+  for (const { parameter, test } of where) {
+    if (!passes(test, values.get(parameter))) return describeMiss(parameter, test, values.has(parameter));
+  }
+  const positionals = positionalsOf(attempt.command);
+  for (const name of values.keys()) {
+    if (!positionals.has(name) && name !== 'all-users' && !isNamed(rule, name)) {
+      return `${name} must be absent, since the where does not name it`;
+    }
+  }
+  return undefined;
+}
+
+function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): string {
+  if (test.kind === 'absent') return `${parameter} must be absent`;
+  return isGiven ? `${parameter} must be as the rule says` : `${parameter} must be given`;
+}
+
+function missesQuery(rule: Rule, asked: Asked): string | undefined {
+  if (rule.query === undefined) return undefined;
+  const query = queryOf(asked);
+  if (dependsOnTime(rule.query, query)) hold(asked, asked.nowMs + movingMs);
+  return queryPasses(rule.query, query) ? undefined : missingInQuery(rule.query, query);
+}
+
+function queryOf({ attempt, nowMs }: Asked): JudgedQuery {
+  const { parsed, command, series } = attempt;
+  const parameter = command.params.find((each) => each.role === 'search-query');
+  return {
+    words: parameter === undefined ? [] : (parsed.values.get(parameter.name) ?? []),
+    tree: parsed.query,
+    series,
+    nowMs,
+  };
+}
+
+function hold(asked: Asked, untilMs: number): void {
+  asked.holdsUntilMs = Math.min(asked.holdsUntilMs ?? untilMs, untilMs);
+}
+
+function isNamed(rule: Rule, name: string): boolean {
+  return rule.where?.some((each) => each.parameter === name && each.test.kind !== 'absent') === true;
+}
+
+/** Whether a rule of `deny` strikes: it does wherever what it names may be meant. */
+export function strikesRule(rule: Rule, attempt: Attempt): boolean {
+  const { command, parsed } = attempt;
+  if (rule.users !== undefined && !mayTouch(rule.users, attempt)) return false;
+  for (const { parameter, test } of rule.where ?? []) {
+    const role = parameterNamed(command, parameter)?.role;
+    const isMask = maskRoles.has(role);
+    // A mask that is left out is one that matches everything.
+    const values = parsed.values.get(parameter) ?? (isMask ? ['*'] : undefined);
+    const isAnybody = role === 'user-mask-or-ip' && values?.some(isAddress) === true;
+    if (!isAnybody && !strikes(test, values, isMask)) return false;
+  }
+  const { query } = rule;
+  if (query?.kind !== 'keys' || parsed.query === undefined) return true;
+  const tree = parsed.query;
+  return query.conditions.every(({ key, test }) =>
+    key === 'mailbox' && test.kind === 'one-of' ? mayReachMailbox(test.globs, tree) : true,
+  );
+}
+
+const maskRoles: ReadonlySet<string | undefined> = new Set(['mailbox-mask', 'user-mask', 'user-mask-or-ip']);
+
+function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean {
+  return (
+    attempt.everybody !== 'none' ||
+    attempt.users.some((user) => users.matches(user)) ||
+    attempt.masks.some((mask) => !mask.isUserMask || mayOverlap(mask.value, users))
+  );
+}
+
+const positionals = new Map<Command, ReadonlySet<string>>();
+
+/** Names of the positionals of a command, with the lists that are another spelling of one (`field`, `flag`). */
+function positionalsOf(command: Command): ReadonlySet<string> {
+  const known = positionals.get(command);
+  if (known !== undefined) return known;
+  const names = new Set<string>();
+  for (const parameter of command.params) {
+    if (parameter.isPositional) names.add(parameter.name);
+    const list = listOfText(command, parameter);
+    if (list !== undefined) names.add(list.name);
+  }
+  positionals.set(command, names);
+  return names;
+}

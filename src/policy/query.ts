@@ -1,0 +1,189 @@
+// Owns the tests that a rule puts to a search query: what must hold for every mail that the query can select.
+// It does not read queries; the catalog gives the tree.
+// The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
+// alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
+import { searchSize, searchTime } from '../catalog/search-keys.js';
+import { conditionsIn, type SearchCondition, type SearchNode } from '../catalog/search-query.js';
+import type { Series } from '../catalog/series.js';
+import type { GlobList } from './glob.js';
+import { isMask } from './mask.js';
+import type { Regex } from './regex.js';
+
+/** What a key's value must be. Ages are in seconds, sizes in bytes. */
+export type KeyTest =
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'one-of'; readonly globs: GlobList; readonly texts: readonly string[] }
+  | { readonly kind: 'age'; readonly atLeast: number | undefined; readonly atMost: number | undefined }
+  | { readonly kind: 'size'; readonly atLeast: number | undefined; readonly atMost: number | undefined };
+
+/** One key, by its name in the catalog. */
+export interface KeyCondition {
+  readonly key: string;
+  readonly test: KeyTest;
+}
+
+/** What a query must be like. */
+export type QueryTest =
+  | { readonly kind: 'any' }
+  /** These words and no others, in this order. */
+  | { readonly kind: 'equals'; readonly words: readonly string[] }
+  /** Over the words joined by one blank; a word that holds a blank never passes. */
+  | { readonly kind: 'regex'; readonly regex: Regex }
+  /** All of `conditions`, and one group of `anyOf`, if there is any. */
+  | {
+      readonly kind: 'keys';
+      readonly conditions: readonly KeyCondition[];
+      readonly anyOf: readonly (readonly KeyCondition[])[];
+    };
+
+/** A query as it is judged: its words, its tree, the series that reads it, and the time. */
+export interface JudgedQuery {
+  readonly words: readonly string[];
+  readonly tree: SearchNode | undefined;
+  readonly series: Series;
+  readonly nowMs: number;
+}
+
+/** Whether the query passes. One that is not there passes nothing but `any`. */
+export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
+  const { words, tree } = query;
+  switch (test.kind) {
+    case 'any':
+      return true;
+    case 'equals':
+      return words.length === test.words.length && words.every((word, index) => word === test.words[index]);
+    case 'regex':
+      return (
+        words.length > 0 && !words.some((word) => word.includes(' ')) && test.regex.matches(words.join(' '))
+      );
+    case 'keys': {
+      if (tree === undefined) return false;
+      const holds = (condition: KeyCondition): boolean => conditionHolds(condition, tree, query);
+      return (
+        test.conditions.every(holds) &&
+        (test.anyOf.length === 0 || test.anyOf.some((conditions) => conditions.every(holds)))
+      );
+    }
+    default:
+      return test satisfies never;
+  }
+}
+
+/** The condition that fails, for people; undefined when none does. */
+export function missingInQuery(test: QueryTest, query: JudgedQuery): string | undefined {
+  if (queryPasses(test, query)) return undefined;
+  if (test.kind !== 'keys' || query.tree === undefined) return 'query must be as the rule says';
+  const { tree } = query;
+  const failed = test.conditions.find((condition) => !conditionHolds(condition, tree, query));
+  if (failed === undefined) return 'query must hold one of the alternatives, for every mail that it selects';
+  if (failed.test.kind === 'absent') return `query must not hold ${failed.key}`;
+  return `query must hold ${failed.key} as the rule says, for every mail that it selects`;
+}
+
+/** Whether the rule looked at a point in time that moves: its answer may differ a moment later. */
+export function dependsOnTime(test: QueryTest, query: JudgedQuery): boolean {
+  if (test.kind !== 'keys' || query.tree === undefined) return false;
+  const asksAge = [test.conditions, ...test.anyOf].some((list) =>
+    list.some((each) => each.test.kind === 'age'),
+  );
+  return (
+    asksAge &&
+    conditionsIn(query.tree).some(
+      ({ key, values }) => key.class === 'date' && searchTime(query.series, values[0] ?? '')?.kind === 'time',
+    )
+  );
+}
+
+/**
+ * Whether a `deny` on mailboxes strikes: unless every branch names a mailbox that is surely none of the patterns (which are in
+ * lower case). A mask, a GUID, a mailbox under NOT: all may mean any mailbox.
+ */
+export function mayReachMailbox(globs: GlobList, tree: SearchNode): boolean {
+  return !isSure(tree, false, ({ key, values }) => {
+    const name = (values[0] ?? '').toLowerCase();
+    return key.name === 'mailbox' && !/[*%?]/.test(name) && !globs.matches(name);
+  });
+}
+
+function conditionHolds(condition: KeyCondition, tree: SearchNode, query: JudgedQuery): boolean {
+  if (condition.test.kind === 'absent') {
+    return conditionsIn(tree).every(({ key }) => key.name !== condition.key);
+  }
+  return isSure(
+    tree,
+    false,
+    (leaf) => leaf.key.name === condition.key && keyPasses(condition.test, leaf, query),
+  );
+}
+
+/** Whether each mail that the node selects (selects not, under NOT) surely meets a key that passes. */
+function isSure(node: SearchNode, isNegated: boolean, test: (leaf: SearchCondition) => boolean): boolean {
+  switch (node.kind) {
+    case 'key':
+      return !isNegated && test(node);
+    case 'and':
+    case 'or': {
+      const sure = (each: SearchNode): boolean => isSure(each, isNegated, test);
+      const isAnd = (node.kind === 'and') !== isNegated;
+      return isAnd ? node.nodes.some(sure) : node.nodes.length > 0 && node.nodes.every(sure);
+    }
+    case 'not':
+      return isSure(node.node, !isNegated, test);
+    case 'fuzzy':
+      return false;
+    default:
+      return node satisfies never;
+  }
+}
+
+function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): boolean {
+  const value = leaf.values[0] ?? '';
+  switch (test.kind) {
+    case 'present':
+      return true;
+    case 'absent':
+      return false;
+    case 'one-of':
+      // A mailbox with wildcards is a mask to the server: only the very text that the rule holds passes, or a rule for all.
+      if (leaf.key.name === 'mailbox' && isMailboxMask(value)) {
+        return test.globs.isEverything || test.texts.includes(value);
+      }
+      // The names of headers have no case.
+      return test.globs.matches(leaf.key.name === 'header' ? value.toLowerCase() : value);
+    case 'age':
+      return agePasses(test, leaf, query);
+    case 'size': {
+      const bytes = searchSize(value);
+      return bytes !== undefined && isWithinBounds(bytes, test.atLeast, test.atMost);
+    }
+    default:
+      return test satisfies never;
+  }
+}
+
+function isMailboxMask(value: string): boolean {
+  return isMask(value) || value.includes('%');
+}
+
+/** `at_least` asks keys that select older mails, `at_most` keys that select newer ones; a point in time becomes an age now. */
+function agePasses(
+  test: { readonly atLeast: number | undefined; readonly atMost: number | undefined },
+  leaf: SearchCondition,
+  query: JudgedQuery,
+): boolean {
+  const value = leaf.values[0] ?? '';
+  if (leaf.key.values[0] === 'interval') return isWithinBounds(Number(value), test.atLeast, test.atMost);
+  const time = searchTime(query.series, value);
+  if (time === undefined) return false;
+  if (time.kind === 'age') return isWithinBounds(time.seconds, test.atLeast, test.atMost);
+  const now = query.nowMs / 1000;
+  return (
+    (test.atLeast === undefined || now - time.latest >= test.atLeast) &&
+    (test.atMost === undefined || now - time.earliest <= test.atMost)
+  );
+}
+
+function isWithinBounds(value: number, atLeast: number | undefined, atMost: number | undefined): boolean {
+  return (atLeast === undefined || value >= atLeast) && (atMost === undefined || value <= atMost);
+}

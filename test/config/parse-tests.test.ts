@@ -1,0 +1,80 @@
+// Goal: the tests that stand beside a policy are run as a client would ask, and come out as what policy says.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { runTests } from '../../src/config/parse-tests.js';
+import { settingsOf, sound, testMistakes } from './sound.js';
+
+const nowMs = 1_795_176_000_000;
+
+function outcomes(tests: string): string[] {
+  const settings = settingsOf(`${sound}mail_users: { default_realm: example.com }\ntests:\n${tests}`);
+  return runTests(settings, nowMs).map(({ test: each, isPassed }) => `${each.place.line} ${isPassed}`);
+}
+
+void test('tests pass and fail', () => {
+  assert.deepEqual(
+    outcomes(`
+  - { listener: support, user: bob@example.com, command: [quota, get], expect: allow }
+  - { listener: support, user: bob, command: [quota get], expect: allow }
+  - { listener: support, user: bob@example.com, command: [quota, get], expect: deny }
+  - { listener: support, user: bob@example.com, command: [mailbox, list, -F, /etc/passwd], expect: deny }
+  - { listener: support, user: bob@example.org, command: [quota, get], expect: deny }
+  - { listener: support, as: { user: carol, groups: [support] }, user: bob, command: [quota, get], expect: allow }
+  - { listener: support, user: bob, command: [nonsense], expect: deny }
+  - { listener: support, command: [quota, get], expect: deny }
+`),
+    ['15 true', '16 true', '17 false', '18 true', '19 true', '20 true', '21 true', '22 true'],
+  );
+});
+
+void test('a backend of unknown series must allow it in both, unless the test names one', () => {
+  const text = sound
+    .replace('[quota get]', '[quota get, mail fs get]')
+    .replace('[quota get,', '[fts flatcurve check, quota get,');
+  const settings = settingsOf(
+    `${text.replace(', mail fs get', '')}tests:
+  - { listener: support, user: bob@example.com, command: [fts flatcurve check, INBOX], expect: deny }
+  - { listener: support, user: bob@example.com, command: [fts flatcurve check, INBOX], series: "2.4", expect: allow }
+  - { listener: support, user: bob@example.com, command: [fts flatcurve check, INBOX], series: 2.3, expect: deny }
+`,
+  );
+  const results = runTests(settings, nowMs);
+  assert.deepEqual(
+    results.map((each) => each.isPassed),
+    [true, true, true],
+  );
+  assert.deepEqual(
+    results[0]?.judgements.map((each) => `${each.series} ${each.kind}`),
+    ['2.3 unparsable', '2.4 judged'],
+  );
+});
+
+const test1 = (text: string): string => `tests: [{ ${text} }]`;
+
+testMistakes([
+  [
+    'a test without an expectation',
+    'version: 1',
+    test1('listener: support, command: [quota, get]'),
+    '1:9: tests[0].expect: is missing; it must be one of: allow, deny',
+  ],
+  [
+    'a test of a listener that is not there',
+    'version: 1',
+    test1('listener: suport, command: [quota, get], expect: allow'),
+    '1:11: tests[0].listener: there is no listener "suport"; did you mean support?',
+  ],
+  [
+    'a test with an empty command',
+    'version: 1',
+    test1('listener: support, command: [], expect: allow'),
+    '1:30: tests[0].command: must hold the words of a command line',
+  ],
+  [
+    'a test with an unknown key',
+    'version: 1',
+    test1('listener: support, command: [quota, get], expects: allow'),
+    '1:9: tests[0].expect: is missing; it must be one of: allow, deny',
+    '1:53: tests[0].expects: "expects" is not a key here; did you mean expect?',
+  ],
+]);

@@ -1,0 +1,220 @@
+// What an open journal does for itself: checkpoints while idle, retention, compression, the reserve, another key.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { isSignedBy, makeSignKey, unsignedLine } from '../../src/audit/signature.js';
+import { JournalFault } from '../../src/engine/journal-fault.js';
+import { systemClock } from '../../src/host/clock.js';
+import type { JournalOptions } from '../../src/journal/journal.js';
+import { findTrail, verifyTrail } from '../../src/journal/trail.js';
+import type { Clock } from '../../src/ports/clock.js';
+import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
+import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
+
+const key = makeSignKey();
+const durable = { durable: true };
+const day = 86_400_000;
+
+/** Appends exchanges until there are so many segments. */
+async function fill(watched: Watched, directory: string, segments: number, name = 'E'): Promise<void> {
+  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
+    await watched.journal.append(admission(`${name}${count}`), durable);
+    await watched.journal.append(completion(`${name}${count}`), durable);
+  }
+}
+
+function tending(t: TestContext, directory: string, more: Partial<JournalOptions> = {}): Promise<Watched> {
+  return openFor(t, directory, { segmentBytes: 8192, signKey: key.secretPem, tendIntervalMs: 20, ...more });
+}
+
+function verified(directory: string): Promise<unknown> {
+  const request = { trustedKeys: [key.key], fromSeq: undefined, faultsMax: 9 };
+  return verifyTrail(findTrail([directory]), request).then(({ faults }) => faults);
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+void test('an idle journal is signed on a timer, and the last checkpoint lies beside it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events } = await tending(t, directory, { checkpointIntervalMs: 20 });
+  await until(() => events.filter(({ kind }) => kind === 'checkpoint').length > 3);
+  await journal.close();
+  const records = readWhole(directory);
+  const last = readFileSync(join(directory, 'checkpoint.json'), 'utf8');
+  assert.deepEqual(JSON.parse(last), records.at(-1));
+  assert.deepEqual(
+    events.flatMap((event) => (event.kind === 'checkpoint' ? [JSON.parse(event.line).seq] : [])),
+    records.filter(({ event }) => event === 'checkpoint').map(({ seq }) => seq),
+  );
+  const unsigned = unsignedLine(last.trimEnd());
+  assert.ok(unsigned !== undefined && isSignedBy(key.key, unsigned.text, unsigned.signature));
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('segments that are closed are compressed, and read as they are by the next start', async (t) => {
+  const directory = temporaryDirectory(t);
+  const watched = await tending(t, directory);
+  await fill(watched, directory, 4);
+  await until(() => segmentFiles(directory).filter((file) => file.endsWith('.gz')).length >= 3);
+  await watched.journal.close();
+  const size = statSync(join(directory, '00000001.jsonl.gz')).size;
+  assert.ok(size < 8192, `${size} bytes`);
+  assert.ok(!existsSync(join(directory, '00000001.jsonl')));
+  const { journal } = await openFor(t, directory, { signKey: key.secretPem });
+  assert.equal(journal.found.damage, undefined);
+  await journal.close();
+  pairedIds(readWhole(directory));
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('a segment that a restart must read is neither compressed nor retired', async (t) => {
+  const directory = temporaryDirectory(t);
+  const limits = { ...keepAll, keepMs: -1 };
+  const watched = await tending(t, directory, { limits: () => limits });
+  await watched.journal.append(admission('OPEN'), durable);
+  for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
+    await watched.journal.append(admission(`E${count}`), durable);
+  }
+  await watched.seen('tended');
+  assert.equal(segmentFiles(directory)[0], '00000001.jsonl');
+  await watched.journal.close();
+});
+
+function retired(records: readonly StoredRecord[]): unknown[] {
+  return records.filter(({ event }) => event === 'retire').map((record) => record['segment']);
+}
+
+/** Records of the segments that are left. */
+function leftIn(directory: string): StoredRecord[] {
+  return segmentFiles(directory).flatMap((file) =>
+    readFileSync(join(directory, file), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+  );
+}
+
+void test('what is too much is retired, oldest first, each with a signed record, never the last segment', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = keepAll;
+  const watched = await openFor(t, directory, {
+    segmentBytes: 8192,
+    signKey: key.secretPem,
+    tendIntervalMs: 20,
+    limits: () => limits,
+  });
+  // Compressed segments would hide how much there is.
+  await fill(watched, directory, 6);
+  limits = { ...keepAll, sizeMax: { bytes: 1 } };
+  await until(() => segmentFiles(directory).length === 1);
+  await watched.journal.close();
+  assert.deepEqual(segmentFiles(directory), ['00000006.jsonl']);
+  assert.deepEqual(
+    retired(leftIn(directory)),
+    [1, 2, 3, 4, 5].map((number) => `0000000${number}.jsonl`),
+  );
+  assert.deepEqual(await verified(directory), []);
+  const { oldest_seq: oldest } = JSON.parse(readFileSync(join(directory, 'checkpoint.json'), 'utf8'));
+  assert.equal(oldest, leftIn(directory)[0]?.seq);
+});
+
+void test('age is counted by the records: a clock that leaps ahead retires nothing', async (t) => {
+  const directory = temporaryDirectory(t);
+  let leapMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + leapMs };
+  const watched = await tending(t, directory, { clock, limits: () => ({ ...keepAll, keepMs: 400 * day }) });
+  await fill(watched, directory, 3);
+  leapMs = 2 * 365 * day;
+  const tended = () => watched.events.filter(({ kind }) => kind === 'tended').length;
+  const before = tended();
+  await until(() => tended() > before + 3);
+  assert.equal(segmentFiles(directory).length, 3);
+  await watched.journal.close();
+  // The same between two runs: nobody knows whether the daemon stood still for two years.
+  leapMs = 4 * 365 * day;
+  const again = await tending(t, directory, { clock, limits: () => ({ ...keepAll, keepMs: 400 * day }) });
+  await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
+  assert.equal(segmentFiles(directory).length, 3);
+  await again.journal.close();
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('what is old is retired', async (t) => {
+  const directory = temporaryDirectory(t);
+  const watched = await tending(t, directory, { limits: () => ({ ...keepAll, keepMs: 100 }) });
+  await fill(watched, directory, 3);
+  await until(() => segmentFiles(directory).length === 1);
+  await watched.journal.close();
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('what was not shipped stays, up to a limit of its own', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
+  const watched = await tending(t, directory, { limits: () => limits });
+  await fill(watched, directory, 4);
+  const tended = () => watched.events.filter(({ kind }) => kind === 'tended').length;
+  const before = tended();
+  await until(() => tended() > before + 2);
+  assert.equal(segmentFiles(directory).length, 4);
+  limits = { ...limits, unshippedBytesMax: 1 };
+  await until(() => segmentFiles(directory).length === 1);
+  await watched.journal.close();
+});
+
+void test('a reserve is kept, and made again when somebody takes it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const reserveBytes = 300_000;
+  const { journal, seen } = await tending(t, directory, { reserveBytes });
+  await seen('tended');
+  const path = join(directory, 'reserve');
+  await until(() => existsSync(path) && statSync(path).size === reserveBytes);
+  assert.ok(statSync(path).blocks * 512 >= reserveBytes, 'not a hole');
+  rmSync(path);
+  await until(() => existsSync(path) && statSync(path).size === reserveBytes);
+  await journal.close();
+  assert.equal(journal.space, 'normal');
+});
+
+void test('another key takes over while the journal is open, named by the one before', async (t) => {
+  const directory = temporaryDirectory(t);
+  const next = makeSignKey();
+  const { journal } = await tending(t, directory);
+  await journal.append(admission('A'), durable);
+  await assert.rejects(journal.changeKey('no key'), TypeError);
+  await journal.changeKey(next.secretPem);
+  await journal.append(completion('A'), durable);
+  await journal.close();
+  assert.deepEqual(await verified(directory), [], 'who trusts the old key trusts the new one');
+  const [named] = readWhole(directory).filter((record) => record['next_key'] !== undefined);
+  assert.deepEqual([named?.['key'], named?.['next_key']], [key.key, next.key]);
+});
+
+void test('a policy lies beside the segments before it is used', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await tending(t, directory);
+  const version = 'ab'.repeat(32);
+  await journal.keepPolicy(version, 'policies: {}\n');
+  const path = join(directory, 'policies', `${version}.yaml`);
+  assert.equal(readFileSync(path, 'utf8'), 'policies: {}\n');
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  await assert.rejects(journal.keepPolicy('../../etc/passwd', 'x'), TypeError);
+  await journal.close();
+  await assert.rejects(journal.keepPolicy(version, 'x'), JournalFault);
+});
+
+void test('nothing that tending finds can fail the journal', async (t) => {
+  const directory = temporaryDirectory(t);
+  const watched = await openWatched(directory, { segmentBytes: 8192 });
+  await fill(watched, directory, 3);
+  await watched.journal.close();
+  writeFileSync(join(directory, '00000001.jsonl'), 'garbage');
+  writeFileSync(join(directory, '00000000.jsonl.gz'), 'garbage');
+  const again = await tending(t, directory, { limits: () => ({ ...keepAll, sizeMax: { bytes: 1 } }) });
+  await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
+  assert.equal(again.journal.state, 'writable');
+  assert.ok(existsSync(join(directory, '00000001.jsonl')), 'damage is not removed by a program');
+});
