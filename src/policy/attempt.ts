@@ -2,7 +2,7 @@
 // It does not know how the command was spelled: spelling ends with the catalog's parser.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
-import type { Command, Effect } from '../catalog/catalog.js';
+import { type Command, type Effect, parameterNamed } from '../catalog/catalog.js';
 import { cautionOf, effectOf } from '../catalog/dangerous.js';
 import { fetchFieldClass } from '../catalog/fetch-fields.js';
 import type { ParsedArguments } from '../catalog/parse.js';
@@ -69,23 +69,26 @@ export type AttemptResult =
 /** The attempt that a parsed command is, once its options about the wire user are settled. */
 export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptResult {
   const { command, series } = given;
-  const wire = from.wireUser === '' ? undefined : from.userNames.normalise(from.wireUser);
+  const { userNames } = from;
+  const wire = from.wireUser === '' ? undefined : userNames.normalise(from.wireUser);
   if (wire?.kind === 'refused') return { kind: 'user-invalid', message: wire.message };
   const user = wire?.name;
   const touched = touchedUsers(given, user ?? '');
-  const inArguments = touched.users.slice(command.scope === 'user' ? 1 : 0);
-  const names = new Map<string, string>();
-  for (const { value } of inArguments) {
-    const result = from.userNames.normalise(value);
-    if (result.kind === 'refused') return { kind: 'user-invalid', message: result.message };
-    names.set(value, result.name);
+  const users = user === undefined ? [] : [user];
+  let parsed = given;
+  // The first user of a mail command is that of its line.
+  const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
+  if (inArguments.length > 0) {
+    const names = new Map<string, string>();
+    for (const { value } of inArguments) {
+      const result = userNames.normalise(value);
+      if (result.kind === 'refused') return { kind: 'user-invalid', message: result.message };
+      names.set(value, result.name);
+    }
+    users.push(...names.values());
+    parsed = withNames(given, inArguments, names);
   }
-  const parsed = names.size === 0 ? given : withNames(given, inArguments, names);
-  const cautions = command.params.flatMap((parameter) =>
-    given.hasOption(parameter.name) ? [{ name: parameter.name, caution: cautionOf(command, parameter) }] : [],
-  );
-  // A -u that nobody has compared with the wire user: on the wire it is ignored, and what was meant is anybody's guess.
-  const isUnsettled = (name: string): boolean => name === 'user' && command.scope === 'user';
+  const { mustBeNamed, never } = cautionsIn(given);
   return {
     kind: 'attempt',
     attempt: {
@@ -96,17 +99,32 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       parsed,
       effect: effectOf(given),
       user,
-      users: [...(user === undefined ? [] : [user]), ...names.values()],
-      masks: touched.masks.map((mask) => maskOf(given, mask, from.userNames)),
+      users,
+      masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
       everybody: everybodyIn(touched),
       shared: sharedReach(given, from.sharedNamespaces)?.parameter,
       content: contentOf(given),
-      mustBeNamed: cautions.flatMap(({ name, caution }) => (caution === 'named' ? [name] : [])),
-      never: cautions.flatMap(({ name, caution }) =>
-        caution === 'never' || isUnsettled(name) ? [name] : [],
-      ),
+      mustBeNamed,
+      never,
     },
   };
+}
+
+const none: readonly never[] = [];
+
+/** Most commands have neither; the two lists are shared then. */
+function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBeNamed' | 'never'> {
+  const mustBeNamed: string[] = [];
+  const never: string[] = [];
+  for (const name of values.keys()) {
+    const parameter = parameterNamed(command, name);
+    const caution = parameter === undefined ? 'never' : cautionOf(command, parameter);
+    // A -u that nobody has compared with the wire user: the server ignores it, and what was meant is anybody's guess.
+    const isUnsettled = name === 'user' && command.scope === 'user';
+    if (caution === 'never' || isUnsettled) never.push(name);
+    else if (caution === 'named') mustBeNamed.push(name);
+  }
+  return { mustBeNamed, never };
 }
 
 /** A mask that means everybody is among the masks, and judged there. */
@@ -151,13 +169,16 @@ function withNames(
   return { ...parsed, values };
 }
 
-function contentOf(parsed: ParsedArguments): string[] {
-  const keys = parsed.query === undefined ? [] : conditionsIn(parsed.query);
-  const fields = parsed.command.name === 'fetch' ? (parsed.values.get('field') ?? []) : [];
-  return [
-    ...fields
-      .filter((field) => fetchFieldClass(parsed.series, field) !== 'plain')
-      .map((field) => `field ${field}`),
-    ...keys.filter(({ key }) => key.class === 'content').map(({ key }) => `key ${key.name}`),
-  ];
+function contentOf(parsed: ParsedArguments): readonly string[] {
+  const { query } = parsed;
+  const isFetch = parsed.command.name === 'fetch';
+  if (query === undefined && !isFetch) return none;
+  const content: string[] = [];
+  for (const field of isFetch ? (parsed.values.get('field') ?? none) : none) {
+    if (fetchFieldClass(parsed.series, field) !== 'plain') content.push(`field ${field}`);
+  }
+  for (const { key } of query === undefined ? none : conditionsIn(query)) {
+    if (key.class === 'content') content.push(`key ${key.name}`);
+  }
+  return content;
 }

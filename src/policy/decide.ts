@@ -2,7 +2,7 @@
 // It does not know clients, backends or counters; equal questions have equal answers.
 // The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
-import { type Asked, matches, missesOf, strikesRule } from './match.js';
+import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, Rule, RulePlace } from './rule.js';
 
 /** Why, for machines; never renamed, because journals hold it. */
@@ -64,7 +64,7 @@ function judge(policy: Policy, attempt: Attempt, nowMs: number): Decision {
   const rules = policy.allowByCommand.get(command);
   if (rules === undefined) return deny('no-rule', `no rule allows "${command}"`);
 
-  const asked: Asked = { policy, attempt, nowMs, holdsUntilMs: undefined };
+  const asked = ask(policy, attempt, nowMs);
   for (const rule of rules) {
     if (matches(rule, asked)) return allow(rule, command, asked.holdsUntilMs);
   }

@@ -5,7 +5,14 @@ import { type Command, listOfText, parameterNamed } from '../catalog/catalog.js'
 import { isAddress } from '../catalog/users.js';
 import type { Attempt, AttemptMask } from './attempt.js';
 import { isWithin, mayOverlap } from './mask.js';
-import { dependsOnTime, type JudgedQuery, mayReachMailbox, missingInQuery, queryPasses } from './query.js';
+import {
+  dependsOnTime,
+  type JudgedQuery,
+  judgedQuery,
+  mayReachMailbox,
+  missingInQuery,
+  queryPasses,
+} from './query.js';
 import type { Policy, Rule } from './rule.js';
 import { passes, strikes, type ValueTest } from './value-test.js';
 
@@ -14,24 +21,40 @@ export interface Asked {
   readonly policy: Policy;
   readonly attempt: Attempt;
   readonly nowMs: number;
+  /** The attempt's search query, from the first rule on that asks for it. */
+  query: JudgedQuery | undefined;
   /** Lowered by every rule whose answer depends on the time. */
   holdsUntilMs: number | undefined;
+}
+
+/** A question that no rule was asked yet. */
+export function ask(policy: Policy, attempt: Attempt, nowMs: number): Asked {
+  return { policy, attempt, nowMs, query: undefined, holdsUntilMs: undefined };
 }
 
 /** How long an answer that looked at a moving point in time is kept. */
 const movingMs = 1000;
 
-/** What a check misses, for people; undefined when nothing. */
-type Check = (rule: Rule, asked: Asked) => string | undefined;
+/** What is missing, for people: said only when somebody asks. */
+type Miss = string | (() => string);
+
+/** Undefined: nothing is missing. */
+type Check = (rule: Rule, asked: Asked) => Miss | undefined;
 
 /** Whether the rule, one of `allow`, allows it. */
 export function matches(rule: Rule, asked: Asked): boolean {
-  return checks.every((check) => check(rule, asked) === undefined);
+  for (const check of checks) {
+    if (check(rule, asked) !== undefined) return false;
+  }
+  return true;
 }
 
 /** What the rule misses, for people, without values that the client sent; empty when it matches. */
 export function missesOf(rule: Rule, asked: Asked): string[] {
-  return checks.flatMap((check) => check(rule, asked) ?? []);
+  return checks.flatMap((check) => {
+    const miss = check(rule, asked);
+    return miss === undefined ? [] : typeof miss === 'string' ? miss : miss();
+  });
 }
 
 const checks: readonly Check[] = [
@@ -123,12 +146,13 @@ function missesNames(rule: Rule, { attempt }: Asked): string | undefined {
 }
 
 /** The tests of `where`, and that it is closed: an option that it does not name is absent. */
-function missesWhere(rule: Rule, { attempt }: Asked): string | undefined {
+function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
   const { where } = rule;
   if (where === undefined) return undefined;
   const { values } = attempt.parsed;
   for (const { parameter, test } of where) {
-    if (!passes(test, values.get(parameter))) return describeMiss(parameter, test, values.has(parameter));
+    if (!passes(test, values.get(parameter)))
+      return () => describeMiss(parameter, test, values.has(parameter));
   }
   const positionals = positionalsOf(attempt.command);
   for (const name of values.keys()) {
@@ -144,22 +168,20 @@ function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): str
   return isGiven ? `${parameter} must be as the rule says` : `${parameter} must be given`;
 }
 
-function missesQuery(rule: Rule, asked: Asked): string | undefined {
-  if (rule.query === undefined) return undefined;
-  const query = queryOf(asked);
-  if (dependsOnTime(rule.query, query)) hold(asked, asked.nowMs + movingMs);
-  return queryPasses(rule.query, query) ? undefined : missingInQuery(rule.query, query);
+function missesQuery(rule: Rule, asked: Asked): Miss | undefined {
+  const test = rule.query;
+  if (test === undefined) return undefined;
+  asked.query ??= queryOf(asked);
+  const { query } = asked;
+  if (dependsOnTime(test, query)) hold(asked, asked.nowMs + movingMs);
+  return queryPasses(test, query) ? undefined : () => missingInQuery(test, query);
 }
 
 function queryOf({ attempt, nowMs }: Asked): JudgedQuery {
   const { parsed, command, series } = attempt;
   const parameter = command.params.find((each) => each.role === 'search-query');
-  return {
-    words: parameter === undefined ? [] : (parsed.values.get(parameter.name) ?? []),
-    tree: parsed.query,
-    series,
-    nowMs,
-  };
+  const words = parameter === undefined ? [] : (parsed.values.get(parameter.name) ?? []);
+  return judgedQuery({ words, tree: parsed.query, series, nowMs });
 }
 
 function hold(asked: Asked, untilMs: number): void {

@@ -2,7 +2,7 @@
 // It does not read queries; the catalog gives the tree.
 // The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
-import { searchSize, searchTime } from '../catalog/search-keys.js';
+import { type SearchTime, searchSize, searchTime } from '../catalog/search-keys.js';
 import { conditionsIn, type SearchCondition, type SearchNode } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
 import type { GlobList } from './glob.js';
@@ -43,6 +43,13 @@ export interface JudgedQuery {
   readonly tree: SearchNode | undefined;
   readonly series: Series;
   readonly nowMs: number;
+  /** What was found out about it so far, for the next rule that asks. */
+  readonly known: { namesTime?: boolean; readonly times: Map<string, SearchTime | undefined> };
+}
+
+/** A query, about which nothing is known yet. */
+export function judgedQuery(query: Omit<JudgedQuery, 'known'>): JudgedQuery {
+  return { ...query, known: { times: new Map() } };
 }
 
 /** Whether the query passes. One that is not there passes nothing but `any`. */
@@ -59,20 +66,16 @@ export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
       );
     case 'keys': {
       if (tree === undefined) return false;
-      const holds = (condition: KeyCondition): boolean => conditionHolds(condition, tree, query);
-      return (
-        test.conditions.every(holds) &&
-        (test.anyOf.length === 0 || test.anyOf.some((conditions) => conditions.every(holds)))
-      );
+      if (!allHold(test.conditions, tree, query)) return false;
+      return test.anyOf.length === 0 || test.anyOf.some((conditions) => allHold(conditions, tree, query));
     }
     default:
       return test satisfies never;
   }
 }
 
-/** The condition that fails, for people; undefined when none does. */
-export function missingInQuery(test: QueryTest, query: JudgedQuery): string | undefined {
-  if (queryPasses(test, query)) return undefined;
+/** What a query that does not pass lacks, for people. */
+export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
   if (test.kind !== 'keys' || query.tree === undefined) return 'query must be as the rule says';
   const { tree } = query;
   const failed = test.conditions.find((condition) => !conditionHolds(condition, tree, query));
@@ -83,16 +86,23 @@ export function missingInQuery(test: QueryTest, query: JudgedQuery): string | un
 
 /** Whether the rule looked at a point in time that moves: its answer may differ a moment later. */
 export function dependsOnTime(test: QueryTest, query: JudgedQuery): boolean {
-  if (test.kind !== 'keys' || query.tree === undefined) return false;
-  const asksAge = [test.conditions, ...test.anyOf].some((list) =>
-    list.some((each) => each.test.kind === 'age'),
+  if (test.kind !== 'keys' || query.tree === undefined || !namesTime(query.tree, query)) return false;
+  const asksAge = (list: readonly KeyCondition[]): boolean => list.some((each) => each.test.kind === 'age');
+  return asksAge(test.conditions) || test.anyOf.some(asksAge);
+}
+
+function namesTime(tree: SearchNode, query: JudgedQuery): boolean {
+  query.known.namesTime ??= conditionsIn(tree).some(
+    ({ key, values }) => key.class === 'date' && timeOf(values[0] ?? '', query)?.kind === 'time',
   );
-  return (
-    asksAge &&
-    conditionsIn(query.tree).some(
-      ({ key, values }) => key.class === 'date' && searchTime(query.series, values[0] ?? '')?.kind === 'time',
-    )
-  );
+  return query.known.namesTime;
+}
+
+function timeOf(value: string, { series, known }: JudgedQuery): SearchTime | undefined {
+  if (known.times.has(value)) return known.times.get(value);
+  const time = searchTime(series, value);
+  known.times.set(value, time);
+  return time;
 }
 
 /**
@@ -104,6 +114,13 @@ export function mayReachMailbox(globs: GlobList, tree: SearchNode): boolean {
     const name = (values[0] ?? '').toLowerCase();
     return key.name === 'mailbox' && !/[*%?]/.test(name) && !globs.matches(name);
   });
+}
+
+function allHold(conditions: readonly KeyCondition[], tree: SearchNode, query: JudgedQuery): boolean {
+  for (const condition of conditions) {
+    if (!conditionHolds(condition, tree, query)) return false;
+  }
+  return true;
 }
 
 function conditionHolds(condition: KeyCondition, tree: SearchNode, query: JudgedQuery): boolean {
@@ -124,9 +141,12 @@ function isSure(node: SearchNode, isNegated: boolean, test: (leaf: SearchConditi
       return !isNegated && test(node);
     case 'and':
     case 'or': {
-      const sure = (each: SearchNode): boolean => isSure(each, isNegated, test);
+      // One that is sure decides an AND, one that is not decides an OR.
       const isAnd = (node.kind === 'and') !== isNegated;
-      return isAnd ? node.nodes.some(sure) : node.nodes.length > 0 && node.nodes.every(sure);
+      for (const each of node.nodes) {
+        if (isSure(each, isNegated, test) === isAnd) return isAnd;
+      }
+      return !isAnd && node.nodes.length > 0;
     }
     case 'not':
       return isSure(node.node, !isNegated, test);
@@ -145,12 +165,11 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
     case 'absent':
       return false;
     case 'one-of':
-      // A mailbox with wildcards is a mask to the server: only the very text that the rule holds passes, or a rule for all.
-      if (leaf.key.name === 'mailbox' && isMailboxMask(value)) {
-        return test.globs.isEverything || test.texts.includes(value);
-      }
       // The names of headers have no case.
-      return test.globs.matches(leaf.key.name === 'header' ? value.toLowerCase() : value);
+      if (!test.globs.matches(leaf.key.name === 'header' ? value.toLowerCase() : value)) return false;
+      // A mailbox with wildcards is a mask to the server: only the very text that the rule holds passes, or a rule for all.
+      if (leaf.key.name !== 'mailbox' || !isMailboxMask(value)) return true;
+      return test.globs.isEverything || test.texts.includes(value);
     case 'age':
       return agePasses(test, leaf, query);
     case 'size': {
@@ -174,7 +193,7 @@ function agePasses(
 ): boolean {
   const value = leaf.values[0] ?? '';
   if (leaf.key.values[0] === 'interval') return isWithinBounds(Number(value), test.atLeast, test.atMost);
-  const time = searchTime(query.series, value);
+  const time = timeOf(value, query);
   if (time === undefined) return false;
   if (time.kind === 'age') return isWithinBounds(time.seconds, test.atLeast, test.atMost);
   const now = query.nowMs / 1000;

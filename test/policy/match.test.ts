@@ -1,7 +1,7 @@
 // Goal: matching is the whole of its checks. The tables of test/policy/cases try each of them; here is what they cannot show.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Asked, matches, missesOf } from '../../src/policy/match.js';
+import { type Asked, ask, matches, missesOf } from '../../src/policy/match.js';
 import { type Case, casesNowMs, judge, readCases } from './cases.js';
 
 void test('a rule matches exactly when it misses nothing', () => {
@@ -20,13 +20,8 @@ void test('a rule matches exactly when it misses nothing', () => {
         if (judgement.kind === 'unparsable') continue;
         for (const policy of settings.policies.values()) {
           for (const rule of policy.allowByCommand.get(judgement.attempt.command.name) ?? []) {
-            const ask = (): Asked => ({
-              policy,
-              attempt: judgement.attempt,
-              nowMs: casesNowMs,
-              holdsUntilMs: undefined,
-            });
-            assert.equal(matches(rule, ask()), missesOf(rule, ask()).length === 0);
+            const asked = (): Asked => ask(policy, judgement.attempt, casesNowMs);
+            assert.equal(matches(rule, asked()), missesOf(rule, asked()).length === 0);
             compared += 1;
           }
         }
