@@ -1,7 +1,7 @@
 // Owns the reading of one rule: the command, what else it says, and whether it could ever match.
 // It does not read conditions (parse-where), and does not judge.
 import { stringify } from 'yaml';
-import { type Command, commandNamed, commandsOf } from '../catalog/catalog.js';
+import { type Command, commandNamed, commandsOf, parameterNamed } from '../catalog/catalog.js';
 import { cautionOf } from '../catalog/dangerous.js';
 import { allSeries } from '../catalog/series.js';
 import { createGlobList } from '../policy/glob.js';
@@ -46,8 +46,9 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
   }
   const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
   const where = map.where === undefined ? undefined : parseWhere(cursor.down('where'), command, kind);
-  if (kind === 'deny') checkDeny(map, cursor);
-  else checkAllow(map, commands, where?.tests.map((each) => each.parameter) ?? [], cursor);
+  const named = where?.tests.map((each) => each.parameter) ?? [];
+  if (kind === 'deny') checkDeny(map, commands, named, cursor);
+  else checkAllow(map, commands, named, cursor);
   const expiresMs = parseExpiry(map, cursor, reading);
   const limit = map.limit === undefined ? undefined : parseRate(map.limit);
   const { meaning, limitKey } = meaningOf(cursor);
@@ -83,9 +84,23 @@ function unknownCommand(command: string): string {
 }
 
 /** A deny holds always and whatever happens: what makes an allow conditional would only be a way round it. */
-function checkDeny(raw: RawMap, cursor: Cursor): void {
+function checkDeny(
+  raw: RawMap,
+  commands: readonly Command[],
+  named: readonly string[],
+  cursor: Cursor,
+): void {
   const never = Object.keys(raw).filter((key) => !['command', 'where', 'users'].includes(key));
   for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out');
+  for (const name of named) {
+    const isPositional = parametersOf(raw.command).get(name)?.isPositional === true;
+    if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
+      cursor.error(
+        ['where', name],
+        'is called otherwise by another series of Dovecot, where this would deny nothing; deny the command, or name users in except',
+      );
+    }
+  }
 }
 
 function checkAllow(

@@ -66,7 +66,8 @@ function parseOne(file: string, text: string, problems: ProblemList): MapNode | 
     version: '1.2',
   });
   for (const fault of [...document.errors, ...document.warnings]) {
-    problems.error(placeAt(fault.pos[0]), '', `not valid YAML: ${fault.message}`);
+    const hint = /alias/i.test(fault.message) ? '; put patterns with * in quotes' : '';
+    problems.error(placeAt(fault.pos[0]), '', `not valid YAML: ${fault.message}${hint}`);
   }
   if (document.errors.length > 0) return undefined;
   const isEmpty =
@@ -109,7 +110,11 @@ function parseOne(file: string, text: string, problems: ProblemList): MapNode | 
       return { kind: 'list', items, place: listPlace };
     }
     if (isAlias(node)) {
-      problems.error(place(node), path, 'aliases (*name) are not taken; write the value out');
+      problems.error(
+        place(node),
+        path,
+        'aliases (*name) are not taken; write the value out, and put patterns with * in quotes',
+      );
     }
     return { kind: 'scalar', value: null, source: '', place: fallback };
   }

@@ -24,7 +24,7 @@ export interface Asking {
 
 /** The files of one configuration, each read once. */
 export interface Sources {
-  /** The tree of a file; undefined when it cannot be read, was read before, or is no map: told, but for the second. */
+  /** The tree of a file; undefined when it cannot be read or is no map, which is told once. */
   load(path: string, from?: Asking): MapNode | undefined;
   /** The tree of a shipped preset, `presets/NAME`, as it is written. */
   preset(name: string, from: Asking): MapNode | undefined;
@@ -34,10 +34,12 @@ export interface Sources {
 /** Reads files through `read`; what is wrong with them goes to `problems`. */
 export function createSources(read: ReadFiles, problems: ProblemList): Sources {
   const texts = new Map<string, string>();
+  const trees = new Map<string, MapNode | undefined>();
   return {
     texts,
     load(path, from) {
-      if (texts.has(path)) return undefined;
+      if (trees.has(path)) return trees.get(path);
+      trees.set(path, undefined);
       try {
         texts.set(path, read.readText(path));
       } catch (error) {
@@ -46,7 +48,8 @@ export function createSources(read: ReadFiles, problems: ProblemList): Sources {
         problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`);
         return undefined;
       }
-      return parseYaml(path, texts.get(path) ?? '', problems);
+      trees.set(path, parseYaml(path, texts.get(path) ?? '', problems));
+      return trees.get(path);
     },
     preset(name, from) {
       const text = read.presetText?.(name.replace(/^presets\//, ''));
@@ -70,13 +73,15 @@ export function gather(
   const main = sources.load(file);
   if (main === undefined) return undefined;
   const entries = new Map(main.entries);
+  const gathered = new Set([file]);
   const include = main.entries.get('include')?.node;
   const patterns = include?.kind === 'list' ? include.items : [];
   for (const [index, item] of patterns.entries()) {
     if (item.kind !== 'scalar') continue;
     const pattern = item.source.startsWith('/') ? item.source : join(dirname(file), item.source);
     const paths = pattern.includes('*') ? read.glob(pattern).toSorted() : [pattern];
-    for (const path of paths) {
+    for (const path of paths.filter((each) => !gathered.has(each))) {
+      gathered.add(path);
       const part = sources.load(path, { place: item.place, path: `include[${index}]` });
       if (part !== undefined) merge(entries, part, problems);
     }

@@ -2,7 +2,7 @@
 // It does not know how the command was spelled: spelling ends with the catalog's parser.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
-import { type Command, type Effect, parameterNamed } from '../catalog/catalog.js';
+import { type Command, type Effect, type Parameter, parameterNamed } from '../catalog/catalog.js';
 import { cautionOf, effectOf } from '../catalog/dangerous.js';
 import { fetchFieldClass } from '../catalog/fetch-fields.js';
 import type { ParsedArguments } from '../catalog/parse.js';
@@ -34,7 +34,7 @@ export interface Attempt {
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
   /** The parameter that reaches into shared namespaces. */
   readonly shared: string | undefined;
-  /** What asks for the content of mails, for people: `field hdr.subject`, `key text`. */
+  /** What asks for the content of mails, for people: `field hdr`, `key text`. */
   readonly content: readonly string[];
   /** Present parameters that a rule must name, and those that no rule can allow. */
   readonly mustBeNamed: readonly string[];
@@ -102,7 +102,7 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       users,
       masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
       everybody: everybodyIn(touched),
-      shared: sharedReach(given, from.sharedNamespaces)?.parameter,
+      shared: sharedReach(given, from.sharedNamespaces)?.parameter ?? unmasked(given, from.sharedNamespaces),
       content: contentOf(given),
       mustBeNamed,
       never,
@@ -169,13 +169,22 @@ function withNames(
   return { ...parsed, values };
 }
 
+/** A mask for mailboxes that is left out lists those of every namespace, as `*` does. */
+function unmasked(parsed: ParsedArguments, namespaces: readonly string[] | undefined): string | undefined {
+  if (namespaces?.length === 0) return undefined;
+  const isLeftOut = (parameter: Parameter): boolean =>
+    parameter.role === 'mailbox-mask' && parameter.isPositional && !parsed.hasOption(parameter.name);
+  return parsed.command.params.find(isLeftOut)?.name;
+}
+
+/** Names no value of the client: what follows a dot in a field is a header of its choice. */
 function contentOf(parsed: ParsedArguments): readonly string[] {
   const { query } = parsed;
   const isFetch = parsed.command.name === 'fetch';
   if (query === undefined && !isFetch) return none;
   const content: string[] = [];
   for (const field of isFetch ? (parsed.values.get('field') ?? none) : none) {
-    if (fetchFieldClass(parsed.series, field) !== 'plain') content.push(`field ${field}`);
+    if (fetchFieldClass(parsed.series, field) !== 'plain') content.push(`field ${field.split('.')[0] ?? ''}`);
   }
   for (const { key } of query === undefined ? none : conditionsIn(query)) {
     if (key.class === 'content') content.push(`key ${key.name}`);

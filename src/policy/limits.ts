@@ -36,7 +36,7 @@ export function limitAsks(
   const { rate, distinctUsers } = policy.limits;
   if (rate !== undefined) asks.push({ kind: 'rate', key: `rate\0${who}`, rate });
   if (distinctUsers !== undefined) {
-    for (const member of new Set(attempt.users)) {
+    for (const member of peopleIn(attempt)) {
       asks.push({ kind: 'distinct', key: `distinct\0${who}`, rate: distinctUsers, member });
     }
   }
@@ -44,6 +44,14 @@ export function limitAsks(
     asks.push({ kind: 'rate', key: `rule\0${who}\0${obligations.limitKey}`, rate: obligations.limit });
   }
   return asks;
+}
+
+/** Users by name; a mask, and everybody, count as one more each: who may use them can reach many at once anyway. */
+function peopleIn(attempt: Attempt): ReadonlySet<string> {
+  const people = new Set(attempt.users);
+  for (const mask of attempt.masks) people.add(`mask ${mask.value}`);
+  if (attempt.everybody !== 'none') people.add('everybody');
+  return people;
 }
 
 /** A span is counted in so many slots; a slot counts until all of it is older than the span, so it is never too lenient. */
@@ -74,11 +82,9 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
   const size = (): number => counters.size + groups.size + members;
 
   function admit(asks: readonly LimitAsk[], nowMs: number): LimitVerdict {
-    for (const [index, ask] of asks.entries()) {
-      const before = asks
-        .slice(0, index)
-        .filter((other) => other.key === ask.key && !isSame(other, ask)).length;
-      const retryAfterMs = overBy(ask, before, nowMs);
+    const fresh = new Map<string, Set<string>>();
+    for (const ask of asks) {
+      const retryAfterMs = ask.kind === 'rate' ? overRate(ask, nowMs) : overDistinct(ask, fresh, nowMs);
       if (retryAfterMs !== undefined) return { kind: 'over', ask, retryAfterMs };
     }
     if (size() + asks.length * 2 > entriesMax && !hasRoom(asks, nowMs)) return { kind: 'full' };
@@ -86,26 +92,40 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
     return { kind: 'within' };
   }
 
-  /** How long until one more would be within; undefined: it is. `before`: others of the same key in the same breath. */
-  function overBy(ask: LimitAsk, before: number, nowMs: number): number | undefined {
-    const { rate } = ask;
-    if (ask.kind === 'distinct') {
-      const group = groups.get(ask.key);
-      if (group === undefined) return before < rate.count ? undefined : rate.windowMs;
-      const live = [...group.seen].filter(([, atMs]) => atMs > nowMs - rate.windowMs);
-      if (live.some(([member]) => member === ask.member) || live.length + before < rate.count)
-        return undefined;
-      return Math.max(1, Math.min(...live.map(([, atMs]) => atMs)) + rate.windowMs - nowMs);
-    }
+  /** How long until one more would be within; undefined: it is. */
+  function overRate(ask: LimitAsk, nowMs: number): number | undefined {
     const counter = counters.get(counterKey(ask));
     if (counter === undefined) return undefined;
     advance(counter, nowMs);
-    const total = counter.counts.reduce((sum, each) => sum + each, 0);
-    if (total + before < rate.count) return undefined;
+    if (counter.counts.reduce((sum, each) => sum + each, 0) < ask.rate.count) return undefined;
     // The oldest slot that holds something falls out when the newest one is `slots` further on.
     let oldest = counter.newest - slots;
     while ((counter.counts[slotIndex(oldest)] ?? 0) === 0) oldest += 1;
     return Math.max(1, (oldest + slots + 1) * counter.slotMs - nowMs);
+  }
+
+  /** `fresh`: by key, who was not known before and is asked for in the same breath. */
+  function overDistinct(
+    ask: LimitAsk & { readonly kind: 'distinct' },
+    fresh: Map<string, Set<string>>,
+    nowMs: number,
+  ): number | undefined {
+    const { key, rate, member } = ask;
+    const group = groups.get(key);
+    const others = fresh.get(key) ?? new Set<string>();
+    if (group !== undefined && others.size === 0) forget(group, nowMs);
+    if (group?.seen.has(member) === true) return undefined;
+    fresh.set(key, others.add(member));
+    if ((group?.seen.size ?? 0) + others.size <= rate.count) return undefined;
+    let oldest = nowMs;
+    for (const atMs of group?.seen.values() ?? []) oldest = Math.min(oldest, atMs);
+    return Math.max(1, oldest + rate.windowMs - nowMs);
+  }
+
+  function forget(group: Members, nowMs: number): void {
+    for (const [member, atMs] of group.seen) {
+      if (atMs <= nowMs - group.windowMs && group.seen.delete(member)) members -= 1;
+    }
   }
 
   function hasRoom(asks: readonly LimitAsk[], nowMs: number): boolean {
@@ -125,9 +145,7 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
       if (counter.counts.every((each) => each === 0)) counters.delete(key);
     }
     for (const [key, group] of groups) {
-      for (const [member, atMs] of group.seen) {
-        if (atMs <= nowMs - group.windowMs && group.seen.delete(member)) members -= 1;
-      }
+      forget(group, nowMs);
       if (group.seen.size === 0) groups.delete(key);
     }
   }
@@ -170,10 +188,6 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
 /** A limit whose span was changed counts anew; one whose number was changed goes on. */
 function counterKey(ask: LimitAsk): string {
   return `${ask.key}\0${ask.rate.windowMs}`;
-}
-
-function isSame(one: LimitAsk, other: LimitAsk): boolean {
-  return one.kind === 'distinct' && other.kind === 'distinct' && one.member === other.member;
 }
 
 /** Empties the slots that have become older than the span. */

@@ -28,7 +28,7 @@ export type QueryTest =
   | { readonly kind: 'any' }
   /** These words and no others, in this order. */
   | { readonly kind: 'equals'; readonly words: readonly string[] }
-  /** Over the words joined by one blank; a word that holds a blank never passes. */
+  /** Over the words joined by one blank; a word that holds a blank, or anything like one, never passes. */
   | { readonly kind: 'regex'; readonly regex: Regex }
   /** All of `conditions`, and one group of `anyOf`, if there is any. */
   | {
@@ -62,7 +62,7 @@ export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
       return words.length === test.words.length && words.every((word, index) => word === test.words[index]);
     case 'regex':
       return (
-        words.length > 0 && !words.some((word) => word.includes(' ')) && test.regex.matches(words.join(' '))
+        words.length > 0 && !words.some((word) => /\s/.test(word)) && test.regex.matches(words.join(' '))
       );
     case 'keys': {
       if (tree === undefined) return false;

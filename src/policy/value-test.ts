@@ -77,8 +77,9 @@ function mayMean(value: string, globs: GlobList, isMask: boolean): boolean {
   return isMask && mayOverlap(folded.replaceAll('%', '*'), globs);
 }
 
+/** Who only says how much at most does not mean a number below nothing. */
 function isNumberWithin(value: string, atLeast: bigint | undefined, atMost: bigint | undefined): boolean {
   if (!/^-?\d{1,40}$/.test(value)) return false;
   const number = BigInt(value);
-  return (atLeast === undefined || number >= atLeast) && (atMost === undefined || number <= atMost);
+  return number >= (atLeast ?? 0n) && (atMost === undefined || number <= atMost);
 }

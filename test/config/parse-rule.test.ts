@@ -63,6 +63,12 @@ testMistakes([
     '11:35: policies.support.allow[0].reason: must be one of: required',
   ),
   [
+    'a deny that another series would not know',
+    '[quota get]',
+    '[quota get]\n    deny: [{ command: auth cache flush, where: { user-mask: [x] } }]',
+    '12:50: policies.support.deny[0].where.user-mask: is called otherwise by another series of Dovecot, where this would deny nothing; deny the command, or name users in except',
+  ],
+  [
     'a deny with terms',
     '[quota get]',
     '[quota get]\n    deny: [{ command: search, expires: 2027-01-31, masks: true }]',

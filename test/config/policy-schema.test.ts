@@ -204,6 +204,19 @@ void test('a shadow is a policy of its own, and no part of the version', () => {
     read('users: ["*"]\nshadow: x.yaml\n').problems.map((problem) => formatProblem(problem)),
     ['/etc/candidate.yaml:2:1: shadow: a shadow has no shadow of its own'],
   );
+  const both = text
+    .replace('policy: support }', 'policy: support }\n  other: { unix: /run/o.sock, policy: other }')
+    .replace(
+      'policies:\n',
+      'policies:\n  other: { users: ["*"], shadow: candidate.yaml, allow: [search] }\n',
+    );
+  const two = parseSettings(
+    '/etc/d.yaml',
+    memoryFiles({ '/etc/d.yaml': both, '/etc/candidate.yaml': 'users: ["*"]\nallow: [search]\n' }),
+  );
+  assert.deepEqual(two.problems, []);
+  assert.equal(two.settings?.policies.get('other')?.shadow?.allow.length, 1, 'one file for two policies');
+  assert.equal(two.settings?.policies.get('support')?.shadow?.allow.length, 1);
   assert.match(told(text).join(), /candidate\.yaml cannot be read: no such file/);
 });
 

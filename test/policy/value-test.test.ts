@@ -16,6 +16,7 @@ const tests = {
   optional: { kind: 'one-of', globs: createGlobList(['a']), isOptional: true },
   equals: { kind: 'equals', values: ['a', 'b'], isOptional: false },
   number: { kind: 'number', atLeast: 2n, atMost: 5n, isOptional: false },
+  atMost: { kind: 'number', atLeast: undefined, atMost: 5n, isOptional: false },
   regex: { kind: 'regex', regex: expression.regex, isOptional: false },
 } as const satisfies Record<string, ValueTest>;
 
@@ -54,6 +55,8 @@ const table: readonly Row[] = [
   ['number', ['3x'], false, false],
   ['number', [''], false, false],
   ['number', ['0x3'], false, false],
+  ['atMost', ['0'], true, true],
+  ['atMost', ['-1'], false, false],
   ['regex', ['aa'], true, true],
   ['regex', ['aa', 'b'], false, true],
   ['regex', ['AA'], false, true],
