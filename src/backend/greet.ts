@@ -120,7 +120,8 @@ async function greetOnce(
       mayAuthenticateInClear: target.mayAuthenticateInClear,
       lineBytesMax,
     });
-    let steps: DialStep[] = machine.start();
+    const hello = machine.start();
+    let steps: DialStep[] = hello;
     for (;;) {
       for (const step of steps) {
         switch (step.do) {
@@ -140,10 +141,10 @@ async function greetOnce(
       if (steps.some((step) => step.do === 'start-tls')) {
         phase = 'the TLS handshake';
         await transport.startTls(target.demand);
-        phase = 'the answer to PLAIN';
         steps = machine.tlsStarted();
         continue;
       }
+      if (steps !== hello && steps.at(-1)?.do === 'send') phase = 'the answer to PLAIN';
       const chunk = await transport.read();
       steps = chunk === null ? machine.end() : machine.push(chunk);
     }
