@@ -1,0 +1,108 @@
+// Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
+import assert from 'node:assert/strict';
+import type { DialTarget } from '../../src/backend/greet.js';
+import type { Address, Connect } from '../../src/engine/ports.js';
+import type { Transport } from '../../src/ports/transport.js';
+import { UpstreamFault } from '../../src/ports/upstream-fault.js';
+import { createFramer, encodeLog, type LogTypeName, logChannel, replyChannel } from '../oracle/framing.js';
+import { createMemoryTransport, type MemoryPeer } from './memory-transport.js';
+
+/** One dial that was accepted. */
+export interface DialledEnd {
+  readonly address: Address;
+  /** Our end, as it was handed out. */
+  readonly transport: Transport;
+  readonly peer: MemoryPeer;
+}
+
+/** The way to a backend. */
+export interface MemoryDialler {
+  readonly connect: Connect;
+  /** How dials end from now on: default `accept`; `hang`: not before their signal aborts. */
+  setAnswer(answer: 'accept' | 'refuse' | 'hang'): void;
+  /** Called with each accepted end before our side has it: what it sends at once is the first thing that is read. */
+  onAccept(run: (end: DialledEnd) => void): void;
+  /** Dials so far, whatever became of them. */
+  readonly dials: number;
+  /** Accepted ones, in order. */
+  readonly ends: readonly DialledEnd[];
+  /** Accepted ones that our side has not closed. */
+  readonly open: readonly DialledEnd[];
+}
+
+export function createMemoryDialler(): MemoryDialler {
+  const ends: DialledEnd[] = [];
+  let answer: 'accept' | 'refuse' | 'hang' = 'accept';
+  let accepted: (end: DialledEnd) => void = () => undefined;
+  let dials = 0;
+  return {
+    async connect(address, signal) {
+      dials += 1;
+      signal.throwIfAborted();
+      if (answer === 'refuse') throw new UpstreamFault('dial-refused', 'nobody listens there');
+      if (answer === 'hang') {
+        await new Promise<never>((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+        });
+      }
+      const { transport, peer } = createMemoryTransport();
+      const end = { address, transport, peer };
+      ends.push(end);
+      accepted(end);
+      return transport;
+    },
+    setAnswer(next) {
+      answer = next;
+    },
+    onAccept(run) {
+      accepted = run;
+    },
+    get dials() {
+      return dials;
+    },
+    ends,
+    get open() {
+      return ends.filter(({ transport }) => transport.closedFor === undefined);
+    },
+  };
+}
+
+/** A target without TLS and password, `changes` made to it. */
+export function memoryTarget(changes: Partial<DialTarget> = {}): DialTarget {
+  return {
+    name: 'mail1',
+    address: { kind: 'tcp', host: '192.0.2.1', port: 24245 },
+    tls: 'off',
+    demand: { serverName: 'mail1.example.com', ca: undefined, keyPins: [] },
+    username: 'doveadm',
+    passwords: () => Promise.resolve([]),
+    mayAuthenticateInClear: false,
+    connectTimeoutMs: 1_000,
+    greetingTimeoutMs: 2_000,
+    ...changes,
+  };
+}
+
+/** What a backend of that minor says to a client that need not authenticate. */
+export function greeting(minor: number): string {
+  return `VERSION\tdoveadm-client\t1\t${minor}\n+\n`;
+}
+
+const packet = createFramer('packet');
+
+/** One packet of the reply channel. */
+export function replyPacket(text: string): Buffer {
+  return packet(replyChannel, Buffer.from(text));
+}
+
+/** One packet of the log channel with one line. */
+export function logPacket(type: LogTypeName, text: string): Buffer {
+  return packet(logChannel, encodeLog(type, text));
+}
+
+/** The element, which the test knows to be there. */
+export function at<T>(list: readonly T[], index: number): T {
+  const found = list.at(index);
+  assert.ok(found !== undefined, `there is no element ${index}`);
+  return found;
+}
