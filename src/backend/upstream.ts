@@ -80,6 +80,10 @@ interface UpstreamNames {
   readonly series: Series;
 }
 
+function earlyAnswer(): WireFault {
+  return new WireFault('unexpected-input', 'an answer came before any command');
+}
+
 /**
  * An upstream in state `leased`: the one that had it dialled takes it first.
  * Throws a WireFault when an answer came behind the greeting already; the transport is the caller's then.
@@ -211,9 +215,12 @@ class LiveUpstream implements Upstream {
   /** Bytes behind the greeting, before anything was asked: log lines are told, an answer to nothing is a fault. */
   #takeEarly(rest: Buffer): void {
     for (const event of this.#decode(rest)) {
-      if (event.kind !== 'log') throw new WireFault('unexpected-input', 'an answer came before any command');
+      if (event.kind !== 'log') throw earlyAnswer();
       this.#owner.straySpoke(this, event.line);
     }
+    if (this.#fault !== undefined) throw this.#fault;
+    // The end of no rows is no event yet, and would end the rows of the first command.
+    if (this.#reply.isStarted) throw earlyAnswer();
   }
 
   /** What is decoded of a chunk before a fault in it is given out; the fault comes with the next call of `next`. */
@@ -222,8 +229,8 @@ class LiveUpstream implements Upstream {
     try {
       for (const slice of this.#demux.push(chunk)) this.#decodeSlice(slice, events);
     } catch (fault) {
-      if (events.length === 0) throw fault;
       this.#fault = fault;
+      if (events.length === 0) throw fault;
     }
     return events;
   }
