@@ -211,6 +211,7 @@ class UpstreamPool implements Pool, UpstreamOwner {
       const greeted = await greet(target, connect, clock, controller.signal);
       this.#dialing.delete(controller);
       const upstream = this.#admit(greeted);
+      this.#failure = undefined;
       const durationMs = clock.now() - startMs;
       const { id, series, serverMinor } = upstream;
       observe({
