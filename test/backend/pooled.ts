@@ -1,0 +1,126 @@
+// A pool over a dialler in memory with a clock turned by hand, for the tests of the pool.
+import type { LeaseEnd } from '../../src/backend/lease.js';
+import { createPool } from '../../src/backend/pool.js';
+import type { Pool, PoolLimits, PoolOptions } from '../../src/backend/pool-options.js';
+import type { Upstream } from '../../src/backend/upstream.js';
+import type { EngineEvent } from '../../src/engine/events.js';
+import type { CloseReason } from '../../src/ports/close-reason.js';
+import { createFakeClock, type FakeClock, settle } from '../kit/fake-clock.js';
+import { createMemoryDialler, greeting, type MemoryDialler, memoryTarget } from '../kit/memory-backend.js';
+
+export const poolLimits: PoolLimits = {
+  connections: 2,
+  queue: 3,
+  queueTimeoutMs: 10_000,
+  idleTimeoutMs: 60_000,
+  maxLifetimeMs: 600_000,
+  redialMs: 500,
+  statusBytesMax: 100,
+  frameBytesMax: 1_000,
+  logLineBytesMax: 100,
+};
+
+/** A call of withLease, from its beginning to its end. */
+export interface Leasing {
+  /** While `use` runs. */
+  readonly upstream: Upstream | undefined;
+  /** Ends `use`: undefined as an upstream that may serve another. */
+  finish(closeFor?: CloseReason): Promise<void>;
+  /** Lets `use` throw. */
+  fail(fault: unknown): Promise<void>;
+  abort(reason: unknown): void;
+  /** `waiting`, `leased`, `ended`, or what it rejected with. */
+  readonly outcome: unknown;
+}
+
+export interface PooledStory {
+  readonly pool: Pool;
+  readonly clock: FakeClock;
+  readonly dialler: MemoryDialler;
+  readonly events: EngineEvent[];
+  /** Asks for a lease; not waited for. */
+  lease(): Leasing;
+  /** The same, when everything that can run has run. */
+  leased(): Promise<Leasing>;
+}
+
+/** `minor`: what each accepted end greets with at once; null: the test speaks itself. */
+export function openPool(
+  limits: Partial<PoolLimits> = {},
+  { minor = 2, ...options }: { minor?: number | null } & Partial<PoolOptions> = {},
+): PooledStory {
+  const clock = createFakeClock();
+  const dialler = createMemoryDialler();
+  const events: EngineEvent[] = [];
+  if (minor !== null) dialler.onAccept(({ peer }) => peer.send(greeting(minor)));
+  const pool = createPool({
+    target: memoryTarget(),
+    series: 'auto',
+    limits: { ...poolLimits, ...limits },
+    connect: dialler.connect,
+    clock,
+    observe: (event) => void events.push(event),
+    ...options,
+  });
+  const lease = (): Leasing => startLeasing(pool);
+  return {
+    pool,
+    clock,
+    dialler,
+    events,
+    lease,
+    async leased() {
+      const leasing = lease();
+      await settle();
+      return leasing;
+    },
+  };
+}
+
+function startLeasing(pool: Pool): Leasing {
+  const controller = new AbortController();
+  let upstream: Upstream | undefined;
+  let end: ((ended: LeaseEnd<string>) => void) | undefined;
+  let fail: ((fault: unknown) => void) | undefined;
+  let outcome: unknown = 'waiting';
+  pool
+    .withLease(
+      () => controller.signal,
+      (leased) => {
+        upstream = leased;
+        outcome = 'leased';
+        return new Promise<LeaseEnd<string>>((resolve, reject) => {
+          end = resolve;
+          fail = reject;
+        });
+      },
+    )
+    .then(
+      (value) => {
+        outcome = value;
+      },
+      (fault: unknown) => {
+        outcome = fault;
+      },
+    )
+    .finally(() => {
+      upstream = undefined;
+    });
+  return {
+    get upstream() {
+      return upstream;
+    },
+    async finish(closeFor) {
+      end?.({ value: 'ended', closeFor });
+      await settle();
+    },
+    async fail(fault) {
+      fail?.(fault);
+      await settle();
+    },
+    abort: (reason) => controller.abort(reason),
+    get outcome() {
+      return outcome;
+    },
+  };
+}
