@@ -33,9 +33,9 @@ function shown(events: readonly UpstreamEvent[]): string[] {
   return events.map((event) => {
     switch (event.kind) {
       case 'body':
-        return `body ${event.bytes}`;
+        return `body ${String(event.bytes)}`;
       case 'status':
-        return `status ${event.status.raw}`;
+        return `status ${String(event.status.raw)}`;
       case 'log':
         return `${event.line.type} ${event.line.text}`;
       default:
