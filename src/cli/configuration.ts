@@ -1,10 +1,10 @@
 // Reads a configuration from the disk and prints what is wrong with it. It does not know what is done with settings.
 
-import { inspectFiles } from '../config/inspect-files.js';
 import { parseSettings } from '../config/parse-settings.js';
 import { formatProblem } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
+import { inspectFiles } from './inspect-files.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
 export interface LoadedConfiguration {

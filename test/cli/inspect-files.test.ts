@@ -1,9 +1,9 @@
 // Goal: every file that a backend needs is asked for, all that is wrong is told at once, and where it was written.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { inspectFiles } from '../../src/config/inspect-files.js';
+import { inspectFiles } from '../../src/cli/inspect-files.js';
 import { formatProblem } from '../../src/config/problem.js';
-import { settingsOf, sound } from './sound.js';
+import { settingsOf, sound } from '../config/sound.js';
 
 const text = sound
   .replace(
