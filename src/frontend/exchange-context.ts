@@ -4,6 +4,7 @@ import type { Redacted } from '../audit/record.js';
 import type { Pool } from '../backend/pool-options.js';
 import type { Effect } from '../catalog/catalog.js';
 import type { Journal, Observe } from '../engine/ports.js';
+import type { Turns } from '../engine/turns.js';
 import type { UserNames } from '../identity/user-name.js';
 import type { Limiter } from '../policy/limits.js';
 import type { Policy } from '../policy/rule.js';
@@ -11,7 +12,6 @@ import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { SessionNames } from './exchange-records.js';
 import type { ReplyWriter } from './reply-writer.js';
-import type { Turns } from './turns.js';
 
 /** Times and counts that hold for each exchange. */
 export interface ExchangeLimits {

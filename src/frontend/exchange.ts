@@ -7,9 +7,10 @@ import type { AuditRecord } from '../audit/record.js';
 import { type LeaseEnd, LeaseRefusal } from '../backend/lease.js';
 import type { Pool } from '../backend/pool-options.js';
 import type { Upstream } from '../backend/upstream.js';
-import { replyCells } from '../catalog/columns.js';
+import type { Effect } from '../catalog/catalog.js';
 import type { Series } from '../catalog/series.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
+import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { CommandLine } from '../wire/command.js';
@@ -32,8 +33,10 @@ import {
   logRecordOf,
 } from './exchange-records.js';
 import { isServerCommand, type Judged, type Judgement, judge } from './judge.js';
+import { countMatches } from './matches.js';
 import { noRoute, refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
 import { type RelayCount, waitForPeer } from './relay.js';
+import { rowsUnknown, usernameEvery } from './row-prefixer.js';
 import { tellEnding } from './tell.js';
 
 /** How much a peer may leave unread before its next command is looked at. */
@@ -93,10 +96,9 @@ class Exchange {
     this.#judgement = judgement;
     const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
     const backend = isAllowed ? pool?.backend : undefined;
-    const time = clock.wallMs();
     const version = { name: policy.name, version: policy.version };
     const admission = admissionOf({
-      time,
+      time: clock.wallMs(),
       names,
       id: this.#id,
       policy: version,
@@ -150,7 +152,7 @@ class Exchange {
 
   /** Records, leases, sends and relays an allowed command. */
   async #serve(judgement: Judged, pool: Pool, admission: AuditRecord): Promise<Ending> {
-    const { journal, strict, clock } = this.#context;
+    const { clock } = this.#context;
     const { effect } = judgement.attempt;
     this.#isReading = effect === 'read';
     const backend = pool.backend;
@@ -159,8 +161,8 @@ class Exchange {
         this.#append(admission);
         return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
       }
-      if (strict.has(effect)) await journal.append(admission, { durable: true });
-      else this.#append(admission);
+      // With max_matches the search comes first, and the admission says what it found.
+      if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(admission, effect);
       const waitStartMs = clock.now();
       const giveBack = await this.#takeTurn();
       try {
@@ -171,7 +173,7 @@ class Exchange {
             this.#upstream = upstream.id;
             this.#leased = upstream;
             try {
-              return await this.#use(upstream, judgement);
+              return await this.#use(upstream, judgement, admission);
             } finally {
               this.#leased = undefined;
             }
@@ -196,7 +198,7 @@ class Exchange {
     return this.#context.turns.take(`${names.principal}\0${policy.name}`, most, this.#abortable.signal);
   }
 
-  async #use(upstream: Upstream, judgement: Judged): Promise<LeaseEnd<Ending>> {
+  async #use(upstream: Upstream, judgement: Judged, admission: AuditRecord): Promise<LeaseEnd<Ending>> {
     // Nothing was sent: the upstream may serve another.
     if (this.#abortable.isAborted) return { value: this.#cutOff(), closeFor: undefined };
     if (!judgement.series.includes(upstream.series)) {
@@ -206,15 +208,17 @@ class Exchange {
     }
     const { clock, limits } = this.#context;
     const { effect } = judgement.attempt;
-    const rowCells = judgement.wantsUsernameCell
-      ? replyCells(judgement.attempt.parsed, upstream.serverMinor)
-      : 0;
+    const most = judgement.decision.obligations?.maxMatches;
+    if (most !== undefined) {
+      const { names, policy } = this.#session;
+      const asked = { context: this.#context, upstream, names, judgement, admission, exchange: this.#id };
+      const found = await countMatches({ ...asked, most, policy: policy.name });
+      if (found.kind === 'refused') return found.end;
+      await this.#admit({ ...admission, matches: found.matches }, effect);
+    }
+    const rowCells = usernameEvery(judgement, upstream.serverMinor);
     if (rowCells === undefined) {
-      const value = {
-        kind: 'unroutable',
-        reason: 'nobody knows how many cells a row of this reply has',
-      } as const;
-      return { value, closeFor: undefined };
+      return { value: { kind: 'unroutable', reason: rowsUnknown }, closeFor: undefined };
     }
     this.#isSent = true;
     this.#count = emptyCount();
@@ -224,11 +228,7 @@ class Exchange {
       writer: this.#session.writer,
       logs: this.#session.policy.logs,
       clock,
-      limits: {
-        deadlineMs: limits.deadlineMs[effect],
-        replyIdleMs: limits.replyIdleMs,
-        clientStallMs: limits.clientStallMs,
-      },
+      limits: { ...limits, deadlineMs: limits.deadlineMs[effect] },
       count: this.#count,
       cutOff: () => (this.#abortable.isAborted ? this.#cutOff() : undefined),
       onLog: (line) => this.#toldByBackend(upstream, line),
@@ -288,13 +288,13 @@ class Exchange {
     return peer === 'ready' ? close : peer === 'client-gone' ? 'peer-gone' : 'client-stall';
   }
 
-  /** Hands a record over without waiting; a journal that fails is told, and counted there. */
   #append(record: AuditRecord): void {
-    this.#context.journal.append(record, { durable: false }).catch((fault: unknown) => {
-      this.#context.observe({
-        kind: 'audit-failed',
-        text: fault instanceof Error ? fault.message : String(fault),
-      });
-    });
+    appendQuietly(this.#context.journal, this.#context.observe, record);
+  }
+
+  /** What must be on disk before anything is sent is awaited; rejects with a JournalFault. */
+  async #admit(admission: AuditRecord, effect: Effect): Promise<void> {
+    if (this.#context.strict.has(effect)) await this.#context.journal.append(admission, { durable: true });
+    else this.#append(admission);
   }
 }

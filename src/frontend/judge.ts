@@ -125,19 +125,13 @@ export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalW
 /** What policy allows and this version cannot carry out yet is refused, with the reason. */
 function withinThisVersion(decision: Decision, attempt: Attempt, wantsUsernameCell: boolean): Decision {
   if (decision.kind === 'deny') return decision;
-  const why = whyNotYet(attempt, decision.obligations, wantsUsernameCell);
+  const why = whyNotYet(attempt, wantsUsernameCell);
   return why === undefined ? decision : { kind: 'deny', code: 'never', reason: why };
 }
 
-function whyNotYet(
-  attempt: Attempt,
-  obligations: Decision['obligations'],
-  wantsUsernameCell: boolean,
-): string | undefined {
+function whyNotYet(attempt: Attempt, wantsUsernameCell: boolean): string | undefined {
   const { command, parsed } = attempt;
   if (command.input !== 'none') return `this version sends no command with input, so not "${command.name}"`;
-  if (obligations?.maxMatches !== undefined)
-    return 'this version cannot count matches before a command (max_matches)';
   if (attempt.everybody === 'option') return 'this version sends no command for all users at once';
   if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
     return `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;

@@ -1,9 +1,19 @@
 // Puts the user's name in front of each row of a reply: what a client of the 2.3 series expects after `-A` or a wildcard
 // `-u`, and no server of ours is asked for. Rows have no mark; a row is so many cells, each ended by a TAB.
 
+import { replyCells } from '../catalog/columns.js';
 import { escapeField } from '../wire/escape.js';
+import type { Judged } from './judge.js';
 
 const tab = 0x09;
+
+/** Why a reply cannot get the column. */
+export const rowsUnknown = 'nobody knows how many cells a row of this reply has';
+
+/** After how many cells the user's name goes in; 0: the client wants none. Undefined: nobody knows. */
+export function usernameEvery(judgement: Judged, serverMinor: number): number | undefined {
+  return judgement.wantsUsernameCell ? replyCells(judgement.attempt.parsed, serverMinor) : 0;
+}
 
 /** Reshapes the pieces of one reply, in order. `cells`: of a row as the backend sends it, at least 1. */
 export function createRowPrefixer(user: string, cells: number): (body: Buffer) => readonly Buffer[] {

@@ -4,6 +4,7 @@
 // its side still gets its answers.
 
 import type { AuditRecord } from '../audit/record.js';
+import { appendQuietly } from '../engine/append.js';
 import type { Peer } from '../identity/peer.js';
 import { principalOf } from '../identity/principal.js';
 import type { Policy } from '../policy/rule.js';
@@ -282,8 +283,6 @@ class Session {
 
   #append(record: AuditRecord): void {
     const { journal, observe } = this.#context.exchanges();
-    journal.append(record, { durable: false }).catch((fault: unknown) => {
-      observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
-    });
+    appendQuietly(journal, observe, record);
   }
 }

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { auditRecords, openGateway } from '../kit/gateway.js';
+import { createGate } from '../kit/script.js';
 
 const quota = ['User quota', 'STORAGE', '72', '10240', '0', 'User quota', 'MESSAGE', '4', '-', '0'];
 
@@ -305,4 +306,74 @@ test('a server command gets an upstream of its own, and nothing follows it there
     backend.commands.map((command) => command.connection),
     [1, 2, 3],
   );
+});
+
+test('max_matches: a search with the same query runs first, with an admission of its own, and decides', async (t) => {
+  let mails = 3;
+  const { client, backend, daemon } = await openGateway(t, {
+    policy: `
+    users: ["*@example.org"]
+    allow:
+      - { command: expunge, max_matches: 3, where: { query: { mailbox: [Trash] } } }`,
+    backend: {
+      script: async (command, connection) => {
+        if (command.fields[0] === 'search') {
+          for (let uid = 1; uid <= mails; uid += 1) await connection.row('guid', String(uid));
+        }
+        await connection.status('+');
+      },
+    },
+  });
+  const one = await client();
+  const expunge = { user: 'alice@example.org', fields: ['expunge', 'mailbox', 'Trash', 'all'] };
+  one.sendCommand(expunge);
+  assert.equal((await one.readReply()).status, '+');
+  mails = 4;
+  one.sendCommand(expunge);
+  const refused = await one.readReply();
+  assert.equal(refused.status, '-NOPERM');
+  assert.match(refused.logs[0]?.text ?? '', /4 mails match, and its rule allows at most 3/);
+  assert.deepEqual(
+    backend.commands.map((command) => command.fields[0]),
+    ['search', 'expunge', 'search'],
+  );
+  await daemon.stop();
+  const records = auditRecords(daemon).filter((record) => record['event'] === 'admission');
+  assert.deepEqual(
+    records.map((record) => [record['command'], record['matches'], record['for'] === undefined]),
+    [
+      ['search', undefined, false],
+      ['expunge', 3, true],
+      ['search', undefined, false],
+      ['expunge', 4, true],
+    ],
+  );
+  const completions = auditRecords(daemon).filter((record) => record['event'] === 'completion');
+  assert.equal(completions.length, 4);
+});
+
+test('at_once: the next command of a principal waits its turn', async (t) => {
+  const gates = [createGate(), createGate()];
+  const { client, backend } = await openGateway(t, {
+    policy: `
+    users: ["*@example.org"]
+    allow: [quota get]
+    limits: { at_once: 1 }`,
+    backend: {
+      script: async (_command, connection) => {
+        await gates[connection.number - 1]?.opened;
+        await connection.status('+');
+      },
+    },
+  });
+  const [one, two] = [await client(), await client()];
+  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the first command');
+  two.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  const waiting = two.readReply();
+  gates[0]?.open();
+  assert.equal((await one.readReply()).status, '+');
+  assert.equal((await waiting).status, '+');
+  // The second one came when the first was done: over the same upstream.
+  assert.equal(backend.records.length, 1);
 });

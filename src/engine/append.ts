@@ -1,0 +1,11 @@
+// Records that nobody waits for: handed to the journal in order; one that does not get there is told, not thrown.
+
+import type { AuditRecord } from '../audit/record.js';
+import type { Journal, Observe } from './ports.js';
+
+/** Appends a record without waiting. The journal counts what it loses; observers are told. */
+export function appendQuietly(journal: Journal, observe: Observe, record: AuditRecord): void {
+  journal.append(record, { durable: false }).catch((fault: unknown) => {
+    observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
+  });
+}

@@ -1,0 +1,28 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditRecord } from '../../src/audit/record.js';
+import { appendQuietly } from '../../src/engine/append.js';
+import type { EngineEvent } from '../../src/engine/events.js';
+import { JournalFault } from '../../src/engine/journal-fault.js';
+import type { Journal } from '../../src/engine/ports.js';
+
+test('a record that does not get to the journal is told, and thrown at nobody', async () => {
+  const events: EngineEvent[] = [];
+  const appended: AuditRecord[] = [];
+  const journal: Journal = {
+    state: 'writable',
+    append(record, { durable }) {
+      assert.equal(durable, false);
+      appended.push(record);
+      return appended.length === 1 ? Promise.resolve() : Promise.reject(new JournalFault('closed', 'it is closed'));
+    },
+    close: () => Promise.resolve(),
+  };
+  const record = { time: 0, event: 'session-open' } as const;
+  for (let n = 0; n < 2; n += 1) appendQuietly(journal, (event) => events.push(event), record);
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  assert.deepEqual(appended, [record, record]);
+  assert.deepEqual(events, [{ kind: 'audit-failed', text: 'it is closed' }]);
+});
