@@ -12,6 +12,7 @@ export const journalFormat = 1;
 /** `prev` of a journal's very first record. */
 export const genesisHash = '0'.repeat(64);
 
+/** A line that is ready to be written. */
 export interface SealedLine {
   /** With its LF. */
   readonly line: string;

@@ -179,17 +179,23 @@ function encodeNumber(value: number): string | undefined {
 }
 
 function encodeText(value: string, bytesMax: number): string {
-  const text = quote(value);
-  if (text.length * 3 <= bytesMax) return text;
-  if (Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes)) return text;
+  // Every UTF-16 unit is a byte at least: what is far too long is not looked at as a whole.
+  if (value.length <= Math.max(bytesMax, cutOverheadBytes)) {
+    const text = quote(value);
+    if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes))
+      return text;
+  }
   return `{"cut":"${quotedStart(value, bytesMax)}",${sizeAndHash(value)}}`;
 }
 
 /** The longest start of a value, whole characters, whose JSON text has at most so many bytes. */
 function quotedStart(value: string, bytesMax: number): string {
+  const first = value.slice(0, bytesMax);
+  const whole = quote(/[\ud800-\udbff]$/.test(first) ? first.slice(0, -1) : first).slice(1, -1);
+  if (Buffer.byteLength(whole) <= bytesMax) return whole;
   let start = '';
   let bytes = 0;
-  for (const character of value) {
+  for (const character of first) {
     const text = quote(character).slice(1, -1);
     bytes += Buffer.byteLength(text);
     if (bytes > bytesMax) break;
@@ -198,9 +204,17 @@ function quotedStart(value: string, bytesMax: number): string {
   return start;
 }
 
+let hashedValue = '';
+let hashedText = '';
+
 function sizeAndHash(value: string): string {
-  const bytes = Buffer.from(value);
-  return `"bytes":${bytes.length},"sha256":"${hash('sha256', bytes, 'hex')}"`;
+  // A record that is too long is encoded again under the next budget: then the same long value comes again.
+  if (value !== hashedValue || hashedText === '') {
+    const bytes = Buffer.from(value);
+    hashedText = `"bytes":${bytes.length},"sha256":"${hash('sha256', bytes, 'hex')}"`;
+    hashedValue = value;
+  }
+  return hashedText;
 }
 
 function encodeList(values: readonly RecordedArgument[], budget: Budget): string {

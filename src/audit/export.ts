@@ -42,6 +42,7 @@ export function formatJsonRow(row: ExchangeRow): string {
   );
 }
 
+/** The first line of a CSV file, without line end. */
 export function formatCsvHeader(): string {
   return exportColumns.join(',');
 }

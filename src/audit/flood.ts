@@ -2,12 +2,14 @@
 // their number. It knows no clock (time comes in, from one that does not leap) and writes no records itself.
 // The rule: nothing is forgotten. When the table is full, what is new is counted together, under no name.
 
+/** Refusals that were not recorded one by one. */
 export interface Swallowed {
   /** A principal or an address; undefined: several that the table had no room for. */
   readonly source: string | undefined;
   readonly count: number;
 }
 
+/** One for all sources of refusals. */
 export interface FloodGate {
   /** Another refusal of a source; true: record it, false: it was counted. */
   admit(source: string, nowMs: number): boolean;
@@ -23,6 +25,7 @@ interface Window {
 
 const windowMs = 1000;
 
+/** A gate that has seen nobody. */
 export function createFloodGate(limits: {
   /** Refusals of one source that are recorded in a second. */
   readonly perSecondMax: number;

@@ -7,10 +7,12 @@ import { encodeBody } from './encode.js';
 import { parseLine, readHead, readWord } from './line.js';
 import type { JournalRecord } from './record.js';
 import { parseSignKey, type Signer } from './signature.js';
+import { parseTime } from './time.js';
 
 /** Exchanges whose admission no completion followed, by id, in the order of their admissions. */
 export type OpenExchanges = Map<string, OpenExchange>;
 
+/** Where an exchange that is not completed began. */
 export interface OpenExchange {
   readonly seq: number;
   readonly session: string | undefined;
@@ -29,6 +31,7 @@ export function noteExchange(open: OpenExchanges, seq: number, text: string): vo
   else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
 }
 
+/** Where a chain stands. */
 export interface LedgerState {
   readonly journal: string;
   readonly seq: number;
@@ -37,10 +40,13 @@ export interface LedgerState {
   readonly open: OpenExchanges;
   /** The oldest record that retention left. */
   readonly oldestSeq: number;
+  /** Time of the last record, in milliseconds since 1970. */
+  readonly timeMs: number;
 }
 
 type Writable = { -readonly [Key in keyof LedgerState]: LedgerState[Key] };
 
+/** The chain while it is written. */
 export interface Ledger extends LedgerState {
   /** Goes on from a place in the chain: after a start, or after what was sealed did not reach the disk. */
   resume(state: LedgerState): void;
@@ -60,13 +66,26 @@ export interface Ledger extends LedgerState {
   readonly openSeq: number;
 }
 
+/** A ledger at the beginning of a journal with this id. `signKey`: PEM; throws a TypeError for what is no Ed25519 key. */
 export function createLedger(program: string, signKey: string | undefined, journal: string): Ledger {
   let signer: Signer | undefined = signKey === undefined ? undefined : parseSignKey(signKey);
-  let state: Writable = { journal, seq: 0, hash: genesisHash, stepsMs: 0, open: new Map(), oldestSeq: 1 };
+  let state: Writable = {
+    journal,
+    seq: 0,
+    hash: genesisHash,
+    stepsMs: 0,
+    open: new Map(),
+    oldestSeq: 1,
+    timeMs: 0,
+  };
+
+  /** As text: it is needed far less often than it changes. */
+  let lastTime = '';
 
   const ledger: Ledger = {
     resume(from) {
       state = { ...from };
+      lastTime = '';
     },
     seal(body) {
       const sealed = sealLine(state.seq + 1, body, state.hash);
@@ -116,13 +135,18 @@ export function createLedger(program: string, signKey: string | undefined, journ
     get oldestSeq() {
       return state.oldestSeq;
     },
+    get timeMs() {
+      return parseTime(lastTime) ?? state.timeMs;
+    },
   };
   return ledger;
 
   function note(body: string): void {
     const text = `,${body}`;
     noteExchange(state.open, state.seq, text);
-    if (readHead(text)?.event !== 'clock') return;
+    const head = readHead(text);
+    lastTime = head?.time ?? '';
+    if (head?.event !== 'clock') return;
     const step = parseLine(`{${body}}`)?.['step_ms'];
     if (typeof step === 'number') state.stepsMs += step;
   }

@@ -4,6 +4,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { RecordedInput, Redacted } from './record.js';
 
+/** Makes digests under one key. */
 export interface Redactor {
   /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */
   redact(value: string): Redacted;
@@ -11,6 +12,7 @@ export interface Redactor {
   meterInput(): InputMeter;
 }
 
+/** Counts and digests one command's input. */
 export interface InputMeter {
   take(bytes: Uint8Array): void;
   /** Once, at the end. */

@@ -38,6 +38,7 @@ export interface ExchangeRow {
   readonly completedTime: string | undefined;
 }
 
+/** One search, fed with the trail in its order. */
 export interface TrailSearch {
   /** A piece of whole lines; rows come when their completion does. */
   take(piece: Buffer): ExchangeRow[];
@@ -53,6 +54,7 @@ interface Admitted {
 /** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
 const waitingMax = 200_000;
 
+/** A search that has seen nothing yet. */
 export function createSearch(filter: TrailFilter): TrailSearch {
   const waiting = new Map<string, Admitted>();
   const needle = needleOf(filter);

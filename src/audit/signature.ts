@@ -12,6 +12,7 @@ import {
   verify,
 } from 'node:crypto';
 
+/** A private key that does not leave this object. */
 export interface Signer {
   /** Base64 of the public key's 32 bytes. */
   readonly key: string;
@@ -37,6 +38,7 @@ export function parseSignKey(pem: string): Signer {
   };
 }
 
+/** A new key, in the forms that people need. */
 export interface SignKeyPair {
   /** PEM, PKCS#8: what `sign_key` names. */
   readonly secretPem: string;
@@ -46,6 +48,7 @@ export interface SignKeyPair {
   readonly key: string;
 }
 
+/** A new Ed25519 key. */
 export function makeSignKey(): SignKeyPair {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   return {

@@ -8,6 +8,7 @@ const timeMsMax = 2 ** 48 - 1;
 /** Makes the next id from the wall clock's milliseconds and ten random bytes. */
 export type UlidSource = (wallMs: number, chance: Uint8Array) => string;
 
+/** A source whose ids grow strictly. */
 export function createUlidSource(): UlidSource {
   let lastMs = -1;
   let last = new Uint8Array(10);

@@ -9,6 +9,7 @@ export interface Place {
   readonly seq: number | undefined;
 }
 
+/** What can be wrong with what vouches for a trail. A closed list: scripts rely on the words. */
 export type VouchFaultKind =
   /** A signature is not right for its record. */
   | 'bad-signature'
@@ -19,6 +20,7 @@ export type VouchFaultKind =
   /** Records that a checkpoint names are missing at the end. */
   | 'cut';
 
+/** What can be wrong with a trail. A closed list. */
 export type TrailFaultKind =
   | VouchFaultKind
   /** The line is not what its hash says. */
@@ -42,12 +44,14 @@ export type TrailFaultKind =
   /** The record belongs to another journal. */
   | 'foreign';
 
+/** One thing that is wrong. */
 export interface TrailFault extends Place {
   readonly kind: TrailFaultKind;
   /** A sentence for people. */
   readonly text: string;
 }
 
+/** What verifying a trail tells. No faults: it is whole. */
 export interface Verdict {
   readonly faults: readonly TrailFault[];
   readonly faultCount: number;

@@ -9,6 +9,7 @@ import { parseTime } from './time.js';
 import type { TrailFault, Verdict } from './verdict.js';
 import { createVoucher, type KeptCheckpoint } from './vouch.js';
 
+/** What a trail is verified against. */
 export interface TrailOptions {
   /** Public keys in base64; none: signatures are only tested to be right, nobody vouches. */
   readonly trustedKeys: readonly string[];
@@ -20,6 +21,7 @@ export interface TrailOptions {
   readonly faultsMax: number;
 }
 
+/** One verification, fed with the trail in its order. */
 export interface Verifier {
   /** A file begins; `name` as records name it (without `.gz`). */
   beginSegment(name: string): void;
@@ -36,6 +38,7 @@ const openShownMax = 20;
 /** Where time, event and the ids of a record stand. */
 const headBytes = 320;
 
+/** A verifier that has seen nothing yet. */
 export function createVerifier(options: TrailOptions): Verifier {
   const faults: TrailFault[] = [];
   let faultCount = 0;

@@ -14,6 +14,7 @@ export interface KeptCheckpoint {
   readonly text: string;
 }
 
+/** Judges what vouches, while the trail is followed. */
 export interface Voucher {
   /** For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. */
   judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): void;
@@ -23,6 +24,7 @@ export interface Voucher {
   finish(last: Place, firstSeq: number): Vouched;
 }
 
+/** How far a trail is vouched for. */
 export interface Vouched {
   /** Everything up to here is under a signature: of a trusted key, or, if none was given, of any. */
   readonly signedSeq: number | undefined;

@@ -3,7 +3,7 @@
 // the driver tells it what became of a group.
 // The rule: a record leaves only when it is on disk (or the limit refuses it at the door), whoever gave up waiting.
 
-import type { JournalFault } from '../engine/journal-fault.js';
+import { JournalFault } from '../engine/journal-fault.js';
 import type { Order, Report } from './messages.js';
 
 /** Who waits until a record is on disk. */
@@ -26,6 +26,7 @@ interface Held {
   waiter: Waiter | undefined;
 }
 
+/** One for each open journal. */
 export interface Backlog {
   /** False: it would go above `bytesMax` and was not taken. */
   add(body: string, since: number, waiter: Waiter | undefined, bytesMax: number): boolean;
@@ -41,8 +42,8 @@ export interface Backlog {
   addErrand(errand: Errand): void;
   /** The next errand whose turn it is; it is the caller's from now on. */
   takeErrand(): Errand | undefined;
-  /** Tells all who wait, and those only: the records stay, the errands go. */
-  reject(fault: JournalFault): void;
+  /** Tells all who wait, and those only: the records stay, the errands go. Undefined: the journal is closed. */
+  reject(fault: JournalFault | undefined): void;
   /** When the longest waiting came; undefined: nobody waits. */
   readonly oldestWaiterSince: number | undefined;
   /** Whether a group can be taken. */
@@ -54,6 +55,7 @@ export interface Backlog {
 /** Beside its text, what a record costs in memory. */
 const overheadBytes = 128;
 
+/** An empty one. */
 export function createBacklog(): Backlog {
   let written: Held[] = [];
   let underWay: Held[] = [];
@@ -112,7 +114,8 @@ export function createBacklog(): Backlog {
       const taken = added - waiting.length;
       return errands[0] !== undefined && errands[0].behind <= taken ? errands.shift()?.errand : undefined;
     },
-    reject(fault) {
+    reject(cause) {
+      const fault = cause ?? new JournalFault('closed', 'the journal is closed');
       const report: Report = { kind: 'failed', code: fault.code, message: fault.message };
       for (const { errand } of errands.splice(0)) errand.resolve(report);
       for (const held of [...written, ...underWay, ...waiting]) {

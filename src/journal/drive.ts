@@ -7,9 +7,10 @@
 import { JournalFault } from '../engine/journal-fault.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Backlog, Waiter } from './backlog.js';
-import type { Mark, Order, Report } from './messages.js';
+import type { DriverEvent, DriverState, Mark, Order, Report } from './messages.js';
 import type { WriterThread } from './thread.js';
 
+/** What driving needs. */
 export interface DriverOptions {
   readonly clock: Clock;
   readonly backlog: Backlog;
@@ -23,24 +24,12 @@ export interface DriverOptions {
   readonly observe: (event: DriverEvent) => void;
 }
 
-export type DriverEvent =
-  | { readonly kind: 'failed'; readonly fault: JournalFault }
-  | { readonly kind: 'writable' }
-  /** A group reached the disk: how many records, and how long from the order to its report. */
-  | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
-  | { readonly kind: 'checkpoint'; readonly line: string }
-  /** A full disk: a piece of the reserve was given up. */
-  | { readonly kind: 'reserve-used' };
-
-export type DriverState =
-  | { readonly at: 'writable' }
-  /** `heal`: what lies behind the mark may be damaged. `probe`: all of it is on disk, but that took too long. */
-  | { readonly at: 'failed'; readonly fault: JournalFault; readonly needs: 'heal' | 'probe' }
-  | { readonly at: 'closed' };
-
+/** The driver of an open journal. */
 export interface Driver {
   readonly state: DriverState;
-  /** Something waits in the backlog. `isAwaited`: and somebody for it. */
+  /** The last place that is certainly on disk. */
+  readonly mark: Mark;
+  /** Something waits in the backlog, and, if `isAwaited`, somebody for it. */
   nudge(isAwaited: boolean): void;
   /**
    * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
@@ -78,6 +67,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   let watchTimer: Timer | undefined;
   let watchedMs = Infinity;
   let pauseTimer: Timer | undefined;
+  let closeTimer: Timer | undefined;
   let wake: (() => void) | undefined;
   let closing: Waiter | undefined;
   let closed: Promise<void> | undefined;
@@ -86,6 +76,9 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   return {
     get state() {
       return state;
+    },
+    get mark() {
+      return mark;
     },
     nudge(isAwaited) {
       // Looked at only when it can be earlier than what is armed: this is the way of every record.
@@ -96,7 +89,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
       return new Promise((resolve) => {
         backlog.addErrand({ order, resolve });
         if (state.at === 'writable') wake?.();
-        else backlog.reject(state.at === 'failed' ? state.fault : closedFault());
+        else backlog.reject(state.at === 'failed' ? state.fault : undefined);
       });
     },
     close() {
@@ -105,9 +98,8 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
         pauseTimer?.cancel();
         wake?.();
         watch();
-        clock.setTimer(2 * deadlineMs, () => {
-          finish(new JournalFault('deadline', 'the journal could not be closed in time'));
-        });
+        const late = new JournalFault('deadline', 'the journal could not be closed in time');
+        closeTimer = clock.setTimer(2 * deadlineMs, () => finish(late));
       });
       return closed;
     },
@@ -153,14 +145,14 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     return isSyncDue ? { do: 'write', bodies: [], sync: true, wallMs } : undefined;
   }
 
-  /** Gives one order and waits for its report, however long that takes: the watch looks at the deadline. */
+  /** However long its report takes: the watch looks at the deadline. */
   async function ask(order: Order): Promise<Report> {
-    const since = clock.now();
-    underWay = { since, isGivenUp: false };
+    const now = { since: clock.now(), isGivenUp: false };
+    underWay = now;
     watch();
     const report = await thread.ask(order);
     underWay = undefined;
-    lastDurationMs = clock.now() - since;
+    lastDurationMs = clock.now() - now.since;
     return report;
   }
 
@@ -169,7 +161,6 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     if (state.at === 'closed') return;
     switch (report.kind) {
       case 'written':
-      case 'tended':
       case 'stopped':
         if (report.isReserveUsed) observe({ kind: 'reserve-used' });
         if (report.checkpoint !== undefined) observe({ kind: 'checkpoint', line: report.checkpoint });
@@ -215,7 +206,11 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     const isLast = closing !== undefined;
     healDelayMs = Math.min(Math.max(healDelayMs * 2, healDelayMsMin), healDelayMsMax);
     if (!thread.isAlive) thread = options.openThread();
-    const order = attempt(failed.needs);
+    const wallMs = clock.wallMs();
+    const order: Order =
+      failed.needs === 'probe'
+        ? { do: 'checkpoint', wallMs }
+        : { do: 'heal', lock: undefined, mark, bodies: backlog.takeAll(), lost: options.lost(), wallMs };
     let report = await ask(order);
     if (report.kind === 'lock' && order.do === 'heal' && options.lock(report.descriptor)) {
       report = await ask({ ...order, lock: report.descriptor });
@@ -235,18 +230,14 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     }
   }
 
-  function attempt(needs: 'heal' | 'probe'): Order {
-    const wallMs = clock.wallMs();
-    if (needs === 'probe') return { do: 'checkpoint', wallMs };
-    return { do: 'heal', lock: undefined, mark, bodies: backlog.takeAll(), lost: options.lost(), wallMs };
-  }
-
   function fail(fault: JournalFault, needs: 'heal' | 'probe'): void {
     if (state.at === 'closed') return;
     const isNews = state.at === 'writable';
     state = { at: 'failed', fault, needs };
     backlog.reject(fault);
-    if (isNews) observe({ kind: 'failed', fault });
+    if (!isNews) return;
+    observe({ kind: 'failed', fault });
+    wake?.();
   }
 
   /** One timer for all deadlines: armed for the first that comes, and looked at again when it fires. */
@@ -279,22 +270,18 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     fail(new JournalFault('deadline', `a write or sync took longer than ${deadlineMs} ms`), 'heal');
     if (underWay === undefined || (!wasFailed && closing === undefined)) return;
     underWay.isGivenUp = true;
-    thread.end();
+    void thread.end();
   }
 
   /** The one end: of the thread, the timers, those who wait. */
   function finish(fault: JournalFault | undefined): void {
     if (state.at === 'closed') return;
     state = { at: 'closed' };
-    for (const timer of [syncTimer, watchTimer, pauseTimer]) timer?.cancel();
-    backlog.reject(fault ?? closedFault());
-    thread.end();
+    for (const timer of [syncTimer, watchTimer, pauseTimer, closeTimer]) timer?.cancel();
+    backlog.reject(fault);
+    void thread.end();
     if (fault === undefined) closing?.resolve();
     else closing?.reject(fault);
     wake?.();
   }
-}
-
-function closedFault(): JournalFault {
-  return new JournalFault('closed', 'the journal is closed');
 }

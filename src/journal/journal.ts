@@ -9,14 +9,15 @@ import { JournalFault } from '../engine/journal-fault.js';
 import type { Journal } from '../engine/ports.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { createBacklog, type Waiter } from './backlog.js';
-import { type DriverEvent, startDriver } from './drive.js';
-import type { Found, Report, RetentionLimits, Tended, WriterOptions } from './messages.js';
-import { startTending } from './tend.js';
+import { startDriver } from './drive.js';
+import type { DriverEvent, Found, Report, RetentionLimits, WriterOptions } from './messages.js';
+import { type JournalSpace, startTending, type TendEvent } from './tend.js';
 import { openWriterThread, type WriterThread } from './thread.js';
 
+/** What `openJournal` needs. */
 export interface JournalOptions extends WriterOptions {
   readonly clock: Clock;
-  /** Takes the kernel lock of a descriptor without waiting; false: another process has it. */
+  /** Takes the kernel lock of a descriptor without waiting; false: another process has it. May throw: there are no locks. */
   readonly lock: (descriptor: number) => boolean;
   /** A write or a sync that takes longer counts as failed; also how long anybody waits for a record. */
   readonly deadlineMs: number;
@@ -33,17 +34,14 @@ export interface JournalOptions extends WriterOptions {
   readonly observe: (event: JournalEvent) => void;
 }
 
+/** What the journal tells whoever watches. */
 export type JournalEvent =
   | DriverEvent
+  | TendEvent
   | { readonly kind: 'lost'; readonly records: number }
-  | { readonly kind: 'tended'; readonly tended: Tended }
-  /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
-  | { readonly kind: 'not-tended'; readonly text: string }
   | { readonly kind: 'space'; readonly space: JournalSpace };
 
-/** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
-export type JournalSpace = 'normal' | 'reserve';
-
+/** The journal as the program has it; the engine sees less of it. */
 export interface OpenJournal extends Journal {
   /** What the start found in the directory. */
   readonly found: Found;
@@ -52,6 +50,8 @@ export interface OpenJournal extends Journal {
   readonly space: JournalSpace;
   /** Records that will never reach the disk. */
   readonly lost: number;
+  /** Seq of the last record that is on disk: what may be shown elsewhere. */
+  readonly seq: number;
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
   keepPolicy(version: string, text: string): Promise<void>;
   /** Signs with another key from now on. Throws a TypeError for what is no Ed25519 key; rejects with a JournalFault. */
@@ -76,12 +76,13 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   const backlog = createBacklog();
   let lost = 0;
   let isClosed = false;
-  let space: JournalSpace = 'normal';
+  let space: JournalSpace = opened.isReserveUsed ? 'reserve' : 'normal';
   let clockOffsetMs = clock.wallMs() - clock.now();
   const driver = startDriver(
     {
       ...options,
       backlog,
+      lock: (descriptor) => takeLock(options, descriptor),
       openThread: () => openWriterThread({ ...options, signKey }),
       lost: () => lost,
       observe: (event) => {
@@ -134,7 +135,8 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     async close() {
       isClosed = true;
       checkpointTimer.cancel();
-      tending.end();
+      // The lock goes with the writer: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
+      await Promise.race([tending.end(), later(clock, options.deadlineMs)]);
       try {
         await driver.close();
       } finally {
@@ -152,6 +154,9 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     },
     get lost() {
       return lost;
+    },
+    get seq() {
+      return driver.mark.seq;
     },
   };
 
@@ -202,16 +207,35 @@ async function open(
   options: JournalOptions,
   thread: WriterThread,
 ): Promise<Report & { readonly kind: 'opened' }> {
-  const { clock, lock, directory } = options;
+  const { clock, directory } = options;
   let report = await thread.ask({ do: 'open', lock: undefined, wallMs: clock.wallMs() });
-  if (report.kind === 'lock' && lock(report.descriptor)) {
+  if (report.kind === 'lock' && takeLock(options, report.descriptor)) {
     report = await thread.ask({ do: 'open', lock: report.descriptor, wallMs: clock.wallMs() });
   }
   if (report.kind === 'opened') return report;
-  thread.end();
+  void thread.end();
   throw report.kind === 'failed'
     ? new JournalFault(report.code, report.message)
-    : new JournalFault('locked', `another process writes the journal in ${directory}`);
+    : new JournalFault(
+        'locked',
+        `another process writes the journal in ${directory}, or the file system has no locks`,
+      );
+}
+
+/** A lock that cannot even be asked for is not ours. */
+function takeLock(options: JournalOptions, descriptor: number): boolean {
+  try {
+    return options.lock(descriptor);
+  } catch (error) {
+    options.observe({ kind: 'not-tended', text: `lock: ${String(error)}` });
+    return false;
+  }
+}
+
+function later(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.setTimer(ms, resolve);
+  });
 }
 
 function demand(report: Report): void {

@@ -12,6 +12,7 @@ import {
   openSync,
   readSync,
   renameSync,
+  rmSync,
   statfsSync,
   statSync,
   truncateSync,
@@ -20,25 +21,39 @@ import {
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { KeeperOrder, KeeperReport } from './messages.js';
-import { openSegment, removeSegment, syncDirectory } from './segments.js';
+import { readShelf } from './retention.js';
+import { openSegment, removeSegment, reserveName, syncDirectory } from './segments.js';
 
+/** What the keeper's thread does. */
 export interface Keeper {
   carryOut(order: KeeperOrder): KeeperReport;
 }
 
 /** Bytes of a segment that become one gzip member; members one after the other are a gzip file as any. */
 const memberBytes = 1 << 20;
-const reserveName = 'reserve';
 /** How many pieces the whole reserve is. */
 const pieces = 16;
 
+/** Works in one directory. Its reports never throw. */
 export function createKeeper(directory: string): Keeper {
   return {
     carryOut(order) {
       try {
-        if (order.do === 'compress') compress(directory, order.name);
-        else fillReserve(directory, order.bytes);
-        return { kind: 'done' };
+        switch (order.do) {
+          case 'look':
+            return { kind: 'looked', shelf: readShelf(directory, order.above) };
+          case 'compress':
+            return { kind: 'done', bytes: compress(directory, order.name) };
+          case 'remove':
+            for (const file of order.files) rmSync(join(directory, file), { force: true });
+            syncDirectory(directory);
+            return { kind: 'done', bytes: 0 };
+          case 'fill-reserve':
+            fillReserve(directory, order.bytes);
+            return { kind: 'done', bytes: order.bytes };
+          default:
+            return order satisfies never;
+        }
       } catch (error) {
         return { kind: 'failed', message: String(error) };
       }
@@ -46,7 +61,8 @@ export function createKeeper(directory: string): Keeper {
   };
 }
 
-function compress(directory: string, name: string): void {
+/** Returns the bytes of the compressed file. */
+function compress(directory: string, name: string): number {
   const path = join(directory, `${name}.gz`);
   const source = openSegment(directory, name);
   try {
@@ -58,8 +74,9 @@ function compress(directory: string, name: string): void {
         if (bytes === 0) break;
         writeAll(target, gzipSync(chunk.subarray(0, bytes)));
         at += bytes;
+        // In small portions: a record's sync may have to wait for what this one brings to the disk.
+        fsyncSync(target);
       }
-      fsyncSync(target);
     } finally {
       closeSync(target);
     }
@@ -69,6 +86,7 @@ function compress(directory: string, name: string): void {
   renameSync(`${path}.new`, path);
   syncDirectory(directory);
   removeSegment(directory, name);
+  return statSync(path).size;
 }
 
 /** Random bytes, because a file system that compresses would keep no room for zeros. */
@@ -88,8 +106,8 @@ function fillReserve(directory: string, bytes: number): void {
     try {
       for (let left = missing; left > 0; left -= chunk.length) {
         writeAll(descriptor, chunk.subarray(0, Math.min(left, chunk.length)));
+        fsyncSync(descriptor);
       }
-      fsyncSync(descriptor);
     } catch (error) {
       ftruncateSync(descriptor, size);
       throw error;
@@ -111,8 +129,4 @@ export function releaseReserve(directory: string, bytes: number): boolean {
   if (size === 0) return false;
   truncateSync(path, Math.max(0, size - Math.ceil(bytes / pieces)));
   return true;
-}
-
-export function isReserveShort(directory: string, bytes: number): boolean {
-  return (statSync(join(directory, reserveName), { throwIfNoEntry: false })?.size ?? 0) < bytes;
 }

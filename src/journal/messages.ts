@@ -1,8 +1,8 @@
-// What the journal's two halves say to each other: the main thread gives one order at a time, the writer's thread carries
+// What the journal's parts say to each other: the main thread gives one order at a time, the writer's thread carries
 // it out and answers with one report. Plain data that survives a structured clone; no function, no descriptor but the
 // lock's, which both threads share because descriptors belong to the process.
 
-import type { JournalFaultCode } from '../engine/journal-fault.js';
+import type { JournalFault, JournalFaultCode } from '../engine/journal-fault.js';
 
 /** What the writer's thread needs to know from the start. */
 export interface WriterOptions {
@@ -33,6 +33,10 @@ export interface Mark {
   readonly journal: string;
   readonly stepsMs: number;
   readonly oldestSeq: number;
+  /** Time of the last record. */
+  readonly timeMs: number;
+  /** Seq of the oldest admission without completion, else the next seq: what a restart must read from. */
+  readonly openSeq: number;
 }
 
 /** What retention may remove. Never the last segment, and none that holds an exchange under way. */
@@ -50,6 +54,7 @@ export interface RetentionLimits {
 /** The lock's descriptor, once the main thread has taken the lock; undefined: open it and report it. */
 type Lock = number | undefined;
 
+/** What the writer is told to do. */
 export type Order =
   /** Find the tail, close what a crash left open, write the start record. */
   | { readonly do: 'open'; readonly lock: Lock; readonly wallMs: number }
@@ -72,25 +77,26 @@ export type Order =
     }
   /** Sign with another key from now on; a last checkpoint under the old one names it. */
   | { readonly do: 'change-key'; readonly pem: string; readonly wallMs: number }
-  /** Retire what is old or too much, and say what could be compressed. */
-  | { readonly do: 'tend'; readonly limits: RetentionLimits; readonly wallMs: number }
+  /** Write retire records for these segments, oldest first. Their files may go when that is on disk. */
+  | { readonly do: 'retire'; readonly segments: readonly Shelved[]; readonly wallMs: number }
   /** A policy's text beside the segments, on disk before a record names it. */
   | { readonly do: 'keep-policy'; readonly version: string; readonly text: string }
   /** Write the stop record, sync, close the files. */
   | { readonly do: 'stop'; readonly wallMs: number };
 
+/** What became of an order. */
 export type Report =
   /** The lock file is open; its kernel lock is not taken yet. Give the order again with the descriptor. */
   | { readonly kind: 'lock'; readonly descriptor: number }
   | ({ readonly kind: 'opened'; readonly mark: Mark; readonly found: Found } & Written)
   /** Everything of the order was handed to the kernel. */
   | ({ readonly kind: 'written' } & Written)
-  | ({ readonly kind: 'tended'; readonly tended: Tended } & Written)
   | { readonly kind: 'kept' }
   | ({ readonly kind: 'stopped' } & Written)
   /** Nothing of the order counts; the next order must be `heal` (or `open`, if that failed). */
   | { readonly kind: 'failed'; readonly code: JournalFaultCode; readonly message: string };
 
+/** What writing brought about. */
 export interface Written {
   /** Defined: all that was written so far is on disk. */
   readonly mark: Mark | undefined;
@@ -100,28 +106,47 @@ export interface Written {
   readonly isReserveUsed: boolean;
 }
 
-/** What tending found and did. */
-export interface Tended {
-  /** Names of the segments that were retired. */
-  readonly retired: readonly string[];
-  /** Names of plain segments that nobody writes or recovers from any more, oldest first. */
-  readonly compressible: readonly string[];
-  /** Bytes of all segments, and free bytes of the file system. */
+/** A closed segment, and what the first record of the one behind it says about its end. */
+export interface Shelved {
+  readonly number: number;
+  readonly name: string;
+  readonly isCompressed: boolean;
   readonly bytes: number;
-  readonly freeBytes: number;
-  /** Whether the reserve is smaller than it should be. */
-  readonly isReserveShort: boolean;
+  /** Hash of its last record; the first seq, and the time without steps, of the segment behind it. */
+  readonly lastHash: string;
+  readonly nextSeq: number;
+  readonly endMs: number;
 }
 
 /** Slow work on the disk that must not stand before a record: done by a thread of its own. */
 export type KeeperOrder =
+  /** Look at the segments above a number. */
+  | { readonly do: 'look'; readonly above: number }
   | { readonly do: 'compress'; readonly name: string }
+  | { readonly do: 'remove'; readonly files: readonly string[] }
   | { readonly do: 'fill-reserve'; readonly bytes: number };
 
+/** What became of a keeper's order. */
 export type KeeperReport =
-  | { readonly kind: 'done' }
+  | { readonly kind: 'looked'; readonly shelf: Shelf }
+  /** `bytes`: what the file has now, where a file was made. */
+  | { readonly kind: 'done'; readonly bytes: number }
   /** Nothing changed: no room, or the disk refused. */
   | { readonly kind: 'failed'; readonly message: string };
+
+/** What lies in the directory. */
+export interface Shelf {
+  /** All but the segment that is written to, oldest first, up to the first whose end is not known. */
+  readonly closed: readonly Shelved[];
+  /** The first segment that its successor does not name: nothing from there on is known to be closed. */
+  readonly damaged: string | undefined;
+  /** Bytes of the segments that were looked at and are not among these. */
+  readonly otherBytes: number;
+  /** Of the file system. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  readonly reserveBytes: number;
+}
 
 /** What a thread is for. */
 export type ThreadTask =
@@ -138,3 +163,20 @@ export interface Found {
   /** The journal does not hold what its last checkpoint says: records are missing at its end, or are other ones. */
   readonly damage: 'cut' | 'rewritten' | undefined;
 }
+
+/** What the driver tells whoever watches. */
+export type DriverEvent =
+  | { readonly kind: 'failed'; readonly fault: JournalFault }
+  | { readonly kind: 'writable' }
+  /** A group reached the disk: how many records, and how long from the order to its report. */
+  | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
+  | { readonly kind: 'checkpoint'; readonly line: string }
+  /** A full disk: a piece of the reserve was given up. */
+  | { readonly kind: 'reserve-used' };
+
+/** Whether records can be promised. */
+export type DriverState =
+  | { readonly at: 'writable' }
+  /** `heal`: what lies behind the mark may be damaged. `probe`: all of it is on disk, but that took too long. */
+  | { readonly at: 'failed'; readonly fault: JournalFault; readonly needs: 'heal' | 'probe' }
+  | { readonly at: 'closed' };

@@ -14,6 +14,7 @@ import { JournalFault } from '../engine/journal-fault.js';
 import { listSegments, openSegment, type Segment } from './segments.js';
 import { readLines } from './trail.js';
 
+/** Where a journal stopped. */
 export interface Tail {
   /** The segment with the last whole record; undefined: there is none. */
   readonly segment: Segment | undefined;
@@ -27,7 +28,7 @@ export interface Tail {
   /** Of the last record; 0 and the genesis hash for an empty journal. */
   readonly seq: number;
   readonly hash: string;
-  /** Milliseconds since 1970 of the last record. */
+  /** Milliseconds since 1970 of the last record; undefined: there is none. */
   readonly timeMs: number | undefined;
   /** The journal's id; undefined: none of the records that were read tells. */
   readonly journal: string | undefined;

@@ -1,53 +1,39 @@
-// Decides which segments retention may remove, and which may be compressed. It reads sizes and first records, and removes
-// nothing: the writer does, after a retire record is on disk.
-// The rule: age is counted by the records' own times, without the steps of the wall clock that the journal recorded: a
-// clock that leaps a year ahead removes nothing.
+// Decides which segments retention may remove, and which may be compressed; and reads what it needs to know of them.
+// It removes nothing. The rule: age is counted by the records' own times, without the steps of the wall clock that the
+// journal recorded: a clock that leaps a year ahead removes nothing.
 
 import { closeSync, openSync, readSync, statfsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { parseLine, readHead } from '../audit/line.js';
 import { parseTime } from '../audit/time.js';
-import type { RetentionLimits } from './messages.js';
-import { listSegments, type Segment } from './segments.js';
+import type { RetentionLimits, Shelf, Shelved } from './messages.js';
+import { listSegments, reserveName, type Segment } from './segments.js';
 
-/** A segment, and what the first record of the one behind it says about its end. */
-export interface Shelved extends Segment {
-  readonly bytes: number;
-  /** Hash of its last record; the first seq, and the time without steps, of the segment behind it. */
-  readonly lastHash: string;
-  readonly nextSeq: number;
-  readonly endMs: number;
-}
-
-export interface Shelf {
-  /** All but the segment that is written to, oldest first, up to the first whose end is not known. */
-  readonly closed: readonly Shelved[];
-  /** Bytes of all segments. */
-  readonly bytes: number;
-  readonly freeBytes: number;
-  readonly totalBytes: number;
-}
-
-/** Most of a line's 7 KiB is in its first record of a segment already; a gzip member of ours starts with as much. */
+/** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
 const headBytes = 65_536;
 
-export function readShelf(directory: string): Shelf {
-  const segments = listSegments(directory);
+/** Looks at the segments above a number. Takes a while where there are thousands. */
+export function readShelf(directory: string, above: number): Shelf {
+  const segments = listSegments(directory).filter(({ number }) => number > above);
   const closed: Shelved[] = [];
-  let bytes = 0;
-  let isKnown = true;
+  let otherBytes = 0;
+  let damaged: string | undefined;
   for (const [at, segment] of segments.entries()) {
-    const size = statSync(join(directory, fileName(segment))).size;
-    bytes += size;
+    const bytes = statSync(join(directory, fileName(segment))).size;
     const next = segments[at + 1];
     const first = next === undefined ? undefined : readFirst(directory, next);
-    // Damage: what its successor does not name is not removed by a program.
-    isKnown &&= first?.segment === segment.name;
-    if (isKnown && first !== undefined) closed.push({ ...segment, bytes: size, ...first });
+    // What its successor does not name is not removed by a program.
+    if (next !== undefined && first?.before !== segment.name) damaged ??= segment.name;
+    if (damaged === undefined && first !== undefined) {
+      const { lastHash, nextSeq, endMs } = first;
+      closed.push({ ...segment, bytes, lastHash, nextSeq, endMs });
+    } else otherBytes += bytes;
   }
   const { bsize, bavail, blocks } = statfsSync(directory);
-  return { closed, bytes, freeBytes: bsize * bavail, totalBytes: bsize * blocks };
+  const reserve = statSync(join(directory, reserveName), { throwIfNoEntry: false });
+  const sizes = { freeBytes: bsize * bavail, totalBytes: bsize * blocks, reserveBytes: reserve?.size ?? 0 };
+  return { closed, damaged, otherBytes, ...sizes };
 }
 
 /** The segments that may go, oldest first. `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
@@ -59,16 +45,16 @@ export function chooseRetired(
 ): readonly Shelved[] {
   const retired: Shelved[] = [];
   const sizeMax = 'bytes' in limits.sizeMax ? limits.sizeMax.bytes : limits.sizeMax.share * shelf.totalBytes;
-  const isShipped = (segment: Shelved) =>
-    limits.shippedSeq === undefined || segment.nextSeq - 1 <= limits.shippedSeq;
-  let bytes = shelf.bytes;
-  let unshippedBytes = shelf.bytes;
+  const { shippedSeq } = limits;
+  const isShipped = (segment: Shelved) => shippedSeq === undefined || segment.nextSeq - 1 <= shippedSeq;
+  let bytes = bytesOf(shelf);
+  let unshippedBytes = bytes;
   for (const segment of shelf.closed) if (isShipped(segment)) unshippedBytes -= segment.bytes;
   for (const segment of shelf.closed) {
     if (segment.nextSeq > openSeq) break;
     if (nowMs - segment.endMs <= limits.keepMs && bytes <= sizeMax) break;
     if (!isShipped(segment)) {
-      if (limits.shippedSeq !== undefined && unshippedBytes <= limits.unshippedBytesMax) break;
+      if (unshippedBytes <= limits.unshippedBytesMax) break;
       unshippedBytes -= segment.bytes;
     }
     retired.push(segment);
@@ -82,14 +68,24 @@ export function chooseCompressible(shelf: Shelf, openSeq: number): readonly Shel
   return shelf.closed.filter((segment) => !segment.isCompressed && segment.nextSeq <= openSeq);
 }
 
+/** Bytes of all segments. */
+export function bytesOf(shelf: Shelf): number {
+  return shelf.closed.reduce((sum, { bytes }) => sum + bytes, shelf.otherBytes);
+}
+
+/** The name of the file that a segment is in. */
 export function fileName(segment: Segment): string {
   return segment.isCompressed ? `${segment.name}.gz` : segment.name;
 }
 
-function readFirst(
-  directory: string,
-  segment: Segment,
-): { segment: unknown; lastHash: string; nextSeq: number; endMs: number } | undefined {
+interface FirstRecord {
+  readonly before: unknown;
+  readonly lastHash: string;
+  readonly nextSeq: number;
+  readonly endMs: number;
+}
+
+function readFirst(directory: string, segment: Segment): FirstRecord | undefined {
   const descriptor = openSync(join(directory, fileName(segment)), 'r');
   let text: string;
   try {
@@ -100,23 +96,17 @@ function readFirst(
     closeSync(descriptor);
   }
   const line = text.slice(0, text.indexOf('\n'));
-  const record = parseLine(line);
+  const { segment: before, segment_hash: lastHash, seq, steps_ms: stepsMs } = parseLine(line) ?? {};
   const timeMs = parseTime(readHead(line)?.time ?? '');
-  const { segment: before, segment_hash: lastHash, seq, steps_ms: stepsMs } = record ?? {};
   if (timeMs === undefined || typeof lastHash !== 'string' || typeof seq !== 'number') return undefined;
-  return {
-    segment: before,
-    lastHash,
-    nextSeq: seq,
-    endMs: timeMs - (typeof stepsMs === 'number' ? stepsMs : 0),
-  };
+  return { before, lastHash, nextSeq: seq, endMs: timeMs - (typeof stepsMs === 'number' ? stepsMs : 0) };
 }
 
 /** What can be had of a gzip file of which only the start was read. */
 function inflateStart(bytes: Buffer): string {
   try {
     // Told that more will come, the decoder does not mind the missing end.
-    return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH }).toString('utf8');
+    return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH, maxOutputLength: 1 << 26 }).toString('utf8');
   } catch {
     return '';
   }

@@ -22,6 +22,7 @@ import {
 import { dirname, join } from 'node:path';
 import { JournalFault } from '../engine/journal-fault.js';
 
+/** One segment, in either form. */
 export interface Segment {
   readonly number: number;
   /** File name within the directory, as records name it: always without `.gz`. */
@@ -31,6 +32,7 @@ export interface Segment {
 
 const pattern = /^(\d{8,15})\.jsonl(\.gz)?$/;
 
+/** The name of a segment as records and directories have it. */
 export function segmentName(number: number): string {
   return `${String(number).padStart(8, '0')}.jsonl`;
 }
@@ -123,8 +125,12 @@ export function openLock(directory: string): number {
   return openRegular(join(directory, lockName), flags);
 }
 
+/** The file whose kernel lock makes one writer. */
 export const lockName = 'lock';
+/** The last checkpoint, beside the segments. */
 export const checkpointName = 'checkpoint.json';
+/** The file that a full disk takes its room from. */
+export const reserveName = 'reserve';
 
 /** Whether a path still leads to the file that a descriptor is open on; and how long that file is. */
 export function isSameFile(path: string, file: { readonly device: number; readonly inode: number }): boolean {
@@ -139,6 +145,7 @@ export interface Held {
   readonly inode: number;
 }
 
+/** What a descriptor is open on. */
 export function holdFile(descriptor: number): Held {
   const found = fstatSync(descriptor);
   return { descriptor, device: found.dev, inode: found.ino };

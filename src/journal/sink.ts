@@ -8,6 +8,7 @@ import { JournalFault } from '../engine/journal-fault.js';
 import { releaseReserve } from './keeper.js';
 import { createSegment, type Held, holdFile, openSegment, segmentName } from './segments.js';
 
+/** The segment that is written to, one after the other. */
 export interface Sink {
   /** Makes a segment and goes on in it. */
   begin(number: number): void;
@@ -27,6 +28,7 @@ export interface Sink {
   takeReserveUsed(): boolean;
 }
 
+/** A file, and how much of it is on disk. */
 export interface SyncedFile {
   readonly segment: string;
   readonly device: number;
@@ -40,6 +42,7 @@ interface OpenFile extends Held {
   bytes: number;
 }
 
+/** Nothing is open yet. `reserveBytes`: what the whole reserve has. */
 export function createSink(directory: string, reserveBytes: number): Sink {
   let file: OpenFile | undefined;
   let isReserveUsed = false;

@@ -1,13 +1,23 @@
-// Tending the journal while it is open: retention, compression, the reserve. Asks the writer what is to be done and has
-// the keeper's thread do what is slow. It owns that thread, which lives only while it has work.
+// Tending the journal while it is open: retention, compression, the reserve. It knows what segments there are, has the
+// keeper's thread do what is slow, and has the writer tell what goes. It owns that thread, which lives while it has work.
 // The rule: one round at a time, so that nothing is compressed while it is being retired; nothing here fails the journal.
 
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Driver } from './drive.js';
-import type { JournalEvent, JournalSpace } from './journal.js';
-import type { KeeperOrder, RetentionLimits } from './messages.js';
+import type { KeeperOrder, KeeperReport, RetentionLimits, Shelf, Shelved } from './messages.js';
+import { bytesOf, chooseCompressible, chooseRetired, fileName } from './retention.js';
 import { type KeeperThread, openKeeperThread } from './thread.js';
 
+/** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
+export type JournalSpace = 'normal' | 'reserve';
+
+/** What tending tells. */
+export type TendEvent =
+  | { readonly kind: 'tended'; readonly tended: Tended }
+  /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
+  | { readonly kind: 'not-tended'; readonly text: string };
+
+/** What tending works with: the journal's options and the parts of it that it asks. */
 export interface TendOptions {
   readonly directory: string;
   readonly clock: Clock;
@@ -17,21 +27,37 @@ export interface TendOptions {
   readonly reserveBytes: number;
   readonly enter: (space: JournalSpace) => void;
   readonly noteClockStep: () => void;
-  readonly observe: (event: JournalEvent) => void;
+  readonly observe: (event: TendEvent) => void;
 }
 
+/** Tending under way. */
 export interface Tending {
   /** The disk is full: look again soon whether somebody made room. */
   hurry(): void;
-  end(): void;
+  /** Resolves when nothing of it touches the directory any more. */
+  end(): Promise<void>;
+}
+
+/** What a round found and did. */
+export interface Tended {
+  /** Names of the segments that were retired, and of those that were compressed. */
+  readonly retired: readonly string[];
+  readonly compressed: readonly string[];
+  /** Bytes of all segments, and free bytes of the file system. */
+  readonly bytes: number;
+  readonly freeBytes: number;
 }
 
 /** While the disk is full: how soon somebody who made room is noticed. */
 const fullIntervalMs = 3000;
 
+/** Begins with a round at once, then every `tendIntervalMs`; while the disk is full, sooner. */
 export function startTending(options: TendOptions): Tending {
   const { clock, driver, observe } = options;
   let keeper: KeeperThread | undefined;
+  /** Closed segments that are known: what does not change is not looked at twice. */
+  let closed: readonly Shelved[] = [];
+  let knownDamage: string | undefined;
   let isEnded = false;
   let isUnderWay = false;
   let timer: Timer = clock.setTimer(0, again);
@@ -42,10 +68,10 @@ export function startTending(options: TendOptions): Tending {
       timer.cancel();
       timer = clock.setTimer(Math.min(options.tendIntervalMs, fullIntervalMs), again);
     },
-    end() {
+    async end() {
       isEnded = true;
       timer.cancel();
-      keeper?.end();
+      await keeper?.end();
     },
   };
 
@@ -53,7 +79,7 @@ export function startTending(options: TendOptions): Tending {
     isUnderWay = true;
     void round().then((isFull) => {
       isUnderWay = false;
-      keeper?.end();
+      void keeper?.end();
       keeper = undefined;
       if (isEnded) return;
       const intervalMs = Math.min(options.tendIntervalMs, isFull ? fullIntervalMs : Infinity);
@@ -64,22 +90,64 @@ export function startTending(options: TendOptions): Tending {
   /** True: the reserve could not be filled. */
   async function round(): Promise<boolean> {
     options.noteClockStep();
-    const report = await driver.run((wallMs) => ({ do: 'tend', limits: options.limits(), wallMs }));
-    if (report.kind !== 'tended' || isEnded) return false;
-    const { tended } = report;
-    observe({ kind: 'tended', tended });
-    for (const name of tended.compressible) await keep({ do: 'compress', name });
-    if (!tended.isReserveShort) return false;
-    const isFilled = await keep({ do: 'fill-reserve', bytes: options.reserveBytes });
-    if (!isEnded) options.enter(isFilled ? 'normal' : 'reserve');
+    const report = await keep({ do: 'look', above: closed.at(-1)?.number ?? -1 });
+    if (report?.kind !== 'looked') return false;
+    const { damaged } = report.shelf;
+    if (damaged !== undefined && damaged !== knownDamage) {
+      observe({
+        kind: 'not-tended',
+        text: `${damaged} is damaged, or the segment behind it: nothing from there on is retired`,
+      });
+    }
+    knownDamage = damaged;
+    closed = [...closed, ...report.shelf.closed];
+    const shelf = { ...report.shelf, closed };
+    const retired = await retire(shelf);
+    const compressed = await compress({ ...shelf, closed });
+    const { freeBytes, reserveBytes } = shelf;
+    observe({
+      kind: 'tended',
+      tended: { retired, compressed, bytes: bytesOf({ ...shelf, closed }), freeBytes },
+    });
+    if (reserveBytes >= options.reserveBytes) return false;
+    const filled = await keep({ do: 'fill-reserve', bytes: options.reserveBytes });
+    if (filled === undefined) return false;
+    const isFilled = filled.kind === 'done';
+    options.enter(isFilled ? 'normal' : 'reserve');
     return !isFilled;
   }
 
-  async function keep(order: KeeperOrder): Promise<boolean> {
-    if (isEnded) return false;
+  async function retire(shelf: Shelf): Promise<readonly string[]> {
+    // By the time of the last record, never by the clock: a clock that leapt is told by a record that may not be there yet.
+    const { openSeq, stepsMs, timeMs } = driver.mark;
+    const retired = chooseRetired(shelf, options.limits(), timeMs - stepsMs, openSeq);
+    if (retired.length === 0) return [];
+    const report = await driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
+    if (report.kind !== 'written') return [];
+    await keep({ do: 'remove', files: retired.map(fileName) });
+    closed = closed.slice(retired.length);
+    return retired.map(({ name }) => name);
+  }
+
+  async function compress(shelf: Shelf): Promise<readonly string[]> {
+    const compressed: string[] = [];
+    for (const segment of chooseCompressible(shelf, driver.mark.openSeq)) {
+      const report = await keep({ do: 'compress', name: segment.name });
+      if (report?.kind !== 'done') continue;
+      const smaller = { ...segment, isCompressed: true, bytes: report.bytes };
+      closed = closed.map((one) => (one.number === segment.number ? smaller : one));
+      compressed.push(segment.name);
+    }
+    return compressed;
+  }
+
+  /** Undefined: the journal is being closed. */
+  async function keep(order: KeeperOrder): Promise<KeeperReport | undefined> {
+    if (isEnded) return undefined;
     keeper ??= openKeeperThread(options.directory);
     const report = await keeper.ask(order);
-    if (report.kind === 'failed' && !isEnded) observe({ kind: 'not-tended', text: report.message });
-    return report.kind === 'done';
+    if (isEnded) return undefined;
+    if (report.kind === 'failed') observe({ kind: 'not-tended', text: `${order.do}: ${report.message}` });
+    return report;
   }
 }

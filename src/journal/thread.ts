@@ -5,18 +5,22 @@
 import { Worker } from 'node:worker_threads';
 import type { KeeperOrder, KeeperReport, Order, Report, ThreadTask, WriterOptions } from './messages.js';
 
+/** A thread that answers. */
 export interface Thread<Asked, Told> {
   /** Gives an order; one at a time. Resolves with its report, or with a failed one when the thread ends before. */
   ask(order: Asked): Promise<Told>;
-  /** Ends the thread; a thread that hangs in the kernel goes on until the kernel lets go. */
-  end(): void;
+  /** Ends the thread; resolves when it is gone. A thread that hangs in the kernel goes on until the kernel lets go. */
+  end(): Promise<void>;
   /** False: it ended, and another thread may be begun. */
   readonly isAlive: boolean;
 }
 
+/** Writes records. */
 export type WriterThread = Thread<Order, Report>;
+/** Does what is slow. */
 export type KeeperThread = Thread<KeeperOrder, KeeperReport>;
 
+/** Begins the thread; the journal is opened by the first order. */
 export function openWriterThread(options: WriterOptions): WriterThread {
   const { directory, segmentBytes, program, catalog, signKey, reserveBytes } = options;
   // Not the whole of what the caller has: functions cannot go to a thread.
@@ -28,6 +32,7 @@ export function openWriterThread(options: WriterOptions): WriterThread {
   }));
 }
 
+/** Begins the thread. */
 export function openKeeperThread(directory: string): KeeperThread {
   return openThread({ role: 'keep', directory }, (message) => ({ kind: 'failed', message }));
 }
@@ -71,8 +76,8 @@ function openThread<Asked, Told>(task: ThreadTask, died: (message: string) => To
         worker.postMessage(order);
       });
     },
-    end() {
-      void worker.terminate();
+    async end() {
+      await worker.terminate();
     },
     get isAlive() {
       return isAlive;

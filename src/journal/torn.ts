@@ -15,9 +15,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { readLink } from '../audit/chain.js';
-import { parseLine } from '../audit/line.js';
+import { parseLine, readHead } from '../audit/line.js';
 import type { TornTail } from '../audit/record.js';
 import { isSignedBy, unsignedLine } from '../audit/signature.js';
+import { JournalFault } from '../engine/journal-fault.js';
 import type { Mark } from './messages.js';
 import type { Tail, Vouched } from './recover.js';
 import {
@@ -30,6 +31,7 @@ import {
   syncDirectory,
   writeWhole,
 } from './segments.js';
+import { readLines } from './trail.js';
 
 const chunkBytes = 1 << 20;
 
@@ -60,10 +62,18 @@ export function putAside(directory: string, tail: Tail): TornTail | undefined {
 
 /**
  * Forgets what lies behind a mark: it was never promised to anybody, and is about to be written again. Does nothing when
- * the mark's file is not there any more.
+ * the mark's file is not there any more. Throws a JournalFault `locked` when another process went on behind the mark: it
+ * may have had the lock while ours was lost with its thread, and what it wrote is not ours to cut off.
  */
 export function cutBehind(directory: string, mark: Mark): void {
   if (!isSameFile(join(directory, mark.segment), mark)) return;
+  for (const segment of listSegments(directory)) {
+    const from = segment.name === mark.segment ? mark.bytes : 0;
+    if (segment.number < segmentNumber(mark.segment)) continue;
+    if (segment.isCompressed || hasStart(directory, segment.name, from)) {
+      throw new JournalFault('locked', 'another process went on with this journal');
+    }
+  }
   for (const segment of listSegments(directory)) {
     if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
       removeSegment(directory, segment.name);
@@ -73,6 +83,21 @@ export function cutBehind(directory: string, mark: Mark): void {
     if (fstatSync(descriptor).size <= mark.bytes) return;
     ftruncateSync(descriptor, mark.bytes);
     fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Who takes over a journal begins with a start record. */
+function hasStart(directory: string, segment: string, from: number): boolean {
+  const descriptor = openSegment(directory, segment);
+  try {
+    let isFound = false;
+    readLines(descriptor, from, ({ bytes }) => {
+      isFound = readHead(bytes.toString('latin1', 0, 128))?.event === 'start';
+      return !isFound;
+    });
+    return isFound;
   } finally {
     closeSync(descriptor);
   }

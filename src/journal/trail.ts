@@ -19,6 +19,7 @@ const chunkBytes = 1 << 20;
 /** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
 const keptBytesMax = 65_536;
 
+/** One line of a plain segment. */
 export interface RawLine {
   /** Without LF; valid only until the next line is read. */
   readonly bytes: Buffer;
@@ -77,6 +78,7 @@ export interface TrailFile {
   readonly isCompressed: boolean;
 }
 
+/** What there is to read of a journal. */
 export interface Trail {
   readonly files: readonly TrailFile[];
   /** The checkpoints beside the segments. */
@@ -163,6 +165,7 @@ async function* inflated(path: string): AsyncGenerator<Buffer> {
   yield* source.pipe(gunzip);
 }
 
+/** How a trail is to be verified. */
 export interface VerifyRequest {
   readonly trustedKeys: readonly string[];
   /** Where to begin: a seq; the segment that holds it is the first one that is read. Undefined: at the first. */
@@ -241,4 +244,34 @@ async function since(files: readonly TrailFile[], timeMs: number | undefined): P
     if (beganMs !== undefined && beganMs <= timeMs) return files.slice(at);
   }
   return files;
+}
+
+/** Behind a line: a segment's number, and how many bytes of its text came before. */
+export interface Position {
+  readonly segment: number;
+  readonly bytes: number;
+}
+
+/**
+ * The whole lines behind a position, in pieces, up to what is there now; each with the position behind it, from which one
+ * can go on later, also when the segment was compressed meanwhile. A position in a segment that is gone goes on with the
+ * next one. What is not synced yet is read too: who must not see it looks at the seqs (`OpenJournal.seq`).
+ */
+export async function* readBehind(
+  directory: string,
+  position: Position,
+): AsyncGenerator<{ readonly bytes: Buffer; readonly position: Position }> {
+  for (const { number, name, isCompressed } of listSegments(directory)) {
+    if (number < position.segment) continue;
+    const path = join(directory, isCompressed ? `${name}.gz` : name);
+    const skipped = number === position.segment ? position.bytes : 0;
+    let at = 0;
+    for await (const { bytes, endsInLine } of readPieces({ path, name, isCompressed })) {
+      if (!endsInLine) break;
+      const from = Math.max(skipped - at, 0);
+      at += bytes.length;
+      if (from < bytes.length)
+        yield { bytes: bytes.subarray(from), position: { segment: number, bytes: at } };
+    }
+  }
 }

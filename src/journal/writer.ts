@@ -10,10 +10,8 @@ import { encodeBody } from '../audit/encode.js';
 import { createLedger } from '../audit/ledger.js';
 import type { JournalRecord } from '../audit/record.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import { isReserveShort } from './keeper.js';
-import type { Mark, Order, Report, Tended, WriterOptions, Written } from './messages.js';
+import type { Mark, Order, Report, Shelved, WriterOptions, Written } from './messages.js';
 import { findTail } from './recover.js';
-import { chooseCompressible, chooseRetired, fileName, readShelf } from './retention.js';
 import {
   checkpointName,
   type Held,
@@ -23,13 +21,13 @@ import {
   lockName,
   makeDirectory,
   openLock,
-  removeSegment,
   segmentNumber,
   writeWhole,
 } from './segments.js';
 import { createSink } from './sink.js';
 import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
 
+/** What the writer's thread does. */
 export interface Writer {
   /** Never throws: what goes wrong is a report. */
   carryOut(order: Order): Report;
@@ -73,7 +71,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       case 'heal':
         return needLock(order.lock) ?? heal(order);
       case 'write':
-        write(order.bodies, order.wallMs);
+        write(order.bodies);
         return { kind: 'written', ...written(order.sync ? sync() : undefined) };
       case 'checkpoint':
         return { kind: 'written', ...checkpoint(order.wallMs, {}) };
@@ -84,14 +82,14 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         ledger.changeKey(order.pem);
         return { kind: 'written', ...checkpoint(order.wallMs, {}) };
       }
-      case 'tend':
-        return tend(order);
+      case 'retire':
+        return { kind: 'written', ...retire(order.segments, order.wallMs) };
       case 'keep-policy':
         mkdirSync(join(directory, 'policies'), { recursive: true, mode: 0o700 });
         writeWhole(join(directory, 'policies'), `${order.version}.yaml`, order.text);
         return { kind: 'kept' };
       case 'stop': {
-        write([encodeBody({ time: order.wallMs, event: 'stop' })], order.wallMs);
+        write([encodeBody({ time: order.wallMs, event: 'stop' })]);
         const last = checkpoint(order.wallMs, {});
         sink.close();
         if (lock !== undefined) closeSync(lock.descriptor);
@@ -130,7 +128,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
     if (damage !== undefined) keepEvidence(directory);
     const seq = damage === 'cut' ? Math.max(tail.seq, vouched?.seq ?? 0) : tail.seq;
-    ledger.resume({ ...tail, seq, journal: tail.journal ?? vouched?.journal ?? journal });
+    const known = { journal: tail.journal ?? vouched?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
+    ledger.resume({ ...tail, ...known, seq });
     hasLedger = true;
     const { segment } = tail;
     if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
@@ -139,22 +138,22 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - tail.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // Nobody can tell a long stop from a clock that was set ahead; for retention it was no time at all.
-      write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })], wallMs);
+      write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })]);
     }
     // One completion after the other: there may be more of them than a message should hold.
     const unknown = [...ledger.open];
     for (const [id, { session }] of unknown) {
       const record: JournalRecord = { time: wallMs, event: 'completion', session, id, outcome: 'unknown' };
-      write([encodeBody({ ...record, error: 'stopped' })], wallMs);
+      write([encodeBody({ ...record, error: 'stopped' })]);
     }
     const names = { journal: ledger.journal, format: journalFormat, program, catalog: catalog || undefined };
     const error = damage === undefined ? undefined : `journal-${damage}`;
-    write([encodeBody({ time: wallMs, event: 'start', ...names, torn, error })], wallMs);
+    write([encodeBody({ time: wallMs, event: 'start', ...names, torn, error })]);
     const found = { journal: ledger.journal, unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
     return { kind: 'opened', found, ...checkpoint(wallMs, {}) };
   }
 
-  function write(bodies: readonly string[], wallMs: number): void {
+  function write(bodies: readonly string[]): void {
     let text = '';
     let textBytes = 0;
     for (const body of bodies) {
@@ -163,7 +162,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         sink.write(text);
         text = '';
         textBytes = 0;
-        rotate(wallMs);
+        rotate();
       }
       text += ledger.seal(body);
       textBytes += bodyBytes;
@@ -182,8 +181,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     if (lock === undefined || !isSameFile(join(directory, lockName), lock)) {
       throw new JournalFault('removed', 'the lock file was removed or replaced');
     }
-    const { seq, hash, stepsMs, oldestSeq } = ledger;
-    return { ...synced, seq, hash, journal: ledger.journal, stepsMs, oldestSeq };
+    const { seq, hash, stepsMs, oldestSeq, timeMs, openSeq } = ledger;
+    return { ...synced, seq, hash, journal: ledger.journal, stepsMs, oldestSeq, timeMs, openSeq };
   }
 
   function written(mark: Mark | undefined): Written {
@@ -192,7 +191,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   /** A checkpoint, on disk in the segment and beside the segments. */
   function checkpoint(wallMs: number, more: Partial<JournalRecord>): Written & { readonly mark: Mark } {
-    if (isFull(1024)) rotate(wallMs);
+    if (isFull(1024)) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
     sink.write(line);
     const mark = sync();
@@ -205,11 +204,12 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     return { ...written(mark), mark };
   }
 
-  function rotate(wallMs: number): void {
+  function rotate(): void {
     const { number, name } = sink;
     sync();
     sink.close();
-    begin(number + 1, name, wallMs, {});
+    // At the time of the last record: the clock may have leapt since, and what tells of it comes with a later record.
+    begin(number + 1, name, ledger.timeMs, {});
   }
 
   /** A new segment; its first record names the one before. Synced, so that the mark never lies in an older segment. */
@@ -238,30 +238,19 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     const number = Math.max(last, segmentNumber(target.segment)) + 1;
     const more = { action: 'recover', count: order.bodies.length, lost: order.lost };
     begin(number, target.segment, order.wallMs, more);
-    write(order.bodies, order.wallMs);
+    write(order.bodies);
     return { kind: 'written', ...written(sync()) };
   }
 
-  function tend(order: Order & { readonly do: 'tend' }): Report {
-    const { limits, wallMs } = order;
-    let shelf = readShelf(directory);
-    const retired = chooseRetired(shelf, limits, wallMs - ledger.stepsMs, ledger.openSeq);
-    for (const segment of retired) {
-      const place = { segment: segment.name, segment_hash: segment.lastHash, oldest_seq: segment.nextSeq };
+  /** All are told, on disk, before the first one goes. */
+  function retire(segments: readonly Shelved[], wallMs: number): Written {
+    for (const { name, number, lastHash, nextSeq } of segments) {
+      // What is written to or must be read again is not closed, whatever somebody thought of it.
+      if (number >= sink.number || nextSeq > ledger.openSeq) continue;
+      const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
       sink.write(ledger.sealSigned({ time: wallMs, event: 'retire', ...place }));
-      ledger.forget(segment.nextSeq);
+      ledger.forget(nextSeq);
     }
-    // All are told, on disk, before the first one goes.
-    const mark = retired.length > 0 ? checkpoint(wallMs, {}).mark : sync();
-    for (const segment of retired) removeSegment(directory, fileName(segment));
-    if (retired.length > 0) shelf = readShelf(directory);
-    const tended: Tended = {
-      retired: retired.map(({ name }) => name),
-      compressible: chooseCompressible(shelf, ledger.openSeq).map(({ name }) => name),
-      bytes: shelf.bytes,
-      freeBytes: shelf.freeBytes,
-      isReserveShort: isReserveShort(directory, reserveBytes),
-    };
-    return { kind: 'tended', tended, ...written(mark) };
+    return checkpoint(wallMs, {});
   }
 }

@@ -125,9 +125,9 @@ void test('no line is longer than 7 KiB, whatever is in the record, and it is JS
   // Every character of these costs six bytes in JSON.
   const wild = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 200 }),
-    fc.integer({ min: 0, max: 20_000 }).map((count) => '\u0001'.repeat(count)),
-    fc.integer({ min: 0, max: 9000 }).map((count) => '\u2028\ud83d\ude00'.repeat(count)),
-    fc.integer({ min: 0, max: 9000 }).map((count) => '\ud800'.repeat(count)),
+    fc.integer({ min: 0, max: 8000 }).map((count) => '\u0001'.repeat(count)),
+    fc.integer({ min: 0, max: 3000 }).map((count) => '\u2028\ud83d\ude00'.repeat(count)),
+    fc.integer({ min: 0, max: 8000 }).map((count) => '\ud800'.repeat(count)),
   );
   const record = fc.record<AuditRecord>(
     {

@@ -70,7 +70,7 @@ void test('it can be set back to what is on disk', () => {
   const ledger = createLedger('p', undefined, journal);
   ledger.seal(admission('A'));
   const { seq, hash, stepsMs, open, oldestSeq } = ledger;
-  const onDisk = { journal, seq, hash, stepsMs, open: new Map(open), oldestSeq };
+  const onDisk = { journal, seq, hash, stepsMs, open: new Map(open), oldestSeq, timeMs: 0 };
   const lost = ledger.seal(admission('B'));
   ledger.resume(onDisk);
   assert.equal(ledger.seal(admission('B')), lost);

@@ -84,7 +84,15 @@ export function rehash(trail: PaperTrail, segment: number, line: number): void {
       const { seq, prev, hash: _, ...body } = JSON.parse(text);
       if (isBefore && number === segment && at === line) {
         isBefore = false;
-        ledger.resume({ journal, seq: seq - 1, hash: prev, stepsMs: 0, open: new Map(), oldestSeq: 1 });
+        ledger.resume({
+          journal,
+          seq: seq - 1,
+          hash: prev,
+          stepsMs: 0,
+          open: new Map(),
+          oldestSeq: 1,
+          timeMs: 0,
+        });
       }
       if (isBefore) continue;
       if (body.head !== undefined) body.head = ledger.hash;

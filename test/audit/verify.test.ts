@@ -29,7 +29,15 @@ function forge(line: string, change: (record: Record<string, unknown>) => void):
   const { seq, prev, hash: _, ...body } = JSON.parse(line);
   change(body);
   const ledger = createLedger('', undefined, '');
-  ledger.resume({ journal: '', seq: seq - 1, hash: prev, stepsMs: 0, open: new Map(), oldestSeq: 1 });
+  ledger.resume({
+    journal: '',
+    seq: seq - 1,
+    hash: prev,
+    stepsMs: 0,
+    open: new Map(),
+    oldestSeq: 1,
+    timeMs: 0,
+  });
   return ledger.seal(encodeBody({ ...body, time: Date.parse(body.time) })).trimEnd();
 }
 
@@ -267,7 +275,15 @@ void test('a segment that retention removed is explained by its retire record', 
   const ledger = createLedger('dovegate test', key.secretPem, 'ab'.repeat(16));
   const last = trail.segments[2]?.lines ?? [];
   const { seq, hash } = JSON.parse(last.at(-1) ?? '');
-  ledger.resume({ journal: 'ab'.repeat(16), seq, hash, stepsMs: 0, open: new Map(), oldestSeq: 1 });
+  ledger.resume({
+    journal: 'ab'.repeat(16),
+    seq,
+    hash,
+    stepsMs: 0,
+    open: new Map(),
+    oldestSeq: 1,
+    timeMs: 0,
+  });
   const { segment, segment_hash: segmentHash } = JSON.parse(second(trail)[0] ?? '');
   const retire = {
     time: started + 600_000,

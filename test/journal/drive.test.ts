@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import { encodeBody } from '../../src/audit/encode.js';
 import type { JournalFault } from '../../src/engine/journal-fault.js';
 import { createBacklog } from '../../src/journal/backlog.js';
-import { type DriverEvent, startDriver } from '../../src/journal/drive.js';
-import type { Order, Report } from '../../src/journal/messages.js';
+import { startDriver } from '../../src/journal/drive.js';
+import type { DriverEvent, Order, Report } from '../../src/journal/messages.js';
 import type { WriterThread } from '../../src/journal/thread.js';
 import { createWriter } from '../../src/journal/writer.js';
 import { createHandClock, type HandClock } from './hand-clock.js';
@@ -78,9 +78,10 @@ function faultyThreads(directory: string, clock: HandClock, hint: Hint, failAt: 
           }
         },
         end() {
-          if (hint === 'is mute for good' && die !== undefined) return;
+          if (hint === 'is mute for good' && die !== undefined) return Promise.resolve();
           isAlive = false;
           die?.(dead);
+          return Promise.resolve();
         },
         get isAlive() {
           return isAlive;

@@ -43,10 +43,11 @@ void test('an order to a thread that ends is answered', async (t) => {
   const directory = temporaryDirectory(t);
   const thread = openWriterThread(optionsIn(directory));
   const report = thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
-  thread.end();
+  void thread.end();
   // It may have answered before the end reached it.
   assert.ok(['failed', 'lock'].includes((await report).kind));
-  while (thread.isAlive) await new Promise(setImmediate);
+  await thread.end();
+  assert.equal(thread.isAlive, false);
   const late = await thread.ask({ do: 'stop', wallMs: 0 });
   assert.equal(late.kind === 'failed' && late.code, 'writer-died');
 });
@@ -57,5 +58,5 @@ void test('a thread that cannot even begin is a failed one', async () => {
   const thread = openWriterThread(optionsIn(directory));
   const report = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   assert.equal(report.kind, 'failed');
-  thread.end();
+  await thread.end();
 });

@@ -254,3 +254,39 @@ void test('a new thread heals by the mark alone', (t) => {
   carry(second, { do: 'stop', wallMs });
   pairedIds(readWhole(directory));
 });
+
+void test('what another daemon wrote behind the mark is not cut off', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  // The first one's thread died, and its lock with it; another daemon came and went.
+  restarted(directory);
+  const bytes = readFileSync(join(directory, first));
+  const bodies = [encodeBody(admission('B'))];
+  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  const report = carry(writerIn(directory), heal);
+  assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
+  assert.deepEqual(readFileSync(join(directory, first)), bytes);
+  assert.deepEqual(segmentFiles(directory), [first]);
+});
+
+void test('a time that went back between two runs is told before anything else', (t) => {
+  const directory = temporaryDirectory(t);
+  restarted(directory);
+  const writer = writerIn(directory);
+  const early = wallMs - 60_000;
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: early }).kind, 'opened');
+  carry(writer, { do: 'stop', wallMs: early });
+  const clock = readWhole(directory).find(({ event }) => event === 'clock');
+  assert.equal(clock?.['step_ms'], -60_000);
+  assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
+});
+
+void test('without a lock nothing is promised', (t) => {
+  const directory = temporaryDirectory(t);
+  const report = writerIn(directory).carryOut({ do: 'open', lock: undefined, wallMs });
+  assert.equal(report.kind, 'lock');
+  assert.deepEqual(segmentFiles(directory), []);
+});
