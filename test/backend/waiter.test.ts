@@ -11,7 +11,10 @@ test('a waiter leaves once, with its timer and its listener', async () => {
     left += 1;
   };
   const late = createWaiter(new AbortController().signal, 1000, clock, false, leave);
-  const isLate = assert.rejects(late.upstream, (fault) => fault instanceof LeaseRefusal && fault.why === 'queue-timeout');
+  const isLate = assert.rejects(
+    late.upstream,
+    (fault) => fault instanceof LeaseRefusal && fault.why === 'queue-timeout',
+  );
   await clock.advance(1000);
   await isLate;
 

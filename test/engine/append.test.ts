@@ -14,7 +14,9 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
     append(record, { durable }) {
       assert.equal(durable, false);
       appended.push(record);
-      return appended.length === 1 ? Promise.resolve() : Promise.reject(new JournalFault('closed', 'it is closed'));
+      return appended.length === 1
+        ? Promise.resolve()
+        : Promise.reject(new JournalFault('closed', 'it is closed'));
     },
     close: () => Promise.resolve(),
   };
