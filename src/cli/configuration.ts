@@ -4,6 +4,7 @@ import { parseSettings } from '../config/parse-settings.js';
 import { formatProblem } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
+import { presetText } from '../host/program.js';
 import { inspectFiles } from './inspect-files.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
@@ -18,7 +19,7 @@ export interface LoadedConfiguration {
  * problem.
  */
 export function loadConfiguration(file: string): LoadedConfiguration {
-  const parsed = parseSettings(file, { readText, glob: listFiles });
+  const parsed = parseSettings(file, { readText, glob: listFiles, presetText });
   const problems = [...parsed.problems];
   if (parsed.settings !== undefined) problems.push(...inspectFiles(parsed.settings, whyUnreadable));
   const errors = problems.filter((problem) => problem.severity === 'error').length;
