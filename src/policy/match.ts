@@ -1,7 +1,7 @@
 // Owns the matching of one rule with one attempt, and what a rule misses when it does not match.
 // It does not choose between rules; that is decide.
 // The rule: whatever the rule does not speak of must be harmless: each check below refuses unless the rule says otherwise.
-import { type Command, listOfText, parameterNamed } from '../catalog/catalog.js';
+import { type Command, listOfText, type Parameter, parameterNamed } from '../catalog/catalog.js';
 import { isAddress } from '../catalog/users.js';
 import type { Attempt, AttemptMask } from './attempt.js';
 import { isWithin, mayOverlap } from './mask.js';
@@ -198,11 +198,12 @@ export function strikesRule(rule: Rule, attempt: Attempt): boolean {
   if (rule.users !== undefined && !mayTouch(rule.users, attempt)) return false;
   for (const { parameter, test } of rule.where ?? []) {
     const role = parameterNamed(command, parameter)?.role;
-    const isMask = maskRoles.has(role);
-    // A mask that is left out is one that matches everything.
-    const values = parsed.values.get(parameter) ?? (isMask ? ['*'] : undefined);
+    const values = parsed.values.get(parameter);
+    // Without a source user it is the mail of the wire user, whom `users` and `except` judge.
+    if (role === 'source-user' && values === undefined && test.kind !== 'absent') return false;
     const isAnybody = role === 'user-mask-or-ip' && values?.some(isAddress) === true;
-    if (!isAnybody && !strikes(test, values, isMask)) return false;
+    if (!isAnybody && !strikes(test, withWhatIsBelow(role, values, attempt), isMaskRole(role, attempt)))
+      return false;
   }
   const { query } = rule;
   if (query?.kind !== 'keys' || parsed.query === undefined) return true;
@@ -212,7 +213,25 @@ export function strikesRule(rule: Rule, attempt: Attempt): boolean {
   );
 }
 
-const maskRoles: ReadonlySet<string | undefined> = new Set(['mailbox-mask', 'user-mask', 'user-mask-or-ip']);
+function isMaskRole(role: Parameter['role'], attempt: Attempt): boolean {
+  if (role === 'mailbox') return takesWhatIsBelow(attempt);
+  return role === 'mailbox-mask' || role === 'user-mask' || role === 'user-mask-or-ip';
+}
+
+/** A mailbox that goes with everything below it may mean what a rule names there. */
+function withWhatIsBelow(
+  role: Parameter['role'],
+  values: readonly string[] | undefined,
+  attempt: Attempt,
+): readonly string[] | undefined {
+  return role === 'mailbox' && takesWhatIsBelow(attempt)
+    ? values?.flatMap((name) => [name, `${name}*`])
+    : values;
+}
+
+function takesWhatIsBelow({ command, parsed }: Attempt): boolean {
+  return command.name === 'mailbox rename' || parsed.hasOption('recursive');
+}
 
 function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean {
   return (

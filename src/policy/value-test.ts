@@ -50,10 +50,14 @@ function passesAll(test: Comparing, values: readonly string[]): boolean {
   }
 }
 
-/** Whether a test of a `deny` strikes. `isMask`: the values can be masks, in which `*`, `%` and `?` stand for other text. */
+/**
+ * Whether a test of a `deny` strikes. What is left out strikes a test of values: to the server it is the default, which is mostly
+ * everything (no mask, no limit, every field). `isMask`: the values can be masks, in which `*`, `%` and `?` stand for other text.
+ */
 export function strikes(test: ValueTest, values: readonly string[] | undefined, isMask: boolean): boolean {
   if (test.kind === 'any') return true;
-  if (values === undefined || test.kind === 'absent') return values === undefined && test.kind === 'absent';
+  if (test.kind === 'absent') return values === undefined;
+  if (values === undefined) return test.kind !== 'present';
   switch (test.kind) {
     case 'present':
       return true;
