@@ -182,16 +182,48 @@ function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
   return { meaning: isName ? entries[0]?.[1] : plain, limitKey };
 }
 
-/** Tells what rules say that their policy takes back: everybody, in a policy that is not for everybody. */
+/** Tells what rules say in vain: everybody, in a policy that is not for everybody; what a rule above them allows already. */
 export function checkReach(policy: Policy, cursor: Cursor): void {
-  if (policy.isForEverybody) return;
   // A preset says it for whoever has such a policy.
   const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
-  for (const rule of own.filter((each) => each.allUsers)) {
+  for (const rule of own) {
+    if (rule.allUsers && !policy.isForEverybody) {
+      cursor.warningAt(
+        rule.place,
+        ['allow'],
+        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
+      );
+    }
+    const rules = policy.allowByCommand.get(rule.command) ?? [];
+    const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
+    if (first === undefined) continue;
+    const { reason, limit, maxMatches } = rule.obligations;
+    const hasTerms = reason || limit !== undefined || maxMatches !== undefined;
     cursor.warningAt(
       rule.place,
       ['allow'],
-      'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
+      `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`,
     );
   }
 }
+
+/** Whether nothing that the later rule allows gets past the earlier one; only told where it is plain to see. */
+function allowsAllOf(earlier: Rule, later: Rule): boolean {
+  const isConditional =
+    earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;
+  const grants = ['rootEquivalent', 'masks', 'shared', 'allUsers', 'content'] as const;
+  if (isConditional || grants.some((grant) => later[grant] && !earlier[grant])) return false;
+  return (later.where ?? []).every(({ parameter, test }) => {
+    const commands = allSeries.flatMap((series) => commandNamed(series, later.command) ?? []);
+    const cautions = commands.map((command) => {
+      const found = parameterNamed(command, parameter);
+      return found === undefined ? 'free' : cautionOf(command, found);
+    });
+    // What must be named is not allowed by a rule that names nothing; nor is a mask, but by its very value.
+    return (
+      test.kind === 'absent' || (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
+    );
+  });
+}
+
+const userMasks: ReadonlySet<string> = new Set(['mask', 'user', 'user-mask']);

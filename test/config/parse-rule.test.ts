@@ -63,6 +63,23 @@ testMistakes([
     '11:35: policies.support.allow[0].reason: must be one of: required',
   ),
   [
+    'a rule behind one that allows all of it',
+    '[quota get]',
+    '[search, { command: search, where: { query: { mailbox: [x] } }, reason: required }]',
+    '11:21: warning: policies.support.allow: is never reached: line 11 allows all of it, without its terms',
+  ],
+  [
+    'a rule twice',
+    '[quota get]',
+    '[quota get, quota get]',
+    '11:24: warning: policies.support.allow: is never reached: line 11 allows all of it',
+  ],
+  [
+    'rules behind one that does not allow all of it',
+    '[quota get]',
+    '[{ command: search }, { command: search, content: true }, kick, { command: kick, where: { mask: ["*@example.com"] } }, expunge, { command: expunge, where: { delete-empty-mailbox: true } }]',
+  ],
+  [
     'a deny that another series would not know',
     '[quota get]',
     '[quota get]\n    deny: [{ command: auth cache flush, where: { user-mask: [x] } }]',
