@@ -1,7 +1,9 @@
 // The words that list parameters take: fields of `fetch` and of `mailbox status`, mail flags, rights. Which of them show what a mail
-// says, and how many there are in `all`. An unknown one ends the server's process without a status, so it is refused here.
-import type { Command } from './catalog.js';
+// says, and how many there are in `all`. An unknown one ends the server's process without a status, so it is refused here; and so
+// are other single values that servers die of.
+import type { Command, Parameter } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
+import { searchTime } from './search-keys.js';
 import { type Series, toLowerAscii } from './series.js';
 
 const plainFields = new Set(
@@ -109,4 +111,120 @@ function refuseIf(command: Command, name: string, isBad: boolean): Unparsable | 
     'fields-invalid',
     `"${command.name}" is given a ${name} that it does not have, or not with these options`,
   );
+}
+
+/** Single arguments that a server of the series dies of, or that its releases read differently. */
+export function refuseFatal(
+  series: Series,
+  command: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+): Unparsable | undefined {
+  if (command.name === 'user' && values.has('userdb-only')) {
+    return unparsable('kills-server', 'servers die of the option -u of "user"; leave it out');
+  }
+  if (series === '2.3' && command.name === 'mailbox cryptokey password' && values.has('ask-old-password')) {
+    // Up to 2.3.16 it takes a value, from 2.3.17 on it takes none.
+    return unparsable('ambiguous-argument', 'releases of 2.3 differ in whether -O takes a value; use -o');
+  }
+  if (
+    command.name.startsWith('mailbox metadata ') &&
+    values.get('mailbox')?.[0] === '' &&
+    !values.has('allow-empty-mailbox-name')
+  ) {
+    return unparsable('argument-missing', `"${command.name}" takes an empty mailbox name only with -s`);
+  }
+  const isKeyBad = command.params.some(
+    ({ name, role }) =>
+      role === 'metadata-key' &&
+      values.get(name)?.some((key) => !/^\/(?:private|shared)(?:\/|$)/.test(key)) === true,
+  );
+  if (isKeyBad) {
+    return unparsable('kills-server', `a key of "${command.name}" begins with /private or /shared`);
+  }
+  if (command.name === 'mailbox path' && (values.get('mailbox') ?? []).length > 1) {
+    return unparsable('kills-server', '"mailbox path" takes one mailbox only');
+  }
+  const fatal = command.params.find((parameter) =>
+    values.get(parameter.name)?.some((value) => isFatal(series, command, parameter, value)),
+  );
+  if (fatal !== undefined) {
+    return unparsable('kills-server', `servers die of this value of ${fatal.name} of "${command.name}"`);
+  }
+  const isKeyEmpty =
+    /^mailbox metadata (?:set|unset)$/.test(command.name) &&
+    /^\/[a-z]+\/?$/.test(values.get('key')?.[0] ?? '');
+  if (isKeyEmpty) {
+    // Its index of the mailbox is damaged by it (measured on 2.3.19.1 and 2.4.1).
+    return unparsable(
+      'argument-missing',
+      `a key of "${command.name}" has a name behind /private/ or /shared/`,
+    );
+  }
+  const [firstRecent = '0'] = values.get('min-first-recent-uid') ?? [];
+  if (BigInt(firstRecent) > BigInt(values.get('min-next-uid')?.[0] ?? '0')) {
+    return unparsable('kills-server', `"${command.name}" needs -N with at least the number of -R`);
+  }
+  if (series === '2.4' && /^(?:proxy )?kick$/.test(command.name)) {
+    const masks = values.get('mask') ?? [];
+    const addresses = masks.filter(isAddress).length;
+    if (addresses > 1 || masks.length - addresses > 1) {
+      return unparsable('kills-server', `"${command.name}" takes one user and one address at most`);
+    }
+  }
+  if (command.name === 'proxy kick' && !values.has('user') && !values.has('mask') && !values.has('host')) {
+    return unparsable('kills-server', '"proxy kick" needs a user or a host');
+  }
+  if (command.name === 'mailbox cache decision' && !values.has('all') && !values.has('fieldstr')) {
+    return unparsable('kills-server', `"${command.name}" needs the fields, or -a for all of them`);
+  }
+  return undefined;
+}
+
+/** What Pigeonhole does not take for a script's name. */
+const badScriptName = /^$|[\0-\x1f/\x7f-\x9f\xff\u2028\u2029]/;
+const scriptNameMax = 256;
+/** What `mailbox path` can show. Both series die of `list-index`, which the manual lists. */
+const pathTypes = new Set('dir alt-dir mailbox alt-mailbox control index index-private'.split(' '));
+const decisions = new Set(['yes', 'temp', 'no']);
+const ip = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$|^(?=.*:)[0-9a-f:.]{2,45}$/i;
+
+/** Measured on 2.3.19.1 and 2.4.1, where not said otherwise: end of file without a status. */
+function isFatal(series: Series, command: Command, parameter: Parameter, value: string): boolean {
+  const { role, name, type } = parameter;
+  if (role === 'sieve-script') return badScriptName.test(value) || [...value].length > scriptNameMax;
+  if (role === 'auth-info') {
+    const [, key, info = ''] = /^(service|protocol|[lr]ip|[lr]port)=(.*)$/s.exec(value) ?? [];
+    if (key === undefined || (key === 'protocol' && series === '2.3')) return true;
+    return key.endsWith('ip') ? !ip.test(info) : key.endsWith('port') && !isPort(info);
+  }
+  if (name === 'dest-host') return !ip.test(value);
+  // The server's own standard input.
+  if (type === 'istream') return role === 'content-file' && value === '-';
+  switch (command.name) {
+    case 'mailbox create':
+    case 'mailbox update':
+      return (role === 'guid' || role === 'mailbox-guid') && !/^[0-9a-f]{32}$/i.test(value);
+    case 'mailbox path':
+      return name === 'type' && !pathTypes.has(value) && !(series === '2.4' && value === 'index-cache');
+    case 'mailbox cache decision':
+      // 2.3 says USAGE for one mailbox, and dies of a second.
+      return name === 'decision' && !decisions.has(value);
+    case 'save':
+      return name === 'received-date' && searchTime(series, value) === undefined;
+    default:
+      return false;
+  }
+}
+
+function isPort(text: string): boolean {
+  return /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65_536;
+}
+
+/**
+ * Whether `who` and `kick` read it as an address or a network, or might. Everything that the C library takes as a number of an
+ * address is one (`10.1`, `0x7f.1`), and everything with a colon or a slash; only digits alone are a name.
+ */
+export function isAddress(value: string): boolean {
+  if (/[:/%]/.test(value)) return true;
+  return /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?$/i.test(value) && !/^\d+$/.test(value);
 }

@@ -4,7 +4,7 @@
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
 import { type Command, listOfText, type Parameter, parameterNamed } from './catalog.js';
-import { checkListWords, foldFlag } from './fetch-fields.js';
+import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
 import { conditionsIn, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
 import { type Series, toLowerAscii } from './series.js';
@@ -256,40 +256,6 @@ function demandPositionals(
       );
     }
     if (!isThere) gap = parameter;
-  }
-  return undefined;
-}
-
-/** Single arguments that a server of the series dies of, or that its releases read differently. */
-function refuseFatal(
-  series: Series,
-  command: Command,
-  values: ReadonlyMap<string, readonly string[]>,
-): Unparsable | undefined {
-  if (command.name === 'user' && values.has('userdb-only')) {
-    return unparsable('kills-server', 'servers die of the option -u of "user"; leave it out');
-  }
-  if (series === '2.3' && command.name === 'mailbox cryptokey password' && values.has('ask-old-password')) {
-    // Up to 2.3.16 it takes a value, from 2.3.17 on it takes none.
-    return unparsable('ambiguous-argument', 'releases of 2.3 differ in whether -O takes a value; use -o');
-  }
-  if (
-    command.name.startsWith('mailbox metadata ') &&
-    values.get('mailbox')?.[0] === '' &&
-    !values.has('allow-empty-mailbox-name')
-  ) {
-    return unparsable('argument-missing', `"${command.name}" takes an empty mailbox name only with -s`);
-  }
-  const isKeyBad = command.params.some(
-    ({ name, role }) =>
-      role === 'metadata-key' &&
-      values.get(name)?.some((key) => !/^\/(?:private|shared)(?:\/|$)/.test(key)) === true,
-  );
-  if (isKeyBad) {
-    return unparsable('kills-server', `a key of "${command.name}" begins with /private or /shared`);
-  }
-  if (command.name === 'mailbox path' && (values.get('mailbox') ?? []).length > 1) {
-    return unparsable('kills-server', '"mailbox path" takes one mailbox only');
   }
   return undefined;
 }

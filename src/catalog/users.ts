@@ -1,9 +1,12 @@
 // Whose mailboxes or sessions a command line touches: the user of its line, users, masks, addresses and groups among its arguments,
 // or everybody. Says what is named, never whether that is allowed.
 import type { Parameter } from './catalog.js';
+import { isAddress } from './fetch-fields.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { type ParsedArguments, withoutParameters } from './parse.js';
 import { toLowerAscii } from './series.js';
+
+export { isAddress } from './fetch-fields.js';
 
 /** A value of a parameter that names people. */
 export interface UserArgument {
@@ -117,15 +120,6 @@ function aclSubject(id: string): { value: string; isMask: boolean } | undefined 
 /** Whether a server may take it for more than a name: it has `*` or `?`, or is empty. */
 export function isUserMask(value: string): boolean {
   return value === '' || /[*?]/.test(value);
-}
-
-/**
- * Whether `who` and `kick` read it as an address or a network, or might. Everything that the C library takes as a number of an
- * address is one (`10.1`, `0x7f.1`), and everything with a colon or a slash; only digits alone are a name.
- */
-export function isAddress(value: string): boolean {
-  if (/[:/%]/.test(value)) return true;
-  return /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?$/i.test(value) && !/^\d+$/.test(value);
 }
 
 /** A command line whose options about the user are settled. */

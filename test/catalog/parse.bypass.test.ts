@@ -189,7 +189,7 @@ const tricks: Trick[] = [
   },
   { trick: 'mailbox called as the key', line: ['copy', 'user', 'victim', 'all'], becomes: 'query-invalid' },
   { trick: 'file as an option', line: ['save', '--file=/etc/shadow'], becomes: 'save|--|/etc/shadow' },
-  { trick: 'the standard input of the server as a file', line: ['save', '-'], becomes: 'save|--|-' },
+  { trick: 'the standard input of the server as a file', line: ['save', '-'], becomes: 'kills-server' },
   {
     trick: 'query as options',
     line: ['fetch', 'uid', '--query=mailbox', '--query=INBOX'],

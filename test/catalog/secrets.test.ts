@@ -20,7 +20,7 @@ const rows: [series: Series, line: string[], shown: string][] = [
   ['2.4', ['backup', '-p', 'imapc_password=x', 'imapc:'], '-p * -- imapc:'],
   ['2.3', ['dict set', 'redis:host=x:password=y', 'priv/k', 'v'], '-- * priv/k *'],
   ['2.3', ['dict get', 'fs:posix:prefix=/etc/', 'shared/passwd'], '-- fs:posix:prefix=/etc/ shared/passwd'],
-  ['2.4', ['user', '-x', 'remote_ip=192.0.2.1', 'bob'], '-x * -- bob'],
+  ['2.4', ['user', '-x', 'rip=192.0.2.1', 'bob'], '-x * -- bob'],
   ['2.4', ['fts tokenize', 'dear', 'bob'], '-- * *'],
   [
     '2.3',

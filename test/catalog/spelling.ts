@@ -40,6 +40,23 @@ const odd = [
   '0',
   '-1',
 ];
+/** Parameters of which servers take only some values, and of those only these belong into a random line. */
+const special: Readonly<Record<string, readonly string[]>> = {
+  'mailbox create guid': ['0123456789abcdef0123456789abcdef'],
+  'mailbox update mailbox-guid': ['0123456789abcdef0123456789abcdef'],
+  'mailbox path type': ['dir', 'index', 'alt-mailbox'],
+  'mailbox cache decision decision': ['yes', 'temp', 'no'],
+  'mailbox cache decision fieldstr': ['flags', 'hdr.subject hdr.from'],
+  'save received-date': ['30d', '2026-01-31'],
+  'kick dest-host': ['192.0.2.1', '::1'],
+  'proxy kick dest-host': ['192.0.2.1', '::1'],
+};
+const numberTexts = /^(?:max-recent|min-highest-[a-z-]+|min-next-uid|uid-validity)$/;
+const scripts = ['x', '-', '--', 'a b', 'ü', '*', 'user'];
+/** Needed whatever else there is, or only beside another. */
+const always = new Set(['mailbox cache decision fieldstr', 'proxy kick user']);
+const never = new Set(['mailbox update min-first-recent-uid']);
+
 const queries = [
   ['mailbox', 'INBOX', 'all'],
   ['mailbox', 'Trash', 'savedbefore', '30d'],
@@ -63,11 +80,19 @@ export function randomValues(random: Random, command: Command): Map<string, read
   const names = new Set(command.params.map((parameter) => parameter.name));
   for (const parameter of command.params) {
     const { name } = parameter;
-    if (name === 'source-type' || name === 'fieldstr' || name === 'flagstr') continue;
+    if (name === 'source-type' || (parameter.isPositional && /^(?:field|flag)str$/.test(name))) continue;
     const isList = names.has(`${name}str`);
     // An optional positional only when the one before it is there; one that is missing ends them.
-    const isWanted = isList || !parameter.isOptional || random() < 0.4;
-    if (!isWanted || name === 'tag' || name === 'userdb-only' || name === 'ask-old-password') continue;
+    const place = `${command.name} ${name}`;
+    const isWanted = isList || always.has(place) || !parameter.isOptional || random() < 0.4;
+    if (
+      !isWanted ||
+      never.has(place) ||
+      name === 'tag' ||
+      name === 'userdb-only' ||
+      name === 'ask-old-password'
+    )
+      continue;
     if (isList) values.set(name, several(random, listWords[command.name] ?? listWords['flags'] ?? []));
     else if (parameter.role === 'search-query') values.set(name, pick(random, queries));
     else if (parameter.type === 'bool') values.set(name, ['true']);
@@ -80,6 +105,16 @@ export function randomValues(random: Random, command: Command): Map<string, read
           ...(parameter.isUnsigned || /^(?:trans-flags|timeout|lock-timeout)$/.test(name) ? [] : ['-8']),
         ]),
       ]);
+    else if (numberTexts.test(name)) values.set(name, [pick(random, ['0', '7', '4294967295'])]);
+    else if (special[place] !== undefined) values.set(name, [pick(random, special[place])]);
+    else if (parameter.role === 'auth-info')
+      values.set(name, several(random, ['service=', 'rip=192.0.2.1', 'lport=1']));
+    else if (parameter.role === 'sieve-script') {
+      values.set(name, parameter.type === 'array' ? several(random, scripts) : [pick(random, scripts)]);
+    } else if (parameter.role === 'content-file')
+      values.set(name, [pick(random, ['x', '--', '/etc/passwd'])]);
+    else if (/^(?:proxy )?kick$/.test(command.name) && (name === 'mask' || name === 'user'))
+      values.set(name, [pick(random, odd)]);
     else if (parameter.role === 'acl-right') values.set(name, several(random, ['read', '-admin', 'all']));
     else if (command.name === 'mailbox path' && name === 'mailbox') values.set(name, [pick(random, odd)]);
     else if (parameter.type === 'array') values.set(name, several(random, odd));
@@ -107,7 +142,8 @@ export function spell(
       parameter.name.endsWith('str') && parameter.isPositional && names.has(parameter.name.slice(0, -3));
     const given = values.get(isText ? parameter.name.slice(0, -3) : parameter.name);
     if (given === undefined || names.has(`${parameter.name}str`)) continue;
-    if (isText) operands.push(given.join(pick(random, [' ', '  '])));
+    // Two blanks are none to the fields, but a nameless flag to 2.3.
+    if (isText) operands.push(given.join(parameter.name === 'flagstr' ? ' ' : pick(random, [' ', '  '])));
     else if (parameter.isPositional) {
       if (parameter.role === 'source-user') operands.push('user');
       operands.push(...given);
