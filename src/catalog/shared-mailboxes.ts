@@ -30,7 +30,7 @@ export interface SharedReach {
 
 /**
  * The first parameter whose value can reach below one of the prefixes: a mailbox name in one or with one below it, a mask that can
- * match one, a GUID (which is looked for everywhere), a query with any of these in it.
+ * match one, no mask where `*` is meant, a GUID (which is looked for everywhere), a query with any of these in it.
  *
  * @param prefixes of the backend's shared namespaces, each with its separator at the end; `[]`: it has none; undefined: it is not
  *   said. Then the usual ones count, and a query that names no mailbox counts as reaching them; where they are said it does not,
@@ -42,6 +42,10 @@ export function sharedReach(
 ): SharedReach | undefined {
   const folded = prefixes?.map(toLowerAscii) ?? usualSharedPrefixes;
   if (folded.length === 0) return undefined;
+  // Without a mask it lists everything that `*` does, and in shared namespaces too (measured on 2.3.19.1 and 2.4.1).
+  if (parsed.command.name === 'mailbox list' && !parsed.values.has('mailbox-mask')) {
+    return { parameter: 'mailbox-mask' };
+  }
   for (const parameter of parsed.command.params) {
     const values = parsed.values.get(parameter.name);
     if (values === undefined) continue;
