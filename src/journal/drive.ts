@@ -47,6 +47,8 @@ const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
 /** A thread that has been mute for so many deadlines is ended; when it is gone, another is begun. */
 const muteDeadlines = 5;
+/** Between the first look at a deadline that has passed and the one that counts. */
+const secondLookMs = 50;
 
 interface UnderWay {
   readonly since: number;
@@ -247,10 +249,14 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     watchTimer?.cancel();
     watchedMs = due;
     watchTimer = clock.setTimer(Math.max(due - clock.now(), 1), () => {
-      watchedMs = Infinity;
-      const now = dueAt();
-      if (now !== undefined && clock.now() >= now) overdue();
-      watch();
+      // When this thread stood still itself (a stopped process, a paused machine), timers fire before the reports that
+      // came meanwhile are read: so a second look, behind them.
+      watchTimer = clock.setTimer(secondLookMs, () => {
+        watchedMs = Infinity;
+        const now = dueAt();
+        if (now !== undefined && clock.now() >= now) overdue();
+        watch();
+      });
     });
   }
 

@@ -57,7 +57,8 @@ export function startTending(options: TendOptions): Tending {
   let keeper: KeeperThread | undefined;
   /** Closed segments that are known: what does not change is not looked at twice. */
   let closed: readonly Shelved[] = [];
-  let knownDamage: string | undefined;
+  /** What keeps segments from being retired, as it was told last. */
+  const told = new Map<string, string>();
   let isEnded = false;
   let isUnderWay = false;
   let timer: Timer = clock.setTimer(0, again);
@@ -93,13 +94,8 @@ export function startTending(options: TendOptions): Tending {
     const report = await keep({ do: 'look', above: closed.at(-1)?.number ?? -1 });
     if (report?.kind !== 'looked') return false;
     const { damaged } = report.shelf;
-    if (damaged !== undefined && damaged !== knownDamage) {
-      observe({
-        kind: 'not-tended',
-        text: `${damaged} is damaged, or the segment behind it: nothing from there on is retired`,
-      });
-    }
-    knownDamage = damaged;
+    const text = `${damaged} is damaged, or the segment behind it: nothing from there on is retired`;
+    tell('damaged', damaged === undefined ? undefined : text);
     closed = [...closed, ...report.shelf.closed];
     const shelf = { ...report.shelf, closed };
     const retired = await retire(shelf);
@@ -120,13 +116,26 @@ export function startTending(options: TendOptions): Tending {
   async function retire(shelf: Shelf): Promise<readonly string[]> {
     // By the time of the last record, never by the clock: a clock that leapt is told by a record that may not be there yet.
     const { openSeq, stepsMs, timeMs } = driver.mark;
-    const retired = chooseRetired(shelf, options.limits(), timeMs - stepsMs, openSeq);
+    const limits = options.limits();
+    const retired = chooseRetired(shelf, limits, timeMs - stepsMs, openSeq);
+    const isHeldBack = chooseRetired(shelf, limits, timeMs - stepsMs, Infinity).length > retired.length;
+    tell(
+      'held-back',
+      isHeldBack ? `record ${openSeq} has no completion: no segment behind it is retired` : undefined,
+    );
     if (retired.length === 0) return [];
     const report = await driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
     if (report.kind !== 'written') return [];
     await keep({ do: 'remove', files: retired.map(fileName) });
     closed = closed.slice(retired.length);
     return retired.map(({ name }) => name);
+  }
+
+  /** Told when it begins or changes, not every minute. */
+  function tell(what: string, text: string | undefined): void {
+    if (text !== undefined && told.get(what) !== text) observe({ kind: 'not-tended', text });
+    if (text === undefined) told.delete(what);
+    else told.set(what, text);
   }
 
   async function compress(shelf: Shelf): Promise<readonly string[]> {

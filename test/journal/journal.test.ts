@@ -354,3 +354,27 @@ void test('an unsafe or unreadable place is refused with a word', async (t) => {
   await assert.rejects(openWatched(directory), JournalFault);
   assert.ok(existsSync(join(directory, '00000001.jsonl')));
 });
+
+void test('of many daemons that start at once, one writes', async (t) => {
+  const directory = temporaryDirectory(t);
+  const opening = await Promise.allSettled(Array.from({ length: 6 }, () => openFor(t, directory)));
+  const opened = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  assert.equal(opened.length, 1);
+  for (const one of opening) if (one.status === 'rejected') assert.ok(faultOf('locked')(one.reason));
+  await opened[0]?.journal.close();
+  assert.deepEqual(eventsIn(directory), ['start', 'stop']);
+});
+
+void test('a process that was stopped for longer than the deadline has no failed journal', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events } = await openFor(t, directory, { deadlineMs: 100 });
+  for (let count = 0; count < 5; count += 1) {
+    const waiting = journal.append(admission(`E${count}`), durable);
+    for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
+    // This thread stands still while the other one writes.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+    await waiting;
+  }
+  await journal.close();
+  assert.ok(events.every(({ kind }) => kind !== 'failed'));
+});
