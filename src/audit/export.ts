@@ -36,7 +36,12 @@ export const exportColumns = [
 /** One exchange as JSON: the recorded keys as they are, then seq and time of the completion. One line, without LF. */
 export function formatJsonRow(row: ExchangeRow): string {
   const { admittedSeq: seq, completedSeq: completed_seq, completedTime: completed_time } = row;
-  return JSON.stringify({ ...row.fields, seq, completed_seq, completed_time }).replace(
+  return formatJson({ ...row.fields, seq, completed_seq, completed_time });
+}
+
+/** A value as JSON on one line, in which nothing commands a terminal: the same value for a parser. */
+export function formatJson(value: unknown): string {
+  return JSON.stringify(value).replace(
     notForTerminals,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

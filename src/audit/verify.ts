@@ -17,6 +17,8 @@ export interface TrailOptions {
   readonly kept: readonly KeptCheckpoint[];
   /** True: the first segment that is fed is not the journal's first, and what came before is not asked for. */
   readonly isPart: boolean;
+  /** True: files end where a receiver of records cut them, not where segments do. */
+  readonly isShipped?: boolean;
   /** No more faults than these are kept; all are counted. */
   readonly faultsMax: number;
 }
@@ -27,6 +29,8 @@ export interface Verifier {
   beginSegment(name: string): void;
   /** The next line, without LF. `isWhole`: it ended in LF. Its bytes are the caller's again when this returns. */
   takeLine(bytes: Buffer, isWhole: boolean): void;
+  /** A line that is none of the trail's: it only counts for the places of those behind it. */
+  skipLine(): void;
   /** The file cannot be read further (a compressed one that is damaged). */
   breakOff(text: string): void;
   finish(): Verdict;
@@ -104,6 +108,9 @@ export function createVerifier(options: TrailOptions): Verifier {
       tellTime(event, head, link.seq);
       note(event, head, link.seq);
     },
+    skipLine() {
+      line += 1;
+    },
     breakOff(text) {
       const seq = last === undefined ? undefined : last.seq + 1;
       fault({ kind: 'malformed', file, line: line + 1, seq, text });
@@ -168,7 +175,8 @@ export function createVerifier(options: TrailOptions): Verifier {
     }
     // Garbage between two records: what follows claims the place that the garbage was counted as.
     const isBehindGarbage = isDoubtful && link.seq === last.seq && link.prev === last.hash;
-    if (isBehindGarbage || (line === 1 && beforeName !== undefined && isJump(link, record))) {
+    const isNewFile = line === 1 && beforeName !== undefined && options.isShipped !== true;
+    if (isBehindGarbage || (isNewFile && isJump(link, record))) {
       last = link;
       isDoubtful = false;
       return true;

@@ -5,6 +5,7 @@ import {
   exportColumns,
   formatCsvHeader,
   formatCsvRow,
+  formatJson,
   formatJsonRow,
   formatValue,
   printable,
@@ -78,6 +79,12 @@ void test('what would command a terminal is made visible', () => {
     '\\x1b[2J\\n\\r\\t\\x9b\\u{202e}gpj.exe\\u{d800}',
   );
   assert.equal(printable('größe 漢字 \ud83d\ude00'), 'größe 漢字 \ud83d\ude00');
+});
+
+void test('JSON of any value is the same value, and harmless', () => {
+  const value = { 'k\u202e': ['\u001b[2J', 1, null], größe: '漢' };
+  assert.equal(formatJson(value), '{"k\\u202e":["\\u001b[2J",1,null],"größe":"漢"}');
+  assert.deepEqual(JSON.parse(formatJson(value)), value);
 });
 
 void test('hidden and cut values say what they are', () => {
