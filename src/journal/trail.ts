@@ -121,10 +121,15 @@ export interface Piece {
 }
 
 /** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
-export async function* readPieces(file: TrailFile): AsyncGenerator<Piece> {
+export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
+  return cutPieces(file.isCompressed ? inflated(file.path) : plain(file.path));
+}
+
+/** What comes in chunks, in pieces of whole lines; each chunk is copied before the next one is asked for. */
+export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
   let buffer = Buffer.allocUnsafe(chunkBytes * 2);
   let filled = 0;
-  for await (const chunk of file.isCompressed ? inflated(file.path) : plain(file.path)) {
+  for await (const chunk of chunks) {
     if (filled + chunk.length > buffer.length) {
       const larger = Buffer.allocUnsafe((filled + chunk.length) * 2);
       buffer.copy(larger, 0, 0, filled);
@@ -220,14 +225,25 @@ async function firstLineOf(file: TrailFile): Promise<Buffer> {
   return Buffer.alloc(0);
 }
 
-/** The exchanges that match, each when its completion comes; those without one at the end. Damage is stepped over. */
-export async function* searchTrail(trail: Trail, filter: TrailFilter): AsyncGenerator<ExchangeRow> {
+/**
+ * The exchanges that match, each when its completion comes; those without one at the end. Damage is stepped over.
+ * `look` sees every piece before it is searched, and undefined where a compressed file cannot be read further.
+ */
+export async function* searchTrail(
+  trail: Trail,
+  filter: TrailFilter,
+  look?: (file: TrailFile, piece: Piece | undefined) => void,
+): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
   for (const file of await since(trail.files, filter.sinceMs)) {
     try {
-      for await (const { bytes } of readPieces(file)) yield* search.take(bytes);
+      for await (const piece of readPieces(file)) {
+        look?.(file, piece);
+        yield* search.take(piece.bytes);
+      }
     } catch (error) {
       if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+      look?.(file, undefined);
     }
   }
   yield* search.finish();
