@@ -41,7 +41,11 @@ export interface ExchangeEnded {
   readonly error: string | undefined;
   /** One sentence for operators where the outcome is not `ok`. */
   readonly text: string | undefined;
+  /** Bytes of the reply as the backend sent them, and all bytes that the client was sent. */
+  readonly bytesIn: number;
   readonly bytesOut: number;
+  /** From asking for an upstream to having it; undefined: none was leased. */
+  readonly waitMs: number | undefined;
   readonly durationMs: number;
 }
 

@@ -148,7 +148,7 @@ export function logRecordOf(facts: LogFacts, time: number): AuditRecord {
 
 /** What observers are told of the same end. */
 export function endedOf(facts: CompletionFacts): ExchangeEnded {
-  const { backend, upstream, verdict, status, judgement, bytesOut, durationMs } = facts;
+  const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
   return {
     kind: 'exchange-ended',
     exchange: exchangeNamesOf(facts.names, facts.id, judgement),
@@ -160,7 +160,9 @@ export function endedOf(facts: CompletionFacts): ExchangeEnded {
     level: verdict.level,
     error: verdict.error,
     text: verdict.text,
+    bytesIn: facts.count?.bytesIn ?? 0,
     bytesOut,
+    waitMs,
     durationMs,
   };
 }
