@@ -18,6 +18,8 @@ export interface Service {
   serve(listener: ServedListener, transport: Transport, peer: Peer): void;
   /** Sessions that run. */
   readonly sessions: number;
+  /** Sessions that run, by the name of their listener. */
+  sessionsByListener(): ReadonlyMap<string, number>;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
   drain(): Promise<void>;
   /** Gives up what still runs, and tells the clients. */
@@ -57,6 +59,9 @@ export function createService(): Service {
     },
     get sessions() {
       return count();
+    },
+    sessionsByListener() {
+      return new Map([...running].map(([listener, sessions]) => [listener, sessions.size]));
     },
     drain() {
       isDraining = true;
