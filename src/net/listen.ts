@@ -83,10 +83,22 @@ function listenAt(server: Server, path: string): Promise<void> {
  * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
  * below Node then drops clients in silence.)
  */
-export async function listenUnix(
+export function listenUnix(
   place: UnixPlace,
   clock: Clock,
   accept: (transport: Transport, descriptor: number | undefined) => void,
+  onError: (text: string) => void,
+): Promise<BoundListener> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) =>
+    accept(wrapSocket(socket, clock), descriptorOf(socket)),
+  );
+  return bindUnix(server, place, onError);
+}
+
+/** Binds `place` for a server that takes what it accepts itself, as one of HTTP does. The rest is as with `listenUnix`. */
+export async function bindUnix(
+  server: Server,
+  place: UnixPlace,
   onError: (text: string) => void,
 ): Promise<BoundListener> {
   const { path } = place;
@@ -102,9 +114,6 @@ export async function listenUnix(
   if (found === 'other')
     throw new ListenFault(`${path}: is there already and is not a socket; remove it first`);
 
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) =>
-    accept(wrapSocket(socket, clock), descriptorOf(socket)),
-  );
   let inode: bigint;
   try {
     const directory = mkdtempSync(`${slash < 0 ? './' : path.slice(0, slash + 1)}.dg-`);
