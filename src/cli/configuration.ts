@@ -3,8 +3,9 @@
 import { parseSettings } from '../config/parse-settings.js';
 import { formatProblem } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
+import { systemClock } from '../host/clock.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
-import { presetText } from '../host/program.js';
+import { shippedPreset } from '../host/program.js';
 import { inspectFiles } from './inspect-files.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
@@ -14,14 +15,19 @@ export interface LoadedConfiguration {
   readonly errors: number;
 }
 
-/**
- * Reads `file` and what it includes, and asks for every file that the settings name. Never throws: what fails is a
- * problem.
- */
-export function loadConfiguration(file: string): LoadedConfiguration {
-  const parsed = parseSettings(file, { readText, glob: listFiles, presetText });
+/** What is looked at besides the configuration itself. */
+export interface LoadOptions {
+  /** Whether to ask for the files that the settings name, as passwords; default true. Who only judges needs none of them. */
+  readonly asksForFiles?: boolean;
+}
+
+/** Reads `file` and what it includes. Never throws: what fails is a problem. */
+export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
+  const read = { readText, glob: listFiles, presetText: shippedPreset };
+  const parsed = parseSettings(file, read, { nowMs: systemClock.wallMs() });
   const problems = [...parsed.problems];
-  if (parsed.settings !== undefined) problems.push(...inspectFiles(parsed.settings, whyUnreadable));
+  if (parsed.settings !== undefined && options.asksForFiles !== false)
+    problems.push(...inspectFiles(parsed.settings, whyUnreadable));
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   return {
     settings: errors === 0 ? parsed.settings : undefined,
