@@ -1,8 +1,6 @@
 // Follows a trail from its first line to its last and says what is wrong with it, and where. A decoder: it is fed with
 // segments and their lines and knows no files; memory is bounded by the exchanges that are open at once.
-// The rule: a fault is told at the first line that shows it, and is told once: what follows from it is followed, so that
-// the next fault is another one.
-
+// The rule: a fault is told at the first line that shows it, once; what follows from it is followed to the next one.
 import { genesisHash, journalFormat, type Link, readLink } from './chain.js';
 import { parseLine } from './line.js';
 import { parseTime } from './time.js';

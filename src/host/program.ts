@@ -3,22 +3,24 @@
 import { readFileSync } from 'node:fs';
 
 /** The package's folder as seen from dist/host/program.js, and from build/src/host/program.js in a test build. */
-const packages = ['../../', '../../../'] as const;
+const folders = [new URL('../../', import.meta.url), new URL('../../../', import.meta.url)];
 
-function readVersion(): string {
-  for (const folder of packages) {
+/** A text of the package, by its path there; undefined: there is none. */
+function packageText(path: string): string | undefined {
+  for (const folder of folders) {
     try {
-      const found: unknown = JSON.parse(
-        readFileSync(new URL(`${folder}package.json`, import.meta.url), 'utf8'),
-      );
-      if (typeof found === 'object' && found !== null && 'version' in found && 'name' in found) {
-        if (found.name === 'dovegate' && typeof found.version === 'string') return found.version;
-      }
+      return readFileSync(new URL(path, folder), 'utf8');
     } catch {
       // Not there: the next place.
     }
   }
-  return '0.0.0';
+  return undefined;
+}
+
+function readVersion(): string {
+  const found: unknown = JSON.parse(packageText('package.json') ?? '{}');
+  const hasVersion = typeof found === 'object' && found !== null && 'version' in found;
+  return hasVersion && typeof found.version === 'string' ? found.version : '0.0.0';
 }
 
 /** The version of the package, such as `0.1.0`. */
@@ -26,13 +28,5 @@ export const programVersion: string = readVersion();
 
 /** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
 export function shippedPreset(name: string): string | undefined {
-  if (!/^[a-z0-9-]+$/.test(name)) return undefined;
-  for (const folder of packages) {
-    try {
-      return readFileSync(new URL(`${folder}config/presets/${name}.yaml`, import.meta.url), 'utf8');
-    } catch {
-      // Not there: the next place.
-    }
-  }
-  return undefined;
+  return /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined;
 }
