@@ -2,7 +2,7 @@
 // It does not know how the command was spelled: spelling ends with the catalog's parser.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
-import { type Command, type Effect, type Parameter, parameterNamed } from '../catalog/catalog.js';
+import { type Command, type Effect, parameterNamed } from '../catalog/catalog.js';
 import { cautionOf, effectOf } from '../catalog/dangerous.js';
 import { fetchFieldClass } from '../catalog/fetch-fields.js';
 import type { ParsedArguments } from '../catalog/parse.js';
@@ -102,7 +102,7 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       users,
       masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
       everybody: everybodyIn(touched),
-      shared: sharedReach(given, from.sharedNamespaces)?.parameter ?? unmasked(given, from.sharedNamespaces),
+      shared: sharedReach(given, from.sharedNamespaces)?.parameter,
       content: contentOf(given),
       mustBeNamed,
       never,
@@ -167,14 +167,6 @@ function withNames(
     );
   }
   return { ...parsed, values };
-}
-
-/** A mask for mailboxes that is left out lists those of every namespace, as `*` does. */
-function unmasked(parsed: ParsedArguments, namespaces: readonly string[] | undefined): string | undefined {
-  if (namespaces?.length === 0) return undefined;
-  const isLeftOut = (parameter: Parameter): boolean =>
-    parameter.role === 'mailbox-mask' && parameter.isPositional && !parsed.hasOption(parameter.name);
-  return parsed.command.params.find(isLeftOut)?.name;
 }
 
 /** Names no value of the client: what follows a dot in a field is a header of its choice. */
