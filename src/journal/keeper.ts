@@ -6,6 +6,7 @@
 import { randomFillSync } from 'node:crypto';
 import {
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -22,7 +23,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { KeeperOrder, KeeperReport } from './messages.js';
 import { readShelf } from './retention.js';
-import { openSegment, removeSegment, reserveName, syncDirectory } from './segments.js';
+import { openIn, openSegment, removeSegment, reserveName, syncDirectory } from './segments.js';
 
 /** What the keeper's thread does. */
 export interface Keeper {
@@ -66,7 +67,8 @@ function compress(directory: string, name: string): number {
   const path = join(directory, `${name}.gz`);
   const source = openSegment(directory, name);
   try {
-    const target = openSync(`${path}.new`, 'w', 0o600);
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+    const target = openIn(directory, `${name}.gz.new`, flags);
     try {
       const chunk = Buffer.allocUnsafe(memberBytes);
       for (let at = 0; ; ) {

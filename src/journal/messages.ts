@@ -7,6 +7,8 @@ import type { JournalFault, JournalFaultCode } from '../engine/journal-fault.js'
 /** What the writer's thread needs to know from the start. */
 export interface WriterOptions {
   readonly directory: string;
+  /** The group that may read the directory and its files; undefined: nobody but the owner. */
+  readonly groupId?: number | undefined;
   /** A segment that would grow beyond this is closed and the next begun. */
   readonly segmentBytes: number;
   /** Name and version of the program, as it stands in the records. */

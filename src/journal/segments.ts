@@ -6,8 +6,10 @@
 
 import {
   chmodSync,
+  chownSync,
   closeSync,
   constants,
+  fchmodSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
@@ -55,8 +57,11 @@ export function listSegments(directory: string): Segment[] {
   return [...found.values()].toSorted((one, other) => one.number - other.number);
 }
 
-/** Makes the directory if it is not there (mode 0700, its parent synced); throws a JournalFault if it is not safe to use. */
-export function makeDirectory(directory: string): void {
+/**
+ * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 2750: what is made in it belongs to
+ * that group, which may read. Throws a JournalFault, or what the system says, if it is not safe to use.
+ */
+export function makeDirectory(directory: string, groupId: number | undefined): void {
   const made = mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (made !== undefined) {
     for (let at = directory; ; at = dirname(at)) {
@@ -66,8 +71,19 @@ export function makeDirectory(directory: string): void {
   }
   const found = statSync(directory);
   if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
-  // Also the test that it is ours: only its owner may do this.
-  if ((found.mode & 0o7777) !== 0o700) chmodSync(directory, 0o700);
+  const mode = groupId === undefined ? 0o700 : 0o2750;
+  if (groupId !== undefined && found.gid !== groupId) chownSync(directory, -1, groupId);
+  // Also the test that it is ours: only its owner may do this. After the group: changing that clears a bit.
+  if ((found.mode & 0o7777) !== mode || found.gid !== groupId) chmodSync(directory, mode);
+}
+
+/** A file in a directory of the journal, as `flags` say; whoever may read the directory may read it. */
+export function openIn(directory: string, name: string, flags: number): number {
+  const mode = (statSync(directory).mode & 0o040) === 0 ? 0o600 : 0o640;
+  const descriptor = openSync(join(directory, name), flags | constants.O_NOFOLLOW, mode);
+  // Whatever the umask left of it.
+  fchmodSync(descriptor, mode);
+  return descriptor;
 }
 
 /** Makes what was created, renamed or removed in a directory survive a power cut. */
@@ -83,7 +99,7 @@ export function syncDirectory(directory: string): void {
 /** A new, empty segment, open for appending; its name is on disk when this returns. */
 export function createSegment(directory: string, name: string): number {
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
-  const descriptor = openSync(join(directory, name), flags | constants.O_NOFOLLOW, 0o600);
+  const descriptor = openIn(directory, name, flags);
   try {
     syncDirectory(directory);
     return descriptor;
@@ -108,7 +124,11 @@ export function removeSegment(directory: string, file: string): void {
 /** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
 export function writeWhole(directory: string, name: string, text: string): void {
   const path = join(directory, name);
-  const descriptor = openSync(`${path}.new`, 'w', 0o600);
+  const descriptor = openIn(
+    directory,
+    `${name}.new`,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC,
+  );
   try {
     writeFileSync(descriptor, text);
     fsyncSync(descriptor);

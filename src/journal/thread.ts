@@ -22,9 +22,9 @@ export type KeeperThread = Thread<KeeperOrder, KeeperReport>;
 
 /** Begins the thread; the journal is opened by the first order. */
 export function openWriterThread(options: WriterOptions): WriterThread {
-  const { directory, segmentBytes, program, catalog, signKey, reserveBytes } = options;
+  const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
   // Not the whole of what the caller has: functions cannot go to a thread.
-  const narrow: WriterOptions = { directory, segmentBytes, program, catalog, signKey, reserveBytes };
+  const narrow = { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes };
   return openThread({ role: 'write', options: narrow }, (message) => ({
     kind: 'failed',
     code: 'writer-died',

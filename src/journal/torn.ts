@@ -8,7 +8,6 @@ import {
   fstatSync,
   fsyncSync,
   ftruncateSync,
-  openSync,
   readFileSync,
   readSync,
   writeSync,
@@ -25,6 +24,7 @@ import {
   checkpointName,
   isSameFile,
   listSegments,
+  openIn,
   openSegment,
   removeSegment,
   segmentNumber,
@@ -160,11 +160,11 @@ function copyBehind(directory: string, segment: string, from: number): TornTail 
 
 /** A new file beside the segment; the same segment may have been torn before. */
 function createTorn(directory: string, segment: string): { file: string; target: number } {
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
   for (let count = 1; ; count += 1) {
     const file = count === 1 ? `${segment}.torn` : `${segment}.torn-${count}`;
     try {
-      return { file, target: openSync(join(directory, file), flags, 0o600) };
+      return { file, target: openIn(directory, file, flags) };
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
     }

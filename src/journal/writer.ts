@@ -3,7 +3,7 @@
 // The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what
 // lies behind the mark is cut off and written once more to a new segment, by the order `heal`.
 
-import { closeSync, mkdirSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { journalFormat } from '../audit/chain.js';
 import { encodeBody } from '../audit/encode.js';
@@ -39,7 +39,7 @@ const clockAheadMsMin = 7 * 86_400_000;
 
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string): Writer {
-  const { directory, segmentBytes, program, catalog, reserveBytes } = options;
+  const { directory, groupId, segmentBytes, program, catalog, reserveBytes } = options;
   const ledger = createLedger(program, options.signKey, journal);
   const sink = createSink(directory, reserveBytes);
   let lock: Held | undefined;
@@ -85,7 +85,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       case 'retire':
         return { kind: 'written', ...retire(order.segments, order.wallMs) };
       case 'keep-policy':
-        mkdirSync(join(directory, 'policies'), { recursive: true, mode: 0o700 });
+        makeDirectory(join(directory, 'policies'), groupId);
         writeWhole(join(directory, 'policies'), `${order.version}.yaml`, order.text);
         return { kind: 'kept' };
       case 'stop': {
@@ -103,7 +103,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   /** Undefined: the lock is held, and on the file that stands there now. Else the descriptor that must be locked first. */
   function needLock(taken: number | undefined): Report | undefined {
-    makeDirectory(directory);
+    makeDirectory(directory, groupId);
     const path = join(directory, lockName);
     if (taken !== undefined && taken === candidate?.descriptor) {
       if (lock !== undefined) closeSync(lock.descriptor);

@@ -1,6 +1,6 @@
 // What an open journal does for itself: checkpoints while idle, retention, compression, the reserve, another key.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { isSignedBy, makeSignKey, unsignedLine } from '../../src/audit/signature.js';
@@ -220,4 +220,35 @@ void test('nothing that tending finds can fail the journal', async (t) => {
   await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
   assert.equal(again.journal.state, 'writable');
   assert.ok(existsSync(join(directory, '00000001.jsonl')), 'damage is not removed by a program');
+});
+
+void test('a group may read what is there, and nobody else', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  // A group of ours that is not the one of new files, where there is one.
+  const groupId =
+    process.getgroups?.().find((id) => id !== process.getegid?.()) ??
+    (process.geteuid?.() === 0 ? 1 : undefined);
+  if (groupId === undefined) {
+    t.skip('needs root or a second group');
+    return;
+  }
+  const umask = process.umask(0o077);
+  t.after(() => process.umask(umask));
+  const watched = await tending(t, directory, { groupId, reserveBytes: 4096 });
+  await fill(watched, directory, 3);
+  await watched.journal.keepPolicy('ab'.repeat(32), 'x');
+  await until(() => segmentFiles(directory).some((file) => file.endsWith('.gz')));
+  await watched.journal.close();
+  for (const place of [directory, join(directory, 'policies')]) {
+    assert.equal(statSync(place).mode & 0o7777, 0o2750, place);
+    for (const file of readdirSync(place)) {
+      const { mode, gid } = statSync(join(place, file));
+      const isOwn = file === 'lock' || file === 'reserve' || file === 'policies';
+      assert.equal(gid, groupId, file);
+      if (!isOwn) assert.equal(mode & 0o7777, 0o640, file);
+    }
+  }
+  const { journal } = await tending(t, directory);
+  await journal.close();
+  assert.equal(statSync(directory).mode & 0o7777, 0o700, 'and no more when the setting is gone');
 });
