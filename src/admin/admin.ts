@@ -1,0 +1,153 @@
+// The admin endpoints over HTTP: a server for each socket, and what of HTTP it takes. It does not know how a socket is
+// made (the daemon gives `bind`) or what there is to tell (pages.ts).
+// The rules: GET only; one request a connection, small, and soon over, whatever the other side does; nothing that is
+// asked here can delay a session, fail one, or end the daemon.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Clock } from '../ports/clock.js';
+import { type AccessRefusal, type Door, refuseAccess } from './access.js';
+import { type Answer, createPages, type Page, type PageSources } from './pages.js';
+
+/** Puts a server on its socket. What it returns stops accepting and takes the socket away. */
+export type Bind = (server: Server) => Promise<{ close(): Promise<void> }>;
+
+/** A socket on which the endpoints are to be had. */
+export interface AdminDoor {
+  readonly door: Door;
+  readonly bind: Bind;
+}
+
+/** What the endpoints need. */
+export interface AdminOptions extends PageSources {
+  readonly doors: readonly AdminDoor[];
+  /** Told of an endpoint that failed; a bug of ours. */
+  readonly onError: (text: string) => void;
+}
+
+/** Endpoints that are served. */
+export interface Admin {
+  /** Ends all of it at once. */
+  close(): Promise<void>;
+}
+
+/** Of the request line and all headers. */
+const headerBytesMax = 8 * 1024;
+const headersMax = 64;
+/** Of one socket; more are closed unanswered. A scraper, a probe and an operator need three. */
+const connectionsMax = 32;
+/** From accept to the last byte of the answer: what is slower on purpose holds a place no longer than that. */
+const connectionMs = 10_000;
+
+/** Serves on every door; rejects with what `bind` rejects with, and then none is left open. */
+export async function openAdmin(options: AdminOptions): Promise<Admin> {
+  const pages = createPages(options);
+  const open: { close(): Promise<void> }[] = [];
+  const admin: Admin = {
+    async close() {
+      await Promise.all(open.map((each) => each.close()));
+    },
+  };
+  for (const { door, bind } of options.doors) {
+    const server = serverOf(door, pages, options);
+    try {
+      const bound = await bind(server);
+      open.push({
+        async close() {
+          await bound.close();
+          server.closeAllConnections();
+        },
+      });
+    } catch (fault) {
+      await admin.close();
+      throw fault;
+    }
+  }
+  return admin;
+}
+
+function serverOf(door: Door, pages: ReadonlyMap<string, Page>, options: AdminOptions): Server {
+  const limits = {
+    maxHeaderSize: headerBytesMax,
+    requestTimeout: connectionMs,
+    headersTimeout: connectionMs,
+  };
+  const server = createServer(limits, (request, response) => {
+    // Not awaited by anybody: both ways end in an answer.
+    void respond(door, pages, request).then(
+      (reply) => send(response, reply),
+      (fault: unknown) => {
+        options.onError(`${pathOf(request)}: ${fault instanceof Error ? fault.message : String(fault)}`);
+        send(response, refusal(500, 'this failed; the log says why'));
+      },
+    );
+  });
+  server.maxConnections = connectionsMax;
+  server.maxHeadersCount = headersMax;
+  server.maxRequestsPerSocket = 1;
+  limitConnections(server, options.clock);
+  return server;
+}
+
+/** Node's own times watch a request, not somebody who does not read the answer. */
+function limitConnections(server: Server, clock: Clock): void {
+  server.on('connection', (socket) => {
+    const timer = clock.setTimer(connectionMs, () => socket.destroy());
+    socket.once('close', () => timer.cancel());
+  });
+}
+
+interface Reply extends Answer {
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+async function respond(
+  door: Door,
+  pages: ReadonlyMap<string, Page>,
+  request: IncomingMessage,
+): Promise<Reply> {
+  const { host, authorization } = request.headers;
+  const page = pages.get(pathOf(request));
+  const refused = refuseAccess(door, { host, authorization }, page?.isHarmless ?? true);
+  if (refused === 'wrong-host') return refusalOf(refused);
+  if (page === undefined) return refusal(404, `there is ${[...pages.keys()].join(' ')}`);
+  if (request.method !== 'GET') return { ...refusal(405, 'GET only'), headers: { Allow: 'GET' } };
+  if (refused !== undefined) return refusalOf(refused);
+  return page.answer();
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '').split('?', 1).join('');
+}
+
+function refusalOf(refused: AccessRefusal): Reply {
+  switch (refused) {
+    case 'wrong-host':
+      return refusal(421, 'the Host is not a name of this server');
+    case 'no-token-set':
+      return refusal(403, 'only over the UNIX socket, since no token is configured');
+    case 'token-needed':
+      return {
+        ...refusal(401, 'Authorization: Bearer and the token are needed'),
+        headers: { 'WWW-Authenticate': 'Bearer' },
+      };
+    default:
+      return refused satisfies never;
+  }
+}
+
+function refusal(status: number, text: string): Answer {
+  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
+}
+
+function send(response: ServerResponse, reply: Reply): void {
+  const body = Buffer.from(reply.body);
+  response.writeHead(reply.status, {
+    'Content-Type': reply.type,
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    Connection: 'close',
+    ...reply.headers,
+  });
+  response.end(body);
+}

@@ -1,0 +1,72 @@
+// What the admin endpoints show: the daemon at one moment. Types only. It does not know who gathers it; the daemon does,
+// at each question, from the structures that have it.
+
+import type { ExchangeNames } from '../engine/events.js';
+
+/** The daemon at one moment. */
+export interface DaemonSnapshot {
+  readonly version: string;
+  /** RFC 3339. */
+  readonly started: string;
+  readonly uptimeMs: number;
+  readonly state: 'serving' | 'draining';
+  /** Hash of the configuration that is served. */
+  readonly configHash: string;
+  readonly listeners: readonly ListenerSnapshot[];
+  readonly backends: readonly BackendSnapshot[];
+  /** In the order in which they are tried. */
+  readonly routes: readonly RouteSnapshot[];
+  readonly journal: JournalSnapshot;
+  /** Exchanges that run; undefined: nobody knows them. */
+  readonly exchanges?: readonly RunningExchange[];
+}
+
+/** A bound listener. */
+export interface ListenerSnapshot {
+  readonly name: string;
+  readonly address: string;
+  readonly sessions: number;
+  readonly sessionsMax: number;
+}
+
+/** A backend, its upstreams by state, and who waits for them. */
+export interface BackendSnapshot {
+  readonly name: string;
+  readonly address: string;
+  /** Undefined: not known yet. */
+  readonly series: string | undefined;
+  readonly isUp: boolean;
+  /** Why it is down, as a sentence; undefined while it is up. */
+  readonly text: string | undefined;
+  /** Upstreams at most. */
+  readonly connections: number;
+  readonly dialing: number;
+  readonly idle: number;
+  readonly leased: number;
+  readonly waiters: number;
+}
+
+/** A route, named by the place where it was written. */
+export interface RouteSnapshot {
+  readonly place: string;
+  readonly backends: readonly string[];
+}
+
+/** The journal's state. */
+export interface JournalSnapshot {
+  readonly state: 'writable' | 'failed';
+  /** `reserve`: only commands for emergencies are recorded, and so served. */
+  readonly space: 'normal' | 'reserve';
+  /** Why it failed. */
+  readonly fault: { readonly code: string; readonly text: string } | undefined;
+  /** Records that will never reach the disk. */
+  readonly lost: number;
+  /** Of its file system; undefined: nobody has looked yet. */
+  readonly freeBytes: number | undefined;
+}
+
+/** An exchange that runs. */
+export interface RunningExchange extends ExchangeNames {
+  readonly backend: string | undefined;
+  readonly durationMs: number;
+}
