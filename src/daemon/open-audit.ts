@@ -19,12 +19,16 @@ const checkpointIntervalMs = 60_000;
 const tendIntervalMs = 60_000;
 const dayMs = 24 * 3600 * 1000;
 
-/** Rejects with a JournalFault where the directory cannot be written, or another daemon has it. */
+/**
+ * `observe` hears of everything besides the log. Rejects with a JournalFault where the directory cannot be written, or
+ * another daemon has it.
+ */
 export function openAudit(
   settings: AuditSettings,
   native: Native,
   clock: Clock,
   log: Log,
+  observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
   return openJournal({
     directory: settings.directory,
@@ -46,7 +50,10 @@ export function openAudit(
     catalog: catalogHash,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
-    observe: (event) => reportJournal(log, event),
+    observe: (event) => {
+      reportJournal(log, event);
+      observe(event);
+    },
   });
 }
 

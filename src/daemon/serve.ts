@@ -18,6 +18,7 @@ import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
 import type { Native } from '../ports/native.js';
+import { createAdminParts } from './admin-parts.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 import { openAudit, openRedactor } from './open-audit.js';
@@ -46,9 +47,13 @@ export async function serve(options: { readonly config: string }): Promise<numbe
 
 async function run(settings: Settings, config: string, log: Log): Promise<number> {
   const clock = systemClock;
-  const observe: Observe = (event) => log.observe(event);
+  const admin = createAdminParts(settings, clock, log);
+  const observe: Observe = (event) => {
+    log.observe(event);
+    admin.observe(event);
+  };
   const native = await loadNative();
-  const journal = await openAudit(settings.audit, native, clock, log);
+  const journal = await openAudit(settings.audit, native, clock, log, admin.observeJournal);
   for (const { name, shadow } of settings.policies.values()) {
     if (shadow === undefined) continue;
     const text = `policies.${name}.shadow is not judged by this version; dovegate test --replay compares policies`;
@@ -80,6 +85,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
       };
       bound.push(await bind(listener, served, service, log, native));
     }
+    await admin.open({ journal, pools, service });
   } catch (fault) {
     await Promise.all(bound.map((listener) => listener.close()));
     await journal.close();
@@ -98,6 +104,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
     await journal.close();
     return exitCodes.bug;
   }
+  admin.draining();
   log.report({
     event: 'stopping',
     level: 'info',
@@ -107,6 +114,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   await drain(service, [...pools.values()], settings.limits.drainMs, clock, stop.second);
   for (const pool of pools.values()) pool.drain();
   await journal.close();
+  await admin.close();
   release();
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return exitCodes.ok;

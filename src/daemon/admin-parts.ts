@@ -1,0 +1,200 @@
+// Metrics and admin endpoints of the daemon: what they are fed with, the snapshots that they ask for, their sockets.
+// It does not know when the daemon starts or stops. Without settings for it, nothing is counted and nothing listens.
+
+import { type Admin, type AdminDoor, openAdmin } from '../admin/admin.js';
+import { createBackendHealth } from '../admin/backend-health.js';
+import type { AdminSettings } from '../admin/settings.js';
+import type { BackendSnapshot, DaemonSnapshot } from '../admin/snapshot.js';
+import { formatTime } from '../audit/time.js';
+import type { Pool } from '../backend/pool-options.js';
+import { commandsOf } from '../catalog/catalog.js';
+import { allSeries } from '../catalog/series.js';
+import type { BackendAddress, Settings } from '../config/settings.js';
+import type { Observe } from '../engine/ports.js';
+import type { Service } from '../frontend/service.js';
+import { readSecretFile } from '../host/files.js';
+import { programVersion } from '../host/program.js';
+import { Secret } from '../identity/secret.js';
+import type { JournalEvent, OpenJournal } from '../journal/journal.js';
+import { bindTcp } from '../net/bind-tcp.js';
+import { bindUnix, ListenFault } from '../net/listen.js';
+import type { Log } from '../observe/log.js';
+import { createMetrics } from '../observe/metrics.js';
+import type { Clock } from '../ports/clock.js';
+import { type BackendProbe, startBackendProbe } from './backend-probe.js';
+
+/** The settings, with those of the admin endpoints if there are any. */
+export type WatchedSettings = Settings & { readonly admin?: AdminSettings };
+
+/** What there is to watch, once it is there. */
+export interface Watched {
+  readonly journal: OpenJournal;
+  readonly pools: ReadonlyMap<string, Pool>;
+  readonly service: Service;
+}
+
+/** The daemon's metrics and admin endpoints. */
+export interface AdminParts {
+  /** An observer for the engine. */
+  readonly observe: Observe;
+  /** An observer for the journal. */
+  readonly observeJournal: (event: JournalEvent) => void;
+  /** Serves. Rejects with a ListenFault where a socket cannot be made or the token cannot be read. */
+  open(watched: Watched): Promise<void>;
+  /** From now on the daemon is told not to be ready. */
+  draining(): void;
+  /** Ends the endpoints and the timers; also when nothing was opened. */
+  close(): Promise<void>;
+}
+
+const nothing: AdminParts = {
+  observe: () => undefined,
+  observeJournal: () => undefined,
+  open: () => Promise.resolve(),
+  draining: () => undefined,
+  close: () => Promise.resolve(),
+};
+
+/** The parts for these settings. */
+export function createAdminParts(settings: WatchedSettings, clock: Clock, log: Log): AdminParts {
+  const { admin } = settings;
+  if (admin === undefined) return nothing;
+  const health = createBackendHealth();
+  const commands = allSeries.flatMap((series) => commandsOf(series).map((command) => command.name));
+  const startedMs = clock.now();
+  const started = formatTime(clock.wallMs());
+  let endpoints: Admin | undefined;
+  let probe: BackendProbe | undefined;
+  let watched: Watched | undefined;
+  let state: DaemonSnapshot['state'] = 'serving';
+  let freeBytes: number | undefined;
+
+  const metrics = createMetrics({
+    version: programVersion,
+    runtime: process.version,
+    commands: new Set(commands),
+    clock,
+    snapshot() {
+      const { backends, journal, listeners } = takeSnapshot();
+      return {
+        configHash: settings.hash,
+        sessions: new Map(listeners.map(({ name, sessions }) => [name, sessions])),
+        backends,
+        journal: { isWritable: journal.state === 'writable', lost: journal.lost, freeBytes },
+        logDropped: log.dropped,
+      };
+    },
+  });
+
+  function takeSnapshot(): DaemonSnapshot {
+    if (watched === undefined) throw new Error('the admin endpoints were asked before they were opened');
+    const { journal, pools, service } = watched;
+    const { fault, lost, space } = journal;
+    const sessions = service.sessionsByListener();
+    return {
+      version: programVersion,
+      started,
+      uptimeMs: clock.now() - startedMs,
+      state,
+      configHash: settings.hash,
+      listeners: settings.listeners.map(({ name, unix, sessions: sessionsMax }) => ({
+        name,
+        address: `unix:${unix}`,
+        sessions: sessions.get(name) ?? 0,
+        sessionsMax,
+      })),
+      backends: settings.backends.flatMap((backend) => {
+        const pool = pools.get(backend.name);
+        return pool === undefined ? [] : [backendSnapshot(backend, pool)];
+      }),
+      routes: settings.routes.map(({ place, backend }) => ({
+        place: `${place.file}:${place.line}`,
+        backends: [backend],
+      })),
+      journal: {
+        state: journal.state,
+        space,
+        fault: fault === undefined ? undefined : { code: fault.code, text: fault.message },
+        lost,
+        freeBytes,
+      },
+    };
+  }
+
+  function backendSnapshot(backend: Settings['backends'][number], pool: Pool): BackendSnapshot {
+    const { name, address, connections } = backend;
+    const counts = pool.snapshot();
+    const reach = health.stateOf(name, counts.idle + counts.leased);
+    const { dialing, idle, leased, waiters } = counts;
+    const shown = { name, address: formatAddress(address), series: pool.series, connections };
+    return { ...shown, ...reach, dialing, idle, leased, waiters };
+  }
+
+  return {
+    observe(event) {
+      health.observe(event);
+      metrics.observe(event);
+    },
+    observeJournal(event) {
+      if (event.kind === 'synced') metrics.recordsSynced(event.records, event.durationMs);
+      else if (event.kind === 'tended') freeBytes = event.tended.freeBytes;
+    },
+    async open(now) {
+      watched = now;
+      endpoints = await openEndpoints(admin, {
+        clock,
+        snapshot: takeSnapshot,
+        metrics: () => metrics.render(),
+        onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
+      });
+      // Only backends of which an upstream is to be kept ready anyway.
+      const kept = settings.backends.filter((backend) => backend.idle > 0).map((backend) => backend.name);
+      const probed = [...now.pools.values()].filter((pool) => kept.includes(pool.backend));
+      probe = startBackendProbe(probed, clock);
+    },
+    draining() {
+      state = 'draining';
+      probe?.end();
+    },
+    async close() {
+      probe?.end();
+      await endpoints?.close();
+      metrics.close();
+    },
+  };
+}
+
+type Sources = Omit<Parameters<typeof openAdmin>[0], 'doors'>;
+
+async function openEndpoints(settings: AdminSettings, sources: Sources): Promise<Admin> {
+  const { unix, mode, tcp, tokenFile } = settings;
+  const { onError } = sources;
+  const doors: AdminDoor[] = [];
+  if (unix !== undefined) {
+    const place = { path: unix, mode, uid: undefined, gid: undefined };
+    doors.push({ door: { kind: 'unix' }, bind: (server) => bindUnix(server, place, onError) });
+  }
+  if (tcp !== undefined) {
+    const token = tokenFile === undefined ? undefined : await readToken(tokenFile);
+    doors.push({
+      door: { kind: 'tcp', host: tcp.host, token },
+      bind: (server) => bindTcp(server, tcp, onError),
+    });
+  }
+  return openAdmin({ ...sources, doors });
+}
+
+async function readToken(path: string): Promise<Secret> {
+  try {
+    return new Secret(await readSecretFile(path));
+  } catch (fault) {
+    const text = fault instanceof Error ? fault.message : String(fault);
+    throw new ListenFault(`the token of the admin endpoints: ${text}`, fault);
+  }
+}
+
+function formatAddress(address: BackendAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
+}
