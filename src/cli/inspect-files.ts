@@ -25,5 +25,22 @@ export function inspectFiles(settings: Settings, whyUnreadable: WhyUnreadable): 
       });
     }
   }
+  const { signKeyFile, hmacKeyFile } = settings.audit;
+  for (const [path, key] of [
+    [signKeyFile, 'sign_key'],
+    [hmacKeyFile, 'hmac_key'],
+  ] as const) {
+    const why = path === undefined ? undefined : whyUnreadable(path);
+    if (why === undefined) continue;
+    const place = settings.listeners[0]?.place ?? { file: '', line: 1, column: 1 };
+    problems.push({
+      file: place.file,
+      line: 1,
+      column: 1,
+      path: `audit.${key}`,
+      message: `${path ?? ''} cannot be read: ${why}`,
+      severity: 'error',
+    });
+  }
   return problems;
 }

@@ -2,9 +2,10 @@
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../catalog/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
-import type { RawAudit, RawConfiguration, RawLimits } from './schema.js';
+import type { RawAdmin, RawAudit, RawConfiguration, RawLimits } from './schema.js';
 import { formatDuration, parseDuration, parseSize } from './schema-parts.js';
 import {
+  type AdminSettings,
   type AuditSettings,
   auditDefaults,
   type LimitSettings,
@@ -102,7 +103,49 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): AuditSettings {
     strict: new Set<Effect>(raw.strict ?? auditDefaults.strict),
     segmentBytes,
     deadlineMs: timerOf(raw.deadline, auditDefaults.deadlineMs, cursor, 'deadline'),
+    keepMs: raw.keep === undefined ? auditDefaults.keepMs : (parseDuration(raw.keep) ?? 0),
+    sizeMax: parseSizeMax(raw.max_size),
+    unshippedBytesMax: sizeOf(raw.unshipped_max, auditDefaults.unshippedBytesMax, cursor, 'unshipped_max'),
+    reserveBytes: sizeOf(raw.reserve, auditDefaults.reserveBytes, cursor, 'reserve'),
+    checkpointIntervalMs: timerOf(
+      raw.checkpoint_interval,
+      auditDefaults.checkpointIntervalMs,
+      cursor,
+      'checkpoint_interval',
+    ),
+    ...optional('signKeyFile', cursor.file('sign_key')),
+    ...optional('hmacKeyFile', cursor.file('hmac_key')),
   };
+}
+
+function parseSizeMax(text: string | undefined): AuditSettings['sizeMax'] {
+  if (text === undefined) return auditDefaults.sizeMax;
+  if (text.endsWith('%')) return { share: Math.max(1, Number(text.slice(0, -1))) / 100 };
+  return { bytes: parseSize(text) ?? 0 };
+}
+
+/** Where operators ask; undefined: nowhere. */
+export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSettings | undefined {
+  if (raw === undefined) return undefined;
+  if (raw.unix === undefined && raw.tcp === undefined) {
+    cursor.error([], 'needs unix, tcp, or both');
+    return undefined;
+  }
+  const colon = raw.tcp?.lastIndexOf(':') ?? 0;
+  const host = raw.tcp?.slice(0, colon).replace(/^\[|\]$/g, '');
+  return {
+    mode: Number.parseInt(raw.mode ?? '0600', 8),
+    ...optional('unix', cursor.file('unix')),
+    ...optional('tokenFile', cursor.file('token_file')),
+    ...(raw.tcp === undefined || host === undefined
+      ? {}
+      : { tcp: { host, port: Number(raw.tcp.slice(colon + 1)) } }),
+  };
+}
+
+/** The key with its value, or nothing. */
+function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
 }
 
 /** Every limit. */

@@ -6,7 +6,7 @@
 import { sha256Hex } from '../identity/digest.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
-import { parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
+import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
 import { parseTests } from './parse-tests.js';
 import { createProblemList, nearestName, type Problem } from './problem.js';
 import { createSources, gather, type ReadFiles } from './read-files.js';
@@ -51,6 +51,7 @@ export function parseSettings(file: string, read: ReadFiles, options: ParseOptio
 
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
+  const admin = parseAdmin(raw.admin, cursor.down('admin'));
   const settings = {
     listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners')),
     ...parseBackends(raw, cursor),
@@ -59,6 +60,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     mailUsers,
     state: cursor.file('state') ?? stateDefault,
     audit: parseAudit(raw.audit ?? {}, cursor.down('audit')),
+    ...(admin === undefined ? {} : { admin }),
     limits: parseLimits(raw.limits ?? {}, cursor.down('limits')),
     log: { level: raw.log?.level ?? logLevelDefault },
   };

@@ -91,14 +91,34 @@ const audit = strict('the audit settings', {
   strict: listOf(oneOf(allEffects), 'effects').optional(),
   segment: sizeText.optional(),
   deadline: durationText.optional(),
-  keep: notYet(),
-  max_size: notYet(),
-  unshipped_max: notYet(),
-  reserve: notYet(),
-  sign_key: notYet(),
-  checkpoint_interval: notYet(),
-  hmac_key: notYet(),
+  keep: durationText.optional(),
+  max_size: z
+    .string({ error: 'must be a size, as 10GiB, or a share of the file system, as 80%' })
+    .regex(/^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/, {
+      error: 'must be a size, as 10GiB, or a share of the file system, as 80%',
+    })
+    .optional(),
+  unshipped_max: sizeText.optional(),
+  reserve: sizeText.optional(),
+  sign_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
+  checkpoint_interval: durationText.optional(),
+  hmac_key: file('a file with a key of at least 16 bytes').optional(),
   ship: notYet(),
+});
+
+const admin = strict('the admin endpoints', {
+  unix: file('the path of a UNIX socket').optional(),
+  mode: z
+    .string({ error: 'must be written in quotes, as "0600": unquoted it is another number' })
+    .regex(/^0?[0-7]{3}$/, { error: 'must be three or four octal digits, as "0600"' })
+    .optional(),
+  tcp: z
+    .string({ error: 'must be a loopback address and a port, as 127.0.0.1:9146' })
+    .regex(/^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5}$/, {
+      error: 'must be a loopback address and a port, as 127.0.0.1:9146',
+    })
+    .optional(),
+  token_file: file('a file with a token').optional(),
 });
 
 const limits = strict('the limits', {
@@ -139,7 +159,7 @@ export const configurationSchema = strict('a configuration', {
   state: file('a directory').optional(),
   audit: audit.optional(),
   limits: limits.optional(),
-  admin: notYet(),
+  admin: admin.optional(),
   log: strict('the log settings', { level: oneOf(logLevels).optional() }).optional(),
 });
 
@@ -149,6 +169,8 @@ export type RawConfiguration = z.infer<typeof configurationSchema>;
 export type RawBackend = z.infer<typeof backend>;
 /** A part of {@link RawConfiguration}. */
 export type RawAudit = z.infer<typeof audit>;
+/** The admin section as it is written. */
+export type RawAdmin = z.infer<typeof admin>;
 /** A part of {@link RawConfiguration}. */
 export type RawLimits = z.infer<typeof limits>;
 

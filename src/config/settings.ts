@@ -21,6 +21,8 @@ export interface Settings {
   /** Directory of what must outlive the daemon besides records. */
   readonly state: string;
   readonly audit: AuditSettings;
+  /** Absent: nothing listens. */
+  readonly admin?: AdminSettings;
   readonly limits: LimitSettings;
   readonly log: { readonly level: LogLevel };
   /** SHA-256 of the whole meaning, 64 hex digits; equal settings have equal hashes. */
@@ -114,6 +116,28 @@ export interface AuditSettings {
   readonly segmentBytes: number;
   /** A write or sync that takes longer has failed. */
   readonly deadlineMs: number;
+  /** How long segments are kept, by the records' own times. */
+  readonly keepMs: number;
+  /** All segments together: bytes, or a share of the file system (above 0, at most 1). */
+  readonly sizeMax: { readonly bytes: number } | { readonly share: number };
+  readonly unshippedBytesMax: number;
+  /** Kept free for when the disk is full. */
+  readonly reserveBytes: number;
+  readonly checkpointIntervalMs: number;
+  /** PEM, PKCS#8, Ed25519; absent: checkpoints are not signed. */
+  readonly signKeyFile?: string;
+  /** Absent: a key is made beside the segments at the first start. */
+  readonly hmacKeyFile?: string;
+}
+
+/** Where operators and probes ask the daemon. */
+export interface AdminSettings {
+  /** Path of the UNIX socket, and its permission bits. */
+  readonly unix?: string;
+  readonly mode: number;
+  /** A loopback address; `host` without brackets. */
+  readonly tcp?: { readonly host: string; readonly port: number };
+  readonly tokenFile?: string;
 }
 
 /** Bounds on what clients and backends can make the daemon hold, and how long it waits. */
@@ -171,6 +195,11 @@ export const auditDefaults = {
   segmentBytes: 64 * mebibyte,
   segmentBytesMin: 64 * 1024,
   deadlineMs: 2 * second,
+  keepMs: 400 * 24 * 60 * minute,
+  sizeMax: { share: 0.8 },
+  unshippedBytesMax: 10 * 1024 * mebibyte,
+  reserveBytes: 64 * mebibyte,
+  checkpointIntervalMs: minute,
 } as const;
 
 /** Every limit. */

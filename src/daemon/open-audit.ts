@@ -3,7 +3,8 @@
 import { createRedactor, makeHmacKey, type Redactor } from '../audit/redact.js';
 import { catalogHash } from '../catalog/catalog.js';
 import type { AuditSettings } from '../config/settings.js';
-import { readOrMakeFile } from '../host/files.js';
+import { gidOf } from '../host/accounts.js';
+import { readOrMakeFile, readText } from '../host/files.js';
 import { programVersion } from '../host/program.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../journal/journal.js';
 import type { Log } from '../observe/log.js';
@@ -14,10 +15,8 @@ import type { Native } from '../ports/native.js';
 const syncIntervalMs = 1_000;
 /** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
 const heldBytesMax = 32 * 1024 * 1024;
-const checkpointIntervalMs = 60_000;
 /** Between looks at the age and size of the segments. */
 const tendIntervalMs = 60_000;
-const dayMs = 24 * 3600 * 1000;
 
 /**
  * `observe` hears of everything besides the log. Rejects with a JournalFault where the directory cannot be written, or
@@ -36,16 +35,17 @@ export function openAudit(
     deadlineMs: settings.deadlineMs,
     syncIntervalMs,
     heldBytesMax,
-    checkpointIntervalMs,
+    checkpointIntervalMs: settings.checkpointIntervalMs,
     tendIntervalMs,
     limits: () => ({
-      keepMs: 400 * dayMs,
-      sizeMax: { share: 0.8 },
+      keepMs: settings.keepMs,
+      sizeMax: settings.sizeMax,
       shippedSeq: undefined,
-      unshippedBytesMax: 10 * 1024 ** 3,
+      unshippedBytesMax: settings.unshippedBytesMax,
     }),
-    reserveBytes: 0,
-    signKey: undefined,
+    reserveBytes: settings.reserveBytes,
+    signKey: settings.signKeyFile === undefined ? undefined : readText(settings.signKeyFile),
+    ...(settings.group === undefined ? {} : { groupId: groupOf(settings.group) }),
     program: `dovegate ${programVersion}`,
     catalog: catalogHash,
     clock,
@@ -57,9 +57,17 @@ export function openAudit(
   });
 }
 
-/** The redactor with the key beside the segments, which is made at the first start. */
-export function openRedactor(directory: string): Redactor {
+/** The redactor with the configured key, or with the one beside the segments, which is made at the first start. */
+export function openRedactor(settings: AuditSettings): Redactor {
+  const { hmacKeyFile, directory } = settings;
+  if (hmacKeyFile !== undefined) return createRedactor(readText(hmacKeyFile));
   return createRedactor(readOrMakeFile(`${directory}/hmac.key`, makeHmacKey));
+}
+
+function groupOf(name: string): number {
+  const gid = gidOf(name);
+  if (gid === undefined) throw new Error(`audit.group: the system has no group ${name}`);
+  return gid;
 }
 
 function reportJournal(log: Log, event: JournalEvent): void {

@@ -63,7 +63,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   for (const { version, effectiveText } of settings.policies.values()) {
     await journal.keepPolicy(version, effectiveText);
   }
-  const redactor = openRedactor(settings.audit.directory);
+  const redactor = openRedactor(settings.audit);
   const adapters = { clock, connect: createConnect(clock), journal, observe, redactor };
   const pools = createPools(settings, adapters);
   const exchanges = createExchangeContext(settings, pools, adapters);

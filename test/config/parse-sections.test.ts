@@ -7,7 +7,9 @@ void test('every simple key of the other sections', () => {
   const settings = settingsOf(`${sound}
 mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
 state: state
-audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s }
+audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s, keep: 30d,
+         max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
+admin: { unix: admin.sock, mode: "0660", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, handshake: 4s, drain: 6s,
           input: 1MiB, input_time: 7s, buffered: 2MiB, deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
 log: { level: debug }
@@ -20,6 +22,19 @@ log: { level: debug }
     strict: new Set(['write', 'destroy']),
     segmentBytes: 65_536,
     deadlineMs: 3000,
+    keepMs: 30 * 24 * 3600 * 1000,
+    sizeMax: { share: 0.5 },
+    unshippedBytesMax: 1024 ** 3,
+    reserveBytes: 1024 ** 2,
+    checkpointIntervalMs: 5000,
+    signKeyFile: '/etc/dovegate/key.pem',
+    hmacKeyFile: '/etc/dovegate/hmac',
+  });
+  assert.deepEqual(settings.admin, {
+    unix: '/etc/dovegate/admin.sock',
+    mode: 0o660,
+    tcp: { host: '::1', port: 9146 },
+    tokenFile: '/etc/dovegate/token',
   });
   assert.deepEqual(settings.limits, {
     lineBytesMax: 32_768,

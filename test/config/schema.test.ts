@@ -69,8 +69,8 @@ testMistakes([
   [
     'a key that comes later',
     'version: 1',
-    'admin: { unix: /run/a.sock }',
-    '1:1: admin: not supported by this version yet; take it out',
+    'server_commands: { default: all }',
+    '1:1: server_commands: not supported by this version yet; take it out',
   ],
   [
     'a name that cannot be one',

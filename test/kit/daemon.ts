@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
-import { type Owner, openFolder } from './folder.js';
+import { makeFolder, type Owner, removeAfter } from './folder.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { type AuditLine, findSecrets, readAudit } from './traces.js';
 
@@ -78,7 +78,7 @@ export class DaemonStartError extends Error {
 
 /** Starts it and waits for the record `event: "started"`; rejects with DaemonStartError. */
 export async function startDaemon(owner: Owner, options: DaemonOptions): Promise<Daemon> {
-  const folder = options.folder ?? openFolder(owner);
+  const folder = options.folder ?? makeFolder();
   const given = { 'dovegate.yaml': options.config, ...options.files };
   for (const [name, text] of Object.entries(given)) writeInto(folder, name, text);
   const configFile = join(folder, 'dovegate.yaml');
@@ -124,6 +124,8 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
   owner.after(async () => {
     await endBy('SIGKILL');
   });
+  // Not before it has ended: it writes there.
+  if (options.folder === undefined) removeAfter(owner, folder);
 
   const daemon: Daemon = {
     folder,

@@ -11,11 +11,21 @@ export interface Owner {
 
 /** Makes an empty folder with a short path: a UNIX socket's path has room for 107 bytes only. */
 export function openFolder(owner: Owner): string {
-  const folder = mkdtempSync(join(tmpdir(), 'dovegate-'));
+  const folder = makeFolder();
+  removeAfter(owner, folder);
+  return folder;
+}
+
+/** Makes an empty folder; whoever uses it says when it may go. */
+export function makeFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'dovegate-'));
+}
+
+/** Removes the folder at the owner's end, after what was asked of it before. */
+export function removeAfter(owner: Owner, folder: string): void {
   owner.after(() => {
     // Node 20 has `passed` on its test context, though not in the types.
     if (Reflect.get(owner, 'passed') === false) console.error(`kept because the test failed: ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
   });
-  return folder;
 }

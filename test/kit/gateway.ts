@@ -66,7 +66,7 @@ routes:
 policies:
   support:${options.policy ?? usualPolicy}
 state: state
-audit: { directory: audit }
+audit: { directory: audit, reserve: 4KiB }
 ${options.more ?? ''}`;
 }
 
