@@ -20,7 +20,7 @@ import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import { admission, completion, openFor } from './opening.js';
-import { pairedIds, readWhole, segmentFiles } from './reading.js';
+import { closeAll, pairedIds, readWhole, segmentFiles } from './reading.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const appender = fileURLToPath(new URL('./appender.js', import.meta.url));
@@ -37,8 +37,9 @@ function mounted(t: TestContext, kind: 'tmpfs' | 'ext4'): string | undefined {
   const place = join(parent, 'disk');
   const image = join(parent, 'image');
   mkdirSync(place);
-  t.after(() => {
+  t.after(async () => {
     run('fsfreeze', '-u', place);
+    await closeAll(t);
     for (const mount of [place, join(parent, 'after')]) run('umount', '-l', mount);
     rmSync(parent, { recursive: true });
   });

@@ -10,8 +10,8 @@ import {
   type OpenJournal,
   openJournal,
 } from '../../src/journal/journal.js';
-
 import type { RetentionLimits } from '../../src/journal/messages.js';
+import { closeBefore } from './reading.js';
 
 export interface Watched {
   readonly journal: OpenJournal;
@@ -73,7 +73,7 @@ export async function openFor(
   more: Partial<JournalOptions> = {},
 ): Promise<Watched> {
   const watched = await openWatched(directory, more);
-  t.after(() => watched.journal.close().catch(() => undefined));
+  closeBefore(t, () => watched.journal.close());
   return watched;
 }
 

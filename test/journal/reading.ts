@@ -14,11 +14,26 @@ export type StoredRecord = Readonly<Record<string, unknown>> & {
   readonly event: string;
 };
 
+const closers = new WeakMap<TestContext, (() => Promise<unknown>)[]>();
+
+/** What must be closed before its directory goes: an open journal would make it again. */
+export function closeBefore(t: TestContext, close: () => Promise<unknown>): void {
+  closers.set(t, [...(closers.get(t) ?? []), close]);
+}
+
+/** Closes what is still open, whatever becomes of it. */
+export async function closeAll(t: TestContext): Promise<void> {
+  await Promise.allSettled((closers.get(t) ?? []).map((close) => close()));
+}
+
 /** An empty directory that goes with the test; in memory where thousands of syncs would only test the disk's patience. */
 export function temporaryDirectory(t: TestContext, place: 'disk' | 'memory' = 'disk'): string {
   const parent = place === 'memory' && existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
   const directory = mkdtempSync(join(parent, 'dovegate-journal-'));
-  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  t.after(async () => {
+    await closeAll(t);
+    rmSync(directory, { recursive: true, force: true });
+  });
   return directory;
 }
 
