@@ -2,7 +2,8 @@
 // From the command line to an exit code. The only place that ends the process.
 
 import { check } from './cli/check.js';
-import { exitCodes, runProgram } from './cli/program.js';
+import { exitCodes } from './cli/exit-codes.js';
+import { runProgram } from './cli/program.js';
 import { serve } from './daemon/serve.js';
 import { programVersion } from './host/program.js';
 

@@ -2,8 +2,8 @@
 
 import { loadConfiguration, summarise } from './configuration.js';
 import { describeSettings } from './describe-settings.js';
+import { exitCodes } from './exit-codes.js';
 import { stdout } from './output.js';
-import { exitCodes } from './program.js';
 
 /** Exit code 0, or 78 where there is an error; warnings leave it at 0. */
 export function check(options: { readonly config: string; readonly verbose: boolean }): Promise<number> {

@@ -1,16 +1,7 @@
 // The command line: subcommands and their options. It does not know what they do.
 
 import { Command, CommanderError } from 'commander';
-
-/** Exit codes, as of sysexits. */
-export const exitCodes = {
-  ok: 0,
-  failed: 1,
-  usage: 64,
-  bug: 70,
-  notPermitted: 77,
-  configuration: 78,
-} as const;
+import { exitCodes } from './exit-codes.js';
 
 /** What the subcommands do; each resolves to an exit code. */
 export interface Subcommands {

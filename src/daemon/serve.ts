@@ -3,8 +3,8 @@
 // after "stopping".
 
 import { loadConfiguration, summarise } from '../cli/configuration.js';
+import { exitCodes } from '../cli/exit-codes.js';
 import { stderr } from '../cli/output.js';
-import { exitCodes } from '../cli/program.js';
 import type { Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
 import { createService, type ServedListener, type Service } from '../frontend/service.js';
