@@ -1,14 +1,17 @@
 #!/usr/bin/env node
 // From the command line to an exit code. The only place that ends the process.
 
+import { can } from './cli/can.js';
 import { check } from './cli/check.js';
 import { exitCodes } from './cli/exit-codes.js';
+import { explain } from './cli/explain.js';
 import { runProgram } from './cli/program.js';
+import { test } from './cli/test.js';
 import { serve } from './daemon/serve.js';
 import { programVersion } from './host/program.js';
 
 try {
-  process.exit(await runProgram(process.argv.slice(2), programVersion, { serve, check }));
+  process.exit(await runProgram(process.argv.slice(2), programVersion, { serve, check, explain, can, test }));
 } catch (fault) {
   process.stderr.write(
     `dovegate: internal error: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}\n`,

@@ -2,9 +2,10 @@
 
 import { Command, CommanderError } from 'commander';
 import { exitCodes } from './exit-codes.js';
+import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
 
 /** What the subcommands do; each resolves to an exit code. */
-export interface Subcommands {
+export interface Subcommands extends PolicySubcommands {
   serve(options: { readonly config: string }): Promise<number>;
   check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
 }
@@ -38,6 +39,9 @@ export async function runProgram(
     .action(async (options: { config: string; verbose: boolean }) => {
       code = await subcommands.check(options);
     });
+  addPolicyCommands(program, subcommands, (ended) => {
+    code = ended;
+  });
   for (const command of program.commands) command.exitOverride();
   try {
     await program.parseAsync(args, { from: 'user' });

@@ -1,0 +1,85 @@
+// `dovegate test`: runs the policy tests of a configuration, and tells which rules none of them exercised. With --replay, past
+// records are judged instead (replay.ts).
+
+import { runTests, type TestOutcome } from '../config/parse-tests.js';
+import type { Settings } from '../config/settings.js';
+import { systemClock } from '../host/clock.js';
+import { isAllowed, type Judgement } from '../policy/judge.js';
+import { type CoveredRule, createCoverage } from '../review/coverage.js';
+import { formatPlace } from './describe-rule.js';
+import { exitCodes } from './exit-codes.js';
+import { openSettings } from './named-listener.js';
+import { formatColumns, formatWords, plain, plural, stdout } from './output.js';
+
+/** What is tested. */
+export interface TestOptions {
+  readonly config: string;
+  readonly coverage: boolean;
+}
+
+/** Exit code 0: every test says what the policies say; 1: some do not; 78: configuration. */
+export function test(options: TestOptions): Promise<number> {
+  const settings = openSettings(options.config);
+  if (typeof settings === 'number') return Promise.resolve(settings);
+  const outcomes = runTests(settings, systemClock.wallMs());
+  const failed = outcomes.filter((each) => !each.isPassed);
+  if (failed.length > 0) stdout(`${formatFailures(failed)}\n`);
+  stdout(summaryOf(options.config, outcomes.length, failed.length));
+  if (options.coverage) stdout(`\n${formatCoverage(coverageOf(settings, outcomes), 'test')}`);
+  return Promise.resolve(failed.length === 0 ? exitCodes.ok : exitCodes.failed);
+}
+
+function summaryOf(file: string, all: number, failed: number): string {
+  if (all === 0) return `${plain(file)} has no policy tests (tests:)`;
+  return failed === 0 ? `all ${plural(all, 'test')} passed` : `${failed} of ${plural(all, 'test')} failed`;
+}
+
+function formatFailures(outcomes: readonly TestOutcome[]): string {
+  const head = ['TEST', 'EXPECTED', 'LISTENER', 'USER', 'COMMAND'];
+  const rows = outcomes.map(({ test: each }) => [
+    formatPlace(each.place),
+    each.expect,
+    each.listener,
+    each.user === '' ? '-' : plain(each.user),
+    formatWords(each.words),
+  ]);
+  const [first = '', ...lines] = formatColumns([head, ...rows]).split('\n');
+  const shown = lines.flatMap((line, at) => [line, ...saidOf(outcomes[at]).map((text) => `    ${text}`)]);
+  return [first, ...shown].join('\n');
+}
+
+/** What was said instead; once, where the series say the same. */
+function saidOf(outcome: TestOutcome | undefined): string[] {
+  const all = outcome?.judgements ?? [];
+  const wrong = outcome?.test.expect === 'allow' ? all.filter((each) => !isAllowed(each)) : all;
+  const said = wrong.map((each) => ({ series: each.series, text: answerOf(each) }));
+  const texts = [...new Set(said.map(({ text }) => text))];
+  return texts.map((text) => {
+    const series = said.filter((each) => each.text === text).map((each) => each.series);
+    return plain(`${text} (Dovecot ${series.join(', ')})`);
+  });
+}
+
+function answerOf(judgement: Judgement): string {
+  if (judgement.kind === 'unparsable') return `cannot be read: ${judgement.message}`;
+  const { kind, rule, reason, nearest } = judgement.decision;
+  if (kind === 'allow') return rule === undefined ? `allowed: ${reason}` : `allowed by ${formatPlace(rule)}`;
+  const by = rule === undefined ? '' : ` by ${formatPlace(rule)}`;
+  const near = nearest === undefined ? '' : `; nearest rule ${formatPlace(nearest.rule)}`;
+  return `denied${by}: ${reason}${near}`;
+}
+
+function coverageOf(settings: Settings, outcomes: readonly TestOutcome[]): CoveredRule[] {
+  const coverage = createCoverage(settings.policies.values());
+  for (const { judgements } of outcomes) coverage.take(judgements);
+  return coverage.rules();
+}
+
+/** Which rules nothing exercised; `by` names what should have. */
+export function formatCoverage(rules: readonly CoveredRule[], by: 'test' | 'record'): string {
+  const idle = rules.filter((each) => !each.isExercised);
+  const count = `${rules.length - idle.length} of ${plural(rules.length, 'rule')} exercised`;
+  if (idle.length === 0) return count;
+  const rows = idle.map(({ policy, kind, rule }) => [formatPlace(rule.place), policy, kind, rule.command]);
+  return `${count}; no ${by} exercises:\n${formatColumns(rows, '  ')}`;
+}

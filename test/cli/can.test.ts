@@ -1,0 +1,40 @@
+// Goal: can lists what a listener may do as it stands in the file, each rule with its line, conditions and limits.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { linesOf, openDesk } from './desk.js';
+
+test('the rules of a listener, with users, exceptions and limits', async (t) => {
+  const { run } = openDesk(t);
+  const told = await run('can', '--listener', 'support');
+  assert.equal(told.exit, 0);
+  const lines = linesOf(told).map((line) => line.replaceAll(/ {2,}/g, '  '));
+  assert.match(lines[0] ?? '', /^listener {2}support \(.*support\.sock\)$/);
+  assert.deepEqual(lines.slice(1, -2), [
+    'policy  support (dovegate.yaml:11)',
+    'for users  *@example.com *@example.net',
+    'except  ceo@example.com',
+    'at most  60 a minute, 50 an hour of different users, 2 at once',
+    'log lines  why a command failed, in words of dovegate',
+    'may run:',
+    'quota get  read  dovegate.yaml:15',
+    'mailbox list  read  dovegate.yaml:16',
+    'fetch  read  dovegate.yaml:17',
+    'field: uid or flags',
+    'no other options',
+    'flags add  write  dovegate.yaml:19',
+    'query: every mail it selects has mailbox Trash or Junk and savedbefore at least 30d',
+    'no other options',
+    'the client must say why',
+    'at most 20 an hour',
+    'and never:',
+    'mailbox delete  destroy  dovegate.yaml:23',
+  ]);
+});
+
+test('observe is said; an unknown listener is 64, a broken configuration 78', async (t) => {
+  const { run } = openDesk(t);
+  assert.match((await run('can', '--listener', 'audit')).text, /observes only/);
+  assert.equal((await run('can', '--listener', 'nobody')).exit, 64);
+  assert.equal((await openDesk(t, 'version: 2').run('can', '--listener', 'support')).exit, 78);
+  assert.equal((await run('can', '--help')).exit, 0);
+});

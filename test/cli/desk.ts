@@ -1,0 +1,63 @@
+// A support desk's configuration in a folder of its own, for subcommands that only read and judge. Neither the password nor the
+// sockets that it names are there: none of these subcommands may need them.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runDovegate } from '../kit/daemon.js';
+import { type Owner, openFolder } from '../kit/folder.js';
+import type { ProgramResult } from '../kit/program.js';
+
+/** Lines count: tests name them. */
+export const deskConfiguration = `version: 1
+listeners:
+  support: { unix: support.sock, policy: support }
+  audit: { unix: audit.sock, policy: watch }
+mail_users: { default_realm: example.com }
+backends:
+  mail1: { address: "127.0.0.1:24245", tls: off, password_file: mail1.password, shared_namespaces: [] }
+routes:
+  - { users: ["*@example.com", "*@example.net"], backend: mail1 }
+policies:
+  support:
+    users: ["*@example.com", "*@example.net"]
+    except: [ceo@example.com]
+    allow:
+      - quota get
+      - mailbox list
+      - command: fetch
+        where: { field: [uid, flags] }
+      - command: flags add
+        where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 30d } } }
+        reason: required
+        limit: 20/hour
+    deny: [mailbox delete]
+    limits: { rate: 60/minute, distinct_users: 50/hour, at_once: 2 }
+  watch:
+    mode: observe
+    users: ["*@example.com"]
+    allow: [quota get]
+`;
+
+/** Runs a subcommand on a configuration, in its folder: `explain ...` becomes `explain --config dovegate.yaml ...`. */
+export interface Desk {
+  readonly folder: string;
+  readonly run: (subcommand: string, ...args: string[]) => Promise<ProgramResult>;
+}
+
+export function openDesk(owner: Owner, configuration: string = deskConfiguration): Desk {
+  const folder = openFolder(owner);
+  writeFileSync(join(folder, 'dovegate.yaml'), configuration);
+  return {
+    folder,
+    run: (subcommand, ...args) =>
+      runDovegate([subcommand, '--config', 'dovegate.yaml', ...args], { cwd: folder }),
+  };
+}
+
+/** What it said on stdout, line by line, without blanks around. */
+export function linesOf({ stdout }: ProgramResult): string[] {
+  return stdout
+    .toString()
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+}

@@ -1,0 +1,209 @@
+// Goal: explain says what the daemon would say, and which line of the configuration says so; with the exit code for scripts.
+import assert from 'node:assert/strict';
+import { userInfo } from 'node:os';
+import { test } from 'node:test';
+import { deskConfiguration, linesOf, openDesk } from './desk.js';
+
+test('an allowed command: the rule with its line, what is sent, whom it concerns, where it goes', async (t) => {
+  const { run } = openDesk(t);
+  const told = await run('explain', '--listener', 'support', '--user', 'BOB', '--', 'quota', 'get');
+  assert.equal(told.exit, 0);
+  assert.deepEqual(linesOf(told), [
+    'allowed by dovegate.yaml:15, a rule of policy support',
+    'asked by  -@support',
+    'command   quota get',
+    'sent as   quota get --',
+    'concerns  bob@example.com',
+    'effect    read',
+    'backend   mail1 (read as Dovecot 2.3 and as 2.4)',
+  ]);
+});
+
+test('a name split or joined, options in any order, and words behind a second -- are the words of the line', async (t) => {
+  const { run } = openDesk(t);
+  const sent = async (...words: string[]): Promise<string[]> => {
+    const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', ...words);
+    assert.equal(told.exit, 0, told.text);
+    return linesOf(told).filter((line) => line.startsWith('sent as'));
+  };
+  const canonical = ['sent as   mailbox list -s -- INBOX'];
+  assert.deepEqual(await sent('mailbox', 'list', 'INBOX', '-s'), canonical);
+  assert.deepEqual(await sent('mailbox list', '--subscriptions', '--', 'INBOX'), canonical);
+});
+
+test('a denied command names the nearest rule and what it misses', async (t) => {
+  const { run } = openDesk(t);
+  const words = 'flags add \\Seen mailbox Trash savedbefore 10d'.split(' ');
+  const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', ...words);
+  assert.equal(told.exit, 77);
+  assert.deepEqual(linesOf(told).slice(-8), [
+    'nearest rule, dovegate.yaml:19:',
+    'flags add',
+    'query: every mail it selects has mailbox Trash or Junk and savedbefore at least 30d',
+    'no other options',
+    'the client must say why',
+    'at most 20 an hour',
+    'what is missing:',
+    'query must hold savedbefore as the rule says, for every mail that it selects',
+  ]);
+  assert.match(told.text, /^denied: no rule allows "flags add" like this/);
+});
+
+test('a denying line is named: an exception, a deny, users of others', async (t) => {
+  const { run } = openDesk(t);
+  const first = async (user: string, ...words: string[]): Promise<string | undefined> => {
+    const told = await run('explain', '--listener', 'support', '--user', user, '--', ...words);
+    assert.equal(told.exit, 77);
+    return linesOf(told)[0];
+  };
+  assert.equal(
+    await first('CEO', 'quota get'),
+    'denied by dovegate.yaml:13: policy support excepts a user of this command',
+  );
+  assert.equal(
+    await first('bob', 'mailbox delete', 'Old'),
+    'denied by dovegate.yaml:23: a rule of policy support denies "mailbox delete"',
+  );
+  assert.equal(
+    await first('bob@example.org', 'quota get'),
+    'denied by dovegate.yaml:12: policy support does not hold for a user of this command',
+  );
+  assert.equal(await first('bob', 'sieve', 'list'), 'denied: no rule allows "sieve list"');
+});
+
+test('terms that an allowed command must meet are told', async (t) => {
+  const { run } = openDesk(t);
+  const words = 'flags add \\Seen mailbox Trash savedbefore 40d'.split(' ');
+  const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', ...words);
+  assert.equal(told.exit, 0);
+  assert.ok(linesOf(told).includes('on terms  the client must say why; within the limit of its rule'));
+});
+
+test('under observe it says both: allowed, and what enforce would say', async (t) => {
+  const { run } = openDesk(t);
+  const told = await run('explain', '--listener', 'audit', '--user', 'bob', '--', 'mailbox', 'list');
+  assert.equal(told.exit, 0);
+  assert.equal(
+    linesOf(told)[0],
+    'allowed, since policy watch observes only; enforced, it would be denied: no rule allows "mailbox list"',
+  );
+});
+
+test('what cannot be read is no denial: exit 64, with the name that was meant', async (t) => {
+  const { run } = openDesk(t);
+  const told = await run('explain', '--listener', 'support', '--user', 'bob', '--', 'mailbox', 'lsit');
+  assert.equal(told.exit, 64);
+  assert.match(told.text, /did you mean "mailbox list"\?/);
+  const surplus = await run(
+    'explain',
+    '--listener',
+    'support',
+    '--user',
+    'bob',
+    '--',
+    'quota',
+    'get',
+    'more',
+  );
+  assert.equal(surplus.exit, 64);
+});
+
+test('where the series differ, each answer is told; with --series, one', async (t) => {
+  const { run } = openDesk(t, deskConfiguration.replace('- quota get', '- fts flatcurve check'));
+  const words = ['--', 'fts', 'flatcurve', 'check', 'INBOX'];
+  const both = await run('explain', '--listener', 'support', '--user', 'bob', ...words);
+  assert.equal(both.exit, 64);
+  assert.match(both.text, /Dovecot 2\.3: cannot be read.*\n.*Dovecot 2\.4: allowed/);
+  const one = await run('explain', '--listener', 'support', '--user', 'bob', '--series', '2.4', ...words);
+  assert.equal(one.exit, 0);
+});
+
+test('a route is told, or why there is none; who asks is told by the name of the uid', async (t) => {
+  const { run } = openDesk(
+    t,
+    deskConfiguration.replace('"*@example.net"], backend', '"*@example.org"], backend'),
+  );
+  const uid = String(userInfo().uid);
+  const args = ['--listener', 'support', '--uid', uid, '--user', 'bob@example.net', '--', 'quota', 'get'];
+  const told = await run('explain', ...args);
+  assert.equal(told.exit, 0);
+  assert.ok(linesOf(told).includes(`asked by  ${userInfo().username}@support`), told.text);
+  assert.ok(
+    linesOf(told).includes('backend   none: no route matches this user (read as 2.3 and as 2.4)'),
+    told.text,
+  );
+});
+
+test('--json holds the decision, the line and the canonical form', async (t) => {
+  const { run } = openDesk(t);
+  const args = [
+    '--listener',
+    'support',
+    '--account',
+    'batch',
+    '--user',
+    'bob',
+    '--json',
+    '--',
+    'fetch',
+    'uid',
+    'all',
+  ];
+  const told = await run('explain', ...args);
+  assert.equal(told.exit, 0);
+  const { decision, rule, args: sent, principal, backend, users } = JSON.parse(told.stdout.toString());
+  assert.deepEqual(
+    { decision, rule, sent, principal, backend, users },
+    {
+      decision: 'allow',
+      rule: 'dovegate.yaml:17',
+      sent: ['--', 'uid', 'all'],
+      principal: 'batch@support',
+      backend: 'mail1',
+      users: ['bob@example.com'],
+    },
+  );
+});
+
+test('what was typed cannot speak to the terminal', async (t) => {
+  const { run } = openDesk(t);
+  for (const more of [[], ['--json']]) {
+    const told = await run(
+      'explain',
+      '--listener',
+      'support',
+      '--user',
+      'bob',
+      ...more,
+      '--',
+      'mailbox list',
+      '\u001b[2J\u202e\u009b',
+    );
+    assert.doesNotMatch(told.text, /[\u001b\u202e\u009b]/);
+  }
+});
+
+test('a listener that is not there: 64, and the nearest; a broken configuration: 78, and every problem', async (t) => {
+  const { run } = openDesk(t);
+  const told = await run('explain', '--listener', 'suport', '--', 'who');
+  assert.equal(told.exit, 64);
+  assert.match(told.stderr, /has no listener "suport"; did you mean support\?/);
+  const broken = openDesk(
+    t,
+    deskConfiguration.replace('quota get', 'quota gte').replace('tls: off', 'tls: of'),
+  );
+  const failed = await broken.run('explain', '--listener', 'support', '--', 'who');
+  assert.equal(failed.exit, 78);
+  assert.match(failed.stderr, /dovegate\.yaml:7:.*\n[^]*dovegate\.yaml:15:.*did you mean quota get\?/);
+});
+
+test('wrong options end with 64, --help with 0', async (t) => {
+  const { run } = openDesk(t);
+  assert.equal((await run('explain', '--', 'who')).exit, 64);
+  assert.equal((await run('explain', '--listener', 'support', '--series', '2.5', '--', 'who')).exit, 64);
+  assert.equal((await run('explain', '--listener', 'support', '--uid', 'root', '--', 'who')).exit, 64);
+  assert.equal((await run('explain', '--listener', 'support')).exit, 64);
+  const help = await run('explain', '--help');
+  assert.equal(help.exit, 0);
+  assert.match(help.text, /--series/);
+});
