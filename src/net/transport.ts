@@ -90,20 +90,28 @@ class SocketTransport implements Transport {
       this.close('dial-failed', true);
       throw new UpstreamFault('tls-failed', 'bytes in clear text came before the TLS handshake');
     }
+    if (this.#hasEnded || this.#fault !== undefined) {
+      // TLS over a socket that has told its end already would wait for it for ever.
+      const fault = this.#fault;
+      this.close('dial-failed', true);
+      throw new UpstreamFault('tls-failed', 'the transport ended before the TLS handshake', fault);
+    }
     const plain = this.#socket;
     this.#unlisten();
     plain.pause();
     try {
       this.#socket = await connectTls(plain, demand);
     } catch (cause) {
-      this.#closedFor = 'dial-failed';
-      this.#fail('closed', 'the transport was closed: dial-failed');
+      this.#closedFor ??= 'dial-failed';
+      this.#fail('closed', `the transport was closed: ${this.#closedFor}`);
+      this.#linger?.cancel();
       this.#gone();
       if (cause instanceof UpstreamFault) throw cause;
       throw new UpstreamFault('tls-failed', 'TLS failed', cause);
     }
     if (this.#closedFor !== undefined) {
       this.#reset();
+      this.#linger?.cancel();
       this.#gone();
       throw new TransportFault('closed', `the transport was closed: ${this.#closedFor}`);
     }
