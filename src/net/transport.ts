@@ -131,7 +131,9 @@ class SocketTransport implements Transport {
     } else {
       // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
       socket.resume();
-      socket.destroySoon();
+      // The same happens to a TCP socket that is gone while the peer still sends: so its end is waited for.
+      if (this.#raw.remoteAddress === undefined) socket.destroySoon();
+      else socket.end();
       this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
     }
   }
