@@ -96,7 +96,8 @@ export function checkListWords(
   if (!command.name.startsWith('acl ')) return undefined;
   const given = values.get('right') ?? [];
   return (
-    refuseIf(command, 'id', !aclSubjects.test(id)) ??
+    // A line end would begin another entry of the file; servers notice, and die of it (measured on 2.3.19.1 and 2.4.1).
+    refuseIf(command, 'id', !aclSubjects.test(id) || /[\r\n]/.test(id)) ??
     refuseIf(
       command,
       'right',

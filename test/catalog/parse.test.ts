@@ -248,6 +248,8 @@ const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [
   { line: ['acl set', 'INBOX', 'user=eve', 'Admin'], code: 'fields-invalid' },
   { line: ['acl set', 'INBOX', 'eve', 'read'], code: 'fields-invalid' },
   { line: ['acl set', 'INBOX', 'User=eve', 'read'], code: 'fields-invalid' },
+  { line: ['acl set', 'INBOX', 'user=eve\nowner', 'read'], code: 'fields-invalid' },
+  { line: ['acl delete', 'INBOX', 'user=eve\r'], code: 'fields-invalid' },
   { line: ['quota get', '--trans-flags=-1'], code: 'number-invalid' },
   { line: ['sync', '-T', '4294967296', '--', 'x'], code: 'number-invalid' },
   { series: '2.4', line: ['save', '-U', '4294967296'], code: 'number-invalid' },
