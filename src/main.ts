@@ -6,12 +6,24 @@ import { check } from './cli/check.js';
 import { exitCodes } from './cli/exit-codes.js';
 import { explain } from './cli/explain.js';
 import { runProgram } from './cli/program.js';
+import { replay } from './cli/replay.js';
+import { suggest } from './cli/suggest.js';
 import { test } from './cli/test.js';
 import { serve } from './daemon/serve.js';
 import { programVersion } from './host/program.js';
 
 try {
-  process.exit(await runProgram(process.argv.slice(2), programVersion, { serve, check, explain, can, test }));
+  process.exit(
+    await runProgram(process.argv.slice(2), programVersion, {
+      serve,
+      check,
+      explain,
+      can,
+      test,
+      replay,
+      suggest,
+    }),
+  );
 } catch (fault) {
   process.stderr.write(
     `dovegate: internal error: ${fault instanceof Error ? (fault.stack ?? fault.message) : String(fault)}\n`,

@@ -2,8 +2,11 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { allSeries, type Series } from '../catalog/series.js';
+import { parseDuration } from '../config/schema-parts.js';
 import type { CanOptions } from './can.js';
 import type { ExplainOptions } from './explain.js';
+import type { ReplayOptions } from './replay.js';
+import type { SuggestOptions } from './suggest.js';
 import type { TestOptions } from './test.js';
 
 /** What they do; each resolves to an exit code. */
@@ -11,6 +14,8 @@ export interface PolicySubcommands {
   explain(options: ExplainOptions): Promise<number>;
   can(options: CanOptions): Promise<number>;
   test(options: TestOptions): Promise<number>;
+  replay(options: ReplayOptions): Promise<number>;
+  suggest(options: SuggestOptions): Promise<number>;
 }
 
 const configHelp = 'the configuration file';
@@ -37,8 +42,29 @@ export function addPolicyCommands(
     .description('run the policy tests of a configuration; exit 0 or 1')
     .requiredOption('--config <file>', configHelp)
     .option('--coverage', 'print the rules that nothing exercises', false)
-    .action(async (options: { config: string; coverage: boolean }) => {
-      end(await subcommands.test(options));
+    .option(
+      '--replay <dir>',
+      'judge the records of an audit journal instead, and print decisions that would change',
+    )
+    .action(async ({ replay, ...options }: { config: string; coverage: boolean; replay?: string }) => {
+      end(
+        replay === undefined
+          ? await subcommands.test(options)
+          : await subcommands.replay({ ...options, directory: replay }),
+      );
+    });
+  program
+    .command('suggest')
+    .description('print the smallest readable policy that allows what a listener was seen doing')
+    .requiredOption('--config <file>', configHelp)
+    .requiredOption('--listener <name>', listenerHelp)
+    .addOption(
+      new Option('--since <duration>', 'how far to look back in the audit journal, as 12h or 7d')
+        .argParser(parseSince)
+        .default(parseDuration('7d'), '7d'),
+    )
+    .action(async ({ since, ...options }: { config: string; listener: string; since: number }) => {
+      end(await subcommands.suggest({ ...options, sinceMs: since }));
     });
 }
 
@@ -77,4 +103,10 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
 function parseUid(text: string): number {
   if (/^\d{1,10}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It must be a number.');
+}
+
+function parseSince(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError('It must be a duration with its unit, as 12h or 7d.');
+  return ms;
 }

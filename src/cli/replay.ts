@@ -1,0 +1,86 @@
+// `dovegate test --replay`: past records judged by a configuration, and which decisions would change.
+
+import { formatTime } from '../audit/time.js';
+import { createCoverage } from '../review/coverage.js';
+import { createReplay, type ReplayChange, type ReplayResult } from '../review/replay.js';
+import { formatPlace } from './describe-rule.js';
+import { exitCodes } from './exit-codes.js';
+import { readRows } from './journal-rows.js';
+import { openSettings } from './named-listener.js';
+import { formatCanonical, plain, plural, stdout } from './output.js';
+import { formatCoverage } from './test.js';
+
+/** What is judged by what. */
+export interface ReplayOptions {
+  readonly config: string;
+  readonly coverage: boolean;
+  /** A directory of an audit journal, or one segment of it. */
+  readonly directory: string;
+}
+
+/** How many kinds of changes are printed; the numbers below hold all. */
+const shownMax = 200;
+
+/** Exit code 0: every decision would be the same; 1: some would not; 78: configuration, or no records there. */
+export async function replay(options: ReplayOptions): Promise<number> {
+  const settings = openSettings(options.config);
+  if (typeof settings === 'number') return settings;
+  const coverage = createCoverage(settings.policies.values());
+  const judging = createReplay(settings, (judgements) => coverage.take(judgements));
+  const failed = await readRows(options.directory, {}, (row) => judging.take(row));
+  if (failed !== undefined) return failed;
+  const result = judging.finish();
+  for (const change of result.changes.slice(0, shownMax)) stdout(formatChange(change));
+  const more = result.changes.length - shownMax;
+  if (more > 0) stdout(`and ${plural(more, 'more kind')} of changes\n`);
+  stdout(summaryOf(result));
+  if (options.coverage) stdout(`\n${formatCoverage(coverage.rules(), 'record')}`);
+  return result.changes.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+function formatChange(change: ReplayChange): string {
+  const { from, to, words, count, users, listener, principal, lastMs, rule } = change;
+  const [user] = users;
+  const whose =
+    user === undefined
+      ? ''
+      : users.size === 1
+        ? `, for ${user}`
+        : `, for ${user} and ${users.size - 1} others`;
+  const near = rule === undefined ? '' : ` (${formatPlace(rule)})`;
+  const times = count === 1 ? 'once' : `${count} times`;
+  return [
+    `${from} -> ${to}  ${formatCanonical(words)}`,
+    plain(`    ${times}, last ${formatTime(lastMs)}, by ${principal} at ${listener}${whose}`),
+    plain(
+      `    then: ${from === 'allow' ? `allowed by ${change.before || 'observing'}` : `denied: ${change.before}`}`,
+    ),
+    `    now:  ${plain(change.reason)}${near}`,
+    ...(change.isOpaque
+      ? ['    some of its words are known as digests only: a rule about them may say otherwise']
+      : []),
+    '',
+  ].join('\n');
+}
+
+function summaryOf(result: ReplayResult): string {
+  const { judged, opaque, allowToDeny, denyToAllow, notJudged } = result;
+  const same = judged - allowToDeny - denyToAllow;
+  const lines = [
+    `${plural(judged, 'record')} judged: ${same} as before, ${allowToDeny} allow -> deny, ${denyToAllow} deny -> allow`,
+  ];
+  if (opaque > 0) {
+    lines.push(
+      `${opaque} of them hold secrets or words of mails, which are recorded as digests and were judged as unknown words`,
+    );
+  }
+  const whys = {
+    unreadable: 'could not be read as a command then',
+    cut: 'were too long to be recorded whole',
+    hidden: 'hide which option a secret belongs to',
+    'unknown-form': 'are of another form than this version writes',
+    'no-listener': 'belong to listeners that this configuration does not have',
+  };
+  for (const [why, count] of notJudged) lines.push(`${count} not judged: ${whys[why]}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,36 @@
+// `dovegate suggest`: a policy that allows what a listener was seen doing, from the audit journal.
+
+import { systemClock } from '../host/clock.js';
+import { createSightings } from '../review/seen.js';
+import { suggest as suggestPolicy } from '../review/suggest.js';
+import { exitCodes } from './exit-codes.js';
+import { readRows } from './journal-rows.js';
+import { openListener } from './named-listener.js';
+import { plain, stderr, stdout } from './output.js';
+
+/** Whose records, and how old they may be. */
+export interface SuggestOptions {
+  readonly config: string;
+  readonly listener: string;
+  readonly sinceMs: number;
+}
+
+/** Exit code 0; 1: there is nothing to suggest; 64: no such listener; 78: configuration, or no journal. */
+export async function suggest(options: SuggestOptions): Promise<number> {
+  const opened = openListener(options.config, options.listener);
+  if (typeof opened === 'number') return opened;
+  const { settings, listener, policy } = opened;
+  const nowMs = systemClock.wallMs();
+  const sightings = createSightings(listener.name);
+  const { directory } = settings.audit;
+  const filter = { listener: listener.name, sinceMs: nowMs - options.sinceMs };
+  const failed = await readRows(directory, filter, (row) => sightings.take(row));
+  if (failed !== undefined) return failed;
+  if (sightings.lines.length === 0) {
+    stderr(`${plain(directory)} holds no command of listener ${listener.name} in that time`);
+    return exitCodes.failed;
+  }
+  const suggestion = suggestPolicy(sightings, { settings, policy, listener: listener.name, nowMs });
+  stdout(suggestion.text.trimEnd());
+  return suggestion.rules === 0 ? exitCodes.failed : exitCodes.ok;
+}

@@ -1,0 +1,89 @@
+// Owns the writing of policies as YAML that people read: maps and lists in one line, comments above the rule that they are about.
+// It does not know what a policy means. The rule: whatever stands in a value or a comment, it stays there: no text of a client can
+// end a line, a quote or a comment.
+
+import { printable } from '../audit/export.js';
+
+/** What YAML can say of a rule. */
+export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
+
+/** A rule with what is said about it. */
+export interface WrittenRule {
+  readonly comments: readonly string[];
+  /** With its key `command`; a rule that has no other is written as the name alone. */
+  readonly rule: { readonly [key: string]: Plain };
+  /** Written as a comment, so that nobody grants it by accident. */
+  readonly isCommentedOut: boolean;
+}
+
+/** A policy as text. */
+export interface WrittenPolicy {
+  readonly name: string;
+  readonly comments: readonly string[];
+  /** Keys besides `allow`, in the order in which they are written. */
+  readonly traits: { readonly [key: string]: Plain };
+  readonly allow: readonly WrittenRule[];
+  /** Below the policy. */
+  readonly remarks: readonly string[];
+}
+
+/** The text below `policies:`, with that line, ending in LF. */
+export function formatPolicy(policy: WrittenPolicy): string {
+  const active = policy.allow.filter((each) => !each.isCommentedOut);
+  return [
+    ...policy.comments.map((text) => formatComment(text)),
+    'policies:',
+    `  ${formatValue(policy.name)}:`,
+    ...Object.entries(policy.traits).map(([key, value]) => `    ${key}: ${formatValue(value)}`),
+    active.length === 0 ? '    allow: []' : '    allow:',
+    ...policy.allow.flatMap(formatRule),
+    ...policy.remarks.map((text) => `    ${formatComment(text)}`),
+    '',
+  ].join('\n');
+}
+
+function formatRule({ comments, rule, isCommentedOut }: WrittenRule): string[] {
+  const [[, command] = ['', ''], ...more] = Object.entries(rule);
+  const lines =
+    more.length === 0
+      ? [`- ${formatValue(command)}`]
+      : [
+          `- command: ${formatValue(command)}`,
+          ...more.map(([key, value]) => `  ${key}: ${formatValue(value)}`),
+        ];
+  return [...comments.map(formatComment), ...lines.map((line) => (isCommentedOut ? `# ${line}` : line))].map(
+    (line) => `      ${line}`,
+  );
+}
+
+function formatComment(text: string): string {
+  return `# ${printable(text)}`;
+}
+
+/** A value in the flow style of YAML, on one line. */
+export function formatValue(value: Plain): string {
+  if (typeof value === 'string') return formatText(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (isList(value)) return `[${value.map(formatValue).join(', ')}]`;
+  const members = Object.entries(value).map(([key, each]) => `${formatText(key)}: ${formatValue(each)}`);
+  return members.length === 0 ? '{}' : `{ ${members.join(', ')} }`;
+}
+
+function isList(value: readonly Plain[] | { readonly [key: string]: Plain }): value is readonly Plain[] {
+  return Array.isArray(value);
+}
+
+/** Words that YAML, in one version or another, takes for something else than text. */
+const notText = /^(?:true|false|yes|no|on|off|y|n|null|nan|inf)$/i;
+
+/** Plain where nobody can read it as anything else; else in double quotes, without a character that a terminal obeys. */
+function formatText(text: string): string {
+  if (/^[A-Za-z](?:[\w ./@+-]*[\w/@+])?$/.test(text) && !notText.test(text)) return text;
+  // 30d, 1024B, 60/minute.
+  if (/^\d+(?:[a-df-zA-DF-Z][A-Za-z]*|\/[a-z]+)$/.test(text)) return text;
+  return JSON.stringify(text).replace(/[^ -~]/gu, (character) =>
+    printable(character) === character
+      ? character
+      : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,70 @@
+// Makes rows of a trail as the daemon would have recorded them: judged by the engine's own judge, encoded as the journal encodes.
+import { encodeBody } from '../../src/audit/encode.js';
+import { isObject } from '../../src/audit/line.js';
+import { createRedactor } from '../../src/audit/redact.js';
+import type { ExchangeRow } from '../../src/audit/search.js';
+import { allSeries, type Series } from '../../src/catalog/series.js';
+import type { Settings } from '../../src/config/settings.js';
+import { admissionOf } from '../../src/frontend/exchange-records.js';
+import { judge } from '../../src/frontend/judge.js';
+import { createUserNames } from '../../src/identity/user-name.js';
+
+/** 2026-11-20T12:00:00Z. */
+export const recordedMs = 1_795_176_000_000;
+
+export interface Sent {
+  user: string;
+  words: readonly string[];
+  series?: readonly Series[];
+  atMs?: number;
+  reason?: string;
+  outcome?: string;
+  principal?: string;
+}
+
+const redactor = createRedactor('k'.repeat(32));
+
+/** The row of a line that came to a listener. */
+export function record(settings: Settings, listener: string, sent: Sent): ExchangeRow {
+  const { user, words, series = allSeries, atMs = recordedMs, principal = `carol@${listener}` } = sent;
+  const name = settings.listeners.find((each) => each.name === listener)?.policy ?? '';
+  const policy = settings.policies.get(name);
+  if (policy === undefined) throw new Error(`no listener ${listener}`);
+  const line = {
+    debug: false,
+    verbose: false,
+    proxyTtl: undefined,
+    hasForward: false,
+    user,
+    words: [...words],
+    isUtf8: true,
+  };
+  const judgement = judge(line, series, {
+    listener,
+    principal,
+    clientMinor: 4,
+    policy,
+    userNames: createUserNames(settings.mailUsers),
+    sharedNamespaces: settings.backends[0]?.sharedNamespaces,
+    nowMs: atMs,
+  });
+  const admission = admissionOf({
+    time: atMs,
+    names: { session: 'S', listener, peer: { listener }, principal },
+    id: 'E',
+    policy: { name: policy.name, version: policy.version },
+    judgement,
+    backend: 'mail1',
+    reason: sent.reason,
+    redact: (value) => redactor.redact(value),
+  });
+  const fields: unknown = JSON.parse(`{${encodeBody(admission)}}`);
+  if (!isObject(fields)) throw new Error('no record');
+  const isDenied = judgement.kind === 'unparsable' || judgement.decision.kind === 'deny';
+  return {
+    fields: { ...fields, outcome: sent.outcome ?? (isDenied ? 'denied' : 'ok') },
+    admittedSeq: 1,
+    completedSeq: 2,
+    completedTime: undefined,
+  };
+}
