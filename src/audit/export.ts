@@ -41,7 +41,9 @@ export function formatJsonRow(row: ExchangeRow): string {
 
 /** A value as JSON on one line, in which nothing commands a terminal: the same value for a parser. */
 export function formatJson(value: unknown): string {
-  return JSON.stringify(value).replace(
+  const text = JSON.stringify(value);
+  if (plain.test(text)) return text;
+  return text.replace(
     notForTerminals,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
@@ -59,6 +61,7 @@ export function formatCsvRow(row: ExchangeRow): string {
 
 /** Text with control, escape, zero-width and bidirectional characters made visible. Keeps to one line. */
 export function printable(text: string): string {
+  if (plain.test(text)) return text;
   return text.replace(notForTerminals, (character) => {
     const code = character.charCodeAt(0);
     if (character === '\n') return '\\n';
@@ -79,6 +82,8 @@ export function formatValue(value: unknown): string {
   return JSON.stringify(value);
 }
 
+/** Nearly every text, and ten times faster to see than that another one needs no care. */
+const plain = /^[ -~]*$/;
 const notForTerminals =
   /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
