@@ -10,6 +10,9 @@ export interface Subcommands extends PolicySubcommands {
   check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
 }
 
+/** Adds a group of subcommands to the program; `end` is told the exit code of the one that ran. */
+export type RegisterGroup = (program: Command, end: (exitCode: number) => void) => void;
+
 const configHelp = 'the configuration file';
 
 /** Reads the arguments behind the program's name, runs the subcommand, and resolves to the exit code. */
@@ -17,6 +20,7 @@ export async function runProgram(
   args: readonly string[],
   version: string,
   subcommands: Subcommands,
+  groups: readonly RegisterGroup[] = [],
 ): Promise<number> {
   let code: number = exitCodes.ok;
   const program = new Command('dovegate')
@@ -42,6 +46,11 @@ export async function runProgram(
   addPolicyCommands(program, subcommands, (ended) => {
     code = ended;
   });
+  for (const register of groups) {
+    register(program, (exitCode) => {
+      code = exitCode;
+    });
+  }
   for (const command of program.commands) command.exitOverride();
   try {
     await program.parseAsync(args, { from: 'user' });
