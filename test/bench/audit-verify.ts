@@ -1,0 +1,213 @@
+// `npm run bench -- audit-verify [RECORDS]`: how fast a journal is verified and searched, and with how much memory.
+// It makes a signed journal of 1,000,000 records as a daemon would (in segments of 64 MiB), reads it with the built program, and
+// prints records a second, seconds per GiB and the peak of the memory; and the same for a tenth, to see whether memory is flat.
+
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encodeBody } from '../../src/audit/encode.js';
+import { createLedger } from '../../src/audit/ledger.js';
+import type { AuditRecord } from '../../src/audit/record.js';
+import { makeSignKey } from '../../src/audit/signature.js';
+import { createUlidSource } from '../../src/audit/ulid.js';
+import { findTrail, verifyTrail } from '../../src/journal/trail.js';
+import { builtProgram } from '../kit/daemon.js';
+
+const segmentBytes = 64 << 20;
+const checkpointEvery = 20_000;
+const users = 5000;
+const started = Date.UTC(2026, 10, 20);
+const key = makeSignKey();
+
+interface Made {
+  readonly directory: string;
+  readonly keyFile: string;
+  readonly records: number;
+  readonly bytes: number;
+  readonly segments: number;
+}
+
+/** A journal like that of a busy gate: pairs of records, some refusals, a log line now and then. */
+function makeJournal(folder: string, records: number): Made {
+  const directory = mkdtempSync(join(folder, 'journal-'));
+  const keyFile = join(folder, 'key.pem');
+  writeFileSync(keyFile, key.publicPem);
+  const ledger = createLedger('dovegate bench', key.secretPem, 'be'.repeat(16));
+  const names = { journal: 'be'.repeat(16), format: 1, program: 'dovegate bench' };
+  let segments = 0;
+  let descriptor = -1;
+  let bytes = 0;
+  let inSegment = Infinity;
+  let held: string[] = [];
+  let line = '';
+  const flush = (): void => {
+    if (descriptor >= 0) writeSync(descriptor, held.join(''));
+    held = [];
+  };
+  const put = (text: string): void => {
+    line = text;
+    held.push(text);
+    bytes += Buffer.byteLength(text);
+    inSegment += Buffer.byteLength(text);
+    if (held.length >= 1000) flush();
+  };
+  const rotate = (at: number): void => {
+    flush();
+    if (descriptor >= 0) closeSync(descriptor);
+    const before = `${String(segments).padStart(8, '0')}.jsonl`;
+    segments += 1;
+    descriptor = openSync(join(directory, `${String(segments).padStart(8, '0')}.jsonl`), 'wx', 0o600);
+    inSegment = 0;
+    if (segments === 1) put(ledger.seal(encodeBody({ time: at, event: 'start', ...names })));
+    else put(ledger.sealSigned({ ...ledger.checkpoint(at), segment: before, segment_hash: ledger.hash }));
+  };
+  const nextId = createUlidSource();
+  for (let count = 0; ledger.seq < records - 1; count += 1) {
+    const at = started + count * 2;
+    if (inSegment >= segmentBytes) rotate(at);
+    for (const record of exchange(count, at, nextId(at, randomBytes(10))))
+      put(ledger.seal(encodeBody(record)));
+    if (count % (checkpointEvery / 2) === 0) put(ledger.sealSigned(ledger.checkpoint(at)));
+  }
+  put(ledger.sealSigned(ledger.checkpoint(started + records)));
+  flush();
+  closeSync(descriptor);
+  writeFileSync(join(directory, 'checkpoint.json'), line);
+  return { directory, keyFile, records: ledger.seq, bytes, segments };
+}
+
+/** Admission and completion as the daemon writes them, one in twenty refused. */
+function exchange(count: number, time: number, id: string): AuditRecord[] {
+  const isDenied = count % 20 === 7;
+  const command = isDenied ? 'mailbox delete' : (['quota get', 'mailbox status', 'search'][count % 3] ?? '');
+  const user = `user${count % users}@example.org`;
+  const asked = { session: id.slice(0, 20), id, listener: 'support' };
+  const principal = `agent${count % 40}@support`;
+  const admission: AuditRecord = {
+    time,
+    event: 'admission',
+    ...asked,
+    peer: { uid: 1000 + (count % 40), gid: 1000, pid: 4000 + (count % 30_000), user: `agent${count % 40}` },
+    principal,
+    policy: 'support',
+    version: 'ab'.repeat(32),
+    rule: isDenied ? undefined : 'dovegate.yaml:24',
+    series: '2.3',
+    decision: isDenied ? 'deny' : 'allow',
+    command,
+    user,
+    args: command === 'quota get' ? ['--'] : ['--', 'mailbox', 'INBOX', 'savedbefore', '30d'],
+    effect: 'read',
+    backend: 'mail1',
+    text: isDenied ? 'no rule allows "mailbox delete"' : undefined,
+  };
+  const ended: AuditRecord = {
+    time: time + 1,
+    event: 'completion',
+    ...asked,
+    principal,
+    command,
+    user,
+    backend: 'mail1',
+    upstream: isDenied ? undefined : `mail1-${count % 4}`,
+    status: isDenied ? '-NOPERM' : '+',
+    outcome: isDenied ? 'denied' : 'ok',
+    sent: !isDenied,
+    cells: isDenied ? undefined : 10,
+    bytes_in: isDenied ? undefined : 70,
+    bytes_out: isDenied ? 9 : 80,
+    wait_ms: 0.05,
+    duration_ms: 1.234,
+  };
+  return [admission, ended];
+}
+
+interface Ran {
+  readonly seconds: number;
+  /** Peak of resident memory, looked at every 20 ms. */
+  readonly peakMiB: number;
+  readonly rows: number;
+}
+
+/** Runs `dovegate audit ...` and waits for its end; throws when it fails. */
+async function runAudit(args: readonly string[]): Promise<Ran> {
+  const began = performance.now();
+  const child = spawn(process.execPath, [builtProgram, 'audit', ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let rows = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    for (const byte of chunk) if (byte === 0x0a) rows += 1;
+  });
+  let peakKiB = 0;
+  const timer = setInterval(() => {
+    peakKiB = Math.max(peakKiB, peakOf(child.pid));
+  }, 20);
+  const code = await new Promise((resolve) => {
+    child.once('close', resolve);
+  });
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`audit ${args.join(' ')} ended with ${String(code)}`);
+  return { seconds: (performance.now() - began) / 1000, peakMiB: peakKiB / 1024, rows };
+}
+
+/** The kernel's word on the largest resident size so far; 0 when the process is gone. */
+function peakOf(pid: number | undefined): number {
+  try {
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid ?? 0}/status`, 'utf8'))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function say(what: string, figures: string): void {
+  console.log(`${what.padEnd(44)} ${figures}`);
+}
+
+async function measure(made: Made): Promise<void> {
+  const { directory, keyFile, records, bytes } = made;
+  const gib = bytes / 1024 ** 3;
+  const mib = (bytes / 1024 ** 2).toFixed(0);
+  say('journal', `${records} records, ${mib} MiB, ${made.segments} segments, signed`);
+  const cpuBefore = process.cpuUsage();
+  const began = performance.now();
+  const request = { trustedKeys: [key.key], fromSeq: undefined, faultsMax: 1 };
+  const verdict = await verifyTrail(findTrail([directory]), request);
+  if (verdict.faultCount > 0 || verdict.records !== records) throw new Error('the journal does not verify');
+  const seconds = (performance.now() - began) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const perCpuSecond = records / ((user + system) / 1e6);
+  say(
+    'verify, within one process',
+    `${perSecond(records / seconds)} (${perSecond(perCpuSecond)} of processor time)`,
+  );
+  const verified = await runAudit(['verify', '--key', keyFile, directory]);
+  say('dovegate audit verify --key', `${perSecond(records / verified.seconds)}, ${describe(verified, gib)}`);
+  const searches: readonly (readonly [string, readonly string[]])[] = [
+    ['dovegate audit search --user', ['search', '--user', 'user4321@example.org', '--json']],
+    ['dovegate audit search --user (mask)', ['search', '--user', 'user4321@*', '--json']],
+    ['dovegate audit search --text', ['search', '--text', 'no such text', '--json']],
+    ['dovegate audit show SEQ', ['show', String(records >> 1)]],
+    ['dovegate audit export --format csv', ['export']],
+  ];
+  for (const [what, args] of searches) {
+    const ran = await runAudit([...args, directory]);
+    say(what, `${(ran.seconds / gib).toFixed(2)} s per GiB, ${describe(ran, gib)}, ${ran.rows} lines`);
+  }
+}
+
+function perSecond(count: number): string {
+  return `${Math.round(count / 1000)}000 records/s`;
+}
+
+function describe({ seconds, peakMiB }: Ran, gib: number): string {
+  return `${seconds.toFixed(2)} s for ${gib.toFixed(2)} GiB with start, ${peakMiB.toFixed(0)} MiB at most`;
+}
+
+const records = Number(process.argv[2] ?? 1_000_000);
+const folder = mkdtempSync(join(tmpdir(), 'dovegate-bench-'));
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+say('Node, processors', `${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`);
+for (const count of [records / 10, records]) await measure(makeJournal(folder, count));
