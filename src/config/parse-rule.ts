@@ -5,6 +5,7 @@ import { type Command, commandNamed, commandsOf, parameterNamed } from '../catal
 import { cautionOf } from '../catalog/dangerous.js';
 import { allSeries } from '../catalog/series.js';
 import { createGlobList } from '../policy/glob.js';
+import { mayOverlap } from '../policy/mask.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { userPatterns } from './parse-backends.js';
@@ -194,6 +195,9 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
         'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
       );
     }
+    if (isOfUser(rule) && rule.users?.globs.some(({ text }) => mayHoldFor(policy, text)) === false) {
+      cursor.warningAt(rule.place, ['allow'], 'never matches: the policy does not hold for these users');
+    }
     const rules = policy.allowByCommand.get(rule.command) ?? [];
     const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
     if (first === undefined) continue;
@@ -205,6 +209,15 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
       `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`,
     );
   }
+}
+
+/** Other commands may name no user at all; then whom a rule is for does not matter. */
+function isOfUser({ command }: Rule): boolean {
+  return allSeries.every((series) => commandNamed(series, command)?.scope !== 'server');
+}
+
+function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
+  return mayOverlap(pattern, users) && !except.isEverything && !except.matches(pattern);
 }
 
 /** Whether nothing that the later rule allows gets past the earlier one; only told where it is plain to see. */

@@ -3,7 +3,11 @@
 // It does not open files (they come through ReadFiles) and knows no defaults (settings) and no shapes (schema).
 // The rule: settings come out only when there is not one error; warnings come along with them. One mistake is told once: a
 // name counts as defined when it was written, even if its value is broken.
+import { commandNamed } from '../catalog/catalog.js';
+import { allSeries } from '../catalog/series.js';
 import { sha256Hex } from '../identity/digest.js';
+import { foldAscii } from '../identity/user-name.js';
+import type { Policy, Rule } from '../policy/rule.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
@@ -128,6 +132,9 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
   for (const [index, { users, backend }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
     if (!backends.includes(backend)) at.error(['backend'], unknownName('backend', backend, backends));
+    for (const [item, { text }] of at.words('users').entries()) {
+      if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
+    }
     if (everything !== undefined) at.warning([], 'is never reached: a route above takes every user');
     else if (users.isEverything) everything = index;
   }
@@ -160,14 +167,60 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
         at.warning(['users', index], 'no route takes these users');
       }
     }
+    checkPatterns(settings, at, policy);
     for (const rule of policy.allow) {
-      const denies = policy.denyByCommand.get(rule.command) ?? [];
-      const deny = denies.find((each) => each.where === undefined && each.users === undefined);
-      if (deny === undefined) continue;
-      const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
-      at.warningAt(rule.place, ['allow'], message);
+      const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));
+      if (deny !== undefined) {
+        const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
+        at.warningAt(rule.place, ['allow'], message);
+      }
+      if (!isKnownSomewhere(rule.command, settings)) {
+        const message = `never matches: no backend is of a series that has "${rule.command}"`;
+        at.warningAt(rule.place, ['allow'], message);
+      }
     }
   }
+}
+
+/** Whether a deny strikes whatever the rule could allow: its command whatever it says, or on the very same conditions. */
+function shadows(deny: Rule, rule: Rule): boolean {
+  if (deny.users !== undefined) return false;
+  if (deny.where === undefined) return true;
+  const [denied = '', allowed] = [deny, rule].map(({ meaning }) => JSON.stringify(whereIn(meaning)));
+  // A deny strikes what is given only, and `any` allows also what is not.
+  return denied === allowed && !denied.includes('"any"') && !denied.includes('"optional"');
+}
+
+function whereIn(meaning: unknown): unknown {
+  return typeof meaning === 'object' && meaning !== null && 'where' in meaning ? meaning.where : undefined;
+}
+
+function isKnownSomewhere(command: string, { backends }: Settings): boolean {
+  const series = backends.flatMap((each) => (each.series === 'auto' ? allSeries : [each.series]));
+  return series.length === 0 || series.some((each) => commandNamed(each, command) !== undefined);
+}
+
+/** Patterns that match nobody, because every name has a realm; users who are excepted altogether. */
+function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void {
+  for (const [index, { text }] of at.words('except').entries()) {
+    // An error, since whoever wrote it relies on it.
+    if (lacksRealm(text, settings)) at.error(['except', index], withRealm(text, settings));
+  }
+  for (const [index, { text }] of at.words('users').entries()) {
+    if (lacksRealm(text, settings)) at.warning(['users', index], withRealm(text, settings));
+    else if (except.isEverything || except.matches(foldAscii(text))) {
+      at.warning(['users', index], 'is excepted altogether');
+    }
+  }
+}
+
+/** With a default realm every name has an @, which no single star crosses. */
+function lacksRealm(pattern: string, { mailUsers }: Settings): boolean {
+  return mailUsers.defaultRealm !== undefined && !/@|\*\*|^\*?$/.test(pattern);
+}
+
+function withRealm(pattern: string, { mailUsers }: Settings): string {
+  return `matches nobody: names have a realm (default_realm); write ${pattern}@${mailUsers.defaultRealm ?? ''}`;
 }
 
 /** Whether a route can take a user of that pattern; asked by its domain alone, which is good enough for a warning. */

@@ -8,6 +8,16 @@ const with1 = (name: string, text: string, ...expected: string[]) =>
 
 testMistakes([
   with1(
+    'a rule for users of others',
+    'command: quota get, users: ["*@example.org", eve@example.net]',
+    '11:13: warning: policies.support.allow: never matches: the policy does not hold for these users',
+  ),
+  with1('a rule for some of its users', 'command: quota get, users: ["b*@example.com", eve@example.net]'),
+  with1(
+    'a rule for users of others, of a command that may name nobody',
+    'command: stats dump, users: [x@y.z]',
+  ),
+  with1(
     'terms of every kind',
     'command: expunge, reason: required, limit: 20/hour, max_matches: 500, expires: 2030-01-31, emergency: true, where: { query: any }',
   ),

@@ -11,6 +11,37 @@ void test('two listeners with one socket', () => {
   assert.deepEqual(told(text), ['4:12: listeners.other.unix: is the socket of listener support already']);
 });
 
+void test('a command that no backend has', () => {
+  const withSeries = (series: string): string =>
+    sound
+      .replace('/etc/p }', `/etc/p, series: "${series}" }`)
+      .replace('[quota get]', '[quota get, director status, fts flatcurve check]');
+  const never = (column: number, command: string): string =>
+    `11:${column}: warning: policies.support.allow: never matches: no backend is of a series that has "${command}"`;
+  assert.deepEqual(told(withSeries('2.4')), [never(24, 'director status')]);
+  assert.deepEqual(told(withSeries('2.3')), [never(41, 'fts flatcurve check')]);
+  assert.deepEqual(told(withSeries('auto')), []);
+});
+
+void test('where names get a realm, patterns without one match nobody; and an exception for nobody is an error', () => {
+  const text = sound
+    .replace('["*"]', '[carol, "*"]')
+    .replace(
+      '["*@example.com"]',
+      '["*@example.com", bob, eve@example.com]\n    except: [ceo, "boss*", eve@example.com, "**x"]',
+    );
+  assert.deepEqual(told(text), ['10:35: warning: policies.support.users[2]: is excepted altogether']);
+  const nobody = (name: string): string =>
+    `matches nobody: names have a realm (default_realm); write ${name}@example.com`;
+  assert.deepEqual(told(`${text}mail_users: { default_realm: example.com }\n`), [
+    `7:15: warning: routes[0].users[0]: ${nobody('carol')}`,
+    `10:30: warning: policies.support.users[1]: ${nobody('bob')}`,
+    '10:35: warning: policies.support.users[2]: is excepted altogether',
+    `11:14: policies.support.except[0]: ${nobody('ceo')}`,
+    `11:19: policies.support.except[1]: ${nobody('boss*')}`,
+  ]);
+});
+
 testMistakes([
   [
     'policy that is not there',
@@ -29,6 +60,19 @@ testMistakes([
     '[quota get]',
     '[quota get]\n    deny: [quota get]',
     '11:13: warning: policies.support.allow: never allows anything: "quota get" is denied in line 12',
+  ],
+  [
+    'an allow that a deny with the same conditions shadows, and two that it does not',
+    '[quota get]',
+    `
+      - { command: mailbox create, where: { mailbox: [A] } }
+      - { command: mailbox rename, where: { mailbox: [A], new-name: [B] } }
+      - { command: mailbox list, where: { mailbox-mask: any } }
+    deny:
+      - { command: mailbox create, where: { mailbox: [A] } }
+      - { command: mailbox rename, where: { mailbox: [A], new-name: [C] } }
+      - { command: mailbox list, where: { mailbox-mask: any } }`,
+    '12:9: warning: policies.support.allow: never allows anything: "mailbox create" is denied in line 16',
   ],
   [
     'users that no route takes',
