@@ -97,6 +97,8 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): AuditSettings {
   const segmentBytes = sizeOf(raw.segment, auditDefaults.segmentBytes, cursor, 'segment');
   if (segmentBytes < auditDefaults.segmentBytesMin) cursor.error(['segment'], 'must be at least 64KiB');
   const group = cursor.source('group');
+  const signKeyFile = cursor.file('sign_key');
+  const hmacKeyFile = cursor.file('hmac_key');
   return {
     directory: cursor.file('directory') ?? auditDefaults.directory,
     ...(group === undefined ? {} : { group }),
@@ -113,8 +115,8 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): AuditSettings {
       cursor,
       'checkpoint_interval',
     ),
-    ...optional('signKeyFile', cursor.file('sign_key')),
-    ...optional('hmacKeyFile', cursor.file('hmac_key')),
+    ...(signKeyFile === undefined ? {} : { signKeyFile }),
+    ...(hmacKeyFile === undefined ? {} : { hmacKeyFile }),
   };
 }
 
@@ -131,21 +133,18 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     cursor.error([], 'needs unix, tcp, or both');
     return undefined;
   }
+  const unix = cursor.file('unix');
+  const tokenFile = cursor.file('token_file');
   const colon = raw.tcp?.lastIndexOf(':') ?? 0;
   const host = raw.tcp?.slice(0, colon).replace(/^\[|\]$/g, '');
   return {
     mode: Number.parseInt(raw.mode ?? '0600', 8),
-    ...optional('unix', cursor.file('unix')),
-    ...optional('tokenFile', cursor.file('token_file')),
+    ...(unix === undefined ? {} : { unix }),
+    ...(tokenFile === undefined ? {} : { tokenFile }),
     ...(raw.tcp === undefined || host === undefined
       ? {}
       : { tcp: { host, port: Number(raw.tcp.slice(colon + 1)) } }),
   };
-}
-
-/** The key with its value, or nothing. */
-function optional<K extends string, V>(key: K, value: V | undefined): { readonly [P in K]?: V } {
-  return value === undefined ? {} : ({ [key]: value } as { readonly [P in K]?: V });
 }
 
 /** Every limit. */
