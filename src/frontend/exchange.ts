@@ -64,6 +64,8 @@ class Exchange {
   readonly #startMs: number;
   readonly #abortable: Abortable = createAbortable();
   #judgement: Judgement | undefined;
+  /** The admission that is still to be written. */
+  #admission: AuditRecord | undefined;
   /** Only while it is leased to us. */
   #leased: Upstream | undefined;
   #upstream: string | undefined;
@@ -96,22 +98,12 @@ class Exchange {
     this.#judgement = judgement;
     const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
     const backend = isAllowed ? pool?.backend : undefined;
-    const version = { name: policy.name, version: policy.version };
-    const admission = admissionOf({
-      time: clock.wallMs(),
-      names,
-      id: this.#id,
-      policy: version,
-      judgement,
-      backend,
-      reason,
-      redact,
-    });
-
+    const asked = { time: clock.wallMs(), names, id: this.#id, policy, reason, redact };
+    this.#admission = admissionOf({ ...asked, judgement, backend });
     let ending: Ending;
     let closeFor: CloseReason | undefined;
     if (!isAllowed) {
-      this.#append(admission);
+      this.#admitQuietly();
       ending = refusalOf(judgement, policy.name);
       if (judgement.input === 'dot') {
         const skipped = await this.#skipInput();
@@ -120,12 +112,10 @@ class Exchange {
         closeFor = 'input-unknown';
       }
     } else if (pool === undefined) {
-      this.#append(admission);
       ending = noRoute(judgement);
     } else {
       const refusal = refuseByLimits(judgement, this.#session, this.#context);
-      if (refusal !== undefined) this.#append(admission);
-      ending = refusal ?? (await this.#serve(judgement, pool, admission));
+      ending = refusal ?? (await this.#serve(judgement, pool));
     }
     return this.#finish(ending, backend, bytesBefore, closeFor);
   }
@@ -151,18 +141,17 @@ class Exchange {
   }
 
   /** Records, leases, sends and relays an allowed command. */
-  async #serve(judgement: Judged, pool: Pool, admission: AuditRecord): Promise<Ending> {
+  async #serve(judgement: Judged, pool: Pool): Promise<Ending> {
     const { clock } = this.#context;
     const { effect } = judgement.attempt;
     this.#isReading = effect === 'read';
     const backend = pool.backend;
     try {
       if (this.#line.proxyTtl !== undefined && this.#line.proxyTtl <= 1) {
-        this.#append(admission);
         return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
       }
       // With max_matches the search comes first, and the admission says what it found.
-      if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(admission, effect);
+      if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(effect);
       const waitStartMs = clock.now();
       const giveBack = await this.#takeTurn();
       try {
@@ -173,7 +162,7 @@ class Exchange {
             this.#upstream = upstream.id;
             this.#leased = upstream;
             try {
-              return await this.#use(upstream, judgement, admission);
+              return await this.#use(upstream, judgement);
             } finally {
               this.#leased = undefined;
             }
@@ -198,7 +187,7 @@ class Exchange {
     return this.#context.turns.take(`${names.principal}\0${policy.name}`, most, this.#abortable.signal);
   }
 
-  async #use(upstream: Upstream, judgement: Judged, admission: AuditRecord): Promise<LeaseEnd<Ending>> {
+  async #use(upstream: Upstream, judgement: Judged): Promise<LeaseEnd<Ending>> {
     // Nothing was sent: the upstream may serve another.
     if (this.#abortable.isAborted) return { value: this.#cutOff(), closeFor: undefined };
     if (!judgement.series.includes(upstream.series)) {
@@ -209,12 +198,14 @@ class Exchange {
     const { clock, limits } = this.#context;
     const { effect } = judgement.attempt;
     const most = judgement.decision.obligations?.maxMatches;
-    if (most !== undefined) {
+    const admission = this.#admission;
+    if (most !== undefined && admission !== undefined) {
       const { names, policy } = this.#session;
       const asked = { context: this.#context, upstream, names, judgement, admission, exchange: this.#id };
       const found = await countMatches({ ...asked, most, policy: policy.name });
+      this.#admission = { ...admission, matches: found.matches };
       if (found.kind === 'refused') return found.end;
-      await this.#admit({ ...admission, matches: found.matches }, effect);
+      await this.#admit(effect);
     }
     const rowCells = usernameEvery(judgement, upstream.serverMinor);
     if (rowCells === undefined) {
@@ -262,6 +253,7 @@ class Exchange {
     const verdict = judgeEnding(ending);
     const judgement = this.#judgement;
     if (judgement === undefined) throw new Error('an exchange ended before it was judged');
+    this.#admitQuietly();
     const told = tellEnding(writer, ending, verdict, this.#id);
     const close = told.closeFor ?? closeFor;
     const facts: CompletionFacts = {
@@ -293,8 +285,16 @@ class Exchange {
   }
 
   /** What must be on disk before anything is sent is awaited; rejects with a JournalFault. */
-  async #admit(admission: AuditRecord, effect: Effect): Promise<void> {
-    if (this.#context.strict.has(effect)) await this.#context.journal.append(admission, { durable: true });
-    else this.#append(admission);
+  async #admit(effect: Effect): Promise<void> {
+    const admission = this.#admission;
+    if (admission === undefined || !this.#context.strict.has(effect)) return this.#admitQuietly();
+    this.#admission = undefined;
+    await this.#context.journal.append(admission, { durable: true });
+  }
+
+  /** Of an exchange that sends nothing, or nothing more: before its completion, if it has none yet. */
+  #admitQuietly(): void {
+    if (this.#admission !== undefined) this.#append(this.#admission);
+    this.#admission = undefined;
   }
 }

@@ -24,7 +24,7 @@ export interface MatchesAsked {
   readonly upstream: Upstream;
   readonly names: SessionNames;
   readonly judgement: Judged;
-  /** Of the command: written when it is refused, with what was found. */
+  /** Of the command; the caller writes it, with what was found. */
   readonly admission: AuditRecord;
   /** Id of the command's exchange. */
   readonly exchange: string;
@@ -32,10 +32,10 @@ export interface MatchesAsked {
   readonly policy: string;
 }
 
-/** The number of mails, within the limit; or how the exchange ends. */
+/** The number of mails, within the limit; or how the exchange ends. `matches` is undefined where nobody counted. */
 export type MatchesFound =
   | { readonly kind: 'within'; readonly matches: number }
-  | { readonly kind: 'refused'; readonly end: LeaseEnd<Ending> };
+  | { readonly kind: 'refused'; readonly matches: number | undefined; readonly end: LeaseEnd<Ending> };
 
 /** Rejects with a JournalFault where the search could not be recorded, and with what the upstream rejects with. */
 export async function countMatches(asked: MatchesAsked): Promise<MatchesFound> {
@@ -68,15 +68,18 @@ export async function countMatches(asked: MatchesAsked): Promise<MatchesFound> {
     appendQuietly(context.journal, context.observe, { ...record, time: context.clock.wallMs() });
   }
   if (result.status.kind !== 'ok') {
-    appendQuietly(context.journal, context.observe, admission);
     const reason = `the search before the command failed (${result.status.code})`;
-    return { kind: 'refused', end: { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } };
+    const end = { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } as const;
+    return { kind: 'refused', matches: undefined, end };
   }
   const matches = Math.ceil(result.cells / search.rowCells);
   if (matches <= most) return { kind: 'within', matches };
-  appendQuietly(context.journal, context.observe, { ...admission, matches });
   const reason = `${matches} mails match, and its rule allows at most ${most}`;
-  return { kind: 'refused', end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
+  return {
+    kind: 'refused',
+    matches,
+    end: { value: { kind: 'denied', reason, policy }, closeFor: undefined },
+  };
 }
 
 /** The same query as a search. */
