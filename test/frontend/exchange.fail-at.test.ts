@@ -1,0 +1,179 @@
+// Goal: whichever call of a port fails, an exchange leaves nothing behind and its records are true. One story over session, exchange
+// and pool: reads, a change, refusals, refused input, a command that waits for an upstream. The N-th call of a read, write, dial,
+// append or timer fails, N = 1, 2, ... until none does. What must not happen: a lease, timer or transport that stays, an
+// admission with no completion or with two, a command at the backend that no admission speaks of.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditRecord } from '../../src/audit/record.js';
+import { type FailAt, failAtEach } from '../kit/fail-at.js';
+import { settle } from '../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import {
+  type MemoryClient,
+  type MemoryEngine,
+  memorySettings,
+  openMemoryEngine,
+} from '../kit/memory-engine.js';
+
+type Ids = ReadonlyMap<string, readonly AuditRecord[]>;
+
+function byExchange(records: MemoryEngine['records'], event: AuditRecord['event']): Ids {
+  const ids = new Map<string, AuditRecord[]>();
+  for (const { record } of records) {
+    if (record.event === event) ids.set(record.id ?? '', [...(ids.get(record.id ?? '') ?? []), record]);
+  }
+  return ids;
+}
+
+async function assertTidy(
+  engine: MemoryEngine,
+  clients: readonly MemoryClient[],
+  failAt: FailAt,
+): Promise<void> {
+  await engine.untilIdle();
+  for (const { transport } of clients)
+    assert.notEqual(transport.closedFor, undefined, 'a client is left open');
+  engine.pool.drain();
+  await settle();
+  assert.deepEqual(engine.pool.snapshot(), { dialing: 0, idle: 0, leased: 0, waiters: 0 });
+  assert.equal(engine.dialler.open.length, 0, 'an upstream is left open');
+  assert.equal(engine.clock.timers, 0, 'a timer is left');
+  const admissions = byExchange(engine.records, 'admission');
+  const completions = byExchange(engine.records, 'completion');
+  const isJournalSound = failAt.failed?.startsWith('append') !== true;
+  for (const [id, ended] of completions) {
+    assert.equal(ended.length, 1, `exchange ${id} ended twice`);
+    if (isJournalSound) assert.ok(admissions.has(id), `exchange ${id} ended without an admission`);
+  }
+  for (const [id, admitted] of admissions) {
+    assert.equal(admitted.length, 1, `exchange ${id} was admitted twice`);
+    if (isJournalSound) assert.ok(completions.has(id), `exchange ${id} never ended`);
+  }
+  // Every command that the backend got has an allowed admission that was on disk before.
+  for (const [index, command] of engine.commands.entries()) {
+    const [, , name = ''] = command.line.split('\t');
+    const allowed = engine.records.filter(
+      ({ record, durable }) => record.event === 'admission' && record.decision === 'allow' && durable,
+    );
+    assert.ok(command.admissions > index && allowed.length > index, `${name} came without an admission`);
+    assert.ok(allowed.some(({ record }) => record.command === name));
+  }
+  // What was told as done was done, and what was not sent is not told to be unknown.
+  for (const { outcome, sent } of [...completions.values()].flat()) {
+    if (outcome === 'ok' || outcome === 'unknown') assert.equal(sent, true);
+    if (outcome === 'denied' || outcome === 'unparsable') assert.equal(sent, false);
+  }
+}
+
+/** A client that is gone sends no more. */
+async function line(client: MemoryClient, text: string): Promise<void> {
+  if (client.transport.closedFor === undefined) await client.line(text);
+}
+
+void test('one client: reads, a change, refusals and refused input', async () => {
+  let outcomes = new Map<string, number>();
+  const calls = await failAtEach(async (failAt) => {
+    const engine = openMemoryEngine({ failAt });
+    engine.setAnswer((asked) =>
+      asked.includes('quota')
+        ? Buffer.concat([replyPacket('row\t'), logPacket('info', 'note'), replyPacket('\n+\n')])
+        : replyPacket(asked.includes('list') ? '\n-NOUSER\n' : '\n+\n'),
+    );
+    const client = await engine.client(3);
+    await line(client, '||OPTION|log-passthrough');
+    await line(client, '|alice@example.org|quota get');
+    await line(client, '|alice@example.org|mailbox list|INBOX');
+    await line(client, '|alice@example.org|mailbox subscribe|Work');
+    await line(client, '||who|alice@example.org');
+    await line(client, '|alice@example.org|who|--nonsense');
+    await line(client, '|alice@example.org|expunge|mailbox|INBOX|all');
+    await line(client, '|alice@example.org|save|-m|INBOX');
+    await line(client, 'Subject: x\n\n|alice@example.org|mailbox subscribe|Smuggled\n.');
+    await line(client, '|alice@example.org|quota get');
+    if (client.transport.closedFor === undefined) client.peer.end();
+    await assertTidy(engine, [client], failAt);
+    assert.ok(!engine.commands.some(({ line: asked }) => asked.includes('Smuggled')));
+    outcomes = new Map();
+    for (const { record } of engine.records) {
+      if (record.event === 'completion') {
+        outcomes.set(String(record.outcome), (outcomes.get(String(record.outcome)) ?? 0) + 1);
+      }
+    }
+  });
+  // Of the last run, in which nothing failed.
+  assert.deepEqual(Object.fromEntries(outcomes), { ok: 4, failed: 1, unparsable: 1, denied: 2 });
+  assert.ok(calls > 60, `${calls} calls`);
+});
+
+void test('three clients on two upstreams: one waits, one leaves, one is slow to be answered', async () => {
+  const calls = await failAtEach(async (failAt) => {
+    const engine = openMemoryEngine({ failAt });
+    engine.setAnswer(() => undefined);
+    const clients = [await engine.client(1), await engine.client(2), await engine.client(0)];
+    for (const client of clients) await line(client, '|alice@example.org|mailbox subscribe|Work');
+    await settle();
+    clients[1]?.peer.vanish();
+    await settle();
+    for (const { end } of engine.commands.slice(0, 2)) {
+      if (end.transport.closedFor === undefined) end.peer.send(replyPacket('\n+\n'));
+    }
+    await settle();
+    engine.setAnswer(() => replyPacket('\n+\n'));
+    for (const client of clients) {
+      await line(client, '|alice@example.org|quota get').catch(() => undefined);
+      if (client.transport.closedFor === undefined) client.peer.end();
+    }
+    await assertTidy(engine, clients, failAt);
+  });
+  assert.ok(calls > 40, `${calls} calls`);
+});
+
+void test('we stop while commands run and wait', async () => {
+  const calls = await failAtEach(async (failAt) => {
+    const engine = openMemoryEngine({ failAt });
+    engine.setAnswer(() => undefined);
+    const clients = [await engine.client(2), await engine.client(2), await engine.client(2)];
+    for (const client of clients) await line(client, '|alice@example.org|mailbox subscribe|Work');
+    await settle();
+    const drained = engine.service.drain();
+    await settle();
+    engine.pool.drain();
+    engine.service.abort();
+    await engine.untilIdle();
+    await drained;
+    await assertTidy(engine, clients, failAt);
+    for (const { record } of engine.records) {
+      if (record.event === 'completion') assert.notEqual(record.outcome, 'ok');
+    }
+  });
+  assert.ok(calls > 30, `${calls} calls`);
+});
+
+const limited = memorySettings
+  .replace('search, fetch', 'search, { command: expunge, max_matches: 3 }, fetch')
+  .concat('    limits: { at_once: 1 }\n');
+
+void test('commands that are counted before they run, and that wait for a turn of their principal', async () => {
+  const calls = await failAtEach(async (failAt) => {
+    const engine = openMemoryEngine({ failAt, settings: limited });
+    const found = ['a\t1\ta\t2\t', 'a\t1\ta\t2\ta\t3\ta\t4\t'];
+    engine.setAnswer((asked) =>
+      replyPacket(`${asked.includes('\tsearch\t') ? (found.shift() ?? '') : ''}\n+\n`),
+    );
+    const clients = [await engine.client(3), await engine.client(3)];
+    for (const client of clients) await line(client, '|alice@example.org|expunge|mailbox|INBOX|all');
+    engine.setAnswer(() => undefined);
+    for (const client of clients) await line(client, '|alice@example.org|expunge|mailbox|INBOX|all');
+    clients[1]?.peer.end();
+    await settle();
+    clients[0]?.peer.vanish();
+    await assertTidy(engine, clients, failAt);
+    if (failAt.failed === undefined) {
+      const matches = engine.records.flatMap(({ record }) =>
+        record.event === 'admission' ? [record.matches] : [],
+      );
+      assert.deepEqual(matches.slice(0, 4), [undefined, 2, undefined, 4]);
+    }
+  });
+  assert.ok(calls > 40, `${calls} calls`);
+});

@@ -1,0 +1,236 @@
+// The whole engine without a socket, a disk or a second of waiting: settings from a text, sessions and upstreams in memory, a journal
+// that is a list, a clock that the test turns. Only the adapters are not the real ones.
+import assert from 'node:assert/strict';
+import type { AuditRecord } from '../../src/audit/record.js';
+import { createRedactor } from '../../src/audit/redact.js';
+import type { Pool } from '../../src/backend/pool-options.js';
+import { parseSettings } from '../../src/config/parse-settings.js';
+import type { Settings } from '../../src/config/settings.js';
+import { createExchangeContext, createPools, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
+import type { EngineEvent } from '../../src/engine/events.js';
+import { JournalFault } from '../../src/engine/journal-fault.js';
+import type { Journal } from '../../src/engine/ports.js';
+import { createService, type ServedListener, type Service } from '../../src/frontend/service.js';
+import type { SessionContext } from '../../src/frontend/session.js';
+import type { Peer } from '../../src/identity/peer.js';
+import type { Clock } from '../../src/ports/clock.js';
+import type { Transport } from '../../src/ports/transport.js';
+import { UpstreamFault } from '../../src/ports/upstream-fault.js';
+import { type FailAt, failable, failableClock, failableTransport } from './fail-at.js';
+import { createFakeClock, type FakeClock, settle } from './fake-clock.js';
+import {
+  createMemoryDialler,
+  type DialledEnd,
+  greeting,
+  type MemoryDialler,
+  replyPacket,
+} from './memory-backend.js';
+import { createMemoryTransport, type MemoryPeer } from './memory-transport.js';
+
+/** One listener, one backend without TLS, one policy. */
+export const memorySettings = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support, sessions: 3 } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2 } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [quota get, mailbox list, mailbox subscribe, search, fetch, who]
+`;
+
+/** A command line as a backend got it. */
+export interface MemoryCommand {
+  /** Without LF. */
+  readonly line: string;
+  readonly end: DialledEnd;
+  /** Admissions that the journal held when it came. */
+  readonly admissions: number;
+}
+
+/** What a backend says to a command line; undefined: nothing, the test speaks itself. */
+export type Answer = (line: string) => Buffer | undefined;
+
+/** A client in memory. */
+export interface MemoryClient {
+  readonly peer: MemoryPeer;
+  readonly transport: Transport;
+  /** Sends a line, given with `|` for TAB and without LF, and lets everything run that can. */
+  line(text: string): Promise<void>;
+  /** All that came behind the greeting, as text. */
+  said(): string;
+}
+
+export interface MemoryEngine {
+  readonly settings: Settings;
+  readonly clock: FakeClock;
+  readonly dialler: MemoryDialler;
+  readonly pool: Pool;
+  readonly service: Service;
+  readonly listener: ServedListener;
+  readonly context: SessionContext;
+  /** In the order of the calls, with what was asked for each. */
+  readonly records: readonly { readonly record: AuditRecord; readonly durable: boolean }[];
+  readonly events: readonly EngineEvent[];
+  readonly commands: readonly MemoryCommand[];
+  /** How the backend answers from now on. */
+  setAnswer(answer: Answer): void;
+  /** How the journal takes records from now on: default `take`; `hold` waits for `take`; `refuse` rejects. */
+  setJournal(mode: 'take' | 'hold' | 'refuse'): void;
+  /** A session with a client that has announced this minor; undefined: it has said nothing yet. */
+  client(minor?: number, peer?: Partial<Peer>): Promise<MemoryClient>;
+  /** Turns the clock from timer to timer until no session is left. */
+  untilIdle(): Promise<void>;
+}
+
+export interface MemoryEngineOptions {
+  /** YAML; default {@link memorySettings}. */
+  readonly settings?: string;
+  /** Of the backend; default 2. */
+  readonly minor?: number;
+  readonly failAt?: FailAt;
+}
+
+/** A good reply without rows. */
+export const emptyReply: Answer = () => replyPacket('\n+\n');
+
+export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngine {
+  const { minor = 2, failAt } = options;
+  const parsed = parseSettings('/etc/dovegate.yaml', {
+    readText: () => options.settings ?? memorySettings,
+    glob: () => [],
+  });
+  const { settings } = parsed;
+  assert.ok(settings, JSON.stringify(parsed.problems));
+  const clock = createFakeClock();
+  const portClock: Clock = failAt === undefined ? clock : failableClock(failAt, clock);
+  const wrap = (name: string, transport: Transport): Transport =>
+    failAt === undefined ? transport : failableTransport(failAt, name, transport);
+  const dialler = createMemoryDialler();
+  const records: { record: AuditRecord; durable: boolean }[] = [];
+  const events: EngineEvent[] = [];
+  const commands: MemoryCommand[] = [];
+  let answer: Answer = emptyReply;
+  let mode: 'take' | 'hold' | 'refuse' = 'take';
+  let held: (() => void)[] = [];
+
+  const append: Journal['append'] = async (record, { durable }) => {
+    if (mode === 'hold') {
+      await new Promise<void>((resolve) => {
+        held.push(resolve);
+      });
+    }
+    if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
+    records.push({ record, durable });
+  };
+  const journal: Journal = {
+    append:
+      failAt === undefined
+        ? append
+        : failable(failAt, 'append', append, () => new JournalFault('write-failed', 'made to fail')),
+    close: () => Promise.resolve(),
+    get state() {
+      return mode === 'refuse' ? 'failed' : 'writable';
+    },
+  };
+  const connect: typeof dialler.connect = async (address, signal) =>
+    wrap('upstream', await dialler.connect(address, signal));
+  const adapters = {
+    clock: portClock,
+    connect:
+      failAt === undefined
+        ? connect
+        : failable(failAt, 'dial', connect, () => new UpstreamFault('dial-refused', 'made to fail')),
+    journal,
+    observe: (event: EngineEvent) => void events.push(event),
+    redactor: createRedactor('a key for tests only'),
+  };
+  dialler.onAccept((end) => {
+    end.peer.send(greeting(minor));
+    void serveCommands(end, (line) => {
+      const admissions = records.filter(({ record }) => record.event === 'admission').length;
+      commands.push({ line, end, admissions });
+      return answer(line);
+    });
+  });
+  const pools = createPools(settings, adapters);
+  const exchanges = createExchangeContext(settings, pools, adapters);
+  const limits = sessionLimitsOf(settings);
+  const pool = pools.get('mail1');
+  const policy = settings.policies.get('support');
+  const [listening] = settings.listeners;
+  assert.ok(pool && policy && listening);
+  const context = { exchanges: () => exchanges, policy: () => policy, limits: () => limits };
+  const listener = { name: listening.name, sessionsMax: listening.sessions, context };
+  const service = createService();
+  return {
+    settings,
+    clock,
+    dialler,
+    pool,
+    service,
+    listener,
+    context,
+    records,
+    events,
+    commands,
+    setAnswer(next) {
+      answer = next;
+    },
+    setJournal(next) {
+      mode = next;
+      const waiting = held;
+      held = [];
+      for (const resolve of waiting) resolve();
+    },
+    async client(clientMinor, peerFacts = {}) {
+      const { transport, peer } = createMemoryTransport();
+      service.serve(listener, wrap('client', transport), {
+        listener: listening.name,
+        uid: 1000,
+        ...peerFacts,
+      });
+      if (clientMinor !== undefined) peer.send(`VERSION\tdoveadm-server\t1\t${clientMinor}\n`);
+      await settle();
+      const greeted = peer.received().length;
+      return {
+        peer,
+        transport,
+        async line(text) {
+          peer.send(`${text.replaceAll('|', '\t')}\n`);
+          await settle();
+        },
+        said: () => peer.received().subarray(greeted).toString('latin1'),
+      };
+    },
+    async untilIdle() {
+      for (let turns = 0; service.sessions > 0; turns += 1) {
+        assert.ok(turns < 100, 'a session that no timer ends');
+        await settle();
+        const nextMs = clock.nextTimerMs;
+        if (service.sessions > 0 && nextMs !== undefined) await clock.advance(nextMs);
+      }
+      await settle();
+    },
+  };
+}
+
+/** Reads the lines behind our VERSION line, and answers them. */
+async function serveCommands(end: DialledEnd, answer: Answer): Promise<void> {
+  let at = 0;
+  let isFirst = true;
+  for (;;) {
+    let bytes: Buffer;
+    try {
+      bytes = await end.peer.receive((all) => all.indexOf('\n', at) >= 0);
+    } catch {
+      return;
+    }
+    const lf = bytes.indexOf('\n', at);
+    const line = bytes.toString('utf8', at, lf);
+    at = lf + 1;
+    const said = isFirst ? undefined : answer(line);
+    isFirst = false;
+    if (said !== undefined && end.transport.closedFor === undefined) end.peer.send(said);
+  }
+}
