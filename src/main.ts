@@ -1,8 +1,6 @@
 #!/usr/bin/env node
-
 // From the command line to an exit code. The only place that ends the process.
 
-import { registerAudit } from './cli/audit.js';
 import { can } from './cli/can.js';
 import { check } from './cli/check.js';
 import { exitCodes } from './cli/exit-codes.js';
@@ -16,20 +14,15 @@ import { programVersion } from './host/program.js';
 
 try {
   process.exit(
-    await runProgram(
-      process.argv.slice(2),
-      programVersion,
-      {
-        serve,
-        check,
-        explain,
-        can,
-        test,
-        replay,
-        suggest,
-      },
-      [registerAudit],
-    ),
+    await runProgram(process.argv.slice(2), programVersion, {
+      serve,
+      check,
+      explain,
+      can,
+      test,
+      replay,
+      suggest,
+    }),
   );
 } catch (fault) {
   process.stderr.write(

@@ -1,6 +1,7 @@
 // The command line: subcommands and their options. It does not know what they do.
 
 import { Command, CommanderError } from 'commander';
+import { registerAudit } from './audit.js';
 import { exitCodes } from './exit-codes.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
 
@@ -10,9 +11,6 @@ export interface Subcommands extends PolicySubcommands {
   check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
 }
 
-/** Adds a group of subcommands to the program; `end` is told the exit code of the one that ran. */
-export type RegisterGroup = (program: Command, end: (exitCode: number) => void) => void;
-
 const configHelp = 'the configuration file';
 
 /** Reads the arguments behind the program's name, runs the subcommand, and resolves to the exit code. */
@@ -20,7 +18,6 @@ export async function runProgram(
   args: readonly string[],
   version: string,
   subcommands: Subcommands,
-  groups: readonly RegisterGroup[] = [],
 ): Promise<number> {
   let code: number = exitCodes.ok;
   const program = new Command('dovegate')
@@ -46,11 +43,9 @@ export async function runProgram(
   addPolicyCommands(program, subcommands, (ended) => {
     code = ended;
   });
-  for (const register of groups) {
-    register(program, (exitCode) => {
-      code = exitCode;
-    });
-  }
+  registerAudit(program, (ended) => {
+    code = ended;
+  });
   for (const command of program.commands) command.exitOverride();
   try {
     await program.parseAsync(args, { from: 'user' });
