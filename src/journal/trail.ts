@@ -1,7 +1,7 @@
 // Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for whoever looks at a trail.
 // Compressed segments are read as they are. Memory is bounded whatever lies there; it judges nothing itself.
 
-import { createReadStream, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
@@ -150,7 +150,14 @@ export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 }
 
 async function* plain(path: string): AsyncGenerator<Buffer> {
-  const file = await open(path, 'r');
+  // A daemon that runs compresses what it has closed: since the directory was read it may have another name.
+  const file = await open(path, 'r').catch((error: unknown) => {
+    if (!existsSync(`${path}.gz`)) throw error;
+  });
+  if (file === undefined) {
+    yield* inflated(`${path}.gz`);
+    return;
+  }
   try {
     const chunk = Buffer.allocUnsafe(chunkBytes);
     for (;;) {

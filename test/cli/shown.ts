@@ -3,6 +3,7 @@
 import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import type { AuditRecord } from '../../src/audit/record.js';
 import { makeSignKey } from '../../src/audit/signature.js';
 import type { Screen } from '../../src/cli/screen.js';
@@ -40,7 +41,10 @@ export function keepScreen(columns?: number): KeptScreen {
 
 export const signKey = makeSignKey();
 
-/** A closed journal of several segments, signed with `signKey`: exchanges E0, E1, ... with the usual user. */
+/**
+ * A closed journal of several segments, signed with `signKey`: exchanges E0, E1, ... with the usual user. What the journal
+ * compressed by itself is plain again, so that it does not matter how far it came.
+ */
 export async function writeJournal(
   t: TestContext,
   exchanges = 40,
@@ -53,6 +57,11 @@ export async function writeJournal(
     await journal.append(change(completion(`E${count}`), count), { durable: false });
   }
   await journal.close();
+  for (const name of readdirSync(directory).filter((file) => file.endsWith('.gz'))) {
+    const path = join(directory, name);
+    writeFileSync(path.slice(0, -3), gunzipSync(readFileSync(path)));
+    rmSync(path);
+  }
   return directory;
 }
 
