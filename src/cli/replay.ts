@@ -46,7 +46,7 @@ function formatChange(change: ReplayChange): string {
       ? ''
       : users.size === 1
         ? `, for ${user}`
-        : `, for ${user} and ${users.size - 1} others`;
+        : `, for ${user} and ${plural(users.size - 1, 'other')}`;
   const near = rule === undefined ? '' : ` (${formatPlace(rule)})`;
   const times = count === 1 ? 'once' : `${count} times`;
   return [
@@ -71,15 +71,15 @@ function summaryOf(result: ReplayResult): string {
   ];
   if (opaque > 0) {
     lines.push(
-      `${opaque} of them hold secrets or words of mails, which are recorded as digests and were judged as unknown words`,
+      `${opaque} of them with secrets or words of mails, which are recorded as digests and were judged as unknown words`,
     );
   }
   const whys = {
-    unreadable: 'could not be read as a command then',
-    cut: 'were too long to be recorded whole',
-    hidden: 'hide which option a secret belongs to',
-    'unknown-form': 'are of another form than this version writes',
-    'no-listener': 'belong to listeners that this configuration does not have',
+    unreadable: 'no command that could be read then',
+    cut: 'too long to be recorded whole',
+    hidden: 'hiding which option a secret belongs to',
+    'unknown-form': 'of another form than this version writes',
+    'no-listener': 'of listeners that this configuration does not have',
   };
   for (const [why, count] of notJudged) lines.push(`${count} not judged: ${whys[why]}`);
   return lines.join('\n');

@@ -58,7 +58,8 @@ function conditionFor(name: string, queries: readonly (readonly Leaf[])[]): Plai
 
 function valuesOf(queries: readonly (readonly Leaf[])[]): Plain {
   const values = new Set(queries.map(([first]) => first?.condition.values[0] ?? ''));
-  const isList = values.size <= few && ![...values].some((value) => /[*%?]/.test(value) || isDigest(value));
+  // A mask stands in a rule for itself, and for what it matches anyway.
+  const isList = values.size <= few && ![...values].some(isDigest);
   return isList ? [...values].toSorted() : 'present';
 }
 

@@ -6,7 +6,7 @@
 import { isObject } from '../audit/line.js';
 import type { ExchangeRow } from '../audit/search.js';
 import { parseTime } from '../audit/time.js';
-import { type Command, commandNamed } from '../catalog/catalog.js';
+import { type Command, commandNamed, type Parameter } from '../catalog/catalog.js';
 import { allSeries, type Series } from '../catalog/series.js';
 
 /** Why a record cannot be judged again; each is counted. */
@@ -101,39 +101,31 @@ function seriesOf(text: unknown): readonly Series[] {
 /** The words of the canonical form, options up to `--` and positionals behind it. */
 function wordsOf(command: Command, args: readonly unknown[]): string[] | 'cut' | 'hidden' {
   const words: string[] = [];
-  let takesValue = false;
+  let option: Parameter | undefined;
   let isBehindOptions = false;
   for (const arg of args) {
     const digest = digestOf(arg);
-    if (typeof arg !== 'string' && digest === undefined) return 'cut';
-    if (digest === undefined && typeof arg === 'string') words.push(arg);
-    else if (takesValue || isBehindOptions) words.push(digest ?? '');
-    else {
-      // An option whose name and value are one word is hidden as a whole.
-      const option = onlySecretOption(command);
-      if (option === undefined) return 'hidden';
-      words.push(`--${option}=${digest ?? ''}`);
-    }
-    if (takesValue) takesValue = false;
+    if (typeof arg === 'string') words.push(arg);
+    else if (digest === undefined) return 'cut';
+    else if (option !== undefined)
+      words.push(option.role === 'auth-info' ? `${factPrefix}${digest}` : digest);
+    else if (isBehindOptions) words.push(digest);
+    // An option that is written in one word with its value; no command has one that is secret.
+    else return 'hidden';
+    if (option !== undefined) option = undefined;
     else if (arg === '--') isBehindOptions = true;
-    else if (!isBehindOptions) takesValue = isShortWithValue(command, arg);
+    else if (!isBehindOptions) option = optionWithValue(command, arg);
   }
   return words;
 }
 
-function isShortWithValue(command: Command, word: unknown): boolean {
-  return command.params.some(
+/** Facts about a login are KEY=VALUE; this key takes any value. */
+const factPrefix = 'service=';
+
+function optionWithValue(command: Command, word: unknown): Parameter | undefined {
+  return command.params.find(
     ({ short, type }) => short !== undefined && type !== 'bool' && word === `-${short}`,
   );
-}
-
-/** Options of long name only are written with their value in one word. */
-function onlySecretOption(command: Command): string | undefined {
-  const candidates = command.params.filter(
-    ({ isPositional, short, type, role }) =>
-      !isPositional && short === undefined && type !== 'bool' && role !== undefined,
-  );
-  return candidates.length === 1 ? candidates[0]?.name : undefined;
 }
 
 /** What stands for a value that was recorded as a digest: equal values have equal names. */
@@ -146,5 +138,5 @@ const digestShown = 16;
 
 /** Whether a word of a recorded line stands for one that is known by its digest only. */
 export function isDigest(word: string): boolean {
-  return /^hmac:[0-9a-f]{16}$/.test(word);
+  return /^(?:service=)?hmac:[0-9a-f]{16}$/.test(word);
 }

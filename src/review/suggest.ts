@@ -253,13 +253,13 @@ function refusedRemarks(refused: readonly Refused[]): string[] {
 
 function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {
   const whys = {
-    unreadable: 'were no command that could be read',
-    cut: 'were too long to be recorded whole',
-    hidden: 'hide which option a secret belongs to',
-    'unknown-form': 'are of another form than this version writes',
+    unreadable: 'no command that could be read',
+    cut: 'too long to be recorded whole',
+    hidden: 'hiding which option a secret belongs to',
+    'unknown-form': 'of another form than this version writes',
   };
   return [
-    ...[...passedOver].map(([why, count]) => `${count} records ${whys[why]}.`),
-    ...(unreadable === 0 ? [] : [`${unreadable} records cannot be read by this version any more.`]),
+    ...[...passedOver].map(([why, count]) => `Left out: ${count}, ${whys[why]}.`),
+    ...(unreadable === 0 ? [] : [`Left out: ${unreadable}, which this version cannot read any more.`]),
   ];
 }

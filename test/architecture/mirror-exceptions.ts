@@ -23,6 +23,7 @@ export const fullyTestedFolders: readonly string[] = [
   'policy',
   'audit',
   'config',
+  'review',
   'engine',
   'backend',
 ];

@@ -1,10 +1,16 @@
 // A support desk's configuration in a folder of its own, for subcommands that only read and judge. Neither the password nor the
 // sockets that it names are there: none of these subcommands may need them.
-import { writeFileSync } from 'node:fs';
+import assert from 'node:assert/strict';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { encodeBody } from '../../src/audit/encode.js';
+import { createLedger } from '../../src/audit/ledger.js';
+import { parseSettings } from '../../src/config/parse-settings.js';
 import { runDovegate } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import type { ProgramResult } from '../kit/program.js';
+import { admission, type Sent } from '../review/recording.js';
 
 /** Lines count: tests name them. */
 export const deskConfiguration = `version: 1
@@ -60,4 +66,27 @@ export function linesOf({ stdout }: ProgramResult): string[] {
     .split('\n')
     .map((line) => line.trim())
     .filter((line) => line !== '');
+}
+
+/** Writes what listeners of this configuration recorded: two segments, the first of them compressed. */
+export function writeJournal(
+  folder: string,
+  sent: readonly (Sent & { readonly listener: string })[],
+  configuration: string = deskConfiguration,
+): void {
+  const { settings } = parseSettings('dovegate.yaml', { readText: () => configuration, glob: () => [] });
+  assert.ok(settings);
+  const ledger = createLedger('dovegate test', undefined, 'ab'.repeat(16));
+  const segments = ['', ''];
+  for (const [at, each] of sent.entries()) {
+    const id = `E${at}`;
+    const admitted = admission(settings, each.listener, each, id);
+    const outcome = admitted.decision === 'deny' ? 'denied' : 'ok';
+    const completed = { time: admitted.time + 5, event: 'completion', session: 'S', id, outcome } as const;
+    const segment = at < sent.length / 2 ? 0 : 1;
+    segments[segment] += ledger.seal(encodeBody(admitted)) + ledger.seal(encodeBody(completed));
+  }
+  mkdirSync(join(folder, 'audit'));
+  writeFileSync(join(folder, 'audit', '00000001.jsonl.gz'), gzipSync(segments[0] ?? ''));
+  writeFileSync(join(folder, 'audit', '00000002.jsonl'), segments[1] ?? '');
 }

@@ -1,6 +1,7 @@
 // Makes rows of a trail as the daemon would have recorded them: judged by the engine's own judge, encoded as the journal encodes.
 import { encodeBody } from '../../src/audit/encode.js';
 import { isObject } from '../../src/audit/line.js';
+import type { AuditRecord } from '../../src/audit/record.js';
 import { createRedactor } from '../../src/audit/redact.js';
 import type { ExchangeRow } from '../../src/audit/search.js';
 import { allSeries, type Series } from '../../src/catalog/series.js';
@@ -24,8 +25,8 @@ export interface Sent {
 
 const redactor = createRedactor('k'.repeat(32));
 
-/** The row of a line that came to a listener. */
-export function record(settings: Settings, listener: string, sent: Sent): ExchangeRow {
+/** The admission of a line that came to a listener. */
+export function admission(settings: Settings, listener: string, sent: Sent, id = 'E'): AuditRecord {
   const { user, words, series = allSeries, atMs = recordedMs, principal = `carol@${listener}` } = sent;
   const name = settings.listeners.find((each) => each.name === listener)?.policy ?? '';
   const policy = settings.policies.get(name);
@@ -48,23 +49,22 @@ export function record(settings: Settings, listener: string, sent: Sent): Exchan
     sharedNamespaces: settings.backends[0]?.sharedNamespaces,
     nowMs: atMs,
   });
-  const admission = admissionOf({
+  return admissionOf({
     time: atMs,
     names: { session: 'S', listener, peer: { listener }, principal },
-    id: 'E',
+    id,
     policy: { name: policy.name, version: policy.version },
     judgement,
     backend: 'mail1',
     reason: sent.reason,
     redact: (value) => redactor.redact(value),
   });
-  const fields: unknown = JSON.parse(`{${encodeBody(admission)}}`);
+}
+
+/** The row of a line that came to a listener. */
+export function record(settings: Settings, listener: string, sent: Sent): ExchangeRow {
+  const fields: unknown = JSON.parse(`{${encodeBody(admission(settings, listener, sent))}}`);
   if (!isObject(fields)) throw new Error('no record');
-  const isDenied = judgement.kind === 'unparsable' || judgement.decision.kind === 'deny';
-  return {
-    fields: { ...fields, outcome: sent.outcome ?? (isDenied ? 'denied' : 'ok') },
-    admittedSeq: 1,
-    completedSeq: 2,
-    completedTime: undefined,
-  };
+  const outcome = sent.outcome ?? (fields['decision'] === 'deny' ? 'denied' : 'ok');
+  return { fields: { ...fields, outcome }, admittedSeq: 1, completedSeq: 2, completedTime: undefined };
 }

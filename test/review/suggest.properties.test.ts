@@ -13,7 +13,7 @@ import { pick, type Random, randomValues, seededRandom, spell } from '../catalog
 import { parse } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';
 
-const rounds = 150 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 100 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const observing = `  p:
     mode: observe
     users: ["*"]
@@ -72,7 +72,7 @@ function isAllowedBy(settings: Settings, { line, lastMs }: SeenLine): boolean {
 /** What the suggestion must allow: what was allowed, unless it is root, all users, or denied by a line of today. */
 function mustBeAllowed(settings: Settings, seen: SeenLine): boolean {
   const policy = settings.policies.get('p') ?? assert.fail();
-  const understood = understand(settings, policy, seen) ?? assert.fail('a recorded line reads again');
+  const understood = understand(settings, policy, seen) ?? assert.fail(JSON.stringify(seen.line));
   const { attempts, decision } = understood;
   return (
     seen.line.decision === 'allow' &&

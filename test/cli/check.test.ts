@@ -1,0 +1,66 @@
+// Goal: check tells everything that is wrong at once, each at its place, and nothing twice.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { deskConfiguration, openDesk } from './desk.js';
+
+test('six mistakes are six problems with the right places', async (t) => {
+  const mistakes: readonly (readonly [from: string, to: string])[] = [
+    ['unix: audit.sock', 'unix: support.sock'],
+    ['tls: off', 'tls: of'],
+    ['- mailbox list', '- mailbox lst'],
+    ['field: [uid, flags]', 'fields: [uid, flags]'],
+    ['savedbefore: { at_least: 30d }', 'savedbefore: { at_least: 30 }'],
+    ['limit: 20/hour', 'limit: 20 an hour'],
+  ];
+  const text = mistakes.reduce((before, [from, to]) => before.replace(from, to), deskConfiguration);
+  const { run, folder } = openDesk(t, text);
+  const told = await run('check');
+  assert.equal(told.exit, 78);
+  const problems = told.stdout.toString().split('\n');
+  assert.deepEqual(
+    problems.filter((line) => line.startsWith('dovegate.yaml:')),
+    [
+      'dovegate.yaml:4:12: listeners.audit.unix: is the socket of listener support already',
+      'dovegate.yaml:7:40: backends.mail1.tls: must be one of: starttls, implicit, off',
+      'dovegate.yaml:16:9: policies.support.allow[1]: no Dovecot has a command "mailbox lst" that can be sent to it; did you mean mailbox list?',
+      'dovegate.yaml:18:18: policies.support.allow[2].where.fields: "fetch" has no parameter "fields"; did you mean field?',
+      'dovegate.yaml:20:66: policies.support.allow[3].where.query.savedbefore.at_least: must be an age with its unit, as 30d',
+      'dovegate.yaml:22:9: policies.support.allow[3].limit: must be a rate: a number and second, minute, hour or day, as 20/hour',
+      'dovegate.yaml: 6 errors, 0 warnings',
+    ],
+  );
+  // A line of the file below each, with a caret below the column.
+  const at = problems.findIndex((line) => line.includes(':16:9:'));
+  assert.deepEqual(problems.slice(at + 1, at + 3), [
+    `    ${' '.repeat(6)}- mailbox lst`,
+    `    ${' '.repeat(8)}^`,
+  ]);
+
+  writeFileSync(join(folder, 'mail1.password'), 'x');
+  writeFileSync(join(folder, 'dovegate.yaml'), deskConfiguration);
+  const sound = await run('check');
+  assert.equal(sound.text, 'dovegate.yaml: no problems\n');
+  assert.equal(sound.exit, 0);
+});
+
+test('the example that is shipped has no problem but the files that are not here', async (t) => {
+  const { run } = openDesk(t);
+  const example = new URL('../../../config/dovegate.example.yaml', import.meta.url).pathname;
+  const told = await run('check', '--config', example);
+  const problems = told.stdout
+    .toString()
+    .split('\n')
+    .filter((line) => line.startsWith(example));
+  assert.deepEqual(
+    problems.map((line) => line.slice(example.length)),
+    [
+      ':22:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
+      ':22:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ': 2 errors, 0 warnings',
+    ],
+  );
+  const tested = await run('test', '--config', example);
+  assert.equal(tested.text, 'all 5 tests passed\n');
+});
