@@ -5,7 +5,7 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs
 import { join } from 'node:path';
 import { createRedactor } from '../audit/redact.js';
 import { makeSignKey } from '../audit/signature.js';
-import { type Places, pathsOf, readSmallFile } from './audit-places.js';
+import { auditSettings, type Places, pathsOf, readSmallFile } from './audit-places.js';
 import { CommandFault } from './command-fault.js';
 import { exitCodes } from './exit-codes.js';
 import type { Screen } from './screen.js';
@@ -53,15 +53,21 @@ export async function auditHmac(
   places: Places,
   keyFile: string | undefined,
 ): Promise<number> {
-  const [path, ...more] = keyFile === undefined ? pathsOf(places).map((at) => join(at, keyName)) : [keyFile];
-  if (path === undefined || more.length > 0)
-    throw new CommandFault(exitCodes.usage, 'the key of one journal is needed, or --key FILE');
+  const path = keyFile ?? keyFileOf(places);
   const { hmac } = redactorOf(path).redact(
     value === '-' ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : value,
   );
   await screen.print(hmac);
   await screen.flush();
   return exitCodes.ok;
+}
+
+function keyFileOf(places: Places): string {
+  const [path, ...more] = pathsOf(places);
+  if (path === undefined || more.length > 0)
+    throw new CommandFault(exitCodes.usage, 'the key of one journal is needed, or --key FILE');
+  const configured = places.config === undefined ? undefined : auditSettings(places.config).hmacKeyFile;
+  return configured ?? join(path, keyName);
 }
 
 function redactorOf(path: string): ReturnType<typeof createRedactor> {

@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { parseSettings } from '../config/parse-settings.js';
 import { formatProblem } from '../config/problem.js';
+import type { AuditSettings } from '../config/settings.js';
 import { listFiles, readText } from '../host/files.js';
 import { findTrail, type Trail } from '../journal/trail.js';
 import { CommandFault } from './command-fault.js';
@@ -22,16 +23,16 @@ export function pathsOf(places: Places): readonly string[] {
   if (config !== undefined && paths.length > 0) {
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   }
-  if (config !== undefined) return [auditDirectory(config)];
+  if (config !== undefined) return [auditSettings(config).directory];
   if (paths.length === 0)
     throw new CommandFault(exitCodes.usage, 'say which journal: --config FILE, or a directory');
   return paths;
 }
 
-/** `audit.directory` of a configuration. Throws a CommandFault that holds every problem. */
-export function auditDirectory(config: string): string {
+/** `audit` of a configuration. Throws a CommandFault that holds every problem. */
+export function auditSettings(config: string): AuditSettings {
   const { settings, problems, texts } = parseSettings(config, { readText, glob: listFiles });
-  if (settings !== undefined) return settings.audit.directory;
+  if (settings !== undefined) return settings.audit;
   const errors = problems.filter(({ severity }) => severity === 'error');
   const lines = errors.map((problem) => formatProblem(problem, texts.get(problem.file)));
   throw new CommandFault(exitCodes.configuration, lines.join('\n'));

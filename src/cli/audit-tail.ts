@@ -2,7 +2,6 @@
 // It reads what is written, not what is proven: a record is shown before its sync, and nothing is verified.
 
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { basename } from 'node:path';
 import { formatJson, printable } from '../audit/export.js';
 import { parseLine } from '../audit/line.js';
 import { JournalFault } from '../engine/journal-fault.js';
@@ -43,7 +42,7 @@ export async function auditTail(screen: Screen, clock: Clock, options: TailOptio
   let { position } = last;
   while (options.isFollowed && !screen.isGone && options.signal?.aborted !== true) {
     await passing(clock, lookIntervalMs, options.signal);
-    const came = readNew(path, position);
+    const came = await readNew(path, position);
     for (const text of came.lines) await print(text);
     await screen.flush();
     ({ position } = came);
@@ -97,25 +96,46 @@ function lastLines(bytes: Buffer, count: number): string[] {
 }
 
 /** What was written behind a position: the rest of that file, then the files behind it. */
-function readNew(path: string, from: Position): Read {
+async function readNew(path: string, from: Position): Promise<Read> {
   const files = findTrail([path]).files.filter(({ name }) => name >= from.file);
   const lines: string[] = [];
   let position = from;
   for (const file of files) {
-    // Compressed since the last look: all of it was read before, but for what came in less than a look's time.
-    if (file.isCompressed) continue;
     const at = file.name === from.file ? from.bytes : 0;
-    position = { file: basename(file.name), bytes: readFrom(file.path, at, lines) };
+    // Nothing comes to a compressed file; it is read once more when there is another one behind it.
+    if (file.isCompressed && file.name === from.file && file === files.at(-1)) break;
+    const bytes = file.isCompressed ? await inflateFrom(file, at, lines) : readFrom(file.path, at, lines);
+    // Compressed just now: the next look finds it under its other name.
+    if (bytes === undefined) break;
+    position = { file: file.name, bytes };
   }
   return { lines, position };
 }
 
-/** Adds the whole lines from there on; returns where they end. */
-function readFrom(path: string, from: number, lines: string[]): number {
+/** As `readFrom`, of a file that was compressed since the last look. */
+async function inflateFrom(file: TrailFile, from: number, lines: string[]): Promise<number> {
+  let at = 0;
+  try {
+    for await (const { bytes, endsInLine } of readPieces(file)) {
+      if (!endsInLine) break;
+      const skipped = Math.min(Math.max(from - at, 0), bytes.length);
+      at += bytes.length;
+      const text = bytes.toString('utf8', skipped);
+      if (text !== '') lines.push(...text.slice(0, -1).split('\n'));
+    }
+  } catch {
+    // Damage is for verify; what can be read was shown.
+  }
+  return at;
+}
+
+/** Adds the whole lines from there on; returns where they end. Undefined: there is no such file. */
+function readFrom(path: string, from: number, lines: string[]): number | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(path, 'r');
   } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw new JournalFault('unreadable', `${path} cannot be read`, error);
   }
   try {

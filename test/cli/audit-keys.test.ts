@@ -53,6 +53,25 @@ void test('a value looks as it does in records, with the key of the journal or o
   }
 });
 
+void test('the key that the configuration names is the one', async (t) => {
+  const folder = temporaryDirectory(t);
+  const config = join(folder, 'dovegate.yaml');
+  const parts = [
+    'version: 1',
+    'listeners: { support: { unix: s.sock, policy: p } }',
+    'backends: { mail1: { address: "unix:/run/d", password_file: none, shared_namespaces: [] } }',
+    'routes: [{ users: ["*"], backend: mail1 }]',
+    'policies: { p: { users: ["*"], allow: [quota get] } }',
+    'audit: { directory: audit, hmac_key: other.key }',
+  ];
+  // The password of the backend is not there: it is none of an auditor's business.
+  writeFileSync(config, parts.join('\n'));
+  writeFileSync(join(folder, 'other.key'), 'k'.repeat(32));
+  const screen = keepScreen();
+  await auditHmac(screen, 'x', { config, paths: [] }, undefined);
+  assert.deepEqual(screen.lines(), [createHmac('sha256', 'k'.repeat(32)).update('x').digest('hex')]);
+});
+
 void test('no key, or a key that keeps nothing secret, is refused', async (t) => {
   const directory = temporaryDirectory(t);
   const run = () => auditHmac(keepScreen(), 'x', { config: undefined, paths: [directory] }, undefined);

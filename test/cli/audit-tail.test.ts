@@ -1,8 +1,9 @@
 // The last records of a journal, and those that come while somebody watches: also across segments, also after a cut.
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { auditTail, type TailOptions } from '../../src/cli/audit-tail.js';
 import { CommandFault } from '../../src/cli/command-fault.js';
 import { systemClock } from '../../src/host/clock.js';
@@ -111,6 +112,17 @@ void test('what comes is shown once, in order: in the same segment, in a new one
   writeFileSync(join(directory, '00000003.jsonl'), `${lines[10] ?? ''}\n`);
   await shown(9);
   assert.deepEqual(seqs(kept.lines()), [3, 4, 5, 6, 7, 8, 9, 10, 11]);
+
+  // Closed and compressed before the next look, with a record at its end that nobody saw; and another one, at once.
+  const compressed = (name: string, from: number, to: number): void => {
+    writeFileSync(join(directory, `${name}.gz`), gzipSync(`${lines.slice(from, to).join('\n')}\n`));
+    rmSync(join(directory, name), { force: true });
+  };
+  compressed('00000004.jsonl', 13, 15);
+  compressed('00000003.jsonl', 10, 13);
+  writeFileSync(join(directory, '00000005.jsonl'), `${lines[15] ?? ''}\n`);
+  await shown(14);
+  assert.deepEqual(seqs(kept.lines()), [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
   end.abort();
   assert.equal(await watched, 0);
 });
