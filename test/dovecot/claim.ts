@@ -1,0 +1,114 @@
+// What we say of a command line before any server has seen it: refused, and why; or which command, for whom, and the line that we
+// would send instead. Puts together what the catalog offers, as a gate that allows whatever it can say.
+import { canonicalArguments } from '../../src/catalog/canonical.js';
+import type { Command } from '../../src/catalog/catalog.js';
+import { replyCells } from '../../src/catalog/columns.js';
+import { cautionOf } from '../../src/catalog/dangerous.js';
+import { type ExpectedInput, inputOf, parseArguments } from '../../src/catalog/parse.js';
+import { resolveCommand } from '../../src/catalog/resolve.js';
+import type { Series } from '../../src/catalog/series.js';
+import { sharedReach } from '../../src/catalog/shared-mailboxes.js';
+import { reconcileUserOptions, type TouchedUsers, touchedUsers } from '../../src/catalog/users.js';
+import { createUserNames, defaultCharacters } from '../../src/identity/user-name.js';
+import { type CommandLine, encodeCommandLine, parseCommandLine } from '../../src/wire/command.js';
+import { WireFault } from '../../src/wire/wire-fault.js';
+
+export interface Refused {
+  readonly kind: 'refused';
+  readonly code: string;
+  /** When the name could be read. */
+  readonly command: Command | undefined;
+}
+
+export interface Accepted {
+  readonly kind: 'accepted';
+  readonly command: Command;
+  /** In normal form. */
+  readonly user: string;
+  readonly touched: TouchedUsers;
+  /** The names of all users that it may touch; undefined: anybody's. */
+  readonly users: ReadonlySet<string> | undefined;
+  /** What we would send, without LF. */
+  readonly line: Buffer;
+  readonly args: readonly string[];
+  readonly input: ExpectedInput;
+  /** The rows for the client begin with the user's name, which the server of the canonical line does not send. */
+  readonly wantsUsernameCell: boolean;
+  /** Cells of a row without that name. */
+  readonly rowCells: number | undefined;
+}
+
+export type Claim = Refused | Accepted;
+
+const userNames = createUserNames({ characters: defaultCharacters });
+
+/** Prefixes of the shared namespaces of the twin worlds. */
+const sharedPrefixes = ['shared/'];
+
+/** @param clientMinor what the client announced: 2 is a client of 2.3 */
+export function claimOf(series: Series, serverMinor: number, clientMinor: number, line: Buffer): Claim {
+  const unreadable = (code: string): Refused => ({ kind: 'refused', code, command: undefined });
+  let read: CommandLine;
+  try {
+    const found = parseCommandLine(line.at(-1) === 0x0d ? line.subarray(0, -1) : line, { fieldsMax: 1000 });
+    if (found.kind === 'option') return unreadable('option');
+    read = found.command;
+  } catch (error) {
+    if (error instanceof WireFault) return unreadable(error.code);
+    throw error;
+  }
+  if (!read.isUtf8) return unreadable('not-utf8');
+  const resolved = resolveCommand(series, read.words);
+  if (resolved === undefined) return unreadable('command-unknown');
+  const { command } = resolved;
+  const refused = (code: string): Refused => ({ kind: 'refused', code, command });
+  const named = userNames.normalise(read.user);
+  if (named.kind === 'refused') return refused(`user-${named.code}`);
+  const user = named.name;
+  const parsed = parseArguments(series, command, resolved.args);
+  if (parsed.kind === 'unparsable') return refused(parsed.code);
+  const forbidden = command.params.find(
+    (one) => parsed.hasOption(one.name) && cautionOf(command, one) === 'never',
+  );
+  if (forbidden !== undefined) return refused(`never ${forbidden.name}`);
+  const normal = (text: string): string => {
+    const result = userNames.normalise(text);
+    return result.kind === 'name' ? result.name : text;
+  };
+  const settled = reconcileUserOptions(parsed, user, clientMinor, normal);
+  if (settled.kind === 'unparsable') return refused(settled.code);
+  const touched = touchedUsers(settled.parsed, user);
+  if (touched.kind === 'unknown') return refused('touched-unknown');
+  const rowCells = replyCells(settled.parsed, serverMinor);
+  if (settled.wantsUsernameCell && rowCells === undefined) return refused('row-unknown');
+  const isWide =
+    touched.masks.length > 0 ||
+    touched.kind === 'all' ||
+    sharedReach(settled.parsed, sharedPrefixes) !== undefined;
+  const args = canonicalArguments(settled.parsed);
+  const encoded = encodeCommandLine({
+    debug: read.debug,
+    verbose: read.verbose,
+    proxyTtl: serverMinor >= 3 ? read.proxyTtl : undefined,
+    user,
+    name: command.name,
+    args,
+  });
+  return {
+    kind: 'accepted',
+    command,
+    user,
+    touched,
+    users: isWide
+      ? undefined
+      : new Set([
+          ...(command.scope === 'user' ? [user] : []),
+          ...touched.users.map(({ value }) => normal(value)),
+        ]),
+    line: encoded.subarray(0, -1),
+    args,
+    input: inputOf(command, settled.parsed),
+    wantsUsernameCell: settled.wantsUsernameCell,
+    rowCells,
+  };
+}

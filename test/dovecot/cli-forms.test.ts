@@ -1,0 +1,184 @@
+// Goal: what people really send is accepted, and means the same after we have rewritten it.
+//
+// The real doveadm of each release is run against a recording socket; what it writes, and what scripts write by hand, goes to the server of
+// its release as it is and in our canonical form, with the same effect. Then each doveadm asks each server through the smallest gate that
+// can be made of the catalog, and must print what it prints when it asks the server of its own release directly: the username
+// column is right for every pair of client and backend.
+//
+// DOVEGATE_RELEASES="native trixie" makes all four pairs.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { commandsOf } from '../../src/catalog/catalog.js';
+import { allSeries, type Series } from '../../src/catalog/series.js';
+import type { Release } from '../kit/dovecot-lab.js';
+import type { ProgramResult } from '../kit/program.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { type Accepted, claimOf } from './claim.js';
+import { typedForms, writtenForms } from './cli-forms.js';
+import { compareOne, describeLine, differenceOfFiles } from './compare.js';
+import { labTestMs, releasesAsked } from './real-gateway.js';
+import { emptyReply, openRecorder, type RecordedLine } from './recorder.js';
+import { openTwinWorlds, realm, type TwinWorlds } from './twin-worlds.js';
+
+const alice = `alice@${realm}`;
+const lastMinor: Record<Series, number> = { '2.3': 2, '2.4': 4 };
+
+for (const release of releasesAsked()) {
+  void test(`what is sent to Dovecot (${release}) means the same after rewriting`, {
+    timeout: labTestMs,
+  }, async (t) => {
+    const twins = await openTwinWorlds(t, release);
+    if ('skip' in twins) return t.skip(twins.skip);
+    const [{ lab }] = twins.worlds;
+    let recorded: RecordedLine[] = [];
+    const socket = join(lab.folder, 'run', 'recorder');
+    await openRecorder(t, socket, async (line) => {
+      recorded.push(line);
+      return emptyReply;
+    });
+    let count = 0;
+    for (const { name, args, flags = [], stdin, isOnlyRead } of typedForms) {
+      recorded = [];
+      const where = ['-S', lab.inRoot(socket), '-u', alice];
+      const result = await lab.doveadm([...flags, ...name.split(' '), ...where, ...args], {
+        stdin: stdin ?? '',
+      });
+      const title = `doveadm ${name} ${args.join(' ')}`;
+      if (isOnlyRead !== true) assert.equal(result.exit, 0, `${title}: ${result.text}`);
+      assert.equal(recorded.length, 1, `${title}: ${result.text}`);
+      for (const one of recorded) await checkForm(twins, one, { isOnlyRead: isOnlyRead === true, title });
+      count += 1;
+    }
+    for (const words of writtenForms) {
+      const line = Buffer.from(['', alice, ...words].join('\t'));
+      const found = commandsOf(twins.series).some(({ name }) => `${words.join(' ')} `.startsWith(`${name} `));
+      if (!found) continue;
+      const one = { line, clientMinor: 0, input: undefined };
+      await checkForm(twins, one, { isOnlyRead: false, title: words.join(' | ') });
+      count += 1;
+    }
+    t.diagnostic(`Dovecot ${twins.version}: ${count} forms accepted, and the same after rewriting`);
+  });
+}
+
+/** Accepted for every series that has the command; and run on the one that is here. */
+async function checkForm(
+  twins: TwinWorlds,
+  { line, clientMinor, input }: RecordedLine,
+  { isOnlyRead, title }: { isOnlyRead: boolean; title: string },
+): Promise<void> {
+  const own = claimOf(twins.series, twins.serverMinor, clientMinor, line);
+  if (own.kind !== 'accepted') assert.fail(`${title}: refused for ${own.code}`);
+  for (const series of allSeries) {
+    const other = claimOf(series, lastMinor[series], clientMinor, line);
+    if (!commandsOf(series).some(({ name }) => name === own.command.name)) continue;
+    if (other.kind !== 'accepted') assert.fail(`${title}: refused for ${series}: ${other.code}`);
+    // What one series would write is what the other would: a form means one thing.
+    assert.deepEqual(other.args, own.args, title);
+  }
+  if (isOnlyRead) return;
+  const one = { line, claim: own, ...(input !== undefined && { input }) };
+  const { raw, problem } = await compareOne(twins, one);
+  assert.equal(problem ?? differenceOfFiles(twins), undefined, `${title}: ${describeLine(one)}`);
+  // Their services are not part of these instances, and servers die of that.
+  if (!/^(?:replicator|director) /.test(own.command.name)) assert.notEqual(raw.status, 'EOF', title);
+  const strangers = twins.worlds
+    .flatMap((world) => world.changed())
+    .filter((user) => own.users?.has(user) === false);
+  assert.deepEqual(strangers, [], title);
+  for (const world of twins.worlds) world.restore();
+}
+
+/** Commands whose rows do not tell which instance answered. */
+const asked: readonly (readonly string[])[] = [
+  ['quota get'],
+  ['mailbox list', 'A*', 'W*'],
+  ['mailbox status', 'messages vsize', '*'],
+  ['mailbox status', '-t', 'messages', '*'],
+  ['fetch', 'uid hdr.subject', 'mailbox', 'INBOX', 'seen'],
+  ['fetch', 'hdr.to', 'mailbox', 'Archive', 'all'],
+  ['sieve list'],
+  ['expunge', 'mailbox', 'Nope*', 'all'],
+];
+const whom: readonly (readonly string[])[] = [['-u', alice], ['-A'], ['-u', `*@${realm}`], ['-u', 'vic*']];
+
+void test('every doveadm prints the same table through the catalog, whatever the backend', {
+  timeout: labTestMs,
+}, async (t) => {
+  const worlds = new Map<Release, TwinWorlds>();
+  for (const release of releasesAsked()) {
+    const twins = await openTwinWorlds(t, release);
+    if ('skip' in twins) return t.skip(twins.skip);
+    worlds.set(release, twins);
+  }
+  let count = 0;
+  for (const [clientRelease, client] of worlds) {
+    const { lab } = client.worlds[0];
+    const forms = asked.flatMap(([name = '', ...args]) => whom.map((who) => ({ name, args, who })));
+    const run = async (path: string): Promise<ProgramResult[]> => {
+      const results: ProgramResult[] = [];
+      for (const { name, args, who } of forms) {
+        results.push(await lab.doveadm(['-f', 'tab', ...name.split(' '), '-S', path, ...who, ...args]));
+      }
+      return results;
+    };
+    const wanted = await run(lab.inRoot(lab.unixPreauth));
+    for (const [backendRelease, backend] of worlds) {
+      backend.worlds[0].restore();
+      const socket = join(lab.folder, 'run', `gate-${backendRelease}`);
+      const refusals: string[] = [];
+      await openRecorder(t, socket, (recorded) => passOn(backend, recorded, refusals));
+      for (const [at, got] of (await run(lab.inRoot(socket))).entries()) {
+        const { name = '', args = [], who = [] } = forms[at] ?? {};
+        const title = `${clientRelease} asks ${backendRelease}: ${name} ${who.join(' ')} ${args.join(' ')}`;
+        const { stdout, stderr, exit } = wanted[at] ?? got;
+        assert.deepEqual(tableOf(got.stdout), tableOf(stdout), `${title}\n${got.stderr}\n${stderr}`);
+        assert.equal(got.exit, exit, title);
+        count += 1;
+      }
+      assert.deepEqual(refusals, []);
+    }
+  }
+  t.diagnostic(`${count} tables of ${worlds.size ** 2} pairs of client and backend are right`);
+});
+
+/**
+ * The header, and the rows of users who have mail in any order: each series has its own order of mailboxes, `-A` of users, and
+ * idea of the INBOX of who has none.
+ */
+function tableOf(stdout: Buffer): string[] {
+  const [header = '', ...rows] = stdout.toString().replace(/\n$/, '').split('\n');
+  return [header, ...rows.filter((row) => !/^(?:small|moved|proxied)@/.test(row)).toSorted()];
+}
+
+/** Sends our line instead of the client's, and puts the username where the client wants it. */
+async function passOn(
+  backend: TwinWorlds,
+  { line, clientMinor }: RecordedLine,
+  refusals: string[],
+): Promise<Buffer> {
+  const claim = claimOf(backend.series, backend.serverMinor, clientMinor, line);
+  if (claim.kind !== 'accepted') {
+    refusals.push(`${claim.code}: ${line.toString()}`);
+    return Buffer.from('\n-NOPERM\n');
+  }
+  const client = await openRawClient({ path: backend.worlds[0].lab.unixPreauth, minor: 2 });
+  try {
+    client.send(claim.line);
+    const { body, status } = await client.readReply();
+    return Buffer.concat([withUsername(claim, body), Buffer.from(`\n${status}\n`)]);
+  } finally {
+    client.close();
+  }
+}
+
+function withUsername({ wantsUsernameCell, rowCells, user }: Accepted, body: Buffer): Buffer {
+  if (!wantsUsernameCell) return body;
+  const cells = body.toString('latin1').split('\t').slice(0, -1);
+  if (cells.length === 0) return body;
+  assert.ok(rowCells !== undefined && rowCells > 0 && cells.length % rowCells === 0);
+  const rows: string[] = [];
+  for (let at = 0; at < cells.length; at += rowCells) rows.push(user, ...cells.slice(at, at + rowCells));
+  return Buffer.from(rows.map((cell) => `${cell}\t`).join(''), 'latin1');
+}
