@@ -221,6 +221,8 @@ class Session {
         // Lines that are refused need nobody else; without this a peer that sends a million keeps all others waiting.
         untilTurn = linesPerTurn;
         await this.#context.exchanges().clock.nextTurn();
+        // A drain in that turn has closed the transport: nobody is there to be answered.
+        if (this.#isDraining) return 'draining';
       }
       const line = parseCommandLine(bytes, { fieldsMax });
       if (line.kind === 'option') {
