@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CloseReason } from '../../src/ports/close-reason.js';
+import { seededRandom } from '../kit/chunkings.js';
 import { settle } from '../kit/fake-clock.js';
 import { type DialledEnd, greeting, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { type Leasing, openPool, type PooledStory } from './pooled.js';
@@ -12,13 +13,10 @@ const eventsEach = 24;
 const connections = 3;
 const queue = 4;
 
-/** Numbers below `below` from a seed: the same sequence everywhere (a linear congruential generator modulo 2^32). */
+/** Whole numbers from 0 to below `below`, from a seed. */
 function createChance(seed: number): (below: number) => number {
-  let state = (seed * 2_654_435_761 + 12_345) >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
+  const random = seededRandom(seed);
+  return (below) => Math.floor(random() * below);
 }
 
 interface Run {
@@ -48,6 +46,7 @@ const oddReasons: readonly CloseReason[] = ['not-reusable', 'reply-timeout', 'wi
 /** What may happen; each picks its victim and does nothing where there is none. */
 const events: Readonly<Record<string, (run: Run, chance: Chance) => unknown>> = {
   lease: (run) => run.leasings.push(run.story.lease()),
+  'lease a fresh one': (run) => run.leasings.push(run.story.lease(true)),
   'lease twice': (run) => run.leasings.push(run.story.lease(), run.story.lease()),
   'dials are accepted': ({ story }) => story.dialler.setAnswer('accept'),
   'dials are refused': ({ story }) => story.dialler.setAnswer('refuse'),
@@ -125,8 +124,12 @@ function assertBooks(run: Run): void {
   );
   assert.ok(dialing + idle + leased <= connections, 'never more than the maximum');
   assert.ok(waiters <= queue, 'never a longer queue');
-  assert.ok(waiters === 0 || idle === 0, 'nobody waits while an upstream is idle');
-  assert.ok(waiters === 0 || dialing + leased > 0, 'nobody waits for nobody');
+  const content = waiting(run).filter(({ isFresh }) => !isFresh).length;
+  assert.ok(content === 0 || idle === 0, 'nobody waits while an upstream is idle that would do');
+  const surplusTimers = story.clock.timers - waiters - idle - dialing;
+  assert.ok(waiters === 0 || dialing + leased + surplusTimers > 0, 'nobody waits for nobody');
+  for (const { isFresh, upstream } of users)
+    if (isFresh) assert.equal(upstream?.exchanges, 1, 'a used one for a fresh one');
   assert.ok(!isDraining || (waiters === 0 && idle === 0 && dialing === 0), 'nothing begins after a drain');
   const open = story.dialler.open.length;
   assert.ok(
@@ -134,8 +137,7 @@ function assertBooks(run: Run): void {
     'every open transport is accounted for',
   );
   // One for each waiter, each idle upstream and each dial; and one that looks again after a failed dial.
-  const surplus = story.clock.timers - waiters - idle - dialing;
-  assert.ok(surplus === 0 || (surplus === 1 && !isDraining), 'no timer without an owner');
+  assert.ok(surplusTimers === 0 || (surplusTimers === 1 && !isDraining), 'no timer without an owner');
 }
 
 async function playSequence(seed: number): Promise<string[]> {

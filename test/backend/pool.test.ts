@@ -445,6 +445,49 @@ void test('an idle upstream is closed after its time', async () => {
   await assertEnds(story);
 });
 
+void test('a fresh one: never used before, dialled even while others are idle', async () => {
+  const story = openPool({ connections: 2 });
+  await (await story.leased()).finish();
+  const fresh = await story.leased(true);
+  assert.deepEqual([fresh.upstream?.id, fresh.upstream?.exchanges], ['mail1-2', 1]);
+  assertSizes(story, '0 1 1 0');
+  await fresh.finish('not-reusable');
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('a fresh one: where all places are taken, an idle upstream makes room, and a leased one is waited for', async () => {
+  const story = openPool({ connections: 2 });
+  const [first, second] = [await story.leased(), await story.leased()];
+  const fresh = await story.leased(true);
+  assert.equal(fresh.outcome, 'waiting');
+  await first.finish();
+  assert.deepEqual(closings(story), ['mail1-1 not-reusable']);
+  assert.equal(fresh.upstream?.id, 'mail1-3');
+  await second.finish();
+  await fresh.finish('not-reusable');
+  await assertEnds(story);
+});
+
+void test('who waits for a fresh one does not hold up who would take any', async () => {
+  const story = openPool({ connections: 2 }, { minor: null });
+  story.dialler.onAccept((end) => {
+    if (story.dialler.ends.length === 1) end.peer.send(greeting(2));
+  });
+  const first = await story.leased();
+  await first.finish();
+  const fresh = await story.leased(true);
+  assertSizes(story, '1 1 0 1');
+  const any = await story.leased();
+  assert.deepEqual([fresh.outcome, any.upstream?.id], ['waiting', 'mail1-1']);
+  await any.finish();
+  at(story.dialler.ends, 1).peer.send(greeting(2));
+  await settle();
+  assert.equal(fresh.upstream?.id, 'mail1-2');
+  await fresh.finish('not-reusable');
+  await assertEnds(story);
+});
+
 void test('drain: in every state at once', async () => {
   const story = openPool({ connections: 4, queue: 5 }, { minor: null });
   const [first, second] = [story.lease(), story.lease()];

@@ -22,6 +22,8 @@ export const poolLimits: PoolLimits = {
 
 /** A call of withLease, from its beginning to its end. */
 export interface Leasing {
+  /** It wants an upstream on which nothing ran before. */
+  readonly isFresh: boolean;
   /** While `use` runs. */
   readonly upstream: Upstream | undefined;
   /** Ends `use`: undefined as an upstream that may serve another. */
@@ -39,9 +41,9 @@ export interface PooledStory {
   readonly dialler: MemoryDialler;
   readonly events: EngineEvent[];
   /** Asks for a lease; not waited for. */
-  lease(): Leasing;
+  lease(isFresh?: boolean): Leasing;
   /** The same, when everything that can run has run. */
-  leased(): Promise<Leasing>;
+  leased(isFresh?: boolean): Promise<Leasing>;
 }
 
 /** `minor`: what each accepted end greets with at once; null: the test speaks itself. */
@@ -62,22 +64,22 @@ export function openPool(
     observe: (event) => void events.push(event),
     ...options,
   });
-  const lease = (): Leasing => startLeasing(pool);
+  const lease = (isFresh = false): Leasing => startLeasing(pool, isFresh);
   return {
     pool,
     clock,
     dialler,
     events,
     lease,
-    async leased() {
-      const leasing = lease();
+    async leased(isFresh) {
+      const leasing = lease(isFresh);
       await settle();
       return leasing;
     },
   };
 }
 
-function startLeasing(pool: Pool): Leasing {
+function startLeasing(pool: Pool, isFresh: boolean): Leasing {
   const controller = new AbortController();
   let upstream: Upstream | undefined;
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
@@ -94,6 +96,7 @@ function startLeasing(pool: Pool): Leasing {
           fail = reject;
         });
       },
+      isFresh,
     )
     .then(
       (value) => {
@@ -107,6 +110,7 @@ function startLeasing(pool: Pool): Leasing {
       upstream = undefined;
     });
   return {
+    isFresh,
     get upstream() {
       return upstream;
     },
