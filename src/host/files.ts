@@ -1,6 +1,6 @@
 // The files that the daemon reads besides its journal: configuration and secrets. It does not know what they mean.
 
-import { closeSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
@@ -57,8 +57,11 @@ export async function readSecretFile(path: string): Promise<Buffer> {
 /** Why a file cannot be read, in the system's words; undefined: it can. */
 export function whyUnreadable(path: string): string | undefined {
   try {
-    closeSync(openSync(path, 'r'));
-    return undefined;
+    const file = openSync(path, 'r');
+    // A directory can be opened, and nobody can read from it.
+    const isDirectory = fstatSync(file).isDirectory();
+    closeSync(file);
+    return isDirectory ? 'it is a directory' : undefined;
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
     if (code === 'ENOENT') return 'there is no such file';
