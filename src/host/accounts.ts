@@ -5,6 +5,9 @@ import { readFileSync } from 'node:fs';
 
 type Database = 'passwd' | 'group';
 
+/** Ids have 32 bits, and the last one means to chown "leave it as it is": a socket would silently stay root's. */
+const idMax = 2 ** 32 - 2;
+
 /** How long a name is remembered, and of how many uids. */
 const rememberedMs = 60_000;
 const rememberedMax = 1_000;
@@ -35,7 +38,7 @@ export function gidOf(name: string): number | undefined {
 }
 
 function numberOf(database: Database, name: string): number | undefined {
-  if (/^\d{1,10}$/.test(name)) return Number(name);
+  if (/^\d{1,10}$/.test(name)) return Number(name) <= idMax ? Number(name) : undefined;
   return fromLines(readLines(`/etc/${database}`), name) ?? fromLines(ask(database, name), name);
 }
 
