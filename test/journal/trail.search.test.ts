@@ -4,6 +4,7 @@ import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { JournalFault } from '../../src/engine/journal-fault.js';
 import { cutPieces, findTrail, searchTrail } from '../../src/journal/trail.js';
 import { admission, completion, openWatched } from './opening.js';
 import { temporaryDirectory } from './reading.js';
@@ -37,6 +38,26 @@ void test('every piece is shown before its rows come, and the end of what can be
   }
   assert.ok(seen.includes('00000002.jsonl broken') && seen.includes('00000003.jsonl piece'), seen.join());
   assert.ok(rows.includes('E0') && rows.includes('E39') && rows.length < 40);
+});
+
+void test('a segment that is compressed after the directory was read is read all the same', async (t) => {
+  const directory = await written(t);
+  const trail = findTrail([directory]);
+  const idsOf = async (): Promise<unknown[]> => {
+    const ids: unknown[] = [];
+    for await (const { fields } of searchTrail(trail, {})) ids.push(fields['id']);
+    return ids;
+  };
+  const before = await idsOf();
+  for (const { path, isCompressed } of trail.files) {
+    if (isCompressed) continue;
+    writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
+    rmSync(path);
+  }
+  assert.deepEqual(await idsOf(), before);
+  const last = trail.files.at(-1)?.path ?? '';
+  rmSync(`${last}.gz`);
+  await assert.rejects(idsOf(), JournalFault);
 });
 
 async function* each(chunks: readonly Buffer[]): AsyncGenerator<Buffer> {
