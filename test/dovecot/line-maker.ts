@@ -368,7 +368,9 @@ function someWords(random: Random, from: readonly string[], most: number): strin
 
 /** Values for a parameter: one, or several for an array. */
 function valuesFor(random: Random, command: Command, parameter: Parameter, places: Places): string[] {
-  const { role, name, type } = parameter;
+  const { name, type } = parameter;
+  // Roles that are not listed get any word: as text, so that the list need not be complete.
+  const role: string = parameter.role ?? '';
   if (type === 'bool') return [''];
   if (type === 'int') return [mostly(random, ['1', '2', '7', '86400'], numbers)];
   switch (role) {

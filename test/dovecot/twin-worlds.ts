@@ -271,8 +271,8 @@ function seenOf(
   const mailboxesOpened = new Set<string>();
   const told: string[] = [];
   for (const { type, text } of logs) {
-    const own = /^doveadm\((.+?)\).*: Namespace inbox: type=private/.exec(text);
-    if (own?.[1] !== undefined) users.add(own[1]);
+    const privately = /^doveadm\((.+?)\).*: Namespace inbox: type=private/.exec(text);
+    if (privately?.[1] !== undefined) users.add(privately[1]);
     const opened =
       /^doveadm\((.+?)\)<[^:]*: (?:.*: )?Mailbox (?:shared\/([^/]+@[^/:]+))?(.*?): Mailbox opened/.exec(text);
     if (opened !== null) {
