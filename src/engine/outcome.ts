@@ -1,22 +1,15 @@
 // How an exchange ended, as one total function from the cause to everything that is made of it: what the client is
 // told, what is journalled, counted and logged. They cannot disagree, because nothing else decides any of them.
 
+import type { RecordedOutcome } from '../audit/record.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { JournalFault } from './journal-fault.js';
 
-/** The closed list of the record key `outcome`. */
-export type Outcome =
-  | 'ok'
-  | 'failed'
-  | 'denied'
-  | 'unparsable'
-  | 'limited'
-  | 'unknown'
-  | 'aborted'
-  | 'timeout';
+/** How an exchange ended: the words of the record key `outcome`. */
+export type Outcome = RecordedOutcome;
 
 /** Levels of our own log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
