@@ -3,7 +3,6 @@
 
 import { can } from './cli/can.js';
 import { check } from './cli/check.js';
-import { exitCodes } from './cli/exit-codes.js';
 import { explain } from './cli/explain.js';
 import { runProgram } from './cli/program.js';
 import { replay } from './cli/replay.js';
@@ -11,6 +10,7 @@ import { suggest } from './cli/suggest.js';
 import { test } from './cli/test.js';
 import { serve } from './daemon/serve.js';
 import { programVersion } from './host/program.js';
+import { exitCodes } from './terminal/exit-codes.js';
 
 try {
   process.exit(

@@ -5,10 +5,10 @@ import { allSeries } from '../catalog/series.js';
 import type { ListenerSettings } from '../config/settings.js';
 import type { GlobList } from '../policy/glob.js';
 import type { Policy, Rule } from '../policy/rule.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { formatColumns, formatJson, plain, stdout } from '../terminal/output.js';
 import { describeRule, formatPlace, formatRate } from './describe-rule.js';
-import { exitCodes } from './exit-codes.js';
 import { openListener } from './named-listener.js';
-import { formatColumns, formatJson, plain, stdout } from './output.js';
 
 /** Whose rights, and how to show them. */
 export interface CanOptions {

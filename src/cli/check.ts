@@ -1,9 +1,9 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
+import { exitCodes } from '../terminal/exit-codes.js';
+import { stdout } from '../terminal/output.js';
 import { loadConfiguration, summarise } from './configuration.js';
 import { describeSettings } from './describe-settings.js';
-import { exitCodes } from './exit-codes.js';
-import { stdout } from './output.js';
 
 /** Exit code 0, or 78 where there is an error; warnings leave it at 0. */
 export function check(options: { readonly config: string; readonly verbose: boolean }): Promise<number> {

@@ -1,11 +1,11 @@
 // Reads a configuration from the disk and prints what is wrong with it. It does not know what is done with settings.
 
 import { parseSettings } from '../config/parse-settings.js';
-import { formatProblem } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
 import { systemClock } from '../host/clock.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
 import { shippedPreset } from '../host/program.js';
+import { formatProblem } from '../source/problem.js';
 import { inspectFiles } from './inspect-files.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */

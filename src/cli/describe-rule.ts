@@ -2,11 +2,11 @@
 // Values come from the configuration; they go through `plain` all the same.
 
 import { formatTime } from '../audit/time.js';
-import { formatDuration } from '../config/schema-parts.js';
 import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
 import type { Rate, Rule, RulePlace } from '../policy/rule.js';
 import type { ValueTest } from '../policy/value-test.js';
-import { plain } from './output.js';
+import { formatDuration } from '../source/schema-parts.js';
+import { plain } from '../terminal/output.js';
 
 /** `FILE:LINE`. */
 export function formatPlace(place: RulePlace): string {

@@ -3,16 +3,16 @@
 
 import { commandsOf } from '../catalog/catalog.js';
 import { allSeries, type Series } from '../catalog/series.js';
-import { nearestName } from '../config/problem.js';
-import { type JudgeContext, type Judged, type Judgement, judge } from '../frontend/judge.js';
+import { type JudgeContext, type Judged, type Judgement, judge } from '../exchange/judge.js';
 import { systemClock } from '../host/clock.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { Policy, Rule, RulePlace } from '../policy/rule.js';
+import { nearestName } from '../source/problem.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { formatCanonical, formatColumns, formatJson, plain, stdout } from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
 import { describeRule, formatPlace } from './describe-rule.js';
-import { exitCodes } from './exit-codes.js';
 import { type CommandRoute, openListener, principalAt, routeOf } from './named-listener.js';
-import { formatCanonical, formatColumns, formatJson, plain, stdout } from './output.js';
 
 /** A command line, who sends it, and to what. */
 export interface ExplainOptions {

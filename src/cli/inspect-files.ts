@@ -1,8 +1,8 @@
 // Whether the files that settings name can be read. It does not open them: that comes in.
 // The rule: every file is asked for, so that all problems come at once.
 
-import type { Problem } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
+import type { Problem } from '../source/problem.js';
 
 /** Why a file cannot be read; undefined: it can. */
 export type WhyUnreadable = (path: string) => string | undefined;

@@ -2,9 +2,9 @@
 
 import type { ExchangeRow, TrailFilter } from '../audit/search.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import { findTrail, searchTrail } from '../journal/trail.js';
-import { exitCodes } from './exit-codes.js';
-import { plain, stderr } from './output.js';
+import { findTrail, searchTrail } from '../segments/trail.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { plain, stderr } from '../terminal/output.js';
 
 /**
  * Gives every exchange of a directory of segments (or of one segment) to `take`. A number is the exit code: nothing could

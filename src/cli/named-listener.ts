@@ -1,18 +1,18 @@
 // What subcommands about policies begin with: the configuration, one listener of it with its policy, and who asks there.
 // It does not judge. Files that settings name are not looked at: rules can be tried where no password lies.
 
-import { nearestName } from '../config/problem.js';
 import type { BackendSettings, ListenerSettings, Settings } from '../config/settings.js';
-import { isServerCommand } from '../frontend/judge.js';
+import { isServerCommand } from '../exchange/judge.js';
 import { userNameOf } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
 import { type Principal, principalOf } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { Policy } from '../policy/rule.js';
+import { nearestName } from '../source/problem.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { plain, stderr } from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
 import { loadConfiguration, summarise } from './configuration.js';
-import { exitCodes } from './exit-codes.js';
-import { plain, stderr } from './output.js';
 
 /** A listener and what it is judged by. */
 export interface NamedListener {

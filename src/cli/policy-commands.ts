@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { allSeries, type Series } from '../catalog/series.js';
-import { parseDuration } from '../config/schema-parts.js';
+import { parseDuration } from '../source/schema-parts.js';
 import type { CanOptions } from './can.js';
 import type { ExplainOptions } from './explain.js';
 import type { ReplayOptions } from './replay.js';

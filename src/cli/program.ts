@@ -1,8 +1,8 @@
 // The command line: subcommands and their options. It does not know what they do.
 
 import { Command, CommanderError } from 'commander';
-import { registerAudit } from './audit.js';
-import { exitCodes } from './exit-codes.js';
+import { registerAudit } from '../auditor/audit.js';
+import { exitCodes } from '../terminal/exit-codes.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
 
 /** What the subcommands do; each resolves to an exit code. */

@@ -3,11 +3,11 @@
 import { formatTime } from '../audit/time.js';
 import { createCoverage } from '../review/coverage.js';
 import { createReplay, type ReplayChange, type ReplayResult } from '../review/replay.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { formatCanonical, plain, plural, stdout } from '../terminal/output.js';
 import { formatPlace } from './describe-rule.js';
-import { exitCodes } from './exit-codes.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
-import { formatCanonical, plain, plural, stdout } from './output.js';
 import { formatCoverage } from './test.js';
 
 /** What is judged by what. */

@@ -3,10 +3,10 @@
 import { systemClock } from '../host/clock.js';
 import { createSightings } from '../review/seen.js';
 import { suggest as suggestPolicy } from '../review/suggest.js';
-import { exitCodes } from './exit-codes.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { plain, stderr, stdout } from '../terminal/output.js';
 import { readRows } from './journal-rows.js';
 import { openListener } from './named-listener.js';
-import { plain, stderr, stdout } from './output.js';
 
 /** Whose records, and how old they may be. */
 export interface SuggestOptions {

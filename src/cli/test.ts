@@ -6,10 +6,10 @@ import type { Settings } from '../config/settings.js';
 import { systemClock } from '../host/clock.js';
 import { isAllowed, type Judgement } from '../policy/judge.js';
 import { type CoveredRule, createCoverage } from '../review/coverage.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { formatColumns, formatWords, plain, plural, stdout } from '../terminal/output.js';
 import { formatPlace } from './describe-rule.js';
-import { exitCodes } from './exit-codes.js';
 import { openSettings } from './named-listener.js';
-import { formatColumns, formatWords, plain, plural, stdout } from './output.js';
 
 /** What is tested. */
 export interface TestOptions {

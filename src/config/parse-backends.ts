@@ -2,6 +2,7 @@
 // It does not know how a backend is dialled; it refuses what could only be dialled unsafely.
 import { foldAscii } from '../identity/user-name.js';
 import { createGlobList, globLengthMax } from '../policy/glob.js';
+import type { Cursor } from '../source/written.js';
 import { timerOf } from './parse-sections.js';
 import type { RawBackend, RawConfiguration } from './schema.js';
 import {
@@ -11,7 +12,6 @@ import {
   type RouteSettings,
   socketPathBytesMax,
 } from './settings.js';
-import type { Cursor } from './written.js';
 
 /** Every backend and route that could be read; what is wrong with the others is told. */
 export function parseBackends(

@@ -5,15 +5,15 @@
 import { stringify } from 'yaml';
 import { sha256Hex } from '../identity/digest.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
+import type { MapNode } from '../source/parse-yaml.js';
+import type { ProblemList } from '../source/problem.js';
+import { fillIn, type Sources } from '../source/read-files.js';
+import { parseRate } from '../source/schema-parts.js';
+import { type Cursor, createCursor, validate } from '../source/written.js';
 import { userPatterns } from './parse-backends.js';
 import { checkReach, parseRules, type RuleReading } from './parse-rule.js';
-import type { MapNode } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
-import type { ProblemList } from './problem.js';
-import { fillIn, type Sources } from './read-files.js';
-import { parseRate } from './schema-parts.js';
 import type { MailUserSettings } from './settings.js';
-import { type Cursor, createCursor, validate } from './written.js';
 
 /** What the reading of policies needs besides their text. */
 export interface PolicyReading extends RuleReading {

@@ -8,13 +8,13 @@ import { createGlobList } from '../policy/glob.js';
 import { mayOverlap } from '../policy/mask.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
+import { plainOf } from '../source/parse-yaml.js';
+import { nearestName } from '../source/problem.js';
+import { parseRate, parseTime } from '../source/schema-parts.js';
+import type { Cursor } from '../source/written.js';
 import { userPatterns } from './parse-backends.js';
 import { parseWhere, type RuleKind } from './parse-where.js';
-import { plainOf } from './parse-yaml.js';
 import type { RawRule } from './policy-schema.js';
-import { nearestName } from './problem.js';
-import { parseRate, parseTime } from './schema-parts.js';
-import type { Cursor } from './written.js';
 
 /** What the reading of rules needs besides their text. */
 export interface RuleReading {

@@ -2,8 +2,9 @@
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../catalog/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
+import { formatDuration, parseDuration, parseSize } from '../source/schema-parts.js';
+import type { Cursor } from '../source/written.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawLimits } from './schema.js';
-import { formatDuration, parseDuration, parseSize } from './schema-parts.js';
 import {
   type AdminSettings,
   type AuditSettings,
@@ -16,7 +17,6 @@ import {
   socketPathBytesMax,
   timerMsMax,
 } from './settings.js';
-import type { Cursor } from './written.js';
 
 /** Every listener that has a socket and a policy; what the others lack is told. */
 export function parseListeners(

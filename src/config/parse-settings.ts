@@ -8,15 +8,15 @@ import { allSeries } from '../catalog/series.js';
 import { sha256Hex } from '../identity/digest.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Policy, Rule } from '../policy/rule.js';
+import { createProblemList, nearestName, type Problem } from '../source/problem.js';
+import { createSources, gather, type ReadFiles } from '../source/read-files.js';
+import { type Cursor, createCursor, validate } from '../source/written.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
 import { parseTests } from './parse-tests.js';
-import { createProblemList, nearestName, type Problem } from './problem.js';
-import { createSources, gather, type ReadFiles } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import { logLevelDefault, type Settings, stateDefault } from './settings.js';
-import { type Cursor, createCursor, validate } from './written.js';
 
 /** `texts`: every file that was read, by its path, for showing source lines beside problems. */
 export type ParsedSettings =

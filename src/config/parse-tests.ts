@@ -4,9 +4,9 @@ import type { Series } from '../catalog/series.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
 import type { Rule, RulePlace } from '../policy/rule.js';
+import type { Cursor } from '../source/written.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import type { BackendSettings, PolicyTest, Settings } from './settings.js';
-import type { Cursor } from './written.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {

@@ -11,9 +11,9 @@ import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
 import { createRegex } from '../policy/regex.js';
 import type { ParameterTest } from '../policy/rule.js';
 import type { ValueTest } from '../policy/value-test.js';
-import { nearestName } from './problem.js';
-import { parseDuration, parseSize } from './schema-parts.js';
-import type { Cursor } from './written.js';
+import { nearestName } from '../source/problem.js';
+import { parseDuration, parseSize } from '../source/schema-parts.js';
+import type { Cursor } from '../source/written.js';
 
 /** Whether a rule allows (all must pass) or denies (what may be meant strikes). */
 export type RuleKind = 'allow' | 'deny';

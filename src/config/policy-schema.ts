@@ -2,7 +2,18 @@
 // It does not know commands and their parameters; whether those exist is for the reading (parse-rule).
 import { z } from 'zod';
 import { allSeries } from '../catalog/series.js';
-import { count, file, flag, listOf, named, oneOf, ratePattern, strict, text, word } from './schema-parts.js';
+import {
+  count,
+  file,
+  flag,
+  listOf,
+  named,
+  oneOf,
+  ratePattern,
+  strict,
+  text,
+  word,
+} from '../source/schema-parts.js';
 
 const rateText = z
   .string({ error: 'must be a rate, as 20/hour' })

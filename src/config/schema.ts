@@ -4,7 +4,6 @@
 // The rule: a key that is promised but not done yet stands here as notYet, so that nobody believes it holds.
 import { z } from 'zod';
 import { allEffects } from '../catalog/catalog.js';
-import { policy, policyTest } from './policy-schema.js';
 import {
   count,
   durationText,
@@ -18,7 +17,8 @@ import {
   strict,
   text,
   word,
-} from './schema-parts.js';
+} from '../source/schema-parts.js';
+import { policy, policyTest } from './policy-schema.js';
 import { logLevels } from './settings.js';
 
 const listener = strict('a listener', {

@@ -6,7 +6,7 @@ import { allEffects } from '../catalog/catalog.js';
 import type { Series } from '../catalog/series.js';
 import type { GlobList } from '../policy/glob.js';
 import type { Policy } from '../policy/rule.js';
-import type { Place } from './problem.js';
+import type { Place } from '../source/problem.js';
 
 /** Everything that the daemon is told. */
 export interface Settings {

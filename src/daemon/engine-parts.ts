@@ -8,7 +8,7 @@ import type { Pool, PoolLimits } from '../backend/pool-options.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
-import type { Destination, ExchangeContext } from '../frontend/exchange-context.js';
+import type { Destination, ExchangeContext } from '../exchange/exchange-context.js';
 import type { SessionLimits } from '../frontend/session.js';
 import { randomBytes } from '../host/chance.js';
 import { readSecretFile, readText } from '../host/files.js';

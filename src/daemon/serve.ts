@@ -3,8 +3,6 @@
 // after "stopping".
 
 import { loadConfiguration, summarise } from '../cli/configuration.js';
-import { exitCodes } from '../cli/exit-codes.js';
-import { stderr } from '../cli/output.js';
 import type { Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
 import { createService, type ServedListener, type Service } from '../frontend/service.js';
@@ -18,6 +16,8 @@ import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
 import type { Native } from '../ports/native.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { stderr } from '../terminal/output.js';
 import { createAdminParts } from './admin-parts.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';

@@ -5,19 +5,19 @@
 
 import type { AuditRecord } from '../audit/record.js';
 import { appendQuietly } from '../engine/append.js';
+import { startExchange } from '../exchange/exchange.js';
+import type { ExchangeContext, RunningExchange } from '../exchange/exchange-context.js';
+import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js';
 import type { Peer } from '../identity/peer.js';
 import { principalOf } from '../identity/principal.js';
 import type { Policy } from '../policy/rule.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
+import { createReplyWriter, type ReplyWriter } from '../relay/reply-writer.js';
 import { parseCommandLine } from '../wire/command.js';
 import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
 import { WireFault } from '../wire/wire-fault.js';
-import { startExchange } from './exchange.js';
-import type { ExchangeContext, RunningExchange } from './exchange-context.js';
-import { recordedPeer, type SessionNames } from './exchange-records.js';
-import { createReplyWriter, type ReplyWriter } from './reply-writer.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
 
 /**

@@ -21,9 +21,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { openIn, openSegment, removeSegment, reserveName, syncDirectory } from '../segments/segments.js';
 import type { KeeperOrder, KeeperReport } from './messages.js';
 import { readShelf } from './retention.js';
-import { openIn, openSegment, removeSegment, reserveName, syncDirectory } from './segments.js';
 
 /** What the keeper's thread does. */
 export interface Keeper {

@@ -11,8 +11,8 @@ import { noteExchange, type OpenExchanges } from '../audit/ledger.js';
 import { parseLine, readHead } from '../audit/line.js';
 import { parseTime } from '../audit/time.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import { listSegments, openSegment, type Segment } from './segments.js';
-import { readLines } from './trail.js';
+import { listSegments, openSegment, type Segment } from '../segments/segments.js';
+import { readLines } from '../segments/trail.js';
 
 /** Where a journal stopped. */
 export interface Tail {

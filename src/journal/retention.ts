@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { gunzipSync, constants as zlib } from 'node:zlib';
 import { parseLine, readHead } from '../audit/line.js';
 import { parseTime } from '../audit/time.js';
+import { listSegments, reserveName, type Segment } from '../segments/segments.js';
 import type { RetentionLimits, Shelf, Shelved } from './messages.js';
-import { listSegments, reserveName, type Segment } from './segments.js';
 
 /** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
 const headBytes = 65_536;

@@ -5,8 +5,8 @@
 import { closeSync, fdatasyncSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { JournalFault } from '../engine/journal-fault.js';
+import { createSegment, type Held, holdFile, openSegment, segmentName } from '../segments/segments.js';
 import { releaseReserve } from './keeper.js';
-import { createSegment, type Held, holdFile, openSegment, segmentName } from './segments.js';
 
 /** The segment that is written to, one after the other. */
 export interface Sink {

@@ -18,8 +18,6 @@ import { parseLine, readHead } from '../audit/line.js';
 import type { TornTail } from '../audit/record.js';
 import { isSignedBy, unsignedLine } from '../audit/signature.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import type { Mark } from './messages.js';
-import type { Tail, Vouched } from './recover.js';
 import {
   checkpointName,
   isSameFile,
@@ -30,8 +28,10 @@ import {
   segmentNumber,
   syncDirectory,
   writeWhole,
-} from './segments.js';
-import { readLines } from './trail.js';
+} from '../segments/segments.js';
+import { readLines } from '../segments/trail.js';
+import type { Mark } from './messages.js';
+import type { Tail, Vouched } from './recover.js';
 
 const chunkBytes = 1 << 20;
 

@@ -10,8 +10,6 @@ import { encodeBody } from '../audit/encode.js';
 import { createLedger } from '../audit/ledger.js';
 import type { JournalRecord } from '../audit/record.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import type { Mark, Order, Report, Shelved, WriterOptions, Written } from './messages.js';
-import { findTail } from './recover.js';
 import {
   checkpointName,
   type Held,
@@ -23,7 +21,9 @@ import {
   openLock,
   segmentNumber,
   writeWhole,
-} from './segments.js';
+} from '../segments/segments.js';
+import type { Mark, Order, Report, Shelved, WriterOptions, Written } from './messages.js';
+import { findTail } from './recover.js';
 import { createSink } from './sink.js';
 import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
 

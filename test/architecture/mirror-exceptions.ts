@@ -22,9 +22,11 @@ export const fullyTestedFolders: readonly string[] = [
   'catalog',
   'policy',
   'audit',
+  'source',
   'config',
   'review',
   'engine',
+  'lookup',
   'backend',
 ];
 

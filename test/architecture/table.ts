@@ -20,7 +20,7 @@ export interface FolderRule {
 
 const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'audit', 'ports'];
 const belowTop =
-  'wire auth-wire ports identity catalog policy audit config review engine backend frontend net journal observe admin host client'.split(
+  'wire auth-wire ports identity catalog policy audit source config review engine lookup backend relay exchange frontend net segments journal observe admin host client terminal'.split(
     ' ',
   );
 // The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
@@ -46,30 +46,57 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: ['crypto'],
     packages: [],
   },
-  config: {
+  source: {
     floor: 'domain',
     imports: ['identity', 'catalog', 'policy'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   },
+  config: {
+    floor: 'domain',
+    imports: ['source', 'identity', 'catalog', 'policy'],
+    builtins: ['path'],
+    packages: ['yaml', 'zod'],
+  },
   review: {
     floor: 'domain',
-    imports: ['config', 'audit', 'policy', 'catalog', 'identity'],
+    imports: ['source', 'config', 'audit', 'policy', 'catalog', 'identity'],
     builtins: [],
     packages: [],
   },
 
   engine: { floor: 'engine', imports: belowEngine, neverTypes, builtins: [], packages: [] },
-  backend: {
+  lookup: {
     floor: 'engine',
     imports: ['engine', 'auth-wire', ...belowEngine],
     neverTypes,
     builtins: [],
     packages: ['lru-cache'],
   },
-  frontend: {
+  backend: {
+    floor: 'engine',
+    imports: ['lookup', 'engine', ...belowEngine],
+    neverTypes,
+    builtins: [],
+    packages: ['lru-cache'],
+  },
+  relay: {
     floor: 'engine',
     imports: ['backend', 'engine', ...belowEngine],
+    neverTypes,
+    builtins: [],
+    packages: [],
+  },
+  exchange: {
+    floor: 'engine',
+    imports: ['relay', 'backend', 'lookup', 'engine', ...belowEngine],
+    neverTypes,
+    builtins: [],
+    packages: [],
+  },
+  frontend: {
+    floor: 'engine',
+    imports: ['exchange', 'relay', 'backend', 'engine', ...belowEngine],
     neverTypes,
     builtins: [],
     packages: [],
@@ -81,9 +108,16 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: ['net', 'tls', 'stream', 'fs'],
     packages: [],
   },
-  journal: {
+  // The files of a journal as they lie on disk: the journal writes them, commands and shippers read them.
+  segments: {
     floor: 'adapters',
     imports: ['engine', 'audit', 'ports'],
+    builtins: ['fs', 'path', 'zlib'],
+    packages: [],
+  },
+  journal: {
+    floor: 'adapters',
+    imports: ['segments', 'engine', 'audit', 'ports'],
     builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
     packages: [],
   },
@@ -107,9 +141,21 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     packages: [],
   },
 
-  cli: {
+  terminal: {
+    floor: 'top',
+    imports: ['identity', 'audit'],
+    builtins: ['util', 'readline', 'fs', 'tty'],
+    packages: ['picocolors'],
+  },
+  auditor: {
     floor: 'top',
     imports: belowTop,
+    builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty'],
+    packages: ['commander', 'picocolors'],
+  },
+  cli: {
+    floor: 'top',
+    imports: [...belowTop, 'auditor'],
     builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty', 'http'],
     packages: ['commander', 'picocolors'],
     filesMax: 30,
@@ -138,7 +184,7 @@ export const globalRules: readonly { readonly name: string; readonly allowedIn: 
   { name: 'AbortSignal.timeout', allowedIn: ['host'] },
   { name: 'Math.random', allowedIn: ['host'] },
   { name: 'fetch', allowedIn: [] },
-  { name: 'console', allowedIn: ['cli', 'demo'] },
+  { name: 'console', allowedIn: ['terminal', 'auditor', 'cli', 'demo'] },
   {
     name: 'EventEmitter',
     allowedIn: Object.keys(folders).filter(

@@ -12,7 +12,7 @@ import { createLedger } from '../../src/audit/ledger.js';
 import type { AuditRecord } from '../../src/audit/record.js';
 import { makeSignKey } from '../../src/audit/signature.js';
 import { createUlidSource } from '../../src/audit/ulid.js';
-import { findTrail, verifyTrail } from '../../src/journal/trail.js';
+import { findTrail, verifyTrail } from '../../src/segments/trail.js';
 import { builtProgram } from '../kit/daemon.js';
 
 const segmentBytes = 64 << 20;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspectFiles } from '../../src/cli/inspect-files.js';
-import { formatProblem } from '../../src/config/problem.js';
+import { formatProblem } from '../../src/source/problem.js';
 import { settingsOf, sound } from '../config/sound.js';
 
 const text = sound

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/config/parse-settings.js';
 import { runTests } from '../../src/config/parse-tests.js';
-import { formatProblem } from '../../src/config/problem.js';
+import { formatProblem } from '../../src/source/problem.js';
 import { memoryFiles, parse, told } from './sound.js';
 
 const examplePath = new URL('../../../config/dovegate.example.yaml', import.meta.url);

@@ -6,7 +6,7 @@ import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { parseSettings } from '../../src/config/parse-settings.js';
 import { runTests } from '../../src/config/parse-tests.js';
-import { formatProblem } from '../../src/config/problem.js';
+import { formatProblem } from '../../src/source/problem.js';
 import { memoryFiles, parse, settingsOf, sound, testMistakes, told } from './sound.js';
 
 const folder = new URL('../../../config/presets/', import.meta.url);

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ParsedSettings, parseSettings } from '../../src/config/parse-settings.js';
-import { formatProblem } from '../../src/config/problem.js';
-import type { ReadFiles } from '../../src/config/read-files.js';
 import type { Settings } from '../../src/config/settings.js';
 import { createGlob } from '../../src/policy/glob.js';
+import { formatProblem } from '../../src/source/problem.js';
+import type { ReadFiles } from '../../src/source/read-files.js';
 
 /** Files by path; patterns with one star. */
 export function memoryFiles(files: Readonly<Record<string, string>>): ReadFiles {

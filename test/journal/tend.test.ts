@@ -7,8 +7,8 @@ import { isSignedBy, makeSignKey, unsignedLine } from '../../src/audit/signature
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import { systemClock } from '../../src/host/clock.js';
 import type { JournalOptions } from '../../src/journal/journal.js';
-import { findTrail, verifyTrail } from '../../src/journal/trail.js';
 import type { Clock } from '../../src/ports/clock.js';
+import { findTrail, verifyTrail } from '../../src/segments/trail.js';
 import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 

@@ -15,10 +15,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
-import { formatProblem } from '../../src/config/problem.js';
 import type { Settings } from '../../src/config/settings.js';
 import { createUserNames } from '../../src/identity/user-name.js';
 import { type Judgement, judgeLine } from '../../src/policy/judge.js';
+import { formatProblem } from '../../src/source/problem.js';
 
 /** 2026-11-20T12:00:00Z: the time in which the cases are judged. */
 export const casesNowMs = 1_795_176_000_000;

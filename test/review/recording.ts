@@ -6,8 +6,8 @@ import { createRedactor } from '../../src/audit/redact.js';
 import type { ExchangeRow } from '../../src/audit/search.js';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 import type { Settings } from '../../src/config/settings.js';
-import { admissionOf } from '../../src/frontend/exchange-records.js';
-import { judge } from '../../src/frontend/judge.js';
+import { admissionOf } from '../../src/exchange/exchange-records.js';
+import { judge } from '../../src/exchange/judge.js';
 import { createUserNames } from '../../src/identity/user-name.js';
 
 /** 2026-11-20T12:00:00Z. */

@@ -1,0 +1,221 @@
+// `dovegate audit verify`: whether a journal is what was written, and where the first thing is that is not.
+// The rule: it passes only what a trusted key vouches for, or what the caller said may be unsigned.
+
+import { basename, join } from 'node:path';
+import { formatJson, printable } from '../audit/export.js';
+import { parseLine } from '../audit/line.js';
+import { parsePublicKey } from '../audit/signature.js';
+import type { TrailFault, Verdict } from '../audit/verdict.js';
+import type { KeptCheckpoint } from '../audit/vouch.js';
+import { cutPieces, findTrail, readPieces, verifyTrail } from '../segments/trail.js';
+import { CommandFault } from '../terminal/command-fault.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import type { Screen } from '../terminal/screen.js';
+import { isDirectory, type Places, pathsOf, readSmallFile, trailAt } from './audit-places.js';
+import { type LineSource, verifyReceived } from './audit-received.js';
+
+/** What is verified, against what, and how it is told. */
+export interface VerifyOptions {
+  readonly places: Places;
+  /** Files with public or private keys. */
+  readonly keys: readonly string[];
+  /** A file with a checkpoint that was kept elsewhere: its line, or the daemon's log with it. */
+  readonly checkpoint: string | undefined;
+  readonly fromSeq: number | undefined;
+  readonly isUnsigned: boolean;
+  readonly isReceived: boolean;
+  readonly isJson: boolean;
+}
+
+/** Of one directory, or of all single files together. */
+interface Checked {
+  readonly target: string;
+  readonly verdict: Verdict;
+  readonly faults: readonly TrailFault[];
+  readonly copies: number;
+  readonly others: number;
+  /** Where the file lies that records call so. */
+  readonly pathOf: (file: string) => string;
+}
+
+const faultsMax = 20;
+const openShownMax = 5;
+
+/** Exit code 0, or 1: at least one of the journals is not whole, or nobody vouches for it. Throws what readers throw. */
+export async function auditVerify(screen: Screen, options: VerifyOptions): Promise<number> {
+  const trustedKeys = options.keys.map(readKey);
+  const extra = options.checkpoint === undefined ? [] : [readCheckpoint(options.checkpoint)];
+  const paths = pathsOf(options.places);
+  const isDirectoryAt = paths.map((path) => path !== '-' && isDirectory(path));
+  const directories = paths.filter((_, at) => isDirectoryAt[at] === true);
+  const files = paths.filter((_, at) => isDirectoryAt[at] !== true);
+
+  const common = { trustedKeys, fromSeq: options.fromSeq, faultsMax };
+  let isGood = true;
+  const report = async (checked: Checked): Promise<void> => {
+    if (!isPassed(checked, options)) isGood = false;
+    await screen.print(
+      options.isJson ? formatReport(checked, options) : describe(screen, checked, options).join('\n'),
+    );
+  };
+  for (const directory of directories) {
+    const trail = trailAt(directory);
+    const verdict = await verifyTrail({ ...trail, kept: [...trail.kept, ...extra] }, common);
+    const places = new Map(trail.files.map(({ name, path }) => [name, path]));
+    const pathOf = (file: string): string => places.get(file) ?? join(directory, file);
+    // What came before may have been retired: the verdict has looked at that.
+    await report({ ...judged(verdict, options, false), target: directory, copies: 0, others: 0, pathOf });
+  }
+  if (files.length > 0) {
+    const { isReceived } = options;
+    const sources = files.map((path) => sourceAt(path, isReceived));
+    const { verdict, copies, others } = await verifyReceived(sources, { ...common, isReceived, kept: extra });
+    const places = new Map(sources.map(({ name }, at) => [name, files[at] ?? name]));
+    const pathOf = (file: string): string => places.get(file) ?? file;
+    const target = files.map((path) => (path === '-' ? 'standard input' : path)).join(' ');
+    await report({ ...judged(verdict, options, true), target, copies, others, pathOf });
+  }
+  await screen.flush();
+  return isGood ? exitCodes.ok : exitCodes.failed;
+}
+
+function readKey(path: string): string {
+  const key = parsePublicKey(readSmallFile(path));
+  if (key === undefined)
+    throw new CommandFault(
+      exitCodes.configuration,
+      `${path} holds no Ed25519 key: PEM (public or private) or base64`,
+    );
+  return key;
+}
+
+/** The last checkpoint in a file: a line of the journal, or a line of the log that quotes one. */
+function readCheckpoint(path: string): KeptCheckpoint {
+  for (const line of readSmallFile(path).trimEnd().split('\n').toReversed()) {
+    const parsed = parseLine(line);
+    if (parsed?.['event'] === 'checkpoint') return { file: path, text: line };
+    const quoted = parsed?.['text'];
+    if (typeof quoted === 'string' && parseLine(quoted)?.['event'] === 'checkpoint')
+      return { file: path, text: quoted };
+  }
+  throw new CommandFault(exitCodes.configuration, `${path} holds no checkpoint`);
+}
+
+function sourceAt(path: string, isReceived: boolean): LineSource {
+  if (path === '-') return { name: path, isCompressed: false, pieces: () => cutPieces(standardInput()) };
+  const [file] = findTrail([path]).files;
+  if (file === undefined) throw new CommandFault(exitCodes.configuration, `${path} cannot be read`);
+  // Segments are called as the ones behind them call them.
+  const name = isReceived ? path : basename(file.name);
+  return { name, isCompressed: file.isCompressed, pieces: () => readPieces(file) };
+}
+
+async function* standardInput(): AsyncGenerator<Buffer> {
+  for await (const chunk of process.stdin) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
+}
+
+/** The verdict's faults, and what only the one who asked can miss. */
+function judged(
+  verdict: Verdict,
+  { fromSeq }: VerifyOptions,
+  isFirstAsked: boolean,
+): Pick<Checked, 'verdict' | 'faults'> {
+  const { firstSeq, lastSeq, records, faults } = verdict;
+  const missing = (text: string): Pick<Checked, 'verdict' | 'faults'> => ({
+    verdict,
+    faults: [...faults, { file: '', line: 0, seq: fromSeq ?? 1, kind: 'missing', text }],
+  });
+  if (records === 0 && faults.length === 0) return missing('there is no record');
+  if (fromSeq === undefined || firstSeq === undefined || lastSeq === undefined) return { verdict, faults };
+  if (lastSeq < fromSeq) return missing(`the last record is ${lastSeq}`);
+  if (isFirstAsked && firstSeq > fromSeq) return missing(`the first record from there on is ${firstSeq}`);
+  return { verdict, faults };
+}
+
+function isChecked(options: VerifyOptions): boolean {
+  return options.keys.length > 0;
+}
+
+function isPassed({ faults }: Checked, options: VerifyOptions): boolean {
+  return faults.length === 0 && (isChecked(options) || options.isUnsigned);
+}
+
+function describe(screen: Screen, checked: Checked, options: VerifyOptions): string[] {
+  const { verdict, faults, copies, others, pathOf } = checked;
+  const { records, firstSeq, lastSeq, journal, openCount } = verdict;
+  const range = firstSeq === undefined ? '' : `, seq ${firstSeq} to ${lastSeq ?? firstSeq}`;
+  const id = journal === undefined ? '' : `, journal ${printable(journal)}`;
+  const lines = [`${printable(checked.target)}: ${plural(records, 'record')}${range}${id}`];
+  for (const fault of faults) lines.push(`  ${screen.paint('bad', describeFault(fault, pathOf))}`);
+  const faultCount = Math.max(verdict.faultCount, faults.length);
+  if (faultCount > faults.length) lines.push(`  and ${plural(faultCount - faults.length, 'more fault')}`);
+  if (options.isReceived)
+    lines.push(`  ${plural(copies, 'copy', 'copies')} left out, ${plural(others, 'line')} of others`);
+  if (verdict.isTorn)
+    lines.push('  the last line has no end: a crash, or a record that is being written now');
+  if (verdict.isNewer) lines.push('  a later release wrote this: its new keys were not looked at');
+  if (openCount > 0) lines.push(`  ${screen.paint('doubtful', describeOpen(verdict, pathOf))}`);
+  lines.push(`  ${describeSignatures(verdict, options)}`);
+  if (isPassed(checked, options)) lines.push(screen.paint('good', 'passed'));
+  else if (faultCount > 0) lines.push(screen.paint('bad', `failed: ${plural(faultCount, 'fault')}`));
+  else {
+    const text =
+      'failed: nobody vouches for this (--key FILE checks the signatures, --unsigned does without)';
+    lines.push(screen.paint('bad', text));
+  }
+  return lines;
+}
+
+function describeFault({ file, line, seq, kind, text }: TrailFault, pathOf: Checked['pathOf']): string {
+  const path = file === '' ? '' : line === 0 ? `${pathOf(file)}: ` : `${pathOf(file)}:${line}: `;
+  const number = seq === undefined ? '' : `seq ${seq}: `;
+  return printable(`${path}${number}${kind}: ${text}`);
+}
+
+function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): string {
+  const shown = open
+    .slice(0, openShownMax)
+    .map(({ id, seq, file, line }) => printable(`${id} (${pathOf(file)}:${line}, seq ${seq})`));
+  const more = openCount > shown.length ? ', ...' : '';
+  const what = openCount === 1 ? 'exchange has' : 'exchanges have';
+  return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
+}
+
+function describeSignatures({ signedSeq, lastSeq, keys }: Verdict, options: VerifyOptions): string {
+  if (!isChecked(options)) {
+    const said =
+      keys.length === 0 ? 'nothing here is signed' : `signed by ${keys.join(', ')}, says the journal`;
+    return printable(`signatures were not checked: no --key was given (${said})`);
+  }
+  if (signedSeq === undefined) return 'no signature of a trusted key was found';
+  const behind = (lastSeq ?? signedSeq) - signedSeq;
+  const rest = behind > 0 ? `; ${plural(behind, 'later record')} only chained to that` : '';
+  return `signed up to seq ${signedSeq}${rest}`;
+}
+
+function formatReport(checked: Checked, options: VerifyOptions): string {
+  const { verdict, faults, copies, others, pathOf } = checked;
+  const { records, firstSeq, lastSeq, journal, signedSeq, keys, open, openCount, isTorn, isNewer } = verdict;
+  return formatJson({
+    target: checked.target,
+    passed: isPassed(checked, options),
+    signatures_checked: isChecked(options),
+    records,
+    first_seq: firstSeq,
+    last_seq: lastSeq,
+    journal,
+    signed_seq: signedSeq,
+    keys,
+    fault_count: Math.max(verdict.faultCount, faults.length),
+    faults: faults.map(({ file, line, seq, kind, text }) => ({ file: pathOf(file), line, seq, kind, text })),
+    open_count: openCount,
+    open: open.map(({ id, seq, file, line }) => ({ id, seq, file: pathOf(file), line })),
+    torn: isTorn,
+    newer: isNewer,
+    ...(options.isReceived && { copies, others }),
+  });
+}
+
+function plural(count: number, word: string, words = `${word}s`): string {
+  return `${count} ${count === 1 ? word : words}`;
+}

@@ -1,0 +1,79 @@
+// What exchanges are given: the parts that all of them share, and the session that one belongs to. Types only.
+
+import type { Redacted } from '../audit/record.js';
+import type { Pool } from '../backend/pool-options.js';
+import type { Effect } from '../catalog/catalog.js';
+import type { Journal, Observe } from '../engine/ports.js';
+import type { Turns } from '../engine/turns.js';
+import type { UserNames } from '../identity/user-name.js';
+import type { Limiter } from '../policy/limits.js';
+import type { Policy } from '../policy/rule.js';
+import type { Clock } from '../ports/clock.js';
+import type { CloseReason } from '../ports/close-reason.js';
+import type { ReplyWriter } from '../relay/reply-writer.js';
+import type { SessionNames } from './exchange-records.js';
+
+/** Times and counts that hold for each exchange. */
+export interface ExchangeLimits {
+  readonly replyIdleMs: number;
+  readonly clientStallMs: number;
+  readonly deadlineMs: Readonly<Record<Effect, number>>;
+  /** L lines of one exchange that get a record of their own; the rest is counted. */
+  readonly logRecordsMax: number;
+}
+
+/** Where a command would go. */
+export interface Destination {
+  readonly pool: Pool;
+  /** Prefixes of the backend's shared namespaces; undefined: not said. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+}
+
+/** What all exchanges share; replaced as a whole by a reload. */
+export interface ExchangeContext {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly observe: Observe;
+  readonly newId: () => string;
+  readonly userNames: UserNames;
+  /** First matching route; undefined: none. */
+  readonly route: (user: string) => Destination | undefined;
+  /** Where a command goes that names no mailbox user; undefined: nobody said. */
+  readonly routeServer: () => Destination | undefined;
+  /** Counts what policies limit; outlives a reload. */
+  readonly limiter: Limiter;
+  readonly turns: Turns;
+  /** A value that may be compared and not read. */
+  readonly redact: (value: string) => Redacted;
+  /** Effects whose admission must be on disk before anything is sent. */
+  readonly strict: ReadonlySet<Effect>;
+  readonly limits: ExchangeLimits;
+}
+
+/** The session as an exchange sees it. */
+export interface ExchangeSession {
+  readonly names: SessionNames;
+  readonly policy: Policy;
+  readonly writer: ReplyWriter;
+  /** What the client announced, which tells its series. */
+  readonly clientMinor: number;
+  /** What the client said of the next command. */
+  readonly reason: string | undefined;
+}
+
+/** An exchange that runs; the session may cancel it. */
+export interface RunningExchange {
+  /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
+  readonly done: Promise<CloseReason | undefined>;
+  /**
+   * The peer is gone: a command that waits or reads is given up, a change is left to finish.
+   * We are stopping and cannot wait longer: everything is given up, and told so.
+   */
+  abort(reason: AbortReason): void;
+}
+
+/** Why an exchange is given up from outside. */
+export type AbortReason = 'client-gone' | 'draining';
+
+/** How a refused command with input is answered: after the input was thrown away, or not at all. */
+export type SkipInput = () => Promise<'skipped' | CloseReason>;

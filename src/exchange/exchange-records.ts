@@ -1,0 +1,183 @@
+// The two records of an exchange. It does not know how they are written.
+// The rule: every exchange has one admission and one completion, also one that was refused.
+
+import type { AuditRecord, RecordedPeer, Redacted } from '../audit/record.js';
+import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
+import type { Verdict } from '../engine/outcome.js';
+import type { Peer } from '../identity/peer.js';
+import type { RulePlace } from '../policy/rule.js';
+import type { RelayCount } from '../relay/relay.js';
+import type { LogLine } from '../wire/log-line.js';
+import type { Judgement } from './judge.js';
+
+/** Who asks, and where; the same for all exchanges of a session. */
+export interface SessionNames {
+  readonly session: string;
+  readonly listener: string;
+  readonly peer: Peer;
+  readonly principal: string;
+}
+
+/** What the kernel and TLS told of a peer, under the key names of the records. */
+export function recordedPeer(peer: Peer): RecordedPeer {
+  const { uid, gid, pid, user, exe, unit, loginUid, address, certificate } = peer;
+  return { uid, gid, pid, user, exe, unit, login_uid: loginUid, address, certificate };
+}
+
+/** Where a rule was written, as text. */
+export function formatPlace(place: RulePlace): string {
+  return `${place.file}:${place.line}`;
+}
+
+/** What an admission is made of. */
+export interface AdmissionFacts {
+  readonly time: number;
+  readonly names: SessionNames;
+  readonly id: string;
+  readonly policy: { readonly name: string; readonly version: string };
+  readonly judgement: Judgement;
+  /** Of the backend that it would go to; absent when none was asked for. */
+  readonly backend: string | undefined;
+  readonly reason: string | undefined;
+  readonly redact: (value: string) => Redacted;
+}
+
+/** The record that is on disk before anything is sent. */
+export function admissionOf(facts: AdmissionFacts): AuditRecord {
+  const { names, judgement, policy } = facts;
+  const isJudged = judgement.kind === 'judged';
+  const decision = isJudged ? judgement.decision : undefined;
+  return {
+    time: facts.time,
+    event: 'admission',
+    session: names.session,
+    id: facts.id,
+    listener: names.listener,
+    peer: recordedPeer(names.peer),
+    principal: names.principal,
+    policy: policy.name,
+    version: policy.version,
+    rule: decision?.rule === undefined ? undefined : formatPlace(decision.rule),
+    series: isJudged ? judgement.series.join(' ') : undefined,
+    decision: decision?.kind ?? 'deny',
+    would: decision?.would?.kind,
+    mode: decision?.would === undefined ? undefined : 'observe',
+    reason: facts.reason,
+    command: judgement.command,
+    user: judgement.user,
+    // Arguments that could not be read have no parameters, so nobody can tell which of them is a secret.
+    args: isJudged
+      ? judgement.args.map((word) => (word.isSecret ? facts.redact(word.text) : word.text))
+      : undefined,
+    effect: isJudged ? judgement.attempt.effect : judgement.effect,
+    backend: facts.backend,
+    text: isJudged ? (decision?.kind === 'deny' ? decision.reason : undefined) : judgement.message,
+  };
+}
+
+/** What a completion, and the event beside it, is made of. */
+export interface CompletionFacts {
+  readonly time: number;
+  readonly names: SessionNames;
+  readonly id: string;
+  readonly judgement: Judgement;
+  readonly backend: string | undefined;
+  readonly upstream: string | undefined;
+  readonly verdict: Verdict;
+  /** The status line that the client got. */
+  readonly status: string;
+  readonly isSent: boolean;
+  readonly count: RelayCount | undefined;
+  readonly bytesOut: number;
+  readonly waitMs: number | undefined;
+  readonly durationMs: number;
+}
+
+/** The record of how it ended. */
+export function completionOf(facts: CompletionFacts): AuditRecord {
+  const { names, judgement, verdict, count } = facts;
+  return {
+    time: facts.time,
+    event: 'completion',
+    session: names.session,
+    id: facts.id,
+    listener: names.listener,
+    principal: names.principal,
+    command: judgement.command,
+    user: judgement.user,
+    backend: facts.backend,
+    upstream: facts.upstream,
+    status: facts.status,
+    outcome: verdict.outcome,
+    sent: facts.isSent,
+    cells: count?.cells,
+    bytes_in: count?.bytesIn,
+    bytes_out: facts.bytesOut,
+    wait_ms: rounded(facts.waitMs),
+    first_byte_ms: rounded(count?.firstByteMs),
+    duration_ms: rounded(facts.durationMs),
+    logs: count === undefined || count.logs.size === 0 ? undefined : Object.fromEntries(count.logs),
+    error: verdict.error,
+  };
+}
+
+/** A line of channel L that came within an exchange. */
+export interface LogFacts {
+  readonly names: SessionNames;
+  readonly id: string;
+  readonly judgement: Judgement | undefined;
+  readonly upstream: { readonly backend: string; readonly id: string };
+  readonly line: LogLine;
+}
+
+/** The line as observers are told of it. */
+export function backendLogOf(facts: LogFacts): BackendLog {
+  const { backend, id: upstream } = facts.upstream;
+  const { type, text } = facts.line;
+  const exchange = exchangeNamesOf(facts.names, facts.id, facts.judgement);
+  return { kind: 'backend-log', backend, upstream, exchange, type, text };
+}
+
+/** The line as a record. */
+export function logRecordOf(facts: LogFacts, time: number): AuditRecord {
+  const { backend, id: upstream } = facts.upstream;
+  const { session, listener } = facts.names;
+  const { type: level, text } = facts.line;
+  return { time, event: 'log', session, id: facts.id, listener, backend, upstream, level, text };
+}
+
+/** What observers are told of the same end. */
+export function endedOf(facts: CompletionFacts): ExchangeEnded {
+  const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
+  return {
+    kind: 'exchange-ended',
+    exchange: exchangeNamesOf(facts.names, facts.id, judgement),
+    backend,
+    upstream,
+    decision: judgement.kind === 'judged' ? judgement.decision.kind : 'deny',
+    outcome: verdict.outcome,
+    status,
+    level: verdict.level,
+    error: verdict.error,
+    text: verdict.text,
+    bytesIn: facts.count?.bytesIn ?? 0,
+    bytesOut,
+    waitMs,
+    durationMs,
+  };
+}
+
+/** The keys that tie a log line to an exchange. */
+export function exchangeNamesOf(
+  names: SessionNames,
+  id: string,
+  judgement: Judgement | undefined,
+): ExchangeNames {
+  const { listener, session, principal } = names;
+  return { listener, session, id, principal, user: judgement?.user ?? '', command: judgement?.command };
+}
+
+/** Milliseconds to the microsecond. */
+function rounded(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
+}

@@ -1,0 +1,31 @@
+// What the peer is told at the end of an exchange, and whether its session can go on after that.
+// The rule: a reply that was cut never looks whole, so a session in which nothing could be told apart any more is closed.
+
+import type { Ending, Verdict } from '../engine/outcome.js';
+import type { CloseReason } from '../ports/close-reason.js';
+import type { ReplyWriter } from '../relay/reply-writer.js';
+
+/** What was told. */
+export interface Told {
+  /** The status line of the reply, without LF; also where nobody was left to read it. */
+  readonly status: string;
+  /** Why the session must end; undefined: it goes on as far as the reply is concerned. */
+  readonly closeFor: CloseReason | undefined;
+}
+
+/** Adds the log line and the status of ours to the group of `writer`, unless the backend's own status went out already. */
+export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict, id: string): Told {
+  if (ending.kind === 'replied') {
+    const status = ending.status.raw.toString('latin1');
+    if (ending.peer === 'ready') return { status, closeFor: undefined };
+    return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : 'client-stall' };
+  }
+  const isCut = writer.isMidCell;
+  if (verdict.isTold) writer.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${id}`);
+  const code = verdict.code ?? 'TEMPFAIL';
+  writer.addStatus(code);
+  const status = code === '' ? '+' : `-${code}`;
+  if (ending.kind === 'client-stall') return { status, closeFor: 'client-stall' };
+  if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };
+  return { status, closeFor: isCut ? 'cut-reply' : undefined };
+}

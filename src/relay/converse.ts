@@ -1,0 +1,128 @@
+// What happens on a leased upstream: the command goes out, encoded afresh, and its reply comes back to the peer.
+// It does not know how the lease came about or what is recorded at the end.
+// The rules: an upstream is fit for another command only after a clean end; log lines reach the peer as its policy says.
+
+import type { LeaseEnd } from '../backend/lease.js';
+import type { Upstream } from '../backend/upstream.js';
+import type { Ending } from '../engine/outcome.js';
+import type { Clock } from '../ports/clock.js';
+import { encodeCommandLine } from '../wire/command.js';
+import type { LogLine } from '../wire/log-line.js';
+import { WireFault } from '../wire/wire-fault.js';
+import { explainFailure, isLineOfOther } from './backend-voice.js';
+import { type RelayCount, type RelayEnd, type RelayLimits, relay } from './relay.js';
+import type { ReplyWriter } from './reply-writer.js';
+import { createRowPrefixer } from './row-prefixer.js';
+
+/** A command as it is sent. */
+export interface OutgoingCommand {
+  readonly user: string;
+  readonly name: string;
+  readonly args: readonly string[];
+  /** The flag D, where policy grants it. */
+  readonly debug: boolean;
+  readonly verbose: boolean;
+  /** A server command leaves rows behind that would become the next command's answer: nothing may follow it. */
+  readonly isLast: boolean;
+  /** Cells of a row, where the user's name goes in front of each; 0: it does not. */
+  readonly usernameEvery: number;
+  /** Already lowered; sent where the backend takes it. */
+  readonly proxyTtl: number | undefined;
+  /** A command that only reads is given up when its peer is gone; a change is left to finish. */
+  readonly isReading: boolean;
+}
+
+/** What of channel L reaches the peer: nothing, one sentence of ours on a failure, or the lines as they came. */
+export type LogMode = 'none' | 'filtered' | 'full';
+
+/**
+ * What one command needs while its upstream is leased. `count` is written to as the reply comes; the caller keeps
+ * it.
+ */
+export interface Conversation {
+  readonly upstream: Upstream;
+  readonly command: OutgoingCommand;
+  readonly writer: ReplyWriter;
+  readonly logs: LogMode;
+  readonly clock: Clock;
+  readonly limits: RelayLimits;
+  readonly count: RelayCount;
+  /** The ending when the exchange was given up from outside; undefined: it was not. */
+  readonly cutOff: () => Ending | undefined;
+  readonly onLog: (line: LogLine) => void;
+}
+
+/** Counters of a reply of which nothing came yet. */
+export function emptyCount(): RelayCount {
+  return { cells: 0, bytesIn: 0, firstByteMs: undefined, logs: new Map() };
+}
+
+/** Sends the command and relays its reply. Never rejects. */
+export async function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
+  const { upstream, command, writer } = options;
+  const line = encodeCommandLine({
+    debug: command.debug,
+    verbose: command.verbose,
+    // Servers of minor 2 and below end the connection at the flag x.
+    ...(command.proxyTtl === undefined || upstream.serverMinor < 3 ? {} : { proxyTtl: command.proxyTtl }),
+    user: command.user,
+    name: command.name,
+    args: command.args,
+  });
+  // When it does not leave, no reply comes, and the deadline of the relay ends the wait.
+  upstream.write([line])?.catch(() => undefined);
+  let lastText = '';
+  const { usernameEvery } = command;
+  const end = await relay({
+    ...options,
+    ...(usernameEvery === 0 ? {} : { reshape: createRowPrefixer(command.user, usernameEvery) }),
+    goesOnWithoutPeer: !command.isReading,
+    passesStatus: (status) => status.kind !== 'referral',
+    onLog: (logLine) => {
+      lastText = logLine.text;
+      options.onLog(logLine);
+      if (options.logs === 'full' && !isLineOfOther(logLine.text, command.user)) {
+        writer.addLog(logLine.type, logLine.text);
+      }
+    },
+    beforeStatus: (status) => {
+      if (options.logs !== 'filtered') return;
+      const text = explainFailure(status, lastText);
+      if (text !== undefined) writer.addLog('error', `dovegate: the backend says: ${text}`);
+    },
+  });
+  return judgeRelay(end, options);
+}
+
+function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
+  const { upstream } = options;
+  const { backend } = upstream;
+  switch (end.kind) {
+    case 'status': {
+      // Up to 2.3.16 a second status line follows a failure, and nothing in the handshake tells who does that. A process
+      // whose Dovecot was stopped lives on and says TEMPFAIL to everything: the next command shall find a living one.
+      const isFailed = end.status.kind !== 'ok';
+      const isOdd =
+        options.command.isLast ||
+        end.hasTrailing ||
+        (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
+      const closeFor = isOdd ? 'not-reusable' : undefined;
+      if (end.status.kind === 'referral') return { value: { kind: 'referral', backend }, closeFor };
+      return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor };
+    }
+    case 'reply-timeout':
+      return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
+    case 'client-stall':
+      return { value: { kind: 'client-stall' }, closeFor: 'aborted' };
+    case 'client-gone':
+      return { value: { kind: 'client-gone', isSent: true }, closeFor: 'aborted' };
+    case 'fault': {
+      const cutOff = options.cutOff();
+      if (cutOff !== undefined) return { value: cutOff, closeFor: 'aborted' };
+      const value = { kind: 'fault', fault: end.fault, isSent: true, backend } as const;
+      return { value, closeFor: end.fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
+    }
+    default:
+      return end satisfies never;
+  }
+}
