@@ -72,7 +72,9 @@ function commandOf({ fields }: ExchangeRow): string {
 
 function outcomeOf({ fields, completedSeq }: ExchangeRow): string {
   const outcome = completedSeq === undefined ? 'open' : printable(formatValue(fields['outcome']));
-  return fields['would'] === 'deny' ? `${outcome} (would deny)` : outcome;
+  const { would, mode } = fields;
+  if (mode === 'shadow') return `${outcome} (the shadow would ${would === 'deny' ? 'deny' : 'allow'})`;
+  return would === 'deny' ? `${outcome} (would deny)` : outcome;
 }
 
 function durationOf({ fields }: ExchangeRow): string {

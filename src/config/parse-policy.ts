@@ -162,6 +162,7 @@ function effectiveText(
       mail_users: {
         ...(mailUsers.defaultRealm === undefined ? {} : { default_realm: mailUsers.defaultRealm }),
         characters: mailUsers.characters,
+        ...(mailUsers.resolve === undefined ? {} : { resolve: mailUsers.resolve }),
       },
       policies: {
         [name]: {

@@ -81,15 +81,17 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
       );
     }
   }
+  const socket = cursor.file('resolve');
+  const names = { characters, ...(socket === undefined ? {} : { resolve: socket }) };
   const realm = raw.mail_users?.default_realm;
-  if (realm === undefined) return { characters };
+  if (realm === undefined) return names;
   if (/[@*?\s]/.test(realm) || !createUserNames({ characters }).holdsOnly(realm, '')) {
     cursor.error(
       ['default_realm'],
       'must be a plain domain, as example.com, of characters that user names may hold',
     );
   }
-  return { characters, defaultRealm: foldAscii(realm) };
+  return { ...names, defaultRealm: foldAscii(realm) };
 }
 
 /** Where records go. */

@@ -168,6 +168,9 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
       }
     }
     checkPatterns(settings, at, policy);
+    if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
+      at.warning(['except'], 'an alias of such a user gets round it; set mail_users.resolve');
+    }
     for (const rule of policy.allow) {
       const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));
       if (deny !== undefined) {

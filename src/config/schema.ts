@@ -149,7 +149,7 @@ export const configurationSchema = strict('a configuration', {
   mail_users: strict('the settings of user names', {
     default_realm: text('a domain').optional(),
     characters: text('a class of characters, as "A-Za-z0-9._+=@-"').optional(),
-    resolve: notYet(),
+    resolve: file('a socket of the Dovecot auth service').optional(),
   }).optional(),
   backends: named(backend, 'backends').optional(),
   routes: listOf(route, 'routes').optional(),

@@ -104,6 +104,8 @@ export interface PolicyTest {
 export interface MailUserSettings {
   readonly defaultRealm?: string;
   readonly characters: string;
+  /** Socket of Dovecot's auth service that is asked who a user is; absent: nobody is asked, and an alias is not known. */
+  readonly resolve?: string;
 }
 
 /** Where records go, and which ones are waited for. */

@@ -14,6 +14,9 @@ import { randomBytes } from '../host/chance.js';
 import { readSecretFile, readText } from '../host/files.js';
 import { Secret } from '../identity/secret.js';
 import { createUserNames } from '../identity/user-name.js';
+import { createLookup, lookupLimits } from '../lookup/lookup.js';
+import { createUserResolver, type UserResolver } from '../lookup/resolve-user.js';
+import { createDecisionCache } from '../policy/cache.js';
 import { createLimiter } from '../policy/limits.js';
 import type { Clock } from '../ports/clock.js';
 
@@ -37,6 +40,8 @@ const redialMs = 1_000;
 const fieldsMax = 4096;
 /** Counters of limits and their members, over all principals. */
 const limiterEntriesMax = 100_000;
+/** Judgements that are remembered: some 2 KiB each. */
+const judgementsMax = 4096;
 /** L lines of one exchange that get a record of their own. */
 const logRecordsMax = 64;
 
@@ -95,6 +100,27 @@ function destinationsOf(
   return destinations;
 }
 
+/** Who asks the userdb, where the settings say so. Its transport closes by itself when nothing is asked. */
+function createResolver(settings: Settings, adapters: Adapters): UserResolver | undefined {
+  const { mailUsers } = settings;
+  const { resolve: path } = mailUsers;
+  if (path === undefined) return undefined;
+  const { connect, clock, observe } = adapters;
+  const lookup = createLookup({
+    address: { kind: 'unix', path },
+    connect,
+    clock,
+    limits: lookupLimits,
+    tell: (failure) =>
+      observe(
+        failure === undefined
+          ? { kind: 'lookup-working', socket: path }
+          : { kind: 'lookup-failing', socket: path, code: failure },
+      ),
+  });
+  return createUserResolver(lookup, createUserNames(mailUsers));
+}
+
 /** What all exchanges share. */
 export function createExchangeContext(
   settings: Settings,
@@ -116,6 +142,8 @@ export function createExchangeContext(
       return found === undefined ? undefined : destinations.get(found.backend);
     },
     routeServer: () => (destinations.size === 1 ? [...destinations.values()][0] : undefined),
+    resolver: createResolver(settings, adapters),
+    judgements: createDecisionCache({ entriesMax: judgementsMax }),
     limiter: createLimiter({ entriesMax: limiterEntriesMax }),
     turns: createTurns(),
     redact: (value) => adapters.redactor.redact(value),

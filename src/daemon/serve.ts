@@ -54,14 +54,10 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   };
   const native = await loadNative();
   const journal = await openAudit(settings.audit, native, clock, log, admin.observeJournal);
-  for (const { name, shadow } of settings.policies.values()) {
-    if (shadow === undefined) continue;
-    const text = `policies.${name}.shadow is not judged by this version; dovegate test --replay compares policies`;
-    log.report({ event: 'configuration-warning', level: 'warn', text });
-  }
   // Records name policies by the hash of their text; the text must be there before the first of them.
-  for (const { version, effectiveText } of settings.policies.values()) {
+  for (const { version, effectiveText, shadow } of settings.policies.values()) {
     await journal.keepPolicy(version, effectiveText);
+    if (shadow !== undefined) await journal.keepPolicy(shadow.version, shadow.effectiveText);
   }
   const redactor = openRedactor(settings.audit);
   const adapters = { clock, connect: createConnect(clock), journal, observe, redactor };

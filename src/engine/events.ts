@@ -91,4 +91,7 @@ export type EngineEvent =
       readonly code: UpstreamFaultCode;
       readonly text: string;
     }
-  | { readonly kind: 'audit-failed'; readonly text: string };
+  | { readonly kind: 'audit-failed'; readonly text: string }
+  /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
+  | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
+  | { readonly kind: 'lookup-working'; readonly socket: string };

@@ -27,6 +27,8 @@ export type Ending =
   /** `retryAfterMs`: when it would be within the limits again; undefined: the tables are full. */
   | { readonly kind: 'limited'; readonly policy: string; readonly retryAfterMs: number | undefined }
   | { readonly kind: 'unroutable'; readonly reason: string }
+  /** The userdb could not say who is meant; `code` says why. */
+  | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
       readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
@@ -138,6 +140,10 @@ export function judgeEnding(ending: Ending): Verdict {
     }
     case 'unroutable':
       return told('TEMPFAIL', 'failed', 'no-route', ending.reason, 'warn');
+    case 'unresolved': {
+      const text = `the userdb could not be asked who is meant (${ending.code}); try again`;
+      return told('TEMPFAIL', 'failed', `lookup-${ending.code}`, text, 'warn');
+    }
     case 'refused':
       return told('TEMPFAIL', 'failed', ending.why, refusals[ending.why], 'warn');
     case 'fault':

@@ -6,12 +6,14 @@ import type { Effect } from '../catalog/catalog.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
 import type { UserNames } from '../identity/user-name.js';
+import type { UserResolver } from '../lookup/resolve-user.js';
 import type { Limiter } from '../policy/limits.js';
 import type { Policy } from '../policy/rule.js';
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import type { SessionNames } from './exchange-records.js';
+import type { JudgementCache } from './judge.js';
 
 /** Times and counts that hold for each exchange. */
 export interface ExchangeLimits {
@@ -40,6 +42,10 @@ export interface ExchangeContext {
   readonly route: (user: string) => Destination | undefined;
   /** Where a command goes that names no mailbox user; undefined: nobody said. */
   readonly routeServer: () => Destination | undefined;
+  /** Who else the users of a command are; undefined: the userdb is not asked. */
+  readonly resolver: UserResolver | undefined;
+  /** What was judged before under these settings. */
+  readonly judgements: JudgementCache;
   /** Counts what policies limit; outlives a reload. */
   readonly limiter: Limiter;
   readonly turns: Turns;

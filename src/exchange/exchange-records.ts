@@ -8,7 +8,7 @@ import type { Peer } from '../identity/peer.js';
 import type { RulePlace } from '../policy/rule.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { LogLine } from '../wire/log-line.js';
-import type { Judgement } from './judge.js';
+import type { Judged, Judgement } from './judge.js';
 
 /** Who asks, and where; the same for all exchanges of a session. */
 export interface SessionNames {
@@ -47,6 +47,7 @@ export function admissionOf(facts: AdmissionFacts): AuditRecord {
   const { names, judgement, policy } = facts;
   const isJudged = judgement.kind === 'judged';
   const decision = isJudged ? judgement.decision : undefined;
+  const shadow = isJudged ? judgement.shadow : undefined;
   return {
     time: facts.time,
     event: 'admission',
@@ -60,8 +61,8 @@ export function admissionOf(facts: AdmissionFacts): AuditRecord {
     rule: decision?.rule === undefined ? undefined : formatPlace(decision.rule),
     series: isJudged ? judgement.series.join(' ') : undefined,
     decision: decision?.kind ?? 'deny',
-    would: decision?.would?.kind,
-    mode: decision?.would === undefined ? undefined : 'observe',
+    would: (decision?.would ?? shadow)?.kind,
+    mode: decision?.would !== undefined ? 'observe' : shadow !== undefined ? 'shadow' : undefined,
     reason: facts.reason,
     command: judgement.command,
     user: judgement.user,
@@ -71,8 +72,17 @@ export function admissionOf(facts: AdmissionFacts): AuditRecord {
       : undefined,
     effect: isJudged ? judgement.attempt.effect : judgement.effect,
     backend: facts.backend,
-    text: isJudged ? (decision?.kind === 'deny' ? decision.reason : undefined) : judgement.message,
+    text: isJudged ? sayWhy(judgement) : judgement.message,
   };
+}
+
+/** Why it was denied, and what the shadow of the policy would have said where it differs. */
+function sayWhy({ decision, shadow }: Judged): string | undefined {
+  const why = decision.kind === 'deny' ? decision.reason : undefined;
+  if (shadow === undefined) return why;
+  const place = shadow.rule === undefined ? '' : `${formatPlace(shadow.rule)}: `;
+  const other = `the shadow would ${shadow.kind}: ${place}${shadow.reason}`;
+  return why === undefined ? other : `${why}; ${other}`;
 }
 
 /** What a completion, and the event beside it, is made of. */

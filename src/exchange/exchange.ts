@@ -1,22 +1,19 @@
-// One command from its line to its completion record: judge, record, lease, send, relay, tell. A script.
-// It does not know how a policy decides, how a record gets on disk, or how an upstream is found.
+// One command from its line to its completion record: judge, record, send on its way, tell. A script.
+// It does not know how a policy decides, how a record gets on disk, or what happens on an upstream.
 // The rules: nothing goes upstream before the admission is on disk; nothing a client sent is forwarded, the line is
-// encoded afresh; every admission gets one completion; whatever is odd closes the upstream.
+// encoded afresh; every admission gets one completion.
 
 import type { AuditRecord } from '../audit/record.js';
-import { type LeaseEnd, LeaseRefusal } from '../backend/lease.js';
-import type { Pool } from '../backend/pool-options.js';
 import type { Upstream } from '../backend/upstream.js';
-import type { Effect } from '../catalog/catalog.js';
-import type { Series } from '../catalog/series.js';
+import { allSeries, type Series } from '../catalog/series.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
-import { converse, emptyCount } from '../relay/converse.js';
 import { type RelayCount, waitForPeer } from '../relay/relay.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
+import { type Carriage, createCarriage, cutOff } from './carry.js';
 import type {
   AbortReason,
   Destination,
@@ -33,9 +30,7 @@ import {
   endedOf,
   logRecordOf,
 } from './exchange-records.js';
-import { isServerCommand, type Judged, type Judgement, judge } from './judge.js';
-import { countMatches } from './matches.js';
-import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
+import { isServerCommand, type Judged, type Judgement, judgeOnce } from './judge.js';
 import { noRoute, refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
 import { tellEnding } from './tell.js';
 
@@ -53,8 +48,6 @@ export function startExchange(
   return { done: exchange.run(), abort: (reason) => exchange.abort(reason) };
 }
 
-const bothSeries: readonly Series[] = ['2.3', '2.4'];
-
 class Exchange {
   readonly #context: ExchangeContext;
   readonly #session: ExchangeSession;
@@ -64,15 +57,17 @@ class Exchange {
   readonly #startMs: number;
   readonly #abortable: Abortable = createAbortable();
   #judgement: Judgement | undefined;
+  /** Other names of its users, once the userdb was asked. */
+  #aliases: readonly string[] | undefined;
   /** The admission that is still to be written. */
   #admission: AuditRecord | undefined;
-  /** Only while it is leased to us. */
-  #leased: Upstream | undefined;
-  #upstream: string | undefined;
+  /** The one that was written. */
+  #admitted: AuditRecord | undefined;
+  /** Waited for its turn and its admission. */
+  #turnMs = 0;
   #isReading = true;
-  #isSent = false;
-  #waitMs: number | undefined;
-  #count: RelayCount | undefined;
+  /** The way to the backend that it goes to, or went to last. */
+  #carriage: Carriage | undefined;
 
   constructor(context: ExchangeContext, session: ExchangeSession, line: CommandLine, skipInput: SkipInput) {
     this.#context = context;
@@ -85,7 +80,7 @@ class Exchange {
 
   abort(reason: AbortReason): void {
     this.#abortable.abort(reason);
-    if (reason === 'draining' || this.#isReading) this.#leased?.close('aborted', true);
+    if (reason === 'draining' || this.#isReading) this.#carriage?.cut();
   }
 
   async run(): Promise<CloseReason | undefined> {
@@ -94,15 +89,23 @@ class Exchange {
     const bytesBefore = this.#session.writer.bytesOut;
     const destination = this.#route();
     const pool = destination?.pool;
-    const judgement = this.#judge(pool?.series === undefined ? bothSeries : [pool.series], destination);
+    let judgement = this.#judge(pool?.series === undefined ? allSeries : [pool.series], destination);
+    let unresolved: Ending | undefined;
+    if (isAllowed(judgement) && this.#context.resolver !== undefined) {
+      const found = await this.#context.resolver.resolve(judgement.attempt.users);
+      if (found.kind === 'failed') unresolved = { kind: 'unresolved', code: found.code };
+      else if (found.aliases.length > 0) {
+        this.#aliases = found.aliases;
+        judgement = this.#judge(judgement.series, destination);
+      }
+    }
     this.#judgement = judgement;
-    const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
-    const backend = isAllowed ? pool?.backend : undefined;
+    const backend = isAllowed(judgement) ? pool?.backend : undefined;
     const asked = { time: clock.wallMs(), names, id: this.#id, policy, reason, redact };
     this.#admission = admissionOf({ ...asked, judgement, backend });
     let ending: Ending;
     let closeFor: CloseReason | undefined;
-    if (!isAllowed) {
+    if (!isAllowed(judgement)) {
       this.#admitQuietly();
       ending = refusalOf(judgement, policy.name);
       if (judgement.input === 'dot') {
@@ -111,18 +114,20 @@ class Exchange {
       } else if (judgement.input === 'unknown') {
         closeFor = 'input-unknown';
       }
-    } else if (pool === undefined) {
+    } else if (unresolved !== undefined) {
+      ending = unresolved;
+    } else if (destination === undefined) {
       ending = noRoute(judgement);
     } else {
       const refusal = refuseByLimits(judgement, this.#session, this.#context);
-      ending = refusal ?? (await this.#serve(judgement, pool));
+      ending = refusal ?? (await this.#serve(judgement, destination));
     }
     return this.#finish(ending, backend, bytesBefore, closeFor);
   }
 
   #judge(series: readonly Series[], destination: Destination | undefined): Judgement {
     const { names, policy, clientMinor } = this.#session;
-    return judge(this.#line, series, {
+    const context = {
       listener: names.listener,
       principal: names.principal,
       clientMinor,
@@ -130,7 +135,9 @@ class Exchange {
       userNames: this.#context.userNames,
       sharedNamespaces: destination?.sharedNamespaces,
       nowMs: this.#context.clock.wallMs(),
-    });
+      aliases: this.#aliases,
+    };
+    return judgeOnce(this.#line, series, context, this.#context.judgements);
   }
 
   /** By the user that a mail command names; other commands do not look at that field, so neither may their route. */
@@ -140,42 +147,28 @@ class Exchange {
     return this.#context.route(user.kind === 'name' ? user.name : '');
   }
 
-  /** Records, leases, sends and relays an allowed command. */
-  async #serve(judgement: Judged, pool: Pool): Promise<Ending> {
-    const { clock } = this.#context;
-    const { effect } = judgement.attempt;
-    this.#isReading = effect === 'read';
-    const backend = pool.backend;
+  /** Sends an allowed command on its way, when its turn comes. */
+  async #serve(judgement: Judged, destination: Destination): Promise<Ending> {
+    this.#isReading = judgement.attempt.effect === 'read';
+    if (this.#line.proxyTtl !== undefined && this.#line.proxyTtl <= 1) {
+      return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
+    }
+    const startMs = this.#context.clock.now();
+    let giveBack: (() => void) | undefined;
     try {
-      if (this.#line.proxyTtl !== undefined && this.#line.proxyTtl <= 1) {
-        return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
-      }
-      // With max_matches the search comes first, and the admission says what it found.
-      if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(effect);
-      const waitStartMs = clock.now();
-      const giveBack = await this.#takeTurn();
-      try {
-        return await pool.withLease(
-          () => this.#abortable.signal,
-          async (upstream): Promise<LeaseEnd<Ending>> => {
-            this.#waitMs = clock.now() - waitStartMs;
-            this.#upstream = upstream.id;
-            this.#leased = upstream;
-            try {
-              return await this.#use(upstream, judgement);
-            } finally {
-              this.#leased = undefined;
-            }
-          },
-          judgement.attempt.command.scope === 'server',
-        );
-      } finally {
-        giveBack?.();
-      }
+      // With max_matches a search comes first, and the admission says what it found.
+      if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(judgement);
+      giveBack = await this.#takeTurn();
     } catch (fault) {
-      if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
-      if (this.#abortable.isAborted && fault === this.#abortable.reason) return this.#cutOff();
-      return { kind: 'fault', fault, isSent: this.#isSent, backend };
+      if (this.#abortable.isAborted && fault === this.#abortable.reason)
+        return cutOff(this.#abortable, false);
+      return { kind: 'fault', fault, isSent: false, backend: destination.pool.backend };
+    }
+    try {
+      this.#turnMs = this.#context.clock.now() - startMs;
+      return await this.#carry(judgement, destination);
+    } finally {
+      giveBack?.();
     }
   }
 
@@ -187,57 +180,41 @@ class Exchange {
     return this.#context.turns.take(`${names.principal}\0${policy.name}`, most, this.#abortable.signal);
   }
 
-  async #use(upstream: Upstream, judgement: Judged): Promise<LeaseEnd<Ending>> {
-    // Nothing was sent: the upstream may serve another.
-    if (this.#abortable.isAborted) return { value: this.#cutOff(), closeFor: undefined };
-    if (!judgement.series.includes(upstream.series)) {
-      const again = this.#judge([upstream.series], this.#route());
-      const refusal = refusalOnSecondLook(again, judgement, this.#session.policy.name);
-      if (refusal !== undefined) return { value: refusal, closeFor: undefined };
-    }
-    const { clock, limits } = this.#context;
-    const { effect } = judgement.attempt;
-    const most = judgement.decision.obligations?.maxMatches;
-    const admission = this.#admission;
-    if (most !== undefined && admission !== undefined) {
-      const { names, policy } = this.#session;
-      const asked = { context: this.#context, upstream, names, judgement, admission, exchange: this.#id };
-      const found = await countMatches({ ...asked, most, policy: policy.name });
-      this.#admission = { ...admission, matches: found.matches };
-      if (found.kind === 'refused') return found.end;
-      await this.#admit(effect);
-    }
-    const rowCells = usernameEvery(judgement, upstream.serverMinor);
-    if (rowCells === undefined) {
-      return { value: { kind: 'unroutable', reason: rowsUnknown }, closeFor: undefined };
-    }
-    this.#isSent = true;
-    this.#count = emptyCount();
-    return converse({
-      upstream,
-      command: outgoingCommand(judgement, this.#line, this.#session.policy.debug, rowCells),
-      writer: this.#session.writer,
-      logs: this.#session.policy.logs,
-      clock,
-      limits: { ...limits, deadlineMs: limits.deadlineMs[effect] },
-      count: this.#count,
-      cutOff: () => (this.#abortable.isAborted ? this.#cutOff() : undefined),
-      onLog: (line) => this.#toldByBackend(upstream, line),
+  /** One way to one backend. */
+  #carry(judgement: Judged, destination: Destination): Promise<Ending> {
+    const admission = this.#admission ?? this.#admitted;
+    if (admission === undefined) throw new Error('an exchange was sent before it was judged');
+    this.#carriage = createCarriage({
+      context: this.#context,
+      session: this.#session,
+      line: this.#line,
+      judgement,
+      destination,
+      id: this.#id,
+      abortable: this.#abortable,
+      target: this.#session.writer,
+      admission,
+      noteMatches: (matches) => {
+        this.#admission = { ...admission, matches };
+      },
+      admit: () => this.#admit(judgement),
+      lookAgain: (series) => {
+        if (judgement.series.includes(series)) return undefined;
+        const again = this.#judge([series], destination);
+        return refusalOnSecondLook(again, judgement, this.#session.policy.name);
+      },
+      onLog: (upstream, line, count) => this.#toldByBackend(upstream, line, count),
     });
-  }
-
-  #cutOff(): Ending {
-    if (this.#abortable.reason === 'draining') return { kind: 'cut-off', isSent: this.#isSent };
-    return { kind: 'client-gone', isSent: this.#isSent };
+    return this.#carriage.run();
   }
 
   /** A line of channel L within this exchange: to the observer and to the records. */
-  #toldByBackend(upstream: Upstream, line: LogLine): void {
+  #toldByBackend(upstream: Upstream, line: LogLine, count: RelayCount): void {
     const { observe, clock, limits } = this.#context;
     const facts = { names: this.#session.names, id: this.#id, judgement: this.#judgement, upstream, line };
     observe(backendLogOf(facts));
     let told = 0;
-    for (const count of this.#count?.logs.values() ?? []) told += count;
+    for (const lines of count.logs.values()) told += lines;
     if (told <= limits.logRecordsMax) this.#append(logRecordOf(facts, clock.wallMs()));
   }
 
@@ -256,19 +233,20 @@ class Exchange {
     this.#admitQuietly();
     const told = tellEnding(writer, ending, verdict, this.#id);
     const close = told.closeFor ?? closeFor;
+    const carriage = this.#carriage;
     const facts: CompletionFacts = {
       time: clock.wallMs(),
       names,
       id: this.#id,
       judgement,
       backend,
-      upstream: this.#upstream,
+      upstream: carriage?.upstream,
       verdict,
       status: told.status,
-      isSent: this.#isSent,
-      count: this.#count,
+      isSent: carriage?.isSent ?? false,
+      count: carriage?.count,
       bytesOut: writer.bytesOut - bytesBefore,
-      waitMs: this.#waitMs,
+      waitMs: carriage?.waitMs === undefined ? undefined : this.#turnMs + carriage.waitMs,
       durationMs: clock.now() - this.#startMs,
     };
     this.#append(completionOf(facts));
@@ -285,16 +263,23 @@ class Exchange {
   }
 
   /** What must be on disk before anything is sent is awaited; rejects with a JournalFault. */
-  async #admit(effect: Effect): Promise<void> {
+  async #admit({ attempt }: Judged): Promise<void> {
     const admission = this.#admission;
-    if (admission === undefined || !this.#context.strict.has(effect)) return this.#admitQuietly();
+    if (admission === undefined || !this.#context.strict.has(attempt.effect)) return this.#admitQuietly();
     this.#admission = undefined;
+    this.#admitted = admission;
     await this.#context.journal.append(admission, { durable: true });
   }
 
   /** Of an exchange that sends nothing, or nothing more: before its completion, if it has none yet. */
   #admitQuietly(): void {
-    if (this.#admission !== undefined) this.#append(this.#admission);
+    if (this.#admission === undefined) return;
+    this.#append(this.#admission);
+    this.#admitted = this.#admission;
     this.#admission = undefined;
   }
+}
+
+function isAllowed(judgement: Judgement): judgement is Judged {
+  return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
 }

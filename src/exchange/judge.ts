@@ -11,7 +11,8 @@ import { resolveCommand } from '../catalog/resolve.js';
 import { allSeries, type Series } from '../catalog/series.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import type { Attempt } from '../policy/attempt.js';
-import type { Decision } from '../policy/decide.js';
+import { type DecisionCache, questionKey } from '../policy/cache.js';
+import { type Decision, decide } from '../policy/decide.js';
 import { judgeLine } from '../policy/judge.js';
 import type { Policy } from '../policy/rule.js';
 import type { CommandLine } from '../wire/command.js';
@@ -46,6 +47,10 @@ export interface Judged extends Known {
   readonly args: readonly CanonicalWord[];
   /** The client expects the user's name in front of each row, which the backend will not send. */
   readonly wantsUsernameCell: boolean;
+  /** What the policy's shadow says, where that differs. */
+  readonly shadow: Decision | undefined;
+  /** The same line is judged the same until then, in Unix milliseconds; undefined: as long as its policy stands. */
+  readonly holdsUntilMs: number | undefined;
 }
 
 /** What came of reading and judging a command line. */
@@ -64,7 +69,42 @@ export interface JudgeContext {
   readonly sharedNamespaces: readonly string[] | undefined;
   /** Unix milliseconds. */
   readonly nowMs: number;
+  /** Other names of the users of this line, where the userdb was asked. */
+  readonly aliases?: readonly string[] | undefined;
 }
+
+/** What was judged before; for one set of settings, since it does not hold names of realms or characters. */
+export type JudgementCache = DecisionCache<Judged>;
+
+/** Judges as `judge`, or remembers. Lines with secrets are not remembered, nor what the userdb said. */
+export function judgeOnce(
+  line: CommandLine,
+  series: readonly Series[],
+  context: JudgeContext,
+  cache: JudgementCache,
+): Judgement {
+  if (context.aliases !== undefined || !line.isUtf8) return judge(line, series, context);
+  const { listener, principal, clientMinor, sharedNamespaces } = context;
+  const key = questionKey(context.policy, {
+    listener,
+    principal,
+    groups: [],
+    series: series.join(' '),
+    namespaces: sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01'),
+    clientMinor,
+    user: line.user,
+    words: line.words,
+  });
+  const known = cache.find(key, context.nowMs);
+  if (known !== undefined) return known;
+  const judgement = judge(line, series, context);
+  if (judgement.kind === 'judged' && !judgement.args.some((word) => word.isSecret))
+    cache.keep(key, judgement);
+  return judgement;
+}
+
+/** No prefix of a namespace: so that nothing said differs from nothing there. */
+const unsaid = '\x02';
 
 /** Judges a command line for all of `series`, which are not empty. */
 export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
@@ -82,8 +122,12 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
     user: line.user,
     words: line.words,
     clientMinor: context.clientMinor,
+    aliases: context.aliases,
   };
+  const { shadow } = context.policy;
   let worst: Judged | undefined;
+  let candidate: Decision | undefined;
+  let holdsUntilMs: number | undefined;
   for (const one of series) {
     const answer = judgeLine(
       context.policy,
@@ -96,6 +140,11 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
     if (answer.kind === 'unparsable') return refuse(answer.code, answer.message);
     const { attempt, wantsUsernameCell } = answer;
     const decision = withinThisVersion(answer.decision, attempt, wantsUsernameCell);
+    holdsUntilMs = sooner(holdsUntilMs, decision.holdsUntilMs);
+    if (shadow !== undefined && candidate?.kind !== 'deny') {
+      candidate = enforced(decide(shadow, attempt, context.nowMs));
+      holdsUntilMs = sooner(holdsUntilMs, candidate.holdsUntilMs);
+    }
     const args = canonicalWords(attempt.parsed);
     if (worst !== undefined && !isSame(worst.args, args)) {
       return refuse(
@@ -105,11 +154,22 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
     }
     if (worst === undefined || (worst.decision.kind === 'allow' && decision.kind === 'deny')) {
       const user = attempt.user ?? known.user;
-      worst = { ...known, kind: 'judged', user, decision, attempt, series, args, wantsUsernameCell };
+      const read = { user, attempt, series, args, wantsUsernameCell };
+      worst = { ...known, ...read, kind: 'judged', decision, shadow: undefined, holdsUntilMs: undefined };
     }
   }
   if (worst === undefined) throw new Error('judged for no series');
-  return worst;
+  const differs = candidate !== undefined && candidate.kind !== enforced(worst.decision).kind;
+  return { ...worst, shadow: differs ? candidate : undefined, holdsUntilMs };
+}
+
+/** What counts when policies are compared: not that one of them observes only. */
+function enforced(decision: Decision): Decision {
+  return decision.would ?? decision;
+}
+
+function sooner(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
 /** Whether the words name a command that does not look at the user field, in either series. */

@@ -173,6 +173,15 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     case 'audit-failed':
       logger.error({ event: 'audit-failed' }, event.text);
       return;
+    case 'lookup-failing':
+      logger.error(
+        { event: 'lookup-failing', type: event.code },
+        `the auth service at ${event.socket} does not answer (${event.code}); commands that need it are refused`,
+      );
+      return;
+    case 'lookup-working':
+      logger.info({ event: 'lookup-working' }, `the auth service at ${event.socket} answers`);
+      return;
     default:
       return event satisfies never;
   }

@@ -134,6 +134,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
         case 'session-refused':
         case 'upstream-closed':
         case 'audit-failed':
+        case 'lookup-failing':
+        case 'lookup-working':
           return;
         default:
           return event satisfies never;

@@ -28,6 +28,8 @@ export interface Attempt {
   readonly user: string | undefined;
   /** Every user that is named literally, the wire user too, in normal form. */
   readonly users: readonly string[];
+  /** Whom the userdb says that these are, in normal form; none of `users`. Judged as these are. */
+  readonly aliases: readonly string[];
   /** What may stand for several users. */
   readonly masks: readonly AttemptMask[];
   /** Why everybody is concerned: an option, a listing that names nobody; `unknown`: whom it concerns cannot be told. */
@@ -59,6 +61,8 @@ export interface AttemptFrom {
   readonly userNames: UserNames;
   /** Of the backend that it would go to; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
+  /** Other names of the users of this line, in normal form, where the userdb was asked. */
+  readonly aliases?: readonly string[];
 }
 
 /** The attempt, or why there is none: a user's name that cannot be one. The message never holds the name. */
@@ -100,6 +104,7 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       effect: effectOf(given),
       user,
       users,
+      aliases: from.aliases ?? none,
       masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
       everybody: everybodyIn(touched),
       shared: sharedReach(given, from.sharedNamespaces)?.parameter,

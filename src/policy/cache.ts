@@ -2,7 +2,6 @@
 // It does not judge, and knows no limits, reasons or counts of mails: those are never part of a remembered answer.
 // The rule: the key holds everything that the judgement looked at, and an answer is not given out after its time.
 import { LRUCache } from 'lru-cache';
-import type { Decision } from './decide.js';
 import type { Policy } from './rule.js';
 
 /** Everything that a judgement depends on besides the time. No text may hold a NUL; wire lets none in. */
@@ -20,12 +19,17 @@ export interface Question {
   readonly words: readonly string[];
 }
 
-/** Decisions by question. */
-export interface DecisionCache {
-  /** The decision of this question, if it is known and still holds. */
-  find(key: string, nowMs: number): Decision | undefined;
-  /** Remembers a decision; one for a very long question is not worth it and is let go. */
-  keep(key: string, decision: Decision): void;
+/** Until when an answer holds, in Unix milliseconds; undefined: as long as its policy stands. */
+export interface Holding {
+  readonly holdsUntilMs?: number | undefined;
+}
+
+/** Answers by question. `Answer` is whatever was made of the question: a decision, or one with what was read beside it. */
+export interface DecisionCache<Answer extends Holding> {
+  /** The answer to this question, if it is known and still holds. */
+  find(key: string, nowMs: number): Answer | undefined;
+  /** Remembers an answer; one to a very long question is not worth it and is let go. */
+  keep(key: string, answer: Answer): void;
   readonly size: number;
 }
 
@@ -34,18 +38,22 @@ const keyMax = 1024;
 /** Units of all keys together, on average 128 for an entry. */
 const averageKey = 128;
 
-/** `entriesMax` decisions at most; the ones that were not asked for longest go first. */
-export function createDecisionCache({ entriesMax }: { readonly entriesMax: number }): DecisionCache {
-  const cache = new LRUCache<string, Decision>({ max: entriesMax, maxSize: entriesMax * averageKey });
+/** `entriesMax` answers at most; the ones that were not asked for longest go first. */
+export function createDecisionCache<Answer extends Holding>({
+  entriesMax,
+}: {
+  readonly entriesMax: number;
+}): DecisionCache<Answer> {
+  const cache = new LRUCache<string, Answer>({ max: entriesMax, maxSize: entriesMax * averageKey });
   return {
     find(key, nowMs) {
-      const decision = cache.get(key);
-      if (decision?.holdsUntilMs === undefined || nowMs < decision.holdsUntilMs) return decision;
+      const answer = cache.get(key);
+      if (answer?.holdsUntilMs === undefined || nowMs < answer.holdsUntilMs) return answer;
       cache.delete(key);
       return undefined;
     },
-    keep(key, decision) {
-      if (key.length <= keyMax) cache.set(key, decision, { size: key.length });
+    keep(key, answer) {
+      if (key.length <= keyMax) cache.set(key, answer, { size: key.length });
     },
     get size() {
       return cache.size;

@@ -97,7 +97,7 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
   if (attempt.user === undefined && attempt.command.scope === 'user' && attempt.everybody !== 'option') {
     return deny('no-user', 'the command names no user');
   }
-  for (const user of attempt.users) {
+  for (const user of peopleOf(attempt)) {
     if (policy.except.matches(user)) {
       return deny('except', `policy ${policy.name} excepts a user of this command`, {
         rule: policy.exceptPlace,
@@ -110,6 +110,11 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
     }
   }
   return undefined;
+}
+
+/** Everybody who is touched by name: an alias is judged beside the name that leads to it. */
+function peopleOf({ users, aliases }: Attempt): readonly string[] {
+  return aliases.length === 0 ? users : [...users, ...aliases];
 }
 
 /** What observing lets through without a rule: nothing that reaches beyond the mailboxes of users named one by one. */

@@ -21,6 +21,8 @@ export interface Line {
   readonly words: readonly string[];
   /** Minor that the client announced. */
   readonly clientMinor: number;
+  /** Other names of its users, where the userdb was asked. */
+  readonly aliases?: readonly string[] | undefined;
 }
 
 /** What is known of where it would go. */
@@ -74,6 +76,7 @@ export function judgeLine(
     wireUser: line.user,
     userNames,
     sharedNamespaces,
+    ...(line.aliases === undefined ? {} : { aliases: line.aliases }),
   };
   const result = attemptOf(from, settled.parsed);
   if (result.kind === 'user-invalid') return refuse(result.kind, result.message);

@@ -84,7 +84,9 @@ function missesGrant(rule: Rule, { attempt }: Asked): string | undefined {
 
 function missesUsers(rule: Rule, { attempt }: Asked): string | undefined {
   const { users } = rule;
-  if (users === undefined || attempt.users.every((user) => users.matches(user))) return undefined;
+  if (users === undefined) return undefined;
+  const isInside = (user: string): boolean => users.matches(user);
+  if (attempt.users.every(isInside) && attempt.aliases.every(isInside)) return undefined;
   return 'the rule holds for other users only';
 }
 
@@ -237,6 +239,7 @@ function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean 
   return (
     attempt.everybody !== 'none' ||
     attempt.users.some((user) => users.matches(user)) ||
+    attempt.aliases.some((user) => users.matches(user)) ||
     attempt.masks.some((mask) => !mask.isUserMask || mayOverlap(mask.value, users))
   );
 }

@@ -11,7 +11,7 @@ import type { LogLine } from '../wire/log-line.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { explainFailure, isLineOfOther } from './backend-voice.js';
 import { type RelayCount, type RelayEnd, type RelayLimits, relay } from './relay.js';
-import type { ReplyWriter } from './reply-writer.js';
+import type { RelayTarget } from './reply-writer.js';
 import { createRowPrefixer } from './row-prefixer.js';
 
 /** A command as it is sent. */
@@ -42,7 +42,7 @@ export type LogMode = 'none' | 'filtered' | 'full';
 export interface Conversation {
   readonly upstream: Upstream;
   readonly command: OutgoingCommand;
-  readonly writer: ReplyWriter;
+  readonly writer: RelayTarget;
   readonly logs: LogMode;
   readonly clock: Clock;
   readonly limits: RelayLimits;

@@ -8,7 +8,7 @@ import type { Clock } from '../ports/clock.js';
 import type { LogLine } from '../wire/log-line.js';
 import { createCellCounter } from '../wire/reply.js';
 import type { Status } from '../wire/status.js';
-import type { ReplyWriter } from './reply-writer.js';
+import type { RelayTarget } from './reply-writer.js';
 
 /** Times of a relay. */
 export interface RelayLimits {
@@ -46,7 +46,7 @@ export type RelayEnd =
 /** What a relay needs. */
 export interface RelayOptions {
   readonly upstream: Upstream;
-  readonly writer: ReplyWriter;
+  readonly writer: RelayTarget;
   readonly clock: Clock;
   readonly limits: RelayLimits;
   /** A peer that is gone ends a relay only when the command reads; a change is left to finish, its reply dropped. */

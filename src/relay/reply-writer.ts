@@ -36,6 +36,9 @@ export interface ReplyWriter {
   flush(unsentBytesMax: number): Promise<void> | undefined;
 }
 
+/** What the relay of one reply needs of where the reply goes. */
+export type RelayTarget = Pick<ReplyWriter, 'addBody' | 'addLog' | 'addRawStatus' | 'flush'>;
+
 /** A writer for the negotiated minor. */
 export function createReplyWriter(transport: Transport, minor: number): ReplyWriter {
   return new FramedWriter(transport, minor);

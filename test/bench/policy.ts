@@ -9,7 +9,7 @@ import { parseSettings } from '../../src/config/parse-settings.js';
 import { createUserNames } from '../../src/identity/user-name.js';
 import { attemptOf } from '../../src/policy/attempt.js';
 import { createDecisionCache, questionKey } from '../../src/policy/cache.js';
-import { decide } from '../../src/policy/decide.js';
+import { type Decision, decide } from '../../src/policy/decide.js';
 import { judgeLine } from '../../src/policy/judge.js';
 import { parseCommandLine } from '../../src/wire/command.js';
 
@@ -79,7 +79,7 @@ for (const [name, text] of lines) {
   if (made.kind !== 'attempt') throw new Error(made.message);
   const asked = { listener: 'support', principal: 'bob@support', user, words, clientMinor: 2 };
   const question = { ...asked, groups: [], series: '2.3', namespaces: '' };
-  const cache = createDecisionCache({ entriesMax: 1000 });
+  const cache = createDecisionCache<Decision>({ entriesMax: 1000 });
   const decision = decide(policy, made.attempt, 0);
   cache.keep(questionKey(policy, question), decision);
   const figures = {

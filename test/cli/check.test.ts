@@ -56,8 +56,8 @@ test('the example that is shipped has no problem but the files that are not here
   assert.deepEqual(
     problems.map((line) => line.slice(example.length)),
     [
-      ':22:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
-      ':22:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ':24:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
+      ':24:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
       ': 2 errors, 0 warnings',
     ],
   );

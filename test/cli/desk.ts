@@ -17,7 +17,7 @@ export const deskConfiguration = `version: 1
 listeners:
   support: { unix: support.sock, policy: support }
   audit: { unix: audit.sock, policy: watch }
-mail_users: { default_realm: example.com }
+mail_users: { default_realm: example.com, resolve: /run/dovecot/dovegate-userdb }
 backends:
   mail1: { address: "127.0.0.1:24245", tls: off, password_file: mail1.password, shared_namespaces: [] }
 routes:

@@ -30,13 +30,18 @@ void test('where names get a realm, patterns without one match nobody; and an ex
       '["*@example.com"]',
       '["*@example.com", bob, eve@example.com]\n    except: [ceo, "boss*", eve@example.com, "**x"]',
     );
-  assert.deepEqual(told(text), ['10:35: warning: policies.support.users[2]: is excepted altogether']);
+  const alias =
+    '11:5: warning: policies.support.except: an alias of such a user gets round it; set mail_users.resolve';
+  const excepted = '10:35: warning: policies.support.users[2]: is excepted altogether';
+  assert.deepEqual(told(text), [excepted, alias]);
+  assert.deepEqual(told(`${text}mail_users: { resolve: /run/auth }\n`), [excepted]);
   const nobody = (name: string): string =>
     `matches nobody: names have a realm (default_realm); write ${name}@example.com`;
   assert.deepEqual(told(`${text}mail_users: { default_realm: example.com }\n`), [
     `7:15: warning: routes[0].users[0]: ${nobody('carol')}`,
     `10:30: warning: policies.support.users[1]: ${nobody('bob')}`,
-    '10:35: warning: policies.support.users[2]: is excepted altogether',
+    excepted,
+    alias,
     `11:14: policies.support.except[0]: ${nobody('ceo')}`,
     `11:19: policies.support.except[1]: ${nobody('boss*')}`,
   ]);

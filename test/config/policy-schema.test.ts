@@ -52,6 +52,7 @@ function configurationFor(name: string): string {
     listeners: { team: { unix: '/run/team', policy: 'team' } },
     backends: { mail1: { address: 'unix:/run/d', shared_namespaces: [] } },
     routes: [{ users: ['*'], backend: 'mail1' }],
+    mail_users: { resolve: '/run/dovecot/auth' },
     policies: {
       team: {
         users: tests.users,

@@ -1,6 +1,7 @@
 // The whole engine without a socket, a disk or a second of waiting: settings from a text, sessions and upstreams in memory, a journal
 // that is a list, a clock that the test turns. Only the adapters are not the real ones.
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import type { AuditRecord } from '../../src/audit/record.js';
 import { createRedactor } from '../../src/audit/redact.js';
 import type { Pool } from '../../src/backend/pool-options.js';
@@ -89,6 +90,10 @@ export interface MemoryEngineOptions {
   /** Of the backend; default 2. */
   readonly minor?: number;
   readonly failAt?: FailAt;
+  /** Other files that the settings name, by their last name. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** What the auth service of a socket that is not a backend's says to `USER` or `PASS`, behind its id: `USER|bob`, `NOTFOUND`, `FAIL`. */
+  readonly auth?: (kind: string, user: string) => string;
 }
 
 /** A good reply without rows. */
@@ -97,7 +102,7 @@ export const emptyReply: Answer = () => replyPacket('\n+\n');
 export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngine {
   const { minor = 2, failAt } = options;
   const parsed = parseSettings('/etc/dovegate.yaml', {
-    readText: () => options.settings ?? memorySettings,
+    readText: (path) => options.files?.[basename(path)] ?? options.settings ?? memorySettings,
     glob: () => [],
   });
   const { settings } = parsed;
@@ -146,6 +151,15 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     redactor: createRedactor('a key for tests only'),
   };
   dialler.onAccept((end) => {
+    if (end.address.kind === 'unix' && end.address.path.endsWith('-userdb')) {
+      end.peer.send('VERSION\t1\t3\nSPID\t1\n');
+      void serveCommands(end, (line) => {
+        const [kind = '', id = '', user = ''] = line.split('\t');
+        const [word = '', ...fields] = (options.auth?.(kind, user) ?? 'NOTFOUND').split('|');
+        return Buffer.from(`${[word, id, ...fields].join('\t')}\n`);
+      });
+      return;
+    }
     end.peer.send(greeting(minor));
     void serveCommands(end, (line) => {
       const admissions = records.filter(({ record }) => record.event === 'admission').length;

@@ -8,7 +8,9 @@ import { record, recordedMs } from './recording.js';
 import { wordsOf } from './seeing.js';
 
 function suggestion(policy: string, ...lines: string[]): Suggestion {
-  const settings = settingsOf(sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy));
+  const settings = settingsOf(
+    `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
+  );
   const sightings = createSightings('support');
   for (const [at, line] of lines.entries()) {
     const [user = '', words = ''] = line.split(': ');

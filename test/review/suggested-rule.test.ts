@@ -83,7 +83,7 @@ void test('the terms of the rule that allows it today stay', () => {
 
 void test('users who are excepted today are in no rule', () => {
   const settings = settingsOf(
-    sound.replace(
+    `${sound}mail_users: { resolve: /run/auth }\n`.replace(
       'allow: [quota get]',
       'except: [ceo@example.com]\n    allow: [quota get]\n    mode: observe',
     ),

@@ -1,0 +1,155 @@
+// One command on one backend: waits for a lease, looks again at what was judged if things have changed meanwhile, sends, relays.
+// A script. It does not know why this backend was chosen, what the peer is told at the end, or what is recorded then.
+// The rules: nothing is sent before the admission is on disk; whatever is odd closes the upstream; how far it came is told
+// also when it broke off.
+
+import type { AuditRecord } from '../audit/record.js';
+import { type LeaseEnd, LeaseRefusal } from '../backend/lease.js';
+import type { Upstream } from '../backend/upstream.js';
+import type { Series } from '../catalog/series.js';
+import type { Abortable } from '../engine/abortable.js';
+import type { Ending } from '../engine/outcome.js';
+import { converse, emptyCount } from '../relay/converse.js';
+import type { RelayCount } from '../relay/relay.js';
+import type { RelayTarget } from '../relay/reply-writer.js';
+import type { CommandLine } from '../wire/command.js';
+import type { LogLine } from '../wire/log-line.js';
+import type { Destination, ExchangeContext, ExchangeSession } from './exchange-context.js';
+import type { Judged } from './judge.js';
+import { countMatches } from './matches.js';
+import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
+
+/** What a carriage needs of its exchange. */
+export interface CarryOptions {
+  readonly context: ExchangeContext;
+  readonly session: ExchangeSession;
+  readonly line: CommandLine;
+  readonly judgement: Judged;
+  readonly destination: Destination;
+  /** Id of the exchange. */
+  readonly id: string;
+  /** Aborted when the exchange is given up. */
+  readonly abortable: Abortable;
+  /** Where the reply goes. */
+  readonly target: RelayTarget;
+  /** The admission as it stands, for a search that is made before it is written. */
+  readonly admission: AuditRecord;
+  /** Only with max_matches is the admission not on disk before this begins. The search found so many mails; the admission is to say so. */
+  readonly noteMatches: (matches: number | undefined) => void;
+  /** Puts it on disk then, where its effect asks for that; rejects with a JournalFault. */
+  readonly admit: () => Promise<void>;
+  /** Judges again, for this series and by the policy of now. Undefined: what was judged still holds. */
+  readonly lookAgain: (series: Series) => Ending | undefined;
+  readonly onLog: (upstream: Upstream, line: LogLine, count: RelayCount) => void;
+}
+
+/** A command on its way to one backend. The fields tell how far it came, also while it runs. */
+export interface Carriage {
+  readonly backend: string;
+  /** Of the last lease. */
+  readonly upstream: string | undefined;
+  /** Whether a byte of the command went upstream. */
+  readonly isSent: boolean;
+  /** From asking for an upstream to having it. */
+  readonly waitMs: number | undefined;
+  readonly count: RelayCount | undefined;
+  /** Never rejects. To be called once. */
+  run(): Promise<Ending>;
+  /** Closes the upstream that it has, if it has one. */
+  cut(): void;
+}
+
+/** A carriage that has not begun. */
+export function createCarriage(options: CarryOptions): Carriage {
+  return new OneWay(options);
+}
+
+class OneWay implements Carriage {
+  readonly backend: string;
+  readonly #options: CarryOptions;
+  upstream: string | undefined;
+  isSent = false;
+  waitMs: number | undefined;
+  count: RelayCount | undefined;
+  /** Only while it is leased to us. */
+  #leased: Upstream | undefined;
+
+  constructor(options: CarryOptions) {
+    this.#options = options;
+    this.backend = options.destination.pool.backend;
+  }
+
+  cut(): void {
+    this.#leased?.close('aborted', true);
+  }
+
+  async run(): Promise<Ending> {
+    const { context, judgement, destination, abortable } = this.#options;
+    const { clock } = context;
+    try {
+      const waitStartMs = clock.now();
+      return await destination.pool.withLease(
+        () => abortable.signal,
+        async (upstream): Promise<LeaseEnd<Ending>> => {
+          this.waitMs = clock.now() - waitStartMs;
+          this.upstream = upstream.id;
+          this.#leased = upstream;
+          try {
+            return await this.#use(upstream);
+          } finally {
+            this.#leased = undefined;
+          }
+        },
+        judgement.attempt.command.scope === 'server',
+      );
+    } catch (fault) {
+      if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
+      if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, this.isSent);
+      return { kind: 'fault', fault, isSent: this.isSent, backend: this.backend };
+    }
+  }
+
+  async #use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
+    const { context, session, line, judgement, abortable, target } = this.#options;
+    // Nothing was sent: the upstream may serve another.
+    if (abortable.isAborted) return { value: cutOff(abortable, this.isSent), closeFor: undefined };
+    const refusal = this.#options.lookAgain(upstream.series);
+    if (refusal !== undefined) return { value: refusal, closeFor: undefined };
+    const { clock, limits } = context;
+    const { effect } = judgement.attempt;
+    const most = judgement.decision.obligations?.maxMatches;
+    if (most !== undefined) {
+      const { names, policy } = session;
+      const { admission, id } = this.#options;
+      const asked = { context, upstream, names, judgement, admission, exchange: id };
+      const found = await countMatches({ ...asked, most, policy: policy.name });
+      this.#options.noteMatches(found.matches);
+      if (found.kind === 'refused') return found.end;
+      await this.#options.admit();
+    }
+    const rowCells = usernameEvery(judgement, upstream.serverMinor);
+    if (rowCells === undefined) {
+      return { value: { kind: 'unroutable', reason: rowsUnknown }, closeFor: undefined };
+    }
+    const count = emptyCount();
+    this.count = count;
+    this.isSent = true;
+    return converse({
+      upstream,
+      command: outgoingCommand(judgement, line, session.policy.debug, rowCells),
+      writer: target,
+      logs: session.policy.logs,
+      clock,
+      limits: { ...limits, deadlineMs: limits.deadlineMs[effect] },
+      count,
+      cutOff: () => (abortable.isAborted ? cutOff(abortable, true) : undefined),
+      onLog: (logLine) => this.#options.onLog(upstream, logLine, count),
+    });
+  }
+}
+
+/** The ending of an exchange that was given up from outside. */
+export function cutOff(abortable: Abortable, isSent: boolean): Ending {
+  if (abortable.reason === 'draining') return { kind: 'cut-off', isSent };
+  return { kind: 'client-gone', isSent };
+}

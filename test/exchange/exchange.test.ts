@@ -1,0 +1,126 @@
+// Goal: what an exchange asks besides its policy. Whom the userdb means is judged before anything is recorded as allowed or sent; what a
+// shadow says is recorded and changes nothing; a remembered judgement holds no longer than its rule.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
+
+const withUserdb = memorySettings
+  .replace('users: ["*@example.org"]', 'users: ["*@example.org"]\n    except: [ceo@example.org]')
+  .concat('mail_users: { default_realm: example.org, resolve: /run/dovecot/dovegate-userdb }\n');
+
+/** One line to an engine with that auth service: what the client read, what the backend got, what was recorded. */
+async function ask(line: string, options: MemoryEngineOptions) {
+  const engine = openMemoryEngine(options);
+  const client = await engine.client(2);
+  await client.line(line);
+  await engine.clock.advance(0);
+  const admission = engine.records.find(({ record }) => record.event === 'admission')?.record;
+  const completion = engine.records.find(({ record }) => record.event === 'completion')?.record;
+  return {
+    said: client.said(),
+    sent: engine.commands.map(({ line: sent }) => sent.replaceAll('\t', '|')),
+    admission,
+    completion,
+    engine,
+    client,
+  };
+}
+
+void describe('whom the userdb means', () => {
+  const answers: Readonly<Record<string, string>> = {
+    'boss@example.org': 'USER|ceo@example.org',
+    'sales@example.org': 'USER|carol@example.org',
+    'far@example.org': 'USER|dave@example.net',
+    'broken@example.org': 'FAIL',
+  };
+  const auth = (kind: string, user: string): string => {
+    assert.equal(kind, 'USER');
+    return answers[user] ?? `USER|${user}`;
+  };
+  const run = (line: string) => ask(line, { settings: withUserdb, auth });
+
+  void test('himself, or another one whom the policy permits: sent as it was asked', async () => {
+    for (const user of ['alice', 'sales']) {
+      const { said, sent, admission, completion } = await run(`|${user}|quota get`);
+      assert.deepEqual(sent, [`|${user}@example.org|quota get|--`]);
+      assert.match(said, /\n\+\n$/);
+      assert.equal(admission?.decision, 'allow');
+      assert.equal(completion?.outcome, 'ok');
+    }
+  });
+
+  const denied: readonly (readonly [string, string])[] = [
+    ['an alias of an excepted user', '|boss|quota get'],
+    ['an alias of somebody outside', '|far|quota get'],
+    ['an alias in the arguments', '||who|boss'],
+    ['one of several', '||who|alice|far'],
+  ];
+  for (const [name, line] of denied) {
+    void test(`${name} is denied, and nothing is sent`, async () => {
+      const { said, sent, admission, completion } = await run(line);
+      assert.deepEqual(sent, []);
+      assert.match(said, /\n-NOPERM\n$/);
+      assert.equal(admission?.decision, 'deny');
+      assert.equal(completion?.outcome, 'denied');
+    });
+  }
+
+  void test('a userdb that cannot say is a failure, never "no alias"', async () => {
+    const { said, sent, completion } = await run('|broken|quota get');
+    assert.deepEqual(sent, []);
+    assert.match(said, /\n-TEMPFAIL\n$/);
+    assert.deepEqual([completion?.outcome, completion?.sent], ['failed', false]);
+    assert.match(completion?.error ?? '', /^lookup-/);
+  });
+
+  void test('nobody is asked about a command that is denied anyway', async () => {
+    const { sent, completion } = await ask('|eve@example.net|quota get', {
+      settings: withUserdb,
+      auth: () => assert.fail('the userdb was asked'),
+    });
+    assert.deepEqual(sent, []);
+    assert.equal(completion?.outcome, 'denied');
+  });
+});
+
+void describe('the shadow of a policy', () => {
+  const live = memorySettings.replace('allow:', 'shadow: candidate.yaml\n    allow:');
+  const candidate = 'users: ["*@example.org"]\nallow: [quota get, mailbox delete]\n';
+  const run = (line: string) => ask(line, { settings: live, files: { 'candidate.yaml': candidate } });
+
+  void test('a difference is recorded, and changes nothing', async () => {
+    const { sent, admission } = await run('|alice@example.org|search|mailbox|INBOX');
+    assert.equal(sent.length, 1);
+    assert.deepEqual([admission?.decision, admission?.would, admission?.mode], ['allow', 'deny', 'shadow']);
+    assert.match(admission?.text ?? '', /shadow/);
+  });
+
+  void test('what only the shadow would allow is denied', async () => {
+    const { sent, admission } = await run('|alice@example.org|mailbox delete|Old');
+    assert.deepEqual(sent, []);
+    assert.deepEqual([admission?.decision, admission?.would, admission?.mode], ['deny', 'allow', 'shadow']);
+  });
+
+  void test('agreement leaves no trace', async () => {
+    const { admission } = await run('|alice@example.org|quota get');
+    assert.deepEqual(
+      [admission?.decision, admission?.would, admission?.mode],
+      ['allow', undefined, undefined],
+    );
+  });
+});
+
+void test('a remembered judgement ends with its rule', async () => {
+  const settings = memorySettings.replace(
+    'allow: [quota get,',
+    'allow: [{ command: quota get, expires: 2026-01-03T00:00:00Z },',
+  );
+  const { engine, client, sent } = await ask('|alice@example.org|quota get', { settings });
+  assert.equal(sent.length, 1);
+  await client.line('|alice@example.org|quota get');
+  assert.equal(engine.commands.length, 2);
+  engine.clock.leap(2 * 86_400_000);
+  await client.line('|alice@example.org|quota get');
+  assert.equal(engine.commands.length, 2);
+  assert.match(client.said(), /-NOPERM\n$/);
+});
