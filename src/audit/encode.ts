@@ -9,7 +9,7 @@
 // shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
 
 import { hash } from 'node:crypto';
-import type { JournalRecord, RecordedArgument } from './record.js';
+import type { JournalRecord, RecordedArgument, RecordedPart } from './record.js';
 import { formatTime } from './time.js';
 
 /** No line is longer, with its LF: what is shipped by syslog is the line itself, and 8 KiB is what receivers take. */
@@ -71,6 +71,9 @@ const ranks: ReadonlyMap<string, number> = new Map(keys.map((key, rank) => [key,
 
 const peerKeys = [
   ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
+];
+const partKeys = [
+  ...(['backend', 'upstream', 'status', 'outcome', 'sent', 'cells', 'bytes_in', 'error'] as const),
 ];
 const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
@@ -217,14 +220,17 @@ function sizeAndHash(value: string): string {
   return hashedText;
 }
 
-function encodeList(values: readonly RecordedArgument[], budget: Budget): string {
+function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): string {
+  if (typeof value === 'string') return encodeText(value, budget.value);
+  if ('hmac' in value) return `{"hmac":${encodeText(value.hmac, budget.value)}}`;
+  return encodeObject(partKeys, (name) => encodeValue(value[name], budget));
+}
+
+function encodeList(values: readonly (RecordedArgument | RecordedPart)[], budget: Budget): string {
   const shown: string[] = [];
   let bytes = 0;
   for (const value of values) {
-    const text =
-      typeof value === 'string'
-        ? encodeText(value, budget.value)
-        : `{"hmac":${encodeText(value.hmac, budget.value)}}`;
+    const text = encodeItem(value, budget);
     bytes += Buffer.byteLength(text) + 1;
     if (bytes > budget.list) break;
     shown.push(text);

@@ -57,6 +57,18 @@ export interface RecordedInput {
   readonly hmac?: string | undefined;
 }
 
+/** What one of several backends made of a command, in the completion. */
+export interface RecordedPart {
+  readonly backend: string;
+  readonly upstream?: string | undefined;
+  readonly status?: string | undefined;
+  readonly outcome: RecordedOutcome;
+  readonly sent: boolean;
+  readonly cells?: number | undefined;
+  readonly bytes_in?: number | undefined;
+  readonly error?: string | undefined;
+}
+
 /** Bytes that a crash left behind the last whole record, kept in a file of their own. */
 export interface TornTail {
   readonly file: string;
@@ -94,7 +106,7 @@ export interface AuditRecord {
   readonly effect?: string | undefined;
   readonly backend?: string | undefined;
   readonly upstream?: string | undefined;
-  readonly backends?: readonly string[] | undefined;
+  readonly backends?: readonly (string | RecordedPart)[] | undefined;
   readonly matches?: number | undefined;
   readonly action?: string | undefined;
   readonly by?: string | undefined;

@@ -1,5 +1,6 @@
 // How many cells a row of a reply has. Replies have no row marks, so whoever puts a cell in front of each row must know; the
-// number depends on the command, its arguments and the release. Commands of scope server are not here: nobody asks for them.
+// number depends on the command, its arguments and the release. Of commands of scope server those are here whose rows were seen on
+// 2.3.19.1 and 2.4.1: rows of several backends can be joined then.
 import { statusFields, statusTotals } from './fetch-fields.js';
 import type { ParsedArguments } from './parse.js';
 
@@ -37,6 +38,10 @@ rows(3, 'acl get, mailbox cache remove, mailbox cryptokey generate, mailbox cryp
 rows(4, 'mailbox cache decision, mailbox cryptokey export, fts flatcurve check');
 rows(5, 'quota get');
 rows(6, 'fts flatcurve stats');
+rows(1, 'kick, auth cache flush');
+rows(4, 'instance list, log errors');
+rows(7, 'process status');
+rows(13, 'service status');
 
 /** The minor of the protocol that came with `deleted` among the fields of `mailbox status` (2.4.5). */
 const minorWithDeleted = 4;
@@ -50,6 +55,8 @@ export function replyCells(parsed: ParsedArguments, serverMinor: number | undefi
   const { name } = parsed.command;
   if (name === 'fetch') return parsed.values.get('field')?.length;
   if (name === 'mailbox status') return statusCells(parsed, serverMinor);
+  // A row a connection has no count, and its process and address alone; 2.4 has a cell more.
+  if (name === 'who') return parsed.hasOption('separate-connections') && parsed.series === '2.3' ? 4 : 5;
   return fixed.get(name);
 }
 

@@ -1,6 +1,7 @@
 // The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
 
 import type { Settings } from '../config/settings.js';
+import { formatTarget } from '../routing/route.js';
 
 /** Several lines, without the last LF. */
 export function describeSettings(settings: Settings): string {
@@ -22,7 +23,15 @@ export function describeSettings(settings: Settings): string {
     );
   }
   for (const route of settings.routes) {
-    lines.push(`route ${route.users.globs.map((glob) => glob.text).join(' ')} -> ${route.backend}`);
+    lines.push(
+      `route ${route.users.globs.map((glob) => glob.text).join(' ')} -> ${formatTarget(route.target)}`,
+    );
+  }
+  for (const [name, target] of [
+    ['other server commands that read', settings.serverCommands.default] as const,
+    ...settings.serverCommands.byCommand,
+  ]) {
+    lines.push(`${name} -> ${target.kind === 'backend' ? target.backend : target.kind}`);
   }
   for (const policy of settings.policies.values()) {
     lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`);

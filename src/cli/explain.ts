@@ -3,6 +3,7 @@
 
 import { commandsOf } from '../catalog/catalog.js';
 import { allSeries, type Series } from '../catalog/series.js';
+import { jointDestination } from '../config/destination.js';
 import { type JudgeContext, type Judged, type Judgement, judge } from '../exchange/judge.js';
 import { systemClock } from '../host/clock.js';
 import { createUserNames } from '../identity/user-name.js';
@@ -12,7 +13,7 @@ import { exitCodes } from '../terminal/exit-codes.js';
 import { formatCanonical, formatColumns, formatJson, plain, stdout } from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
 import { describeRule, formatPlace } from './describe-rule.js';
-import { type CommandRoute, openListener, principalAt, routeOf } from './named-listener.js';
+import { type CommandRoute, openListener, principalAt, routeOf, settleRoute } from './named-listener.js';
 
 /** A command line, who sends it, and to what. */
 export interface ExplainOptions {
@@ -46,22 +47,24 @@ export function explain(options: ExplainOptions): Promise<number> {
     isUtf8: true,
   };
   const route = routeOf(settings, line);
+  const joint = jointDestination(route.backends);
   const context: JudgeContext = {
     listener: listener.name,
     principal: principalAt(listener.name, options).text,
     clientMinor,
     policy,
     userNames: createUserNames(settings.mailUsers),
-    sharedNamespaces: route.backend?.sharedNamespaces,
+    sharedNamespaces: joint.sharedNamespaces,
     nowMs: systemClock.wallMs(),
   };
-  const series = seriesOf(options.series ?? route.backend?.series ?? 'auto');
+  const series = seriesOf(options.series ?? joint.series);
+  const judgement = judge(line, series, context);
   const question: Question = {
     policy,
-    route,
+    route: settleRoute(settings, route, judgement),
     principal: context.principal,
     words: options.words,
-    judgement: judge(line, series, context),
+    judgement,
     readings: series.map((one) => ({ series: one, judgement: judge(line, [one], context) })),
   };
   stdout(options.json ? formatJson(asJson(question)) : asText(question));
@@ -152,8 +155,8 @@ function concernOf({ attempt }: Judged): string {
 
 function backendOf({ route, readings }: Question): string {
   const read = readings.map(({ series }) => series).join(' and as ');
-  if (route.backend === undefined) return `none: ${route.why} (read as ${read})`;
-  return `${route.backend.name} (read as Dovecot ${read})`;
+  if (route.why !== undefined) return `none: ${route.why} (read as ${read})`;
+  return `${route.backends.map(({ name }) => name).join(', ')} (read as Dovecot ${read})`;
 }
 
 /** What an allowed command has to meet besides. */
@@ -210,7 +213,8 @@ function asJson(question: Question): Readonly<Record<string, unknown>> {
     policy: policy.name,
     version: policy.version,
     principal: question.principal,
-    backend: route.backend?.name,
+    backend: route.backends.length === 1 ? route.backends[0]?.name : undefined,
+    backends: route.backends.length > 1 ? route.backends.map(({ name }) => name) : undefined,
     no_backend: route.why,
     series: question.readings.map(({ series, judgement: one }) => ({ series, ...answerAsJson(one) })),
   };

@@ -1,13 +1,16 @@
 // What subcommands about policies begin with: the configuration, one listener of it with its policy, and who asks there.
 // It does not judge. Files that settings name are not looked at: rules can be tried where no password lies.
 
+import { backendsFor } from '../config/destination.js';
 import type { BackendSettings, ListenerSettings, Settings } from '../config/settings.js';
-import { isServerCommand } from '../exchange/judge.js';
+import { isServerCommand, type Judgement } from '../exchange/judge.js';
 import { userNameOf } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
 import { type Principal, principalOf } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { Policy } from '../policy/rule.js';
+import { reachable } from '../routing/route.js';
+import { routeServerCommand } from '../routing/server-commands.js';
 import { nearestName } from '../source/problem.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr } from '../terminal/output.js';
@@ -60,21 +63,52 @@ export function principalAt(listener: string, { uid, account }: Asker): Principa
   return principalOf({ listener, uid, ...(user === undefined ? {} : { user }) });
 }
 
-/** Where a command would go; `why` there is no backend. */
-export type CommandRoute =
-  | { readonly backend: BackendSettings; readonly why?: undefined }
-  | { readonly backend?: undefined; readonly why: string };
+/** Where a command would go: the backends that it may lead to, none of them named when `why` says why there is none. */
+export interface CommandRoute {
+  readonly backends: readonly BackendSettings[];
+  readonly why?: string;
+}
 
-/** By the user of a mail command; what names no mailbox user goes to the only backend there is. */
+/** As far as it is known before the command is read. */
 export function routeOf(settings: Settings, line: CommandLine): CommandRoute {
-  if (isServerCommand(line)) {
-    const [only, ...more] = settings.backends;
-    if (only !== undefined && more.length === 0) return { backend: only };
-    return { why: 'it names no mailbox user, and there is more than one backend' };
-  }
+  if (isServerCommand(line)) return { backends: settings.backends };
   const user = createUserNames(settings.mailUsers).normalise(line.user);
-  if (user.kind === 'refused') return { why: user.message };
-  const route = settings.routes.find((each) => each.users.matches(user.name));
-  const backend = settings.backends.find((each) => each.name === route?.backend);
-  return backend === undefined ? { why: 'no route matches this user' } : { backend };
+  if (user.kind === 'refused') return { backends: [], why: user.message };
+  const backends = backendsFor(settings, user.name);
+  return backends.length === 0 ? { backends, why: 'no route matches this user' } : { backends };
+}
+
+/** And now that it was read: what names no mailbox user has rules of its own. */
+export function settleRoute(settings: Settings, route: CommandRoute, judgement: Judgement): CommandRoute {
+  if (judgement.kind !== 'judged') return route;
+  const { attempt } = judgement;
+  const { backends, routes, serverCommands } = settings;
+  const names = backends.map((backend) => backend.name);
+  const among = (chosen: readonly string[]): CommandRoute => ({
+    backends: backends.filter((backend) => chosen.includes(backend.name)),
+  });
+  if (attempt.command.scope === 'user') {
+    return attempt.everybody === 'option' ? among(reachable(routes, names)) : route;
+  }
+  const found = routeServerCommand(serverCommands, names, attempt);
+  switch (found.kind) {
+    case 'backend':
+      return among([found.backend]);
+    case 'all':
+      return route;
+    case 'refused':
+      return { backends: [], why: found.message };
+    case 'users': {
+      const theirs = found.users.map((user) => backendsFor(settings, user).map((each) => each.name));
+      const [first = []] = theirs;
+      if (theirs.some((each) => each.length === 0))
+        return { backends: [], why: 'no route matches a user of it' };
+      const isOne = theirs.every((each) => each.length === 1 && each[0] === first[0]);
+      const isKnown = theirs.every((each) => each.length === 1);
+      if (isKnown && !isOne) return { backends: [], why: 'its users live on several backends' };
+      return among(theirs.flat());
+    }
+    default:
+      return found satisfies never;
+  }
 }

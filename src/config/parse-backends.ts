@@ -1,7 +1,8 @@
-// Owns the reading of `backends` and `routes`.
+// Owns the reading of `backends`.
 // It does not know how a backend is dialled; it refuses what could only be dialled unsafely.
 import { foldAscii } from '../identity/user-name.js';
-import { createGlobList, globLengthMax } from '../policy/glob.js';
+import { globLengthMax } from '../policy/glob.js';
+import { serverTargetWords } from '../routing/server-commands.js';
 import type { Cursor } from '../source/written.js';
 import { timerOf } from './parse-sections.js';
 import type { RawBackend, RawConfiguration } from './schema.js';
@@ -9,26 +10,14 @@ import {
   type BackendAddress,
   type BackendSettings,
   backendDefaults,
-  type RouteSettings,
   socketPathBytesMax,
 } from './settings.js';
 
-/** Every backend and route that could be read; what is wrong with the others is told. */
-export function parseBackends(
-  raw: RawConfiguration,
-  cursor: Cursor,
-): { backends: BackendSettings[]; routes: RouteSettings[] } {
-  const backends = Object.entries(raw.backends ?? {}).flatMap(
+/** Every backend that could be read; what is wrong with the others is told. `cursor` stands at the root. */
+export function parseBackends(raw: RawConfiguration, cursor: Cursor): BackendSettings[] {
+  return Object.entries(raw.backends ?? {}).flatMap(
     ([name, each]) => parseBackend(name, each, cursor.down('backends', name)) ?? [],
   );
-  const routes: RouteSettings[] = [];
-  for (const [index, each] of (raw.routes ?? []).entries()) {
-    const at = cursor.down('routes', index);
-    const users = userPatterns(at, 'users');
-    if (each.backend === undefined) at.error([], 'needs a backend; add backend: NAME');
-    else routes.push({ users: createGlobList(users), backend: each.backend, place: at.place() });
-  }
-  return { backends, routes };
 }
 
 /** A list of patterns on users, in the lower case in which users are compared. */
@@ -46,6 +35,9 @@ export function userPatterns(cursor: Cursor, key: string): string[] {
 }
 
 function parseBackend(name: string, raw: RawBackend, cursor: Cursor): BackendSettings | undefined {
+  if (serverTargetWords.includes(name)) {
+    cursor.error([], `${name} is a word of server_commands; give the backend another name`);
+  }
   const address = parseAddress(raw.address, cursor);
   if (address === undefined) return undefined;
   const tls = raw.tls ?? (address.kind === 'unix' ? 'off' : backendDefaults.tls);

@@ -8,11 +8,13 @@ import { allSeries } from '../catalog/series.js';
 import { sha256Hex } from '../identity/digest.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Policy, Rule } from '../policy/rule.js';
+import { reachable } from '../routing/route.js';
 import { createProblemList, nearestName, type Problem } from '../source/problem.js';
 import { createSources, gather, type ReadFiles } from '../source/read-files.js';
 import { type Cursor, createCursor, validate } from '../source/written.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
+import { parseRoutes, parseServerCommands } from './parse-routes.js';
 import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
 import { parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
@@ -58,7 +60,9 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
   const admin = parseAdmin(raw.admin, cursor.down('admin'));
   const settings = {
     listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners')),
-    ...parseBackends(raw, cursor),
+    backends: parseBackends(raw, cursor),
+    routes: parseRoutes(raw, cursor.down('routes')),
+    serverCommands: parseServerCommands(raw, cursor.down('server_commands')),
     policies: parsePolicies(raw.policies ?? {}, cursor.down('policies'), { ...reading, mailUsers }),
     tests: parseTests(raw.tests ?? [], cursor.down('tests')),
     mailUsers,
@@ -73,10 +77,11 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
 
 /** One text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
 function meaningOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, policies, audit, tests: _, ...rest } = settings;
+  const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
   const plain = {
     ...rest,
-    routes: routes.map(({ users, backend }) => ({ users: users.globs.map((glob) => glob.text), backend })),
+    routes: routes.map(({ users, target }) => ({ users: users.globs.map((glob) => glob.text), target })),
+    serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
     policies: [...policies].map(([name, policy]) => [name, policy.version]),
     audit: { ...audit, strict: [...audit.strict].toSorted() },
   };
@@ -127,11 +132,10 @@ function checkListeners(settings: Settings, written: Cursor, valid: Cursor): voi
 
 function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
   const backends = namesIn(written, 'backends');
-  const named = settings.routes.map((route) => route.backend);
+  const unknown = checkTargets(settings, backends, valid);
   let everything: number | undefined;
-  for (const [index, { users, backend }] of settings.routes.entries()) {
+  for (const [index, { users }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
-    if (!backends.includes(backend)) at.error(['backend'], unknownName('backend', backend, backends));
     for (const [item, { text }] of at.words('users').entries()) {
       if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
     }
@@ -139,15 +143,35 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
     else if (users.isEverything) everything = index;
   }
   // A name that is there and unknown is told already; it may be the one that is missing here.
-  if (
-    named.length === 0 ||
-    sizeOf(written, 'routes') !== named.length ||
-    named.some((name) => !backends.includes(name))
-  )
-    return;
+  const { routes } = settings;
+  if (routes.length === 0 || sizeOf(written, 'routes') !== routes.length || unknown > 0) return;
+  const reached = new Set(reachable(routes, backends));
   for (const { name } of settings.backends) {
-    if (!named.includes(name)) valid.warning(['backends', name], 'no route leads here');
+    if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here');
   }
+}
+
+/** Names of backends in routes and server_commands; how many of the routes' are unknown. */
+function checkTargets(settings: Settings, backends: readonly string[], valid: Cursor): number {
+  let unknown = 0;
+  const check = (name: string, at: Cursor, path: readonly PropertyKey[]): void => {
+    if (backends.includes(name)) return;
+    unknown += 1;
+    at.error(path, unknownName('backend', name, backends));
+  };
+  for (const [index, { target }] of settings.routes.entries()) {
+    const at = valid.down('routes', index);
+    if (target.kind === 'backend') check(target.backend, at, ['backend']);
+    else if (target.kind === 'spread') {
+      for (const [item, name] of target.backends.entries()) check(name, at, ['spread', item]);
+    }
+  }
+  const inRoutes = unknown;
+  const { serverCommands } = settings;
+  for (const [name, target] of [['default', serverCommands.default] as const, ...serverCommands.byCommand]) {
+    if (target.kind === 'backend') check(target.backend, valid.down('server_commands'), [name]);
+  }
+  return inRoutes;
 }
 
 function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {

@@ -5,8 +5,9 @@ import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
 import type { Rule, RulePlace } from '../policy/rule.js';
 import type { Cursor } from '../source/written.js';
+import { backendsFor, jointDestination } from './destination.js';
 import type { RawPolicyTest } from './policy-schema.js';
-import type { BackendSettings, PolicyTest, Settings } from './settings.js';
+import type { PolicyTest, Settings } from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {
@@ -50,7 +51,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
     const policy = listener === undefined ? undefined : settings.policies.get(listener.policy);
     if (policy === undefined) return { test, isPassed: false, judgements: [] };
     const name = userNames.normalise(test.user);
-    const backend = name.kind === 'name' ? backendOf(settings, name.name) : undefined;
+    const destination = jointDestination(backendsFor(settings, name.kind === 'name' ? name.name : ''));
     const line = {
       listener: test.listener,
       principal: `${test.as ?? '-'}@${test.listener}`,
@@ -58,11 +59,8 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
       words: test.words,
       clientMinor: testMinor,
     };
-    const destination = {
-      series: test.series ?? backend?.series ?? 'auto',
-      sharedNamespaces: backend?.sharedNamespaces,
-    };
-    const judgements = judgeEverywhere(policy, line, destination, userNames, nowMs);
+    const read = { ...destination, series: test.series ?? destination.series };
+    const judgements = judgeEverywhere(policy, line, read, userNames, nowMs);
     const said = judgements.every(isAllowed) ? 'allow' : 'deny';
     return { test, isPassed: said === test.expect, judgements };
   });
@@ -88,9 +86,4 @@ export function unexercisedRules(
       .filter((rule) => !used.has(`${name}\0${keyOf(rule.place)}`))
       .map((rule) => ({ policy: name, rule })),
   );
-}
-
-function backendOf(settings: Settings, user: string): BackendSettings | undefined {
-  const route = settings.routes.find((each) => each.users.matches(user));
-  return settings.backends.find((each) => each.name === route?.backend);
 }

@@ -80,9 +80,11 @@ const backend = strict('a backend', {
 const route = strict('a route', {
   users: listOf(word, 'patterns, as ["*@example.com"]').min(1, { error: 'must hold at least one pattern' }),
   backend: text('the name of a backend').optional(),
-  spread: notYet(),
-  passdb: notYet(),
-  cache_ttl: notYet(),
+  spread: listOf(text('the name of a backend'), 'names of backends')
+    .min(1, { error: 'must name a backend' })
+    .optional(),
+  passdb: file('a socket of the Dovecot auth service').optional(),
+  cache_ttl: durationText.optional(),
 });
 
 const audit = strict('the audit settings', {
@@ -154,7 +156,11 @@ export const configurationSchema = strict('a configuration', {
   backends: named(backend, 'backends').optional(),
   routes: listOf(route, 'routes').optional(),
   policies: named(policy, 'policies').optional(),
-  server_commands: notYet(),
+  server_commands: z
+    .record(z.string(), text('all, by_user, or the name of a backend'), {
+      error: 'must be a map of server commands, as { who: all }',
+    })
+    .optional(),
   tests: listOf(policyTest, 'policy tests').optional(),
   state: file('a directory').optional(),
   audit: audit.optional(),

@@ -4,8 +4,9 @@
 import type { Effect } from '../catalog/catalog.js';
 import { allEffects } from '../catalog/catalog.js';
 import type { Series } from '../catalog/series.js';
-import type { GlobList } from '../policy/glob.js';
 import type { Policy } from '../policy/rule.js';
+import type { Route } from '../routing/route.js';
+import type { ServerCommandRules } from '../routing/server-commands.js';
 import type { Place } from '../source/problem.js';
 
 /** Everything that the daemon is told. */
@@ -14,6 +15,8 @@ export interface Settings {
   readonly backends: readonly BackendSettings[];
   /** First match wins. */
   readonly routes: readonly RouteSettings[];
+  /** Where commands go that name no mailbox user. */
+  readonly serverCommands: ServerCommandRules;
   readonly policies: ReadonlyMap<string, Policy>;
   /** In the order of the file; no part of the hash. */
   readonly tests: readonly PolicyTest[];
@@ -79,11 +82,12 @@ export interface BackendSettings {
 }
 
 /** Which users live on which backend. */
-export interface RouteSettings {
-  readonly users: GlobList;
-  readonly backend: string;
+export interface RouteSettings extends Route {
   readonly place: Place;
 }
+
+/** How long what a passdb said of a user holds. */
+export const cacheTtlDefaultMs = 60_000;
 
 /** A command line, and what must be said of it. */
 export interface PolicyTest {

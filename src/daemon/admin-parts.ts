@@ -21,6 +21,7 @@ import { bindUnix, ListenFault } from '../net/listen.js';
 import type { Log } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
 import type { Clock } from '../ports/clock.js';
+import { reachable } from '../routing/route.js';
 import { type BackendProbe, startBackendProbe } from './backend-probe.js';
 
 /** The settings, with those of the admin endpoints if there are any. */
@@ -91,6 +92,7 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
     const { journal, pools, service } = watched;
     const { fault, lost, space } = journal;
     const sessions = service.sessionsByListener();
+    const backendNames = settings.backends.map((backend) => backend.name);
     return {
       version: programVersion,
       started,
@@ -107,9 +109,9 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
         const pool = pools.get(backend.name);
         return pool === undefined ? [] : [backendSnapshot(backend, pool)];
       }),
-      routes: settings.routes.map(({ place, backend }) => ({
-        place: `${place.file}:${place.line}`,
-        backends: [backend],
+      routes: settings.routes.map((route) => ({
+        place: `${route.place.file}:${route.place.line}`,
+        backends: reachable([route], backendNames),
       })),
       journal: {
         state: journal.state,

@@ -5,16 +5,19 @@ import { createUlidSource } from '../audit/ulid.js';
 import type { DialTarget } from '../backend/greet.js';
 import { createPool } from '../backend/pool.js';
 import type { Pool, PoolLimits } from '../backend/pool-options.js';
+import { createRouter, type Destination } from '../backend/router.js';
+import { createUserLock } from '../backend/user-lock.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
-import type { Destination, ExchangeContext } from '../exchange/exchange-context.js';
+import type { ExchangeContext } from '../exchange/exchange-context.js';
 import type { SessionLimits } from '../frontend/session.js';
 import { randomBytes } from '../host/chance.js';
 import { readSecretFile, readText } from '../host/files.js';
 import { Secret } from '../identity/secret.js';
 import { createUserNames } from '../identity/user-name.js';
 import { createLookup, lookupLimits } from '../lookup/lookup.js';
+import type { Lookup, LookupLimits } from '../lookup/lookup-options.js';
 import { createUserResolver, type UserResolver } from '../lookup/resolve-user.js';
 import { createDecisionCache } from '../policy/cache.js';
 import { createLimiter } from '../policy/limits.js';
@@ -93,9 +96,9 @@ function destinationsOf(
   pools: ReadonlyMap<string, Pool>,
 ): ReadonlyMap<string, Destination> {
   const destinations = new Map<string, Destination>();
-  for (const { name, sharedNamespaces } of settings.backends) {
+  for (const { name, sharedNamespaces, address } of settings.backends) {
     const pool = pools.get(name);
-    if (pool !== undefined) destinations.set(name, { pool, sharedNamespaces });
+    if (pool !== undefined) destinations.set(name, { pool, sharedNamespaces, address });
   }
   return destinations;
 }
@@ -105,20 +108,39 @@ function createResolver(settings: Settings, adapters: Adapters): UserResolver | 
   const { mailUsers } = settings;
   const { resolve: path } = mailUsers;
   if (path === undefined) return undefined;
-  const { connect, clock, observe } = adapters;
-  const lookup = createLookup({
-    address: { kind: 'unix', path },
+  return createUserResolver(openLookup(path, lookupLimits, adapters), createUserNames(mailUsers));
+}
+
+function openLookup(socket: string, limits: LookupLimits, { connect, clock, observe }: Adapters): Lookup {
+  return createLookup({
+    address: { kind: 'unix', path: socket },
     connect,
     clock,
-    limits: lookupLimits,
+    limits,
     tell: (failure) =>
       observe(
         failure === undefined
-          ? { kind: 'lookup-working', socket: path }
-          : { kind: 'lookup-failing', socket: path, code: failure },
+          ? { kind: 'lookup-working', socket }
+          : { kind: 'lookup-failing', socket, code: failure },
       ),
   });
-  return createUserResolver(lookup, createUserNames(mailUsers));
+}
+
+/** What a passdb did not know is asked again sooner than what it knew. */
+const notFoundShare = 6;
+
+/** The auth services that routes ask, each opened when it is first asked. */
+function createLookups(adapters: Adapters): (socket: string, cacheTtlMs: number) => Lookup {
+  const lookups = new Map<string, Lookup>();
+  return (socket, cacheTtlMs) => {
+    const key = `${cacheTtlMs} ${socket}`;
+    const known = lookups.get(key);
+    if (known !== undefined) return known;
+    const limits = { foundTtlMs: cacheTtlMs, notFoundTtlMs: Math.ceil(cacheTtlMs / notFoundShare) };
+    const made = openLookup(socket, { ...lookupLimits, ...limits }, adapters);
+    lookups.set(key, made);
+    return made;
+  };
 }
 
 /** What all exchanges share. */
@@ -129,19 +151,22 @@ export function createExchangeContext(
 ): ExchangeContext {
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
-  const destinations = destinationsOf(settings, pools);
+  const userNames = createUserNames(settings.mailUsers);
   const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
   return {
     clock,
     journal,
     observe,
     newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
-    userNames: createUserNames(settings.mailUsers),
-    route: (user) => {
-      const found = settings.routes.find((route) => route.users.matches(user));
-      return found === undefined ? undefined : destinations.get(found.backend);
-    },
-    routeServer: () => (destinations.size === 1 ? [...destinations.values()][0] : undefined),
+    userNames,
+    router: createRouter({
+      routes: settings.routes,
+      serverCommands: settings.serverCommands,
+      destinations: destinationsOf(settings, pools),
+      lookup: createLookups(adapters),
+      userNames,
+    }),
+    userLock: createUserLock(),
     resolver: createResolver(settings, adapters),
     judgements: createDecisionCache({ entriesMax: judgementsMax }),
     limiter: createLimiter({ entriesMax: limiterEntriesMax }),

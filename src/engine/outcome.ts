@@ -37,7 +37,21 @@ export type Ending =
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
   /** The backend took longer than the deadline of the command's effect, or fell silent within its reply. */
   | { readonly kind: 'reply-timeout'; readonly backend: string }
-  | { readonly kind: 'referral'; readonly backend: string }
+  /** `target`: where the backend points; undefined: it said nothing that could be read. `reason`: why it was not followed. */
+  | {
+      readonly kind: 'referral';
+      readonly backend: string;
+      readonly target: Status['referral'];
+      readonly reason?: string;
+    }
+  /** One ending made of those on several backends; `code` is `''` for success. */
+  | {
+      readonly kind: 'joined';
+      readonly code: string;
+      readonly outcome: Outcome;
+      readonly error: string | undefined;
+      readonly text: string | undefined;
+    }
   /** We stop, and the time for what runs is over. */
   | { readonly kind: 'cut-off'; readonly isSent: boolean }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
@@ -157,8 +171,13 @@ export function judgeEnding(ending: Ending): Verdict {
         'warn',
       );
     case 'referral': {
-      const text = `backend ${ending.backend} refers to another host, which is not followed`;
+      const text = `backend ${ending.backend} refers to another host, ${ending.reason ?? 'and nobody followed'}`;
       return told('TEMPFAIL', 'failed', 'referral', text, 'warn');
+    }
+    case 'joined': {
+      const { code, outcome, error } = ending;
+      if (code === '') return { code, outcome, error, text: undefined, isTold: false, level: 'info' };
+      return told(code, outcome, error, `not every backend answered: ${ending.text ?? ''}`, 'warn');
     }
     case 'cut-off': {
       const text = ending.isSent

@@ -5,6 +5,7 @@
 
 import type { AuditRecord } from '../audit/record.js';
 import { type LeaseEnd, LeaseRefusal } from '../backend/lease.js';
+import type { Destination } from '../backend/router.js';
 import type { Upstream } from '../backend/upstream.js';
 import type { Series } from '../catalog/series.js';
 import type { Abortable } from '../engine/abortable.js';
@@ -14,7 +15,7 @@ import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
-import type { Destination, ExchangeContext, ExchangeSession } from './exchange-context.js';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import type { Judged } from './judge.js';
 import { countMatches } from './matches.js';
 import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';

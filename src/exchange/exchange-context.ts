@@ -1,7 +1,8 @@
 // What exchanges are given: the parts that all of them share, and the session that one belongs to. Types only.
 
 import type { Redacted } from '../audit/record.js';
-import type { Pool } from '../backend/pool-options.js';
+import type { Router } from '../backend/router.js';
+import type { UserLock } from '../backend/user-lock.js';
 import type { Effect } from '../catalog/catalog.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
@@ -24,13 +25,6 @@ export interface ExchangeLimits {
   readonly logRecordsMax: number;
 }
 
-/** Where a command would go. */
-export interface Destination {
-  readonly pool: Pool;
-  /** Prefixes of the backend's shared namespaces; undefined: not said. */
-  readonly sharedNamespaces: readonly string[] | undefined;
-}
-
 /** What all exchanges share; replaced as a whole by a reload. */
 export interface ExchangeContext {
   readonly clock: Clock;
@@ -38,10 +32,9 @@ export interface ExchangeContext {
   readonly observe: Observe;
   readonly newId: () => string;
   readonly userNames: UserNames;
-  /** First matching route; undefined: none. */
-  readonly route: (user: string) => Destination | undefined;
-  /** Where a command goes that names no mailbox user; undefined: nobody said. */
-  readonly routeServer: () => Destination | undefined;
+  readonly router: Router;
+  /** Outlives a reload. */
+  readonly userLock: UserLock;
   /** Who else the users of a command are; undefined: the userdb is not asked. */
   readonly resolver: UserResolver | undefined;
   /** What was judged before under these settings. */

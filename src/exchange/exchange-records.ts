@@ -1,7 +1,7 @@
 // The two records of an exchange. It does not know how they are written.
 // The rule: every exchange has one admission and one completion, also one that was refused.
 
-import type { AuditRecord, RecordedPeer, Redacted } from '../audit/record.js';
+import type { AuditRecord, RecordedPart, RecordedPeer, Redacted } from '../audit/record.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
 import type { Verdict } from '../engine/outcome.js';
 import type { Peer } from '../identity/peer.js';
@@ -36,8 +36,8 @@ export interface AdmissionFacts {
   readonly id: string;
   readonly policy: { readonly name: string; readonly version: string };
   readonly judgement: Judgement;
-  /** Of the backend that it would go to; absent when none was asked for. */
-  readonly backend: string | undefined;
+  /** The backends that it would go to. */
+  readonly backends: readonly string[];
   readonly reason: string | undefined;
   readonly redact: (value: string) => Redacted;
 }
@@ -71,7 +71,8 @@ export function admissionOf(facts: AdmissionFacts): AuditRecord {
       ? judgement.args.map((word) => (word.isSecret ? facts.redact(word.text) : word.text))
       : undefined,
     effect: isJudged ? judgement.attempt.effect : judgement.effect,
-    backend: facts.backend,
+    backend: facts.backends.length === 1 ? facts.backends[0] : undefined,
+    backends: facts.backends.length > 1 ? facts.backends : undefined,
     text: isJudged ? sayWhy(judgement) : judgement.message,
   };
 }
@@ -93,6 +94,8 @@ export interface CompletionFacts {
   readonly judgement: Judgement;
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
+  /** Where more than one way was taken: each of them. */
+  readonly parts: readonly RecordedPart[] | undefined;
   readonly verdict: Verdict;
   /** The status line that the client got. */
   readonly status: string;
@@ -117,6 +120,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     user: judgement.user,
     backend: facts.backend,
     upstream: facts.upstream,
+    backends: facts.parts,
     status: facts.status,
     outcome: verdict.outcome,
     sent: facts.isSent,

@@ -4,19 +4,20 @@
 // encoded afresh; every admission gets one completion.
 
 import type { AuditRecord } from '../audit/record.js';
+import type { Destination } from '../backend/router.js';
 import type { Upstream } from '../backend/upstream.js';
-import { allSeries, type Series } from '../catalog/series.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import { type RelayCount, waitForPeer } from '../relay/relay.js';
+import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
 import { type Carriage, createCarriage, cutOff } from './carry.js';
+import { dispatch } from './dispatch.js';
 import type {
   AbortReason,
-  Destination,
   ExchangeContext,
   ExchangeSession,
   RunningExchange,
@@ -30,8 +31,11 @@ import {
   endedOf,
   logRecordOf,
 } from './exchange-records.js';
-import { isServerCommand, type Judged, type Judgement, judgeOnce } from './judge.js';
-import { noRoute, refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
+import { type Part, recordedParts } from './fan-out.js';
+import { inquire, judgeAs, judgeFor } from './inquiry.js';
+import { isAllowed, type Judged, type Judgement } from './judge.js';
+import { progressOf } from './progress.js';
+import { refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
 import { tellEnding } from './tell.js';
 
 /** How much a peer may leave unread before its next command is looked at. */
@@ -57,8 +61,6 @@ class Exchange {
   readonly #startMs: number;
   readonly #abortable: Abortable = createAbortable();
   #judgement: Judgement | undefined;
-  /** Other names of its users, once the userdb was asked. */
-  #aliases: readonly string[] | undefined;
   /** The admission that is still to be written. */
   #admission: AuditRecord | undefined;
   /** The one that was written. */
@@ -66,8 +68,10 @@ class Exchange {
   /** Waited for its turn and its admission. */
   #turnMs = 0;
   #isReading = true;
-  /** The way to the backend that it goes to, or went to last. */
-  #carriage: Carriage | undefined;
+  /** Every way that it took, or takes. */
+  readonly #carriages: Carriage[] = [];
+  /** And how they ended. */
+  #parts: readonly Part[] = [];
 
   constructor(context: ExchangeContext, session: ExchangeSession, line: CommandLine, skipInput: SkipInput) {
     this.#context = context;
@@ -80,29 +84,23 @@ class Exchange {
 
   abort(reason: AbortReason): void {
     this.#abortable.abort(reason);
-    if (reason === 'draining' || this.#isReading) this.#carriage?.cut();
+    if (reason !== 'draining' && !this.#isReading) return;
+    for (const carriage of this.#carriages) carriage.cut();
   }
 
   async run(): Promise<CloseReason | undefined> {
     const { clock, redact } = this.#context;
-    const { names, policy, reason } = this.#session;
-    const bytesBefore = this.#session.writer.bytesOut;
-    const destination = this.#route();
-    const pool = destination?.pool;
-    let judgement = this.#judge(pool?.series === undefined ? allSeries : [pool.series], destination);
-    let unresolved: Ending | undefined;
-    if (isAllowed(judgement) && this.#context.resolver !== undefined) {
-      const found = await this.#context.resolver.resolve(judgement.attempt.users);
-      if (found.kind === 'failed') unresolved = { kind: 'unresolved', code: found.code };
-      else if (found.aliases.length > 0) {
-        this.#aliases = found.aliases;
-        judgement = this.#judge(judgement.series, destination);
-      }
-    }
+    const { names, policy, reason, writer } = this.#session;
+    const bytesBefore = writer.bytesOut;
+    const { judgement, destinations, obstacle, aliases } = await inquire(
+      this.#context,
+      this.#session,
+      this.#line,
+    );
     this.#judgement = judgement;
-    const backend = isAllowed(judgement) ? pool?.backend : undefined;
+    const backends = destinations.map(({ pool }) => pool.backend);
     const asked = { time: clock.wallMs(), names, id: this.#id, policy, reason, redact };
-    this.#admission = admissionOf({ ...asked, judgement, backend });
+    this.#admission = admissionOf({ ...asked, judgement, backends });
     let ending: Ending;
     let closeFor: CloseReason | undefined;
     if (!isAllowed(judgement)) {
@@ -114,41 +112,21 @@ class Exchange {
       } else if (judgement.input === 'unknown') {
         closeFor = 'input-unknown';
       }
-    } else if (unresolved !== undefined) {
-      ending = unresolved;
-    } else if (destination === undefined) {
-      ending = noRoute(judgement);
+    } else if (obstacle !== undefined) {
+      ending = obstacle;
     } else {
       const refusal = refuseByLimits(judgement, this.#session, this.#context);
-      ending = refusal ?? (await this.#serve(judgement, destination));
+      ending = refusal ?? (await this.#serve(judgement, destinations, aliases));
     }
-    return this.#finish(ending, backend, bytesBefore, closeFor);
-  }
-
-  #judge(series: readonly Series[], destination: Destination | undefined): Judgement {
-    const { names, policy, clientMinor } = this.#session;
-    const context = {
-      listener: names.listener,
-      principal: names.principal,
-      clientMinor,
-      policy,
-      userNames: this.#context.userNames,
-      sharedNamespaces: destination?.sharedNamespaces,
-      nowMs: this.#context.clock.wallMs(),
-      aliases: this.#aliases,
-    };
-    return judgeOnce(this.#line, series, context, this.#context.judgements);
-  }
-
-  /** By the user that a mail command names; other commands do not look at that field, so neither may their route. */
-  #route(): Destination | undefined {
-    if (isServerCommand(this.#line)) return this.#context.routeServer();
-    const user = this.#context.userNames.normalise(this.#line.user);
-    return this.#context.route(user.kind === 'name' ? user.name : '');
+    return this.#finish(ending, backends, bytesBefore, closeFor);
   }
 
   /** Sends an allowed command on its way, when its turn comes. */
-  async #serve(judgement: Judged, destination: Destination): Promise<Ending> {
+  async #serve(
+    judgement: Judged,
+    destinations: readonly Destination[],
+    aliases: readonly string[],
+  ): Promise<Ending> {
     this.#isReading = judgement.attempt.effect === 'read';
     if (this.#line.proxyTtl !== undefined && this.#line.proxyTtl <= 1) {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
@@ -160,13 +138,28 @@ class Exchange {
       if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(judgement);
       giveBack = await this.#takeTurn();
     } catch (fault) {
-      if (this.#abortable.isAborted && fault === this.#abortable.reason)
+      if (this.#abortable.isAborted && fault === this.#abortable.reason) {
         return cutOff(this.#abortable, false);
-      return { kind: 'fault', fault, isSent: false, backend: destination.pool.backend };
+      }
+      return { kind: 'fault', fault, isSent: false, backend: destinations[0]?.pool.backend ?? '' };
     }
     try {
       this.#turnMs = this.#context.clock.now() - startMs;
-      return await this.#carry(judgement, destination);
+      const { ending, parts } = await dispatch({
+        context: this.#context,
+        judgement,
+        destinations,
+        users: [...judgement.attempt.users, ...aliases],
+        abortable: this.#abortable,
+        writer: this.#session.writer,
+        start: (destination, target) => this.#start(judgement, destination, target, aliases),
+        judgeThere: (there) => {
+          const again = judgeFor(this.#context, this.#session, this.#line, [there], aliases);
+          return refusalOnSecondLook(again, judgement, this.#session.policy.name);
+        },
+      });
+      this.#parts = parts;
+      return ending;
     } finally {
       giveBack?.();
     }
@@ -181,10 +174,15 @@ class Exchange {
   }
 
   /** One way to one backend. */
-  #carry(judgement: Judged, destination: Destination): Promise<Ending> {
+  #start(
+    judgement: Judged,
+    destination: Destination,
+    target: RelayTarget,
+    aliases: readonly string[],
+  ): Carriage {
     const admission = this.#admission ?? this.#admitted;
     if (admission === undefined) throw new Error('an exchange was sent before it was judged');
-    this.#carriage = createCarriage({
+    const carriage = createCarriage({
       context: this.#context,
       session: this.#session,
       line: this.#line,
@@ -192,7 +190,7 @@ class Exchange {
       destination,
       id: this.#id,
       abortable: this.#abortable,
-      target: this.#session.writer,
+      target,
       admission,
       noteMatches: (matches) => {
         this.#admission = { ...admission, matches };
@@ -200,12 +198,14 @@ class Exchange {
       admit: () => this.#admit(judgement),
       lookAgain: (series) => {
         if (judgement.series.includes(series)) return undefined;
-        const again = this.#judge([series], destination);
+        const { sharedNamespaces } = destination;
+        const again = judgeAs(this.#context, this.#session, this.#line, [series], sharedNamespaces, aliases);
         return refusalOnSecondLook(again, judgement, this.#session.policy.name);
       },
       onLog: (upstream, line, count) => this.#toldByBackend(upstream, line, count),
     });
-    return this.#carriage.run();
+    this.#carriages.push(carriage);
+    return carriage;
   }
 
   /** A line of channel L within this exchange: to the observer and to the records. */
@@ -221,7 +221,7 @@ class Exchange {
   /** Tells the peer, records the completion, tells the observers. */
   async #finish(
     ending: Ending,
-    backend: string | undefined,
+    backends: readonly string[],
     bytesBefore: number,
     closeFor: CloseReason | undefined,
   ): Promise<CloseReason | undefined> {
@@ -233,20 +233,22 @@ class Exchange {
     this.#admitQuietly();
     const told = tellEnding(writer, ending, verdict, this.#id);
     const close = told.closeFor ?? closeFor;
-    const carriage = this.#carriage;
+    const { upstream, isSent, count, waitMs } = progressOf(this.#carriages);
+    const [onlyBackend] = backends;
     const facts: CompletionFacts = {
       time: clock.wallMs(),
       names,
       id: this.#id,
       judgement,
-      backend,
-      upstream: carriage?.upstream,
+      backend: this.#carriages.at(-1)?.backend ?? onlyBackend,
+      upstream,
+      parts: this.#parts.length > 1 ? recordedParts(this.#parts) : undefined,
       verdict,
       status: told.status,
-      isSent: carriage?.isSent ?? false,
-      count: carriage?.count,
+      isSent,
+      count,
       bytesOut: writer.bytesOut - bytesBefore,
-      waitMs: carriage?.waitMs === undefined ? undefined : this.#turnMs + carriage.waitMs,
+      waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
       durationMs: clock.now() - this.#startMs,
     };
     this.#append(completionOf(facts));
@@ -278,8 +280,4 @@ class Exchange {
     this.#admitted = this.#admission;
     this.#admission = undefined;
   }
-}
-
-function isAllowed(judgement: Judgement): judgement is Judged {
-  return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
 }

@@ -172,6 +172,11 @@ function sooner(one: number | undefined, other: number | undefined): number | un
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
+/** Whether policy says yes. */
+export function isAllowed(judgement: Judgement): judgement is Judged {
+  return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
+}
+
 /** Whether the words name a command that does not look at the user field, in either series. */
 export function isServerCommand(line: CommandLine): boolean {
   return allSeries.some((one) => resolveCommand(one, line.words)?.command.scope === 'server');
@@ -192,7 +197,6 @@ function withinThisVersion(decision: Decision, attempt: Attempt, wantsUsernameCe
 function whyNotYet(attempt: Attempt, wantsUsernameCell: boolean): string | undefined {
   const { command, parsed } = attempt;
   if (command.input !== 'none') return `this version sends no command with input, so not "${command.name}"`;
-  if (attempt.everybody === 'option') return 'this version sends no command for all users at once';
   if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
     return `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
   }

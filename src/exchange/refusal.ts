@@ -29,16 +29,6 @@ export function refusalOnSecondLook(again: Judgement, first: Judged, policy: str
   return { kind: 'unroutable', reason: `the backend turned out to be Dovecot ${series}; try again` };
 }
 
-/** There is nowhere to send an allowed command. */
-export function noRoute(judgement: Judged): Ending {
-  if (judgement.attempt.command.scope === 'user') {
-    return { kind: 'unroutable', reason: 'no route matches this user' };
-  }
-  // Rows of several backends are not joined in this version, and a changing command must not go to one by chance.
-  const message = `"${judgement.attempt.command.name}" names no mailbox user, and there is more than one backend`;
-  return { kind: 'unparsable', code: 'no-server-route', reason: message };
-}
-
 /** What policy demands of an allowed command besides: a reason, and counts within its limits. */
 export function refuseByLimits(
   judgement: Judged,

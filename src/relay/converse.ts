@@ -107,7 +107,9 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
         end.hasTrailing ||
         (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
       const closeFor = isOdd ? 'not-reusable' : undefined;
-      if (end.status.kind === 'referral') return { value: { kind: 'referral', backend }, closeFor };
+      if (end.status.kind === 'referral') {
+        return { value: { kind: 'referral', backend, target: end.status.referral }, closeFor };
+      }
       return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor };
     }
     case 'reply-timeout':

@@ -4,6 +4,7 @@
 // a difference.
 
 import type { ExchangeRow } from '../audit/search.js';
+import { backendsFor, jointDestination } from '../config/destination.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeLine } from '../policy/judge.js';
@@ -158,13 +159,11 @@ function answerOf(judgements: readonly Judgement[], line: RecordedLine): Answer 
   return { decision: 'allow', reason, rule };
 }
 
-/** The namespaces of the backend of that user; of the only one for commands that name no mailbox user. */
+/** The namespaces of the backends that this user may be on; of all for commands that name no mailbox user. */
 export function namespacesOf(
   settings: Settings,
   { user }: RecordedLine,
 ): BackendSettings['sharedNamespaces'] {
-  const [only, ...more] = settings.backends;
-  const route = settings.routes.find((each) => each.users.matches(user));
-  const backend = settings.backends.find((each) => each.name === route?.backend);
-  return (backend ?? (more.length === 0 ? only : undefined))?.sharedNamespaces;
+  const backends = backendsFor(settings, user);
+  return jointDestination(backends.length > 0 ? backends : settings.backends).sharedNamespaces;
 }

@@ -21,6 +21,7 @@ export const fullyTestedFolders: readonly string[] = [
   'identity',
   'catalog',
   'policy',
+  'routing',
   'audit',
   'source',
   'config',

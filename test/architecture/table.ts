@@ -18,9 +18,9 @@ export interface FolderRule {
   readonly filesMax?: number;
 }
 
-const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'audit', 'ports'];
+const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'ports'];
 const belowTop =
-  'wire auth-wire ports identity catalog policy audit source config review engine lookup backend relay exchange frontend net segments journal observe admin host client terminal'.split(
+  'wire auth-wire ports identity catalog policy routing audit source config review engine lookup backend relay exchange frontend net segments journal observe admin host client terminal'.split(
     ' ',
   );
 // The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
@@ -40,6 +40,7 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: [],
     packages: ['lru-cache', 're2js'],
   },
+  routing: { floor: 'domain', imports: ['identity', 'catalog', 'policy'], builtins: [], packages: [] },
   audit: {
     floor: 'domain',
     imports: ['wire', 'identity', 'catalog', 'policy'],
@@ -54,13 +55,13 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   },
   config: {
     floor: 'domain',
-    imports: ['source', 'identity', 'catalog', 'policy'],
+    imports: ['source', 'routing', 'identity', 'catalog', 'policy'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   },
   review: {
     floor: 'domain',
-    imports: ['source', 'config', 'audit', 'policy', 'catalog', 'identity'],
+    imports: ['source', 'routing', 'config', 'audit', 'policy', 'catalog', 'identity'],
     builtins: [],
     packages: [],
   },

@@ -145,6 +145,6 @@ testMistakes([
     'a route without a backend',
     ', backend: mail1 }',
     ' }',
-    '7:5: routes[0]: needs a backend; add backend: NAME',
+    '7:5: routes[0]: needs a backend; add backend: NAME (or spread: [NAMES], or passdb: SOCKET)',
   ],
 ]);

@@ -63,14 +63,14 @@ testMistakes([
   [
     'spread',
     'backend: mail1 }',
-    'spread: [mail1] }',
-    '7:21: routes[0].spread: not supported by this version yet; take it out',
+    'spread: [mail1, mail2] }',
+    '7:37: routes[0].spread[1]: there is no backend "mail2"; did you mean mail1?',
   ],
   [
     'a key that comes later',
     'version: 1',
-    'server_commands: { default: all }',
-    '1:1: server_commands: not supported by this version yet; take it out',
+    'audit: { ship: [] }',
+    '1:10: audit.ship: not supported by this version yet; take it out',
   ],
   [
     'a name that cannot be one',

@@ -101,7 +101,38 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ['cut off', { kind: 'cut-off', isSent: true }, 'TEMPFAIL', 'unknown', 'draining', true],
     ['cut off before sending', { kind: 'cut-off', isSent: false }, 'TEMPFAIL', 'failed', 'draining', true],
     ['timeout', { kind: 'reply-timeout', backend: 'mail1' }, 'TEMPFAIL', 'timeout', 'reply-timeout', true],
-    ['referral', { kind: 'referral', backend: 'mail1' }, 'TEMPFAIL', 'failed', 'referral', true],
+    [
+      'referral',
+      { kind: 'referral', backend: 'mail1', target: undefined },
+      'TEMPFAIL',
+      'failed',
+      'referral',
+      true,
+    ],
+    [
+      'unresolved',
+      { kind: 'unresolved', code: 'dial-refused' },
+      'TEMPFAIL',
+      'failed',
+      'lookup-dial-refused',
+      true,
+    ],
+    [
+      'joined, all well',
+      { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined },
+      '',
+      'ok',
+      undefined,
+      false,
+    ],
+    [
+      'joined, one down',
+      { kind: 'joined', code: 'TEMPFAIL', outcome: 'failed', error: 'dial-refused', text: 'mail2: down' },
+      'TEMPFAIL',
+      'failed',
+      'dial-refused',
+      true,
+    ],
     ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
     ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
   ];
@@ -114,7 +145,7 @@ for (const [name, ending, code, outcome, error, isTold] of table) {
       { code, outcome, error, isTold },
     );
     // A sentence for operators wherever it is not the backend's own answer, and never what a fault says of itself.
-    assert.equal(verdict.text === undefined, verdict.code === undefined);
+    assert.equal(verdict.text === undefined, verdict.code === undefined || verdict.code === '');
     assert.ok(!(verdict.text ?? '').includes(secret));
   });
 }

@@ -39,7 +39,8 @@ function judged(line: string): Judgement {
 
 function admission(judgement: Judgement, backend: string | undefined) {
   const redact = (value: string) => ({ hmac: `hmac of ${value.length}` });
-  return admissionOf({ time: 1, names, id: 'I', policy, judgement, backend, reason: 'ticket 7', redact });
+  const backends = backend === undefined ? [] : [backend];
+  return admissionOf({ time: 1, names, id: 'I', policy, judgement, backends, reason: 'ticket 7', redact });
 }
 
 void test('an allowed command', () => {
@@ -95,6 +96,7 @@ function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
     judgement: judged('|alice@example.org|quota get'),
     backend: 'mail1',
     upstream: 'mail1-1',
+    parts: undefined,
     verdict,
     status: '-TEMPFAIL',
     isSent: true,

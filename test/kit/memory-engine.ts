@@ -50,7 +50,7 @@ export interface MemoryCommand {
 }
 
 /** What a backend says to a command line; undefined: nothing, the test speaks itself. */
-export type Answer = (line: string) => Buffer | undefined;
+export type Answer = (line: string, end: DialledEnd) => Buffer | undefined;
 
 /** A client in memory. */
 export interface MemoryClient {
@@ -164,7 +164,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     void serveCommands(end, (line) => {
       const admissions = records.filter(({ record }) => record.event === 'admission').length;
       commands.push({ line, end, admissions });
-      return answer(line);
+      return answer(line, end);
     });
   });
   const pools = createPools(settings, adapters);
@@ -243,7 +243,7 @@ async function serveCommands(end: DialledEnd, answer: Answer): Promise<void> {
     const lf = bytes.indexOf('\n', at);
     const line = bytes.toString('utf8', at, lf);
     at = lf + 1;
-    const said = isFirst ? undefined : answer(line);
+    const said = isFirst ? undefined : answer(line, end);
     isFirst = false;
     if (said !== undefined && end.transport.closedFor === undefined) end.peer.send(said);
   }

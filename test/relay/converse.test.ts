@@ -160,7 +160,7 @@ void test('a referral is an ending of its own, and the client does not see it', 
   const story = start({ serverMinor: 3 });
   story.backend.send(replyPacket('\n-REFERRAL alice@mail2.example.com\n'));
   assert.deepEqual(await story.running, {
-    value: { kind: 'referral', backend: 'mail1' },
+    value: { kind: 'referral', backend: 'mail1', target: { user: 'alice', host: 'mail2.example.com' } },
     closeFor: undefined,
   });
   assert.deepEqual(story.got(), { out: '', log: '' });

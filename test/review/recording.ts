@@ -55,7 +55,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     id,
     policy: { name: policy.name, version: policy.version },
     judgement,
-    backend: 'mail1',
+    backends: ['mail1'],
     reason: sent.reason,
     redact: (value) => redactor.redact(value),
   });

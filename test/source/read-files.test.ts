@@ -1,7 +1,9 @@
 // Goal: several files become one configuration in which a name is defined once, and every problem names its file.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/config/parse-settings.js';
+import { formatTarget } from '../../src/routing/route.js';
 import { memoryFiles, sound } from '../config/sound.js';
 
 const main = `include: [conf.d/*.yaml]\n${sound}`;
@@ -31,7 +33,7 @@ policies: { billing: { users: ["*@example.org"], allow: [quota get] } }
     ['support /run/s.sock', 'billing /etc/conf.d/b.sock'],
   );
   assert.deepEqual(
-    settings?.routes.map((route) => route.backend),
+    settings?.routes.map((route) => formatTarget(route.target)),
     ['mail1', 'mail2'],
   );
   assert.deepEqual(settings?.backends[1]?.address, { kind: 'unix', path: '/etc/conf.d/d.sock' });

@@ -1,0 +1,133 @@
+// Keeps two commands for the same user from running on two backends at once: after a reload, a drain or a referral the later one
+// waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
+// It does not know what runs. The rules: first come, first served, so that nobody starves; what was taken is given back once.
+
+/** Users and the backends that they are on. */
+export interface UserLock {
+  /**
+   * Resolves when every user is on that backend or on none; what it resolves to gives all of them back. At once (undefined
+   * stands for a promise) when nobody has to wait. Rejects with the signal's reason.
+   */
+  take(
+    users: readonly string[],
+    backend: string,
+    signal: () => AbortSignal,
+  ): (() => void) | Promise<() => void>;
+  /** Users that something runs or waits for. */
+  readonly size: number;
+}
+
+interface Place {
+  backend: string;
+  running: number;
+  readonly waiters: Set<Waiter>;
+}
+
+interface Waiter {
+  readonly backend: string;
+  readonly go: () => void;
+}
+
+/** Nobody is on a backend yet. */
+export function createUserLock(): UserLock {
+  const places = new Map<string, Place>();
+
+  return {
+    take(users, backend, signal) {
+      // One order for everybody: two that need the same two users cannot wait for each other.
+      const [first, ...others] = [...new Set(users)].toSorted();
+      if (first === undefined) return () => undefined;
+      if (others.length === 0) return enter(first, backend) ?? wait(first, backend, signal());
+      const taken: (() => void)[] = [];
+      const giveBack = (): void => {
+        for (const each of taken.splice(0)) each();
+      };
+      for (const user of [first, ...others]) {
+        const entered = enter(user, backend);
+        if (entered === undefined) return waitForRest([first, ...others], backend, signal(), taken, giveBack);
+        taken.push(entered);
+      }
+      return giveBack;
+    },
+    get size() {
+      return places.size;
+    },
+  };
+
+  async function waitForRest(
+    users: readonly string[],
+    backend: string,
+    signal: AbortSignal,
+    taken: (() => void)[],
+    giveBack: () => void,
+  ): Promise<() => void> {
+    try {
+      for (const user of users.slice(taken.length)) {
+        taken.push(enter(user, backend) ?? (await wait(user, backend, signal)));
+      }
+      return giveBack;
+    } catch (reason) {
+      giveBack();
+      throw reason;
+    }
+  }
+
+  /** Undefined: it has to wait. */
+  function enter(user: string, backend: string): (() => void) | undefined {
+    const place = places.get(user);
+    if (place === undefined) {
+      const made: Place = { backend, running: 1, waiters: new Set() };
+      places.set(user, made);
+      return leaving(user, made);
+    }
+    // Who comes behind a waiter waits too, else the waiter could wait for ever.
+    if (place.backend !== backend || place.waiters.size > 0) return undefined;
+    place.running += 1;
+    return leaving(user, place);
+  }
+
+  function wait(user: string, backend: string, signal: AbortSignal): Promise<() => void> {
+    const place = places.get(user);
+    if (place === undefined) throw new Error('waited for nobody');
+    if (signal.aborted) return Promise.reject(signal.reason);
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        backend,
+        go() {
+          place.waiters.delete(waiter);
+          signal.removeEventListener('abort', onAbort);
+          place.running += 1;
+          resolve(leaving(user, place));
+        },
+      };
+      const onAbort = (): void => {
+        place.waiters.delete(waiter);
+        reject(signal.reason);
+        // Those behind may have waited for this one alone.
+        admit(user, place);
+      };
+      place.waiters.add(waiter);
+      signal.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  function leaving(user: string, place: Place): () => void {
+    let isHere = true;
+    return () => {
+      if (!isHere) return;
+      isHere = false;
+      place.running -= 1;
+      admit(user, place);
+    };
+  }
+
+  /** Lets those in who stand in front and fit. */
+  function admit(user: string, place: Place): void {
+    for (const waiter of place.waiters) {
+      if (place.running > 0 && waiter.backend !== place.backend) return;
+      place.backend = waiter.backend;
+      waiter.go();
+    }
+    if (place.running === 0 && place.waiters.size === 0) places.delete(user);
+  }
+}

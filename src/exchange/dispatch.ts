@@ -1,0 +1,132 @@
+// Where an allowed and recorded command is taken: to one backend, to the one that this refers to, once more when a read got no byte
+// of an answer, or to several at once. A script. It does not judge for itself and records nothing.
+// The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
+// is followed once, to a configured backend, for the same user; two commands for one user never run on two backends at once.
+
+import type { Destination } from '../backend/router.js';
+import { replyCells } from '../catalog/columns.js';
+import type { Abortable } from '../engine/abortable.js';
+import { type Ending, judgeEnding } from '../engine/outcome.js';
+import { TransportFault } from '../ports/transport-fault.js';
+import { UpstreamFault } from '../ports/upstream-fault.js';
+import type { RelayTarget } from '../relay/reply-writer.js';
+import { type Carriage, cutOff } from './carry.js';
+import type { ExchangeContext } from './exchange-context.js';
+import { fanOut, joinEndings, type Part } from './fan-out.js';
+import type { Judged } from './judge.js';
+
+/** What a dispatch needs of its exchange. */
+export interface DispatchOptions {
+  readonly context: ExchangeContext;
+  readonly judgement: Judged;
+  /** Not empty. */
+  readonly destinations: readonly Destination[];
+  /** Whoever is touched by name. */
+  readonly users: readonly string[];
+  readonly abortable: Abortable;
+  readonly writer: RelayTarget;
+  /** Begins a way. */
+  readonly start: (destination: Destination, target: RelayTarget) => Carriage;
+  /** Judges for another backend than the command was judged for. Undefined: it means the same there and is allowed. */
+  readonly judgeThere: (destination: Destination) => Ending | undefined;
+}
+
+/** How it ended, and every way that was taken. */
+export interface Dispatched {
+  readonly ending: Ending;
+  readonly parts: readonly Part[];
+}
+
+/** Never rejects. */
+export async function dispatch(options: DispatchOptions): Promise<Dispatched> {
+  const { destinations, judgement, writer, start } = options;
+  const [only, ...others] = destinations;
+  if (only === undefined) throw new Error('a command was dispatched to nobody');
+  if (others.length === 0) return dispatchToOne(options, only);
+  const cells = joinableCells(judgement);
+  const starts = destinations.map((each) => (target: RelayTarget) => start(each, target));
+  const parts = await fanOut(starts, writer, cells);
+  const backends = destinations.map(({ pool }) => pool.backend);
+  return { ending: joinEndings(parts, backends), parts };
+}
+
+/** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
+function joinableCells({ attempt, series }: Judged): number | undefined {
+  // With all users, releases put the user's name in front or do not.
+  if (attempt.command.scope === 'user') return undefined;
+  const [cells, ...others] = series.map((one) => replyCells({ ...attempt.parsed, series: one }, undefined));
+  return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
+}
+
+async function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
+  const { judgement, judgeThere } = options;
+  let part = await take(options, first);
+  const parts = [part];
+  if (mayTryAgain(part, judgement)) {
+    part = await take(options, first);
+    parts.push(part);
+  }
+  const { ending } = part;
+  if (ending.kind !== 'referral') return { ending, parts };
+  const next = follow(options, first, part);
+  if ('reason' in next) return { ending: { ...ending, reason: next.reason }, parts };
+  const refusal = judgeThere(next);
+  if (refusal !== undefined) return { ending: refusal, parts };
+  part = await take(options, next);
+  parts.push(part);
+  if (part.ending.kind !== 'referral') return { ending: part.ending, parts };
+  return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
+}
+
+/** One way, while its users are on no other backend. */
+async function take(options: DispatchOptions, destination: Destination): Promise<Part> {
+  const { context, users, abortable, start, writer } = options;
+  const carriage = start(destination, writer);
+  let unlock: () => void;
+  try {
+    const locked = context.userLock.take(users, carriage.backend, () => abortable.signal);
+    unlock = typeof locked === 'function' ? locked : await locked;
+  } catch {
+    const ending = cutOff(abortable, false);
+    return { carriage, ending, verdict: judgeEnding(ending) };
+  }
+  try {
+    const ending = await carriage.run();
+    return { carriage, ending, verdict: judgeEnding(ending) };
+  } finally {
+    unlock();
+  }
+}
+
+/** The upstream ended under a command that only reads, before it said anything: an idle one that died just then. */
+function mayTryAgain({ carriage, ending }: Part, { attempt, decision }: Judged): boolean {
+  if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
+  if (decision.obligations?.maxMatches !== undefined) return false;
+  if (ending.kind !== 'fault' || !ending.isSent) return false;
+  const { count } = carriage;
+  if (count === undefined || count.firstByteMs !== undefined || count.bytesIn > 0 || count.logs.size > 0) {
+    return false;
+  }
+  const { fault } = ending;
+  return fault instanceof TransportFault || (fault instanceof UpstreamFault && fault.code === 'closed-early');
+}
+
+/** The configured backend that a referral points to, or why it is not followed. */
+function follow(
+  { context, judgement }: DispatchOptions,
+  from: Destination,
+  { carriage, ending }: Part,
+): Destination | { readonly reason: string } {
+  const target = ending.kind === 'referral' ? ending.target : undefined;
+  if (target === undefined) return { reason: 'which cannot be read' };
+  if ((carriage.count?.bytesIn ?? 0) > 0) return { reason: 'behind rows of its own' };
+  if (judgement.attempt.command.input !== 'none') return { reason: 'after the input was read' };
+  if (judgement.decision.obligations?.maxMatches !== undefined)
+    return { reason: 'after mails were counted here' };
+  const user = context.userNames.normalise(target.user);
+  if (user.kind === 'refused' || user.name !== judgement.user) return { reason: 'for another user' };
+  const next = context.router.atHost(target.host);
+  if (next === undefined) return { reason: 'to a host that is no backend here' };
+  if (next.pool.backend === from.pool.backend) return { reason: 'to itself' };
+  return next;
+}

@@ -1,0 +1,109 @@
+// One command on several backends: its rows joined, as they come, and one ending made of all of theirs. A script.
+// It does not know how one backend is talked to. The rules: rows go out whole; where nobody can count the cells of a row, one
+// backend is asked after the other, and one that breaks off within its reply ends the whole; never silently partial: when one
+// of them failed the status is a failure, and the client hears who answered and who did not.
+
+import type { RecordedPart } from '../audit/record.js';
+import { type Ending, judgeEnding, type Outcome, type Verdict } from '../engine/outcome.js';
+import type { RelayTarget } from '../relay/reply-writer.js';
+import { createRowJoiner, createStatusKeeper } from '../relay/row-joiner.js';
+import type { Carriage } from './carry.js';
+
+/** One way, and where its reply goes, to be made when its turn comes. */
+export type StartCarriage = (target: RelayTarget) => Carriage;
+
+/** How one of them ended. */
+export interface Part {
+  readonly carriage: Carriage;
+  readonly ending: Ending;
+  readonly verdict: Verdict;
+}
+
+/** `cells` of a row of the reply; undefined: nobody knows. Never rejects. `starts` are not empty. */
+export async function fanOut(
+  starts: readonly StartCarriage[],
+  writer: RelayTarget,
+  cells: number | undefined,
+): Promise<readonly Part[]> {
+  if (cells !== undefined) {
+    return Promise.all(starts.map((start) => carry(start(createRowJoiner(writer, cells)))));
+  }
+  const parts: Part[] = [];
+  for (const start of starts) {
+    const part = await carry(start(createStatusKeeper(writer)));
+    parts.push(part);
+    // Rows that come behind a cut one would be read as its cells.
+    const isCut = part.ending.kind !== 'replied' && (part.carriage.count?.bytesIn ?? 0) > 0;
+    if (isCut || isOver(part.ending)) break;
+  }
+  return parts;
+}
+
+async function carry(carriage: Carriage): Promise<Part> {
+  const ending = await carriage.run();
+  return { carriage, ending, verdict: judgeEnding(ending) };
+}
+
+/** The client is gone, or we stop: nobody else is asked. */
+function isOver({ kind }: Ending): boolean {
+  return kind === 'client-gone' || kind === 'client-stall' || kind === 'cut-off';
+}
+
+/** The one ending; `backends` are all that should have answered. */
+export function joinEndings(parts: readonly Part[], backends: readonly string[]): Ending {
+  const over = parts.find(({ ending }) => isOver(ending));
+  if (over !== undefined) return over.ending;
+  const silent = parts.find(({ ending }) => ending.kind === 'replied' && ending.peer !== 'ready');
+  if (silent !== undefined) return silent.ending;
+  const codes = parts.map(codeOf);
+  const isAsked = parts.length === backends.length;
+  const isOk = codes.includes('') && codes.every((code) => code === '' || code === 'NOTFOUND');
+  if (isAsked && isOk) return { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined };
+  const failed = [...new Set(codes.filter((code) => code !== ''))];
+  // One word that all who failed said is theirs; whatever else is a failure that may pass.
+  const [only = 'TEMPFAIL'] = failed;
+  const code = isAsked && failed.length === 1 && parts.every(isReplied) ? only : 'TEMPFAIL';
+  const outcome = worst(parts.map(({ verdict }) => verdict.outcome));
+  const error = parts.find(({ ending }) => ending.kind !== 'replied')?.verdict.error;
+  return { kind: 'joined', code, outcome, error, text: sayWho(parts, backends) };
+}
+
+function isReplied({ ending }: Part): boolean {
+  return ending.kind === 'replied';
+}
+
+function codeOf({ ending, verdict }: Part): string {
+  return ending.kind === 'replied' ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
+}
+
+const order: readonly Outcome[] = ['unknown', 'timeout', 'aborted', 'failed'];
+
+function worst(outcomes: readonly Outcome[]): Outcome {
+  return order.find((outcome) => outcomes.includes(outcome)) ?? 'failed';
+}
+
+/** `mail1 answered; mail2: -NOTFOUND; mail3 was not asked`. */
+function sayWho(parts: readonly Part[], backends: readonly string[]): string {
+  const said = parts.map(({ carriage, ending, verdict }) => {
+    if (ending.kind !== 'replied') return `${carriage.backend}: ${verdict.text ?? 'failed'}`;
+    const { code } = ending.status;
+    return code === '' ? `${carriage.backend} answered` : `${carriage.backend}: -${code}`;
+  });
+  const asked = parts.map(({ carriage }) => carriage.backend);
+  const others = backends.filter((name) => !asked.includes(name)).map((name) => `${name} was not asked`);
+  return [...said, ...others].join('; ');
+}
+
+/** The parts as the completion holds them. */
+export function recordedParts(parts: readonly Part[]): readonly RecordedPart[] {
+  return parts.map(({ carriage, ending, verdict }) => ({
+    backend: carriage.backend,
+    upstream: carriage.upstream,
+    status: ending.kind === 'replied' ? ending.status.raw.toString('latin1') : undefined,
+    outcome: verdict.outcome,
+    sent: carriage.isSent,
+    cells: carriage.count?.cells,
+    bytes_in: carriage.count?.bytesIn,
+    error: verdict.error,
+  }));
+}

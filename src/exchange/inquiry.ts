@@ -1,0 +1,141 @@
+// What is found out about a command line before anything is recorded or sent: where it would go, what it means there, whether policy
+// allows it, who else its users are. A script. It does not record, count or send.
+// The rules: route first, then judge for that backend's series; a command that goes to several must be allowed, and mean the same,
+// in each of their series; nobody is asked about users whom the policy does not hold for.
+
+import type { Destination, Routed } from '../backend/router.js';
+import { allSeries, type Series } from '../catalog/series.js';
+import type { Ending } from '../engine/outcome.js';
+import type { Policy } from '../policy/rule.js';
+import { jointNamespaces } from '../routing/route.js';
+import type { CommandLine } from '../wire/command.js';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import { isAllowed, isServerCommand, type Judgement, judgeOnce } from './judge.js';
+
+/** What came of it. */
+export interface Inquiry {
+  readonly judgement: Judgement;
+  /** Where an allowed command goes; empty where `obstacle` says why it goes nowhere. */
+  readonly destinations: readonly Destination[];
+  readonly obstacle: Ending | undefined;
+  /** Other names of its users. */
+  readonly aliases: readonly string[];
+}
+
+/** Never rejects. */
+export async function inquire(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  line: CommandLine,
+): Promise<Inquiry> {
+  const { router } = context;
+  const isServer = isServerCommand(line);
+  const routed = isServer ? undefined : await routeOf(context, session.policy, line);
+  let destinations = isServer ? router.all : routed?.kind === 'to' ? [routed.destination] : [];
+  const aliases = new Set(routed?.kind === 'to' ? routed.aliases : []);
+  let judgement = judgeFor(context, session, line, destinations, [...aliases]);
+  const stop = (obstacle: Ending): Inquiry => ({
+    judgement,
+    destinations: [],
+    obstacle,
+    aliases: [...aliases],
+  });
+  if (!isAllowed(judgement)) return { judgement, destinations: [], obstacle: undefined, aliases: [] };
+  if (judgement.attempt.everybody === 'option') {
+    destinations = router.everywhere;
+    judgement = judgeFor(context, session, line, destinations, []);
+    if (!isAllowed(judgement)) return { judgement, destinations: [], obstacle: undefined, aliases: [] };
+    if (judgement.series.includes('2.3')) return stop(noAllUsers);
+  } else if (isServer) {
+    const found = await router.ofServerCommand(judgement.attempt);
+    if (found.kind === 'refused') {
+      return stop({ kind: 'unparsable', code: found.code, reason: found.message });
+    }
+    if (found.kind !== 'to') return stop(obstacleOf(found));
+    destinations = found.destinations;
+    for (const alias of found.aliases) aliases.add(alias);
+  } else if (routed !== undefined && routed.kind !== 'to') {
+    return stop(obstacleOf(routed));
+  }
+  if (context.resolver !== undefined) {
+    const found = await context.resolver.resolve(judgement.attempt.users);
+    if (found.kind === 'failed') return stop({ kind: 'unresolved', code: found.code });
+    for (const alias of found.aliases) aliases.add(alias);
+  }
+  if (aliases.size > judgement.attempt.aliases.length) {
+    judgement = judgeFor(context, session, line, destinations, [...aliases]);
+    if (!isAllowed(judgement))
+      return { judgement, destinations: [], obstacle: undefined, aliases: [...aliases] };
+  }
+  return { judgement, destinations, obstacle: undefined, aliases: [...aliases] };
+}
+
+/** Judges the line for all these backends; for both series where there is none, or where one's is not known. */
+export function judgeFor(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  line: CommandLine,
+  destinations: readonly Destination[],
+  aliases: readonly string[],
+): Judgement {
+  const namespaces = jointNamespaces(destinations.map((each) => each.sharedNamespaces));
+  return judgeAs(context, session, line, seriesOf(destinations), namespaces, aliases);
+}
+
+/** Judges it for these series. */
+export function judgeAs(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  line: CommandLine,
+  series: readonly Series[],
+  sharedNamespaces: readonly string[] | undefined,
+  aliases: readonly string[],
+): Judgement {
+  const { names, policy, clientMinor } = session;
+  const asked = {
+    listener: names.listener,
+    principal: names.principal,
+    clientMinor,
+    policy,
+    userNames: context.userNames,
+    sharedNamespaces,
+    nowMs: context.clock.wallMs(),
+    aliases: aliases.length === 0 ? undefined : aliases,
+  };
+  return judgeOnce(line, series, asked, context.judgements);
+}
+
+const noAllUsers: Ending = {
+  kind: 'unparsable',
+  code: 'all-users-series',
+  reason: 'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
+};
+
+function routeOf(context: ExchangeContext, policy: Policy, line: CommandLine): Routed | Promise<Routed> {
+  const user = context.userNames.normalise(line.user);
+  if (user.kind === 'refused') return { kind: 'nowhere', reason: user.message };
+  // Whoever may not name that user learns nothing of where he lives, and costs nobody a question.
+  const isInside = policy.users.matches(user.name) && !policy.except.matches(user.name);
+  if (!isInside && policy.mode === 'enforce') return { kind: 'nowhere', reason: 'not asked' };
+  return context.router.ofUser(user.name);
+}
+
+function obstacleOf(routed: Exclude<Routed, { kind: 'to' }>): Ending {
+  switch (routed.kind) {
+    case 'nowhere':
+      return { kind: 'unroutable', reason: routed.reason };
+    case 'unasked':
+      return { kind: 'unresolved', code: routed.code };
+    default:
+      return routed satisfies never;
+  }
+}
+
+function seriesOf(destinations: readonly Destination[]): readonly Series[] {
+  const found = new Set<Series>();
+  for (const { pool } of destinations) {
+    if (pool.series === undefined) return allSeries;
+    found.add(pool.series);
+  }
+  return found.size === 0 ? allSeries : allSeries.filter((series) => found.has(series));
+}
