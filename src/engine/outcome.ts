@@ -31,7 +31,7 @@ export type Ending =
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
-      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
+      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained' | 'audit-reserve';
     }
   /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
@@ -76,6 +76,7 @@ const refusals = {
   'queue-timeout': 'no upstream became free in time; try again',
   draining: 'dovegate is stopping; try again',
   'backend-drained': 'the backend is drained',
+  'audit-reserve': 'the disk of the audit records is full: only commands for emergencies are served',
 } as const;
 
 function told(

@@ -16,7 +16,12 @@ export interface Journal {
   /** Writes what is left and the stop record, then closes. */
   close(): Promise<void>;
   readonly state: 'writable' | 'failed';
+  /** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
+  readonly space: JournalSpace;
 }
+
+/** Room for records. */
+export type JournalSpace = 'normal' | 'reserve';
 
 /** Where a backend listens. */
 export type Address =

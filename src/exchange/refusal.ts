@@ -29,7 +29,7 @@ export function refusalOnSecondLook(again: Judgement, first: Judged, policy: str
   return { kind: 'unroutable', reason: `the backend turned out to be Dovecot ${series}; try again` };
 }
 
-/** What policy demands of an allowed command besides: a reason, and counts within its limits. */
+/** What policy demands of an allowed command besides: room for its records, a reason, and counts within its limits. */
 export function refuseByLimits(
   judgement: Judged,
   session: ExchangeSession,
@@ -37,6 +37,10 @@ export function refuseByLimits(
 ): Ending | undefined {
   const { policy, reason } = session;
   const { obligations } = judgement.decision;
+  // Before it is counted: what the disk refuses has used nothing up.
+  if (context.journal.space === 'reserve' && obligations?.emergency !== true) {
+    return { kind: 'refused', why: 'audit-reserve' };
+  }
   if (obligations?.reason === true && (reason ?? '') === '') {
     return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
   }

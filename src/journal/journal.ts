@@ -6,12 +6,12 @@ import { encodeBody } from '../audit/encode.js';
 import type { JournalRecord } from '../audit/record.js';
 import { parseSignKey } from '../audit/signature.js';
 import { JournalFault } from '../engine/journal-fault.js';
-import type { Journal } from '../engine/ports.js';
+import type { Journal, JournalSpace } from '../engine/ports.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { createBacklog, type Waiter } from './backlog.js';
 import { startDriver } from './drive.js';
 import type { DriverEvent, Found, Report, RetentionLimits, WriterOptions } from './messages.js';
-import { type JournalSpace, startTending, type TendEvent } from './tend.js';
+import { startTending, type TendEvent } from './tend.js';
 import { openWriterThread, type WriterThread } from './thread.js';
 
 /** What `openJournal` needs. */
@@ -47,7 +47,6 @@ export interface OpenJournal extends Journal {
   readonly found: Found;
   /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
   readonly fault: JournalFault | undefined;
-  readonly space: JournalSpace;
   /** Records that will never reach the disk. */
   readonly lost: number;
   /** Seq of the last record that is on disk: what may be shown elsewhere. */

@@ -2,14 +2,12 @@
 // keeper's thread do what is slow, and has the writer tell what goes. It owns that thread, which lives while it has work.
 // The rule: one round at a time, so that nothing is compressed while it is being retired; nothing here fails the journal.
 
+import type { JournalSpace } from '../engine/ports.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Driver } from './drive.js';
 import type { KeeperOrder, KeeperReport, RetentionLimits, Shelf, Shelved } from './messages.js';
 import { bytesOf, chooseCompressible, chooseRetired, fileName } from './retention.js';
 import { type KeeperThread, openKeeperThread } from './thread.js';
-
-/** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
-export type JournalSpace = 'normal' | 'reserve';
 
 /** What tending tells. */
 export type TendEvent =

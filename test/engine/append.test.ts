@@ -11,6 +11,7 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
   const appended: AuditRecord[] = [];
   const journal: Journal = {
     state: 'writable',
+    space: 'normal',
     append(record, { durable }) {
       assert.equal(durable, false);
       appended.push(record);

@@ -78,6 +78,8 @@ export interface MemoryEngine {
   setAnswer(answer: Answer): void;
   /** How the journal takes records from now on: default `take`; `hold` waits for `take`; `refuse` rejects. */
   setJournal(mode: 'take' | 'hold' | 'refuse'): void;
+  /** Whether the journal has only its reserve left; default `normal`. */
+  setSpace(space: Journal['space']): void;
   /** A session with a client that has announced this minor; undefined: it has said nothing yet. */
   client(minor?: number, peer?: Partial<Peer>): Promise<MemoryClient>;
   /** Turns the clock from timer to timer until no session is left. */
@@ -117,6 +119,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const commands: MemoryCommand[] = [];
   let answer: Answer = emptyReply;
   let mode: 'take' | 'hold' | 'refuse' = 'take';
+  let space: Journal['space'] = 'normal';
   let held: (() => void)[] = [];
 
   const append: Journal['append'] = async (record, { durable }) => {
@@ -136,6 +139,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     close: () => Promise.resolve(),
     get state() {
       return mode === 'refuse' ? 'failed' : 'writable';
+    },
+    get space() {
+      return space;
     },
   };
   const connect: typeof dialler.connect = async (address, signal) =>
@@ -196,6 +202,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       const waiting = held;
       held = [];
       for (const resolve of waiting) resolve();
+    },
+    setSpace(next) {
+      space = next;
     },
     async client(clientMinor, peerFacts = {}) {
       const { transport, peer } = createMemoryTransport();
