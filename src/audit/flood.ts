@@ -15,6 +15,8 @@ export interface FloodGate {
   admit(source: string, nowMs: number): boolean;
   /** What was counted in seconds that are over; each is told once, to become a `limit` record. */
   takeSwallowed(nowMs: number): readonly Swallowed[];
+  /** Whether there is a number that was not told yet. */
+  readonly isHolding: boolean;
 }
 
 interface Window {
@@ -68,6 +70,9 @@ export function createFloodGate(limits: {
       if (unnamed > 0) told.push({ source: undefined, count: unnamed });
       unnamed = 0;
       return told;
+    },
+    get isHolding() {
+      return unnamed > 0 || [...windows.values()].some(({ swallowed }) => swallowed > 0);
     },
   };
 

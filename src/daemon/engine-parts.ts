@@ -8,6 +8,7 @@ import type { Pool, PoolLimits } from '../backend/pool-options.js';
 import { createRouter, type Destination } from '../backend/router.js';
 import { createUserLock } from '../backend/user-lock.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
+import { createFloodWatch } from '../engine/flood-watch.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
 import type { ExchangeContext } from '../exchange/exchange-context.js';
@@ -171,6 +172,7 @@ export function createExchangeContext(
     judgements: createDecisionCache({ entriesMax: judgementsMax }),
     limiter: createLimiter({ entriesMax: limiterEntriesMax }),
     turns: createTurns(),
+    floods: createFloodWatch({ clock, journal, observe }),
     redact: (value) => adapters.redactor.redact(value),
     strict: settings.audit.strict,
     limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },

@@ -97,6 +97,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   const stop = createStopRequests();
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     service.abort();
+    exchanges.floods.tell();
     await journal.close();
     return exitCodes.bug;
   }
@@ -109,6 +110,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   await Promise.all(bound.map((listener) => listener.close()));
   await drain(service, [...pools.values()], settings.limits.drainMs, clock, stop.second);
   for (const pool of pools.values()) pool.drain();
+  exchanges.floods.tell();
   await journal.close();
   await admin.close();
   release();

@@ -4,6 +4,7 @@ import type { Redacted } from '../audit/record.js';
 import type { Router } from '../backend/router.js';
 import type { UserLock } from '../backend/user-lock.js';
 import type { Effect } from '../catalog/catalog.js';
+import type { FloodWatch } from '../engine/flood-watch.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
 import type { UserNames } from '../identity/user-name.js';
@@ -42,6 +43,8 @@ export interface ExchangeContext {
   /** Counts what policies limit; outlives a reload. */
   readonly limiter: Limiter;
   readonly turns: Turns;
+  /** Bounds what refusals write; outlives a reload. */
+  readonly floods: FloodWatch;
   /** A value that may be compared and not read. */
   readonly redact: (value: string) => Redacted;
   /** Effects whose admission must be on disk before anything is sent. */

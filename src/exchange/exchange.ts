@@ -10,7 +10,7 @@ import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
-import { type RelayCount, waitForPeer } from '../relay/relay.js';
+import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
@@ -36,10 +36,7 @@ import { inquire, judgeAs, judgeFor } from './inquiry.js';
 import { isAllowed, type Judged, type Judgement } from './judge.js';
 import { progressOf } from './progress.js';
 import { refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
-import { tellEnding } from './tell.js';
-
-/** How much a peer may leave unread before its next command is looked at. */
-const unreadBytesMax = 16 * 1024;
+import { tellEnding, waitForReader } from './tell.js';
 
 /** Starts an exchange; it runs up to its first wait at once. */
 export function startExchange(
@@ -67,6 +64,7 @@ class Exchange {
   #admitted: AuditRecord | undefined;
   /** Waited for its turn and its admission. */
   #turnMs = 0;
+  #isOnlyCounted = false;
   #isReading = true;
   /** Every way that it took, or takes. */
   readonly #carriages: Carriage[] = [];
@@ -104,7 +102,7 @@ class Exchange {
     let ending: Ending;
     let closeFor: CloseReason | undefined;
     if (!isAllowed(judgement)) {
-      this.#admitQuietly();
+      this.#admitRefused();
       ending = refusalOf(judgement, policy.name);
       if (judgement.input === 'dot') {
         const skipped = await this.#skipInput();
@@ -230,7 +228,7 @@ class Exchange {
     const verdict = judgeEnding(ending);
     const judgement = this.#judgement;
     if (judgement === undefined) throw new Error('an exchange ended before it was judged');
-    this.#admitQuietly();
+    this.#admitRefused();
     const told = tellEnding(writer, ending, verdict, this.#id);
     const close = told.closeFor ?? closeFor;
     const { upstream, isSent, count, waitMs } = progressOf(this.#carriages);
@@ -254,14 +252,11 @@ class Exchange {
     this.#append(completionOf(facts));
     observe(endedOf(facts));
     if (close === 'client-stall' || close === 'peer-gone') return close;
-    const drained = writer.flush(unreadBytesMax);
-    if (drained === undefined) return close;
-    const peer = await waitForPeer(drained, clock, limits.clientStallMs);
-    return peer === 'ready' ? close : peer === 'client-gone' ? 'peer-gone' : 'client-stall';
+    return (await waitForReader(writer, clock, limits.clientStallMs)) ?? close;
   }
 
   #append(record: AuditRecord): void {
-    appendQuietly(this.#context.journal, this.#context.observe, record);
+    if (!this.#isOnlyCounted) appendQuietly(this.#context.journal, this.#context.observe, record);
   }
 
   /** What must be on disk before anything is sent is awaited; rejects with a JournalFault. */
@@ -273,7 +268,15 @@ class Exchange {
     await this.#context.journal.append(admission, { durable: true });
   }
 
-  /** Of an exchange that sends nothing, or nothing more: before its completion, if it has none yet. */
+  /** Of an exchange that ends, if it has none yet. Of a flood that had no upstream only the number is kept. */
+  #admitRefused(): void {
+    if (this.#admission === undefined) return;
+    const { principal } = this.#session.names;
+    const isSilent = this.#carriages.every(({ upstream }) => upstream === undefined);
+    this.#isOnlyCounted = isSilent && !this.#context.floods.admit('refused', principal);
+    this.#admitQuietly();
+  }
+
   #admitQuietly(): void {
     if (this.#admission === undefined) return;
     this.#append(this.#admission);

@@ -2,7 +2,9 @@
 // The rule: a reply that was cut never looks whole, so a session in which nothing could be told apart any more is closed.
 
 import type { Ending, Verdict } from '../engine/outcome.js';
+import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
+import { waitForPeer } from '../relay/relay.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 
 /** What was told. */
@@ -28,4 +30,19 @@ export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict
   if (ending.kind === 'client-stall') return { status, closeFor: 'client-stall' };
   if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };
   return { status, closeFor: isCut ? 'cut-reply' : undefined };
+}
+
+/** How much a peer may leave unread before its next command is looked at. */
+const unreadBytesMax = 16 * 1024;
+
+/** Sends the group, and waits until the peer has read enough of it. Undefined: it has; else why its session must end. */
+export async function waitForReader(
+  writer: ReplyWriter,
+  clock: Clock,
+  stallMs: number,
+): Promise<'peer-gone' | 'client-stall' | undefined> {
+  const drained = writer.flush(unreadBytesMax);
+  if (drained === undefined) return undefined;
+  const peer = await waitForPeer(drained, clock, stallMs);
+  return peer === 'ready' ? undefined : peer === 'client-gone' ? 'peer-gone' : 'client-stall';
 }

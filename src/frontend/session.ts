@@ -112,22 +112,19 @@ class Session {
     const { listener, session, peer, principal } = this.#names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
-    let isOpen = false;
+    /** One of a flood of sessions leaves a number; what is sent in it has records that say who asked. */
+    let isRecorded = false;
     try {
       const greeted = await this.#greet();
       if ('reason' in greeted) {
         ({ reason, text } = greeted);
         return;
       }
-      isOpen = true;
-      this.#append({
-        time: this.#wallMs(),
-        event: 'session-open',
-        session,
-        listener,
-        peer: recordedPeer(peer),
-        principal,
-      });
+      isRecorded = this.#context.exchanges().floods.admit('session', principal);
+      if (isRecorded) {
+        const opened = { session, listener, peer: recordedPeer(peer), principal };
+        this.#append({ time: this.#wallMs(), event: 'session-open', ...opened });
+      }
       this.#context.exchanges().observe({ kind: 'session-opened', listener, session, minor: greeted.minor });
       const writer = createReplyWriter(this.#transport, greeted.minor);
       const input = createSessionInput(this.#transport, greeted.rest, this.#context.limits().lineBytesMax);
@@ -144,16 +141,9 @@ class Session {
     } finally {
       this.#transport.close(reason);
       const closedFor = this.#transport.closedFor ?? reason;
-      if (isOpen) {
-        const record = {
-          session,
-          listener,
-          principal,
-          reason: closedFor,
-          count: this.#exchanges,
-          text,
-        } as const;
-        this.#append({ time: this.#wallMs(), event: 'session-close', ...record });
+      if (isRecorded) {
+        const ended = { session, listener, principal, reason: closedFor, count: this.#exchanges, text };
+        this.#append({ time: this.#wallMs(), event: 'session-close', ...ended });
       }
       const closed = { listener, session, reason: closedFor, exchanges: this.#exchanges, text } as const;
       this.#context.exchanges().observe({ kind: 'session-closed', ...closed });

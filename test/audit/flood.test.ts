@@ -9,7 +9,9 @@ void test('ten of a source in a second are recorded, the others become one numbe
   assert.equal(admitted, 10);
   assert.equal(gate.admit('alice', 500), true, 'another source has a count of its own');
   assert.deepEqual(gate.takeSwallowed(999), [], 'not before the second is over');
+  assert.equal(gate.isHolding, true);
   assert.deepEqual(gate.takeSwallowed(1500), [{ source: 'bob', count: 490 }]);
+  assert.equal(gate.isHolding, false);
   assert.deepEqual(gate.takeSwallowed(3000), [], 'told once');
   assert.equal(gate.admit('bob', 1600), true, 'the next second is another one');
 });

@@ -1,0 +1,70 @@
+// What floods the trail: refusals and sessions that one principal makes faster than they are worth a record each. The
+// first of each second are recorded, and the number of the others becomes one `limit` record a second. It does not
+// know why something was refused. The rule: nothing goes uncounted, also when the daemon stops.
+
+import { createFloodGate, type FloodGate } from '../audit/flood.js';
+import type { Clock, Timer } from '../ports/clock.js';
+import { appendQuietly } from './append.js';
+import type { Journal, Observe } from './ports.js';
+
+/** What is counted, each by itself: the key `action` of the `limit` record. */
+export type FloodKind = 'refused' | 'session';
+
+/** One for the whole daemon; outlives a reload. */
+export interface FloodWatch {
+  /** Another one of a principal; true: record it, false: it was counted. */
+  admit(kind: FloodKind, principal: string): boolean;
+  /** Writes down what was counted so far: before the journal is closed. */
+  tell(): void;
+}
+
+/** Of one principal in a second, and of each kind. */
+const perSecondMax = 10;
+/** Principals that are told apart at once; beyond that they are counted together. */
+const sourcesMax = 4096;
+const tellAfterMs = 1000;
+
+/** What the watch needs; `observe` hears of a record that did not get to the journal. */
+export interface FloodWatchOptions {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly observe: Observe;
+}
+
+/** A watch that has seen nobody; it has a timer only while there is a number to be told. */
+export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions): FloodWatch {
+  const gates: Readonly<Record<FloodKind, FloodGate>> = {
+    refused: createFloodGate({ perSecondMax, sourcesMax }),
+    session: createFloodGate({ perSecondMax, sourcesMax }),
+  };
+  let timer: Timer | undefined;
+
+  return {
+    admit(kind, principal) {
+      if (gates[kind].admit(principal, clock.now())) return true;
+      timer ??= clock.setTimer(tellAfterMs, onTimer);
+      return false;
+    },
+    tell() {
+      timer?.cancel();
+      timer = undefined;
+      tellUpTo(Infinity);
+    },
+  };
+
+  function onTimer(): void {
+    tellUpTo(clock.now());
+    // A second that began later than the first one is not over yet.
+    const isLeft = gates.refused.isHolding || gates.session.isHolding;
+    timer = isLeft ? clock.setTimer(tellAfterMs, onTimer) : undefined;
+  }
+
+  function tellUpTo(nowMs: number): void {
+    for (const kind of ['refused', 'session'] as const) {
+      for (const { source: principal, count } of gates[kind].takeSwallowed(nowMs)) {
+        const record = { time: clock.wallMs(), event: 'limit', principal, action: kind, count } as const;
+        appendQuietly(journal, observe, record);
+      }
+    }
+  }
+}
