@@ -15,6 +15,10 @@ import type { Native } from '../ports/native.js';
 const syncIntervalMs = 1_000;
 /** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
 const heldBytesMax = 32 * 1024 * 1024;
+/** Opening reads what a crash left, which is more than one write: it gets so many deadlines. */
+const openDeadlines = 15;
+/** A directory that somebody took away shows within it and the time of a sync. */
+const lookIntervalMs = 5_000;
 /** Between looks at the age and size of the segments. */
 const tendIntervalMs = 60_000;
 
@@ -33,6 +37,8 @@ export function openAudit(
     directory: settings.directory,
     segmentBytes: settings.segmentBytes,
     deadlineMs: settings.deadlineMs,
+    openDeadlineMs: openDeadlines * settings.deadlineMs,
+    lookIntervalMs,
     syncIntervalMs,
     heldBytesMax,
     checkpointIntervalMs: settings.checkpointIntervalMs,

@@ -10,7 +10,7 @@ import type { Journal, JournalSpace } from '../engine/ports.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { createBacklog, type Waiter } from './backlog.js';
 import { startDriver } from './drive.js';
-import type { DriverEvent, Found, Report, RetentionLimits, WriterOptions } from './messages.js';
+import type { DriverEvent, Found, Order, Report, RetentionLimits, WriterOptions } from './messages.js';
 import { startTending, type TendEvent } from './tend.js';
 import { openWriterThread, type WriterThread } from './thread.js';
 
@@ -21,6 +21,10 @@ export interface JournalOptions extends WriterOptions {
   readonly lock: (descriptor: number) => boolean;
   /** A write or a sync that takes longer counts as failed; also how long anybody waits for a record. */
   readonly deadlineMs: number;
+  /** Opening reads what a crash left, so it may take longer; a disk that does not answer by then counts as failed. */
+  readonly openDeadlineMs: number;
+  /** Between looks whether what was written is still there, also when nothing happens. */
+  readonly lookIntervalMs: number;
   /** Between writing records that nobody waits for and their sync, when nothing else calls for one. */
   readonly syncIntervalMs: number;
   /** Between checkpoints, also when nothing happens. */
@@ -62,7 +66,7 @@ const clockStepMsMin = 1000;
 
 /**
  * Opens the journal in a directory: takes its lock, finds the tail, closes what a crash left open, writes the start
- * record. Rejects with a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`.
+ * record. Rejects with a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`.
  *
  * A record whose `append` was rejected may still reach the disk later: who appends an admission appends its completion
  * too, whatever became of the first.
@@ -97,7 +101,11 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   );
   if (opened.checkpoint !== undefined) options.observe({ kind: 'checkpoint', line: opened.checkpoint });
   const tending = startTending({ ...options, driver, enter, noteClockStep });
-  let checkpointTimer: Timer = clock.setTimer(options.checkpointIntervalMs, checkpoint);
+  const repeated = [
+    // A segment, directory or lock that somebody took away shows with the next sync; an empty one is enough.
+    repeat(options.lookIntervalMs, (wallMs) => ({ do: 'write', bodies: [], sync: true, wallMs })),
+    repeat(options.checkpointIntervalMs, (wallMs) => ({ do: 'checkpoint', wallMs })),
+  ];
 
   return {
     found: opened.found,
@@ -133,7 +141,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     },
     async close() {
       isClosed = true;
-      checkpointTimer.cancel();
+      for (const timer of repeated) timer.cancel();
       // The lock goes with the writer: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
       await Promise.race([tending.end(), later(clock, options.deadlineMs)]);
       try {
@@ -191,14 +199,16 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     hold(encodeBody(record), undefined, heldBytesMax);
   }
 
-  function checkpoint(): void {
-    noteClockStep();
-    // A failed one needs no hand here: healing writes one.
-    void driver
-      .run((wallMs) => ({ do: 'checkpoint', wallMs }))
-      .then(() => {
-        if (!isClosed) checkpointTimer = clock.setTimer(options.checkpointIntervalMs, checkpoint);
+  /** Gives an order again and again. A failed one needs no hand here: healing does as much. */
+  function repeat(intervalMs: number, order: (wallMs: number) => Order): Timer {
+    let timer = clock.setTimer(intervalMs, again);
+    return { cancel: () => timer.cancel() };
+    function again(): void {
+      noteClockStep();
+      void driver.run(order).then(() => {
+        if (!isClosed) timer = clock.setTimer(intervalMs, again);
       });
+    }
   }
 }
 
@@ -206,11 +216,17 @@ async function open(
   options: JournalOptions,
   thread: WriterThread,
 ): Promise<Report & { readonly kind: 'opened' }> {
-  const { clock, directory } = options;
-  let report = await thread.ask({ do: 'open', lock: undefined, wallMs: clock.wallMs() });
-  if (report.kind === 'lock' && takeLock(options, report.descriptor)) {
-    report = await thread.ask({ do: 'open', lock: report.descriptor, wallMs: clock.wallMs() });
-  }
+  const { clock, directory, openDeadlineMs } = options;
+  let timer: Timer | undefined;
+  const late = new Promise<Report>((resolve) => {
+    const message = `${directory} could not be opened within ${openDeadlineMs} ms: the disk does not answer`;
+    timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
+  });
+  const ask = (lock: number | undefined): Promise<Report> =>
+    Promise.race([thread.ask({ do: 'open', lock, wallMs: clock.wallMs() }), late]);
+  let report = await ask(undefined);
+  if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
+  timer?.cancel();
   if (report.kind === 'opened') return report;
   void thread.end();
   throw report.kind === 'failed'

@@ -128,6 +128,19 @@ void test('a disk that stands still does not keep the daemon from ending', async
   assert.ok(run('fsfreeze', '-u', place));
 });
 
+void test('a disk that stands still at the start: an error within the deadline, not a wait', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  assert.ok(run('fsfreeze', '-f', place));
+  const started = performance.now();
+  await assert.rejects(openFor(t, directory, { openDeadlineMs: 300 }), faultOf('deadline'));
+  assert.ok(performance.now() - started < 3000);
+  assert.ok(run('fsfreeze', '-u', place));
+});
+
 void test('a file system that went read-only is a failed disk until it is mounted again', async (t) => {
   const place = mounted(t, 'ext4');
   if (place === undefined) return;

@@ -1,7 +1,7 @@
 // The journal with real files, a real thread and real kills. What must not happen: a command that went on without its
 // admission on disk, a number that is missing or comes twice, a wait without end.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -230,6 +230,39 @@ void test('the disk is not trusted: a removed segment is noticed, and what was n
     seen.map(({ kind }) => kind).filter((kind) => kind === 'failed' || kind === 'writable'),
     ['failed', 'writable'],
   );
+});
+
+void test('what is taken away while nothing happens is noticed and made again', async (t) => {
+  const tricks: ((directory: string) => void)[] = [
+    (directory) => rmSync(directory, { recursive: true }),
+    (directory) => rmSync(join(directory, '00000001.jsonl')),
+    (directory) => rmSync(join(directory, 'lock')),
+    (directory) => renameSync(directory, `${directory}-away`),
+  ];
+  for (const trick of tricks) {
+    const directory = join(temporaryDirectory(t), 'audit');
+    const { journal, events, seen } = await openFor(t, directory, { lookIntervalMs: 20 });
+    trick(directory);
+    await seen('writable');
+    const failed = events.find((event) => event.kind === 'failed');
+    assert.equal(failed?.kind === 'failed' && failed.fault.code, 'removed');
+    await journal.append(admission('A'), durable);
+    assert.equal(segmentFiles(directory).at(-1), '00000002.jsonl', String(trick));
+  }
+});
+
+void test('a disk that does not answer at the start: an error within the deadline', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  // Opened for reading it waits for a writer, as a file on a dead disk waits for its blocks.
+  rmSync(join(directory, 'checkpoint.json'));
+  execFileSync('mkfifo', [join(directory, 'checkpoint.json')]);
+  const started = performance.now();
+  await assert.rejects(openFor(t, directory, { openDeadlineMs: 200 }), faultOf('deadline'));
+  assert.ok(performance.now() - started < 2000);
+  // Lets the thread go, which ends then.
+  writeFileSync(join(directory, 'checkpoint.json'), '');
 });
 
 void test('a removed directory comes back with its lock', async (t) => {

@@ -41,6 +41,8 @@ export async function openWatched(directory: string, more: Partial<JournalOption
     lock: (descriptor) => native.lockExclusive(descriptor),
     // A machine that runs many tests at once may keep a sync waiting for seconds; where that matters, a test says so.
     deadlineMs: 60_000,
+    openDeadlineMs: 60_000,
+    lookIntervalMs: 3_600_000,
     syncIntervalMs: 50,
     checkpointIntervalMs: 3_600_000,
     tendIntervalMs: 3_600_000,

@@ -27,7 +27,7 @@ void test('the thread is found beside the journal, under any path', (t) => {
     const journal = await openJournal({
       directory: ${JSON.stringify(join(parent, 'audit'))}, segmentBytes: 65536, program: 'p', catalog: '',
       clock: systemClock, lock: () => true, deadlineMs: 5000, syncIntervalMs: 10, heldBytesMax: 65536, observe() {},
-      checkpointIntervalMs: 1e6, tendIntervalMs: 1e6, reserveBytes: 0,
+      checkpointIntervalMs: 1e6, openDeadlineMs: 1e6, lookIntervalMs: 1e6, tendIntervalMs: 1e6, reserveBytes: 0,
       limits: () => ({ keepMs: Infinity, sizeMax: { bytes: Infinity }, unshippedBytesMax: 0 }),
     });
     await journal.append({ time: 0, event: 'reload' }, { durable: true });
