@@ -19,6 +19,7 @@ import type { Native } from '../ports/native.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { stderr } from '../terminal/output.js';
 import { createAdminParts } from './admin-parts.js';
+import { closeJournal, type End, endBy } from './close-journal.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 import { openAudit, openRedactor } from './open-audit.js';
@@ -34,18 +35,17 @@ export async function serve(options: { readonly config: string }): Promise<numbe
   const { settings } = loaded;
   const log = createLog(settings.log.level, process.stdout.isTTY);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  try {
-    return await run(settings, options.config, log);
-  } catch (fault) {
+  const end = await run(settings, options.config, log).catch((fault: unknown) => {
     const text = fault instanceof Error ? fault.message : String(fault);
     log.report({ event: 'start-failed', level: 'error', text });
-    return exitCodes.configuration;
-  } finally {
-    log.flush();
-  }
+    return endBy(fault, exitCodes.configuration);
+  });
+  log.flush();
+  if (end.isHanging) (await loadNative()).leave(end.code);
+  return end.code;
 }
 
-async function run(settings: Settings, config: string, log: Log): Promise<number> {
+async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const clock = systemClock;
   const admin = createAdminParts(settings, clock, log);
   const observe: Observe = (event) => {
@@ -84,10 +84,10 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
     await admin.open({ journal, pools, service });
   } catch (fault) {
     await Promise.all(bound.map((listener) => listener.close()));
-    await journal.close();
+    const end = await closeJournal(journal, log, exitCodes.configuration);
     if (!(fault instanceof ListenFault)) throw fault;
     log.report({ event: 'listen-failed', level: 'error', text: fault.message });
-    return exitCodes.configuration;
+    return end;
   }
   const listeners = settings.listeners.map((listener) => listener.name).join(' ');
   const text = `dovegate ${programVersion} serves ${bound.length} listeners`;
@@ -98,8 +98,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     service.abort();
     exchanges.floods.tell();
-    await journal.close();
-    return exitCodes.bug;
+    return closeJournal(journal, log, exitCodes.bug);
   }
   admin.draining();
   log.report({
@@ -111,11 +110,11 @@ async function run(settings: Settings, config: string, log: Log): Promise<number
   await drain(service, [...pools.values()], settings.limits.drainMs, clock, stop.second);
   for (const pool of pools.values()) pool.drain();
   exchanges.floods.tell();
-  await journal.close();
+  const end = await closeJournal(journal, log, exitCodes.ok);
   await admin.close();
   release();
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
-  return exitCodes.ok;
+  return end;
 }
 
 /** What the kernel says of who connected. */

@@ -33,6 +33,7 @@ async function load(): Promise<Native> {
   const flock = koffi.load(null).func('int flock(int, int)');
   const getsockopt = koffi.load(null).func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
   const socketpair = koffi.load(null).func('int socketpair(int, int, int, void *)');
+  const exitNow = koffi.load(null).func('void _exit(int)');
   const native: Native = {
     lockExclusive(descriptor) {
       if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
@@ -46,6 +47,9 @@ async function load(): Promise<Native> {
       if (Number(getsockopt(descriptor, solSocket, soPeercred, ucred, length)) !== 0) return undefined;
       if (length[0] !== ucredBytes) return undefined;
       return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
+    },
+    leave(exitCode) {
+      exitNow(exitCode);
     },
   };
   testLock(native);

@@ -17,4 +17,9 @@ export interface Native {
   lockExclusive(descriptor: number): boolean;
   /** SO_PEERCRED of an accepted UNIX socket; undefined where the kernel does not say it. */
   peerCredentials(descriptor: number): PeerCredentials | undefined;
+  /**
+   * Ends the process now. Node's own way waits for its threads, and one that hangs in the kernel, on a disk that does not
+   * answer, is waited for as long as the disk likes.
+   */
+  leave(exitCode: number): void;
 }
