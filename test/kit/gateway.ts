@@ -30,6 +30,8 @@ export interface GatewayOptions {
   readonly mail1?: Readonly<Record<string, string>>;
   /** Lines of the policy `support`, as YAML. */
   readonly policy?: string;
+  /** The settings `audit`, as YAML in one line; default: a directory `audit`, a small reserve. */
+  readonly audit?: string;
   /** More top-level YAML. */
   readonly more?: string;
   readonly password?: string;
@@ -66,7 +68,7 @@ routes:
 policies:
   support:${options.policy ?? usualPolicy}
 state: state
-audit: { directory: audit, reserve: 4KiB }
+audit: ${options.audit ?? '{ directory: audit, reserve: 4KiB }'}
 ${options.more ?? ''}`;
 }
 

@@ -1,0 +1,120 @@
+// Goal: the built daemon on a disk that fails under it. Phases: a full disk with only the reserve left, then room again; a directory
+// that is taken away while nothing happens; a disk that stands still while the daemon starts, and while it stops. What must not
+// happen: a command that was sent and is not on disk, a wait without end, a service that needs a hand to return.
+// Mounting needs root: elsewhere the two tests that mount are skipped, and say so.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runDovegate } from '../kit/daemon.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import type { RawClient } from '../kit/raw-client.js';
+import { runTool, withSmallDisk } from '../kit/small-disk.js';
+import { readAudit } from '../kit/traces.js';
+
+const rootOnly = 'no file system can be mounted here (needs root)';
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+const list = { user: 'alice@example.org', fields: ['mailbox list'] };
+const policy = `
+    users: ["*@example.org"]
+    allow: [quota get, { command: mailbox list, emergency: true }]`;
+
+async function ask(client: RawClient, command: typeof quota): Promise<{ status: string; log: string }> {
+  client.sendCommand(command);
+  const { status, logs } = await client.readReply();
+  return { status, log: logs[0]?.text ?? '' };
+}
+
+async function until(isSo: () => boolean | Promise<boolean>, what: string, ms = 15_000): Promise<void> {
+  const startMs = performance.now();
+  while (!(await isSo())) {
+    assert.ok(performance.now() - startMs < ms, `${what}: not within ${ms} ms`);
+    // A disk has no event to wait for.
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
+test('a full disk: with the reserve only emergencies are served, then everything, by itself', async (t) => {
+  const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, reserve: 512KiB, segment: 64KiB }`;
+    const { client, daemon, backend } = await openGateway(owner, { policy, audit });
+    const one = await client();
+    assert.equal((await ask(one, quota)).status, '+');
+    const reserve = join(place, 'audit', 'reserve');
+    await until(() => existsSync(reserve) && statSync(reserve).size === 512 << 10, 'the reserve is there');
+    writeFileSync(join(place, 'filler'), Buffer.alloc(1 << 20));
+    let served = 1;
+    let last = await ask(one, quota);
+    for (; last.status === '+'; last = await ask(one, quota)) served += 1;
+    assert.equal(last.status, '-TEMPFAIL');
+    assert.match(last.log, /only commands for emergencies are served/);
+    for (let count = 0; count < 20; count += 1) assert.equal((await ask(one, list)).status, '+');
+    assert.equal((await ask(one, quota)).status, '-TEMPFAIL');
+    assert.equal(backend.commands.length, served + 20);
+    rmSync(join(place, 'filler'));
+    await until(async () => (await ask(one, quota)).status === '+', 'service is back');
+    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+    const records = readAudit(join(place, 'audit')).map(({ record }) => record);
+    const sent = records.filter(({ event, sent: isSent }) => event === 'completion' && isSent === true);
+    assert.equal(sent.length, backend.commands.length);
+    const codes = new Set(records.flatMap(({ error }) => (error === undefined ? [] : [error])));
+    assert.deepEqual([...codes], ['audit-reserve']);
+    t.diagnostic(`${served} commands until the disk was full`);
+  });
+  if (!isDone) t.skip(rootOnly);
+});
+
+test('a directory that is taken away while nothing happens is noticed and made again', async (t) => {
+  const { client, daemon } = await openGateway(t);
+  const away = `${daemon.path('audit')}-away`;
+  renameSync(daemon.path('audit'), away);
+  const startMs = performance.now();
+  await daemon.waitForLog(({ event }) => event === 'audit-failed', 'the failed journal');
+  const tookMs = performance.now() - startMs;
+  assert.ok(tookMs < 7000, `${tookMs} ms`);
+  await daemon.waitForLog(({ event }) => event === 'audit-writable', 'the healed journal');
+  assert.equal((await ask(await client(), quota)).status, '+');
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.ok(auditRecords(daemon).some(({ event }) => event === 'admission'));
+  t.diagnostic(`noticed after ${Math.round(tookMs)} ms`);
+});
+
+test('a disk that does not answer at the start: the daemon says so and ends', async (t) => {
+  const { daemon } = await openGateway(t);
+  await daemon.stop();
+  // Opened for reading it waits for a writer, as a file on a dead disk waits for its blocks.
+  mkdirSync(daemon.path('stuck'), { mode: 0o700 });
+  execFileSync('mkfifo', [daemon.path('stuck/checkpoint.json')]);
+  const text = readFileSync(daemon.configFile, 'utf8');
+  daemon.write('stuck.yaml', text.replace('directory: audit', 'directory: stuck, deadline: 200ms'));
+  const startMs = performance.now();
+  const { exit, text: output } = await runDovegate(['serve', '--config', daemon.path('stuck.yaml')]);
+  assert.ok(performance.now() - startMs < 8000);
+  assert.match(output, /"start-failed".*could not be opened within 3000 ms: the disk does not answer/);
+  assert.equal(exit, 78);
+});
+
+test('a disk that stands still: refused within the deadline, and the daemon can end', async (t) => {
+  const isDone = await withSmallDisk('ext4', async (place, owner) => {
+    const audit = `{ directory: ${join(place, 'audit')}, reserve: 4KiB, deadline: 300ms }`;
+    const { client, daemon, backend } = await openGateway(owner, { policy, audit });
+    const one = await client();
+    assert.equal((await ask(one, quota)).status, '+');
+    assert.ok(runTool('fsfreeze', '-f', place));
+    const startMs = performance.now();
+    const refused = await ask(one, quota);
+    assert.equal(refused.status, '-TEMPFAIL');
+    assert.match(refused.log, /the audit record could not be written/);
+    assert.ok(performance.now() - startMs < 3000);
+    daemon.signal('SIGTERM');
+    await daemon.waitForLog(({ event }) => event === 'stopped', 'stopped');
+    assert.equal(backend.commands.length, 1);
+    // Its thread sleeps in the kernel, which nothing can end before the disk goes on.
+    assert.ok(runTool('fsfreeze', '-u', place));
+    assert.deepEqual(await daemon.exited, { code: 1, signal: null });
+  });
+  if (!isDone) t.skip(rootOnly);
+});
