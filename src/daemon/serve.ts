@@ -23,6 +23,7 @@ import { closeJournal, type End, endBy } from './close-journal.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 import { openAudit, openRedactor } from './open-audit.js';
+import { rebuildLimits } from './rebuild-limits.js';
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve(options: { readonly config: string }): Promise<number> {
@@ -63,6 +64,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const adapters = { clock, connect: createConnect(clock), journal, observe, redactor };
   const pools = createPools(settings, adapters);
   const exchanges = createExchangeContext(settings, pools, adapters);
+  await rebuildLimits(settings, journal, exchanges.limiter, clock, log);
   const sessionLimits = sessionLimitsOf(settings);
   const service = createService();
 

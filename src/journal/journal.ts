@@ -55,6 +55,8 @@ export interface OpenJournal extends Journal {
   readonly lost: number;
   /** Seq of the last record that is on disk: what may be shown elsewhere. */
   readonly seq: number;
+  /** Sum of the steps of the wall clock that the journal recorded: ages of records are counted without them. */
+  readonly stepsMs: number;
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
   keepPolicy(version: string, text: string): Promise<void>;
   /** Signs with another key from now on. Throws a TypeError for what is no Ed25519 key; rejects with a JournalFault. */
@@ -164,6 +166,9 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     },
     get seq() {
       return driver.mark.seq;
+    },
+    get stepsMs() {
+      return driver.mark.stepsMs;
     },
   };
 

@@ -19,17 +19,23 @@ export type LimitVerdict =
 export interface Limiter {
   /** Counts all asks, or none of them if one is above its limit. */
   admit(asks: readonly LimitAsk[], nowMs: number): LimitVerdict;
-  /** Counts what happened `agoMs` before now, whatever the limit: what a journal remembers from before a restart. */
+  /**
+   * Counts what happened `agoMs` before now, whatever the limit: what a journal remembers from before a restart. A table that
+   * becomes full by it takes no more, and refuses what is new as any full table does.
+   */
   replay(ask: LimitAsk, agoMs: number, nowMs: number): void;
   /** Counters and members that are held. */
   readonly size: number;
 }
 
+/** What of an attempt limits look at. */
+export type Counted = Pick<Attempt, 'principal' | 'users' | 'masks' | 'everybody'>;
+
 /** What has to be counted before this is sent; empty for most. Counted per principal. */
 export function limitAsks(
   policy: Policy,
   obligations: Obligations | undefined,
-  attempt: Attempt,
+  attempt: Counted,
 ): LimitAsk[] {
   const asks: LimitAsk[] = [];
   const who = `${attempt.principal}\0${policy.name}`;
@@ -47,7 +53,7 @@ export function limitAsks(
 }
 
 /** Users by name; a mask, and everybody, count as one more each: who may use them can reach many at once anyway. */
-function peopleIn(attempt: Attempt): ReadonlySet<string> {
+function peopleIn(attempt: Counted): ReadonlySet<string> {
   const people = new Set(attempt.users);
   for (const mask of attempt.masks) people.add(`mask ${mask.value}`);
   if (attempt.everybody !== 'none') people.add('everybody');
@@ -128,11 +134,13 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
     }
   }
 
+  function isNew(ask: LimitAsk): boolean {
+    return ask.kind === 'rate'
+      ? !counters.has(counterKey(ask))
+      : groups.get(ask.key)?.seen.has(ask.member) !== true;
+  }
+
   function hasRoom(asks: readonly LimitAsk[], nowMs: number): boolean {
-    const isNew = (ask: LimitAsk): boolean =>
-      ask.kind === 'rate'
-        ? !counters.has(counterKey(ask))
-        : groups.get(ask.key)?.seen.has(ask.member) !== true;
     if (!asks.some(isNew)) return true;
     if (nowMs - sweptMs >= sweepEveryMs) sweep(nowMs);
     return size() + asks.length * 2 <= entriesMax;
@@ -178,7 +186,9 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
 
   return {
     admit,
-    replay: (ask, agoMs, nowMs) => count(ask, nowMs - agoMs, nowMs),
+    replay(ask, agoMs, nowMs) {
+      if (size() + 2 <= entriesMax || !isNew(ask)) count(ask, nowMs - agoMs, nowMs);
+    },
     get size() {
       return size();
     },

@@ -1,0 +1,137 @@
+// What past records say about limits: destroying commands that were sent lately count again after a restart.
+// It does not read journals: pieces of whole lines come in, oldest first. Lines that cannot matter are not parsed.
+// The rule: a command that was never sent has used nothing up; whatever cannot be told counts.
+
+import { parseLine } from '../audit/line.js';
+import { parseTime } from '../audit/time.js';
+import type { Settings } from '../config/settings.js';
+import { createUserNames } from '../identity/user-name.js';
+import { judgeLine } from '../policy/judge.js';
+import { type Limiter, limitAsks } from '../policy/limits.js';
+import type { Obligations, Policy } from '../policy/rule.js';
+import { recordedLine } from './recorded.js';
+import { namespacesOf } from './replay.js';
+
+/** The moment at which limits are rebuilt, in milliseconds. */
+export interface RebuildMoment {
+  /** By the wall clock, and by the clock of the limiter. */
+  readonly wallMs: number;
+  readonly nowMs: number;
+  /** Sum of the recorded steps of the wall clock: up to now, and up to the first piece. */
+  readonly stepsMs: number;
+  readonly stepsBeforeMs: number;
+}
+
+/** Counts what was spent. */
+export interface Spent {
+  take(piece: Buffer): void;
+  /** Once, at the end; how many commands were counted. */
+  finish(): number;
+}
+
+type Stored = Readonly<Record<string, unknown>>;
+
+/** No limit that is rebuilt looks further back. */
+export const rebuiltMs = 3_600_000;
+/** An exchange that was refused has its two records side by side, so few have to be held to see that it was not sent. */
+const heldMax = 4096;
+
+const needles = {
+  admission: Buffer.from(',"effect":"destroy"'),
+  unsent: Buffer.from(',"sent":false'),
+  clock: Buffer.from('"event":"clock"'),
+};
+
+/** Counts in `limiter` by the policies of `settings` as they are now. */
+export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment): Spent {
+  const userNames = createUserNames(settings.mailUsers);
+  const held = new Map<string, { readonly record: Stored; readonly agoMs: number }>();
+  let stepsMs = moment.stepsBeforeMs;
+  let counted = 0;
+
+  return {
+    take(piece) {
+      for (const { what, line } of linesOf(piece)) {
+        const record = parseLine(line);
+        if (record === undefined) continue;
+        if (what === 'clock') {
+          if (typeof record['step_ms'] === 'number') stepsMs += record['step_ms'];
+        } else if (typeof record['id'] !== 'string') continue;
+        else if (what === 'unsent') held.delete(record['id']);
+        else hold(record['id'], record);
+      }
+    },
+    finish() {
+      for (const { record, agoMs } of held.values()) spend(record, agoMs);
+      held.clear();
+      return counted;
+    },
+  };
+
+  function hold(id: string, record: Stored): void {
+    if (record['event'] !== 'admission' || record['decision'] !== 'allow') return;
+    const timeMs = typeof record['time'] === 'string' ? parseTime(record['time']) : undefined;
+    // Without the steps of the clock; one that cannot be told is taken for a new one.
+    const agoMs = Math.max(0, moment.wallMs - moment.stepsMs - ((timeMs ?? moment.wallMs) - stepsMs));
+    if (agoMs >= rebuiltMs) return;
+    held.set(id, { record, agoMs });
+    const oldest = held.size > heldMax ? held.entries().next().value : undefined;
+    if (oldest === undefined) return;
+    held.delete(oldest[0]);
+    spend(oldest[1].record, oldest[1].agoMs);
+  }
+
+  function spend(record: Stored, agoMs: number): void {
+    const { policy: name, principal, user } = record;
+    const policy = typeof name === 'string' ? settings.policies.get(name) : undefined;
+    if (policy === undefined || typeof principal !== 'string') return;
+    const judged = judgeAgain(policy, record);
+    const users = typeof user === 'string' ? [user] : [];
+    const attempt = judged?.attempt ?? { principal, users, masks: [], everybody: 'none' };
+    const obligations = judged?.decision.obligations ?? obligationsOf(policy, record);
+    for (const ask of limitAsks(policy, obligations, attempt)) limiter.replay(ask, agoMs, moment.nowMs);
+    counted += 1;
+  }
+
+  function judgeAgain(policy: Policy, record: Stored) {
+    const line = recordedLine({
+      fields: record,
+      admittedSeq: undefined,
+      completedSeq: undefined,
+      completedTime: undefined,
+    });
+    if (line?.kind !== 'line') return undefined;
+    const [series] = line.series;
+    if (series === undefined) return undefined;
+    const asked = { ...line, clientMinor: 4 };
+    const answer = judgeLine(policy, asked, series, namespacesOf(settings, line), userNames, line.timeMs);
+    return answer.kind === 'judged' ? answer : undefined;
+  }
+}
+
+/** Of the rule that the record names, where the policy is still the same. */
+function obligationsOf(policy: Policy, record: Stored): Obligations | undefined {
+  if (record['version'] !== policy.version) return undefined;
+  const rule = policy.allow.find(({ place }) => `${place.file}:${place.line}` === record['rule']);
+  return rule?.obligations;
+}
+
+/** The lines that hold one of the needles, in their order, as text. */
+function* linesOf(piece: Buffer): Generator<{ what: keyof typeof needles; line: string }> {
+  const next = { admission: -1, unsent: -1, clock: -1 };
+  for (let at = 0; ; ) {
+    let what: keyof typeof needles | undefined;
+    for (const key of ['admission', 'unsent', 'clock'] as const) {
+      if (next[key] < at) next[key] = from(piece.indexOf(needles[key], at));
+      if (next[key] < Infinity && (what === undefined || next[key] < next[what])) what = key;
+    }
+    if (what === undefined) return;
+    const end = from(piece.indexOf(0x0a, next[what]), piece.length);
+    yield { what, line: piece.toString('utf8', piece.lastIndexOf(0x0a, next[what]) + 1, end) };
+    at = end + 1;
+  }
+}
+
+function from(at: number, otherwise = Infinity): number {
+  return at < 0 ? otherwise : at;
+}
