@@ -147,7 +147,8 @@ export interface LogFacts {
 /** The line as observers are told of it. */
 export function backendLogOf(facts: LogFacts): BackendLog {
   const { backend, id: upstream } = facts.upstream;
-  const { type, text } = facts.line;
+  const { type } = facts.line;
+  const text = withoutSecrets(facts);
   const exchange = exchangeNamesOf(facts.names, facts.id, facts.judgement);
   return { kind: 'backend-log', backend, upstream, exchange, type, text };
 }
@@ -156,8 +157,27 @@ export function backendLogOf(facts: LogFacts): BackendLog {
 export function logRecordOf(facts: LogFacts, time: number): AuditRecord {
   const { backend, id: upstream } = facts.upstream;
   const { session, listener } = facts.names;
-  const { type: level, text } = facts.line;
+  const { type: level } = facts.line;
+  const text = withoutSecrets(facts);
   return { time, event: 'log', session, id: facts.id, listener, backend, upstream, level, text };
+}
+
+/** What is shorter is no secret, and stands in many words. */
+const secretCharsMin = 4;
+
+/** A server that complains of an argument repeats it: what must not be recorded there must not be recorded here. */
+function withoutSecrets({ line, judgement }: LogFacts): string {
+  if (judgement?.kind !== 'judged') return line.text;
+  let { text } = line;
+  for (const word of judgement.args) {
+    if (!word.isSecret || word.text.length < secretCharsMin) continue;
+    // Of KEY=VALUE the value may stand alone.
+    const value = word.text.slice(word.text.indexOf('=') + 1);
+    for (const secret of [word.text, value]) {
+      if (secret.length >= secretCharsMin) text = text.replaceAll(secret, '[secret]');
+    }
+  }
+  return text;
 }
 
 /** What observers are told of the same end. */

@@ -185,6 +185,14 @@ void test('a line of the log channel, as record and as event', () => {
   assert.deepEqual([exchange?.id, exchange?.user, exchange?.command], ['I', '', undefined]);
 });
 
+void test('what a server repeats of a secret argument is taken out of its lines', () => {
+  const judgement = judged('|alice@example.org|mailbox metadata set|INBOX|/private/comment|hunter2');
+  const line = { type: 'error', text: 'cannot set hunter2: x', isCut: false } as const;
+  const log = { names, id: 'I', judgement, upstream: { backend: 'mail1', id: 'mail1-1' }, line };
+  assert.equal(logRecordOf(log, 3).text, 'cannot set [secret]: x');
+  assert.equal(backendLogOf(log).text, 'cannot set [secret]: x');
+});
+
 void test('a place as people write it, and a peer under the names of the file', () => {
   assert.equal(formatPlace({ file: '/etc/d.yaml', line: 12, column: 3 }), '/etc/d.yaml:12');
   assert.deepEqual(JSON.parse(JSON.stringify(recordedPeer({ listener: 'x', loginUid: 5, exe: '/bin/x' }))), {
