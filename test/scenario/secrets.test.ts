@@ -1,0 +1,197 @@
+// Goal: no secret value of a command is kept anywhere. Every parameter of the catalog, in both series, whose value can be a secret is
+// sent with one that is seen nowhere else: to a policy that allows the command, to one that denies it, and in lines that cannot be
+// read; the backend repeats each line on its log channel. What must not happen: one of these values in the journal, the log, or
+// anything that the admin socket and the commands for auditors show.
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { test } from 'node:test';
+import { type Command, commandsOf, type Parameter, type Role } from '../../src/catalog/catalog.js';
+import type { Series } from '../../src/catalog/series.js';
+import { runDovegate } from '../kit/daemon.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { findSecrets } from '../kit/traces.js';
+
+const user = 'alice@example.org';
+
+/** Words that carry a secret, by the role of their parameter; the others carry none. */
+const secretWordsOf: Partial<Record<Role, (secret: string) => readonly string[]>> = {
+  'auth-info': (secret) => [`service=${secret}`],
+  'dict-uri': (secret) => [`redis:host=h:password=${secret}`],
+  'fs-args': (secret) => [`password=${secret}`],
+  'mail-location': (secret) => [`imapc:~/mail:token=${secret}`],
+  'metadata-value': (secret) => [secret],
+  'remote-destination': (secret) => [`tcp:admin:${secret}@mail.example.org`],
+  'search-query': (secret) => ['mailbox', 'INBOX', 'text', secret],
+  secret: (secret) => [secret],
+  'setting-override': (secret) => [`plugin/x=${secret}`],
+  'sub-commands': (secret) => ['mailbox', 'metadata', 'set', 'INBOX', '/private/comment', secret],
+  text: (secret) => [secret],
+  value: (secret) => [secret],
+};
+
+function secretWords({ role }: Parameter, secret: string): readonly string[] | undefined {
+  return role === undefined ? undefined : secretWordsOf[role]?.(secret);
+}
+
+/** Something that a server would take for a parameter that must be there. */
+function plainWords({ role, type }: Parameter): readonly string[] {
+  if (type === 'int') return ['1'];
+  if (role === 'search-query') return ['all'];
+  if (role === 'user' || role === 'user-mask' || role === 'source-user') return [user];
+  if (role === 'ip' || role === 'host') return ['127.0.0.1'];
+  if (role === 'mailbox-guid' || role === 'guid') return ['0123456789abcdef0123456789abcdef'];
+  if (role === 'metadata-key') return ['/private/comment'];
+  if (role === 'output-fields') return ['uid'];
+  if (role === 'mail-flags') return ['\\Seen'];
+  return ['INBOX'];
+}
+
+/** A line with one secret in it, as words behind the user. */
+function lineOf(command: Command, asked: Parameter, words: readonly string[]): string[] {
+  const options: string[] = [];
+  const positionals: string[] = [];
+  for (const parameter of command.params) {
+    const isAsked = parameter === asked;
+    if (!isAsked && (!parameter.isPositional || parameter.isOptional)) continue;
+    const given = isAsked ? words : plainWords(parameter);
+    if (parameter.isPositional) positionals.push(...(parameter.key ? [parameter.key] : []), ...given);
+    else if (parameter.short === undefined) options.push(`--${parameter.name}=${given.join(' ')}`);
+    else options.push(`-${parameter.short}`, ...given);
+  }
+  return [command.name, ...options, ...positionals];
+}
+
+interface Asked {
+  readonly secret: string;
+  readonly isBroken: boolean;
+  readonly fields: string[];
+}
+
+function isReadable({ isBroken }: Asked): boolean {
+  return !isBroken;
+}
+
+function linesOf(series: Series): Asked[] {
+  const lines: Asked[] = [];
+  for (const command of commandsOf(series)) {
+    for (const parameter of command.params) {
+      if (parameter.type === 'bool') continue;
+      const secret = `Xq${lines.length}zW-${series}-hush`;
+      const words = secretWords(parameter, secret);
+      if (words === undefined) continue;
+      const fields = lineOf(command, parameter, words);
+      lines.push({ secret, isBroken: false, fields });
+      // The same with what no command knows, and a word too few: nobody can tell what the words are then.
+      const [name = '', ...rest] = fields;
+      lines.push({ secret, isBroken: true, fields: [name, `--no-such-option=${secret}`, ...rest] });
+      // A bare word is a destination or a path, which auditors must be able to read.
+      if (words.includes(secret)) lines.push({ secret, isBroken: true, fields: [name, secret] });
+      lines.push({ secret, isBroken: true, fields: [`${name} ${secret}`] });
+    }
+  }
+  return lines;
+}
+
+/** Every command that can hold a secret, with every parameter that can. */
+function everything(series: Series): string {
+  const rules = commandsOf(series).flatMap(({ name: command, params, grant }) => {
+    const named = params.filter((parameter) => secretWords(parameter, '') !== undefined);
+    if (named.length === 0) return [];
+    const isNeeded = (parameter: Parameter): boolean => parameter.isPositional && !parameter.isOptional;
+    const values = params.filter(
+      (parameter) => parameter.role !== 'search-query' && (named.includes(parameter) || isNeeded(parameter)),
+    );
+    const where =
+      values.length === 0
+        ? ''
+        : `, where: { ${values.map(({ name }) => `${name.replace(/(field|flag)str/, '$1')}: any`).join(', ')} }`;
+    const content = named.some(({ role }) => role === 'search-query') ? ', content: true' : '';
+    const root = grant === 'never' ? ', root_equivalent: true' : '';
+    return [`      - { command: ${command}${where}${content}${root} }`];
+  });
+  return `\n    users: ["*"]\n    logs: full\n    allow:\n${rules.join('\n')}`;
+}
+
+/** `pauseMs` between two: of one principal only ten refusals a second have records. */
+async function send(lines: readonly Asked[], gateway: Gateway, pauseMs: number): Promise<void> {
+  for (const { fields } of lines) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, pauseMs);
+    });
+    // A session of its own each: those that could have input behind them are closed after their answer.
+    const client = await gateway.client({ minor: 1 });
+    client.sendCommand({ user, fields });
+    await client.readReply();
+    client.close();
+  }
+}
+
+function ask(socketPath: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ socketPath, path, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve(body));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+/** Everything that people and programs are shown. */
+async function shown({ daemon }: Gateway): Promise<string> {
+  const audit = daemon.path('audit');
+  const texts = ['/status.json', '/metrics', '/'].map((path) => ask(daemon.path('admin.sock'), path));
+  const ids = auditRecords(daemon).flatMap(({ event, id }) => (event === 'admission' ? [String(id)] : []));
+  const commands = [
+    ['search', audit],
+    ['search', audit, '--json'],
+    ['export', audit],
+    ['tail', audit],
+    ['show', ids[1] ?? '', audit],
+  ].map(async (args) => (await runDovegate(['audit', ...args])).text);
+  return (await Promise.all([...texts, ...commands])).join('\n');
+}
+
+for (const series of ['2.3', '2.4'] as const) {
+  for (const kind of ['allows', 'denies'] as const) {
+    void test(`Dovecot ${series}, a policy that ${kind}`, async (t) => {
+      const gateway = await openGateway(t, {
+        policy: kind === 'allows' ? everything(series) : '\n    users: ["*"]\n    allow: [quota get]',
+        mail1: { series: `"${series}"` },
+        more: 'admin: { unix: admin.sock }',
+        backend: {
+          minor: series === '2.3' ? 2 : 4,
+          script: async ({ fields }, connection) => {
+            await connection.log('error', `doveadm(${user}): cannot do: ${fields.join(' ')}`);
+            await connection.status('-NOTFOUND');
+          },
+        },
+      });
+      const lines = linesOf(series);
+      await send(lines.filter(isReadable), gateway, kind === 'denies' ? 110 : 0);
+      await send(
+        lines.filter((line) => !isReadable(line)),
+        gateway,
+        20,
+      );
+      t.diagnostic(`${lines.length} lines with ${new Set(lines.map(({ secret }) => secret)).size} secrets`);
+      const sent = gateway.backend.commands.length;
+      const recorded = auditRecords(gateway.daemon).filter(
+        ({ event, args }) => event === 'admission' && args,
+      );
+      t.diagnostic(`${sent} of them were sent, ${recorded.length} recorded with their arguments`);
+      if (kind === 'allows') assert.ok(sent > 20, `${sent} sent`);
+      else assert.equal(sent, 0);
+      const secrets = [...new Set(lines.map(({ secret }) => secret))];
+      assert.ok(recorded.length >= secrets.length, `${recorded.length} recorded`);
+      const output = await shown(gateway);
+      assert.ok(output.includes('quota') || output.includes('admission'));
+      await gateway.daemon.stop();
+      assert.deepEqual(gateway.daemon.grepSecrets(secrets), []);
+      assert.deepEqual(findSecrets(secrets, gateway.daemon.path('audit/policies'), [], output), []);
+    });
+  }
+}
