@@ -13,7 +13,7 @@ import { type Cursor, createCursor, validate } from '../source/written.js';
 import { userPatterns } from './parse-backends.js';
 import { checkReach, parseRules, type RuleReading } from './parse-rule.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
-import type { MailUserSettings } from './settings.js';
+import { type MailUserSettings, policyDefaults } from './settings.js';
 
 /** What the reading of policies needs besides their text. */
 export interface PolicyReading extends RuleReading {
@@ -74,6 +74,7 @@ function parseTraits(raw: RawPolicy): PolicyTraits {
     mode: raw.mode ?? 'enforce',
     logs: raw.logs ?? 'filtered',
     debug: raw.debug ?? false,
+    weight: raw.weight ?? policyDefaults.weight,
     limits: {
       ...(rate === undefined ? {} : { rate }),
       ...(distinctUsers === undefined ? {} : { distinctUsers }),
@@ -171,6 +172,7 @@ function effectiveText(
           except: policy.except,
           logs: policy.logs,
           debug: policy.debug,
+          ...(policy.weight === policyDefaults.weight ? {} : { weight: policy.weight }),
           limits: {
             ...(rate === undefined ? {} : { rate: formatRate(rate) }),
             ...(distinctUsers === undefined ? {} : { distinct_users: formatRate(distinctUsers) }),

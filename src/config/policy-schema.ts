@@ -134,6 +134,7 @@ export const policy = strict('a policy', {
   }).optional(),
   logs: oneOf(['none', 'filtered', 'full']).optional(),
   debug: flag.optional(),
+  weight: count(1, 100).optional(),
 }).meta({ description: 'what a team may do; what no rule allows is denied' });
 
 /** One policy test. */

@@ -191,6 +191,9 @@ export const backendDefaults = {
   drained: false,
 } as const;
 
+/** What a policy has when it says nothing, as far as it is a number. */
+export const policyDefaults = { weight: 1 } as const;
+
 /** The directory of `state`. */
 export const stateDefault = '/var/lib/dovegate';
 

@@ -67,6 +67,8 @@ export interface PolicyTraits {
   readonly logs: 'none' | 'filtered' | 'full';
   /** Whether the client may ask for debug lines. */
   readonly debug: boolean;
+  /** Turns of each of its principals among those who wait for the same backend; 1 is usual. */
+  readonly weight: number;
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
 }
 

@@ -51,6 +51,18 @@ testMistakes([
   ],
 ]);
 
+void test('a weight is 1 unless it is said, and one that is said is a part of the meaning', () => {
+  const plain = settingsOf(sound).policies.get('support');
+  const said = (weight: number) =>
+    settingsOf(sound.replace('allow: [quota get]', `weight: ${weight}\n    allow: [quota get]`)).policies.get(
+      'support',
+    );
+  assert.equal(plain?.weight, 1);
+  assert.equal(said(1)?.version, plain.version);
+  assert.equal(said(5)?.weight, 5);
+  assert.notEqual(said(5)?.version, plain.version);
+});
+
 void test('equal meanings have equal hashes and versions, different ones do not', () => {
   const one = settingsOf(sound);
   const other = settingsOf(`# a comment\n${sound.replace('[quota get]', '\n      - "quota get"')}`);

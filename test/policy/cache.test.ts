@@ -20,6 +20,7 @@ const policyOf = (effectiveText: string) =>
       mode: 'enforce',
       logs: 'filtered',
       debug: false,
+      weight: 1,
       limits: {},
       effectiveText,
     },

@@ -33,6 +33,7 @@ const policy = createPolicy(
     mode: 'enforce',
     logs: 'filtered',
     debug: false,
+    weight: 1,
     limits: {},
     effectiveText: 'text',
   },
