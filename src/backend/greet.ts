@@ -7,7 +7,7 @@ import type { Secret } from '../identity/secret.js';
 import type { Clock } from '../ports/clock.js';
 import type { TlsDemand, Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
-import { UpstreamFault, type UpstreamFaultCode } from '../ports/upstream-fault.js';
+import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase } from '../ports/upstream-fault.js';
 import { createHandshakeDial, type DialStep } from '../wire/handshake-dial.js';
 import { WireFault } from '../wire/wire-fault.js';
 
@@ -53,6 +53,13 @@ const faultOfFailure: Readonly<Record<Extract<DialStep, { do: 'fail' }>['code'],
   'closed-early': 'closed-early',
 };
 
+/** What is waited for, in words; and the step that it belongs to. */
+const phases = {
+  'its greeting': 'greeting',
+  'the TLS handshake': 'tls',
+  'the answer to PLAIN': 'authentication',
+} as const satisfies Readonly<Record<string, UpstreamPhase>>;
+
 /** Dials and greets. Rejects with an UpstreamFault, or with the signal's reason; nothing stays open then. */
 export async function greet(
   target: DialTarget,
@@ -60,13 +67,7 @@ export async function greet(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Greeted> {
-  let passwords: readonly Secret[];
-  try {
-    passwords = await target.passwords();
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new UpstreamFault('auth-rejected', `the password cannot be read: ${text}`, cause);
-  }
+  const passwords = await readInTime(target, clock, signal);
   const tries: readonly (Secret | undefined)[] = passwords.length > 0 ? passwords : [undefined];
   for (const [index, password] of tries.entries()) {
     try {
@@ -88,7 +89,7 @@ async function greetOnce(
   signal: AbortSignal,
 ): Promise<Greeted> {
   const transport = await connectInTime(target, connect, clock, signal);
-  let phase = 'its greeting';
+  let phase: keyof typeof phases = 'its greeting';
   let fault: unknown;
   const stop = (reason: unknown): void => {
     fault ??= reason;
@@ -99,6 +100,8 @@ async function greetOnce(
       new UpstreamFault(
         'dial-timeout',
         `nothing came within ${target.greetingTimeoutMs} ms where ${phase} should`,
+        undefined,
+        phases[phase],
       ),
     ),
   );
@@ -133,7 +136,7 @@ async function greetOnce(
           case 'ready':
             return { transport, minor: step.minor, serverMinor: step.serverMinor, rest: step.rest };
           case 'fail':
-            throw new UpstreamFault(faultOfFailure[step.code], step.message);
+            throw failed(step.code, step.message, phases[phase]);
           default:
             return step satisfies never;
         }
@@ -155,6 +158,42 @@ async function greetOnce(
     timer.cancel();
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+function failed(code: keyof typeof faultOfFailure, message: string, phase: UpstreamPhase): UpstreamFault {
+  const fault = faultOfFailure[code];
+  return fault === 'closed-early'
+    ? new UpstreamFault(fault, message, undefined, phase)
+    : new UpstreamFault(fault, message);
+}
+
+/** The passwords, within the connect timeout: their file may lie on a mount that hangs. */
+async function readInTime(target: DialTarget, clock: Clock, signal: AbortSignal): Promise<readonly Secret[]> {
+  if (signal.aborted) throw signal.reason;
+  const { connectTimeoutMs } = target;
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', onAbort);
+    };
+    const fail = (text: string, cause?: unknown): void => {
+      settle();
+      reject(new UpstreamFault('auth-rejected', `the password cannot be read: ${text}`, cause));
+    };
+    const onAbort = (): void => {
+      settle();
+      reject(signal.reason);
+    };
+    const timer = clock.setTimer(connectTimeoutMs, () => fail(`not within ${connectTimeoutMs} ms`));
+    signal.addEventListener('abort', onAbort, { once: true });
+    target.passwords().then(
+      (passwords) => {
+        settle();
+        resolve(passwords);
+      },
+      (cause: unknown) => fail(cause instanceof Error ? cause.message : String(cause), cause),
+    );
+  });
 }
 
 /** Connects within the connect timeout. */
@@ -179,7 +218,7 @@ async function connectInTime(
   }
 }
 
-function asUpstreamFault(cause: unknown, phase: string): unknown {
+function asUpstreamFault(cause: unknown, phase: keyof typeof phases): unknown {
   if (cause instanceof WireFault) {
     return new UpstreamFault(
       'version-unsupported',
@@ -188,7 +227,8 @@ function asUpstreamFault(cause: unknown, phase: string): unknown {
     );
   }
   if (cause instanceof TransportFault) {
-    return new UpstreamFault('closed-early', `it ended the connection where ${phase} should come`, cause);
+    const text = `it ended the connection where ${phase} should come`;
+    return new UpstreamFault('closed-early', text, cause, phases[phase]);
   }
   return cause;
 }

@@ -10,12 +10,28 @@ export type UpstreamFaultCode =
   | 'closed-early' // the backend ended before a status
   | 'reply-timeout'; // no first byte, or silence within a reply
 
+/** At which step it failed: they are counted apart, because different people mend them. */
+export type UpstreamPhase = 'dial' | 'tls' | 'greeting' | 'authentication' | 'reply';
+
+/** Where a code alone says it; a silent or ended dial says the step itself. */
+const phaseOfCode: Readonly<Record<UpstreamFaultCode, UpstreamPhase>> = {
+  'dial-refused': 'dial',
+  'dial-timeout': 'dial',
+  'tls-failed': 'tls',
+  'auth-rejected': 'authentication',
+  'version-unsupported': 'greeting',
+  'closed-early': 'reply',
+  'reply-timeout': 'reply',
+};
+
 /** Thrown by dialling, greeting and reading a reply; whatever transport it came from is closed or about to be. */
 export class UpstreamFault extends Error {
   readonly code: UpstreamFaultCode;
-  constructor(code: UpstreamFaultCode, message: string, cause?: unknown) {
+  readonly phase: UpstreamPhase;
+  constructor(code: UpstreamFaultCode, message: string, cause?: unknown, phase = phaseOfCode[code]) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'UpstreamFault';
     this.code = code;
+    this.phase = phase;
   }
 }

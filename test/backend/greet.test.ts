@@ -338,6 +338,55 @@ void test('passwords are read at each dial; one that cannot be read is a refusal
   assert.deepEqual([reads, dialler.dials, clock.timers], [2, 1, 0]);
 });
 
+void test('a password file on a mount that hangs: a refusal in time, without a dial, and given up at once', async () => {
+  const hangs = { passwords: () => new Promise<Secret[]>(() => undefined) };
+  const story = start(hangs);
+  await story.clock.advance(999);
+  assert.equal(story.clock.timers, 1);
+  await story.clock.advance(1);
+  await assertFault(story.running, 'auth-rejected', /cannot be read: not within 1000 ms/);
+  story.assertTidy(0);
+  const abandoned = start(hangs);
+  abandoned.abort('given up');
+  await assert.rejects(abandoned.running, (reason) => reason === 'given up');
+  abandoned.assertTidy(0);
+  assert.deepEqual([story.dialler.dials, abandoned.dialler.dials], [0, 0]);
+});
+
+void test('a fault names the step that failed', async () => {
+  const phaseOf = async (running: Promise<Greeted>): Promise<unknown> => {
+    try {
+      await running;
+    } catch (fault) {
+      return fault instanceof UpstreamFault ? fault.phase : fault;
+    }
+    return undefined;
+  };
+  const silent = start();
+  await silent.clock.advance(2_000);
+  assert.equal(await phaseOf(silent.running), 'greeting');
+  const unasked = start(clear);
+  (await unasked.peer()).send(`${version(2)}-\n`);
+  await unasked.clock.advance(2_000);
+  assert.equal(await phaseOf(unasked.running), 'authentication');
+  const ended = start(clear);
+  (await ended.peer()).send(`${version(2)}-\n`);
+  await settle();
+  (await ended.peer()).end();
+  assert.equal(await phaseOf(ended.running), 'authentication');
+  const unreachable = start();
+  unreachable.dialler.setAnswer('refuse');
+  assert.equal(await phaseOf(unreachable.running), 'dial');
+  const encrypted = start(starttls);
+  encrypted.dialler.onAccept(({ peer }) => {
+    peer.setTls('hang');
+    peer.send(`${version(2)}-\n`);
+  });
+  await settle();
+  await encrypted.clock.advance(2_000);
+  assert.equal(await phaseOf(encrypted.running), 'tls');
+});
+
 void test('whichever port call fails, nothing stays behind', async () => {
   const calls = await failAtEach(async (failAt) => {
     const clock = createFakeClock();
