@@ -1,0 +1,191 @@
+// Who waits, in the order of turns: principals take turns, each with as many as its weight; one principal's own stand in
+// the order in which they came. It does not know what is waited for, only that somebody who needs a fresh one (an upstream
+// on which nothing ran) can be passed over while there is none.
+// Whose turn has come may be promised something that is not there yet; then it is out of the order, before all others.
+// The rule: whoever is passed over keeps its turn; a principal that comes anew stands behind those who wait already, and
+// so waits for at most one turn of each of them.
+
+import { createOrderedSet, type OrderedSet } from '../engine/ordered-set.js';
+
+/** Somebody who waits. */
+export interface Queued {
+  readonly principal: string;
+  /** Turns in a round; at least 1. */
+  readonly weight: number;
+  readonly isFresh: boolean;
+  /** Higher than that of all who came before. */
+  readonly arrival: number;
+}
+
+/** Everybody who waits. */
+export interface FairQueue<W extends Queued> {
+  /** With those who were promised something. */
+  readonly size: number;
+  /** Oldest first. */
+  readonly promised: Iterable<W>;
+  readonly promisedCount: number;
+  add(waiter: W): void;
+  /** Takes out the first one that is accepted, which costs its principal a turn; undefined: there is none. */
+  take(accepts: (isFresh: boolean) => boolean): W | undefined;
+  /** Somebody who was taken waits on, before all others. */
+  promise(waiter: W): void;
+  /** The last promise is not kept: its waiter is the first of its principal again, and its principal is first. */
+  breakPromise(): void;
+  /** Takes somebody out, promised or not. */
+  delete(waiter: W): void;
+  /** Takes out everybody. */
+  clear(): readonly W[];
+  /** The how manieth would be served, as things stand; above some thousand it is a guess. */
+  positionOf(waiter: W): number;
+}
+
+/** The waiters of one principal. */
+interface Line<W> {
+  weight: number;
+  /** Turns that are left in this round; at least 1. */
+  turns: number;
+  readonly any: OrderedSet<W>;
+  readonly fresh: OrderedSet<W>;
+}
+
+/** How far the position of somebody is counted exactly. */
+const countedMax = 1000;
+
+/** An empty queue. */
+export function createFairQueue<W extends Queued>(): FairQueue<W> {
+  return new TurnQueue<W>();
+}
+
+class TurnQueue<W extends Queued> implements FairQueue<W> {
+  readonly #promised = createOrderedSet<W>();
+  readonly #lines = new Map<string, Line<W>>();
+  /** In the order in which they have their turn. None is empty. */
+  readonly #round = createOrderedSet<Line<W>>();
+  #waiting = 0;
+
+  get size(): number {
+    return this.#waiting + this.#promised.size;
+  }
+
+  get promised(): Iterable<W> {
+    return this.#promised;
+  }
+
+  get promisedCount(): number {
+    return this.#promised.size;
+  }
+
+  add(waiter: W): void {
+    setOf(this.#line(waiter), waiter).add(waiter);
+    this.#waiting += 1;
+  }
+
+  take(accepts: (isFresh: boolean) => boolean): W | undefined {
+    if (this.#waiting === 0) return undefined;
+    const [takesAny, takesFresh] = [accepts(false), accepts(true)];
+    if (!takesAny && !takesFresh) return undefined;
+    for (const line of this.#round) {
+      const waiter = firstOf(
+        takesAny ? line.any.first : undefined,
+        takesFresh ? line.fresh.first : undefined,
+      );
+      if (waiter === undefined) continue;
+      setOf(line, waiter).delete(waiter);
+      this.#waiting -= 1;
+      line.turns -= 1;
+      if (line.turns === 0) {
+        line.turns = line.weight;
+        this.#round.add(line);
+      }
+      this.#forgetEmpty(waiter.principal, line);
+      return waiter;
+    }
+    return undefined;
+  }
+
+  promise(waiter: W): void {
+    this.#promised.add(waiter);
+  }
+
+  breakPromise(): void {
+    const waiter = this.#promised.last;
+    if (waiter === undefined) return;
+    this.#promised.delete(waiter);
+    const line = this.#line(waiter);
+    setOf(line, waiter).addFirst(waiter);
+    this.#waiting += 1;
+    line.turns = this.#round.first === line ? Math.min(line.weight, line.turns + 1) : 1;
+    this.#round.addFirst(line);
+  }
+
+  delete(waiter: W): void {
+    if (this.#promised.delete(waiter)) return;
+    const line = this.#lines.get(waiter.principal);
+    if (line === undefined || !setOf(line, waiter).delete(waiter)) return;
+    this.#waiting -= 1;
+    this.#forgetEmpty(waiter.principal, line);
+  }
+
+  clear(): readonly W[] {
+    const all = [...this.#promised];
+    for (const line of this.#round) all.push(...line.any, ...line.fresh);
+    for (const waiter of all) this.delete(waiter);
+    return all;
+  }
+
+  positionOf(waiter: W): number {
+    if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
+    return 1 + this.#promised.size + this.#ahead(waiter);
+  }
+
+  #ahead(waiter: W): number {
+    const own = this.#lines.get(waiter.principal);
+    if (own === undefined) return 0;
+    const ownAhead = setOf(own, waiter).before(waiter, countedMax);
+    /** Rounds that end before it is its turn. */
+    const rounds = ownAhead < own.turns ? 0 : 1 + Math.floor((ownAhead - own.turns) / own.weight);
+    let ahead = ownAhead;
+    let isBefore = true;
+    for (const line of this.#round) {
+      if (line === own) {
+        isBefore = false;
+        continue;
+      }
+      const turns = isBefore
+        ? line.turns + rounds * line.weight
+        : rounds === 0
+          ? 0
+          : line.turns + (rounds - 1) * line.weight;
+      ahead += Math.min(turns, line.any.size + line.fresh.size);
+    }
+    return ahead;
+  }
+
+  /** The line of its principal, which is at the end of the round where it is new. */
+  #line({ principal, weight }: W): Line<W> {
+    const known = this.#lines.get(principal);
+    if (known !== undefined) {
+      known.weight = weight;
+      return known;
+    }
+    const line = { weight, turns: weight, any: createOrderedSet<W>(), fresh: createOrderedSet<W>() };
+    this.#lines.set(principal, line);
+    this.#round.add(line);
+    return line;
+  }
+
+  #forgetEmpty(principal: string, line: Line<W>): void {
+    if (line.any.size + line.fresh.size > 0) return;
+    this.#lines.delete(principal);
+    this.#round.delete(line);
+  }
+}
+
+function setOf<W extends Queued>(line: Line<W>, waiter: W): OrderedSet<W> {
+  return waiter.isFresh ? line.fresh : line.any;
+}
+
+function firstOf<W extends Queued>(one: W | undefined, other: W | undefined): W | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one.arrival < other.arrival ? one : other;
+}

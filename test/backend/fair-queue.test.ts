@@ -1,0 +1,144 @@
+// Goal: turns are fair. Phases: the order between and within principals; weights; who is passed over; promises; positions. What
+// must not happen: a principal that gets more than its share, a newcomer that waits for more than a turn of each of the others.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createFairQueue, type FairQueue, type Queued } from '../../src/backend/fair-queue.js';
+import { seededRandom } from '../kit/chunkings.js';
+
+const anything = (): boolean => true;
+const anyOnly = (isFresh: boolean): boolean => !isFresh;
+
+/** A queue, and a way to fill it: `a3` is the third that `a` sent. */
+function open(weights: Readonly<Record<string, number>> = {}) {
+  const queue = createFairQueue<Queued & { readonly name: string }>();
+  let arrival = 0;
+  const sent = new Map<string, number>();
+  const add = (principal: string, isFresh = false) => {
+    arrival += 1;
+    const count = (sent.get(principal) ?? 0) + 1;
+    sent.set(principal, count);
+    const waiter = {
+      principal,
+      weight: weights[principal] ?? 1,
+      isFresh,
+      arrival,
+      name: `${principal}${count}`,
+    };
+    queue.add(waiter);
+    return waiter;
+  };
+  return { queue, add };
+}
+
+function takeAll(queue: FairQueue<Queued & { readonly name: string }>): string {
+  const names: string[] = [];
+  for (let next = queue.take(anything); next !== undefined; next = queue.take(anything))
+    names.push(next.name);
+  assert.equal(queue.size, 0);
+  return names.join(' ');
+}
+
+void test('principals take turns, and their own stand in the order in which they came', () => {
+  const { queue, add } = open();
+  for (const principal of 'aaaabbc') add(principal);
+  assert.equal(takeAll(queue), 'a1 b1 c1 a2 b2 a3 a4');
+});
+
+void test('a newcomer waits for at most one turn of each of the others', () => {
+  const { queue, add } = open();
+  for (let n = 0; n < 200; n += 1) add('greedy');
+  for (let n = 0; n < 50; n += 1) queue.take(anything);
+  add('new');
+  assert.equal(queue.take(anything)?.name, 'greedy51');
+  assert.equal(queue.take(anything)?.name, 'new1');
+});
+
+void test('a weight is so many turns in a round', () => {
+  const { queue, add } = open({ b: 3 });
+  for (const principal of 'aaabbbbbb') add(principal);
+  assert.equal(takeAll(queue), 'a1 b1 b2 b3 a2 b4 b5 b6 a3');
+});
+
+void test('shares of those who always wait are as their weights, whoever comes and goes beside them', () => {
+  const weights = { a: 1, b: 1, c: 2, d: 5 };
+  const { queue, add } = open(weights);
+  const random = seededRandom(3);
+  const taken = new Map<string, number>();
+  const [backlog, guest] = ['abcd', 'e'];
+  for (const principal of backlog) for (let n = 0; n < 10; n += 1) add(principal);
+  for (let n = 0; n < 9_000; n += 1) {
+    if (random() < 0.05) add(guest);
+    const next = queue.take(anything);
+    assert.ok(next);
+    taken.set(next.principal, (taken.get(next.principal) ?? 0) + 1);
+    if (next.principal !== guest) add(next.principal);
+  }
+  const rounds = taken.get('a') ?? 0;
+  for (const [principal, weight] of Object.entries(weights)) {
+    const share = (taken.get(principal) ?? 0) / rounds;
+    assert.ok(Math.abs(share - weight) < 0.02 * weight, `${principal}: ${share} of ${weight}`);
+  }
+});
+
+void test('who needs a fresh one is passed over, keeps its turn, and holds up nobody', () => {
+  const { queue, add } = open();
+  add('a', true);
+  add('a');
+  add('b');
+  add('a');
+  assert.equal(queue.take(anyOnly)?.name, 'a2');
+  assert.equal(queue.take(anyOnly)?.name, 'b1');
+  assert.equal(queue.take(anyOnly)?.name, 'a3');
+  assert.equal(queue.take(anyOnly), undefined);
+  assert.equal(
+    queue.take(() => false),
+    undefined,
+  );
+  assert.equal(queue.take(anything)?.name, 'a1');
+});
+
+void test('promised: out of the order and before all others; a broken promise puts it first again', () => {
+  const { queue, add } = open();
+  for (const principal of 'aab') add(principal);
+  const [first, second] = [queue.take(anything), queue.take(anything)];
+  assert.ok(first && second);
+  queue.promise(first);
+  queue.promise(second);
+  assert.deepEqual([queue.size, queue.promisedCount, [...queue.promised]], [3, 2, [first, second]]);
+  queue.breakPromise();
+  assert.deepEqual([queue.size, queue.promisedCount, queue.positionOf(first)], [3, 1, 1]);
+  assert.equal(queue.positionOf(second), 2);
+  queue.breakPromise();
+  queue.breakPromise();
+  assert.equal(takeAll(queue), 'a1 b1 a2');
+});
+
+void test('whoever leaves is out, promised or not; the rest can be cleared', () => {
+  const { queue, add } = open();
+  const [a, b, c] = [add('a'), add('b'), add('b')];
+  assert.equal(queue.take(anything), a);
+  queue.promise(a);
+  queue.delete(b);
+  queue.delete(b);
+  assert.deepEqual([queue.size, queue.clear()], [2, [a, c]]);
+  queue.delete(c);
+  assert.deepEqual([queue.size, queue.promisedCount, takeAll(queue)], [0, 0, '']);
+});
+
+void test('positions are the order in which they would be taken', () => {
+  const random = seededRandom(11);
+  for (let n = 0; n < 200; n += 1) {
+    const { queue, add } = open({ a: 2, b: 1, c: 3 });
+    const all = Array.from({ length: 30 }, () => add('abcd'[Math.floor(random() * 4)] ?? ''));
+    for (let taken = Math.floor(random() * 10); taken > 0; taken -= 1) {
+      const next = queue.take(anything);
+      if (next) all.splice(all.indexOf(next), 1);
+    }
+    const told = new Map(all.map((waiter) => [waiter.name, queue.positionOf(waiter)]));
+    const order = takeAll(queue).split(' ');
+    assert.deepEqual(
+      order.map((name) => told.get(name)),
+      order.map((_name, index) => index + 1),
+    );
+  }
+});
