@@ -36,6 +36,8 @@ export interface BackendSnapshot {
   /** Undefined: not known yet. */
   readonly series: string | undefined;
   readonly isUp: boolean;
+  /** up, pausing, retrying (dials fail while others live), down, probing, drained. */
+  readonly health: string;
   /** Why it is down, as a sentence; undefined while it is up. */
   readonly text: string | undefined;
   /** Upstreams at most. */
@@ -44,6 +46,8 @@ export interface BackendSnapshot {
   readonly idle: number;
   readonly leased: number;
   readonly waiters: number;
+  /** Failures so far, by the step that failed: dial, tls, greeting, authentication, reply. */
+  readonly failed: Readonly<Record<string, number>>;
 }
 
 /** A route, named by the place where it was written. */

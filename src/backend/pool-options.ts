@@ -3,29 +3,37 @@
 import type { Series } from '../catalog/series.js';
 import type { Connect, Observe } from '../engine/ports.js';
 import type { Clock } from '../ports/clock.js';
+import type { UpstreamPhase } from '../ports/upstream-fault.js';
 import type { DialTarget } from './greet.js';
-import type { LeaseEnd } from './lease.js';
+import type { HealthLimits, HealthState } from './health.js';
+import type { LeaseEnd, LeaseOptions } from './lease.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 
 /** How many, how long. */
-export interface PoolLimits extends UpstreamLimits {
+export interface PoolLimits extends UpstreamLimits, HealthLimits {
   /** Upstreams at most, dialled ones included. */
   readonly connections: number;
+  /** Kept open from `start` on, also while nobody asks. */
+  readonly idle: number;
   /** Exchanges that may wait. */
   readonly queue: number;
   readonly queueTimeoutMs: number;
   readonly idleTimeoutMs: number;
   readonly maxLifetimeMs: number;
-  /** After a failed dial, while other upstreams live: how long no new one is dialled. */
-  readonly redialMs: number;
 }
 
-/** Sizes of the sets at one moment. */
+/** A pool at one moment. */
 export interface PoolSnapshot {
   readonly dialing: number;
   readonly idle: number;
   readonly leased: number;
   readonly waiters: number;
+  /** `drained`: an operator took it out of service; else what is known of its health. */
+  readonly health: HealthState['at'] | 'drained';
+  /** Why it does not serve, as a sentence; undefined: it does, as far as anybody knows. */
+  readonly text: string | undefined;
+  /** Failures so far, by the step that failed. */
+  readonly failed: Readonly<Record<UpstreamPhase, number>>;
 }
 
 /** All upstreams of one backend. */
@@ -35,14 +43,21 @@ export interface Pool {
   readonly series: Series | undefined;
   /**
    * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the signal's reason (while
-   * waiting), or with what `use` threw; the upstream is closed then. `isFresh`: only one on which nothing ran before.
+   * waiting), or with what `use` threw; the upstream is closed then.
    */
   withLease<T>(
     signal: () => AbortSignal,
     use: (upstream: Upstream) => Promise<LeaseEnd<T>>,
-    isFresh?: boolean,
+    options: LeaseOptions,
   ): Promise<T>;
-  /** Closes idle upstreams and refuses new leases; leased ones close as their exchanges end. */
+  /** From now on `idle` upstreams are kept open, and the backend is looked after while nobody asks. */
+  start(): void;
+  /**
+   * Drained: idle upstreams are closed, who waits and who comes is refused, what runs ends by itself. Undone by false.
+   * Nothing is kept of it here: whoever calls it remembers it over restarts.
+   */
+  setDrained(isDrained: boolean): void;
+  /** For ever, at the end of the daemon: as drained, and refused with `draining`. */
   drain(): void;
   snapshot(): PoolSnapshot;
 }
@@ -56,4 +71,6 @@ export interface PoolOptions {
   readonly connect: Connect;
   readonly clock: Clock;
   readonly observe: Observe;
+  /** A number from 0 to below 1, another one each time. */
+  readonly chance: () => number;
 }

@@ -1,281 +1,299 @@
-// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time,
-// first come first served, dials when nobody is idle and fewer than `connections` are open, and takes an upstream back
+// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, by
+// fair turns, dials when nobody is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back
 // only when the exchange says that it ended cleanly. It does not know commands, policy or records.
-// The rules: counts are sizes of the sets below; every change ends in `#match`, the only place that joins a waiter and
-// an upstream; whatever fails while it is dialled or leased is closed.
+// The rules: counts are sizes of the sets below; every change ends in `match`, the only place that joins a waiter and
+// an upstream; whatever fails while it is dialled or leased is closed; what calls back (closing an upstream does) is
+// called only while the sets agree.
 
 import assert from 'node:assert';
 import type { Series } from '../catalog/series.js';
-import type { Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
-import { UpstreamFault } from '../ports/upstream-fault.js';
+import type { UpstreamFault } from '../ports/upstream-fault.js';
 import type { LogLine } from '../wire/log-line.js';
-import { WireFault } from '../wire/wire-fault.js';
-import { seriesOfBackend } from './backend-series.js';
-import { type Greeted, greet } from './greet.js';
-import { type LeaseEnd, LeaseRefusal } from './lease.js';
+import { createDeaths } from './deaths.js';
+import { createDials, type Dials, type DialsOwner } from './dials.js';
+import { createFairQueue } from './fair-queue.js';
+import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
+import { createOpenUpstreams } from './open-upstreams.js';
 import type { Pool, PoolOptions, PoolSnapshot } from './pool-options.js';
-import { createUpstream, type Upstream, type UpstreamOwner } from './upstream.js';
-import { createWaiter, type Waiter } from './waiter.js';
+import { createStaleness } from './staleness.js';
+import type { Upstream } from './upstream.js';
+import { createWaiter, type Waiter, type WaiterOwner } from './waiter.js';
 
-/** A pool without upstreams; it dials when the first exchange comes. */
+/** A pool without upstreams; it dials when it is started, or when the first exchange comes. */
 export function createPool(options: PoolOptions): Pool {
   return new UpstreamPool(options);
 }
 
-class UpstreamPool implements Pool, UpstreamOwner {
+/** Ends of a lease that say that the backend gave no reply, or none that could be read. */
+const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-fault', 'peer-gone']);
+/** Dials under way while one is begun that nobody waits for. */
+const readyDialsMax = 2;
+/** A master that refuses so many dials in a row has stopped, whatever its idle upstreams look like. */
+const refusalsMax = 2;
+
+class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   readonly backend: string;
+  series: Series | undefined;
   readonly #options: PoolOptions;
-  readonly #waiters = new Set<Waiter>();
-  readonly #dialing = new Set<AbortController>();
-  /** Oldest first; taken from the end, so that the ones that are not needed age out. */
-  readonly #idle = new Set<Upstream>();
-  readonly #leased = new Set<Upstream>();
-  #series: Series | undefined;
-  #opened = 0;
-  #redialAtMs = 0;
-  #redial: Timer | undefined;
-  #failure: UpstreamFault | undefined;
-  #isDraining = false;
+  readonly #dials: Dials;
+  readonly #deaths = createDeaths();
+  readonly #staleness = createStaleness();
+  /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
+  readonly #queue = createFairQueue<Waiter>();
+  readonly #open = createOpenUpstreams();
+  #mode: 'serving' | 'drained' | 'draining' = 'serving';
+  /** Upstreams that are kept open. */
+  #kept = 0;
+  #arrivals = 0;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.backend = options.target.name;
-    this.#series = options.series === 'auto' ? undefined : options.series;
-  }
-
-  get series(): Series | undefined {
-    return this.#series;
+    this.series = options.series === 'auto' ? undefined : options.series;
+    this.#dials = createDials(options, this);
   }
 
   async withLease<T>(
     signal: () => AbortSignal,
     use: (upstream: Upstream) => Promise<LeaseEnd<T>>,
-    isFresh = false,
+    options: LeaseOptions,
   ): Promise<T> {
-    const upstream = (isFresh ? undefined : this.#takeIdle()) ?? (await this.#wait(signal(), isFresh));
-    let closeFor: CloseReason | undefined = 'aborted';
+    const upstream = this.#takeIdle(options.isFresh) ?? (await this.#wait(signal(), options));
+    let end: LeaseEnd<T> | undefined;
     try {
-      const end = await use(upstream);
-      closeFor = end.closeFor;
+      end = await use(upstream);
       return end.value;
     } finally {
-      this.#takeBack(upstream, closeFor);
+      this.#takeBack(upstream, end);
     }
+  }
+
+  start(): void {
+    this.#kept = this.#options.limits.idle;
+    if (this.#mode === 'serving') this.#serve();
+  }
+
+  setDrained(isDrained: boolean): void {
+    if (isDrained && this.#mode === 'serving') this.#leave('drained', 'backend-drained');
+    else if (!isDrained && this.#mode === 'drained') this.#serve();
   }
 
   drain(): void {
-    this.#isDraining = true;
-    this.#redial?.cancel();
-    for (const waiter of this.#waiters) waiter.reject(new LeaseRefusal('draining'));
-    for (const controller of this.#dialing) controller.abort(new LeaseRefusal('draining'));
-    for (const upstream of this.#idle) upstream.close('draining');
+    this.#leave('draining', 'draining');
   }
 
   snapshot(): PoolSnapshot {
-    return {
-      dialing: this.#dialing.size,
-      idle: this.#idle.size,
-      leased: this.#leased.size,
-      waiters: this.#waiters.size,
-    };
+    const { state, fault, failed } = this.#dials.health;
+    const { idleCount: idle, leasedCount: leased } = this.#open;
+    const counts = { dialing: this.#dials.count, idle, leased, waiters: this.#queue.size };
+    if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
+    return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
+  }
+
+  opened(upstream: Upstream): void {
+    const { series } = upstream;
+    this.#open.setLeased(upstream, false);
+    if (this.#mode !== 'serving') return upstream.close('draining');
+    this.#rest(upstream);
+    if (this.series !== series) {
+      // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
+      this.series = series;
+      this.#closeIdle('series-changed', (other) => other.series !== series);
+    }
+    this.match();
+  }
+
+  dialFailed({ code }: UpstreamFault): void {
+    const { state, fault } = this.#dials.health;
+    if (fault !== undefined) for (const waiter of this.#queue.clear()) waiter.reject(fault);
+    const hasStopped = code === 'dial-refused' && state.at === 'pausing' && state.failures >= refusalsMax;
+    if (hasStopped) this.#closeIdle('stale', () => true);
+    this.match();
   }
 
   closed(upstream: Upstream, reason: CloseReason): void {
-    const was = this.#idle.delete(upstream) || this.#leased.delete(upstream);
-    assert(was, 'an upstream of no state was closed');
+    assert(this.#open.delete(upstream), 'an upstream of no state was closed');
+    const { clock, observe } = this.#options;
     const { id, exchanges } = upstream;
-    this.#options.observe({
-      kind: 'upstream-closed',
-      backend: this.backend,
-      upstream: id,
-      reason,
-      exchanges,
-    });
-    this.#match();
+    observe({ kind: 'upstream-closed', backend: this.backend, upstream: id, reason, exchanges });
+    if (this.#deaths.closed(reason, clock.now())) this.#dials.lost(upstream);
+    this.match();
   }
 
-  straySpoke(upstream: Upstream, line: LogLine): void {
-    const { type, text } = line;
-    this.#options.observe({
-      kind: 'backend-log',
-      backend: this.backend,
-      upstream: upstream.id,
-      exchange: undefined,
-      type,
-      text,
-    });
+  straySpoke(upstream: Upstream, { type, text }: LogLine): void {
+    const { backend } = this;
+    const names = { backend, upstream: upstream.id, exchange: undefined };
+    this.#options.observe({ kind: 'backend-log', ...names, type, text });
   }
 
-  /** The newest idle upstream, when nobody waits before us. */
-  #takeIdle(): Upstream | undefined {
-    if (this.#isDraining || this.#waiters.size > 0) return undefined;
-    const upstream = [...this.#idle].pop();
-    if (upstream !== undefined) this.#lease(upstream);
+  rested(upstream: Upstream): void {
+    if (this.#restMs(upstream) === 0) upstream.close('lifetime');
+    else if (this.#shared > this.#kept) upstream.close('idle-timeout');
+    else upstream.restOn(this.#restMs(upstream));
+  }
+
+  died(upstream: Upstream, isKilled: boolean): void {
+    this.#deaths.died(upstream.id, isKilled, this.#options.clock.now());
+  }
+
+  isPoisoned(upstream: Upstream): boolean {
+    const survivors = this.openCount - (this.#open.has(upstream) ? 1 : 0);
+    return this.#deaths.isPoisoned(upstream.id, survivors, this.#options.clock.now());
+  }
+
+  left(waiter: Waiter): void {
+    this.#queue.delete(waiter);
+    this.match();
+  }
+
+  positionOf(waiter: Waiter): number {
+    return this.#queue.positionOf(waiter);
+  }
+
+  get openCount(): number {
+    return this.#open.idleCount + this.#open.leasedCount;
+  }
+
+  get hasRoom(): boolean {
+    return this.openCount + this.#dials.count < this.#options.limits.connections;
+  }
+
+  /** Upstreams that may serve one command after another, and those that will be. */
+  get #shared(): number {
+    return this.openCount + this.#dials.count - this.#open.aloneCount;
+  }
+
+  /** Commands that must be alone have at most half of the upstreams, so that the others always have some. */
+  get #mayBeAlone(): boolean {
+    let alone = this.#open.aloneCount;
+    for (const { isFresh } of this.#queue.promised) if (isFresh) alone += 1;
+    return alone < Math.max(1, Math.floor(this.#options.limits.connections / 2));
+  }
+
+  #takeIdle(isFresh: boolean): Upstream | undefined {
+    if (this.#queue.size > 0) return undefined; // who waits was here before us
+    const upstream = isFresh && !this.#mayBeAlone ? undefined : this.#open.newestIdle(isFresh);
+    if (upstream !== undefined) this.#lease(upstream, isFresh);
     return upstream;
   }
 
-  #lease(upstream: Upstream): void {
-    this.#idle.delete(upstream);
-    this.#leased.add(upstream);
+  #lease(upstream: Upstream, isFresh: boolean): void {
+    this.#open.setLeased(upstream, isFresh);
     upstream.lease();
   }
 
-  #takeBack(upstream: Upstream, closeFor: CloseReason | undefined): void {
-    if (upstream.state.at === 'closed') return;
-    const { maxLifetimeMs, idleTimeoutMs } = this.#options.limits;
-    const isOld = this.#options.clock.now() - upstream.openedMs >= maxLifetimeMs;
-    const isOther = upstream.series !== this.#series;
-    const reason =
-      closeFor ??
-      (this.#isDraining ? 'draining' : isOther ? 'series-changed' : isOld ? 'lifetime' : undefined);
-    if (reason !== undefined) return upstream.close(reason, reason === 'aborted');
-    upstream.release(idleTimeoutMs);
-    if (upstream.state.at !== 'idle') return;
-    this.#leased.delete(upstream);
-    this.#idle.add(upstream);
-    this.#match();
-  }
-
-  #wait(signal: AbortSignal, isFresh: boolean): Promise<Upstream> {
-    const { clock, limits } = this.#options;
-    if (this.#isDraining) return Promise.reject(new LeaseRefusal('draining'));
+  #wait(signal: AbortSignal, options: LeaseOptions): Promise<Upstream> {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#waiters.size >= limits.queue) return Promise.reject(new LeaseRefusal('queue-full'));
-    const fresh = this.#freshFailure();
-    if (fresh !== undefined) return Promise.reject(fresh);
-    const waiter = createWaiter(signal, limits.queueTimeoutMs, clock, isFresh, () =>
-      this.#waiters.delete(waiter),
-    );
-    this.#waiters.add(waiter);
-    this.#match();
+    const { clock, limits } = this.#options;
+    this.#arrivals += 1;
+    const times = { arrival: this.#arrivals, timeoutMs: limits.queueTimeoutMs };
+    const waiter = createWaiter({ options, ...times, signal, clock, owner: this });
+    this.#queue.add(waiter);
+    this.match();
     return waiter.upstream;
   }
 
-  /** Joins waiters and idle upstreams; dials where waiters are left over. */
-  #match(): void {
-    if (this.#isDraining) return;
-    for (const waiter of this.#waiters) {
-      if (waiter.isFresh) continue;
-      const upstream = [...this.#idle].pop();
-      if (upstream === undefined) break;
-      this.#lease(upstream);
-      waiter.resolve(upstream);
-    }
-    const { connections } = this.#options.limits;
-    const [oldest] = this.#idle;
-    const isFull = this.#dialing.size + this.#idle.size + this.#leased.size >= connections;
-    if (oldest !== undefined && isFull && this.#dialing.size < this.#waiters.size) {
-      // Who still waits beside an idle upstream wants a fresh one; this makes room, and matches again.
-      return oldest.close('not-reusable');
-    }
-    while (
-      this.#dialing.size < this.#waiters.size &&
-      this.#dialing.size + this.#idle.size + this.#leased.size < connections &&
-      this.#mayDial()
-    ) {
-      void this.#dial();
-    }
+  #refusal(): LeaseRefusal | UpstreamFault | undefined {
+    if (this.#mode === 'draining') return new LeaseRefusal('draining');
+    if (this.#mode === 'drained') return new LeaseRefusal('backend-drained');
+    if (this.#dials.health.fault !== undefined) return this.#dials.health.fault;
+    const isFull = this.#queue.size >= this.#options.limits.queue;
+    return isFull ? new LeaseRefusal('queue-full') : undefined;
   }
 
-  /**
-   * The fault of a dial that failed a moment ago for a reason that does not pass by itself (a password, a certificate),
-   * when nobody else could serve: a thousand clients must not make a thousand logins with a wrong password.
-   */
-  #freshFailure(): UpstreamFault | undefined {
-    if (this.#options.clock.now() >= this.#redialAtMs || this.#failure === undefined) return undefined;
-    if (this.#idle.size + this.#leased.size + this.#dialing.size > 0) return undefined;
-    const { code } = this.#failure;
-    return code === 'auth-rejected' || code === 'tls-failed' ? this.#failure : undefined;
-  }
-
-  /** False while a failed dial is fresh and others live; the timer matches again when that is over. */
-  #mayDial(): boolean {
+  #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {
     const { clock } = this.#options;
-    const leftMs = this.#redialAtMs - clock.now();
-    if (leftMs <= 0 || this.#idle.size + this.#leased.size + this.#dialing.size === 0) return true;
-    this.#redial ??= clock.setTimer(leftMs, () => {
-      this.#redial = undefined;
-      this.#match();
-    });
-    return false;
-  }
-
-  /** Dials one upstream for the waiter who comes first when it is there. Never rejects. */
-  async #dial(): Promise<void> {
-    const { target, connect, clock, observe, limits } = this.#options;
-    const controller = new AbortController();
-    this.#dialing.add(controller);
-    const startMs = clock.now();
-    try {
-      const greeted = await greet(target, connect, clock, controller.signal);
-      this.#dialing.delete(controller);
-      const upstream = this.#admit(greeted);
-      this.#failure = undefined;
-      const durationMs = clock.now() - startMs;
-      const { id, series, serverMinor } = upstream;
-      observe({
-        kind: 'upstream-opened',
-        backend: this.backend,
-        upstream: id,
-        series,
-        serverMinor,
-        durationMs,
-      });
-      const [waiter] = this.#waiters;
-      if (waiter !== undefined) {
-        waiter.resolve(upstream);
-      } else {
-        this.#leased.delete(upstream);
-        this.#idle.add(upstream);
-        upstream.release(limits.idleTimeoutMs);
-      }
-    } catch (fault) {
-      this.#dialing.delete(controller);
-      if (!(fault instanceof LeaseRefusal)) this.#dialFailed(fault);
+    const answer = end?.answer;
+    if (answer === 'other') this.#dials.health.replied();
+    else if (end?.closeFor !== undefined && replyFailures.has(end.closeFor)) this.#dials.health.replyFailed();
+    if (upstream.state.at !== 'closed') {
+      const isOther = upstream.series !== this.series;
+      const reason =
+        (end === undefined ? 'aborted' : end.closeFor) ??
+        (this.#mode !== 'serving' ? 'draining' : isOther ? 'series-changed' : undefined) ??
+        (this.#open.isAlone(upstream) ? 'not-reusable' : undefined) ??
+        (this.#restMs(upstream) === 0 ? 'lifetime' : undefined);
+      if (reason === undefined) this.#rest(upstream);
+      else upstream.close(reason, reason === 'aborted');
     }
-    this.#match();
+    const doubtedMs = answer && this.#staleness.answered(upstream.openedMs, answer, clock.now());
+    if (doubtedMs !== undefined) this.#closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
+    this.match();
   }
 
-  /** Makes an upstream of a greeted transport, or throws an UpstreamFault and closes it. */
-  #admit(greeted: Greeted): Upstream {
-    const { series, clock, limits } = this.#options;
-    try {
-      if (this.#isDraining) throw new LeaseRefusal('draining');
-      const known = seriesOfBackend(series, greeted.serverMinor);
-      this.#opened += 1;
-      const names = { id: `${this.backend}-${this.#opened}`, backend: this.backend, series: known };
-      const upstream = createUpstream(greeted, names, limits, clock, this);
-      this.#leased.add(upstream);
-      if (this.#series !== known) {
-        // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
-        this.#series = known;
-        for (const other of this.#idle) if (other.series !== known) other.close('series-changed');
+  /** Idle from now on; it may turn out to be unfit, and is closed then. */
+  #rest(upstream: Upstream): void {
+    upstream.release(this.#restMs(upstream));
+    if (upstream.state.at === 'idle') this.#open.setIdle(upstream);
+  }
+
+  /** How long it may be idle; 0: it is too old. */
+  #restMs(upstream: Upstream): number {
+    const { clock, limits } = this.#options;
+    return Math.min(limits.idleTimeoutMs, Math.max(0, upstream.endsMs - clock.now()));
+  }
+
+  #closeIdle(reason: CloseReason, isMeant: (upstream: Upstream) => boolean): void {
+    for (const upstream of this.#open.idle) if (isMeant(upstream)) upstream.close(reason);
+  }
+
+  /** Joins waiters and idle upstreams, in turn; dials where waiters or too few upstreams are left over. */
+  match(): void {
+    if (this.#mode !== 'serving') return;
+    for (const waiter of this.#queue.promised) {
+      const upstream = this.#open.newestIdle(waiter.isFresh);
+      if (upstream !== undefined) this.#give(waiter, upstream);
+    }
+    while (this.#queue.promisedCount > this.#dials.count) this.#queue.breakPromise();
+    for (;;) {
+      const waiter = this.#queue.take((isFresh) => this.#mayServe(isFresh));
+      if (waiter === undefined) break;
+      const upstream = this.#open.newestIdle(waiter.isFresh);
+      if (upstream !== undefined) {
+        this.#give(waiter, upstream);
+        continue;
       }
-      return upstream;
-    } catch (fault) {
-      greeted.transport.close('dial-failed', true);
-      if (!(fault instanceof WireFault)) throw fault;
-      const text = `what came behind its greeting is no answer (${fault.code})`;
-      throw new UpstreamFault('version-unsupported', text, fault);
+      this.#queue.promise(waiter);
+      if (this.#dials.count >= this.#queue.promisedCount) continue;
+      const hasRoom = this.hasRoom;
+      this.#dials.dial();
+      // Only who must be alone gets here without room; its dial begins after this.
+      if (!hasRoom) this.#open.oldestIdle?.close('not-reusable');
+    }
+    while (this.#shared < this.#kept && this.#dials.count < readyDialsMax) {
+      if (!this.hasRoom || !this.#dials.isAllowed) break;
+      this.#dials.dial();
     }
   }
 
-  #dialFailed(fault: unknown): void {
-    const { clock, observe, limits } = this.#options;
-    const cause =
-      fault instanceof UpstreamFault
-        ? fault
-        : new UpstreamFault(
-            'dial-refused',
-            `dialling failed: ${fault instanceof Error ? fault.message : String(fault)}`,
-            fault,
-          );
-    observe({ kind: 'dial-failed', backend: this.backend, code: cause.code, text: cause.message });
-    this.#redialAtMs = clock.now() + limits.redialMs;
-    this.#failure = cause;
-    // Nobody is left who could serve those who wait: they hear of it now, not after the queue timeout.
-    if (this.#idle.size + this.#leased.size + this.#dialing.size > 0) return;
-    for (const waiter of this.#waiters) waiter.reject(cause);
+  #mayServe(isFresh: boolean): boolean {
+    if (isFresh && !this.#mayBeAlone) return false;
+    if (this.#open.newestIdle(isFresh) !== undefined || this.#dials.count > this.#queue.promisedCount)
+      return true;
+    return this.#dials.isAllowed && (this.hasRoom || (isFresh && this.#open.idleCount > 0));
+  }
+
+  #give(waiter: Waiter, upstream: Upstream): void {
+    this.#queue.delete(waiter);
+    this.#lease(upstream, waiter.isFresh);
+    waiter.resolve(upstream);
+  }
+
+  #serve(): void {
+    this.#mode = 'serving';
+    if (this.#kept > 0) this.#dials.health.watch();
+    this.match();
+  }
+
+  #leave(mode: 'drained' | 'draining', why: LeaseRefusal['why']): void {
+    this.#mode = mode;
+    const refusal = new LeaseRefusal(why);
+    this.#dials.health.rest();
+    this.#dials.abort(refusal);
+    for (const waiter of this.#queue.clear()) waiter.reject(refusal);
+    this.#closeIdle('draining', () => true);
   }
 }

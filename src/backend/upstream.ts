@@ -1,5 +1,5 @@
-// One live, greeted transport to a backend: `idle <-> leased -> closed`. It turns chunks into events of the reply and of
-// the log channel, and watches its input while nobody leases it. It does not know what is asked over it.
+// One live, greeted transport to a backend: `greeted -> idle <-> leased -> closed`. It turns chunks into events of the reply
+// and of the log channel, and watches its input while nobody leases it. It does not know what is asked over it.
 // The rule: whatever is odd ends it; an upstream is only handed on after a clean end.
 
 import assert from 'node:assert';
@@ -36,9 +36,11 @@ export type UpstreamEvent =
   | { readonly kind: 'log'; readonly line: LogLine };
 
 /**
- * `dialing` is before this: an upstream begins greeted. `closed` is final. Timer and watch live as long as `idle`.
+ * `dialing` is before this: an upstream begins greeted, and rests before it is leased. `closed` is final. Timer and watch
+ * live as long as `idle`.
  */
 export type UpstreamState =
+  | { readonly at: 'greeted' }
   | { readonly at: 'idle'; readonly sinceMs: number; readonly timer: Timer }
   | { readonly at: 'leased' }
   | { readonly at: 'closed'; readonly reason: CloseReason };
@@ -49,6 +51,12 @@ export interface UpstreamOwner {
   closed(upstream: Upstream, reason: CloseReason): void;
   /** A log line that no command caused. */
   straySpoke(upstream: Upstream, line: LogLine): void;
+  /** It was idle for as long as it was told to be: the owner closes it, or lets it rest on. */
+  rested(upstream: Upstream): void;
+  /** The backend ended it while it was leased. `isKilled`: a line on the log channel said that a signal did it. */
+  died(upstream: Upstream, isKilled: boolean): void;
+  /** Whether its death looks as if the command on it killed the process behind it; asked after `died`. */
+  isPoisoned(upstream: Upstream): boolean;
 }
 
 /** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
@@ -58,9 +66,18 @@ export interface Upstream {
   readonly series: Series;
   readonly serverMinor: number;
   readonly openedMs: number;
+  /** When it is too old to be used again. */
+  readonly endsMs: number;
   readonly state: UpstreamState;
   /** Exchanges that it has served or serves. */
   readonly exchanges: number;
+  /**
+   * How long it was idle before this lease; 0 for the first exchange on it. What rested may have died unseen in the moment
+   * in which it was leased, and then its end says nothing of the command.
+   */
+  readonly restedMs: number;
+  /** Whether its end, which `next` told, looks as if the command killed the process behind it. */
+  readonly isPoisoned: boolean;
   /** Writes bytes of a command; only while leased. */
   write(bytes: readonly Buffer[]): Promise<void> | undefined;
   /**
@@ -69,23 +86,21 @@ export interface Upstream {
    */
   next(): Promise<readonly UpstreamEvent[]>;
   lease(): void;
-  /** After a clean end: idle again, for at most `idleMs`. */
-  release(idleMs: number): void;
+  /** Greeted, or after a clean end: idle; its owner hears of it after `restMs`. */
+  release(restMs: number): void;
+  /** While it is idle: its owner hears of it after so long from now. */
+  restOn(restMs: number): void;
   close(reason: CloseReason, isAbrupt?: boolean): void;
 }
 
-interface UpstreamNames {
-  readonly id: string;
-  readonly backend: string;
-  readonly series: Series;
-}
+type UpstreamNames = Pick<Upstream, 'id' | 'backend' | 'series' | 'endsMs'>;
 
 function earlyAnswer(): WireFault {
   return new WireFault('unexpected-input', 'an answer came before any command');
 }
 
 /**
- * An upstream in state `leased`: the one that had it dialled takes it first.
+ * An upstream in state `greeted`.
  * Throws a WireFault when an answer came behind the greeting already; the transport is the caller's then.
  */
 export function createUpstream(
@@ -104,14 +119,17 @@ class LiveUpstream implements Upstream {
   readonly series: Series;
   readonly serverMinor: number;
   readonly openedMs: number;
-  exchanges = 1;
+  readonly endsMs: number;
+  exchanges = 0;
+  restedMs = 0;
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #owner: UpstreamOwner;
   readonly #demux;
   readonly #reply;
   readonly #logs;
-  #state: UpstreamState = { at: 'leased' };
+  #state: UpstreamState = { at: 'greeted' };
+  #isKilled = false;
   #watch: Promise<Buffer | null> | undefined;
   #fault: unknown;
 
@@ -127,13 +145,14 @@ class LiveUpstream implements Upstream {
     this.series = names.series;
     this.serverMinor = greeted.serverMinor ?? 0;
     this.openedMs = clock.now();
+    this.endsMs = names.endsMs;
     this.#transport = greeted.transport;
     this.#clock = clock;
     this.#owner = owner;
     this.#demux = createMultiplexDecoder(framingOf(greeted.minor), { frameBytesMax: limits.frameBytesMax });
     this.#reply = createReplyDecoder({ statusBytesMax: limits.statusBytesMax });
     this.#logs = createLogDecoder({ lineBytesMax: limits.logLineBytesMax });
-    if (greeted.rest.length > 0) this.#takeEarly(greeted.rest);
+    this.#takeEarly(greeted.rest);
   }
 
   get state(): UpstreamState {
@@ -149,36 +168,46 @@ class LiveUpstream implements Upstream {
     if (this.#fault !== undefined) throw this.#fault;
     const pending = this.#watch ?? this.#transport.read();
     this.#watch = undefined;
-    const chunk = await pending;
+    const chunk = await pending.catch((fault: unknown) => {
+      this.#died();
+      throw fault;
+    });
     if (chunk !== null) return this.#decode(chunk);
     // What a dying process wrote last is often the line that says why.
     const lines = this.#logs.end();
+    this.#note(lines);
+    this.#died();
     this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
     if (lines.length === 0) throw this.#fault;
     return lines.map((line) => ({ kind: 'log', line }));
   }
 
+  get isPoisoned(): boolean {
+    return this.#owner.isPoisoned(this);
+  }
+
   lease(): void {
     assert(this.#state.at === 'idle', 'leased twice');
+    this.restedMs = this.exchanges === 0 ? 0 : this.#clock.now() - this.#state.sinceMs;
     this.#become({ at: 'leased' });
     this.exchanges += 1;
   }
 
-  release(idleMs: number): void {
-    assert(this.#state.at === 'leased', 'released without a lease');
-    // Bytes that came already, or that the backend still owes of a frame, would be the next command's answer.
-    const isClean = !this.#reply.isStarted && !this.#demux.isMidFrame && this.#transport.heldBytes === 0;
-    if (!isClean || this.#fault !== undefined || this.#logs.pendingBytes > 0) {
-      return this.close('spoke-while-idle');
-    }
-    const timer = this.#clock.setTimer(idleMs, () => this.close('idle-timeout'));
-    this.#become({ at: 'idle', sinceMs: this.#clock.now(), timer });
+  release(restMs: number): void {
+    assert(this.#state.at === 'leased' || this.#state.at === 'greeted', 'released without a lease');
+    if (!this.#isClean) return this.close('spoke-while-idle');
+    this.#rest(this.#clock.now(), restMs);
     const watch = this.#watch ?? this.#transport.read();
     this.#watch = watch;
     watch.then(
       (chunk) => this.#heard(watch, chunk),
       () => this.#heard(watch, null),
     );
+  }
+
+  restOn(restMs: number): void {
+    assert(this.#state.at === 'idle', 'it does not rest');
+    this.#rest(this.#state.sinceMs, restMs);
   }
 
   close(reason: CloseReason, isAbrupt = false): void {
@@ -190,6 +219,20 @@ class LiveUpstream implements Upstream {
       for (const line of this.#logs.end()) this.#owner.straySpoke(this, line);
       this.#owner.closed(this, reason);
     }
+  }
+
+  #rest(sinceMs: number, restMs: number): void {
+    const timer = this.#clock.setTimer(restMs, () => this.#owner.rested(this));
+    this.#become({ at: 'idle', sinceMs, timer });
+  }
+
+  #died(): void {
+    if (this.#state.at !== 'closed') this.#owner.died(this, this.#isKilled);
+  }
+
+  /** Dovecot says so before it ends a process at a reload; then the command had no part in it. */
+  #note(lines: readonly LogLine[]): void {
+    for (const { text } of lines) if (text.includes('Killed with signal')) this.#isKilled = true;
   }
 
   /** The only place where a state is left and entered. */
@@ -219,8 +262,13 @@ class LiveUpstream implements Upstream {
       this.#owner.straySpoke(this, event.line);
     }
     if (this.#fault !== undefined) throw this.#fault;
-    // The end of no rows is no event yet, and would end the rows of the first command.
-    if (this.#reply.isStarted) throw earlyAnswer();
+    if (!this.#isClean) throw earlyAnswer();
+  }
+
+  /** Bytes that came already, or that the backend still owes of a frame, would be the next command's answer. */
+  get #isClean(): boolean {
+    if (this.#reply.isStarted || this.#demux.isMidFrame || this.#transport.heldBytes > 0) return false;
+    return this.#fault === undefined && this.#logs.pendingBytes === 0;
   }
 
   /** What is decoded of a chunk before a fault in it is given out; the fault comes with the next call of `next`. */
@@ -242,7 +290,9 @@ class LiveUpstream implements Upstream {
         events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
       }
     } else if (slice.channel === logChannel) {
-      for (const line of this.#logs.push(slice.bytes)) events.push({ kind: 'log', line });
+      const lines = this.#logs.push(slice.bytes);
+      this.#note(lines);
+      for (const line of lines) events.push({ kind: 'log', line });
     }
   }
 }

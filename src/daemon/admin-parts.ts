@@ -2,7 +2,6 @@
 // It does not know when the daemon starts or stops. Without settings for it, nothing is counted and nothing listens.
 
 import { type Admin, type AdminDoor, openAdmin } from '../admin/admin.js';
-import { createBackendHealth } from '../admin/backend-health.js';
 import type { AdminSettings } from '../admin/settings.js';
 import type { BackendSnapshot, DaemonSnapshot } from '../admin/snapshot.js';
 import { formatTime } from '../audit/time.js';
@@ -22,7 +21,6 @@ import type { Log } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
 import type { Clock } from '../ports/clock.js';
 import { reachable } from '../routing/route.js';
-import { type BackendProbe, startBackendProbe } from './backend-probe.js';
 
 /** The settings, with those of the admin endpoints if there are any. */
 export type WatchedSettings = Settings & { readonly admin?: AdminSettings };
@@ -60,12 +58,10 @@ const nothing: AdminParts = {
 export function createAdminParts(settings: WatchedSettings, clock: Clock, log: Log): AdminParts {
   const { admin } = settings;
   if (admin === undefined) return nothing;
-  const health = createBackendHealth();
   const commands = allSeries.flatMap((series) => commandsOf(series).map((command) => command.name));
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
   let endpoints: Admin | undefined;
-  let probe: BackendProbe | undefined;
   let watched: Watched | undefined;
   let state: DaemonSnapshot['state'] = 'serving';
   let freeBytes: number | undefined;
@@ -125,16 +121,13 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
 
   function backendSnapshot(backend: Settings['backends'][number], pool: Pool): BackendSnapshot {
     const { name, address, connections } = backend;
-    const counts = pool.snapshot();
-    const reach = health.stateOf(name, counts.idle + counts.leased);
-    const { dialing, idle, leased, waiters } = counts;
+    const { text, health, ...counts } = pool.snapshot();
     const shown = { name, address: formatAddress(address), series: pool.series, connections };
-    return { ...shown, ...reach, dialing, idle, leased, waiters };
+    return { ...shown, isUp: text === undefined, health, text, ...counts };
   }
 
   return {
     observe(event) {
-      health.observe(event);
       metrics.observe(event);
     },
     observeJournal(event) {
@@ -149,17 +142,11 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
         metrics: () => metrics.render(),
         onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
       });
-      // Only backends of which an upstream is to be kept ready anyway.
-      const kept = settings.backends.filter((backend) => backend.idle > 0).map((backend) => backend.name);
-      const probed = [...now.pools.values()].filter((pool) => kept.includes(pool.backend));
-      probe = startBackendProbe(probed, clock);
     },
     draining() {
       state = 'draining';
-      probe?.end();
     },
     async close() {
-      probe?.end();
       await endpoints?.close();
       metrics.close();
     },

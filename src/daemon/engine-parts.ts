@@ -13,7 +13,7 @@ import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
 import type { ExchangeContext } from '../exchange/exchange-context.js';
 import type { SessionLimits } from '../frontend/session.js';
-import { randomBytes } from '../host/chance.js';
+import { randomBytes, randomFraction } from '../host/chance.js';
 import { readSecretFile, readText } from '../host/files.js';
 import { Secret } from '../identity/secret.js';
 import { createUserNames } from '../identity/user-name.js';
@@ -38,8 +38,11 @@ const statusBytesMax = 4096;
 /** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
 const frameBytesMax = 16 * 1024 * 1024;
 const logLineBytesMax = 16 * 1024;
-/** How long a failed dial holds back the next one while other upstreams of the backend live. */
-const redialMs = 1_000;
+/** Pauses after failed dials: a backend that is back is found within the longest of them and a dial that hangs (12 s). */
+const redialMs = 250;
+const redialMaxMs = 6_000;
+/** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
+const lookEveryMs = 4_000;
 /** Fields of one command line: each costs memory of ours. */
 const fieldsMax = 4096;
 /** Counters of limits and their members, over all principals. */
@@ -70,24 +73,30 @@ function targetOf(backend: BackendSettings): DialTarget {
   };
 }
 
-/** One pool a backend, by name. Throws where a certificate file cannot be read. */
+/** One pool a backend, by name; none is started. Throws where a certificate file cannot be read. */
 export function createPools(settings: Settings, adapters: Adapters): ReadonlyMap<string, Pool> {
   const { connect, clock, observe } = adapters;
   const pools = new Map<string, Pool>();
   for (const backend of settings.backends) {
     const limits: PoolLimits = {
       connections: backend.connections,
+      idle: backend.idle,
       queue: settings.limits.queue,
       queueTimeoutMs: settings.limits.queueTimeoutMs,
       idleTimeoutMs: backend.idleTimeoutMs,
       maxLifetimeMs: backend.maxLifetimeMs,
       redialMs,
+      redialMaxMs,
+      lookEveryMs,
       statusBytesMax,
       frameBytesMax,
       logLineBytesMax,
     };
     const target = targetOf(backend);
-    pools.set(backend.name, createPool({ target, series: backend.series, limits, connect, clock, observe }));
+    const ports = { connect, clock, observe, chance: randomFraction };
+    const pool = createPool({ target, series: backend.series, limits, ...ports });
+    pool.setDrained(backend.drained);
+    pools.set(backend.name, pool);
   }
   return pools;
 }

@@ -84,6 +84,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
       bound.push(await bind(listener, served, service, log, native));
     }
     await admin.open({ journal, pools, service });
+    for (const pool of pools.values()) pool.start();
   } catch (fault) {
     await Promise.all(bound.map((listener) => listener.close()));
     const end = await closeJournal(journal, log, exitCodes.configuration);

@@ -2,7 +2,7 @@
 // It does not know what is done with them. An event holds no secret and no bytes that were not decoded.
 
 import type { CloseReason } from '../ports/close-reason.js';
-import type { UpstreamFaultCode } from '../ports/upstream-fault.js';
+import type { UpstreamFaultCode, UpstreamPhase } from '../ports/upstream-fault.js';
 import type { LogType } from '../wire/log-line.js';
 import type { LogLevel, Outcome } from './outcome.js';
 
@@ -89,8 +89,19 @@ export type EngineEvent =
       readonly kind: 'dial-failed';
       readonly backend: string;
       readonly code: UpstreamFaultCode;
+      readonly phase: UpstreamPhase;
+      readonly text: string;
+      /** The last dial before this one did not fail. */
+      readonly isFirst: boolean;
+    }
+  /** Nothing of it lives and it cannot be dialled: commands for it are refused at once. `code`, `text`: why. */
+  | {
+      readonly kind: 'backend-down';
+      readonly backend: string;
+      readonly code: UpstreamFaultCode;
       readonly text: string;
     }
+  | { readonly kind: 'backend-up'; readonly backend: string; readonly downMs: number }
   | { readonly kind: 'audit-failed'; readonly text: string }
   /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
   | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }

@@ -4,7 +4,7 @@
 // also when it broke off.
 
 import type { AuditRecord } from '../audit/record.js';
-import { type LeaseEnd, LeaseRefusal } from '../backend/lease.js';
+import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from '../backend/lease.js';
 import type { Destination } from '../backend/router.js';
 import type { Upstream } from '../backend/upstream.js';
 import type { Series } from '../catalog/series.js';
@@ -85,7 +85,7 @@ class OneWay implements Carriage {
   }
 
   async run(): Promise<Ending> {
-    const { context, judgement, destination, abortable } = this.#options;
+    const { context, destination, abortable } = this.#options;
     const { clock } = context;
     try {
       const waitStartMs = clock.now();
@@ -101,13 +101,28 @@ class OneWay implements Carriage {
             this.#leased = undefined;
           }
         },
-        judgement.attempt.command.scope === 'server',
+        this.#ask(),
       );
     } catch (fault) {
       if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
       if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, this.isSent);
       return { kind: 'fault', fault, isSent: this.isSent, backend: this.backend };
     }
+  }
+
+  /** Whose turn it is. Who waits for long is told so: a log line is a frame of its own and may come at any time. */
+  #ask(): LeaseOptions {
+    const { session, judgement } = this.#options;
+    const { names, policy, writer } = session;
+    return {
+      principal: names.principal,
+      weight: policy.weight,
+      isFresh: judgement.attempt.command.scope === 'server',
+      onWaiting: (position) => {
+        writer.addLog('info', `dovegate: waiting for ${this.backend}, position ${position}`);
+        void writer.flush(Number.POSITIVE_INFINITY);
+      },
+    };
   }
 
   async #use(upstream: Upstream): Promise<LeaseEnd<Ending>> {

@@ -14,3 +14,9 @@ export function randomBytes(count: number): Uint8Array {
   at += count;
   return pool.subarray(at - count, at);
 }
+
+/** A number from 0 to below 1, for times that must not fall together. */
+export function randomFraction(): number {
+  const [a = 0, b = 0, c = 0, d = 0] = randomBytes(4);
+  return (((a * 256 + b) * 256 + c) * 256 + d) / 2 ** 32;
+}

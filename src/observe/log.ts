@@ -164,12 +164,26 @@ function logEvent(logger: Logger, event: EngineEvent): void {
       logger.info({ event: 'upstream-closed', backend, upstream, reason, exchanges });
       return;
     }
-    case 'dial-failed':
-      logger.error(
-        { event: 'dial-failed', backend: event.backend, type: event.code },
-        `backend ${event.backend}: ${event.text}`,
+    case 'dial-failed': {
+      // A backend that is away is dialled again and again; that it is away is told once, and when it is back.
+      const { backend, code, text, isFirst } = event;
+      logger[isFirst ? 'error' : 'debug'](
+        { event: 'dial-failed', backend, type: code },
+        `backend ${backend}: ${text}`,
       );
       return;
+    }
+    case 'backend-down': {
+      const { backend, code, text } = event;
+      logger.error({ event: 'backend-down', backend, type: code }, `backend ${backend} is down: ${text}`);
+      return;
+    }
+    case 'backend-up': {
+      const { backend, downMs } = event;
+      const duration_ms = Math.round(downMs);
+      logger.warn({ event: 'backend-up', backend, duration_ms }, `backend ${backend} is back`);
+      return;
+    }
     case 'audit-failed':
       logger.error({ event: 'audit-failed' }, event.text);
       return;

@@ -136,6 +136,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
         case 'audit-failed':
         case 'lookup-failing':
         case 'lookup-working':
+        case 'backend-down':
+        case 'backend-up':
           return;
         default:
           return event satisfies never;

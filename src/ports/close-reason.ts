@@ -24,4 +24,6 @@ export type CloseReason =
   | 'spoke-while-idle'
   | 'not-reusable' // a command or a reply after which this transport must not serve another
   | 'reply-timeout'
+  | 'probed' // a handshake that only asked whether the backend greets
+  | 'stale' // its Dovecot was stopped, though the process behind it lives on
   | 'aborted';

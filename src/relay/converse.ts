@@ -107,10 +107,11 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
         end.hasTrailing ||
         (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
       const closeFor = isOdd ? 'not-reusable' : undefined;
+      const answer = isFailed && end.status.code === 'TEMPFAIL' ? 'tempfail' : 'other';
       if (end.status.kind === 'referral') {
-        return { value: { kind: 'referral', backend, target: end.status.referral }, closeFor };
+        return { value: { kind: 'referral', backend, target: end.status.referral }, closeFor, answer };
       }
-      return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor };
+      return { value: { kind: 'replied', status: end.status, peer: end.peer }, closeFor, answer };
     }
     case 'reply-timeout':
       return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };

@@ -92,6 +92,7 @@ test('status.json: all of the snapshot, in the words of the records', async () =
   const answer = await open({ ...healthy, exchanges: [exchange] }).ask('/status.json');
   assert.equal(answer.status, 200);
   const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, waiters: 0 };
+  const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
   const { durationMs: _, ...names } = exchange;
   assert.deepEqual(parsed(answer), {
     program: 'dovegate',
@@ -108,7 +109,9 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       up: true,
       address: `${name}.example.com:24245`,
       series: '2.3',
+      health: 'up',
       ...counts,
+      failed,
     })),
     routes: [
       { route: 'dovegate.yaml:9', state: 'up', backends: ['mail1'] },

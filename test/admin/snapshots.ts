@@ -3,13 +3,14 @@
 import type { BackendSnapshot, DaemonSnapshot } from '../../src/admin/snapshot.js';
 
 export function backend(name: string, more: Partial<BackendSnapshot> = {}): BackendSnapshot {
-  const reach = { series: '2.3', isUp: true, text: undefined, connections: 4 };
+  const reach = { series: '2.3', isUp: true, health: 'up', text: undefined, connections: 4 };
+  const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
   const counts = { dialing: 0, idle: 1, leased: 0, waiters: 0 };
-  return { name, address: `${name}.example.com:24245`, ...reach, ...counts, ...more };
+  return { name, address: `${name}.example.com:24245`, ...reach, ...counts, failed, ...more };
 }
 
 export function down(name: string, text = 'dial-refused, nobody listens'): BackendSnapshot {
-  return backend(name, { isUp: false, text, idle: 0 });
+  return backend(name, { isUp: false, health: 'down', text, idle: 0 });
 }
 
 export const healthy: DaemonSnapshot = {

@@ -5,13 +5,14 @@ import { test } from 'node:test';
 import type { CloseReason } from '../../src/ports/close-reason.js';
 import { seededRandom } from '../kit/chunkings.js';
 import { settle } from '../kit/fake-clock.js';
-import { type DialledEnd, greeting, logPacket, replyPacket } from '../kit/memory-backend.js';
+import { type DialledEnd, greeting, logPacket, poolSizes, replyPacket } from '../kit/memory-backend.js';
 import { type Leasing, openPool, type PooledStory } from './pooled.js';
 
 const sequences = 2_000;
 const eventsEach = 24;
 const connections = 3;
-const queue = 4;
+const queue = 5;
+const principals = ['a@support', 'b@support', 'c@jobs'];
 
 /** Whole numbers from 0 to below `below`, from a seed. */
 function createChance(seed: number): (below: number) => number {
@@ -25,7 +26,7 @@ interface Run {
   /** Ends on which the backend has not greeted. */
   readonly ungreeted: Set<DialledEnd>;
   readonly done: string[];
-  isDraining: boolean;
+  mode: 'serving' | 'drained' | 'draining';
 }
 
 type Chance = (below: number) => number;
@@ -45,9 +46,12 @@ const oddReasons: readonly CloseReason[] = ['not-reusable', 'reply-timeout', 'wi
 
 /** What may happen; each picks its victim and does nothing where there is none. */
 const events: Readonly<Record<string, (run: Run, chance: Chance) => unknown>> = {
-  lease: (run) => run.leasings.push(run.story.lease()),
-  'lease a fresh one': (run) => run.leasings.push(run.story.lease(true)),
-  'lease twice': (run) => run.leasings.push(run.story.lease(), run.story.lease()),
+  lease: (run, chance) => lease(run, chance, false),
+  'lease a fresh one': (run, chance) => lease(run, chance, true),
+  'lease twice': (run, chance) => {
+    lease(run, chance, false);
+    lease(run, chance, false);
+  },
   'dials are accepted': ({ story }) => story.dialler.setAnswer('accept'),
   'dials are refused': ({ story }) => story.dialler.setAnswer('refuse'),
   'dials hang': ({ story }) => story.dialler.setAnswer('hang'),
@@ -62,6 +66,7 @@ const events: Readonly<Record<string, (run: Run, chance: Chance) => unknown>> = 
   'ends instead of a greeting': (run, chance) => pick(speaking(run), chance)?.peer.end(),
   finish: (run, chance) => pick(running(run), chance)?.finish(),
   'finish too': (run, chance) => pick(running(run), chance)?.finish(),
+  'finish with TEMPFAIL': (run, chance) => pick(running(run), chance)?.finish('not-reusable', 'tempfail'),
   'finish oddly': (run, chance) => pick(running(run), chance)?.finish(pick(oddReasons, chance)),
   throw: (run, chance) => pick(running(run), chance)?.fail(new Error('thrown')),
   'read a reply': async (run, chance) => {
@@ -75,6 +80,22 @@ const events: Readonly<Record<string, (run: Run, chance: Chance) => unknown>> = 
     await reading;
   },
   'closed within': (run, chance) => pick(running(run), chance)?.upstream?.close('aborted', true),
+  'a command that kills': async (run, chance) => {
+    const upstream = pick(running(run), chance)?.upstream;
+    if (upstream?.state.at !== 'leased') return;
+    upstream.write([Buffer.from('command\n')])?.catch(() => undefined);
+    for (const end of live(run)) if (chance(2) === 0) end.peer.end();
+    const reading = upstream.next().catch(() => upstream.close('peer-gone'));
+    await settle();
+    upstream.close('reply-timeout', true);
+    await reading;
+  },
+  'Dovecot reloads': (run) => {
+    for (const end of live(run)) {
+      say(end, logPacket('warning', 'doveadm: Killed with signal 15 (by pid=1 uid=0 code=kill)'));
+      end.peer.end();
+    }
+  },
   'abort who waits': (run, chance) => pick(waiting(run), chance)?.abort('gone'),
   'abort anybody': (run, chance) => pick(run.leasings, chance)?.abort('gone'),
   'a peer ends': (run, chance) => pick(live(run), chance)?.peer.end(),
@@ -87,10 +108,19 @@ const events: Readonly<Record<string, (run: Run, chance: Chance) => unknown>> = 
   'until a dial is tried again': ({ story }) => story.clock.advance(500),
   'until something is due': ({ story }) => story.clock.advance(story.clock.nextTimerMs ?? 0),
   'a long time': ({ story }) => story.clock.advance(6_000),
+  'an operator drains': (run, chance) => {
+    if (chance(3) > 0) return;
+    run.story.pool.setDrained(true);
+    if (run.mode === 'serving') run.mode = 'drained';
+  },
+  'an operator enables': (run) => {
+    run.story.pool.setDrained(false);
+    if (run.mode === 'drained') run.mode = 'serving';
+  },
   drain: (run, chance) => {
     if (chance(6) > 0) return;
     run.story.pool.drain();
-    run.isDraining = true;
+    run.mode = 'draining';
   },
 };
 
@@ -103,6 +133,11 @@ function say(end: DialledEnd, bytes: string | Buffer): void {
   }
 }
 
+function lease({ story, leasings }: Run, chance: Chance, isFresh: boolean): void {
+  const principal = pick(principals, chance) ?? '';
+  leasings.push(story.lease({ principal, isFresh, weight: principal === 'c@jobs' ? 3 : 1 }));
+}
+
 function greet(run: Run, chance: Chance, bytes: string | Buffer): void {
   const end = pick(speaking(run), chance);
   if (end === undefined) return;
@@ -112,8 +147,8 @@ function greet(run: Run, chance: Chance, bytes: string | Buffer): void {
 
 /** What must hold whenever nothing is about to run. */
 function assertBooks(run: Run): void {
-  const { story, isDraining } = run;
-  const { dialing, idle, leased, waiters } = story.pool.snapshot();
+  const { story, mode } = run;
+  const { dialing, idle, leased, waiters, health } = story.pool.snapshot();
   assert.equal(waiters, waiting(run).length, 'waiters are those who wait');
   const users = running(run).filter(({ upstream }) => upstream?.state.at === 'leased');
   assert.equal(leased, users.length, 'no lease without a user');
@@ -126,33 +161,50 @@ function assertBooks(run: Run): void {
   assert.ok(waiters <= queue, 'never a longer queue');
   const content = waiting(run).filter(({ isFresh }) => !isFresh).length;
   assert.ok(content === 0 || idle === 0, 'nobody waits while an upstream is idle that would do');
-  const surplusTimers = story.clock.timers - waiters - idle - dialing;
-  assert.ok(waiters === 0 || dialing + leased + surplusTimers > 0, 'nobody waits for nobody');
-  for (const { isFresh, upstream } of users)
-    if (isFresh) assert.equal(upstream?.exchanges, 1, 'a used one for a fresh one');
-  assert.ok(!isDraining || (waiters === 0 && idle === 0 && dialing === 0), 'nothing begins after a drain');
-  const open = story.dialler.open.length;
+  const isFull = dialing + idle + leased === connections;
+  assert.ok(isFull || health !== 'up' || dialing >= content, 'nobody waits while there is room');
+  const alone = users.filter(({ isFresh }) => isFresh);
+  assert.ok(alone.length <= 1, 'half of them at most are given to those who must be alone');
+  for (const { upstream } of alone) assert.equal(upstream?.exchanges, 1, 'a used one for a fresh one');
+  const isDown = health === 'down' || health === 'probing';
+  assert.ok(!isDown || idle + leased + waiters === 0, 'nobody waits for what is down');
+  assert.equal(health === 'drained', mode !== 'serving');
   assert.ok(
-    open >= idle + leased && open <= idle + leased + dialing,
-    'every open transport is accounted for',
+    mode === 'serving' || (waiters === 0 && idle === 0 && dialing === 0),
+    'nothing begins after a drain',
   );
-  // One for each waiter, each idle upstream and each dial; and one that looks again after a failed dial.
-  assert.ok(surplusTimers === 0 || (surplusTimers === 1 && !isDraining), 'no timer without an owner');
+  const open = story.dialler.open.length;
+  // One more while somebody looks whether the backend greets.
+  const most = Math.min(connections, idle + leased + dialing + 1);
+  assert.ok(open >= idle + leased && open <= most, 'every open transport is accounted for');
+  // One for each waiter, each idle upstream and each dial; one of the health, and one of a look.
+  const surplusTimers = story.clock.timers - waiters - idle - dialing;
+  assert.ok(surplusTimers >= 0 && surplusTimers <= (mode === 'serving' ? 2 : 0), 'no timer without an owner');
+  assert.ok(waiters === 0 || dialing + leased + surplusTimers > 0, 'nobody waits for nobody');
 }
 
 async function playSequence(seed: number): Promise<string[]> {
   const chance = createChance(seed);
   const story = openPool(
-    { connections, queue, queueTimeoutMs: 5_000, idleTimeoutMs: 7_000, maxLifetimeMs: 20_000, redialMs: 500 },
-    { minor: null },
+    {
+      connections,
+      idle: chance(3),
+      queue,
+      queueTimeoutMs: 5_000,
+      idleTimeoutMs: 7_000,
+      maxLifetimeMs: 20_000,
+      redialMs: 500,
+    },
+    { minor: null, chance: () => chance(100) / 100 },
   );
-  const run: Run = { story, leasings: [], ungreeted: new Set(), done: [], isDraining: false };
+  const run: Run = { story, leasings: [], ungreeted: new Set(), done: [], mode: 'serving' };
   const greetsAtOnce = chance(2) === 0;
   story.dialler.onAccept((end) => {
     if (greetsAtOnce && chance(3) > 0) end.peer.send(greeting(2));
     else run.ungreeted.add(end);
   });
   const names = Object.keys(events);
+  if (chance(2) === 0) story.pool.start();
   try {
     for (let n = 0; n < eventsEach; n += 1) {
       const name = names[chance(names.length)] ?? '';
@@ -165,12 +217,12 @@ async function playSequence(seed: number): Promise<string[]> {
       assertBooks(run);
     }
     story.pool.drain();
-    run.isDraining = true;
+    run.mode = 'draining';
     await settle();
     for (const leasing of running(run)) await leasing.finish();
     await settle();
     assertBooks(run);
-    assert.deepEqual(story.pool.snapshot(), { dialing: 0, idle: 0, leased: 0, waiters: 0 });
+    assert.deepEqual(poolSizes(story.pool), [0, 0, 0, 0]);
     assert.deepEqual([story.clock.timers, story.dialler.open.length], [0, 0]);
     assert.deepEqual([waiting(run).length, running(run).length], [0, 0]);
     const opened = story.events.filter(({ kind }) => kind === 'upstream-opened').length;
@@ -193,7 +245,7 @@ void test(`${sequences} sequences of events`, async () => {
   }
   // That every way to end was met often shows that the events are not too wild to get anywhere.
   const ways =
-    'ended gone thrown queue-full queue-timeout draining dial-refused dial-timeout closed-early auth-rejected version-unsupported';
+    'ended gone thrown queue-full queue-timeout draining backend-drained dial-refused dial-timeout closed-early auth-rejected version-unsupported';
   for (const way of ways.split(' ')) {
     assert.ok((outcomes.get(way) ?? 0) >= 20, `${way}: ${JSON.stringify([...outcomes])}`);
   }

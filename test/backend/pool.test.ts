@@ -156,6 +156,7 @@ void test('aborted before it asked: no lease when one would have to wait, and no
     story.pool.withLease(
       () => AbortSignal.abort('early'),
       () => assert.fail('leased'),
+      { principal: 'desk@support', weight: 1, isFresh: false },
     ),
     (fault) => fault === 'early',
   );
@@ -173,8 +174,8 @@ void test('who waited leaves while the dial runs: the upstream is kept for the n
   await settle();
   assertSizes(story, '0 1 0 0');
   assert.equal(story.clock.nextTimerMs, poolLimits.idleTimeoutMs);
-  const second = await story.leased();
-  assert.equal(second.upstream?.exchanges, 2);
+  const second = await story.leased({ isFresh: true });
+  assert.equal(second.upstream?.exchanges, 1, 'nothing ran on it yet');
   await second.finish();
   await assertEnds(story);
 });
@@ -238,20 +239,31 @@ void test('an idle upstream that speaks, ends or vanishes is never handed out', 
   }
 });
 
-void test('nobody listens: all who wait are told at once, and the next one makes a dial again', async () => {
-  const story = openPool({ connections: 2 });
+void test('nobody listens: who waits and who comes is told at once, and it comes back by itself', async () => {
+  const story = openPool({ connections: 2, redialMs: 500 });
   story.dialler.setAnswer('refuse');
   const all = [story.lease(), story.lease(), story.lease()];
   await settle();
   for (const leasing of all) assertFault(leasing, 'dial-refused');
   assertSizes(story, '0 0 0 0');
   const { dials } = story.dialler;
-  await story.clock.advance(poolLimits.redialMs);
-  assert.deepEqual([story.clock.timers, story.dialler.dials], [0, dials]);
+  for (let n = 0; n < 100; n += 1) assertFault(await story.leased(), 'dial-refused');
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [dials, 'down']);
+  await story.clock.advance(499);
+  assert.equal(story.dialler.dials, dials);
+  await story.clock.advance(1);
+  assert.equal(story.dialler.dials, dials + 1);
   story.dialler.setAnswer('accept');
+  await story.clock.advance(1_000);
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [dials + 2, 'up']);
   const next = await story.leased();
-  assert.deepEqual([next.outcome, story.dialler.dials], ['leased', dials + 1]);
+  assert.deepEqual([next.outcome, story.dialler.dials], ['leased', dials + 2]);
   await next.finish();
+  const told = story.events.filter(({ kind }) => kind === 'backend-down' || kind === 'backend-up');
+  assert.deepEqual(
+    told.map(({ kind }) => kind),
+    ['backend-down', 'backend-up'],
+  );
   await assertEnds(story);
 });
 
@@ -294,7 +306,10 @@ void test('while others serve, a failed dial holds back the next one, then it is
   await story.clock.advance(1);
   assert.equal(story.dialler.dials, 3);
   story.dialler.setAnswer('accept');
-  await story.clock.advance(500);
+  // The pause doubles.
+  await story.clock.advance(999);
+  assert.equal(story.dialler.dials, 3);
+  await story.clock.advance(1);
   assert.deepEqual([story.dialler.dials, ...waiting.map(({ outcome }) => outcome)], [4, 'leased', 'waiting']);
   await running.finish();
   for (const leasing of waiting) await leasing.finish();
@@ -375,7 +390,7 @@ void test('an answer behind the greeting is no upstream', async () => {
   assertFault(await story.leased(), 'version-unsupported');
   assert.deepEqual(
     story.events.map((event) => (event.kind === 'dial-failed' ? event.code : event.kind)),
-    ['version-unsupported'],
+    ['version-unsupported', 'backend-down'],
   );
   await assertEnds(story);
 });
@@ -448,7 +463,7 @@ void test('an idle upstream is closed after its time', async () => {
 void test('a fresh one: never used before, dialled even while others are idle', async () => {
   const story = openPool({ connections: 2 });
   await (await story.leased()).finish();
-  const fresh = await story.leased(true);
+  const fresh = await story.leased({ isFresh: true });
   assert.deepEqual([fresh.upstream?.id, fresh.upstream?.exchanges], ['mail1-2', 1]);
   assertSizes(story, '0 1 1 0');
   await fresh.finish('not-reusable');
@@ -459,7 +474,7 @@ void test('a fresh one: never used before, dialled even while others are idle', 
 void test('a fresh one: where all places are taken, an idle upstream makes room, and a leased one is waited for', async () => {
   const story = openPool({ connections: 2 });
   const [first, second] = [await story.leased(), await story.leased()];
-  const fresh = await story.leased(true);
+  const fresh = await story.leased({ isFresh: true });
   assert.equal(fresh.outcome, 'waiting');
   await first.finish();
   assert.deepEqual(closings(story), ['mail1-1 not-reusable']);
@@ -476,7 +491,7 @@ void test('who waits for a fresh one does not hold up who would take any', async
   });
   const first = await story.leased();
   await first.finish();
-  const fresh = await story.leased(true);
+  const fresh = await story.leased({ isFresh: true });
   assertSizes(story, '1 1 0 1');
   const any = await story.leased();
   assert.deepEqual([fresh.outcome, any.upstream?.id], ['waiting', 'mail1-1']);

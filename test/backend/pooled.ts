@@ -1,5 +1,5 @@
 // A pool over a dialler in memory with a clock turned by hand, for the tests of the pool.
-import type { LeaseEnd } from '../../src/backend/lease.js';
+import type { LeaseEnd, LeaseOptions } from '../../src/backend/lease.js';
 import { createPool } from '../../src/backend/pool.js';
 import type { Pool, PoolLimits, PoolOptions } from '../../src/backend/pool-options.js';
 import type { Upstream } from '../../src/backend/upstream.js';
@@ -10,27 +10,36 @@ import { createMemoryDialler, greeting, type MemoryDialler, memoryTarget } from 
 
 export const poolLimits: PoolLimits = {
   connections: 2,
+  idle: 0,
   queue: 3,
   queueTimeoutMs: 10_000,
   idleTimeoutMs: 60_000,
   maxLifetimeMs: 600_000,
   redialMs: 500,
+  redialMaxMs: 4_000,
+  lookEveryMs: 3_000,
   statusBytesMax: 100,
   frameBytesMax: 1_000,
   logLineBytesMax: 100,
 };
 
+/** Who asks; default: a principal of weight 1 that takes any upstream. */
+export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'weight' | 'isFresh'>>;
+
 /** A call of withLease, from its beginning to its end. */
 export interface Leasing {
   /** It wants an upstream on which nothing ran before. */
   readonly isFresh: boolean;
+  readonly principal: string;
   /** While `use` runs. */
   readonly upstream: Upstream | undefined;
   /** Ends `use`: undefined as an upstream that may serve another. */
-  finish(closeFor?: CloseReason): Promise<void>;
+  finish(closeFor?: CloseReason, answer?: LeaseEnd<string>['answer']): Promise<void>;
   /** Lets `use` throw. */
   fail(fault: unknown): Promise<void>;
   abort(reason: unknown): void;
+  /** Positions that it was told while it waited. */
+  readonly told: readonly number[];
   /** `waiting`, `leased`, `ended`, or what it rejected with. */
   readonly outcome: unknown;
 }
@@ -41,9 +50,9 @@ export interface PooledStory {
   readonly dialler: MemoryDialler;
   readonly events: EngineEvent[];
   /** Asks for a lease; not waited for. */
-  lease(isFresh?: boolean): Leasing;
+  lease(asked?: Asked): Leasing;
   /** The same, when everything that can run has run. */
-  leased(isFresh?: boolean): Promise<Leasing>;
+  leased(asked?: Asked): Promise<Leasing>;
 }
 
 /** `minor`: what each accepted end greets with at once; null: the test speaks itself. */
@@ -62,24 +71,27 @@ export function openPool(
     connect: dialler.connect,
     clock,
     observe: (event) => void events.push(event),
+    chance: () => 0,
     ...options,
   });
-  const lease = (isFresh = false): Leasing => startLeasing(pool, isFresh);
+  const lease = (asked: Asked = {}): Leasing => startLeasing(pool, asked);
   return {
     pool,
     clock,
     dialler,
     events,
     lease,
-    async leased(isFresh) {
-      const leasing = lease(isFresh);
+    async leased(asked) {
+      const leasing = lease(asked);
       await settle();
       return leasing;
     },
   };
 }
 
-function startLeasing(pool: Pool, isFresh: boolean): Leasing {
+function startLeasing(pool: Pool, asked: Asked): Leasing {
+  const { principal = 'desk@support', weight = 1, isFresh = false } = asked;
+  const told: number[] = [];
   const controller = new AbortController();
   let upstream: Upstream | undefined;
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
@@ -96,7 +108,7 @@ function startLeasing(pool: Pool, isFresh: boolean): Leasing {
           fail = reject;
         });
       },
-      isFresh,
+      { principal, weight, isFresh, onWaiting: (position) => void told.push(position) },
     )
     .then(
       (value) => {
@@ -111,11 +123,13 @@ function startLeasing(pool: Pool, isFresh: boolean): Leasing {
     });
   return {
     isFresh,
+    principal,
+    told,
     get upstream() {
       return upstream;
     },
-    async finish(closeFor) {
-      end?.({ value: 'ended', closeFor });
+    async finish(closeFor, answer = 'other') {
+      end?.({ value: 'ended', closeFor, answer });
       await settle();
     },
     async fail(fault) {

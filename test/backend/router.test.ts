@@ -10,13 +10,14 @@ import type { Route, RouteTarget } from '../../src/routing/route.js';
 
 /** Only the name of a pool counts here. */
 function destination(backend: string, host: string, port = 24245): Destination {
-  const snapshot = { dialing: 0, idle: 0, leased: 0, waiters: 0 };
   const pool: Pool = {
     backend,
     series: '2.4',
     withLease: () => assert.fail('a router leased an upstream'),
+    start: () => undefined,
+    setDrained: () => undefined,
     drain: () => undefined,
-    snapshot: () => snapshot,
+    snapshot: () => assert.fail('a router looked into a pool'),
   };
   return { pool, sharedNamespaces: [], address: { kind: 'tcp', host, port } };
 }

@@ -20,11 +20,18 @@ function open({ minor = 2, rest = '' }: { minor?: number; rest?: string | Buffer
   const { transport, peer } = createMemoryTransport();
   const told: string[] = [];
   const greeted = { transport, minor, serverMinor: minor, rest: Buffer.from(rest) };
-  const names = { id: 'mail1-1', backend: 'mail1', series: '2.3' } as const;
+  const endsMs = Number.POSITIVE_INFINITY;
+  const names = { id: 'mail1-1', backend: 'mail1', series: '2.3', endsMs } as const;
   const upstream = createUpstream(greeted, names, limits, clock, {
     closed: (_upstream, reason) => void told.push(`closed ${reason}`),
     straySpoke: (_upstream, line) => void told.push(`${line.type} ${line.text}`),
+    rested: (rested) => rested.close('idle-timeout'),
+    died: (_upstream, isKilled) => void told.push(isKilled ? 'killed' : 'died'),
+    isPoisoned: () => told.includes('died'),
   });
+  assert.deepEqual([upstream.state.at, upstream.exchanges], ['greeted', 0]);
+  upstream.release(idleMs);
+  upstream.lease();
   return { clock, transport, peer, upstream, told };
 }
 
@@ -172,11 +179,11 @@ void test('channels that nobody knows are passed over', async () => {
 });
 
 void test('what came behind the greeting: log lines are told, and the upstream serves', async () => {
-  const rest = Buffer.concat([logPacket('info', 'hello'), logPacket('info', 'in two chunks')]);
-  const { peer, upstream, told } = open({ rest: rest.subarray(0, -3) });
-  assert.deepEqual(told, ['info hello']);
-  peer.send(rest.subarray(-3));
-  assert.deepEqual(await next(upstream), ['info in two chunks']);
+  const rest = Buffer.concat([logPacket('info', 'hello'), logPacket('info', 'and more')]);
+  const { peer, upstream, told } = open({ rest });
+  assert.deepEqual(told, ['info hello', 'info and more']);
+  peer.send(replyPacket('row\t\n+\n'));
+  assert.deepEqual(await next(upstream), ['body row\t', 'status +']);
 });
 
 // Each would be taken for the answer to the first command, or for its beginning.
@@ -184,6 +191,7 @@ const early: readonly (readonly [string, number, string | Buffer])[] = [
   ['a whole answer', 2, replyPacket('\n+\n')],
   ['rows', 2, replyPacket('row\t')],
   ['the end of no rows', 2, replyPacket('\n')],
+  ['a frame that has not ended', 2, logPacket('info', 'x').subarray(0, -1)],
   ['a log line, then an answer', 2, Buffer.concat([logPacket('info', 'x'), replyPacket('\n+\n')])],
   ['an answer without framing', 0, '\n+\n'],
   ['the end of no rows, without framing', 0, '\n'],
@@ -344,7 +352,8 @@ void test('gone: a TransportFault, and a log line that was not ended is told whe
   peer.vanish();
   await assert.rejects(upstream.next(), isTransportFault);
   upstream.close('peer-gone');
-  assert.deepEqual(told, ['panic Panic:', 'closed peer-gone']);
+  assert.deepEqual(told, ['died', 'panic Panic:', 'closed peer-gone']);
+  assert.equal(upstream.isPoisoned, true);
 });
 
 void test('closed while somebody reads: the read rejects', async () => {

@@ -1,34 +1,73 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeaseRefusal } from '../../src/backend/lease.js';
-import { createWaiter } from '../../src/backend/waiter.js';
-import { createFakeClock } from '../kit/fake-clock.js';
+import { createWaiter, type Waiter } from '../../src/backend/waiter.js';
+import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
 
-test('a waiter leaves once, with its timer and its listener', async () => {
-  const clock = createFakeClock();
-  let left = 0;
-  const leave = (): void => {
-    left += 1;
-  };
-  const late = createWaiter(new AbortController().signal, 1000, clock, false, leave);
-  const isLate = assert.rejects(
-    late.upstream,
-    (fault) => fault instanceof LeaseRefusal && fault.why === 'queue-timeout',
-  );
-  await clock.advance(1000);
-  await isLate;
+const timeoutMs = 60_000;
 
+/** A waiter, what it was told, and how often it left by itself. */
+function wait(clock: FakeClock, isToldOf = true) {
   const controller = new AbortController();
-  const given = createWaiter(controller.signal, 1000, clock, true, leave);
-  assert.equal(given.isFresh, true);
-  const isGiven = assert.rejects(given.upstream, (reason) => reason === 'gone');
-  controller.abort('gone');
-  await isGiven;
+  const told: number[] = [];
+  const left: Waiter[] = [];
+  const onWaiting = (position: number): void => void told.push(position);
+  const waiter = createWaiter({
+    options: { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
+    arrival: 1,
+    signal: controller.signal,
+    timeoutMs,
+    clock,
+    owner: { left: (who) => void left.push(who), positionOf: () => told.length + 1 },
+  });
+  return { waiter, told, left, abort: (reason: string): void => controller.abort(reason) };
+}
 
-  const refused = createWaiter(new AbortController().signal, 1000, clock, false, leave);
-  const isRefused = assert.rejects(refused.upstream, (fault) => fault === 'no');
-  refused.reject('no');
-  await isRefused;
-  assert.equal(left, 3);
+void test('who waits too long leaves with a refusal', async () => {
+  for (const isToldOf of [true, false]) {
+    const clock = createFakeClock();
+    const { waiter, left } = wait(clock, isToldOf);
+    const isLate = assert.rejects(
+      waiter.upstream,
+      (fault) => fault instanceof LeaseRefusal && fault.why === 'queue-timeout',
+    );
+    await clock.advance(timeoutMs - 1);
+    assert.deepEqual([left.length, clock.timers], [0, 1]);
+    await clock.advance(1);
+    await isLate;
+    assert.deepEqual([left, clock.timers], [[waiter], 0]);
+  }
+});
+
+void test('who is aborted leaves with the reason; who is refused is taken out by who refuses', async () => {
+  const clock = createFakeClock();
+  const aborted = wait(clock);
+  aborted.abort('gone');
+  await assert.rejects(aborted.waiter.upstream, (reason) => reason === 'gone');
+  assert.deepEqual(aborted.left, [aborted.waiter]);
+  const refused = wait(clock);
+  refused.waiter.reject('no');
+  refused.abort('too late');
+  await assert.rejects(refused.waiter.upstream, (fault) => fault === 'no');
+  assert.deepEqual([refused.left.length, clock.timers], [0, 0]);
+});
+
+void test('who waits is told after 5 s, and then ever less often', async () => {
+  const clock = createFakeClock();
+  const { waiter, told } = wait(clock);
+  waiter.upstream.catch(() => undefined);
+  const times: number[] = [];
+  for (let second = 1; second <= 60; second += 1) {
+    const before = told.length;
+    await clock.advance(1_000);
+    if (told.length > before) times.push(second);
+  }
+  assert.deepEqual(
+    [times, told],
+    [
+      [5, 15, 35],
+      [1, 2, 3],
+    ],
+  );
   assert.equal(clock.timers, 0);
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createStopRequests, drain } from '../../src/daemon/drain.js';
 import { settle } from '../kit/fake-clock.js';
-import { replyPacket } from '../kit/memory-backend.js';
+import { poolSizes, replyPacket } from '../kit/memory-backend.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
 
 /** Shorter than the queue timeout. */
@@ -63,7 +63,7 @@ void test('the time is over: what runs and what waits is given up, and told so',
   await draining.done;
   assert.match(client.said(), /whether the command ran is not known.*-TEMPFAIL/s);
   assert.match(others[1]?.said() ?? '', /dovegate is stopping; try again.*-TEMPFAIL/s);
-  assert.deepEqual(engine.pool.snapshot(), { dialing: 0, idle: 0, leased: 0, waiters: 0 });
+  assert.deepEqual(poolSizes(engine.pool), [0, 0, 0, 0]);
   assert.deepEqual([engine.clock.timers, engine.dialler.open.length], [0, 0]);
 });
 

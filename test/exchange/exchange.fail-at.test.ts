@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { AuditRecord } from '../../src/audit/record.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';
 import { settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { logPacket, poolSizes, replyPacket } from '../kit/memory-backend.js';
 import {
   type MemoryClient,
   type MemoryEngine,
@@ -35,7 +35,7 @@ async function assertTidy(
     assert.notEqual(transport.closedFor, undefined, 'a client is left open');
   engine.pool.drain();
   await settle();
-  assert.deepEqual(engine.pool.snapshot(), { dialing: 0, idle: 0, leased: 0, waiters: 0 });
+  assert.deepEqual(poolSizes(engine.pool), [0, 0, 0, 0]);
   assert.equal(engine.dialler.open.length, 0, 'an upstream is left open');
   assert.equal(engine.clock.timers, 0, 'a timer is left');
   const admissions = byExchange(engine.records, 'admission');

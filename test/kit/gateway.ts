@@ -55,6 +55,8 @@ function configurationOf(address: string, options: GatewayOptions): string {
     server_name: 'localhost',
     password_file: 'mail1.password',
     shared_namespaces: '[]',
+    // So that every connection that a backend sees was caused by a command.
+    idle: '0',
     ...options.mail1,
   };
   const lines = Object.entries(mail1).map(([key, value]) => (value === '' ? '' : `\n    ${key}: ${value}`));

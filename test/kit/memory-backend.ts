@@ -1,7 +1,15 @@
 // Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
 import assert from 'node:assert/strict';
 import type { DialTarget } from '../../src/backend/greet.js';
+import type { Pool } from '../../src/backend/pool-options.js';
+import {
+  createUpstream,
+  type Upstream,
+  type UpstreamLimits,
+  type UpstreamOwner,
+} from '../../src/backend/upstream.js';
 import type { Address, Connect } from '../../src/engine/ports.js';
+import type { Clock } from '../../src/ports/clock.js';
 import type { Transport } from '../../src/ports/transport.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { createFramer, encodeLog, type LogTypeName, logChannel, replyChannel } from '../oracle/framing.js';
@@ -81,6 +89,37 @@ export function memoryTarget(changes: Partial<DialTarget> = {}): DialTarget {
     greetingTimeoutMs: 2_000,
     ...changes,
   };
+}
+
+/** An owner that lets everything happen. */
+export const carelessOwner: UpstreamOwner = {
+  closed: () => undefined,
+  straySpoke: () => undefined,
+  rested: () => undefined,
+  died: () => undefined,
+  isPoisoned: () => false,
+};
+
+/** An upstream over that transport, leased to its first exchange. */
+export function leasedUpstream(
+  transport: Transport,
+  clock: Clock,
+  options: { readonly serverMinor?: number; readonly limits: UpstreamLimits; readonly owner?: UpstreamOwner },
+): Upstream {
+  const { serverMinor = 2, limits, owner = carelessOwner } = options;
+  const greeted = { transport, minor: 2, serverMinor, rest: Buffer.alloc(0) };
+  const series = serverMinor <= 2 ? '2.3' : '2.4';
+  const names = { id: 'mail1-1', backend: 'mail1', series, endsMs: Number.POSITIVE_INFINITY } as const;
+  const upstream = createUpstream(greeted, names, limits, clock, owner);
+  upstream.release(60_000);
+  upstream.lease();
+  return upstream;
+}
+
+/** How many are dialled, idle, leased, waited for. */
+export function poolSizes(pool: Pool): readonly [number, number, number, number] {
+  const { dialing, idle, leased, waiters } = pool.snapshot();
+  return [dialing, idle, leased, waiters];
 }
 
 /** What a backend of that minor says to a client that need not authenticate. */

@@ -79,8 +79,8 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
       serverMinor: 2,
       durationMs: 5,
     },
-    { kind: 'dial-failed', backend: 'mail1', code: 'tls-failed', text: 'why' },
-    { kind: 'dial-failed', backend: 'mail1', code: 'tls-failed', text: 'why' },
+    { kind: 'dial-failed', backend: 'mail1', code: 'tls-failed', phase: 'tls', text: 'why', isFirst: true },
+    { kind: 'dial-failed', backend: 'mail1', code: 'tls-failed', phase: 'tls', text: 'why', isFirst: true },
     {
       kind: 'backend-log',
       backend: 'mail1',

@@ -3,7 +3,6 @@
 // name or a backend's text where policy filters.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUpstream } from '../../src/backend/upstream.js';
 import {
   type Conversation,
   converse,
@@ -13,7 +12,7 @@ import {
 } from '../../src/relay/converse.js';
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 import { createDemux } from '../oracle/framing.js';
 
@@ -46,13 +45,8 @@ function start({
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
-  const upstream = createUpstream(
-    { transport: backend.transport, minor: 2, serverMinor, rest: Buffer.alloc(0) },
-    { id: 'mail1-1', backend: 'mail1', series: serverMinor <= 2 ? '2.3' : '2.4' },
-    { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
-    clock,
-    { closed: () => undefined, straySpoke: () => undefined },
-  );
+  const sizes = { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 };
+  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes });
   const writer = createReplyWriter(client.transport, 2);
   const heard: string[] = [];
   const running = converse({
@@ -162,6 +156,7 @@ void test('a referral is an ending of its own, and the client does not see it', 
   assert.deepEqual(await story.running, {
     value: { kind: 'referral', backend: 'mail1', target: { user: 'alice', host: 'mail2.example.com' } },
     closeFor: undefined,
+    answer: 'other',
   });
   assert.deepEqual(story.got(), { out: '', log: '' });
 });

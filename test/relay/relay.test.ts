@@ -3,7 +3,6 @@
 // read while the peer is full, a timer that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUpstream } from '../../src/backend/upstream.js';
 import { TransportFault } from '../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { emptyCount } from '../../src/relay/converse.js';
@@ -11,7 +10,7 @@ import { type RelayEnd, type RelayOptions, relay, waitForPeer } from '../../src/
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
 import { WireFault } from '../../src/wire/wire-fault.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 
 const limits = { deadlineMs: 10_000, replyIdleMs: 3_000, clientStallMs: 2_000 };
@@ -21,14 +20,8 @@ function start(changes: Partial<RelayOptions> = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
-  const greeted = { transport: backend.transport, minor: 2, serverMinor: 2, rest: Buffer.alloc(0) };
-  const upstream = createUpstream(
-    greeted,
-    { id: 'mail1-1', backend: 'mail1', series: '2.3' },
-    { statusBytesMax: 100, frameBytesMax: 1_000_000, logLineBytesMax: 100 },
-    clock,
-    { closed: () => undefined, straySpoke: () => undefined },
-  );
+  const bytes = { statusBytesMax: 100, frameBytesMax: 1_000_000, logLineBytesMax: 100 };
+  const upstream = leasedUpstream(backend.transport, clock, { limits: bytes });
   const writer = createReplyWriter(client.transport, 0);
   const count = emptyCount();
   const logs: string[] = [];

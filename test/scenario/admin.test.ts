@@ -156,7 +156,7 @@ test(
   'a backend that goes away makes it unready within 10 s, though nobody asks; its return ready within 12 s',
   options,
   async (t) => {
-    const gateway = await openGateway(t, { more: onUnix });
+    const gateway = await openGateway(t, { more: onUnix, mail1: { idle: '1' } });
     const { client, daemon, backend } = gateway;
     assert.equal(await run(await client()), '+');
     await backend.close();

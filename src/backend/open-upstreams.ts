@@ -1,0 +1,70 @@
+// The open upstreams of one pool by state: idle, leased, and leased to a command that must be alone on it. It does not
+// decide who gets one. The rule: each is in exactly one of idle and leased, and counts are sizes.
+
+import { createOrderedSet } from '../engine/ordered-set.js';
+import type { Upstream } from './upstream.js';
+
+/** Open upstreams. */
+export interface OpenUpstreams {
+  readonly idleCount: number;
+  readonly leasedCount: number;
+  /** Of the leased: those on which nothing else may run. */
+  readonly aloneCount: number;
+  /** Idle ones, oldest first. */
+  readonly idle: Iterable<Upstream>;
+  readonly oldestIdle: Upstream | undefined;
+  /** The newest idle one, so that those that are not needed age out; `isFresh`: among those on which nothing ran. */
+  newestIdle(isFresh: boolean): Upstream | undefined;
+  has(upstream: Upstream): boolean;
+  isAlone(upstream: Upstream): boolean;
+  /** One that was just greeted, until it rests; or one that was idle. */
+  setLeased(upstream: Upstream, isAlone: boolean): void;
+  setIdle(upstream: Upstream): void;
+  /** False: it was not there. */
+  delete(upstream: Upstream): boolean;
+}
+
+/** None is open. */
+export function createOpenUpstreams(): OpenUpstreams {
+  const idle = createOrderedSet<Upstream>();
+  const leased = new Set<Upstream>();
+  const alone = new Set<Upstream>();
+  const forget = (upstream: Upstream): boolean => {
+    alone.delete(upstream);
+    const wasIdle = idle.delete(upstream);
+    return leased.delete(upstream) || wasIdle;
+  };
+  return {
+    get idleCount() {
+      return idle.size;
+    },
+    get leasedCount() {
+      return leased.size;
+    },
+    get aloneCount() {
+      return alone.size;
+    },
+    idle,
+    get oldestIdle() {
+      return idle.first;
+    },
+    newestIdle(isFresh) {
+      if (!isFresh) return idle.last;
+      let newest: Upstream | undefined;
+      for (const upstream of idle) if (upstream.exchanges === 0) newest = upstream;
+      return newest;
+    },
+    has: (upstream) => leased.has(upstream) || idle.has(upstream),
+    isAlone: (upstream) => alone.has(upstream),
+    setLeased(upstream, isAlone) {
+      forget(upstream);
+      leased.add(upstream);
+      if (isAlone) alone.add(upstream);
+    },
+    setIdle(upstream) {
+      forget(upstream);
+      idle.add(upstream);
+    },
+    delete: forget,
+  };
+}
