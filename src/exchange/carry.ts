@@ -5,9 +5,9 @@
 
 import type { AuditRecord } from '../audit/record.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from '../backend/lease.js';
-import type { Destination } from '../backend/router.js';
 import type { Upstream } from '../backend/upstream.js';
 import type { Series } from '../catalog/series.js';
+import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
 import { converse, emptyCount } from '../relay/converse.js';

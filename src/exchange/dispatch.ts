@@ -3,8 +3,8 @@
 // The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
 // is followed once, to a configured backend, for the same user; two commands for one user never run on two backends at once.
 
-import type { Destination } from '../backend/router.js';
 import { replyCells } from '../catalog/columns.js';
+import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import { TransportFault } from '../ports/transport-fault.js';

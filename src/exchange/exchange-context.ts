@@ -1,9 +1,9 @@
 // What exchanges are given: the parts that all of them share, and the session that one belongs to. Types only.
 
 import type { Redacted } from '../audit/record.js';
-import type { Router } from '../backend/router.js';
-import type { UserLock } from '../backend/user-lock.js';
 import type { Effect } from '../catalog/catalog.js';
+import type { Router } from '../destination/router.js';
+import type { UserLock } from '../destination/user-lock.js';
 import type { FloodWatch } from '../engine/flood-watch.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';

@@ -4,8 +4,8 @@
 // encoded afresh; every admission gets one completion.
 
 import type { AuditRecord } from '../audit/record.js';
-import type { Destination } from '../backend/router.js';
 import type { Upstream } from '../backend/upstream.js';
+import type { Destination } from '../destination/router.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';

@@ -3,8 +3,8 @@
 // The rules: route first, then judge for that backend's series; a command that goes to several must be allowed, and mean the same,
 // in each of their series; nobody is asked about users whom the policy does not hold for.
 
-import type { Destination, Routed } from '../backend/router.js';
 import { allSeries, type Series } from '../catalog/series.js';
+import type { Destination, Routed } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Policy } from '../policy/rule.js';
 import { jointNamespaces } from '../routing/route.js';

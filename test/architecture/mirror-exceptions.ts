@@ -29,6 +29,7 @@ export const fullyTestedFolders: readonly string[] = [
   'engine',
   'lookup',
   'backend',
+  'destination',
 ];
 
 /** A class with a code and nothing else is tested by all that throw it; data by what reads it. */

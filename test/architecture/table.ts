@@ -20,7 +20,7 @@ export interface FolderRule {
 
 const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'ports'];
 const belowTop =
-  'wire auth-wire ports identity catalog policy routing audit source config review engine lookup backend relay exchange frontend net segments journal observe admin host client terminal'.split(
+  'wire auth-wire ports identity catalog policy routing audit source config review engine lookup backend destination relay exchange frontend net segments journal observe admin host client terminal'.split(
     ' ',
   );
 // The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
@@ -88,9 +88,16 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: [],
     packages: [],
   },
+  destination: {
+    floor: 'engine',
+    imports: ['backend', 'lookup', 'engine', ...belowEngine],
+    neverTypes,
+    builtins: [],
+    packages: [],
+  },
   exchange: {
     floor: 'engine',
-    imports: ['relay', 'backend', 'lookup', 'engine', ...belowEngine],
+    imports: ['relay', 'destination', 'backend', 'lookup', 'engine', ...belowEngine],
     neverTypes,
     builtins: [],
     packages: [],

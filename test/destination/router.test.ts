@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Pool } from '../../src/backend/pool-options.js';
-import { createRouter, type Destination, type Routed, type Router } from '../../src/backend/router.js';
+import { createRouter, type Destination, type Routed, type Router } from '../../src/destination/router.js';
 import { createUserNames, defaultCharacters } from '../../src/identity/user-name.js';
 import type { LookupAnswer } from '../../src/lookup/lookup-options.js';
 import { createGlobList } from '../../src/policy/glob.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createUserLock } from '../../src/backend/user-lock.js';
+import { createUserLock } from '../../src/destination/user-lock.js';
 import { settle } from '../kit/fake-clock.js';
 
 const never = (): AbortSignal => new AbortController().signal;

@@ -3,6 +3,7 @@
 // The rules: what the auth service could not say is a failure, never another backend; a host that is none of the configured
 // backends is never gone to; every name that the service gives a user is told, so that it is judged.
 
+import type { Pool } from '../backend/pool-options.js';
 import type { Address } from '../engine/ports.js';
 import type { UserNames } from '../identity/user-name.js';
 import type { Lookup } from '../lookup/lookup-options.js';
@@ -12,7 +13,6 @@ import {
   type ServerCommand,
   type ServerCommandRules,
 } from '../routing/server-commands.js';
-import type { Pool } from './pool-options.js';
 
 /** Where a command may go. */
 export interface Destination {
