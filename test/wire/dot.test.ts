@@ -24,7 +24,7 @@ function decode(
 
 function encode(chunks: readonly Buffer[]): Buffer {
   const encoder = createDotEncoder();
-  return Buffer.concat([...chunks.flatMap((chunk) => encoder.push(chunk)), encoder.finish()]);
+  return Buffer.concat([...chunks.map((chunk) => encoder.push(chunk)), encoder.finish()]);
 }
 
 void test('what Dovecot makes of an input', () => {
@@ -89,15 +89,39 @@ void test('text leaves as slices', () => {
   const { parts } = createDotDecoder({ inputBytesMax: 100 }).push(chunk);
   assert.deepEqual(parts.map(String), ['one\r\n', '.two\r\nthree']);
   assert.ok(parts.every((part) => part.buffer === chunk.buffer));
-  const stuffed = createDotEncoder().push(chunk);
-  assert.deepEqual(stuffed.map(String), ['one\r\n', '.', '..two\r\nthree']);
 });
 
-void test('written as the real client writes it', () => {
-  assert.equal(encode([]).toString(), '\r\n.\r\n');
-  assert.equal(encode([Buffer.from('no newline')]).toString(), 'no newline\r\n.\r\n');
-  assert.equal(encode([Buffer.from('keep;\r\n')]).toString(), 'keep;\r\n\r\n.\r\n');
-  assert.equal(encode([Buffer.from('.a\n..b\n')]).toString(), '..a\n...b\n\r\n.\r\n');
+void test('written: a dot before every line, and the end as the real client writes it', () => {
+  for (const [text, wire] of [
+    ['', '\r\n.\r\n'],
+    ['no newline', '.no newline\r\n.\r\n'],
+    ['keep;\r\n', '.keep;\r\n\r\n.\r\n'],
+    ['.a\n..b\n', '..a\n...b\n\r\n.\r\n'],
+    ['a\n\n\r\nb', '.a\n\n\r\n.b\r\n.\r\n'],
+    ['\rb\n\r\r\nc\r', '\rb\n\r\r\n.c\r\r\n.\r\n'],
+    ['a\nb\nc\n', '.a\n.b\n.c\n\r\n.\r\n'],
+  ] as const) {
+    for (const { name, chunks } of chunkings(Buffer.from(text))) {
+      assert.equal(encode(chunks).toString(), wire, `${JSON.stringify(text)} ${name}`);
+    }
+  }
+});
+
+void test('no line that is written is a command line, whatever the text says', () => {
+  const soup = fc
+    .array(fc.constantFrom('\t', 'v', 'D', 'x', '\r', '\n', '\r\n', '.', 'a\tmailbox list', '\0', '\x01'), {
+      maxLength: 30,
+    })
+    .map((pieces) => pieces.join(''));
+  fc.assert(
+    fc.property(soup, (text) => {
+      for (const line of encode([Buffer.from(text)])
+        .toString()
+        .split('\n'))
+        assert.match(line, /^(?:[.\r]|$)/);
+    }),
+    { numRuns: 2000 },
+  );
 });
 
 void test('round trip: any soup of dots and line ends, byte for byte, at random cuts of both sides', () => {
