@@ -4,7 +4,7 @@
 import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../ports/upstream-fault.js';
 import type { LogType } from '../wire/log-line.js';
-import type { LogLevel, Outcome } from './outcome.js';
+import type { LogLevel, Outcome } from './verdict.js';
 
 /** Which exchange something belongs to; the keys that every log line about it carries. */
 export interface ExchangeNames {

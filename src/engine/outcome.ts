@@ -1,18 +1,13 @@
 // How an exchange ended, as one total function from the cause to everything that is made of it: what the client is
 // told, what is journalled, counted and logged. They cannot disagree, because nothing else decides any of them.
 
-import type { RecordedOutcome } from '../audit/record.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
+import { type InputEnding, judgeInputEnding } from './input-ending.js';
 import { JournalFault } from './journal-fault.js';
-
-/** How an exchange ended: the words of the record key `outcome`. */
-export type Outcome = RecordedOutcome;
-
-/** Levels of our own log. */
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+import type { LogLevel, Outcome, Verdict } from './verdict.js';
 
 /** Why an exchange is over. */
 export type Ending =
@@ -55,21 +50,8 @@ export type Ending =
   /** We stop, and the time for what runs is over. */
   | { readonly kind: 'cut-off'; readonly isSent: boolean }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
-  | { readonly kind: 'client-stall' };
-
-/** What follows from an ending. */
-export interface Verdict {
-  /** Code of the status line for the client (`''` is `+`); undefined: the backend's own status line is passed on. */
-  readonly code: string | undefined;
-  readonly outcome: Outcome;
-  /** Code for the record's `error` key. */
-  readonly error: string | undefined;
-  /** One sentence: for the client's log channel (if it has one and `isTold`) and for our log. */
-  readonly text: string | undefined;
-  /** Whether the sentence is for the client too. */
-  readonly isTold: boolean;
-  readonly level: LogLevel;
-}
+  | { readonly kind: 'client-stall' }
+  | InputEnding;
 
 const refusals = {
   'queue-full': 'too many commands are waiting; try again',
@@ -180,6 +162,10 @@ export function judgeEnding(ending: Ending): Verdict {
       if (code === '') return { code, outcome, error, text: undefined, isTold: false, level: 'info' };
       return told(code, outcome, error, `not every backend answered: ${ending.text ?? ''}`, 'warn');
     }
+    case 'input-ended':
+    case 'input-refused':
+    case 'duplex-ended':
+      return judgeInputEnding(ending);
     case 'cut-off': {
       const text = ending.isSent
         ? 'dovegate had to stop; whether the command ran is not known'

@@ -3,7 +3,7 @@
 
 import type { AuditRecord, RecordedPart, RecordedPeer, Redacted } from '../audit/record.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
-import type { Verdict } from '../engine/outcome.js';
+import type { Verdict } from '../engine/verdict.js';
 import type { Peer } from '../identity/peer.js';
 import type { RulePlace } from '../policy/rule.js';
 import type { RelayCount } from '../relay/relay.js';

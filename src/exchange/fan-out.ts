@@ -4,7 +4,8 @@
 // of them failed the status is a failure, and the client hears who answered and who did not.
 
 import type { RecordedPart } from '../audit/record.js';
-import { type Ending, judgeEnding, type Outcome, type Verdict } from '../engine/outcome.js';
+import { type Ending, judgeEnding } from '../engine/outcome.js';
+import type { Outcome, Verdict } from '../engine/verdict.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import { createRowJoiner, createStatusKeeper } from '../relay/row-joiner.js';
 import type { Carriage } from './carry.js';

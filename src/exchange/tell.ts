@@ -1,7 +1,9 @@
 // What the peer is told at the end of an exchange, and whether its session can go on after that.
 // The rule: a reply that was cut never looks whole, so a session in which nothing could be told apart any more is closed.
 
-import type { Ending, Verdict } from '../engine/outcome.js';
+import type { DuplexEnd } from '../engine/input-ending.js';
+import type { Ending } from '../engine/outcome.js';
+import type { Verdict } from '../engine/verdict.js';
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import { waitForPeer } from '../relay/relay.js';
@@ -22,6 +24,8 @@ export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict
     if (ending.peer === 'ready') return { status, closeFor: undefined };
     return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : 'client-stall' };
   }
+  // Its bytes have no end that a status line could stand behind.
+  if (ending.kind === 'duplex-ended') return { status: '+', closeFor: closeAfterDuplex(ending.how) };
   const isCut = writer.isMidCell;
   if (verdict.isTold) writer.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${id}`);
   const code = verdict.code ?? 'TEMPFAIL';
@@ -45,4 +49,22 @@ export async function waitForReader(
   if (drained === undefined) return undefined;
   const peer = await waitForPeer(drained, clock, stallMs);
   return peer === 'ready' ? undefined : peer === 'client-gone' ? 'peer-gone' : 'client-stall';
+}
+
+function closeAfterDuplex(how: DuplexEnd): CloseReason {
+  switch (how) {
+    case 'client-ended':
+    case 'backend-ended':
+      return 'peer-ended';
+    case 'backend-broke':
+    case 'idle':
+      return 'cut-reply';
+    case 'client-gone':
+      return 'peer-gone';
+    case 'client-stall':
+    case 'draining':
+      return how;
+    default:
+      return how satisfies never;
+  }
 }

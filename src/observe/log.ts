@@ -5,7 +5,7 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import type { EngineEvent, ExchangeEnded } from '../engine/events.js';
-import type { LogLevel } from '../engine/outcome.js';
+import type { LogLevel } from '../engine/verdict.js';
 
 /** What `log.level` may say. */
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';

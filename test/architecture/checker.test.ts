@@ -97,7 +97,7 @@ void describe('imports between folders', () => {
     assert.deepEqual(inFile('src/cli/x.ts', "import { x } from '../daemon/start.js';"), [
       'import-value src/cli/x.ts:2',
     ]);
-    const kit = "import { x } from '../kit/scripted-dovecot.js';";
+    const kit = "import { x } from '../../test/kit/scripted-dovecot.js';";
     assert.deepEqual(inFile('src/demo/x.ts', kit), []);
     assert.deepEqual(inFile('src/daemon/x.ts', kit), ['import-missing src/daemon/x.ts:2']);
   });
