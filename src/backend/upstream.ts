@@ -85,6 +85,13 @@ export interface Upstream {
    * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.
    */
   next(): Promise<readonly UpstreamEvent[]>;
+  /**
+   * For a command that speaks both ways until the connection ends, before its line is written: from here on all that
+   * comes on the output channel is `body`, a status line too. It is never released after that.
+   */
+  goRaw(): void;
+  /** Ends our sending side after what was written; only while leased, and raw. */
+  endWriting(): void;
   lease(): void;
   /** Greeted, or after a clean end: idle; its owner hears of it after `restMs`. */
   release(restMs: number): void;
@@ -132,6 +139,7 @@ class LiveUpstream implements Upstream {
   #isKilled = false;
   #watch: Promise<Buffer | null> | undefined;
   #fault: unknown;
+  #isRaw = false;
 
   constructor(
     greeted: Greeted,
@@ -186,6 +194,16 @@ class LiveUpstream implements Upstream {
     return this.#owner.isPoisoned(this);
   }
 
+  goRaw(): void {
+    assert(this.#state.at === 'leased' && !this.#reply.isStarted, 'made raw within a reply');
+    this.#isRaw = true;
+  }
+
+  endWriting(): void {
+    assert(this.#state.at === 'leased' && this.#isRaw, 'ended without a raw lease');
+    this.#transport.endWriting();
+  }
+
   lease(): void {
     assert(this.#state.at === 'idle', 'leased twice');
     this.restedMs = this.exchanges === 0 ? 0 : this.#clock.now() - this.#state.sinceMs;
@@ -195,6 +213,7 @@ class LiveUpstream implements Upstream {
 
   release(restMs: number): void {
     assert(this.#state.at === 'leased' || this.#state.at === 'greeted', 'released without a lease');
+    assert(!this.#isRaw, 'released though it is raw');
     if (!this.#isClean) return this.close('spoke-while-idle');
     this.#rest(this.#clock.now(), restMs);
     const watch = this.#watch ?? this.#transport.read();
@@ -285,7 +304,9 @@ class LiveUpstream implements Upstream {
 
   #decodeSlice(slice: ChannelBytes, events: UpstreamEvent[]): void {
     // Other channels do not exist yet; real clients ignore them too.
-    if (slice.channel === outputChannel) {
+    if (slice.channel === outputChannel && this.#isRaw) {
+      events.push({ kind: 'body', bytes: slice.bytes });
+    } else if (slice.channel === outputChannel) {
       for (const event of this.#reply.push(slice.bytes)) {
         events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
       }

@@ -362,3 +362,20 @@ void test('closed while somebody reads: the read rejects', async () => {
   upstream.close('reply-timeout', true);
   await assert.rejects(reading, isTransportFault);
 });
+
+void test('raw: all of the output channel as it is, log lines apart, our side ended before theirs', async () => {
+  const { peer, upstream, told } = open();
+  upstream.goRaw();
+  void upstream.write([Buffer.from('command\n')]);
+  peer.send(Buffer.concat([replyPacket('\n+\nraw'), logPacket('info', 'note'), replyPacket('a\nb\n')]));
+  assert.deepEqual(await next(upstream), ['body \n+\nraw', 'info note', 'body a\nb\n']);
+  upstream.endWriting();
+  assert.ok(peer.isEnded);
+  peer.send(replyPacket('rest'));
+  assert.deepEqual(await next(upstream), ['body rest']);
+  peer.end();
+  await assert.rejects(upstream.next(), isEarlyEnd);
+  assert.throws(() => upstream.release(idleMs), { name: 'AssertionError' });
+  upstream.close('not-reusable');
+  assert.deepEqual(told, ['closed not-reusable']);
+});
