@@ -8,9 +8,10 @@ import type { Ending } from '../engine/outcome.js';
 import type { Clock } from '../ports/clock.js';
 import { encodeCommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
+import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { explainFailure, isLineOfOther } from './backend-voice.js';
-import { type RelayCount, type RelayEnd, type RelayLimits, relay } from './relay.js';
+import { type RelayCount, type RelayEnd, type RelayLimits, type ReplySource, relay } from './relay.js';
 import type { RelayTarget } from './reply-writer.js';
 import { createRowPrefixer } from './row-prefixer.js';
 
@@ -59,8 +60,14 @@ export function emptyCount(): RelayCount {
 
 /** Sends the command and relays its reply. Never rejects. */
 export async function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
-  const { upstream, command, writer } = options;
-  const line = encodeCommandLine({
+  // When it does not leave, no reply comes, and the deadline of the relay ends the wait.
+  options.upstream.write([encodeOutgoing(options)])?.catch(() => undefined);
+  return relayReply(options, options.upstream, listenTo(options));
+}
+
+/** The line as this upstream takes it. */
+export function encodeOutgoing({ command, upstream }: Conversation): Buffer {
+  return encodeCommandLine({
     debug: command.debug,
     verbose: command.verbose,
     // Servers of minor 2 and below end the connection at the flag x.
@@ -69,27 +76,51 @@ export async function converse(options: Conversation): Promise<LeaseEnd<Ending>>
     name: command.name,
     args: command.args,
   });
-  // When it does not leave, no reply comes, and the deadline of the relay ends the wait.
-  upstream.write([line])?.catch(() => undefined);
+}
+
+/** Hears the log channel of one command: hands lines on as policy says, and knows what they said when the status comes. */
+export interface LogEar {
+  hear(line: LogLine): void;
+  /** Adds our own sentence on a failure, where policy wants that. */
+  explain(status: Status): void;
+}
+
+/** An ear that has heard nothing yet. */
+export function listenTo(options: Conversation): LogEar {
+  const { command, writer } = options;
   let lastText = '';
-  const { usernameEvery } = command;
-  const end = await relay({
-    ...options,
-    ...(usernameEvery === 0 ? {} : { reshape: createRowPrefixer(command.user, usernameEvery) }),
-    goesOnWithoutPeer: !command.isReading,
-    passesStatus: (status) => status.kind !== 'referral',
-    onLog: (logLine) => {
-      lastText = logLine.text;
-      options.onLog(logLine);
-      if (options.logs === 'full' && !isLineOfOther(logLine.text, command.user)) {
-        writer.addLog(logLine.type, logLine.text);
+  return {
+    hear(line) {
+      lastText = line.text;
+      options.onLog(line);
+      if (options.logs === 'full' && !isLineOfOther(line.text, command.user)) {
+        writer.addLog(line.type, line.text);
       }
     },
-    beforeStatus: (status) => {
+    explain(status) {
       if (options.logs !== 'filtered') return;
       const text = explainFailure(status, lastText);
       if (text !== undefined) writer.addLog('error', `dovegate: the backend says: ${text}`);
     },
+  };
+}
+
+/** Relays the reply of a command that was sent whole, from `source`: its upstream, or what reads it. Never rejects. */
+export async function relayReply(
+  options: Conversation,
+  source: ReplySource,
+  ear: LogEar,
+): Promise<LeaseEnd<Ending>> {
+  const { command } = options;
+  const { usernameEvery } = command;
+  const end = await relay({
+    ...options,
+    upstream: source,
+    ...(usernameEvery === 0 ? {} : { reshape: createRowPrefixer(command.user, usernameEvery) }),
+    goesOnWithoutPeer: !command.isReading,
+    passesStatus: (status) => status.kind !== 'referral',
+    onLog: (line) => ear.hear(line),
+    beforeStatus: (status) => ear.explain(status),
   });
   return judgeRelay(end, options);
 }

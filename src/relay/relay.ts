@@ -43,9 +43,12 @@ export type RelayEnd =
   | { readonly kind: 'client-gone' }
   | { readonly kind: 'fault'; readonly fault: unknown };
 
+/** Where a reply comes from: an upstream, or whoever has begun to read it. */
+export type ReplySource = Pick<Upstream, 'next' | 'close'>;
+
 /** What a relay needs. */
 export interface RelayOptions {
-  readonly upstream: Upstream;
+  readonly upstream: ReplySource;
   readonly writer: RelayTarget;
   readonly clock: Clock;
   readonly limits: RelayLimits;
@@ -100,7 +103,7 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
             else for (const part of options.reshape(event.bytes)) writer.addBody(part);
             break;
           case 'log':
-            count.logs.set(event.line.type, (count.logs.get(event.line.type) ?? 0) + 1);
+            countLog(count, event.line);
             options.onLog(event.line);
             break;
           case 'status':
@@ -137,6 +140,11 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
   } finally {
     timer.cancel();
   }
+}
+
+/** One more line of its level. */
+export function countLog(count: RelayCount, line: LogLine): void {
+  count.logs.set(line.type, (count.logs.get(line.type) ?? 0) + 1);
 }
 
 /** Waits until what was written has left. */
