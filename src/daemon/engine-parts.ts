@@ -8,6 +8,7 @@ import type { Pool, PoolLimits } from '../backend/pool-options.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
 import { createRouter, type Destination } from '../destination/router.js';
 import { createUserLock } from '../destination/user-lock.js';
+import { createBuffered } from '../engine/buffered.js';
 import { createFloodWatch } from '../engine/flood-watch.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
@@ -162,7 +163,7 @@ export function createExchangeContext(
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
   const userNames = createUserNames(settings.mailUsers);
-  const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
+  const { replyIdleMs, clientStallMs, deadlineMs, bufferedBytesMax } = settings.limits;
   return {
     clock,
     journal,
@@ -183,6 +184,8 @@ export function createExchangeContext(
     turns: createTurns(),
     floods: createFloodWatch({ clock, journal, observe }),
     redact: (value) => adapters.redactor.redact(value),
+    meterInput: () => adapters.redactor.meterInput(),
+    buffered: createBuffered(bufferedBytesMax),
     strict: settings.audit.strict,
     limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
   };

@@ -10,12 +10,13 @@ import type { Series } from '../catalog/series.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
-import { converse, emptyCount } from '../relay/converse.js';
+import { emptyCount } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import type { ExchangeInput } from './exchange-input.js';
 import type { Judged } from './judge.js';
 import { countMatches } from './matches.js';
 import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
@@ -31,6 +32,8 @@ export interface CarryOptions {
   readonly id: string;
   /** Aborted when the exchange is given up. */
   readonly abortable: Abortable;
+  /** What follows the line, gathered. */
+  readonly input: ExchangeInput;
   /** Where the reply goes. */
   readonly target: RelayTarget;
   /** The admission as it stands, for a search that is made before it is written. */
@@ -112,12 +115,12 @@ class OneWay implements Carriage {
 
   /** Whose turn it is. Who waits for long is told so: a log line is a frame of its own and may come at any time. */
   #ask(): LeaseOptions {
-    const { session, judgement } = this.#options;
+    const { session, judgement, input } = this.#options;
     const { names, policy, writer } = session;
     return {
       principal: names.principal,
       weight: policy.weight,
-      isFresh: judgement.attempt.command.scope === 'server',
+      isFresh: judgement.attempt.command.scope === 'server' || input.isDuplex,
       onWaiting: (position) => {
         writer.addLog('info', `dovegate: waiting for ${this.backend}, position ${position}`);
         void writer.flush(Number.POSITIVE_INFINITY);
@@ -126,7 +129,7 @@ class OneWay implements Carriage {
   }
 
   async #use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
-    const { context, session, line, judgement, abortable, target } = this.#options;
+    const { context, session, line, judgement, abortable, input, target } = this.#options;
     // Nothing was sent: the upstream may serve another.
     if (abortable.isAborted) return { value: cutOff(abortable, this.isSent), closeFor: undefined };
     const refusal = this.#options.lookAgain(upstream.series);
@@ -150,7 +153,7 @@ class OneWay implements Carriage {
     const count = emptyCount();
     this.count = count;
     this.isSent = true;
-    return converse({
+    return input.carryOut({
       upstream,
       command: outgoingCommand(judgement, line, session.policy.debug, rowCells),
       writer: target,

@@ -1,9 +1,11 @@
 // What exchanges are given: the parts that all of them share, and the session that one belongs to. Types only.
 
 import type { Redacted } from '../audit/record.js';
+import type { InputMeter } from '../audit/redact.js';
 import type { Effect } from '../catalog/catalog.js';
 import type { Router } from '../destination/router.js';
 import type { UserLock } from '../destination/user-lock.js';
+import type { Buffered } from '../engine/buffered.js';
 import type { FloodWatch } from '../engine/flood-watch.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
@@ -47,6 +49,10 @@ export interface ExchangeContext {
   readonly floods: FloodWatch;
   /** A value that may be compared and not read. */
   readonly redact: (value: string) => Redacted;
+  /** The same for command input, which comes in pieces. */
+  readonly meterInput: () => InputMeter;
+  /** Input that is held; outlives a reload. */
+  readonly buffered: Buffered;
   /** Effects whose admission must be on disk before anything is sent. */
   readonly strict: ReadonlySet<Effect>;
   readonly limits: ExchangeLimits;
@@ -76,6 +82,3 @@ export interface RunningExchange {
 
 /** Why an exchange is given up from outside. */
 export type AbortReason = 'client-gone' | 'draining';
-
-/** How a refused command with input is answered: after the input was thrown away, or not at all. */
-export type SkipInput = () => Promise<'skipped' | CloseReason>;

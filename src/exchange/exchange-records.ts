@@ -1,7 +1,7 @@
 // The two records of an exchange. It does not know how they are written.
 // The rule: every exchange has one admission and one completion, also one that was refused.
 
-import type { AuditRecord, RecordedPart, RecordedPeer, Redacted } from '../audit/record.js';
+import type { AuditRecord, RecordedInput, RecordedPart, RecordedPeer, Redacted } from '../audit/record.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
 import type { Verdict } from '../engine/verdict.js';
 import type { Peer } from '../identity/peer.js';
@@ -101,6 +101,8 @@ export interface CompletionFacts {
   readonly status: string;
   readonly isSent: boolean;
   readonly count: RelayCount | undefined;
+  /** Of the client's input; undefined: there was none. */
+  readonly input: RecordedInput | undefined;
   readonly bytesOut: number;
   readonly waitMs: number | undefined;
   readonly durationMs: number;
@@ -118,6 +120,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     principal: names.principal,
     command: judgement.command,
     user: judgement.user,
+    input: facts.input,
     backend: facts.backend,
     upstream: facts.upstream,
     backends: facts.parts,

@@ -10,19 +10,15 @@ import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
+import type { ClientInput } from '../relay/client-input.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
 import { type Carriage, createCarriage, cutOff } from './carry.js';
 import { dispatch } from './dispatch.js';
-import type {
-  AbortReason,
-  ExchangeContext,
-  ExchangeSession,
-  RunningExchange,
-  SkipInput,
-} from './exchange-context.js';
+import type { AbortReason, ExchangeContext, ExchangeSession, RunningExchange } from './exchange-context.js';
+import { createExchangeInput, type ExchangeInput } from './exchange-input.js';
 import {
   admissionOf,
   backendLogOf,
@@ -43,9 +39,9 @@ export function startExchange(
   context: ExchangeContext,
   session: ExchangeSession,
   line: CommandLine,
-  skipInput: SkipInput,
+  client: ClientInput,
 ): RunningExchange {
-  const exchange = new Exchange(context, session, line, skipInput);
+  const exchange = new Exchange(context, session, line, client);
   return { done: exchange.run(), abort: (reason) => exchange.abort(reason) };
 }
 
@@ -53,11 +49,12 @@ class Exchange {
   readonly #context: ExchangeContext;
   readonly #session: ExchangeSession;
   readonly #line: CommandLine;
-  readonly #skipInput: SkipInput;
+  readonly #client: ClientInput;
   readonly #id: string;
   readonly #startMs: number;
   readonly #abortable: Abortable = createAbortable();
   #judgement: Judgement | undefined;
+  #input: ExchangeInput | undefined;
   /** The admission that is still to be written. */
   #admission: AuditRecord | undefined;
   /** The one that was written. */
@@ -71,11 +68,11 @@ class Exchange {
   /** And how they ended. */
   #parts: readonly Part[] = [];
 
-  constructor(context: ExchangeContext, session: ExchangeSession, line: CommandLine, skipInput: SkipInput) {
+  constructor(context: ExchangeContext, session: ExchangeSession, line: CommandLine, client: ClientInput) {
     this.#context = context;
     this.#session = session;
     this.#line = line;
-    this.#skipInput = skipInput;
+    this.#client = client;
     this.#id = context.newId();
     this.#startMs = context.clock.now();
   }
@@ -96,26 +93,22 @@ class Exchange {
       this.#line,
     );
     this.#judgement = judgement;
+    const input = createExchangeInput(this.#context, judgement, this.#client);
+    this.#input = input;
     const backends = destinations.map(({ pool }) => pool.backend);
     const asked = { time: clock.wallMs(), names, id: this.#id, policy, reason, redact };
     this.#admission = admissionOf({ ...asked, judgement, backends });
     let ending: Ending;
-    let closeFor: CloseReason | undefined;
     if (!isAllowed(judgement)) {
-      this.#admitRefused();
       ending = refusalOf(judgement, policy.name);
-      if (judgement.input === 'dot') {
-        const skipped = await this.#skipInput();
-        if (skipped !== 'skipped') closeFor = skipped;
-      } else if (judgement.input === 'unknown') {
-        closeFor = 'input-unknown';
-      }
     } else if (obstacle !== undefined) {
       ending = obstacle;
     } else {
       const refusal = refuseByLimits(judgement, this.#session, this.#context);
-      ending = refusal ?? (await this.#serve(judgement, destinations, aliases));
+      ending = refusal ?? (await this.#serve(judgement, destinations, aliases, input));
     }
+    this.#admitRefused();
+    const closeFor = await input.settle(this.#abortable.reason === 'draining');
     return this.#finish(ending, backends, bytesBefore, closeFor);
   }
 
@@ -124,16 +117,23 @@ class Exchange {
     judgement: Judged,
     destinations: readonly Destination[],
     aliases: readonly string[],
+    input: ExchangeInput,
   ): Promise<Ending> {
     this.#isReading = judgement.attempt.effect === 'read';
     if (this.#line.proxyTtl !== undefined && this.#line.proxyTtl <= 1) {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
-    const startMs = this.#context.clock.now();
+    const { clock } = this.#context;
+    let startMs = clock.now();
     let giveBack: (() => void) | undefined;
     try {
       // With max_matches a search comes first, and the admission says what it found.
       if (judgement.decision.obligations?.maxMatches === undefined) await this.#admit(judgement);
+      const admittedMs = clock.now() - startMs;
+      const ended = await input.gather(() => this.#abortable.signal);
+      if (ended !== undefined) return ended;
+      // The time that the client took is not ours.
+      startMs = clock.now() - admittedMs;
       giveBack = await this.#takeTurn();
     } catch (fault) {
       if (this.#abortable.isAborted && fault === this.#abortable.reason) {
@@ -142,7 +142,7 @@ class Exchange {
       return { kind: 'fault', fault, isSent: false, backend: destinations[0]?.pool.backend ?? '' };
     }
     try {
-      this.#turnMs = this.#context.clock.now() - startMs;
+      this.#turnMs = clock.now() - startMs;
       const { ending, parts } = await dispatch({
         context: this.#context,
         judgement,
@@ -150,7 +150,7 @@ class Exchange {
         users: [...judgement.attempt.users, ...aliases],
         abortable: this.#abortable,
         writer: this.#session.writer,
-        start: (destination, target) => this.#start(judgement, destination, target, aliases),
+        start: (destination, target) => this.#start(judgement, destination, target, aliases, input),
         judgeThere: (there) => {
           const again = judgeFor(this.#context, this.#session, this.#line, [there], aliases);
           return refusalOnSecondLook(again, judgement, this.#session.policy.name);
@@ -177,6 +177,7 @@ class Exchange {
     destination: Destination,
     target: RelayTarget,
     aliases: readonly string[],
+    input: ExchangeInput,
   ): Carriage {
     const admission = this.#admission ?? this.#admitted;
     if (admission === undefined) throw new Error('an exchange was sent before it was judged');
@@ -188,6 +189,7 @@ class Exchange {
       destination,
       id: this.#id,
       abortable: this.#abortable,
+      input,
       target,
       admission,
       noteMatches: (matches) => {
@@ -245,6 +247,7 @@ class Exchange {
       status: told.status,
       isSent,
       count,
+      input: this.#input?.recorded(),
       bytesOut: writer.bytesOut - bytesBefore,
       waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
       durationMs: clock.now() - this.#startMs,

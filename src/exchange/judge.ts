@@ -196,7 +196,9 @@ function withinThisVersion(decision: Decision, attempt: Attempt, wantsUsernameCe
 
 function whyNotYet(attempt: Attempt, wantsUsernameCell: boolean): string | undefined {
   const { command, parsed } = attempt;
-  if (command.input !== 'none') return `this version sends no command with input, so not "${command.name}"`;
+  if (command.input !== 'none' && attempt.everybody !== 'none') {
+    return `"${command.name}" takes input, which goes to one user's backend only`;
+  }
   if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
     return `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
   }

@@ -1,9 +1,8 @@
-// What a peer sends after its handshake: command lines, and the input of a refused command that is thrown away.
-// It reads ahead by at most one chunk while an exchange runs, so that a peer that leaves is noticed.
-// The rule: bytes of input are never looked at as lines.
+// What a peer sends after its handshake: command lines, and behind some of them what is no line. It reads ahead by at most one
+// chunk while an exchange runs, so that a peer that leaves is noticed. It does not know which command has input.
+// The rule: who asks for the next line decides that it is one; bytes of input are never looked at as lines.
 
 import type { Transport } from '../ports/transport.js';
-import { createDotDecoder } from '../wire/dot.js';
 import { createLineSplitter, type LineSplitter } from '../wire/lines.js';
 
 /** What comes in behind the handshake. */
@@ -13,8 +12,10 @@ export interface SessionInput {
    * WireFault for a line above the limit, with a TransportFault when the peer is gone.
    */
   nextLine(): Promise<Buffer | null>;
-  /** Reads a dot-stream to its end and drops it. False: the peer ended before the dot. Rejects as `nextLine`, and above the limit. */
-  skipDotStream(limits: { readonly inputBytesMax: number }): Promise<boolean>;
+  /** What came behind the last line and the next chunks, as they are; null once the peer has ended its side. Rejects as `nextLine`. */
+  nextBytes(): Promise<Buffer | null>;
+  /** Bytes of `nextBytes` that are lines again. */
+  giveBack(bytes: Buffer): void;
   /** Starts to read ahead; `onGone` is called when the peer turns out to be gone before the next `nextLine`. */
   watch(onGone: () => void): void;
   /** The exchange is over: nobody is told any more. */
@@ -48,18 +49,13 @@ class PeerInput implements SessionInput {
     }
   }
 
-  async skipDotStream(limits: { readonly inputBytesMax: number }): Promise<boolean> {
-    const dots = createDotDecoder(limits);
-    let chunk: Buffer | null = this.#lines.takeRest();
-    for (;;) {
-      const { isDone, rest } = dots.push(chunk);
-      if (isDone) {
-        if (rest.length > 0) this.#lines.push(rest);
-        return true;
-      }
-      chunk = await this.#read();
-      if (chunk === null) return false;
-    }
+  nextBytes(): Promise<Buffer | null> {
+    const rest = this.#lines.takeRest();
+    return rest.length > 0 ? Promise.resolve(rest) : this.#read();
+  }
+
+  giveBack(bytes: Buffer): void {
+    this.#lines.push(bytes);
   }
 
   watch(onGone: () => void): void {

@@ -18,6 +18,7 @@ import { createReplyWriter, type ReplyWriter } from '../relay/reply-writer.js';
 import { parseCommandLine } from '../wire/command.js';
 import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
 import { WireFault } from '../wire/wire-fault.js';
+import { createCommandInput } from './command-input.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
 
 /**
@@ -229,11 +230,14 @@ class Session {
         reason,
       };
       reason = undefined;
-      const running = startExchange(this.#context.exchanges(), session, line.command, () =>
-        this.#skip(input),
-      );
+      const behind = createCommandInput(input, {
+        ...this.#context.limits(),
+        clock: this.#context.exchanges().clock,
+        close: (why) => this.#transport.close(why),
+      });
+      const running = startExchange(this.#context.exchanges(), session, line.command, behind);
       this.#running = running;
-      // Not before the exchange had its first turn: what it skips must not be read ahead.
+      // Not before the exchange had its first turn: input that it reads must not be read ahead.
       const closeFor = await this.#watched(running, input);
       if (closeFor !== undefined) return closeFor;
     }
@@ -247,25 +251,6 @@ class Session {
     } finally {
       input.unwatch();
       this.#running = undefined;
-    }
-  }
-
-  /** Throws the input of a refused command away, within its limits. */
-  async #skip(input: SessionInput): Promise<'skipped' | CloseReason> {
-    const { inputBytesMax, inputTimeMs } = this.#context.limits();
-    let isLate = false;
-    const timer = this.#context.exchanges().clock.setTimer(inputTimeMs, () => {
-      isLate = true;
-      this.#transport.close('input-limit');
-    });
-    try {
-      return (await input.skipDotStream({ inputBytesMax })) ? 'skipped' : 'peer-ended';
-    } catch (fault) {
-      if (isLate || fault instanceof WireFault) return 'input-limit';
-      if (fault instanceof TransportFault) return 'peer-gone';
-      throw fault;
-    } finally {
-      timer.cancel();
     }
   }
 

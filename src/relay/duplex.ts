@@ -67,7 +67,7 @@ class DuplexRun {
       return { kind: 'fault', fault, isSent: true, backend };
     }
     const { status } = first;
-    if (status.kind === 'referral') return { kind: 'referral', backend };
+    if (status.kind === 'referral') return { kind: 'referral', backend, target: status.referral };
     if (status.kind !== 'ok') this.#ear.explain(status);
     writer.addRawStatus(status.raw);
     if (status.kind !== 'ok') return { kind: 'replied', status, peer: 'ready' };

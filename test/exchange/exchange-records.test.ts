@@ -100,6 +100,7 @@ function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
     verdict,
     status: '-TEMPFAIL',
     isSent: true,
+    input: undefined,
     count,
     bytesOut: 50,
     waitMs: 0.00049,

@@ -65,6 +65,8 @@ const allowed: readonly (readonly [string, string, string, readonly string[]])[]
     'search',
     ['--', 'mailbox', 'INBOX', 'all'],
   ],
+  ['|alice@example.org|save', 'alice@example.org', 'save', ['--']],
+  ['|alice@example.org|save|-mINBOX', 'alice@example.org', 'save', ['-m', 'INBOX', '--']],
   ['|alice@example.org|fetch|--|uid flags|all', 'alice@example.org', 'fetch', ['--', 'uid flags', 'all']],
 ];
 for (const [line, user, command, args] of allowed) {
@@ -96,7 +98,8 @@ const denied: readonly string[] = [
   '|alice@example.org|quota get|-S|/run/other.sock',
   '|alice@example.org|copy|Dest|user|bob@example.org|all',
   '|alice@example.org|save|/etc/passwd',
-  '|alice@example.org|save',
+  '|alice@example.org|save|-A',
+  '|alice@example.org|dsync-server',
 ];
 for (const line of denied) {
   test(`denied: ${line}`, () => {

@@ -1,4 +1,4 @@
-// Goal: lines and thrown-away input of a peer, however they are cut; and a peer that leaves is noticed while nobody asks for a line.
+// Goal: lines of a peer and what is no line between them, however they are cut; and a peer that leaves is noticed while nobody asks for a line.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createSessionInput, type SessionInput } from '../../src/frontend/session-input.js';
@@ -7,8 +7,6 @@ import { WireFault } from '../../src/wire/wire-fault.js';
 import { chunkings } from '../kit/chunkings.js';
 import { settle } from '../kit/fake-clock.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
-
-const limits = { inputBytesMax: 1_000 };
 
 function open(rest = '') {
   const { transport, peer } = createMemoryTransport();
@@ -20,8 +18,8 @@ const next = async (input: SessionInput): Promise<string | null> => {
   return line === null ? null : String(line);
 };
 
-void test('lines, input that is dropped, and lines again, at every cutting', async () => {
-  const whole = Buffer.from('one\ntwo\r\nSubject: x\n..three\nthree\n.\nthree\nfo');
+void test('lines, bytes that are none, and lines again, at every cutting', async () => {
+  const whole = Buffer.from('one\ntwo\r\nbytes\n\r of all sorts\n.three\nfo');
   let count = 0;
   for (const { chunks } of chunkings(whole)) {
     for (const ahead of [0, 1]) {
@@ -29,7 +27,11 @@ void test('lines, input that is dropped, and lines again, at every cutting', asy
       for (const chunk of chunks.slice(ahead)) peer.send(chunk);
       peer.end();
       assert.deepEqual([await next(input), await next(input)], ['one', 'two']);
-      assert.equal(await input.skipDotStream(limits), true);
+      let bytes = '';
+      while (!bytes.includes('.')) bytes += String(await input.nextBytes());
+      const dot = bytes.indexOf('.');
+      assert.equal(bytes.slice(0, dot), 'bytes\n\r of all sorts\n');
+      input.giveBack(Buffer.from(bytes.slice(dot + 1)));
       assert.equal(await next(input), 'three');
       // A last line without its LF is never run.
       assert.deepEqual([await next(input), await next(input)], [null, null]);
@@ -50,18 +52,15 @@ void test('a line above the limit, whole or not', async () => {
   }
 });
 
-void test('input that never ends: the end of the peer, and the limit', async () => {
+void test('bytes of a peer that has ended, and of one that is gone', async () => {
   const ended = open('begin');
-  ended.peer.send('more\n');
   ended.peer.end();
-  assert.equal(await ended.input.skipDotStream(limits), false);
-  const endless = open();
-  for (let n = 0; n < 30; n += 1) endless.peer.send('x'.repeat(50));
-  await assert.rejects(endless.input.skipDotStream(limits), WireFault);
+  assert.equal(String(await ended.input.nextBytes()), 'begin');
+  assert.deepEqual([await ended.input.nextBytes(), await ended.input.nextBytes()], [null, null]);
   const gone = open();
-  const skipping = gone.input.skipDotStream(limits);
+  const reading = gone.input.nextBytes();
   gone.peer.vanish();
-  await assert.rejects(skipping, TransportFault);
+  await assert.rejects(reading, TransportFault);
 });
 
 void test('while it is watched, one chunk is read ahead, and it is the next line', async () => {
@@ -104,13 +103,12 @@ void test('a peer that ends its side is not gone; nor is one told of that is not
   await settle();
 });
 
-void test('watched while its input is dropped: it does not read beside that', async () => {
+void test('watched while its bytes are read: it does not read beside that', async () => {
   const { peer, input } = open();
-  const skipping = input.skipDotStream(limits);
+  const reading = input.nextBytes();
   input.watch(() => assert.fail('gone'));
   peer.send('text\n');
-  await settle();
-  peer.send('.\nnext\n');
-  assert.equal(await skipping, true);
+  assert.equal(String(await reading), 'text\n');
+  peer.send('next\n');
   assert.equal(await next(input), 'next');
 });

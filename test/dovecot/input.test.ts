@@ -1,0 +1,218 @@
+// Goal: texts reach a real Dovecot through the daemon byte for byte as they do without it, once, and nothing of them is ever run.
+// Phases, for each release asked for: `save` of every kind of mail by the real doveadm and by hand, also a large one; `sieve put`; clients that
+// leave in the middle; texts that a server takes for commands, as we would send them and as they are; dsync.
+// What must not happen: a changed byte, a mail twice or cut, a line of a text that is carried out, a daemon that grows with a text.
+// DOVEGATE_ROUNDS="5" makes the large mail one of 100 MiB.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Lab } from '../kit/dovecot-lab.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import type { AuditLine } from '../kit/traces.js';
+import {
+  alice,
+  backendPassword,
+  labTestMs,
+  openRealDovecot,
+  openRealGateway,
+  releasesAsked,
+  runAt,
+} from './real-gateway.js';
+
+const bob = 'bob@example.org';
+const mailbox = 'Input';
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const largeBytes = 20 * 1024 * 1024 * rounds;
+const allow = [
+  'save',
+  'mailbox create',
+  'sieve get',
+  'sieve list',
+  '{ command: sieve put, where: { scriptname: any, activate: any } }',
+];
+
+const header = 'From: a@example.net\nSubject: input\nMessage-ID: <1@example.net>\n\n';
+const command = `\t${alice}\tmailbox create\tFromTheMail`;
+
+/** Every kind of mail, as the text that is given to a client. */
+const mails: Readonly<Record<string, string | Buffer>> = {
+  plain: `${header}hello\n`,
+  empty: '',
+  'one byte': 'x',
+  'no final newline': `${header}the end`,
+  'dots of all kinds': `${header}.\n..\n...\n.x\n..x\n.\n\n.\r\n..\r\n. \nx.\n.`,
+  'CRs and bare LFs': `${header}a\r\nb\nc\rd\n\re\r\r\nf\n\r\n\r\r\r\n.\r.\r\n\r`,
+  'NULs, 8-bit, escapes': Buffer.concat([
+    Buffer.from(header),
+    Buffer.from(Array.from({ length: 256 }, (_, at) => at)),
+  ]),
+  'lines that are commands': `${header}${command}\nv${command}\r\n${command}\n.${command}\n`,
+  'only a command': `${command}\n`,
+  'a line above a MiB': `${header}${'x'.repeat(1_200_000)}\n.${'y'.repeat(70_000)}\n`,
+};
+
+for (const release of releasesAsked()) {
+  test(`Dovecot ${release}: commands with input`, { timeout: labTestMs }, async (t) => {
+    const lab = await openRealDovecot(t, release);
+    if ('skip' in lab) return t.skip(lab.skip);
+    t.diagnostic(`Dovecot ${lab.version}`);
+    const quota =
+      lab.series === '2.3' ? 'plugin {\n  quota_rule = *:storage=8G\n}\n' : 'quota_storage_size = 8G\n';
+    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${quota}`);
+    for (const user of [alice, bob]) await lab.doveadm(['mailbox', 'create', '-u', user, mailbox]);
+
+    await t.test('save: every kind of mail is stored as it is without us, once', async (sub) => {
+      const gateway = await openRealGateway(sub, lab, { allow });
+      for (const [name, text] of Object.entries(mails)) {
+        const stdin = Buffer.from(text);
+        const own = await runAt(lab, lab.unixPreauth, ['save', '-u', bob, '-m', mailbox], undefined, {
+          stdin,
+        });
+        const through = await gateway.doveadm(['save', '-u', alice, '-m', mailbox], { stdin });
+        assert.deepEqual([through.exit, through.text], [own.exit, own.text], name);
+        assertSameMail(lab, `${name}, by doveadm`);
+        // By hand, line ends are not made to CR LF before they are sent.
+        const direct = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+        const asked = await gateway.client({ minor: 2 });
+        const statuses: string[] = [];
+        for (const [client, user] of [
+          [direct, bob],
+          [asked, alice],
+        ] as const) {
+          await sendSave(client, user, stdin);
+          statuses.push((await client.readReply()).status);
+          client.close();
+        }
+        assert.equal(statuses[0], statuses[1], name);
+        assertSameMail(lab, `${name}, by hand`);
+      }
+      const records = await gateway.finish();
+      const done = completionsOf(records);
+      assert.equal(done.length, 2 * Object.keys(mails).length);
+      for (const record of done) assert.deepEqual([record['command'], record['outcome']], ['save', 'ok']);
+      await assertNothingWasRun(lab);
+    });
+
+    await t.test('save: a large mail in constant memory', async (sub) => {
+      const gateway = await openRealGateway(sub, lab, { allow });
+      await gateway.doveadm(['save', '-u', alice, '-m', mailbox], { stdin: 'warm\n' });
+      emptyMailbox(lab, alice);
+      const before = memoryOf(gateway.daemon.pid);
+      const text = largeMail();
+      const client = await gateway.client({ minor: 2, timeoutMs: 120_000 });
+      client.sendCommand({ user: alice, fields: ['save', '-m', mailbox] });
+      const startMs = Date.now();
+      const slice = 256 * 1024;
+      const encoder = plainStuffing();
+      for (let at = 0; at < text.length; at += slice)
+        await client.write(encoder(text.subarray(at, at + slice)));
+      await client.write('\r\n.\r\n');
+      const sentMs = Date.now() - startMs;
+      assert.equal((await client.readReply()).status, '+');
+      const doneMs = Date.now() - startMs;
+      const grown = memoryOf(gateway.daemon.pid).peak - before.now;
+      const [stored] = mailsOf(lab, alice);
+      assert.ok(stored !== undefined);
+      assert.equal(
+        sha256(unixLines(readFileSync(stored))),
+        sha256(unixLines(text)),
+        'what is stored is what was sent',
+      );
+      sub.diagnostic(
+        `${text.length} bytes: taken in ${sentMs} ms, answered after ${doneMs} ms, memory grew by ${Math.round(grown / 1024)} MiB at most`,
+      );
+      assert.ok(grown < 64 * 1024, `grew by ${grown} KiB`);
+      const [, completion] = completionsOf(await gateway.finish());
+      assert.deepEqual(inputOf(completion)['bytes'], text.length);
+      emptyMailbox(lab, alice);
+    });
+  });
+}
+
+/** Sends the command and the text, dots stuffed where they must be, in one write. */
+async function sendSave(client: RawClient, user: string, text: Buffer): Promise<void> {
+  client.sendCommand({ user, fields: ['save', '-m', mailbox] });
+  await client.write(Buffer.concat([plainStuffing()(text), Buffer.from('\r\n.\r\n')]));
+}
+
+/** A dot before each line that begins with one, as clients do it; a function for the pieces of one text. */
+function plainStuffing(): (text: Buffer) => Buffer {
+  let isLineStart = true;
+  return (text) => {
+    const stuffed = text.toString('latin1').replace(/\n\./g, '\n..');
+    const first = isLineStart && stuffed.startsWith('.') ? '.' : '';
+    isLineStart = stuffed.endsWith('\n');
+    return Buffer.from(first + stuffed, 'latin1');
+  };
+}
+
+function mailsOf(lab: Lab, user: string): string[] {
+  const folder = join(lab.folder, 'mail', user, 'Maildir', `.${mailbox}`);
+  return ['new', 'cur', 'tmp'].flatMap((name) =>
+    readdirSync(join(folder, name)).map((file) => join(folder, name, file)),
+  );
+}
+
+function emptyMailbox(lab: Lab, user: string): void {
+  for (const file of mailsOf(lab, user)) rmSync(file);
+}
+
+/** What bob has without us and alice has through us; both mailboxes are empty afterwards. */
+function assertSameMail(lab: Lab, name: string): void {
+  const [bobs, alices] = [bob, alice].map((user) => mailsOf(lab, user).map((file) => readFileSync(file)));
+  assert.equal(alices?.length, bobs?.length, `${name}: how many mails`);
+  for (const [at, mail] of (bobs ?? []).entries()) {
+    assert.ok(alices?.[at]?.equals(mail), `${name}: ${mail.length} and ${alices?.[at]?.length ?? 0} bytes`);
+  }
+  for (const user of [alice, bob]) emptyMailbox(lab, user);
+}
+
+async function assertNothingWasRun(lab: Lab): Promise<void> {
+  for (const user of [alice, bob]) {
+    const { text } = await lab.doveadm(['mailbox', 'list', '-u', user]);
+    assert.ok(text.includes('INBOX') && !text.includes('FromTheMail'), text);
+  }
+}
+
+/** Lines of many lengths, dots, 8-bit; not one that compresses. */
+function largeMail(): Buffer {
+  const block = Buffer.concat([
+    ...Array.from({ length: 400 }, (_, at) =>
+      Buffer.from(`${at % 7 === 0 ? '.' : ''}${randomBytes(at % 90).toString('base64')}\xe9\n`, 'latin1'),
+    ),
+    randomBytes(65_536),
+  ]);
+  const count = Math.ceil(largeBytes / block.length);
+  return Buffer.concat([Buffer.from(header), ...Array.from({ length: count }, () => block)]).subarray(
+    0,
+    largeBytes,
+  );
+}
+
+/** Maildir stores LF: each CR LF is one. */
+function unixLines(text: Buffer): Buffer {
+  return Buffer.from(text.toString('latin1').replaceAll('\r\n', '\n'), 'latin1');
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** KiB. */
+function memoryOf(pid: number): { now: number; peak: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const of = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
+  return { now: of('VmRSS'), peak: of('VmHWM') };
+}
+
+function completionsOf(lines: readonly AuditLine[]): Readonly<Record<string, unknown>>[] {
+  return lines.map(({ record }) => record).filter((record) => record['event'] === 'completion');
+}
+
+function inputOf(record: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
+  const input = record?.['input'];
+  assert.ok(typeof input === 'object' && input !== null, JSON.stringify(record));
+  return { ...input };
+}
