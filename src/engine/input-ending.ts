@@ -18,15 +18,11 @@ export type InputEnding =
   /** A command that speaks both ways: the backend had said `+`, and this is how it came to its end. */
   | { readonly kind: 'duplex-ended'; readonly backend: string; readonly how: DuplexEnd };
 
-/** Who ended what speaks both ways. That the client does it, when both are done, is the good end. */
-export type DuplexEnd =
-  | 'client-ended'
-  | 'backend-ended'
-  | 'backend-broke'
-  | 'idle'
-  | 'client-stall'
-  | 'client-gone'
-  | 'draining';
+/**
+ * Who ended what speaks both ways. `ended`: one of them did, in order; either does when both are done. Whether they got what they
+ * wanted stands in bytes that nobody here looks at.
+ */
+export type DuplexEnd = 'ended' | 'backend-broke' | 'idle' | 'client-stall' | 'client-gone' | 'draining';
 
 /** Total. */
 export function judgeInputEnding(ending: InputEnding): Verdict {
@@ -88,7 +84,7 @@ function verdictOfDuplex(backend: string, how: DuplexEnd): Verdict {
     level,
   });
   switch (how) {
-    case 'client-ended':
+    case 'ended':
       return {
         code: undefined,
         outcome: 'ok',
@@ -97,8 +93,6 @@ function verdictOfDuplex(backend: string, how: DuplexEnd): Verdict {
         isTold: false,
         level: 'info',
       };
-    case 'backend-ended':
-      return quiet('unknown', 'closed-early', `backend ${backend} ended before the client did`, 'warn');
     case 'backend-broke':
       return quiet('unknown', 'closed-early', `backend ${backend} broke off`, 'warn');
     case 'idle':

@@ -53,8 +53,7 @@ export async function waitForReader(
 
 function closeAfterDuplex(how: DuplexEnd): CloseReason {
   switch (how) {
-    case 'client-ended':
-    case 'backend-ended':
+    case 'ended':
       return 'peer-ended';
     case 'backend-broke':
     case 'idle':

@@ -131,8 +131,7 @@ class DuplexRun {
       }
     } catch (fault) {
       if (this.#how !== undefined) return this.#how;
-      if (!(fault instanceof UpstreamFault)) return 'backend-broke';
-      return this.#hasClientEnded ? 'client-ended' : 'backend-ended';
+      return fault instanceof UpstreamFault ? 'ended' : 'backend-broke';
     }
   }
 

@@ -1,6 +1,6 @@
 // Goal: texts reach a real Dovecot through the daemon byte for byte as they do without it, once, and nothing of them is ever run.
 // Phases, for each release asked for: `save` of every kind of mail by the real doveadm and by hand, also a large one; `sieve put`; clients that
-// leave in the middle; texts that a server takes for commands, as we would send them and as they are; dsync.
+// leave in the middle; texts that a server takes for commands, as we send them and as they are.
 // What must not happen: a changed byte, a mail twice or cut, a line of a text that is carried out, a daemon that grows with a text.
 // DOVEGATE_ROUNDS="5" makes the large mail one of 100 MiB.
 import assert from 'node:assert/strict';
@@ -8,7 +8,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { createDotEncoder } from '../../src/wire/dot.js';
 import type { Lab } from '../kit/dovecot-lab.js';
+import type { ProgramResult } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import type { AuditLine } from '../kit/traces.js';
 import {
@@ -128,6 +130,115 @@ for (const release of releasesAsked()) {
       assert.deepEqual(inputOf(completion)['bytes'], text.length);
       emptyMailbox(lab, alice);
     });
+
+    await t.test('sieve put: the script, whether it is active, and what is wrong with it', async (sub) => {
+      const gateway = await openRealGateway(sub, lab, { allow });
+      const scripts: readonly (readonly [readonly string[], string])[] = [
+        [['one'], 'keep;\n'],
+        [['-a', 'two'], 'require ["fileinto"];\n# dots:\n# ..\nfileinto "Archive";'],
+        [['three'], '/*\n.\n..\n.x\n*/\nstop;\n'],
+        [['four'], 'this is no script;\n'],
+        [['-a', 'one'], 'stop;\n'],
+      ];
+      for (const [args, stdin] of scripts) {
+        const title = `sieve put ${args.join(' ')}`;
+        const put = ['sieve', 'put', '-u'];
+        const own = await runAt(lab, lab.unixPreauth, [...put, bob, ...args], undefined, { stdin });
+        const through = await gateway.doveadm([...put, alice, ...args], { stdin });
+        assert.equal(through.exit, own.exit, `${title}: ${through.text}`);
+        assert.equal(own.exit, stdin.startsWith('this') ? 65 : 0, own.text);
+        for (const about of [
+          ['sieve', 'get', args.at(-1) ?? ''],
+          ['sieve', 'list'],
+        ]) {
+          const [verb = '', noun = '', ...rest] = about;
+          const asked: ProgramResult[] = [];
+          for (const user of [bob, alice]) asked.push(await lab.doveadm([verb, noun, '-u', user, ...rest]));
+          const [bobs, alices] = asked;
+          // Alice has one script from the start.
+          const lines = (result?: ProgramResult): string[] =>
+            (result?.stdout.toString() ?? '').split('\n').filter((line) => !line.startsWith('main'));
+          assert.deepEqual([alices?.exit, lines(alices)], [bobs?.exit, lines(bobs)], title);
+          if (noun === 'get' && own.exit === 0) {
+            assert.ok(alices?.text.replaceAll('\r', '').includes(stdin), alices?.text);
+          }
+        }
+      }
+      await gateway.finish();
+    });
+
+    await t.test('a client that leaves before the dot leaves nothing behind', async (sub) => {
+      const gateway = await openRealGateway(sub, lab, { allow });
+      const parts = [
+        header,
+        `${header}text\r\n.`,
+        `${header}text\r\n.\r`,
+        `${header}text\n..\r\n`,
+        'x'.repeat(3_000_000),
+      ];
+      for (const part of parts) {
+        for (const leave of ['halfClose', 'close'] as const) {
+          const client = await gateway.client({ minor: 2 });
+          client.sendCommand({ user: alice, fields: ['save', '-m', mailbox] });
+          await client.write(part);
+          client[leave]();
+          if (leave === 'halfClose') assert.equal((await client.readReply()).status, '-TEMPFAIL');
+          await client.closed;
+        }
+      }
+      const records = await gateway.finish();
+      const done = completionsOf(records);
+      assert.equal(done.length, 2 * parts.length);
+      for (const record of done) assert.equal(record['outcome'], 'aborted', JSON.stringify(record));
+      // Long ones were on their way already.
+      assert.deepEqual(done.filter((record) => record['sent'] === true).length, 2);
+      assert.deepEqual(mailsOf(lab, alice), []);
+    });
+
+    await t.test(
+      'what a server takes for commands: as it is it runs, and as we send it nothing does',
+      async () => {
+        const unread = [
+          ['save', '--bogus'],
+          ['save', '/dev/null'],
+          ['save', '--file=/dev/null'],
+          ['sieve put', '--bogus', 'name'],
+          ['sieve shove', 'name'],
+          ['Save'],
+        ];
+        const texts = [
+          `${command}\n`,
+          `Subject: x\n\n${command}\n`,
+          `v${command}\r\n`,
+          `\n${command}\n`,
+          `\r${command}\n`,
+          `\t${command}\n`,
+        ];
+        const run = async (fields: readonly string[], text: Buffer): Promise<boolean> => {
+          const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+          client.sendCommand({ user: bob, fields });
+          // The server may have ended by then.
+          await client.write(text).catch(() => undefined);
+          client.halfClose();
+          await client.closed;
+          const { text: list } = await lab.doveadm(['mailbox', 'list', '-u', alice]);
+          const isRun = list.includes('FromTheMail');
+          if (isRun) await lab.doveadm(['mailbox', 'delete', '-u', alice, 'FromTheMail']);
+          return isRun;
+        };
+        let seen = 0;
+        for (const fields of unread) {
+          for (const text of texts) {
+            if (await run(fields, Buffer.from(`${text}.\n`))) seen += 1;
+            const encoder = createDotEncoder();
+            const ours = Buffer.concat([encoder.push(Buffer.from(text)), encoder.finish()]);
+            assert.ok(!(await run(fields, ours)), `${fields.join(' ')}: ${JSON.stringify(text)}`);
+          }
+        }
+        // The danger is there, and this test sees it.
+        assert.ok(seen >= unread.length, `${seen} texts were run as they are`);
+      },
+    );
   });
 }
 
