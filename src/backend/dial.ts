@@ -7,7 +7,8 @@ import { WireFault } from '../wire/wire-fault.js';
 import { seriesOfBackend } from './backend-series.js';
 import { type DialTarget, greet } from './greet.js';
 import type { PoolOptions } from './pool-options.js';
-import { createUpstream, type Upstream, type UpstreamOwner } from './upstream.js';
+import { createUpstream } from './upstream.js';
+import type { Upstream, UpstreamOwner } from './upstream-options.js';
 
 /** Of its lifetime an upstream may miss so much: those that were opened together do not end together. */
 const lifetimeJitter = 0.1;

@@ -6,7 +6,7 @@ import { UpstreamFault } from '../ports/upstream-fault.js';
 import { dialUpstream, probeBackend, sharingReads } from './dial.js';
 import { createHealth, type Health } from './health.js';
 import type { PoolOptions } from './pool-options.js';
-import type { Upstream, UpstreamOwner } from './upstream.js';
+import type { Upstream, UpstreamOwner } from './upstream-options.js';
 
 /** Whoever wants upstreams. */
 export interface DialsOwner extends UpstreamOwner {

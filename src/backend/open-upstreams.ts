@@ -2,7 +2,7 @@
 // decide who gets one. The rule: each is in exactly one of idle and leased, and counts are sizes.
 
 import { createOrderedSet } from '../engine/ordered-set.js';
-import type { Upstream } from './upstream.js';
+import type { Upstream } from './upstream-options.js';
 
 /** Open upstreams. */
 export interface OpenUpstreams {

@@ -7,7 +7,7 @@ import type { UpstreamPhase } from '../ports/upstream-fault.js';
 import type { DialTarget } from './greet.js';
 import type { HealthLimits, HealthState } from './health.js';
 import type { LeaseEnd, LeaseOptions } from './lease.js';
-import type { Upstream, UpstreamLimits } from './upstream.js';
+import type { Upstream, UpstreamLimits } from './upstream-options.js';
 
 /** How many, how long. */
 export interface PoolLimits extends UpstreamLimits, HealthLimits {

@@ -17,7 +17,7 @@ import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
 import { createOpenUpstreams } from './open-upstreams.js';
 import type { Pool, PoolOptions, PoolSnapshot } from './pool-options.js';
 import { createStaleness } from './staleness.js';
-import type { Upstream } from './upstream.js';
+import type { Upstream } from './upstream-options.js';
 import { createWaiter, type Waiter, type WaiterOwner } from './waiter.js';
 
 /** A pool without upstreams; it dials when it is started, or when the first exchange comes. */

@@ -5,7 +5,7 @@
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Queued } from './fair-queue.js';
 import { type LeaseOptions, LeaseRefusal } from './lease.js';
-import type { Upstream } from './upstream.js';
+import type { Upstream } from './upstream-options.js';
 
 /** In the queue of a pool. */
 export interface Waiter extends Queued {

@@ -5,7 +5,7 @@
 
 import type { AuditRecord } from '../audit/record.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from '../backend/lease.js';
-import type { Upstream } from '../backend/upstream.js';
+import type { Upstream } from '../backend/upstream-options.js';
 import type { Series } from '../catalog/series.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';

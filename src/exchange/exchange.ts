@@ -4,7 +4,7 @@
 // encoded afresh; every admission gets one completion.
 
 import type { AuditRecord } from '../audit/record.js';
-import type { Upstream } from '../backend/upstream.js';
+import type { Upstream } from '../backend/upstream-options.js';
 import type { Destination } from '../destination/router.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';

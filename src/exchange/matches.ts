@@ -4,7 +4,7 @@
 
 import type { AuditRecord } from '../audit/record.js';
 import type { LeaseEnd } from '../backend/lease.js';
-import type { Upstream } from '../backend/upstream.js';
+import type { Upstream } from '../backend/upstream-options.js';
 import { canonicalWords } from '../catalog/canonical.js';
 import { commandNamed } from '../catalog/catalog.js';
 import { replyCells } from '../catalog/columns.js';

@@ -3,7 +3,7 @@
 // The rules: an upstream is fit for another command only after a clean end; log lines reach the peer as its policy says.
 
 import type { LeaseEnd } from '../backend/lease.js';
-import type { Upstream } from '../backend/upstream.js';
+import type { Upstream } from '../backend/upstream-options.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Clock } from '../ports/clock.js';
 import { encodeCommandLine } from '../wire/command.js';

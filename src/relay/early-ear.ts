@@ -2,7 +2,7 @@
 // The rules: log lines are heard as they come; anything else, and the end, is the upstream's last word: it is closed in the
 // same moment, because what it has not read yet would not be a text to it any more.
 
-import type { Upstream, UpstreamEvent } from '../backend/upstream.js';
+import type { Upstream, UpstreamEvent } from '../backend/upstream-options.js';
 import type { LogLine } from '../wire/log-line.js';
 import { WireFault } from '../wire/wire-fault.js';
 import type { ReplySource } from './relay.js';

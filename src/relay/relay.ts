@@ -3,7 +3,7 @@
 // a broken reply is never made to look complete; a peer that does not read is given up before the backend gives up
 // (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer).
 
-import type { Upstream } from '../backend/upstream.js';
+import type { Upstream } from '../backend/upstream-options.js';
 import type { Clock } from '../ports/clock.js';
 import type { LogLine } from '../wire/log-line.js';
 import { createCellCounter } from '../wire/reply.js';

@@ -4,7 +4,7 @@
 // no upstream serves another command after a text. What the client has and the backend has not read holds the client back.
 
 import type { LeaseEnd } from '../backend/lease.js';
-import type { UpstreamEvent } from '../backend/upstream.js';
+import type { UpstreamEvent } from '../backend/upstream-options.js';
 import type { Ending } from '../engine/outcome.js';
 import { createDotEncoder } from '../wire/dot.js';
 import { WireFault } from '../wire/wire-fault.js';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDials, type DialsOwner } from '../../src/backend/dials.js';
-import type { Upstream } from '../../src/backend/upstream.js';
+import type { Upstream } from '../../src/backend/upstream-options.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { at, carelessOwner, createMemoryDialler, greeting, memoryTarget } from '../kit/memory-backend.js';
 import { poolLimits } from './pooled.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenUpstreams, type OpenUpstreams } from '../../src/backend/open-upstreams.js';
-import type { Upstream } from '../../src/backend/upstream.js';
+import type { Upstream } from '../../src/backend/upstream-options.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { leasedUpstream } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';

@@ -2,7 +2,7 @@
 import type { LeaseEnd, LeaseOptions } from '../../src/backend/lease.js';
 import { createPool } from '../../src/backend/pool.js';
 import type { Pool, PoolLimits, PoolOptions } from '../../src/backend/pool-options.js';
-import type { Upstream } from '../../src/backend/upstream.js';
+import type { Upstream } from '../../src/backend/upstream-options.js';
 import type { EngineEvent } from '../../src/engine/events.js';
 import type { CloseReason } from '../../src/ports/close-reason.js';
 import { createFakeClock, type FakeClock, settle } from '../kit/fake-clock.js';

@@ -3,7 +3,8 @@
 // upstream that is handed on with bytes of an answer in it, a timer or transport that stays behind, a log line that is lost.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUpstream, type Upstream, type UpstreamEvent } from '../../src/backend/upstream.js';
+import { createUpstream } from '../../src/backend/upstream.js';
+import type { Upstream, UpstreamEvent } from '../../src/backend/upstream-options.js';
 import { TransportFault } from '../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { WireFault, type WireFaultCode } from '../../src/wire/wire-fault.js';

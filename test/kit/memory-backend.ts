@@ -2,12 +2,8 @@
 import assert from 'node:assert/strict';
 import type { DialTarget } from '../../src/backend/greet.js';
 import type { Pool } from '../../src/backend/pool-options.js';
-import {
-  createUpstream,
-  type Upstream,
-  type UpstreamLimits,
-  type UpstreamOwner,
-} from '../../src/backend/upstream.js';
+import { createUpstream } from '../../src/backend/upstream.js';
+import type { Upstream, UpstreamLimits, UpstreamOwner } from '../../src/backend/upstream-options.js';
 import type { Address, Connect } from '../../src/engine/ports.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Transport } from '../../src/ports/transport.js';
