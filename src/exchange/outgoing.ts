@@ -22,7 +22,8 @@ export function outgoingCommand(
     verbose: line.verbose,
     isLast: command.scope === 'server',
     usernameEvery: rowCells,
-    proxyTtl: line.proxyTtl === undefined ? undefined : line.proxyTtl - 1,
+    // Never 0, which is an error to a server that looks at it; the backend may go no further at 1 anyhow.
+    proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
     isReading: effect === 'read',
   };
 }
