@@ -22,7 +22,7 @@ const alice = 'alice@example.org';
 /** Lines that would be commands, in every way that a text can begin. */
 const trap = `\t${alice}\tmailbox list\tZanzibar*\nv\t${alice}\tmailbox list\tZanzibar*\r\n.\t${alice}\tmailbox list\tZanzibar*\n..\n\n\t${alice}\tmailbox list\tZanzibar*\n`;
 /** So long that an upstream is asked for before its end is here. */
-const long = trap.repeat(16_000);
+const long = trap.repeat(8_000);
 
 /** More than the kernels on the way take from a sender whose receiver does not read. */
 const endless = Buffer.alloc(24 * 1024 * 1024, 'x'.repeat(99).concat('\n'));
