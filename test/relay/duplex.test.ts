@@ -1,0 +1,212 @@
+// Goal: bytes both ways behind a good status, and a plain reply where there is none. Phases: refusals; bytes at every cutting; either side
+// ends, breaks, stalls or is silent. What must not happen: a byte of the client's at the backend before its `+`, a word of ours
+// within the bytes, an upstream that stays.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createUpstream } from '../../src/backend/upstream.js';
+import type { Ending } from '../../src/engine/outcome.js';
+import { createCommandInput } from '../../src/frontend/command-input.js';
+import { createSessionInput } from '../../src/frontend/session-input.js';
+import { emptyCount } from '../../src/relay/converse.js';
+import { duplex } from '../../src/relay/duplex.js';
+import { createReplyWriter } from '../../src/relay/reply-writer.js';
+import { chunkings } from '../kit/chunkings.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { createMemoryTransport } from '../kit/memory-transport.js';
+import { createDemux } from '../oracle/framing.js';
+
+const line = '\talice@example.org\tdsync-server\t--\n';
+
+function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_536 } = {}) {
+  const clock = createFakeClock();
+  const backend = createMemoryTransport();
+  const client = createMemoryTransport({ roomBytes });
+  const closedFor: string[] = [];
+  const upstream = createUpstream(
+    { transport: backend.transport, minor: 2, serverMinor: 2, rest: Buffer.alloc(0) },
+    { id: 'mail1-1', backend: 'mail1', series: '2.3' },
+    { statusBytesMax: 100, frameBytesMax: 10_000_000, logLineBytesMax: 1_000 },
+    clock,
+    { closed: (_upstream, reason) => void closedFor.push(reason), straySpoke: () => undefined },
+  );
+  const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
+    inputBytesMax: 0,
+    inputTimeMs: 0,
+    clock,
+    close: (reason) => client.transport.close(reason),
+  });
+  const writer = createReplyWriter(client.transport, 2);
+  const count = emptyCount();
+  let up = 0;
+  const running = duplex({
+    upstream,
+    command: {
+      user: 'alice@example.org',
+      name: 'dsync-server',
+      args: ['--'],
+      debug: false,
+      verbose: false,
+      isLast: false,
+      usernameEvery: 0,
+      proxyTtl: undefined,
+      isReading: false,
+    },
+    writer,
+    logs: 'filtered',
+    clock,
+    limits: { deadlineMs: 1, replyIdleMs: 1_000, clientStallMs: 500 },
+    count,
+    cutOff,
+    onLog: () => undefined,
+    client: input,
+    onUp: (bytes) => {
+      up += bytes;
+    },
+  });
+  return {
+    clock,
+    client: client.peer,
+    backend: backend.peer,
+    upstream,
+    running,
+    count,
+    up: () => up,
+    sent: () => String(backend.peer.received()),
+    /** The output channel as the client has it. */
+    got(): string {
+      void writer.flush(0);
+      const slices = createDemux('packet').push(client.peer.received());
+      return slices.map(({ channel, bytes }) => (channel === 0 ? String(bytes) : '')).join('');
+    },
+    async ends(expected: Ending): Promise<void> {
+      assert.deepEqual(await running, { value: expected, closeFor: 'not-reusable' });
+      await settle();
+      assert.equal(upstream.state.at, 'closed');
+      assert.equal(closedFor.length, 1);
+      assert.equal(clock.timers, 0);
+    },
+  };
+}
+
+const ended = (how: Extract<Ending, { kind: 'duplex-ended' }>['how']): Ending => ({
+  kind: 'duplex-ended',
+  backend: 'mail1',
+  how,
+});
+
+void test('a refusal is a reply as any other, and what the client sends behind the command goes nowhere', async () => {
+  const story = start();
+  story.client.send('VERSION\tdsync\t3\t5\n');
+  await settle();
+  assert.equal(story.sent(), line);
+  story.backend.send(replyPacket('\n-NOUSER\n'));
+  const { value } = await story.running;
+  assert.ok(value.kind === 'replied' && value.status.code === 'NOUSER');
+  assert.equal(story.got(), '\n-NOUSER\n');
+  await settle();
+  assert.deepEqual([story.sent(), story.upstream.state.at, story.clock.timers], [line, 'closed', 0]);
+});
+
+void test('bytes both ways, at every cutting; the client ends first', async () => {
+  const down = 'VERSION\tdsync\t3\t5\nH\n+\n-NOUSER\n\0\x01t';
+  for (const { chunks } of chunkings(replyPacket(`\n+\n${down}`))) {
+    const story = start();
+    for (const chunk of chunks) story.backend.send(chunk);
+    story.client.send('up\n.\n');
+    await settle();
+    story.client.send('\talice@example.org\tquota get\n');
+    await settle();
+    assert.equal(story.got(), `\n+\n${down}`);
+    assert.equal(story.sent(), `${line}up\n.\n\talice@example.org\tquota get\n`);
+    story.client.end();
+    await settle();
+    assert.ok(story.backend.isEnded, 'the end is handed on');
+    story.backend.send(replyPacket('last words'));
+    story.backend.end();
+    await story.ends(ended('ended'));
+    assert.equal(story.got(), `\n+\n${down}last words`);
+    assert.deepEqual(
+      [story.up(), story.count.bytesIn],
+      [story.sent().length - line.length, down.length + 'last words'.length + 3],
+    );
+  }
+});
+
+void test('the backend ends first; log lines are no part of the bytes', async () => {
+  const story = start();
+  story.backend.send(Buffer.concat([replyPacket('\n+\none'), logPacket('info', 'note'), replyPacket('two')]));
+  await settle();
+  story.backend.end();
+  await story.ends(ended('ended'));
+  assert.equal(story.got(), '\n+\nonetwo');
+  assert.equal(story.count.logs.get('info'), 1);
+});
+
+void test('either side is gone, or silent, or does not read', async () => {
+  const gone = start();
+  gone.backend.send(replyPacket('\n+\n'));
+  await settle();
+  gone.client.vanish();
+  await gone.ends(ended('client-gone'));
+
+  const broken = start();
+  broken.backend.send(replyPacket('\n+\n'));
+  await settle();
+  broken.backend.vanish();
+  await broken.ends(ended('backend-broke'));
+
+  const silent = start();
+  silent.backend.send(replyPacket('\n+\n'));
+  await settle();
+  await silent.clock.advance(900);
+  silent.client.send('not silent');
+  await settle();
+  await silent.clock.advance(900);
+  assert.equal(silent.upstream.state.at, 'leased');
+  await silent.clock.advance(100);
+  await silent.ends(ended('idle'));
+
+  const mute = start();
+  await mute.clock.advance(1_000);
+  await mute.ends({ kind: 'reply-timeout', backend: 'mail1' });
+
+  const stalled = start({ roomBytes: 10 });
+  stalled.client.setStopped(true);
+  stalled.backend.send(replyPacket(`\n+\n${'x'.repeat(200_000)}`));
+  await settle();
+  await stalled.clock.advance(500);
+  await stalled.ends(ended('client-stall'));
+});
+
+void test('a client that has ended need not take the last words', async () => {
+  const story = start({ roomBytes: 10 });
+  story.backend.send(replyPacket('\n+\n'));
+  await settle();
+  story.client.end();
+  await settle();
+  story.client.vanish();
+  story.backend.send(replyPacket('x'.repeat(200_000)));
+  await settle();
+  story.backend.end();
+  await story.ends(ended('ended'));
+});
+
+void test('we stop', async () => {
+  const story = start({ cutOff: () => ({ kind: 'cut-off', isSent: true }) });
+  story.backend.send(replyPacket('\n+\n'));
+  await settle();
+  story.upstream.close('aborted', true);
+  await story.ends(ended('draining'));
+});
+
+void test('no such answer: rows in front, a line without end', async () => {
+  for (const answer of ['row\t\n+\n', `\n-${'X'.repeat(5_000)}`, '\n!\n']) {
+    const story = start();
+    story.backend.send(replyPacket(answer));
+    const { value } = await story.running;
+    assert.ok(value.kind === 'fault' && value.isSent);
+    assert.equal(story.got(), '');
+    assert.equal(story.clock.timers, 0);
+  }
+});

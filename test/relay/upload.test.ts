@@ -1,0 +1,269 @@
+// Goal: a text on its way up. Phases: what is sent, at every cutting of what the client sends; an upstream that speaks before the end, in every
+// way; one that does not take it; clients that leave. What must not happen: a byte of the text behind an early word, a dot that the
+// client did not send, an upstream fit for another command, anything that is still held.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createRedactor } from '../../src/audit/redact.js';
+import { createUpstream } from '../../src/backend/upstream.js';
+import { createBuffered } from '../../src/engine/buffered.js';
+import type { Ending } from '../../src/engine/outcome.js';
+import { createCommandInput } from '../../src/frontend/command-input.js';
+import { createSessionInput } from '../../src/frontend/session-input.js';
+import { type Conversation, emptyCount, type LogMode } from '../../src/relay/converse.js';
+import { createHeldText } from '../../src/relay/held-text.js';
+import { createReplyWriter } from '../../src/relay/reply-writer.js';
+import { upload } from '../../src/relay/upload.js';
+import { createDotDecoder } from '../../src/wire/dot.js';
+import { chunkings } from '../kit/chunkings.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
+import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { createMemoryTransport } from '../kit/memory-transport.js';
+import { createDemux } from '../oracle/framing.js';
+
+const line = '\talice@example.org\tsave\t--\n';
+const mebibyte = 'x'.repeat(1024 * 1024);
+
+interface Setting {
+  readonly logs?: LogMode;
+  readonly cutOff?: () => Ending | undefined;
+  /** Bytes above which the upstream's transport holds a writer back. */
+  readonly roomBytes?: number;
+}
+
+async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) {
+  const clock = createFakeClock();
+  const backend = createMemoryTransport(
+    setting.roomBytes === undefined ? {} : { roomBytes: setting.roomBytes },
+  );
+  const client = createMemoryTransport();
+  const closedFor: string[] = [];
+  const upstream = createUpstream(
+    { transport: backend.transport, minor: 2, serverMinor: 3, rest: Buffer.alloc(0) },
+    { id: 'mail1-1', backend: 'mail1', series: '2.4' },
+    { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
+    clock,
+    { closed: (_upstream, reason) => void closedFor.push(reason), straySpoke: () => undefined },
+  );
+  const buffered = createBuffered(10_000_000);
+  const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
+    inputBytesMax: 10_000_000,
+    inputTimeMs: 1_000,
+    clock,
+    close: (reason) => client.transport.close(reason),
+  });
+  const meter = createRedactor('a key for tests only').meterInput();
+  const text = createHeldText({ client: input, meter, buffered, clock });
+  const writer = createReplyWriter(client.transport, 2);
+  const count = emptyCount();
+  const heard: string[] = [];
+  const conversation: Conversation = {
+    upstream,
+    command: {
+      user: 'alice@example.org',
+      name: 'save',
+      args: ['--'],
+      debug: false,
+      verbose: false,
+      isLast: false,
+      usernameEvery: 0,
+      proxyTtl: undefined,
+      isReading: false,
+    },
+    writer,
+    logs: setting.logs ?? 'filtered',
+    clock,
+    limits: { deadlineMs: 5_000, replyIdleMs: 5_000, clientStallMs: 5_000 },
+    count,
+    cutOff: setting.cutOff ?? (() => undefined),
+    onLog: (logLine) => void heard.push(logLine.text),
+  };
+  const gathering = text.gather(new AbortController().signal);
+  for (const chunk of chunks) client.peer.send(chunk);
+  assert.equal(await gathering, undefined);
+  const running = upload(conversation, text);
+  await settle();
+  return {
+    clock,
+    client: client.peer,
+    backend: backend.peer,
+    upstream,
+    running,
+    heard,
+    count,
+    sent: () => String(backend.peer.received()),
+    told(): string {
+      void writer.flush(0);
+      let all = '';
+      for (const { bytes } of createDemux('packet').push(client.peer.received())) all += String(bytes);
+      return all;
+    },
+    /** Nothing is left of it, whatever it was. */
+    tidy(reason: string) {
+      assert.equal(upstream.state.at, 'closed');
+      assert.deepEqual([closedFor, clock.timers, buffered.bytes], [[reason], 0, 0]);
+    },
+  };
+}
+
+/** What a server takes `sent` for: the text, and what would be its next command. */
+function taken(sent: string): { text: string; rest: string; isDone: boolean } {
+  assert.ok(sent.startsWith(line));
+  const { parts, rest, isDone } = createDotDecoder({ inputBytesMax: 10_000_000 }).push(
+    Buffer.from(sent.slice(line.length)),
+  );
+  return { text: Buffer.concat(parts).toString(), rest: String(rest), isDone };
+}
+
+void test('line, text and dot, however the client cuts them; then the reply; then the upstream goes', async () => {
+  const text = 'Subject: x\r\n\r\n.\n\tbob\tquota get\r\nend';
+  const fromClient = Buffer.from('Subject: x\r\n\r\n..\n\tbob\tquota get\r\nend\n.\r\n');
+  for (const { name, chunks } of chunkings(fromClient)) {
+    const story = await start({}, ...chunks);
+    assert.deepEqual(taken(story.sent()), { text, rest: '', isDone: true }, name);
+    story.backend.send(replyPacket('\n+\n'));
+    const end = await story.running;
+    assert.deepEqual([end.value.kind, end.closeFor], ['replied', 'not-reusable']);
+    assert.equal(story.told(), '\n+\n');
+    assert.equal(story.clock.timers, 0);
+  }
+});
+
+void test('a long text goes up before its end, and as fast as the backend takes it', async () => {
+  const story = await start({ roomBytes: 100 }, mebibyte);
+  assert.ok(story.sent().length > mebibyte.length);
+  story.backend.setStopped(true);
+  story.client.send('first\n');
+  await settle();
+  story.client.send('second\n');
+  story.client.send('third\n.\n');
+  await settle();
+  const before = story.sent().length;
+  story.backend.setStopped(false);
+  await settle();
+  assert.ok(story.sent().length > before);
+  assert.deepEqual(taken(story.sent()), { text: `${mebibyte}first\nsecond\nthird`, rest: '', isDone: true });
+  story.backend.send(replyPacket('\n-NOUSER\n'));
+  const end = await story.running;
+  assert.equal(end.closeFor, 'not-reusable');
+  assert.equal(story.told(), '\x04dovegate: the backend says: no such user\n\n-NOUSER\n');
+});
+
+void test('log lines within the text are heard, and are no answer', async () => {
+  const story = await start({ logs: 'full' }, mebibyte);
+  story.backend.send(logPacket('info', 'doveadm(alice@example.org): reading'));
+  await settle();
+  story.client.send('\n.\n');
+  await settle();
+  story.backend.send(
+    Buffer.concat([logPacket('info', 'doveadm(alice@example.org): saved'), replyPacket('\n+\n')]),
+  );
+  await story.running;
+  assert.equal(story.heard.length, 2);
+  assert.equal(story.count.logs.get('info'), 2);
+  assert.equal(
+    story.told(),
+    '\x02doveadm(alice@example.org): reading\n\x02doveadm(alice@example.org): saved\n\n+\n',
+  );
+});
+
+// [what the upstream says or does before the dot, the ending, why it is closed]
+const words: readonly (readonly [string, (backend: Story['backend']) => void, object, string])[] = [
+  [
+    'a failure',
+    (backend) => backend.send(replyPacket('\n-USAGE\n')),
+    { kind: 'input-refused', answer: 'USAGE' },
+    'not-reusable',
+  ],
+  [
+    'a success',
+    (backend) => backend.send(replyPacket('\n+\n')),
+    { kind: 'input-refused', answer: '' },
+    'not-reusable',
+  ],
+  [
+    'a log line and a failure in one',
+    (backend) => backend.send(Buffer.concat([logPacket('error', 'no'), replyPacket('\n-\n')])),
+    { kind: 'input-refused', answer: 'UNKNOWN' },
+    'not-reusable',
+  ],
+  [
+    'a row',
+    (backend) => backend.send(replyPacket('row\t')),
+    { kind: 'input-refused', answer: 'no-status' },
+    'not-reusable',
+  ],
+  ['its end', (backend) => backend.end(), { kind: 'input-refused', answer: 'broke-off' }, 'peer-gone'],
+  [
+    'nothing, it is gone',
+    (backend) => backend.vanish(),
+    { kind: 'input-refused', answer: 'broke-off' },
+    'peer-gone',
+  ],
+  ['garbage', (backend) => backend.send(replyPacket('\n!\n')), { kind: 'fault' }, 'wire-fault'],
+];
+type Story = Awaited<ReturnType<typeof start>>;
+for (const [name, speak, expected, reason] of words) {
+  void test(`before the dot the upstream says ${name}: closed at once, nothing more is sent`, async () => {
+    for (const isHeldBack of [false, true]) {
+      const story = await start(isHeldBack ? { roomBytes: 100 } : {}, mebibyte);
+      if (isHeldBack) {
+        story.backend.setStopped(true);
+        story.client.send('held back\n');
+        await settle();
+      }
+      speak(story.backend);
+      await settle();
+      story.tidy(reason);
+      story.client.send('more\n.\n');
+      const { value } = await story.running;
+      const shown =
+        value.kind === 'input-refused' && typeof value.answer === 'object' ? value.answer.code : undefined;
+      assert.deepEqual(
+        value.kind === 'input-refused'
+          ? { kind: value.kind, answer: shown ?? value.answer }
+          : { kind: value.kind },
+        expected,
+      );
+      assert.ok(!story.sent().includes('more') && !taken(story.sent()).isDone);
+      if (name.startsWith('a log')) assert.deepEqual(story.heard, ['no']);
+    }
+  });
+}
+
+void test('a client that ends, leaves, or is late: the upstream gets no dot', async () => {
+  const ends: readonly (readonly [object, (story: Story) => unknown])[] = [
+    [{ kind: 'input-ended', why: 'cut' }, ({ client }) => client.end()],
+    [{ kind: 'client-gone', isSent: true }, ({ client }) => client.vanish()],
+    [{ kind: 'input-ended', why: 'late' }, ({ clock }) => clock.advance(1_000)],
+    [{ kind: 'input-ended', why: 'too-long' }, ({ client }) => client.send(mebibyte.repeat(10))],
+  ];
+  for (const [expected, make] of ends) {
+    const story = await start({}, mebibyte);
+    story.client.send('last\r\n.\r');
+    await settle();
+    await make(story);
+    assert.deepEqual((await story.running).value, expected);
+    assert.ok(!taken(story.sent()).isDone);
+    story.tidy('aborted');
+  }
+});
+
+void test('late while the backend takes nothing', async () => {
+  const story = await start({ roomBytes: 100 }, mebibyte);
+  story.backend.setStopped(true);
+  story.client.send('more\n');
+  await settle();
+  await story.clock.advance(1_000);
+  assert.deepEqual((await story.running).value, { kind: 'input-ended', why: 'late' });
+  story.tidy('aborted');
+});
+
+void test('given up from outside within the text: not carried out', async () => {
+  const story = await start({ cutOff: () => ({ kind: 'cut-off', isSent: true }) }, mebibyte);
+  story.upstream.close('aborted', true);
+  await settle();
+  story.client.send('more\n.\n');
+  assert.deepEqual((await story.running).value, { kind: 'cut-off', isSent: false });
+  assert.ok(!story.sent().includes('more'));
+  story.tidy('aborted');
+});
