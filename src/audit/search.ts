@@ -4,7 +4,7 @@
 
 import { quote } from './encode.js';
 import { isObject, parseLine } from './line.js';
-import { parseTime } from './time.js';
+import { formatTime, parseTime } from './time.js';
 
 /** All that are given must match. */
 export interface TrailFilter {
@@ -46,68 +46,67 @@ export interface TrailSearch {
   finish(): ExchangeRow[];
 }
 
-interface Admitted {
-  readonly record: Stored;
-  readonly hasText: boolean;
-}
-
 /** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
 const waitingMax = 200_000;
 
 /** A search that has seen nothing yet. */
 export function createSearch(filter: TrailFilter): TrailSearch {
-  const waiting = new Map<string, Admitted>();
-  const needle = needleOf(filter);
-  const textNeedle = filter.text === undefined ? undefined : Buffer.from(quote(filter.text).slice(1, -1));
+  /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */
+  const here = new Map<string, number>();
+  const before = new Map<string, Buffer>();
+  const byBytes = createByteTests(filter);
   const isUser = filter.user === undefined ? undefined : glob(filter.user);
   const isPrincipal = filter.principal === undefined ? undefined : glob(filter.principal);
 
   return {
     take(piece) {
       const rows: ExchangeRow[] = [];
+      const { needle } = byBytes;
       let hit = -1;
       for (let at = 0; at < piece.length; ) {
         if (needle !== undefined && hit < at) hit = from(piece.indexOf(needle, at));
-        if (waiting.size === 0 && hit > at) {
+        if (here.size + before.size === 0 && hit > at) {
           // Nothing before the next hit can matter.
           if (hit === Infinity) break;
           at = piece.lastIndexOf(0x0a, hit) + 1;
         }
         const end = from(piece.indexOf(0x0a, at), piece.length);
-        const kind = kindAt(piece, at);
-        if (kind === 'admission' && (needle === undefined || hit < end)) admit(piece.subarray(at, end));
-        else if (kind === 'completion') complete(piece.subarray(at, end), rows);
+        const eventAt = eventPlace(piece, at);
+        if (piece[eventAt] === 0x61 && (needle === undefined || hit < end)) admit(piece, at, end, eventAt);
+        else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
+          complete(piece, at, end, eventAt, rows);
         at = end + 1;
       }
+      // Whoever gave the piece has it back now.
+      for (const [id, at] of here) before.set(id, Buffer.from(lineAt(piece, at)));
+      here.clear();
       return rows;
     },
     finish() {
-      const rows = [...waiting.values()].map((admitted) => row(admitted, undefined, false));
-      waiting.clear();
+      const rows = [...before.values()].map((line) => row(line, undefined));
+      before.clear();
       return rows.filter((one) => one !== undefined);
     },
   };
 
-  function admit(line: Buffer): void {
-    const record = parseLine(line.toString('utf8'));
-    if (record === undefined || !isAdmissionWanted(record) || waiting.size >= waitingMax) return;
-    const { id } = record;
-    if (typeof id === 'string') waiting.set(id, { record, hasText: hasText(line) });
+  function admit(piece: Buffer, at: number, end: number, eventAt: number): void {
+    if (here.size + before.size >= waitingMax || !byBytes.isWanted(piece, at, end, eventAt)) return;
+    const id = idBehind(piece, eventAt, end);
+    if (id !== undefined) here.set(id, at);
   }
 
-  function complete(line: Buffer, rows: ExchangeRow[]): void {
-    if (waiting.size === 0) return;
-    const at = line.indexOf(idText) + idText.length;
-    const id = line.toString('latin1', at, line.indexOf(0x22, at));
-    const admitted = waiting.get(id);
-    if (admitted === undefined) return;
-    waiting.delete(id);
-    const found = row(admitted, parseLine(line.toString('utf8')), hasText(line));
+  function complete(piece: Buffer, at: number, end: number, eventAt: number, rows: ExchangeRow[]): void {
+    if (here.size + before.size === 0) return;
+    const id = idBehind(piece, eventAt, end) ?? '';
+    const place = here.get(id);
+    const admission = place === undefined ? before.get(id) : lineAt(piece, place);
+    if (admission === undefined) return;
+    if (place === undefined) before.delete(id);
+    else here.delete(id);
+    const completion = piece.subarray(at, end);
+    if (!byBytes.isPairWanted(admission, completion)) return;
+    const found = row(admission, completion);
     if (found !== undefined) rows.push(found);
-  }
-
-  function hasText(line: Buffer): boolean {
-    return textNeedle === undefined || line.includes(textNeedle);
   }
 
   function isAdmissionWanted(record: Stored): boolean {
@@ -124,17 +123,18 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     return timeMs >= (filter.sinceMs ?? 0) && timeMs < (filter.untilMs ?? Infinity);
   }
 
-  /** Undefined: the filter asks for another end. */
-  function row(
-    admitted: Admitted,
-    completion: Stored | undefined,
-    isTextLater: boolean,
-  ): ExchangeRow | undefined {
-    if (!admitted.hasText && !isTextLater) return undefined;
-    const { seq, time, event: _, prev: _p, hash: _h, ...more } = completion ?? {};
-    const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted.record;
+  /** Undefined: it is not what the filter asks for, or not what it seemed to be. */
+  function row(admission: Buffer, completion: Buffer | undefined): ExchangeRow | undefined {
+    const admitted = parseLine(admission.toString('utf8'));
+    if (admitted === undefined || typeof admitted['id'] !== 'string' || !isAdmissionWanted(admitted))
+      return undefined;
+    const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
+    if (!byBytes.hasText(admission) && (completion === undefined || !byBytes.hasText(completion)))
+      return undefined;
+    const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
+    const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
     const merged = { ...fields, ...more };
-    const outcome = completion === undefined ? 'open' : merged['outcome'];
+    const outcome = ended === undefined ? 'open' : merged['outcome'];
     if (filter.outcome !== undefined && outcome !== filter.outcome) return undefined;
     if (filter.backend !== undefined && merged['backend'] !== filter.backend) return undefined;
     return {
@@ -146,6 +146,45 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   }
 }
 
+/** What the bytes of a line tell of it: no is certain, yes is to be looked at again once it is parsed. */
+interface ByteTests {
+  /** Stands in every admission that is wanted; undefined: there is nothing so sure. */
+  readonly needle: Buffer | undefined;
+  isWanted(piece: Buffer, at: number, end: number, eventAt: number): boolean;
+  isPairWanted(admission: Buffer, completion: Buffer): boolean;
+  hasText(line: Buffer): boolean;
+}
+
+function createByteTests(filter: TrailFilter): ByteTests {
+  const [needle, ...others] = needlesOf(filter);
+  const { sinceMs, untilMs, outcome, backend } = filter;
+  const since = sinceMs === undefined ? undefined : formatTime(Math.floor(sinceMs));
+  const until = untilMs === undefined ? undefined : formatTime(Math.ceil(untilMs));
+  const text = filter.text === undefined ? undefined : Buffer.from(quote(filter.text).slice(1, -1));
+  const ended = outcome === undefined ? undefined : Buffer.from(`,"outcome":${quote(outcome)}`);
+  const served = backend === undefined ? undefined : Buffer.from(`,"backend":${quote(backend)}`);
+  const hasText = (line: Buffer): boolean => text === undefined || line.includes(text);
+  return {
+    needle,
+    hasText,
+    isWanted(piece, at, end, eventAt) {
+      if (since !== undefined || until !== undefined) {
+        const time = piece.toString('latin1', eventAt - timeBytesBefore, eventAt - timeBytesBefore + 24);
+        if (since !== undefined && time < since) return false;
+        if (until !== undefined && time > until) return false;
+      }
+      if (others.length === 0) return true;
+      const line = piece.subarray(at, end);
+      return others.every((other) => line.includes(other));
+    },
+    isPairWanted(admission, completion) {
+      if (ended !== undefined && !completion.includes(ended)) return false;
+      if (served !== undefined && !completion.includes(served) && !admission.includes(served)) return false;
+      return hasText(completion) || hasText(admission);
+    },
+  };
+}
+
 /** What is shown of a recorded text: itself, or the start of one that was cut. */
 export function shown(value: unknown): string {
   if (typeof value === 'string') return value;
@@ -154,15 +193,30 @@ export function shown(value: unknown): string {
 }
 
 const idText = Buffer.from(',"id":"');
+/** From the time's text to the event's: the 24 characters, and `","event":"`. */
+const timeBytesBefore = 24 + 11;
 
-/** Bytes that stand in every admission that the filter wants; undefined: there is nothing so sure. */
-function needleOf(filter: TrailFilter): Buffer | undefined {
-  for (const key of ['id', 'user', 'session', 'principal', 'listener', 'decision'] as const) {
+/** What is most particular comes first: the search goes from one to the next. */
+function needlesOf(filter: TrailFilter): Buffer[] {
+  const needles: Buffer[] = [];
+  for (const key of ['id', 'session', 'user', 'principal', 'command', 'listener', 'decision'] as const) {
     const value = filter[key];
-    if (value === undefined || value.includes('*')) continue;
-    return Buffer.from(`,"${key}":${quote(value)}`);
+    if (value === undefined) continue;
+    const isGlob = (key === 'user' || key === 'principal') && value.includes('*');
+    if (key === 'command') needles.push(Buffer.from(`,"command":${quote(value).slice(0, -1)}`));
+    else if (!isGlob) needles.push(Buffer.from(`,"${key}":${quote(value)}`));
+    else needles.push(...partsOf(value));
   }
-  return undefined;
+  return needles;
+}
+
+/** The parts of a pattern as they stand in a line: the first behind a quote, the last before one, also in a value that was cut. */
+function partsOf(pattern: string): Buffer[] {
+  const parts = pattern.split('*');
+  return parts.flatMap((part, at) => {
+    if (part === '') return [];
+    return [Buffer.from(quote(part).slice(at === 0 ? 0 : 1, at === parts.length - 1 ? undefined : -1))];
+  });
 }
 
 /** A pattern with `*` for any characters, in linear time; cut values match as far as they go. */
@@ -187,14 +241,26 @@ function from(at: number, otherwise = Infinity): number {
   return at < 0 ? otherwise : at;
 }
 
-/** The event of the line that begins at `at`, as far as it matters here, by where it must stand. */
-function kindAt(piece: Buffer, at: number): 'admission' | 'completion' | undefined {
+/** The line that begins at a place, without its LF. */
+function lineAt(piece: Buffer, at: number): Buffer {
+  return piece.subarray(at, from(piece.indexOf(0x0a, at), piece.length));
+}
+
+/** The id of a line, which stands behind its event. */
+function idBehind(piece: Buffer, eventAt: number, end: number): string | undefined {
+  const at = piece.indexOf(idText, eventAt) + idText.length;
+  if (at < idText.length || at >= end) return undefined;
+  // Ours have 26 characters; those of other programs are looked for.
+  const close = piece[at + 26] === 0x22 ? at + 26 : piece.indexOf(0x22, at);
+  return close < 0 || close > end ? undefined : piece.toString('latin1', at, close);
+}
+
+/** Where the text of the event of the line at `at` must begin; beyond the piece: this is no line of ours. */
+function eventPlace(piece: Buffer, at: number): number {
   let comma = at + 8;
   while (piece[comma] !== 0x2c) {
     comma += 1;
-    if (comma > at + 24) return undefined;
+    if (comma > at + 24) return Infinity;
   }
-  const eventAt = comma + 44;
-  if (piece[eventAt] === 0x61) return 'admission';
-  return piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f ? 'completion' : undefined;
+  return comma + 44;
 }
