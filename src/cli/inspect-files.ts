@@ -27,8 +27,9 @@ export function inspectFiles(settings: Settings, whyUnreadable: WhyUnreadable): 
   }
   const { signKeyFile, hmacKeyFile } = settings.audit;
   for (const [path, key] of [
-    [signKeyFile, 'sign_key'],
-    [hmacKeyFile, 'hmac_key'],
+    [signKeyFile, 'audit.sign_key'],
+    [hmacKeyFile, 'audit.hmac_key'],
+    [settings.admin?.tokenFile, 'admin.token_file'],
   ] as const) {
     const why = path === undefined ? undefined : whyUnreadable(path);
     if (why === undefined) continue;
@@ -37,7 +38,7 @@ export function inspectFiles(settings: Settings, whyUnreadable: WhyUnreadable): 
       file: place.file,
       line: 1,
       column: 1,
-      path: `audit.${key}`,
+      path: key,
       message: `${path ?? ''} cannot be read: ${why}`,
       severity: 'error',
     });

@@ -26,14 +26,8 @@ export function parseListeners(
   const listeners: ListenerSettings[] = [];
   for (const [name, each] of Object.entries(raw)) {
     const at = cursor.down(name);
-    const unix = at.file('unix');
+    const unix = socketPath(at);
     if (unix === undefined) at.error([], 'needs a socket; add unix: PATH');
-    else if (Buffer.byteLength(unix) > socketPathBytesMax) {
-      at.error(
-        ['unix'],
-        `the path has ${Buffer.byteLength(unix)} bytes; a socket's path can have ${socketPathBytesMax}`,
-      );
-    }
     if (each.policy === undefined) at.error([], 'needs a policy; add policy: NAME');
     const owner = at.source('owner');
     const group = at.source('group');
@@ -135,18 +129,35 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     cursor.error([], 'needs unix, tcp, or both');
     return undefined;
   }
-  const unix = cursor.file('unix');
+  const unix = socketPath(cursor);
+  const mode = Number.parseInt(raw.mode ?? '0600', 8);
+  if ((mode & 0o022) !== 0) {
+    const who = (mode & 0o002) === 0 ? "its group's members" : 'every user of this machine';
+    cursor.warning(
+      ['mode'],
+      `lets ${who} see and change what the daemon does; say "0600" unless that is meant`,
+    );
+  }
   const tokenFile = cursor.file('token_file');
   const colon = raw.tcp?.lastIndexOf(':') ?? 0;
   const host = raw.tcp?.slice(0, colon).replace(/^\[|\]$/g, '');
   return {
-    mode: Number.parseInt(raw.mode ?? '0600', 8),
+    mode,
     ...(unix === undefined ? {} : { unix }),
     ...(tokenFile === undefined ? {} : { tokenFile }),
     ...(raw.tcp === undefined || host === undefined
       ? {}
       : { tcp: { host, port: Number(raw.tcp.slice(colon + 1)) } }),
   };
+}
+
+/** The path of a UNIX socket, which has room for so many bytes only. */
+function socketPath(cursor: Cursor): string | undefined {
+  const unix = cursor.file('unix');
+  const bytes = Buffer.byteLength(unix ?? '');
+  if (bytes > socketPathBytesMax)
+    cursor.error(['unix'], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
+  return unix;
 }
 
 /** Every limit. */

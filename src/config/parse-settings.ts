@@ -128,6 +128,8 @@ function checkListeners(settings: Settings, written: Cursor, valid: Cursor): voi
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);
     }
   }
+  const taken = sockets.get(settings.admin?.unix ?? '');
+  if (taken !== undefined) valid.down('admin').error(['unix'], `is the socket of listener ${taken} already`);
 }
 
 function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {

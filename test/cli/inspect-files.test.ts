@@ -23,6 +23,22 @@ void test('each file is asked for, those of each backend', () => {
   assert.deepEqual(asked.toSorted(), ['/etc/ca2', '/etc/p', '/etc/p', '/etc/p-next']);
 });
 
+void test('keys of the journal, and the token of the admin endpoints', () => {
+  const more = `audit: { sign_key: /etc/sign, hmac_key: /etc/hmac }
+admin: { tcp: "127.0.0.1:9146", token_file: /etc/token }
+`;
+  const why = (path: string) => (path === '/etc/p' ? undefined : 'permission denied');
+  const problems = inspectFiles(settingsOf(`${sound}${more}`), why);
+  assert.deepEqual(
+    problems.map(({ path, message }) => `${path}: ${message}`),
+    [
+      'audit.sign_key: /etc/sign cannot be read: permission denied',
+      'audit.hmac_key: /etc/hmac cannot be read: permission denied',
+      'admin.token_file: /etc/token cannot be read: permission denied',
+    ],
+  );
+});
+
 void test('all that is wrong, at the place of its backend', () => {
   const why = (path: string): string | undefined =>
     path === '/etc/p' ? undefined : path === '/etc/ca2' ? 'there is no such file' : 'permission denied';

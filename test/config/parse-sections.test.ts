@@ -9,7 +9,7 @@ mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
 state: state
 audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s, keep: 30d,
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
-admin: { unix: admin.sock, mode: "0660", tcp: "[::1]:9146", token_file: token }
+admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, handshake: 4s, drain: 6s,
           input: 1MiB, input_time: 7s, buffered: 2MiB, deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
 log: { level: debug }
@@ -32,7 +32,7 @@ log: { level: debug }
   });
   assert.deepEqual(settings.admin, {
     unix: '/etc/dovegate/admin.sock',
-    mode: 0o660,
+    mode: 0o600,
     tcp: { host: '::1', port: 9146 },
     tokenFile: '/etc/dovegate/token',
   });
@@ -85,6 +85,24 @@ testMistakes([
     'version: 1',
     'mail_users: { default_realm: "@example.com" }',
     '1:15: mail_users.default_realm: must be a plain domain, as example.com, of characters that user names may hold',
+  ],
+  [
+    'an admin socket for its group',
+    'version: 1',
+    'admin: { unix: /run/a.sock, mode: "0660" }',
+    `1:29: warning: admin.mode: lets its group's members see and change what the daemon does; say "0600" unless that is meant`,
+  ],
+  [
+    'an admin socket for everybody',
+    'version: 1',
+    'admin: { unix: /run/a.sock, mode: "0666" }',
+    '1:29: warning: admin.mode: lets every user of this machine see and change what the daemon does; say "0600" unless that is meant',
+  ],
+  [
+    'an admin socket with too long a path',
+    'version: 1',
+    `admin: { unix: /${'x'.repeat(107)} }`,
+    "1:10: admin.unix: the path has 108 bytes; a socket's path can have 107",
   ],
   [
     'a segment that is too small',

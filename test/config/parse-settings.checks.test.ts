@@ -11,6 +11,11 @@ void test('two listeners with one socket', () => {
   assert.deepEqual(told(text), ['4:12: listeners.other.unix: is the socket of listener support already']);
 });
 
+void test("the admin socket at a listener's place", () => {
+  const text = sound.replace('version: 1', 'version: 1\nadmin: { unix: /run/x/../s.sock }');
+  assert.deepEqual(told(text), ['2:10: admin.unix: is the socket of listener support already']);
+});
+
 void test('a command that no backend has', () => {
   const withSeries = (series: string): string =>
     sound
