@@ -63,6 +63,7 @@ function targetOf(backend: BackendSettings): DialTarget {
       serverName: backend.serverName,
       ca: caFile === undefined ? undefined : readText(caFile),
       keyPins: backend.keyPins,
+      protocols: ['doveadm'],
     },
     username: backend.username,
     passwords: () =>

@@ -38,9 +38,9 @@ export function keyPinOf(certificate: PeerCertificate): string {
 type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
 
 /**
- * Runs the handshake over `plain` and judges the other end.
- * Offers ALPN `doveadm` (real servers select nothing and go on; it is not required), TLS 1.2 at least.
- * Rejects with an UpstreamFault `tls-failed` whose message names the cause; the socket is destroyed then.
+ * Runs the handshake over `plain` and judges the other end, TLS 1.2 at least. A protocol that is offered need not be
+ * selected (real doveadm servers select none and go on). Rejects with an UpstreamFault `tls-failed` whose message names
+ * the cause; the socket is destroyed then.
  */
 export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket> {
   const options: ConnectionOptions = {
@@ -51,11 +51,22 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
     checkServerIdentity: (_host, certificate) => checkServerIdentity(demand.serverName, certificate),
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
-    ALPNProtocols: ['doveadm'],
   };
+  if (demand.protocols !== undefined) options.ALPNProtocols = [...demand.protocols];
+  if (demand.certificate !== undefined) {
+    options.cert = demand.certificate.chain;
+    options.key = demand.certificate.key;
+  }
   if (demand.ca !== undefined) options.ca = demand.ca;
   return new Promise((resolve, reject) => {
-    const tls = connect(options);
+    let tls: TLSSocket;
+    try {
+      tls = connect(options);
+    } catch (cause) {
+      plain.destroy();
+      const text = 'TLS failed: `ca`, or the certificate and key to show, cannot be used';
+      return reject(new UpstreamFault('tls-failed', text, cause));
+    }
     const onError = (cause: Error): void => refuse(sentenceOf(cause), cause);
     const onClose = (): void => refuse('the transport ended within the handshake');
     const refuse = (text: string, cause?: unknown): void => {
@@ -63,7 +74,7 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
       // The error listener stays: a second error of a dying socket must not end the process.
       tls.destroy();
       plain.destroy();
-      reject(new UpstreamFault('tls-failed', `TLS to the backend failed: ${text}`, cause));
+      reject(new UpstreamFault('tls-failed', `TLS failed: ${text}`, cause));
     };
     tls.on('error', onError);
     tls.on('close', onClose);

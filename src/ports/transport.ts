@@ -12,6 +12,10 @@ export interface TlsDemand {
   readonly ca: string | undefined;
   /** Lower-case hex SHA-256 of accepted SubjectPublicKeyInfos; empty: any key under an accepted chain. */
   readonly keyPins: readonly string[];
+  /** What we show when the other end asks who we are: PEM of a certificate with its chain, and of its key; absent: nothing. */
+  readonly certificate?: { readonly chain: string; readonly key: string } | undefined;
+  /** Protocols that are offered (ALPN); absent: none. */
+  readonly protocols?: readonly string[] | undefined;
 }
 
 /** Owned by the one who accepted or dialled it, who closes it, always. A peer that ended its side may still read. */

@@ -108,7 +108,7 @@ export async function openPair(
 export function serveTls(
   far: Socket,
   certificate: KeyPairPem,
-  more: { ALPNProtocols?: Buffer } = {},
+  more: { ALPNProtocols?: Buffer; requestCert?: boolean } = {},
 ): TLSSocket {
   const secureContext = createSecureContext({ cert: certificate.certificatePem, key: certificate.keyPem });
   return new TLSSocket(far, { isServer: true, secureContext, ...more });

@@ -111,8 +111,9 @@ for (const [what, [certificate, changes, pattern]] of Object.entries(refused)) {
   });
 }
 
-void test('what is offered: the name (an address is none), ALPN doveadm, TLS 1.2 and newer', async (t) => {
-  const { far, tls } = await shake(t, good, demandOf(), Buffer.from('\x04imap\x07doveadm'));
+void test('what is offered: the name (an address is none), the protocols, TLS 1.2 and newer', async (t) => {
+  const offered = Buffer.from('\x04imap\x07doveadm');
+  const { far, tls } = await shake(t, good, demandOf({ protocols: ['doveadm'] }), offered);
   tls.write('x');
   await once(far, 'data');
   assert.deepEqual([Reflect.get(far, 'servername'), far.alpnProtocol], ['mail.example.com', 'doveadm']);
@@ -121,6 +122,38 @@ void test('what is offered: the name (an address is none), ALPN doveadm, TLS 1.2
   assert.equal(Reflect.get(address.far, 'servername') || undefined, undefined);
   // Real servers select nothing.
   assert.equal(address.tls.alpnProtocol, false);
+  const none = await shake(t, good, demandOf(), offered);
+  assert.equal(none.tls.alpnProtocol, false);
+});
+
+void test('who is asked shows its certificate, and who has none shows none', async (t) => {
+  const ours = authority.issue({ names: ['gate1.example.com'], client: true });
+  const shown = { chain: ours.certificatePem, key: ours.keyPem };
+  for (const [certificate, name] of [
+    [shown, 'gate1.example.com'],
+    [undefined, undefined],
+  ] as const) {
+    const { near, far } = await openSockets(t, 'tcp');
+    const server = serveTls(far, good, { requestCert: true });
+    const tls = await connectTls(near, demandOf({ certificate }));
+    tls.write('x');
+    await once(server, 'data');
+    assert.equal(server.getPeerX509Certificate()?.subject.replace('CN=', ''), name);
+  }
+});
+
+void test('a certificate or key that is none fails before a byte is sent', async (t) => {
+  const ours = authority.issue({ names: ['gate1.example.com'], client: true });
+  for (const certificate of [
+    { chain: 'no certificate', key: ours.keyPem },
+    { chain: ours.certificatePem, key: 'no key' },
+    { chain: ours.certificatePem, key: good.keyPem },
+  ]) {
+    const { near } = await openSockets(t, 'tcp');
+    await assert.rejects(connectTls(near, demandOf({ certificate })), refusal(/cannot be used/));
+    assert.ok(near.destroyed);
+    assert.equal(near.bytesWritten, 0);
+  }
 });
 
 void test('what is no TLS, and ends within the handshake', async (t) => {
