@@ -268,33 +268,3 @@ async function since(files: readonly TrailFile[], timeMs: number | undefined): P
   }
   return files;
 }
-
-/** Behind a line: a segment's number, and how many bytes of its text came before. */
-export interface Position {
-  readonly segment: number;
-  readonly bytes: number;
-}
-
-/**
- * The whole lines behind a position, in pieces, up to what is there now; each with the position behind it, from which one
- * can go on later, also when the segment was compressed meanwhile. A position in a segment that is gone goes on with the
- * next one. What is not synced yet is read too: who must not see it looks at the seqs (`OpenJournal.seq`).
- */
-export async function* readBehind(
-  directory: string,
-  position: Position,
-): AsyncGenerator<{ readonly bytes: Buffer; readonly position: Position }> {
-  for (const { number, name, isCompressed } of listSegments(directory)) {
-    if (number < position.segment) continue;
-    const path = join(directory, isCompressed ? `${name}.gz` : name);
-    const skipped = number === position.segment ? position.bytes : 0;
-    let at = 0;
-    for await (const { bytes, endsInLine } of readPieces({ path, name, isCompressed })) {
-      if (!endsInLine) break;
-      const from = Math.max(skipped - at, 0);
-      at += bytes.length;
-      if (from < bytes.length)
-        yield { bytes: bytes.subarray(from), position: { segment: number, bytes: at } };
-    }
-  }
-}
