@@ -40,6 +40,8 @@ export interface Tending {
 export interface Tended {
   /** Names of the segments that were retired, and of those that were compressed. */
   readonly retired: readonly string[];
+  /** Those of the retired that not every receiver has. */
+  readonly unshipped: readonly string[];
   readonly compressed: readonly string[];
   /** Bytes of all segments, and free bytes of the file system. */
   readonly bytes: number;
@@ -96,12 +98,12 @@ export function startTending(options: TendOptions): Tending {
     tell('damaged', damaged === undefined ? undefined : text);
     closed = [...closed, ...report.shelf.closed];
     const shelf = { ...report.shelf, closed };
-    const retired = await retire(shelf);
+    const { retired, unshipped } = await retire(shelf);
     const compressed = await compress({ ...shelf, closed });
     const { freeBytes, reserveBytes } = shelf;
     observe({
       kind: 'tended',
-      tended: { retired, compressed, bytes: bytesOf({ ...shelf, closed }), freeBytes },
+      tended: { retired, unshipped, compressed, bytes: bytesOf({ ...shelf, closed }), freeBytes },
     });
     if (reserveBytes >= options.reserveBytes) return false;
     const filled = await keep({ do: 'fill-reserve', bytes: options.reserveBytes });
@@ -111,7 +113,7 @@ export function startTending(options: TendOptions): Tending {
     return !isFilled;
   }
 
-  async function retire(shelf: Shelf): Promise<readonly string[]> {
+  async function retire(shelf: Shelf): Promise<Pick<Tended, 'retired' | 'unshipped'>> {
     // By the time of the last record, never by the clock: a clock that leapt is told by a record that may not be there yet.
     const { openSeq, stepsMs, timeMs } = driver.mark;
     const limits = options.limits();
@@ -121,12 +123,15 @@ export function startTending(options: TendOptions): Tending {
       'held-back',
       isHeldBack ? `record ${openSeq} has no completion: no segment behind it is retired` : undefined,
     );
-    if (retired.length === 0) return [];
+    const nothing = { retired: [], unshipped: [] };
+    if (retired.length === 0) return nothing;
     const report = await driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
-    if (report.kind !== 'written') return [];
+    if (report.kind !== 'written') return nothing;
     await keep({ do: 'remove', files: retired.map(fileName) });
     closed = closed.slice(retired.length);
-    return retired.map(({ name }) => name);
+    const { shippedSeq = Infinity } = limits;
+    const unshipped = retired.filter(({ nextSeq }) => nextSeq - 1 > shippedSeq);
+    return { retired: retired.map(({ name }) => name), unshipped: unshipped.map(({ name }) => name) };
   }
 
   /** Told when it begins or changes, not every minute. */

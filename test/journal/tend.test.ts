@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import { isSignedBy, makeSignKey, unsignedLine } from '../../src/audit/signature.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import { systemClock } from '../../src/host/clock.js';
@@ -165,8 +166,34 @@ void test('what was not shipped stays, up to a limit of its own', async (t) => {
   assert.equal(segmentFiles(directory).length, 4);
   limits = { ...limits, unshippedBytesMax: 1 };
   await until(() => segmentFiles(directory).length === 1);
+  const gone = watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
+  assert.deepEqual(gone, ['00000001.jsonl', '00000002.jsonl', '00000003.jsonl'], 'which is told');
   await watched.journal.close();
 });
+
+void test('what every receiver has may go, and the rest stays', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
+  const watched = await tending(t, directory, { limits: () => limits });
+  await fill(watched, directory, 4);
+  const second = readFirstSeq(directory, '00000003.jsonl') - 1;
+  limits = { ...limits, shippedSeq: second };
+  await until(() => segmentFiles(directory).length === 2);
+  const before = watched.events.length;
+  await until(() => watched.events.slice(before).filter(({ kind }) => kind === 'tended').length > 2);
+  assert.equal(segmentFiles(directory).length, 2);
+  const unshipped = watched.events.flatMap((event) =>
+    event.kind === 'tended' ? event.tended.unshipped : [],
+  );
+  assert.deepEqual(unshipped, []);
+  await watched.journal.close();
+});
+
+function readFirstSeq(directory: string, name: string): number {
+  const path = join(directory, name);
+  const text = existsSync(path) ? readFileSync(path) : gunzipSync(readFileSync(`${path}.gz`));
+  return JSON.parse(text.toString().split('\n')[0] ?? '').seq;
+}
 
 void test('a reserve is kept, and made again when somebody takes it', async (t) => {
   const directory = temporaryDirectory(t);
