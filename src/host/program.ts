@@ -1,6 +1,8 @@
-// Which program this is: name and version, and the files that come with it, from the package that it was installed with.
+// Which program this is, and where it runs: version, and the files that come with it, from the package that it was installed
+// with; host and process.
 
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 
 /** The package's folder as seen from dist/host/program.js, and from build/src/host/program.js in a test build. */
 const folders = [new URL('../../', import.meta.url), new URL('../../../', import.meta.url)];
@@ -25,6 +27,14 @@ function readVersion(): string {
 
 /** The version of the package, such as `0.1.0`. */
 export const programVersion: string = readVersion();
+
+/** What this machine calls itself now. */
+export function hostName(): string {
+  return hostname();
+}
+
+/** Of this process. */
+export const processId: number = process.pid;
 
 /** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
 export function shippedPreset(name: string): string | undefined {

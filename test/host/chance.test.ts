@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomBytes } from '../../src/host/chance.js';
+import { randomBytes, randomFraction } from '../../src/host/chance.js';
 
 void test('as many bytes as asked for, also over the end of the pool', () => {
   for (const count of [0, 1, 10, 16, 4095, 4096, 10, 4096]) assert.equal(randomBytes(count).length, count);
@@ -29,4 +29,14 @@ void test('every bit is zero about half the time', () => {
     for (let bit = 0; bit < 8; bit += 1) ones[bit] = (ones[bit] ?? 0) + ((byte >> bit) & 1);
   // 2048 of 4096 expected; ten standard deviations either side.
   for (const count of ones) assert.ok(count > 2048 - 320 && count < 2048 + 320, String(count));
+});
+
+void test('a fraction is from 0 up to 1, and anywhere between', () => {
+  const tenths = new Set<number>();
+  for (let n = 0; n < 1_000; n += 1) {
+    const fraction = randomFraction();
+    assert.ok(fraction >= 0 && fraction < 1, String(fraction));
+    tenths.add(Math.floor(fraction * 10));
+  }
+  assert.equal(tenths.size, 10);
 });
