@@ -25,7 +25,19 @@ export function inspectFiles(settings: Settings, whyUnreadable: WhyUnreadable): 
       });
     }
   }
-  const { signKeyFile, hmacKeyFile } = settings.audit;
+  const { signKeyFile, hmacKeyFile, ship } = settings.audit;
+  for (const [index, { caFile, client, place }] of ship.entries()) {
+    for (const [key, path] of [
+      ['ca', caFile],
+      ['certificate', client?.certificateFile],
+      ['key', client?.keyFile],
+    ] as const) {
+      const why = path === undefined ? undefined : whyUnreadable(path);
+      if (path === undefined || why === undefined) continue;
+      const message = `${path} cannot be read: ${why}`;
+      problems.push({ ...place, path: `audit.ship[${index}].${key}`, message, severity: 'error' });
+    }
+  }
   for (const [path, key] of [
     [signKeyFile, 'audit.sign_key'],
     [hmacKeyFile, 'audit.hmac_key'],

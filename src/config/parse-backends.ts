@@ -90,14 +90,20 @@ function parseAddress(text: string, cursor: Cursor): BackendAddress | undefined 
     }
     return { kind: 'unix', path };
   }
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? 0);
-  if (host === undefined || port < 1 || port > 65_535) {
+  const place = parseHostAndPort(text);
+  if (place === undefined) {
     cursor.error(['address'], 'must be HOST:PORT, [IPV6]:PORT or unix:PATH, as mail1.example.com:24245');
     return undefined;
   }
-  return { kind: 'tcp', host: host.toLowerCase(), port };
+  return { kind: 'tcp', ...place };
+}
+
+/** `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. */
+export function parseHostAndPort(text: string): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3] ?? 0);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
 }
 
 function checkTls(
@@ -131,8 +137,8 @@ function isLoopback(host: string): boolean {
   return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-/** Pins in hex or base64 (with or without padding) to lower-case hex. */
-function parsePins(cursor: Cursor): string[] {
+/** `key_pins`: hex or base64 (with or without padding) to lower-case hex. */
+export function parsePins(cursor: Cursor): string[] {
   return cursor.words('key_pins').flatMap(({ text }, index) => {
     const digits = /^sha256:([0-9A-Fa-f]{64})$/.exec(text)?.[1];
     if (digits !== undefined) return [digits.toLowerCase()];

@@ -88,8 +88,8 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
   return { ...names, defaultRealm: foldAscii(realm) };
 }
 
-/** Where records go. */
-export function parseAudit(raw: RawAudit, cursor: Cursor): AuditSettings {
+/** Where records go, without those who get copies. */
+export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, 'ship'> {
   const segmentBytes = sizeOf(raw.segment, auditDefaults.segmentBytes, cursor, 'segment');
   if (segmentBytes < auditDefaults.segmentBytesMin) cursor.error(['segment'], 'must be at least 64KiB');
   const group = cursor.source('group');

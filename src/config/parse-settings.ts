@@ -16,6 +16,7 @@ import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseRoutes, parseServerCommands } from './parse-routes.js';
 import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
+import { parseSinks } from './parse-sinks.js';
 import { parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import { logLevelDefault, type Settings, stateDefault } from './settings.js';
@@ -67,7 +68,10 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     tests: parseTests(raw.tests ?? [], cursor.down('tests')),
     mailUsers,
     state: cursor.file('state') ?? stateDefault,
-    audit: parseAudit(raw.audit ?? {}, cursor.down('audit')),
+    audit: {
+      ...parseAudit(raw.audit ?? {}, cursor.down('audit')),
+      ship: parseSinks(raw.audit?.ship ?? [], cursor.down('audit', 'ship')),
+    },
     ...(admin === undefined ? {} : { admin }),
     limits: parseLimits(raw.limits ?? {}, cursor.down('limits')),
     log: { level: raw.log?.level ?? logLevelDefault },

@@ -87,6 +87,17 @@ const route = strict('a route', {
   cache_ttl: durationText.optional(),
 });
 
+const sink = strict('a receiver of the records', {
+  syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514'),
+  ca: file('a file of CA certificates (PEM)').optional(),
+  server_name: text("the name in the receiver's certificate").optional(),
+  key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+  certificate: file(
+    'a file with the certificate that is shown to the receiver (PEM, with its chain)',
+  ).optional(),
+  key: file('a file with the private key of that certificate (PEM)').optional(),
+}).meta({ description: 'a syslog receiver that gets every record, over TLS' });
+
 const audit = strict('the audit settings', {
   directory: file('a directory').optional(),
   group: word.optional(),
@@ -105,7 +116,7 @@ const audit = strict('the audit settings', {
   sign_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
   checkpoint_interval: durationText.optional(),
   hmac_key: file('a file with a key of at least 16 bytes').optional(),
-  ship: notYet(),
+  ship: listOf(sink, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]').optional(),
 });
 
 const admin = strict('the admin endpoints', {
@@ -175,6 +186,8 @@ export type RawConfiguration = z.infer<typeof configurationSchema>;
 export type RawBackend = z.infer<typeof backend>;
 /** A part of {@link RawConfiguration}. */
 export type RawAudit = z.infer<typeof audit>;
+/** A part of {@link RawConfiguration}. */
+export type RawSink = z.infer<typeof sink>;
 /** The admin section as it is written. */
 export type RawAdmin = z.infer<typeof admin>;
 /** A part of {@link RawConfiguration}. */

@@ -134,6 +134,25 @@ export interface AuditSettings {
   readonly signKeyFile?: string;
   /** Absent: a key is made beside the segments at the first start. */
   readonly hmacKeyFile?: string;
+  /** Who gets every record; empty: nobody. Names differ. */
+  readonly ship: readonly SinkSettings[];
+}
+
+/** A syslog receiver with TLS. */
+export interface SinkSettings {
+  /** `HOST:PORT`, as in logs, metrics and the file of its position. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  /** The system's roots when absent. */
+  readonly caFile?: string;
+  /** What the certificate must be for: a name, or an IP address. */
+  readonly serverName: string;
+  /** SHA-256 over the SubjectPublicKeyInfo, 64 lower-case hex digits each. */
+  readonly keyPins: readonly string[];
+  /** What is shown to the receiver; both or none. */
+  readonly client?: { readonly certificateFile: string; readonly keyFile: string };
+  readonly place: Place;
 }
 
 /** Where operators and probes ask the daemon. */

@@ -52,3 +52,21 @@ void test('all that is wrong, at the place of its backend', () => {
   );
   assert.ok(problems.every(({ severity }) => severity === 'error'));
 });
+
+void test('the files of a receiver of records, each at the place of that receiver', () => {
+  const settings = settingsOf(`${sound}
+audit:
+  ship:
+    - { syslog: "a:1", ca: /etc/ca }
+    - { syslog: "b:1", certificate: /etc/c.pem, key: /etc/c.key }
+`);
+  const problems = inspectFiles(settings, (path) => (path === '/etc/p' ? undefined : 'permission denied'));
+  assert.deepEqual(
+    problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
+    [
+      '15:7: audit.ship[0].ca: /etc/ca cannot be read: permission denied',
+      '16:7: audit.ship[1].certificate: /etc/c.pem cannot be read: permission denied',
+      '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
+    ],
+  );
+});

@@ -29,6 +29,7 @@ log: { level: debug }
     checkpointIntervalMs: 5000,
     signKeyFile: '/etc/dovegate/key.pem',
     hmacKeyFile: '/etc/dovegate/hmac',
+    ship: [],
   });
   assert.deepEqual(settings.admin, {
     unix: '/etc/dovegate/admin.sock',

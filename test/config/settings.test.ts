@@ -55,6 +55,7 @@ void test('every default is filled in', () => {
   assert.equal(settings.state, '/var/lib/dovegate');
   assert.deepEqual([...settings.audit.strict], ['read', 'session', 'write', 'admin', 'destroy']);
   assert.equal(settings.audit.segmentBytes, 67_108_864);
+  assert.deepEqual(settings.audit.ship, []);
   assert.deepEqual(settings.log, { level: 'info' });
   assert.match(settings.hash, /^[0-9a-f]{64}$/);
 });
