@@ -4,6 +4,7 @@
 import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../ports/upstream-fault.js';
 import type { LogType } from '../wire/log-line.js';
+import type { ShipEvent } from './ship-events.js';
 import type { LogLevel, Outcome } from './verdict.js';
 
 /** Which exchange something belongs to; the keys that every log line about it carries. */
@@ -105,4 +106,5 @@ export type EngineEvent =
   | { readonly kind: 'audit-failed'; readonly text: string }
   /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
   | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
-  | { readonly kind: 'lookup-working'; readonly socket: string };
+  | { readonly kind: 'lookup-working'; readonly socket: string }
+  | ShipEvent;

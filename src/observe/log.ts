@@ -6,6 +6,7 @@ import { type DestinationStream, destination, type Logger, pino, stdTimeFunction
 import pretty from 'pino-pretty';
 import type { EngineEvent, ExchangeEnded } from '../engine/events.js';
 import type { LogLevel } from '../engine/verdict.js';
+import { logShipping } from './ship-log.js';
 
 /** What `log.level` may say. */
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';
@@ -196,6 +197,13 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     case 'lookup-working':
       logger.info({ event: 'lookup-working' }, `the auth service at ${event.socket} answers`);
       return;
+    case 'ship-connected':
+    case 'ship-away':
+    case 'ship-missing':
+    case 'ship-damaged':
+    case 'ship-restarted':
+    case 'ship-position-failed':
+      return logShipping(logger, event);
     default:
       return event satisfies never;
   }

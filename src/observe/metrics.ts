@@ -138,6 +138,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
         case 'lookup-working':
         case 'backend-down':
         case 'backend-up':
+        case 'ship-connected':
+        case 'ship-away':
+        case 'ship-missing':
+        case 'ship-damaged':
+        case 'ship-restarted':
+        case 'ship-position-failed':
           return;
         default:
           return event satisfies never;

@@ -26,4 +26,6 @@ export type CloseReason =
   | 'reply-timeout'
   | 'probed' // a handshake that only asked whether the backend greets
   | 'stale' // its Dovecot was stopped, though the process behind it lives on
-  | 'aborted';
+  | 'aborted'
+  // receivers of records
+  | 'receiver-stall';
