@@ -5,12 +5,6 @@ const poolBytes = 4096;
 let pool = new Uint8Array(0);
 let at = 0;
 
-/** A number from 0 up to 1, without 1. */
-export function randomFraction(): number {
-  const [first = 0, second = 0, third = 0] = randomBytes(3);
-  return (first * 65_536 + second * 256 + third) / 2 ** 24;
-}
-
 /** `count` bytes (at most 4096) from the system's generator; each is given out once. */
 export function randomBytes(count: number): Uint8Array {
   if (at + count > pool.length) {

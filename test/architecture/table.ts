@@ -20,7 +20,7 @@ export interface FolderRule {
 
 const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'ports'];
 const belowTop =
-  'wire auth-wire ports identity catalog policy routing audit source config review engine lookup backend destination relay exchange frontend net segments journal observe admin host client terminal'.split(
+  'wire auth-wire ports identity catalog policy routing audit source config review engine lookup backend destination relay exchange frontend net segments journal ship observe admin host client terminal'.split(
     ' ',
   );
 // The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
@@ -127,6 +127,13 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     floor: 'adapters',
     imports: ['segments', 'engine', 'audit', 'ports'],
     builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
+    packages: [],
+  },
+  // Reads the journal as everybody else does; how it reaches a receiver is handed in.
+  ship: {
+    floor: 'adapters',
+    imports: ['segments', 'engine', 'audit', 'ports'],
+    builtins: ['fs', 'path'],
     packages: [],
   },
   observe: {
