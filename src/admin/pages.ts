@@ -118,6 +118,13 @@ function showStatus(snapshot: DaemonSnapshot): string {
       lost: journal.lost,
       free_bytes: journal.freeBytes,
     },
+    shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, safeSeq }) => ({
+      sink: name,
+      state,
+      fault,
+      lag_records: lagRecords,
+      safe_seq: safeSeq,
+    })),
     exchanges: exchanges?.map(({ durationMs, ...names }) => ({
       ...names,
       duration_ms: Math.round(durationMs),

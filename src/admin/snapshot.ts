@@ -17,6 +17,7 @@ export interface DaemonSnapshot {
   /** In the order in which they are tried. */
   readonly routes: readonly RouteSnapshot[];
   readonly journal: JournalSnapshot;
+  readonly sinks: readonly SinkSnapshot[];
   /** Exchanges that run; undefined: nobody knows them. */
   readonly exchanges?: readonly RunningExchange[];
 }
@@ -67,6 +68,18 @@ export interface JournalSnapshot {
   readonly lost: number;
   /** Of its file system; undefined: nobody has looked yet. */
   readonly freeBytes: number | undefined;
+}
+
+/** A receiver of the records. */
+export interface SinkSnapshot {
+  readonly name: string;
+  readonly state: 'connecting' | 'connected' | 'away';
+  /** Why it is away. */
+  readonly fault: { readonly code: string; readonly text: string } | undefined;
+  /** Records on disk that were not sent yet. */
+  readonly lagRecords: number;
+  /** The last record that it certainly has. */
+  readonly safeSeq: number;
 }
 
 /** An exchange that runs. */

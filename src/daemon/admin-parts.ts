@@ -21,6 +21,7 @@ import type { Log } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
 import type { Clock } from '../ports/clock.js';
 import { reachable } from '../routing/route.js';
+import type { Shipping } from '../ship/shipping.js';
 
 /** The settings, with those of the admin endpoints if there are any. */
 export type WatchedSettings = Settings & { readonly admin?: AdminSettings };
@@ -30,6 +31,7 @@ export interface Watched {
   readonly journal: OpenJournal;
   readonly pools: ReadonlyMap<string, Pool>;
   readonly service: Service;
+  readonly shipping: Shipping;
 }
 
 /** The daemon's metrics and admin endpoints. */
@@ -72,12 +74,13 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
     commands: new Set(commands),
     clock,
     snapshot() {
-      const { backends, journal, listeners } = takeSnapshot();
+      const { backends, journal, listeners, sinks } = takeSnapshot();
       return {
         configHash: settings.hash,
         sessions: new Map(listeners.map(({ name, sessions }) => [name, sessions])),
         backends,
         journal: { isWritable: journal.state === 'writable', lost: journal.lost, freeBytes },
+        shipLag: new Map(sinks.map(({ name, lagRecords }) => [name, lagRecords])),
         logDropped: log.dropped,
       };
     },
@@ -85,7 +88,7 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
 
   function takeSnapshot(): DaemonSnapshot {
     if (watched === undefined) throw new Error('the admin endpoints were asked before they were opened');
-    const { journal, pools, service } = watched;
+    const { journal, pools, service, shipping } = watched;
     const { fault, lost, space } = journal;
     const sessions = service.sessionsByListener();
     const backendNames = settings.backends.map((backend) => backend.name);
@@ -116,6 +119,11 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
         lost,
         freeBytes,
       },
+      sinks: shipping.sinks.map(({ state: now, ...sink }) => ({
+        ...sink,
+        state: now.at,
+        fault: now.at === 'away' ? { code: now.code, text: now.text } : undefined,
+      })),
     };
   }
 

@@ -23,7 +23,7 @@ const lookIntervalMs = 5_000;
 const tendIntervalMs = 60_000;
 
 /**
- * `observe` hears of everything besides the log. Rejects with a JournalFault where the directory cannot be written, or
+ * `shippedSeq`: the last record that every receiver has; undefined where there is none. `observe` hears of everything besides the log. Rejects with a JournalFault where the directory cannot be written, or
  * another daemon has it.
  */
 export function openAudit(
@@ -31,6 +31,7 @@ export function openAudit(
   native: Native,
   clock: Clock,
   log: Log,
+  shippedSeq: () => number | undefined,
   observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
   return openJournal({
@@ -46,7 +47,7 @@ export function openAudit(
     limits: () => ({
       keepMs: settings.keepMs,
       sizeMax: settings.sizeMax,
-      shippedSeq: undefined,
+      shippedSeq: shippedSeq(),
       unshippedBytesMax: settings.unshippedBytesMax,
     }),
     reserveBytes: settings.reserveBytes,
@@ -107,6 +108,10 @@ function reportJournal(log: Log, event: JournalEvent): void {
       if (event.tended.retired.length > 0) {
         const text = `retired: ${event.tended.retired.join(' ')}`;
         log.report({ event: 'audit-retired', level: 'info', text });
+      }
+      if (event.tended.unshipped.length > 0) {
+        const text = `retired though not every receiver has them (unshipped_max): ${event.tended.unshipped.join(' ')}`;
+        log.report({ event: 'audit-unshipped', level: 'error', text });
       }
       return;
     case 'synced':

@@ -23,6 +23,7 @@ import { closeJournal, type End, endBy } from './close-journal.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 import { openAudit, openRedactor } from './open-audit.js';
+import { openShipping } from './open-shipping.js';
 import { rebuildLimits } from './rebuild-limits.js';
 
 /** Runs until a signal ends it; resolves to the exit code. */
@@ -54,14 +55,21 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
     admin.observe(event);
   };
   const native = await loadNative();
-  const journal = await openAudit(settings.audit, native, clock, log, admin.observeJournal);
+  const connect = createConnect(clock);
+  const shipping = await openShipping(settings, clock, connect, observe);
+  const shippedSeq = (): number | undefined => shipping.shippedSeq;
+  const journal = await openAudit(settings.audit, native, clock, log, shippedSeq, (event) => {
+    admin.observeJournal(event);
+    shipping.nudge();
+  });
+  shipping.start({ id: journal.found.journal, seq: () => journal.seq });
   // Records name policies by the hash of their text; the text must be there before the first of them.
   for (const { version, effectiveText, shadow } of settings.policies.values()) {
     await journal.keepPolicy(version, effectiveText);
     if (shadow !== undefined) await journal.keepPolicy(shadow.version, shadow.effectiveText);
   }
   const redactor = openRedactor(settings.audit);
-  const adapters = { clock, connect: createConnect(clock), journal, observe, redactor };
+  const adapters = { clock, connect, journal, observe, redactor };
   const pools = createPools(settings, adapters);
   const exchanges = createExchangeContext(settings, pools, adapters);
   await rebuildLimits(settings, journal, exchanges.limiter, clock, log);
@@ -83,11 +91,12 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
       };
       bound.push(await bind(listener, served, service, log, native));
     }
-    await admin.open({ journal, pools, service });
+    await admin.open({ journal, pools, service, shipping });
     for (const pool of pools.values()) pool.start();
   } catch (fault) {
     await Promise.all(bound.map((listener) => listener.close()));
     const end = await closeJournal(journal, log, exitCodes.configuration);
+    await shipping.end();
     if (!(fault instanceof ListenFault)) throw fault;
     log.report({ event: 'listen-failed', level: 'error', text: fault.message });
     return end;
@@ -101,7 +110,9 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     service.abort();
     exchanges.floods.tell();
-    return closeJournal(journal, log, exitCodes.bug);
+    const end = await closeJournal(journal, log, exitCodes.bug);
+    await shipping.end();
+    return end;
   }
   admin.draining();
   log.report({
@@ -114,6 +125,8 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   for (const pool of pools.values()) pool.drain();
   exchanges.floods.tell();
   const end = await closeJournal(journal, log, exitCodes.ok);
+  // The stop record goes out like any other.
+  await Promise.race([shipping.end(), stop.second]);
   await admin.close();
   release();
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });

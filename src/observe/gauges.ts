@@ -12,6 +12,8 @@ export interface MetricsSnapshot {
   readonly sessions: ReadonlyMap<string, number>;
   readonly backends: readonly BackendCounts[];
   readonly journal: JournalCounts;
+  /** Records on disk that were not sent yet, by receiver. */
+  readonly shipLag: ReadonlyMap<string, number>;
   /** Lines of our own log that could not be written, so far. */
   readonly logDropped: number;
 }
@@ -56,6 +58,7 @@ export function createGauges(
   const sessions = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
   const writable = gauge('audit_writable', '1: records reach the disk. 0: strict commands are refused.');
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
+  const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
   const lost = total('audit_lost_total', 'Audit records that never reached the disk. 0, or you are blind.');
   const logDropped = total('log_dropped_total', 'Lines of the log that could not be written.');
   const config = gauge('config_info', '1; the hash of the configuration that is served.', 'hash');
@@ -66,7 +69,7 @@ export function createGauges(
 
   return {
     take(snapshot) {
-      for (const each of [upstreams, waiters, backendUp, sessions, config]) each.reset();
+      for (const each of [upstreams, waiters, backendUp, sessions, config, shipLag]) each.reset();
       for (const { name: backend, isUp, ...counts } of snapshot.backends) {
         upstreams.set({ backend, state: 'dialing' }, counts.dialing);
         upstreams.set({ backend, state: 'idle' }, counts.idle);
@@ -75,6 +78,7 @@ export function createGauges(
         backendUp.set({ backend }, isUp ? 1 : 0);
       }
       for (const [listener, count] of snapshot.sessions) sessions.set({ listener }, count);
+      for (const [sink, records] of snapshot.shipLag) shipLag.set({ sink }, records);
       config.set({ hash: snapshot.configHash }, 1);
       const { journal } = snapshot;
       writable.set(journal.isWritable ? 1 : 0);

@@ -89,7 +89,9 @@ test('status.json: all of the snapshot, in the words of the records', async () =
     backend: 'mail1',
     durationMs: 12.3,
   };
-  const answer = await open({ ...healthy, exchanges: [exchange] }).ask('/status.json');
+  const fault = { code: 'dial-refused', text: 'nobody listens there' };
+  const sinks = [{ name: 'logs:6514', state: 'away' as const, fault, lagRecords: 7, safeSeq: 3 }];
+  const answer = await open({ ...healthy, exchanges: [exchange], sinks }).ask('/status.json');
   assert.equal(answer.status, 200);
   const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, waiters: 0 };
   const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
@@ -118,6 +120,8 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       { route: 'dovegate.yaml:10', state: 'up', backends: ['mail1', 'mail2'] },
     ],
     journal: { state: 'writable', space: 'normal', lost: 0, free_bytes: 1e9 },
+    // Whoever is not there makes the daemon no less ready.
+    shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, safe_seq: 3 }],
     exchanges: [{ ...names, duration_ms: 12 }],
   });
 });

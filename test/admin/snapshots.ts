@@ -26,4 +26,5 @@ export const healthy: DaemonSnapshot = {
     { place: 'dovegate.yaml:10', backends: ['mail1', 'mail2'] },
   ],
   journal: { state: 'writable', space: 'normal', fault: undefined, lost: 0, freeBytes: 1e9 },
+  sinks: [],
 };

@@ -14,6 +14,7 @@ const first: MetricsSnapshot = {
   ]),
   backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, waiters: 4 }],
   journal: { isWritable: true, lost: 0, freeBytes: undefined },
+  shipLag: new Map([['logs.example.com:6514', 12]]),
   logDropped: 0,
 };
 
@@ -39,6 +40,7 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
       'dovegate_sessions{listener="jobs"} 0',
       'dovegate_audit_writable 1',
       'dovegate_audit_lost_total 0',
+      'dovegate_audit_ship_lag_records{sink="logs.example.com:6514"} 12',
       'dovegate_log_dropped_total 0',
     ]),
   );
@@ -53,6 +55,7 @@ test('the next one replaces it: other names, other numbers', async () => {
     sessions: new Map([['support', 1]]),
     backends: [{ name: 'mail2', isUp: false, dialing: 0, idle: 0, leased: 0, waiters: 9 }],
     journal: { isWritable: false, lost: 7, freeBytes: 0 },
+    shipLag: new Map(),
     logDropped: 2,
   });
   const lines = await shown(registry);
@@ -67,5 +70,5 @@ test('the next one replaces it: other names, other numbers', async () => {
   ]) {
     assert.ok(lines.has(line), line);
   }
-  assert.ok(![...lines].some((line) => /mail1|jobs|"aa"/.test(line)));
+  assert.ok(![...lines].some((line) => /mail1|jobs|logs|"aa"/.test(line)));
 });

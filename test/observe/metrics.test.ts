@@ -12,6 +12,7 @@ const nothing: MetricsSnapshot = {
   sessions: new Map(),
   backends: [],
   journal: { isWritable: true, lost: 0, freeBytes: undefined },
+  shipLag: new Map([['logs.example.com:6514', 12]]),
   logDropped: 0,
 };
 

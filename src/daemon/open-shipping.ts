@@ -1,0 +1,46 @@
+// Who gets the records, as the settings say. It does not know how they are sent, or who writes them.
+
+import type { Settings, SinkSettings } from '../config/settings.js';
+import type { Connect, Observe } from '../engine/ports.js';
+import { randomFraction } from '../host/chance.js';
+import { readText } from '../host/files.js';
+import { hostName, processId } from '../host/program.js';
+import type { Clock } from '../ports/clock.js';
+import type { TlsDemand } from '../ports/transport.js';
+import { openShipping as open, type Shipping } from '../ship/shipping.js';
+
+/** Knows where shipping stands when it resolves; nothing is sent before `start`. Never rejects. */
+export function openShipping(
+  settings: Settings,
+  clock: Clock,
+  connect: Connect,
+  observe: Observe,
+): Promise<Shipping> {
+  const { audit, state } = settings;
+  return open({
+    sinks: audit.ship.map((sink) => ({
+      name: sink.name,
+      address: { kind: 'tcp', host: sink.host, port: sink.port },
+      demand: () => demandOf(sink),
+    })),
+    stateDirectory: state,
+    directory: audit.directory,
+    sender: { hostName: hostName(), processId },
+    connect,
+    clock,
+    chance: randomFraction,
+    observe,
+  });
+}
+
+function demandOf({ serverName, caFile, keyPins, client }: SinkSettings): TlsDemand {
+  return {
+    serverName,
+    ca: caFile === undefined ? undefined : readText(caFile),
+    keyPins,
+    certificate:
+      client === undefined
+        ? undefined
+        : { chain: readText(client.certificateFile), key: readText(client.keyFile) },
+  };
+}
