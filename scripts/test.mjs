@@ -2,7 +2,7 @@
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
-//   node scripts/test.mjs STAGE...        the named stages: lint unit scenario fuzz dovecot
+//   node scripts/test.mjs STAGE...        the named stages: lint unit scenario fuzz dovecot audit
 //   node scripts/test.mjs file PATH...    single test files (test/wire/escape.test.ts)
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
@@ -12,7 +12,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 
-const stageFolders = { scenario: ['scenario'], fuzz: ['fuzz'], dovecot: ['dovecot'] };
+const stageFolders = { scenario: ['scenario'], fuzz: ['fuzz'], dovecot: ['dovecot'], audit: ['rsyslog'] };
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 function testFiles(folder) {
@@ -84,7 +84,7 @@ if (asked[0] === 'file') {
 
 const stages =
   asked.length === 0
-    ? ['lint', 'unit', 'fuzz', 'scenario', 'dovecot']
+    ? ['lint', 'unit', 'fuzz', 'scenario', 'dovecot', 'audit']
     : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
 for (const stage of stages) {
   if (stage !== 'lint' && stage !== 'unit' && !(stage in stageFolders)) {

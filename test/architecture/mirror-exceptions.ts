@@ -11,6 +11,7 @@ export const otherTestFolders: readonly string[] = [
   'kit',
   'kit-self',
   'oracle',
+  'rsyslog',
   'scenario',
   'vectors',
 ];
