@@ -43,6 +43,12 @@ export interface RealGatewayOptions {
   readonly port?: number;
   /** Commands that are allowed beside the usual ones. */
   readonly allow?: readonly string[];
+  /** Lines of the policy instead of the usual ones, as YAML. */
+  readonly policy?: string;
+  /** What the backend says of its shared namespaces, as YAML; default: that there are none; empty: nothing. */
+  readonly sharedNamespaces?: string;
+  /** More top-level YAML. */
+  readonly more?: string;
   readonly password?: string;
   /** PEM of the authority that the daemon trusts; default: the one that signed Dovecot's certificate. */
   readonly ca?: string;
@@ -73,6 +79,8 @@ export async function openRealGateway(
   const password = options.password ?? backendPassword;
   const content = ['{ command: search, content: true }', '{ command: fetch, content: true }'];
   const allow = ['quota get', 'mailbox list', 'mailbox status', ...content, ...(options.allow ?? [])];
+  const namespaces = options.sharedNamespaces ?? '[]';
+  const usual = `\n    users: ["*@example.org"]\n    allow: [${allow.join(', ')}]`;
   const daemon = await startDaemon(owner, {
     folder,
     config: `version: 1
@@ -84,13 +92,12 @@ backends:
     tls: starttls
     ca: ca.pem
     password_file: mail1.password
-    shared_namespaces: []
+    ${namespaces === '' ? '' : `shared_namespaces: ${namespaces}`}
 routes:
   - { users: ["*"], backend: mail1 }
 policies:
-  support:
-    users: ["*@example.org"]
-    allow: [${allow.join(', ')}]
+  support:${options.policy ?? usual}
+${options.more ?? ''}
 state: state
 audit: { directory: audit }
 log: { level: trace }

@@ -1,0 +1,418 @@
+// Goal: what gets round a filter that compares names does not get round the daemon. Each trick is first shown to work at Dovecot's own
+// socket, on this release; then it is tried through the daemon, under a policy that allows what stands beside it.
+// What must not happen: one byte of a trick at Dovecot, an answer that tells anything, a mail or mailbox that is not there any more, a
+// policy so narrow that the honest command is refused too.
+import assert from 'node:assert/strict';
+import { appendFileSync, existsSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Lab, Release } from '../kit/dovecot-lab.js';
+import type { Owner } from '../kit/folder.js';
+import { openRawClient, type RawReply } from '../kit/raw-client.js';
+import { openTcpCounter } from '../kit/tcp-counter.js';
+import {
+  alice,
+  labTestMs,
+  openRealDovecot,
+  openRealGateway,
+  type RealGatewayOptions,
+  releasesAsked,
+} from './real-gateway.js';
+
+const bob = 'bob@example.org';
+const victim = 'victim@example.org';
+const boss = 'boss@example.org';
+const chief = 'chief@example.org';
+
+/** A shared namespace, a realm for names without one, and a socket for questions about users. */
+const settings: Record<Lab['series'], (mail: string) => string> = {
+  '2.3': (mail) => `doveadm_password = Quail7+Tundra/xylem9
+auth_default_realm = example.org
+namespace inbox {
+  separator = /
+}
+namespace shared {
+  type = shared
+  separator = /
+  prefix = shared/%%u/
+  location = maildir:%%h/Maildir
+  list = children
+  subscriptions = no
+}
+plugin {
+  acl_shared_dict = file:${mail}/shared-mailboxes
+}
+`,
+  '2.4': (mail) => `doveadm_password = Quail7+Tundra/xylem9
+auth_default_domain = example.org
+namespace shared {
+  type = shared
+  separator = /
+  prefix = shared/$user/
+  mail_path = %{owner_home}/Maildir
+  list = children
+  subscriptions = no
+}
+acl_sharing_map {
+  dict file {
+    path = ${mail}/shared-mailboxes
+  }
+}
+`,
+};
+
+/** As README has people set it up. */
+const userdbListener = `service auth {
+  unix_listener dovegate-userdb {
+    mode = 0600
+  }
+}
+`;
+
+/** `boss` means victim, and `chief` means boss. */
+const aliases = `${boss}:{plain}pw::::::userdb_user=${victim}
+${chief}:{plain}pw::::::userdb_user=${boss}
+`;
+
+type Line = readonly [user: string, ...words: string[]];
+
+for (const release of releasesAsked()) {
+  void test(`Dovecot ${release}: tricks that work there do not work through the daemon`, {
+    timeout: labTestMs,
+  }, async (t) => {
+    const lab = await openTrickedDovecot(t, release);
+    if ('skip' in lab) return t.skip(lab.skip);
+    t.diagnostic(`Dovecot ${lab.version}`);
+
+    await t.test('expunge -d beside an allowed query takes a mailbox with the mails in it', async (sub) => {
+      for (const user of [alice, bob]) {
+        for (const mailbox of ['Trash', 'Junk']) await fillMailbox(lab, user, mailbox);
+      }
+      const query = ['mailbox', 'Trash', 'savedbefore', '30d'];
+      // At Dovecot, on bob: no mail is that old, and yet the mailbox is gone with both.
+      await ask(lab, [bob, 'expunge', '-d', ...query]);
+      assert.equal((await ask(lab, [bob, 'mailbox status', 'messages', 'Trash'])).status, '-NOTFOUND');
+      await holds(sub, lab, {
+        policy: janitor,
+        refused: [
+          [alice, 'expunge', '-d', ...query],
+          [alice, 'expunge', ...query, '-d'],
+          [alice, 'expunge', '-du', alice, ...query],
+          [alice, 'expunge', '--delete-empty-mailbox', '--', ...query],
+          [alice, 'expunge', '--delete-empty', ...query],
+          [alice, 'expunge', '--query=mailbox', '-d', '--query=Trash', '--query=savedbefore', '--query=30d'],
+          [
+            alice,
+            'expunge',
+            '-d',
+            '(',
+            ...query,
+            ')',
+            'OR',
+            '(',
+            'mailbox',
+            'Junk',
+            'savedbefore',
+            '31d',
+            ')',
+          ],
+        ],
+        honest: [[alice, 'expunge', ...query]],
+      });
+      assert.deepEqual((await ask(lab, [alice, 'mailbox status', 'messages', 'Trash'])).cells, [
+        'Trash',
+        '2',
+      ]);
+    });
+
+    await t.test("a shared namespace opens another user's INBOX, whatever its ACL says", async (sub) => {
+      const shared = `shared/${victim}/INBOX`;
+      const seen = await ask(lab, [alice, 'fetch', 'uid hdr.to', 'mailbox', shared, 'all']);
+      assert.deepEqual(seen.cells, ['1', victim, '2', victim]);
+      const tricks: readonly Line[] = [
+        [alice, 'fetch', 'uid', 'mailbox', shared, 'all'],
+        [alice, 'fetch', 'uid', 'mailbox', shared.toUpperCase(), 'all'],
+        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'OR', 'mailbox', shared],
+        [alice, 'fetch', 'uid', '(', 'mailbox', 'INBOX', 'OR', '(', 'seen', 'mailbox', shared, ')', ')'],
+        [alice, 'fetch', 'uid', 'NOT', '(', 'NOT', 'mailbox', shared, ')'],
+        [alice, 'fetch', 'uid', 'mailbox', `sh%/${victim}/INBOX`, 'all'],
+        [alice, 'fetch', 'uid', 'mailbox', `*/${victim}/*`, 'all'],
+        [alice, 'fetch', 'uid', 'mailbox-guid', await guidOf(lab, victim), 'all'],
+        [alice, 'search', 'mailbox', shared, 'all'],
+        [alice, 'mailbox status', 'messages', shared],
+        [alice, 'mailbox status', 'messages', 'INBOX', shared],
+        [alice, 'mailbox', 'status', '--field=messages', `--mailbox-mask=${shared}`],
+        [alice, 'mailbox list', 'shared/*'],
+        [alice, 'mailbox create', `shared/${victim}/Planted`],
+        [alice, 'copy', `shared/${victim}/INBOX`, 'mailbox', 'INBOX', 'all'],
+      ];
+      for (const sharedNamespaces of ['["shared/"]', '']) {
+        await holds(sub, lab, {
+          policy: desk,
+          sharedNamespaces,
+          refused: tricks,
+          honest: [
+            [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
+            [alice, 'mailbox status', 'messages', 'INBOX'],
+          ],
+        });
+      }
+    });
+
+    await t.test('an alias, and a name without a realm, are the one whom except names', async (sub) => {
+      for (const user of [boss, 'victim', 'VICTIM', 'Victim@Example.ORG']) {
+        assert.deepEqual(
+          (await ask(lab, [user, 'fetch', 'hdr.to', 'mailbox', 'INBOX', 'all'])).cells,
+          [victim, victim],
+          user,
+        );
+      }
+      const names = [
+        victim,
+        'victim',
+        'VICTIM',
+        'Victim@EXAMPLE.org',
+        boss,
+        'boss',
+        'BOSS@example.org',
+        chief,
+        'chief',
+      ];
+      const tricks = names.flatMap((user): Line[] => [
+        [user, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
+        [user, 'quota get'],
+        [user, 'quota get', '-u', user],
+        [alice, 'copy', 'Archive', 'user', user, 'mailbox', 'INBOX', 'all'],
+        ['', 'user', user],
+        [alice, 'user', alice, user],
+      ]);
+      const resolve = `mail_users: { resolve: ${join(lab.folder, 'run', 'dovegate-userdb')}`;
+      // In a domain, with the realm said; and for everybody, without: then the userdb alone says who `victim` is.
+      for (const [users, realm] of [
+        ['"*@example.org"', ', default_realm: example.org'],
+        ['"*"', ''],
+      ] as const) {
+        await holds(sub, lab, {
+          policy: exceptVictim(users),
+          more: `${resolve}${realm} }\n`,
+          refused: tricks,
+          honest: [
+            [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'all'],
+            [alice, 'copy', 'Archive', 'user', bob, 'mailbox', 'INBOX', 'seen'],
+          ],
+        });
+      }
+    });
+
+    await t.test('fetch uid ... text WORD tells whether a mail holds a word', async (sub) => {
+      const found = async (word: string): Promise<readonly string[]> =>
+        (await ask(lab, [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'text', word])).cells;
+      assert.deepEqual([await found('Hello'), await found('Hullo')], [['1'], []]);
+      const keys = ['text', 'TEXT', 'body', 'subject', 'from', 'to', 'cc', 'bcc'];
+      const tricks = ['Hello', 'Hullo'].flatMap((word): Line[] => [
+        ...keys.map((key): Line => [alice, 'fetch', 'uid', 'mailbox', 'INBOX', key, word]),
+        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'header', 'Subject', word],
+        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'NOT', '(', 'NOT', 'text', word, ')'],
+        [alice, 'fetch', 'uid', 'mailbox', 'INBOX', 'seen', 'OR', 'mailbox', 'INBOX', 'body', word],
+        [
+          alice,
+          'fetch',
+          '--field=uid',
+          '--query=mailbox',
+          '--query=INBOX',
+          '--query=text',
+          `--query=${word}`,
+        ],
+        [alice, 'fetch', 'uid hdr.subject', 'mailbox', 'INBOX', 'all'],
+        [alice, 'fetch', 'uid body.snippet', 'mailbox', 'INBOX', 'all'],
+        [alice, 'search', 'mailbox', 'INBOX', 'text', word],
+        [alice, 'copy', 'Archive', 'mailbox', 'INBOX', 'text', word],
+      ]);
+      await holds(sub, lab, {
+        policy: desk,
+        refused: tricks,
+        honest: [[alice, 'fetch', 'uid flags', 'mailbox', 'INBOX', 'all']],
+      });
+    });
+
+    await t.test("user '*o*g' lists everybody", async (sub) => {
+      const everybody = (await ask(lab, ['', 'user', '*o*g'])).body.toString();
+      for (const user of [alice, bob, victim]) assert.ok(everybody.includes(user));
+      await holds(sub, lab, {
+        policy: exceptVictim('"*@example.org"'),
+        refused: [
+          ['', 'user', '*o*g'],
+          ['', 'user', '*'],
+          ['', 'user', '*@example.org'],
+          ['', 'user', 'v?ctim@example.org'],
+          ['', 'user', `v*${victim.slice(1)}`],
+          [alice, 'user', '*o*g'],
+          [alice, 'user', '--', '*o*g'],
+          [alice, 'user', '--user-mask=*o*g'],
+          [alice, 'user', '-f', 'home', '*o*g'],
+          [alice, 'user', alice, '*o*g'],
+          [alice, 'user', ''],
+          ['', 'user', '-e', '%{env:PATH}', alice],
+        ],
+        honest: [['', 'user', alice]],
+      });
+    });
+
+    await t.test('a file is read, and a program run, by root', async (sub) => {
+      // -F: the server reads the file, and says its lines in the log.
+      const told = await ask(lab, [alice, 'mailbox list', '-F', '/etc/passwd']);
+      assert.ok(
+        told.logs.some(({ text }) => text.includes('daemon:')),
+        JSON.stringify(told.logs.slice(0, 3)),
+      );
+      const flag = join(lab.folder, 'was-here');
+      await ask(lab, [alice, 'sync', 'sh', '-c', `touch ${lab.inRoot(flag)}; exit 1`]);
+      assert.ok(existsSync(flag));
+      const flagToo = join(lab.folder, 'was-here-too');
+      await holds(sub, lab, {
+        policy: desk,
+        refused: [
+          [alice, 'mailbox list', '-F', '/etc/passwd'],
+          [alice, 'mailbox list', '-F/etc/passwd'],
+          [alice, 'mailbox list', '-AF/etc/passwd'],
+          [alice, 'mailbox list', '--user-file=/etc/passwd'],
+          [alice, 'mailbox list', '--user-f=/etc/passwd'],
+          [alice, 'sync', 'sh', '-c', `touch ${lab.inRoot(flagToo)}; exit 1`],
+          [alice, 'sync', `sh -c "touch ${lab.inRoot(flagToo)}"`],
+          [alice, 'backup', 'sh', '-c', `touch ${lab.inRoot(flagToo)}`],
+        ],
+        honest: [[alice, 'mailbox list', 'INBOX']],
+      });
+      assert.ok(!existsSync(flagToo));
+    });
+  });
+}
+
+/** What a nightly expunge may do. */
+const janitor = `
+    users: ["*@example.org"]
+    allow:
+      - command: expunge
+        where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 30d } } }`;
+
+/** What a support desk may do: nothing about what mails say, or about mails of others. */
+const desk = `
+    users: ["*@example.org"]
+    allow:
+      - quota get
+      - mailbox list
+      - mailbox status
+      - mailbox create
+      - search
+      - copy
+      - { command: fetch, where: { field: [uid, flags] } }`;
+
+function exceptVictim(users: string): string {
+  return `
+    users: [${users}]
+    except: ["${victim}"]
+    allow:
+      - quota get
+      - user
+      - { command: copy, where: { source-user: any } }
+      - { command: fetch, where: { field: [uid] } }`;
+}
+
+async function openTrickedDovecot(owner: Owner, release: Release): ReturnType<typeof openRealDovecot> {
+  const lab = await openRealDovecot(owner, release);
+  if ('skip' in lab) return lab;
+  appendFileSync(join(lab.folder, 'passwd'), aliases);
+  const mail = lab.inRoot(join(lab.folder, 'mail'));
+  await lab.writeExtraConf(settings[lab.series](mail) + userdbListener);
+  return lab;
+}
+
+/** Asks Dovecot itself, on a connection of its own, with its log lines. */
+async function ask(lab: Lab, [user, ...fields]: Line): Promise<RawReply> {
+  const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+  try {
+    client.sendCommand({ user, fields });
+    return await client.readReply();
+  } finally {
+    client.close();
+  }
+}
+
+async function guidOf(lab: Lab, user: string): Promise<string> {
+  const [guid = ''] = (await ask(lab, [user, 'mailbox status', 'guid', 'INBOX'])).cells.slice(-1);
+  assert.match(guid, /^[0-9a-f]{32}$/);
+  return guid;
+}
+
+/** Two mails in a mailbox that has been at rest for a while: Dovecot has nothing to learn there any more. */
+async function fillMailbox(lab: Lab, user: string, mailbox: string): Promise<void> {
+  const run = async (args: readonly string[], stdin?: string): Promise<void> => {
+    const result = await lab.doveadm(args, stdin === undefined ? {} : { stdin });
+    assert.equal(result.exit, 0, result.text);
+  };
+  await run(['mailbox', 'create', '-u', user, mailbox]);
+  for (const subject of ['one', 'two']) {
+    await run(['save', '-u', user, '-m', mailbox], `Subject: ${subject}\r\n\r\ntext\r\n`);
+  }
+  for (const folder of ['new', 'cur']) {
+    const path = join(lab.folder, 'mail', user, 'Maildir', `.${mailbox}`, folder);
+    utimesSync(path, restedSince, restedSince);
+  }
+  await run(['fetch', '-u', user, 'uid', 'mailbox', mailbox, 'all']);
+}
+
+/** Seconds since 1970; some time before all tests. */
+const restedSince = 1_750_000_000;
+
+interface Trial extends RealGatewayOptions {
+  readonly refused: readonly Line[];
+  /** What the same policy allows. */
+  readonly honest: readonly Line[];
+}
+
+/** Each refused line gets no row, and with all of them no connection to Dovecot is made; then the honest ones are served. */
+async function holds(owner: Owner, lab: Lab, { refused, honest, ...options }: Trial): Promise<void> {
+  const counter = await openTcpCounter(lab);
+  owner.after(() => counter.close());
+  const gateway = await openRealGateway(owner, lab, { ...options, port: counter.port });
+  const before = await everything(lab);
+  for (const minor of [0, 2, 4]) {
+    for (const [user, ...fields] of refused) {
+      const client = await gateway.client({ minor });
+      client.sendCommand({ user, fields });
+      const { status, bodyBytes, body } = await client.readReply();
+      const title = `minor ${minor}: ${user} ${fields.join(' ')}: ${body.toString()}`;
+      assert.match(status, /^-(?:NOPERM|USAGE)$/, title);
+      assert.equal(bodyBytes, 0, title);
+      client.close();
+    }
+  }
+  assert.equal(counter.connections, 0);
+  assert.equal(await everything(lab), before);
+  const client = await gateway.client({ minor: 2 });
+  for (const [user, ...fields] of honest) {
+    client.sendCommand({ user, fields });
+    const { status } = await client.readReply();
+    assert.equal(status, '+', `${user} ${fields.join(' ')}`);
+  }
+  client.close();
+  assert.equal(counter.connections, 1);
+  const ends = (await gateway.finish()).filter(({ record }) => record['event'] === 'completion');
+  const sent = ends.filter(({ record }) => record['sent'] !== false);
+  assert.deepEqual([ends.length, sent.length], [refused.length * 3 + honest.length, honest.length]);
+}
+
+/** Every mail of everybody, and every mailbox. */
+async function everything(lab: Lab): Promise<string> {
+  const texts: string[] = [];
+  for (const user of [alice, bob, victim]) {
+    for (const args of [
+      ['mailbox', 'list', '-u', user],
+      ['fetch', '-u', user, 'mailbox uid flags', 'all'],
+    ]) {
+      const result = await lab.doveadm(['-f', 'tab', ...args]);
+      texts.push(result.stdout.toString());
+    }
+  }
+  return texts.join('\n');
+}
