@@ -3,7 +3,6 @@
 import type { Series } from '../catalog/series.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
-import type { Rule, RulePlace } from '../policy/rule.js';
 import type { Cursor } from '../source/written.js';
 import { backendsFor, jointDestination } from './destination.js';
 import type { RawPolicyTest } from './policy-schema.js';
@@ -64,26 +63,4 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
     const said = judgements.every(isAllowed) ? 'allow' : 'deny';
     return { test, isPassed: said === test.expect, judgements };
   });
-}
-
-/** The rules, of `allow` and `deny`, by which no test was decided, policy by policy in the order of the file. */
-export function unexercisedRules(
-  settings: Settings,
-  outcomes: readonly TestOutcome[],
-): { readonly policy: string; readonly rule: Rule }[] {
-  const keyOf = ({ file, line, column }: RulePlace): string => `${file}:${line}:${column}`;
-  const used = new Set<string>();
-  for (const { test, judgements } of outcomes) {
-    const policy = settings.listeners.find((each) => each.name === test.listener)?.policy ?? '';
-    for (const judgement of judgements) {
-      const decision =
-        judgement.kind === 'judged' ? (judgement.decision.would ?? judgement.decision) : undefined;
-      if (decision?.rule !== undefined) used.add(`${policy}\0${keyOf(decision.rule)}`);
-    }
-  }
-  return [...settings.policies].flatMap(([name, policy]) =>
-    [...policy.allow, ...policy.deny]
-      .filter((rule) => !used.has(`${name}\0${keyOf(rule.place)}`))
-      .map((rule) => ({ policy: name, rule })),
-  );
 }

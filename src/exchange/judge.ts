@@ -13,7 +13,7 @@ import { foldAscii, type UserNames } from '../identity/user-name.js';
 import type { Attempt } from '../policy/attempt.js';
 import { type DecisionCache, questionKey } from '../policy/cache.js';
 import { type Decision, decide } from '../policy/decide.js';
-import { judgeLine } from '../policy/judge.js';
+import { judgeLine, seriesDiffer } from '../policy/judge.js';
 import type { Policy } from '../policy/rule.js';
 import type { CommandLine } from '../wire/command.js';
 
@@ -147,10 +147,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
     }
     const args = canonicalWords(attempt.parsed);
     if (worst !== undefined && !isSame(worst.args, args)) {
-      return refuse(
-        'series-differ',
-        'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',
-      );
+      return refuse(seriesDiffer.code, seriesDiffer.message);
     }
     if (worst === undefined || (worst.decision.kind === 'allow' && decision.kind === 'deny')) {
       const user = attempt.user ?? known.user;

@@ -91,7 +91,16 @@ export function judgeLine(
   };
 }
 
-/** Judges the line in every series that the destination may be of. The first answer that refuses comes first. */
+/** The refusal of a line that two series read in two ways, where nobody knows yet which of them will read it. */
+export const seriesDiffer = {
+  code: 'series-differ',
+  message: 'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',
+} as const;
+
+/**
+ * Judges the line in every series that the destination may be of. The first answer that refuses comes first; where the series
+ * would be sent different words, all of them refuse.
+ */
 export function judgeEverywhere(
   policy: Policy,
   line: Line,
@@ -103,6 +112,10 @@ export function judgeEverywhere(
   const all = which.map((series) =>
     judgeLine(policy, line, series, destination.sharedNamespaces, userNames, nowMs),
   );
+  const forms = new Set(all.map((each) => (each.kind === 'judged' ? each.canonical.join('\0') : undefined)));
+  if (forms.size > 1 && !forms.has(undefined)) {
+    return all.map(({ series }) => ({ kind: 'unparsable', series, ...seriesDiffer }));
+  }
   return [...all.filter((each) => !isAllowed(each)), ...all.filter(isAllowed)];
 }
 

@@ -133,6 +133,15 @@ for (const [line, code] of unparsable) {
   });
 }
 
+test('what the series read differently is refused while nobody knows which one will read it', () => {
+  const line = '||kick|-f|bob@example.org|alice@example.org';
+  const both = judged(line);
+  assert.equal(both.kind, 'unparsable', JSON.stringify(both));
+  if (both.kind === 'unparsable') assert.equal(both.code, 'series-differ');
+  // 2.3: the sessions of both, by force; 2.4: of those whose field of that name is alice.
+  for (const series of ['2.3', '2.4'] as const) assert.equal(judged(line, [series]).kind, 'judged');
+});
+
 // [line, what follows it]
 const following: readonly (readonly [string, Judgement['input']])[] = [
   ['|alice@example.org|quota get', 'none'],
