@@ -25,10 +25,16 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
   const closedFor: string[] = [];
   const upstream = createUpstream(
     { transport: backend.transport, minor: 2, serverMinor: 2, rest: Buffer.alloc(0) },
-    { id: 'mail1-1', backend: 'mail1', series: '2.3' },
+    { id: 'mail1-1', backend: 'mail1', series: '2.3', endsMs: Number.POSITIVE_INFINITY },
     { statusBytesMax: 100, frameBytesMax: 10_000_000, logLineBytesMax: 1_000 },
     clock,
-    { closed: (_upstream, reason) => void closedFor.push(reason), straySpoke: () => undefined },
+    {
+      closed: (_upstream, reason) => void closedFor.push(reason),
+      straySpoke: () => undefined,
+      rested: () => undefined,
+      died: () => undefined,
+      isPoisoned: () => false,
+    },
   );
   const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
     inputBytesMax: 0,

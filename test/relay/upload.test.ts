@@ -39,10 +39,16 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
   const closedFor: string[] = [];
   const upstream = createUpstream(
     { transport: backend.transport, minor: 2, serverMinor: 3, rest: Buffer.alloc(0) },
-    { id: 'mail1-1', backend: 'mail1', series: '2.4' },
+    { id: 'mail1-1', backend: 'mail1', series: '2.4', endsMs: Number.POSITIVE_INFINITY },
     { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
     clock,
-    { closed: (_upstream, reason) => void closedFor.push(reason), straySpoke: () => undefined },
+    {
+      closed: (_upstream, reason) => void closedFor.push(reason),
+      straySpoke: () => undefined,
+      rested: () => undefined,
+      died: () => undefined,
+      isPoisoned: () => false,
+    },
   );
   const buffered = createBuffered(10_000_000);
   const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
