@@ -12,6 +12,7 @@ import { reachable } from '../routing/route.js';
 import { createProblemList, nearestName, type Problem } from '../source/problem.js';
 import { createSources, gather, type ReadFiles } from '../source/read-files.js';
 import { type Cursor, createCursor, validate } from '../source/written.js';
+import { checkNamespaces } from './check-namespaces.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseRoutes, parseServerCommands } from './parse-routes.js';
@@ -97,6 +98,7 @@ function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void
   checkPresence(written);
   checkListeners(settings, written, valid);
   checkRoutes(settings, written, valid);
+  checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
   const listeners = namesIn(written, 'listeners');
   for (const [index, { listener }] of settings.tests.entries()) {

@@ -36,6 +36,8 @@ export interface Attempt {
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
   /** The parameter that reaches into shared namespaces. */
   readonly shared: string | undefined;
+  /** The backend does not say which namespaces are shared, so the usual prefixes counted. */
+  readonly isSharedUnsaid: boolean;
   /** What asks for the content of mails, for people: `field hdr`, `key text`. */
   readonly content: readonly string[];
   /** Present parameters that a rule must name, and those that no rule can allow. */
@@ -108,6 +110,7 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
       everybody: everybodyIn(touched),
       shared: sharedReach(given, from.sharedNamespaces)?.parameter,
+      isSharedUnsaid: from.sharedNamespaces === undefined,
       content: contentOf(given),
       mustBeNamed,
       never,

@@ -133,7 +133,8 @@ function namesVeryValue(rule: Rule, mask: AttemptMask, attempt: Attempt): boolea
 
 function missesShared(rule: Rule, { attempt }: Asked): string | undefined {
   if (attempt.shared === undefined || rule.shared) return undefined;
-  return `${attempt.shared} can reach mailboxes of others: the rule must say shared: true`;
+  const unsaid = attempt.isSharedUnsaid ? ', or its backend which shared_namespaces there are' : '';
+  return `${attempt.shared} can reach mailboxes of others: the rule must say shared: true${unsaid}`;
 }
 
 function missesContent(rule: Rule, { attempt }: Asked): string | undefined {

@@ -8,7 +8,7 @@ void test('every key of a backend', () => {
   const base64 = Buffer.from(hex, 'hex').toString('base64');
   const settings = settingsOf(
     sound.replace(
-      'mail1: { address: "127.0.0.1:24245", tls: off, password_file: /etc/p }',
+      'mail1: { address: "127.0.0.1:24245", tls: off, password_file: /etc/p, shared_namespaces: [] }',
       `mail1:
     address: "[2001:DB8::1]:24245"
     tls: implicit
@@ -137,9 +137,9 @@ testMistakes([
   ],
   [
     'every mailbox as shared',
-    'tls: off',
-    'tls: off, shared_namespaces: [""]',
-    '5:70: backends.mail1.shared_namespaces[0]: an empty prefix would be every mailbox',
+    'shared_namespaces: []',
+    'shared_namespaces: [""]',
+    '5:93: backends.mail1.shared_namespaces[0]: an empty prefix would be every mailbox',
   ],
   [
     'a route without a backend',

@@ -19,7 +19,7 @@ void test("the admin socket at a listener's place", () => {
 void test('a command that no backend has', () => {
   const withSeries = (series: string): string =>
     sound
-      .replace('/etc/p }', `/etc/p, series: "${series}" }`)
+      .replace('/etc/p,', `/etc/p, series: "${series}",`)
       .replace('[quota get]', '[quota get, director status, fts flatcurve check]');
   const never = (column: number, command: string): string =>
     `11:${column}: warning: policies.support.allow: never matches: no backend is of a series that has "${command}"`;

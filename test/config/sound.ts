@@ -27,7 +27,7 @@ export const sound = `version: 1
 listeners:
   support: { unix: /run/s.sock, policy: support }
 backends:
-  mail1: { address: "127.0.0.1:24245", tls: off, password_file: /etc/p }
+  mail1: { address: "127.0.0.1:24245", tls: off, password_file: /etc/p, shared_namespaces: [] }
 routes:
   - { users: ["*"], backend: mail1 }
 policies:

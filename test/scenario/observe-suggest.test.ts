@@ -116,7 +116,9 @@ test('observe a day of work, suggest, enforce: the work goes on, twenty wrong th
     policy: suggestion.slice(suggestion.indexOf('  support:') + '  support:'.length),
   });
   const checked = await runDovegate(['check', '--config', second.daemon.configFile]);
-  assert.equal(checked.text, `${second.daemon.configFile}: no problems\n`);
+  // Nobody asks the userdb in this scenario, and check says what that leaves open.
+  assert.match(checked.text, /policies\.support\.except: an alias of such a user gets round it/);
+  assert.ok(checked.text.endsWith(`${second.daemon.configFile}: 0 errors, 1 warning\n`), checked.text);
 
   const again = await second.client({ minor: 3 });
   for (const command of work) assert.equal(await statusOf(again, command), '+', command.join(' '));
