@@ -164,6 +164,10 @@ function parseNamespaces(raw: RawBackend, cursor: Cursor): readonly string[] | u
   if (raw.shared_namespaces === undefined) return undefined;
   return cursor.words('shared_namespaces').map(({ text }, index) => {
     if (text === '') cursor.error(['shared_namespaces', index], 'an empty prefix would be every mailbox');
+    // No mailbox has one in its name; and remembered judgements are told apart by prefixes with control characters between them.
+    else if (/\p{Cc}/u.test(text)) {
+      cursor.error(['shared_namespaces', index], 'holds a control character');
+    }
     return text;
   });
 }

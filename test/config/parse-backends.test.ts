@@ -142,6 +142,12 @@ testMistakes([
     '5:93: backends.mail1.shared_namespaces[0]: an empty prefix would be every mailbox',
   ],
   [
+    'a prefix that could pass for two',
+    'shared_namespaces: []',
+    'shared_namespaces: ["a/\\x01b/"]',
+    '5:93: backends.mail1.shared_namespaces[0]: holds a control character',
+  ],
+  [
     'a route without a backend',
     ', backend: mail1 }',
     ' }',

@@ -4,8 +4,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
-import { type JudgeContext, type Judgement, judge } from '../../src/exchange/judge.js';
+import {
+  type JudgeContext,
+  type Judged,
+  type Judgement,
+  type JudgementCache,
+  judge,
+  judgeOnce,
+} from '../../src/exchange/judge.js';
 import { createUserNames } from '../../src/identity/user-name.js';
+import { createDecisionCache } from '../../src/policy/cache.js';
+import type { Policy } from '../../src/policy/rule.js';
 import { parseCommandLine } from '../../src/wire/command.js';
 
 const configuration = `
@@ -171,4 +180,220 @@ test('what is not UTF-8 is refused', () => {
   if (read.kind !== 'command') throw new Error('no command');
   const judgement = judge(read.command, ['2.3'], context());
   assert.equal(judgement.kind, 'unparsable');
+});
+
+const rememberingConfiguration = `
+version: 1
+listeners:
+  support: { unix: /run/s, policy: support }
+  other: { unix: /run/o, policy: other }
+  team: { unix: /run/t, policy: team }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*"]
+    except: ["ceo@example.org"]
+    allow:
+      - { command: quota get, expires: "2026-11-20T12:00:00Z" }
+      - { command: mailbox list, expires: 2026-11-21 }
+      - { command: mailbox list, shared: true, expires: "2026-11-20T12:00:00Z", where: { mailbox-mask: ["shared/*"] } }
+      - { command: search, content: true }
+      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } } }
+      - { command: fetch, where: { field: [uid], query: { mailbox: [INBOX], savedsince: { at_most: 7d } } } }
+      - { command: mailbox metadata set }
+      - { command: import, root_equivalent: true, where: { source-location: any } }
+      - { command: kick, masks: true, where: { mask: any, force: any } }
+  other:
+    users: ["*"]
+    allow: [mailbox list]
+  team:
+    users: ["*"]
+    allow: [purge]
+    shadow: candidate.yaml
+`;
+const candidate = `
+users: ["*"]
+allow: [{ command: purge, expires: "2026-11-20T12:00:00Z" }]
+`;
+const remembering = parseSettings('test.yaml', {
+  readText: (path) => (path === 'test.yaml' ? rememberingConfiguration : candidate),
+  glob: () => [],
+});
+const noonMs = Date.UTC(2026, 10, 20, 12);
+
+function policyNamed(name: string): Policy {
+  return remembering.settings?.policies.get(name) ?? assert.fail(JSON.stringify(remembering.problems));
+}
+
+interface Asked extends Partial<Omit<JudgeContext, 'policy'>> {
+  readonly line: string;
+  readonly policy?: string;
+  readonly series?: readonly Series[];
+}
+
+/** Asks through a cache. */
+function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
+  const cache: JudgementCache = createDecisionCache<Judged>({ entriesMax: 1000 });
+  const ask = ({ line, policy: name = 'support', series = ['2.4'], ...changes }: Asked): Judgement => {
+    const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'), { fieldsMax: 100 });
+    if (read.kind !== 'command') throw new Error('no command');
+    const asked = { ...context(), nowMs: noonMs - 1000, policy: policyNamed(name), ...changes };
+    const judgement = judgeOnce(read.command, series, asked, cache);
+    const afresh = judge(read.command, series, asked);
+    assert.deepEqual(saidOf(judgement), saidOf(afresh), 'remembered or not, it is the same');
+    return judgement;
+  };
+  return { ask, cache };
+}
+
+/** All of it but what was parsed, which holds functions. */
+function saidOf(judgement: Judgement): unknown {
+  return judgement.kind === 'judged' ? { ...judgement, attempt: judgement.attempt.users } : judgement;
+}
+
+function decisionOf(judgement: Judgement): string {
+  return judgement.kind === 'judged' ? judgement.decision.kind : judgement.code;
+}
+
+test('the same question is judged once, and whatever makes another question is judged again', () => {
+  const { ask, cache } = asker();
+  const base: Asked = { line: '|alice|mailbox list|INBOX*' };
+  const first = ask(base);
+  assert.equal(decisionOf(first), 'allow');
+  assert.equal(ask(base), first);
+  const others: readonly Asked[] = [
+    { ...base, policy: 'other' },
+    { ...base, listener: 'other' },
+    { ...base, principal: 'eve@support' },
+    { ...base, clientMinor: 2 },
+    { ...base, series: ['2.3'] },
+    { ...base, series: ['2.3', '2.4'] },
+    { ...base, sharedNamespaces: undefined },
+    { ...base, sharedNamespaces: ['shared/'] },
+    { ...base, sharedNamespaces: ['shared/', 'Public/'] },
+    { ...base, line: '|bob|mailbox list|INBOX*' },
+    { ...base, line: '|alice|mailbox list|INBOX' },
+    { ...base, line: '|alice|mailbox|list|INBOX*' },
+    { ...base, line: '|alice|mailbox list|INBOX*|' },
+    { ...base, line: '|alice|mailbox list|-A|INBOX*' },
+  ];
+  const answers = others.map(ask);
+  assert.equal(new Set([first, ...answers]).size, others.length + 1);
+  assert.equal(cache.size, others.length + 1);
+  assert.deepEqual(others.map(ask), answers);
+});
+
+// [what differs, one, the other]: the answers differ, whichever was asked first.
+const contrary: readonly (readonly [string, Asked, Asked])[] = [
+  ['policy', { line: '|alice|mailbox list' }, { line: '|alice|mailbox list', policy: 'team' }],
+  [
+    'namespaces that are said',
+    { line: '|alice|mailbox list' },
+    { line: '|alice|mailbox list', sharedNamespaces: ['x/'] },
+  ],
+  [
+    'namespaces that are not',
+    { line: '|alice|mailbox list' },
+    { line: '|alice|mailbox list', sharedNamespaces: undefined },
+  ],
+  [
+    'minor, on which -A depends',
+    { line: '|alice|mailbox list|-A', clientMinor: 2 },
+    { line: '|alice|mailbox list|-A', clientMinor: 3 },
+  ],
+  ['user', { line: '|alice@example.org|mailbox list' }, { line: '|ceo@example.org|mailbox list' }],
+  ['series', { line: '||kick|-f|x', series: ['2.3'] }, { line: '||kick|-f|x', series: ['2.4'] }],
+  [
+    'an alias',
+    { line: '|boss@example.org|mailbox list' },
+    { line: '|boss@example.org|mailbox list', aliases: ['ceo@example.org'] },
+  ],
+];
+for (const [what, one, other] of contrary) {
+  test(`no answer is taken for another: ${what}`, () => {
+    for (const [first, second] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      const { ask } = asker();
+      const expected = [ask(first), ask(second)].map(decisionOf);
+      assert.notEqual(expected[0], expected[1]);
+      assert.deepEqual([ask(first), ask(second), ask(first)].map(decisionOf), [...expected, expected[0]]);
+    }
+  });
+}
+
+test('what the userdb said, what is not UTF-8, and what nobody can read is not remembered', () => {
+  const { ask, cache } = asker();
+  ask({ line: '|alice|mailbox list', aliases: ['bob'] });
+  ask({ line: '|alice|mailbox list|\xff' });
+  ask({ line: '|alice|no such command' });
+  ask({ line: '|alice|mailbox list|--abbreviated' });
+  ask({ line: `|alice|mailbox list|${'x'.repeat(5000)}` });
+  assert.equal(cache.size, 0);
+});
+
+test('no line with a secret in it is remembered, allowed or denied', () => {
+  const { ask, cache } = asker();
+  const lines = [
+    '|alice|search|text|invoice',
+    '|alice|search|mailbox|INBOX|NOT|(|subject|invoice|)',
+    '|alice|expunge|mailbox|INBOX|from|eve',
+    '|alice|mailbox metadata set|INBOX|/private/comment|dear diary',
+    '|alice|import|imapc:host=x:password=y||all',
+    '|alice|mailbox cryptokey password|-n|new|-o|old',
+    '||user|-x|pass=hunter2|alice',
+  ];
+  for (const series of [['2.3'], ['2.4'], ['2.3', '2.4']] as const) {
+    for (const line of lines) ask({ line, series });
+  }
+  assert.equal(cache.size, 0);
+  ask({ line: '|alice|search|mailbox|INBOX' });
+  assert.equal(cache.size, 1);
+});
+
+// [line, its answer before noon, at noon, an hour later]. What looks at the age of mails is kept for a second, what ends to the moment.
+const timed: readonly (readonly [
+  line: string,
+  before: string,
+  at: string,
+  later: string,
+  policy?: string,
+])[] = [
+  ['|alice|quota get', 'allow', 'deny', 'deny'],
+  ['|alice|mailbox list', 'allow', 'allow', 'allow'],
+  // The other rule ends; what another allows goes on.
+  ['|alice|mailbox list|shared/*', 'allow', 'allow', 'allow'],
+  // 30 days before noon: too young a moment ago.
+  ['|alice|expunge|mailbox|Trash|savedbefore|1792584000', 'deny', 'allow', 'allow'],
+  // 7 days before noon: younger than that until noon.
+  ['|alice|fetch|uid|mailbox|INBOX|savedsince|1794571200', 'allow', 'allow', 'deny'],
+];
+for (const [line, ...expected] of timed) {
+  test(`an answer does not outlive its time: ${line}`, () => {
+    const { ask } = asker();
+    for (const [at, wanted] of expected.entries()) {
+      const nowMs = [noonMs - 2000, noonMs, noonMs + 3_600_000][at] ?? 0;
+      // Twice: the second one is remembered.
+      for (const _ of [1, 2]) assert.equal(decisionOf(ask({ line, nowMs })), wanted, String(at));
+    }
+  });
+}
+
+test('an expired rule ends to the millisecond', () => {
+  const { ask } = asker();
+  const line = '|alice|quota get';
+  const answers = [noonMs - 1, noonMs - 1, noonMs].map((nowMs) => decisionOf(ask({ line, nowMs })));
+  assert.deepEqual(answers, ['allow', 'allow', 'deny']);
+});
+
+test('nor does what a shadow says of it', () => {
+  const { ask } = asker();
+  const shadowAt = (nowMs: number): string | undefined => {
+    const judgement = ask({ line: '|alice|purge', policy: 'team', nowMs });
+    return judgement.kind === 'judged' ? judgement.shadow?.kind : judgement.code;
+  };
+  assert.equal(shadowAt(noonMs - 1), undefined);
+  assert.equal(shadowAt(noonMs), 'deny');
 });

@@ -1,6 +1,8 @@
 // Goal: a remembered decision is given out only to the very same question, and only as long as it holds.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import * as fc from 'fast-check';
 import { createDecisionCache, type Question, questionKey } from '../../src/policy/cache.js';
 import type { Decision } from '../../src/policy/decide.js';
 import { createPolicy } from '../../src/policy/rule.js';
@@ -58,6 +60,46 @@ void test('every part of a question makes another key', () => {
     questionKey(policy, { ...question, user: 'alice\tquota', words: ['get'] }),
   ];
   assert.equal(new Set(keys).size, keys.length);
+});
+
+/** Texts that run into each other when they are merely joined; no field of a line and no name can hold a NUL. */
+const text = fc.string({ unit: fc.constantFrom('a', ' ', '\t', '\n', '2.4'), maxLength: 3 });
+const questions: fc.Arbitrary<Question> = fc.record({
+  listener: text,
+  principal: text,
+  groups: fc.uniqueArray(fc.constantFrom('a', 'b', 'ab', 'a b'), { maxLength: 2 }),
+  series: fc.constantFrom('2.3', '2.4', '2.3 2.4'),
+  namespaces: fc.constantFrom('', '\x02', 'a', 'a\x01b', 'ab'),
+  clientMinor: fc.constantFrom(0, 2, 24),
+  user: text,
+  // A line of fewer fields is no command.
+  words: fc.array(text, { minLength: 1, maxLength: 4 }),
+});
+
+void test('two questions have one key only when they are one question', () => {
+  const policy = policyOf('one');
+  fc.assert(
+    fc.property(questions, questions, (one, other) => {
+      const isSame = isDeepStrictEqual(
+        { ...one, groups: one.groups.toSorted() },
+        { ...other, groups: other.groups.toSorted() },
+      );
+      assert.equal(questionKey(policy, one) === questionKey(policy, other), isSame);
+    }),
+    { numRuns: 20_000 },
+  );
+  // Neighbours of one question: what stands in one field moves into the next.
+  fc.assert(
+    fc.property(questions, fc.nat(), (one, at) => {
+      const words = [one.user, ...one.words];
+      const cut = at % (words.length + 1);
+      const glued = [...words.slice(0, cut), words.slice(cut).join(''), ''];
+      const [user = '', ...rest] = glued;
+      if (isDeepStrictEqual([user, ...rest], words)) return;
+      assert.notEqual(questionKey(policy, one), questionKey(policy, { ...one, user, words: rest }));
+    }),
+    { numRuns: 5_000 },
+  );
 });
 
 void test('groups are a set', () => {
