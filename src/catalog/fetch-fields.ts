@@ -175,6 +175,10 @@ export function refuseFatal(
   if (command.name === 'proxy kick' && !values.has('user') && !values.has('mask') && !values.has('host')) {
     return unparsable('kills-server', '"proxy kick" needs a user or a host');
   }
+  if (command.name === 'auth cache flush' && !values.has('user') && !values.has('user-mask')) {
+    // Measured on 2.3.19.1 and 2.4.1: the end of file, and nothing is flushed.
+    return unparsable('kills-server', `servers die of "${command.name}" without a user`);
+  }
   if (command.name === 'mailbox cache decision' && !values.has('all') && !values.has('fieldstr')) {
     return unparsable('kills-server', `"${command.name}" needs the fields, or -a for all of them`);
   }

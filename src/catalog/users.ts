@@ -33,7 +33,6 @@ export type TouchedUsers = {
 
 /** Commands that concern everybody unless their arguments name somebody. */
 const allUnlessNamed: ReadonlySet<string> = new Set([
-  'auth cache flush',
   'director map',
   'indexer list',
   'kick',

@@ -203,6 +203,8 @@ const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [
   { line: ['expunge', 'mailbox', 'A', 'seen', 'OR', 'all'], code: 'query-invalid' },
   { line: ['move', 'Dst', 'user', 'bob', 'all'], code: 'query-invalid' },
   { line: ['user', '-u', 'bob'], code: 'kills-server' },
+  { line: ['auth cache flush'], code: 'kills-server' },
+  { line: ['auth cache flush', '-a', '/run/x', '--'], code: 'kills-server' },
   { series: '2.4', line: ['mailbox delete', 'Wor\u212A'], code: 'text-invalid' },
   { series: '2.4', line: ['mailbox list', 'U\u0308*'], code: 'text-invalid' },
   { series: '2.4', line: ['search', 'mailbox', 'U\u0308', 'all'], code: 'text-invalid' },

@@ -54,7 +54,12 @@ const special: Readonly<Record<string, readonly string[]>> = {
 const numberTexts = /^(?:max-recent|min-highest-[a-z-]+|min-next-uid|uid-validity)$/;
 const scripts = ['x', '-', '--', 'a b', 'ü', '*', 'user'];
 /** Needed whatever else there is, or only beside another. */
-const always = new Set(['mailbox cache decision fieldstr', 'proxy kick user']);
+const always = new Set([
+  'auth cache flush user',
+  'auth cache flush user-mask',
+  'mailbox cache decision fieldstr',
+  'proxy kick user',
+]);
 const never = new Set(['mailbox update min-first-recent-uid']);
 
 const queries = [
