@@ -1,0 +1,281 @@
+// One session: commands go out in the order in which they were given, replies come back in the same order. It is read only when
+// somebody wants more of the reply at its head, so a slow reader slows the server and fills no memory.
+// It knows neither addresses nor TLS. The rules: whoever leaves a reply in its middle ends the session, since nothing else stops a
+// server; and after a session is over every command that waits for it hears so.
+
+import type { Clock } from '../ports/clock.js';
+import type { CloseReason } from '../ports/close-reason.js';
+import { TransportFault } from '../ports/transport-fault.js';
+import { encodeOption } from '../wire/command.js';
+import { createLogDecoder, type LogLine } from '../wire/log-line.js';
+import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../wire/multiplex-decode.js';
+import { createReplyDecoder } from '../wire/reply.js';
+import { WireFault } from '../wire/wire-fault.js';
+import { type CellPiece, createRowDecoder, type Row } from './cells.js';
+import { type Command, encodeCommand } from './client-command.js';
+import { SessionFault } from './client-fault.js';
+import { createExchange, type Exchange } from './exchange.js';
+import { asSessionFault, type Greeted } from './greet.js';
+import { sendInput } from './send-input.js';
+
+/** A session with a doveadm server. `await using` closes it. */
+export interface Session extends AsyncDisposable {
+  /**
+   * Runs a command and gives its rows. Rejects with CommandFailed for any status but `+`, with SessionFault when the session
+   * ended before it or the rows have more than `replyBytesMax`, with the signal's reason when aborted.
+   */
+  run(command: Command): Promise<Row[]>;
+  /**
+   * Runs a command and gives its rows while they come, holding one at a time; throws as `run` rejects, at the end. The command is
+   * sent at once, also before the first row is asked for. To leave the loop early ends the session.
+   */
+  stream(command: Command): AsyncIterable<Row>;
+  /** As `stream`, in pieces of cells, for values that are too long to hold; `columns` plays no part. */
+  cells(command: Command): AsyncIterable<CellPiece>;
+  /**
+   * Resolves when the session is gone and nothing of it is left open. Commands that are not answered reject; the server may run
+   * them all the same.
+   */
+  close(): Promise<void>;
+  /** The minor of the protocol that both sides speak. */
+  readonly minor: number;
+  /** What the server announced: 2 for Dovecot 2.3, 3 for dovegate and up to 2.4.4, 4 from 2.4.5; undefined for a session of minor 0. */
+  readonly serverMinor: number | undefined;
+}
+
+/** How a session behaves once it is greeted. */
+export interface SessionOptions {
+  /** Asks for log lines where they must be asked for. Default true. */
+  readonly logs?: boolean;
+  /** Each log line as it comes, whatever command it belongs to: the protocol does not tell. What it throws ends the session. */
+  readonly onLog?: (line: LogLine) => void;
+  /** Silence within a reply, or before it, that ends the session. Default 10 minutes. */
+  readonly replyIdleMs?: number;
+  /** How long an input may take. Default 240 s: after 300 s Dovecot would run the rest of it as commands. */
+  readonly inputTimeMs?: number;
+  /** Bytes of a row that is held, and of all rows that `run` holds. Default 64 MiB. */
+  readonly replyBytesMax?: number;
+}
+
+const frameBytesMax = 16 * 1024 * 1024;
+const statusBytesMax = 8192;
+const logLineBytesMax = 65536;
+
+/** Takes over a greeted transport, and closes it. */
+export function createSession(greeted: Greeted, options: SessionOptions, clock: Clock): Session {
+  const { transport, minor, serverMinor } = greeted;
+  const { onLog, replyIdleMs = 600_000, inputTimeMs = 240_000, replyBytesMax = 64 * 1024 * 1024 } = options;
+  const demux = createMultiplexDecoder(framingOf(minor), { frameBytesMax });
+  const replies = createReplyDecoder({ statusBytesMax });
+  const logs = createLogDecoder({ lineBytesMax: logLineBytesMax });
+  // Servers up to 2.3.16 answer twice after a failure, and nothing tells them from later ones.
+  const mayAnswerTwice = serverMinor === undefined || serverMinor < 3;
+  /** Those that have no ending yet, oldest first. */
+  let running: Exchange[] = [];
+  let over: SessionFault | undefined;
+  /** When the command before has been written. */
+  let turn: Promise<void> = Promise.resolve();
+  if (minor >= 3 && (serverMinor ?? 0) >= 3 && options.logs !== false) {
+    turn = write([encodeOption('log-passthrough')]);
+  }
+
+  async function write(parts: readonly Buffer[]): Promise<void> {
+    try {
+      await transport.write(parts);
+    } catch (fault) {
+      // What the server said before it went may still be there to read; reading tells the end.
+      if (!(fault instanceof TransportFault)) throw fault;
+    }
+  }
+
+  function finish(fault: SessionFault, reason: CloseReason, isAbrupt: boolean): void {
+    if (over !== undefined) return;
+    over = fault;
+    transport.close(reason, isAbrupt);
+    const left = running;
+    running = [];
+    for (const exchange of left)
+      exchange.fail(new SessionFault(fault.code, fault.message, fault.cause, exchange.isSent));
+  }
+
+  function begin(command: Command): Exchange {
+    if (over !== undefined) throw new SessionFault('closed', `the session is over: ${over.message}`, over);
+    command.signal?.throwIfAborted();
+    const lines = encodeCommand(command, serverMinor);
+    const exchange = createExchange();
+    const before = running.at(-1);
+    running.push(exchange);
+    const { signal } = command;
+    const onAbort = (): void => giveUp(exchange, signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    void exchange.whenEnded.then(() => signal?.removeEventListener('abort', onAbort));
+    const previous = turn;
+    turn = send(exchange, command, lines, async () => {
+      await previous;
+      if (mayAnswerTwice) await before?.whenEnded;
+    });
+    return exchange;
+  }
+
+  async function send(
+    exchange: Exchange,
+    command: Command,
+    lines: readonly Buffer[],
+    isMyTurn: () => Promise<void>,
+  ): Promise<void> {
+    await isMyTurn();
+    if (!exchange.startSending()) return;
+    await write(lines);
+    if (command.input !== undefined) {
+      const fault = await sendInput(command.input, exchange, write, clock, inputTimeMs);
+      if (fault !== undefined) {
+        exchange.fail(fault);
+        finish(new SessionFault('closed', 'the input of a command failed', fault), 'aborted', true);
+      }
+    }
+    exchange.sent();
+  }
+
+  /** Leaves an exchange that nobody wants any more. */
+  function giveUp(exchange: Exchange, reason: unknown): void {
+    if (exchange.ending !== undefined) return;
+    const wasSent = exchange.isSent;
+    exchange.fail(reason);
+    running = running.filter((other) => other !== exchange);
+    running[0]?.wake();
+    if (wasSent)
+      finish(new SessionFault('closed', 'a command of this session was given up'), 'aborted', true);
+  }
+
+  /** Waits for more of a reply: what came for it since, or its ending. */
+  async function next(exchange: Exchange): Promise<readonly CellPiece[] | undefined> {
+    for (;;) {
+      const pieces = exchange.takePieces();
+      if (pieces.length > 0) return pieces;
+      if (exchange.ending !== undefined) return undefined;
+      // Before it is sent nothing can come, and whoever gives it up then must not leave a read behind.
+      if (running[0] === exchange && exchange.isSent) await readMore();
+      else await exchange.changed();
+    }
+  }
+
+  async function readMore(): Promise<void> {
+    const timer = clock.setTimer(replyIdleMs, () =>
+      finish(new SessionFault('reply-timeout', `nothing came for ${replyIdleMs} ms`), 'reply-timeout', true),
+    );
+    try {
+      const chunk = await transport.read();
+      if (chunk === null) throw new SessionFault('closed-early', 'the server ended the session');
+      take(chunk);
+    } catch (cause) {
+      const fault = asSessionFault(cause);
+      if (fault instanceof SessionFault) {
+        finish(fault, 'peer-ended', true);
+      } else if (fault instanceof WireFault) {
+        finish(new SessionFault('wire-fault', fault.message, fault), 'wire-fault', true);
+      } else {
+        finish(new SessionFault('closed', 'who listens to log lines threw', cause), 'internal', true);
+        throw cause;
+      }
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  function take(chunk: Buffer): void {
+    for (const { channel, bytes } of demux.push(chunk)) {
+      if (channel === logChannel) {
+        for (const line of logs.push(bytes)) {
+          running[0]?.addLog(line);
+          onLog?.(line);
+        }
+      } else if (channel === outputChannel) {
+        for (const event of replies.push(bytes)) {
+          const [exchange] = running;
+          if (exchange === undefined || !exchange.isSent)
+            throw new WireFault('unexpected-input', 'the server answered what nobody asked');
+          if (event.kind === 'body') {
+            exchange.addBody(event.bytes);
+            continue;
+          }
+          running.shift();
+          const isInputCut = exchange.isSending;
+          exchange.end(event.status);
+          running[0]?.wake();
+          if (isInputCut) {
+            finish(
+              new SessionFault('closed', 'a command was answered before its input was whole'),
+              'not-reusable',
+              true,
+            );
+          } else if (mayAnswerTwice && event.status.kind !== 'ok') {
+            finish(
+              new SessionFault('closed', 'a server of 2.3 may answer twice after a failure'),
+              'not-reusable',
+              false,
+            );
+          }
+        }
+      }
+    }
+  }
+
+  async function* batchesOf(exchange: Exchange): AsyncGenerator<readonly CellPiece[], void> {
+    try {
+      for (let pieces = await next(exchange); pieces !== undefined; pieces = await next(exchange))
+        yield pieces;
+      const failure = exchange.failure();
+      if (failure !== undefined) throw failure.reason;
+    } finally {
+      giveUp(exchange, new SessionFault('closed', 'the reply was left before its end'));
+    }
+  }
+
+  function rowsOf(exchange: Exchange, columns: number): AsyncGenerator<Row[], void> {
+    const rows = createRowDecoder({ columns, rowBytesMax: replyBytesMax });
+    return (async function* () {
+      for await (const pieces of batchesOf(exchange)) yield rows.push(pieces);
+      rows.end();
+    })();
+  }
+
+  async function close(): Promise<void> {
+    finish(new SessionFault('closed', 'the session was closed'), 'draining', running.length > 0);
+    await transport.whenClosed();
+  }
+
+  return {
+    minor,
+    serverMinor,
+    async run(command) {
+      const all: Row[] = [];
+      let bytes = 0;
+      for await (const rows of rowsOf(begin(command), command.columns ?? 1)) {
+        for (const row of rows) {
+          for (const cell of row) bytes += cell.length;
+          all.push(row);
+        }
+        if (bytes > replyBytesMax)
+          throw new SessionFault(
+            'unexpected-reply',
+            `the rows have more than ${replyBytesMax} bytes: stream them`,
+          );
+      }
+      return all;
+    },
+    stream(command) {
+      const batches = rowsOf(begin(command), command.columns ?? 1);
+      return (async function* () {
+        for await (const rows of batches) yield* rows;
+      })();
+    },
+    cells(command) {
+      const batches = batchesOf(begin(command));
+      return (async function* () {
+        for await (const pieces of batches) yield* pieces;
+      })();
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,128 @@
+// The whole library over real sockets, against the scripted server: every kind of TLS, every minor, and nothing left open.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { createServer } from 'node:tls';
+import { type ConnectOptions, connect, SessionFault } from '../../src/client/connect.js';
+import { makeAuthority } from '../kit/certificates.js';
+import { openFolder } from '../kit/folder.js';
+import { openScriptedDovecot, type ScriptedDovecotOptions } from '../kit/scripted-dovecot.js';
+
+const authority = makeAuthority({ name: 'test' });
+const server = authority.issue({ names: ['localhost', '127.0.0.1'] });
+const quota = { user: 'alice@example.com', name: 'quota get', columns: 5 };
+
+function refusedFor(code: string): (fault: unknown) => boolean {
+  return (fault) => {
+    assert.ok(fault instanceof SessionFault, String(fault));
+    assert.equal(fault.code, code, fault.message);
+    return true;
+  };
+}
+
+void test('UNIX socket and TCP, STARTTLS and implicit TLS, every minor', async (t) => {
+  const folder = openFolder(t);
+  const tcp = { host: '127.0.0.1', ca: authority.certificatePem, password: 'secret' };
+  const places: [ScriptedDovecotOptions, (port: number) => ConnectOptions][] = [
+    [{ unix: join(folder, 's') }, () => ({ socket: join(folder, 's') })],
+    [{ tls: 'plain' }, (port) => ({ ...tcp, port, tls: 'off' })],
+    [{ tls: 'starttls', certificate: server }, (port) => ({ ...tcp, port })],
+    [{ tls: 'implicit', certificate: server }, (port) => ({ ...tcp, port, tls: 'implicit' })],
+  ];
+  for (const [options, where] of places) {
+    for (const serverMinor of [2, 3, 4]) {
+      const dovecot = await openScriptedDovecot({ ...options, minor: serverMinor });
+      try {
+        for (const minor of [0, 1, 2, 3, 4] as const) {
+          await using session = await connect({ ...where(dovecot.port), minor });
+          assert.equal(session.minor, Math.min(minor, minor === 0 ? 0 : serverMinor));
+          const [rows, more] = await Promise.all([session.run(quota), session.run(quota)]);
+          assert.equal(rows.length, 2);
+          assert.deepEqual(more, rows);
+        }
+        await dovecot.waitFor(
+          (one) => one.records.every((record) => !record.isOpen),
+          'all sessions to be closed',
+        );
+      } finally {
+        await dovecot.close();
+      }
+    }
+  }
+});
+
+void test('a wrong password, a strange certificate, missing TLS, nobody there: each has its code', async () => {
+  const starttls = await openScriptedDovecot({ tls: 'starttls', certificate: server });
+  const plain = await openScriptedDovecot({ authenticate: false });
+  const at = { host: '127.0.0.1', ca: authority.certificatePem, password: 'secret' };
+  try {
+    const wrong: [ConnectOptions, string][] = [
+      [{ ...at, port: starttls.port, password: 'wrong' }, 'auth-rejected'],
+      [{ ...at, port: starttls.port, ca: makeAuthority({ name: 'other' }).certificatePem }, 'tls-failed'],
+      [{ ...at, port: starttls.port, serverName: 'mail.example.com' }, 'tls-failed'],
+      [{ ...at, port: starttls.port, keyPins: ['00'] }, 'tls-failed'],
+      [{ host: '127.0.0.1', ca: authority.certificatePem, port: starttls.port }, 'auth-rejected'],
+      [{ ...at, port: plain.port }, 'tls-failed'],
+      [{ socket: '/nonexistent/socket' }, 'dial-refused'],
+    ];
+    for (const [options, code] of wrong) await assert.rejects(connect(options), refusedFor(code), code);
+    assert.deepEqual(
+      starttls.plainAttempts.map(({ isAccepted }) => isAccepted),
+      [false],
+    );
+  } finally {
+    await starttls.close();
+    await plain.close();
+  }
+});
+
+void test('a server that says nothing is left in time, and at a signal', async () => {
+  const dovecot = await openScriptedDovecot({ processLimit: 0 });
+  const at = { host: '127.0.0.1', port: dovecot.port, tls: 'off' } as const;
+  try {
+    await assert.rejects(connect({ ...at, greetingTimeoutMs: 50 }), refusedFor('dial-timeout'));
+    const controller = new AbortController();
+    const attempt = connect({ ...at, signal: controller.signal });
+    await dovecot.waitFor((one) => one.records.length === 2, 'the second connection');
+    controller.abort(new Error('enough'));
+    await assert.rejects(attempt, /enough/);
+    await assert.rejects(connect({ ...at, signal: controller.signal }), /enough/);
+  } finally {
+    await dovecot.close();
+  }
+});
+
+void test('a certificate of our own is shown to a server that asks for one', async () => {
+  const own = authority.issue({ names: ['backup.example.com'], client: true });
+  const names: unknown[] = [];
+  const listener = createServer(
+    {
+      cert: server.certificatePem,
+      key: server.keyPem,
+      ca: authority.certificatePem,
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
+    (socket) => {
+      names.push(socket.getPeerCertificate().subject.CN);
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.write('VERSION\tdoveadm-client\t1\t3\n+\n'));
+      socket.on('end', () => socket.end());
+    },
+  );
+  await new Promise<void>((resolve) => {
+    listener.listen(0, '127.0.0.1', resolve);
+  });
+  const bound = listener.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
+  try {
+    const at = { host: '127.0.0.1', port, ca: authority.certificatePem, tls: 'implicit' } as const;
+    const certificate = { certificate: own.certificatePem, key: own.keyPem };
+    await using session = await connect({ ...at, certificate });
+    assert.equal(session.serverMinor, 3);
+    assert.deepEqual(names, ['backup.example.com']);
+    await assert.rejects(connect(at), SessionFault);
+  } finally {
+    listener.close();
+  }
+});
