@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandsOf } from '../../src/catalog/catalog.js';
-import { replyCells } from '../../src/catalog/columns.js';
+import { replyCells, replyShape } from '../../src/catalog/columns.js';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 import { accept } from './reading.js';
 
@@ -66,4 +66,23 @@ test('every mail command has a number, but for those that print no rows of their
       assert.equal(replyCells(parsed, 2) === undefined, without.includes(command.name), command.name);
     }
   }
+});
+
+void test('columns are called as the real program calls them', () => {
+  const titles = (series: Series, words: string[], minor = 4): string | undefined =>
+    replyShape(accept(series, words), minor)
+      ?.columns.map(({ title, isTitleHidden }) => (isTitleHidden ? `(${title})` : title))
+      .join('|');
+  assert.equal(titles('2.4', ['quota get']), 'Quota name|Type|Value|Limit|%');
+  assert.equal(titles('2.4', ['mailbox list']), '(mailbox)');
+  assert.equal(titles('2.4', ['mailbox status', 'vsize messages', '*']), '(mailbox)|messages|vsize');
+  assert.equal(titles('2.4', ['mailbox status', '-t', 'vsize messages', '*']), 'messages|vsize');
+  assert.equal(titles('2.4', ['fetch', 'UID hdr.Subject', 'all']), 'uid|hdr.subject');
+  assert.equal(titles('2.4', ['mailbox create', 'x']), '');
+  assert.equal(titles('2.4', ['who']), 'username|#|service|(pids)|(ips)');
+  assert.equal(titles('2.3', ['who', '-1']), 'username|proto|pid|ip');
+  assert.equal(titles('2.4', ['who', '-1']), 'username|service|pid|ip|dest_ip');
+  assert.equal(titles('2.4', ['mailbox cryptokey list', '-U']), 'Folder|Active|Public ID');
+  assert.equal(titles('2.4', ['stats dump', '-f', 'count sum']), 'metric_name|field|count|sum');
+  assert.equal(titles('2.4', ['user', 'alice']), undefined);
 });
