@@ -4,9 +4,10 @@ import { Command, CommanderError } from 'commander';
 import { registerAudit } from '../auditor/audit.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
+import { addSend, type SendSubcommand } from './send.js';
 
 /** What the subcommands do; each resolves to an exit code. */
-export interface Subcommands extends PolicySubcommands {
+export interface Subcommands extends PolicySubcommands, SendSubcommand {
   serve(options: { readonly config: string }): Promise<number>;
   check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
 }
@@ -44,6 +45,9 @@ export async function runProgram(
     code = ended;
   });
   registerAudit(program, (ended) => {
+    code = ended;
+  });
+  addSend(program, subcommands, (ended) => {
     code = ended;
   });
   for (const command of program.commands) command.exitOverride();

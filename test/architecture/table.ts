@@ -183,7 +183,12 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: ['process'],
     packages: [],
   },
-  main: { floor: 'top', imports: [...belowTop, 'cli', 'daemon'], builtins: ['process'], packages: [] },
+  main: {
+    floor: 'top',
+    imports: [...belowTop, 'cli', 'daemon'],
+    builtins: ['process', 'path'],
+    packages: [],
+  },
 };
 
 export const builtinsEverywhere: readonly string[] = ['assert'];
