@@ -74,7 +74,9 @@ export async function connect(options: ConnectOptions): Promise<Session> {
         serverName: options.serverName ?? ('socket' in options ? 'localhost' : options.host),
         ca: options.ca,
         keyPins: (options.keyPins ?? []).map((pin) => pin.toLowerCase()),
-        identity: certificate,
+        certificate:
+          certificate === undefined ? undefined : { chain: certificate.certificate, key: certificate.key },
+        protocols: ['doveadm'],
       },
       // A server that knows the certificate still asks for PLAIN behind STARTTLS, and looks at no password.
       credentials: isKnown ? { user: account, password: Buffer.from(password ?? '') } : undefined,

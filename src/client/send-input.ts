@@ -34,7 +34,7 @@ export async function sendInput(
       const next = await Promise.race([pieces.next(), stop]);
       if (next === undefined || next instanceof SessionFault) return next;
       if (exchange.ending !== undefined) return undefined;
-      await Promise.race([write(next.done === true ? [encoder.finish()] : encoder.push(next.value)), stop]);
+      await Promise.race([write([next.done === true ? encoder.finish() : encoder.push(next.value)]), stop]);
       if (next.done === true) return undefined;
     }
   } catch (cause) {
