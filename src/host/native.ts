@@ -5,6 +5,7 @@ import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Native } from '../ports/native.js';
+import { serviceFunctions } from './service-functions.js';
 
 /** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
 const lockExclusiveNow = 2 | 4;
@@ -30,10 +31,11 @@ export function loadNative(): Promise<Native> {
 async function load(): Promise<Native> {
   const { default: koffi } = await import('koffi');
   // The program's own symbols: the C library is among them under whatever name this system gives it.
-  const flock = koffi.load(null).func('int flock(int, int)');
-  const getsockopt = koffi.load(null).func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
-  const socketpair = koffi.load(null).func('int socketpair(int, int, int, void *)');
-  const exitNow = koffi.load(null).func('void _exit(int)');
+  const library = koffi.load(null);
+  const flock = library.func('int flock(int, int)');
+  const getsockopt = library.func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
+  const socketpair = library.func('int socketpair(int, int, int, void *)');
+  const exitNow = library.func('void _exit(int)');
   const native: Native = {
     lockExclusive(descriptor) {
       if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
@@ -51,6 +53,7 @@ async function load(): Promise<Native> {
     leave(exitCode) {
       exitNow(exitCode);
     },
+    ...serviceFunctions((prototype) => library.func(prototype), koffi.errno),
   };
   testLock(native);
   const pair = Buffer.alloc(8);

@@ -7,6 +7,11 @@ export interface PeerCredentials {
   readonly pid: number;
 }
 
+/** What a descriptor is, as far as accepting clients goes. */
+export type SocketKind =
+  | { readonly kind: 'listening' }
+  | { readonly kind: 'other' /** What it is instead, for a sentence. */; readonly text: string };
+
 /** The foreign functions. */
 export interface Native {
   /**
@@ -22,4 +27,15 @@ export interface Native {
    * answer, is waited for as long as the disk likes.
    */
   leave(exitCode: number): void;
+  /** Whether a descriptor is a UNIX stream socket that listens. */
+  socketKind(descriptor: number): SocketKind;
+  /** A second descriptor of the same open socket, not inherited by children. Throws when there is none to be had. */
+  duplicate(descriptor: number): number;
+  /**
+   * Sends one datagram to a UNIX socket, without waiting. `address`: a path, or an abstract name with NUL in front.
+   * False: its queue is full, later it may work. Throws an Error for everything else.
+   */
+  sendDatagram(address: string, text: string): boolean;
+  /** Takes a child that has ended from the process table, if it has; true: it was there and is gone. */
+  reap(pid: number): boolean;
 }
