@@ -11,6 +11,7 @@ import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js
 import type { Peer } from '../identity/peer.js';
 import { principalOf } from '../identity/principal.js';
 import type { Policy } from '../policy/rule.js';
+import type { Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
@@ -20,6 +21,7 @@ import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept
 import { WireFault } from '../wire/wire-fault.js';
 import { createCommandInput } from './command-input.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
+import { statedReason } from './stated-reason.js';
 
 /**
  * What one peer may cost us: bytes of a line and of input, fields of a line, milliseconds of handshake and of
@@ -44,7 +46,7 @@ export interface SessionContext {
 /** A session that runs. */
 export interface RunningSession {
   readonly done: Promise<void>;
-  /** Closes it now when no exchange runs, else after it. */
+  /** Closes it now when no exchange runs, else after it. Who came a moment ago is served one command first. */
   drain(): void;
   /** The time for what runs is over: its exchange is given up and told so, and then the session ends. */
   abort(): void;
@@ -52,16 +54,11 @@ export interface RunningSession {
   cut(): void;
 }
 
-/** What a client says of its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`; it never goes upstream. */
-const reasonOption = 'dovegate-reason=';
-const reasonBytesMax = 512;
-
-/** The reason as it is kept: cut to its limit, at a character. */
-function cutReason(text: string): string {
-  let cut = text;
-  while (Buffer.byteLength(cut) > reasonBytesMax) cut = cut.slice(0, -1);
-  return cut;
-}
+/**
+ * How long after its accept a peer may say its first command although we are draining. It was accepted by us while another
+ * process may already wait for the next ones: closed at once, its command would be lost, and a restart would be seen.
+ */
+const firstCommandMs = 1_000;
 
 /** How many lines of one session are served before everybody else gets a turn. */
 const linesPerTurn = 16;
@@ -87,22 +84,34 @@ class Session {
   #running: RunningExchange | undefined;
   #exchanges = 0;
   #isDraining = false;
+  readonly #startedMs: number;
+  #firstCommand: Timer | undefined;
 
   constructor(context: SessionContext, transport: Transport, peer: Peer) {
     this.#context = context;
     this.#transport = transport;
-    const session = context.exchanges().newId();
+    const { clock, newId } = context.exchanges();
+    this.#startedMs = clock.now();
+    const session = newId();
     this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
   }
 
   drain(): void {
+    if (this.#isDraining) return;
     this.#isDraining = true;
-    if (this.#running === undefined) this.#transport.close('draining');
+    if (this.#running !== undefined) return;
+    const { clock } = this.#context.exchanges();
+    const leftMs = this.#exchanges === 0 ? this.#startedMs + firstCommandMs - clock.now() : 0;
+    if (leftMs <= 0) return this.#transport.close('draining');
+    this.#firstCommand = clock.setTimer(leftMs, () => {
+      if (this.#running === undefined) this.#transport.close('draining');
+    });
   }
 
   abort(): void {
-    this.drain();
-    this.#running?.abort('draining');
+    this.#isDraining = true;
+    if (this.#running === undefined) this.#transport.close('draining');
+    else this.#running.abort('draining');
   }
 
   cut(): void {
@@ -140,6 +149,7 @@ class Session {
         text = fault instanceof Error ? fault.message : String(fault);
       }
     } finally {
+      this.#firstCommand?.cancel();
       this.#transport.close(reason);
       const closedFor = this.#transport.closedFor ?? reason;
       if (isRecorded) {
@@ -204,7 +214,7 @@ class Session {
     let reason: string | undefined;
     let untilTurn = linesPerTurn;
     for (;;) {
-      if (this.#isDraining) return 'draining';
+      if (this.#isDraining && this.#exchanges > 0) return 'draining';
       const bytes = await input.nextLine();
       if (bytes === null) return 'peer-ended';
       untilTurn -= 1;
@@ -213,12 +223,12 @@ class Session {
         untilTurn = linesPerTurn;
         await this.#context.exchanges().clock.nextTurn();
         // A drain in that turn has closed the transport: nobody is there to be answered.
-        if (this.#isDraining) return 'draining';
+        if (this.#transport.closedFor !== undefined) return 'draining';
       }
       const line = parseCommandLine(bytes, { fieldsMax });
       if (line.kind === 'option') {
         if (line.name === 'log-passthrough') writer.passLogs();
-        else if (line.name.startsWith(reasonOption)) reason = cutReason(line.name.slice(reasonOption.length));
+        else reason = statedReason(line.name) ?? reason;
         continue;
       }
       this.#exchanges += 1;

@@ -37,6 +37,7 @@ function startDrain({ service, pool, clock }: MemoryEngine, hurried: Promise<unk
 void test('nothing runs: over at once', async () => {
   const engine = openMemoryEngine();
   await engine.client(2);
+  await engine.clock.advance(1000);
   await startDrain(engine).done;
   assert.deepEqual([engine.clock.timers, engine.service.sessions], [0, 0]);
 });

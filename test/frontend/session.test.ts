@@ -278,21 +278,56 @@ void test('a session that sends without end lets others have their turn', async 
 
 void test('drain: an idle session now, one that runs after its answer', async () => {
   const engine = openMemoryEngine();
-  engine.setAnswer(() => undefined);
   const idle = await engine.client(2);
+  await idle.line(quota);
   const greeting = await engine.client();
+  await engine.clock.advance(1000);
+  engine.setAnswer(() => undefined);
   const busy = await engine.client(2);
   await busy.line(`${quota}\n${quota}`.replaceAll('|', '\t'));
   const drained = engine.service.drain();
   await settle();
   assert.deepEqual(
-    [idle.transport.closedFor, greeting.transport.closedFor, busy.transport.closedFor],
+    [idle, greeting, busy].map(({ transport }) => transport.closedFor),
     ['draining', 'draining', undefined],
   );
-  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+  engine.commands[1]?.end.peer.send(replyPacket('\n+\n'));
   await drained;
   assert.deepEqual([busy.said(), busy.transport.closedFor], [ok, 'draining']);
-  assert.equal(engine.commands.length, 1, 'the second command is not begun');
+  assert.equal(engine.commands.length, 2, 'the second command is not begun');
+  await assertEnds(engine);
+});
+
+void test('drain: who was accepted a moment ago has a second for the first command, and no more than one', async () => {
+  const engine = openMemoryEngine();
+  const [asking, greeting, silent] = [await engine.client(2), await engine.client(), await engine.client(2)];
+  await engine.clock.advance(300);
+  const drained = engine.service.drain();
+  await settle();
+  assert.deepEqual(
+    [asking, greeting, silent].map(({ transport }) => transport.closedFor),
+    [undefined, undefined, undefined],
+  );
+  await asking.line(`${quota}\n${quota}`.replaceAll('|', '\t'));
+  greeting.peer.send('VERSION\tdoveadm-server\t1\t2\n\talice@example.org\tquota get\n');
+  await settle();
+  assert.deepEqual([asking.said(), asking.transport.closedFor], [ok, 'draining']);
+  assert.deepEqual([engine.commands.length, greeting.transport.closedFor], [2, 'draining']);
+  await engine.clock.advance(699);
+  assert.equal(silent.transport.closedFor, undefined);
+  await engine.clock.advance(1);
+  assert.equal(silent.transport.closedFor, 'draining');
+  await drained;
+  await assertEnds(engine);
+});
+
+void test('abort ends also who was accepted a moment ago', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  const drained = engine.service.drain();
+  engine.service.abort();
+  assert.equal(client.transport.closedFor, 'draining');
+  await drained;
   await assertEnds(engine);
 });
 
