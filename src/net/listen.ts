@@ -36,6 +36,9 @@ export class ListenFault extends Error {
   }
 }
 
+/** How many may wait to be accepted; the kernel cuts it to its own limit (net.core.somaxconn). */
+export const backlog = 4096;
+
 /** What sockaddr_un of Linux holds. */
 const pathBytesMax = 107;
 /** `./` at most, then `.dg-XXXXXX/s`. */
@@ -61,7 +64,7 @@ async function inspect(path: string): Promise<'nothing' | 'live' | 'stale' | 'ot
 }
 
 /** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
-function descriptorOf(socket: Socket): number | undefined {
+export function descriptorOf(socket: Socket): number | undefined {
   const handle: unknown = Reflect.get(socket, '_handle');
   const descriptor: unknown =
     typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
@@ -71,7 +74,7 @@ function descriptorOf(socket: Socket): number | undefined {
 function listenAt(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ path, backlog: 4096 }, () => {
+    server.listen({ path, backlog }, () => {
       server.off('error', reject);
       resolve();
     });
