@@ -2,7 +2,7 @@
 
 import { commandNamed, type Effect, strongerEffect } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
-import type { ListenerSettings } from '../config/settings.js';
+import { formatListenerSocket, type ListenerSettings } from '../config/settings.js';
 import type { GlobList } from '../policy/glob.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -26,9 +26,14 @@ export function can(options: CanOptions): Promise<number> {
   return Promise.resolve(exitCodes.ok);
 }
 
+/** The path alone for a socket that has one: what a client is given. */
+function socketOf({ socket }: ListenerSettings): string {
+  return socket.kind === 'unix' ? socket.path : formatListenerSocket(socket);
+}
+
 function asText(listener: ListenerSettings, policy: Policy): string {
   const head = [
-    ['listener', `${listener.name} (${plain(listener.unix)})`],
+    ['listener', `${listener.name} (${plain(socketOf(listener))})`],
     ['policy', `${policy.name} (${formatPlace(policy.place)})${modeOf(policy)}`],
     ['for users', patternsOf(policy.users) || 'nobody'],
     ...(policy.except.globs.length === 0 ? [] : [['except', patternsOf(policy.except)]]),
@@ -98,7 +103,7 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
   const { rate, distinctUsers, atOnce } = policy.limits;
   return {
     listener: listener.name,
-    unix: listener.unix,
+    ...(listener.socket.kind === 'unix' ? { unix: listener.socket.path } : { systemd: listener.socket.name }),
     policy: policy.name,
     place: formatPlace(policy.place),
     version: policy.version,

@@ -1,17 +1,13 @@
 // The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
 
-import type { Settings } from '../config/settings.js';
+import type { ListenerSocket, Settings } from '../config/settings.js';
 import { formatTarget } from '../routing/route.js';
 
 /** Several lines, without the last LF. */
 export function describeSettings(settings: Settings): string {
   const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`];
   for (const listener of settings.listeners) {
-    const owner = `${listener.owner ?? '(own)'}:${listener.group ?? '(own)'}`;
-    const mode = listener.mode.toString(8).padStart(4, '0');
-    lines.push(
-      `listener ${listener.name}: ${listener.unix} mode ${mode} owner ${owner} policy ${listener.policy}`,
-    );
+    lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)} policy ${listener.policy}`);
   }
   for (const backend of settings.backends) {
     const { address } = backend;
@@ -38,4 +34,10 @@ export function describeSettings(settings: Settings): string {
     for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);
   }
   return lines.join('\n');
+}
+
+function describeSocket(socket: ListenerSocket): string {
+  if (socket.kind === 'systemd') return `handed over by systemd as ${socket.name}`;
+  const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
+  return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
 }

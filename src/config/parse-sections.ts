@@ -4,13 +4,14 @@ import type { Effect } from '../catalog/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { formatDuration, parseDuration, parseSize } from '../source/schema-parts.js';
 import type { Cursor } from '../source/written.js';
-import type { RawAdmin, RawAudit, RawConfiguration, RawLimits } from './schema.js';
+import type { RawAdmin, RawAudit, RawConfiguration, RawLimits, RawListener } from './schema.js';
 import {
   type AdminSettings,
   type AuditSettings,
   auditDefaults,
   type LimitSettings,
   type ListenerSettings,
+  type ListenerSocket,
   limitDefaults,
   listenerDefaults,
   type MailUserSettings,
@@ -26,27 +27,12 @@ export function parseListeners(
   const listeners: ListenerSettings[] = [];
   for (const [name, each] of Object.entries(raw)) {
     const at = cursor.down(name);
-    const unix = socketPath(at);
-    if (unix === undefined) at.error([], 'needs a socket; add unix: PATH');
+    const socket = parseSocket(each, at);
     if (each.policy === undefined) at.error([], 'needs a policy; add policy: NAME');
-    const owner = at.source('owner');
-    const group = at.source('group');
-    const mode = each.mode === undefined ? listenerDefaults.mode : Number.parseInt(each.mode, 8);
-    if ((mode & 0o002) !== 0) {
-      at.warning(
-        ['mode'],
-        'lets every user of this machine connect; say a group and "0660" unless that is meant',
-      );
-    }
-    // Connecting needs the permission to write; without it nobody but root gets in.
-    if ((mode & 0o222) === 0) at.error(['mode'], 'lets nobody connect: connecting needs write permission');
-    if (unix === undefined || each.policy === undefined) continue;
+    if (socket === undefined || each.policy === undefined) continue;
     listeners.push({
       name,
-      unix,
-      mode,
-      ...(owner === undefined ? {} : { owner }),
-      ...(group === undefined ? {} : { group }),
+      socket,
       policy: each.policy,
       sessions: each.sessions ?? listenerDefaults.sessions,
       sessionsPerPeer: each.sessions_per_peer ?? listenerDefaults.sessionsPerPeer,
@@ -54,6 +40,51 @@ export function parseListeners(
     });
   }
   return listeners;
+}
+
+/** Where the socket of a listener comes from; undefined: that was not said, or said twice. */
+function parseSocket(raw: RawListener, at: Cursor): ListenerSocket | undefined {
+  const path = socketPath(at);
+  if (path !== undefined && raw.systemd !== undefined) {
+    at.error(['systemd'], 'a listener has one socket: either unix or systemd');
+    return undefined;
+  }
+  if (raw.systemd !== undefined) {
+    // What systemd takes for such a name.
+    if (!/^[!-9;-~]{1,255}$/.test(raw.systemd)) {
+      at.error(['systemd'], 'must be the FileDescriptorName= of a socket unit, without blanks and colons');
+    }
+    for (const key of ['mode', 'owner', 'group'] as const) {
+      if (raw[key] === undefined) continue;
+      at.error(
+        [key],
+        'belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): the socket is made by systemd',
+      );
+    }
+    return { kind: 'systemd', name: raw.systemd };
+  }
+  if (path === undefined) {
+    at.error([], 'needs a socket; add unix: PATH, or systemd: NAME');
+    return undefined;
+  }
+  const owner = at.source('owner');
+  const group = at.source('group');
+  const mode = raw.mode === undefined ? listenerDefaults.mode : Number.parseInt(raw.mode, 8);
+  if ((mode & 0o002) !== 0) {
+    at.warning(
+      ['mode'],
+      'lets every user of this machine connect; say a group and "0660" unless that is meant',
+    );
+  }
+  // Connecting needs the permission to write; without it nobody but root gets in.
+  if ((mode & 0o222) === 0) at.error(['mode'], 'lets nobody connect: connecting needs write permission');
+  return {
+    kind: 'unix',
+    path,
+    mode,
+    ...(owner === undefined ? {} : { owner }),
+    ...(group === undefined ? {} : { group }),
+  };
 }
 
 /** How user names are read. */

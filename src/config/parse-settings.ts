@@ -20,7 +20,7 @@ import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } f
 import { parseSinks } from './parse-sinks.js';
 import { parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
-import { logLevelDefault, type Settings, stateDefault } from './settings.js';
+import { formatListenerSocket, logLevelDefault, type Settings, stateDefault } from './settings.js';
 
 /** `texts`: every file that was read, by its path, for showing source lines beside problems. */
 export type ParsedSettings =
@@ -124,11 +124,12 @@ function checkPresence(written: Cursor): void {
 function checkListeners(settings: Settings, written: Cursor, valid: Cursor): void {
   const policies = namesIn(written, 'policies');
   const sockets = new Map<string, string>();
-  for (const { name, unix, policy, sessions, sessionsPerPeer } of settings.listeners) {
+  for (const { name, socket, policy, sessions, sessionsPerPeer } of settings.listeners) {
     const at = valid.down('listeners', name);
-    const first = sockets.get(unix);
-    if (first !== undefined) at.error(['unix'], `is the socket of listener ${first} already`);
-    sockets.set(unix, first ?? name);
+    const place = formatListenerSocket(socket);
+    const first = sockets.get(place);
+    if (first !== undefined) at.error([socket.kind], `is the socket of listener ${first} already`);
+    sockets.set(place, first ?? name);
     if (!policies.includes(policy)) at.error(['policy'], unknownName('policy', policy, policies));
     if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);

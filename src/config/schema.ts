@@ -23,6 +23,7 @@ import { logLevels } from './settings.js';
 
 const listener = strict('a listener', {
   unix: file('the path of a UNIX socket').optional(),
+  systemd: text('the name of a socket that systemd hands over (FileDescriptorName=)').optional(),
   mode: z
     .string({ error: 'must be written in quotes, as "0660": unquoted it is another number' })
     .regex(/^0?[0-7]{3}$/, { error: 'must be three or four octal digits, as "0660"' })
@@ -32,7 +33,6 @@ const listener = strict('a listener', {
   policy: text('the name of a policy').optional(),
   sessions: count(1, 100_000).optional(),
   sessions_per_peer: count(1, 100_000).optional(),
-  systemd: notYet(),
   policies: notYet(),
   peers: notYet(),
   tcp: notYet(),
@@ -182,6 +182,8 @@ export const configurationSchema = strict('a configuration', {
 
 /** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
+/** A part of {@link RawConfiguration}. */
+export type RawListener = z.infer<typeof listener>;
 /** A part of {@link RawConfiguration}. */
 export type RawBackend = z.infer<typeof backend>;
 /** A part of {@link RawConfiguration}. */

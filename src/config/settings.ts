@@ -35,18 +35,33 @@ export interface Settings {
 /** A socket for one team. */
 export interface ListenerSettings {
   readonly name: string;
-  /** Path of the UNIX socket. */
-  readonly unix: string;
-  /** Permission bits, as 0o660. */
-  readonly mode: number;
-  /** Names or ids; the daemon's own when absent. */
-  readonly owner?: string;
-  readonly group?: string;
+  readonly socket: ListenerSocket;
   /** Name of the policy. */
   readonly policy: string;
   readonly sessions: number;
   readonly sessionsPerPeer: number;
   readonly place: Place;
+}
+
+/**
+ * Where a team's socket comes from: one that the daemon makes at a path, or one that systemd made and hands over, by its
+ * FileDescriptorName; that one's mode and owner are systemd's.
+ */
+export type ListenerSocket =
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      /** Permission bits, as 0o660. */
+      readonly mode: number;
+      /** Names or ids; the daemon's own when absent. */
+      readonly owner?: string;
+      readonly group?: string;
+    }
+  | { readonly kind: 'systemd'; readonly name: string };
+
+/** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`. */
+export function formatListenerSocket(socket: ListenerSocket): string {
+  return `${socket.kind}:${socket.kind === 'unix' ? socket.path : socket.name}`;
 }
 
 /** Where a backend listens. `host` is a name or an address without brackets. */

@@ -8,7 +8,7 @@ import { formatTime } from '../audit/time.js';
 import type { Pool } from '../backend/pool-options.js';
 import { commandsOf } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
-import type { BackendAddress, Settings } from '../config/settings.js';
+import { type BackendAddress, formatListenerSocket, type Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
 import type { Service } from '../frontend/service.js';
 import { readSecretFile } from '../host/files.js';
@@ -98,9 +98,9 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
       uptimeMs: clock.now() - startedMs,
       state,
       configHash: settings.hash,
-      listeners: settings.listeners.map(({ name, unix, sessions: sessionsMax }) => ({
+      listeners: settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
         name,
-        address: `unix:${unix}`,
+        address: formatListenerSocket(socket),
         sessions: sessions.get(name) ?? 0,
         sessionsMax,
       })),

@@ -5,26 +5,30 @@
 import { loadConfiguration, summarise } from '../cli/configuration.js';
 import type { Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
-import { createService, type ServedListener, type Service } from '../frontend/service.js';
-import { gidOf, uidOf, userNameOf } from '../host/accounts.js';
+import { createService, type ServedListener } from '../frontend/service.js';
 import { systemClock } from '../host/clock.js';
 import { loadNative } from '../host/native.js';
+import { watchOrphans } from '../host/orphans.js';
 import { programVersion } from '../host/program.js';
 import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
-import type { Peer } from '../identity/peer.js';
+import { createServiceManager, takeServiceEnvironment } from '../host/systemd.js';
 import { createConnect } from '../net/dial.js';
-import { type BoundListener, ListenFault, listenUnix } from '../net/listen.js';
+import { type BoundListener, ListenFault } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
-import type { Native } from '../ports/native.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { stderr } from '../terminal/output.js';
 import { createAdminParts } from './admin-parts.js';
+import { bindListener } from './bind-listener.js';
 import { closeJournal, type End, endBy } from './close-journal.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
 import { openAudit, openRedactor } from './open-audit.js';
 import { openShipping } from './open-shipping.js';
+import { createPassedSockets } from './passed-sockets.js';
 import { rebuildLimits } from './rebuild-limits.js';
+
+/** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
+const endMs = 15_000;
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve(options: { readonly config: string }): Promise<number> {
@@ -54,7 +58,11 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
     log.observe(event);
     admin.observe(event);
   };
+  const environment = takeServiceEnvironment(process.env, process.pid);
   const native = await loadNative();
+  const manager = createServiceManager(environment, native, clock);
+  const sockets = createPassedSockets(environment.sockets, native);
+  const orphans = watchOrphans(native, clock);
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
   const shippedSeq = (): number | undefined => shipping.shippedSeq;
@@ -89,7 +97,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
         sessionsMax: listener.sessions,
         context: { exchanges: () => exchanges, policy: () => policy, limits: () => sessionLimits },
       };
-      bound.push(await bind(listener, served, service, log, native));
+      bound.push(await bindListener(listener, served, { service, native, sockets, log }));
     }
     await admin.open({ journal, pools, service, shipping });
     for (const pool of pools.values()) pool.start();
@@ -104,6 +112,16 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const listeners = settings.listeners.map((listener) => listener.name).join(' ');
   const text = `dovegate ${programVersion} serves ${bound.length} listeners`;
   log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners });
+  for (const name of sockets.unused()) {
+    log.report({
+      event: 'socket-unused',
+      level: 'warn',
+      text: `no listener takes the socket ${name} of systemd`,
+    });
+  }
+  manager.ready(`serves ${listeners}, configuration ${settings.hash.slice(0, 16)}`);
+  // A disk that takes no records is nothing that a new process would do better at; a writer that cannot be begun is.
+  manager.watch(() => journal.fault?.code !== 'writer-died');
 
   refuseReload(log);
   const stop = createStopRequests();
@@ -115,54 +133,22 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
     return end;
   }
   admin.draining();
-  log.report({
-    event: 'stopping',
-    level: 'info',
-    text: `at most ${settings.limits.drainMs} ms for what runs`,
-  });
+  const { drainMs } = settings.limits;
+  log.report({ event: 'stopping', level: 'info', text: `at most ${drainMs} ms for what runs` });
+  manager.stopping(`finishes what runs, within ${drainMs / 1000} s`, drainMs + endMs);
   await Promise.all(bound.map((listener) => listener.close()));
-  await drain(service, [...pools.values()], settings.limits.drainMs, clock, stop.second);
+  await drain(service, [...pools.values()], drainMs, clock, stop.second);
   for (const pool of pools.values()) pool.drain();
   exchanges.floods.tell();
   const end = await closeJournal(journal, log, exitCodes.ok);
   // The stop record goes out like any other.
   await Promise.race([shipping.end(), stop.second]);
   await admin.close();
+  manager.close();
+  orphans.end();
   release();
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return end;
-}
-
-/** What the kernel says of who connected. */
-function peerAt(listener: string, descriptor: number | undefined, native: Native): Peer {
-  const credentials = descriptor === undefined ? undefined : native.peerCredentials(descriptor);
-  if (credentials === undefined) return { listener };
-  const user = userNameOf(credentials.uid, systemClock.now());
-  return { listener, ...credentials, ...(user === undefined ? {} : { user }) };
-}
-
-async function bind(
-  listener: Settings['listeners'][number],
-  served: ServedListener,
-  service: Service,
-  log: Log,
-  native: Native,
-): Promise<BoundListener> {
-  const uid = listener.owner === undefined ? undefined : uidOf(listener.owner);
-  const gid = listener.group === undefined ? undefined : gidOf(listener.group);
-  if (listener.owner !== undefined && uid === undefined) {
-    throw new ListenFault(`listener ${listener.name}: the system has no user ${listener.owner}`);
-  }
-  if (listener.group !== undefined && gid === undefined) {
-    throw new ListenFault(`listener ${listener.name}: the system has no group ${listener.group}`);
-  }
-  const place = { path: listener.unix, mode: listener.mode, uid, gid };
-  return listenUnix(
-    place,
-    systemClock,
-    (transport, descriptor) => service.serve(served, transport, peerAt(listener.name, descriptor, native)),
-    (text) => log.report({ event: 'accept-failed', level: 'error', listener: listener.name, text }),
-  );
 }
 
 /** SIGHUP is told, and does nothing in this version. */

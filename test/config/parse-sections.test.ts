@@ -67,7 +67,30 @@ testMistakes([
     'unix: /run/s.sock, mode: "0440"',
     '3:33: listeners.support.mode: lets nobody connect: connecting needs write permission',
   ],
-  ['no socket', 'unix: /run/s.sock, ', '', '3:3: listeners.support: needs a socket; add unix: PATH'],
+  [
+    'no socket',
+    'unix: /run/s.sock, ',
+    '',
+    '3:3: listeners.support: needs a socket; add unix: PATH, or systemd: NAME',
+  ],
+  [
+    'two sockets',
+    'unix: /run/s.sock',
+    'unix: /run/s.sock, systemd: support',
+    '3:33: listeners.support.systemd: a listener has one socket: either unix or systemd',
+  ],
+  [
+    'a mode for a socket of systemd',
+    'unix: /run/s.sock',
+    'systemd: support, mode: "0660"',
+    '3:32: listeners.support.mode: belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): the socket is made by systemd',
+  ],
+  [
+    'a name that systemd would not take',
+    'unix: /run/s.sock',
+    'systemd: "a:b"',
+    '3:14: listeners.support.systemd: must be the FileDescriptorName= of a socket unit, without blanks and colons',
+  ],
   ['no policy', ', policy: support }', ' }', '3:3: listeners.support: needs a policy; add policy: NAME'],
   [
     'characters that cannot be in names',

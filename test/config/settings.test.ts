@@ -22,8 +22,7 @@ void test('every default is filled in', () => {
   assert.deepEqual(settings.listeners, [
     {
       name: 'support',
-      unix: '/run/s.sock',
-      mode: 0o660,
+      socket: { kind: 'unix', path: '/run/s.sock', mode: 0o660 },
       policy: 'support',
       sessions: 200,
       sessionsPerPeer: 50,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/config/parse-settings.js';
+import { formatListenerSocket } from '../../src/config/settings.js';
 import { formatTarget } from '../../src/routing/route.js';
 import { memoryFiles, sound } from '../config/sound.js';
 
@@ -29,8 +30,8 @@ policies: { billing: { users: ["*@example.org"], allow: [quota get] } }
   });
   assert.deepEqual(told, []);
   assert.deepEqual(
-    settings?.listeners.map(({ name, unix }) => `${name} ${unix}`),
-    ['support /run/s.sock', 'billing /etc/conf.d/b.sock'],
+    settings?.listeners.map(({ name, socket }) => `${name} ${formatListenerSocket(socket)}`),
+    ['support unix:/run/s.sock', 'billing unix:/etc/conf.d/b.sock'],
   );
   assert.deepEqual(
     settings?.routes.map((route) => formatTarget(route.target)),

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createPassedSockets } from '../../src/daemon/passed-sockets.js';
+import { ListenFault } from '../../src/net/listen.js';
+
+const native = {
+  socketKind: (descriptor: number) =>
+    descriptor < 10 ? ({ kind: 'listening' } as const) : ({ kind: 'other', text: 'no socket' } as const),
+  duplicate: (descriptor: number) => descriptor + 100,
+};
+
+void test('a socket is taken by its name, as often as it is asked for; the others are told', () => {
+  const sockets = createPassedSockets(
+    [
+      { descriptor: 3, name: 'support' },
+      { descriptor: 4, name: 'billing' },
+      { descriptor: 5, name: 'billing' },
+    ],
+    native,
+  );
+  assert.deepEqual([sockets.take('support'), sockets.take('support')], [103, 103]);
+  assert.deepEqual(sockets.unused(), ['billing']);
+});
+
+void test('none of that name, two of it, or one that does not listen', () => {
+  const sockets = createPassedSockets(
+    [
+      { descriptor: 3, name: 'support' },
+      { descriptor: 4, name: 'twice' },
+      { descriptor: 5, name: 'twice' },
+      { descriptor: 12, name: 'file' },
+    ],
+    native,
+  );
+  const why = (name: string): string => {
+    try {
+      sockets.take(name);
+    } catch (fault) {
+      assert.ok(fault instanceof ListenFault);
+      return fault.message;
+    }
+    return assert.fail(name);
+  };
+  assert.match(why('sales'), /no socket named sales \(handed over: support, twice, twice, file\)/);
+  assert.match(why('twice'), /2 sockets named twice/);
+  assert.match(why('file'), /as file is no socket/);
+  assert.deepEqual(sockets.unused(), ['support', 'twice', 'file']);
+  assert.throws(() => createPassedSockets([], native).take('support'), /handed over: none/);
+});
