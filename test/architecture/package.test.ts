@@ -66,7 +66,7 @@ void test('the published package holds the program, its configuration and its pa
   for (const path of ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md'])
     assert.ok(paths.includes(path), path);
   const papers = new Set(['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json']);
-  const strange = paths.filter((path) => !papers.has(path) && !/^(dist|config)\//.test(path));
+  const strange = paths.filter((path) => !papers.has(path) && !/^(dist|config|systemd)\//.test(path));
   assert.deepEqual(strange, []);
   assert.deepEqual(
     paths.filter((path) => /^dist\/(demo|test|src)\/|\.(test\.js|tsbuildinfo|tgz|pem|key)$/.test(path)),

@@ -45,7 +45,7 @@ test('six mistakes are six problems with the right places', async (t) => {
   assert.equal(sound.exit, 0);
 });
 
-test('the example that is shipped has no problem but the files that are not here', async (t) => {
+test('the examples that are shipped have no problem but the files that are not here', async (t) => {
   const { run } = openDesk(t);
   const example = new URL('../../../config/dovegate.example.yaml', import.meta.url).pathname;
   const told = await run('check', '--config', example);
@@ -58,6 +58,16 @@ test('the example that is shipped has no problem but the files that are not here
     [
       ':24:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
       ':24:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ': 2 errors, 0 warnings',
+    ],
+  );
+  const systemd = new URL('../../../config/systemd.example.yaml', import.meta.url).pathname;
+  const lines = (await run('check', '--config', systemd)).stdout.toString().split('\n');
+  assert.deepEqual(
+    lines.filter((line) => line.startsWith(systemd)).map((line) => line.slice(systemd.length)),
+    [
+      ':12:3: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 cannot be read: there is no such file',
+      ':12:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
       ': 2 errors, 0 warnings',
     ],
   );
