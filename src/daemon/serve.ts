@@ -11,7 +11,7 @@ import { loadNative } from '../host/native.js';
 import { watchOrphans } from '../host/orphans.js';
 import { programVersion } from '../host/program.js';
 import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
-import { createServiceManager, takeServiceEnvironment } from '../host/systemd.js';
+import { createServiceManager, type ServiceManager, takeServiceEnvironment } from '../host/systemd.js';
 import { createConnect } from '../net/dial.js';
 import { type BoundListener, ListenFault } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
@@ -119,11 +119,12 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
       text: `no listener takes the socket ${name} of systemd`,
     });
   }
-  manager.ready(`serves ${listeners}, configuration ${settings.hash.slice(0, 16)}`);
+  const status = `serves ${listeners}, configuration ${settings.hash.slice(0, 16)}`;
+  manager.ready(status);
   // A disk that takes no records is nothing that a new process would do better at; a writer that cannot be begun is.
   manager.watch(() => journal.fault?.code !== 'writer-died');
 
-  refuseReload(log);
+  refuseReload(log, manager, status);
   const stop = createStopRequests();
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     service.abort();
@@ -152,10 +153,12 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
 }
 
 /** SIGHUP is told, and does nothing in this version. */
-function refuseReload(log: Log): void {
+function refuseReload(log: Log, manager: ServiceManager, status: string): void {
   onSignal(['SIGHUP'], () => {
     const text = 'this version reads its configuration only at start; restart it';
+    manager.reloading();
     log.report({ event: 'reload-refused', level: 'warn', text });
+    manager.ready(`${status}; reload refused: ${text}`);
   });
 }
 
