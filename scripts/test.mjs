@@ -2,17 +2,27 @@
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
-//   node scripts/test.mjs STAGE...        the named stages: lint unit scenario fuzz dovecot audit
+//   node scripts/test.mjs STAGE...        the named stages: lint unit scenario fuzz dovecot audit systemd container
 //   node scripts/test.mjs file PATH...    single test files (test/wire/escape.test.ts)
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
+// DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 
-const stageFolders = { scenario: ['scenario'], fuzz: ['fuzz'], dovecot: ['dovecot'], audit: ['rsyslog'] };
+const stageFolders = {
+  scenario: ['scenario'],
+  fuzz: ['fuzz'],
+  dovecot: ['dovecot'],
+  audit: ['rsyslog'],
+  systemd: ['systemd'],
+  container: ['container'],
+};
+/** Stages that have the machine for themselves: they look at how long things take, or boot another one. */
+const loneStages = new Set(['dovecot', 'systemd', 'container']);
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 function testFiles(folder) {
@@ -84,8 +94,10 @@ if (asked[0] === 'file') {
 
 const stages =
   asked.length === 0
-    ? ['lint', 'unit', 'fuzz', 'scenario', 'dovecot', 'audit']
+    ? ['lint', 'unit', 'fuzz', 'scenario', 'dovecot', 'audit', 'systemd', 'container']
     : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
+// Two boots, where one is enough to notice a broken unit.
+if (asked.length === 0) process.env.DOVEGATE_SYSTEMD ??= 'bookworm';
 for (const stage of stages) {
   if (stage !== 'lint' && stage !== 'unit' && !(stage in stageFolders)) {
     console.error(`unknown stage ${stage}; one of: check lint unit ${Object.keys(stageFolders).join(' ')}`);
@@ -111,7 +123,7 @@ for (const stage of stages) {
       if (noSkip) total.fail += 1;
       continue;
     }
-    const counts = await runTests(files, stage === 'dovecot' ? 1 : 2);
+    const counts = await runTests(files, loneStages.has(stage) ? 1 : 2);
     for (const key of Object.keys(total)) total[key] += counts[key];
   }
   console.log(`== ${stage}: ${((Date.now() - started) / 1000).toFixed(1)} s`);

@@ -6,6 +6,7 @@ import { isData } from './table.js';
 export const otherTestFolders: readonly string[] = [
   'architecture',
   'bench',
+  'container',
   'dovecot',
   'fuzz',
   'kit',
@@ -13,6 +14,7 @@ export const otherTestFolders: readonly string[] = [
   'oracle',
   'rsyslog',
   'scenario',
+  'systemd',
   'vectors',
 ];
 

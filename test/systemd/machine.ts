@@ -1,0 +1,191 @@
+// A booted systemd for a test: a Debian root of the release that was asked for, in a container without a network, with what was
+// changed in it gone at the end. The root is made once by lab/setup. This file owns the container's process and its folder.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { makeFolder, type Owner, removeAfter } from '../kit/folder.js';
+import { type ProgramResult, runProgram } from '../kit/program.js';
+
+export interface Machine {
+  /** Version of its systemd. */
+  readonly systemd: number;
+  /** A folder that is `/work` inside. */
+  readonly folder: string;
+  /** A path of the machine as this process reaches it; sockets too. */
+  path(inside: string): string;
+  /** Runs a program inside as root; rejects when it ends with another code than 0. */
+  run(...command: readonly string[]): Promise<string>;
+  /** The same without looking at the code. */
+  try(...command: readonly string[]): Promise<ProgramResult>;
+  /** Writes a file inside, with the folders above it. */
+  write(inside: string, text: string): void;
+  /** One property of a unit, as `systemctl show` gives it. */
+  property(unit: string, name: string): Promise<string>;
+  /** Resolves when a property has a value that `isIt` accepts; rejects after `ms` (20 s) with what it was. */
+  waitFor(unit: string, name: string, isIt: (value: string) => boolean, ms?: number): Promise<string>;
+}
+
+/** No machine can be had here, and why. */
+export interface NoMachine {
+  readonly skip: string;
+}
+
+const setup = fileURLToPath(new URL('../../../test/systemd/lab/setup', import.meta.url));
+const setupMs = 15 * 60_000;
+
+/** Why nothing can be booted or built here; undefined: it can. */
+export function whyNoMachine(): string | undefined {
+  if (process.platform !== 'linux') return 'systemd is of Linux only';
+  if (process.getuid?.() !== 0) return 'booting a container needs root';
+  if (!existsSync('/usr/bin/apt-get')) return 'this machine has no apt to make a Debian root with';
+  return undefined;
+}
+
+/** Makes the root of a release if it is not there; its path, and the version of its systemd. */
+export async function makeRoot(
+  release: string,
+): Promise<{ readonly root: string; readonly systemd: number }> {
+  const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
+  const made = await runProgram('bash', [setup, release], { env, timeoutMs: setupMs });
+  if (made.exit !== 0) throw new Error(`setup ${release}: exit ${made.exit}: ${made.text}`);
+  const fact = (name: string): string => new RegExp(`^${name}=(.+)$`, 'm').exec(made.text)?.[1] ?? '';
+  return { root: fact('root'), systemd: Number(fact('systemd')) };
+}
+
+/**
+ * Boots one. Where this machine cannot: the reason, for `t.skip`; with DOVEGATE_NO_SKIP=1 in the environment a rejection
+ * instead. Rejects when it does not come up.
+ */
+export async function openMachine(owner: Owner, release: string): Promise<Machine | NoMachine> {
+  const why = whyNoMachine();
+  if (why !== undefined) {
+    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
+    return { skip: why };
+  }
+  const { root, systemd } = await makeRoot(release);
+  const folder = makeFolder();
+  const work = join(folder, 'work');
+  mkdirSync(work);
+  const container = spawn(
+    'systemd-nspawn',
+    [
+      '--quiet',
+      '--boot',
+      '--register=no',
+      '--keep-unit',
+      '--private-network',
+      '--volatile=overlay',
+      '--link-journal=no',
+      '--console=pipe',
+      `--machine=dovegate-${process.pid}-${release}`,
+      `--directory=${root}`,
+      `--bind-ro=${process.execPath}:/usr/bin/node`,
+      `--bind=${work}:/work`,
+    ],
+    {
+      // Releases from 256 on do not boot below control groups of version 1.
+      env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  let output = '';
+  for (const stream of [container.stdout, container.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-10_000);
+    });
+  owner.after(() => stop(container));
+  removeAfter(owner, folder);
+
+  const isUp = async (leader: number): Promise<boolean> => {
+    const state = await inside(leader, ['systemctl', 'is-system-running']);
+    if (/^(degraded|maintenance)/.test(state.text)) throw new Error(`it boots as ${state.text}${output}`);
+    return state.text.startsWith('running');
+  };
+  const leader = await poll('the container boots', 30_000, async () => {
+    if (container.exitCode !== null) throw new Error(`the container ended: ${output}`);
+    const pid = leaderOf(container.pid ?? 0);
+    return pid !== undefined && (await isUp(pid)) ? pid : undefined;
+  });
+
+  const tried = (command: readonly string[]): Promise<ProgramResult> => inside(leader, command);
+  const run = async (...command: readonly string[]): Promise<string> => {
+    const result = await tried(command);
+    if (result.exit !== 0) throw new Error(`${command.join(' ')}: exit ${result.exit}: ${result.text}`);
+    return result.text;
+  };
+  const path = (inner: string): string => `/proc/${leader}/root${inner}`;
+  const property = async (unit: string, name: string): Promise<string> =>
+    (await run('systemctl', 'show', '--value', '-p', name, unit)).trim();
+  return {
+    systemd,
+    folder: work,
+    path,
+    run,
+    try: (...command) => tried(command),
+    write(inner, text) {
+      mkdirSync(dirname(path(inner)), { recursive: true });
+      writeFileSync(path(inner), text);
+    },
+    property,
+    async waitFor(unit, name, isIt, ms = 20_000) {
+      let last = '';
+      return poll(
+        () => `${name} of ${unit}, which is ${last}`,
+        ms,
+        async () => {
+          last = await property(unit, name);
+          return isIt(last) ? last : undefined;
+        },
+      );
+    },
+  };
+}
+
+/** A program in all namespaces of the container. */
+function inside(leader: number, command: readonly string[]): Promise<ProgramResult> {
+  const env = { LC_ALL: 'C', TMPDIR: undefined, NODE_OPTIONS: undefined, NODE_EXTRA_CA_CERTS: undefined };
+  return runProgram('nsenter', ['--target', String(leader), '--all', '--', ...command], { env });
+}
+
+/** The container's process 1 as this machine counts it: the child of systemd-nspawn that is in a PID namespace of its own. */
+function leaderOf(pid: number): number | undefined {
+  try {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    if (child === undefined || child === '') return undefined;
+    const isOwn = readlinkSync(`/proc/${child}/ns/pid`) !== readlinkSync('/proc/self/ns/pid');
+    return isOwn && existsSync(`/proc/${child}/root/run/systemd/private`) ? Number(child) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Asks every 50 ms until there is an answer. */
+export async function poll<Answer>(
+  what: string | (() => string),
+  ms: number,
+  ask: () => Promise<Answer | undefined>,
+): Promise<Answer> {
+  const end = Date.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > end) throw new Error(`not within ${ms} ms: ${typeof what === 'string' ? what : what()}`);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 50);
+    });
+  }
+}
+
+/** As a power button does: SIGRTMIN+4 to its process 1, by way of systemd-nspawn's SIGTERM; killed when that takes too long. */
+async function stop(container: ChildProcess): Promise<void> {
+  if (container.exitCode !== null || container.signalCode !== null) return;
+  const ended = new Promise((resolve) => {
+    container.once('close', resolve);
+  });
+  container.kill('SIGTERM');
+  const timer = setTimeout(() => container.kill('SIGKILL'), 20_000);
+  await ended;
+  clearTimeout(timer);
+}

@@ -1,0 +1,209 @@
+// Goal: the units as they are shipped, installed as the README says, under a real systemd. Phases: installed and verified; started by
+// socket activation for two teams, with a credential; reloaded; killed; stopped in its tracks; restarted under load; uninstalled.
+// What must not happen: a client that is refused or loses its command in a restart, a journal that breaks, a socket that is
+// taken away with the daemon.
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { runProgram } from '../kit/program.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { readAudit } from '../kit/traces.js';
+import { type Machine, openMachine } from './machine.js';
+
+const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
+const password = 'correct-horse-battery';
+const service = 'dovegate.service';
+const teams = ['support', 'billing'] as const;
+
+const configuration = `version: 1
+listeners:
+  # Who waited during a restart comes at once: these must hold the clients of some seconds.
+  support: { systemd: support, policy: support, sessions: 2000 }
+  billing: { systemd: billing, policy: billing, sessions: 2000 }
+limits: { queue: 4000 }
+backends:
+  mail1:
+    address: unix:/work/backend.sock
+    password_file: /run/credentials/dovegate.service/secret_mail1
+    shared_namespaces: []
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support: { users: ["*"], allow: [quota get, mailbox list] }
+  billing: { users: ["*"], allow: [quota get] }
+state: /var/lib/dovegate
+audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
+admin: { unix: /run/dovegate/admin.sock }
+`;
+
+/** One client that comes, asks and goes. */
+async function ask(machine: Machine, team: string, ...fields: string[]): Promise<string> {
+  const client = await openRawClient({ path: machine.path(`/run/dovegate/${team}.sock`), minor: 2 });
+  try {
+    client.sendCommand({ user: 'alice@example.org', fields });
+    return (await client.readReply()).status;
+  } finally {
+    client.close();
+  }
+}
+
+async function install(machine: Machine, what: 'install' | 'uninstall'): Promise<void> {
+  const args = [installer, what, '--destdir', machine.path('/'), '--node', '/usr/bin/node'];
+  const done = await runProgram(process.execPath, args);
+  assert.equal(done.exit, 0, done.text);
+}
+
+const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm trixie').split(' ');
+for (const release of releases) {
+  void test(`the units under the systemd of ${release}`, { timeout: 300_000 }, async (t) => {
+    const opened = await openMachine(t, release);
+    if ('skip' in opened) return t.skip(opened.skip);
+    const machine = opened;
+    const backend = await openScriptedDovecot({
+      unix: join(machine.folder, 'backend.sock'),
+      authenticate: true,
+      password,
+    });
+    t.after(() => backend.close());
+    chmodSync(join(machine.folder, 'backend.sock'), 0o666);
+    const mainPid = (): Promise<string> => machine.property(service, 'MainPID');
+    const isNew = (old: string) => (pid: string) => pid !== '0' && pid !== old;
+    const journal = () => readAudit(machine.path('/var/lib/dovegate/audit'));
+
+    await t.test('installed: complete, verified, exposed at most 1.5', async () => {
+      await install(machine, 'install');
+      await machine.run('systemd-sysusers');
+      await machine.run('systemd-tmpfiles', '--create');
+      for (const team of teams) await machine.run('groupadd', team);
+      machine.write('/etc/dovegate/dovegate.yaml', configuration);
+      machine.write('/etc/dovegate/credentials/mail1', `${password}\n`);
+      chmodSync(machine.path('/etc/dovegate/credentials/mail1'), 0o600);
+      // The times of the test, as an operator would change them.
+      machine.write(
+        `/etc/systemd/system/${service}.d/times.conf`,
+        '[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\n',
+      );
+      if (machine.systemd >= 253) {
+        await machine.run(
+          'cp',
+          '/usr/local/lib/dovegate/systemd/examples/notify-reload.conf',
+          `/etc/systemd/system/${service}.d/`,
+        );
+      }
+      await machine.run('systemctl', 'daemon-reload');
+      const verified = await machine.try('systemd-analyze', 'verify', service, 'dovegate@support.socket');
+      assert.deepEqual([verified.exit, verified.text], [0, '']);
+      const rated = await machine.try('systemd-analyze', 'security', '--no-pager', '--threshold=15', service);
+      t.diagnostic(/Overall exposure.*$/m.exec(rated.text)?.[0] ?? rated.text);
+      assert.equal(rated.exit, 0, rated.text);
+      assert.match(await machine.run('dovegate', '--version'), /^\d+\.\d+\.\d+$/m);
+    });
+
+    await t.test('started by its first client: two teams, a credential, notified', async () => {
+      await machine.run('systemctl', 'enable', '--now', ...teams.map((team) => `dovegate@${team}.socket`));
+      for (const team of teams) {
+        const { mode, uid } = statSync(machine.path(`/run/dovegate/${team}.sock`));
+        assert.deepEqual([mode & 0o777, uid], [0o660, 0], team);
+      }
+      assert.equal(await machine.property(service, 'ActiveState'), 'inactive');
+      assert.equal(await ask(machine, 'support', 'mailbox', 'list'), '+');
+      assert.equal(await ask(machine, 'billing', 'quota', 'get'), '+');
+      assert.equal(await ask(machine, 'billing', 'mailbox', 'list'), '-NOPERM');
+      assert.equal(await machine.property(service, 'ActiveState'), 'active');
+      assert.match(await machine.property(service, 'StatusText'), /^serves support billing, configuration /);
+      assert.deepEqual(
+        backend.plainAttempts.map((each) => [each.password, each.isAccepted]),
+        [[password, true]],
+      );
+      // Not root, and nothing of what came from systemd left for its children.
+      const pid = await mainPid();
+      assert.equal((await machine.run('stat', '-c', '%U', `/proc/${pid}`)).trim(), 'dovegate');
+      // Only who is in the team's group gets in.
+      const connect = `const s = require('net').connect('/run/dovegate/support.sock', () => process.exit(0)); s.on('error', (e) => { console.log(e.code); process.exit(1); })`;
+      const as = (group: string) =>
+        machine.try('setpriv', '--reuid=65534', `--regid=${group}`, '--clear-groups', 'node', '-e', connect);
+      assert.deepEqual([(await as('support')).exit, (await as('billing')).text], [0, 'EACCES\n']);
+    });
+
+    await t.test('kill -9: another one comes, and the journal goes on', async () => {
+      const before = journal().length;
+      const pid = await mainPid();
+      await machine.run('systemctl', 'kill', '--signal=KILL', '--kill-whom=main', service);
+      await machine.waitFor(service, 'MainPID', isNew(pid));
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      assert.ok(journal().length > before);
+      assert.match(
+        await machine.run('dovegate', 'audit', 'verify', '/var/lib/dovegate/audit', '--unsigned'),
+        /./,
+      );
+    });
+
+    await t.test('SIGSTOP: the watchdog ends it, and another one comes', async () => {
+      const pid = await mainPid();
+      await machine.run('systemctl', 'kill', '--signal=STOP', '--kill-whom=main', service);
+      await machine.waitFor(service, 'MainPID', isNew(pid));
+      assert.equal(await ask(machine, 'billing', 'quota', 'get'), '+');
+      assert.match(await machine.run('journalctl', '-q', '-o', 'cat', '-u', service), /[Ww]atchdog timeout/);
+    });
+
+    await t.test(
+      'restart in the middle of 200 clients a second: none is refused, none loses its command',
+      async () => {
+        const pid = await mainPid();
+        const idle = await openRawClient({ path: machine.path('/run/dovegate/support.sock'), minor: 2 });
+        idle.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+        await idle.readReply();
+        const seconds = 6;
+        const clients: Promise<string>[] = [];
+        const slowest = { ms: 0 };
+        const one = async (): Promise<string> => {
+          const started = Date.now();
+          const status = await ask(machine, teams[clients.length % 2] ?? 'support', 'quota', 'get').catch(
+            String,
+          );
+          slowest.ms = Math.max(slowest.ms, Date.now() - started);
+          return status;
+        };
+        const started = Date.now();
+        let restarted: Promise<string> | undefined;
+        while (clients.length < seconds * 200) {
+          while (clients.length < Math.min(((Date.now() - started) / 1000) * 200, seconds * 200))
+            clients.push(one());
+          if (clients.length >= 200) restarted ??= machine.run('systemctl', 'restart', service);
+          await new Promise((resolve) => {
+            setTimeout(resolve, 5);
+          });
+        }
+        await restarted;
+        const statuses = new Map<string, number>();
+        for (const status of await Promise.all(clients))
+          statuses.set(status, (statuses.get(status) ?? 0) + 1);
+        assert.deepEqual(statuses, new Map([['+', seconds * 200]]));
+        t.diagnostic(
+          `${clients.length} clients in ${seconds} s with a restart: all served, the slowest within ${slowest.ms} ms`,
+        );
+        assert.notEqual(await mainPid(), pid);
+        assert.equal((await idle.readEnd()).isBroken, false);
+        await machine.run('dovegate', 'audit', 'verify', '/var/lib/dovegate/audit', '--unsigned');
+      },
+    );
+
+    await t.test(
+      'stopped and uninstalled: the sockets outlive the daemon, the journal outlives the program',
+      async () => {
+        await machine.run('systemctl', 'stop', service);
+        assert.ok(existsSync(machine.path('/run/dovegate/support.sock')));
+        await machine.run('systemctl', 'disable', '--now', ...teams.map((team) => `dovegate@${team}.socket`));
+        assert.ok(!existsSync(machine.path('/run/dovegate/support.sock')));
+        await install(machine, 'uninstall');
+        assert.ok(!existsSync(machine.path('/usr/local/lib/dovegate')));
+        for (const left of ['systemd', 'sysusers.d', 'tmpfiles.d', '../bin/dovegate'])
+          assert.ok(!existsSync(machine.path(`/usr/local/lib/${left}`)), left);
+        assert.ok(journal().length > 0);
+      },
+    );
+  });
+}
