@@ -1,9 +1,8 @@
 // Foreign functions of the C library: the only file that knows the foreign-function package. It is loaded when it is first
 // asked for, and tested before anybody relies on it: a package that loads and then answers wrongly would be worse than none.
 
-import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Native } from '../ports/native.js';
 import { serviceFunctions } from './service-functions.js';
 
@@ -16,6 +15,7 @@ const soPeercred = 17;
 const afUnix = 1;
 const sockStream = 1;
 const ucredBytes = 12;
+const mfdCloexec = 1;
 
 let loaded: Promise<Native> | undefined;
 
@@ -36,6 +36,7 @@ async function load(): Promise<Native> {
   const getsockopt = library.func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
   const socketpair = library.func('int socketpair(int, int, int, void *)');
   const exitNow = library.func('void _exit(int)');
+  const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const native: Native = {
     lockExclusive(descriptor) {
       if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
@@ -55,24 +56,23 @@ async function load(): Promise<Native> {
     },
     ...serviceFunctions((prototype) => library.func(prototype), koffi.errno),
   };
-  testLock(native);
+  testLock(native, Number(memfdCreate('dovegate', mfdCloexec)));
   const pair = Buffer.alloc(8);
   if (Number(socketpair(afUnix, sockStream, 0, pair)) !== 0) throw new Error('no pair of UNIX sockets');
   testCredentials(native, [pair.readInt32LE(0), pair.readInt32LE(4)]);
   return native;
 }
 
-function testLock(native: Native): void {
-  const directory = mkdtempSync(join(tmpdir(), 'dovegate-'));
-  const descriptors: number[] = [];
+/** On a file in memory: a container may have no place to write one. */
+function testLock(native: Native, file: number): void {
+  if (file < 0) throw new Error('no file in memory');
+  const descriptors = [file];
   try {
-    for (let count = 0; count < 2; count += 1)
-      descriptors.push(openSync(join(directory, 'lock'), 'w', 0o600));
-    const taken = descriptors.map((descriptor) => native.lockExclusive(descriptor));
+    for (let count = 0; count < 2; count += 1) descriptors.push(openSync(`/proc/self/fd/${file}`, 'r+'));
+    const taken = descriptors.slice(1).map((descriptor) => native.lockExclusive(descriptor));
     if (taken[0] !== true || taken[1] !== false) throw new Error('flock does not exclude a second holder');
   } finally {
     for (const descriptor of descriptors) closeSync(descriptor);
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 
