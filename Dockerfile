@@ -1,0 +1,30 @@
+# dovegate as a container image: docker build -t dovegate .    (or podman, or buildah)
+# BASE is any Debian-like image with Node 20.19 or newer and npm.
+ARG BASE=docker.io/library/node:24-trixie-slim
+
+FROM ${BASE} AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY . .
+# The installer takes the program and its locked packages, and leaves the tools of the build.
+RUN npm run build && node scripts/install.mjs install --prefix /usr --destdir /out --node /usr/local/bin/node
+
+FROM ${BASE}
+COPY --from=build /out/usr/lib/dovegate /usr/lib/dovegate
+# By number, so that volumes and Kubernetes can name it. The folders give fresh volumes their owner.
+RUN ln -s ../lib/dovegate/dist/main.js /usr/bin/dovegate \
+    && groupadd --gid 10001 dovegate \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/dovegate --shell /usr/sbin/nologin dovegate \
+    && install -d -o 10001 -g 10001 -m 0755 /run/dovegate \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/dovegate
+USER 10001:10001
+# Sockets of the teams and of the admin endpoints; journal and state. Nothing else is written.
+VOLUME ["/run/dovegate", "/var/lib/dovegate"]
+# Needs `admin: { unix: /run/dovegate/admin.sock }` in the configuration.
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["node", "-e", \
+    "require('node:http').get({ socketPath: '/run/dovegate/admin.sock', path: '/healthz' }, (reply) => process.exit(reply.statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
+# It is process 1: it takes signals itself, and what is left to it. Give it more than limits.drain (30 s) to stop.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["node", "/usr/lib/dovegate/dist/main.js"]
+CMD ["serve", "--config", "/etc/dovegate/dovegate.yaml"]

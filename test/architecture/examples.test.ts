@@ -1,0 +1,88 @@
+// Goal: the examples for containers hold configurations that dovegate takes, and name what the image has.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseAllDocuments } from 'yaml';
+import * as z from 'zod';
+import { parseSettings } from '../../src/config/parse-settings.js';
+import { textOf } from './project.js';
+
+/** What a text says of a configuration: every problem, warnings too. */
+function problemsOf(text: string): string[] {
+  const read = { readText: () => text, glob: () => [], presetText: () => undefined };
+  return parseSettings('/etc/dovegate/dovegate.yaml', read).problems.map(
+    ({ path, message }) => `${path}: ${message}`,
+  );
+}
+
+function documentsOf(path: string): unknown[] {
+  return parseAllDocuments(textOf(path)).map((document) => {
+    assert.deepEqual(document.errors, []);
+    return document.toJS();
+  });
+}
+
+const user = /^USER (\d+):(\d+)$/m.exec(textOf('Dockerfile'));
+
+void test('compose: the configuration is sound, the sockets belong to whom Dovecot and the image name', () => {
+  const shape = z.object({
+    configs: z.object({ dovegate: z.object({ content: z.string() }) }),
+    services: z.object({
+      dovecot: z.object({ build: z.object({ dockerfile_inline: z.string() }) }),
+      dovegate: z.object({ read_only: z.literal(true), group_add: z.tuple([z.string()]) }),
+    }),
+  });
+  const [compose] = documentsOf('config/compose.example.yaml').map((each) => shape.parse(each));
+  assert.ok(compose !== undefined);
+  const { content } = compose.configs.dovegate;
+  assert.deepEqual(problemsOf(content), []);
+  const [group] = compose.services.dovegate.group_add;
+  assert.match(content, new RegExp(`group: "${group}"`));
+  const { dockerfile_inline: dovecot } = compose.services.dovecot.build;
+  assert.match(dovecot, new RegExp(`useradd --uid ${user?.[1]} dovegate`));
+  assert.match(dovecot, new RegExp(`groupadd --gid ${group} support`));
+});
+
+void test('kubernetes: the configuration is sound, and the sidecar runs as the image is made', () => {
+  const shape = z.object({
+    kind: z.string(),
+    data: z.object({ 'dovegate.yaml': z.string() }).optional(),
+    spec: z
+      .object({
+        template: z
+          .object({
+            spec: z.object({
+              securityContext: z.object({ fsGroup: z.number() }),
+              initContainers: z.tuple([
+                z.object({
+                  securityContext: z.object({
+                    runAsUser: z.number(),
+                    runAsGroup: z.number(),
+                    readOnlyRootFilesystem: z.literal(true),
+                  }),
+                  livenessProbe: z.object({ exec: z.object({ command: z.array(z.string()) }) }),
+                }),
+              ]),
+            }),
+          })
+          .optional(),
+      })
+      .optional(),
+  });
+  const documents = documentsOf('config/kubernetes.example.yaml').map((each) => shape.parse(each));
+  assert.deepEqual(
+    documents.map(({ kind }) => kind),
+    ['ConfigMap', 'PersistentVolumeClaim', 'Deployment'],
+  );
+  const text = documents[0]?.data?.['dovegate.yaml'] ?? '';
+  const pod = documents[2]?.spec?.template?.spec;
+  assert.ok(pod !== undefined);
+  assert.deepEqual(problemsOf(text), []);
+  assert.match(text, new RegExp(`group: "${pod.securityContext.fsGroup}"`));
+  const [{ securityContext, livenessProbe }] = pod.initContainers;
+  assert.deepEqual([securityContext.runAsUser, securityContext.runAsGroup].map(String), [
+    user?.[1],
+    user?.[2],
+  ]);
+  const [, , script = ''] = livenessProbe.exec.command;
+  assert.ok(textOf('Dockerfile').includes(JSON.stringify(script)), 'the probe of the image');
+});

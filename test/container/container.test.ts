@@ -1,0 +1,124 @@
+// Goal: the image of the Dockerfile does the main job as process 1 of a container with a read-only root and without any privilege.
+// Phases: built from a local base; serving; health; orphans; stopped in order; started with a broken file. What must not happen:
+// a write outside of the volumes, a signal that is not heard, a dead process that stays, root.
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { makeFolder, removeAfter } from '../kit/folder.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { cannedScript, createGate } from '../kit/script.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { readAudit } from '../kit/traces.js';
+import { poll } from '../systemd/machine.js';
+import { buildImage, startContainer } from './image.js';
+
+const password = 'correct-horse-battery';
+const configuration = `version: 1
+listeners:
+  support: { unix: /run/dovegate/support.sock, mode: "0600", policy: support }
+backends:
+  mail1:
+    address: unix:/backend/backend.sock
+    password_file: /etc/dovegate/mail1.password
+    shared_namespaces: []
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support: { users: ["*"], allow: [quota get] }
+state: /var/lib/dovegate
+audit: { directory: /var/lib/dovegate/audit, reserve: 4KiB }
+admin: { unix: /run/dovegate/admin.sock }
+`;
+
+void test('the container', { timeout: 600_000 }, async (t) => {
+  const image = await buildImage(t);
+  if ('skip' in image) return t.skip(image.skip);
+  const folder = makeFolder();
+  const etc = join(folder, 'etc');
+  const backendFolder = join(folder, 'backend');
+  for (const path of [etc, backendFolder]) mkdirSync(path);
+  chmodSync(folder, 0o755);
+  writeFileSync(join(etc, 'dovegate.yaml'), configuration);
+  writeFileSync(join(etc, 'mail1.password'), password);
+  const gate = createGate();
+  const backend = await openScriptedDovecot({
+    unix: join(backendFolder, 'backend.sock'),
+    authenticate: true,
+    password,
+    script: async (command, connection) => {
+      if (command.user === 'slow') await gate.opened;
+      await cannedScript()(command, connection);
+    },
+  });
+  chmodSync(join(backendFolder, 'backend.sock'), 0o666);
+  const binds = { [etc]: '/etc/dovegate', [backendFolder]: '/backend' };
+  const container = startContainer(t, image, { name: `dovegate-${process.pid}`, folder, binds });
+  t.after(() => backend.close());
+  removeAfter(t, folder);
+  const [, ...healthcheck] = image.config.Healthcheck.Test;
+  const client = () => openRawClient({ path: container.volume('/run/dovegate/support.sock'), minor: 2 });
+  const shell = async (line: string) => (await container.exec('sh', '-c', line)).text;
+
+  await t.test('it serves: allowed, denied, recorded', async () => {
+    await poll(
+      container.output,
+      20_000,
+      async () => existsSync(container.volume('/run/dovegate/support.sock')) || undefined,
+    );
+    const one = await client();
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+    assert.equal((await one.readReply()).status, '+');
+    one.sendCommand({ user: 'alice@example.org', fields: ['mailbox', 'list'] });
+    assert.equal((await one.readReply()).status, '-NOPERM');
+    one.close();
+    // What is refused is not waited for.
+    const directory = container.volume('/var/lib/dovegate/audit');
+    const decisions = () => readAudit(directory).flatMap(({ record }) => record['decision'] ?? []);
+    await poll(
+      () => String(decisions()),
+      5_000,
+      async () => decisions().join() === 'allow,deny' || undefined,
+    );
+  });
+
+  await t.test('as nobody in particular, in a root that cannot be written', async () => {
+    assert.deepEqual(Object.keys(image.config.Volumes).toSorted(), ['/run/dovegate', '/var/lib/dovegate']);
+    assert.match(await shell('grep Uid /proc/1/status'), /^Uid:(\t10001){4}$/m);
+    assert.match(await shell('grep CapEff /proc/1/status'), /0000000000000000/);
+    assert.match(await shell('touch /usr/lib/dovegate/x'), /Read-only file system/);
+    assert.match(await shell('dovegate check --config /etc/dovegate/dovegate.yaml'), /no problems/);
+  });
+
+  await t.test('it is healthy, and what was left to it is gone from the process table', async () => {
+    assert.deepEqual(
+      [image.config.Healthcheck.Test[0], (await container.exec(...healthcheck)).exit],
+      ['CMD', 0],
+    );
+    // A shell that ends before its child: the child is process 1's then.
+    await shell('(sleep 0.2 &) ; true');
+    const dead = 'cat /proc/[0-9]*/stat | grep -c ") Z 1 "';
+    await poll('the orphan ends', 5_000, async () => (await shell(dead)).startsWith('1') || undefined);
+    await poll('the orphan is gone', 15_000, async () => (await shell(dead)).startsWith('0') || undefined);
+  });
+
+  await t.test('SIGTERM: what runs is finished, and the end is an orderly one', async () => {
+    const slow = await client();
+    slow.sendCommand({ user: 'slow', fields: ['quota', 'get'] });
+    await backend.waitFor(({ commands }) => commands.some(({ user }) => user === 'slow'), 'the slow command');
+    await container.signal('TERM');
+    await poll(container.output, 5_000, async () => container.output().includes('"stopping"') || undefined);
+    gate.open();
+    assert.equal((await slow.readReply()).status, '+');
+    assert.equal(await container.exited, 0, container.output());
+    assert.ok(!existsSync(container.volume('/run/dovegate/support.sock')));
+    assert.notEqual((await container.exec(...healthcheck)).exit, 0);
+  });
+
+  await t.test('a broken file: exit code 78, with what is wrong', async () => {
+    writeFileSync(join(etc, 'dovegate.yaml'), configuration.replace('policy: support', 'policy: suport'));
+    const broken = startContainer(t, image, { name: `dovegate-${process.pid}-broken`, folder, binds });
+    assert.equal(await broken.exited, 78);
+    assert.match(broken.output(), /dovegate\.yaml:3:\d+: .*did you mean support\?/);
+  });
+});

@@ -1,0 +1,195 @@
+// The image of the Dockerfile, built without any image registry, and containers of it. Base image, storage and tools come from
+// lab/setup; containers run under crun as Docker would run them read-only: its namespaces, no capability, no new privilege.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as z from 'zod';
+import type { Owner } from '../kit/folder.js';
+import { type ProgramResult, runProgram } from '../kit/program.js';
+import { whyNoMachine } from '../systemd/machine.js';
+
+const imageShape = z.object({
+  Docker: z.object({
+    config: z.object({
+      User: z.string(),
+      Env: z.array(z.string()),
+      Entrypoint: z.array(z.string()),
+      Cmd: z.array(z.string()),
+      StopSignal: z.string(),
+      Volumes: z.record(z.string(), z.object({})),
+      Healthcheck: z.object({ Test: z.array(z.string()) }),
+    }),
+  }),
+});
+
+/** What the image says of itself. */
+export type ImageConfig = z.infer<typeof imageShape>['Docker']['config'];
+
+export interface Image {
+  readonly config: ImageConfig;
+  /** Its files, of a container that nobody has written to. */
+  readonly root: string;
+}
+
+export interface ContainerOptions {
+  readonly name: string;
+  /** Folder for the bundle and, below `volumes`, for the image's volumes. */
+  readonly folder: string;
+  /** Host path -> path inside; read-only. */
+  readonly binds: Readonly<Record<string, string>>;
+}
+
+export interface Container {
+  /** A path of a volume of the image, on the host. */
+  volume(inside: string): string;
+  /** Runs a program inside, as the image's user. */
+  exec(...command: readonly string[]): Promise<ProgramResult>;
+  signal(signal: 'TERM' | 'KILL'): Promise<void>;
+  /** Exit code as the runtime gives it. */
+  readonly exited: Promise<number>;
+  output(): string;
+}
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const labs = process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs');
+const buildMs = 15 * 60_000;
+
+/** Builds the image; where this machine cannot: why, or with DOVEGATE_NO_SKIP=1 a rejection. It goes with its owner. */
+export async function buildImage(owner: Owner): Promise<Image | { readonly skip: string }> {
+  const why = whyNoMachine();
+  if (why !== undefined) {
+    if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
+    return { skip: why };
+  }
+  const [modules = '', cache = ''] = await Promise.all([
+    npm('root', '--global'),
+    npm('config', 'get', 'cache'),
+  ]);
+  const setup = join(root, 'test/container/lab/setup');
+  const facts = await checked('bash', [setup, process.execPath, join(modules, 'npm')]);
+  const fact = (name: string): string => new RegExp(`^${name}=(.+)$`, 'm').exec(facts)?.[1] ?? '';
+  const storage = ['--root', fact('storage'), '--runroot', fact('run'), '--storage-driver', 'vfs'];
+  const buildah = (...args: string[]): Promise<string> => checked('buildah', [...storage, ...args]);
+  const tag = `localhost/dovegate-test-${process.pid}`;
+  const own = `dovegate-${process.pid}`;
+  owner.after(async () => {
+    await runProgram('buildah', [...storage, 'rm', own]);
+    await runProgram('buildah', [...storage, 'rmi', '--prune', tag]);
+    await runProgram('buildah', [...storage, 'rmi', tag]);
+  });
+  mkdirSync(cache, { recursive: true });
+  const isolated = ['--isolation', 'chroot', '--format', 'docker', '--pull-never'];
+  await buildah(
+    'bud',
+    ...isolated,
+    '--build-arg',
+    `BASE=${fact('image')}`,
+    '--volume',
+    `${cache}:/root/.npm`,
+    '--tag',
+    tag,
+    root,
+  );
+  const config = imageShape.parse(JSON.parse(await buildah('inspect', '--type', 'image', tag))).Docker.config;
+  await buildah('from', '--pull-never', '--name', own, tag);
+  return { config, root: (await buildah('mount', own)).trim() };
+}
+
+async function npm(...args: string[]): Promise<string> {
+  return (await runProgram('npm', args, { cwd: '/' })).stdout.toString().trim();
+}
+
+async function checked(file: string, args: readonly string[]): Promise<string> {
+  const env = { DOVEGATE_LABS: labs };
+  const done = await runProgram(file, args, { env, timeoutMs: buildMs });
+  if (done.exit !== 0)
+    throw new Error(`${file} ${args.join(' ')}: exit ${done.exit}: ${done.text.slice(-4000)}`);
+  return done.stdout.toString();
+}
+
+/** Starts one; ends with its owner. */
+export function startContainer(owner: Owner, image: Image, options: ContainerOptions): Container {
+  const { name, folder, binds } = options;
+  const bundle = join(folder, name);
+  const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
+  const volume = (inside: string): string => join(folder, 'volumes', inside);
+  for (const path of Object.keys(image.config.Volumes)) {
+    // A new volume gets the owner of the folder that it is mounted on.
+    mkdirSync(volume(path), { recursive: true });
+    chownSync(volume(path), uid, gid);
+  }
+  mkdirSync(bundle, { recursive: true });
+  const mount = (source: string, destination: string, isWritable: boolean) => ({
+    destination,
+    source,
+    type: 'bind',
+    options: ['bind', isWritable ? 'rw' : 'ro', 'nosuid', 'nodev'],
+  });
+  const none = { bounding: [], effective: [], inheritable: [], permitted: [], ambient: [] };
+  const spec = {
+    ociVersion: '1.0.0',
+    process: {
+      terminal: false,
+      user: { uid, gid },
+      args: [...image.config.Entrypoint, ...image.config.Cmd],
+      env: image.config.Env,
+      cwd: '/',
+      capabilities: none,
+      noNewPrivileges: true,
+    },
+    root: { path: image.root, readonly: true },
+    hostname: name,
+    mounts: [
+      { destination: '/proc', type: 'proc', source: 'proc' },
+      { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755', 'size=64k'] },
+      ...Object.keys(image.config.Volumes).map((path) => mount(volume(path), path, true)),
+      ...Object.entries(binds).map(([source, destination]) => mount(source, destination, false)),
+    ],
+    linux: { namespaces: ['pid', 'network', 'ipc', 'uts', 'mount'].map((type) => ({ type })) },
+  };
+  writeFileSync(join(bundle, 'config.json'), JSON.stringify(spec));
+
+  const state = join(folder, 'crun');
+  // crun refuses a machine with both versions of control groups, whether it is to use them or not.
+  const alone = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"';
+  const crun = [
+    'unshare',
+    '--mount',
+    'sh',
+    '-c',
+    alone,
+    'sh',
+    'crun',
+    '--root',
+    state,
+    '--cgroup-manager=disabled',
+  ] as const;
+  const container: ChildProcess = spawn(crun[0], [...crun.slice(1), 'run', '--bundle', bundle, name], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [container.stdout, container.stderr])
+    stream?.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+  const exited = new Promise<number>((resolve) => {
+    container.once('close', (code) => resolve(code ?? -1));
+  });
+  const run = (...args: string[]): Promise<ProgramResult> => runProgram(crun[0], [...crun.slice(1), ...args]);
+  owner.after(async () => {
+    await run('delete', '--force', name);
+    await exited;
+  });
+  return {
+    volume,
+    exited,
+    exec: (...command) => run('exec', '--user', image.config.User, name, ...command),
+    async signal(signal) {
+      const done = await run('kill', name, signal);
+      if (done.exit !== 0) throw new Error(done.text);
+    },
+    output: () => output,
+  };
+}
