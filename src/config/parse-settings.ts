@@ -135,7 +135,8 @@ function checkListeners(settings: Settings, written: Cursor, valid: Cursor): voi
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);
     }
   }
-  const taken = sockets.get(settings.admin?.unix ?? '');
+  const admin = settings.admin?.unix;
+  const taken = admin === undefined ? undefined : sockets.get(`unix:${admin}`);
   if (taken !== undefined) valid.down('admin').error(['unix'], `is the socket of listener ${taken} already`);
 }
 

@@ -3,7 +3,7 @@
 // The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
 // is followed once, to a configured backend, for the same user; two commands for one user never run on two backends at once.
 
-import { replyCells } from '../catalog/columns.js';
+import { replyShape } from '../catalog/columns.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
@@ -54,7 +54,9 @@ export async function dispatch(options: DispatchOptions): Promise<Dispatched> {
 function joinableCells({ attempt, series }: Judged): number | undefined {
   // With all users, releases put the user's name in front or do not.
   if (attempt.command.scope === 'user') return undefined;
-  const [cells, ...others] = series.map((one) => replyCells({ ...attempt.parsed, series: one }, undefined));
+  const [cells, ...others] = series.map(
+    (one) => replyShape({ ...attempt.parsed, series: one }, undefined)?.columns.length,
+  );
   return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
 }
 

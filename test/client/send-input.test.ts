@@ -22,7 +22,7 @@ void test('an input may be a text, bytes, a list or a stream, and is stuffed and
     const rows = session.run({ ...save, input });
     const behind = session.run({ user: 'alice', name: 'mailbox list' });
     await peer.receive((bytes) => bytes.includes('\r\n.\r\n'));
-    assert.equal(peer.received().toString(), '\talice\tsave\na\n..b\r\n.\r\n');
+    assert.equal(peer.received().toString(), '\talice\tsave\n.a\n..b\r\n.\r\n');
     peer.send(replyPacket('\n+\n'));
     assert.deepEqual(await rows, []);
     await peer.receive((bytes) => bytes.includes('mailbox list\n'));

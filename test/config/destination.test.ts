@@ -6,6 +6,7 @@ import { settingsOf, sound } from './sound.js';
 
 const settings = settingsOf(
   sound
+    .replace(', shared_namespaces: []', '')
     .replace(
       'routes:',
       `  mail2: { address: "127.0.0.1:24246", tls: off, password_file: /etc/p, series: "2.4", shared_namespaces: ["Public/"] }

@@ -68,9 +68,9 @@ testMistakes([
   ],
   [
     'a key that comes later',
-    'version: 1',
-    'audit: { ship: [] }',
-    '1:10: audit.ship: not supported by this version yet; take it out',
+    'support: { unix: /run/s.sock,',
+    'support: { unix: /run/s.sock, tcp: "127.0.0.1:1",',
+    '3:33: listeners.support.tcp: not supported by this version yet; take it out',
   ],
   [
     'a name that cannot be one',
