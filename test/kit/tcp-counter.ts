@@ -19,8 +19,12 @@ const clientHello = Buffer.from([0x16, 0x03]);
 const helloBehindStartTls = Buffer.concat([Buffer.from('STARTTLS\n'), clientHello]);
 const lookedAtBytes = 4096;
 
-/** Listens on a free port of 127.0.0.1 and forwards each connection to the target. */
-export async function openTcpCounter(target: { host?: string; port: number }): Promise<TcpCounter> {
+/** Listens on a free port of 127.0.0.1, or of another loopback address, and forwards each connection to the target. */
+export async function openTcpCounter(target: {
+  host?: string;
+  port: number;
+  listen?: string;
+}): Promise<TcpCounter> {
   const sockets = new Set<net.Socket>();
   let connections = 0;
   let openConnections = 0;
@@ -63,12 +67,12 @@ export async function openTcpCounter(target: { host?: string; port: number }): P
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+    server.listen(0, target.listen ?? '127.0.0.1', resolve);
   });
   const bound = server.address();
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
   return {
-    host: '127.0.0.1',
+    host: target.listen ?? '127.0.0.1',
     port,
     get connections() {
       return connections;

@@ -1,0 +1,229 @@
+// Goal: several real Dovecots behind one daemon. Phases: users by pattern, by spread, by what a real passdb says; commands that name no
+// user over all of them; one is stopped in the middle of everything and started again; a real referral, where the release has them.
+// What must not happen: a command at a Dovecot that is not its user's, an answer of a part that looks whole, somebody else who suffers.
+import assert from 'node:assert/strict';
+import { appendFileSync, mkdtempSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type Daemon, startDaemon } from '../kit/daemon.js';
+import type { Lab, Release } from '../kit/dovecot-lab.js';
+import type { Owner } from '../kit/folder.js';
+import { openRawClient, type RawClient, type RawReply } from '../kit/raw-client.js';
+import { openTcpCounter } from '../kit/tcp-counter.js';
+import { alice, backendPassword, labTestMs, openRealDovecot, releasesAsked } from './real-gateway.js';
+
+const bob = 'bob@example.org';
+/** Whom only the passdb of the first knows to be on the third. */
+const pat = 'pat@example.org';
+/** Whom the first refers to the second. */
+const away = 'away@example.org';
+const numbers = [1, 2, 3] as const;
+
+const authListener = `service auth {
+  unix_listener dovegate-userdb {
+    mode = 0600
+    user = nobody
+  }
+}
+`;
+
+/** Three instances with the same users; which one answered shows a mailbox with its number. */
+async function openThree(owner: Owner, release: Release) {
+  const labs: Lab[] = [];
+  for (const number of numbers) {
+    const lab = await openRealDovecot(owner, release);
+    if ('skip' in lab) return lab;
+    const passwd = join(lab.folder, 'passwd');
+    const theirs =
+      number === 1 ? `${pat}:{plain}pw::::::proxy=y host=127.0.0.3\n` : `${pat}:{plain}pw::::::\n`;
+    const referred =
+      number === 1 ? `${away}:{plain}pw::::::nologin=y host=127.0.0.2\n` : `${away}:{plain}pw::::::\n`;
+    appendFileSync(passwd, theirs + referred);
+    for (const user of [alice, bob, 'victim@example.org', 'small@example.org', pat, away]) {
+      await lab.doveadm(['mailbox', 'create', '-u', user, `Here${number}`]);
+    }
+    const port = lab.series === '2.4' && number === 1 ? 'doveadm_port = 1\n' : '';
+    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${port}${authListener}`);
+    labs.push(lab);
+  }
+  return labs;
+}
+
+interface Gate {
+  readonly daemon: Daemon;
+  client(): Promise<RawClient>;
+  ask(user: string, ...fields: string[]): Promise<RawReply>;
+}
+
+async function openGate(owner: Owner, labs: readonly Lab[]): Promise<Gate> {
+  const [first] = labs;
+  assert.ok(first);
+  const backends: string[] = [];
+  for (const [index, lab] of labs.entries()) {
+    // Each has an address of its own, as machines do: a passdb names addresses, not ports.
+    const forward = await openTcpCounter({ port: lab.port, listen: `127.0.0.${index + 1}` });
+    owner.after(() => forward.close());
+    backends.push(`  mail${index + 1}:
+    address: 127.0.0.${index + 1}:${forward.port}
+    server_name: localhost
+    tls: starttls
+    ca: ca${index + 1}.pem
+    password_file: password
+    shared_namespaces: []
+    connect_timeout: 1s
+    greeting_timeout: 2s`);
+  }
+  const daemon = await startDaemon(owner, {
+    folder: mkdtempSync(join(first.folder, 'gate-')),
+    config: `version: 1
+listeners: { support: { unix: support.sock, policy: support } }
+backends:
+${backends.join('\n')}
+routes:
+  - { users: ["${alice}", "${away}"], backend: mail1 }
+  - { users: ["${pat}"], passdb: ${join(first.folder, 'run', 'dovegate-userdb')}, cache_ttl: 1s }
+  - { users: ["*"], spread: [mail2, mail3] }
+policies:
+  support:
+    users: ["*"]
+    allow:
+      - mailbox list
+      - { command: who, masks: true }
+      - service status
+      - mailbox create
+state: state
+audit: { directory: audit }
+`,
+    files: {
+      password: `${backendPassword}\n`,
+      ...Object.fromEntries(
+        labs.map((lab, index) => [`ca${index + 1}.pem`, readFileSync(lab.caFile, 'utf8')]),
+      ),
+    },
+  });
+  const client = async (): Promise<RawClient> => {
+    const opened = await openRawClient({ path: daemon.path('support.sock'), minor: 2, timeoutMs: 20_000 });
+    owner.after(() => opened.close());
+    return opened;
+  };
+  const shared = await client();
+  return {
+    daemon,
+    client,
+    async ask(user, ...fields) {
+      shared.sendCommand({ user, fields });
+      return shared.readReply();
+    },
+  };
+}
+
+/** The numbers of the instances whose mailbox the reply lists. */
+function placesIn(reply: RawReply): string {
+  return [...reply.body.toString().matchAll(/Here(\d)/g)].map(([, number]) => number).join('');
+}
+
+for (const release of releasesAsked()) {
+  void describe(`three instances of ${release}`, () => {
+    void test('routes, joined replies, one of them gone for a while', { timeout: labTestMs }, async (t) => {
+      const labs = await openThree(t, release);
+      if ('skip' in labs) return t.skip(labs.skip);
+      const gate = await openGate(t, labs);
+      const [lab1, lab2] = labs;
+      assert.ok(lab1 && lab2);
+
+      // Every user at his own place: by pattern, by spread, by what the passdb says.
+      assert.equal(placesIn(await gate.ask(alice, 'mailbox list')), '1');
+      assert.equal(placesIn(await gate.ask(pat, 'mailbox list')), '3');
+      const spread = new Map<string, string>();
+      for (const user of [bob, 'victim@example.org', 'small@example.org']) {
+        const place = placesIn(await gate.ask(user, 'mailbox list'));
+        assert.match(place, /^[23]$/);
+        assert.equal(placesIn(await gate.ask(user, 'mailbox list')), place);
+        spread.set(user, place);
+      }
+      t.diagnostic(`spread: ${[...spread].map(([user, place]) => `${user} on mail${place}`).join(', ')}`);
+
+      // Rows of all three, whole, and one status.
+      const services = await gate.ask('', 'service status');
+      assert.equal(services.status, '+');
+      const cells = services.body.toString().split('\t').slice(0, -1);
+      assert.equal(cells.length % 13, 0, 'rows of 13 cells');
+      const names = cells.filter((_, at) => at % 13 === 0);
+      assert.equal(names.filter((name) => name === 'doveadm').length, 3);
+      assert.equal((await gate.ask('', 'who')).status, '+');
+
+      // One of them is stopped while commands run on all.
+      const onSecond = [...spread].find(([, place]) => place === '2')?.[0];
+      const users = [alice, pat, ...spread.keys()];
+      const failed = new Map<string, number>();
+      let rounds = 0;
+      let isDown = false;
+      let isOver = false;
+      const load = users.map(async (user) => {
+        const client = await gate.client();
+        while (!isOver) {
+          const isSure = isDown;
+          const startMs = performance.now();
+          client.sendCommand({ user, fields: ['mailbox list'] });
+          const reply = await client.readReply();
+          rounds += 1;
+          if (reply.status === '+') {
+            assert.match(placesIn(reply), /^\d$/);
+            assert.ok(!isSure || user !== onSecond || !isDown, 'a stopped Dovecot answered');
+          } else {
+            assert.equal(reply.status, '-TEMPFAIL');
+            assert.equal(spread.get(user), '2', `${user} suffers for others`);
+            assert.ok(performance.now() - startMs < 5_000, 'a user of the stopped one waited too long');
+            failed.set(user, (failed.get(user) ?? 0) + 1);
+            await new Promise((resolve) => {
+              setTimeout(resolve, 50);
+            });
+          }
+        }
+        client.close();
+      });
+      const pause = (ms: number): Promise<void> =>
+        new Promise((resolve) => {
+          setTimeout(resolve, ms);
+        });
+      await pause(500);
+      await lab2.stop();
+      await pause(300);
+      isDown = true;
+      await pause(2_000);
+      const partly = await gate.ask('', 'service status');
+      assert.equal(partly.status, '-TEMPFAIL');
+      const rest = partly.body.toString().split('\t').slice(0, -1);
+      assert.equal(rest.filter((name, at) => at % 13 === 0 && name === 'doveadm').length, 2);
+      assert.match(
+        partly.logs.map(({ text }) => text).join('\n'),
+        /mail1 answered; mail2: .*; mail3 answered/,
+      );
+      isDown = false;
+      await lab2.start();
+      const backMs = performance.now();
+      while (onSecond !== undefined && (await gate.ask(onSecond, 'mailbox list')).status !== '+') {
+        assert.ok(performance.now() - backMs < 45_000, 'it does not come back by itself');
+        await pause(200);
+      }
+      t.diagnostic(
+        `${rounds} commands; refused while one was stopped: ${[...failed.values()].reduce((sum, each) => sum + each, 0)}; ` +
+          `back ${Math.round(performance.now() - backMs)} ms after its start`,
+      );
+      isOver = true;
+      await Promise.all(load);
+      assert.ok(onSecond === undefined || (failed.get(onSecond) ?? 0) > 0, 'nobody noticed the stop');
+
+      await t.test('a referral', async () => {
+        const reply = await gate.ask(away, 'mailbox list');
+        // 2.3 has no referrals: it runs the command itself.
+        assert.equal(reply.status, '+');
+        assert.equal(placesIn(reply), lab1.series === '2.4' ? '2' : '1');
+        const created = await gate.ask(away, 'mailbox create', 'New');
+        assert.equal(created.status, '+');
+      });
+
+      assert.deepEqual(await gate.daemon.stop(), { code: 0, signal: null });
+    });
+  });
+}
