@@ -21,9 +21,13 @@ export interface Queued {
 export interface FairQueue<W extends Queued> {
   /** With those who were promised something. */
   readonly size: number;
+  /** Whether somebody who was promised nothing waits for a fresh one. */
+  readonly hasFresh: boolean;
   /** Oldest first. */
   readonly promised: Iterable<W>;
   readonly promisedCount: number;
+  /** Of the promised: those who need a fresh one. */
+  readonly promisedFreshCount: number;
   add(waiter: W): void;
   /** Takes out the first one that is accepted, which costs its principal a turn; undefined: there is none. */
   take(accepts: (isFresh: boolean) => boolean): W | undefined;
@@ -67,12 +71,23 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
     return this.#waiting + this.#promised.size;
   }
 
+  get hasFresh(): boolean {
+    for (const line of this.#round) if (line.fresh.size > 0) return true;
+    return false;
+  }
+
   get promised(): Iterable<W> {
     return this.#promised;
   }
 
   get promisedCount(): number {
     return this.#promised.size;
+  }
+
+  get promisedFreshCount(): number {
+    let count = 0;
+    for (const { isFresh } of this.#promised) if (isFresh) count += 1;
+    return count;
   }
 
   add(waiter: W): void {

@@ -7,6 +7,7 @@
 
 import type { Observe } from '../engine/ports.js';
 import type { Clock, Timer } from '../ports/clock.js';
+import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFault, UpstreamPhase } from '../ports/upstream-fault.js';
 
 /** What is known of a backend. `failures`: dials that failed in a row. */
@@ -72,13 +73,14 @@ export interface Health {
   dialled(): void;
   /** `isAlone`: nothing else lives or is dialled. */
   dialFailed(fault: UpstreamFault, isAlone: boolean): void;
-  /** A command got its status. */
-  replied(): void;
-  /** A command got no status, or bytes that are not of the protocol. */
-  replyFailed(): void;
+  /** A command ended: why its upstream was closed, if it was, and what status it got, as a lease tells it. */
+  leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void;
   /** Ends the timer and forgets what was wrong: nobody dials any more. */
   rest(): void;
 }
+
+/** The backend gave no reply, or none that could be read. */
+const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-fault', 'peer-gone']);
 
 /** How long a good dial must have been good to make those before it forgotten. */
 const rememberedMs = 2_000;
@@ -181,12 +183,10 @@ class BackendHealth implements Health {
     if (isNew) observe({ kind: 'backend-down', backend, code, text });
   }
 
-  replied(): void {
-    this.#aliveMs = this.#parts.clock.now();
-  }
-
-  replyFailed(): void {
-    this.failed.reply += 1;
+  leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void {
+    // TEMPFAIL is what processes say whose Dovecot has stopped.
+    if (answer === 'other') this.#aliveMs = this.#parts.clock.now();
+    if (answer === undefined && closeFor !== undefined && replyFailures.has(closeFor)) this.failed.reply += 1;
   }
 
   rest(): void {

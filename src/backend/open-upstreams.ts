@@ -10,12 +10,13 @@ export interface OpenUpstreams {
   readonly leasedCount: number;
   /** Of the leased: those on which nothing else may run. */
   readonly aloneCount: number;
+  /** All that are open. */
+  all(): readonly Upstream[];
   /** Idle ones, oldest first. */
   readonly idle: Iterable<Upstream>;
   readonly oldestIdle: Upstream | undefined;
   /** The newest idle one, so that those that are not needed age out; `isFresh`: among those on which nothing ran. */
   newestIdle(isFresh: boolean): Upstream | undefined;
-  has(upstream: Upstream): boolean;
   isAlone(upstream: Upstream): boolean;
   /** One that was just greeted, until it rests; or one that was idle. */
   setLeased(upstream: Upstream, isAlone: boolean): void;
@@ -44,6 +45,7 @@ export function createOpenUpstreams(): OpenUpstreams {
     get aloneCount() {
       return alone.size;
     },
+    all: () => [...idle, ...leased],
     idle,
     get oldestIdle() {
       return idle.first;
@@ -54,7 +56,6 @@ export function createOpenUpstreams(): OpenUpstreams {
       for (const upstream of idle) if (upstream.exchanges === 0) newest = upstream;
       return newest;
     },
-    has: (upstream) => leased.has(upstream) || idle.has(upstream),
     isAlone: (upstream) => alone.has(upstream),
     setLeased(upstream, isAlone) {
       forget(upstream);

@@ -10,13 +10,12 @@ import type { Series } from '../catalog/series.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFault } from '../ports/upstream-fault.js';
 import type { LogLine } from '../wire/log-line.js';
-import { createDeaths } from './deaths.js';
 import { createDials, type Dials, type DialsOwner } from './dials.js';
 import { createFairQueue } from './fair-queue.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
 import { createOpenUpstreams } from './open-upstreams.js';
 import type { Pool, PoolOptions, PoolSnapshot } from './pool-options.js';
-import { createStaleness } from './staleness.js';
+import { createSigns } from './signs.js';
 import type { Upstream } from './upstream-options.js';
 import { createWaiter, type Waiter, type WaiterOwner } from './waiter.js';
 
@@ -25,8 +24,6 @@ export function createPool(options: PoolOptions): Pool {
   return new UpstreamPool(options);
 }
 
-/** Ends of a lease that say that the backend gave no reply, or none that could be read. */
-const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-fault', 'peer-gone']);
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
 /** A master that refuses so many dials in a row has stopped, whatever its idle upstreams look like. */
@@ -37,8 +34,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   series: Series | undefined;
   readonly #options: PoolOptions;
   readonly #dials: Dials;
-  readonly #deaths = createDeaths();
-  readonly #staleness = createStaleness();
+  readonly #signs = createSigns();
   /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
   readonly #queue = createFairQueue<Waiter>();
   readonly #open = createOpenUpstreams();
@@ -117,13 +113,12 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const { clock, observe } = this.#options;
     const { id, exchanges } = upstream;
     observe({ kind: 'upstream-closed', backend: this.backend, upstream: id, reason, exchanges });
-    if (this.#deaths.closed(reason, clock.now())) this.#dials.lost(upstream);
+    if (this.#signs.closed(reason, clock.now())) this.#dials.lost(upstream);
     this.match();
   }
 
   straySpoke(upstream: Upstream, { type, text }: LogLine): void {
-    const { backend } = this;
-    const names = { backend, upstream: upstream.id, exchange: undefined };
+    const names = { backend: this.backend, upstream: upstream.id, exchange: undefined };
     this.#options.observe({ kind: 'backend-log', ...names, type, text });
   }
 
@@ -134,21 +129,19 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   died(upstream: Upstream, isKilled: boolean): void {
-    this.#deaths.died(upstream.id, isKilled, this.#options.clock.now());
+    this.#signs.died(upstream.id, isKilled, this.#options.clock.now());
   }
 
   isPoisoned(upstream: Upstream): boolean {
-    const survivors = this.openCount - (this.#open.has(upstream) ? 1 : 0);
-    return this.#deaths.isPoisoned(upstream.id, survivors, this.#options.clock.now());
+    const others = this.#open.all().filter((other) => other !== upstream);
+    const { id, openedMs } = upstream;
+    const opened = others.map((other) => other.openedMs);
+    return this.#signs.isPoisoned(id, openedMs, opened, this.#options.clock.now());
   }
 
   left(waiter: Waiter): void {
     this.#queue.delete(waiter);
     this.match();
-  }
-
-  positionOf(waiter: Waiter): number {
-    return this.#queue.positionOf(waiter);
   }
 
   get openCount(): number {
@@ -159,22 +152,26 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return this.openCount + this.#dials.count < this.#options.limits.connections;
   }
 
-  /** Upstreams that may serve one command after another, and those that will be. */
-  get #shared(): number {
-    return this.openCount + this.#dials.count - this.#open.aloneCount;
+  /** Those that are, or will be, for one command that must be alone. */
+  get #alone(): number {
+    return this.#open.aloneCount + this.#queue.promisedFreshCount;
   }
 
-  /** Commands that must be alone have at most half of the upstreams, so that the others always have some. */
-  get #mayBeAlone(): boolean {
-    let alone = this.#open.aloneCount;
-    for (const { isFresh } of this.#queue.promised) if (isFresh) alone += 1;
-    return alone < Math.max(1, Math.floor(this.#options.limits.connections / 2));
+  /** Half of all at most, so that the others always have some. */
+  get #aloneMax(): number {
+    return Math.max(1, Math.floor(this.#options.limits.connections / 2));
+  }
+
+  /** Those that may serve one command after another, and those that will. */
+  get #shared(): number {
+    return this.openCount + this.#dials.count - this.#alone;
   }
 
   #takeIdle(isFresh: boolean): Upstream | undefined {
     if (this.#queue.size > 0) return undefined; // who waits was here before us
-    const upstream = isFresh && !this.#mayBeAlone ? undefined : this.#open.newestIdle(isFresh);
+    const upstream = isFresh && this.#alone >= this.#aloneMax ? undefined : this.#open.newestIdle(isFresh);
     if (upstream !== undefined) this.#lease(upstream, isFresh);
+    if (upstream !== undefined && isFresh) this.match(); // it does not come back
     return upstream;
   }
 
@@ -190,7 +187,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const { clock, limits } = this.#options;
     this.#arrivals += 1;
     const times = { arrival: this.#arrivals, timeoutMs: limits.queueTimeoutMs };
-    const waiter = createWaiter({ options, ...times, signal, clock, owner: this });
+    const waiter = createWaiter({ options, ...times, signal, clock, owner: this, queue: this.#queue });
     this.#queue.add(waiter);
     this.match();
     return waiter.upstream;
@@ -207,8 +204,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {
     const { clock } = this.#options;
     const answer = end?.answer;
-    if (answer === 'other') this.#dials.health.replied();
-    else if (end?.closeFor !== undefined && replyFailures.has(end.closeFor)) this.#dials.health.replyFailed();
+    this.#dials.health.leaseEnded(end?.closeFor, answer);
     if (upstream.state.at !== 'closed') {
       const isOther = upstream.series !== this.series;
       const reason =
@@ -219,7 +215,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
       if (reason === undefined) this.#rest(upstream);
       else upstream.close(reason, reason === 'aborted');
     }
-    const doubtedMs = answer && this.#staleness.answered(upstream.openedMs, answer, clock.now());
+    const doubtedMs = answer && this.#signs.answered(upstream.openedMs, answer, clock.now());
     if (doubtedMs !== undefined) this.#closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
     this.match();
   }
@@ -270,10 +266,14 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   #mayServe(isFresh: boolean): boolean {
-    if (isFresh && !this.#mayBeAlone) return false;
+    if (isFresh && this.#alone >= this.#aloneMax) return false;
     if (this.#open.newestIdle(isFresh) !== undefined || this.#dials.count > this.#queue.promisedCount)
       return true;
-    return this.#dials.isAllowed && (this.hasRoom || (isFresh && this.#open.idleCount > 0));
+    if (!this.#dials.isAllowed) return false;
+    if (isFresh) return this.hasRoom || this.#open.idleCount > 0;
+    // The half of those who must be alone is left to them while they wait: what took it would be closed again soon.
+    const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
+    return this.hasRoom && (this.#shared < sharedMax || !this.#queue.hasFresh);
   }
 
   #give(waiter: Waiter, upstream: Upstream): void {

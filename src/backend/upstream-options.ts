@@ -38,7 +38,10 @@ export interface UpstreamOwner {
   straySpoke(upstream: Upstream, line: LogLine): void;
   /** It was idle for as long as it was told to be: the owner closes it, or lets it rest on. */
   rested(upstream: Upstream): void;
-  /** The backend ended it while it was leased. `isKilled`: a line on the log channel said that a signal did it. */
+  /**
+   * The backend ended it while it was leased, in order, as the kernel does for a process that dies. `isKilled`: a line on
+   * the log channel said that a signal did it.
+   */
   died(upstream: Upstream, isKilled: boolean): void;
   /** Whether its death looks as if the command on it killed the process behind it; asked after `died`. */
   isPoisoned(upstream: Upstream): boolean;
@@ -56,11 +59,6 @@ export interface Upstream {
   readonly state: UpstreamState;
   /** Exchanges that it has served or serves. */
   readonly exchanges: number;
-  /**
-   * How long it was idle before this lease; 0 for the first exchange on it. What rested may have died unseen in the moment
-   * in which it was leased, and then its end says nothing of the command.
-   */
-  readonly restedMs: number;
   /** Whether its end, which `next` told, looks as if the command killed the process behind it. */
   readonly isPoisoned: boolean;
   /** Writes bytes of a command; only while leased. */

@@ -55,7 +55,6 @@ class LiveUpstream implements Upstream {
   readonly openedMs: number;
   readonly endsMs: number;
   exchanges = 0;
-  restedMs = 0;
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #owner: UpstreamOwner;
@@ -103,10 +102,7 @@ class LiveUpstream implements Upstream {
     if (this.#fault !== undefined) throw this.#fault;
     const pending = this.#watch ?? this.#transport.read();
     this.#watch = undefined;
-    const chunk = await pending.catch((fault: unknown) => {
-      this.#died();
-      throw fault;
-    });
+    const chunk = await pending;
     if (chunk !== null) return this.#decode(chunk);
     // What a dying process wrote last is often the line that says why.
     const lines = this.#logs.end();
@@ -133,7 +129,6 @@ class LiveUpstream implements Upstream {
 
   lease(): void {
     assert(this.#state.at === 'idle', 'leased twice');
-    this.restedMs = this.exchanges === 0 ? 0 : this.#clock.now() - this.#state.sinceMs;
     this.#become({ at: 'leased' });
     this.exchanges += 1;
   }

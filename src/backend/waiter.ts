@@ -1,9 +1,9 @@
 // One exchange that waits for an upstream: until it gets one, is refused, gives up, or has waited too long. Meanwhile it is
-// told now and then where it stands. It does not know the queue that it stands in.
+// told now and then where it stands. It does not enter or leave the queue by itself.
 // The rule: it is settled exactly once, and its timer and listener go with that.
 
 import type { Clock, Timer } from '../ports/clock.js';
-import type { Queued } from './fair-queue.js';
+import type { FairQueue, Queued } from './fair-queue.js';
 import { type LeaseOptions, LeaseRefusal } from './lease.js';
 import type { Upstream } from './upstream-options.js';
 
@@ -19,8 +19,6 @@ export interface Waiter extends Queued {
 export interface WaiterOwner {
   /** It gave up, or waited too long, and is about to reject. */
   left(waiter: Waiter): void;
-  /** Where it stands; 1 is the next. */
-  positionOf(waiter: Waiter): number;
 }
 
 /** What a waiter is made from. */
@@ -32,13 +30,23 @@ export interface WaiterParts {
   readonly timeoutMs: number;
   readonly clock: Clock;
   readonly owner: WaiterOwner;
+  /** Where it stands; it does not put itself there. */
+  readonly queue: Pick<FairQueue<Waiter>, 'positionOf'>;
 }
 
 /** Who waits is told so after this time, and then each time after twice as long: it is a word, not a clock. */
 const tellAfterMs = 5_000;
 
 /** A waiter that waits from now on. */
-export function createWaiter({ options, arrival, signal, timeoutMs, clock, owner }: WaiterParts): Waiter {
+export function createWaiter({
+  options,
+  arrival,
+  signal,
+  timeoutMs,
+  clock,
+  owner,
+  queue,
+}: WaiterParts): Waiter {
   const { principal, weight, isFresh, onWaiting } = options;
   const startMs = clock.now();
   let take: (upstream: Upstream) => void = () => undefined;
@@ -83,7 +91,7 @@ export function createWaiter({ options, arrival, signal, timeoutMs, clock, owner
     }
     return clock.setTimer(tellMs, () => {
       timer = wait(2 * tellMs);
-      onWaiting(owner.positionOf(waiter));
+      onWaiting(queue.positionOf(waiter));
     });
   }
 }

@@ -3,6 +3,7 @@
 import type { Redactor } from '../audit/redact.js';
 import { createUlidSource } from '../audit/ulid.js';
 import type { DialTarget } from '../backend/greet.js';
+import { createPoisonTable, poisonLimits } from '../backend/poison.js';
 import { createPool } from '../backend/pool.js';
 import type { Pool, PoolLimits } from '../backend/pool-options.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
@@ -184,6 +185,7 @@ export function createExchangeContext(
     limiter: createLimiter({ entriesMax: limiterEntriesMax }),
     turns: createTurns(),
     floods: createFloodWatch({ clock, journal, observe }),
+    poison: createPoisonTable(poisonLimits),
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     buffered: createBuffered(bufferedBytesMax),

@@ -10,6 +10,7 @@ import type { Series } from '../catalog/series.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
+import { sha256Hex } from '../identity/digest.js';
 import { emptyCount } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
@@ -88,11 +89,15 @@ class OneWay implements Carriage {
   }
 
   async run(): Promise<Ending> {
-    const { context, destination, abortable } = this.#options;
-    const { clock } = context;
+    const { context, session, destination, abortable, judgement } = this.#options;
+    const { clock, poison } = context;
+    const shape = (): string => shapeOf(judgement);
+    const { principal } = session.names;
+    const retryAfterMs = poison.pauseMs(principal, shape, clock.now());
+    if (retryAfterMs > 0) return { kind: 'held-back', backend: this.backend, retryAfterMs };
     try {
       const waitStartMs = clock.now();
-      return await destination.pool.withLease(
+      const ending = await destination.pool.withLease(
         () => abortable.signal,
         async (upstream): Promise<LeaseEnd<Ending>> => {
           this.waitMs = clock.now() - waitStartMs;
@@ -106,6 +111,10 @@ class OneWay implements Carriage {
         },
         this.#ask(),
       );
+      const isTriedAgain = judgement.attempt.effect === 'read' && ending.kind === 'poison' && ending.isReused;
+      if (ending.kind === 'poison' && !isTriedAgain) poison.died(principal, shape(), clock.now());
+      else if (ending.kind === 'replied') poison.survived(principal, shape);
+      return ending;
     } catch (fault) {
       if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
       if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, this.isSent);
@@ -165,6 +174,11 @@ class OneWay implements Carriage {
       onLog: (logLine) => this.#options.onLog(upstream, logLine, count),
     });
   }
+}
+
+/** What equal commands have in common, whomever they name: a script goes through users, and its mistake stays the same. */
+function shapeOf({ attempt, args }: Judged): string {
+  return sha256Hex([attempt.command.name, ...args.map((word) => word.text)].join('\0'));
 }
 
 /** The ending of an exchange that was given up from outside. */

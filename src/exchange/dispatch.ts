@@ -104,12 +104,18 @@ async function take(options: DispatchOptions, destination: Destination): Promise
 function mayTryAgain({ carriage, ending }: Part, { attempt, decision }: Judged): boolean {
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (decision.obligations?.maxMatches !== undefined) return false;
-  if (ending.kind !== 'fault' || !ending.isSent) return false;
+  const hasEnded =
+    ending.kind === 'fault'
+      ? ending.isSent && isEnd(ending.fault)
+      : ending.kind === 'poison' && ending.isReused;
+  if (!hasEnded) return false;
   const { count } = carriage;
-  if (count === undefined || count.firstByteMs !== undefined || count.bytesIn > 0 || count.logs.size > 0) {
-    return false;
-  }
-  const { fault } = ending;
+  return (
+    count !== undefined && count.firstByteMs === undefined && count.bytesIn === 0 && count.logs.size === 0
+  );
+}
+
+function isEnd(fault: unknown): boolean {
   return fault instanceof TransportFault || (fault instanceof UpstreamFault && fault.code === 'closed-early');
 }
 

@@ -2,6 +2,7 @@
 
 import type { Redacted } from '../audit/record.js';
 import type { InputMeter } from '../audit/redact.js';
+import type { PoisonTable } from '../backend/poison.js';
 import type { Effect } from '../catalog/catalog.js';
 import type { Router } from '../destination/router.js';
 import type { UserLock } from '../destination/user-lock.js';
@@ -47,6 +48,8 @@ export interface ExchangeContext {
   readonly turns: Turns;
   /** Bounds what refusals write; outlives a reload. */
   readonly floods: FloodWatch;
+  /** Commands that killed processes of a backend; outlives a reload. */
+  readonly poison: PoisonTable;
   /** A value that may be compared and not read. */
   readonly redact: (value: string) => Redacted;
   /** The same for command input, which comes in pieces. */

@@ -122,6 +122,8 @@ export async function relayReply(
     onLog: (line) => ear.hear(line),
     beforeStatus: (status) => ear.explain(status),
   });
+  // Those that died together with this upstream are heard of in the same turn: then it was not the command.
+  if (end.kind === 'fault' && options.cutOff() === undefined) await options.clock.nextTurn();
   return judgeRelay(end, options);
 }
 
@@ -153,6 +155,10 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
     case 'fault': {
       const cutOff = options.cutOff();
       if (cutOff !== undefined) return { value: cutOff, closeFor: 'aborted' };
+      if (upstream.isPoisoned) {
+        const isReused = upstream.exchanges > 1;
+        return { value: { kind: 'poison', backend, isReused }, closeFor: 'peer-gone' };
+      }
       const value = { kind: 'fault', fault: end.fault, isSent: true, backend } as const;
       return { value, closeFor: end.fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
     }

@@ -137,8 +137,10 @@ void test('failures are counted by the step that failed', () => {
   health.dialFailed(new UpstreamFault('dial-timeout', 'silent', undefined, 'greeting'), false);
   health.dialFailed(new UpstreamFault('tls-failed', 'pin'), false);
   health.dialFailed(new UpstreamFault('auth-rejected', 'wrong'), false);
-  health.replyFailed();
-  health.replyFailed();
+  health.leaseEnded('reply-timeout', undefined);
+  health.leaseEnded('wire-fault', undefined);
+  for (const reason of ['aborted', 'not-reusable', undefined] as const) health.leaseEnded(reason, undefined);
+  health.leaseEnded('peer-gone', 'other');
   assert.deepEqual(health.failed, { dial: 1, tls: 1, greeting: 1, authentication: 1, reply: 2 });
 });
 
@@ -169,15 +171,19 @@ void test('while nobody asks somebody looks; a reply is as good as a look', asyn
   assert.deepEqual(story.calls, ['look']);
   story.health.dialled();
   await story.clock.advance(3_000);
-  story.health.replied();
+  story.health.leaseEnded(undefined, 'other');
   await story.clock.advance(3_999);
   assert.deepEqual(story.calls, ['look']);
   await story.clock.advance(1);
   assert.deepEqual(story.calls, ['look', 'look']);
+  await story.clock.advance(3_000);
+  story.health.leaseEnded('not-reusable', 'tempfail');
+  await story.clock.advance(1_000);
+  assert.equal(story.calls.length, 3, 'TEMPFAIL is no sign of life');
   story.health.dialFailed(refused, false);
   await story.clock.advance(50);
   assert.equal(story.clock.timers, 1);
   story.health.rest();
   await story.clock.advance(60_000);
-  assert.deepEqual([story.calls.length, story.clock.timers], [2, 0]);
+  assert.deepEqual([story.calls.length, story.clock.timers], [3, 0]);
 });

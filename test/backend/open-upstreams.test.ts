@@ -27,11 +27,11 @@ void test('each is in one state, and counts are sizes', () => {
   open.setLeased(a, true);
   open.setIdle(b);
   assert.deepEqual(counts(open), [1, 1, 1]);
-  assert.deepEqual([open.isAlone(a), open.isAlone(b), open.has(b)], [true, false, true]);
+  assert.deepEqual([open.isAlone(a), open.isAlone(b), open.all()], [true, false, [b, a]]);
   open.setLeased(b, false);
   open.setIdle(a);
   assert.deepEqual([counts(open), open.isAlone(a)], [[1, 1, 0], false]);
-  assert.deepEqual([open.delete(a), open.delete(a), open.has(a)], [true, false, false]);
+  assert.deepEqual([open.delete(a), open.delete(a), open.all()], [true, false, [b]]);
   assert.deepEqual(counts(open), [0, 1, 0]);
 });
 

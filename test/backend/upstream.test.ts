@@ -353,8 +353,8 @@ void test('gone: a TransportFault, and a log line that was not ended is told whe
   peer.vanish();
   await assert.rejects(upstream.next(), isTransportFault);
   upstream.close('peer-gone');
-  assert.deepEqual(told, ['died', 'panic Panic:', 'closed peer-gone']);
-  assert.equal(upstream.isPoisoned, true);
+  assert.deepEqual(told, ['panic Panic:', 'closed peer-gone']);
+  assert.equal(upstream.isPoisoned, false, 'a reset is the way to the backend, or anything');
 });
 
 void test('closed while somebody reads: the read rejects', async () => {
@@ -379,4 +379,32 @@ void test('raw: all of the output channel as it is, log lines apart, our side en
   assert.throws(() => upstream.release(idleMs), { name: 'AssertionError' });
   upstream.close('not-reusable');
   assert.deepEqual(told, ['closed not-reusable']);
+});
+
+void test('PROTOCOL 12 trap 12: an end without a status is told to the owner, once, with what the log channel said of it', async () => {
+  for (const line of [undefined, 'doveadm(alice): Killed with signal 15 (by pid=1 uid=0 code=kill)']) {
+    const { peer, upstream, told } = open();
+    if (line !== undefined) {
+      peer.send(Buffer.concat([logPacket('warning', 'x'), logPacket('warning', line.slice(0, 40))]));
+      await next(upstream);
+    }
+    peer.end();
+    await assert.rejects(upstream.next(), isEarlyEnd);
+    await assert.rejects(upstream.next(), isEarlyEnd);
+    assert.deepEqual(told, [line === undefined ? 'died' : 'killed']);
+    assert.equal(upstream.isPoisoned, line === undefined);
+    upstream.close('peer-gone');
+  }
+});
+
+void test('it rests on for as long as its owner says', async () => {
+  const { clock, upstream, told } = open();
+  upstream.release(idleMs);
+  await clock.advance(idleMs - 1);
+  upstream.restOn(idleMs);
+  assert.equal(clock.timers, 1);
+  await clock.advance(idleMs - 1);
+  assert.equal(upstream.state.at, 'idle');
+  await clock.advance(1);
+  assert.deepEqual(told, ['closed idle-timeout']);
 });

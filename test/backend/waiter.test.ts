@@ -18,7 +18,8 @@ function wait(clock: FakeClock, isToldOf = true) {
     signal: controller.signal,
     timeoutMs,
     clock,
-    owner: { left: (who) => void left.push(who), positionOf: () => told.length + 1 },
+    owner: { left: (who) => void left.push(who) },
+    queue: { positionOf: () => told.length + 1 },
   });
   return { waiter, told, left, abort: (reason: string): void => controller.abort(reason) };
 }

@@ -52,6 +52,8 @@ export interface RealGatewayOptions {
   readonly password?: string;
   /** PEM of the authority that the daemon trusts; default: the one that signed Dovecot's certificate. */
   readonly ca?: string;
+  /** Upstreams that are kept open; default 0, so that Dovecot sees no connection that no command caused. */
+  readonly idle?: number;
   /** A folder of an earlier gateway, to start again on what it left. */
   readonly folder?: string;
 }
@@ -93,6 +95,7 @@ backends:
     ca: ca.pem
     password_file: mail1.password
     ${namespaces === '' ? '' : `shared_namespaces: ${namespaces}`}
+    idle: ${options.idle ?? 0}
 routes:
   - { users: ["*"], backend: mail1 }
 policies:

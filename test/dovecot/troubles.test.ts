@@ -167,6 +167,7 @@ for (const release of releasesAsked()) {
         assert.equal((await gateway.doveadm(quota)).exit, 75);
         await assertBarred(gateway, 'dial-refused');
         await lab.start();
+        await gateway.daemon.waitForLog(({ event }) => event === 'backend-up', 'the return', 12_000);
         assert.deepEqual(await assertWorks(gateway), expected);
         assert.deepEqual(await assertWorks(gateway), expected);
         await gateway.finish();
@@ -185,7 +186,8 @@ async function assertWorks(gateway: RealGateway): Promise<string> {
 /** The next command fails for this cause, in time, and one record of the log names backend and cause. */
 async function assertBarred(gateway: RealGateway, cause: string): Promise<void> {
   const { daemon } = gateway;
-  const isFailedDial = ({ event }: LogRecord): boolean => event === 'dial-failed';
+  // The dials after the first failed one are of level debug.
+  const isFailedDial = ({ event, level }: LogRecord): boolean => event === 'dial-failed' && level === 'error';
   const before = daemon.logs.filter(isFailedDial).length;
   // connect_timeout and greeting_timeout are 5 s each.
   const result = await gateway.doveadm(quota, { timeoutMs: 11_000 });

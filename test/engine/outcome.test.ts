@@ -134,6 +134,15 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
       'dial-refused',
       true,
     ],
+    ['poison', { kind: 'poison', backend: 'mail1', isReused: false }, 'TEMPFAIL', 'unknown', 'poison', true],
+    [
+      'poison again',
+      { kind: 'held-back', backend: 'mail1', retryAfterMs: 1_500 },
+      'TEMPFAIL',
+      'limited',
+      'poison-repeated',
+      true,
+    ],
     ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
     ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
   ];

@@ -54,12 +54,15 @@ interface Heard {
   readonly admission: AuditRecord | undefined;
 }
 
-/** One line, and how each backend answers. */
+/** One line, and how each backend answers. `earlier`: another line before it, which goes well and is not told of. */
 async function ask(
   line: string,
   answer: (backend: number, time: number, end: DialledEnd) => string | undefined,
+  earlier?: string,
 ): Promise<Heard> {
   const engine = openMemoryEngine({ settings });
+  const isOver = (count: number): boolean =>
+    engine.records.filter(({ record }) => record.event === 'completion').length === count;
   const times = new Map<number, number>();
   const reply: Answer = (_line, end) => {
     const backend = numberOf(end);
@@ -68,17 +71,26 @@ async function ask(
     const text = answer(backend, time, end);
     return text === undefined ? undefined : replyPacket(text);
   };
-  engine.setAnswer(reply);
   const client = await engine.client(2);
+  const before = earlier === undefined ? 0 : 1;
+  if (earlier !== undefined) {
+    await client.line(earlier);
+    for (const startMs = performance.now(); !isOver(before) && performance.now() - startMs < 10_000; )
+      await settle();
+  }
+  const saidBefore = client.said().length;
+  engine.setAnswer(reply);
   await client.line(line);
   // The password of each backend is read from a real file, which takes real time.
-  const isOver = (): boolean => engine.records.some(({ record }) => record.event === 'completion');
-  for (const startMs = performance.now(); !isOver() && performance.now() - startMs < 10_000; ) await settle();
+  for (const startMs = performance.now(); !isOver(before + 1) && performance.now() - startMs < 10_000; )
+    await settle();
   const find = (event: string): AuditRecord | undefined =>
-    engine.records.find(({ record }) => record.event === event)?.record;
+    engine.records.findLast(({ record }) => record.event === event)?.record;
   return {
-    said: client.said(),
-    sent: engine.commands.map(({ line: sent, end }) => `${numberOf(end)} ${sent.replaceAll('\t', '|')}`),
+    said: client.said().slice(saidBefore),
+    sent: engine.commands
+      .slice(before)
+      .map(({ line: sent, end }) => `${numberOf(end)} ${sent.replaceAll('\t', '|')}`),
     admission: find('admission'),
     completion: find('completion'),
   };
@@ -97,9 +109,13 @@ const partsOf = ({ completion }: Heard): unknown[] =>
   );
 
 void describe('a second try', () => {
-  void test('a read whose upstream ended before a byte came', async () => {
-    const heard = await ask('|a@example.org|quota get', (_backend, time, end) =>
-      time === 1 ? hangUp(end) : good,
+  const earlier = '|a@example.org|quota get';
+
+  void test('a read whose upstream, which had served before, ended before a byte came', async () => {
+    const heard = await ask(
+      '|a@example.org|quota get',
+      (_backend, time, end) => (time === 1 ? hangUp(end) : good),
+      earlier,
     );
     assert.deepEqual(heard.sent, ['1 |a@example.org|quota get|--', '1 |a@example.org|quota get|--']);
     assert.equal(statusOf(heard.said), '+');
@@ -111,10 +127,16 @@ void describe('a second try', () => {
   });
 
   void test('but not a third', async () => {
-    const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end));
+    const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end), earlier);
     assert.equal(heard.sent.length, 2);
     assert.equal(statusOf(heard.said), '-TEMPFAIL');
     assert.equal(heard.completion?.outcome, 'unknown');
+  });
+
+  void test('not a read that killed an upstream that was opened for it', async () => {
+    const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end));
+    assert.equal(heard.sent.length, 1);
+    assert.deepEqual([heard.completion?.outcome, heard.completion?.error], ['unknown', 'poison']);
   });
 
   void test('not a change', async () => {

@@ -1,0 +1,124 @@
+// Goal: what a client hears of the pool behind its commands. Phases: a command that kills its process, once and again; waiting for
+// long; a drained backend; a backend that is down. What must not happen: a command that is sent though it is held back, a poison
+// that takes the backend from the others.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { emptyReply, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
+
+const poison = '|alice@example.org|mailbox list|Killer';
+const harmless = '|alice@example.org|quota get';
+
+/** A backend whose process dies of one command. */
+function openFragile(): MemoryEngine {
+  const engine = openMemoryEngine();
+  engine.setAnswer((line, at) => {
+    if (!line.includes('Killer')) return emptyReply(line, at);
+    engine.commands.at(-1)?.end.peer.end();
+    return undefined;
+  });
+  return engine;
+}
+
+/** Outcomes and codes of the completions so far. */
+function endings({ records }: MemoryEngine): string[] {
+  return records.flatMap(({ record }) =>
+    record.event === 'completion' ? `${record.outcome} ${record.error ?? '-'}` : [],
+  );
+}
+
+void test('PROTOCOL 8: a command that kills its process is recorded so, and the backend stays up for others', async () => {
+  const engine = openFragile();
+  const [client, other] = [await engine.client(2), await engine.client(2)];
+  await client.line(poison);
+  await engine.clock.advance(0);
+  assert.match(
+    client.said(),
+    /backend mail1 died of this command; whether it ran is not known, id .*-TEMPFAIL\n/s,
+  );
+  await other.line(harmless);
+  await client.line(harmless);
+  assert.deepEqual(endings(engine), ['unknown poison', 'ok -', 'ok -']);
+  assert.equal(engine.pool.snapshot().health, 'up');
+  const sent = engine.records.find(({ record }) => record.error === 'poison')?.record;
+  assert.deepEqual([sent?.sent, sent?.rows], [true, undefined]);
+});
+
+void test('the same again and again is held back, and only that, and only from the same principal', async () => {
+  const engine = openFragile();
+  const client = await engine.client(2);
+  for (let n = 0; n < 3; n += 1) {
+    await client.line(poison);
+    await engine.clock.advance(0);
+  }
+  const before = engine.commands.length;
+  await client.line(poison);
+  await client.line('|carol@example.org|mailbox list|Killer');
+  assert.equal(engine.commands.length, before, 'nothing is sent');
+  assert.match(client.said(), /has died of this command several times; try again in 2 s, id .*-TEMPFAIL\n/s);
+  await client.line(harmless);
+  const eve = await engine.client(2, { user: 'eve' });
+  await eve.line(poison);
+  await engine.clock.advance(0);
+  await engine.clock.advance(2_000);
+  await client.line(poison);
+  await engine.clock.advance(0);
+  assert.deepEqual(endings(engine), [
+    'unknown poison',
+    'unknown poison',
+    'unknown poison',
+    'limited poison-repeated',
+    'limited poison-repeated',
+    'ok -',
+    'unknown poison',
+    'unknown poison',
+  ]);
+});
+
+void test('a Dovecot that reloads is not the fault of a command', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const [one, two] = [await engine.client(2), await engine.client(2)];
+  const change = '|alice@example.org|mailbox subscribe|Work';
+  await one.line(change);
+  await two.line(change);
+  await engine.clock.advance(1_000);
+  for (const { peer } of engine.dialler.open) peer.end();
+  await engine.clock.advance(0);
+  await engine.clock.advance(0);
+  assert.deepEqual(endings(engine), ['unknown closed-early', 'unknown closed-early']);
+});
+
+void test('who waits for long is told where it stands, on the log channel', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const clients = [];
+  for (let n = 0; n < 3; n += 1) clients.push(await engine.client(2, { user: `u${n}` }));
+  for (const client of clients) await client.line(harmless);
+  await engine.clock.advance(4_999);
+  assert.equal(clients[2]?.said(), '');
+  await engine.clock.advance(1);
+  assert.match(clients[2]?.said() ?? '', /dovegate: waiting for mail1, position 1\n$/);
+  assert.equal(clients[0]?.said(), '');
+});
+
+void test('a drained backend, and one that is down: -TEMPFAIL at once, and why', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  engine.pool.setDrained(true);
+  await client.line(harmless);
+  assert.match(client.said(), /the backend is drained, id .*-TEMPFAIL\n/s);
+  engine.pool.setDrained(false);
+  await client.line(harmless);
+  engine.pool.setDrained(true);
+  engine.pool.setDrained(false);
+  engine.dialler.setAnswer('refuse');
+  await client.line(harmless);
+  await client.line(harmless);
+  assert.deepEqual(endings(engine), [
+    'failed backend-drained',
+    'ok -',
+    'failed dial-refused',
+    'failed dial-refused',
+  ]);
+  assert.equal(engine.pool.snapshot().health, 'down');
+});
