@@ -1,0 +1,137 @@
+// Goal: what clients see of the pool behind the daemon. Phases: two hundred waiting commands of one team and one of another; a
+// backend that goes and comes; a command that kills its process; a drained backend. What must not happen: a newcomer behind two
+// hundred others; a client that waits for a backend that is away; one line of the log for each command.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { createGate } from '../kit/script.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+
+/** A second listener, whose clients are another principal. */
+const crowd = {
+  more: 'include: [crowd.yaml]',
+  files: {
+    'crowd.yaml': `listeners:
+  crowd: { unix: crowd.sock, mode: "0600", policy: support, sessions: 300, sessions_per_peer: 300 }
+`,
+  },
+};
+
+async function until(isTrue: () => boolean, what: string): Promise<void> {
+  for (const startMs = performance.now(); !isTrue(); ) {
+    assert.ok(performance.now() - startMs < 20_000, what);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test('two hundred waiting commands of one team delay another team by one command for each upstream', async (t) => {
+  const gate = createGate();
+  const { client, daemon, backend } = await openGateway(t, {
+    ...crowd,
+    backend: {
+      script: async (_command, connection) => {
+        await gate.opened;
+        await connection.status('+');
+      },
+    },
+  });
+  const greedy = [];
+  for (let n = 0; n < 200; n += 1) {
+    const one = await openRawClient({ path: daemon.path('crowd.sock'), minor: 2, timeoutMs: 60_000 });
+    t.after(() => one.close());
+    one.sendCommand({ user: `u${n}@example.org`, fields: ['quota get'] });
+    greedy.push(one);
+  }
+  await backend.waitFor(({ commands }) => commands.length === 4, 'four commands that run');
+  const newcomer = await client({ timeoutMs: 60_000 });
+  newcomer.sendCommand(quota);
+  const told = await newcomer.readLogs();
+  assert.match(told[0]?.text ?? '', /^dovegate: waiting for mail1, position [12]$/);
+  gate.open();
+  assert.equal((await newcomer.readReply()).status, '+');
+  for (const one of greedy) assert.equal((await one.readReply()).status, '+');
+  const position = backend.commands.findIndex(({ user }) => user === quota.user);
+  assert.ok(position >= 4 && position < 4 + 4, `it came as number ${position + 1}`);
+  assert.equal(backend.records.length, 4);
+  await daemon.stop();
+});
+
+test('a backend that goes away: refused at once, told once, and back by itself', async (t) => {
+  const { client, daemon, backend, authority } = await openGateway(t, { mail1: { idle: '2' } });
+  await backend.waitFor(({ live }) => live.length === 2, 'two upstreams that are kept ready');
+  const one = await client();
+  one.sendCommand(quota);
+  assert.equal((await one.readReply()).status, '+');
+  const certificate = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const { port } = backend;
+  await backend.close();
+  await daemon.waitForLog(({ event }) => event === 'backend-down', 'that it is down');
+  for (let n = 0; n < 50; n += 1) {
+    const startMs = performance.now();
+    one.sendCommand(quota);
+    assert.equal((await one.readReply()).status, '-TEMPFAIL');
+    assert.ok(performance.now() - startMs < 2_000);
+  }
+  const again = await openScriptedDovecot({ tls: 'starttls', certificate, password: backendPassword, port });
+  t.after(() => again.close());
+  await daemon.waitForLog(({ event }) => event === 'backend-up', 'that it is back', 12_000);
+  one.sendCommand(quota);
+  assert.equal((await one.readReply()).status, '+');
+  const told = daemon.logs.filter(
+    ({ event, level }) => /^(backend-|dial-)/.test(String(event)) && level !== 'debug',
+  );
+  assert.deepEqual(
+    told.map(({ event }) => event),
+    ['dial-failed', 'backend-down', 'backend-up'],
+  );
+  await daemon.stop();
+});
+
+test('a command that kills its process: recorded as that, slowed down, and nobody else is touched', async (t) => {
+  const { client, daemon } = await openGateway(t, {
+    ...crowd,
+    backend: {
+      script: async (command, connection) => {
+        if (command.fields[0] === 'mailbox list') return connection.end();
+        await connection.status('+');
+      },
+    },
+  });
+  const [one, other] = [await client(), await openRawClient({ path: daemon.path('crowd.sock'), minor: 2 })];
+  t.after(() => other.close());
+  const poison = { user: 'alice@example.org', fields: ['mailbox list', 'Killer'] };
+  let heldBack = 0;
+  for (let n = 0; n < 8; n += 1) {
+    one.sendCommand(poison);
+    const { status, logs } = await one.readReply();
+    assert.equal(status, '-TEMPFAIL');
+    if (/several times; try again in/.test(logs[0]?.text ?? '')) heldBack += 1;
+    other.sendCommand(quota);
+    assert.equal((await other.readReply()).status, '+');
+  }
+  assert.ok(heldBack >= 3, `${heldBack} were held back`);
+  await daemon.stop();
+  const completions = auditRecords(daemon).filter(
+    ({ event, command }) => event === 'completion' && command === 'mailbox list',
+  );
+  const kinds = new Set(
+    completions.map(({ outcome, error, sent }) => `${String(outcome)} ${String(error)} ${String(sent)}`),
+  );
+  assert.deepEqual([...kinds].toSorted(), ['limited poison-repeated false', 'unknown poison true']);
+  assert.ok(!daemon.logs.some(({ event }) => event === 'backend-down'));
+});
+
+test('a drained backend: nobody dials it, and clients hear why', async (t) => {
+  const { client, daemon, backend } = await openGateway(t, { mail1: { idle: '2', drained: 'true' } });
+  const one = await client();
+  one.sendCommand(quota);
+  const { status, logs } = await one.readReply();
+  assert.equal(status, '-TEMPFAIL');
+  assert.match(logs[0]?.text ?? '', /^dovegate: the backend is drained, id /);
+  await until(() => auditRecords(daemon).some(({ error }) => error === 'backend-drained'), 'the record');
+  assert.equal(backend.records.length, 0);
+  await daemon.stop();
+});
