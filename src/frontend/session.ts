@@ -4,6 +4,7 @@
 // its side still gets its answers.
 
 import type { AuditRecord } from '../audit/record.js';
+import { createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { startExchange } from '../exchange/exchange.js';
 import type { ExchangeContext, RunningExchange } from '../exchange/exchange-context.js';
@@ -169,7 +170,8 @@ class Session {
     | { readonly reason: CloseReason; readonly text: string | undefined }
   > {
     const { handshakeMs, lineBytesMax } = this.#context.limits();
-    const { clock } = this.#context.exchanges();
+    const { clock, buffered } = this.#context.exchanges();
+    const waiting = createAbortable();
     const machine = createHandshakeAccept({
       minor: ourMinor,
       preauthenticated: true,
@@ -180,8 +182,11 @@ class Session {
     let timer: { cancel(): void } | undefined = clock.setTimer(handshakeMs, () => {
       timer = undefined;
       this.#transport.close('handshake-timeout');
+      waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
     });
     try {
+      // While too much of others' input is held, nobody new is read.
+      if (buffered.isFull) await buffered.room(waiting.signal);
       for (;;) {
         const chunk = await this.#transport.read();
         const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);

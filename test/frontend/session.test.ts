@@ -88,6 +88,26 @@ void test('no handshake: each ends without a byte, and leaves no record of a ses
   }
 });
 
+void test('while too much input is held, nobody new is read, within the time of a handshake', async () => {
+  const engine = openMemoryEngine();
+  const { buffered } = engine.context.exchanges();
+  buffered.take(engine.settings.limits.bufferedBytesMax);
+  const patient = await engine.client(2);
+  const { peer } = patient;
+  assert.equal(peer.received().length, 0);
+  buffered.give(1);
+  await settle();
+  assert.ok(peer.received().length > 0);
+  peer.end();
+  buffered.take(1);
+  const late = await engine.client(2);
+  await engine.clock.advance(engine.settings.limits.handshakeMs);
+  assert.equal(late.transport.closedFor, 'handshake-timeout');
+  assert.equal(late.peer.received().length, 0);
+  await engine.untilIdle();
+  assert.equal(engine.clock.timers, 0);
+});
+
 void test('a handshake that does not come, or is not finished: its time, its end', async () => {
   for (const said of ['', 'VERSION']) {
     const engine = openMemoryEngine();
