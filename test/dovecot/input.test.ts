@@ -97,6 +97,45 @@ for (const release of releasesAsked()) {
       await assertNothingWasRun(lab);
     });
 
+    await t.test(
+      'what goes wrong behind the dot is told as it is without us, and not before the dot',
+      async (sub) => {
+        const gateway = await openRealGateway(sub, lab, { allow });
+        const small = 'small@example.org';
+        const wrong: readonly (readonly [string, readonly string[], number])[] = [
+          ['nobody@example.org', ['save'], 100],
+          [alice, ['save', '-m', 'Nope/Nope'], 100],
+          [small, ['save'], 100_000],
+          ['nobody@example.org', ['save'], 300_000],
+          ['nobody@example.org', ['sieve put', 'name'], 100],
+        ];
+        for (const [user, fields, bytes] of wrong) {
+          const title = `${fields.join(' ')} ${user}`;
+          const text = `${header}${command}\n`.padEnd(bytes, 'line of the text\n');
+          const direct = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+          const asked = await gateway.client({ minor: 2 });
+          const answers: unknown[] = [];
+          for (const client of [direct, asked]) {
+            client.sendCommand({ user, fields });
+            await client.write(`${text}\n.\n\t${alice}\tquota get\n`);
+            const { status } = await client.readReply();
+            // Up to 2.3.16 a second status line follows a failure.
+            const next = await client.readReply();
+            answers.push([
+              status,
+              next.cells.length > 0 ? next.cells.length : (await client.readReply()).cells.length,
+            ]);
+            client.close();
+          }
+          assert.deepEqual(answers[1], answers[0], title);
+          assert.ok(!String(answers[0]).startsWith('+') || fields.includes('Nope/Nope'), title);
+        }
+        await gateway.finish();
+        await assertNothingWasRun(lab);
+        emptyMailbox(lab, alice);
+      },
+    );
+
     await t.test('save: a large mail in constant memory', async (sub) => {
       const gateway = await openRealGateway(sub, lab, { allow });
       await gateway.doveadm(['save', '-u', alice, '-m', mailbox], { stdin: 'warm\n' });

@@ -160,7 +160,10 @@ test('a backend that takes the text for commands, as Dovecot does it: nothing of
     // The answer, or the end that the backend makes at the first line of a text: both say that it failed.
     assert.match((await one.readReply()).status, /^-(?:USAGE|TEMPFAIL)$/);
   }
-  assertOnly(gateway, [...texts.map(() => 'save')]);
+  assertOnly(
+    gateway,
+    texts.map(() => 'save'),
+  );
 });
 
 for (const how of ['reset', 'end'] as const) {
@@ -311,6 +314,58 @@ test('inputs above limits.buffered wait; what was begun comes to its end', async
   await first.write('\n.\n');
   assert.equal((await first.readReply()).status, '+');
   assert.equal(backend.records.flatMap(({ inputs }) => inputs).length, 2);
+});
+
+const dsync = `
+    users: ["*@example.org"]
+    allow: [quota get, { command: dsync-server, where: { replicator-notify: any } }]`;
+
+test('dsync-server, where a rule grants it: bytes both ways, an upstream of its own, and the end of the session', async (t) => {
+  const gateway = await openGateway(t, {
+    policy: dsync,
+    backend: {
+      script: async (command, connection) => {
+        if (command.fields[0] !== 'dsync-server') return usual(command, connection);
+        if (command.user.startsWith('nouser')) return connection.status('-NOUSER');
+        await connection.status('+');
+        for (let chunk = await connection.readSome(); chunk !== null; chunk = await connection.readSome()) {
+          // Without LF: the client of the test takes an LF for the end of rows.
+          await connection.body(chunk.toString().replaceAll('\n', '|'));
+        }
+        connection.end();
+      },
+    },
+  });
+  const { client, backend, daemon } = gateway;
+  const before = await client();
+  before.sendCommand({ user: alice, fields: ['quota get'] });
+  assert.equal((await before.readReply()).status, '+');
+  const one = await client();
+  one.sendCommand({ user: alice, fields: ['dsync-server', '-u', alice] });
+  assert.equal((await one.readReply()).status, '+');
+  const text = `VERSION\tdsync\t3\t5\n${trap}.\n`;
+  await one.write(text);
+  one.halfClose();
+  assert.equal((await one.readEnd()).body.toString(), text.replaceAll('\n', '|'));
+  const refused = await client();
+  refused.sendCommand({ user: 'nouser@example.org', fields: ['dsync-server'] });
+  await refused.write(text);
+  assert.equal((await refused.readReply()).status, '-NOUSER');
+  assert.equal((await refused.readEnd()).body.length, 0);
+  before.sendCommand({ user: alice, fields: ['quota get'] });
+  assert.equal((await before.readReply()).status, '+');
+  const seen = backend.commands.map(({ fields, connection }) => `${fields[0] ?? ''} ${connection}`);
+  assert.equal(seen.length, 4, seen.join(', '));
+  assert.equal(new Set(seen.filter((command) => command.startsWith('dsync'))).size, 2);
+  await daemon.stop();
+  const done = completions(daemon).filter(({ command }) => command === 'dsync-server');
+  assert.deepEqual(
+    done.map(({ outcome, input }) => [outcome, input]),
+    [
+      ['ok', { bytes: text.length }],
+      ['failed', { bytes: 0 }],
+    ],
+  );
 });
 
 test('a stop within a text: told, not done, and the daemon ends in order', async (t) => {
