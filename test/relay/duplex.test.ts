@@ -3,7 +3,6 @@
 // within the bytes, an upstream that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUpstream } from '../../src/backend/upstream.js';
 import type { Ending } from '../../src/engine/outcome.js';
 import { createCommandInput } from '../../src/frontend/command-input.js';
 import { createSessionInput } from '../../src/frontend/session-input.js';
@@ -12,7 +11,7 @@ import { duplex } from '../../src/relay/duplex.js';
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
 import { chunkings } from '../kit/chunkings.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 import { createDemux } from '../oracle/framing.js';
 
@@ -23,19 +22,17 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
   const backend = createMemoryTransport();
   const client = createMemoryTransport({ roomBytes });
   const closedFor: string[] = [];
-  const upstream = createUpstream(
-    { transport: backend.transport, minor: 2, serverMinor: 2, rest: Buffer.alloc(0) },
-    { id: 'mail1-1', backend: 'mail1', series: '2.3', endsMs: Number.POSITIVE_INFINITY },
-    { statusBytesMax: 100, frameBytesMax: 10_000_000, logLineBytesMax: 1_000 },
-    clock,
-    {
+  const upstream = leasedUpstream(backend.transport, clock, {
+    serverMinor: 2,
+    limits: { statusBytesMax: 100, frameBytesMax: 10_000_000, logLineBytesMax: 1_000 },
+    owner: {
       closed: (_upstream, reason) => void closedFor.push(reason),
       straySpoke: () => undefined,
       rested: () => undefined,
       died: () => undefined,
       isPoisoned: () => false,
     },
-  );
+  });
   const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
     inputBytesMax: 0,
     inputTimeMs: 0,

@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createRedactor } from '../../src/audit/redact.js';
-import { createUpstream } from '../../src/backend/upstream.js';
 import { createBuffered } from '../../src/engine/buffered.js';
 import type { Ending } from '../../src/engine/outcome.js';
 import { createCommandInput } from '../../src/frontend/command-input.js';
@@ -16,7 +15,7 @@ import { upload } from '../../src/relay/upload.js';
 import { createDotDecoder } from '../../src/wire/dot.js';
 import { chunkings } from '../kit/chunkings.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { logPacket, replyPacket } from '../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 import { createDemux } from '../oracle/framing.js';
 
@@ -37,19 +36,17 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
   );
   const client = createMemoryTransport();
   const closedFor: string[] = [];
-  const upstream = createUpstream(
-    { transport: backend.transport, minor: 2, serverMinor: 3, rest: Buffer.alloc(0) },
-    { id: 'mail1-1', backend: 'mail1', series: '2.4', endsMs: Number.POSITIVE_INFINITY },
-    { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
-    clock,
-    {
+  const upstream = leasedUpstream(backend.transport, clock, {
+    serverMinor: 3,
+    limits: { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
+    owner: {
       closed: (_upstream, reason) => void closedFor.push(reason),
       straySpoke: () => undefined,
       rested: () => undefined,
       died: () => undefined,
       isPoisoned: () => false,
     },
-  );
+  });
   const buffered = createBuffered(10_000_000);
   const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
     inputBytesMax: 10_000_000,
