@@ -127,6 +127,11 @@ export async function relayReply(
   return judgeRelay(end, options);
 }
 
+/** What a status tells of whoever stands behind an upstream: see LeaseEnd. */
+export function answerOf(status: Status): NonNullable<LeaseEnd<unknown>['answer']> {
+  return status.kind === 'failed' && status.code === 'TEMPFAIL' ? 'tempfail' : 'other';
+}
+
 function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
   const { upstream } = options;
   const { backend } = upstream;
@@ -140,7 +145,7 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
         end.hasTrailing ||
         (isFailed && (upstream.serverMinor <= 2 || end.status.code === 'TEMPFAIL'));
       const closeFor = isOdd ? 'not-reusable' : undefined;
-      const answer = isFailed && end.status.code === 'TEMPFAIL' ? 'tempfail' : 'other';
+      const answer = answerOf(end.status);
       if (end.status.kind === 'referral') {
         return { value: { kind: 'referral', backend, target: end.status.referral }, closeFor, answer };
       }

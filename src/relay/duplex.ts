@@ -11,7 +11,7 @@ import { createGather } from '../wire/gather.js';
 import { parseStatus, type Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import type { ClientInput } from './client-input.js';
-import { type Conversation, encodeOutgoing, type LogEar, listenTo } from './converse.js';
+import { answerOf, type Conversation, encodeOutgoing, type LogEar, listenTo } from './converse.js';
 import { countLog, waitForPeer } from './relay.js';
 
 /** What a duplex exchange needs besides. */
@@ -30,7 +30,8 @@ const firstReplyBytesMax = 4096;
 export async function duplex(options: Duplex): Promise<LeaseEnd<Ending>> {
   const run = new DuplexRun(options);
   try {
-    return { value: await run.run(), closeFor: 'not-reusable' };
+    const value = await run.run();
+    return { value, closeFor: 'not-reusable', ...(run.status && { answer: answerOf(run.status) }) };
   } finally {
     run.close();
   }
@@ -42,6 +43,8 @@ class DuplexRun {
   readonly #startMs: number;
   /** Why it ended, by whoever was first; the others end because the upstream is closed then. */
   #how: DuplexEnd | undefined;
+  /** The first reply's, once it came. */
+  status: Status | undefined;
   #hasClientEnded = false;
   #idle: { cancel(): void };
 
@@ -67,6 +70,7 @@ class DuplexRun {
       return { kind: 'fault', fault, isSent: true, backend };
     }
     const { status } = first;
+    this.status = status;
     if (status.kind === 'referral') return { kind: 'referral', backend, target: status.referral };
     if (status.kind !== 'ok') this.#ear.explain(status);
     writer.addRawStatus(status.raw);

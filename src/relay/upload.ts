@@ -39,7 +39,7 @@ export async function upload(options: Conversation, text: HeldText): Promise<Lea
     return { value: ending, closeFor: 'aborted' };
   }
   const end = await relayReply(options, early.handOver(), ear);
-  return { value: end.value, closeFor: end.closeFor ?? 'not-reusable' };
+  return { ...end, closeFor: end.closeFor ?? 'not-reusable' };
 }
 
 /** Undefined: all of it is on its way. */

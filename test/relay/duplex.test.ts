@@ -83,7 +83,9 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
       return slices.map(({ channel, bytes }) => (channel === 0 ? String(bytes) : '')).join('');
     },
     async ends(expected: Ending): Promise<void> {
-      assert.deepEqual(await running, { value: expected, closeFor: 'not-reusable' });
+      const { value, closeFor, answer } = await running;
+      assert.deepEqual([value, closeFor], [expected, 'not-reusable']);
+      assert.equal(answer, expected.kind === 'duplex-ended' ? 'other' : undefined);
       await settle();
       assert.equal(upstream.state.at, 'closed');
       assert.equal(closedFor.length, 1);

@@ -147,7 +147,7 @@ void test('a long text goes up before its end, and as fast as the backend takes 
   assert.deepEqual(taken(story.sent()), { text: `${mebibyte}first\nsecond\nthird`, rest: '', isDone: true });
   story.backend.send(replyPacket('\n-NOUSER\n'));
   const end = await story.running;
-  assert.equal(end.closeFor, 'not-reusable');
+  assert.deepEqual([end.closeFor, end.answer], ['not-reusable', 'other']);
   assert.equal(story.told(), '\x04dovegate: the backend says: no such user\n\n-NOUSER\n');
 });
 
