@@ -159,7 +159,7 @@ export function startTending(options: TendOptions): Tending {
     keeper ??= openKeeperThread(options.directory);
     const report = await keeper.ask(order);
     if (isEnded) return undefined;
-    if (report.kind === 'failed') observe({ kind: 'not-tended', text: `${order.do}: ${report.message}` });
+    tell(order.do, report.kind === 'failed' ? `${order.do}: ${report.message}` : undefined);
     return report;
   }
 }

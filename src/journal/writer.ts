@@ -19,6 +19,7 @@ import {
   lockName,
   makeDirectory,
   openLock,
+  readIn,
   segmentNumber,
   writeWhole,
 } from '../segments/segments.js';
@@ -51,15 +52,18 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   return {
     carryOut(order) {
       checkpointLine = undefined;
-      try {
-        return perform(order);
-      } catch (error) {
-        sink.close();
-        // The next attempt shall find room for what a new segment needs.
-        sink.release(error);
-        if (error instanceof JournalFault)
-          return { kind: 'failed', code: error.code, message: error.message };
-        return { kind: 'failed', code: 'write-failed', message: String(error) };
+      for (;;) {
+        try {
+          return perform(order);
+        } catch (error) {
+          sink.close();
+          // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
+          // what a crash would have left.
+          if (sink.release(error) && order.do === 'open') continue;
+          if (error instanceof JournalFault)
+            return { kind: 'failed', code: error.code, message: error.message };
+          return { kind: 'failed', code: 'write-failed', message: String(error) };
+        }
       }
     },
   };
@@ -85,8 +89,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       case 'retire':
         return { kind: 'written', ...retire(order.segments, order.wallMs) };
       case 'keep-policy':
-        makeDirectory(join(directory, 'policies'), groupId);
-        writeWhole(join(directory, 'policies'), `${order.version}.yaml`, order.text);
+        keepPolicy(order.version, order.text);
         return { kind: 'kept' };
       case 'stop': {
         write([encodeBody({ time: order.wallMs, event: 'stop' })]);
@@ -210,6 +213,20 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     sink.close();
     // At the time of the last record: the clock may have leapt since, and what tells of it comes with a later record.
     begin(number + 1, name, ledger.timeMs, {});
+  }
+
+  /** What lies there already was synced when it was made, and a full disk has no room for it twice. */
+  function keepPolicy(version: string, text: string): void {
+    const place = join(directory, 'policies');
+    makeDirectory(place, groupId);
+    for (;;) {
+      try {
+        if (readIn(place, `${version}.yaml`) !== text) writeWhole(place, `${version}.yaml`, text);
+        return;
+      } catch (error) {
+        if (!sink.release(error)) throw error;
+      }
+    }
   }
 
   /** A new segment; its first record names the one before. Synced, so that the mark never lies in an older segment. */

@@ -15,6 +15,7 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   type Stats,
   statSync,
@@ -137,6 +138,15 @@ export function writeWhole(directory: string, name: string, text: string): void 
   }
   renameSync(`${path}.new`, path);
   syncDirectory(directory);
+}
+
+/** The text of a small file; undefined: it cannot be read. */
+export function readIn(directory: string, name: string): string | undefined {
+  try {
+    return readFileSync(join(directory, name), 'utf8');
+  } catch {
+    return undefined;
+  }
 }
 
 /** The lock file, made if it is not there. Its kernel lock is the caller's business. */

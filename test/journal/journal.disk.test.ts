@@ -5,14 +5,18 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  appendFileSync,
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -182,6 +186,35 @@ void test('on a full disk the reserve carries on, and is told; then it is made a
   await Promise.all(ids.map((id) => journal.append(completion(id), queued)));
   await journal.close();
   assert.equal(pairedIds(readWhole(directory)).size, ids.length);
+});
+
+void test('a start on a full disk takes its room from the reserve', async (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  run('mount', '-o', 'remount,size=2m', place);
+  const directory = join(place, 'audit');
+  const reserveBytes = 512 << 10;
+  const first = await openFor(t, directory, { reserveBytes });
+  await first.journal.append(admission('A'), durable);
+  while (!existsSync(join(directory, 'reserve'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  await first.seen('tended');
+  await first.journal.close();
+  // What a crash leaves: half a record, that a start puts aside.
+  appendFileSync(join(directory, '00000001.jsonl'), '{"seq":99,'.padEnd(5000, 'x'));
+  const filler = openSync(join(place, 'filler'), 'w');
+  const block = Buffer.alloc(4096);
+  assert.throws(() => {
+    for (;;) writeSync(filler, block);
+  }, /ENOSPC/);
+  closeSync(filler);
+  const { journal } = await openFor(t, directory, { reserveBytes });
+  assert.deepEqual([journal.state, journal.space], ['writable', 'reserve']);
+  await journal.keepPolicy('ab'.repeat(32), 'x'.repeat(60_000));
+  await journal.append(admission('B'), durable);
+  await journal.append(completion('B'), durable);
+  await journal.close();
+  assert.ok(statSync(join(directory, 'reserve')).size < reserveBytes);
+  assert.deepEqual([...pairedIds(readWhole(directory))], ['A', 'B']);
 });
 
 void test('a power cut at random instants: what was promised is there, in one chain', async (t) => {
