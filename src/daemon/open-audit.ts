@@ -7,6 +7,7 @@ import { gidOf } from '../host/accounts.js';
 import { readOrMakeFile, readText } from '../host/files.js';
 import { programVersion } from '../host/program.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../journal/journal.js';
+import type { Found } from '../journal/messages.js';
 import type { Log } from '../observe/log.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
@@ -26,7 +27,7 @@ const tendIntervalMs = 60_000;
  * `shippedSeq`: the last record that every receiver has; undefined where there is none. `observe` hears of everything besides the log. Rejects with a JournalFault where the directory cannot be written, or
  * another daemon has it.
  */
-export function openAudit(
+export async function openAudit(
   settings: AuditSettings,
   native: Native,
   clock: Clock,
@@ -34,7 +35,7 @@ export function openAudit(
   shippedSeq: () => number | undefined,
   observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
-  return openJournal({
+  const journal = await openJournal({
     directory: settings.directory,
     segmentBytes: settings.segmentBytes,
     deadlineMs: settings.deadlineMs,
@@ -62,6 +63,25 @@ export function openAudit(
       observe(event);
     },
   });
+  reportFound(log, journal.found);
+  return journal;
+}
+
+const damages: Readonly<Record<NonNullable<Found['damage']>, string>> = {
+  cut: 'records that its last checkpoint names are missing at its end',
+  rewritten: 'the record that its last checkpoint names is another one',
+  unvouched:
+    'the checkpoint beside its segments is gone or is none, so nobody can tell what is missing at its end',
+};
+
+/** What a start found is told once, loudly where somebody else must have been there. */
+function reportFound(log: Log, { damage, unknown, tornBytes }: Found): void {
+  if (damage !== undefined) {
+    log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
+  }
+  if (unknown === 0 && tornBytes === 0) return;
+  const text = `after a crash: ${unknown} exchanges closed as unknown, ${tornBytes} torn bytes put aside`;
+  log.report({ event: 'audit-recovered', level: 'info', text });
 }
 
 /** The redactor with the configured key, or with the one beside the segments, which is made at the first start. */

@@ -162,8 +162,11 @@ export interface Found {
   readonly unknown: number;
   /** Bytes of a torn last line, put aside; 0: none. */
   readonly tornBytes: number;
-  /** The journal does not hold what its last checkpoint says: records are missing at its end, or are other ones. */
-  readonly damage: 'cut' | 'rewritten' | undefined;
+  /**
+   * The journal does not hold what its last checkpoint says: records are missing at its end, or are other ones. Or there is
+   * no checkpoint beside it that could say so.
+   */
+  readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
 }
 
 /** What the driver tells whoever watches. */

@@ -2,16 +2,7 @@
 // that nothing that ever lay in a journal is thrown away unseen. It does not decide what is torn (recover.ts does) or what is on disk (the mark says).
 
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  readFileSync,
-  readSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { readLink } from '../audit/chain.js';
 import { parseLine, readHead } from '../audit/line.js';
@@ -24,6 +15,7 @@ import {
   listSegments,
   openIn,
   openSegment,
+  readIn,
   removeSegment,
   segmentNumber,
   syncDirectory,
@@ -107,12 +99,8 @@ function hasStart(directory: string, segment: string, from: number): boolean {
 export function readVouched(
   directory: string,
 ): (Vouched & { readonly journal: string | undefined }) | undefined {
-  let text: string;
-  try {
-    text = readFileSync(join(directory, checkpointName), 'utf8').trimEnd();
-  } catch {
-    return undefined;
-  }
+  const text = readIn(directory, checkpointName)?.trimEnd();
+  if (text === undefined) return undefined;
   const link = readLink(Buffer.from(text));
   const record = parseLine(text);
   if (link === undefined || !link.isIntact || record === undefined) return undefined;
@@ -124,9 +112,10 @@ export function readVouched(
   return { seq: link.seq, hash: link.hash, journal: typeof journal === 'string' ? journal : undefined };
 }
 
-/** Keeps the checkpoint that the segments contradict: the next one takes its place, and `verify` shall still see it. */
+/** Keeps the checkpoint, if there is one: the next one takes its place, and `verify` shall still see what was wrong with it. */
 export function keepEvidence(directory: string): void {
-  const text = readFileSync(join(directory, checkpointName), 'utf8');
+  const text = readIn(directory, checkpointName);
+  if (text === undefined) return;
   const seq = readLink(Buffer.from(text.trimEnd()))?.seq ?? 0;
   writeWhole(directory, `checkpoint-${seq}.json`, text);
 }

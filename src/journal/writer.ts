@@ -23,7 +23,7 @@ import {
   segmentNumber,
   writeWhole,
 } from '../segments/segments.js';
-import type { Mark, Order, Report, Shelved, WriterOptions, Written } from './messages.js';
+import type { Found, Mark, Order, Report, Shelved, WriterOptions, Written } from './messages.js';
 import { findTail } from './recover.js';
 import { createSink } from './sink.js';
 import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
@@ -37,6 +37,9 @@ export interface Writer {
 /** A clock that went back further than this between two runs is recorded; one that went ahead by more is not trusted. */
 const clockBackMsMin = 1000;
 const clockAheadMsMin = 7 * 86_400_000;
+
+/** A first start that was broken off has written so many records before its first checkpoint lay beside them. */
+const unvouchedSeqMax = 2;
 
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string): Writer {
@@ -127,7 +130,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     let tail = findTail(directory, vouched);
     const torn = putAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, vouched);
-    const { damage } = tail;
+    const isUnvouched = vouched === undefined && tail.seq > unvouchedSeqMax;
+    const damage: Found['damage'] = tail.damage ?? (isUnvouched ? 'unvouched' : undefined);
     // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
     if (damage !== undefined) keepEvidence(directory);
     const seq = damage === 'cut' ? Math.max(tail.seq, vouched?.seq ?? 0) : tail.seq;
