@@ -166,8 +166,11 @@ void test('what was not shipped stays, up to a limit of its own', async (t) => {
   assert.equal(segmentFiles(directory).length, 4);
   limits = { ...limits, unshippedBytesMax: 1 };
   await until(() => segmentFiles(directory).length === 1);
-  const gone = watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
-  assert.deepEqual(gone, ['00000001.jsonl', '00000002.jsonl', '00000003.jsonl'], 'which is told');
+  // Told when the round is over, which is after the files are gone.
+  const gone = () =>
+    watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
+  await until(() => gone().length > 0);
+  assert.deepEqual(gone(), ['00000001.jsonl', '00000002.jsonl', '00000003.jsonl'], 'which is told');
   await watched.journal.close();
 });
 
