@@ -40,6 +40,13 @@ const openShownMax = 20;
 /** Where time, event and the ids of a record stand. */
 const headBytes = 320;
 
+/** What a start record says of the end that it found, by its key `error`. */
+const damageText: ReadonlyMap<unknown, string> = new Map([
+  ['journal-cut', 'records that the last checkpoint named were missing before this one'],
+  ['journal-rewritten', 'the record that the last checkpoint named was another one'],
+  ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
+]);
+
 /** A verifier that has seen nothing yet. */
 export function createVerifier(options: TrailOptions): Verifier {
   const faults: TrailFault[] = [];
@@ -242,13 +249,8 @@ export function createVerifier(options: TrailOptions): Verifier {
     if (link.hash === previous.hash) {
       fault({ kind: 'duplicated', file, line, seq, text: 'the same record a second time' });
     } else if (seq === previous.seq && link.prev === previous.prev) {
-      fault({
-        kind: 'inserted',
-        file,
-        line,
-        seq,
-        text: 'this record and the one before it claim the same place',
-      });
+      const text = 'this record and the one before it claim the same place';
+      fault({ kind: 'inserted', file, line, seq, text });
       isDoubtful = true;
     } else {
       fault({ kind: 'duplicated', file, line, seq, text: `record ${seq} comes a second time` });
@@ -262,8 +264,11 @@ export function createVerifier(options: TrailOptions): Verifier {
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }
-    const { journal: id, format, segment, segment_hash: hash } = record;
+    const { journal: id, format, segment, segment_hash: hash, error } = record;
     if (event === 'retire' && typeof segment === 'string') retired.set(segment, hash);
+    if (event === 'start' && damageText.has(error)) {
+      fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${damageText.get(error)}` });
+    }
     if (typeof format === 'number' && format > journalFormat) isNewer = true;
     if (typeof id !== 'string') return;
     journal ??= id;
@@ -278,13 +283,8 @@ export function createVerifier(options: TrailOptions): Verifier {
     if (time < lastTime && event !== 'clock') {
       const backMs = (parseTime(lastTime) ?? 0) - (parseTime(time) ?? 0);
       if (backMs <= clockBackMsMax) return;
-      fault({
-        kind: 'clock-back',
-        file,
-        line,
-        seq,
-        text: `time goes back by ${backMs} ms, and no record says why`,
-      });
+      const text = `time goes back by ${backMs} ms, and no record says why`;
+      fault({ kind: 'clock-back', file, line, seq, text });
     }
     lastTime = time;
   }

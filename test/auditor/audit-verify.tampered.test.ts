@@ -1,11 +1,12 @@
 // Every kind of tampering with a real journal is found, and named by file, line, seq and kind; and what cannot be found, and how it can.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CommandFault } from '../../src/terminal/command-fault.js';
 import { type PaperTrail, rehash } from '../audit/paper-trail.js';
-import { temporaryDirectory } from '../journal/reading.js';
+import { openFor } from '../journal/opening.js';
+import { segmentFiles, temporaryDirectory } from '../journal/reading.js';
 import { seqOf, tamper, writeJournal } from './shown.js';
 import { keyFile, report, run } from './verifying.js';
 
@@ -132,6 +133,26 @@ void test('found and named: the clock set back', async (t) => {
   const line = readFileSync(fault.file, 'utf8').split('\n')[fault.line - 1] ?? '';
   assert.equal(seqOf(line), fault.seq);
   assert.match(line, /"event":"admission".*"id":"E20"/);
+});
+
+void test('found and named: a tail cut together with its checkpoint, at the next start', async (t) => {
+  const directory = tamper(t, await writeJournal(t, 10), ({ segments }) => {
+    const lines = segments.at(-1)?.lines ?? [];
+    lines.splice(0, lines.length, ...lines.slice(0, 1));
+  });
+  rmSync(join(directory, 'checkpoint.json'));
+  const last = segmentFiles(directory).at(-1) ?? '';
+  const { journal } = await openFor(t, directory);
+  assert.equal(journal.found.damage, 'unvouched');
+  await journal.close();
+  const { passed, faults } = await report([directory], { keys: [], isUnsigned: true });
+  const lines = readFileSync(join(directory, last), 'utf8').split('\n');
+  const at = lines.findIndex((line) => line.includes('"event":"start"'));
+  const [fault] = faults;
+  assert.deepEqual(
+    [passed, fault?.kind, fault?.file, fault?.line, fault?.seq],
+    [false, 'cut', join(directory, last), at + 1, seqOf(lines[at])],
+  );
 });
 
 void test('a tail cut together with its checkpoint is found by a checkpoint kept elsewhere, and only by that', async (t) => {
