@@ -1,7 +1,7 @@
 // Follows records that do not lie in a journal's directory: single segments, standard input, what a syslog receiver stored.
 // A record may stand behind the head of a syslog line; copies that a shipper sent twice are left out when that is asked for.
 //
-//   <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@0 seq="17"] {"seq":17,"time":"...", ... }
+//   <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17"] {"seq":17,"time":"...", ... }
 //
 // The rule: a line counts as a copy only if a record with the same number, the same hash and an intact text came before.
 // Everything else that is not in order is told.
