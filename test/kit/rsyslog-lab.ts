@@ -16,6 +16,8 @@ export interface Rsyslog {
   readonly port: number;
   /** Where it keeps what this machine sent. */
   readonly file: string;
+  /** The same as whole messages in the form of RFC 5424, one a line, as rsyslog understood them. */
+  readonly messages: string;
   /** What it said of itself. */
   output(): string;
   start(): Promise<void>;
@@ -68,11 +70,14 @@ export async function openRsyslog(
       return port;
     },
     file: join(folder, 'received', `${hostname()}.jsonl`),
+    messages: join(folder, 'messages.log'),
     output: () => output,
     async start() {
       const text = replaceAll(readFileSync(shipped, 'utf8'), {
         '/etc/rsyslog.d/tls/': `${join(folder, 'tls')}/`,
         '/var/log/dovegate/': `${join(folder, 'received')}/`,
+        '  action(type="omfile" dynaFile': `  action(type="omfile" file="${rsyslog.messages}" template="RSYSLOG_SyslogProtocol23Format")
+  action(type="omfile" dynaFile`,
         '"gate1.example.com"': peers.map((name) => `"${name}"`).join(', '),
         'port="6514"': `address="127.0.0.1" port="${port}" listenPortFileName="${portFile}"`,
       });

@@ -12,6 +12,7 @@ import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openRsyslog, type Rsyslog } from '../kit/rsyslog-lab.js';
+import { readMessage } from '../ship/rfc5424.js';
 
 const authority = makeAuthority({ name: 'shipping authority' });
 const shown = authority.issue({ names: ['gate1.example.com'], client: true });
@@ -157,14 +158,24 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
 
   const key = join(daemon.folder, 'public.key');
   writeFileSync(key, signKey.key);
-  const verified = await runDovegate(['audit', 'verify', '--received', '--key', key, '--json', rsyslog.file]);
-  assert.equal(verified.exit, 0, verified.text);
-  const told = JSON.parse(verified.stdout.toString());
-  assert.deepEqual(
-    [told.passed, told.records, told.first_seq, told.last_seq, told.others],
-    [true, written.length, 1, written.length, 0],
-    verified.text,
-  );
+  for (const file of [rsyslog.file, rsyslog.messages]) {
+    const verified = await runDovegate(['audit', 'verify', '--received', '--key', key, '--json', file]);
+    assert.equal(verified.exit, 0, verified.text);
+    const told = JSON.parse(verified.stdout.toString());
+    assert.deepEqual(
+      [told.passed, told.records, told.first_seq, told.last_seq, told.copies, told.others],
+      [true, written.length, 1, written.length, received.length - written.length, 0],
+      verified.text,
+    );
+  }
+  const messages = readFileSync(rsyslog.messages).toString('latin1').split('\n').slice(0, -1);
+  for (const [at, line] of messages.entries()) {
+    const { facility, appName, data, text } = readMessage(Buffer.from(line, 'latin1'));
+    assert.deepEqual(
+      [facility, appName, data.get('dovegate@32473')?.get('seq'), text.toString()],
+      [13, 'dovegate', String(seqs[at]), received[at]],
+    );
+  }
   t.diagnostic(
     `rsyslog ${rsyslog.version}, rounds: ${rounds}; ${written.length} records, ${received.length - written.length} sent again in ` +
       `${back.length} overlaps; caught up in ${caughtUpMs.join(', ')} ms; ${commands} commands`,
