@@ -2,6 +2,7 @@
 // The rule: under `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it read a
 // line whose prefix names another user (2.3.19 and newer put the user of the command before into it at times).
 
+import { foldAscii } from '../identity/user-name.js';
 import type { Status } from '../wire/status.js';
 
 /** Sentences for status codes, as measured: what Dovecot means by them. */
@@ -26,12 +27,13 @@ export function explainFailure(status: Status, lastText: string): string | undef
 
 /**
  * Whether a log line names another user where Dovecot names users: `doveadm(bob@example.org)<123><session>: text`,
- * `doveadm(192.0.2.1,bob@example.org): text`, also behind the prefix of a proxy.
+ * `doveadm(192.0.2.1,bob@example.org): text`, `dsync-local(bob@example.org)<session>: text`, also behind the prefix of a proxy.
+ * What looks like such a prefix and does not end as one may be a name with a parenthesis in it: another one, too.
  */
 export function isLineOfOther(text: string, user: string): boolean {
-  for (const [, named = ''] of text.matchAll(/\bdoveadm\(([^)]*)\)/g)) {
+  for (const [, named = '', end] of text.matchAll(/\b(?:doveadm|dsync-[a-z]+)\(([^)]*)\)(.?)/g)) {
     const last = named.split(',').at(-1) ?? '';
-    if (last.toLowerCase() !== user.toLowerCase()) return true;
+    if (foldAscii(last) !== foldAscii(user) || (end !== '<' && end !== ':')) return true;
   }
   return false;
 }
