@@ -7,8 +7,11 @@
 //
 // DOVEGATE_RELEASES="native trixie" makes all four pairs.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
+import { isObject } from '../../src/audit/line.js';
 import { commandsOf } from '../../src/catalog/catalog.js';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 import type { Release } from '../kit/dovecot-lab.js';
@@ -23,6 +26,29 @@ import { openTwinWorlds, realm, type TwinWorlds } from './twin-worlds.js';
 
 const alice = `alice@${realm}`;
 const lastMinor: Record<Series, number> = { '2.3': 2, '2.4': 4 };
+
+void test('every command that a shipped role allows has a form', () => {
+  const presets = new URL('../../../config/presets/', import.meta.url);
+  const names = readdirSync(presets).filter((name) => name.endsWith('.yaml'));
+  const allowed = new Set(
+    names.flatMap((name) => allowedIn(parse(readFileSync(new URL(name, presets), 'utf8')))),
+  );
+  const known = allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name));
+  const written = writtenForms.map((words) => `${words.join(' ')} `);
+  const formed = (name: string): boolean =>
+    typedForms.some((form) => form.name === name) || written.some((line) => line.startsWith(`${name} `));
+  assert.ok(allowed.size >= 49, String(allowed.size));
+  for (const name of allowed) {
+    assert.ok(known.includes(name), name);
+    assert.ok(formed(name), `${name} has no form`);
+  }
+});
+
+/** The commands of the rules of a preset. */
+function allowedIn(preset: unknown): string[] {
+  if (!isObject(preset) || !Array.isArray(preset['allow'])) throw new Error('no preset');
+  return preset['allow'].map((rule: unknown) => String(isObject(rule) ? rule['command'] : rule));
+}
 
 for (const release of releasesAsked()) {
   void test(`what is sent to Dovecot (${release}) means the same after rewriting`, {

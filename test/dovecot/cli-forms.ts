@@ -152,4 +152,5 @@ export const writtenForms: readonly (readonly string[])[] = [
   ['replicator', 'status'],
   ['replicator replicate', alice],
   ['director', 'status'],
+  ['director', 'ring', 'status'],
 ];
