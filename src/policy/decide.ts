@@ -123,10 +123,13 @@ function mayBeObserved(attempt: Attempt): boolean {
   const reachesBeyond = command.params.some(
     (parameter) => parameter.role !== undefined && attempt.mustBeNamed.includes(parameter.name),
   );
+  // Who else is named by a command about one user's mail gets something of it: rights, or is its source.
+  const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);
   return (
     command.grant !== 'never' &&
     attempt.never.length === 0 &&
     !reachesBeyond &&
+    !namesOthers &&
     !parsed.hasOption('all-users') &&
     attempt.everybody === 'none' &&
     attempt.masks.length === 0 &&

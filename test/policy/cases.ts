@@ -3,7 +3,8 @@
 //
 //   EXPECTED | WHO | SERIES | USER | COMMAND
 //
-//   EXPECTED  `allow LINE`: by the rule in that line of the file. `deny CODE`, `deny CODE LINE`, `observe CODE`.
+//   EXPECTED  `allow LINE`: by the rule in that line of the file. `deny CODE`, `deny CODE LINE`, `observe CODE`. With an effect
+//             (`read` to `destroy`) at its end: that of the invocation, which decides what is on disk before it is sent.
 //             `unparsable CODE`: the line means nothing that is sure, and policy is not asked.
 //   WHO       NAME@POLICY: there is a listener of its name for each policy.
 //   SERIES    2.3, 2.4, or both; `/2` behind it: a client of minor 2, who is of the 2.3 series.
@@ -84,8 +85,10 @@ export function judge(settings: Settings, each: Case, series: Series): Judgement
 /** The judgement in the words of EXPECTED, with as much detail as is expected. */
 function show(judgement: Judgement, expected: string): string {
   if (judgement.kind === 'unparsable') return `unparsable ${judgement.code}`;
-  const { decision } = judgement;
+  const { decision, attempt } = judgement;
   const { would } = decision;
+  const [effect = ''] = / (?:read|session|write|admin|destroy)$/.exec(expected) ?? [];
+  if (effect !== '') return `${show(judgement, expected.slice(0, -effect.length))} ${attempt.effect}`;
   const place = decision.rule ?? would?.rule;
   const hasLine = / \d+$/.test(expected);
   const line = hasLine && place !== undefined ? ` ${place.line}` : '';
