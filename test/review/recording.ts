@@ -21,6 +21,8 @@ export interface Sent {
   reason?: string;
   outcome?: string;
   principal?: string;
+  /** Default 4: of a client of today. */
+  clientMinor?: number;
 }
 
 const redactor = createRedactor('k'.repeat(32));
@@ -43,7 +45,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
   const judgement = judge(line, series, {
     listener,
     principal,
-    clientMinor: 4,
+    clientMinor: sent.clientMinor ?? 4,
     policy,
     userNames: createUserNames(settings.mailUsers),
     sharedNamespaces: settings.backends[0]?.sharedNamespaces,

@@ -73,6 +73,18 @@ void test('a reason that is demanded now must have been said then', () => {
   assert.deepEqual(replayed(demanding, [said]).changes, []);
 });
 
+void test('what an old client meant by -A is recorded as what it is, so that a client of today judges it the same', () => {
+  const words = ['mailbox', 'list', '-A', '-u', 'b*@example.com', 'INBOX'];
+  const old: Sent = { user: 'bob@example.com', words, clientMinor: 2 };
+  const { fields } = record(before, 'support', old);
+  assert.deepEqual([fields['decision'], fields['args']], ['allow', ['--', 'INBOX']]);
+  assert.deepEqual(replayed(before, [old]).changes, []);
+  // The same words of a client of today are all users, and are recorded with -A.
+  const { fields: today } = record(before, 'support', { ...old, clientMinor: 4 });
+  assert.deepEqual([today['decision'], today['args']], ['deny', ['-A', '--', 'INBOX']]);
+  assert.deepEqual(replayed(before, [{ ...old, clientMinor: 4 }]).changes, []);
+});
+
 void test('records of a listener that is gone are not judged; every judgement can be watched', () => {
   const other = settingsOf(sound.replace('  support: { unix', '  other: { unix'));
   assert.deepEqual(replayed(other).notJudged.get('no-listener'), 4);
