@@ -2,6 +2,7 @@
 // shadow says is recorded and changes nothing; a remembered judgement holds no longer than its rule.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { lookupLimits } from '../../src/lookup/lookup.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 
 const withUserdb = memorySettings
@@ -71,6 +72,29 @@ void describe('whom the userdb means', () => {
     assert.match(said, /\n-TEMPFAIL\n$/);
     assert.deepEqual([completion?.outcome, completion?.sent], ['failed', false]);
     assert.match(completion?.error ?? '', /^lookup-/);
+  });
+
+  void test('a remembered judgement does not spare the question: who becomes an alias is refused', async () => {
+    let meant = 'alice@example.org';
+    const { engine, client, sent } = await ask('|alice|quota get', {
+      settings: withUserdb,
+      auth: () => `USER|${meant}`,
+    });
+    assert.equal(sent.length, 1);
+    meant = 'ceo@example.org';
+    await engine.clock.advance(lookupLimits.foundTtlMs + 1);
+    for (const _ of [1, 2]) {
+      await client.line('|alice|quota get');
+      await engine.clock.advance(0);
+    }
+    assert.equal(engine.commands.length, 1);
+    assert.equal(client.said().match(/-NOPERM\n/g)?.length, 2);
+    // And is himself again when the userdb says so.
+    meant = 'alice@example.org';
+    await engine.clock.advance(lookupLimits.foundTtlMs + 1);
+    await client.line('|alice|quota get');
+    await engine.clock.advance(0);
+    assert.equal(engine.commands.length, 2);
   });
 
   void test('nobody is asked about a command that is denied anyway', async () => {
