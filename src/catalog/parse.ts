@@ -91,6 +91,7 @@ export function inputOf(command: Command, read: ParsedArguments | Unparsable): E
 
 /** The same arguments without some parameters (a `-u` that only repeats the wire user, say). */
 export function withoutParameters(parsed: ParsedArguments, names: readonly string[]): ParsedArguments {
+  if (!names.some((name) => parsed.values.has(name))) return parsed;
   const values = new Map([...parsed.values].filter(([name]) => !names.includes(name)));
   return parsedArguments(
     parsed.series,

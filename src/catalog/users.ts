@@ -1,6 +1,6 @@
 // Whose mailboxes or sessions a command line touches: the user of its line, users, masks, addresses and groups among its arguments,
 // or everybody. Says what is named, never whether that is allowed.
-import type { Parameter } from './catalog.js';
+import type { Command, Parameter, Role } from './catalog.js';
 import { isAddress } from './fetch-fields.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { type ParsedArguments, withoutParameters } from './parse.js';
@@ -81,26 +81,40 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
   const masks: UserArgument[] = [];
   // These options make the names of the masks another kind of name than a user's.
   const isOtherName = parsed.hasOption('passdb-field');
-  for (const parameter of command.params) {
-    for (const value of parsed.values.get(parameter.name) ?? []) {
+  for (const parameter of namersOf(command)) {
+    const values = parsed.values.get(parameter.name);
+    if (values === undefined) continue;
+    for (const value of values) {
       const named = nameIn(parsed, parameter, value);
       if (named === undefined) continue;
       const list = named.isMask || (isOtherName && parameter.role !== 'user') ? masks : users;
       list.push({ parameter: parameter.name, value: named.value });
     }
   }
-  const who = { users, masks };
-  if (unknowable.has(command.name) || parsed.hasOption('user-file')) return { ...who, kind: 'unknown' };
-  if (parsed.hasOption('all-users')) return { ...who, kind: 'all', by: 'all-users' };
+  // Written out each time: spreading what they share costs more than all the rest of this function.
+  if (unknowable.has(command.name) || parsed.hasOption('user-file')) return { users, masks, kind: 'unknown' };
+  if (parsed.hasOption('all-users')) return { users, masks, kind: 'all', by: 'all-users' };
   const isEverybody = allUnlessNamed.has(command.name) && users.length + masks.length === 0;
-  if (isEverybody || listsPeople(parsed)) return { ...who, kind: 'all', by: undefined };
+  if (isEverybody || listsPeople(parsed)) return { users, masks, kind: 'all', by: undefined };
   const everybody = masks.find(({ value }) => /^[*?]*\*[*?]*$/.test(value));
-  if (everybody !== undefined) return { ...who, kind: 'all', by: everybody.parameter };
+  if (everybody !== undefined) return { users, masks, kind: 'all', by: everybody.parameter };
   const [first] = users;
-  if (masks.length > 0) return { ...who, kind: 'several' };
-  if (first === undefined) return { ...who, kind: 'none' };
+  if (masks.length > 0) return { users, masks, kind: 'several' };
+  if (first === undefined) return { users, masks, kind: 'none' };
   const isOne = users.every(({ value }) => toLowerAscii(value) === toLowerAscii(first.value));
-  return isOne ? { ...who, kind: 'one', user: first.value } : { ...who, kind: 'several' };
+  return isOne ? { users, masks, kind: 'one', user: first.value } : { users, masks, kind: 'several' };
+}
+
+const namers = new Map<Command, readonly Parameter[]>();
+
+/** The parameters that can name somebody: few commands have one, and this is asked for every line. */
+function namersOf(command: Command): readonly Parameter[] {
+  const known = namers.get(command);
+  if (known !== undefined) return known;
+  const roles = new Set<Role | undefined>(['user', 'source-user', 'user-mask', 'user-mask-or-ip', 'acl-id']);
+  const found = command.params.filter(({ role }) => roles.has(role));
+  namers.set(command, found);
+  return found;
 }
 
 /** The user, or the mask for users, that a value names; undefined when it names none. */

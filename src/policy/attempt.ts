@@ -64,7 +64,7 @@ export interface AttemptFrom {
   /** Of the backend that it would go to; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
   /** Other names of the users of this line, in normal form, where the userdb was asked. */
-  readonly aliases?: readonly string[];
+  readonly aliases?: readonly string[] | undefined;
 }
 
 /** The attempt, or why there is none: a user's name that cannot be one. The message never holds the name. */

@@ -82,14 +82,15 @@ function refuseByRules(rules: readonly Rule[], asked: Asked, command: string): D
 }
 
 function allow(rule: Rule, command: string, holdsUntilMs: number | undefined): Decision {
-  return {
+  const { place, obligations } = rule;
+  const decision: Decision = {
     kind: 'allow',
     code: 'allowed',
-    rule: rule.place,
+    rule: place,
     reason: `a rule allows "${command}"`,
-    obligations: rule.obligations,
-    ...(holdsUntilMs === undefined ? {} : { holdsUntilMs }),
+    obligations,
   };
+  return holdsUntilMs === undefined ? decision : { ...decision, holdsUntilMs };
 }
 
 /** Every user that is named must be inside, and none excepted. Masks and everybody depend on the rule: see match. */

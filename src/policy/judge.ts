@@ -76,7 +76,7 @@ export function judgeLine(
     wireUser: line.user,
     userNames,
     sharedNamespaces,
-    ...(line.aliases === undefined ? {} : { aliases: line.aliases }),
+    aliases: line.aliases,
   };
   const result = attemptOf(from, settled.parsed);
   if (result.kind === 'user-invalid') return refuse(result.kind, result.message);

@@ -49,7 +49,8 @@ export interface JudgedQuery {
 
 /** A query, about which nothing is known yet. */
 export function judgedQuery(query: Omit<JudgedQuery, 'known'>): JudgedQuery {
-  return { ...query, known: { times: new Map() } };
+  const { words, tree, series, nowMs } = query;
+  return { words, tree, series, nowMs, known: { times: new Map() } };
 }
 
 /** Whether the query passes. One that is not there passes nothing but `any`. */
