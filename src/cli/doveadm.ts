@@ -31,8 +31,13 @@ export async function doveadm(args: readonly string[], environment: NodeJS.Proce
     const { words, ...shown } = readOwnOptions(args);
     if (words.length === 0) throw new CommandFault(exitCodes.usage, usage);
     const typed = readTypedCommand(words);
-    const settings = readClientSettings(environment['DOVEGATE_CLIENT_CONFIG'] ?? clientSettingsFile);
-    const at = typed.socket ?? environment['DOVEADM_SOCKET'] ?? settings?.at;
+    const named = typed.socket ?? environment['DOVEADM_SOCKET'];
+    // The path of a socket is all that there is to know.
+    const settings =
+      named?.includes('/') === true
+        ? undefined
+        : await readClientSettings(environment['DOVEGATE_CLIENT_CONFIG'] ?? clientSettingsFile);
+    const at = named ?? settings?.at;
     if (at === undefined) {
       throw new CommandFault(
         tempFail,

@@ -13,8 +13,7 @@ const cannotRead = 75;
 
 /** Opens what is to be sent: a file's path, or stdin. `onBytes` is told how far it is. */
 export function openInput(file: string | undefined, onBytes: (count: number) => void): AsyncIterable<Buffer> {
-  const source: AsyncIterable<Buffer> = file === undefined ? process.stdin : createReadStream(file);
-  return withCrLf(source, file ?? 'stdin', onBytes);
+  return withCrLf(file, onBytes);
 }
 
 /** The whole of it, for who needs it again. */
@@ -31,13 +30,11 @@ export async function readInput(pieces: AsyncIterable<Buffer>): Promise<Buffer> 
 }
 
 /** Line ends become CR LF, as every real client sends them. */
-async function* withCrLf(
-  source: AsyncIterable<Buffer>,
-  name: string,
-  onBytes: (count: number) => void,
-): AsyncGenerator<Buffer> {
+async function* withCrLf(file: string | undefined, onBytes: (count: number) => void): AsyncGenerator<Buffer> {
   let last = 0;
   try {
+    // Not before it is read: an error that comes earlier has no one to hear it.
+    const source: AsyncIterable<Buffer> = file === undefined ? process.stdin : createReadStream(file);
     for await (const chunk of source) {
       const parts: Buffer[] = [];
       let from = 0;
@@ -53,6 +50,6 @@ async function* withCrLf(
       yield parts.length === 1 ? chunk : Buffer.concat(parts);
     }
   } catch (cause) {
-    throw new CommandFault(cannotRead, `${name}: cannot be read`, cause);
+    throw new CommandFault(cannotRead, `${file ?? 'stdin'}: cannot be read`, cause);
   }
 }

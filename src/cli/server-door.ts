@@ -3,7 +3,7 @@
 
 import type { LogLine } from '../client/connect.js';
 import { type ConnectOptions, connect, type Session } from '../client/connect.js';
-import { type ClientSettings, parseClientSettings, parseServerAddress } from '../config/client-settings.js';
+import type { ClientSettings } from '../config/client-settings.js';
 import { readSecretFile, readText } from '../host/files.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -16,8 +16,8 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
 }
 
-/** The settings of `path`; undefined when there is no such file. Throws a CommandFault for one that is wrong. */
-export function readClientSettings(path: string): ClientSettings | undefined {
+/** The settings of `path`; undefined when there is no such file. Rejects with a CommandFault for one that is wrong. */
+export async function readClientSettings(path: string): Promise<ClientSettings | undefined> {
   let content: string;
   try {
     content = readText(path);
@@ -25,6 +25,8 @@ export function readClientSettings(path: string): ClientSettings | undefined {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
     throw new CommandFault(exitCodes.configuration, `${path}: cannot be read`, cause);
   }
+  // Whoever names a socket needs no reader of YAML, and scripts call this often.
+  const { parseClientSettings } = await import('../config/client-settings.js');
   const { settings, problems } = parseClientSettings(path, content);
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, problems.join('\n'));
   return settings;
@@ -72,4 +74,15 @@ async function tcpOptions(settings: ClientSettings | undefined): Promise<Partial
       cause,
     );
   }
+}
+
+/** A socket path or HOST:PORT as an address; undefined for a text that is neither. A path has a slash. */
+export function parseServerAddress(
+  at: string,
+): { readonly socket: string } | { readonly host: string; readonly port: number } | undefined {
+  if (at.includes('/')) return { socket: at };
+  const [, bracketed, plain, digits = ''] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(at) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }

@@ -25,9 +25,9 @@ export interface TypedCommand {
   readonly socket: string | undefined;
 }
 
-/** Commands of the program itself: they look at this machine's configuration, or ask its auth service. */
+/** Commands of the program itself: they look at this machine's configuration, ask its auth service, or ask nobody. */
 const localOnly =
-  /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status))\b/;
+  /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)\b/;
 
 const ownParameters = [
   'socket-path',

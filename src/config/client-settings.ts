@@ -64,14 +64,3 @@ export function parseClientSettings(
     problems,
   };
 }
-
-/** A socket path or HOST:PORT as an address; undefined for a text that is neither. A path has a slash. */
-export function parseServerAddress(
-  at: string,
-): { readonly socket: string } | { readonly host: string; readonly port: number } | undefined {
-  if (at.includes('/')) return { socket: at };
-  const [, bracketed, plain, digits = ''] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(at) ?? [];
-  const host = bracketed ?? plain;
-  const port = Number(digits);
-  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
-}

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseClientSettings, parseServerAddress } from '../../src/config/client-settings.js';
+import { parseClientSettings } from '../../src/config/client-settings.js';
 
 void test('a socket, or an address with who we are there', () => {
   const one = parseClientSettings('/etc/dovegate/client.yaml', 'socket: run/support.sock\n');
@@ -28,12 +28,4 @@ void test('what is wrong is told with its place', () => {
     assert.equal(settings, undefined, text);
     assert.match(problems.join('\n'), expected);
   }
-});
-
-void test('an address is a path with a slash, or a host with a port', () => {
-  assert.deepEqual(parseServerAddress('./s'), { socket: './s' });
-  assert.deepEqual(parseServerAddress('mail:24245'), { host: 'mail', port: 24245 });
-  assert.deepEqual(parseServerAddress('[::1]:1'), { host: '::1', port: 1 });
-  for (const text of ['mail', 'mail:0', 'mail:70000', 'a:b:1', '', ':1'])
-    assert.equal(parseServerAddress(text), undefined, text);
 });

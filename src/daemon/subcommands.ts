@@ -1,0 +1,17 @@
+// The program under its own name: its command line with what each subcommand does.
+
+import { can } from '../cli/can.js';
+import { check } from '../cli/check.js';
+import { explain } from '../cli/explain.js';
+import { runProgram } from '../cli/program.js';
+import { replay } from '../cli/replay.js';
+import { send } from '../cli/send.js';
+import { suggest } from '../cli/suggest.js';
+import { test } from '../cli/test.js';
+import { programVersion } from '../host/program.js';
+import { serve } from './serve.js';
+
+/** Resolves to the exit code. */
+export function runDovegate(args: readonly string[]): Promise<number> {
+  return runProgram(args, programVersion, { serve, check, explain, can, test, replay, suggest, send });
+}

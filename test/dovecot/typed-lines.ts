@@ -1,0 +1,119 @@
+// Command lines of doveadm as manual pages and panels have them. A blank parts words, `_` stands for one within a word; $U is the
+// user.
+export interface TypedLine {
+  readonly line: string;
+  /** It changes something: each program runs it for a user of its own, both with the same mail. */
+  readonly changes?: true;
+  readonly stdin?: string;
+  /** 2.3 ends or prints otherwise; what we do is what 2.4 does. */
+  readonly only?: '2.4';
+  /** Two connections of the real program answer in either order. */
+  readonly isUnordered?: true;
+  /** Never leaves the real program; ours finds its server in DOVEADM_SOCKET. */
+  readonly isLocal?: true;
+}
+
+const mail = 'From: a@example.net\nSubject: saved\n\nhello, world\n.\n..dots\n';
+const script = 'require ["fileinto"];\nif header :contains "subject" "x" { fileinto "Archive"; }\n';
+
+export const typedLines: readonly TypedLine[] = [
+  // doveadm-quota(1), and what panels ask for every mailbox of a list
+  { line: 'quota get -u $U' },
+  { line: '-f tab quota get -u $U' },
+  { line: '-f flow quota get -u $U' },
+  { line: '-f json quota get -u $U', only: '2.4' },
+  { line: '-f pager quota get -u $U' },
+  { line: '-f tab quota get -A', isUnordered: true },
+  { line: '-f tab -h quota get -u *@example.org', isUnordered: true },
+  { line: 'quota recalc -u $U', changes: true },
+  { line: '-v quota get -u $U' },
+  { line: '-D quota get -u $U' },
+  // doveadm-mailbox(1)
+  { line: 'mailbox list -u $U' },
+  { line: 'mailbox list -u $U A* I*' },
+  { line: 'mailbox list -7 -u $U' },
+  { line: 'mailbox list -s -u $U' },
+  { line: '-f tab mailbox list -u alice@*' },
+  { line: '-f json mailbox list -u $U', only: '2.4' },
+  { line: '-f json mailbox list -u nobody*', only: '2.4' },
+  { line: 'mailbox status -u $U all *' },
+  { line: 'mailbox status -u $U messages_vsize INBOX Archive' },
+  { line: '-f tab mailbox status -u $U all *' },
+  { line: '-ftab mailbox status -u $U messages_unseen_vsize INBOX' },
+  { line: 'mailbox status -t -u $U messages *' },
+  { line: 'mailbox status -u $U bogus INBOX', only: '2.4' },
+  { line: 'mailbox status -u $U all Nope' },
+  { line: 'mailbox create -u $U -s Sent Sent/2026', changes: true },
+  { line: 'mailbox create -u $U INBOX', changes: true },
+  { line: '-f tab mailbox create -u $U Templates', changes: true },
+  { line: 'mailbox rename -u $U Sent/2026 Sent/2027', changes: true },
+  { line: 'mailbox rename -u $U Nope Other', changes: true },
+  { line: 'mailbox delete -u $U Templates', changes: true },
+  { line: 'mailbox delete -u $U -r Sent', changes: true },
+  { line: 'mailbox subscribe -u $U Archive Drafts', changes: true },
+  { line: 'mailbox unsubscribe -u $U Drafts', changes: true },
+  { line: 'mailbox metadata list -u $U INBOX' },
+  { line: 'mailbox cache decision -u $U -a INBOX' },
+  // doveadm-fetch(1), doveadm-search(1)
+  { line: 'fetch -u $U mailbox_uid_flags mailbox INBOX all' },
+  { line: 'fetch -u $U mailbox_date.sent mailbox INBOX subject first' },
+  { line: 'fetch -u $U uid_hdr.subject_size.virtual all' },
+  { line: 'fetch -u $U text mailbox INBOX subject first' },
+  { line: '-f flow fetch -u $U uid_flags mailbox INBOX not seen' },
+  { line: '-f tab fetch -u $U uid_hdr.from mailbox INBOX from sender' },
+  { line: '-f json fetch -u $U uid_hdr.subject_body mailbox INBOX subject first', only: '2.4' },
+  { line: 'fetch -u $U body mailbox Big all' },
+  { line: 'fetch -u $U bogus all', only: '2.4' },
+  { line: 'search -u $U mailbox INBOX ( subject second_line OR all )' },
+  { line: 'search -u $U mailbox Nope all', only: '2.4' },
+  { line: '-f tab search -u $U mailbox INBOX ALL' },
+  // doveadm-expunge(1), doveadm-flags(1), doveadm-move(1), doveadm-purge(1) and friends
+  { line: 'flags add -u $U \\Seen_Todo mailbox INBOX all', changes: true },
+  { line: 'fetch -u $U uid_flags mailbox INBOX all', changes: true },
+  { line: 'flags remove -u $U Todo mailbox INBOX uid 1', changes: true },
+  { line: 'expunge -u $U mailbox Spam savedbefore 2w', changes: true },
+  { line: 'expunge -u $U all' },
+  { line: 'copy -u $U Archive mailbox INBOX all', changes: true },
+  { line: 'move -u $U Drafts mailbox Archive subject first', changes: true },
+  { line: 'expunge -u $U mailbox Archive all', changes: true },
+  { line: 'purge -u $U', changes: true },
+  { line: 'purge -A', changes: true },
+  { line: 'index -u $U INBOX', changes: true },
+  { line: 'force-resync -u $U INBOX', changes: true },
+  { line: 'altmove -u $U mailbox INBOX savedbefore 1w', changes: true },
+  { line: 'deduplicate -u $U mailbox INBOX', changes: true },
+  // doveadm-acl(1)
+  { line: 'acl get -u $U Archive' },
+  { line: 'acl rights -u $U INBOX' },
+  { line: 'acl set -u $U Archive user=alice@example.org lookup read', changes: true },
+  { line: 'acl get -u $U Archive', changes: true },
+  // doveadm-save(1), doveadm-sieve(1): text from stdin
+  { line: 'save -u $U', changes: true, stdin: mail },
+  { line: 'save -u $U -m Archive', changes: true, stdin: mail },
+  { line: 'fetch -u $U text mailbox Archive all', changes: true },
+  { line: 'save -u nobody@example.org', stdin: mail },
+  { line: 'sieve put -u $U -a vacation', changes: true, stdin: script },
+  { line: 'sieve put -u $U broken', changes: true, stdin: 'nonsense' },
+  { line: 'sieve list -u $U', changes: true },
+  { line: 'sieve get -u $U vacation', changes: true },
+  { line: 'sieve rename -u $U vacation holiday', changes: true },
+  { line: 'sieve deactivate -u $U', changes: true },
+  { line: 'sieve delete -u $U nope', changes: true },
+  // what goes wrong
+  { line: 'quota get -u nobody@example.org' },
+  { line: '-f tab quota get -u nobody@example.org' },
+  { line: 'mailbox delete -u $U Nope', changes: true },
+  { line: 'quota get', only: '2.4' },
+  { line: 'quota get -u $U extra', only: '2.4' },
+  { line: 'mailbox create -u $U' },
+  { line: 'nonsense' },
+  { line: 'mailbox' },
+  { line: '' },
+  { line: '-f bogus quota get -u $U', only: '2.4' },
+  { line: '-f tab mailbox list -F /nonexistent/list INBOX', only: '2.4' },
+  // doveadm-user(1)
+  { line: 'user *@example.org', isLocal: true, only: '2.4' },
+  { line: 'user -f home $U', isLocal: true, only: '2.4' },
+  { line: 'user $U', isLocal: true, only: '2.4' },
+  { line: 'user nobody', isLocal: true, only: '2.4' },
+];
