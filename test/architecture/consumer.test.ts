@@ -1,0 +1,117 @@
+// Goal: somebody else's project can use the published package. The tarball is made and installed into an empty folder; a program
+// in strict TypeScript is checked against its types, and runs. What must not happen: the library loading policies, foreign
+// functions, or any other package.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { runProgram } from '../kit/program.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { root } from './project.js';
+
+const consumer = `
+import { CommandFailed, connect, type Command, type LogLine, type Row, SessionFault, type Session } from 'dovegate/client';
+
+const lines: LogLine[] = [];
+const quota: Command = { user: 'alice@example.org', name: 'quota get', columns: 5 };
+async function ask(session: Session): Promise<Row[]> {
+  return session.run(quota);
+}
+await using session = await connect({ socket: process.argv[2] ?? '', onLog: (line) => lines.push(line) });
+const rows = await ask(session);
+for await (const [root = '', type = ''] of session.stream(quota)) console.log(root, type);
+try {
+  await session.run({ name: 'save', user: 'alice@example.org', input: ['a'], signal: AbortSignal.abort(new Error('no')) });
+} catch (fault) {
+  if (fault instanceof CommandFailed) console.log(fault.code.toLowerCase());
+  else if (fault instanceof SessionFault) console.log(fault.code === 'closed', fault.mayHaveRun);
+  else console.log(String(fault));
+}
+console.log(rows.length, session.minor);
+// @ts-expect-error a place is one thing or the other
+void (() => connect({ host: 'mail.example.com' }));
+// @ts-expect-error it is no word of the protocol
+void (() => connect({ socket: '/s', minor: 5 }));
+`;
+
+function run(cwd: string, program: string, ...args: string[]): string {
+  const done = spawnSync(program, args, { cwd, encoding: 'utf8' });
+  assert.equal(done.status, 0, `${program} ${args.join(' ')}\n${done.stdout}${done.stderr}`);
+  return done.stdout;
+}
+
+function openFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'dovegate-consumer-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+void test('a project that installs the tarball has the types, and the program runs', async (t) => {
+  assert.ok(existsSync(join(root, 'dist/client/connect.js')), 'npm run build comes first');
+  const folder = openFolder(t);
+  run(root, 'npm', 'pack', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder);
+  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+  writeFileSync(
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'consumer', type: 'module', private: true }),
+  );
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  run(folder, 'npm', 'install', ...quiet, `./${tarball}`);
+
+  writeFileSync(join(folder, 'consumer.ts'), consumer);
+  const compilerOptions = {
+    target: 'es2022',
+    module: 'nodenext',
+    lib: ['es2023', 'esnext.disposable'],
+    types: ['node'],
+    typeRoots: [join(root, 'node_modules/@types')],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    skipLibCheck: false,
+    erasableSyntaxOnly: true,
+    outDir: 'out',
+    rootDir: '.',
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
+  run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json');
+
+  const socket = join(folder, 's');
+  const server = await openScriptedDovecot({ unix: socket, minor: 3 });
+  try {
+    const { text, exit } = await runProgram(process.execPath, ['out/consumer.js', socket], { cwd: folder });
+    assert.equal(exit, 0, text);
+    assert.equal(text, 'User quota STORAGE\nUser quota MESSAGE\nError: no\n2 3\n');
+  } finally {
+    await server.close();
+  }
+});
+
+void test('the library loads its own few files and nothing else', () => {
+  const seen = new Set<string>();
+  const foreign = new Set<string>();
+  const visit = (path: string): void => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    const text = readFileSync(path, 'utf8');
+    const imports = [
+      ...text.matchAll(/^(?:import|export) \{[^}]*\} from '([^']+)'/gm),
+      ...text.matchAll(/\bimport\('([^']+)'\)|^import '([^']+)'/gm),
+    ];
+    for (const [, from, bare] of imports) {
+      const name = from ?? bare ?? '';
+      if (name.startsWith('.')) visit(join(dirname(path), name));
+      else if (!name.startsWith('node:')) foreign.add(name);
+    }
+  };
+  visit(join(root, 'dist/client/connect.js'));
+  assert.deepEqual([...foreign], []);
+  const folders = new Set([...seen].map((path) => dirname(relative(join(root, 'dist'), path))));
+  assert.deepEqual([...folders].toSorted(), ['client', 'host', 'identity', 'net', 'ports', 'wire']);
+  const others = [...seen]
+    .map((path) => relative(join(root, 'dist'), path))
+    .filter((path) => /^(?:host|identity)\//.test(path));
+  assert.deepEqual(others.toSorted(), ['host/clock.js', 'identity/digest.js']);
+});
