@@ -1,0 +1,144 @@
+// Goal: a reply of any size goes through the library in constant memory, row by row and piece by piece, and what is too much for `run`
+// is refused before it fills the memory. The client is a process of its own. What must not happen: memory that grows with the reply;
+// a handle that stays open after a cancel in the middle.
+//
+// 256 MiB of reply; DOVEGATE_ROUNDS=4 makes it 1 GiB.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { type Owner, openFolder } from '../kit/folder.js';
+import { type ProgramResult, runProgram } from '../kit/program.js';
+import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+const library = fileURLToPath(new URL('../../../dist/client/connect.js', import.meta.url));
+const replyBytes = 256 * 1024 * 1024 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+/** Above what a client that has read a little needs. */
+const growthMaxMiB = 64;
+
+const row = `${'m'.repeat(60)}\t${'1'.repeat(7)}\t${'x'.repeat(59)}\t`;
+const block = Buffer.from(row.repeat(512));
+
+const begin = `
+import { connect } from ${JSON.stringify(library)};
+const session = await connect({ socket: process.argv[2] });
+const command = { user: 'alice@example.org', name: 'fetch', columns: 3 };
+let startMiB = 0;
+let mostMiB = 0;
+const look = () => {
+  mostMiB = Math.max(mostMiB, process.memoryUsage.rss() / 1048576);
+};
+const settled = () => {
+  startMiB = process.memoryUsage.rss() / 1048576;
+};
+const tell = (value) => console.log(JSON.stringify({ ...value, growthMiB: mostMiB - startMiB }));
+`;
+
+/** Programs, each with what is left to say. */
+const programs = {
+  rows: `
+let rows = 0;
+for await (const row of session.stream(command)) {
+  rows += 1;
+  if (rows === 100_000) settled();
+  if (rows % 10_000 === 0) look();
+}
+await session.close();
+tell({ rows });`,
+  pieces: `
+let bytes = 0;
+let pieces = 0;
+for await (const piece of session.cells(command)) {
+  bytes += piece.bytes.length;
+  pieces += 1;
+  if (pieces === 100_000) settled();
+  if (pieces % 10_000 === 0) look();
+}
+await session.close();
+tell({ bytes });`,
+  run: `
+settled();
+const fault = await session.run(command).catch((fault) => fault);
+look();
+await session.close();
+tell({ name: fault.name, code: fault.code });`,
+  cancel: `
+const controller = new AbortController();
+let rows = 0;
+let said = '';
+try {
+  for await (const row of session.stream({ ...command, signal: controller.signal })) {
+    rows += 1;
+    if (rows === 1_000) controller.abort(new Error('enough'));
+  }
+} catch (fault) {
+  said = fault.message;
+}
+// Nothing is closed here: a handle that stayed would keep the process alive.
+tell({ said });`,
+} as const;
+
+interface Setting {
+  readonly server: ScriptedDovecot;
+  run(program: keyof typeof programs): Promise<ProgramResult>;
+}
+
+async function openSetting(owner: Owner): Promise<Setting> {
+  const folder = openFolder(owner);
+  const socket = join(folder, 's');
+  const server = await openScriptedDovecot({
+    unix: socket,
+    minor: 3,
+    async script(_command, connection) {
+      for (let sent = 0; sent < replyBytes; sent += block.length) await connection.body(block);
+      await connection.status('+');
+    },
+  });
+  owner.after(() => server.close());
+  return {
+    server,
+    run(name) {
+      const file = join(folder, `${name}.mjs`);
+      writeFileSync(file, begin + programs[name]);
+      return runProgram(process.execPath, [file, socket], { timeoutMs: 600_000 });
+    },
+  };
+}
+
+function told({ stdout, stderr }: ProgramResult): Readonly<Record<string, unknown>> {
+  assert.equal(stderr, '');
+  const found: unknown = JSON.parse(stdout.toString());
+  assert.ok(typeof found === 'object' && found !== null);
+  return { ...found };
+}
+
+const blocks = Math.ceil(replyBytes / block.length);
+
+for (const [name, key, wanted] of [
+  ['rows', 'rows', blocks * 512],
+  ['pieces', 'bytes', blocks * (block.length - 512 * 3)],
+] as const) {
+  test(`${name} of ${replyBytes / 1024 ** 2} MiB, in constant memory`, async (t) => {
+    const { run } = await openSetting(t);
+    const found = told(await run(name));
+    t.diagnostic(JSON.stringify(found));
+    assert.equal(found[key], wanted);
+    assert.ok(Number(found['growthMiB']) < growthMaxMiB, JSON.stringify(found));
+  });
+}
+
+test('run refuses what is more than its limit', async (t) => {
+  const { run } = await openSetting(t);
+  const found = told(await run('run'));
+  t.diagnostic(JSON.stringify(found));
+  assert.deepEqual([found['name'], found['code']], ['SessionFault', 'unexpected-reply']);
+});
+
+test('a cancel in the middle leaves nothing open, and the server is told', async (t) => {
+  const { run, server } = await openSetting(t);
+  const result = await run('cancel');
+  assert.equal(told(result)['said'], 'enough');
+  assert.equal(result.exit, 0);
+  await server.waitFor((one) => one.records.every(({ isOpen }) => !isOpen), 'the end of the session');
+});
