@@ -1,9 +1,9 @@
 // The built daemon as a child process: configuration in, log records and exit code out. It owns the child and ends it with the test,
 // also when the test or this process fails. The folder of the test is the daemon's folder: paths in a configuration are relative to it.
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
 import { makeFolder, type Owner, removeAfter } from './folder.js';
@@ -32,6 +32,10 @@ export interface DaemonOptions {
   /** Added behind `serve --config FILE`. */
   args?: readonly string[];
   env?: Readonly<Record<string, string>>;
+  /** What starts it: a program and its arguments, behind which the daemon's own command line is put. */
+  launcher?: readonly string[];
+  /** Descriptors of ours that it gets as 3 and following. */
+  descriptors?: readonly number[];
   /** Another program than dist/main.js. */
   program?: string;
   /** How long the start may take; default 10 s. */
@@ -84,18 +88,21 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
   const configFile = join(folder, 'dovegate.yaml');
 
   const args = [options.program ?? builtProgram, 'serve', '--config', configFile, ...(options.args ?? [])];
-  const child = spawn(process.execPath, args, {
+  const [file = '', ...rest] = [...(options.launcher ?? []), process.execPath, ...args];
+  const child = spawn(file, rest, {
     cwd: folder,
     env: { ...process.env, NODE_OPTIONS: '', ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(options.descriptors ?? [])],
   });
   endWithUs(child);
+  const { stdout, stderr } = child;
+  assert.ok(stdout !== null && stderr !== null, 'both are pipes');
   const events = createEventWait();
   const chunks: Buffer[] = [];
   const logs: LogRecord[] = [];
   let line = '';
-  child.stdout.setEncoding('utf8');
-  child.stdout.on('data', (text: string) => {
+  stdout.setEncoding('utf8');
+  stdout.on('data', (text: string) => {
     chunks.push(Buffer.from(text));
     const lines = (line + text).split('\n');
     line = lines.pop() ?? '';
@@ -105,7 +112,7 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     }
     events.wake();
   });
-  child.stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stderr.on('data', (chunk: Buffer) => chunks.push(chunk));
   const output = (): string => Buffer.concat(chunks).toString();
   let exit: Exit | undefined;
   const exited = new Promise<Exit>((resolve) => {
@@ -189,10 +196,10 @@ function parseRecord(line: string): LogRecord | undefined {
   }
 }
 
-const children = new Set<ChildProcessByStdio<null, Readable, Readable>>();
+const children = new Set<ChildProcess>();
 
 /** However this process ends, as long as it can do anything at all, its children end before it. */
-function endWithUs(child: ChildProcessByStdio<null, Readable, Readable>): void {
+function endWithUs(child: ChildProcess): void {
   if (children.size === 0 && process.listenerCount('exit', killChildren) === 0) {
     process.on('exit', killChildren);
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {

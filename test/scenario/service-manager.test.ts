@@ -1,0 +1,143 @@
+// Goal: the daemon under a service manager that hands sockets over and listens to notifications, as systemd does (which itself is in
+// test/systemd). Phases: start, signs of life, reload, restart with a client who waits, end; starts that cannot be. What must not
+// happen: a client lost between two daemons, a child that inherits a socket, silence about a socket that is not there or not used.
+import assert from 'node:assert/strict';
+import { closeSync, linkSync, readFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { loadNative } from '../../src/host/native.js';
+import { type Daemon, type DaemonOptions, DaemonStartError, startDaemon } from '../kit/daemon.js';
+import { openDatagramSocket } from '../kit/datagram-socket.js';
+import { openFolder } from '../kit/folder.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+/** A listening socket that nobody accepts on, as systemd holds it. */
+async function openSocket(t: TestContext, path: string): Promise<number> {
+  const server = createServer((socket: Socket) => socket.destroy());
+  await new Promise<void>((resolve) => {
+    server.listen(`${path}.made`, resolve);
+  });
+  // The name goes with the server, so the socket gets another one.
+  linkSync(`${path}.made`, path);
+  const handle: unknown = Reflect.get(server, '_handle');
+  const descriptor: unknown = typeof handle === 'object' && handle !== null && Reflect.get(handle, 'fd');
+  assert.ok(typeof descriptor === 'number');
+  const kept = (await loadNative()).duplicate(descriptor);
+  t.after(() => closeSync(kept));
+  server.close();
+  return kept;
+}
+
+const configurationOf = (backend: string, listeners: string): string => `version: 1
+listeners:
+${listeners}
+backends:
+  mail1: { address: "${backend}", shared_namespaces: [] }
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support: { users: ["*"], allow: [quota get] }
+state: state
+audit: { directory: audit, reserve: 4KiB }
+`;
+
+/** LISTEN_PID is the number of the process that reads it. */
+const launcher = ['sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'];
+
+async function openWorld(t: TestContext) {
+  const folder = openFolder(t);
+  const notify = openDatagramSocket(join(folder, 'notify'));
+  t.after(() => notify.close());
+  const backend = await openScriptedDovecot({ unix: join(folder, 'backend.sock') });
+  const path = join(folder, 'support.sock');
+  const descriptor = await openSocket(t, path);
+  const start = (options: Partial<DaemonOptions> = {}): Promise<Daemon> =>
+    startDaemon(t, {
+      config: configurationOf(backend.address, '  support: { systemd: support, policy: support }'),
+      folder,
+      launcher,
+      descriptors: [descriptor],
+      ...options,
+      env: {
+        LISTEN_FDS: String(options.descriptors?.length ?? 1),
+        LISTEN_FDNAMES: 'support',
+        NOTIFY_SOCKET: join(folder, 'notify'),
+        WATCHDOG_USEC: '300000',
+        ...options.env,
+      },
+    });
+  t.after(() => backend.close());
+  return { folder, notify, path, descriptor, start, backend };
+}
+
+void test('start, life and end are told; a client who comes between two daemons is served by the second', async (t) => {
+  const { notify, path, start } = await openWorld(t);
+  const first = await start();
+  const seen: string[] = [];
+  const since = Date.now();
+  while (seen.length < 2 && Date.now() - since < 10_000) {
+    seen.push(...notify.receive());
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+  assert.match(seen[0] ?? '', /^READY=1\nSTATUS=serves support, configuration [0-9a-f]{16}\n$/);
+  assert.equal(seen[1], 'WATCHDOG=1\n');
+  // Nothing that it starts gets a socket: the flag O_CLOEXEC.
+  assert.match(readFileSync(`/proc/${first.pid}/fdinfo/3`, 'utf8'), /^flags:\s+0?2\d{6}$/m);
+
+  const ask = async (): Promise<string> => {
+    const client = await openRawClient({ path, minor: 2 });
+    client.sendCommand({ user: 'alice@example.org', fields: ['quota', 'get'] });
+    const { status } = await client.readReply();
+    client.close();
+    return status;
+  };
+  assert.equal(await ask(), '+');
+  assert.equal((await first.stop()).code, 0);
+  const said = notify.receive();
+  assert.match(said.at(-1) ?? '', /^STOPPING=1\nSTATUS=.*\nEXTEND_TIMEOUT_USEC=45000000\n$/);
+  assert.ok(said.slice(0, -1).every((text) => text === 'WATCHDOG=1\n'));
+
+  const waiting = ask();
+  const second = await start();
+  assert.equal(await waiting, '+');
+  assert.equal((await second.stop()).code, 0);
+});
+
+void test('a socket that is not there, two of one name, one that is none: no start, and why', async (t) => {
+  const { start, descriptor } = await openWorld(t);
+  const stopsBy = async (options: Partial<DaemonOptions>): Promise<string> => {
+    const fault = await start(options).then(
+      () => assert.fail('it started'),
+      (error: unknown) => error,
+    );
+    assert.ok(fault instanceof DaemonStartError);
+    assert.equal(fault.exit?.code, 78);
+    return fault.output;
+  };
+  assert.match(
+    await stopsBy({ env: { LISTEN_FDNAMES: 'billing' } }),
+    /no socket named support \(handed over: billing\)/,
+  );
+  assert.match(
+    await stopsBy({ descriptors: [descriptor, descriptor], env: { LISTEN_FDNAMES: 'support:support' } }),
+    /2 sockets named support/,
+  );
+  // Standard output listens to nobody, whatever it is.
+  assert.match(await stopsBy({ descriptors: [1] }), /as support is .*socket/);
+  assert.match(
+    await stopsBy({ env: { LISTEN_FDNAMES: 'a:b' } }),
+    /LISTEN_FDNAMES has 2 names for 1 descriptors/,
+  );
+});
+
+void test('a socket that no listener takes is told', async (t) => {
+  const { start, folder, descriptor } = await openWorld(t);
+  const more = await openSocket(t, join(folder, 'billing.sock'));
+  const daemon = await start({ descriptors: [descriptor, more], env: { LISTEN_FDNAMES: 'support:billing' } });
+  const told = await daemon.waitForLog(({ event }) => event === 'socket-unused', 'the unused socket');
+  assert.equal(told['level'], 'warn');
+});
