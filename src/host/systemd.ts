@@ -64,6 +64,11 @@ const variables = [
   'LISTEN_PIDFDID',
 ] as const;
 
+/** Where systemd put the credentials of this process; undefined: it has none. */
+export function credentialsFolder(): string | undefined {
+  return process.env['CREDENTIALS_DIRECTORY'];
+}
+
 /** The datagram of a notification. */
 export function encodeNotification(notification: Notification): string {
   switch (notification.kind) {
@@ -154,18 +159,21 @@ export function createServiceManager(
 
   function flush(): void {
     retry = undefined;
-    for (let text = waiting[0]; text !== undefined && notify !== undefined; text = waiting[0]) {
-      let isSent = true;
-      try {
-        isSent = native.sendDatagram(notify, text);
-      } catch {
-        // Nobody is there any more: nobody is left who could be told.
-      }
-      if (!isSent) {
+    while (waiting.length > 0) {
+      if (!isDelivered(waiting[0] ?? '')) {
         retry = clock.setTimer(retryMs, flush);
         return;
       }
       waiting.shift();
+    }
+  }
+
+  function isDelivered(text: string): boolean {
+    try {
+      return notify === undefined || native.sendDatagram(notify, text);
+    } catch {
+      // Nobody is there any more: nobody is left who could be told.
+      return true;
     }
   }
 

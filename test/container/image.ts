@@ -49,7 +49,7 @@ export interface Container {
   signal(signal: 'TERM' | 'KILL'): Promise<void>;
   /** Exit code as the runtime gives it. */
   readonly exited: Promise<number>;
-  output(): string;
+  readonly output: () => string;
 }
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -63,10 +63,7 @@ export async function buildImage(owner: Owner): Promise<Image | { readonly skip:
     if (process.env['DOVEGATE_NO_SKIP'] === '1') throw new Error(`skipping is forbidden: ${why}`);
     return { skip: why };
   }
-  const [modules = '', cache = ''] = await Promise.all([
-    npm('root', '--global'),
-    npm('config', 'get', 'cache'),
-  ]);
+  const [modules, cache] = await Promise.all([npm('root', '--global'), npm('config', 'get', 'cache')]);
   const setup = join(root, 'test/container/lab/setup');
   const facts = await checked('bash', [setup, process.execPath, join(modules, 'npm')]);
   const fact = (name: string): string => new RegExp(`^${name}=(.+)$`, 'm').exec(facts)?.[1] ?? '';
