@@ -5,6 +5,7 @@ import type { Settings } from '../config/settings.js';
 import { systemClock } from '../host/clock.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
 import { shippedPreset } from '../host/program.js';
+import { credentialsFolder } from '../host/systemd.js';
 import { formatProblem } from '../source/problem.js';
 import { inspectFiles } from './inspect-files.js';
 
@@ -27,7 +28,7 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
   const parsed = parseSettings(file, read, { nowMs: systemClock.wallMs() });
   const problems = [...parsed.problems];
   if (parsed.settings !== undefined && options.asksForFiles !== false)
-    problems.push(...inspectFiles(parsed.settings, whyUnreadable));
+    problems.push(...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()));
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   return {
     settings: errors === 0 ? parsed.settings : undefined,

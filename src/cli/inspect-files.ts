@@ -2,58 +2,57 @@
 // The rule: every file is asked for, so that all problems come at once.
 
 import type { Settings } from '../config/settings.js';
-import type { Problem } from '../source/problem.js';
+import type { Place, Problem } from '../source/problem.js';
 
 /** Why a file cannot be read; undefined: it can. */
 export type WhyUnreadable = (path: string) => string | undefined;
 
-/** A problem for each file that the daemon will need and could not read now. */
-export function inspectFiles(settings: Settings, whyUnreadable: WhyUnreadable): readonly Problem[] {
-  const problems: Problem[] = [];
-  for (const backend of settings.backends) {
-    const files: [key: string, path: string][] = backend.passwordFiles.map((path) => ['password_file', path]);
-    if (backend.caFile !== undefined) files.push(['ca', backend.caFile]);
-    for (const [key, path] of files) {
-      const why = whyUnreadable(path);
-      if (why === undefined) continue;
-      const message = `${path} cannot be read: ${why}`;
-      problems.push({
-        ...backend.place,
-        path: `backends.${backend.name}.${key}`,
-        message,
-        severity: 'error',
-      });
-    }
-  }
-  const { signKeyFile, hmacKeyFile, ship } = settings.audit;
-  for (const [index, { caFile, client, place }] of ship.entries()) {
-    for (const [key, path] of [
-      ['ca', caFile],
-      ['certificate', client?.certificateFile],
-      ['key', client?.keyFile],
-    ] as const) {
-      const why = path === undefined ? undefined : whyUnreadable(path);
-      if (path === undefined || why === undefined) continue;
-      const message = `${path} cannot be read: ${why}`;
-      problems.push({ ...place, path: `audit.ship[${index}].${key}`, message, severity: 'error' });
-    }
-  }
-  for (const [path, key] of [
-    [signKeyFile, 'audit.sign_key'],
-    [hmacKeyFile, 'audit.hmac_key'],
-    [settings.admin?.tokenFile, 'admin.token_file'],
-  ] as const) {
-    const why = path === undefined ? undefined : whyUnreadable(path);
-    if (why === undefined) continue;
-    const place = settings.listeners[0]?.place ?? { file: '', line: 1, column: 1 };
-    problems.push({
-      file: place.file,
-      line: 1,
-      column: 1,
-      path: key,
-      message: `${path ?? ''} cannot be read: ${why}`,
-      severity: 'error',
-    });
-  }
-  return problems;
+/** Where systemd puts the credentials of services, while they run. */
+const credentialsFolder = '/run/credentials/';
+
+/** A file that settings name, and where they do. */
+interface NamedFile {
+  readonly place: Place;
+  /** As `backends.mail1.ca`. */
+  readonly path: string;
+  readonly file: string | undefined;
+}
+
+/**
+ * A problem for each file that the daemon will need and could not read now. `credentials`: the folder of ours, where we run
+ * as a service that has some; elsewhere a missing credential is a warning, since only the service ever sees it.
+ */
+export function inspectFiles(
+  settings: Settings,
+  whyUnreadable: WhyUnreadable,
+  credentials: string | undefined,
+): readonly Problem[] {
+  return namedFiles(settings).flatMap(({ place, path, file }): Problem[] => {
+    const why = file === undefined ? undefined : whyUnreadable(file);
+    if (file === undefined || why === undefined) return [];
+    const isLater = credentials === undefined && file.startsWith(credentialsFolder);
+    const message = isLater
+      ? `${file} is there only while its service runs, so it was not looked at`
+      : `${file} cannot be read: ${why}`;
+    return [{ ...place, path, message, severity: isLater ? 'warning' : 'error' }];
+  });
+}
+
+function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
+  const { file = '' } = listeners[0]?.place ?? {};
+  const top: Place = { file, line: 1, column: 1 };
+  return [
+    ...backends.flatMap(({ name, place, passwordFiles, caFile }) => [
+      ...passwordFiles.map((each) => ({ place, path: `backends.${name}.password_file`, file: each })),
+      { place, path: `backends.${name}.ca`, file: caFile },
+    ]),
+    ...audit.ship.flatMap(({ caFile, client, place }, index) => [
+      { place, path: `audit.ship[${index}].ca`, file: caFile },
+      { place, path: `audit.ship[${index}].certificate`, file: client?.certificateFile },
+      { place, path: `audit.ship[${index}].key`, file: client?.keyFile },
+    ]),
+    { place: top, path: 'audit.sign_key', file: audit.signKeyFile },
+    { place: top, path: 'audit.hmac_key', file: audit.hmacKeyFile },
+    { place: top, path: 'admin.token_file', file: admin?.tokenFile },
+  ];
 }

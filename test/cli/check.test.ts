@@ -66,9 +66,9 @@ test('the examples that are shipped have no problem but the files that are not h
   assert.deepEqual(
     lines.filter((line) => line.startsWith(systemd)).map((line) => line.slice(systemd.length)),
     [
-      ':12:3: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 cannot be read: there is no such file',
-      ':12:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
-      ': 2 errors, 0 warnings',
+      ':11:3: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
+      ':11:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ': 1 error, 1 warning',
     ],
   );
   const tested = await run('test', '--config', example);

@@ -15,10 +15,14 @@ const text = sound
 
 void test('each file is asked for, those of each backend', () => {
   const asked: string[] = [];
-  const problems = inspectFiles(settingsOf(text), (path) => {
-    asked.push(path);
-    return undefined;
-  });
+  const problems = inspectFiles(
+    settingsOf(text),
+    (path) => {
+      asked.push(path);
+      return undefined;
+    },
+    undefined,
+  );
   assert.deepEqual(problems, []);
   assert.deepEqual(asked.toSorted(), ['/etc/ca2', '/etc/p', '/etc/p', '/etc/p-next']);
 });
@@ -28,7 +32,7 @@ void test('keys of the journal, and the token of the admin endpoints', () => {
 admin: { tcp: "127.0.0.1:9146", token_file: /etc/token }
 `;
   const why = (path: string) => (path === '/etc/p' ? undefined : 'permission denied');
-  const problems = inspectFiles(settingsOf(`${sound}${more}`), why);
+  const problems = inspectFiles(settingsOf(`${sound}${more}`), why, undefined);
   assert.deepEqual(
     problems.map(({ path, message }) => `${path}: ${message}`),
     [
@@ -42,7 +46,7 @@ admin: { tcp: "127.0.0.1:9146", token_file: /etc/token }
 void test('all that is wrong, at the place of its backend', () => {
   const why = (path: string): string | undefined =>
     path === '/etc/p' ? undefined : path === '/etc/ca2' ? 'there is no such file' : 'permission denied';
-  const problems = inspectFiles(settingsOf(text), why);
+  const problems = inspectFiles(settingsOf(text), why, undefined);
   assert.deepEqual(
     problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
     [
@@ -60,7 +64,11 @@ audit:
     - { syslog: "a:1", ca: /etc/ca }
     - { syslog: "b:1", certificate: /etc/c.pem, key: /etc/c.key }
 `);
-  const problems = inspectFiles(settings, (path) => (path === '/etc/p' ? undefined : 'permission denied'));
+  const problems = inspectFiles(
+    settings,
+    (path) => (path === '/etc/p' ? undefined : 'permission denied'),
+    undefined,
+  );
   assert.deepEqual(
     problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
     [
@@ -69,4 +77,18 @@ audit:
       '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
     ],
   );
+});
+
+void test('a credential of the service is missed by the service alone', () => {
+  const settings = settingsOf(sound.replaceAll('/etc/p', '/run/credentials/dovegate.service/p'));
+  const told = (credentials: string | undefined) =>
+    inspectFiles(settings, () => 'there is no such file', credentials).map(
+      ({ severity, message }) => `${severity}: ${message}`,
+    );
+  assert.deepEqual(told(undefined), [
+    'warning: /run/credentials/dovegate.service/p is there only while its service runs, so it was not looked at',
+  ]);
+  assert.deepEqual(told('/run/credentials/dovegate.service'), [
+    'error: /run/credentials/dovegate.service/p cannot be read: there is no such file',
+  ]);
 });
