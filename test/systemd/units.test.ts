@@ -75,8 +75,8 @@ for (const release of releases) {
 
     await t.test('installed: complete, verified, exposed at most 1.5', async () => {
       await install(machine, 'install');
-      await machine.run('systemd-sysusers');
-      await machine.run('systemd-tmpfiles', '--create');
+      await machine.run('systemd-sysusers', 'dovegate.conf');
+      await machine.run('systemd-tmpfiles', '--create', 'dovegate.conf');
       for (const team of teams) await machine.run('groupadd', team);
       machine.write('/etc/dovegate/dovegate.yaml', configuration);
       machine.write('/etc/dovegate/credentials/mail1', `${password}\n`);
