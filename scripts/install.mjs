@@ -154,7 +154,7 @@ function install() {
   if (!existsSync(file)) copy(join(root, 'config', 'systemd.example.yaml'), file);
   console.log(`dovegate is in ${at(program)}, its configuration in ${at(configuration)}/dovegate.yaml`);
   if (destdir === '')
-    console.log(`next: systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload
+    console.log(`next: systemd-sysusers dovegate.conf && systemd-tmpfiles --create dovegate.conf && systemctl daemon-reload
 then, when the configuration is yours: systemctl enable --now dovegate@TEAM.socket dovegate.service`);
 }
 

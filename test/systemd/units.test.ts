@@ -41,7 +41,11 @@ admin: { unix: /run/dovegate/admin.sock }
 
 /** One client that comes, asks and goes. */
 async function ask(machine: Machine, team: string, ...fields: string[]): Promise<string> {
-  const client = await openRawClient({ path: machine.path(`/run/dovegate/${team}.sock`), minor: 2 });
+  const client = await openRawClient({
+    path: machine.path(`/run/dovegate/${team}.sock`),
+    minor: 2,
+    timeoutMs: 30_000,
+  });
   try {
     client.sendCommand({ user: 'alice@example.org', fields });
     return (await client.readReply()).status;
@@ -190,6 +194,24 @@ for (const release of releases) {
         await machine.run('dovegate', 'audit', 'verify', '/var/lib/dovegate/audit', '--unsigned');
       },
     );
+
+    await t.test('a socket of its own for a group, with the drop-in for it', async () => {
+      const pid = await mainPid();
+      const own = configuration.replace(
+        'listeners:',
+        'listeners:\n  own: { unix: /run/dovegate/own.sock, group: support, policy: support }',
+      );
+      machine.write('/etc/dovegate/dovegate.yaml', own);
+      const dropIn = '/usr/local/lib/dovegate/systemd/examples/own-sockets.conf';
+      await machine.run('cp', dropIn, `/etc/systemd/system/${service}.d/`);
+      await machine.run('systemctl', 'daemon-reload');
+      assert.equal((await machine.try('systemd-analyze', 'verify', service)).text, '');
+      await machine.run('systemctl', 'restart', service);
+      await machine.waitFor(service, 'MainPID', isNew(pid));
+      const made = await machine.run('stat', '-c', '%U %G %a', '/run/dovegate/own.sock');
+      assert.equal(made.trim(), 'dovegate support 660');
+      assert.equal(await ask(machine, 'own', 'mailbox', 'list'), '+');
+    });
 
     await t.test(
       'stopped and uninstalled: the sockets outlive the daemon, the journal outlives the program',
