@@ -120,8 +120,8 @@ for (const [name, key, wanted] of [
   ['pieces', 'bytes', blocks * (block.length - 512 * 3)],
 ] as const) {
   test(`${name} of ${replyBytes / 1024 ** 2} MiB, in constant memory`, async (t) => {
-    const { run } = await openSetting(t);
-    const found = told(await run(name));
+    const setting = await openSetting(t);
+    const found = told(await setting.run(name));
     t.diagnostic(JSON.stringify(found));
     assert.equal(found[key], wanted);
     assert.ok(Number(found['growthMiB']) < growthMaxMiB, JSON.stringify(found));
@@ -129,15 +129,16 @@ for (const [name, key, wanted] of [
 }
 
 test('run refuses what is more than its limit', async (t) => {
-  const { run } = await openSetting(t);
-  const found = told(await run('run'));
+  const setting = await openSetting(t);
+  const found = told(await setting.run('run'));
   t.diagnostic(JSON.stringify(found));
   assert.deepEqual([found['name'], found['code']], ['SessionFault', 'unexpected-reply']);
 });
 
 test('a cancel in the middle leaves nothing open, and the server is told', async (t) => {
-  const { run, server } = await openSetting(t);
-  const result = await run('cancel');
+  const setting = await openSetting(t);
+  const { server } = setting;
+  const result = await setting.run('cancel');
   assert.equal(told(result)['said'], 'enough');
   assert.equal(result.exit, 0);
   await server.waitFor((one) => one.records.every(({ isOpen }) => !isOpen), 'the end of the session');
