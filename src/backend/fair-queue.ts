@@ -39,6 +39,11 @@ export interface FairQueue<W extends Queued> {
   delete(waiter: W): void;
   /** Takes out everybody. */
   clear(): readonly W[];
+  /**
+   * Where there is room for nobody more, who should go for one more of that principal: the last one of the principal that
+   * has most waiters, if it has two more at least. Undefined: nobody. Not the promised.
+   */
+  lastOfMost(principal: string): W | undefined;
   /** The how manieth would be served, as things stand; above some thousand it is a guess. */
   positionOf(waiter: W): number;
 }
@@ -148,6 +153,21 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
     return all;
   }
 
+  lastOfMost(principal: string): W | undefined {
+    const own = this.#lines.get(principal);
+    let most = (own === undefined ? 0 : sizeOf(own)) + 1;
+    let longest: Line<W> | undefined;
+    for (const line of this.#round) {
+      if (sizeOf(line) <= most) continue;
+      most = sizeOf(line);
+      longest = line;
+    }
+    if (longest === undefined) return undefined;
+    const { any, fresh } = longest;
+    if (any.last === undefined || fresh.last === undefined) return any.last ?? fresh.last;
+    return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
+  }
+
   positionOf(waiter: W): number {
     if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
     return 1 + this.#promised.size + this.#ahead(waiter);
@@ -171,7 +191,7 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
         : rounds === 0
           ? 0
           : line.turns + (rounds - 1) * line.weight;
-      ahead += Math.min(turns, line.any.size + line.fresh.size);
+      ahead += Math.min(turns, sizeOf(line));
     }
     return ahead;
   }
@@ -190,7 +210,7 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
   }
 
   #forgetEmpty(principal: string, line: Line<W>): void {
-    if (line.any.size + line.fresh.size > 0) return;
+    if (sizeOf(line) > 0) return;
     this.#lines.delete(principal);
     this.#round.delete(line);
   }
@@ -198,6 +218,10 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
 
 function setOf<W extends Queued>(line: Line<W>, waiter: W): OrderedSet<W> {
   return waiter.isFresh ? line.fresh : line.any;
+}
+
+function sizeOf({ any, fresh }: Line<unknown>): number {
+  return any.size + fresh.size;
 }
 
 function firstOf<W extends Queued>(one: W | undefined, other: W | undefined): W | undefined {

@@ -1,9 +1,8 @@
 // All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, by
 // fair turns, dials when nobody is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back
-// only when the exchange says that it ended cleanly. It does not know commands, policy or records.
-// The rules: counts are sizes of the sets below; every change ends in `match`, the only place that joins a waiter and
-// an upstream; whatever fails while it is dialled or leased is closed; what calls back (closing an upstream does) is
-// called only while the sets agree.
+// only when the exchange says that it ended cleanly. It does not know commands, policy or records. The rules: counts are sizes
+// of sets; every change ends in `match`, the only place that joins a waiter and an upstream; whatever fails while it is dialled
+// or leased is closed; what calls back (closing an upstream does) is called only while the sets agree.
 
 import assert from 'node:assert';
 import type { Series } from '../catalog/series.js';
@@ -38,6 +37,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
   readonly #queue = createFairQueue<Waiter>();
   readonly #open = createOpenUpstreams();
+  /** Half of all at most are for commands that must be alone, so that the others always have some. */
+  readonly #aloneMax: number;
   #mode: 'serving' | 'drained' | 'draining' = 'serving';
   /** Upstreams that are kept open. */
   #kept = 0;
@@ -47,6 +48,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#options = options;
     this.backend = options.target.name;
     this.series = options.series === 'auto' ? undefined : options.series;
+    this.#aloneMax = Math.max(1, Math.floor(options.limits.connections / 2));
     this.#dials = createDials(options, this);
   }
 
@@ -133,10 +135,9 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   isPoisoned(upstream: Upstream): boolean {
-    const others = this.#open.all().filter((other) => other !== upstream);
     const { id, openedMs } = upstream;
-    const opened = others.map((other) => other.openedMs);
-    return this.#signs.isPoisoned(id, openedMs, opened, this.#options.clock.now());
+    const others = this.#open.all().flatMap((other) => (other === upstream ? [] : other.openedMs));
+    return this.#signs.isPoisoned(id, openedMs, others, this.#options.clock.now());
   }
 
   left(waiter: Waiter): void {
@@ -155,11 +156,6 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   /** Those that are, or will be, for one command that must be alone. */
   get #alone(): number {
     return this.#open.aloneCount + this.#queue.promisedFreshCount;
-  }
-
-  /** Half of all at most, so that the others always have some. */
-  get #aloneMax(): number {
-    return Math.max(1, Math.floor(this.#options.limits.connections / 2));
   }
 
   /** Those that may serve one command after another, and those that will. */
@@ -181,24 +177,29 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   #wait(signal: AbortSignal, options: LeaseOptions): Promise<Upstream> {
-    const refusal = this.#refusal();
-    if (refusal !== undefined) return Promise.reject(refusal);
     if (signal.aborted) return Promise.reject(signal.reason);
-    const { clock, limits } = this.#options;
+    const refusal = this.#refusal(options.principal);
+    if (refusal !== undefined) return Promise.reject(refusal);
     this.#arrivals += 1;
-    const times = { arrival: this.#arrivals, timeoutMs: limits.queueTimeoutMs };
-    const waiter = createWaiter({ options, ...times, signal, clock, owner: this, queue: this.#queue });
+    const { clock, limits } = this.#options;
+    const timed = { arrival: this.#arrivals, timeoutMs: limits.queueTimeoutMs, clock, signal };
+    const waiter = createWaiter({ options, ...timed, owner: this, queue: this.#queue });
     this.#queue.add(waiter);
     this.match();
     return waiter.upstream;
   }
 
-  #refusal(): LeaseRefusal | UpstreamFault | undefined {
+  #refusal(principal: string): LeaseRefusal | UpstreamFault | undefined {
     if (this.#mode === 'draining') return new LeaseRefusal('draining');
     if (this.#mode === 'drained') return new LeaseRefusal('backend-drained');
     if (this.#dials.health.fault !== undefined) return this.#dials.health.fault;
-    const isFull = this.#queue.size >= this.#options.limits.queue;
-    return isFull ? new LeaseRefusal('queue-full') : undefined;
+    if (this.#queue.size < this.#options.limits.queue) return undefined;
+    // Who has filled the queue makes room: a queue that is full of one principal would shut out all others.
+    const last = this.#queue.lastOfMost(principal);
+    if (last === undefined) return new LeaseRefusal('queue-full');
+    this.#queue.delete(last);
+    last.reject(new LeaseRefusal('queue-full'));
+    return undefined;
   }
 
   #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {

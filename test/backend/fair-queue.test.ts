@@ -142,3 +142,16 @@ void test('positions are the order in which they would be taken', () => {
     );
   }
 });
+
+void test('who makes room is the last of the principal that has most, and only for one that has clearly less', () => {
+  const { queue, add } = open();
+  for (const principal of 'aaabb') add(principal);
+  const last = add('a', true);
+  assert.equal(queue.lastOfMost('c'), last);
+  assert.equal(queue.lastOfMost('b'), last);
+  assert.equal(queue.lastOfMost('a'), undefined);
+  queue.delete(last);
+  assert.equal(queue.lastOfMost('b'), undefined, 'three and two: the next one would only change places');
+  assert.equal(queue.lastOfMost('c')?.name, 'a3');
+  assert.equal(queue.size, 5, 'nobody was taken out');
+});

@@ -61,7 +61,7 @@ async function assertFault(
   });
 }
 
-void test('a preauthenticated greeting without TLS, of every minor', async () => {
+void test('PROTOCOL 12 traps 1, 3: we speak first, and the lower minor holds: a preauthenticated greeting of every minor', async () => {
   for (const [minor, agreed] of [
     [1, 1],
     [2, 2],
@@ -80,7 +80,7 @@ void test('a preauthenticated greeting without TLS, of every minor', async () =>
   }
 });
 
-void test('a server that sends no VERSION: nothing is known of it, and nothing framed', async () => {
+void test('PROTOCOL 12 trap 2: a server that sends no VERSION: nothing is known of it, and nothing framed', async () => {
   const story = start();
   (await story.peer()).send('+\n');
   const greeted = await story.running;
@@ -88,7 +88,7 @@ void test('a server that sends no VERSION: nothing is known of it, and nothing f
   story.assertTidy(1);
 });
 
-void test('STARTTLS, and the password only behind it', async () => {
+void test('PROTOCOL 12 trap 16: STARTTLS has no answer, nothing is repeated in TLS, and the password comes only there', async () => {
   const story = start(starttls);
   const peer = await story.peer();
   peer.setTls('hang');
@@ -151,7 +151,12 @@ const refusals: readonly (readonly [
   ['the end at once', {}, [null], 'closed-early'],
   ['the end behind VERSION', {}, [version(2), null], 'closed-early'],
   ['asks for a password that there is none of', {}, [`${version(2)}-\n`], 'auth-rejected'],
-  ['greets without TLS where TLS is demanded', starttls, [`${version(2)}+\n`], 'tls-failed'],
+  [
+    'PROTOCOL 12 trap 17: greets without TLS where TLS is demanded',
+    starttls,
+    [`${version(2)}+\n`],
+    'tls-failed',
+  ],
   ['is too old for STARTTLS', starttls, [`${version(1)}-\n`], 'tls-failed'],
   ['bytes in front of TLS, in one chunk', starttls, [`${version(2)}-\n+\n`], 'tls-failed'],
   ['refuses the password', clear, [`${version(2)}-\n`, '-\n'], 'auth-rejected'],
@@ -229,7 +234,7 @@ for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
     return story;
   };
 
-  void test(`silence: ${phase}`, async () => {
+  void test(`PROTOCOL 12 trap 25: silence: ${phase}`, async () => {
     const story = await begin();
     const limitMs = hangsIn === 'dial' ? 1_000 : 2_000;
     await story.clock.advance(limitMs - 1);
@@ -280,7 +285,7 @@ void test('aborted before it began, and in the moment in which the connection st
   assert.deepEqual([dialler.dials, dialler.open.length, clock.timers], [1, 0, 0]);
 });
 
-void test('a rotated password: the next one on a connection of its own, in the order of the files', async () => {
+void test('PROTOCOL 12 trap 18: a rotated password: the next one on a connection of its own, in the order of the files', async () => {
   const tried: string[] = [];
   const offered = ['old', 'new', 'newer'];
   const story = start({

@@ -3,6 +3,7 @@
 // commands that take all places, or get none.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LeaseRefusal } from '../../src/backend/lease.js';
 import { seededRandom } from '../kit/chunkings.js';
 import { settle } from '../kit/fake-clock.js';
 import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.js';
@@ -103,4 +104,26 @@ void test('with one connection, server commands and mail commands take turns', a
   // The first one was dialled for before anybody else was there.
   assert.deepEqual(order.slice(0, 9).join(' '), `who@support${' who@support mail@jobs'.repeat(4)}`);
   story.pool.drain();
+});
+
+void test('a queue that is full of one principal shuts out no other', async () => {
+  const story = openPool({ connections: 1, queue: 10 });
+  const running = await story.leased({ principal: 'greedy@support' });
+  const greedy = Array.from({ length: 10 }, () => story.lease({ principal: 'greedy@support' }));
+  const surplus = await story.leased({ principal: 'greedy@support' });
+  assert.ok(surplus.outcome instanceof LeaseRefusal && surplus.outcome.why === 'queue-full');
+  const others = Array.from({ length: 5 }, () => story.lease({ principal: 'new@support' }));
+  await settle();
+  assert.deepEqual([...new Set(others.map(({ outcome }) => outcome))], ['waiting']);
+  assert.deepEqual(
+    greedy.map(({ outcome }) => outcome === 'waiting'),
+    [true, true, true, true, true, false, false, false, false, false],
+  );
+  const sixth = await story.leased({ principal: 'new@support' });
+  assert.ok(sixth.outcome instanceof LeaseRefusal && sixth.outcome.why === 'queue-full');
+  assert.equal(story.pool.snapshot().waiters, 10);
+  story.pool.drain();
+  await running.finish();
+  await settle();
+  assert.equal(story.clock.timers, 0);
 });

@@ -134,7 +134,7 @@ void test('closed once, for the first reason; the owner is told once', async () 
   }
 });
 
-void test('a reply in pieces, in any framing, and an empty chunk of events', async () => {
+void test('PROTOCOL 12 trap 6: a reply in pieces, in any framing, and an empty chunk of events', async () => {
   for (const minor of [0, 2]) {
     const wrap = minor === 0 ? (text: string): Buffer => Buffer.from(text) : replyPacket;
     const whole = Buffer.concat([wrap('a\tb'), wrap('c\t\n-NOUS'), wrap('ER\n')]);
@@ -155,7 +155,7 @@ void test('a reply in pieces, in any framing, and an empty chunk of events', asy
   }
 });
 
-void test('log lines come in order with the reply, cut ones too', async () => {
+void test('PROTOCOL 12 trap 15: log lines come in order with the reply, cut ones too', async () => {
   const { peer, upstream } = open();
   peer.send(
     Buffer.concat([
@@ -179,7 +179,7 @@ void test('channels that nobody knows are passed over', async () => {
   upstream.close('draining');
 });
 
-void test('what came behind the greeting: log lines are told, and the upstream serves', async () => {
+void test('PROTOCOL 12 trap 4: what came behind the greeting: log lines are told, and the upstream serves', async () => {
   const rest = Buffer.concat([logPacket('info', 'hello'), logPacket('info', 'and more')]);
   const { peer, upstream, told } = open({ rest });
   assert.deepEqual(told, ['info hello', 'info and more']);
@@ -217,7 +217,7 @@ void test('a log line behind the greeting, and then what is no answer at all', (
   assert.throws(() => open({ rest }), isWireFault('bad-status'));
 });
 
-void test('whatever is said while idle ends it, and a log line among it is told', async () => {
+void test('PROTOCOL 8, 12 trap 14: whatever is said while idle ends it, and a log line among it is told', async () => {
   const half = replyPacket('\n+\n').subarray(0, 3);
   const spoken = [
     replyPacket('\n+\n'),
@@ -235,7 +235,7 @@ void test('whatever is said while idle ends it, and a log line among it is told'
   }
 });
 
-void test('the backend ends or vanishes while idle', async () => {
+void test('PROTOCOL 12 trap 27: the backend ends or vanishes while idle', async () => {
   for (const leave of ['end', 'vanish'] as const) {
     const { clock, peer, upstream, told } = open();
     upstream.release(idleMs);

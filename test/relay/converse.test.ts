@@ -12,7 +12,7 @@ import {
 } from '../../src/relay/converse.js';
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
+import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 import { createDemux } from '../oracle/framing.js';
 
@@ -33,6 +33,8 @@ interface Setting {
   readonly logs?: LogMode;
   readonly cutOff?: Conversation['cutOff'];
   readonly command?: Partial<OutgoingCommand>;
+  /** What the pool says of an end. */
+  readonly isPoisoned?: boolean;
 }
 
 /** A conversation that runs, with a client of minor 2. */
@@ -41,12 +43,14 @@ function start({
   logs = 'filtered',
   cutOff = () => undefined,
   command: changes,
+  isPoisoned = false,
 }: Setting = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
   const sizes = { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 };
-  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes });
+  const owner = { ...carelessOwner, isPoisoned: () => isPoisoned };
+  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes, owner });
   const writer = createReplyWriter(client.transport, 2);
   const heard: string[] = [];
   const running = converse({
@@ -126,21 +130,21 @@ void test('the name of the user in front of each row', async () => {
   assert.equal(story.got().out, 'alice@example.org\ta\tb\talice@example.org\tc\td\t\n+\n');
 });
 
-// [minor of the server, what the command is, reply, what becomes of the upstream]
-const ends: readonly (readonly [number, Partial<OutgoingCommand>, string, string | undefined])[] = [
-  [2, {}, 'row\t\n+\n', undefined],
-  [3, {}, 'row\t\n+\n', undefined],
+// [what it shows, minor of the server, what the command is, reply, what becomes of the upstream]
+const ends: readonly (readonly [string, number, Partial<OutgoingCommand>, string, string | undefined])[] = [
+  ['a clean end', 2, {}, 'row\t\n+\n', undefined],
+  ['a clean end', 3, {}, 'row\t\n+\n', undefined],
   // A second status line follows a failure of some releases of minor 2 and below.
-  [2, {}, '\n-NOUSER\n', 'not-reusable'],
-  [1, {}, '\n-NOTFOUND\n', 'not-reusable'],
-  [3, {}, '\n-NOUSER\n', undefined],
+  ['PROTOCOL 8.1, 12 trap 7', 2, {}, '\n-NOUSER\n', 'not-reusable'],
+  ['PROTOCOL 8.1, 12 trap 7', 1, {}, '\n-NOTFOUND\n', 'not-reusable'],
+  ['one status', 3, {}, '\n-NOUSER\n', undefined],
   // A process whose Dovecot was stopped lives on, and says this to everything.
-  [3, {}, '\n-TEMPFAIL\n', 'not-reusable'],
-  [3, {}, '\n+\nmore\t', 'not-reusable'],
-  [3, { isLast: true }, '\n+\n', 'not-reusable'],
+  ['PROTOCOL 9, 12 trap 27', 3, {}, '\n-TEMPFAIL\n', 'not-reusable'],
+  ['bytes behind the status', 3, {}, '\n+\nmore\t', 'not-reusable'],
+  ['PROTOCOL 8.1, 12 trap 8: a server command', 3, { isLast: true }, '\n+\n', 'not-reusable'],
 ];
-for (const [serverMinor, changes, reply, closeFor] of ends) {
-  void test(`minor ${serverMinor}, ${JSON.stringify(reply)}${changes.isLast ? ', a server command' : ''}: ${closeFor ?? 'reusable'}`, async () => {
+for (const [what, serverMinor, changes, reply, closeFor] of ends) {
+  void test(`${what}: minor ${serverMinor}, ${JSON.stringify(reply)}: ${closeFor ?? 'reusable'}`, async () => {
     const story = start({ serverMinor, command: changes });
     story.backend.send(replyPacket(reply));
     const end = await story.running;
@@ -181,6 +185,15 @@ void test('what breaks off: a word for the record, and one for the upstream', as
     assert.equal(end.closeFor, closeFor);
     assert.ok(end.value.kind === 'fault' && end.value.isSent && end.value.backend === 'mail1');
     assert.equal(story.clock.timers, 0);
+  }
+});
+
+void test('PROTOCOL 12 trap 12: an end that looks like the work of the command is told apart', async () => {
+  for (const isPoisoned of [true, false]) {
+    const story = start({ isPoisoned });
+    story.backend.end();
+    const { value, closeFor } = await story.running;
+    assert.deepEqual([value.kind, closeFor], [isPoisoned ? 'poison' : 'fault', 'peer-gone']);
   }
 });
 

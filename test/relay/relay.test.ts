@@ -118,7 +118,7 @@ void test('rows are reshaped, counts are those of the backend', async () => {
   assert.deepEqual([story.count.bytesIn, story.count.cells], [4, 2]);
 });
 
-void test('no first byte in time, and silence within the reply', async () => {
+void test('PROTOCOL 12 trap 26: no first byte in time, and silence within the reply', async () => {
   const silent = start();
   await settle();
   await silent.clock.advance(limits.deadlineMs - 1);
