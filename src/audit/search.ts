@@ -250,8 +250,7 @@ function lineAt(piece: Buffer, at: number): Buffer {
 function idBehind(piece: Buffer, eventAt: number, end: number): string | undefined {
   const at = piece.indexOf(idText, eventAt) + idText.length;
   if (at < idText.length || at >= end) return undefined;
-  // Ours have 26 characters; those of other programs are looked for.
-  const close = piece[at + 26] === 0x22 ? at + 26 : piece.indexOf(0x22, at);
+  const close = piece.indexOf(0x22, at);
   return close < 0 || close > end ? undefined : piece.toString('latin1', at, close);
 }
 
