@@ -122,14 +122,12 @@ try {
       direct = await measure(() => openRawClient({ ...straight, ca: authority.certificatePem, auth }));
       tell('the backend itself', direct, undefined);
     }
-    tell(
-      what,
-      await measure(
-        () => gateway.client({ minor: 2 }),
-        () => syncsOf(gateway),
-      ),
-      direct,
+    const measured = await measure(
+      () => gateway.client({ minor: 2 }),
+      () => syncsOf(gateway),
     );
+    tell(what, measured, direct);
+    daemons.push(measured);
     await gateway.daemon.stop();
   }
   const [strict, lax] = daemons;
