@@ -16,8 +16,8 @@ import type { Native } from '../ports/native.js';
 const syncIntervalMs = 1_000;
 /** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
 const heldBytesMax = 32 * 1024 * 1024;
-/** Opening reads what a crash left, which is more than one write: it gets so many deadlines. */
-const openDeadlines = 15;
+/** Opening reads what a crash left, of an exchange that ran for hours many segments: it gets so many deadlines. */
+const openDeadlines = 30;
 /** A directory that somebody took away shows within it and the time of a sync. */
 const lookIntervalMs = 5_000;
 /** Between looks at the age and size of the segments. */

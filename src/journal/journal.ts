@@ -224,7 +224,7 @@ async function open(
   const { clock, directory, openDeadlineMs } = options;
   let timer: Timer | undefined;
   const late = new Promise<Report>((resolve) => {
-    const message = `${directory} could not be opened within ${openDeadlineMs} ms: the disk does not answer`;
+    const message = `${directory} could not be opened within ${openDeadlineMs} ms: its disk does not answer, or is too slow`;
     timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
   });
   const ask = (lock: number | undefined): Promise<Report> =>

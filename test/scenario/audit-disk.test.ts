@@ -89,11 +89,11 @@ test('a disk that does not answer at the start: the daemon says so and ends', as
   mkdirSync(daemon.path('stuck'), { mode: 0o700 });
   execFileSync('mkfifo', [daemon.path('stuck/checkpoint.json')]);
   const text = readFileSync(daemon.configFile, 'utf8');
-  daemon.write('stuck.yaml', text.replace('directory: audit', 'directory: stuck, deadline: 200ms'));
+  daemon.write('stuck.yaml', text.replace('directory: audit', 'directory: stuck, deadline: 100ms'));
   const startMs = performance.now();
   const { exit, text: output } = await runDovegate(['serve', '--config', daemon.path('stuck.yaml')]);
   assert.ok(performance.now() - startMs < 8000);
-  assert.match(output, /"start-failed".*could not be opened within 3000 ms: the disk does not answer/);
+  assert.match(output, /"start-failed".*could not be opened within 3000 ms: its disk does not answer/);
   assert.equal(exit, 78);
 });
 
