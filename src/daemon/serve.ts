@@ -53,6 +53,9 @@ export async function serve(options: { readonly config: string }): Promise<numbe
 
 async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const clock = systemClock;
+  // From now on: the first process of a container has no other answer to SIGTERM, and a stop that comes during the start would
+  // be lost.
+  const stop = createStopRequests();
   const admin = createAdminParts(settings, clock, log);
   const observe: Observe = (event) => {
     log.observe(event);
@@ -125,7 +128,6 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   manager.watch(() => journal.fault?.code !== 'writer-died');
 
   refuseReload(log, manager, status);
-  const stop = createStopRequests();
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     service.abort();
     exchanges.floods.tell();

@@ -2,12 +2,20 @@
 // test/systemd). Phases: start, signs of life, reload, restart with a client who waits, end; starts that cannot be. What must not
 // happen: a client lost between two daemons, a child that inherits a socket, silence about a socket that is not there or not used.
 import assert from 'node:assert/strict';
-import { closeSync, linkSync, readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { loadNative } from '../../src/host/native.js';
-import { type Daemon, type DaemonOptions, DaemonStartError, startDaemon } from '../kit/daemon.js';
+import {
+  builtProgram,
+  type Daemon,
+  type DaemonOptions,
+  DaemonStartError,
+  startDaemon,
+} from '../kit/daemon.js';
 import { openDatagramSocket } from '../kit/datagram-socket.js';
 import { openFolder } from '../kit/folder.js';
 import { openRawClient } from '../kit/raw-client.js';
@@ -140,4 +148,20 @@ void test('a socket that no listener takes is told', async (t) => {
   const daemon = await start({ descriptors: [descriptor, more], env: { LISTEN_FDNAMES: 'support:billing' } });
   const told = await daemon.waitForLog(({ event }) => event === 'socket-unused', 'the unused socket');
   assert.equal(told['level'], 'warn');
+});
+
+void test('a stop that comes while it starts is obeyed', async (t) => {
+  const { folder, backend } = await openWorld(t);
+  const file = join(folder, 'dovegate.yaml');
+  const listener = '  support: { unix: own.sock, policy: support }';
+  writeFileSync(file, configurationOf(backend.address, listener));
+  for (let round = 0; round < 3; round += 1) {
+    const daemon = spawn(process.execPath, [builtProgram, 'serve', '--config', file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    // The journal speaks before any socket is there.
+    daemon.stdout.once('data', () => daemon.kill('SIGTERM'));
+    daemon.stdout.resume();
+    assert.deepEqual(await once(daemon, 'exit'), [0, null]);
+  }
 });
