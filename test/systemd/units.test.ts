@@ -195,6 +195,18 @@ for (const release of releases) {
       },
     );
 
+    await t.test('a broken file at a start: who comes waits, until it is repaired', async () => {
+      machine.write(
+        '/etc/dovegate/dovegate.yaml',
+        configuration.replace('policy: support', 'policy: suport'),
+      );
+      assert.notEqual((await machine.try('systemctl', 'restart', service)).exit, 0);
+      assert.equal(await machine.property(service, 'ExecMainStatus'), '78');
+      const waiting = ask(machine, 'support', 'quota', 'get');
+      machine.write('/etc/dovegate/dovegate.yaml', configuration);
+      assert.equal(await waiting, '+');
+    });
+
     await t.test('a socket of its own for a group, with the drop-in for it', async () => {
       const pid = await mainPid();
       const own = configuration.replace(
