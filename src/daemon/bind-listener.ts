@@ -32,12 +32,16 @@ export async function bindListener(
     service.serve(served, transport, peerAt(name, descriptor, native));
   const onError = (text: string): void =>
     log.report({ event: 'accept-failed', level: 'error', listener: name, text });
-  if (socket.kind === 'unix') return listenUnix(placeOf(name, socket), systemClock, accept, onError);
+  const hasHungUp = (descriptor: number): boolean => native.hasHungUp(descriptor);
+  if (socket.kind === 'unix') {
+    return listenUnix(placeOf(name, socket), systemClock, accept, onError, hasHungUp);
+  }
   return listenInherited(
     { name: socket.name, descriptor: sockets.take(socket.name) },
     systemClock,
     accept,
     onError,
+    hasHungUp,
   );
 }
 

@@ -12,6 +12,7 @@ const lockExclusiveNow = 2 | 4;
 /** Of Linux on x86, ARM and RISC-V: SOL_SOCKET, SO_PEERCRED, AF_UNIX, SOCK_STREAM; struct ucred is pid, uid, gid. */
 const solSocket = 1;
 const soPeercred = 17;
+const pollHup = 0x10;
 const afUnix = 1;
 const sockStream = 1;
 const ucredBytes = 12;
@@ -35,6 +36,7 @@ async function load(): Promise<Native> {
   const flock = library.func('int flock(int, int)');
   const getsockopt = library.func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
   const socketpair = library.func('int socketpair(int, int, int, void *)');
+  const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
   const exitNow = library.func('void _exit(int)');
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const native: Native = {
@@ -50,6 +52,12 @@ async function load(): Promise<Native> {
       if (Number(getsockopt(descriptor, solSocket, soPeercred, ucred, length)) !== 0) return undefined;
       if (length[0] !== ucredBytes) return undefined;
       return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
+    },
+    hasHungUp(descriptor) {
+      // struct pollfd: int fd, short events, short revents. POLLHUP is told without being asked for.
+      const asked = Buffer.alloc(8);
+      asked.writeInt32LE(descriptor, 0);
+      return Number(poll(asked, 1, 0)) === 1 && (asked.readInt16LE(6) & pollHup) !== 0;
     },
     leave(exitCode) {
       exitNow(exitCode);

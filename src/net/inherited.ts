@@ -5,8 +5,14 @@
 import { createServer } from 'node:net';
 import type { Clock } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
-import { type BoundListener, backlog, descriptorOf, ListenFault } from './listen.js';
-import { wrapSocket } from './transport.js';
+import {
+  type BoundListener,
+  backlog,
+  descriptorOf,
+  type HasHungUp,
+  ListenFault,
+  wrapAccepted,
+} from './listen.js';
 
 /** A listening socket, and what it is called in messages. */
 export interface InheritedSocket {
@@ -21,10 +27,11 @@ export async function listenInherited(
   clock: Clock,
   accept: (transport: Transport, descriptor: number | undefined) => void,
   onError: (text: string) => void,
+  hasHungUp?: HasHungUp,
 ): Promise<BoundListener> {
   const { name, descriptor } = socket;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (accepted) =>
-    accept(wrapSocket(accepted, clock), descriptorOf(accepted)),
+    accept(wrapAccepted(accepted, clock, hasHungUp), descriptorOf(accepted)),
   );
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void =>

@@ -71,6 +71,18 @@ export function descriptorOf(socket: Socket): number | undefined {
   return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
 }
 
+/** Asks the kernel whether the other end of a connected UNIX socket is gone altogether. */
+export type HasHungUp = (descriptor: number) => boolean;
+
+/** A transport over an accepted socket that notices a peer that is gone also while nothing is read from it. */
+export function wrapAccepted(socket: Socket, clock: Clock, hasHungUp: HasHungUp | undefined): Transport {
+  if (hasHungUp === undefined) return wrapSocket(socket, clock);
+  return wrapSocket(socket, clock, () => {
+    const descriptor = descriptorOf(socket);
+    return descriptor !== undefined && hasHungUp(descriptor);
+  });
+}
+
 function listenAt(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
@@ -83,6 +95,7 @@ function listenAt(server: Server, path: string): Promise<void> {
 
 /**
  * Binds `place` and hands each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault.
+ * Where there is `hasHungUp`, a peer that is gone is noticed within 250 ms while somebody asks for it (`Transport.onGone`).
  * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
  * below Node then drops clients in silence.)
  */
@@ -91,9 +104,10 @@ export function listenUnix(
   clock: Clock,
   accept: (transport: Transport, descriptor: number | undefined) => void,
   onError: (text: string) => void,
+  hasHungUp?: HasHungUp,
 ): Promise<BoundListener> {
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) =>
-    accept(wrapSocket(socket, clock), descriptorOf(socket)),
+    accept(wrapAccepted(socket, clock, hasHungUp), descriptorOf(socket)),
   );
   return bindUnix(server, place, onError);
 }

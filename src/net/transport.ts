@@ -16,6 +16,8 @@ import { connectTls } from './tls-connect.js';
 
 /** How much is read from the socket while nobody asks for it. */
 const readAheadBytesMax = 64 * 1024;
+/** Between two questions whether a peer is gone. */
+const hangUpPollMs = 250;
 /** How long a closed transport may take to deliver what was written before. */
 const lingerMs = 5_000;
 
@@ -41,7 +43,12 @@ class SocketTransport implements Transport {
   #goneListener: (() => void) | undefined;
   #closeListeners: (() => void)[] = [];
 
-  constructor(socket: Socket | TLSSocket, clock: Clock) {
+  readonly #hasHungUp: (() => boolean) | undefined;
+  /** While somebody wants to hear of it, and no event would tell. */
+  #hangUpTimer: Timer | undefined;
+
+  constructor(socket: Socket | TLSSocket, clock: Clock, hasHungUp: (() => boolean) | undefined) {
+    this.#hasHungUp = hasHungUp;
     this.#socket = socket;
     this.#raw = socket;
     this.#clock = clock;
@@ -144,6 +151,8 @@ class SocketTransport implements Transport {
 
   onGone(run: (() => void) | undefined): void {
     this.#goneListener = run;
+    if (run === undefined) this.#stopPolling();
+    else this.#poll();
     if (run !== undefined && this.#fault?.code === 'peer-gone') this.#tellGone();
   }
 
@@ -204,6 +213,23 @@ class SocketTransport implements Transport {
     for (const run of listeners) run();
   }
 
+  /** A peer that has ended its side, or of which no more is read, vanishes without an event: only the kernel knows. */
+  #poll(): void {
+    if (this.#hasHungUp === undefined || this.#hangUpTimer !== undefined) return;
+    if (this.#goneListener === undefined || this.#fault !== undefined) return;
+    if (!this.#hasEnded && !this.#socket.isPaused()) return;
+    this.#hangUpTimer = this.#clock.setTimer(hangUpPollMs, () => {
+      this.#hangUpTimer = undefined;
+      if (this.#hasHungUp?.() === true) this.#socket.destroy();
+      else this.#poll();
+    });
+  }
+
+  #stopPolling(): void {
+    this.#hangUpTimer?.cancel();
+    this.#hangUpTimer = undefined;
+  }
+
   #tellGone(): void {
     const run = this.#goneListener;
     this.#goneListener = undefined;
@@ -220,11 +246,14 @@ class SocketTransport implements Transport {
     }
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
-    if (this.#heldBytes >= readAheadBytesMax) this.#socket.pause();
+    if (this.#heldBytes < readAheadBytesMax) return;
+    this.#socket.pause();
+    this.#poll();
   }
 
   #end(): void {
     this.#hasEnded = true;
+    this.#poll();
     const reader = this.#reader;
     this.#reader = undefined;
     reader?.resolve(null);
@@ -238,6 +267,7 @@ class SocketTransport implements Transport {
         this.#heldBytes = 0;
       }
     }
+    this.#stopPolling();
     const reader = this.#reader;
     this.#reader = undefined;
     reader?.reject(this.#fault);
@@ -259,7 +289,10 @@ function pendingDrain(): { readonly promise: Promise<void>; readonly pending: Pe
   return { promise, pending };
 }
 
-/** Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. */
-export function wrapSocket(socket: Socket | TLSSocket, clock: Clock): Transport {
-  return new SocketTransport(socket, clock);
+/**
+ * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `hasHungUp` asks the kernel
+ * whether the peer is gone altogether, where no event would tell.
+ */
+export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, hasHungUp?: () => boolean): Transport {
+  return new SocketTransport(socket, clock, hasHungUp);
 }

@@ -27,6 +27,11 @@ export interface Native {
    * answer, is waited for as long as the disk likes.
    */
   leave(exitCode: number): void;
+  /**
+   * Whether the other end of a connected UNIX socket is gone altogether, not only its sending side. No event tells that of
+   * a socket that is not read, or whose other end had stopped sending before.
+   */
+  hasHungUp(descriptor: number): boolean;
   /** Whether a descriptor is a UNIX stream socket that listens. */
   socketKind(descriptor: number): SocketKind;
   /** A second descriptor of the same open socket, not inherited by children. Throws when there is none to be had. */

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadNative } from '../../src/host/native.js';
+import { descriptorOf } from '../../src/net/listen.js';
+import { openSockets } from '../net/pair.js';
 
 void test('a lock excludes a second open file, also of this process, and ends with its descriptor', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'dovegate-native-'));
@@ -23,4 +25,19 @@ void test('a lock excludes a second open file, also of this process, and ends wi
 void test('a descriptor that is none is an error, not a refusal', async () => {
   const native = await loadNative();
   assert.throws(() => native.lockExclusive(1_000_000), /errno/);
+});
+
+void test('a peer that is gone differs from one that has ended its side', async (t) => {
+  const native = await loadNative();
+  const { near, far } = await openSockets(t, 'unix');
+  const descriptor = descriptorOf(near);
+  assert.ok(descriptor !== undefined);
+  assert.equal(native.hasHungUp(descriptor), false);
+  far.end();
+  await new Promise((resolve) => far.once('finish', resolve));
+  assert.equal(native.hasHungUp(descriptor), false);
+  far.destroy();
+  await new Promise((resolve) => far.once('close', resolve));
+  assert.equal(native.hasHungUp(descriptor), true);
+  assert.equal(native.hasHungUp(1_000_000), false, 'no descriptor is no peer');
 });
