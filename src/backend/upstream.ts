@@ -105,8 +105,7 @@ class LiveUpstream implements Upstream {
     const chunk = await pending;
     if (chunk !== null) return this.#decode(chunk);
     // What a dying process wrote last is often the line that says why.
-    const lines = this.#logs.end();
-    this.#note(lines);
+    const lines = this.#ownLines(this.#logs.end());
     this.#died();
     this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
     if (lines.length === 0) throw this.#fault;
@@ -172,9 +171,17 @@ class LiveUpstream implements Upstream {
     if (this.#state.at !== 'closed' && !this.#isRaw) this.#owner.died(this, this.#isKilled);
   }
 
-  /** Dovecot says so before it ends a process at a reload; then the command had no part in it. */
-  #note(lines: readonly LogLine[]): void {
-    for (const { text } of lines) if (text.includes('Killed with signal')) this.#isKilled = true;
+  /**
+   * Without the line in which Dovecot says, before it ends a process at a reload, that a signal did it: the command that is
+   * out has no part in that.
+   */
+  #ownLines(lines: readonly LogLine[]): readonly LogLine[] {
+    return lines.filter((line) => {
+      if (!line.text.includes('Killed with signal')) return true;
+      this.#isKilled = true;
+      this.#owner.straySpoke(this, line);
+      return false;
+    });
   }
 
   /** The only place where a state is left and entered. */
@@ -234,8 +241,7 @@ class LiveUpstream implements Upstream {
         events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
       }
     } else if (slice.channel === logChannel) {
-      const lines = this.#logs.push(slice.bytes);
-      this.#note(lines);
+      const lines = this.#ownLines(this.#logs.push(slice.bytes));
       for (const line of lines) events.push({ kind: 'log', line });
     }
   }

@@ -54,7 +54,11 @@ export function createGauges(
 
   const upstreams = gauge('upstreams', 'Upstreams by state.', 'backend', 'state');
   const waiters = gauge('waiters', 'Commands that wait for an upstream.', 'backend');
-  const backendUp = gauge('backend_up', '1: its last dial succeeded, or nobody dialled it yet.', 'backend');
+  const backendUp = gauge(
+    'backend_up',
+    '1: its commands are served, as far as anybody knows. 0: it is down or drained.',
+    'backend',
+  );
   const sessions = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
   const writable = gauge('audit_writable', '1: records reach the disk. 0: strict commands are refused.');
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');

@@ -15,15 +15,21 @@ import { createMemoryTransport } from '../kit/memory-transport.js';
 const limits = { statusBytesMax: 100, frameBytesMax: 1_000, logLineBytesMax: 50 };
 const idleMs = 10_000;
 
+interface Opening {
+  readonly minor?: number;
+  readonly rest?: string | Buffer;
+  readonly logLineBytesMax?: number;
+}
+
 /** An upstream in state leased, and what its owner was told. */
-function open({ minor = 2, rest = '' }: { minor?: number; rest?: string | Buffer } = {}) {
+function open({ minor = 2, rest = '', logLineBytesMax = limits.logLineBytesMax }: Opening = {}) {
   const clock = createFakeClock();
   const { transport, peer } = createMemoryTransport();
   const told: string[] = [];
   const greeted = { transport, minor, serverMinor: minor, rest: Buffer.from(rest) };
   const endsMs = Number.POSITIVE_INFINITY;
   const names = { id: 'mail1-1', backend: 'mail1', series: '2.3', endsMs } as const;
-  const upstream = createUpstream(greeted, names, limits, clock, {
+  const upstream = createUpstream(greeted, names, { ...limits, logLineBytesMax }, clock, {
     closed: (_upstream, reason) => void told.push(`closed ${reason}`),
     straySpoke: (_upstream, line) => void told.push(`${line.type} ${line.text}`),
     rested: (rested) => rested.close('idle-timeout'),
@@ -381,20 +387,24 @@ void test('raw: all of the output channel as it is, log lines apart, our side en
   assert.deepEqual(told, ['closed not-reusable']);
 });
 
-void test('PROTOCOL 12 trap 12: an end without a status is told to the owner, once, with what the log channel said of it', async () => {
-  for (const line of [undefined, 'doveadm(alice): Killed with signal 15 (by pid=1 uid=0 code=kill)']) {
-    const { peer, upstream, told } = open();
-    if (line !== undefined) {
-      peer.send(Buffer.concat([logPacket('warning', 'x'), logPacket('warning', line.slice(0, 40))]));
-      await next(upstream);
-    }
-    peer.end();
-    await assert.rejects(upstream.next(), isEarlyEnd);
-    await assert.rejects(upstream.next(), isEarlyEnd);
-    assert.deepEqual(told, [line === undefined ? 'died' : 'killed']);
-    assert.equal(upstream.isPoisoned, line === undefined);
-    upstream.close('peer-gone');
-  }
+void test('PROTOCOL 12 trap 12: an end without a status is told to the owner, once', async () => {
+  const { peer, upstream, told } = open();
+  peer.end();
+  await assert.rejects(upstream.next(), isEarlyEnd);
+  await assert.rejects(upstream.next(), isEarlyEnd);
+  assert.deepEqual([told, upstream.isPoisoned], [['died'], true]);
+  upstream.close('peer-gone');
+});
+
+void test('PROTOCOL 9: a process that a reload ends says so; that line is no part of the command that is out', async () => {
+  const line = 'doveadm(alice): Killed with signal 15 (by pid=1 uid=0 code=kill)';
+  const { peer, upstream, told } = open({ logLineBytesMax: 200 });
+  peer.send(Buffer.concat([logPacket('info', 'x'), logPacket('warning', line)]));
+  peer.end();
+  assert.deepEqual(await next(upstream), ['info x']);
+  await assert.rejects(upstream.next(), isEarlyEnd);
+  assert.deepEqual([told, upstream.isPoisoned], [[`warning ${line}`, 'killed'], false]);
+  upstream.close('peer-gone');
 });
 
 void test('it rests on for as long as its owner says', async () => {

@@ -3,6 +3,7 @@
 // that takes the backend from the others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { logPacket } from '../kit/memory-backend.js';
 import { emptyReply, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
 
 const poison = '|alice@example.org|mailbox list|Killer';
@@ -86,6 +87,25 @@ void test('a Dovecot that reloads is not the fault of a command', async () => {
   await engine.clock.advance(0);
   await engine.clock.advance(0);
   assert.deepEqual(endings(engine), ['unknown closed-early', 'unknown closed-early']);
+});
+
+void test('PROTOCOL 12 trap 27: a read on an upstream that a reload ended just then is answered by another one', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  await client.line(harmless);
+  await engine.clock.advance(6_000);
+  engine.setAnswer((line, at) => {
+    if (engine.commands.length > 2) return emptyReply(line, at);
+    const { peer } = at;
+    peer.send(logPacket('warning', 'Killed with signal 15 (by pid=1 uid=0 code=kill)'));
+    peer.end();
+    return undefined;
+  });
+  await client.line(harmless);
+  await engine.clock.advance(0);
+  await engine.clock.advance(0);
+  assert.deepEqual([endings(engine), engine.commands.length], [['ok -', 'ok -'], 3]);
+  assert.doesNotMatch(client.said(), /Killed/);
 });
 
 void test('who waits for long is told where it stands, on the log channel', async () => {
