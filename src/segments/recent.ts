@@ -1,8 +1,6 @@
 // The newest segments of a journal, back to a time. It reads their first records only: who asks reads the rest.
 
-import { parseLine, readHead } from '../audit/line.js';
-import { parseTime } from '../audit/time.js';
-import { findTrail, readPieces, type TrailFile } from './trail.js';
+import { beginOf, findTrail, type TrailFile } from './trail.js';
 
 /** What a journal holds of the last while. */
 export interface Recent {
@@ -32,18 +30,4 @@ export async function findRecent(directory: string, sinceMs: number, filesMax: n
     if (began.timeMs - stepsMs <= sinceMs) break;
   }
   return { files: chosen, stepsMs, isWhole: true };
-}
-
-async function beginOf(file: TrailFile): Promise<{ timeMs: number; stepsMs: number } | undefined> {
-  try {
-    for await (const { bytes } of readPieces(file)) {
-      const line = bytes.toString('utf8', 0, Math.max(bytes.indexOf(0x0a), 0));
-      const timeMs = parseTime(readHead(line)?.time ?? '');
-      const steps = parseLine(line)?.['steps_ms'];
-      return timeMs === undefined ? undefined : { timeMs, stepsMs: typeof steps === 'number' ? steps : 0 };
-    }
-  } catch {
-    // Damage is told when the file is read for good.
-  }
-  return undefined;
 }

@@ -6,7 +6,7 @@ import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { readClaim } from '../audit/chain.js';
-import { readHead } from '../audit/line.js';
+import { parseLine, readHead } from '../audit/line.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../audit/search.js';
 import { parseTime } from '../audit/time.js';
 import type { Verdict } from '../audit/verdict.js';
@@ -261,10 +261,21 @@ async function since(files: readonly TrailFile[], timeMs: number | undefined): P
   if (timeMs === undefined) return files;
   for (let at = files.length - 1; at > 0; at -= 1) {
     const file = files[at];
-    if (file === undefined) continue;
-    const head = readHead((await firstLineOf(file)).toString('latin1'));
-    const beganMs = head === undefined ? undefined : parseTime(head.time);
-    if (beganMs !== undefined && beganMs <= timeMs) return files.slice(at);
+    const began = file === undefined ? undefined : await beginOf(file);
+    if (began === undefined) continue;
+    // Where the clock was set back, records of files before this one may have later times.
+    const setBackMs = Math.max(0, -began.stepsMs);
+    if (began.timeMs + setBackMs <= timeMs) return files.slice(at);
   }
   return files;
+}
+
+/** When a file begins, by the wall clock, and how far that had been set until then; undefined: it does not tell. */
+export async function beginOf(
+  file: TrailFile,
+): Promise<{ readonly timeMs: number; readonly stepsMs: number } | undefined> {
+  const line = (await firstLineOf(file)).toString('utf8');
+  const timeMs = parseTime(readHead(line)?.time ?? '');
+  const stepsMs = parseLine(line)?.['steps_ms'];
+  return timeMs === undefined ? undefined : { timeMs, stepsMs: typeof stepsMs === 'number' ? stepsMs : 0 };
 }

@@ -4,6 +4,9 @@ import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { encodeBody } from '../../src/audit/encode.js';
+import { createLedger } from '../../src/audit/ledger.js';
+import type { JournalRecord } from '../../src/audit/record.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import { cutPieces, findTrail, searchTrail } from '../../src/segments/trail.js';
 import { admission, completion, openWatched } from '../journal/opening.js';
@@ -79,4 +82,25 @@ void test('chunks of any size become pieces of whole lines', async () => {
     }
     assert.deepEqual([text, last], [bytes.toString(), false]);
   }
+});
+
+void test('a search since a time finds what was recorded before the clock was set back', async (t) => {
+  const directory = temporaryDirectory(t);
+  const hour = 3_600_000;
+  const noon = Date.UTC(2026, 10, 20, 12);
+  const ledger = createLedger('p', undefined, 'ab');
+  const segment = (number: number, ...records: JournalRecord[]): void => {
+    const lines = records.map((record) => ledger.seal(encodeBody(record)));
+    writeFileSync(join(directory, `0000000${number}.jsonl`), lines.join(''));
+  };
+  const asked = (id: string, time: number): JournalRecord => ({ ...admission(id), time });
+  segment(1, { time: noon - hour, event: 'start' }, asked('A', noon - hour));
+  segment(2, { time: noon, event: 'checkpoint' }, asked('B', noon + 2 * hour));
+  const setBack = { time: noon, event: 'clock', step_ms: -2 * hour } as const;
+  segment(3, { time: noon + 2 * hour, event: 'checkpoint' }, setBack, asked('C', noon));
+  segment(4, { time: noon + hour, event: 'checkpoint', steps_ms: -2 * hour }, asked('D', noon + 1.5 * hour));
+  const found: unknown[] = [];
+  const filter = { sinceMs: noon + 1.2 * hour };
+  for await (const { fields } of searchTrail(findTrail([directory]), filter)) found.push(fields['id']);
+  assert.deepEqual(found, ['B', 'D']);
 });
