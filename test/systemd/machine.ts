@@ -23,7 +23,7 @@ export interface Machine {
   write(inside: string, text: string): void;
   /** One property of a unit, as `systemctl show` gives it. */
   property(unit: string, name: string): Promise<string>;
-  /** Resolves when a property has a value that `isIt` accepts; rejects after `ms` (20 s) with what it was. */
+  /** Resolves when a property has a value that `isIt` accepts; rejects after `ms` (30 s) with what it was. */
   waitFor(unit: string, name: string, isIt: (value: string) => boolean, ms?: number): Promise<string>;
 }
 
@@ -103,7 +103,7 @@ export async function openMachine(owner: Owner, release: string): Promise<Machin
     if (/^(degraded|maintenance)/.test(state.text)) throw new Error(`it boots as ${state.text}${output}`);
     return state.text.startsWith('running');
   };
-  const leader = await poll('the container boots', 30_000, async () => {
+  const leader = await poll('the container boots', 60_000, async () => {
     if (container.exitCode !== null) throw new Error(`the container ended: ${output}`);
     const pid = leaderOf(container.pid ?? 0);
     return pid !== undefined && (await isUp(pid)) ? pid : undefined;
@@ -129,7 +129,7 @@ export async function openMachine(owner: Owner, release: string): Promise<Machin
       writeFileSync(path(inner), text);
     },
     property,
-    async waitFor(unit, name, isIt, ms = 20_000) {
+    async waitFor(unit, name, isIt, ms = 30_000) {
       let last = '';
       return poll(
         () => `${name} of ${unit}, which is ${last}`,

@@ -88,7 +88,7 @@ for (const release of releases) {
       // The times of the test, as an operator would change them.
       machine.write(
         `/etc/systemd/system/${service}.d/times.conf`,
-        '[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\n',
+        '[Service]\nWatchdogSec=5\nTimeoutAbortSec=1\n',
       );
       if (machine.systemd >= 253) {
         await machine.run(
