@@ -397,9 +397,11 @@ async function holds(owner: Owner, lab: Lab, { refused, honest, ...options }: Tr
   }
   client.close();
   assert.equal(counter.connections, 1);
-  const ends = (await gateway.finish()).filter(({ record }) => record['event'] === 'completion');
-  const sent = ends.filter(({ record }) => record['sent'] !== false);
-  assert.deepEqual([ends.length, sent.length], [refused.length * 3 + honest.length, honest.length]);
+  // A flood of refusals is recorded as a number; what was sent has each its record.
+  const sent = (await gateway.finish()).filter(
+    ({ record }) => record['event'] === 'completion' && record['sent'] !== false,
+  );
+  assert.equal(sent.length, honest.length);
 }
 
 /** Every mail of everybody, and every mailbox. */
