@@ -122,7 +122,7 @@ async function askAll(question: Question, asking: Asking): Promise<number> {
         session = undefined;
       } catch (fault) {
         if (!(fault instanceof SessionFault)) throw fault;
-        asking.printer.begin(name, session?.serverMinor);
+        asking.printer.begin(name, session?.serverMinor, typed.parsed);
         complain(asking, formatOwnError(name, typed.command.name, causeOf(fault, question, name)));
         return tempFail;
       }
@@ -146,7 +146,7 @@ async function askOne(
   const isOld = serverMinor !== undefined && serverMinor < 3;
   const typed = isOld ? readTypedCommand(question.words, '2.3') : question.typed;
   const knowsReasons = (serverMinor ?? 0) >= 3;
-  printer.begin(user, serverMinor);
+  printer.begin(user, serverMinor, typed.parsed);
   const cells = session.cells({
     user,
     name: typed.command.name,

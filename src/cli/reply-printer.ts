@@ -2,6 +2,7 @@
 // The rule: no more is held than the first row, where only that tells how many columns there are.
 
 import { type ReplyShape, replyShape } from '../catalog/columns.js';
+import type { ParsedArguments } from '../catalog/parse.js';
 import type { CellPiece } from '../client/connect.js';
 import type { RawOutput } from '../terminal/raw-output.js';
 import { createRowPrinter, type Format, type RowPrinter } from '../terminal/row-printer.js';
@@ -18,8 +19,8 @@ export interface ReplyPrintOptions {
 
 /** Takes what comes. */
 export interface ReplyPrinter {
-  /** Whose reply comes next, and from which server. */
-  begin(user: string, serverMinor: number | undefined): void;
+  /** Whose reply comes next, from which server, and what the command is to that. */
+  begin(user: string, serverMinor: number | undefined, parsed: ParsedArguments): void;
   piece(piece: CellPiece): void;
   /** After the last reply, also where none came. */
   end(): void;
@@ -39,6 +40,7 @@ export function createReplyPrinter(
   let printer: RowPrinter | undefined;
   let user = '';
   let minor: number | undefined;
+  let { parsed } = typed;
   let held: CellPiece[] = [];
 
   function open(shape: ReplyShape | undefined): RowPrinter {
@@ -50,28 +52,31 @@ export function createReplyPrinter(
   }
 
   return {
-    begin(name, serverMinor) {
+    begin(name, serverMinor, read) {
       user = name;
       minor = serverMinor;
+      parsed = read;
       printer?.setUser(name);
-      if (printer === undefined && !isUnsettled(typed, minor)) open(replyShape(typed.parsed, minor));
+      if (printer === undefined && !isUnsettled(parsed, minor)) open(replyShape(parsed, minor));
     },
     piece(piece) {
       if (printer !== undefined) return printer.cell(piece.bytes, piece.endsCell);
       held.push(piece);
       const cells = held.filter(({ endsCell }) => endsCell).length;
-      if (cells > guidCell) open(replyShape(typed.parsed, hasDeleted(held) ? 4 : 3));
+      if (cells > guidCell) open(replyShape(parsed, hasDeleted(held) ? 4 : 3));
     },
     end() {
-      (printer ?? open(replyShape(typed.parsed, minor ?? 3))).end();
+      (printer ?? open(replyShape(parsed, minor ?? 3))).end();
     },
   };
 }
 
 /** Servers of minor 3 are Dovecot 2.4.0 to 2.4.4, or dovegate in front of any. */
-function isUnsettled({ command, parsed }: TypedCommand, serverMinor: number | undefined): boolean {
+function isUnsettled(parsed: ParsedArguments, serverMinor: number | undefined): boolean {
   const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.hasOption('total-sum');
-  return command.name === 'mailbox status' && isAll && (serverMinor === undefined || serverMinor === 3);
+  return (
+    parsed.command.name === 'mailbox status' && isAll && (serverMinor === undefined || serverMinor === 3)
+  );
 }
 
 function hasDeleted(pieces: readonly CellPiece[]): boolean {

@@ -81,7 +81,7 @@ tell({ said });`,
 
 interface Setting {
   readonly server: ScriptedDovecot;
-  run(program: keyof typeof programs): Promise<ProgramResult>;
+  readonly run: (program: keyof typeof programs) => Promise<ProgramResult>;
 }
 
 async function openSetting(owner: Owner): Promise<Setting> {
