@@ -18,6 +18,8 @@ interface Broken {
   readonly goesOn: boolean;
   readonly outcome: string;
   readonly limits?: string;
+  /** How often it is sent: a read is tried once more when not a byte of its reply came. */
+  readonly tries?: number;
 }
 
 const brokenReplies: readonly Broken[] = [
@@ -27,6 +29,7 @@ const brokenReplies: readonly Broken[] = [
     cells: [],
     goesOn: true,
     outcome: 'unknown',
+    tries: 2,
   },
   {
     name: 'the backend ends between rows',
@@ -100,7 +103,7 @@ const brokenReplies: readonly Broken[] = [
   },
 ];
 
-for (const { name, script, cells, goesOn, outcome, limits } of brokenReplies) {
+for (const { name, script, cells, goesOn, outcome, limits, tries = 1 } of brokenReplies) {
   test(`${name}: -TEMPFAIL, told before it, ${outcome}`, async (t) => {
     let isBroken = true;
     const { client, backend, daemon } = await openGateway(t, {
@@ -129,9 +132,9 @@ for (const { name, script, cells, goesOn, outcome, limits } of brokenReplies) {
       other.sendCommand(quota);
       assert.deepEqual((await other.readReply()).cells, ['good']);
     }
-    // The two commands came on two connections, unless nothing was wrong with the first.
+    // Each came on a connection of its own.
     const connections = backend.commands.map((command) => command.connection);
-    assert.equal(new Set(connections).size, 2, JSON.stringify(connections));
+    assert.equal(new Set(connections).size, tries + 1, JSON.stringify(connections));
     await daemon.stop();
     const completion = auditRecords(daemon).find((record) => record['event'] === 'completion');
     assert.equal(completion?.['outcome'], outcome);
