@@ -1,4 +1,4 @@
-// Goal: whatever happens to a pool, in whatever order, its books are right. 2,000 sequences of events from a seed, with a clock
+// Goal: whatever happens to a pool, in whatever order, its books are right. 2,000 sequences of events from seeds, with a clock
 // turned by hand; after each event the counts are compared with what the test itself knows, and at the end nothing may be left.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +8,7 @@ import { settle } from '../kit/fake-clock.js';
 import { type DialledEnd, greeting, logPacket, poolSizes, replyPacket } from '../kit/memory-backend.js';
 import { type Leasing, openPool, type PooledStory } from './pooled.js';
 
-const sequences = 2_000;
+const sequences = 2_000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const eventsEach = 24;
 const connections = 3;
 const queue = 5;
