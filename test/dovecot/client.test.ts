@@ -133,7 +133,7 @@ async function cancel(options: ConnectOptions): Promise<void> {
 }
 
 async function throughDaemon(t: TestContext, lab: Lab): Promise<void> {
-  const gateway = await openRealGateway(t, lab);
+  const gateway = await openRealGateway(t, lab, { allow: ['save'] });
   const options = { socket: gateway.daemon.path('support.sock') };
   for (const minor of [0, 1, 2, 3, 4] as const) {
     await withSession({ ...options, minor }, async (session) => {
@@ -157,6 +157,11 @@ async function throughDaemon(t: TestContext, lab: Lab): Promise<void> {
     for await (const piece of session.cells({ user: alice, name: 'fetch', args }))
       bytes += piece.bytes.length;
     assert.ok(bytes > 5 * 1024 * 1024);
+    const count = { user: alice, name: 'mailbox status', args: ['--', 'messages', 'Archive'], columns: 2 };
+    const [[, before = '0'] = []] = await session.run(count);
+    const text = `Subject: x\n\n${'.line\n'.repeat(50_000)}`;
+    await session.run({ user: alice, name: 'save', args: ['-m', 'Archive'], input: [text, text] });
+    assert.deepEqual(await session.run(count), [['Archive', String(Number(before) + 1)]]);
   });
   const records = await gateway.finish();
   assert.ok(records.some(({ record }) => record['reason'] === 'ticket 1'));
