@@ -30,11 +30,8 @@ export type Ending =
     }
   /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
-  /**
-   * The backend's process ended without a status, and it looks as if the command did it. `isReused`: it had served others,
-   * and may have died unseen just before.
-   */
-  | { readonly kind: 'poison'; readonly backend: string; readonly isReused: boolean }
+  /** The backend's process ended without a status, and it looks as if the command did it. */
+  | { readonly kind: 'poison'; readonly backend: string }
   /** The same command of the same principal has ended processes again and again; how long it is held back. */
   | { readonly kind: 'held-back'; readonly backend: string; readonly retryAfterMs: number }
   /** The backend took longer than the deadline of the command's effect, or fell silent within its reply. */

@@ -53,6 +53,8 @@ export interface Carriage {
   readonly backend: string;
   /** Of the last lease. */
   readonly upstream: string | undefined;
+  /** That one had served others before: it may have died unseen in the moment in which it was leased. */
+  readonly isReused: boolean;
   /** Whether a byte of the command went upstream. */
   readonly isSent: boolean;
   /** From asking for an upstream to having it. */
@@ -73,6 +75,7 @@ class OneWay implements Carriage {
   readonly backend: string;
   readonly #options: CarryOptions;
   upstream: string | undefined;
+  isReused = false;
   isSent = false;
   waitMs: number | undefined;
   count: RelayCount | undefined;
@@ -102,6 +105,7 @@ class OneWay implements Carriage {
         async (upstream): Promise<LeaseEnd<Ending>> => {
           this.waitMs = clock.now() - waitStartMs;
           this.upstream = upstream.id;
+          this.isReused = upstream.exchanges > 1;
           this.#leased = upstream;
           try {
             return await this.#use(upstream);
@@ -111,8 +115,8 @@ class OneWay implements Carriage {
         },
         this.#ask(),
       );
-      const isTriedAgain = judgement.attempt.effect === 'read' && ending.kind === 'poison' && ending.isReused;
-      if (ending.kind === 'poison' && !isTriedAgain) poison.died(principal, shape(), clock.now());
+      const isDoubtful = judgement.attempt.effect === 'read' && this.isReused;
+      if (ending.kind === 'poison' && !isDoubtful) poison.died(principal, shape(), clock.now());
       else if (ending.kind === 'replied') poison.survived(principal, shape);
       return ending;
     } catch (fault) {

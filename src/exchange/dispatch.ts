@@ -104,10 +104,10 @@ async function take(options: DispatchOptions, destination: Destination): Promise
 function mayTryAgain({ carriage, ending }: Part, { attempt, decision }: Judged): boolean {
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (decision.obligations?.maxMatches !== undefined) return false;
+  // One that was opened for this command did not die before it.
+  if (!carriage.isReused) return false;
   const hasEnded =
-    ending.kind === 'fault'
-      ? ending.isSent && isEnd(ending.fault)
-      : ending.kind === 'poison' && ending.isReused;
+    ending.kind === 'poison' || (ending.kind === 'fault' && ending.isSent && isEnd(ending.fault));
   if (!hasEnded) return false;
   const { count } = carriage;
   return (

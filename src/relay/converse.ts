@@ -160,10 +160,7 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
     case 'fault': {
       const cutOff = options.cutOff();
       if (cutOff !== undefined) return { value: cutOff, closeFor: 'aborted' };
-      if (upstream.isPoisoned) {
-        const isReused = upstream.exchanges > 1;
-        return { value: { kind: 'poison', backend, isReused }, closeFor: 'peer-gone' };
-      }
+      if (upstream.isPoisoned) return { value: { kind: 'poison', backend }, closeFor: 'peer-gone' };
       const value = { kind: 'fault', fault: end.fault, isSent: true, backend } as const;
       return { value, closeFor: end.fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
     }

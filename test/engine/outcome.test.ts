@@ -134,7 +134,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
       'dial-refused',
       true,
     ],
-    ['poison', { kind: 'poison', backend: 'mail1', isReused: false }, 'TEMPFAIL', 'unknown', 'poison', true],
+    ['poison', { kind: 'poison', backend: 'mail1' }, 'TEMPFAIL', 'unknown', 'poison', true],
     [
       'poison again',
       { kind: 'held-back', backend: 'mail1', retryAfterMs: 1_500 },
