@@ -21,11 +21,14 @@ export interface Credentials {
   /** The header Host; a client of HTTP/1.0 has none. */
   readonly host: string | undefined;
   readonly authorization: string | undefined;
+  /** The header Origin: a page in a browser cannot leave it out where it wants something changed. */
+  readonly origin?: string | undefined;
 }
 
 /** Why not. */
 export type AccessRefusal =
   | 'wrong-host' // a name that is not ours
+  | 'wrong-origin' // a page of somebody else
   | 'no-token-set' // this door has no token, so it never opens for this
   | 'token-needed'; // none was given, or a wrong one
 
@@ -35,6 +38,8 @@ export function refuseAccess(
   credentials: Credentials,
   isHarmless: boolean,
 ): AccessRefusal | undefined {
+  const { origin, host } = credentials;
+  if (origin !== undefined && origin !== `http://${host ?? ''}`) return 'wrong-origin';
   if (door.kind === 'unix') return undefined;
   if (credentials.host !== undefined && !isOwnHost(credentials.host, door.host)) return 'wrong-host';
   if (isHarmless) return undefined;

@@ -1,11 +1,12 @@
 // The admin endpoints over HTTP: a server for each socket, and what of HTTP it takes. It does not know how a socket is
 // made (the daemon gives `bind`) or what there is to tell (pages.ts).
-// The rules: GET only; one request a connection, small, and soon over, whatever the other side does; nothing that is
+// The rules: what is asked for is a GET, what is changed a POST; one request a connection, small, and soon over, whatever the other side does; nothing that is
 // asked here can delay a session, fail one, or end the daemon.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Clock } from '../ports/clock.js';
 import { type AccessRefusal, type Door, refuseAccess } from './access.js';
+import { type Act, actionAt, actionPaths, type Operator, type OperatorAction, statusOf } from './actions.js';
 import { type Answer, createPages, type Page, type PageSources } from './pages.js';
 
 /** Puts a server on its socket. What it returns stops accepting and takes the socket away. */
@@ -17,9 +18,15 @@ export interface AdminDoor {
   readonly bind: Bind;
 }
 
+/** A connection of HTTP. */
+export type AdminConnection = IncomingMessage['socket'];
+
 /** What the endpoints need. */
 export interface AdminOptions extends PageSources {
   readonly doors: readonly AdminDoor[];
+  readonly act: Act;
+  /** Who is at the other end of a connection; undefined: nobody knows, and then nothing is changed. */
+  readonly whoIs: (connection: AdminConnection, door: Door) => Promise<Operator | undefined>;
   /** Told of an endpoint that failed; a bug of ours. */
   readonly onError: (text: string) => void;
 }
@@ -73,7 +80,7 @@ function serverOf(door: Door, pages: ReadonlyMap<string, Page>, options: AdminOp
   };
   const server = createServer(limits, (request, response) => {
     // Not awaited by anybody: both ways end in an answer.
-    void respond(door, pages, request).then(
+    void respond(door, pages, request, options).then(
       (reply) => send(response, reply),
       (fault: unknown) => {
         options.onError(`${pathOf(request)}: ${fault instanceof Error ? fault.message : String(fault)}`);
@@ -104,15 +111,43 @@ async function respond(
   door: Door,
   pages: ReadonlyMap<string, Page>,
   request: IncomingMessage,
+  options: AdminOptions,
 ): Promise<Reply> {
-  const { host, authorization } = request.headers;
-  const page = pages.get(pathOf(request));
-  const refused = refuseAccess(door, { host, authorization }, page?.isHarmless ?? true);
-  if (refused === 'wrong-host') return refusalOf(refused);
-  if (page === undefined) return refusal(404, `there is ${[...pages.keys()].join(' ')}`);
+  const { host, authorization, origin } = request.headers;
+  const path = pathOf(request);
+  const page = pages.get(path);
+  const action = actionAt(path);
+  const refused = refuseAccess(
+    door,
+    { host, authorization, origin },
+    page?.isHarmless ?? action === undefined,
+  );
+  if (refused === 'wrong-host' || refused === 'wrong-origin') return refusalOf(refused);
+  if (action !== undefined) {
+    if (request.method !== 'POST') return { ...refusal(405, 'POST only'), headers: { Allow: 'POST' } };
+    return refused === undefined ? change(action, door, request, options) : refusalOf(refused);
+  }
+  if (page === undefined) return refusal(404, `there is ${[...pages.keys(), ...actionPaths].join(' ')}`);
   if (request.method !== 'GET') return { ...refusal(405, 'GET only'), headers: { Allow: 'GET' } };
   if (refused !== undefined) return refusalOf(refused);
   return page.answer();
+}
+
+async function change(
+  action: OperatorAction,
+  door: Door,
+  request: IncomingMessage,
+  { act, whoIs, onError }: AdminOptions,
+): Promise<Reply> {
+  const operator = await whoIs(request.socket, door);
+  if (operator === undefined) return refusal(403, 'the kernel does not say who asks');
+  try {
+    const result = await act(action, operator);
+    return refusal(statusOf(result), result.text);
+  } catch (fault) {
+    onError(`${pathOf(request)}: ${fault instanceof Error ? fault.message : String(fault)}`);
+    return refusal(503, 'not done, or not recorded; the log says why');
+  }
 }
 
 function pathOf(request: IncomingMessage): string {
@@ -123,6 +158,8 @@ function refusalOf(refused: AccessRefusal): Reply {
   switch (refused) {
     case 'wrong-host':
       return refusal(421, 'the Host is not a name of this server');
+    case 'wrong-origin':
+      return refusal(403, 'not from a page of another origin');
     case 'no-token-set':
       return refusal(403, 'only over the UNIX socket, since no token is configured');
     case 'token-needed':

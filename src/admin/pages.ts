@@ -125,6 +125,12 @@ function showStatus(snapshot: DaemonSnapshot): string {
       lag_records: lagRecords,
       safe_seq: safeSeq,
     })),
+    reload: snapshot.reload && {
+      time: snapshot.reload.time,
+      success: snapshot.reload.isSuccess,
+      problems: snapshot.reload.problems,
+      restart_needed: snapshot.reload.restart,
+    },
     exchanges: exchanges?.map(({ durationMs, ...names }) => ({
       ...names,
       duration_ms: Math.round(durationMs),

@@ -20,6 +20,8 @@ export interface DaemonSnapshot {
   readonly sinks: readonly SinkSnapshot[];
   /** Exchanges that run; undefined: nobody knows them. */
   readonly exchanges?: readonly RunningExchange[];
+  /** The last reload; undefined: there was none. */
+  readonly reload?: ReloadSnapshot | undefined;
 }
 
 /** A bound listener. */
@@ -47,6 +49,8 @@ export interface BackendSnapshot {
   readonly idle: number;
   readonly leased: number;
   readonly waiters: number;
+  /** Who took it out of service: the configuration, an operator (with name and time), both, or nobody. */
+  readonly drained?: readonly string[];
   /** Failures so far, by the step that failed: dial, tls, greeting, authentication, reply. */
   readonly failed: Readonly<Record<string, number>>;
 }
@@ -80,6 +84,16 @@ export interface SinkSnapshot {
   readonly lagRecords: number;
   /** The last record that it certainly has. */
   readonly safeSeq: number;
+}
+
+/** How the last reload came out. */
+export interface ReloadSnapshot {
+  /** RFC 3339. */
+  readonly time: string;
+  readonly isSuccess: boolean;
+  readonly problems: readonly string[];
+  /** Settings that changed and are read only at a start. */
+  readonly restart: readonly string[];
 }
 
 /** An exchange that runs. */

@@ -8,21 +8,29 @@ import type { Policy, Rule } from '../policy/rule.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { formatColumns, formatJson, plain, stdout } from '../terminal/output.js';
 import { describeRule, formatPlace, formatRate } from './describe-rule.js';
-import { openListener } from './named-listener.js';
+import { peersOf } from './describe-settings.js';
+import { openListener, principalAt } from './named-listener.js';
 
 /** Whose rights, and how to show them. */
 export interface CanOptions {
   readonly config: string;
   readonly listener: string;
+  /** Whose; undefined: of whoever is nobody in particular. */
+  readonly uid?: number | undefined;
   readonly json: boolean;
 }
 
 /** Exit code 0; 64: no such listener; 78: configuration. */
 export function can(options: CanOptions): Promise<number> {
-  const opened = openListener(options.config, options.listener);
+  const opened = openListener(options.config, options.listener, options);
   if (typeof opened === 'number') return Promise.resolve(opened);
   const { listener, policy } = opened;
-  stdout(options.json ? formatJson(asJson(listener, policy)) : asText(listener, policy));
+  const principal = options.uid === undefined ? undefined : principalAt(listener.name, options).text;
+  stdout(
+    options.json
+      ? formatJson({ principal, ...asJson(listener, policy) })
+      : asText(listener, policy, principal),
+  );
   return Promise.resolve(exitCodes.ok);
 }
 
@@ -31,9 +39,10 @@ function socketOf({ socket }: ListenerSettings): string {
   return socket.kind === 'unix' ? socket.path : formatListenerSocket(socket);
 }
 
-function asText(listener: ListenerSettings, policy: Policy): string {
+function asText(listener: ListenerSettings, policy: Policy, principal: string | undefined): string {
   const head = [
-    ['listener', `${listener.name} (${plain(socketOf(listener))})`],
+    ['listener', `${listener.name} (${plain(socketOf(listener))})${whoMayConnect(listener)}`],
+    ...(principal === undefined ? [] : [['asked by', plain(principal)]]),
     ['policy', `${policy.name} (${formatPlace(policy.place)})${modeOf(policy)}`],
     ['for users', patternsOf(policy.users) || 'nobody'],
     ...(policy.except.globs.length === 0 ? [] : [['except', patternsOf(policy.except)]]),
@@ -50,6 +59,15 @@ function asText(listener: ListenerSettings, policy: Policy): string {
     'What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a',
     'remote place, or that destroys more than its command does, unless a rule above names that parameter.',
   ].join('\n');
+}
+
+/** Whom the listener lets in, and whether others have other policies there. */
+function whoMayConnect({ peers, policies }: ListenerSettings): string {
+  const only = peers === undefined ? '' : `, only${peersOf(peers)}`;
+  const others = policies.filter((choice) => choice.peers !== undefined);
+  return plain(
+    `${only}${others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`).join('')}`,
+  );
 }
 
 function modeOf(policy: Policy): string {

@@ -2,12 +2,14 @@
 
 import { parseSettings } from '../config/parse-settings.js';
 import type { Settings } from '../config/settings.js';
+import { ourselves } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
 import { shippedPreset } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
 import { formatProblem } from '../source/problem.js';
 import { inspectFiles } from './inspect-files.js';
+import { inspectAccounts } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
 export interface LoadedConfiguration {
@@ -18,6 +20,8 @@ export interface LoadedConfiguration {
 
 /** What is looked at besides the configuration itself. */
 export interface LoadOptions {
+  /** Whether to ask the system for the numbers of accounts, which may take seconds; default as `asksForFiles`. */
+  readonly asksForAccounts?: boolean;
   /** Whether to ask for the files that the settings name, as passwords; default true. Who only judges needs none of them. */
   readonly asksForFiles?: boolean;
 }
@@ -28,7 +32,10 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
   const parsed = parseSettings(file, read, { nowMs: systemClock.wallMs() });
   const problems = [...parsed.problems];
   if (parsed.settings !== undefined && options.asksForFiles !== false)
-    problems.push(...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()));
+    problems.push(
+      ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
+      ...(options.asksForAccounts === false ? [] : inspectAccounts(parsed.settings, ourselves())),
+    );
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   return {
     settings: errors === 0 ? parsed.settings : undefined,

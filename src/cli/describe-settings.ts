@@ -1,13 +1,16 @@
 // The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
 
-import type { ListenerSocket, Settings } from '../config/settings.js';
+import type { ListenerSocket, PeersSettings, Settings } from '../config/settings.js';
 import { formatTarget } from '../routing/route.js';
 
 /** Several lines, without the last LF. */
 export function describeSettings(settings: Settings): string {
   const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`];
   for (const listener of settings.listeners) {
-    lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)} policy ${listener.policy}`);
+    lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)}${peersOf(listener.peers)}`);
+    for (const { peers, policy } of listener.policies) {
+      lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : peersOf(peers).trim()}`);
+    }
   }
   for (const backend of settings.backends) {
     const { address } = backend;
@@ -40,4 +43,12 @@ function describeSocket(socket: ListenerSocket): string {
   if (socket.kind === 'systemd') return `handed over by systemd as ${socket.name}`;
   const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
   return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+}
+
+/** ` users alice 1001 groups support`; empty where everybody is let in. */
+export function peersOf(peers: PeersSettings | undefined): string {
+  const { users = [], groups = [] } = peers ?? {};
+  const named = (what: string, names: readonly string[]): string =>
+    names.length === 0 ? '' : ` ${what} ${names.join(' ')}`;
+  return `${named('users', users)}${named('groups', groups)}`;
 }

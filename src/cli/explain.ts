@@ -34,7 +34,7 @@ const clientMinor = 4;
 
 /** Exit code 0: allowed; 77: denied; 64: it cannot be read as a command, or there is no such listener; 78: configuration. */
 export function explain(options: ExplainOptions): Promise<number> {
-  const opened = openListener(options.config, options.listener);
+  const opened = openListener(options.config, options.listener, options);
   if (typeof opened === 'number') return Promise.resolve(opened);
   const { settings, listener, policy } = opened;
   const line: CommandLine = {

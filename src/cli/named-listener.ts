@@ -4,8 +4,8 @@
 import { backendsFor } from '../config/destination.js';
 import type { BackendSettings, ListenerSettings, Settings } from '../config/settings.js';
 import { isServerCommand, type Judgement } from '../exchange/judge.js';
-import { userNameOf } from '../host/accounts.js';
-import { systemClock } from '../host/clock.js';
+import { gidsOf, userNameOf } from '../host/accounts.js';
+import { policyOfAnybody } from '../identity/choose-policy.js';
 import { type Principal, principalOf } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { Policy } from '../policy/rule.js';
@@ -16,6 +16,9 @@ import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr } from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
 import { loadConfiguration, summarise } from './configuration.js';
+import { formatPlace } from './describe-rule.js';
+import { peersOf } from './describe-settings.js';
+import { createPolicyChooser } from './peers.js';
 
 /** A listener and what it is judged by. */
 export interface NamedListener {
@@ -33,8 +36,11 @@ export function openSettings(config: string): Settings | number {
   return exitCodes.configuration;
 }
 
-/** The listener of that name in the configuration; else an exit code, and why was printed. */
-export function openListener(config: string, name: string): NamedListener | number {
+/**
+ * The listener of that name, with the policy that it has for `asker`; where nobody in particular is named, with the one
+ * for everybody. Else an exit code, and why was printed.
+ */
+export function openListener(config: string, name: string, asker: Asker = {}): NamedListener | number {
   const settings = openSettings(config);
   if (typeof settings === 'number') return settings;
   const listener = settings.listeners.find((each) => each.name === name);
@@ -45,9 +51,27 @@ export function openListener(config: string, name: string): NamedListener | numb
     stderr(`${config} has no listener "${plain(name)}"; ${hint}`);
     return exitCodes.usage;
   }
-  const policy = settings.policies.get(listener.policy);
-  if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${listener.policy}`);
+  const { uid } = asker;
+  const chosen = uid === undefined ? policyOfAnybody(listener) : policyOfUid(listener, uid);
+  if (chosen === undefined) {
+    if (uid !== undefined) {
+      stderr(`listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`);
+      return exitCodes.notPermitted;
+    }
+    const choices = listener.policies.map(({ peers, policy }) => `${policy} for${peersOf(peers)}`);
+    stderr(
+      `listener ${name} has a policy for some only: ${plain(choices.join('; '))}; say who asks with --uid`,
+    );
+    return exitCodes.usage;
+  }
+  const policy = settings.policies.get(chosen);
+  if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${chosen}`);
   return { settings, listener, policy };
+}
+
+/** As the daemon would choose it, with the groups that this user has now. */
+function policyOfUid(listener: ListenerSettings, uid: number): string | undefined {
+  return createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) });
 }
 
 /** Who asks at a listener. */
@@ -59,7 +83,7 @@ export interface Asker {
 /** The principal under which somebody is judged; `-` where nobody in particular is named. */
 export function principalAt(listener: string, { uid, account }: Asker): Principal {
   if (uid === undefined) return principalOf({ listener }, account);
-  const user = userNameOf(uid, systemClock.wallMs());
+  const user = userNameOf(uid);
   return principalOf({ listener, uid, ...(user === undefined ? {} : { user }) });
 }
 

@@ -33,8 +33,9 @@ export function addPolicyCommands(
     .description('print what a listener may do: commands, users, conditions and limits')
     .requiredOption('--config <file>', configHelp)
     .requiredOption('--listener <name>', listenerHelp)
+    .addOption(new Option('--uid <n>', 'of this user, by the uid of the system').argParser(parseUid))
     .option('--json', 'print JSON', false)
-    .action(async (options: { config: string; listener: string; json: boolean }) => {
+    .action(async (options: { config: string; listener: string; uid?: number; json: boolean }) => {
       end(await subcommands.can(options));
     });
   program
@@ -63,9 +64,14 @@ export function addPolicyCommands(
         .argParser(parseSince)
         .default(parseDuration('7d'), '7d'),
     )
-    .action(async ({ since, ...options }: { config: string; listener: string; since: number }) => {
-      end(await subcommands.suggest({ ...options, sinceMs: since }));
-    });
+    .addOption(
+      new Option('--uid <n>', 'what this user was seen doing, by the uid of the system').argParser(parseUid),
+    )
+    .action(
+      async ({ since, ...options }: { config: string; listener: string; uid?: number; since: number }) => {
+        end(await subcommands.suggest({ ...options, sinceMs: since }));
+      },
+    );
 }
 
 function addExplain(program: Command, subcommands: PolicySubcommands, end: (code: number) => void): void {

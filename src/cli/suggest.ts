@@ -6,24 +6,27 @@ import { suggest as suggestPolicy } from '../review/suggest.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr, stdout } from '../terminal/output.js';
 import { readRows } from './journal-rows.js';
-import { openListener } from './named-listener.js';
+import { openListener, principalAt } from './named-listener.js';
 
 /** Whose records, and how old they may be. */
 export interface SuggestOptions {
   readonly config: string;
   readonly listener: string;
+  /** The commands of this user alone, for the policy that holds for them; undefined: of everybody. */
+  readonly uid?: number | undefined;
   readonly sinceMs: number;
 }
 
 /** Exit code 0; 1: there is nothing to suggest; 64: no such listener; 78: configuration, or no journal. */
 export async function suggest(options: SuggestOptions): Promise<number> {
-  const opened = openListener(options.config, options.listener);
+  const opened = openListener(options.config, options.listener, options);
   if (typeof opened === 'number') return opened;
   const { settings, listener, policy } = opened;
   const nowMs = systemClock.wallMs();
   const sightings = createSightings(listener.name);
   const { directory } = settings.audit;
-  const filter = { listener: listener.name, sinceMs: nowMs - options.sinceMs };
+  const whose = options.uid === undefined ? {} : { principal: principalAt(listener.name, options).text };
+  const filter = { listener: listener.name, ...whose, sinceMs: nowMs - options.sinceMs };
   const failed = await readRows(directory, filter, (row) => sightings.take(row));
   if (failed !== undefined) return failed;
   if (sightings.lines.length === 0) {

@@ -15,6 +15,8 @@ import {
   limitDefaults,
   listenerDefaults,
   type MailUserSettings,
+  type PeersSettings,
+  type PolicyChoice,
   socketPathBytesMax,
   timerMsMax,
 } from './settings.js';
@@ -28,12 +30,14 @@ export function parseListeners(
   for (const [name, each] of Object.entries(raw)) {
     const at = cursor.down(name);
     const socket = parseSocket(each, at);
-    if (each.policy === undefined) at.error([], 'needs a policy; add policy: NAME');
-    if (socket === undefined || each.policy === undefined) continue;
+    const policies = policiesOf(each, at);
+    const peers = peersOf(at.down('peers'));
+    if (socket === undefined || policies.length === 0) continue;
     listeners.push({
       name,
       socket,
-      policy: each.policy,
+      ...(peers === undefined ? {} : { peers }),
+      policies,
       sessions: each.sessions ?? listenerDefaults.sessions,
       sessionsPerPeer: each.sessions_per_peer ?? listenerDefaults.sessionsPerPeer,
       place: at.place(),
@@ -85,6 +89,36 @@ function parseSocket(raw: RawListener, at: Cursor): ListenerSocket | undefined {
     ...(owner === undefined ? {} : { owner }),
     ...(group === undefined ? {} : { group }),
   };
+}
+
+/** Which policy holds for whom; empty when that cannot be told, which is told. */
+function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
+  if (raw.policy !== undefined && raw.policies !== undefined) {
+    at.error(['policies'], 'stands beside policy; write one of them');
+    return [];
+  }
+  if (raw.policy !== undefined) return [{ policy: raw.policy }];
+  if (raw.policies === undefined || raw.policies.length === 0) {
+    at.error([], 'needs a policy; add policy: NAME');
+    return [];
+  }
+  let everybody: number | undefined;
+  return raw.policies.map(({ policy }, index) => {
+    const here = at.down('policies', index);
+    const peers = peersOf(here.down('peers'));
+    if (everybody !== undefined) here.warning([], 'is never reached: a line above takes everybody');
+    else if (peers === undefined) everybody = index;
+    return peers === undefined ? { policy } : { peers, policy };
+  });
+}
+
+/** The persons at this place; undefined: nothing is said there. */
+function peersOf(at: Cursor): PeersSettings | undefined {
+  if (at.node() === undefined) return undefined;
+  const users = at.words('users').map(({ text }) => text);
+  const groups = at.words('groups').map(({ text }) => text);
+  if (users.length + groups.length === 0) at.error([], 'names nobody; add users or groups, or leave it out');
+  return { users, groups };
 }
 
 /** How user names are read. */

@@ -18,7 +18,7 @@ import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseRoutes, parseServerCommands } from './parse-routes.js';
 import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
 import { parseSinks } from './parse-sinks.js';
-import { parseTests } from './parse-tests.js';
+import { checkTests, parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import { formatListenerSocket, logLevelDefault, type Settings, stateDefault } from './settings.js';
 
@@ -101,11 +101,9 @@ function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
   const listeners = namesIn(written, 'listeners');
-  for (const [index, { listener }] of settings.tests.entries()) {
-    if (!listeners.includes(listener)) {
-      valid.error(['tests', index, 'listener'], unknownName('listener', listener, listeners));
-    }
-  }
+  checkTests(settings, valid, (name) =>
+    listeners.includes(name) ? undefined : unknownName('listener', name, listeners),
+  );
 }
 
 function checkPresence(written: Cursor): void {
@@ -124,13 +122,16 @@ function checkPresence(written: Cursor): void {
 function checkListeners(settings: Settings, written: Cursor, valid: Cursor): void {
   const policies = namesIn(written, 'policies');
   const sockets = new Map<string, string>();
-  for (const { name, socket, policy, sessions, sessionsPerPeer } of settings.listeners) {
+  for (const { name, socket, policies: choices, sessions, sessionsPerPeer } of settings.listeners) {
     const at = valid.down('listeners', name);
     const place = formatListenerSocket(socket);
     const first = sockets.get(place);
     if (first !== undefined) at.error([socket.kind], `is the socket of listener ${first} already`);
     sockets.set(place, first ?? name);
-    if (!policies.includes(policy)) at.error(['policy'], unknownName('policy', policy, policies));
+    for (const [index, { policy }] of choices.entries()) {
+      const path = at.node('policy') ? ['policy'] : ['policies', index, 'policy'];
+      if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies));
+    }
     if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);
     }
@@ -186,9 +187,9 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
 
 function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
   const names = namesIn(written, 'policies');
-  const used = settings.listeners.map((listener) => listener.policy);
+  const used = settings.listeners.flatMap((listener) => listener.policies.map(({ policy }) => policy));
   const areUsesKnown =
-    used.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
+    settings.listeners.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
   const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
   for (const [name, policy] of settings.policies) {
     const at = valid.down('policies', name);

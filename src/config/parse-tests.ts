@@ -1,30 +1,50 @@
 // Owns the policy tests of a configuration: their reading, and their running against the policies beside them.
 // It does not judge; that is policy.
 import type { Series } from '../catalog/series.js';
+import { choosePolicy, policyOfAnybody } from '../identity/choose-policy.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
 import type { Cursor } from '../source/written.js';
 import { backendsFor, jointDestination } from './destination.js';
 import type { RawPolicyTest } from './policy-schema.js';
-import type { PolicyTest, Settings } from './settings.js';
+import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {
   return raw.map((each, index) => {
     const at = cursor.down(index);
-    const as = at.source('as', 'user') ?? at.source('as', 'account');
+    const name = at.source('as', 'user') ?? at.source('as', 'account');
+    const groups = at.words('as', 'groups').map(({ text }) => text);
     const series = seriesOf(at.source('series'));
     return {
       place: at.place(),
       listener: each.listener,
-      ...(as === undefined ? {} : { as }),
-      groups: at.words('as', 'groups').map(({ text }) => text),
+      ...(each.as === undefined ? {} : { as: { ...(name === undefined ? {} : { name }), groups } }),
       user: at.source('user') ?? '',
       words: at.words('command').map(({ text }) => text),
       ...(series === undefined ? {} : { series }),
       expect: each.expect,
     };
   });
+}
+
+/**
+ * What a test names must be there, and where it matters who asks, it must say it. `cursor` stands at the configuration;
+ * `whyUnknown`: the sentence about a listener that nobody wrote.
+ */
+export function checkTests(
+  settings: Settings,
+  cursor: Cursor,
+  whyUnknown: (listener: string) => string | undefined,
+): void {
+  for (const [index, { listener: name, as }] of settings.tests.entries()) {
+    const unknown = whyUnknown(name);
+    if (unknown !== undefined) cursor.error(['tests', index, 'listener'], unknown);
+    const listener = settings.listeners.find((each) => each.name === name);
+    if (listener === undefined || as !== undefined || policyOfAnybody(listener) !== undefined) continue;
+    const message = `does not say who asks (as), and listener ${name} has no policy for everybody`;
+    cursor.error(['tests', index], message);
+  }
 }
 
 function seriesOf(text: string | undefined): Series | undefined {
@@ -35,6 +55,8 @@ function seriesOf(text: string | undefined): Series | undefined {
 export interface TestOutcome {
   readonly test: PolicyTest;
   readonly isPassed: boolean;
+  /** Name of the policy that was asked; undefined: the listener does not let this person in, and so denies everything. */
+  readonly policy: string | undefined;
   /** What was said, for each series that the backend may be of; the refusing ones first. */
   readonly judgements: readonly Judgement[];
 }
@@ -47,13 +69,15 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
   const userNames = createUserNames(settings.mailUsers);
   return settings.tests.map((test) => {
     const listener = settings.listeners.find((each) => each.name === test.listener);
-    const policy = listener === undefined ? undefined : settings.policies.get(listener.policy);
-    if (policy === undefined) return { test, isPassed: false, judgements: [] };
+    const choice = listener === undefined ? undefined : policyOf(listener, test.as);
+    const policy = choice === undefined ? undefined : settings.policies.get(choice);
+    if (policy === undefined)
+      return { test, isPassed: test.expect === 'deny', policy: choice, judgements: [] };
     const name = userNames.normalise(test.user);
     const destination = jointDestination(backendsFor(settings, name.kind === 'name' ? name.name : ''));
     const line = {
       listener: test.listener,
-      principal: `${test.as ?? '-'}@${test.listener}`,
+      principal: `${test.as?.name ?? '-'}@${test.listener}`,
       user: test.user,
       words: test.words,
       clientMinor: testMinor,
@@ -61,6 +85,17 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
     const read = { ...destination, series: test.series ?? destination.series };
     const judgements = judgeEverywhere(policy, line, read, userNames, nowMs);
     const said = judgements.every(isAllowed) ? 'allow' : 'deny';
-    return { test, isPassed: said === test.expect, judgements };
+    return { test, isPassed: said === test.expect, policy: choice, judgements };
   });
+}
+/** As the listener would choose it, by the names in the test. */
+function policyOf(listener: ListenerSettings, person: Person | undefined): string | undefined {
+  if (person === undefined) return policyOfAnybody(listener);
+  const { name, groups } = person;
+  return choosePolicy(
+    listener,
+    (peers) =>
+      (name !== undefined && peers.users.includes(name)) ||
+      peers.groups.some((each) => groups.includes(each)),
+  );
 }

@@ -21,6 +21,14 @@ import {
 import { policy, policyTest } from './policy-schema.js';
 import { logLevels } from './settings.js';
 
+const peers = strict('peers', {
+  users: listOf(word, 'users, by name or uid').optional(),
+  groups: listOf(word, 'groups, by name or gid').optional(),
+}).meta({
+  description:
+    'persons of this machine, by the word of the kernel: these users, and whoever is in these groups',
+});
+
 const listener = strict('a listener', {
   unix: file('the path of a UNIX socket').optional(),
   systemd: text('the name of a socket that systemd hands over (FileDescriptorName=)').optional(),
@@ -33,8 +41,11 @@ const listener = strict('a listener', {
   policy: text('the name of a policy').optional(),
   sessions: count(1, 100_000).optional(),
   sessions_per_peer: count(1, 100_000).optional(),
-  policies: notYet(),
-  peers: notYet(),
+  policies: listOf(
+    strict('a policy and whose it is', { peers: peers.optional(), policy: text('the name of a policy') }),
+    'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
+  ).optional(),
+  peers: peers.optional(),
   tcp: notYet(),
   from: notYet(),
   tls: notYet(),

@@ -36,9 +36,12 @@ export interface Settings {
 export interface ListenerSettings {
   readonly name: string;
   readonly socket: ListenerSocket;
-  /** Name of the policy. */
-  readonly policy: string;
+  /** Who is let in at all; everybody who can open the socket when absent. */
+  readonly peers?: PeersSettings;
+  /** Never empty. The first one holds that has no peers, or whose peers the person is among; nobody else is let in. */
+  readonly policies: readonly PolicyChoice[];
   readonly sessions: number;
+  /** Of one uid. */
   readonly sessionsPerPeer: number;
   readonly place: Place;
 }
@@ -62,6 +65,19 @@ export type ListenerSocket =
 /** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`. */
 export function formatListenerSocket(socket: ListenerSocket): string {
   return `${socket.kind}:${socket.kind === 'unix' ? socket.path : socket.name}`;
+}
+
+/** Persons of this machine: names, or ids as text. Whoever is one of the users or in one of the groups is meant. */
+export interface PeersSettings {
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+}
+
+/** A policy, and whose it is. */
+export interface PolicyChoice {
+  readonly peers?: PeersSettings;
+  /** Its name. */
+  readonly policy: string;
 }
 
 /** Where a backend listens. `host` is a name or an address without brackets. */
@@ -104,13 +120,19 @@ export interface RouteSettings extends Route {
 /** How long what a passdb said of a user holds. */
 export const cacheTtlDefaultMs = 60_000;
 
+/** Somebody as policy tests name them. */
+export interface Person {
+  /** Name of the user, or of the account; it stands in the principal. Undefined: somebody in these groups. */
+  readonly name?: string;
+  readonly groups: readonly string[];
+}
+
 /** A command line, and what must be said of it. */
 export interface PolicyTest {
   readonly place: Place;
   readonly listener: string;
-  /** The name in the principal; undefined: somebody whom the listener lets in. */
-  readonly as?: string;
-  readonly groups: readonly string[];
+  /** Who asks; undefined: somebody whom the listener lets in. */
+  readonly as?: Person;
   /** The user field; empty: none. */
   readonly user: string;
   readonly words: readonly string[];

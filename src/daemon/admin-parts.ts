@@ -1,7 +1,9 @@
 // Metrics and admin endpoints of the daemon: what they are fed with, the snapshots that they ask for, their sockets.
 // It does not know when the daemon starts or stops. Without settings for it, nothing is counted and nothing listens.
 
-import { type Admin, type AdminDoor, openAdmin } from '../admin/admin.js';
+import type { Door } from '../admin/access.js';
+import type { Act, Operator } from '../admin/actions.js';
+import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../admin/admin.js';
 import type { AdminSettings } from '../admin/settings.js';
 import type { BackendSnapshot, DaemonSnapshot } from '../admin/snapshot.js';
 import { formatTime } from '../audit/time.js';
@@ -12,16 +14,21 @@ import { type BackendAddress, formatListenerSocket, type Settings } from '../con
 import type { Observe } from '../engine/ports.js';
 import type { Service } from '../frontend/service.js';
 import { readSecretFile } from '../host/files.js';
+import type { FindPeer } from '../host/find-peer.js';
 import { programVersion } from '../host/program.js';
 import { Secret } from '../identity/secret.js';
 import type { JournalEvent, OpenJournal } from '../journal/journal.js';
 import { bindTcp } from '../net/bind-tcp.js';
-import { bindUnix, ListenFault } from '../net/listen.js';
+import { bindUnix, descriptorOf, ListenFault } from '../net/listen.js';
 import type { Log } from '../observe/log.js';
 import { createMetrics } from '../observe/metrics.js';
 import type { Clock } from '../ports/clock.js';
 import { reachable } from '../routing/route.js';
 import type { Shipping } from '../ship/shipping.js';
+import type { Drained, DrainedBackends } from './operator.js';
+import type { Pools } from './pools.js';
+import type { Reloader } from './reload.js';
+import type { Switch } from './served.js';
 
 /** The settings, with those of the admin endpoints if there are any. */
 export type WatchedSettings = Settings & { readonly admin?: AdminSettings };
@@ -29,8 +36,13 @@ export type WatchedSettings = Settings & { readonly admin?: AdminSettings };
 /** What there is to watch, once it is there. */
 export interface Watched {
   readonly journal: OpenJournal;
-  readonly pools: ReadonlyMap<string, Pool>;
+  readonly pools: Pools;
   readonly service: Service;
+  readonly served: Switch;
+  readonly drained: DrainedBackends;
+  readonly reloader: Reloader;
+  readonly act: Act;
+  readonly findPeer: FindPeer;
   readonly shipping: Shipping;
 }
 
@@ -57,8 +69,7 @@ const nothing: AdminParts = {
 };
 
 /** The parts for these settings. */
-export function createAdminParts(settings: WatchedSettings, clock: Clock, log: Log): AdminParts {
-  const { admin } = settings;
+export function createAdminParts({ admin }: WatchedSettings, clock: Clock, log: Log): AdminParts {
   if (admin === undefined) return nothing;
   const commands = allSeries.flatMap((series) => commandsOf(series).map((command) => command.name));
   const startedMs = clock.now();
@@ -74,9 +85,10 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
     commands: new Set(commands),
     clock,
     snapshot() {
-      const { backends, journal, listeners, sinks } = takeSnapshot();
+      const { configHash, backends, journal, listeners, sinks } = takeSnapshot();
       return {
-        configHash: settings.hash,
+        configHash,
+        isReloadSuccess: watched?.reloader.last?.isSuccess ?? true,
         sessions: new Map(listeners.map(({ name, sessions }) => [name, sessions])),
         backends,
         journal: { isWritable: journal.state === 'writable', lost: journal.lost, freeBytes },
@@ -88,7 +100,8 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
 
   function takeSnapshot(): DaemonSnapshot {
     if (watched === undefined) throw new Error('the admin endpoints were asked before they were opened');
-    const { journal, pools, service, shipping } = watched;
+    const { journal, pools, service, shipping, served, drained, reloader } = watched;
+    const { settings } = served.now;
     const { fault, lost, space } = journal;
     const sessions = service.sessionsByListener();
     const backendNames = settings.backends.map((backend) => backend.name);
@@ -105,8 +118,8 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
         sessionsMax,
       })),
       backends: settings.backends.flatMap((backend) => {
-        const pool = pools.get(backend.name);
-        return pool === undefined ? [] : [backendSnapshot(backend, pool)];
+        const pool = pools.byName.get(backend.name);
+        return pool === undefined ? [] : [backendSnapshot(backend, pool, drained.find(backend.name))];
       }),
       routes: settings.routes.map((route) => ({
         place: `${route.place.file}:${route.place.line}`,
@@ -119,6 +132,8 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
         lost,
         freeBytes,
       },
+      exchanges: service.running(),
+      reload: reloader.last && { ...reloader.last, time: formatTime(reloader.last.atMs) },
       sinks: shipping.sinks.map(({ state: now, ...sink }) => ({
         ...sink,
         state: now.at,
@@ -127,10 +142,18 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
     };
   }
 
-  function backendSnapshot(backend: Settings['backends'][number], pool: Pool): BackendSnapshot {
+  function backendSnapshot(
+    backend: Settings['backends'][number],
+    pool: Pool,
+    byOperator: Drained | undefined,
+  ): BackendSnapshot {
     const { name, address, connections } = backend;
+    const drained = [
+      ...(backend.drained ? ['configuration'] : []),
+      ...(byOperator === undefined ? [] : [`${byOperator.by}, ${byOperator.since}`]),
+    ];
     const { text, health, ...counts } = pool.snapshot();
-    const shown = { name, address: formatAddress(address), series: pool.series, connections };
+    const shown = { name, address: formatAddress(address), series: pool.series, connections, drained };
     return { ...shown, isUp: text === undefined, health, text, ...counts };
   }
 
@@ -148,6 +171,8 @@ export function createAdminParts(settings: WatchedSettings, clock: Clock, log: L
         clock,
         snapshot: takeSnapshot,
         metrics: () => metrics.render(),
+        act: now.act,
+        whoIs: (socket, door) => whoIs(socket, door, now.findPeer),
         onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
       });
     },
@@ -179,6 +204,13 @@ async function openEndpoints(settings: AdminSettings, sources: Sources): Promise
     });
   }
   return openAdmin({ ...sources, doors });
+}
+
+/** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */
+async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
+  if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
+  const { uid, gid, pid, user } = await findPeer('admin', descriptorOf(socket)).describe();
+  return uid === undefined ? undefined : { by: user ?? String(uid), uid, gid, pid, user };
 }
 
 async function readToken(path: string): Promise<Secret> {

@@ -1,12 +1,10 @@
-// Makes the engine's parts from settings: pools, routes, what exchanges share. It does not know signals or listeners.
+// Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to. It does not know signals or listeners.
 
 import type { Redactor } from '../audit/redact.js';
 import { createUlidSource } from '../audit/ulid.js';
-import type { DialTarget } from '../backend/greet.js';
 import { createPoisonTable, poisonLimits } from '../backend/poison.js';
-import { createPool } from '../backend/pool.js';
-import type { Pool, PoolLimits } from '../backend/pool-options.js';
-import type { BackendSettings, Settings } from '../config/settings.js';
+import type { Pool } from '../backend/pool-options.js';
+import type { Settings } from '../config/settings.js';
 import { createRouter, type Destination } from '../destination/router.js';
 import { createUserLock } from '../destination/user-lock.js';
 import { createBuffered } from '../engine/buffered.js';
@@ -15,9 +13,7 @@ import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
 import type { ExchangeContext } from '../exchange/exchange-context.js';
 import type { SessionLimits } from '../frontend/session.js';
-import { randomBytes, randomFraction } from '../host/chance.js';
-import { readSecretFile, readText } from '../host/files.js';
-import { Secret } from '../identity/secret.js';
+import { randomBytes } from '../host/chance.js';
 import { createUserNames } from '../identity/user-name.js';
 import { createLookup, lookupLimits } from '../lookup/lookup.js';
 import type { Lookup, LookupLimits } from '../lookup/lookup-options.js';
@@ -35,16 +31,6 @@ export interface Adapters {
   readonly redactor: Redactor;
 }
 
-/** A status line has a code, or the host of a referral. */
-const statusBytesMax = 4096;
-/** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
-const frameBytesMax = 16 * 1024 * 1024;
-const logLineBytesMax = 16 * 1024;
-/** Pauses after failed dials: a backend that is back is found within the longest of them and a dial that hangs (12 s). */
-const redialMs = 250;
-const redialMaxMs = 6_000;
-/** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
-const lookEveryMs = 4_000;
 /** Fields of one command line: each costs memory of ours. */
 const fieldsMax = 4096;
 /** Counters of limits and their members, over all principals. */
@@ -53,56 +39,6 @@ const limiterEntriesMax = 100_000;
 const judgementsMax = 4096;
 /** L lines of one exchange that get a record of their own. */
 const logRecordsMax = 64;
-
-function targetOf(backend: BackendSettings): DialTarget {
-  const { address, caFile } = backend;
-  return {
-    name: backend.name,
-    address,
-    tls: backend.tls,
-    demand: {
-      serverName: backend.serverName,
-      ca: caFile === undefined ? undefined : readText(caFile),
-      keyPins: backend.keyPins,
-      protocols: ['doveadm'],
-    },
-    username: backend.username,
-    passwords: () =>
-      Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
-    // The configuration permits `off` only for UNIX sockets, loopback, and where `allow_plaintext` says so.
-    mayAuthenticateInClear: backend.tls === 'off',
-    connectTimeoutMs: backend.connectTimeoutMs,
-    greetingTimeoutMs: backend.greetingTimeoutMs,
-  };
-}
-
-/** One pool a backend, by name; none is started. Throws where a certificate file cannot be read. */
-export function createPools(settings: Settings, adapters: Adapters): ReadonlyMap<string, Pool> {
-  const { connect, clock, observe } = adapters;
-  const pools = new Map<string, Pool>();
-  for (const backend of settings.backends) {
-    const limits: PoolLimits = {
-      connections: backend.connections,
-      idle: backend.idle,
-      queue: settings.limits.queue,
-      queueTimeoutMs: settings.limits.queueTimeoutMs,
-      idleTimeoutMs: backend.idleTimeoutMs,
-      maxLifetimeMs: backend.maxLifetimeMs,
-      redialMs,
-      redialMaxMs,
-      lookEveryMs,
-      statusBytesMax,
-      frameBytesMax,
-      logLineBytesMax,
-    };
-    const target = targetOf(backend);
-    const ports = { connect, clock, observe, chance: randomFraction };
-    const pool = createPool({ target, series: backend.series, limits, ...ports });
-    pool.setDrained(backend.drained);
-    pools.set(backend.name, pool);
-  }
-  return pools;
-}
 
 function destinationsOf(
   settings: Settings,
@@ -156,21 +92,42 @@ function createLookups(adapters: Adapters): (socket: string, cacheTtlMs: number)
   };
 }
 
-/** What all exchanges share. */
+/** What exchanges share whatever the configuration says: a reload neither resets a count nor frees a place. */
+export type LastingParts = Pick<
+  ExchangeContext,
+  'newId' | 'limiter' | 'turns' | 'floods' | 'userLock' | 'buffered' | 'poison'
+>;
+
+/** Nothing is counted yet; `bufferedBytesMax` is that of the start. */
+export function createLastingParts(settings: Settings, adapters: Adapters): LastingParts {
+  const { clock, journal, observe } = adapters;
+  const nextUlid = createUlidSource();
+  return {
+    newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
+    limiter: createLimiter({ entriesMax: limiterEntriesMax }),
+    turns: createTurns(),
+    floods: createFloodWatch({ clock, journal, observe }),
+    userLock: createUserLock(),
+    buffered: createBuffered(settings.limits.bufferedBytesMax),
+    poison: createPoisonTable(poisonLimits),
+  };
+}
+
+/** What all exchanges share under these settings. */
 export function createExchangeContext(
   settings: Settings,
   pools: ReadonlyMap<string, Pool>,
   adapters: Adapters,
+  lasting: LastingParts = createLastingParts(settings, adapters),
 ): ExchangeContext {
   const { clock, journal, observe } = adapters;
-  const nextUlid = createUlidSource();
   const userNames = createUserNames(settings.mailUsers);
-  const { replyIdleMs, clientStallMs, deadlineMs, bufferedBytesMax } = settings.limits;
+  const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
   return {
+    ...lasting,
     clock,
     journal,
     observe,
-    newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
     userNames,
     router: createRouter({
       routes: settings.routes,
@@ -179,16 +136,10 @@ export function createExchangeContext(
       lookup: createLookups(adapters),
       userNames,
     }),
-    userLock: createUserLock(),
     resolver: createResolver(settings, adapters),
     judgements: createDecisionCache({ entriesMax: judgementsMax }),
-    limiter: createLimiter({ entriesMax: limiterEntriesMax }),
-    turns: createTurns(),
-    floods: createFloodWatch({ clock, journal, observe }),
-    poison: createPoisonTable(poisonLimits),
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
-    buffered: createBuffered(bufferedBytesMax),
     strict: settings.audit.strict,
     limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
   };

@@ -3,29 +3,39 @@
 // after "stopping".
 
 import { loadConfiguration, summarise } from '../cli/configuration.js';
+import { namesIn } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
+import { createLifecycle } from '../engine/lifecycle.js';
 import type { Observe } from '../engine/ports.js';
-import { createService, type ServedListener } from '../frontend/service.js';
+import { createService } from '../frontend/service.js';
+import { lookUpNumbers } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
+import { createFindPeer } from '../host/find-peer.js';
 import { loadNative } from '../host/native.js';
 import { watchOrphans } from '../host/orphans.js';
 import { programVersion } from '../host/program.js';
 import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
-import { createServiceManager, type ServiceManager, takeServiceEnvironment } from '../host/systemd.js';
+import { createServiceManager, takeServiceEnvironment } from '../host/systemd.js';
 import { createConnect } from '../net/dial.js';
-import { type BoundListener, ListenFault } from '../net/listen.js';
+import { ListenFault } from '../net/listen.js';
 import { createLog, type Log } from '../observe/log.js';
+import { watchLoopLag } from '../observe/loop-lag.js';
+import type { Native } from '../ports/native.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { stderr } from '../terminal/output.js';
 import { createAdminParts } from './admin-parts.js';
-import { bindListener } from './bind-listener.js';
 import { closeJournal, type End, endBy } from './close-journal.js';
 import { createStopRequests, drain } from './drain.js';
-import { createExchangeContext, createPools, sessionLimitsOf } from './engine-parts.js';
+import { createExchangeContext, createLastingParts } from './engine-parts.js';
+import { createListeners } from './listeners.js';
 import { openAudit, openRedactor } from './open-audit.js';
 import { openShipping } from './open-shipping.js';
+import { createAct, openDrainedBackends } from './operator.js';
 import { createPassedSockets } from './passed-sockets.js';
+import { createPools } from './pools.js';
 import { rebuildLimits } from './rebuild-limits.js';
+import { createReloader } from './reload.js';
+import { createServed, createSwitch, sessionsWithin } from './served.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
@@ -63,9 +73,16 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   };
   const environment = takeServiceEnvironment(process.env, process.pid);
   const native = await loadNative();
+  harden(native, log);
+  const loop = watchLoopLag(clock, (lagMs) => {
+    if (lagMs >= stallMs) tellStall(log, lagMs);
+  });
   const manager = createServiceManager(environment, native, clock);
   const sockets = createPassedSockets(environment.sockets, native);
   const orphans = watchOrphans(native, clock);
+  const lifecycle = createLifecycle((phase) => {
+    if (phase === 'reloading') manager.reloading();
+  });
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
   const shippedSeq = (): number | undefined => shipping.shippedSeq;
@@ -81,40 +98,64 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   }
   const redactor = openRedactor(settings.audit);
   const adapters = { clock, connect, journal, observe, redactor };
-  const pools = createPools(settings, adapters);
-  const exchanges = createExchangeContext(settings, pools, adapters);
-  await rebuildLimits(settings, journal, exchanges.limiter, clock, log);
-  const sessionLimits = sessionLimitsOf(settings);
-  const service = createService();
+  const drained = openDrainedBackends(settings.state);
+  const pools = createPools(adapters, (name) => drained.find(name) !== undefined);
+  const lasting = createLastingParts(settings, adapters);
+  const first = pools.prepare(settings);
+  const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
+  await rebuildLimits(settings, journal, lasting.limiter, clock, log);
+  const numbers = await lookUpNumbers(namesIn(settings));
+  const served = createSwitch(createServed(settings, exchanges, numbers));
+  const service = createService({ sessionsMax: sessionsWithin(settings, log) });
+  const findPeer = createFindPeer(native, clock);
 
   const release = holdProcess();
   const fatal = fatalError(log);
 
-  const bound: BoundListener[] = [];
+  const listeners = createListeners(
+    { clock, native, sockets },
+    (name, transport, descriptor) => {
+      const listener = served.listener(name);
+      if (listener === undefined) return transport.close('draining');
+      const { peer, describe } = findPeer(name, descriptor);
+      service.serve(listener, transport, peer, describe);
+    },
+    (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
+  );
+  const running = { clock, log, journal, service, pools };
+  const reloader = createReloader({
+    ...running,
+    config,
+    lifecycle,
+    served,
+    listeners,
+    onReloaded: ({ isSuccess }) =>
+      manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
+    contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
+  });
+  const act = createAct({
+    ...running,
+    drained,
+    reloader,
+    isDrainedByFile: (name) =>
+      served.now.settings.backends.some((each) => each.name === name && each.drained),
+  });
   try {
-    for (const listener of settings.listeners) {
-      const policy = settings.policies.get(listener.policy);
-      if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${listener.policy}`);
-      const served: ServedListener = {
-        name: listener.name,
-        sessionsMax: listener.sessions,
-        context: { exchanges: () => exchanges, policy: () => policy, limits: () => sessionLimits },
-      };
-      bound.push(await bindListener(listener, served, { service, native, sockets, log }));
-    }
-    await admin.open({ journal, pools, service, shipping });
-    for (const pool of pools.values()) pool.start();
+    await (await listeners.prepare(settings.listeners, numbers)).commit();
+    await admin.open({ journal, pools, service, shipping, served, drained, reloader, act, findPeer });
+    first.commit();
   } catch (fault) {
-    await Promise.all(bound.map((listener) => listener.close()));
+    await listeners.close();
     const end = await closeJournal(journal, log, exitCodes.configuration);
     await shipping.end();
     if (!(fault instanceof ListenFault)) throw fault;
     log.report({ event: 'listen-failed', level: 'error', text: fault.message });
     return end;
   }
-  const listeners = settings.listeners.map((listener) => listener.name).join(' ');
-  const text = `dovegate ${programVersion} serves ${bound.length} listeners`;
-  log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners });
+  lifecycle.become('serving');
+  const names = settings.listeners.map((listener) => listener.name).join(' ');
+  const text = `dovegate ${programVersion} serves ${settings.listeners.length} listeners`;
+  log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners: names });
   for (const name of sockets.unused()) {
     log.report({
       event: 'socket-unused',
@@ -122,46 +163,75 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
       text: `no listener takes the socket ${name} of systemd`,
     });
   }
-  const status = `serves ${listeners}, configuration ${settings.hash.slice(0, 16)}`;
-  manager.ready(status);
+  manager.ready(statusOf(served.now.settings));
   // A disk that takes no records is nothing that a new process would do better at; a writer that cannot be begun is.
   manager.watch(() => journal.fault?.code !== 'writer-died');
 
-  refuseReload(log, manager, status);
+  onSignal(
+    ['SIGHUP'],
+    () => void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => tellUndone(log, fault)),
+  );
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
+    lifecycle.become('stopped');
     service.abort();
-    exchanges.floods.tell();
+    lasting.floods.tell();
     const end = await closeJournal(journal, log, exitCodes.bug);
     await shipping.end();
     return end;
   }
+  lifecycle.become('draining');
   admin.draining();
-  const { drainMs } = settings.limits;
+  const { drainMs } = served.now.settings.limits;
   log.report({ event: 'stopping', level: 'info', text: `at most ${drainMs} ms for what runs` });
   manager.stopping(`finishes what runs, within ${drainMs / 1000} s`, drainMs + endMs);
-  await Promise.all(bound.map((listener) => listener.close()));
-  await drain(service, [...pools.values()], drainMs, clock, stop.second);
-  for (const pool of pools.values()) pool.drain();
-  exchanges.floods.tell();
+  await listeners.close();
+  await drain(service, [...pools.byName.values()], drainMs, clock, stop.second);
+  for (const pool of pools.byName.values()) pool.drain();
+  lasting.floods.tell();
   const end = await closeJournal(journal, log, exitCodes.ok);
   // The stop record goes out like any other.
   await Promise.race([shipping.end(), stop.second]);
   await admin.close();
   manager.close();
   orphans.end();
+  loop.end();
   release();
+  lifecycle.become('stopped');
   log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return end;
 }
 
-/** SIGHUP is told, and does nothing in this version. */
-function refuseReload(log: Log, manager: ServiceManager, status: string): void {
-  onSignal(['SIGHUP'], () => {
-    const text = 'this version reads its configuration only at start; restart it';
-    manager.reloading();
-    log.report({ event: 'reload-refused', level: 'warn', text });
-    manager.ready(`${status}; reload refused: ${text}`);
-  });
+/** What the service manager shows. */
+function statusOf({ listeners, hash }: Settings): string {
+  return `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
+}
+
+/** A stall that clients notice: every one of them waits as long. */
+const stallMs = 500;
+
+function tellStall(log: Log, lagMs: number): void {
+  const text = `nothing was served for ${Math.round(lagMs)} ms: the machine is overloaded, or the process was stopped`;
+  log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms: Math.round(lagMs) });
+}
+
+/** Group and mode of what we make are said where it is made; others never get anything by accident. */
+const creationMask = 0o027;
+
+/** Passwords are in our memory: no image of it is written, and nobody but root looks into it. */
+function harden(native: Native, log: Log): void {
+  process.umask(creationMask);
+  try {
+    native.forbidCoreDumps();
+  } catch (fault) {
+    const text = `core dumps are not forbidden: ${fault instanceof Error ? fault.message : String(fault)}`;
+    log.report({ event: 'not-hardened', level: 'warn', text });
+  }
+}
+
+/** No record, no action: a signal has nobody who could be answered, so the log is. */
+function tellUndone(log: Log, fault: unknown): void {
+  const text = fault instanceof Error ? fault.message : String(fault);
+  log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${text}` });
 }
 
 /** Resolves at an error that nobody caught: the process is not in a state to go on. */

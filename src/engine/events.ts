@@ -70,7 +70,12 @@ export type EngineEvent =
       readonly exchanges: number;
       readonly text: string | undefined;
     }
-  | { readonly kind: 'session-refused'; readonly listener: string; readonly text: string }
+  | {
+      readonly kind: 'session-refused';
+      readonly listener: string;
+      readonly principal: string | undefined;
+      readonly text: string;
+    }
   | {
       readonly kind: 'upstream-opened';
       readonly backend: string;

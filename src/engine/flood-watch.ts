@@ -1,4 +1,4 @@
-// What floods the trail: refusals and sessions that one principal makes faster than they are worth a record each. The
+// What floods the trail: refusals, sessions and refused sessions that one principal makes faster than they are worth a record each. The
 // first of each second are recorded, and the number of the others becomes one `limit` record a second. It does not
 // know why something was refused. The rule: nothing goes uncounted, also when the daemon stops.
 
@@ -8,7 +8,7 @@ import { appendQuietly } from './append.js';
 import type { Journal, Observe } from './ports.js';
 
 /** What is counted, each by itself: the key `action` of the `limit` record. */
-export type FloodKind = 'refused' | 'session';
+export type FloodKind = 'refused' | 'session' | 'turned-away';
 
 /** One for the whole daemon; outlives a reload. */
 export interface FloodWatch {
@@ -17,6 +17,8 @@ export interface FloodWatch {
   /** Writes down what was counted so far: before the journal is closed. */
   tell(): void;
 }
+
+const floodKinds = ['refused', 'session', 'turned-away'] as const;
 
 /** Of one principal in a second, and of each kind. */
 const perSecondMax = 10;
@@ -36,6 +38,7 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
   const gates: Readonly<Record<FloodKind, FloodGate>> = {
     refused: createFloodGate({ perSecondMax, sourcesMax }),
     session: createFloodGate({ perSecondMax, sourcesMax }),
+    'turned-away': createFloodGate({ perSecondMax, sourcesMax }),
   };
   let timer: Timer | undefined;
 
@@ -55,12 +58,12 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
   function onTimer(): void {
     tellUpTo(clock.now());
     // A second that began later than the first one is not over yet.
-    const isLeft = gates.refused.isHolding || gates.session.isHolding;
+    const isLeft = floodKinds.some((kind) => gates[kind].isHolding);
     timer = isLeft ? clock.setTimer(tellAfterMs, onTimer) : undefined;
   }
 
   function tellUpTo(nowMs: number): void {
-    for (const kind of ['refused', 'session'] as const) {
+    for (const kind of floodKinds) {
       for (const { source: principal, count } of gates[kind].takeSwallowed(nowMs)) {
         const record = { time: clock.wallMs(), event: 'limit', principal, action: kind, count } as const;
         appendQuietly(journal, observe, record);

@@ -51,8 +51,8 @@ export type Ending =
       readonly error: string | undefined;
       readonly text: string | undefined;
     }
-  /** We stop, and the time for what runs is over. */
-  | { readonly kind: 'cut-off'; readonly isSent: boolean }
+  /** We stop, and the time for what runs is over; or an operator ended it. */
+  | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
   | { readonly kind: 'client-stall' }
   | InputEnding;
@@ -180,10 +180,15 @@ export function judgeEnding(ending: Ending): Verdict {
     case 'duplex-ended':
       return judgeInputEnding(ending);
     case 'cut-off': {
+      const outcome = ending.isSent ? 'unknown' : 'failed';
+      if (ending.by === 'operator') {
+        const text = `an operator ended it${ending.isSent ? '; whether the command ran is not known' : ''}`;
+        return told('TEMPFAIL', outcome, 'killed', text, 'warn');
+      }
       const text = ending.isSent
         ? 'dovegate had to stop; whether the command ran is not known'
         : refusals.draining;
-      return told('TEMPFAIL', ending.isSent ? 'unknown' : 'failed', 'draining', text, 'warn');
+      return told('TEMPFAIL', outcome, 'draining', text, 'warn');
     }
     case 'client-gone':
       return {

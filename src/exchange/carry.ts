@@ -188,5 +188,6 @@ function shapeOf({ attempt, args }: Judged): string {
 /** The ending of an exchange that was given up from outside. */
 export function cutOff(abortable: Abortable, isSent: boolean): Ending {
   if (abortable.reason === 'draining') return { kind: 'cut-off', isSent };
+  if (abortable.reason === 'killed') return { kind: 'cut-off', isSent, by: 'operator' };
   return { kind: 'client-gone', isSent };
 }

@@ -7,6 +7,7 @@ import type { Effect } from '../catalog/catalog.js';
 import type { Router } from '../destination/router.js';
 import type { UserLock } from '../destination/user-lock.js';
 import type { Buffered } from '../engine/buffered.js';
+import type { ExchangeNames } from '../engine/events.js';
 import type { FloodWatch } from '../engine/flood-watch.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
@@ -70,6 +71,15 @@ export interface ExchangeSession {
   readonly clientMinor: number;
   /** What the client said of the next command. */
   readonly reason: string | undefined;
+  /** What would hold for a command that came now: the same, until a reload. */
+  readonly now: () => Holding;
+}
+
+/** What holds for the commands of a session; all of it is of one configuration. */
+export interface Holding {
+  readonly context: ExchangeContext;
+  /** Undefined: its peer is not served any more. */
+  readonly policy: Policy | undefined;
 }
 
 /** An exchange that runs; the session may cancel it. */
@@ -78,10 +88,19 @@ export interface RunningExchange {
   readonly done: Promise<CloseReason | undefined>;
   /**
    * The peer is gone: a command that waits or reads is given up, a change is left to finish.
-   * We are stopping and cannot wait longer: everything is given up, and told so.
+   * We are stopping and cannot wait longer, or an operator ends it: everything is given up, and told so.
    */
   abort(reason: AbortReason): void;
+  /** What it is, for people who look at what runs. */
+  describe(): RunningNames;
+}
+
+/** A command that runs. */
+export interface RunningNames extends ExchangeNames {
+  /** Undefined: it has not got that far. */
+  readonly backend: string | undefined;
+  readonly durationMs: number;
 }
 
 /** Why an exchange is given up from outside. */
-export type AbortReason = 'client-gone' | 'draining';
+export type AbortReason = 'client-gone' | 'draining' | 'killed';

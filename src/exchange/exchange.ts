@@ -25,13 +25,15 @@ import {
   type CompletionFacts,
   completionOf,
   endedOf,
+  exchangeNamesOf,
   logRecordOf,
 } from './exchange-records.js';
 import { type Part, recordedParts } from './fan-out.js';
-import { inquire, judgeAs, judgeFor } from './inquiry.js';
+import { inquire } from './inquiry.js';
 import { isAllowed, type Judged, type Judgement } from './judge.js';
 import { progressOf } from './progress.js';
-import { refusalOf, refusalOnSecondLook, refuseByLimits } from './refusal.js';
+import { refusalOf, refuseByLimits } from './refusal.js';
+import { type FirstLook, lookAgain, lookThere } from './second-look.js';
 import { tellEnding, waitForReader } from './tell.js';
 
 /** Starts an exchange; it runs up to its first wait at once. */
@@ -42,7 +44,11 @@ export function startExchange(
   client: ClientInput,
 ): RunningExchange {
   const exchange = new Exchange(context, session, line, client);
-  return { done: exchange.run(), abort: (reason) => exchange.abort(reason) };
+  return {
+    done: exchange.run(),
+    abort: (reason) => exchange.abort(reason),
+    describe: () => exchange.describe(),
+  };
 }
 
 class Exchange {
@@ -79,8 +85,14 @@ class Exchange {
 
   abort(reason: AbortReason): void {
     this.#abortable.abort(reason);
-    if (reason !== 'draining' && !this.#isReading) return;
+    if (reason === 'client-gone' && !this.#isReading) return;
     for (const carriage of this.#carriages) carriage.cut();
+  }
+
+  describe(): ReturnType<RunningExchange['describe']> {
+    const names = exchangeNamesOf(this.#session.names, this.#id, this.#judgement);
+    const durationMs = this.#context.clock.now() - this.#startMs;
+    return { ...names, backend: this.#carriages.at(-1)?.backend, durationMs };
   }
 
   async run(): Promise<CloseReason | undefined> {
@@ -108,7 +120,9 @@ class Exchange {
       ending = refusal ?? (await this.#serve(judgement, destinations, aliases, input));
     }
     this.#admitRefused();
-    const closeFor = await input.settle(this.#abortable.reason === 'draining');
+    const closeFor = await input.settle(
+      this.#abortable.reason === 'draining' || this.#abortable.reason === 'killed',
+    );
     return this.#finish(ending, backends, bytesBefore, closeFor);
   }
 
@@ -152,16 +166,17 @@ class Exchange {
         abortable: this.#abortable,
         writer: this.#session.writer,
         start: (destination, target) => this.#start(judgement, destination, target, aliases, input),
-        judgeThere: (there) => {
-          const again = judgeFor(this.#context, this.#session, this.#line, [there], aliases);
-          return refusalOnSecondLook(again, judgement, this.#session.policy.name);
-        },
+        judgeThere: (there) => lookThere(this.#firstLook(judgement, aliases), there),
       });
       this.#parts = parts;
       return ending;
     } finally {
       giveBack?.();
     }
+  }
+
+  #firstLook(judgement: Judged, aliases: readonly string[]): FirstLook {
+    return { context: this.#context, session: this.#session, line: this.#line, judgement, aliases };
   }
 
   /** Waits until fewer than `at_once` commands of this principal run; undefined: there is no such limit. */
@@ -197,12 +212,7 @@ class Exchange {
         this.#admission = { ...admission, matches };
       },
       admit: () => this.#admit(judgement),
-      lookAgain: (series) => {
-        if (judgement.series.includes(series)) return undefined;
-        const { sharedNamespaces } = destination;
-        const again = judgeAs(this.#context, this.#session, this.#line, [series], sharedNamespaces, aliases);
-        return refusalOnSecondLook(again, judgement, this.#session.policy.name);
-      },
+      lookAgain: (series) => lookAgain(this.#firstLook(judgement, aliases), destination, series),
       onLog: (upstream, line, count) => this.#toldByBackend(upstream, line, count),
     });
     this.#carriages.push(carriage);

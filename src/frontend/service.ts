@@ -1,7 +1,12 @@
-// All sessions of the daemon: takes accepted transports, holds the limits on how many there may be, ends them at a drain.
+// All sessions of the daemon: takes accepted transports, lets in whom their listener serves, holds the limits on how many
+// there may be, ends them at a drain or when a reload takes their right away.
 // It does not know sockets or configuration files.
+// The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
+import type { RunningNames } from '../exchange/exchange-context.js';
 import type { Peer } from '../identity/peer.js';
+import { principalOf } from '../identity/principal.js';
+import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
 import { type RunningSession, type SessionContext, startSession } from './session.js';
 
@@ -9,17 +14,28 @@ import { type RunningSession, type SessionContext, startSession } from './sessio
 export interface ServedListener {
   readonly name: string;
   readonly sessionsMax: number;
+  /** Of one uid or one address. */
+  readonly sessionsPerPeerMax: number;
   readonly context: SessionContext;
 }
 
 /** All sessions. */
 export interface Service {
-  /** Serves a transport until it ends; never rejects. */
-  serve(listener: ServedListener, transport: Transport, peer: Peer): void;
+  /**
+   * Serves a transport until it ends; never rejects. `describe` is called once the peer is let in, and gives what takes
+   * longer to know of it than the accept may take; it never rejects.
+   */
+  serve(listener: ServedListener, transport: Transport, peer: Peer, describe?: () => Promise<Peer>): void;
   /** Sessions that run. */
   readonly sessions: number;
   /** Sessions that run, by the name of their listener. */
   sessionsByListener(): ReadonlyMap<string, number>;
+  /** Commands that run. */
+  running(): readonly RunningNames[];
+  /** Ends one of them by its id, as told to its client; false: it does not run. */
+  kill(id: string): boolean;
+  /** After a reload: ends the sessions whose listener or right is gone, each after its exchange. */
+  reviewRights(): void;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
   drain(): Promise<void>;
   /** Gives up what still runs, and tells the clients. */
@@ -28,54 +44,130 @@ export interface Service {
   cut(): void;
 }
 
-/** A service without sessions. */
-export function createService(): Service {
-  const running = new Map<string, Set<RunningSession>>();
+/** The sessions of one listener, by who has them: how many somebody has is the size of a set. */
+type SessionsByPeer = Map<string, Set<RunningSession>>;
+
+/** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
+export function createService({ sessionsMax }: { readonly sessionsMax: number }): Service {
+  const running = new Map<string, SessionsByPeer>();
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
+  function* all(): Iterable<RunningSession> {
+    for (const byPeer of running.values()) for (const sessions of byPeer.values()) yield* sessions;
+  }
+
   function count(): number {
     let sum = 0;
-    for (const sessions of running.values()) sum += sessions.size;
+    for (const byPeer of running.values()) sum += sizeOf(byPeer);
     return sum;
   }
 
-  return {
-    serve(listener, transport, peer) {
-      const sessions = running.get(listener.name) ?? new Set();
-      running.set(listener.name, sessions);
-      if (isDraining) return transport.close('draining');
-      if (sessions.size >= listener.sessionsMax) {
-        const text = `more than ${listener.sessionsMax} sessions at once`;
-        listener.context.exchanges().observe({ kind: 'session-refused', listener: listener.name, text });
-        return transport.close('sessions-limit');
+  /** Why this peer gets no session now; undefined: it gets one. */
+  function refusal(listener: ServedListener, peer: Peer): { reason: CloseReason; text: string } | undefined {
+    if (listener.context.policy(peer) === undefined) {
+      const text =
+        peer.uid === undefined
+          ? 'the kernel does not say who connected, and this listener asks'
+          : `${nameOf(peer)} is not among the peers of this listener`;
+      return { reason: 'peer-refused', text };
+    }
+    const byPeer = running.get(listener.name);
+    if (byPeer !== undefined) {
+      if (sizeOf(byPeer) >= listener.sessionsMax) {
+        return { reason: 'sessions-limit', text: `more than ${listener.sessionsMax} sessions at once` };
       }
-      const session = startSession(listener.context, transport, peer);
+      if ((byPeer.get(keyOf(peer))?.size ?? 0) >= listener.sessionsPerPeerMax) {
+        const text = `more than ${listener.sessionsPerPeerMax} sessions of ${nameOf(peer)} at once`;
+        return { reason: 'sessions-limit', text };
+      }
+    }
+    if (count() < sessionsMax) return undefined;
+    return {
+      reason: 'sessions-limit',
+      text: `all ${sessionsMax} sessions that there are descriptors for are in use`,
+    };
+  }
+
+  return {
+    serve(listener, transport, peer, describe = () => Promise.resolve(peer)) {
+      if (isDraining) return transport.close('draining');
+      const refused = refusal(listener, peer);
+      if (refused !== undefined) {
+        turnAway(listener, peer, refused.text);
+        return transport.close(refused.reason);
+      }
+      const byPeer: SessionsByPeer = running.get(listener.name) ?? new Map();
+      running.set(listener.name, byPeer);
+      const key = keyOf(peer);
+      const sessions = byPeer.get(key) ?? new Set();
+      byPeer.set(key, sessions);
+      const session = startSession(listener.context, transport, peer, describe);
       sessions.add(session);
       void session.done.finally(() => {
         sessions.delete(session);
-        if (isDraining && count() === 0) emptied?.();
+        if (sessions.size === 0) byPeer.delete(key);
+        if (byPeer.size === 0) running.delete(listener.name);
+        if (isDraining && running.size === 0) emptied?.();
       });
     },
     get sessions() {
       return count();
     },
     sessionsByListener() {
-      return new Map([...running].map(([listener, sessions]) => [listener, sessions.size]));
+      return new Map([...running].map(([listener, byPeer]) => [listener, sizeOf(byPeer)]));
+    },
+    running() {
+      return [...all()].flatMap((session) => session.running()?.describe() ?? []);
+    },
+    kill(id) {
+      for (const session of all()) {
+        const exchange = session.running();
+        if (exchange?.describe().id !== id) continue;
+        exchange.abort('killed');
+        return true;
+      }
+      return false;
+    },
+    reviewRights() {
+      for (const session of all()) if (!session.isPermitted()) session.drain('revoked');
     },
     drain() {
       isDraining = true;
-      for (const sessions of running.values()) for (const session of sessions) session.drain();
-      if (count() === 0) return Promise.resolve();
+      for (const session of all()) session.drain('draining');
+      if (running.size === 0) return Promise.resolve();
       return new Promise((resolve) => {
         emptied = resolve;
       });
     },
     abort() {
-      for (const sessions of running.values()) for (const session of sessions) session.abort();
+      for (const session of all()) session.abort();
     },
     cut() {
-      for (const sessions of running.values()) for (const session of sessions) session.cut();
+      for (const session of all()) session.cut();
     },
   };
+}
+
+/** Whoever knocks in a loop fills neither the log nor the disk. */
+function turnAway({ name: listener, context }: ServedListener, peer: Peer, text: string): void {
+  const { floods, observe } = context.exchanges();
+  const principal = principalOf(peer).text;
+  if (floods.admit('turned-away', principal)) observe({ kind: 'session-refused', listener, principal, text });
+}
+
+function sizeOf(byPeer: SessionsByPeer): number {
+  let sum = 0;
+  for (const sessions of byPeer.values()) sum += sessions.size;
+  return sum;
+}
+
+/** Whom a peer counts as. Those of whom nothing is known count together. */
+function keyOf({ uid, address }: Peer): string {
+  return uid === undefined ? (address ?? '-') : `uid ${uid}`;
+}
+
+function nameOf(peer: Peer): string {
+  const { uid, gid } = peer;
+  return uid === undefined ? keyOf(peer) : `uid ${uid} (gid ${gid ?? '-'})`;
 }

@@ -4,7 +4,6 @@
 // its side still gets its answers.
 
 import type { AuditRecord } from '../audit/record.js';
-import { createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { startExchange } from '../exchange/exchange.js';
 import type { ExchangeContext, RunningExchange } from '../exchange/exchange-context.js';
@@ -18,9 +17,9 @@ import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { createReplyWriter, type ReplyWriter } from '../relay/reply-writer.js';
 import { parseCommandLine } from '../wire/command.js';
-import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { createCommandInput } from './command-input.js';
+import { greetPeer } from './greet-peer.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
 import { statedReason } from './stated-reason.js';
 
@@ -36,23 +35,30 @@ export interface SessionLimits {
   readonly inputTimeMs: number;
 }
 
-/** What a session asks for each time it needs it, because a reload may have replaced it. */
+/**
+ * What a session asks for each time it needs it, because a reload may have replaced it. All of it is of one configuration:
+ * whoever needs two of them asks for both before it waits for anything.
+ */
 export interface SessionContext {
   readonly exchanges: () => ExchangeContext;
-  /** The policy of the listener. */
-  readonly policy: () => Policy;
+  /** What holds for a peer at its listener; undefined: it is not served there, or no longer. */
+  readonly policy: (peer: Peer) => Policy | undefined;
   readonly limits: () => SessionLimits;
 }
 
 /** A session that runs. */
 export interface RunningSession {
   readonly done: Promise<void>;
-  /** Closes it now when no exchange runs, else after it. Who came a moment ago is served one command first. */
-  drain(): void;
+  /** Whether its peer would still be let in. */
+  isPermitted(): boolean;
+  /** Closes it now when no exchange runs, else after it. Who came a moment ago is served one command before a drain. */
+  drain(reason: 'draining' | 'revoked'): void;
   /** The time for what runs is over: its exchange is given up and told so, and then the session ends. */
   abort(): void;
   /** Closes it now, whatever is still to be said. */
   cut(): void;
+  /** The exchange that runs, if one does. */
+  running(): RunningExchange | undefined;
 }
 
 /**
@@ -64,27 +70,32 @@ const firstCommandMs = 1_000;
 /** How many lines of one session are served before everybody else gets a turn. */
 const linesPerTurn = 16;
 
-/** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
-const ourMinor = 3;
-
-/** Starts a session on an accepted transport. */
-export function startSession(context: SessionContext, transport: Transport, peer: Peer): RunningSession {
+/** Starts a session on an accepted transport; `describe` is called at once. */
+export function startSession(
+  context: SessionContext,
+  transport: Transport,
+  peer: Peer,
+  describe: () => Promise<Peer>,
+): RunningSession {
   const session = new Session(context, transport, peer);
   return {
-    done: session.run(),
-    drain: () => session.drain(),
+    done: session.run(describe()),
+    isPermitted: () => context.policy(peer) !== undefined,
+    drain: (reason) => session.drain(reason),
     abort: () => session.abort(),
     cut: () => session.cut(),
+    running: () => session.running,
   };
 }
 
 class Session {
   readonly #context: SessionContext;
   readonly #transport: Transport;
-  readonly #names: SessionNames;
+  #names: SessionNames;
   #running: RunningExchange | undefined;
   #exchanges = 0;
-  #isDraining = false;
+  /** Why it ends after its exchange. */
+  #endsFor: 'draining' | 'revoked' | undefined;
   readonly #startedMs: number;
   #firstCommand: Timer | undefined;
 
@@ -97,21 +108,26 @@ class Session {
     this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
   }
 
-  drain(): void {
-    if (this.#isDraining) return;
-    this.#isDraining = true;
+  get running(): RunningExchange | undefined {
+    return this.#running;
+  }
+
+  drain(reason: 'draining' | 'revoked'): void {
+    if (this.#endsFor !== undefined) return;
+    this.#endsFor = reason;
     if (this.#running !== undefined) return;
     const { clock } = this.#context.exchanges();
-    const leftMs = this.#exchanges === 0 ? this.#startedMs + firstCommandMs - clock.now() : 0;
-    if (leftMs <= 0) return this.#transport.close('draining');
+    const isNew = reason === 'draining' && this.#exchanges === 0;
+    const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
+    if (leftMs <= 0) return this.#transport.close(reason);
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.#running === undefined) this.#transport.close('draining');
+      if (this.#running === undefined) this.#transport.close(reason);
     });
   }
 
   abort(): void {
-    this.#isDraining = true;
-    if (this.#running === undefined) this.#transport.close('draining');
+    this.#endsFor ??= 'draining';
+    if (this.#running === undefined) this.#transport.close(this.#endsFor);
     else this.#running.abort('draining');
   }
 
@@ -119,18 +135,21 @@ class Session {
     this.#transport.close('draining', true);
   }
 
-  async run(): Promise<void> {
-    const { listener, session, peer, principal } = this.#names;
+  async run(described: Promise<Peer>): Promise<void> {
+    const { listener, session } = this.#names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
     /** One of a flood of sessions leaves a number; what is sent in it has records that say who asked. */
     let isRecorded = false;
     try {
-      const greeted = await this.#greet();
+      const greeted = await greetPeer(this.#transport, this.#context.exchanges(), this.#context.limits());
       if ('reason' in greeted) {
         ({ reason, text } = greeted);
         return;
       }
+      const peer = await described;
+      const principal = principalOf(peer).text;
+      this.#names = { ...this.#names, peer, principal };
       isRecorded = this.#context.exchanges().floods.admit('session', principal);
       if (isRecorded) {
         const opened = { session, listener, peer: recordedPeer(peer), principal };
@@ -154,6 +173,7 @@ class Session {
       this.#transport.close(reason);
       const closedFor = this.#transport.closedFor ?? reason;
       if (isRecorded) {
+        const { principal } = this.#names;
         const ended = { session, listener, principal, reason: closedFor, count: this.#exchanges, text };
         this.#append({ time: this.#wallMs(), event: 'session-close', ...ended });
       }
@@ -164,62 +184,12 @@ class Session {
     }
   }
 
-  /** The handshake on a UNIX socket: preauthenticated, because the socket's permissions said who may connect. */
-  async #greet(): Promise<
-    | { readonly minor: number; readonly clientMinor: number; readonly rest: Buffer }
-    | { readonly reason: CloseReason; readonly text: string | undefined }
-  > {
-    const { handshakeMs, lineBytesMax } = this.#context.limits();
-    const { clock, buffered } = this.#context.exchanges();
-    const waiting = createAbortable();
-    const machine = createHandshakeAccept({
-      minor: ourMinor,
-      preauthenticated: true,
-      tls: 'none',
-      plainAllowed: false,
-      lineBytesMax,
-    });
-    let timer: { cancel(): void } | undefined = clock.setTimer(handshakeMs, () => {
-      timer = undefined;
-      this.#transport.close('handshake-timeout');
-      waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
-    });
-    try {
-      // While too much of others' input is held, nobody new is read.
-      if (buffered.isFull) await buffered.room(waiting.signal);
-      for (;;) {
-        const chunk = await this.#transport.read();
-        const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);
-        for (const step of steps) {
-          switch (step.do) {
-            case 'send':
-              await this.#transport.write([step.bytes]);
-              break;
-            case 'ready':
-              return { minor: step.minor, clientMinor: step.clientMinor, rest: step.rest };
-            case 'close': {
-              const isEnd = step.why === 'ended' || step.why === 'truncated';
-              return { reason: isEnd ? 'peer-ended' : 'wire-fault', text: isEnd ? undefined : step.why };
-            }
-            case 'start-tls':
-            case 'verify':
-              throw new Error('a preauthenticated handshake asked for credentials');
-            default:
-              return step satisfies never;
-          }
-        }
-      }
-    } finally {
-      timer?.cancel();
-    }
-  }
-
   async #serve(writer: ReplyWriter, input: SessionInput, clientMinor: number): Promise<CloseReason> {
     const { fieldsMax } = this.#context.limits();
     let reason: string | undefined;
     let untilTurn = linesPerTurn;
     for (;;) {
-      if (this.#isDraining && this.#exchanges > 0) return 'draining';
+      if (this.#endsFor !== undefined && this.#exchanges > 0) return this.#endsFor;
       const bytes = await input.nextLine();
       if (bytes === null) return 'peer-ended';
       untilTurn -= 1;
@@ -228,7 +198,7 @@ class Session {
         untilTurn = linesPerTurn;
         await this.#context.exchanges().clock.nextTurn();
         // A drain in that turn has closed the transport: nobody is there to be answered.
-        if (this.#transport.closedFor !== undefined) return 'draining';
+        if (this.#transport.closedFor !== undefined) return this.#endsFor ?? 'draining';
       }
       const line = parseCommandLine(bytes, { fieldsMax });
       if (line.kind === 'option') {
@@ -236,13 +206,16 @@ class Session {
         else reason = statedReason(line.name) ?? reason;
         continue;
       }
+      const policy = this.#context.policy(this.#names.peer);
+      if (policy === undefined) return 'revoked';
       this.#exchanges += 1;
       const session = {
         names: this.#names,
-        policy: this.#context.policy(),
+        policy,
         writer,
         clientMinor,
         reason,
+        now: () => ({ context: this.#context.exchanges(), policy: this.#context.policy(this.#names.peer) }),
       };
       reason = undefined;
       const behind = createCommandInput(input, {

@@ -1,30 +1,37 @@
-// Numbers of the system's users and groups by name. Asks the files first, then `getent`, which knows directories too.
+// Numbers of the system's users and groups by name, and names by number. Asks the files first, then `getent`, which knows
+// directories too. Those who serve ask without waiting (account-names.ts).
 
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+
+/** How names become numbers; undefined: there is no such name. */
+export interface NameNumbers {
+  readonly uidOf: (name: string) => number | undefined;
+  readonly gidOf: (name: string) => number | undefined;
+}
 
 type Database = 'passwd' | 'group';
 
 /** Ids have 32 bits, and the last one means to chown "leave it as it is": a socket would silently stay root's. */
 const idMax = 2 ** 32 - 2;
 
-/** How long a name is remembered, and of how many uids. */
-const rememberedMs = 60_000;
-const rememberedMax = 1_000;
-const names = new Map<number, { readonly name: string | undefined; readonly readMs: number }>();
+/** How long a program of the system may take to answer. */
+const askTimeoutMs = 5_000;
 
-/**
- * The system's name of a uid, by its own file; undefined: it has none there. Remembered for a minute, because it is asked
- * for at every accept.
- */
-export function userNameOf(uid: number, nowMs: number): string | undefined {
-  const known = names.get(uid);
-  if (known !== undefined && nowMs - known.readMs < rememberedMs) return known.name;
-  const line = readLines('/etc/passwd').find((each) => each.split(':')[2] === String(uid));
-  const name = line?.split(':')[0];
-  if (names.size >= rememberedMax) names.clear();
-  names.set(uid, { name, readMs: nowMs });
-  return name;
+/** The system's name of a uid; undefined: it has none. */
+export function userNameOf(uid: number): string | undefined {
+  return localUserName(uid) ?? nameIn(ask('getent', ['passwd', String(uid)]), uid);
+}
+
+/** The name of a uid by the system's own file alone. */
+export function localUserName(uid: number): string | undefined {
+  return nameIn(readLines('/etc/passwd'), uid);
+}
+
+/** The name of a uid in lines as /etc/passwd has them. */
+export function nameIn(lines: readonly string[], uid: number): string | undefined {
+  const name = lines.find((each) => each.split(':')[2] === String(uid))?.split(':')[0];
+  return name === '' ? undefined : name;
 }
 
 /** The uid of a user name, or of a number as text; undefined: there is none. */
@@ -37,9 +44,64 @@ export function gidOf(name: string): number | undefined {
   return numberOf('group', name);
 }
 
+/** By the system, at each question; takes seconds where a directory does not answer. */
+export const systemNumbers: NameNumbers = { uidOf, gidOf };
+
+/** The numbers of these names, asked for beside everything else that runs. Never rejects. */
+export async function lookUpNumbers(names: {
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+}): Promise<NameNumbers> {
+  const numbersOf = async (database: Database, all: readonly string[]): Promise<Map<string, number>> => {
+    const found = new Map<string, number>();
+    for (const name of new Set(all)) {
+      const number = localNumber(database, name) ?? fromLines(await askLater(database, name), name);
+      if (number !== undefined) found.set(name, number);
+    }
+    return found;
+  };
+  const [uids, gids] = await Promise.all([
+    numbersOf('passwd', names.users),
+    numbersOf('group', names.groups),
+  ]);
+  return { uidOf: (name) => uids.get(name), gidOf: (name) => gids.get(name) };
+}
+
+/** The lines of a database about a key, as `getent` prints them; none where it has none or does not answer. Never rejects. */
+export function askLater(database: 'passwd' | 'group', key: string): Promise<readonly string[]> {
+  return new Promise((resolve) => {
+    execFile('getent', [database, '--', key], { timeout: askTimeoutMs }, (fault, stdout) =>
+      resolve(fault === null ? stdout.split('\n') : []),
+    );
+  });
+}
+
+/** The groups that a user would have who logs in now, the own one too; empty where the system does not know the uid. */
+export function gidsOf(uid: number): readonly number[] {
+  const name = userNameOf(uid);
+  if (name === undefined) return [];
+  const words = ask('id', ['-G', name]).join(' ').split(' ');
+  return words.filter((word) => /^\d+$/.test(word)).map(Number);
+}
+
+/** Who this process is; `gids`: all of its groups. */
+export function ourselves(): {
+  readonly isRoot: boolean;
+  readonly uid: number;
+  readonly gids: readonly number[];
+} {
+  const uid = process.geteuid?.() ?? -1;
+  return { isRoot: uid === 0, uid, gids: [process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])] };
+}
+
 function numberOf(database: Database, name: string): number | undefined {
+  return localNumber(database, name) ?? fromLines(ask('getent', [database, '--', name]), name);
+}
+
+/** A number as it is; a name by the system's own file. */
+function localNumber(database: Database, name: string): number | undefined {
   if (/^\d{1,10}$/.test(name)) return Number(name) <= idMax ? Number(name) : undefined;
-  return fromLines(readLines(`/etc/${database}`), name) ?? fromLines(ask(database, name), name);
+  return fromLines(readLines(`/etc/${database}`), name);
 }
 
 function fromLines(lines: readonly string[], name: string): number | undefined {
@@ -58,11 +120,11 @@ function readLines(path: string): readonly string[] {
   }
 }
 
-function ask(database: Database, name: string): readonly string[] {
+function ask(program: string, args: readonly string[]): readonly string[] {
   try {
-    const text = execFileSync('getent', [database, '--', name], {
+    const text = execFileSync(program, args, {
       encoding: 'utf8',
-      timeout: 5_000,
+      timeout: askTimeoutMs,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     return text.split('\n');

@@ -17,6 +17,16 @@ const afUnix = 1;
 const sockStream = 1;
 const ucredBytes = 12;
 const mfdCloexec = 1;
+const soPeergroups = 59;
+const soPeerpidfd = 77;
+/** A first guess at how many groups somebody is in; the kernel says when there are more. */
+const groupsGuessed = 64;
+/** What Linux permits (NGROUPS_MAX). */
+const groupsMax = 65_536;
+
+/** RLIMIT_CORE and PR_SET_DUMPABLE of Linux. */
+const rlimitCore = 4;
+const prSetDumpable = 4;
 
 let loaded: Promise<Native> | undefined;
 
@@ -39,6 +49,8 @@ async function load(): Promise<Native> {
   const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
   const exitNow = library.func('void _exit(int)');
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
+  const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
+  const setrlimit = library.func('int setrlimit(int, void *)');
   const native: Native = {
     lockExclusive(descriptor) {
       if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
@@ -63,6 +75,36 @@ async function load(): Promise<Native> {
       exitNow(exitCode);
     },
     ...serviceFunctions((prototype) => library.func(prototype), koffi.errno),
+    peerGroups(descriptor) {
+      let room = groupsGuessed;
+      for (;;) {
+        const gids = Buffer.alloc(room * 4);
+        const length = [gids.length];
+        if (Number(getsockopt(descriptor, solSocket, soPeergroups, gids, length)) === 0) {
+          return Array.from({ length: (length[0] ?? 0) / 4 }, (_, at) => gids.readUInt32LE(at * 4));
+        }
+        const needed = (length[0] ?? 0) / 4;
+        if (koffi.errno() !== constants.errno.ERANGE || needed <= room || needed > groupsMax)
+          return undefined;
+        room = needed;
+      }
+    },
+    peerProcess(descriptor) {
+      const found = Buffer.alloc(4);
+      if (Number(getsockopt(descriptor, solSocket, soPeerpidfd, found, [found.length])) === 0) {
+        return { kind: 'held', descriptor: found.readInt32LE(0) };
+      }
+      // ENOPROTOOPT: the kernel has no such option. What else it says, it says of this peer.
+      return { kind: koffi.errno() === constants.errno.ENOPROTOOPT ? 'unsupported' : 'gone' };
+    },
+    forbidCoreDumps() {
+      // Two unsigned longs, both 0: no dump, and no way to permit one again.
+      if (Number(setrlimit(rlimitCore, Buffer.alloc(16))) !== 0)
+        throw new Error(`setrlimit failed with errno ${koffi.errno()}`);
+      // A dump that goes to a program (core_pattern with a pipe) does not ask for the limit.
+      if (Number(prctl(prSetDumpable, 0, 0, 0, 0)) !== 0)
+        throw new Error(`prctl failed with errno ${koffi.errno()}`);
+    },
   };
   testLock(native, Number(memfdCreate('dovegate', mfdCloexec)));
   const pair = Buffer.alloc(8);
@@ -90,6 +132,11 @@ function testCredentials(native: Native, pair: readonly number[]): void {
       const own = native.peerCredentials(descriptor);
       if (own?.pid !== process.pid || own.uid !== process.getuid?.() || own.gid !== process.getgid?.()) {
         throw new Error('SO_PEERCRED does not name this process as the peer of its own socket');
+      }
+      const groups = native.peerGroups(descriptor);
+      const ownGroups = process.getgroups?.() ?? [];
+      if (groups !== undefined && !groups.every((gid) => ownGroups.includes(gid) || gid === own.gid)) {
+        throw new Error('SO_PEERGROUPS names groups that this process is not in');
       }
     }
   } finally {

@@ -12,8 +12,8 @@ export interface Peer {
   readonly pid?: number;
   /** The system's name for `uid`, if it has one. */
   readonly user?: string;
-  /** Names of all groups of the peer, as far as the system knows them. */
-  readonly groups?: readonly string[];
+  /** Ids of its supplementary groups, at the same moment. */
+  readonly groups?: readonly number[];
   /** Only for records: the program, the unit, the login session's uid. Never an input of policy. */
   readonly exe?: string;
   readonly unit?: string;

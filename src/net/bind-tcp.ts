@@ -13,7 +13,7 @@ export interface TcpPlace {
 }
 
 /** A bound socket, and the port that it got. */
-export interface BoundTcp extends BoundListener {
+export interface BoundTcp extends Pick<BoundListener, 'close'> {
   readonly port: number;
 }
 

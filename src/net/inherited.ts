@@ -28,7 +28,7 @@ export async function listenInherited(
   accept: (transport: Transport, descriptor: number | undefined) => void,
   onError: (text: string) => void,
   hasHungUp?: HasHungUp,
-): Promise<BoundListener> {
+): Promise<Pick<BoundListener, 'close'>> {
   const { name, descriptor } = socket;
   const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (accepted) =>
     accept(wrapAccepted(accepted, clock, hasHungUp), descriptorOf(accepted)),

@@ -24,6 +24,11 @@ export interface UnixPlace {
 
 /** A bound socket that accepts. */
 export interface BoundListener {
+  /**
+   * Gives the socket another mode and owner: at no moment can somebody connect who may neither before nor after. Throws
+   * what the system says.
+   */
+  change(place: Omit<UnixPlace, 'path'>): void;
   /** Stops accepting and removes the socket; accepted transports live on. */
   close(): Promise<void>;
 }
@@ -160,10 +165,18 @@ export async function bindUnix(
   }
   server.on('error', (cause) => onError(`${path}: ${cause.message}`));
 
+  const isOurs = (): boolean => lstatSync(path, { throwIfNoEntry: false, bigint: true })?.ino === inode;
   return {
+    change({ mode, uid, gid }) {
+      if (!isOurs()) throw new ListenFault(`${path}: is no longer the socket that was made there`);
+      const now = lstatSync(path);
+      chmodSync(path, now.mode & mode & 0o777);
+      chownSync(path, uid ?? process.geteuid?.() ?? now.uid, gid ?? process.getegid?.() ?? now.gid);
+      chmodSync(path, mode);
+    },
     close: () =>
       new Promise((resolve) => {
-        if (lstatSync(path, { throwIfNoEntry: false, bigint: true })?.ino === inode) unlinkSync(path);
+        if (isOurs()) unlinkSync(path);
         // Resolves when the last accepted transport ended as well; who waits for those waits on its own.
         server.close();
         resolve();

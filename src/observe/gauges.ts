@@ -8,6 +8,8 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 export interface MetricsSnapshot {
   /** Hash of the configuration that is served. */
   readonly configHash: string;
+  /** Whether the last reload replaced the configuration; true where there was none. */
+  readonly isReloadSuccess: boolean;
   /** Sessions by the name of their listener. */
   readonly sessions: ReadonlyMap<string, number>;
   readonly backends: readonly BackendCounts[];
@@ -66,6 +68,10 @@ export function createGauges(
   const lost = total('audit_lost_total', 'Audit records that never reached the disk. 0, or you are blind.');
   const logDropped = total('log_dropped_total', 'Lines of the log that could not be written.');
   const config = gauge('config_info', '1; the hash of the configuration that is served.', 'hash');
+  const reloadSuccess = gauge(
+    'config_reload_success',
+    '1: the last reload was taken, or there was none. 0: the old configuration is kept.',
+  );
   gauge('build_info', '1; the versions of the program and of its runtime.', 'version', 'node').set(
     { version: program.version, node: program.runtime },
     1,
@@ -84,6 +90,7 @@ export function createGauges(
       for (const [listener, count] of snapshot.sessions) sessions.set({ listener }, count);
       for (const [sink, records] of snapshot.shipLag) shipLag.set({ sink }, records);
       config.set({ hash: snapshot.configHash }, 1);
+      reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
       const { journal } = snapshot;
       writable.set(journal.isWritable ? 1 : 0);
       // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.

@@ -24,6 +24,8 @@ export interface Log {
   /** An observer for the engine. */
   observe(event: EngineEvent): void;
   report(event: DaemonEvent): void;
+  /** From which level on lines are written, from now on. */
+  setLevel(level: ConfiguredLevel): void;
   /** Lines that could not be written. */
   readonly dropped: number;
   /** Writes what is left, at the end of the process. */
@@ -69,6 +71,9 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
     report(event) {
       const { text, level: at, ...keys } = event;
       logger[at](keys, text);
+    },
+    setLevel(next) {
+      logger.level = next;
     },
     get dropped() {
       return dropped;
@@ -152,7 +157,10 @@ function logEvent(logger: Logger, event: EngineEvent): void {
       return;
     }
     case 'session-refused':
-      logger.warn({ event: 'session-refused', listener: event.listener }, event.text);
+      logger.warn(
+        { event: 'session-refused', listener: event.listener, principal: event.principal },
+        event.text,
+      );
       return;
     case 'upstream-opened': {
       const { backend, upstream, series, serverMinor, durationMs } = event;

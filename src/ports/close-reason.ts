@@ -12,6 +12,8 @@ export type CloseReason =
   // sessions
   | 'handshake-timeout'
   | 'sessions-limit'
+  | 'peer-refused' // nobody whom the listener serves
+  | 'revoked' // a reload took the listener or the right to it away
   | 'input-unknown' // a refused command of which nobody can tell whether input follows
   | 'input-limit'
   | 'client-stall'

@@ -11,6 +11,14 @@ export interface PeerCredentials {
 export type SocketKind =
   | { readonly kind: 'listening' }
   | { readonly kind: 'other' /** What it is instead, for a sentence. */; readonly text: string };
+/**
+ * A hold on the process that connected a UNIX socket. `held`: a descriptor that names this very process and no later one
+ * of the same pid; whoever asked closes it. `gone`: it has ended. `unsupported`: the kernel is older than 6.5.
+ */
+export type PeerProcess =
+  | { readonly kind: 'held'; readonly descriptor: number }
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'unsupported' };
 
 /** The foreign functions. */
 export interface Native {
@@ -43,4 +51,10 @@ export interface Native {
   sendDatagram(address: string, text: string): boolean;
   /** Takes a child that has ended from the process table, if it has; true: it was there and is gone. */
   reap(pid: number): boolean;
+  /** SO_PEERGROUPS: its supplementary groups at the moment of the connect; undefined where the kernel does not say them. */
+  peerGroups(descriptor: number): readonly number[] | undefined;
+  /** SO_PEERPIDFD of an accepted UNIX socket. */
+  peerProcess(descriptor: number): PeerProcess;
+  /** From now on the kernel writes no image of this process anywhere, and lets nobody but root look into it. Throws where it refuses. */
+  forbidCoreDumps(): void;
 }

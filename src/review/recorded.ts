@@ -34,6 +34,8 @@ export interface RecordedLine {
   readonly words: readonly string[];
   /** For which it was judged. */
   readonly series: readonly Series[];
+  /** Name of the policy that it was judged by; undefined: the record does not say. */
+  readonly policy: string | undefined;
   /** What became of it: `deny` also where only the stated reason was missing. */
   readonly decision: 'allow' | 'deny';
   /** The line that decided, as `FILE:LINE`. */
@@ -81,6 +83,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
     user: user ?? '',
     words: [command, ...words],
     series,
+    policy: typeof fields['policy'] === 'string' ? fields['policy'] : undefined,
     decision: isRefused ? 'deny' : 'allow',
     rule: typeof fields['rule'] === 'string' ? fields['rule'] : undefined,
     text: typeof fields['text'] === 'string' ? fields['text'] : undefined,

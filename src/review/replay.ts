@@ -5,7 +5,8 @@
 
 import type { ExchangeRow } from '../audit/search.js';
 import { backendsFor, jointDestination } from '../config/destination.js';
-import type { BackendSettings, Settings } from '../config/settings.js';
+import type { BackendSettings, ListenerSettings, Settings } from '../config/settings.js';
+import { policyOfAnybody } from '../identity/choose-policy.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeLine } from '../policy/judge.js';
 import type { RulePlace } from '../policy/rule.js';
@@ -60,6 +61,16 @@ const usersMax = 1_000;
 /** A client of the newest series: what the option for a column was has been taken out before it was recorded. */
 const clientMinor = 4;
 
+/**
+ * Records do not say in which groups somebody was: where a listener has policies by person, the one that was asked then is
+ * asked again, and the one for everybody if that is no longer among them.
+ */
+function policyNameFor(listener: ListenerSettings, { policy }: RecordedLine): string {
+  const names = listener.policies.map((choice) => choice.policy);
+  if (policy !== undefined && names.includes(policy)) return policy;
+  return policyOfAnybody(listener) ?? names[0] ?? '';
+}
+
 /** By the settings of the other configuration; `onJudged` sees every judgement. */
 export function createReplay(
   settings: Settings,
@@ -75,7 +86,7 @@ export function createReplay(
     if (line === undefined) return;
     if (line.kind === 'unjudgeable') return skip(line.why);
     const listener = settings.listeners.find((each) => each.name === line.listener);
-    const policy = listener === undefined ? undefined : settings.policies.get(listener.policy);
+    const policy = listener === undefined ? undefined : settings.policies.get(policyNameFor(listener, line));
     if (policy === undefined) return skip('no-listener');
     const asked = { ...line, clientMinor };
     const namespaces = namespacesOf(settings, line);

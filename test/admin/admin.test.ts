@@ -7,7 +7,8 @@ import { request } from 'node:http';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type AdminDoor, openAdmin } from '../../src/admin/admin.js';
+import type { Act } from '../../src/admin/actions.js';
+import { type AdminDoor, type AdminOptions, openAdmin } from '../../src/admin/admin.js';
 import { Secret } from '../../src/identity/secret.js';
 import { bindTcp } from '../../src/net/bind-tcp.js';
 import { bindUnix } from '../../src/net/listen.js';
@@ -20,6 +21,8 @@ const failOnError = (text: string): never => assert.fail(text);
 interface Opened {
   readonly clock: FakeClock;
   readonly errors: string[];
+  /** Who wanted what done. */
+  readonly acted: readonly string[];
   /** Path of the UNIX socket; port of the TCP one, which has the token `secret`. */
   readonly unix: string;
   readonly port: number;
@@ -47,9 +50,19 @@ async function open(
     },
   ];
   const onError = (text: string): void => void errors.push(text);
-  const admin = await openAdmin({ clock, snapshot: () => healthy, metrics, doors, onError });
+  const acted: string[] = [];
+  const act: Act = (action, { by }) => {
+    acted.push(`${by}: ${JSON.stringify(action)}`);
+    if (action.kind === 'kill' && action.id === 'lost') return Promise.reject(new Error('no record'));
+    if (action.kind === 'kill')
+      return Promise.resolve({ kind: 'unknown', text: `no command ${action.id} runs` });
+    return Promise.resolve({ kind: action.kind === 'reload' ? 'failed' : 'done', text: 'said' });
+  };
+  const whoIs: AdminOptions['whoIs'] = (_, door) =>
+    Promise.resolve({ by: door.kind === 'unix' ? 'alice' : 'token' });
+  const admin = await openAdmin({ clock, snapshot: () => healthy, metrics, doors, act, whoIs, onError });
   t.after(() => admin.close());
-  return { clock, errors, unix, port, close: () => admin.close() };
+  return { clock, errors, acted, unix, port, close: () => admin.close() };
 }
 
 interface Got {
@@ -131,6 +144,57 @@ test('anything but GET is 405 and says what is allowed; what is not there is 404
     assert.equal((await ask(to, path)).status, 404, path);
   }
 });
+
+test('what changes something is a POST, of somebody known, from no page of another origin', async (t) => {
+  const { unix, port, acted, errors } = await open(t);
+  const post = { method: 'POST' };
+  const onUnix = { socketPath: unix };
+  assert.equal((await ask(onUnix, '/reload')).status, 405);
+  assert.equal((await ask(onUnix, '/reload', post)).status, 409);
+  assert.deepEqual(await statusAndBody(ask(onUnix, '/backend/mail1/drain', post)), [200, 'said\n']);
+  assert.equal((await ask(onUnix, '/backend/mail1/enable', post)).status, 200);
+  assert.deepEqual(await statusAndBody(ask(onUnix, '/kill/01A', post)), [404, 'no command 01A runs\n']);
+  assert.deepEqual(errors, []);
+  assert.equal((await ask(onUnix, '/kill/lost', post)).status, 503);
+  assert.equal(errors.length, 1);
+  for (const path of [
+    '/backend/mail1/remove',
+    '/backend/mail1',
+    '/backend//drain',
+    '/kill/',
+    '/kill/a/b',
+    '/kill/%zz',
+  ]) {
+    assert.equal((await ask(onUnix, path, post)).status, 404, path);
+  }
+  const evil = { method: 'POST', headers: { Origin: 'http://evil.example' } };
+  assert.equal((await ask(onUnix, '/reload', evil)).status, 403);
+  assert.equal((await ask({ port }, '/reload', post)).status, 401);
+  const token = { Authorization: 'Bearer secret' };
+  assert.equal(
+    (await ask({ port }, '/reload', { method: 'POST', headers: { ...token, Origin: 'null' } })).status,
+    403,
+  );
+  const foreign = {
+    method: 'POST',
+    headers: { ...token, Host: 'evil.example', Origin: 'http://evil.example' },
+  };
+  assert.equal((await ask({ port }, '/reload', foreign)).status, 421);
+  assert.equal((await ask({ port }, '/reload', { method: 'POST', headers: token })).status, 409);
+  assert.deepEqual(acted, [
+    'alice: {"kind":"reload"}',
+    'alice: {"kind":"drain","backend":"mail1"}',
+    'alice: {"kind":"enable","backend":"mail1"}',
+    'alice: {"kind":"kill","id":"01A"}',
+    'alice: {"kind":"kill","id":"lost"}',
+    'token: {"kind":"reload"}',
+  ]);
+});
+
+async function statusAndBody(got: Promise<Got>): Promise<[number, string]> {
+  const { status, body } = await got;
+  return [status, body];
+}
 
 test('over TCP: no foreign Host, the status with the token only', async (t) => {
   const { port } = await open(t);
@@ -239,6 +303,8 @@ test('close ends connections that are open; a door that cannot be made leaves no
     { door: { kind: 'unix' }, bind: () => Promise.reject(new Error('taken')) },
   ];
   const sources = { clock, snapshot: () => healthy, metrics: () => Promise.resolve('') };
-  await assert.rejects(openAdmin({ ...sources, doors, onError: failOnError }), /taken/);
+  const act: Act = () => assert.fail('nobody asked');
+  const whoIs = (): Promise<undefined> => Promise.resolve(undefined);
+  await assert.rejects(openAdmin({ ...sources, doors, act, whoIs, onError: failOnError }), /taken/);
   assert.equal(existsSync(unix), false);
 });

@@ -52,13 +52,18 @@ test('the examples that are shipped have no problem but the files that are not h
   const problems = told.stdout
     .toString()
     .split('\n')
-    .filter((line) => line.startsWith(example));
+    // Which groups there are is a matter of the machine.
+    .filter(
+      (line) =>
+        line.startsWith(`${example}:`) &&
+        !line.includes(' errors, ') &&
+        !line.includes('this machine has no'),
+    );
   assert.deepEqual(
     problems.map((line) => line.slice(example.length)),
     [
       ':24:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
       ':24:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
-      ': 2 errors, 0 warnings',
     ],
   );
   const systemd = new URL('../../../config/systemd.example.yaml', import.meta.url).pathname;

@@ -160,6 +160,35 @@ testMistakes([
   ],
 ]);
 
+testMistakes([
+  [
+    'both ways to say the policy',
+    'policy: support }',
+    'policy: support, policies: [{ policy: support }] }',
+    '3:50: listeners.support.policies: stands beside policy; write one of them',
+  ],
+  [
+    'nobody',
+    'policy: support }',
+    'policy: support, peers: { users: [] } }',
+    '3:50: listeners.support.peers: names nobody; add users or groups, or leave it out',
+  ],
+  [
+    'no policy at all',
+    'policy: support }',
+    'policies: [] }',
+    '3:3: listeners.support: needs a policy; add policy: NAME',
+  ],
+]);
+
+void test('peers keep their spelling, numbers too', () => {
+  const [listener] = settingsOf(
+    sound.replace('policy: support }', 'peers: { users: [alice, 1001], groups: [0100] }, policy: support }'),
+  ).listeners;
+  assert.deepEqual(listener?.peers, { users: ['alice', '1001'], groups: ['0100'] });
+  assert.deepEqual(listener?.policies, [{ policy: 'support' }]);
+});
+
 void test('a path longer than a socket address', () => {
   const text = sound.replace('/run/s.sock', `/run/${'x'.repeat(120)}`);
   assert.deepEqual(told(text), [

@@ -128,6 +128,24 @@ testMistakes([
     '3:46: warning: listeners.support.sessions_per_peer: is above sessions (5), so it never counts',
   ],
   [
+    'a policy for some people that is not there',
+    'policy: support }',
+    'policies: [{ policy: suport }] }',
+    '3:46: listeners.support.policies[0].policy: there is no policy "suport"; did you mean support?',
+  ],
+  [
+    'a line that nobody reaches',
+    'policy: support }',
+    'policies: [{ policy: support }, { peers: { users: [root] }, policy: support }] }',
+    '3:65: warning: listeners.support.policies[1]: is never reached: a line above takes everybody',
+  ],
+  [
+    'a test that does not say who asks',
+    'policy: support }',
+    'policies: [{ peers: { users: [root] }, policy: support }] }\ntests: [{ listener: support, user: a@example.com, command: [quota get], expect: allow }]',
+    '4:9: tests[0]: does not say who asks (as), and listener support has no policy for everybody',
+  ],
+  [
     'no routes',
     'routes:\n  - { users: ["*"], backend: mail1 }\n',
     'routes: []\n',

@@ -27,6 +27,31 @@ void test('tests pass and fail', () => {
   );
 });
 
+void test('who asks chooses the policy, as the listener would', () => {
+  const text = sound
+    .replace(
+      'policy: support }',
+      'peers: { users: [root], groups: [desk, admins] }, policies: [{ peers: { groups: [admins] }, policy: admin }, { policy: support }] }',
+    )
+    .replace('policies:\n', 'policies:\n  admin: { users: ["*"], allow: [mailbox list] }\n');
+  const ask = (as: string, command: string): string =>
+    `  - { listener: support, ${as} user: bob@example.com, command: [${command}], expect: allow }\n`;
+  const settings = settingsOf(
+    `${text}tests:\n${[
+      ask('', 'quota get'),
+      ask('as: { user: carol, groups: [desk] },', 'quota get'),
+      ask('as: { groups: [admins] },', 'mailbox list'),
+      ask('as: { user: root },', 'quota get'),
+      ask('as: { user: mallory, groups: [others] },', 'quota get'),
+      ask('as: { user: admins },', 'quota get'),
+    ].join('')}`,
+  );
+  assert.deepEqual(
+    runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
+    ['support true', 'support true', 'admin true', 'support true', 'not let in false', 'not let in false'],
+  );
+});
+
 void test('a backend of unknown series must allow it in both, unless the test names one', () => {
   const text = sound
     .replace('[quota get]', '[quota get, mail fs get]')

@@ -23,7 +23,7 @@ void test('every default is filled in', () => {
     {
       name: 'support',
       socket: { kind: 'unix', path: '/run/s.sock', mode: 0o660 },
-      policy: 'support',
+      policies: [{ policy: 'support' }],
       sessions: 200,
       sessionsPerPeer: 50,
       place: { file: '/etc/dovegate/d.yaml', line: 3, column: 3 },

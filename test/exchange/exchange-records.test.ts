@@ -19,7 +19,7 @@ import { emptyCount } from '../../src/relay/converse.js';
 import { parseCommandLine } from '../../src/wire/command.js';
 import { openMemoryEngine } from '../kit/memory-engine.js';
 
-const policy = openMemoryEngine().context.policy();
+const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
 const peer = { listener: 'support', uid: 1000, gid: 100, pid: 4711, user: 'anna' };
 const names = { session: 'S', listener: 'support', peer, principal: 'anna@support' };
 

@@ -1,6 +1,7 @@
 // Goal: all sessions are counted, limited, and ended together.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Peer } from '../../src/identity/peer.js';
 import { settle } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';
 import { openMemoryEngine } from '../kit/memory-engine.js';
@@ -23,6 +24,87 @@ void test('no more sessions than the listener may have; one that ends makes room
   engine.service.cut();
   await settle();
   assert.equal(engine.service.sessions, 0);
+});
+
+void test('one uid has no more sessions than a peer may have; others are served, and it is again when one ended', async () => {
+  const engine = openMemoryEngine();
+  const listener = { ...engine.listener, sessionsMax: 10, sessionsPerPeerMax: 2 };
+  const serve = (uid: number | undefined) => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', ...(uid === undefined ? {} : { uid }) });
+    return { transport, peer };
+  };
+  const first = serve(1000);
+  assert.deepEqual(
+    [serve(1000), serve(1000), serve(1001)].map(({ transport }) => transport.closedFor),
+    [undefined, 'sessions-limit', undefined],
+  );
+  // Of whom nothing is known count together.
+  assert.deepEqual(
+    [serve(undefined), serve(undefined), serve(undefined)].map(({ transport }) => transport.closedFor),
+    [undefined, undefined, 'sessions-limit'],
+  );
+  first.peer.end();
+  await settle();
+  assert.equal(serve(1000).transport.closedFor, undefined);
+  engine.service.cut();
+  await settle();
+});
+
+void test('whom no policy takes gets no session; a flood of them is one record', async () => {
+  const engine = openMemoryEngine();
+  const { context } = engine;
+  const policy = (peer: Peer) => (peer.uid === 1000 ? context.policy(peer) : undefined);
+  const listener = { ...engine.listener, context: { ...context, policy } };
+  for (let n = 0; n < 25; n += 1) {
+    const { transport } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', uid: 1001, gid: 5, groups: [] });
+    assert.equal(transport.closedFor, 'peer-refused');
+  }
+  const refused = () => engine.events.filter(({ kind }) => kind === 'session-refused');
+  assert.equal(refused().length, 10);
+  assert.deepEqual(refused()[0], {
+    kind: 'session-refused',
+    listener: 'support',
+    principal: '1001@support',
+    text: 'uid 1001 (gid 5) is not among the peers of this listener',
+  });
+  await engine.clock.advance(1000);
+  const records = engine.records.map(({ record }) => record);
+  assert.deepEqual(
+    records.map(({ event, action, principal, count }) => [event, action, principal, count]),
+    [['limit', 'turned-away', '1001@support', 15]],
+  );
+});
+
+void test('a reload that takes a right away ends its sessions: idle ones now, the others after their exchange', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  let isGone = false;
+  const { context } = engine;
+  const policy = (peer: Peer) => (isGone && peer.uid === 1001 ? undefined : context.policy(peer));
+  const listener = { ...engine.listener, context: { ...context, policy } };
+  const serve = (uid: number) => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', uid });
+    peer.send('VERSION\tdoveadm-server\t1\t0\n');
+    return { transport, peer };
+  };
+  const [stays, idle, busy] = [serve(1000), serve(1001), serve(1001)];
+  busy.peer.send('\talice@example.org\tquota get\n');
+  await settle();
+  isGone = true;
+  engine.service.reviewRights();
+  assert.deepEqual(
+    [stays, idle, busy].map(({ transport }) => transport.closedFor),
+    [undefined, 'revoked', undefined],
+  );
+  engine.commands[0]?.end.peer.send(replyPacket('row\t\n+\n'));
+  await settle();
+  assert.equal(busy.transport.closedFor, 'revoked');
+  assert.equal(stays.transport.closedFor, undefined);
+  engine.service.cut();
+  await settle();
 });
 
 void test('each listener has its own count', async () => {

@@ -440,7 +440,8 @@ void test('a bug in the evaluation of one line ends that session only, and says 
   const policy = (): never => {
     throw new Error('an assumption was false');
   };
-  const { done } = startSession({ ...context, policy }, transport, { listener: 'support' });
+  const who = { listener: 'support' };
+  const { done } = startSession({ ...context, policy }, transport, who, () => Promise.resolve(who));
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;
   assert.equal(transport.closedFor, 'internal');

@@ -18,6 +18,8 @@ export interface Gateway {
   readonly daemon: Daemon;
   readonly backend: ScriptedDovecot;
   readonly authority: Authority;
+  /** The text of a configuration for the same folder, with other options; for a reload. */
+  readonly configuration: (changed: GatewayOptions) => string;
   /** A client at the listener `support`, of minor 2 unless said otherwise. */
   readonly client: (options?: Omit<RawClientOptions, 'path'>) => Promise<RawClient>;
 }
@@ -32,6 +34,8 @@ export interface GatewayOptions {
   readonly policy?: string;
   /** The settings `audit`, as YAML in one line; default: a directory `audit`, a small reserve. */
   readonly audit?: string;
+  /** Listeners instead of `support` alone, as YAML. */
+  readonly listeners?: string;
   /** More top-level YAML. */
   readonly more?: string;
   readonly password?: string;
@@ -61,8 +65,7 @@ function configurationOf(address: string, options: GatewayOptions): string {
   };
   const lines = Object.entries(mail1).map(([key, value]) => (value === '' ? '' : `\n    ${key}: ${value}`));
   return `version: 1
-listeners:
-  support: { unix: support.sock, mode: "0600", policy: support }
+listeners:${options.listeners ?? '\n  support: { unix: support.sock, mode: "0600", policy: support }'}
 backends:
   mail1:${lines.join('')}
 routes:
@@ -99,6 +102,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     daemon,
     backend,
     authority,
+    configuration: (changed) => configurationOf(backend.address, { ...options, ...changed }),
     client: async (asked = {}) => {
       const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, ...asked });
       owner.after(() => client.close());

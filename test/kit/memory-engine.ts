@@ -7,7 +7,8 @@ import { createRedactor } from '../../src/audit/redact.js';
 import type { Pool } from '../../src/backend/pool-options.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
 import type { Settings } from '../../src/config/settings.js';
-import { createExchangeContext, createPools, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
+import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
+import { createPools } from '../../src/daemon/pools.js';
 import type { EngineEvent } from '../../src/engine/events.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import type { Journal } from '../../src/engine/ports.js';
@@ -173,7 +174,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return answer(line, end);
     });
   });
-  const pools = createPools(settings, adapters);
+  const pools = createPools(adapters, () => false).prepare(settings).byName;
   const exchanges = createExchangeContext(settings, pools, adapters);
   const limits = sessionLimitsOf(settings);
   const pool = pools.get('mail1');
@@ -181,8 +182,13 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const [listening] = settings.listeners;
   assert.ok(pool && policy && listening);
   const context = { exchanges: () => exchanges, policy: () => policy, limits: () => limits };
-  const listener = { name: listening.name, sessionsMax: listening.sessions, context };
-  const service = createService();
+  const listener = {
+    name: listening.name,
+    sessionsMax: listening.sessions,
+    sessionsPerPeerMax: listening.sessionsPerPeer,
+    context,
+  };
+  const service = createService({ sessionsMax: 1_000 });
   return {
     settings,
     clock,

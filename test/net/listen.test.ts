@@ -49,6 +49,21 @@ test('the socket has its mode, serves, and is gone after close, with nothing bes
   assert.deepEqual(readdirSync(join(path, '..')), []);
 });
 
+test('a socket gets another mode and owner while it serves; one that is no longer ours is left alone', async (t) => {
+  const path = join(folder(t), 'a.sock');
+  const listener = await listenUnix(place(path, 0o600), systemClock, refuse, failOnError);
+  listener.change({ mode: 0o666, uid: undefined, gid: undefined });
+  assert.equal(lstatSync(path).mode & 0o777, 0o666);
+  assert.equal(lstatSync(path).uid, process.getuid?.());
+  assert.equal(await connects(path), true);
+  rmSync(path);
+  writeFileSync(path, 'somebody else', { mode: 0o600 });
+  assert.throws(() => listener.change({ mode: 0o666, uid: undefined, gid: undefined }), ListenFault);
+  assert.equal(lstatSync(path).mode & 0o777, 0o600);
+  await listener.close();
+  assert.ok(existsSync(path));
+});
+
 test('a stale socket is replaced', async (t) => {
   const path = join(folder(t), 'a.sock');
   const dead = createServer();

@@ -8,6 +8,7 @@ import { createGauges, type MetricsSnapshot } from '../../src/observe/gauges.js'
 const program = { version: '1.2.3', runtime: 'v20.19.0' };
 const first: MetricsSnapshot = {
   configHash: 'aa',
+  isReloadSuccess: true,
   sessions: new Map([
     ['support', 3],
     ['jobs', 0],
@@ -52,6 +53,7 @@ test('the next one replaces it: other names, other numbers', async () => {
   gauges.take(first);
   gauges.take({
     configHash: 'bb',
+    isReloadSuccess: true,
     sessions: new Map([['support', 1]]),
     backends: [{ name: 'mail2', isUp: false, dialing: 0, idle: 0, leased: 0, waiters: 9 }],
     journal: { isWritable: false, lost: 7, freeBytes: 0 },

@@ -9,6 +9,7 @@ import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
 
 const nothing: MetricsSnapshot = {
   configHash: 'aa',
+  isReloadSuccess: true,
   sessions: new Map(),
   backends: [],
   journal: { isWritable: true, lost: 0, freeBytes: undefined },
@@ -91,7 +92,7 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
       text: 'x',
     },
     { kind: 'session-opened', listener: 'support', session: 'S1', minor: 2 },
-    { kind: 'session-refused', listener: 'support', text: 'x' },
+    { kind: 'session-refused', listener: 'support', principal: '1000@support', text: 'x' },
     { kind: 'audit-failed', text: 'x' },
   ];
   for (const event of more) metrics.observe(event);

@@ -34,6 +34,7 @@ void test('words, user, series and who asked', () => {
     user: 'bob@example.com',
     words: ['mailbox list', '-s', '--', 'INBOX'],
     series: ['2.4'],
+    policy: 'support',
     decision: 'allow',
     rule: undefined,
     text: undefined,

@@ -30,7 +30,7 @@ const redactor = createRedactor('k'.repeat(32));
 /** The admission of a line that came to a listener. */
 export function admission(settings: Settings, listener: string, sent: Sent, id = 'E'): AuditRecord {
   const { user, words, series = allSeries, atMs = recordedMs, principal = `carol@${listener}` } = sent;
-  const name = settings.listeners.find((each) => each.name === listener)?.policy ?? '';
+  const name = settings.listeners.find((each) => each.name === listener)?.policies[0]?.policy ?? '';
   const policy = settings.policies.get(name);
   if (policy === undefined) throw new Error(`no listener ${listener}`);
   const line = {

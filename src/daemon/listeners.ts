@@ -1,0 +1,153 @@
+// The sockets of the listeners, made and taken away as a configuration says. It does not know what is served there.
+// The rules: a change is made ready first, all of it or nothing, and then comes into force without a wait; a socket that
+// stays is never closed in between, so nobody who connects meanwhile is turned away.
+
+import { formatListenerSocket, type ListenerSettings, type ListenerSocket } from '../config/settings.js';
+import type { NameNumbers } from '../host/accounts.js';
+import { listenInherited } from '../net/inherited.js';
+import { type BoundListener, ListenFault, listenUnix, type UnixPlace } from '../net/listen.js';
+import type { Clock } from '../ports/clock.js';
+import type { Native } from '../ports/native.js';
+import type { Transport } from '../ports/transport.js';
+import type { PassedSockets } from './passed-sockets.js';
+
+/** Takes what a listener accepted. */
+export type TakeAccepted = (listener: string, transport: Transport, descriptor: number | undefined) => void;
+
+/** Sockets that are made ready. One of the two is called, once. */
+export interface PreparedListeners {
+  /** New sockets are there already; from now on the others have their new mode and owner, and those that are gone are closed. */
+  commit(): Promise<void>;
+  /** Takes the new sockets away again. */
+  cancel(): Promise<void>;
+}
+
+/** All sockets of listeners. */
+export interface Listeners {
+  /** Makes the sockets that are new. Rejects with a ListenFault, and then nothing has changed. */
+  prepare(listeners: readonly ListenerSettings[], numbers: NameNumbers): Promise<PreparedListeners>;
+  /** Stops accepting and removes all sockets. */
+  close(): Promise<void>;
+}
+
+/** What sockets are made with. */
+export interface ListenerParts {
+  readonly clock: Clock;
+  readonly native: Native;
+  readonly sockets: PassedSockets;
+}
+
+/** Where a socket comes from: a place of our own, or systemd. */
+type Source =
+  | { readonly kind: 'unix'; readonly place: UnixPlace }
+  | { readonly kind: 'systemd'; readonly name: string };
+
+interface Wanted {
+  readonly name: string;
+  readonly key: string;
+  readonly source: Source;
+}
+
+interface Socket {
+  readonly named: { name: string };
+  readonly key: string;
+  /** Absent: made by systemd, who says who may connect. */
+  place?: UnixPlace;
+  readonly bound: Pick<BoundListener, 'close'> & Partial<Pick<BoundListener, 'change'>>;
+}
+
+/** No socket yet. `onError` is told of errors of a listening socket. */
+export function createListeners(
+  { clock, native, sockets: passed }: ListenerParts,
+  take: TakeAccepted,
+  onError: (listener: string, text: string) => void,
+): Listeners {
+  /** By where they come from. */
+  const sockets = new Map<string, Socket>();
+
+  async function open({ name, key, source }: Wanted): Promise<Socket> {
+    // A reload may give the socket to a listener of another name.
+    const named = { name };
+    const accept = (transport: Transport, descriptor: number | undefined): void =>
+      take(named.name, transport, descriptor);
+    const fail = (text: string): void => onError(named.name, text);
+    const hasHungUp = (descriptor: number): boolean => native.hasHungUp(descriptor);
+    if (source.kind === 'unix') {
+      const bound = await listenUnix(source.place, clock, accept, fail, hasHungUp);
+      return { named, key, place: source.place, bound };
+    }
+    const inherited = { name: source.name, descriptor: passed.take(source.name) };
+    return { named, key, bound: await listenInherited(inherited, clock, accept, fail, hasHungUp) };
+  }
+
+  return {
+    async prepare(listeners, numbers) {
+      const wanted = listeners.map((listener) => wantedBy(listener, numbers));
+      const made: Socket[] = [];
+      const cancel = async (): Promise<void> => {
+        await Promise.all(made.map(({ bound }) => bound.close()));
+      };
+      try {
+        for (const each of wanted) if (!sockets.has(each.key)) made.push(await open(each));
+      } catch (fault) {
+        await cancel();
+        throw fault;
+      }
+      return {
+        cancel,
+        async commit() {
+          for (const socket of made) sockets.set(socket.key, socket);
+          const keys = new Set(wanted.map(({ key }) => key));
+          const gone = [...sockets.values()].filter(({ key }) => !keys.has(key));
+          for (const { key } of gone) sockets.delete(key);
+          for (const each of wanted) {
+            const socket = sockets.get(each.key);
+            if (socket !== undefined) adopt(socket, each);
+          }
+          await Promise.all(gone.map(({ bound }) => bound.close()));
+        },
+      };
+    },
+    async close() {
+      const all = [...sockets.values()];
+      sockets.clear();
+      await Promise.all(all.map(({ bound }) => bound.close()));
+    },
+  };
+
+  function adopt(socket: Socket, { name, source }: Wanted): void {
+    socket.named.name = name;
+    const { place: before } = socket;
+    if (source.kind !== 'unix' || before === undefined) return;
+    const { mode, uid, gid } = source.place;
+    if (before.mode === mode && before.uid === uid && before.gid === gid) return;
+    try {
+      socket.bound.change?.(source.place);
+      socket.place = source.place;
+    } catch (fault) {
+      onError(name, `${before.path}: ${fault instanceof Error ? fault.message : String(fault)}`);
+    }
+  }
+}
+
+function wantedBy({ name, socket }: ListenerSettings, numbers: NameNumbers): Wanted {
+  const key = formatListenerSocket(socket);
+  if (socket.kind === 'systemd') return { name, key, source: socket };
+  return { name, key, source: { kind: 'unix', place: placeOf(name, socket, numbers) } };
+}
+
+function placeOf(
+  name: string,
+  { path, mode, owner, group }: ListenerSocket & { readonly kind: 'unix' },
+  numbers: NameNumbers,
+): UnixPlace {
+  const uid = owner === undefined ? undefined : numbers.uidOf(owner);
+  const gid = group === undefined ? undefined : numbers.gidOf(group);
+  if (owner !== undefined && uid === undefined) {
+    throw new ListenFault(`listener ${name}: the system has no user ${owner}`);
+  }
+  if (group !== undefined && gid === undefined) {
+    throw new ListenFault(`listener ${name}: the system has no group ${group}`);
+  }
+  return { path, mode, uid, gid };
+}

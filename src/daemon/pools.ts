@@ -1,0 +1,146 @@
+// The pools of the backends, kept over reloads: a backend that is still the same keeps its upstreams and its waiters, whatever else
+// changed. It does not know who leases. The rules: a change is made ready first and comes into force at once; what an
+// operator took out of service stays out, whatever the file says, and the other way round.
+
+import type { DialTarget } from '../backend/greet.js';
+import { createPool } from '../backend/pool.js';
+import type { Pool, PoolLimits } from '../backend/pool-options.js';
+import type { BackendSettings, Settings } from '../config/settings.js';
+import { randomFraction } from '../host/chance.js';
+import { readSecretFile, readText } from '../host/files.js';
+import { Secret } from '../identity/secret.js';
+import type { Adapters } from './engine-parts.js';
+
+/** Pools for a configuration that is not in force yet. */
+export interface PreparedPools {
+  /** By name: those that stay, and new ones that are not started. */
+  readonly byName: ReadonlyMap<string, Pool>;
+  /** Starts the new ones, gives the others their new limits, and takes those out of service that are gone. */
+  commit(): void;
+}
+
+/** All pools. */
+export interface Pools {
+  /** Of now. */
+  readonly byName: ReadonlyMap<string, Pool>;
+  /** Changes nothing. Throws where a certificate file cannot be read. */
+  prepare(settings: Settings): PreparedPools;
+  /** An operator has said something else of some backend: looks at all of them again. */
+  applyDrains(): void;
+}
+
+type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+interface Slot {
+  readonly pool: Pool;
+  /** What makes it this backend and no other. */
+  readonly key: string;
+  /** The pool reads them at each use. */
+  readonly limits: Changeable<PoolLimits>;
+  isDrained: boolean;
+}
+
+/** A status line has a code, or the host of a referral. */
+const statusBytesMax = 4096;
+/** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
+const frameBytesMax = 16 * 1024 * 1024;
+const logLineBytesMax = 16 * 1024;
+/** Pauses after failed dials: a backend that is back is found within the longest of them and a dial that hangs (12 s). */
+const redialMs = 250;
+const redialMaxMs = 6_000;
+/** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
+const lookEveryMs = 4_000;
+function targetOf(backend: BackendSettings): DialTarget {
+  const { address, caFile } = backend;
+  return {
+    name: backend.name,
+    address,
+    tls: backend.tls,
+    demand: {
+      serverName: backend.serverName,
+      ca: caFile === undefined ? undefined : readText(caFile),
+      keyPins: backend.keyPins,
+      protocols: ['doveadm'],
+    },
+    username: backend.username,
+    passwords: () =>
+      Promise.all(backend.passwordFiles.map(async (path) => new Secret(await readSecretFile(path)))),
+    // The configuration permits `off` only for UNIX sockets, loopback, and where `allow_plaintext` says so.
+    mayAuthenticateInClear: backend.tls === 'off',
+    connectTimeoutMs: backend.connectTimeoutMs,
+    greetingTimeoutMs: backend.greetingTimeoutMs,
+  };
+}
+
+/** What the pool would have to be made anew for: where it leads, and as whom. */
+function keyOf(backend: BackendSettings, target: DialTarget): string {
+  return JSON.stringify([target, backend.passwordFiles, backend.series]);
+}
+
+function limitsOf(backend: BackendSettings, { limits }: Settings): PoolLimits {
+  return {
+    connections: backend.connections,
+    idle: backend.idle,
+    queue: limits.queue,
+    queueTimeoutMs: limits.queueTimeoutMs,
+    idleTimeoutMs: backend.idleTimeoutMs,
+    maxLifetimeMs: backend.maxLifetimeMs,
+    redialMs,
+    redialMaxMs,
+    lookEveryMs,
+    statusBytesMax,
+    frameBytesMax,
+    logLineBytesMax,
+  };
+}
+
+/** No pools yet. `isDrainedByOperator` is asked by name. */
+export function createPools(adapters: Adapters, isDrainedByOperator: (backend: string) => boolean): Pools {
+  const { connect, clock, observe } = adapters;
+  let slots: ReadonlyMap<string, Slot> = new Map();
+
+  function slotOf(backend: BackendSettings, settings: Settings): Slot {
+    const target = targetOf(backend);
+    const key = keyOf(backend, target);
+    const known = slots.get(backend.name);
+    if (known?.key === key) return known;
+    const limits: Changeable<PoolLimits> = { ...limitsOf(backend, settings) };
+    const ports = { connect, clock, observe, chance: randomFraction };
+    const pool = createPool({ target, series: backend.series, limits, ...ports });
+    return { pool, key, limits, isDrained: backend.drained };
+  }
+
+  function applyDrains(): void {
+    for (const [name, { pool, isDrained }] of slots) pool.setDrained(isDrained || isDrainedByOperator(name));
+  }
+
+  return {
+    get byName() {
+      return poolsIn(slots);
+    },
+    prepare(settings) {
+      const next = new Map(settings.backends.map((backend) => [backend.name, slotOf(backend, settings)]));
+      return {
+        byName: poolsIn(next),
+        commit() {
+          const kept = new Set(next.values());
+          for (const slot of slots.values()) if (!kept.has(slot)) slot.pool.setDrained(true);
+          slots = next;
+          for (const backend of settings.backends) {
+            const slot = next.get(backend.name);
+            if (slot === undefined) continue;
+            Object.assign(slot.limits, limitsOf(backend, settings));
+            slot.isDrained = backend.drained;
+          }
+          applyDrains();
+          for (const { pool } of next.values()) pool.start();
+        },
+      };
+    },
+    applyDrains,
+  };
+}
+
+function poolsIn(slots: ReadonlyMap<string, Slot>): ReadonlyMap<string, Pool> {
+  return new Map([...slots].map(([name, { pool }]) => [name, pool]));
+}

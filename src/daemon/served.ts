@@ -1,0 +1,97 @@
+// What is served: one immutable value made of one configuration, and the switch at which a reload replaces it whole. It
+// does not know sockets. The rule: nobody holds half of one configuration and half of another: whoever decides something
+// takes all of it from one `now`.
+
+import { createPolicyChooser } from '../cli/peers.js';
+import type { Settings } from '../config/settings.js';
+import type { ExchangeContext } from '../exchange/exchange-context.js';
+import type { ServedListener } from '../frontend/service.js';
+import type { SessionContext, SessionLimits } from '../frontend/session.js';
+import type { NameNumbers } from '../host/accounts.js';
+import { descriptorsMax } from '../host/limits.js';
+import type { Peer } from '../identity/peer.js';
+import type { Log } from '../observe/log.js';
+import type { Policy } from '../policy/rule.js';
+import { sessionLimitsOf } from './engine-parts.js';
+
+/** A configuration in service. */
+export interface Served {
+  readonly settings: Settings;
+  readonly exchanges: ExchangeContext;
+  readonly sessionLimits: SessionLimits;
+  /** What holds for a peer at its listener; undefined: nothing, it is not let in. */
+  readonly policyOf: (peer: Peer) => Policy | undefined;
+}
+
+/** Where everybody looks what holds now. */
+export interface Switch {
+  readonly now: Served;
+  /** From the next look on. */
+  turnTo(next: Served): void;
+  /** The listener of that name as it is now; undefined: there is none. */
+  listener(name: string): ServedListener | undefined;
+}
+
+/** `numbers` knows the names that the settings hold. */
+export function createServed(settings: Settings, exchanges: ExchangeContext, numbers: NameNumbers): Served {
+  const choosers = new Map(
+    settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
+  );
+  return {
+    settings,
+    exchanges,
+    sessionLimits: sessionLimitsOf(settings),
+    policyOf(peer) {
+      const name = choosers.get(peer.listener)?.(peer);
+      return name === undefined ? undefined : settings.policies.get(name);
+    },
+  };
+}
+
+/** A switch that stands at `first`. */
+export function createSwitch(first: Served): Switch {
+  let now = first;
+  const context: SessionContext = {
+    exchanges: () => now.exchanges,
+    policy: (peer) => now.policyOf(peer),
+    limits: () => now.sessionLimits,
+  };
+  return {
+    get now() {
+      return now;
+    },
+    turnTo(next) {
+      now = next;
+    },
+    listener(name) {
+      const found = now.settings.listeners.find((each) => each.name === name);
+      if (found === undefined) return undefined;
+      return { name, sessionsMax: found.sessions, sessionsPerPeerMax: found.sessionsPerPeer, context };
+    },
+  };
+}
+
+/** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
+const ourOwn = 64;
+/** Two admin sockets with 32 connections each. */
+const adminConnections = 64;
+/** While an upstream is replaced there are two; and a reload may bring more of them. */
+const perUpstream = 2;
+
+/**
+ * How many sessions there are descriptors for, of all listeners together; fewer than the settings permit is told. Clients never
+ * take what upstreams, the journal and operators need: without this the library below Node closes what it accepts too much,
+ * in silence, and a dial or a segment fails next.
+ */
+export function sessionsWithin(settings: Settings, log: Log): number {
+  const most = descriptorsMax();
+  if (most === undefined) return Number.POSITIVE_INFINITY;
+  const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
+  const left = Math.max(1, most - ourOwn - adminConnections - upstreams * perUpstream);
+  const wanted = settings.listeners.reduce((sum, { sessions }) => sum + sessions, 0);
+  if (wanted > left) {
+    const text = `the listeners may have ${wanted} sessions, and there are descriptors for ${left} (of ${most}); raise LimitNOFILE or lower sessions`;
+    log.report({ event: 'few-descriptors', level: 'warn', text });
+  }
+  return left;
+}

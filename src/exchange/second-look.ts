@@ -1,0 +1,65 @@
+// The second look at an allowed command that waited: at another backend than it was judged for, or after a reload. It does not
+// know what was waited for. The rules: what is sent is what the admission says; of two configurations the stricter one counts.
+
+import type { Series } from '../catalog/series.js';
+import type { Destination } from '../destination/router.js';
+import type { Ending } from '../engine/outcome.js';
+import type { CommandLine } from '../wire/command.js';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import { judgeAs, judgeFor } from './inquiry.js';
+import type { Judged } from './judge.js';
+import { refusalOnSecondLook } from './refusal.js';
+
+/** A command as it was judged first, and by what. */
+export interface FirstLook {
+  readonly context: ExchangeContext;
+  readonly session: ExchangeSession;
+  readonly line: CommandLine;
+  readonly judgement: Judged;
+  readonly aliases: readonly string[];
+}
+
+const changedMeanwhile: Ending = {
+  kind: 'unroutable',
+  reason: 'the configuration changed while the command waited; try again',
+};
+
+/** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
+export function lookThere(first: FirstLook, there: Destination): Ending | undefined {
+  const { context, session, line, judgement, aliases } = first;
+  const again = judgeFor(context, session, line, [there], aliases);
+  return refusalOnSecondLook(again, judgement, session.policy.name);
+}
+
+/** For the upstream that it got, by what holds now. Undefined: what was judged still holds. */
+export function lookAgain(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
+  const { context, session, line, judgement, aliases } = first;
+  if (session.now().context !== context) return afterReload(first, destination, series);
+  if (judgement.series.includes(series)) return undefined;
+  const again = judgeAs(context, session, line, [series], destination.sharedNamespaces, aliases);
+  return refusalOnSecondLook(again, judgement, session.policy.name);
+}
+
+function afterReload(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
+  const { session, line, judgement, aliases } = first;
+  const { context, policy } = session.now();
+  if (policy === undefined) {
+    return { kind: 'denied', reason: 'its peer is no longer served', policy: session.policy.name };
+  }
+  const there = context.router.all.find(({ pool }) => pool === destination.pool);
+  if (there === undefined) return changedMeanwhile;
+  const now = { ...session, policy };
+  const again = judgeAs(context, now, line, [series], there.sharedNamespaces, aliases);
+  const refusal = refusalOnSecondLook(again, judgement, policy.name);
+  if (refusal !== undefined || again.kind === 'unparsable') return refusal;
+  const { reason, maxMatches } = again.decision.obligations ?? {};
+  if (reason === true && (session.reason ?? '') === '') {
+    return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
+  }
+  // How mails are counted and what of the reply is shown was settled when it began, and cannot be made stricter on the way.
+  const isHandledAlike =
+    policy.logs === session.policy.logs &&
+    policy.debug === session.policy.debug &&
+    maxMatches === judgement.decision.obligations?.maxMatches;
+  return isHandledAlike ? undefined : changedMeanwhile;
+}
