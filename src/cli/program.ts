@@ -3,11 +3,12 @@
 import { Command, CommanderError } from 'commander';
 import { registerAudit } from '../auditor/audit.js';
 import { exitCodes } from '../terminal/exit-codes.js';
+import { addOperatorCommands, type OperatorSubcommands } from './operator-commands.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
 import { addSend, type SendSubcommand } from './send.js';
 
 /** What the subcommands do; each resolves to an exit code. */
-export interface Subcommands extends PolicySubcommands, SendSubcommand {
+export interface Subcommands extends PolicySubcommands, OperatorSubcommands, SendSubcommand {
   serve(options: { readonly config: string }): Promise<number>;
   check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
 }
@@ -41,6 +42,9 @@ export async function runProgram(
     .action(async (options: { config: string; verbose: boolean }) => {
       code = await subcommands.check(options);
     });
+  addOperatorCommands(program, subcommands, (ended) => {
+    code = ended;
+  });
   addPolicyCommands(program, subcommands, (ended) => {
     code = ended;
   });

@@ -3,9 +3,11 @@
 import { can } from '../cli/can.js';
 import { check } from '../cli/check.js';
 import { explain } from '../cli/explain.js';
+import { backend, kill, reload } from '../cli/operate.js';
 import { runProgram } from '../cli/program.js';
 import { replay } from '../cli/replay.js';
 import { send } from '../cli/send.js';
+import { status } from '../cli/status.js';
 import { suggest } from '../cli/suggest.js';
 import { test } from '../cli/test.js';
 import { programVersion } from '../host/program.js';
@@ -13,5 +15,7 @@ import { serve } from './serve.js';
 
 /** Resolves to the exit code. */
 export function runDovegate(args: readonly string[]): Promise<number> {
-  return runProgram(args, programVersion, { serve, check, explain, can, test, replay, suggest, send });
+  const forPolicies = { check, explain, can, test, replay, suggest };
+  const forOperators = { status, kill, backend, reload };
+  return runProgram(args, programVersion, { serve, send, ...forPolicies, ...forOperators });
 }

@@ -5,6 +5,8 @@ export const exitCodes = {
   ok: 0,
   failed: 1,
   usage: 64,
+  /** No daemon there. */
+  unavailable: 69,
   bug: 70,
   notPermitted: 77,
   configuration: 78,

@@ -1,0 +1,52 @@
+// `dovegate status`: what the running daemon does, as a table.
+
+import { systemClock } from '../host/clock.js';
+import { holdProcess } from '../host/signals.js';
+import { exitCodes } from '../terminal/exit-codes.js';
+import { plain, stderr, stdout } from '../terminal/output.js';
+import { type AskDaemon, findDaemon } from './admin-client.js';
+import { exitCodeOf } from './operate.js';
+import { formatStatus } from './status-table.js';
+
+/** Which daemon, and how to show it. */
+export interface StatusOptions {
+  readonly config: string;
+  readonly json: boolean;
+  /** Shows it again and again, until it is interrupted or nobody answers. */
+  readonly watch: boolean;
+}
+
+const watchMs = 2_000;
+/** Clears a terminal and goes to its upper left. */
+const clear = '\u001b[H\u001b[2J';
+
+/** Exit code 0; 69: no daemon; 77: not permitted; 78: configuration. */
+export async function status(options: StatusOptions): Promise<number> {
+  const daemon = findDaemon(options.config);
+  if (typeof daemon === 'number') return daemon;
+  if (!options.watch) return show(daemon, options, '');
+  const release = holdProcess();
+  try {
+    for (;;) {
+      const code = await show(daemon, options, process.stdout.isTTY ? clear : '');
+      if (code !== exitCodes.ok) return code;
+      await new Promise<void>((resolve) => {
+        systemClock.setTimer(watchMs, resolve);
+      });
+    }
+  } finally {
+    release();
+  }
+}
+
+async function show(daemon: AskDaemon, { json }: StatusOptions, before: string): Promise<number> {
+  const answer = await daemon('GET', '/status.json');
+  if (typeof answer === 'number') return answer;
+  if (answer.status !== 200) {
+    stderr(plain(answer.body.trimEnd()));
+    return exitCodeOf(answer.status);
+  }
+  if (json) stdout(before + answer.body.trimEnd());
+  else stdout(before + formatStatus(JSON.parse(answer.body)));
+  return exitCodes.ok;
+}

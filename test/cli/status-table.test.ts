@@ -1,0 +1,65 @@
+// Goal: the status is shown whole, and what another version says more or less never fails.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatStatus } from '../../src/cli/status-table.js';
+
+void test('listeners, backends and what runs', () => {
+  const shown = formatStatus({
+    version: '1.2.3',
+    state: 'serving',
+    started: '2026-01-01T00:00:00.000Z',
+    config: 'abcdef0123456789abcdef',
+    ready: false,
+    reasons: [{ code: 'backends-down', text: 'no backend is up' }],
+    journal: { state: 'writable', space: 'normal' },
+    reload: { time: '2026-01-02T00:00:00.000Z', success: false, restart_needed: ['admin.unix'] },
+    listeners: [{ listener: 'support', sessions: 2, sessions_max: 200, address: 'unix:/run/s.sock' }],
+    backends: [
+      {
+        backend: 'mail1',
+        up: true,
+        leased: 1,
+        idle: 2,
+        connections: 4,
+        waiters: 0,
+        address: 'a:1',
+        drained: [],
+      },
+      { backend: 'mail2', up: false, text: 'dial-refused', drained: [] },
+      { backend: 'mail3', up: false, drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'] },
+    ],
+    exchanges: [
+      {
+        id: '01A',
+        principal: 'alice@support',
+        user: 'bob\u001b[2J',
+        command: 'quota get',
+        duration_ms: 1234,
+      },
+    ],
+  });
+  assert.equal(
+    shown,
+    `dovegate       1.2.3, serving since 2026-01-01T00:00:00.000Z
+configuration  abcdef0123456789, RELOAD FAILED 2026-01-02T00:00:00.000Z; after a restart: admin.unix
+ready          no: no backend is up
+journal        writable, space normal
+
+LISTENER  SESSIONS  ADDRESS
+support   2/200     unix:/run/s.sock
+
+BACKEND  STATE                                                     UPSTREAMS              WAITING  ADDRESS
+mail1    up                                                        1 in use, 2 idle of 4  0        a:1
+mail2    down (dial-refused)                                       0 in use, 0 idle of
+mail3    drained (configuration; alice, 2026-01-01T00:00:00.000Z)  0 in use, 0 idle of
+
+ID   PRINCIPAL      USER        COMMAND    BACKEND  SECONDS
+01A  alice@support  bob\\x1b[2J  quota get  -        1.2`.replace(/ +$/gm, ''),
+  );
+});
+
+void test('a daemon that says something else', () => {
+  for (const status of [{}, null, 'x', [], { backends: 7, exchanges: [null], listeners: [{}] }]) {
+    assert.match(formatStatus(status), /^dovegate/);
+  }
+});

@@ -1,0 +1,158 @@
+// Goal: an operator sees what runs, ends it, takes a backend out of service and reloads, and each leaves a record with who did it.
+// Phases: status and kill; drain, over a restart; a reload that is good and one that is not. What must not happen: a change without a
+// record, a drain that a restart forgets, a configuration that is served by half.
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { test } from 'node:test';
+import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import { createGate } from '../kit/script.js';
+
+const more = 'admin: { unix: admin.sock }';
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+const list = { user: 'alice@example.org', fields: ['mailbox list'] };
+
+async function run(client: RawClient, command = quota): Promise<string> {
+  client.sendCommand(command);
+  return (await client.readReply()).status;
+}
+
+function dovegate(daemon: Daemon, ...args: string[]) {
+  return runDovegate([...args, '--config', daemon.configFile], { cwd: daemon.folder });
+}
+
+function metric(daemon: Daemon, name: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { socketPath: daemon.path('admin.sock'), path: '/metrics', agent: false },
+      (response) => {
+        let body = '';
+        response.setEncoding('utf8').on('data', (text: string) => {
+          body += text;
+        });
+        response.on('end', () => resolve(Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body)?.[1])));
+      },
+    );
+    asked.on('error', reject).end();
+  });
+}
+
+const nameOfUs = (): string => (process.getuid?.() === 0 ? 'root' : (process.env['USER'] ?? ''));
+
+test('what runs is listed with its id, and can be ended; the client is told, and the record says who', async (t) => {
+  const gate = createGate();
+  t.after(() => gate.open());
+  const { client, daemon, backend } = await openGateway(t, {
+    more,
+    backend: {
+      script: async (_command, connection) => {
+        await gate.opened;
+        await connection.status('+');
+      },
+    },
+  });
+  const one = await client();
+  one.sendCommand(quota);
+  await backend.waitFor((dovecot) => dovecot.commands.length === 1, 'the command');
+  const table = await dovegate(daemon, 'status');
+  assert.equal(table.exit, 0, table.text);
+  const [, id = ''] = /^(01\S+) +\S+@support +alice@example\.org +quota get +mail1/m.exec(table.text) ?? [];
+  assert.notEqual(id, '', table.text);
+  const json = JSON.parse((await dovegate(daemon, 'status', '--json')).text);
+  assert.equal(json.exchanges[0].id, id);
+
+  const killed = await dovegate(daemon, 'kill', id);
+  assert.equal(killed.exit, 0, killed.text);
+  assert.equal((await one.readReply()).status, '-TEMPFAIL');
+  assert.equal((await dovegate(daemon, 'kill', id)).exit, 1);
+  await daemon.stop();
+  const records = auditRecords(daemon);
+  const operator = records.find(({ event }) => event === 'operator');
+  assert.deepEqual([operator?.['action'], operator?.['by'], operator?.['id']], ['kill', nameOfUs(), id]);
+  const completion = records.find((each) => each['event'] === 'completion' && each['id'] === id);
+  assert.deepEqual([completion?.['outcome'], completion?.['error']], ['unknown', 'killed']);
+  const gone = await dovegate(daemon, 'status');
+  assert.equal(gone.exit, 69, gone.text);
+});
+
+test('a backend that an operator drained refuses, also after a restart, until it is enabled; the file has a say of its own', async (t) => {
+  const gateway = await openGateway(t, { more });
+  const { daemon, client } = gateway;
+  assert.equal(await run(await client()), '+');
+  assert.equal((await dovegate(daemon, 'backend', 'drain', 'mail9')).exit, 1);
+  const drained = await dovegate(daemon, 'backend', 'drain', 'mail1');
+  assert.equal(drained.exit, 0, drained.text);
+  assert.equal(await run(await client()), '-TEMPFAIL');
+  assert.match((await dovegate(daemon, 'status')).text, new RegExp(`drained \\(${nameOfUs()}, 20`));
+  await daemon.stop();
+  const again = await startDaemon(t, {
+    folder: daemon.folder,
+    config: readFileSync(daemon.configFile, 'utf8'),
+  });
+  const ask = async (): Promise<string> =>
+    run(await openRawClient({ path: again.path('support.sock'), minor: 2 }));
+  assert.equal(await ask(), '-TEMPFAIL');
+
+  again.write('dovegate.yaml', gateway.configuration({ mail1: { drained: 'true' } }));
+  assert.equal((await dovegate(again, 'reload')).exit, 0);
+  const half = await dovegate(again, 'backend', 'enable', 'mail1');
+  assert.match(half.text, /stays out of service: the configuration says drained/);
+  assert.equal(await ask(), '-TEMPFAIL');
+  again.write('dovegate.yaml', gateway.configuration({}));
+  assert.equal((await dovegate(again, 'reload')).exit, 0);
+  assert.equal(await ask(), '+');
+  await again.stop();
+  const actions = auditRecords(again).flatMap((each) =>
+    each['event'] === 'operator' ? [each['action']] : [],
+  );
+  assert.deepEqual(actions, ['drain', 'reload', 'enable', 'reload']);
+});
+
+test('a reload: policies, listeners and limits of sessions that are open; a file with problems changes nothing', async (t) => {
+  const gateway = await openGateway(t, { more });
+  const { daemon, client } = gateway;
+  const open = await client();
+  assert.equal(await run(open, list), '+');
+  const narrow = '\n    users: ["*@example.org"]\n    allow: [quota get]';
+  const listeners =
+    '\n  support: { unix: support.sock, mode: "0666", policy: support }\n  more: { unix: more.sock, policy: support }';
+  daemon.write('dovegate.yaml', gateway.configuration({ policy: narrow, listeners }));
+  daemon.signal('SIGHUP');
+  await daemon.waitForLog(({ event }) => event === 'reloaded', 'reloaded');
+  assert.equal(await run(open, list), '-NOPERM', 'a session that was open is held to the new policy');
+  assert.equal(await run(open), '+');
+  const other = await openRawClient({ path: daemon.path('more.sock'), minor: 2 });
+  assert.equal(await run(other), '+');
+  assert.equal(await metric(daemon, 'dovegate_config_reload_success'), 1);
+
+  const before = readFileSync(daemon.configFile, 'utf8');
+  writeFileSync(daemon.configFile, before.replace('allow: [quota get]', 'allow: [quota gte]'));
+  const broken = await dovegate(daemon, 'reload');
+  assert.equal(broken.exit, 78, broken.text);
+  daemon.signal('SIGHUP');
+  const told = await daemon.waitForLog(({ event }) => event === 'reload-failed', 'told');
+  assert.match(String(told['text']), /did you mean quota get/);
+  assert.equal(await metric(daemon, 'dovegate_config_reload_success'), 0);
+  assert.equal(await run(open), '+');
+
+  // A listener that is gone: its sessions end, the others do not. What needs a restart is said.
+  const gone = before.replace(/\n {2}more: .*/, '').replace('admin.sock', 'other.sock');
+  writeFileSync(daemon.configFile, gone);
+  daemon.signal('SIGHUP');
+  const restart = await daemon.waitForLog(({ event }) => event === 'restart-needed', 'restart');
+  assert.match(String(restart['text']), /admin\.unix/);
+  await other.readEnd();
+  assert.equal(await run(open), '+');
+  await assert.rejects(openRawClient({ path: daemon.path('more.sock'), minor: 2 }));
+  await daemon.stop();
+  const records = auditRecords(daemon);
+  assert.equal(records.filter(({ event }) => event === 'reload').length, 2);
+  assert.ok(records.some((each) => each['event'] === 'session-close' && each['reason'] === 'revoked'));
+  const versions = new Set(
+    records.flatMap((each) => (each['event'] === 'admission' ? [each['version']] : [])),
+  );
+  assert.equal(versions.size, 2);
+});
