@@ -32,6 +32,7 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
     new Set([
       'dovegate_build_info{version="1.2.3",node="v20.19.0"} 1',
       'dovegate_config_info{hash="aa"} 1',
+      'dovegate_config_reload_success 1',
       'dovegate_upstreams{backend="mail1",state="dialing"} 1',
       'dovegate_upstreams{backend="mail1",state="idle"} 2',
       'dovegate_upstreams{backend="mail1",state="leased"} 3',
