@@ -61,8 +61,10 @@ export function clockTicks(): number {
 /** The unit in the text of /proc/PID/cgroup. */
 export function parseUnit(text: string): string | undefined {
   const lines = text.split('\n');
+  // Where both hierarchies are there, the newer one may say nothing but its root.
   const line =
-    lines.find((each) => each.startsWith('0::/')) ?? lines.find((each) => each.includes(':name=systemd:/'));
+    lines.find((each) => each.startsWith('0::/') && each !== '0::/') ??
+    lines.find((each) => each.includes(':name=systemd:/'));
   const path = line?.slice(line.indexOf(':/') + 1);
   if (path === undefined || path === '/') return undefined;
   // The first unit on the way down is the system's word. What a user's own manager makes below it is named by that user.
