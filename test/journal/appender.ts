@@ -9,14 +9,29 @@ const directory = process.argv[2] ?? '';
 const name = process.argv[3] ?? 'x';
 const clients = Number(process.argv[4] ?? 16);
 
+const bell = new Int32Array(new SharedArrayBuffer(4));
+
+/** A pipe whose reader is late takes no more for a moment, and says so instead of waiting. */
+function print(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (cause) {
+      if (!(cause instanceof Error && 'code' in cause && cause.code === 'EAGAIN')) throw cause;
+      Atomics.wait(bell, 0, 0, 1);
+    }
+  }
+}
+
 const { journal } = await openWatched(directory, { segmentBytes: 65_536, syncIntervalMs: 5 });
-writeSync(1, 'open\n');
+print('open\n');
 await Promise.all(
   Array.from({ length: clients }, async (_, client) => {
     for (let count = 0; ; count += 1) {
       const id = `${name}-${client}-${count}`;
       await journal.append(admission(id), { durable: true });
-      writeSync(1, `${id}\n`);
+      print(`${id}\n`);
       await journal.append(completion(id), { durable: false });
     }
   }),
