@@ -11,7 +11,7 @@ import { runProgram } from '../kit/program.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { readAudit } from '../kit/traces.js';
-import { type Machine, openMachine } from './machine.js';
+import { type Machine, openMachine, poll } from './machine.js';
 
 const installer = fileURLToPath(new URL('../../../scripts/install.mjs', import.meta.url));
 const password = 'correct-horse-battery';
@@ -21,8 +21,8 @@ const teams = ['support', 'billing'] as const;
 const configuration = `version: 1
 listeners:
   # Who waited during a restart comes at once: these must hold the clients of some seconds.
-  support: { systemd: support, policy: support, sessions: 2000 }
-  billing: { systemd: billing, policy: billing, sessions: 2000 }
+  support: { systemd: support, policy: support, sessions: 2000, sessions_per_peer: 2000 }
+  billing: { systemd: billing, policy: billing, sessions: 2000, sessions_per_peer: 2000 }
 limits: { queue: 4000 }
 backends:
   mail1:
@@ -130,6 +130,34 @@ for (const release of releases) {
       const as = (group: string) =>
         machine.try('setpriv', '--reuid=65534', `--regid=${group}`, '--clear-groups', 'node', '-e', connect);
       assert.deepEqual([(await as('support')).exit, (await as('billing')).text], [0, 'EACCES\n']);
+    });
+
+    await t.test('reloaded: a good file holds, a broken one changes nothing', async () => {
+      const pid = await mainPid();
+      const wider = configuration.replace(
+        'billing: { users: ["*"], allow: [quota get]',
+        'billing: { users: ["*"], allow: [quota get, mailbox list]',
+      );
+      machine.write('/etc/dovegate/dovegate.yaml', wider);
+      await machine.run('systemctl', 'reload', service);
+      // With Type=notify the command ends when the signal was sent.
+      await poll(
+        'the new policy',
+        10_000,
+        async () => (await ask(machine, 'billing', 'mailbox', 'list')) === '+' || undefined,
+      );
+      machine.write('/etc/dovegate/dovegate.yaml', wider.replace('policy: support', 'policy: suport'));
+      await machine.try('systemctl', 'reload', service);
+      await machine.waitFor(service, 'StatusText', (text) => /reload failed/.test(text));
+      assert.equal(await ask(machine, 'billing', 'mailbox', 'list'), '+');
+      assert.deepEqual([await mainPid(), await machine.property(service, 'ActiveState')], [pid, 'active']);
+      machine.write('/etc/dovegate/dovegate.yaml', configuration);
+      await machine.run('systemctl', 'reload', service);
+      await poll(
+        'the old policy',
+        10_000,
+        async () => (await ask(machine, 'billing', 'mailbox', 'list')) === '-NOPERM' || undefined,
+      );
     });
 
     await t.test('kill -9: another one comes, and the journal goes on', async () => {
