@@ -11,6 +11,7 @@ import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import { isAllowed, isServerCommand, type Judgement, judgeOnce } from './judge.js';
+import { noAllUsers } from './refusal.js';
 
 /** What came of it. */
 export interface Inquiry {
@@ -104,12 +105,6 @@ export function judgeAs(
   };
   return judgeOnce(line, series, asked, context.judgements);
 }
-
-const noAllUsers: Ending = {
-  kind: 'unparsable',
-  code: 'all-users-series',
-  reason: 'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
-};
 
 function routeOf(context: ExchangeContext, policy: Policy, line: CommandLine): Routed | Promise<Routed> {
   const user = context.userNames.normalise(line.user);

@@ -1,7 +1,9 @@
 // How a judgement that says no ends an exchange. Pure.
 
+import { replyShape } from '../catalog/columns.js';
 import type { Ending } from '../engine/outcome.js';
 import { limitAsks } from '../policy/limits.js';
+import { areSameTerms } from '../policy/rule.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import { isSame, type Judged, type Judgement } from './judge.js';
 
@@ -13,20 +15,39 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
   return { kind: 'denied', reason: judgement.decision.reason, policy };
 }
 
+/** The ending of `-A` where a backend of 2.3 would get it. */
+export const noAllUsers: Ending = {
+  kind: 'unparsable',
+  code: 'all-users-series',
+  reason: 'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
+};
+
 /**
- * The backend turned out to be of another series than the command was judged for. Undefined: it means the same there
- * and is allowed there; else how the exchange ends. What would be sent must be what the admission says.
+ * The backend turned out to be another than the command was judged for: of another series, or one that a referral points to.
+ * Undefined: it means the same there and is allowed there; else how the exchange ends. What would be sent must be what the
+ * admission says, and what its rule asks for besides has been done already.
  */
 export function refusalOnSecondLook(again: Judgement, first: Judged, policy: string): Ending | undefined {
   if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
+  if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =
+    areSameTerms(again.decision.obligations, first.decision.obligations) &&
+    cellsOf(again) === cellsOf(first) &&
     again.attempt.effect === first.attempt.effect &&
     again.attempt.command.name === first.attempt.command.name &&
     again.wantsUsernameCell === first.wantsUsernameCell &&
     isSame(again.args, first.args);
   if (isSameThing) return undefined;
-  const series = again.attempt.series;
-  return { kind: 'unroutable', reason: `the backend turned out to be Dovecot ${series}; try again` };
+  const { series } = again.attempt;
+  const reason = first.series.includes(series)
+    ? 'the backend that it leads to is judged differently; ask for it there'
+    : `the backend turned out to be Dovecot ${series}; try again`;
+  return { kind: 'unroutable', reason };
+}
+
+/** Of a row that may be joined with those of other backends. */
+function cellsOf({ attempt: { command, parsed } }: Judged): number | undefined {
+  return command.scope === 'server' ? replyShape(parsed, undefined)?.columns.length : undefined;
 }
 
 /** What policy demands of an allowed command besides: room for its records, a reason, and counts within its limits. */

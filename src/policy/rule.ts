@@ -38,6 +38,16 @@ export interface Obligations {
   readonly emergency: boolean;
 }
 
+/** Whether two rules ask for the same besides. The limits of two rules are never one, however they read. */
+export function areSameTerms(one: Obligations | undefined, other: Obligations | undefined): boolean {
+  return (
+    one?.reason === other?.reason &&
+    one?.limit === other?.limit &&
+    one?.maxMatches === other?.maxMatches &&
+    one?.emergency === other?.emergency
+  );
+}
+
 /** One line of `allow` or `deny`. */
 export interface Rule {
   readonly place: RulePlace;

@@ -90,8 +90,8 @@ export interface MemoryEngine {
 export interface MemoryEngineOptions {
   /** YAML; default {@link memorySettings}. */
   readonly settings?: string;
-  /** Of the backend; default 2. */
-  readonly minor?: number;
+  /** Of the backend, asked at each greeting where it may change; default 2. */
+  readonly minor?: number | (() => number);
   readonly failAt?: FailAt;
   /** Other files that the settings name, by their last name. */
   readonly files?: Readonly<Record<string, string>>;
@@ -167,7 +167,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       });
       return;
     }
-    end.peer.send(greeting(minor));
+    end.peer.send(greeting(typeof minor === 'number' ? minor : minor()));
     void serveCommands(end, (line) => {
       const admissions = records.filter(({ record }) => record.event === 'admission').length;
       commands.push({ line, end, admissions });
