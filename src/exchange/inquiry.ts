@@ -6,7 +6,7 @@
 import { allSeries, type Series } from '../catalog/series.js';
 import type { Destination, Routed } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
-import type { Policy } from '../policy/rule.js';
+import { areSameTerms, type Policy } from '../policy/rule.js';
 import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
@@ -79,9 +79,20 @@ export function judgeFor(
   destinations: readonly Destination[],
   aliases: readonly string[],
 ): Judgement {
-  const namespaces = jointNamespaces(destinations.map((each) => each.sharedNamespaces));
-  return judgeAs(context, session, line, seriesOf(destinations), namespaces, aliases);
+  const series = seriesOf(destinations);
+  const said = destinations.map((each) => each.sharedNamespaces);
+  const judgement = judgeAs(context, session, line, series, jointNamespaces(said), aliases);
+  const others = said.filter((each) => each !== undefined);
+  if (!isAllowed(judgement) || others.length === 0 || others.length === said.length) return judgement;
+  // Where only some say which they have, those count as well as the usual ones.
+  const again = judgeAs(context, session, line, series, jointNamespaces(others), aliases);
+  if (!isAllowed(again)) return again;
+  if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return judgement;
+  return { ...judgement, kind: 'unparsable', code: 'backends-differ', message: backendsDiffer };
 }
+
+const backendsDiffer =
+  'its backends have different shared namespaces, and its rules for them different terms';
 
 /** Judges it for these series. */
 export function judgeAs(

@@ -76,6 +76,7 @@ async function ask(
 const good = '\n+\n';
 const statusOf = (said: string): string => said.trimEnd().split('\n').at(-1) ?? '';
 const old = { client: 2, backend: () => 2 };
+const newer = { client: 3, backend: () => 4 };
 
 void describe('a referral', () => {
   const refer = (backend: number): string =>
@@ -99,6 +100,14 @@ void describe('a referral', () => {
 
 void describe('all users', () => {
   const rules = ['{ command: mailbox status, all_users: true }', 'quota get'];
+  const all = '||mailbox status|-A|messages|Team/ceo';
+
+  void test('a prefix that one backend says counts where another says none', async () => {
+    const settings = settingsOf('shared_namespaces: ["Team/"], series: "2.4"', 'series: "2.4"', rules);
+    const heard = await ask(settings, [all], () => good, newer);
+    assert.deepEqual(heard.sent, []);
+    assert.equal(statusOf(heard.said), '-NOPERM');
+  });
 
   void test('a backend that turns out to be of 2.3 is not asked', async () => {
     const said = 'shared_namespaces: []';
