@@ -6,10 +6,11 @@ import { WireFault } from '../wire/wire-fault.js';
 import type { RelayTarget } from './reply-writer.js';
 
 const tab = 0x09;
+const plus = 0x2b;
 /** The longest row that is kept back. Stops a backend that never ends a row from taking our memory. */
 const rowBytesMax = 4 * 1024 * 1024;
 
-/** Where one of the replies goes. `cells`: of each of its rows, at least 1. */
+/** Where one of the replies goes. `cells`: of each of its rows, at least 1. Throws a WireFault where it has no whole rows. */
 export function createRowJoiner(target: RelayTarget, cells: number): RelayTarget {
   /** The start of a row. */
   let kept: Buffer[] = [];
@@ -41,7 +42,12 @@ export function createRowJoiner(target: RelayTarget, cells: number): RelayTarget
         throw new WireFault('bad-frame', 'a row above the limit of joined replies');
     },
     addLog: (type, text) => target.addLog(type, text),
-    addRawStatus: () => undefined,
+    addRawStatus(line) {
+      // What is kept back is lost: the reply was not whole, or its rows are not what we take them for.
+      if (line[0] === plus && (left !== cells || keptBytes > 0)) {
+        throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
+      }
+    },
     flush: (unsentBytesMax) => target.flush(unsentBytesMax),
   };
 }

@@ -225,6 +225,15 @@ void describe('several backends', () => {
     assert.equal(heard.completion?.outcome, 'unknown');
   });
 
+  void test('one of them ends within a row and says that all went well: it did not', async () => {
+    const heard = await ask('||who', (backend) =>
+      backend === 2 ? `${rows(2)}half\ta\t${good}` : `${rows(backend)}${good}`,
+    );
+    assert.equal(statusOf(heard.said), '-TEMPFAIL');
+    assert.ok(heard.said.includes(rows(2)) && !heard.said.includes('half'));
+    assert.equal(heard.completion?.error, 'reply-bad-frame');
+  });
+
   // [statuses of the three, what the client gets]
   const statuses: readonly (readonly [readonly string[], string])[] = [
     [['+', '-NOTFOUND', '+'], '+'],

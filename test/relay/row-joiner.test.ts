@@ -42,7 +42,7 @@ void test('any cuts and any order: every whole row, in the order of its reply', 
             const size = cuts.next().value;
             flow.joiner.addBody(flow.left.subarray(0, size));
             flow.left = flow.left.subarray(size);
-            flow.joiner.addRawStatus(Buffer.from('+'));
+            flow.joiner.addRawStatus(Buffer.from('-TEMPFAIL'));
           }
         }
         const cells = target.text().split('\t').slice(0, -1);
@@ -79,4 +79,16 @@ void test('log lines pass, status lines do not', () => {
   }
   assert.deepEqual(target.logs, ['text', 'text']);
   assert.equal(target.text(), 'cell\tcell\t');
+});
+
+void test('a reply that ends within a row has not succeeded, whatever it says; its failure is passed over as any', () => {
+  for (const rest of ['half', 'one\t']) {
+    const joiner = createRowJoiner({ ...createTarget(), addRawStatus: () => undefined }, 2);
+    joiner.addBody(Buffer.from(`a\tb\t${rest}`));
+    joiner.addRawStatus(Buffer.from('-TEMPFAIL'));
+    assert.throws(() => joiner.addRawStatus(Buffer.from('+')), { code: 'bad-frame' });
+  }
+  const whole = createRowJoiner(createTarget(), 2);
+  whole.addBody(Buffer.from('a\tb\t'));
+  whole.addRawStatus(Buffer.from('+'));
 });
