@@ -54,11 +54,12 @@ function isOver({ kind }: Ending): boolean {
 export function joinEndings(parts: readonly Part[], backends: readonly string[]): Ending {
   const over = parts.find(({ ending }) => isOver(ending));
   if (over !== undefined) return over.ending;
-  const silent = parts.find(({ ending }) => ending.kind === 'replied' && ending.peer !== 'ready');
-  if (silent !== undefined) return silent.ending;
   const codes = parts.map(codeOf);
   const isAsked = parts.length === backends.length;
   const isOk = codes.includes('') && codes.every((code) => code === '' || code === 'NOTFOUND');
+  // Who did not take all of it gets no status; but what went wrong elsewhere is not made good by that.
+  const unread = parts.find(({ ending }) => ending.kind === 'replied' && ending.peer !== 'ready');
+  if (isAsked && isOk && unread !== undefined) return unread.ending;
   if (isAsked && isOk) return { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined };
   const failed = [...new Set(codes.filter((code) => code !== ''))];
   // One word that all who failed said is theirs; whatever else is a failure that may pass.

@@ -1,0 +1,56 @@
+// Goal: one ending of several tells no better story than they do. Table of parts to endings.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Ending, judgeEnding } from '../../src/engine/outcome.js';
+import { joinEndings, type Part } from '../../src/exchange/fan-out.js';
+import type { Status } from '../../src/wire/status.js';
+
+const status: Status = { kind: 'ok', code: '', raw: Buffer.from('+') };
+
+function part(backend: string, ending: Ending): Part {
+  const carriage = {
+    backend,
+    upstream: undefined,
+    isSent: true,
+    waitMs: undefined,
+    count: undefined,
+    run: () => Promise.resolve(ending),
+    cut: () => undefined,
+  };
+  return { carriage, ending, verdict: judgeEnding(ending) };
+}
+
+const broken: Ending = { kind: 'reply-timeout', backend: 'mail2' };
+
+// [what, how the first ended, how the second did, outcome, error]
+const table: readonly (readonly [string, Ending, Ending, string, string | undefined])[] = [
+  [
+    'a client that did not read, of an answer that is whole',
+    { kind: 'replied', status, peer: 'client-stall' },
+    { kind: 'replied', status, peer: 'ready' },
+    'ok',
+    'client-stall',
+  ],
+  [
+    'a client that did not read hides no backend that failed',
+    { kind: 'replied', status, peer: 'client-stall' },
+    broken,
+    'timeout',
+    'reply-timeout',
+  ],
+  [
+    'whichever came first',
+    broken,
+    { kind: 'replied', status, peer: 'client-gone' },
+    'timeout',
+    'reply-timeout',
+  ],
+];
+for (const [what, first, second, outcome, error] of table) {
+  void test(what, () => {
+    const joined = judgeEnding(
+      joinEndings([part('mail1', first), part('mail2', second)], ['mail1', 'mail2']),
+    );
+    assert.deepEqual([joined.outcome, joined.error], [outcome, error]);
+  });
+}
