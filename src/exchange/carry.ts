@@ -11,6 +11,7 @@ import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
 import { sha256Hex } from '../identity/digest.js';
+import { TransportFault } from '../ports/transport-fault.js';
 import { emptyCount } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
@@ -121,7 +122,9 @@ class OneWay implements Carriage {
       return ending;
     } catch (fault) {
       if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
-      if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, this.isSent);
+      if (abortable.isAborted && (fault === abortable.reason || isOurCut(fault))) {
+        return cutOff(abortable, this.isSent);
+      }
       return { kind: 'fault', fault, isSent: this.isSent, backend: this.backend };
     }
   }
@@ -158,6 +161,8 @@ class OneWay implements Carriage {
       this.#options.noteMatches(found.matches);
       if (found.kind === 'refused') return found.end;
       await this.#options.admit();
+      // Counting and recording took their time, and we may have closed the upstream meanwhile.
+      if (abortable.isAborted) return { value: cutOff(abortable, false), closeFor: undefined };
     }
     const rowCells = usernameEvery(judgement, upstream.serverMinor);
     if (rowCells === undefined) {
@@ -178,6 +183,11 @@ class OneWay implements Carriage {
       onLog: (logLine) => this.#options.onLog(upstream, logLine, count),
     });
   }
+}
+
+/** Of an upstream that we have closed. */
+function isOurCut(fault: unknown): boolean {
+  return fault instanceof TransportFault && fault.code === 'closed';
 }
 
 /** What equal commands have in common, whomever they name: a script goes through users, and its mistake stays the same. */

@@ -1,0 +1,72 @@
+// Goal: a client that leaves, or we who stop, at every step of a command: nothing is sent after that, and the completion says no
+// more than what is known.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { AuditRecord } from '../../src/audit/record.js';
+import { settle } from '../kit/fake-clock.js';
+import { replyPacket } from '../kit/memory-backend.js';
+import { type MemoryEngine, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
+
+const settings = memorySettings.replace('search, fetch', '{ command: expunge, max_matches: 5 }, save, fetch');
+
+const completionOf = ({ records }: MemoryEngine, command: string): AuditRecord | undefined =>
+  records.find(({ record }) => record.event === 'completion' && record.command === command)?.record;
+
+const namesOf = ({ commands }: MemoryEngine): (string | undefined)[] =>
+  commands.map(({ line }) => line.split('\t')[2]);
+
+void describe('a command whose mails are counted first', () => {
+  const line = '|alice@example.org|expunge|mailbox|Trash|all';
+
+  void test('is not sent when the client has left meanwhile', async () => {
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer(() => undefined);
+    const client = await engine.client(1);
+    await client.line(line);
+    client.peer.vanish();
+    await settle();
+    engine.commands[0]?.end.peer.send(replyPacket('guid\t1\t\n+\n'));
+    await engine.untilIdle();
+    assert.deepEqual(namesOf(engine), ['search']);
+    const completion = completionOf(engine, 'expunge');
+    assert.deepEqual([completion?.sent, completion?.error], [false, 'client-gone']);
+  });
+
+  void test('is not told to be sent when we stop while its record is written', async () => {
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer(() => {
+      engine.setJournal('hold');
+      return replyPacket('guid\t1\t\n+\n');
+    });
+    const client = await engine.client(1);
+    await client.line(line);
+    assert.deepEqual(namesOf(engine), ['search']);
+    void engine.service.drain();
+    engine.service.abort();
+    await settle();
+    engine.setJournal('take');
+    await engine.untilIdle();
+    assert.deepEqual(namesOf(engine), ['search']);
+    const completion = completionOf(engine, 'expunge');
+    assert.deepEqual(
+      [completion?.outcome, completion?.sent, completion?.error],
+      ['failed', false, 'draining'],
+    );
+    assert.equal(client.said().trimEnd().endsWith('-TEMPFAIL'), true);
+  });
+
+  void test('nor when we stop while they are counted', async () => {
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer(() => undefined);
+    const client = await engine.client(1);
+    await client.line(line);
+    void engine.service.drain();
+    engine.service.abort();
+    await engine.untilIdle();
+    const completion = completionOf(engine, 'expunge');
+    assert.deepEqual(
+      [completion?.outcome, completion?.sent, completion?.error],
+      ['failed', false, 'draining'],
+    );
+  });
+});
