@@ -123,8 +123,14 @@ export async function relayReply(
     beforeStatus: (status) => ear.explain(status),
   });
   // Those that died together with this upstream are heard of in the same turn: then it was not the command.
-  if (end.kind === 'fault' && options.cutOff() === undefined) await options.clock.nextTurn();
+  if (end.kind === 'fault' && givenUp(options) === undefined) await options.clock.nextTurn();
   return judgeRelay(end, options);
+}
+
+/** The ending when the upstream was closed for the exchange. A client that is gone is no reason to close it under a change. */
+function givenUp({ command, cutOff }: Conversation): Ending | undefined {
+  const ending = cutOff();
+  return ending?.kind === 'client-gone' && !command.isReading ? undefined : ending;
 }
 
 /** What a status tells of whoever stands behind an upstream: see LeaseEnd. */
@@ -158,8 +164,8 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
     case 'client-gone':
       return { value: { kind: 'client-gone', isSent: true }, closeFor: 'aborted' };
     case 'fault': {
-      const cutOff = options.cutOff();
-      if (cutOff !== undefined) return { value: cutOff, closeFor: 'aborted' };
+      const ending = givenUp(options);
+      if (ending !== undefined) return { value: ending, closeFor: 'aborted' };
       if (upstream.isPoisoned) return { value: { kind: 'poison', backend }, closeFor: 'peer-gone' };
       const value = { kind: 'fault', fault: end.fault, isSent: true, backend } as const;
       return { value, closeFor: end.fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
