@@ -38,6 +38,8 @@ export interface CarryOptions {
   readonly input: ExchangeInput;
   /** Where the reply goes. */
   readonly target: RelayTarget;
+  /** A read that ends an upstream which had served others is tried again, and not blamed yet. */
+  readonly mayTryAgain: boolean;
   /** The admission as it stands, for a search that is made before it is written. */
   readonly admission: AuditRecord;
   /** Only with max_matches is the admission not on disk before this begins. The search found so many mails; the admission is to say so. */
@@ -116,8 +118,8 @@ class OneWay implements Carriage {
         },
         this.#ask(),
       );
-      const isDoubtful = judgement.attempt.effect === 'read' && this.isReused;
-      if (ending.kind === 'poison' && !isDoubtful) poison.died(principal, shape(), clock.now());
+      const isExcused = this.#options.mayTryAgain && judgement.attempt.effect === 'read' && this.isReused;
+      if (ending.kind === 'poison' && !isExcused) poison.died(principal, shape(), clock.now());
       else if (ending.kind === 'replied') poison.survived(principal, shape);
       return ending;
     } catch (fault) {

@@ -25,8 +25,8 @@ export interface DispatchOptions {
   readonly users: readonly string[];
   readonly abortable: Abortable;
   readonly writer: RelayTarget;
-  /** Begins a way. */
-  readonly start: (destination: Destination, target: RelayTarget) => Carriage;
+  /** Begins a way; `mayTryAgain`: there may be another to the same backend. */
+  readonly start: (destination: Destination, target: RelayTarget, mayTryAgain: boolean) => Carriage;
   /** Judges for another backend than the command was judged for. Undefined: it means the same there and is allowed. */
   readonly judgeThere: (destination: Destination) => Ending | undefined;
 }
@@ -44,7 +44,7 @@ export async function dispatch(options: DispatchOptions): Promise<Dispatched> {
   if (only === undefined) throw new Error('a command was dispatched to nobody');
   if (others.length === 0) return dispatchToOne(options, only);
   const cells = joinableCells(judgement);
-  const starts = destinations.map((each) => (target: RelayTarget) => start(each, target));
+  const starts = destinations.map((each) => (target: RelayTarget) => start(each, target, false));
   const parts = await fanOut(starts, writer, cells);
   const backends = destinations.map(({ pool }) => pool.backend);
   return { ending: joinEndings(parts, backends), parts };
@@ -62,10 +62,10 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
 
 async function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
   const { judgement, judgeThere } = options;
-  let part = await take(options, first);
+  let part = await take(options, first, true);
   const parts = [part];
-  if (mayTryAgain(part, judgement)) {
-    part = await take(options, first);
+  if (shouldTryAgain(part, judgement)) {
+    part = await take(options, first, false);
     parts.push(part);
   }
   const { ending } = part;
@@ -74,16 +74,16 @@ async function dispatchToOne(options: DispatchOptions, first: Destination): Prom
   if ('reason' in next) return { ending: { ...ending, reason: next.reason }, parts };
   const refusal = judgeThere(next);
   if (refusal !== undefined) return { ending: refusal, parts };
-  part = await take(options, next);
+  part = await take(options, next, false);
   parts.push(part);
   if (part.ending.kind !== 'referral') return { ending: part.ending, parts };
   return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
 }
 
 /** One way, while its users are on no other backend. */
-async function take(options: DispatchOptions, destination: Destination): Promise<Part> {
+async function take(options: DispatchOptions, destination: Destination, mayTryAgain: boolean): Promise<Part> {
   const { context, users, abortable, start, writer } = options;
-  const carriage = start(destination, writer);
+  const carriage = start(destination, writer, mayTryAgain);
   let unlock: () => void;
   try {
     const locked = context.userLock.take(users, carriage.backend, () => abortable.signal);
@@ -101,7 +101,7 @@ async function take(options: DispatchOptions, destination: Destination): Promise
 }
 
 /** The upstream ended under a command that only reads, before it said anything: an idle one that died just then. */
-function mayTryAgain({ carriage, ending }: Part, { attempt, decision }: Judged): boolean {
+function shouldTryAgain({ carriage, ending }: Part, { attempt, decision }: Judged): boolean {
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (decision.obligations?.maxMatches !== undefined) return false;
   // One that was opened for this command did not die before it.

@@ -12,10 +12,9 @@ import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { ClientInput } from '../relay/client-input.js';
 import type { RelayCount } from '../relay/relay.js';
-import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
-import { type Carriage, createCarriage, cutOff } from './carry.js';
+import { type Carriage, type CarryOptions, createCarriage, cutOff } from './carry.js';
 import { dispatch } from './dispatch.js';
 import type { AbortReason, ExchangeContext, ExchangeSession, RunningExchange } from './exchange-context.js';
 import { createExchangeInput, type ExchangeInput } from './exchange-input.js';
@@ -165,7 +164,8 @@ class Exchange {
         users: [...judgement.attempt.users, ...aliases],
         abortable: this.#abortable,
         writer: this.#session.writer,
-        start: (destination, target) => this.#start(judgement, destination, target, aliases, input),
+        start: (destination, target, mayTryAgain) =>
+          this.#start({ judgement, destination, target, mayTryAgain, input }, aliases),
         judgeThere: (there) => lookThere(this.#firstLook(judgement, aliases), there),
       });
       this.#parts = parts;
@@ -189,24 +189,19 @@ class Exchange {
 
   /** One way to one backend. */
   #start(
-    judgement: Judged,
-    destination: Destination,
-    target: RelayTarget,
+    way: Pick<CarryOptions, 'judgement' | 'destination' | 'target' | 'mayTryAgain' | 'input'>,
     aliases: readonly string[],
-    input: ExchangeInput,
   ): Carriage {
+    const { judgement, destination } = way;
     const admission = this.#admission ?? this.#admitted;
     if (admission === undefined) throw new Error('an exchange was sent before it was judged');
     const carriage = createCarriage({
+      ...way,
       context: this.#context,
       session: this.#session,
       line: this.#line,
-      judgement,
-      destination,
       id: this.#id,
       abortable: this.#abortable,
-      input,
-      target,
       admission,
       noteMatches: (matches) => {
         this.#admission = { ...admission, matches };

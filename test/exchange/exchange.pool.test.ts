@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { logPacket } from '../kit/memory-backend.js';
-import { emptyReply, type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
+import { emptyReply, type MemoryEngine, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 
 const poison = '|alice@example.org|mailbox list|Killer';
 const harmless = '|alice@example.org|quota get';
@@ -73,6 +73,34 @@ void test('the same again and again is held back, and only that, and only from t
     'unknown poison',
     'unknown poison',
   ]);
+});
+
+void test('a command that kills process after process that had served others is held back too', async () => {
+  const settings = memorySettings
+    .replace('sessions: 3', 'sessions: 9')
+    .replace('connections: 2', 'connections: 4, idle: 4');
+  const engine = openMemoryEngine({ settings });
+  const clients = await Promise.all([1, 2, 3, 4].map(() => engine.client(2)));
+  for (let n = 0; n < 4; n += 1) {
+    // All four upstreams serve somebody.
+    const from = engine.commands.length;
+    engine.setAnswer(() => undefined);
+    for (const client of clients) await client.line(harmless);
+    for (const { line, end } of engine.commands.slice(from))
+      end.peer.send(emptyReply(line, end) ?? Buffer.alloc(0));
+    await engine.clock.advance(0);
+    engine.setAnswer((_line, end) => {
+      end.peer.end();
+      return undefined;
+    });
+    await clients[0]?.line(poison);
+    await engine.clock.advance(0);
+    await engine.clock.advance(1_000);
+  }
+  assert.deepEqual(
+    endings(engine).filter((ending) => ending !== 'ok -'),
+    ['unknown poison', 'unknown poison', 'unknown poison', 'limited poison-repeated'],
+  );
 });
 
 void test('a Dovecot that reloads is not the fault of a command', async () => {

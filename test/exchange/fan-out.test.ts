@@ -12,6 +12,7 @@ function part(backend: string, ending: Ending): Part {
     backend,
     upstream: undefined,
     isSent: true,
+    isReused: false,
     waitMs: undefined,
     count: undefined,
     run: () => Promise.resolve(ending),
