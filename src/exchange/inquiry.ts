@@ -33,6 +33,8 @@ export async function inquire(
   const isServer = isServerCommand(line);
   const routed = isServer ? undefined : await routeOf(context, session.policy, line);
   let destinations = isServer ? router.all : routed?.kind === 'to' ? [routed.destination] : [];
+  // Without a user it is for all of them, or refused.
+  if (!isServer && line.user === '') destinations = router.everywhere;
   const aliases = new Set(routed?.kind === 'to' ? routed.aliases : []);
   let judgement = judgeFor(context, session, line, destinations, [...aliases]);
   const stop = (obstacle: Ending): Inquiry => ({

@@ -109,6 +109,14 @@ void describe('all users', () => {
     assert.equal(statusOf(heard.said), '-NOPERM');
   });
 
+  void test('reach into no shared namespaces where every backend says that it has none', async () => {
+    const said = 'shared_namespaces: [], series: "2.4"';
+    const line = '||mailbox status|-A|messages|*';
+    const heard = await ask(settingsOf(said, said, rules), [line], () => good, newer);
+    assert.equal(statusOf(heard.said), '+');
+    assert.equal(heard.sent.length, 2);
+  });
+
   void test('a backend that turns out to be of 2.3 is not asked', async () => {
     const said = 'shared_namespaces: []';
     const settings = settingsOf(said, said, rules);
