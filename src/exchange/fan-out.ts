@@ -52,7 +52,8 @@ function isOver({ kind }: Ending): boolean {
 
 /** The one ending; `backends` are all that should have answered. */
 export function joinEndings(parts: readonly Part[], backends: readonly string[]): Ending {
-  const over = parts.find(({ ending }) => isOver(ending));
+  const outcome = worst(parts.map(({ verdict }) => verdict.outcome));
+  const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
   if (over !== undefined) return over.ending;
   const codes = parts.map(codeOf);
   const isAsked = parts.length === backends.length;
@@ -65,8 +66,8 @@ export function joinEndings(parts: readonly Part[], backends: readonly string[])
   // One word that all who failed said is theirs; whatever else is a failure that may pass.
   const [only = 'TEMPFAIL'] = failed;
   const code = isAsked && failed.length === 1 && parts.every(isReplied) ? only : 'TEMPFAIL';
-  const outcome = worst(parts.map(({ verdict }) => verdict.outcome));
-  const error = parts.find(({ ending }) => ending.kind !== 'replied')?.verdict.error;
+  const silent = parts.filter((part) => !isReplied(part));
+  const error = (silent.find(({ verdict }) => verdict.outcome === outcome) ?? silent[0])?.verdict.error;
   return { kind: 'joined', code, outcome, error, text: sayWho(parts, backends) };
 }
 

@@ -47,6 +47,33 @@ const table: readonly (readonly [string, Ending, Ending, string, string | undefi
     'reply-timeout',
   ],
 ];
+void test('nor does one who left, or who was never asked since we stop, hide that another may have run', () => {
+  const unsent: Ending = { kind: 'cut-off', isSent: false };
+  const gone: Ending = { kind: 'client-gone', isSent: false };
+  // [the two, outcome, error]
+  const pairs: readonly (readonly [Ending, Ending, string, string])[] = [
+    [unsent, { kind: 'cut-off', isSent: true }, 'unknown', 'draining'],
+    [gone, { kind: 'poison', backend: 'mail2', isReused: false }, 'unknown', 'poison'],
+    [{ kind: 'replied', status, peer: 'ready' }, gone, 'aborted', 'client-gone'],
+    [{ kind: 'replied', status, peer: 'ready' }, unsent, 'failed', 'draining'],
+  ];
+  for (const [first, second, outcome, error] of pairs) {
+    for (const parts of [
+      [part('mail1', first), part('mail2', second)],
+      [part('mail1', second), part('mail2', first)],
+    ]) {
+      const joined = judgeEnding(joinEndings(parts, ['mail1', 'mail2']));
+      assert.deepEqual([joined.outcome, joined.error], [outcome, error]);
+    }
+  }
+});
+
+void test('the error is that of the part that the outcome is of', () => {
+  const parts = [part('mail1', { kind: 'refused', why: 'queue-full' }), part('mail2', broken)];
+  const joined = judgeEnding(joinEndings(parts, ['mail1', 'mail2']));
+  assert.deepEqual([joined.outcome, joined.error], ['timeout', 'reply-timeout']);
+});
+
 for (const [what, first, second, outcome, error] of table) {
   void test(what, () => {
     const joined = judgeEnding(
