@@ -12,6 +12,7 @@ import { parseArguments } from '../catalog/parse.js';
 import { appendQuietly } from '../engine/append.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Outcome } from '../engine/verdict.js';
+import { TransportFault } from '../ports/transport-fault.js';
 import { encodeCommandLine } from '../wire/command.js';
 import { createCellCounter } from '../wire/reply.js';
 import type { Status } from '../wire/status.js';
@@ -48,17 +49,20 @@ export async function countMatches(asked: MatchesAsked): Promise<MatchesFound> {
   const args = search.words.map((word) => (word.isSecret ? context.redact(word.text) : word.text));
   await context.journal.append({ ...admission, ...twin, args, effect: 'read' }, { durable: true });
   let result: { readonly status: Status; readonly cells: number } | undefined;
+  let isSent = false;
   try {
+    if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
+    isSent = true;
     result = await askSearch(asked, search.line);
   } finally {
-    const outcome: Outcome = result === undefined ? 'unknown' : result.status.kind === 'ok' ? 'ok' : 'failed';
+    const outcome = outcomeOf(result?.status, isSent);
     const { session, listener, principal } = asked.names;
     const { user } = judgement;
     const { backend, id: upstreamId } = upstream;
     const status = result?.status.raw.toString('latin1');
     const end = {
       outcome,
-      sent: true,
+      sent: isSent,
       cells: result?.cells,
       status,
       backend,
@@ -81,6 +85,11 @@ export async function countMatches(asked: MatchesAsked): Promise<MatchesFound> {
     matches,
     end: { value: { kind: 'denied', reason, policy }, closeFor: undefined },
   };
+}
+
+function outcomeOf(status: Status | undefined, isSent: boolean): Outcome {
+  if (status === undefined) return isSent ? 'unknown' : 'failed';
+  return status.kind === 'ok' ? 'ok' : 'failed';
 }
 
 /** The same query as a search. */

@@ -55,6 +55,24 @@ void describe('a command whose mails are counted first', () => {
     assert.equal(client.said().trimEnd().endsWith('-TEMPFAIL'), true);
   });
 
+  void test('nor is the search, when we stop while the record of that is written', async () => {
+    const engine = openMemoryEngine({ settings });
+    engine.setJournal('hold');
+    const client = await engine.client(1);
+    await client.line(line);
+    void engine.service.drain();
+    engine.service.abort();
+    await settle();
+    engine.setJournal('take');
+    await engine.untilIdle();
+    assert.deepEqual(namesOf(engine), []);
+    for (const name of ['search', 'expunge']) {
+      const completion = completionOf(engine, name);
+      assert.deepEqual([completion?.outcome, completion?.sent], ['failed', false], name);
+    }
+    assert.equal(completionOf(engine, 'expunge')?.error, 'draining');
+  });
+
   void test('nor when we stop while they are counted', async () => {
     const engine = openMemoryEngine({ settings });
     engine.setAnswer(() => undefined);
