@@ -61,6 +61,8 @@ export interface Upstream {
   readonly exchanges: number;
   /** Whether its end, which `next` told, looks as if the command killed the process behind it. */
   readonly isPoisoned: boolean;
+  /** Nothing came behind the last answer, and nothing of it is owed: what comes next answers what is asked next. */
+  readonly isClean: boolean;
   /** Writes bytes of a command; only while leased. */
   write(bytes: readonly Buffer[]): Promise<void> | undefined;
   /**

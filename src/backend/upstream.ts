@@ -135,7 +135,7 @@ class LiveUpstream implements Upstream {
   release(restMs: number): void {
     assert(this.#state.at === 'leased' || this.#state.at === 'greeted', 'released without a lease');
     assert(!this.#isRaw, 'released though it is raw');
-    if (!this.#isClean) return this.close('spoke-while-idle');
+    if (!this.isClean) return this.close('spoke-while-idle');
     this.#rest(this.#clock.now(), restMs);
     const watch = this.#watch ?? this.#transport.read();
     this.#watch = watch;
@@ -211,11 +211,11 @@ class LiveUpstream implements Upstream {
       this.#owner.straySpoke(this, event.line);
     }
     if (this.#fault !== undefined) throw this.#fault;
-    if (!this.#isClean) throw earlyAnswer();
+    if (!this.isClean) throw earlyAnswer();
   }
 
   /** Bytes that came already, or that the backend still owes of a frame, would be the next command's answer. */
-  get #isClean(): boolean {
+  get isClean(): boolean {
     if (this.#reply.isStarted || this.#demux.isMidFrame || this.#transport.heldBytes > 0) return false;
     return this.#fault === undefined && this.#logs.pendingBytes === 0;
   }

@@ -20,7 +20,7 @@ import type { LogLine } from '../wire/log-line.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import type { ExchangeInput } from './exchange-input.js';
 import type { Judged } from './judge.js';
-import { countMatches } from './matches.js';
+import { behindSearch, countMatches } from './matches.js';
 import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
 
 /** What a carriage needs of its exchange. */
@@ -165,6 +165,7 @@ class OneWay implements Carriage {
       await this.#options.admit();
       // Counting and recording took their time, and we may have closed the upstream meanwhile.
       if (abortable.isAborted) return { value: cutOff(abortable, false), closeFor: undefined };
+      if (!upstream.isClean) throw behindSearch();
     }
     const rowCells = usernameEvery(judgement, upstream.serverMinor);
     if (rowCells === undefined) {

@@ -16,6 +16,7 @@ import { TransportFault } from '../ports/transport-fault.js';
 import { encodeCommandLine } from '../wire/command.js';
 import { createCellCounter } from '../wire/reply.js';
 import type { Status } from '../wire/status.js';
+import { WireFault } from '../wire/wire-fault.js';
 import type { ExchangeContext } from './exchange-context.js';
 import type { SessionNames } from './exchange-records.js';
 import type { Judged } from './judge.js';
@@ -105,6 +106,11 @@ function searchOf(judgement: Judged, upstream: Upstream) {
   return { words, line, rowCells: replyCells(parsed, upstream.serverMinor) ?? 2 };
 }
 
+/** What the backend said without being asked would be taken for the answer of the command. */
+export function behindSearch(): WireFault {
+  return new WireFault('unexpected-input', 'an answer came behind that of the search');
+}
+
 /** Sends the search and counts the cells of its reply. The upstream is closed when it takes longer than a read may. */
 async function askSearch(
   { context, upstream }: MatchesAsked,
@@ -116,10 +122,16 @@ async function askSearch(
   try {
     upstream.write([line])?.catch(() => undefined);
     for (;;) {
+      let status: Status | undefined;
       for (const event of await upstream.next()) {
+        if (event.kind === 'log') continue;
+        // Up to 2.3.16 a second status line follows a failure, after which nothing is sent.
+        if (status?.kind === 'ok') throw behindSearch();
+        if (status !== undefined) continue;
         if (event.kind === 'body') counter.push(event.bytes);
-        else if (event.kind === 'status') return { status: event.status, cells: counter.cells };
+        else ({ status } = event);
       }
+      if (status !== undefined) return { status, cells: counter.cells };
     }
   } finally {
     timer.cancel();
