@@ -28,10 +28,20 @@ export const noAllUsers: Ending = {
  * admission says, and what its rule asks for besides has been done already.
  */
 export function refusalOnSecondLook(again: Judgement, first: Judged, policy: string): Ending | undefined {
+  const refusal = refusalAfterReload(again, first, policy);
+  if (refusal !== undefined || again.kind === 'unparsable') return refusal;
+  if (areSameTerms(again.decision.obligations, first.decision.obligations)) return undefined;
+  return {
+    kind: 'unroutable',
+    reason: 'its rule has other terms at the backend that it leads to; ask for it there',
+  };
+}
+
+/** The same by another policy than the first look's, whose terms the caller compares. */
+export function refusalAfterReload(again: Judgement, first: Judged, policy: string): Ending | undefined {
   if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
   if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =
-    areSameTerms(again.decision.obligations, first.decision.obligations) &&
     cellsOf(again) === cellsOf(first) &&
     again.attempt.effect === first.attempt.effect &&
     again.attempt.command.name === first.attempt.command.name &&

@@ -7,8 +7,8 @@ import type { Ending } from '../engine/outcome.js';
 import type { CommandLine } from '../wire/command.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import { judgeAs, judgeFor } from './inquiry.js';
-import { isAllowed, type Judged } from './judge.js';
-import { refusalOnSecondLook } from './refusal.js';
+import type { Judged } from './judge.js';
+import { refusalAfterReload, refusalOnSecondLook } from './refusal.js';
 
 /** A command as it was judged first, and by what. */
 export interface FirstLook {
@@ -50,13 +50,16 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   if (there === undefined) return changedMeanwhile;
   const now = { ...session, policy };
   const again = judgeAs(context, now, line, [series], there.sharedNamespaces, aliases);
-  const asksWhy = isAllowed(again) && again.decision.obligations?.reason === true;
-  if (asksWhy && (session.reason ?? '') === '') {
+  const refusal = refusalAfterReload(again, judgement, policy.name);
+  if (refusal !== undefined || again.kind === 'unparsable') return refusal;
+  const { reason, maxMatches } = again.decision.obligations ?? {};
+  if (reason === true && (session.reason ?? '') === '') {
     return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
   }
-  const refusal = refusalOnSecondLook(again, judgement, policy.name);
-  if (refusal !== undefined) return refusal;
-  // What of the reply is shown was settled when it began, and cannot be made stricter on the way.
-  const isHandledAlike = policy.logs === session.policy.logs && policy.debug === session.policy.debug;
+  // How mails are counted and what of the reply is shown was settled when it began, and cannot be made stricter on the way.
+  const isHandledAlike =
+    policy.logs === session.policy.logs &&
+    policy.debug === session.policy.debug &&
+    maxMatches === judgement.decision.obligations?.maxMatches;
   return isHandledAlike ? undefined : changedMeanwhile;
 }
