@@ -17,7 +17,7 @@ const stageFolders = {
   scenario: ['scenario'],
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
-  audit: ['rsyslog'],
+  audit: ['rsyslog', 'prometheus'],
   systemd: ['systemd'],
   container: ['container'],
 };

@@ -1,0 +1,125 @@
+// Goal: a real Prometheus, the distribution's package, scrapes the daemon, and no client can make it hold more. Phases: a scrape; hostile
+// commands of a thousand names; another scrape. What must not happen: a scrape that fails, a series that a client made.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { openFolder } from '../kit/folder.js';
+import { openGateway } from '../kit/gateway.js';
+import { runProgram } from '../kit/program.js';
+
+const setup = fileURLToPath(new URL('../../../test/prometheus/setup', import.meta.url));
+const commands = 1_000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+
+function whyNot(): string | undefined {
+  if (process.getuid?.() !== 0) return 'Prometheus is installed by root only';
+  return undefined;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const bound = server.address();
+      server.close(() => resolve(typeof bound === 'object' && bound !== null ? bound.port : 0));
+    });
+  });
+}
+
+function fetchText(port: number, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ host: '127.0.0.1', port, path }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve(text));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+/** The one number that a query gives; undefined: there is none (yet). */
+async function query(port: number, text: string): Promise<number | undefined> {
+  const answer = await fetchText(port, `/api/v1/query?query=${encodeURIComponent(text)}`).catch(() => '');
+  const value = /"value":\[[^,]+,"([^"]+)"\]/.exec(answer)?.[1];
+  return value === undefined ? undefined : Number(value);
+}
+
+test('a real Prometheus scrapes it, and the number of series stays', { timeout: 600_000 }, async (t) => {
+  const why = whyNot();
+  if (why !== undefined) {
+    assert.notEqual(process.env['DOVEGATE_NO_SKIP'], '1', why);
+    return t.skip(why);
+  }
+  const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
+  const installed = await runProgram('bash', [setup], { env, timeoutMs: 10 * 60_000 });
+  assert.equal(installed.exit, 0, installed.text);
+
+  const metrics = await freePort();
+  const own = await freePort();
+  const { client, daemon } = await openGateway(t, { more: `admin: { tcp: "127.0.0.1:${metrics}" }` });
+  const folder = openFolder(t);
+  mkdirSync(join(folder, 'data'));
+  const file = join(folder, 'prometheus.yml');
+  writeFileSync(
+    file,
+    `global: { scrape_interval: 1s }
+scrape_configs: [{ job_name: dovegate, static_configs: [{ targets: ["127.0.0.1:${metrics}"] }] }]
+`,
+  );
+  const prometheus = spawn(
+    '/usr/bin/prometheus',
+    [
+      `--config.file=${file}`,
+      `--storage.tsdb.path=${join(folder, 'data')}`,
+      `--web.listen-address=127.0.0.1:${own}`,
+    ],
+    { stdio: 'ignore' },
+  );
+  t.after(async () => {
+    const ended = new Promise((resolve) => prometheus.once('exit', resolve));
+    prometheus.kill();
+    await ended;
+  });
+  const until = async (what: string, isTrue: () => Promise<boolean>): Promise<void> => {
+    for (const startMs = performance.now(); !(await isTrue()); ) {
+      assert.ok(performance.now() - startMs < 60_000, `no ${what} in time`);
+      await new Promise((resolve) => {
+        setTimeout(resolve, 200);
+      });
+    }
+  };
+  const series = 'count({job="dovegate"})';
+  const exchanges = 'sum(dovegate_exchanges_total)';
+
+  const one = await client();
+  const ask = async (user: string, ...fields: string[]): Promise<void> => {
+    one.sendCommand({ user, fields });
+    await one.readReply();
+  };
+  // What everybody does once, so that what is counted for it is there.
+  await ask('alice@example.org', 'quota get');
+  await ask('alice@example.org', 'no such command');
+  await ask('alice@example.org', 'mailbox delete', 'x');
+  await until('scrape', async () => (await query(own, 'up{job="dovegate"}')) === 1);
+  await until('exchange', async () => ((await query(own, exchanges)) ?? 0) >= 3);
+  const before = await query(own, series);
+  assert.equal(await query(own, 'dovegate_backend_up'), 1);
+  assert.equal(await query(own, 'dovegate_audit_writable'), 1);
+  assert.equal(await query(own, 'dovegate_audit_lost_total'), 0);
+  for (let n = 0; n < commands; n += 1) {
+    await ask(`user${n}@example${n}.org`, `command ${n}`, `--option-${n}=${'x'.repeat(n % 50)}`);
+  }
+  await until('the last command', async () => ((await query(own, exchanges)) ?? 0) >= commands + 3);
+  assert.equal(await query(own, series), before);
+  t.diagnostic(
+    `Prometheus ${installed.stdout.toString().trim()}: ${before} series before and after ${commands} hostile commands`,
+  );
+  await daemon.stop();
+});
