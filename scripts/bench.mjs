@@ -1,4 +1,5 @@
-// `npm run bench -- NAME [ARG...]`: installs, builds, and runs one of the measurements in test/bench/. Without a name it lists them.
+// `npm run bench`: installs, builds, and compares dovegate with what one would use without it. `npm run bench -- NAME [ARG...]` runs
+// one of the measurements in test/bench/; a name that is none of them lists them.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
@@ -7,11 +8,14 @@ const names = readdirSync(join(root, 'test', 'bench'))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.replace(/\.ts$/, ''))
   .toSorted();
+const comparisons = ['compare'];
 const [name, ...args] = process.argv.slice(2);
-if (name === undefined || !names.includes(name)) {
+if (name !== undefined && !names.includes(name)) {
   console.error(`npm run bench -- NAME [ARG...]; NAME is one of: ${names.join(' ')}`);
   process.exit(64);
 }
 install();
 build();
-run(process.execPath, [join('build', 'test', 'bench', `${name}.js`), ...args]);
+for (const each of name === undefined ? comparisons : [name]) {
+  run(process.execPath, [join('build', 'test', 'bench', `${each}.js`), ...args]);
+}

@@ -1,0 +1,213 @@
+// A load generator for Dovecot's doveadm protocol, cheap enough not to be what is measured: one process, one epoll loop, no framing
+// (it announces minor 0, so that every server answers in plain lines).
+//
+//   load [-c CLIENTS] [-s SECONDS] [-a TOKEN] [-r] TARGET LINE
+//
+// TARGET is the path of a UNIX socket, or a port of 127.0.0.1. LINE is one command line without its line feed. Each client says it,
+// awaits the reply, and says it again; with -r it connects anew for every command. TOKEN answers a greeting `-`, as PLAIN does.
+// Prints one line of JSON: commands, failed (an answer that is not `+`), lost (a connection that ended early), seconds, bytes read,
+// and microseconds of a command: p50, p90, p99 and the longest. With -r a command's time begins with its connect.
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum state {
+  GREETING, // a line that begins with `+` ends it; one with `-` asks for PLAIN
+  ROWS,     // up to the first line feed
+  STATUS,   // up to the next
+};
+
+struct client {
+  int fd;
+  enum state state;
+  int at_line_start;
+  char first; // the first byte of the line that is being read
+  double since;
+};
+
+static const char *target, *token;
+static int reconnects, poll_fd;
+static char line[4096];
+static size_t line_length;
+static double until;
+static unsigned long commands, failed, lost;
+static unsigned long long bytes;
+static double *times;
+static size_t times_count, times_room;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static void die(const char *what) {
+  perror(what);
+  exit(1);
+}
+
+// Lines are short and the socket's buffer is empty: what does not fit at once is a server that reads nothing.
+static void say(struct client *client, const char *text, size_t length) {
+  if (write(client->fd, text, length) != (ssize_t)length) die("write");
+}
+
+static int dial(void) {
+  if (strchr(target, '/') != NULL) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, target, sizeof address.sun_path - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    // A full queue of the listener is waited for here, since connect() of such a socket blocks; TCP has SYNs for that.
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) die("connect");
+    return fd;
+  }
+  struct sockaddr_in address = {.sin_family = AF_INET,
+                                .sin_port = htons(atoi(target)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) die("connect");
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  return fd;
+}
+
+static void open_client(struct client *client) {
+  client->since = now();
+  client->fd = dial();
+  fcntl(client->fd, F_SETFL, O_NONBLOCK);
+  client->state = GREETING;
+  client->at_line_start = 1;
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+  epoll_ctl(poll_fd, EPOLL_CTL_ADD, client->fd, &event);
+  say(client, "VERSION\tdoveadm-server\t1\t0\n", 27);
+}
+
+static void ask(struct client *client) {
+  if (!reconnects) client->since = now();
+  client->state = ROWS;
+  say(client, line, line_length);
+}
+
+static void keep_time(double seconds) {
+  if (times_count == times_room) {
+    times_room = times_room == 0 ? 1 << 16 : times_room * 2;
+    times = realloc(times, times_room * sizeof *times);
+  }
+  times[times_count++] = seconds;
+}
+
+// The end of one command. 0: this client is closed for good.
+static int finish(struct client *client) {
+  double at = now();
+  commands++;
+  if (client->first != '+') failed++;
+  keep_time(at - client->since);
+  if (at < until && !reconnects) {
+    ask(client);
+    return 1;
+  }
+  close(client->fd);
+  if (at >= until) return 0;
+  open_client(client);
+  return 1;
+}
+
+// What was read of one client. 0: it is closed for good. What follows a status in the same piece can only be an empty line.
+static int take(struct client *client, const char *at, const char *end) {
+  while (at < end) {
+    if (client->at_line_start) client->first = *at;
+    const char *feed = memchr(at, '\n', end - at);
+    client->at_line_start = feed != NULL;
+    if (feed == NULL) return 1;
+    at = feed + 1;
+    switch (client->state) {
+    case GREETING:
+      if (client->first == '+') ask(client);
+      else if (client->first == '-') {
+        char plain[512];
+        if (token == NULL) {
+          fprintf(stderr, "a password is wanted\n");
+          exit(1);
+        }
+        say(client, plain, snprintf(plain, sizeof plain, "PLAIN\t%s\n", token));
+      }
+      break;
+    case ROWS:
+      client->state = STATUS;
+      break;
+    case STATUS:
+      return finish(client);
+    }
+  }
+  return 1;
+}
+
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+static double microseconds(double share) {
+  return times_count == 0 ? 0 : times[(size_t)((times_count - 1) * share)] * 1e6;
+}
+
+int main(int argc, char **argv) {
+  int clients = 1, option;
+  double seconds = 1;
+  while ((option = getopt(argc, argv, "c:s:a:r")) != -1) {
+    switch (option) {
+    case 'c': clients = atoi(optarg); break;
+    case 's': seconds = atof(optarg); break;
+    case 'a': token = optarg; break;
+    case 'r': reconnects = 1; break;
+    default: return 64;
+    }
+  }
+  if (optind + 2 != argc || strlen(argv[optind + 1]) + 2 > sizeof line) return 64;
+  target = argv[optind];
+  line_length = snprintf(line, sizeof line, "%s\n", argv[optind + 1]);
+  signal(SIGPIPE, SIG_IGN);
+  poll_fd = epoll_create1(0);
+
+  double start = now();
+  until = start + seconds;
+  struct client *all = calloc(clients, sizeof *all);
+  for (int n = 0; n < clients; n++) open_client(&all[n]);
+  int open = clients;
+  static char piece[1 << 18];
+  struct epoll_event events[256];
+  // A server that hangs is given up; what is open then is lost.
+  while (open > 0 && now() < until + 30) {
+    int count = epoll_wait(poll_fd, events, 256, 1000);
+    for (int n = 0; n < count; n++) {
+      struct client *client = events[n].data.ptr;
+      ssize_t got = read(client->fd, piece, sizeof piece);
+      if (got < 0 && errno == EAGAIN) continue;
+      if (got > 0) {
+        bytes += got;
+        if (!take(client, piece, piece + got)) open--;
+        continue;
+      }
+      lost++;
+      close(client->fd);
+      if (now() < until) open_client(client);
+      else open--;
+    }
+  }
+  double took = now() - start;
+  qsort(times, times_count, sizeof *times, by_size);
+  printf("{\"commands\":%lu,\"failed\":%lu,\"lost\":%lu,\"seconds\":%.3f,\"bytes\":%llu,"
+         "\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"longest\":%.1f}\n",
+         commands, failed, lost + open, took, bytes, microseconds(0.5), microseconds(0.9), microseconds(0.99),
+         microseconds(1));
+  return 0;
+}
