@@ -14,26 +14,33 @@ export interface Abortable {
 
 /** Not aborted yet, and without a signal. */
 export function createAbortable(): Abortable {
-  let controller: AbortController | undefined;
-  let aborted: { readonly reason: unknown } | undefined;
-  return {
-    get isAborted() {
-      return aborted !== undefined;
-    },
-    get reason() {
-      return aborted?.reason;
-    },
-    get signal() {
-      if (controller === undefined) {
-        controller = new AbortController();
-        if (aborted !== undefined) controller.abort(aborted.reason);
-      }
-      return controller.signal;
-    },
-    abort(reason) {
-      if (aborted !== undefined) return;
-      aborted = { reason };
-      controller?.abort(reason);
-    },
-  };
+  return new OnceAbortable();
+}
+
+/** A class, since every exchange has one: an object made with getters has a shape of its own each time, which no cache knows. */
+class OnceAbortable implements Abortable {
+  #controller: AbortController | undefined;
+  #aborted: { readonly reason: unknown } | undefined;
+
+  get isAborted(): boolean {
+    return this.#aborted !== undefined;
+  }
+
+  get reason(): unknown {
+    return this.#aborted?.reason;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: unknown): void {
+    if (this.#aborted !== undefined) return;
+    this.#aborted = { reason };
+    this.#controller?.abort(reason);
+  }
 }

@@ -108,9 +108,9 @@ function workOf(eater: Eater, pattern: string, length: number, chunkBytes: numbe
   const bytes = Buffer.alloc(length, pattern, 'latin1');
   const chunks = chunkBytes >= length ? [bytes] : cutEvery(bytes, chunkBytes);
   return countWork(() => {
-    const { push } = eater();
+    const decoder = eater();
     try {
-      for (const chunk of chunks) push(chunk);
+      for (const chunk of chunks) decoder.push(chunk);
     } catch (error) {
       if (!(error instanceof WireFault)) throw error;
     }
