@@ -107,8 +107,8 @@ class Exchange {
     const input = createExchangeInput(this.#context, judgement, this.#client);
     this.#input = input;
     const backends = destinations.map(({ pool }) => pool.backend);
-    const asked = { time: clock.wallMs(), names, id: this.#id, policy, reason, redact };
-    this.#admission = admissionOf({ ...asked, judgement, backends });
+    const time = clock.wallMs();
+    this.#admission = admissionOf({ time, names, id: this.#id, policy, reason, redact, judgement, backends });
     let ending: Ending;
     if (!isAllowed(judgement)) {
       ending = refusalOf(judgement, policy.name);

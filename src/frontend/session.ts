@@ -218,8 +218,10 @@ class Session {
         now: () => ({ context: this.#context.exchanges(), policy: this.#context.policy(this.#names.peer) }),
       };
       reason = undefined;
+      const { inputBytesMax, inputTimeMs } = this.#context.limits();
       const behind = createCommandInput(input, {
-        ...this.#context.limits(),
+        inputBytesMax,
+        inputTimeMs,
         clock: this.#context.exchanges().clock,
         close: (why) => this.#transport.close(why),
       });

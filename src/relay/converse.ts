@@ -111,12 +111,15 @@ export async function relayReply(
   source: ReplySource,
   ear: LogEar,
 ): Promise<LeaseEnd<Ending>> {
-  const { command } = options;
+  const { command, writer, clock, limits, count } = options;
   const { usernameEvery } = command;
   const end = await relay({
-    ...options,
     upstream: source,
-    ...(usernameEvery === 0 ? {} : { reshape: createRowPrefixer(command.user, usernameEvery) }),
+    writer,
+    clock,
+    limits,
+    count,
+    reshape: usernameEvery === 0 ? undefined : createRowPrefixer(command.user, usernameEvery),
     goesOnWithoutPeer: !command.isReading,
     passesStatus: (status) => status.kind !== 'referral',
     onLog: (line) => ear.hear(line),

@@ -56,8 +56,8 @@ export interface RelayOptions {
   readonly goesOnWithoutPeer: boolean;
   /** Whether the status line goes to the peer as the backend sent it. */
   readonly passesStatus: (status: Status) => boolean;
-  /** What the rows are made into before the peer gets them; absent: they go as they came. */
-  readonly reshape?: (body: Buffer) => readonly Buffer[];
+  /** What the rows are made into before the peer gets them; undefined: they go as they came. */
+  readonly reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
   readonly onLog: (line: LogLine) => void;
   /** Called before a status that passes is written: the last chance for log lines of our own. */
   readonly beforeStatus: (status: Status) => void;

@@ -31,6 +31,7 @@ function start(changes: Partial<RelayOptions> = {}) {
     clock,
     limits,
     count,
+    reshape: undefined,
     goesOnWithoutPeer: false,
     passesStatus: () => true,
     onLog: (line) => void logs.push(line.text),
