@@ -48,8 +48,8 @@ export interface Bench {
   load(options: LoadOptions): Promise<Load>;
   /** Ports of a new backend. `ca.pem` in the folder is who signed its certificate, for localhost. */
   startBackend(): Promise<{ readonly pid: number; readonly plain: number; readonly tls: number }>;
-  /** HAProxy in TCP mode: a UNIX socket in, verified TLS to a port out. */
-  startHaproxy(tlsPort: number): Promise<Gate>;
+  /** HAProxy in TCP mode: a UNIX socket in, verified TLS to a port out, by default that of our backend. */
+  startHaproxy(tlsPort: number, caFile?: string): Promise<Gate>;
   startDaemon(options: BenchDaemonOptions): Promise<BenchDaemon>;
 }
 
@@ -103,9 +103,9 @@ export async function withBench(use: (bench: Bench) => Promise<void>): Promise<v
         const told: unknown = JSON.parse(await firstLine(child));
         return { pid: child.pid ?? 0, plain: numberIn(told, 'plain'), tls: numberIn(told, 'tls') };
       },
-      async startHaproxy(tlsPort) {
+      async startHaproxy(tlsPort, caFile = path('ca.pem')) {
         const socket = path('haproxy.sock');
-        writeFileSync(path('haproxy.cfg'), haproxyConfiguration(socket, tlsPort, path('ca.pem')));
+        writeFileSync(path('haproxy.cfg'), haproxyConfiguration(socket, tlsPort, caFile));
         const child = start('/usr/sbin/haproxy', ['-db', '-f', path('haproxy.cfg')], 'ignore');
         after(() => endProcess(child));
         await untilReachable(socket, child);
