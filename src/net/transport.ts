@@ -12,6 +12,7 @@ import type { CloseReason } from '../ports/close-reason.js';
 import type { TlsDemand, Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
+import { joinSmall } from './join-small.js';
 import { connectTls } from './tls-connect.js';
 
 /** How much is read from the socket while nobody asks for it. */
@@ -74,8 +75,9 @@ class SocketTransport implements Transport {
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
     const socket = this.#socket;
     let hasRoom = true;
-    if (parts.length === 1 && parts[0] !== undefined) {
-      hasRoom = socket.write(parts[0]);
+    const only = parts.length === 1 ? parts[0] : joinSmall(parts);
+    if (only !== undefined) {
+      hasRoom = socket.write(only);
     } else {
       socket.cork();
       for (const part of parts) hasRoom = socket.write(part);
