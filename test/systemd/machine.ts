@@ -11,7 +11,7 @@ import { type ProgramResult, runProgram } from '../kit/program.js';
 export interface Machine {
   /** Version of its systemd. */
   readonly systemd: number;
-  /** A folder that is `/work` inside. */
+  /** A folder that is `/mnt/test` inside. */
   readonly folder: string;
   /** A path of the machine as this process reaches it; sockets too. */
   path(inside: string): string;
@@ -82,7 +82,7 @@ export async function openMachine(owner: Owner, release: string): Promise<Machin
       `--machine=dovegate-${process.pid}-${release}`,
       `--directory=${root}`,
       `--bind-ro=${process.execPath}:/usr/bin/node`,
-      `--bind=${work}:/work`,
+      `--bind=${work}:/mnt/test`,
     ],
     {
       // Releases from 256 on do not boot below control groups of version 1.

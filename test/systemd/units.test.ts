@@ -26,7 +26,7 @@ listeners:
 limits: { queue: 4000 }
 backends:
   mail1:
-    address: unix:/work/backend.sock
+    address: unix:/mnt/test/backend.sock
     password_file: /run/credentials/dovegate.service/secret_mail1
     shared_namespaces: []
 routes:
