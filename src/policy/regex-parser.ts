@@ -23,7 +23,7 @@ export interface RegexProgram {
  * Most positions: the characters that an expression can stand for at once, repetitions written out (`a{3}b` has 4).
  * Bounds the memory of an expression and the time of each character.
  */
-export const regexSizeMax = 124;
+export const regexSizeMax = 93;
 
 /** An expression that cannot be read; the message ends a sentence about it. */
 export class RegexFault extends Error {}

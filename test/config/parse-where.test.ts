@@ -77,7 +77,7 @@ testMistakes([
   rule(
     'an expression that is too large',
     'command: mailbox create, where: { mailbox: { regex: ".{1,1000}.{1,1000}x" } }',
-    '11:60: policies.support.allow[0].where.mailbox.regex: the expression stands for more than 124 characters, repetitions written out',
+    '11:60: policies.support.allow[0].where.mailbox.regex: the expression stands for more than 93 characters, repetitions written out',
   ),
   rule(
     'an empty list',
