@@ -18,6 +18,7 @@ import {
   type RealGatewayOptions,
   releasesAsked,
 } from './real-gateway.js';
+import { sharedNamespace } from './shared-namespace.js';
 
 const bob = 'bob@example.org';
 const victim = 'victim@example.org';
@@ -28,37 +29,10 @@ const chief = 'chief@example.org';
 const settings: Record<Lab['series'], (mail: string) => string> = {
   '2.3': (mail) => `doveadm_password = Quail7+Tundra/xylem9
 auth_default_realm = example.org
-namespace inbox {
-  separator = /
-}
-namespace shared {
-  type = shared
-  separator = /
-  prefix = shared/%%u/
-  location = maildir:%%h/Maildir
-  list = children
-  subscriptions = no
-}
-plugin {
-  acl_shared_dict = file:${mail}/shared-mailboxes
-}
-`,
+${sharedNamespace['2.3'](mail)}`,
   '2.4': (mail) => `doveadm_password = Quail7+Tundra/xylem9
 auth_default_domain = example.org
-namespace shared {
-  type = shared
-  separator = /
-  prefix = shared/$user/
-  mail_path = %{owner_home}/Maildir
-  list = children
-  subscriptions = no
-}
-acl_sharing_map {
-  dict file {
-    path = ${mail}/shared-mailboxes
-  }
-}
-`,
+${sharedNamespace['2.4'](mail)}`,
 };
 
 /** As README has people set it up. */

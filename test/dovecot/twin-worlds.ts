@@ -26,6 +26,7 @@ import { type Lab, type NoLab, openLab, type Release } from '../kit/dovecot-lab.
 import type { Owner } from '../kit/folder.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { RawClientError } from '../oracle/raw-reply.js';
+import { sharedNamespace } from './shared-namespace.js';
 
 /** Everybody who has mail. The lab has more users, without any. */
 export const people = ['alice', 'bob', 'victim'] as const;
@@ -100,21 +101,7 @@ const settings: Record<Series, (mail: string) => string> = {
   '2.3': (mail) => `mail_debug = yes
 mail_fsync = never
 mail_attribute_dict = file:%h/attributes
-namespace inbox {
-  separator = /
-}
-namespace shared {
-  type = shared
-  separator = /
-  prefix = shared/%%u/
-  location = maildir:%%h/Maildir
-  list = children
-  subscriptions = no
-}
-plugin {
-  acl_shared_dict = file:${mail}/shared-mailboxes
-}
-`,
+${sharedNamespace['2.3'](mail)}`,
   '2.4': (mail) => `log_debug = category=mail or category=storage or category=doveadm or category=acl
 mail_fsync = never
 mail_attribute {
@@ -122,20 +109,7 @@ mail_attribute {
     path = %{home}/attributes
   }
 }
-namespace shared {
-  type = shared
-  separator = /
-  prefix = shared/$user/
-  mail_path = %{owner_home}/Maildir
-  list = children
-  subscriptions = no
-}
-acl_sharing_map {
-  dict file {
-    path = ${mail}/shared-mailboxes
-  }
-}
-`,
+${sharedNamespace['2.4'](mail)}`,
 };
 
 /** Opens both, fills the first, and copies its mail to the second. */

@@ -11,7 +11,7 @@ import { duplex } from '../../src/relay/duplex.js';
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
 import { chunkings } from '../kit/chunkings.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
+import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 import { createDemux } from '../oracle/framing.js';
 
@@ -25,13 +25,7 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
   const upstream = leasedUpstream(backend.transport, clock, {
     serverMinor: 2,
     limits: { statusBytesMax: 100, frameBytesMax: 10_000_000, logLineBytesMax: 1_000 },
-    owner: {
-      closed: (_upstream, reason) => void closedFor.push(reason),
-      straySpoke: () => undefined,
-      rested: () => undefined,
-      died: () => undefined,
-      isPoisoned: () => false,
-    },
+    owner: { ...carelessOwner, closed: (_upstream, reason) => void closedFor.push(reason) },
   });
   const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
     inputBytesMax: 0,

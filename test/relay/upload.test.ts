@@ -15,7 +15,7 @@ import { upload } from '../../src/relay/upload.js';
 import { createDotDecoder } from '../../src/wire/dot.js';
 import { chunkings } from '../kit/chunkings.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
-import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
+import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 import { createDemux } from '../oracle/framing.js';
 
@@ -39,13 +39,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
   const upstream = leasedUpstream(backend.transport, clock, {
     serverMinor: 3,
     limits: { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
-    owner: {
-      closed: (_upstream, reason) => void closedFor.push(reason),
-      straySpoke: () => undefined,
-      rested: () => undefined,
-      died: () => undefined,
-      isPoisoned: () => false,
-    },
+    owner: { ...carelessOwner, closed: (_upstream, reason) => void closedFor.push(reason) },
   });
   const buffered = createBuffered(10_000_000);
   const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
