@@ -35,7 +35,9 @@ export function lookThere(first: FirstLook, there: Destination): Ending | undefi
 export function lookAgain(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
   const { context, session, line, judgement, aliases } = first;
   if (session.now().context !== context) return afterReload(first, destination, series);
-  if (judgement.series.includes(series)) return undefined;
+  const { holdsUntilMs } = judgement;
+  const stillHolds = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
+  if (stillHolds && judgement.series.includes(series)) return undefined;
   const again = judgeAs(context, session, line, [series], destination.sharedNamespaces, aliases);
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }

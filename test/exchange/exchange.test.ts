@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { lookupLimits } from '../../src/lookup/lookup.js';
+import { settle } from '../kit/fake-clock.js';
+import { replyPacket } from '../kit/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 
 const withUserdb = memorySettings
@@ -147,4 +149,22 @@ void test('a remembered judgement ends with its rule', async () => {
   await client.line('|alice@example.org|quota get');
   assert.equal(engine.commands.length, 2);
   assert.match(client.said(), /-NOPERM\n$/);
+});
+
+void test('a rule that ends while its command waits allows it no more', async () => {
+  const settings = memorySettings
+    .replace('connections: 2', 'connections: 1')
+    .replace('allow: [quota get,', 'allow: [{ command: quota get, expires: 2026-01-03T00:00:00Z },');
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(() => undefined);
+  const first = await engine.client(2);
+  await first.line('|alice@example.org|search|mailbox|INBOX');
+  const waiting = await engine.client(2);
+  await waiting.line('|alice@example.org|quota get');
+  engine.clock.leap(2 * 86_400_000);
+  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+  await settle();
+  await settle();
+  assert.equal(engine.commands.length, 1);
+  assert.match(waiting.said(), /\n-NOPERM\n$/);
 });
