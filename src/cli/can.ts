@@ -2,7 +2,7 @@
 
 import { commandNamed, type Effect, strongerEffect } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
-import { formatListenerSocket, type ListenerSettings } from '../config/settings.js';
+import { formatListenerSocket, type ListenerSettings } from '../listening/settings.js';
 import type { GlobList } from '../policy/glob.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -37,6 +37,12 @@ export function can(options: CanOptions): Promise<number> {
 /** The path alone for a socket that has one: what a client is given. */
 function socketOf({ socket }: ListenerSettings): string {
   return socket.kind === 'unix' ? socket.path : formatListenerSocket(socket);
+}
+
+function socketAsJson({ socket }: ListenerSettings): Readonly<Record<string, string>> {
+  if (socket.kind === 'unix') return { unix: socket.path };
+  if (socket.kind === 'systemd') return { systemd: socket.name };
+  return { tcp: formatListenerSocket(socket).slice('tcp:'.length) };
 }
 
 function asText(listener: ListenerSettings, policy: Policy, principal: string | undefined): string {
@@ -121,7 +127,7 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
   const { rate, distinctUsers, atOnce } = policy.limits;
   return {
     listener: listener.name,
-    ...(listener.socket.kind === 'unix' ? { unix: listener.socket.path } : { systemd: listener.socket.name }),
+    ...socketAsJson(listener),
     policy: policy.name,
     place: formatPlace(policy.place),
     version: policy.version,

@@ -1,6 +1,7 @@
 // The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
 
-import type { ListenerSocket, PeersSettings, Settings } from '../config/settings.js';
+import type { Settings } from '../config/settings.js';
+import { formatListenerSocket, type ListenerSocket, type PeersSettings } from '../listening/settings.js';
 import { formatTarget } from '../routing/route.js';
 
 /** Several lines, without the last LF. */
@@ -41,6 +42,7 @@ export function describeSettings(settings: Settings): string {
 
 function describeSocket(socket: ListenerSocket): string {
   if (socket.kind === 'systemd') return `handed over by systemd as ${socket.name}`;
+  if (socket.kind === 'tcp') return formatListenerSocket(socket);
   const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
   return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
 }

@@ -2,12 +2,13 @@
 // It does not judge. Files that settings name are not looked at: rules can be tried where no password lies.
 
 import { backendsFor } from '../config/destination.js';
-import type { BackendSettings, ListenerSettings, Settings } from '../config/settings.js';
+import type { BackendSettings, Settings } from '../config/settings.js';
 import { isServerCommand, type Judgement } from '../exchange/judge.js';
 import { gidsOf, userNameOf } from '../host/accounts.js';
 import { policyOfAnybody } from '../identity/choose-policy.js';
 import { type Principal, principalOf } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
+import type { ListenerSettings } from '../listening/settings.js';
 import type { Policy } from '../policy/rule.js';
 import { reachable } from '../routing/route.js';
 import { routeServerCommand } from '../routing/server-commands.js';

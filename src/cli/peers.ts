@@ -1,11 +1,12 @@
 // Persons as a configuration names them, in the numbers of this machine. It does not know who connects.
 // The rule: a name that this machine does not know is nobody, and is told.
 
-import type { ListenerSettings, PeersSettings, Settings } from '../config/settings.js';
+import type { Settings } from '../config/settings.js';
 import { type NameNumbers, systemNumbers } from '../host/accounts.js';
 import { choosePolicy, demandsIdentity } from '../identity/choose-policy.js';
 import type { Peer } from '../identity/peer.js';
 import { isAmong, type People } from '../identity/people.js';
+import type { ListenerSettings, PeersSettings } from '../listening/settings.js';
 import type { Problem } from '../source/problem.js';
 
 /** Everybody whom the settings mean; names that are not known are left out. */

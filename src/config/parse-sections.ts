@@ -2,6 +2,13 @@
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../catalog/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
+import {
+  type ListenerSettings,
+  type ListenerSocket,
+  listenerDefaults,
+  type PeersSettings,
+  type PolicyChoice,
+} from '../listening/settings.js';
 import { formatDuration, parseDuration, parseSize } from '../source/schema-parts.js';
 import type { Cursor } from '../source/written.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawLimits, RawListener } from './schema.js';
@@ -10,13 +17,8 @@ import {
   type AuditSettings,
   auditDefaults,
   type LimitSettings,
-  type ListenerSettings,
-  type ListenerSocket,
   limitDefaults,
-  listenerDefaults,
   type MailUserSettings,
-  type PeersSettings,
-  type PolicyChoice,
   socketPathBytesMax,
   timerMsMax,
 } from './settings.js';
@@ -40,6 +42,9 @@ export function parseListeners(
       policies,
       sessions: each.sessions ?? listenerDefaults.sessions,
       sessionsPerPeer: each.sessions_per_peer ?? listenerDefaults.sessionsPerPeer,
+      from: [],
+      tls: undefined,
+      accounts: [],
       place: at.place(),
     });
   }

@@ -7,6 +7,7 @@ import { commandNamed } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
 import { sha256Hex } from '../identity/digest.js';
 import { foldAscii } from '../identity/user-name.js';
+import { formatListenerSocket } from '../listening/settings.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { reachable } from '../routing/route.js';
 import { createProblemList, nearestName, type Problem } from '../source/problem.js';
@@ -20,7 +21,7 @@ import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } f
 import { parseSinks } from './parse-sinks.js';
 import { checkTests, parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
-import { formatListenerSocket, logLevelDefault, type Settings, stateDefault } from './settings.js';
+import { logLevelDefault, type Settings, stateDefault } from './settings.js';
 
 /** `texts`: every file that was read, by its path, for showing source lines beside problems. */
 export type ParsedSettings =
@@ -154,9 +155,9 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
     else if (users.isEverything) everything = index;
   }
   // A name that is there and unknown is told already; it may be the one that is missing here.
-  const { routes } = settings;
-  if (routes.length === 0 || sizeOf(written, 'routes') !== routes.length || unknown > 0) return;
-  const reached = new Set(reachable(routes, backends));
+  const { length } = settings.routes;
+  if (length === 0 || sizeOf(written, 'routes') !== length || unknown > 0) return;
+  const reached = new Set(reachable(settings.routes, backends));
   for (const { name } of settings.backends) {
     if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here');
   }
@@ -282,9 +283,8 @@ function unknownName(what: string, name: string, names: readonly string[]): stri
   const nearest = nearestName(name, names);
   const shown = JSON.stringify(name);
   if (nearest !== undefined) return `there is no ${what} ${shown}; did you mean ${nearest}?`;
-  return names.length === 0
-    ? `there is no ${what} ${shown}`
-    : `there is no ${what} ${shown}; there are: ${names.join(', ')}`;
+  const others = names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
+  return `there is no ${what} ${shown}${others}`;
 }
 
 function namesIn(written: Cursor, key: string): string[] {

@@ -3,11 +3,12 @@
 import type { Series } from '../catalog/series.js';
 import { choosePolicy, policyOfAnybody } from '../identity/choose-policy.js';
 import { createUserNames } from '../identity/user-name.js';
+import type { ListenerSettings } from '../listening/settings.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
 import type { Cursor } from '../source/written.js';
 import { backendsFor, jointDestination } from './destination.js';
 import type { RawPolicyTest } from './policy-schema.js';
-import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
+import type { Person, PolicyTest, Settings } from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {

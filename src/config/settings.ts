@@ -4,6 +4,7 @@
 import type { Effect } from '../catalog/catalog.js';
 import { allEffects } from '../catalog/catalog.js';
 import type { Series } from '../catalog/series.js';
+import type { ListenerSettings } from '../listening/settings.js';
 import type { Policy } from '../policy/rule.js';
 import type { Route } from '../routing/route.js';
 import type { ServerCommandRules } from '../routing/server-commands.js';
@@ -30,54 +31,6 @@ export interface Settings {
   readonly log: { readonly level: LogLevel };
   /** SHA-256 of the whole meaning, 64 hex digits; equal settings have equal hashes. */
   readonly hash: string;
-}
-
-/** A socket for one team. */
-export interface ListenerSettings {
-  readonly name: string;
-  readonly socket: ListenerSocket;
-  /** Who is let in at all; everybody who can open the socket when absent. */
-  readonly peers?: PeersSettings;
-  /** Never empty. The first one holds that has no peers, or whose peers the person is among; nobody else is let in. */
-  readonly policies: readonly PolicyChoice[];
-  readonly sessions: number;
-  /** Of one uid. */
-  readonly sessionsPerPeer: number;
-  readonly place: Place;
-}
-
-/**
- * Where a team's socket comes from: one that the daemon makes at a path, or one that systemd made and hands over, by its
- * FileDescriptorName; that one's mode and owner are systemd's.
- */
-export type ListenerSocket =
-  | {
-      readonly kind: 'unix';
-      readonly path: string;
-      /** Permission bits, as 0o660. */
-      readonly mode: number;
-      /** Names or ids; the daemon's own when absent. */
-      readonly owner?: string;
-      readonly group?: string;
-    }
-  | { readonly kind: 'systemd'; readonly name: string };
-
-/** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`. */
-export function formatListenerSocket(socket: ListenerSocket): string {
-  return `${socket.kind}:${socket.kind === 'unix' ? socket.path : socket.name}`;
-}
-
-/** Persons of this machine: names, or ids as text. Whoever is one of the users or in one of the groups is meant. */
-export interface PeersSettings {
-  readonly users: readonly string[];
-  readonly groups: readonly string[];
-}
-
-/** A policy, and whose it is. */
-export interface PolicyChoice {
-  readonly peers?: PeersSettings;
-  /** Its name. */
-  readonly policy: string;
 }
 
 /** Where a backend listens. `host` is a name or an address without brackets. */
@@ -229,9 +182,6 @@ export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as
 const second = 1000;
 const minute = 60 * second;
 const mebibyte = 1024 ** 2;
-
-/** What a listener has when it says nothing. */
-export const listenerDefaults = { mode: 0o660, sessions: 200, sessionsPerPeer: 50 } as const;
 
 /** What a backend has when it says nothing. TLS: STARTTLS, but none for a UNIX socket. */
 export const backendDefaults = {

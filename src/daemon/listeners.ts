@@ -2,8 +2,9 @@
 // The rules: a change is made ready first, all of it or nothing, and then comes into force without a wait; a socket that
 // stays is never closed in between, so nobody who connects meanwhile is turned away.
 
-import { formatListenerSocket, type ListenerSettings, type ListenerSocket } from '../config/settings.js';
 import type { NameNumbers } from '../host/accounts.js';
+import { formatListenerSocket, type ListenerSettings, type ListenerSocket } from '../listening/settings.js';
+import { listenTcp, type TcpPlace } from '../net/bind-tcp.js';
 import { listenInherited } from '../net/inherited.js';
 import { type BoundListener, ListenFault, listenUnix, type UnixPlace } from '../net/listen.js';
 import type { Clock } from '../ports/clock.js';
@@ -37,10 +38,11 @@ export interface ListenerParts {
   readonly sockets: PassedSockets;
 }
 
-/** Where a socket comes from: a place of our own, or systemd. */
+/** Where a socket comes from: a place of our own, an address, or systemd. */
 type Source =
   | { readonly kind: 'unix'; readonly place: UnixPlace }
-  | { readonly kind: 'systemd'; readonly name: string };
+  | { readonly kind: 'systemd'; readonly name: string }
+  | (TcpPlace & { readonly kind: 'tcp' });
 
 interface Wanted {
   readonly name: string;
@@ -76,6 +78,7 @@ export function createListeners(
       const bound = await listenUnix(source.place, clock, accept, fail, hasHungUp);
       return { named, key, place: source.place, bound };
     }
+    if (source.kind === 'tcp') return { named, key, bound: await listenTcp(source, clock, accept, fail) };
     const inherited = { name: source.name, descriptor: passed.take(source.name) };
     return { named, key, bound: await listenInherited(inherited, clock, accept, fail, hasHungUp) };
   }
@@ -132,7 +135,7 @@ export function createListeners(
 
 function wantedBy({ name, socket }: ListenerSettings, numbers: NameNumbers): Wanted {
   const key = formatListenerSocket(socket);
-  if (socket.kind === 'systemd') return { name, key, source: socket };
+  if (socket.kind !== 'unix') return { name, key, source: socket };
   return { name, key, source: { kind: 'unix', place: placeOf(name, socket, numbers) } };
 }
 

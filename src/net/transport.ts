@@ -13,6 +13,7 @@ import type { TlsDemand, Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import { joinSmall } from './join-small.js';
+import { type Drain, type Pending, pendingDrain } from './pending.js';
 import { connectTls } from './tls-connect.js';
 
 /** How much is read from the socket while nobody asks for it. */
@@ -21,11 +22,6 @@ const readAheadBytesMax = 64 * 1024;
 const hangUpPollMs = 250;
 /** How long a closed transport may take to deliver what was written before. */
 const lingerMs = 5_000;
-
-interface Pending<T> {
-  readonly resolve: (value: T) => void;
-  readonly reject: (fault: TransportFault) => void;
-}
 
 class SocketTransport implements Transport {
   #socket: Socket | TLSSocket;
@@ -37,7 +33,7 @@ class SocketTransport implements Transport {
   #hasEnded = false;
   #fault: TransportFault | undefined;
   #reader: Pending<Buffer | null> | undefined;
-  #drain: { readonly promise: Promise<void>; readonly pending: Pending<void> } | undefined;
+  #drain: Drain | undefined;
   #closedFor: CloseReason | undefined;
   #linger: Timer | undefined;
   #isGone = false;
@@ -125,6 +121,11 @@ class SocketTransport implements Transport {
       throw new TransportFault('closed', `the transport was closed: ${this.#closedFor}`);
     }
     this.#listen();
+  }
+
+  acceptTls(): Promise<undefined> {
+    this.close('tls-failed');
+    return Promise.reject(new TransportFault('tls-failed', 'TLS is not accepted here'));
   }
 
   close(reason: CloseReason, isAbrupt = false): void {
@@ -278,17 +279,6 @@ class SocketTransport implements Transport {
     drain?.pending.reject(this.#fault);
     if (code === 'peer-gone') this.#tellGone();
   }
-}
-
-function pendingDrain(): { readonly promise: Promise<void>; readonly pending: Pending<void> } {
-  let pending: Pending<void> | undefined;
-  const promise = new Promise<void>((resolve, reject) => {
-    pending = { resolve, reject };
-  });
-  // Nobody may be waiting when the transport dies: that is no unhandled rejection.
-  promise.catch(() => undefined);
-  if (pending === undefined) throw new Error('a promise ran its executor late');
-  return { promise, pending };
 }
 
 /**

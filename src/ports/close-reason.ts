@@ -11,6 +11,7 @@ export type CloseReason =
   | 'internal' // a bug of ours in the evaluation of this peer's bytes
   // sessions
   | 'handshake-timeout'
+  | 'tls-failed' // the handshake that the client began
   | 'sessions-limit'
   | 'peer-refused' // nobody whom the listener serves
   | 'revoked' // a reload took the listener or the right to it away

@@ -18,6 +18,24 @@ export interface TlsDemand {
   readonly protocols?: readonly string[] | undefined;
 }
 
+/** What the accepting side shows and demands. A value of its own for each state of its files. */
+export interface TlsOffer {
+  /** PEM of the certificate with its chain, and of its key. */
+  readonly certificate: { readonly chain: string; readonly key: string };
+  /** PEM text of the authorities whose clients' certificates count; undefined: nobody is asked for one. */
+  readonly clientCa: string | undefined;
+  /** Protocols of ours (ALPN): a client that offers only others is refused, one that offers none is not. */
+  readonly protocols: readonly string[];
+}
+
+/** The other end, by a certificate that chains to `clientCa` and is valid now. */
+export interface TlsPeer {
+  /** Names in the certificate, DNS names in lower case; the common name only where there is no other. */
+  readonly names: readonly string[];
+  /** Lower-case hex SHA-256 of its SubjectPublicKeyInfo. */
+  readonly keyPin: string;
+}
+
 /** Owned by the one who accepted or dialled it, who closes it, always. A peer that ended its side may still read. */
 export interface Transport {
   /**
@@ -34,6 +52,12 @@ export interface Transport {
   endWriting(): void;
   /** Dialling side: TLS from the next byte on. Rejects with an UpstreamFault `tls-failed`; the transport is closed then. */
   startTls(demand: TlsDemand): Promise<void>;
+  /**
+   * Accepting side: `rest` (what was read past the last line in clear text) and all that comes behind it is TLS.
+   * Undefined: the other end showed no certificate. One that does not verify ends the handshake. Rejects with a
+   * TransportFault; the transport is closed then.
+   */
+  acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined>;
   /**
    * Ends both directions. What was written before is still delivered if the peer takes it within a few seconds,
    * unless `isAbrupt`: then it is dropped (the peer of a TCP transport sees a reset). Idempotent; the first reason counts.

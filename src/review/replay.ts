@@ -5,9 +5,10 @@
 
 import type { ExchangeRow } from '../audit/search.js';
 import { backendsFor, jointDestination } from '../config/destination.js';
-import type { BackendSettings, ListenerSettings, Settings } from '../config/settings.js';
+import type { BackendSettings, Settings } from '../config/settings.js';
 import { policyOfAnybody } from '../identity/choose-policy.js';
 import { createUserNames } from '../identity/user-name.js';
+import type { ListenerSettings } from '../listening/settings.js';
 import { isAllowed, type Judgement, judgeLine } from '../policy/judge.js';
 import type { RulePlace } from '../policy/rule.js';
 import { type RecordedLine, recordedLine, type UnjudgeableWhy } from './recorded.js';

@@ -26,6 +26,9 @@ void test('every default is filled in', () => {
       policies: [{ policy: 'support' }],
       sessions: 200,
       sessionsPerPeer: 50,
+      from: [],
+      tls: undefined,
+      accounts: [],
       place: { file: '/etc/dovegate/d.yaml', line: 3, column: 3 },
     },
   ]);

@@ -1,8 +1,8 @@
 // Goal: the first line that takes a person is the one that holds; whom none takes is not let in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ListenerSettings, PeersSettings } from '../../src/config/settings.js';
 import { choosePolicy, demandsIdentity, policyOfAnybody } from '../../src/identity/choose-policy.js';
+import type { ListenerSettings, PeersSettings } from '../../src/listening/settings.js';
 import { settingsOf, sound } from '../config/sound.js';
 
 function listenerOf(text: string): ListenerSettings {

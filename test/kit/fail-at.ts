@@ -69,6 +69,11 @@ export function failableTransport(failAt: FailAt, name: string, transport: Trans
       transport.close('dial-failed');
       throw new UpstreamFault('tls-failed', `made to fail: ${name}`);
     },
+    async acceptTls(offer, rest) {
+      if (!failAt.isDue(`${name} acceptTls`)) return transport.acceptTls(offer, rest);
+      transport.close('tls-failed');
+      throw new TransportFault('tls-failed', `made to fail: ${name}`);
+    },
     close: (reason, isAbrupt) => transport.close(reason, isAbrupt),
     get heldBytes() {
       return transport.heldBytes;

@@ -2,7 +2,7 @@
 // one reader, writes that wait while the peer does not read, one close with a reason.
 import assert from 'node:assert/strict';
 import type { CloseReason } from '../../src/ports/close-reason.js';
-import type { TlsDemand, Transport } from '../../src/ports/transport.js';
+import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../../src/ports/transport.js';
 import { TransportFault } from '../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 
@@ -26,8 +26,12 @@ export interface MemoryPeer {
   readonly isReset: boolean;
   /** What startTls was called with, in order. */
   readonly tlsDemands: readonly TlsDemand[];
-  /** How the next startTls ends: default `accept`; `hang` waits for another call of this. */
+  /** How the next startTls or acceptTls ends: default `accept`; `hang` waits for another call of this. */
   setTls(answer: 'accept' | 'refuse' | 'hang'): void;
+  /** What acceptTls was called with, in order. */
+  readonly tlsOffers: readonly { readonly offer: TlsOffer; readonly rest: Buffer }[];
+  /** The certificate that the next acceptTls finds; default: none. */
+  setCertificate(certificate: TlsPeer | undefined): void;
 }
 
 export interface MemoryTransportOptions {
@@ -43,6 +47,8 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
   const inbound: Buffer[] = [];
   const delivered: Buffer[] = [];
   const tlsDemands: TlsDemand[] = [];
+  const tlsOffers: { offer: TlsOffer; rest: Buffer }[] = [];
+  let certificate: TlsPeer | undefined;
   const unsent: Buffer[] = [];
   let isDropped = false;
   let isPeerEnded = false;
@@ -135,6 +141,14 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       close('dial-failed');
       throw new UpstreamFault('tls-failed', 'TLS failed', fault);
     },
+    async acceptTls(offer, rest) {
+      tlsOffers.push({ offer, rest: Buffer.from(rest) });
+      await until(() => tlsAnswer !== 'hang' || isPeerEnded || faultNow() !== undefined);
+      const fault = faultNow();
+      if (fault === undefined && !isPeerEnded && tlsAnswer === 'accept') return certificate;
+      close('tls-failed');
+      throw fault ?? new TransportFault('tls-failed', 'TLS failed');
+    },
     close,
     get heldBytes() {
       return inbound.reduce((sum, part) => sum + part.length, 0);
@@ -186,6 +200,10 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       return isReset;
     },
     tlsDemands,
+    tlsOffers,
+    setCertificate(shown) {
+      certificate = shown;
+    },
     setTls(answer) {
       tlsAnswer = answer;
       changed();

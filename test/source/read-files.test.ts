@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/config/parse-settings.js';
-import { formatListenerSocket } from '../../src/config/settings.js';
+import { formatListenerSocket } from '../../src/listening/settings.js';
 import { formatTarget } from '../../src/routing/route.js';
 import { memoryFiles, sound } from '../config/sound.js';
 
