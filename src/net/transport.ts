@@ -12,14 +12,13 @@ import type { CloseReason } from '../ports/close-reason.js';
 import type { TlsDemand, Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
+import { createHangUpPoll, type HangUpPoll } from './hang-up.js';
 import { joinSmall } from './join-small.js';
 import { type Drain, type Pending, pendingDrain } from './pending.js';
 import { connectTls } from './tls-connect.js';
 
 /** How much is read from the socket while nobody asks for it. */
 const readAheadBytesMax = 64 * 1024;
-/** Between two questions whether a peer is gone. */
-const hangUpPollMs = 250;
 /** How long a closed transport may take to deliver what was written before. */
 const lingerMs = 5_000;
 
@@ -41,8 +40,8 @@ class SocketTransport implements Transport {
   #closeListeners: (() => void)[] = [];
 
   readonly #hasHungUp: (() => boolean) | undefined;
-  /** While somebody wants to hear of it, and no event would tell. */
-  #hangUpTimer: Timer | undefined;
+  /** Made when somebody wants to hear of it for the first time: most transports never need it. */
+  #hangUp: HangUpPoll | undefined;
 
   constructor(socket: Socket | TLSSocket, clock: Clock, hasHungUp: (() => boolean) | undefined) {
     this.#hasHungUp = hasHungUp;
@@ -154,7 +153,7 @@ class SocketTransport implements Transport {
 
   onGone(run: (() => void) | undefined): void {
     this.#goneListener = run;
-    if (run === undefined) this.#stopPolling();
+    if (run === undefined) this.#hangUp?.stop();
     else this.#poll();
     if (run !== undefined && this.#fault?.code === 'peer-gone') this.#tellGone();
   }
@@ -216,21 +215,16 @@ class SocketTransport implements Transport {
     for (const run of listeners) run();
   }
 
-  /** A peer that has ended its side, or of which no more is read, vanishes without an event: only the kernel knows. */
+  /** While somebody wants to hear of a peer that is gone, and no event would tell. */
   #poll(): void {
-    if (this.#hasHungUp === undefined || this.#hangUpTimer !== undefined) return;
-    if (this.#goneListener === undefined || this.#fault !== undefined) return;
-    if (!this.#hasEnded && !this.#socket.isPaused()) return;
-    this.#hangUpTimer = this.#clock.setTimer(hangUpPollMs, () => {
-      this.#hangUpTimer = undefined;
-      if (this.#hasHungUp?.() === true) this.#socket.destroy();
-      else this.#poll();
-    });
-  }
-
-  #stopPolling(): void {
-    this.#hangUpTimer?.cancel();
-    this.#hangUpTimer = undefined;
+    if (this.#hasHungUp === undefined || this.#goneListener === undefined) return;
+    this.#hangUp ??= createHangUpPoll(
+      this.#clock,
+      this.#hasHungUp,
+      () => this.#fault === undefined && (this.#hasEnded || this.#socket.isPaused()),
+      () => this.#socket.destroy(),
+    );
+    this.#hangUp.watch();
   }
 
   #tellGone(): void {
@@ -270,7 +264,7 @@ class SocketTransport implements Transport {
         this.#heldBytes = 0;
       }
     }
-    this.#stopPolling();
+    this.#hangUp?.stop();
     const reader = this.#reader;
     this.#reader = undefined;
     reader?.reject(this.#fault);
