@@ -1,0 +1,133 @@
+// Owns what an account of a listener proves itself by: a password, of which only a hash is kept, or a client certificate.
+//
+//     scrypt$32768$8$1$c2l4dGVlbiBieXRlcyEh$GJv...        scrypt, N, r, p, salt and hash in base64 with its padding
+//
+// It does not know who tries how often, nor where accounts are written down. The rules: a password is bytes, and is compared
+// whole; what a hash may cost is bounded, because whoever writes one decides what every guess costs us.
+import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
+import { sha256Hex } from './digest.js';
+
+/** A hash that was read, with what it takes to compute it again. */
+export interface PasswordHash {
+  /** As written; equal texts are equal hashes. */
+  readonly text: string;
+  readonly cost: ScryptCost;
+  readonly salt: Buffer;
+  readonly hash: Buffer;
+}
+
+/** The numbers of scrypt: `n` is a power of two; memory is 128 * n * r bytes, time goes with n * r * p. */
+export interface ScryptCost {
+  readonly n: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+/** Somebody of whom a listener knows more than the address. At least one of the three proofs is there. */
+export interface Account {
+  readonly name: string;
+  /** The name of its policy. */
+  readonly policy: string;
+  readonly passwordHash: PasswordHash | undefined;
+  /** A name that its certificate carries. */
+  readonly certificateName: string | undefined;
+  /** Lower-case hex SHA-256 of its certificate's SubjectPublicKeyInfo, any of them; empty: any key. */
+  readonly keyPins: readonly string[];
+}
+
+/** Somebody who proved to be an account. */
+export interface Login {
+  readonly account: string;
+  /** What the account was then ({@link stampOf}): another one since means that the proof does not hold any more. */
+  readonly stamp: string;
+}
+
+/** 2^15: 32 MiB and some 0.1 s on a machine of these years. */
+export const costDefault = 15;
+/** The least of `hash-password`: below it a guess costs too little. */
+export const costMin = 14;
+/** The most of `hash-password`: above it a login costs too much. */
+export const costMax = 17;
+
+/** Most memory of one hash: one is computed at a time. */
+const memoryBytesMax = 128 * 1024 ** 2;
+/** Most work of one hash, in units of the default one: all logins wait for it. */
+const workMax = 8;
+const nMin = 2 ** 10;
+const saltBytes = 16;
+const hashBytes = 32;
+
+/** Reads a hash; a text says what is wrong with it (and holds nothing of it). */
+export function parsePasswordHash(text: string): PasswordHash | string {
+  const parts = text.split('$');
+  if (parts[0] !== 'scrypt' || parts.length !== 6) {
+    return 'must be scrypt$N$r$p$SALT$HASH, as dovegate hash-password prints it';
+  }
+  const [n, r, p] = parts.slice(1, 4).map((part) => (/^[1-9]\d{0,9}$/.test(part) ? Number(part) : 0));
+  if (!n || !r || !p || n < nMin || 2 ** Math.round(Math.log2(n)) !== n) {
+    return `must have a power of two from ${nMin} on as N, and r and p above 0`;
+  }
+  if (128 * n * r > memoryBytesMax)
+    return `must not need more than ${memoryBytesMax / 1024 ** 2} MiB (128 * N * r)`;
+  if (n * r * p > workMax * 2 ** costDefault * 8) {
+    return `must not take more than ${workMax} times the time of scrypt$${2 ** costDefault}$8$1 (N * r * p)`;
+  }
+  const [salt, hash] = parts.slice(4).map(parseBase64);
+  if (salt === undefined || salt.length < 8 || salt.length > 64)
+    return 'must have a salt of 8 to 64 bytes, in base64';
+  if (hash === undefined || hash.length < 16 || hash.length > 64)
+    return 'must have a hash of 16 to 64 bytes, in base64';
+  return { text, cost: { n, r, p }, salt, hash };
+}
+
+/** The text for a configuration: a new hash, with a new salt, of N = 2 to the power of `cost`. */
+export async function hashPassword(password: Buffer, cost: number = costDefault): Promise<string> {
+  const salt = randomBytes(saltBytes);
+  const hash = await derive(password, salt, { n: 2 ** cost, r: 8, p: 1 }, hashBytes);
+  return `scrypt$${2 ** cost}$8$1$${salt.toString('base64')}$${hash.toString('base64')}`;
+}
+
+/** Whether the hash is of this password. Computed on another thread, in a time that does not depend on the answer. */
+export async function verifyPassword(expected: PasswordHash, password: Buffer): Promise<boolean> {
+  const { salt, cost, hash } = expected;
+  return timingSafeEqual(await derive(password, salt, cost, hash.length), hash);
+}
+
+/** A hash of nobody knows what, that costs what the other one costs: for names that are no account's. */
+export function decoyOf({ cost, salt, hash }: PasswordHash): PasswordHash {
+  return { text: '', cost, salt: randomBytes(salt.length), hash: randomBytes(hash.length) };
+}
+
+/** Changes with everything that makes an account what it is: its name, proofs and policy. */
+export function stampOf({ name, policy, passwordHash, certificateName, keyPins }: Account): string {
+  return sha256Hex(JSON.stringify([name, policy, passwordHash?.text ?? '', certificateName ?? '', keyPins]));
+}
+
+/** Whether a verified certificate with these names and this key is the account's. */
+export function isCertificateOf(
+  { certificateName, keyPins }: Account,
+  certificate: { readonly names: readonly string[]; readonly keyPin: string },
+): boolean {
+  if (certificateName === undefined && keyPins.length === 0) return false;
+  if (keyPins.length > 0 && !keyPins.includes(certificate.keyPin)) return false;
+  if (certificateName === undefined) return true;
+  const wanted = certificateName.toLowerCase();
+  return certificate.names.some((name) => name.toLowerCase() === wanted);
+}
+
+function parseBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  // Node skips what is not base64; only the way back shows that nothing was skipped.
+  return bytes.toString('base64') === text ? bytes : undefined;
+}
+
+function derive(password: Buffer, salt: Buffer, { n, r, p }: ScryptCost, length: number): Promise<Buffer> {
+  // What the function needs beside its main table is far below another one of it.
+  const options: ScryptOptions = { N: n, r, p, maxmem: 2 * 128 * n * r + 1024 ** 2 };
+  return new Promise((resolve, reject) => {
+    scrypt(password, salt, length, options, (fault, key) => {
+      if (fault === null) resolve(key);
+      else reject(fault);
+    });
+  });
+}
