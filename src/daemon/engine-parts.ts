@@ -52,12 +52,11 @@ function destinationsOf(
   return destinations;
 }
 
-/** Who asks the userdb, where the settings say so. Its transport closes by itself when nothing is asked. */
-function createResolver(settings: Settings, adapters: Adapters): UserResolver | undefined {
-  const { mailUsers } = settings;
+/** Who asks the userdb, where the settings say so. */
+function createResolver({ mailUsers }: Settings, lookups: Lookups): UserResolver | undefined {
   const { resolve: path } = mailUsers;
   if (path === undefined) return undefined;
-  return createUserResolver(openLookup(path, lookupLimits, adapters), createUserNames(mailUsers));
+  return createUserResolver(lookups.of(path, lookupLimits), createUserNames(mailUsers));
 }
 
 function openLookup(socket: string, limits: LookupLimits, { connect, clock, observe }: Adapters): Lookup {
@@ -78,17 +77,33 @@ function openLookup(socket: string, limits: LookupLimits, { connect, clock, obse
 /** What a passdb did not know is asked again sooner than what it knew. */
 const notFoundShare = 6;
 
-/** The auth services that routes ask, each opened when it is first asked. */
-function createLookups(adapters: Adapters): (socket: string, cacheTtlMs: number) => Lookup {
+function passdbLimits(cacheTtlMs: number): LookupLimits {
+  const ttl = { foundTtlMs: cacheTtlMs, notFoundTtlMs: Math.ceil(cacheTtlMs / notFoundShare) };
+  return { ...lookupLimits, ...ttl };
+}
+
+/** The auth services of one configuration. */
+interface Lookups {
+  /** Opened when it is first asked for. */
+  of(socket: string, limits: LookupLimits): Lookup;
+  /** Another configuration is served: no transport stays open for who asks next. */
+  retire(): void;
+}
+
+function createLookups(adapters: Adapters): Lookups {
   const lookups = new Map<string, Lookup>();
-  return (socket, cacheTtlMs) => {
-    const key = `${cacheTtlMs} ${socket}`;
-    const known = lookups.get(key);
-    if (known !== undefined) return known;
-    const limits = { foundTtlMs: cacheTtlMs, notFoundTtlMs: Math.ceil(cacheTtlMs / notFoundShare) };
-    const made = openLookup(socket, { ...lookupLimits, ...limits }, adapters);
-    lookups.set(key, made);
-    return made;
+  return {
+    of(socket, limits) {
+      const key = `${limits.foundTtlMs} ${limits.notFoundTtlMs} ${socket}`;
+      const known = lookups.get(key);
+      if (known !== undefined) return known;
+      const made = openLookup(socket, limits, adapters);
+      lookups.set(key, made);
+      return made;
+    },
+    retire() {
+      for (const lookup of lookups.values()) lookup.retire();
+    },
   };
 }
 
@@ -113,14 +128,21 @@ export function createLastingParts(settings: Settings, adapters: Adapters): Last
   };
 }
 
-/** What all exchanges share under these settings. */
+/** What all exchanges share under one configuration. */
+export interface ConfiguredContext extends ExchangeContext {
+  /** A reload has replaced it: the exchanges that still use it do so to their end, and then nothing of it is left. */
+  retire(): void;
+}
+
+/** The context under these settings. */
 export function createExchangeContext(
   settings: Settings,
   pools: ReadonlyMap<string, Pool>,
   adapters: Adapters,
   lasting: LastingParts = createLastingParts(settings, adapters),
-): ExchangeContext {
+): ConfiguredContext {
   const { clock, journal, observe } = adapters;
+  const lookups = createLookups(adapters);
   const userNames = createUserNames(settings.mailUsers);
   const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
   return {
@@ -133,15 +155,16 @@ export function createExchangeContext(
       routes: settings.routes,
       serverCommands: settings.serverCommands,
       destinations: destinationsOf(settings, pools),
-      lookup: createLookups(adapters),
+      lookup: (socket, cacheTtlMs) => lookups.of(socket, passdbLimits(cacheTtlMs)),
       userNames,
     }),
-    resolver: createResolver(settings, adapters),
+    resolver: createResolver(settings, lookups),
     judgements: createDecisionCache({ entriesMax: judgementsMax }),
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,
     limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
+    retire: () => lookups.retire(),
   };
 }
 

@@ -7,13 +7,13 @@ import { loadConfiguration } from '../cli/configuration.js';
 import { inspectAccounts, namesIn } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
 import type { Lifecycle } from '../engine/lifecycle.js';
-import type { ExchangeContext } from '../exchange/exchange-context.js';
 import type { Service } from '../frontend/service.js';
 import { lookUpNumbers, ourselves } from '../host/accounts.js';
 import type { OpenJournal } from '../journal/journal.js';
 import type { Log } from '../observe/log.js';
 import type { Clock } from '../ports/clock.js';
 import { formatProblem } from '../source/problem.js';
+import type { ConfiguredContext } from './engine-parts.js';
 import type { Listeners } from './listeners.js';
 import type { Pools, PreparedPools } from './pools.js';
 import { createServed, type Switch } from './served.js';
@@ -54,7 +54,7 @@ export interface ReloadParts {
   /** Told of each that had begun, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
   /** Everything that exchanges share, with counters that go on. */
-  readonly contextOf: (settings: Settings, pools: PreparedPools['byName']) => ExchangeContext;
+  readonly contextOf: (settings: Settings, pools: PreparedPools['byName']) => ConfiguredContext;
 }
 
 /** What is read once, at the start: the sections, and for some of them the keys that are not. */

@@ -4,7 +4,6 @@
 
 import { createPolicyChooser } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
-import type { ExchangeContext } from '../exchange/exchange-context.js';
 import type { ServedListener } from '../frontend/service.js';
 import type { SessionContext, SessionLimits } from '../frontend/session.js';
 import type { NameNumbers } from '../host/accounts.js';
@@ -12,12 +11,12 @@ import { descriptorsMax } from '../host/limits.js';
 import type { Peer } from '../identity/peer.js';
 import type { Log } from '../observe/log.js';
 import type { Policy } from '../policy/rule.js';
-import { sessionLimitsOf } from './engine-parts.js';
+import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */
 export interface Served {
   readonly settings: Settings;
-  readonly exchanges: ExchangeContext;
+  readonly exchanges: ConfiguredContext;
   readonly sessionLimits: SessionLimits;
   /** What holds for a peer at its listener; undefined: nothing, it is not let in. */
   readonly policyOf: (peer: Peer) => Policy | undefined;
@@ -26,14 +25,14 @@ export interface Served {
 /** Where everybody looks what holds now. */
 export interface Switch {
   readonly now: Served;
-  /** From the next look on. */
+  /** From the next look on; what was served until now is retired. */
   turnTo(next: Served): void;
   /** The listener of that name as it is now; undefined: there is none. */
   listener(name: string): ServedListener | undefined;
 }
 
 /** `numbers` knows the names that the settings hold. */
-export function createServed(settings: Settings, exchanges: ExchangeContext, numbers: NameNumbers): Served {
+export function createServed(settings: Settings, exchanges: ConfiguredContext, numbers: NameNumbers): Served {
   const choosers = new Map(
     settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
   );
@@ -61,6 +60,7 @@ export function createSwitch(first: Served): Switch {
       return now;
     },
     turnTo(next) {
+      now.exchanges.retire();
       now = next;
     },
     listener(name) {

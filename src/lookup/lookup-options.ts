@@ -55,6 +55,11 @@ export interface Lookup {
   user(name: string): Promise<LookupAnswer>;
   /** Asks the passdb: where is this user served. */
   pass(name: string): Promise<LookupAnswer>;
+  /**
+   * Few will ask any more: each question is answered as before, but no transport stays open for the next one, and nothing holds the
+   * lookup once all are answered.
+   */
+  retire(): void;
   /** Answers all questions with a failure. Resolves when the last transport is closed, after the linger time at most. */
   close(): Promise<void>;
 }

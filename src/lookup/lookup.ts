@@ -66,7 +66,7 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
   #redialAtMs = 0;
   #failure: LinkFailure | undefined;
   #whenClosed: (() => void) | undefined;
-  #isClosed = false;
+  #phase: 'open' | 'retired' | 'closed' = 'open';
 
   constructor(options: LookupOptions) {
     this.#options = options;
@@ -81,8 +81,14 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
     return this.#ask('pass', name);
   }
 
+  retire(): void {
+    if (this.#phase !== 'open') return;
+    this.#phase = 'retired';
+    this.#match();
+  }
+
   close(): Promise<void> {
-    this.#isClosed = true;
+    this.#phase = 'closed';
     this.#redial?.cancel();
     for (const asking of this.#asking.values()) this.#giveUp(asking, 'closed');
     for (const link of this.#links) link.retire('draining');
@@ -117,7 +123,7 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
 
   #ask(kind: QuestionKind, user: string): Promise<LookupAnswer> {
     const { clock, limits } = this.#options;
-    if (this.#isClosed) return Promise.resolve(failed('closed'));
+    if (this.#phase === 'closed') return Promise.resolve(failed('closed'));
     if (whyUnaskable(user) !== undefined) return Promise.resolve(failed('name-unaskable'));
     const key = `${kind} ${user}`;
     const remembered = this.#remembered.get(key);
@@ -145,7 +151,8 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
 
   /** Joins questions and the link; opens one where there is none. Called after every change. */
   #match(): void {
-    if (this.#isClosed || this.#waiting.size + this.#suspects.size === 0) return;
+    if (this.#phase === 'closed') return;
+    if (this.#waiting.size + this.#suspects.size === 0) return this.#rest();
     const { clock, limits } = this.#options;
     const isOld = this.#current !== undefined && clock.now() - this.#current.openedMs >= limits.maxLifetimeMs;
     const link = isOld || this.#current?.isUsable !== true ? this.#replace() : this.#current;
@@ -164,6 +171,14 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
       asking.link = link;
       link.ask(asking);
     }
+  }
+
+  /** Nothing waits. What is in flight is waited for; after that, who is retired keeps no link. */
+  #rest(): void {
+    if (this.#phase !== 'retired' || this.#asking.size > 0) return;
+    const last = this.#current;
+    this.#current = undefined;
+    last?.retire('draining');
   }
 
   /** A new link instead of the current one, or none while it is too early for a dial. */

@@ -36,6 +36,8 @@ export interface GatewayOptions {
   readonly audit?: string;
   /** Listeners instead of `support` alone, as YAML. */
   readonly listeners?: string;
+  /** The settings `routes`, as YAML in one line; default: everybody lives on mail1. */
+  readonly routes?: string;
   /** More top-level YAML. */
   readonly more?: string;
   readonly password?: string;
@@ -43,6 +45,8 @@ export interface GatewayOptions {
   readonly authority?: Authority;
   /** More files for the daemon's folder, by name. */
   readonly files?: Readonly<Record<string, string>>;
+  /** More variables of the daemon's environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 const usualPolicy = `
@@ -68,8 +72,7 @@ function configurationOf(address: string, options: GatewayOptions): string {
 listeners:${options.listeners ?? '\n  support: { unix: support.sock, mode: "0600", policy: support }'}
 backends:
   mail1:${lines.join('')}
-routes:
-  - { users: ["*"], backend: mail1 }
+routes: ${options.routes ?? '[{ users: ["*"], backend: mail1 }]'}
 policies:
   support:${options.policy ?? usualPolicy}
 state: state
@@ -96,6 +99,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
       'mail1.password': `${options.password ?? backendPassword}\n`,
       ...options.files,
     },
+    ...(options.env === undefined ? {} : { env: options.env }),
   });
   owner.after(() => backend.close());
   return {

@@ -491,6 +491,39 @@ void test('whatever port call fails: every question has an answer, and nothing s
   assert.ok(calls >= 10, `${calls} calls`);
 });
 
+void test('a retired lookup answers what it is asked, and keeps no transport for the next question', async () => {
+  const { clock, service, lookup, answers, ask, reply } = open();
+  await ask('a', 'b');
+  lookup.retire();
+  await settle();
+  await reply(0, 'a', 'NOTFOUND');
+  assert.equal(service.dialler.open.length, 1);
+  await reply(0, 'b', 'USER\tID\tb');
+  assert.equal(service.dialler.open.length, 0);
+  // A command that began under the configuration of before may still ask.
+  await ask('c');
+  await reply(1, 'c', 'NOTFOUND');
+  assert.deepEqual(
+    [...answers],
+    [
+      ['a', 'not-found'],
+      ['b', 'found'],
+      ['c', 'not-found'],
+    ],
+  );
+  assert.equal(service.dialler.open.length, 0);
+  assert.equal(clock.timers, 0);
+
+  const idle = open();
+  await idle.ask('a');
+  await idle.reply(0, 'a', 'NOTFOUND');
+  assert.equal(idle.service.dialler.open.length, 1);
+  idle.lookup.retire();
+  await settle();
+  assert.equal(idle.service.dialler.open.length, 0);
+  assert.equal(idle.clock.timers, 0);
+});
+
 void test('random events: answers are right or failures, and come in time', async (t) => {
   const random = seededRandom(Number(process.env['DOVEGATE_SEED'] ?? 20_260_101));
   const outcomes = new Map<string, number>();
