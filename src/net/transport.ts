@@ -84,6 +84,17 @@ class SocketTransport implements Transport {
     return this.#drain.promise;
   }
 
+  writeWhole(bytes: Buffer): Promise<void> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    this.#drain ??= pendingDrain();
+    const { promise } = this.#drain;
+    // One buffer, and nothing before it that still waits: Node makes one TLS record of it, or one call of the kernel.
+    this.#socket.write(bytes, (cause) => {
+      if (!cause) this.#onDrain();
+    });
+    return promise;
+  }
+
   endWriting(): void {
     this.#socket.end();
   }

@@ -36,6 +36,9 @@ export interface TlsPeer {
   readonly keyPin: string;
 }
 
+/** The text of a TLS record; a UNIX socket takes more than that at once. */
+export const wholeBytesMax = 16 * 1024;
+
 /** Owned by the one who accepted or dialled it, who closes it, always. A peer that ended its side may still read. */
 export interface Transport {
   /**
@@ -48,6 +51,12 @@ export interface Transport {
    * bytes left, and rejects with a TransportFault when they never will. After the transport is gone: a rejection.
    */
   write(parts: readonly Buffer[]): Promise<void> | undefined;
+  /**
+   * Writes at most `wholeBytesMax` bytes of which a peer that reads all there is gets none or all: one TLS record, or one
+   * message of a UNIX socket. TCP without TLS cannot promise that. Resolves when the kernel took them; rejects as `write`
+   * does. To be called when everything that was written before has left.
+   */
+  writeWhole(bytes: Buffer): Promise<void>;
   /** Ends our sending side after what was written; the peer may still send. */
   endWriting(): void;
   /** Dialling side: TLS from the next byte on. Rejects with an UpstreamFault `tls-failed`; the transport is closed then. */

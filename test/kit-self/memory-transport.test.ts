@@ -46,6 +46,25 @@ void test('a write waits while the peer does not read', async () => {
   assert.deepEqual([isDone, transport.unsentBytes, String(peer.received())], [true, 0, 'go12345']);
 });
 
+void test('what is written whole is noted as such, and waits until it has left', async () => {
+  const { transport, peer } = createMemoryTransport();
+  peer.setStopped(true);
+  let isDone = false;
+  const write = transport.writeWhole(Buffer.from('one')).then(() => {
+    isDone = true;
+  });
+  await settle();
+  assert.equal(isDone, false);
+  await assert.rejects(transport.writeWhole(Buffer.from('two')), /not whole/);
+  peer.setStopped(false);
+  await write;
+  assert.deepEqual([peer.wholes.map(String), String(peer.received())], [['one'], 'one']);
+  peer.setStopped(true);
+  const lost = transport.writeWhole(Buffer.from('lost'));
+  transport.close('aborted', true);
+  await assert.rejects(lost, isFault('closed'));
+});
+
 void test('closing: the first reason counts, reads and waiting writes reject, an abrupt close drops what is unsent', async () => {
   for (const isAbrupt of [false, true]) {
     const { transport, peer } = createMemoryTransport({ roomBytes: 0 });

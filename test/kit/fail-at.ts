@@ -63,6 +63,7 @@ export function failableTransport(failAt: FailAt, name: string, transport: Trans
     write(parts) {
       return failAt.isDue(`${name} write`) ? Promise.reject(gone()) : transport.write(parts);
     },
+    writeWhole: failable(failAt, `${name} write`, (bytes) => transport.writeWhole(bytes), gone),
     endWriting: () => transport.endWriting(),
     async startTls(demand) {
       if (!failAt.isDue(`${name} startTls`)) return transport.startTls(demand);

@@ -2,7 +2,13 @@
 // one reader, writes that wait while the peer does not read, one close with a reason.
 import assert from 'node:assert/strict';
 import type { CloseReason } from '../../src/ports/close-reason.js';
-import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../../src/ports/transport.js';
+import {
+  type TlsDemand,
+  type TlsOffer,
+  type TlsPeer,
+  type Transport,
+  wholeBytesMax,
+} from '../../src/ports/transport.js';
 import { TransportFault } from '../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 
@@ -18,6 +24,8 @@ export interface MemoryPeer {
   setStopped(isStopped: boolean): void;
   /** Everything that reached the peer. */
   received(): Buffer;
+  /** What was written to arrive whole, in order. */
+  readonly wholes: readonly Buffer[];
   /** Resolves with received() once `isEnough` holds of it; rejects when the transport is closed before. */
   receive(isEnough: (bytes: Buffer) => boolean): Promise<Buffer>;
   /** Whether the transport has ended its sending side, or closed. */
@@ -50,6 +58,7 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
   const tlsOffers: { offer: TlsOffer; rest: Buffer }[] = [];
   let certificate: TlsPeer | undefined;
   const unsent: Buffer[] = [];
+  const wholes: Buffer[] = [];
   let isDropped = false;
   let isPeerEnded = false;
   let isGone = false;
@@ -128,6 +137,13 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
         if (late !== undefined && (unsent.length > 0 || isDropped)) throw late;
       });
     },
+    async writeWhole(bytes) {
+      assert.ok(bytes.length <= wholeBytesMax && unsent.length === 0, 'not whole');
+      wholes.push(Buffer.from(bytes));
+      await (transport.write([bytes]) ?? until(() => unsent.length === 0 || faultNow() !== undefined));
+      const late = faultNow();
+      if (late !== undefined && (unsent.length > 0 || isDropped)) throw late;
+    },
     endWriting() {
       isWritingEnded = true;
       changed();
@@ -186,6 +202,7 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       changed();
     },
     received: () => Buffer.concat(delivered),
+    wholes,
     async receive(isEnough) {
       const isOver = (): boolean => isWritingEnded && unsent.length === 0;
       await until(() => isEnough(Buffer.concat(delivered)) || isOver());

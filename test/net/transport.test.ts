@@ -2,8 +2,9 @@
 // peer that goes; then TLS. What must not happen: an error event that nobody takes, an answer cut by our own close, a timer or
 // promise that stays.
 import assert from 'node:assert/strict';
+import { readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import type { Transport } from '../../src/ports/transport.js';
+import { type Transport, wholeBytesMax } from '../../src/ports/transport.js';
 import { TransportFault, type TransportFaultCode } from '../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { makeAuthority } from '../kit/certificates.js';
@@ -196,6 +197,75 @@ over('closing abruptly: what was not sent is dropped, and the peer sees that it 
   assert.equal(clock.timers, 0);
 });
 
+/** Pieces of any length, of which only the last byte is an LF. */
+const pieces = Array.from({ length: 120 }, (_, at) => {
+  const length = at % 3 === 0 ? wholeBytesMax : 1 + ((at * 7919) % wholeBytesMax);
+  return Buffer.from(`${'x'.repeat(length - 1)}\n`);
+});
+
+async function writeWholes(transport: Transport): Promise<void> {
+  for (const piece of pieces) await transport.writeWhole(piece);
+}
+
+void test('unix: a reader that finds no more has whole pieces, whenever it reads and stops', async (t) => {
+  const { transport, far } = await openPair(t, 'unix');
+  far.socket.pause();
+  // Node itself shall read none of it.
+  const handle: unknown = Reflect.get(far.socket, '_handle');
+  assert.ok(typeof handle === 'object' && handle !== null);
+  Reflect.get(handle, 'readStop').call(handle);
+  const fd: unknown = Reflect.get(handle, 'fd');
+  assert.ok(typeof fd === 'number');
+  const written = writeWholes(transport);
+  const total = Buffer.concat(pieces).length;
+  const buffer = Buffer.alloc(70_000);
+  let bytes = 0;
+  for (let turn = 0; bytes < total; turn += 1) {
+    await nextTurn();
+    // Now and then it reads only some: there is room for a part of what waits.
+    let last: number | undefined;
+    for (let left = turn % 4 === 0 ? Infinity : 1 + (turn % 5); left > 0; left -= 1) {
+      const count = tryRead(fd, buffer.subarray(0, 1 + ((turn * 7919) % buffer.length)));
+      if (count === undefined) {
+        assert.ok(last === undefined || last === 0x0a, `a piece came in two at ${bytes}`);
+        break;
+      }
+      bytes += count;
+      last = buffer[count - 1];
+    }
+  }
+  await written;
+  transport.close('peer-ended');
+});
+
+/** Undefined: there is nothing now. */
+function tryRead(fd: number, into: Buffer): number | undefined {
+  try {
+    return readSync(fd, into);
+  } catch (fault) {
+    if (fault instanceof Error && Reflect.get(fault, 'code') === 'EAGAIN') return undefined;
+    throw fault;
+  }
+}
+
+over('a whole piece that waits rejects when it never leaves', async (t, kind) => {
+  for (const how of ['closed', 'peer-gone'] as const) {
+    const { transport, far } = await openPair(t, kind);
+    far.socket.pause();
+    const write = (async () => {
+      for (;;) await transport.writeWhole(Buffer.alloc(wholeBytesMax, 'x'));
+    })();
+    write.catch(() => undefined);
+    while (transport.unsentBytes === 0) await nextTurn();
+    if (how === 'closed') transport.close('aborted', true);
+    else far.socket.destroy();
+    await assert.rejects(write, isFault(how));
+    await assert.rejects(transport.writeWhole(Buffer.from('x')), isFault(how));
+    transport.close('peer-gone');
+    await transport.whenClosed();
+  }
+});
+
 over('ending the writing: the peer may still send', async (t, kind) => {
   const { transport, far } = await openPair(t, kind);
   await transport.write([Buffer.from('all')]);
@@ -284,6 +354,28 @@ over('TLS: both ways, as over the bare socket', async (t, kind) => {
   await transport.whenClosed();
   await raw.until(() => raw.isClosed, 'the end');
   assert.deepEqual([far.error, raw.error], [undefined, undefined]);
+});
+
+over('TLS: a whole piece is one record, whatever waits and however slowly it is read', async (t, kind) => {
+  const { transport, far } = await openTls(t, kind);
+  far.socket.removeAllListeners('data');
+  const ends: (number | undefined)[] = [];
+  let bytes = 0;
+  far.socket.on('data', (record: Buffer) => {
+    ends.push(record.at(-1));
+    bytes += record.length;
+    if (ends.length % 10 !== 0) return;
+    far.socket.pause();
+    setImmediate(() => far.socket.resume());
+  });
+  await writeWholes(transport);
+  while (bytes < Buffer.concat(pieces).length) await nextTurn();
+  assert.deepEqual(
+    ends,
+    pieces.map(() => 0x0a),
+  );
+  transport.close('aborted', true);
+  await transport.whenClosed();
 });
 
 over('TLS: STARTTLS behind clear text, in both directions', async (t, kind) => {
