@@ -99,6 +99,11 @@ function verdictOfFault(fault: unknown, isSent: boolean, backend: string): Verdi
   return told('TEMPFAIL', outcome, 'internal', 'internal error of dovegate', 'error');
 }
 
+/** What simply went well has its records: a line of the log for each would be most of the log, and cost more than they do. */
+function levelOfReply({ status, peer }: Ending & { readonly kind: 'replied' }): LogLevel {
+  return status.kind === 'ok' && peer === 'ready' ? 'debug' : 'info';
+}
+
 /** The verdict on an ending; total. */
 export function judgeEnding(ending: Ending): Verdict {
   switch (ending.kind) {
@@ -110,7 +115,7 @@ export function judgeEnding(ending: Ending): Verdict {
         error: ending.peer === 'ready' ? undefined : ending.peer,
         text: undefined,
         isTold: false,
-        level: 'info',
+        level: levelOfReply(ending),
       };
     case 'denied':
       return told(
@@ -172,7 +177,7 @@ export function judgeEnding(ending: Ending): Verdict {
     }
     case 'joined': {
       const { code, outcome, error } = ending;
-      if (code === '') return { code, outcome, error, text: undefined, isTold: false, level: 'info' };
+      if (code === '') return { code, outcome, error, text: undefined, isTold: false, level: 'debug' };
       return told(code, outcome, error, `not every backend answered: ${ending.text ?? ''}`, 'warn');
     }
     case 'input-ended':

@@ -128,6 +128,8 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     }
     case 'exchange-ended': {
       const { exchange, backend, upstream, decision, outcome, status, error, bytesOut, level } = event;
+      // Most commands go well, and most logs do not show these: nothing is made of them then.
+      if (!logger.isLevelEnabled(level)) return;
       const durationMs = Math.round(event.durationMs * 1000) / 1000;
       const keys = {
         backend,

@@ -159,3 +159,8 @@ for (const [name, ending, code, outcome, error, isTold] of table) {
     assert.ok(!(verdict.text ?? '').includes(secret));
   });
 }
+
+test('the log has a line at its usual level for all but what simply went well', () => {
+  const quiet = table.filter(([, ending]) => judgeEnding(ending).level === 'debug').map(([name]) => name);
+  assert.deepEqual(quiet, ['success', 'joined, all well']);
+});

@@ -76,6 +76,7 @@ test('a client that leaves during a change: it is left to finish, and recorded',
   const gate = createGate();
   const { client, daemon, backend } = await openGateway(t, {
     policy,
+    more: 'log: { level: debug }',
     backend: {
       script: async (_command, connection) => {
         await gate.opened;
