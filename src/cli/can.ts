@@ -2,12 +2,12 @@
 
 import { commandNamed, type Effect, strongerEffect } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
+import { describeRule, formatRate } from '../judgement/describe-rule.js';
 import { formatListenerSocket, type ListenerSettings } from '../listening/settings.js';
 import type { GlobList } from '../policy/glob.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { formatColumns, formatJson, plain, stdout } from '../terminal/output.js';
-import { describeRule, formatPlace, formatRate } from './describe-rule.js';
+import { formatColumns, formatJson, formatPlace, plain, stdout } from '../terminal/output.js';
 import { peersOf } from './describe-settings.js';
 import { openListener, principalAt } from './named-listener.js';
 
@@ -107,7 +107,7 @@ function rulesOf(rules: readonly Rule[]): string[] {
   const lines = formatColumns(heads, '  ').split('\n');
   const shown = rules.map((rule, at) => [
     lines[at] ?? '',
-    ...describeRule(rule).map((text) => `      ${text}`),
+    ...describeRule(rule).map((text) => `      ${plain(text)}`),
   ]);
   return names.flatMap((name) => shown.filter((_, at) => rules[at]?.command === name).flat());
 }

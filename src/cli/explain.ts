@@ -4,15 +4,22 @@
 import { commandsOf } from '../catalog/catalog.js';
 import { allSeries, type Series } from '../catalog/series.js';
 import { jointDestination } from '../config/destination.js';
-import { type JudgeContext, type Judged, type Judgement, judge } from '../exchange/judge.js';
 import { systemClock } from '../host/clock.js';
 import { createUserNames } from '../identity/user-name.js';
+import { describeRule } from '../judgement/describe-rule.js';
+import { type JudgeContext, type Judged, type Judgement, judge } from '../judgement/judge.js';
 import type { Policy, Rule, RulePlace } from '../policy/rule.js';
 import { nearestName } from '../source/problem.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { formatCanonical, formatColumns, formatJson, plain, stdout } from '../terminal/output.js';
+import {
+  formatCanonical,
+  formatColumns,
+  formatJson,
+  formatPlace,
+  plain,
+  stdout,
+} from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
-import { describeRule, formatPlace } from './describe-rule.js';
 import { type CommandRoute, openListener, principalAt, routeOf, settleRoute } from './named-listener.js';
 
 /** A command line, who sends it, and to what. */
@@ -178,7 +185,8 @@ function nearestOf({ judgement, policy }: Question): string {
   const { nearest } = judgement.decision.would ?? judgement.decision;
   if (nearest === undefined) return '';
   const rule = ruleAt(policy, nearest.rule);
-  const says = rule === undefined ? [] : [rule.command, ...describeRule(rule).map((text) => `  ${text}`)];
+  const says =
+    rule === undefined ? [] : [rule.command, ...describeRule(rule).map((text) => `  ${plain(text)}`)];
   const misses = nearest.missing.map((text) => `  ${plain(text)}`);
   return `\n\nnearest rule, ${formatPlace(nearest.rule)}:\n${indent(says)}\nwhat is missing:\n${indent(misses)}`;
 }

@@ -3,21 +3,20 @@
 
 import { backendsFor } from '../config/destination.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
-import { isServerCommand, type Judgement } from '../exchange/judge.js';
 import { gidsOf, userNameOf } from '../host/accounts.js';
 import { policyOfAnybody } from '../identity/choose-policy.js';
 import { type Principal, principalOf } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
+import { isServerCommand, type Judgement } from '../judgement/judge.js';
 import type { ListenerSettings } from '../listening/settings.js';
 import type { Policy } from '../policy/rule.js';
 import { reachable } from '../routing/route.js';
 import { routeServerCommand } from '../routing/server-commands.js';
 import { nearestName } from '../source/problem.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr } from '../terminal/output.js';
+import { formatPlace, plain, stderr } from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
 import { loadConfiguration, summarise } from './configuration.js';
-import { formatPlace } from './describe-rule.js';
 import { peersOf } from './describe-settings.js';
 import { createPolicyChooser } from './peers.js';
 

@@ -7,8 +7,7 @@ import { systemClock } from '../host/clock.js';
 import { isAllowed, type Judgement } from '../policy/judge.js';
 import { type CoveredRule, createCoverage } from '../review/coverage.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { formatColumns, formatWords, plain, plural, stdout } from '../terminal/output.js';
-import { formatPlace } from './describe-rule.js';
+import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from '../terminal/output.js';
 import { openSettings } from './named-listener.js';
 
 /** What is tested. */

@@ -11,6 +11,7 @@ import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
 import { sha256Hex } from '../identity/digest.js';
+import type { Judged } from '../judgement/judge.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { emptyCount } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
@@ -19,7 +20,6 @@ import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import type { ExchangeInput } from './exchange-input.js';
-import type { Judged } from './judge.js';
 import { behindSearch, countMatches } from './matches.js';
 import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
 

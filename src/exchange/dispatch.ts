@@ -7,13 +7,13 @@ import { replyShape } from '../catalog/columns.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
+import type { Judged } from '../judgement/judge.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import { type Carriage, cutOff } from './carry.js';
 import type { ExchangeContext } from './exchange-context.js';
 import { fanOut, joinEndings, type Part } from './fan-out.js';
-import type { Judged } from './judge.js';
 
 /** What a dispatch needs of its exchange. */
 export interface DispatchOptions {

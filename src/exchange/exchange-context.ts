@@ -12,6 +12,7 @@ import type { FloodWatch } from '../engine/flood-watch.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
 import type { UserNames } from '../identity/user-name.js';
+import type { JudgementCache } from '../judgement/judge.js';
 import type { UserResolver } from '../lookup/resolve-user.js';
 import type { Limiter } from '../policy/limits.js';
 import type { Policy } from '../policy/rule.js';
@@ -19,7 +20,6 @@ import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import type { SessionNames } from './exchange-records.js';
-import type { JudgementCache } from './judge.js';
 
 /** Times and counts that hold for each exchange. */
 export interface ExchangeLimits {

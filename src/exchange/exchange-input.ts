@@ -6,6 +6,7 @@
 import type { RecordedInput } from '../audit/record.js';
 import type { LeaseEnd } from '../backend/lease.js';
 import type { Ending } from '../engine/outcome.js';
+import type { Judgement } from '../judgement/judge.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { ClientInput } from '../relay/client-input.js';
 import { type Conversation, converse } from '../relay/converse.js';
@@ -13,7 +14,6 @@ import { duplex } from '../relay/duplex.js';
 import { createHeldText, type HeldText, type TextEnd } from '../relay/held-text.js';
 import { upload } from '../relay/upload.js';
 import type { ExchangeContext } from './exchange-context.js';
-import type { Judgement } from './judge.js';
 
 /** The input of one exchange. */
 export interface ExchangeInput {

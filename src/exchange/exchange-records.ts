@@ -5,10 +5,10 @@ import type { AuditRecord, RecordedInput, RecordedPart, RecordedPeer, Redacted }
 import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.js';
 import type { Verdict } from '../engine/verdict.js';
 import type { Peer } from '../identity/peer.js';
+import type { Judged, Judgement } from '../judgement/judge.js';
 import type { RulePlace } from '../policy/rule.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { LogLine } from '../wire/log-line.js';
-import type { Judged, Judgement } from './judge.js';
 
 /** Who asks, and where; the same for all exchanges of a session. */
 export interface SessionNames {

@@ -9,6 +9,7 @@ import type { Destination } from '../destination/router.js';
 import { type Abortable, createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
+import { isAllowed, type Judged, type Judgement } from '../judgement/judge.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { ClientInput } from '../relay/client-input.js';
 import type { RelayCount } from '../relay/relay.js';
@@ -29,7 +30,6 @@ import {
 } from './exchange-records.js';
 import { type Part, recordedParts } from './fan-out.js';
 import { inquire } from './inquiry.js';
-import { isAllowed, type Judged, type Judgement } from './judge.js';
 import { progressOf } from './progress.js';
 import { refusalOf, refuseByLimits } from './refusal.js';
 import { type FirstLook, lookAgain, lookThere } from './second-look.js';

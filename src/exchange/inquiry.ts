@@ -6,11 +6,11 @@
 import { allSeries, type Series } from '../catalog/series.js';
 import type { Destination, Routed } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
+import { isAllowed, isServerCommand, type Judgement, judgeOnce } from '../judgement/judge.js';
 import { areSameTerms, type Policy } from '../policy/rule.js';
 import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
-import { isAllowed, isServerCommand, type Judgement, judgeOnce } from './judge.js';
 import { noAllUsers } from './refusal.js';
 
 /** What came of it. */

@@ -12,6 +12,7 @@ import { parseArguments } from '../catalog/parse.js';
 import { appendQuietly } from '../engine/append.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Outcome } from '../engine/verdict.js';
+import type { Judged } from '../judgement/judge.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { encodeCommandLine } from '../wire/command.js';
 import { createCellCounter } from '../wire/reply.js';
@@ -19,7 +20,6 @@ import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import type { ExchangeContext } from './exchange-context.js';
 import type { SessionNames } from './exchange-records.js';
-import type { Judged } from './judge.js';
 
 /** What the search is made for. */
 export interface MatchesAsked {

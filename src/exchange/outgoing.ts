@@ -2,9 +2,9 @@
 // The rule: what was judged is what is sent; of the client's line only its wishes (log lines, debug, proxy-ttl) count beside it.
 
 import { replyCells } from '../catalog/columns.js';
+import type { Judged } from '../judgement/judge.js';
 import type { OutgoingCommand } from '../relay/converse.js';
 import type { CommandLine } from '../wire/command.js';
-import type { Judged } from './judge.js';
 
 /** The command as it is sent, from what was judged and what the line asked besides. */
 export function outgoingCommand(

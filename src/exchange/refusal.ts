@@ -2,10 +2,10 @@
 
 import { replyShape } from '../catalog/columns.js';
 import type { Ending } from '../engine/outcome.js';
+import { isSame, type Judged, type Judgement } from '../judgement/judge.js';
 import { limitAsks } from '../policy/limits.js';
 import { areSameTerms } from '../policy/rule.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
-import { isSame, type Judged, type Judgement } from './judge.js';
 
 /** The ending of a command that was not understood or not allowed. */
 export function refusalOf(judgement: Judgement, policy: string): Ending {

@@ -4,10 +4,10 @@
 import type { Series } from '../catalog/series.js';
 import type { Destination } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
+import type { Judged } from '../judgement/judge.js';
 import type { CommandLine } from '../wire/command.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import { judgeAs, judgeFor } from './inquiry.js';
-import type { Judged } from './judge.js';
 import { refusalAfterReload, refusalOnSecondLook } from './refusal.js';
 
 /** A command as it was judged first, and by what. */

@@ -24,6 +24,11 @@ export function plain(text: string): string {
   return printable(text);
 }
 
+/** `FILE:LINE`, safe to show. */
+export function formatPlace({ file, line }: { readonly file: string; readonly line: number }): string {
+  return plain(`${file}:${line}`);
+}
+
 /** Words of a command line as they would be typed into a shell, safe to show. */
 export function formatWords(words: readonly string[]): string {
   return words.map((word) => plain(isBare(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');

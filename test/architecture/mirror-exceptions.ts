@@ -25,6 +25,7 @@ export const fullyTestedFolders: readonly string[] = [
   'identity',
   'catalog',
   'policy',
+  'judgement',
   'routing',
   'audit',
   'source',

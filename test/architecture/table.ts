@@ -18,9 +18,9 @@ export interface FolderRule {
   readonly filesMax?: number;
 }
 
-const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'ports'];
+const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'judgement', 'ports'];
 const belowTop =
-  'wire auth-wire ports identity catalog policy routing audit source listening config review engine lookup backend destination relay exchange frontend net segments journal ship observe admin host client terminal'.split(
+  'wire auth-wire ports identity catalog policy routing audit source listening config judgement review engine lookup backend destination relay exchange frontend net segments journal ship observe admin host client terminal'.split(
     ' ',
   );
 // The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
@@ -65,6 +65,13 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     imports: ['listening', 'source', 'routing', 'identity', 'catalog', 'policy'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
+  },
+  // What a line means, whether policy allows it, and both in words: for the engine, and for who explains without one.
+  judgement: {
+    floor: 'domain',
+    imports: ['source', 'audit', 'policy', 'catalog', 'identity', 'wire'],
+    builtins: [],
+    packages: [],
   },
   review: {
     floor: 'domain',

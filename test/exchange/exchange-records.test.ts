@@ -13,8 +13,8 @@ import {
   logRecordOf,
   recordedPeer,
 } from '../../src/exchange/exchange-records.js';
-import { type Judgement, judge } from '../../src/exchange/judge.js';
 import { createUserNames } from '../../src/identity/user-name.js';
+import { type Judgement, judge } from '../../src/judgement/judge.js';
 import { emptyCount } from '../../src/relay/converse.js';
 import { parseCommandLine } from '../../src/wire/command.js';
 import { openMemoryEngine } from '../kit/memory-engine.js';

@@ -7,8 +7,8 @@ import type { ExchangeRow } from '../../src/audit/search.js';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 import type { Settings } from '../../src/config/settings.js';
 import { admissionOf } from '../../src/exchange/exchange-records.js';
-import { judge } from '../../src/exchange/judge.js';
 import { createUserNames } from '../../src/identity/user-name.js';
+import { judge } from '../../src/judgement/judge.js';
 
 /** 2026-11-20T12:00:00Z. */
 export const recordedMs = 1_795_176_000_000;

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
+import { createUserNames } from '../../src/identity/user-name.js';
 import {
   type JudgeContext,
   type Judged,
@@ -11,8 +12,7 @@ import {
   type JudgementCache,
   judge,
   judgeOnce,
-} from '../../src/exchange/judge.js';
-import { createUserNames } from '../../src/identity/user-name.js';
+} from '../../src/judgement/judge.js';
 import { createDecisionCache } from '../../src/policy/cache.js';
 import type { Policy } from '../../src/policy/rule.js';
 import { parseCommandLine } from '../../src/wire/command.js';

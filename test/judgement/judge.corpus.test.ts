@@ -5,14 +5,14 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
-import { judge } from '../../src/exchange/judge.js';
 import { outgoingCommand } from '../../src/exchange/outgoing.js';
 import { createUserNames } from '../../src/identity/user-name.js';
+import { judge } from '../../src/judgement/judge.js';
 import { type CommandLine, encodeCommandLine, parseCommandLine } from '../../src/wire/command.js';
 import { createLineSplitter } from '../../src/wire/lines.js';
 import { WireFault } from '../../src/wire/wire-fault.js';
 
-const text = readFileSync(new URL('../../../test/exchange/parsing.corpus', import.meta.url), 'utf8');
+const text = readFileSync(new URL('../../../test/judgement/parsing.corpus', import.meta.url), 'utf8');
 const [head = '', table = ''] = text.split(/^-{5,}$/m);
 
 const parsed = parseSettings('corpus.yaml', { readText: () => head, glob: () => [] });

@@ -1,17 +1,11 @@
 // Rules as sentences: what `can` lists and `explain` names. It knows no policy as a whole and judges nothing.
-// Values come from the configuration; they go through `plain` all the same.
+// Values are told as the configuration has them: who shows them makes what a terminal obeys visible.
 
 import { formatTime } from '../audit/time.js';
 import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
-import type { Rate, Rule, RulePlace } from '../policy/rule.js';
+import type { Rate, Rule } from '../policy/rule.js';
 import type { ValueTest } from '../policy/value-test.js';
 import { formatDuration } from '../source/schema-parts.js';
-import { plain } from '../terminal/output.js';
-
-/** `FILE:LINE`. */
-export function formatPlace(place: RulePlace): string {
-  return plain(`${place.file}:${place.line}`);
-}
 
 /** `20 an hour`. */
 export function formatRate({ count, windowMs }: Rate): string {
@@ -25,7 +19,7 @@ export function formatRate({ count, windowMs }: Rate): string {
 
 /** What must hold for the rule to allow its command, a sentence each; none for a rule that is a name only. */
 export function describeRule(rule: Rule): string[] {
-  return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule), ...termsOf(rule)].map(plain);
+  return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule), ...termsOf(rule)];
 }
 
 function whereOf({ where, query }: Rule): string[] {

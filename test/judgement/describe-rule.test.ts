@@ -1,7 +1,7 @@
 // Goal: whatever a rule can say is put into words that nobody misreads.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeRule, formatPlace, formatRate } from '../../src/cli/describe-rule.js';
+import { describeRule, formatRate } from '../../src/judgement/describe-rule.js';
 import { parse, sound } from '../config/sound.js';
 
 /** What is said of a rule, given as the inside of a YAML map. */
@@ -64,9 +64,8 @@ void test('every kind of condition is put into words', () => {
   assert.deepEqual(says('command: reload, root_equivalent: true'), ['amounts to root on the mail server']);
 });
 
-void test('a name alone says nothing more; rates and places are short', () => {
+void test('a name alone says nothing more; rates are short', () => {
   assert.deepEqual(says('command: quota get'), []);
   assert.equal(formatRate({ count: 5, windowMs: 86_400_000 }), '5 a day');
   assert.equal(formatRate({ count: 5, windowMs: 1000 }), '5 a second');
-  assert.equal(formatPlace({ file: 'a\u001bb.yaml', line: 3, column: 1 }), 'a\\x1bb.yaml:3');
 });
