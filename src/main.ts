@@ -7,7 +7,7 @@ import { exitCodes } from './terminal/exit-codes.js';
 /** Loads only what the name calls for: scripts call doveadm once for each mailbox. */
 async function run(name: string, args: readonly string[]): Promise<number> {
   if (basename(name) === 'doveadm') {
-    const { doveadm } = await import('./cli/doveadm.js');
+    const { doveadm } = await import('./drop-in/doveadm.js');
     return doveadm(args, process.env);
   }
   const { runDovegate } = await import('./daemon/subcommands.js');

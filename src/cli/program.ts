@@ -2,10 +2,10 @@
 
 import { Command, CommanderError } from 'commander';
 import { registerAudit } from '../auditor/audit.js';
+import { addSend, type SendSubcommand } from '../drop-in/send.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { addOperatorCommands, type OperatorSubcommands } from './operator-commands.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
-import { addSend, type SendSubcommand } from './send.js';
 
 /** What the subcommands do; each resolves to an exit code. */
 export interface Subcommands extends PolicySubcommands, OperatorSubcommands, SendSubcommand {

@@ -6,10 +6,10 @@ import { explain } from '../cli/explain.js';
 import { backend, kill, reload } from '../cli/operate.js';
 import { runProgram } from '../cli/program.js';
 import { replay } from '../cli/replay.js';
-import { send } from '../cli/send.js';
 import { status } from '../cli/status.js';
 import { suggest } from '../cli/suggest.js';
 import { test } from '../cli/test.js';
+import { send } from '../drop-in/send.js';
 import { programVersion } from '../host/program.js';
 import { serve } from './serve.js';
 

@@ -182,14 +182,21 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty'],
     packages: ['commander', 'picocolors'],
   },
+  // `send`, and the program under the name of doveadm.
+  'drop-in': {
+    floor: 'top',
+    imports: belowTop,
+    builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty'],
+    packages: ['commander', 'picocolors'],
+  },
   cli: {
     floor: 'top',
-    imports: [...belowTop, 'auditor'],
+    imports: [...belowTop, 'auditor', 'drop-in'],
     builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty', 'http'],
     packages: ['commander', 'picocolors'],
     filesMax: 30,
   },
-  daemon: { floor: 'top', imports: [...belowTop, 'cli'], builtins: ['process'], packages: [] },
+  daemon: { floor: 'top', imports: [...belowTop, 'cli', 'drop-in'], builtins: ['process'], packages: [] },
   // Not in the published package, so nothing may import it.
   demo: {
     floor: 'top',
@@ -199,7 +206,7 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   },
   main: {
     floor: 'top',
-    imports: [...belowTop, 'cli', 'daemon'],
+    imports: [...belowTop, 'cli', 'drop-in', 'daemon'],
     builtins: ['process', 'path'],
     packages: [],
   },
@@ -218,7 +225,7 @@ export const globalRules: readonly { readonly name: string; readonly allowedIn: 
   { name: 'AbortSignal.timeout', allowedIn: ['host'] },
   { name: 'Math.random', allowedIn: ['host'] },
   { name: 'fetch', allowedIn: [] },
-  { name: 'console', allowedIn: ['terminal', 'auditor', 'cli', 'demo'] },
+  { name: 'console', allowedIn: ['terminal', 'auditor', 'drop-in', 'cli', 'demo'] },
   {
     name: 'EventEmitter',
     allowedIn: Object.keys(folders).filter(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseServerAddress } from '../../src/cli/server-door.js';
+import { parseServerAddress } from '../../src/drop-in/server-door.js';
 
 void test('an address is a path with a slash, or a host with a port', () => {
   assert.deepEqual(parseServerAddress('./s'), { socket: './s' });

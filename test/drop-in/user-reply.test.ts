@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseUserList, printUserReply, type UserReplyOptions } from '../../src/cli/user-reply.js';
+import { parseUserList, printUserReply, type UserReplyOptions } from '../../src/drop-in/user-reply.js';
 
 function printed(json: string, options: Partial<UserReplyOptions> = {}): string {
   let text = '';

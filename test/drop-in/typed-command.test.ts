@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readTypedCommand } from '../../src/cli/typed-command.js';
+import { readTypedCommand } from '../../src/drop-in/typed-command.js';
 import { CommandFault } from '../../src/terminal/command-fault.js';
 
 void test('what concerns this end only is taken out of what goes over the wire', () => {
