@@ -9,13 +9,14 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
-import type { TlsDemand, Transport } from '../ports/transport.js';
+import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import { createHangUpPoll, type HangUpPoll } from './hang-up.js';
-import { joinSmall } from './join-small.js';
 import { type Drain, type Pending, pendingDrain } from './pending.js';
+import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
+import { writeGroup } from './write-group.js';
 
 /** How much is read from the socket while nobody asks for it. */
 const readAheadBytesMax = 64 * 1024;
@@ -33,6 +34,8 @@ class SocketTransport implements Transport {
   #fault: TransportFault | undefined;
   #reader: Pending<Buffer | null> | undefined;
   #drain: Drain | undefined;
+  /** Nobody can be told anything meanwhile. */
+  #isInHandshake = false;
   #closedFor: CloseReason | undefined;
   #linger: Timer | undefined;
   #isGone = false;
@@ -68,18 +71,7 @@ class SocketTransport implements Transport {
 
   write(parts: readonly Buffer[]): Promise<void> | undefined {
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
-    const socket = this.#socket;
-    let hasRoom = true;
-    const only = parts.length === 1 ? parts[0] : joinSmall(parts);
-    if (only !== undefined) {
-      hasRoom = socket.write(only);
-    } else {
-      socket.cork();
-      for (const part of parts) hasRoom = socket.write(part);
-      socket.uncork();
-      hasRoom &&= !socket.writableNeedDrain;
-    }
-    if (hasRoom) return undefined;
+    if (writeGroup(this.#socket, parts)) return undefined;
     this.#drain ??= pendingDrain();
     return this.#drain.promise;
   }
@@ -107,35 +99,51 @@ class SocketTransport implements Transport {
     }
     if (this.#hasEnded || this.#fault !== undefined) {
       // TLS over a socket that has told its end already would wait for it for ever.
-      const fault = this.#fault;
+      const cause = this.#fault;
       this.close('dial-failed', true);
-      throw new UpstreamFault('tls-failed', 'the transport ended before the TLS handshake', fault);
+      throw new UpstreamFault('tls-failed', 'the transport ended before the TLS handshake', cause);
     }
+    await this.#turnToTls('dial-failed', async (plain) => ({ socket: await connectTls(plain, demand) }));
+  }
+
+  async acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined> {
+    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#hasEnded) {
+      this.close('tls-failed');
+      throw new TransportFault('tls-failed', 'TLS failed: the client ended its side before the handshake');
+    }
+    const early = Buffer.concat([rest, ...this.#chunks]);
+    this.#chunks = [];
+    this.#heldBytes = 0;
+    const { peer } = await this.#turnToTls('tls-failed', (plain) => acceptTls(plain, offer, early));
+    return peer;
+  }
+
+  /** Puts TLS in the middle. Rejects as `shake` does, or with a TransportFault when it was closed meanwhile. */
+  async #turnToTls<Shaken extends { readonly socket: TLSSocket }>(
+    reason: CloseReason,
+    shake: (plain: Socket) => Promise<Shaken>,
+  ): Promise<Shaken> {
     const plain = this.#socket;
     this.#unlisten();
     plain.pause();
+    this.#isInHandshake = true;
     try {
-      this.#socket = await connectTls(plain, demand);
+      const shaken = await shake(plain);
+      if (this.#fault !== undefined) throw this.#fault;
+      this.#socket = shaken.socket;
+      this.#listen();
+      return shaken;
     } catch (cause) {
-      this.#closedFor ??= 'dial-failed';
+      this.#closedFor ??= reason;
+      this.#reset();
       this.#fail('closed', `the transport was closed: ${this.#closedFor}`);
       this.#linger?.cancel();
       this.#gone();
-      if (cause instanceof UpstreamFault) throw cause;
-      throw new UpstreamFault('tls-failed', 'TLS failed', cause);
+      throw cause;
+    } finally {
+      this.#isInHandshake = false;
     }
-    if (this.#closedFor !== undefined) {
-      this.#reset();
-      this.#linger?.cancel();
-      this.#gone();
-      throw new TransportFault('closed', `the transport was closed: ${this.#closedFor}`);
-    }
-    this.#listen();
-  }
-
-  acceptTls(): Promise<undefined> {
-    this.close('tls-failed');
-    return Promise.reject(new TransportFault('tls-failed', 'TLS is not accepted here'));
   }
 
   close(reason: CloseReason, isAbrupt = false): void {
@@ -146,7 +154,7 @@ class SocketTransport implements Transport {
     this.#fail('closed', `the transport was closed: ${reason}`);
     if (hadFault) {
       socket.destroy();
-    } else if (isAbrupt) {
+    } else if (isAbrupt || this.#isInHandshake) {
       this.#reset();
     } else {
       // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
@@ -194,9 +202,8 @@ class SocketTransport implements Transport {
     this.#gone();
   };
   readonly #onDrain = (): void => {
-    const drain = this.#drain;
+    this.#drain?.pending.resolve();
     this.#drain = undefined;
-    drain?.pending.resolve();
   };
 
   #listen(): void {
@@ -262,9 +269,8 @@ class SocketTransport implements Transport {
   #end(): void {
     this.#hasEnded = true;
     this.#poll();
-    const reader = this.#reader;
+    this.#reader?.resolve(null);
     this.#reader = undefined;
-    reader?.resolve(null);
   }
 
   #fail(code: 'peer-gone' | 'closed', message: string, cause?: unknown): void {
@@ -276,12 +282,10 @@ class SocketTransport implements Transport {
       }
     }
     this.#hangUp?.stop();
-    const reader = this.#reader;
+    this.#reader?.reject(this.#fault);
     this.#reader = undefined;
-    reader?.reject(this.#fault);
-    const drain = this.#drain;
+    this.#drain?.pending.reject(this.#fault);
     this.#drain = undefined;
-    drain?.pending.reject(this.#fault);
     if (code === 'peer-gone') this.#tellGone();
   }
 }

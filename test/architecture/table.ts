@@ -127,7 +127,8 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   net: {
     floor: 'adapters',
     imports: ['ports', 'wire', 'identity'],
-    builtins: ['net', 'tls', 'stream', 'fs'],
+    // crypto: the names of OpenSSL's options.
+    builtins: ['net', 'tls', 'stream', 'fs', 'crypto'],
     packages: [],
   },
   // The files of a journal as they lie on disk: the journal writes them, commands and shippers read them.
