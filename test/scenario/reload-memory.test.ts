@@ -18,6 +18,8 @@ const reloadsEach = 15 * rounds;
 const workers = 3;
 /** What a configuration would hold on to, or be held by. */
 const kinds = ['caches', 'sockets', 'timers'] as const;
+/** An upstream that is being replaced has a transport and timers of its own for a moment; a leak is one for each reload. */
+const slack = 4;
 const probe = fileURLToPath(new URL('../kit/heap-probe.js', import.meta.url));
 
 /** Answers every question; the passdb says that everybody lives on this machine. */
@@ -76,7 +78,7 @@ async function weigh(daemon: Daemon): Promise<LogRecord> {
 async function weighUntil(daemon: Daemon, most: LogRecord | undefined): Promise<LogRecord> {
   for (let tries = 1; ; tries += 1) {
     const found = await weigh(daemon);
-    const isMore = kinds.some((kind) => Number(found[kind]) > Number(most?.[kind]));
+    const isMore = kinds.some((kind) => Number(found[kind]) > Number(most?.[kind]) + slack);
     if (!isMore || tries === 20) return found;
     await new Promise((resolve) => {
       setTimeout(resolve, 100);
@@ -125,7 +127,7 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
   const counts = left.map((found) => kinds.map((kind) => Number(found[kind])));
   for (const found of counts)
     for (const [index, count] of found.entries())
-      assert.ok(count <= (counts[0]?.[index] ?? 0), `${kinds.join('/')}: ${JSON.stringify(counts)}`);
+      assert.ok(count <= (counts[0]?.[index] ?? 0) + slack, `${kinds.join('/')}: ${JSON.stringify(counts)}`);
   // The first phase compiles, and fills what stays.
   const bytes = left.map((found) => Number(found['bytes']));
   const slope = ((bytes.at(-1) ?? 0) - (bytes[1] ?? 0)) / ((phases - 2) * reloadsEach);
