@@ -7,6 +7,8 @@ import { sha256Hex } from '../identity/digest.js';
 import type { TlsDemand } from '../ports/transport.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 
+const otherName = 'the certificate is for another name than `server_name`';
+
 /** Sentences for what OpenSSL and Node call by code. */
 const causes: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'the certificate has expired'],
@@ -17,7 +19,7 @@ const causes: ReadonlyMap<string, string> = new Map([
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'the certificate comes from an authority that is not in `ca`'],
   ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'the certificate comes from an authority that is not in `ca`'],
   ['CERT_SIGNATURE_FAILURE', 'the certificate is not signed by the authority that it names'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', 'the certificate is for another name than `server_name`'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', otherName],
   ['ERR_SSL_WRONG_VERSION_NUMBER', 'what came is not TLS'],
   ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'what came is not TLS'],
   ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'it has no TLS version from 1.2 on'],
@@ -35,6 +37,15 @@ export function keyPinOf(certificate: PeerCertificate): string {
   return sha256Hex(certificate.publicKey.export({ type: 'spki', format: 'der' }));
 }
 
+/** An address with a zone is no certificate's. */
+function isForAddress(certificate: PeerCertificate, address: string): boolean {
+  try {
+    return certificate.checkIP(address) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
 
 /**
@@ -43,12 +54,15 @@ type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate'
  * the cause; the socket is destroyed then.
  */
 export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket> {
+  const isAddress = isIP(demand.serverName) !== 0;
   const options: ConnectionOptions = {
     socket: plain,
     // Without both, a certificate dialled by address is checked against "localhost". SNI takes no addresses.
     host: demand.serverName,
-    servername: isIP(demand.serverName) === 0 ? demand.serverName : '',
-    checkServerIdentity: (_host, certificate) => checkServerIdentity(demand.serverName, certificate),
+    servername: isAddress ? '' : demand.serverName,
+    // Addresses are compared below: Node 22.23 takes none of IPv6 for an address here.
+    checkServerIdentity: (_host, certificate) =>
+      isAddress ? undefined : checkServerIdentity(demand.serverName, certificate),
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
   };
@@ -81,6 +95,7 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
     tls.once('secureConnect', () => {
       const certificate = tls.getPeerX509Certificate();
       if (!tls.authorized || certificate === undefined) return refuse('the certificate was not accepted');
+      if (isAddress && !isForAddress(certificate, demand.serverName)) return refuse(otherName);
       if (demand.keyPins.length > 0 && !demand.keyPins.includes(keyPinOf(certificate))) {
         return refuse('the key of the certificate is none of `key_pins`');
       }

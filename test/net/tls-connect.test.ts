@@ -75,6 +75,8 @@ const refused: Readonly<Record<string, readonly [KeyPairPem, Partial<TlsDemand>,
   'another name': [good, { serverName: 'mail2.example.com' }, /for another name/],
   'a wildcard that does not reach so far': [good, { serverName: 'a.b.imap.example.com' }, /for another name/],
   'another address': [good, { serverName: '192.0.2.8' }, /for another name/],
+  'another IPv6 address': [good, { serverName: '2001:db8::8' }, /for another name/],
+  'the address of an interface': [good, { serverName: '2001:db8::7%lo' }, /for another name/],
   'an address that is only its common name': [
     authority.issue({ names: ['localhost'] }),
     {},
