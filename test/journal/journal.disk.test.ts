@@ -196,8 +196,9 @@ void test('a start on a full disk takes its room from the reserve', async (t) =>
   const reserveBytes = 512 << 10;
   const first = await openFor(t, directory, { reserveBytes });
   await first.journal.append(admission('A'), durable);
-  while (!existsSync(join(directory, 'reserve'))) await new Promise((resolve) => setTimeout(resolve, 5));
-  await first.seen('tended');
+  const reserve = join(directory, 'reserve');
+  while (statSync(reserve, { throwIfNoEntry: false })?.size !== reserveBytes)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   await first.journal.close();
   // What a crash leaves: half a record, that a start puts aside.
   appendFileSync(join(directory, '00000001.jsonl'), '{"seq":99,'.padEnd(5000, 'x'));
