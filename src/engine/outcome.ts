@@ -26,8 +26,10 @@ export type Ending =
   | { readonly kind: 'unresolved'; readonly code: string }
   | {
       readonly kind: 'refused';
-      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained' | 'audit-reserve';
+      readonly why: 'queue-full' | 'queue-timeout' | 'draining' | 'audit-reserve';
     }
+  /** An operator, or the configuration, took it out of service. */
+  | { readonly kind: 'drained'; readonly backend: string }
   /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
   /** The backend's process ended without a status, and it looks as if the command did it. */
@@ -61,7 +63,6 @@ const refusals = {
   'queue-full': 'too many commands are waiting; try again',
   'queue-timeout': 'no upstream became free in time; try again',
   draining: 'dovegate is stopping; try again',
-  'backend-drained': 'the backend is drained',
   'audit-reserve': 'the disk of the audit records is full: only commands for emergencies are served',
 } as const;
 
@@ -152,6 +153,10 @@ export function judgeEnding(ending: Ending): Verdict {
     }
     case 'refused':
       return told('TEMPFAIL', 'failed', ending.why, refusals[ending.why], 'warn');
+    case 'drained': {
+      const text = `backend ${ending.backend} is drained; try again when it is back in service`;
+      return told('TEMPFAIL', 'failed', 'backend-drained', text, 'warn');
+    }
     case 'fault':
       return verdictOfFault(ending.fault, ending.isSent, ending.backend);
     case 'poison': {

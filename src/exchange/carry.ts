@@ -123,7 +123,10 @@ class OneWay implements Carriage {
       else if (ending.kind === 'replied') poison.survived(principal, shape);
       return ending;
     } catch (fault) {
-      if (fault instanceof LeaseRefusal) return { kind: 'refused', why: fault.why };
+      if (fault instanceof LeaseRefusal) {
+        if (fault.why === 'backend-drained') return { kind: 'drained', backend: this.backend };
+        return { kind: 'refused', why: fault.why };
+      }
       if (abortable.isAborted && (fault === abortable.reason || isOurCut(fault))) {
         return cutOff(abortable, this.isSent);
       }

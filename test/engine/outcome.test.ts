@@ -47,6 +47,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ['no route', { kind: 'unroutable', reason: 'none' }, 'TEMPFAIL', 'failed', 'no-route', true],
     ['queue full', { kind: 'refused', why: 'queue-full' }, 'TEMPFAIL', 'failed', 'queue-full', true],
     ['queue timeout', { kind: 'refused', why: 'queue-timeout' }, 'TEMPFAIL', 'failed', 'queue-timeout', true],
+    ['drained', { kind: 'drained', backend: 'mail1' }, 'TEMPFAIL', 'failed', 'backend-drained', true],
     ['draining', { kind: 'refused', why: 'draining' }, 'TEMPFAIL', 'failed', 'draining', true],
     ['reserve', { kind: 'refused', why: 'audit-reserve' }, 'TEMPFAIL', 'failed', 'audit-reserve', true],
     [

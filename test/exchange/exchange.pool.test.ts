@@ -154,7 +154,10 @@ void test('a drained backend, and one that is down: -TEMPFAIL at once, and why',
   const client = await engine.client(2);
   engine.pool.setDrained(true);
   await client.line(harmless);
-  assert.match(client.said(), /the backend is drained, id .*-TEMPFAIL\n/s);
+  assert.match(
+    client.said(),
+    /backend mail1 is drained; try again when it is back in service, id .*-TEMPFAIL\n/s,
+  );
   engine.pool.setDrained(false);
   await client.line(harmless);
   engine.pool.setDrained(true);

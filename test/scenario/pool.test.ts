@@ -130,7 +130,10 @@ test('a drained backend: nobody dials it, and clients hear why', async (t) => {
   one.sendCommand(quota);
   const { status, logs } = await one.readReply();
   assert.equal(status, '-TEMPFAIL');
-  assert.match(logs[0]?.text ?? '', /^dovegate: the backend is drained, id /);
+  assert.match(
+    logs[0]?.text ?? '',
+    /^dovegate: backend mail1 is drained; try again when it is back in service, id /,
+  );
   await until(() => auditRecords(daemon).some(({ error }) => error === 'backend-drained'), 'the record');
   assert.equal(backend.records.length, 0);
   await daemon.stop();
