@@ -45,6 +45,8 @@ export interface ExchangeEnded {
   /** Bytes of the reply as the backend sent them, and all bytes that the client was sent. */
   readonly bytesIn: number;
   readonly bytesOut: number;
+  /** Bytes of the client's input (a text, or its half of a duplex exchange) behind a command that went upstream. */
+  readonly bytesUp: number;
   /** From asking for an upstream to having it; undefined: none was leased. */
   readonly waitMs: number | undefined;
   readonly durationMs: number;

@@ -199,6 +199,7 @@ export function endedOf(facts: CompletionFacts): ExchangeEnded {
     text: verdict.text,
     bytesIn: facts.count?.bytesIn ?? 0,
     bytesOut,
+    bytesUp: facts.isSent ? (facts.input?.bytes ?? 0) : 0,
     waitMs,
     durationMs,
   };

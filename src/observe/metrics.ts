@@ -74,7 +74,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const relayed = createTally(
     registry,
     'dovegate_relayed_bytes_total',
-    'Bytes of replies: in from backends, out to clients (framing and log lines included).',
+    'Bytes of replies: in from backends, out to clients (framing and log lines included); up: of what clients send behind a command.',
     ['direction'],
   );
   const logLines = createTally(
@@ -105,15 +105,17 @@ export function createMetrics(options: MetricsOptions): Metrics {
   // Known from the start, so that a rate can be made of the first byte.
   relayed.add(0, 'in');
   relayed.add(0, 'out');
+  relayed.add(0, 'up');
 
   function exchangeEnded(event: ExchangeEnded): void {
-    const { exchange, backend, decision, outcome, bytesIn, bytesOut, waitMs, durationMs } = event;
+    const { exchange, backend, decision, outcome, bytesIn, bytesOut, bytesUp, waitMs, durationMs } = event;
     const { listener } = exchange;
     const command = exchange.command;
     const label = command !== undefined && commands.has(command) ? command : 'other';
     exchanges.add(1, listener, label, decision, outcome);
     relayed.add(bytesIn, 'in');
     relayed.add(bytesOut, 'out');
+    relayed.add(bytesUp, 'up');
     if (backend !== undefined) exchangeSeconds.observe({ listener, backend }, durationMs / 1000);
     if (waitMs !== undefined) waitSeconds.observe(waitMs / 1000);
   }

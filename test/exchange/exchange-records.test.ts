@@ -152,6 +152,11 @@ void test('what was never sent has no counts', () => {
     [false, undefined, undefined, undefined, undefined, undefined],
   );
   assert.equal(endedOf(unsent).bytesIn, 0);
+  const input = { bytes: 70 };
+  assert.deepEqual(
+    [endedOf(facts({ input })).bytesUp, endedOf({ ...unsent, input }).bytesUp, endedOf(unsent).bytesUp],
+    [70, 0, 0],
+  );
 });
 
 void test('text of a client never becomes the name of a command', () => {

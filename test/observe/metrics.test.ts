@@ -45,6 +45,7 @@ const ended: ExchangeEnded = {
   text: undefined,
   bytesIn: 100,
   bytesOut: 108,
+  bytesUp: 0,
   waitMs: 2,
   durationMs: 12,
 };
@@ -63,7 +64,7 @@ async function valuesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> 
 test('exchanges, bytes, times, dials, log lines and records are counted under their names', async () => {
   const { metrics } = open();
   metrics.observe(ended);
-  metrics.observe({ ...ended, outcome: 'failed', bytesIn: 0, bytesOut: 10 });
+  metrics.observe({ ...ended, outcome: 'failed', bytesIn: 0, bytesOut: 10, bytesUp: 7 });
   metrics.observe({
     ...ended,
     backend: undefined,
@@ -105,6 +106,7 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_exchanges_total{listener="support",command="quota get",decision="deny",outcome="denied"}': 1,
     'dovegate_relayed_bytes_total{direction="in"}': 100,
     'dovegate_relayed_bytes_total{direction="out"}': 226,
+    'dovegate_relayed_bytes_total{direction="up"}': 7,
     'dovegate_exchange_duration_seconds_count{listener="support",backend="mail1"}': 2,
     'dovegate_exchange_duration_seconds_sum{listener="support",backend="mail1"}': 0.024,
     'dovegate_exchange_duration_seconds_bucket{le="0.01",listener="support",backend="mail1"}': 0,
