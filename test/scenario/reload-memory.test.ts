@@ -98,6 +98,7 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
   const { daemon, client } = gateway;
   const clients: RawClient[] = [];
   for (let n = 0; n < workers; n += 1) clients.push(await client());
+  const steady = await client();
   let commands = 0;
   const ask = async (worker: RawClient): Promise<void> => {
     commands += 1;
@@ -117,6 +118,8 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
       daemon.signal('SIGHUP');
       const done = (): number => daemon.logs.filter(({ event }) => event === 'reloaded').length;
       await daemon.waitForLog(() => done() >= number, `reload ${number}`);
+      // Each is asked something, and nobody waits for more than a few reloads.
+      await ask(steady);
     }
     state.isOver = true;
     await Promise.all(working);
