@@ -1,11 +1,19 @@
-// Asks the running daemon over its admin socket, as the configuration says where that is. It does not know what is asked.
+// Asks the running daemon over its admin socket. Where that is, the configuration says, also one with problems, or the command line
+// itself. It does not know what is asked.
 
 import { request } from 'node:http';
 import type { AdminSettings } from '../config/settings.js';
 import { readSecretFile } from '../host/files.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { stderr } from '../terminal/output.js';
-import { openSettings } from './named-listener.js';
+import { plain, stderr } from '../terminal/output.js';
+import { loadConfiguration, readFromDisk, summarise } from './configuration.js';
+import { findAdmin } from './find-admin.js';
+
+/** Which daemon: the one of a configuration, or whoever listens on a socket, which is looked at first. */
+export interface WhichDaemon {
+  readonly config?: string;
+  readonly socket?: string;
+}
 
 /** What it said. */
 export interface AdminAnswer {
@@ -19,17 +27,39 @@ export type AskDaemon = (method: 'GET' | 'POST', path: string) => Promise<AdminA
 /** From asking to the last byte. A reload may ask a directory that takes its time. */
 const answerMs = 30_000;
 
-/** The daemon of a configuration; else an exit code, and why was printed. */
-export function findDaemon(config: string): AskDaemon | number {
-  const settings = openSettings(config);
-  if (typeof settings === 'number') return settings;
-  const { admin } = settings;
-  if (admin !== undefined) return (method, path) => ask(admin, method, path);
+/** The daemon; else an exit code, and why was printed. */
+export function findDaemon({ config, socket }: WhichDaemon): AskDaemon | number {
+  const admin = socket === undefined ? adminOf(config) : { unix: socket };
+  return typeof admin === 'number' ? admin : (method, path) => ask(admin, method, path);
+}
+
+type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tokenFile'>;
+
+function adminOf(config: string | undefined): Where | number {
+  if (config === undefined) {
+    stderr('say which daemon: --config FILE, or --socket PATH of its admin socket');
+    return exitCodes.usage;
+  }
+  const loaded = loadConfiguration(config, { asksForFiles: false });
+  if (loaded.settings === undefined) {
+    const admin = findAdmin(config, readFromDisk);
+    if (admin !== undefined) {
+      const verdict = summarise(config, loaded);
+      stderr(plain(`warning: ${verdict} (dovegate check tells them); asked is the daemon that it names`));
+      return admin;
+    }
+    for (const problem of loaded.problems) stderr(problem);
+    stderr(summarise(config, loaded));
+    stderr('a daemon that runs all the same is asked with --socket PATH');
+    return exitCodes.configuration;
+  }
+  const { admin } = loaded.settings;
+  if (admin !== undefined) return admin;
   stderr(`${config} has no admin endpoints; add admin: { unix: PATH }`);
   return exitCodes.configuration;
 }
 
-async function ask(admin: AdminSettings, method: string, path: string): Promise<AdminAnswer | number> {
+async function ask(admin: Where, method: string, path: string): Promise<AdminAnswer | number> {
   const where = admin.unix === undefined ? admin.tcp : { socketPath: admin.unix };
   const shown = admin.unix ?? `${admin.tcp?.host ?? ''}:${admin.tcp?.port ?? ''}`;
   try {

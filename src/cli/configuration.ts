@@ -8,6 +8,7 @@ import { listFiles, readText, whyUnreadable } from '../host/files.js';
 import { shippedPreset } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
 import { formatProblem } from '../source/problem.js';
+import type { ReadFiles } from '../source/read-files.js';
 import { inspectFiles } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
@@ -26,10 +27,12 @@ export interface LoadOptions {
   readonly asksForFiles?: boolean;
 }
 
+/** Files as they lie on the disk. */
+export const readFromDisk: ReadFiles = { readText, glob: listFiles, presetText: shippedPreset };
+
 /** Reads `file` and what it includes. Never throws: what fails is a problem. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
-  const read = { readText, glob: listFiles, presetText: shippedPreset };
-  const parsed = parseSettings(file, read, { nowMs: systemClock.wallMs() });
+  const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
   const problems = [...parsed.problems];
   if (parsed.settings !== undefined && options.asksForFiles !== false)
     problems.push(

@@ -2,32 +2,27 @@
 
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr, stdout } from '../terminal/output.js';
-import { findDaemon } from './admin-client.js';
-
-/** Which daemon. */
-export interface OperateOptions {
-  readonly config: string;
-}
+import { findDaemon, type WhichDaemon } from './admin-client.js';
 
 /** Ends one running command. Exit code 0; 1: it does not run; 69: no daemon; 77: not permitted; 78: configuration. */
-export function kill(options: OperateOptions & { readonly id: string }): Promise<number> {
-  return post(options.config, `/kill/${encodeURIComponent(options.id)}`);
+export function kill(options: WhichDaemon & { readonly id: string }): Promise<number> {
+  return post(options, `/kill/${encodeURIComponent(options.id)}`);
 }
 
 /** Takes a backend out of service, or back. Exit codes as of `kill`. */
 export function backend(
-  options: OperateOptions & { readonly action: 'drain' | 'enable'; readonly name: string },
+  options: WhichDaemon & { readonly action: 'drain' | 'enable'; readonly name: string },
 ): Promise<number> {
-  return post(options.config, `/backend/${encodeURIComponent(options.name)}/${options.action}`);
+  return post(options, `/backend/${encodeURIComponent(options.name)}/${options.action}`);
 }
 
 /** Has the configuration read again. Exit code 0; 1: it has problems, and the old one is kept; else as of `kill`. */
-export function reload(options: OperateOptions): Promise<number> {
-  return post(options.config, '/reload');
+export function reload(options: WhichDaemon): Promise<number> {
+  return post(options, '/reload');
 }
 
-async function post(config: string, path: string): Promise<number> {
-  const daemon = findDaemon(config);
+async function post(which: WhichDaemon, path: string): Promise<number> {
+  const daemon = findDaemon(which);
   if (typeof daemon === 'number') return daemon;
   const answer = await daemon('POST', path);
   if (typeof answer === 'number') return answer;

@@ -4,13 +4,12 @@ import { systemClock } from '../host/clock.js';
 import { holdProcess } from '../host/signals.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr, stdout } from '../terminal/output.js';
-import { type AskDaemon, findDaemon } from './admin-client.js';
+import { type AskDaemon, findDaemon, type WhichDaemon } from './admin-client.js';
 import { exitCodeOf } from './operate.js';
 import { formatStatus } from './status-table.js';
 
 /** Which daemon, and how to show it. */
-export interface StatusOptions {
-  readonly config: string;
+export interface StatusOptions extends WhichDaemon {
   readonly json: boolean;
   /** Shows it again and again, until it is interrupted or nobody answers. */
   readonly watch: boolean;
@@ -22,7 +21,7 @@ const clear = '\u001b[H\u001b[2J';
 
 /** Exit code 0; 69: no daemon; 77: not permitted; 78: configuration. */
 export async function status(options: StatusOptions): Promise<number> {
-  const daemon = findDaemon(options.config);
+  const daemon = findDaemon(options);
   if (typeof daemon === 'number') return daemon;
   if (!options.watch) return show(daemon, options, '');
   const release = holdProcess();

@@ -42,8 +42,19 @@ const depthMax = 32;
  * An empty file is an empty map.
  */
 export function parseYaml(file: string, text: string, problems: ProblemList): MapNode | undefined {
+  return parseWithin(file, text, problems, 'whole');
+}
+
+/** The same, but of a text that is no YAML what could be read of it: good for finding something, never for obeying it. */
+export function salvageYaml(file: string, text: string, problems: ProblemList): MapNode | undefined {
+  return parseWithin(file, text, problems, 'what-can-be-read');
+}
+
+type Wanted = 'whole' | 'what-can-be-read';
+
+function parseWithin(file: string, text: string, problems: ProblemList, wanted: Wanted): MapNode | undefined {
   try {
-    return parseOne(file, text, problems);
+    return parseOne(file, text, problems, wanted);
   } catch (error) {
     // Nesting deep enough to exhaust the parser's stack, or deeper than depthMax.
     if (!(error instanceof RangeError)) throw error;
@@ -52,7 +63,7 @@ export function parseYaml(file: string, text: string, problems: ProblemList): Ma
   }
 }
 
-function parseOne(file: string, text: string, problems: ProblemList): MapNode | undefined {
+function parseOne(file: string, text: string, problems: ProblemList, wanted: Wanted): MapNode | undefined {
   const counter = new LineCounter();
   const placeAt = (offset: number): Place => {
     const { line, col } = counter.linePos(offset);
@@ -69,7 +80,7 @@ function parseOne(file: string, text: string, problems: ProblemList): MapNode | 
     const hint = /alias/i.test(fault.message) ? '; put patterns with * in quotes' : '';
     problems.error(placeAt(fault.pos[0]), '', `not valid YAML: ${fault.message}${hint}`);
   }
-  if (document.errors.length > 0) return undefined;
+  if (document.errors.length > 0 && wanted === 'whole') return undefined;
   const isEmpty =
     document.contents === null || (isScalar(document.contents) && document.contents.value === null);
   if (isEmpty) return { kind: 'map', entries: new Map(), place: start };

@@ -31,8 +31,8 @@ export interface Sources {
   readonly texts: ReadonlyMap<string, string>;
 }
 
-/** Reads files through `read`; what is wrong with them goes to `problems`. */
-export function createSources(read: ReadFiles, problems: ProblemList): Sources {
+/** Reads files through `read`; what is wrong with them goes to `problems`. `parse` makes trees of their texts. */
+export function createSources(read: ReadFiles, problems: ProblemList, parse = parseYaml): Sources {
   const texts = new Map<string, string>();
   const trees = new Map<string, MapNode | undefined>();
   return {
@@ -48,7 +48,7 @@ export function createSources(read: ReadFiles, problems: ProblemList): Sources {
         problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`);
         return undefined;
       }
-      trees.set(path, parseYaml(path, texts.get(path) ?? '', problems));
+      trees.set(path, parse(path, texts.get(path) ?? '', problems));
       return trees.get(path);
     },
     preset(name, from) {

@@ -131,7 +131,7 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
   const before = readFileSync(daemon.configFile, 'utf8');
   writeFileSync(daemon.configFile, before.replace('allow: [quota get]', 'allow: [quota gte]'));
   const broken = await dovegate(daemon, 'reload');
-  assert.equal(broken.exit, 78, broken.text);
+  assert.equal(broken.exit, 1, broken.text);
   daemon.signal('SIGHUP');
   const told = await daemon.waitForLog(({ event }) => event === 'reload-failed', 'told');
   assert.match(String(told['text']), /did you mean quota get/);
@@ -155,4 +155,30 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
     records.flatMap((each) => (each['event'] === 'admission' ? [each['version']] : [])),
   );
   assert.equal(versions.size, 2);
+});
+
+test('a file with problems does not keep operators from their daemon; a socket needs no file', async (t) => {
+  const gateway = await openGateway(t, { more });
+  const { daemon } = gateway;
+  const good = gateway.configuration({});
+  const broken = { 'a wrong value': `${good}\nlog: { level: loud }`, 'no YAML': `${good}\npolicies: [` };
+  for (const [what, text] of Object.entries(broken)) {
+    daemon.write('dovegate.yaml', text);
+    const status = await dovegate(daemon, 'status', '--json');
+    assert.equal(status.exit, 0, `${what}: ${status.text}`);
+    assert.equal(JSON.parse(status.stdout.toString()).state, 'serving', what);
+    assert.match(status.stderr.toString(), /warning: .*dovegate\.yaml: [12] error/, what);
+    const drain = await dovegate(daemon, 'backend', 'drain', 'mail1');
+    assert.equal(drain.exit, 0, `${what}: ${drain.text}`);
+    const reload = await dovegate(daemon, 'reload');
+    assert.equal(reload.exit, 1, `${what}: ${reload.text}`);
+    assert.match(reload.text, /is not replaced/, what);
+  }
+  daemon.write('dovegate.yaml', 'nothing: of use');
+  const lost = await dovegate(daemon, 'status');
+  assert.deepEqual([lost.exit, /--socket/.test(lost.text)], [78, true], lost.text);
+  const socket = await runDovegate(['backend', 'enable', 'mail1', '--socket', daemon.path('admin.sock')]);
+  assert.equal(socket.exit, 0, socket.text);
+  assert.equal((await runDovegate(['status'])).exit, 64);
+  await daemon.stop();
 });
