@@ -44,9 +44,26 @@ export interface DotEncoder {
   finish(): Buffer;
 }
 
+/** Cuts what a DotEncoder gave into pieces that are sent whole. One for each input. */
+export interface DotPieces {
+  /**
+   * The pieces that can be sent; what is left of the text is held, less than a piece. Throws WireFault bad-command where a
+   * line cannot be cut.
+   */
+  push(encoded: Buffer): Buffer[];
+  /** The pieces up to the end, which `last` has. */
+  end(last: Buffer): Buffer[];
+}
+
 const LF = 0x0a;
 const CR = 0x0d;
 const DOT = 0x2e;
+const TAB = 0x09;
+const SOH = 0x01;
+/** D, v, x: the flags of a command line. */
+const flags: ReadonlySet<number> = new Set([0x44, 0x76, 0x78]);
+/** With these a line can begin that is a command; at every other byte a server ends the connection (measured, each of them). */
+const commandStarts: ReadonlySet<number> = new Set([TAB, SOH, ...flags]);
 const nothing = Buffer.alloc(0);
 const lineThenDot = Buffer.from('\n.');
 
@@ -188,6 +205,73 @@ export function createDotEncoder(): DotEncoder {
     },
     finish: () => Buffer.from('\r\n.\r\n'),
   };
+}
+
+/**
+ * Pieces of at most `pieceBytesMax`. A server gives an input up 300 s after its command, as it counts them: one that was stopped
+ * for so long wakes up, reads what is there, gives up, and takes what comes then for command lines. What is there ends where a
+ * piece ends. So behind every piece stands what is no command: a line, which the encoder gave its dot, or, within a line that
+ * is longer than a piece, a byte with which no command begins.
+ */
+export function createDotPieces(pieceBytesMax: number): DotPieces {
+  let held: Buffer = nothing;
+  /** The last cut is among letters that could be flags. They are none if no TAB follows them, which is seen before it is sent. */
+  let isAmongFlags = false;
+
+  function cut(bytes: Buffer, isEnd: boolean): Buffer[] {
+    const pieces: Buffer[] = [];
+    let from = 0;
+    while (from < bytes.length) {
+      const length =
+        isEnd && bytes.length - from <= pieceBytesMax ? bytes.length - from : lengthOf(bytes, from);
+      if (length === 0) break;
+      const piece = bytes.subarray(from, from + length);
+      if (isAmongFlags) isAmongFlags = isOnlyFlags(piece);
+      pieces.push(piece);
+      from += length;
+      isAmongFlags ||= piece.at(-1) !== LF && flags.has(bytes[from] ?? LF);
+    }
+    // A copy: the rest would pin all of it.
+    held = Buffer.from(bytes.subarray(from));
+    return pieces;
+  }
+
+  /** Of the piece that begins there; 0: it is not known yet. */
+  function lengthOf(bytes: Buffer, from: number): number {
+    const window = bytes.subarray(from, from + pieceBytesMax);
+    const line = window.lastIndexOf(LF) + 1;
+    if (line > 0 || bytes.length - from <= pieceBytesMax) return line;
+    for (const isFit of [isNoStart, isFlag]) {
+      for (let length = pieceBytesMax; length > 0; length -= 1) {
+        if (isFit(bytes[from + length])) return length;
+      }
+    }
+    throw uncuttable();
+  }
+
+  return {
+    push: (encoded) => cut(held.length === 0 ? encoded : Buffer.concat([held, encoded]), false),
+    end: (last) => cut(Buffer.concat([held, last]), true),
+  };
+}
+
+function isNoStart(byte: number | undefined): boolean {
+  return byte !== undefined && !commandStarts.has(byte);
+}
+
+function isFlag(byte: number | undefined): boolean {
+  return byte !== undefined && flags.has(byte);
+}
+
+/** Throws when a command could go on behind its flags. */
+function isOnlyFlags(piece: Buffer): boolean {
+  const next = piece.find((byte) => !flags.has(byte));
+  if (next === TAB || next === SOH) throw uncuttable();
+  return next === undefined;
+}
+
+function uncuttable(): WireFault {
+  return new WireFault('bad-command', 'a line of an input could be taken for a command wherever it is cut');
 }
 
 function heldBytes(at: DotAt, lineEnd: string): number {

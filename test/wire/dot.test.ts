@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createDotDecoder, createDotEncoder } from '../../src/wire/dot.js';
+import { createDotDecoder, createDotEncoder, createDotPieces } from '../../src/wire/dot.js';
+import { WireFault } from '../../src/wire/wire-fault.js';
 import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
 
 function decode(
@@ -185,3 +186,73 @@ void test('the decoder and a model of lines agree on any soup', () => {
     { numRuns: 3000 },
   );
 });
+
+/** The pieces of a text that is encoded as it comes. */
+function toPieces(chunks: readonly Buffer[], bytesMax: number): Buffer[] {
+  const encoder = createDotEncoder();
+  const cutter = createDotPieces(bytesMax);
+  const pieces = chunks.flatMap((chunk) => cutter.push(encoder.push(chunk)));
+  return [...pieces, ...cutter.end(encoder.finish())];
+}
+
+/** What a server does with a line of which it sees this much: nothing that a text could want. See test/dovecot/stalled-upload.test.ts. */
+function isHarmless(line: string): boolean {
+  const [flags = '', ...fields] = line.split('\t');
+  return fields.length < 2 || /[^Dvx\x01]/.test(flags);
+}
+
+void test('behind every piece stands what is no command, and nothing is lost', () => {
+  const alphabet = '\t \x01 D v x \n \r . a b \0'.split(' ');
+  fc.assert(
+    fc.property(
+      fc.array(fc.oneof(fc.constantFrom(...alphabet), fc.constant('\tbob\tkick\t')), { maxLength: 200 }),
+      fc.integer(),
+      fc.integer({ min: 4, max: 40 }),
+      (words, seed, bytesMax) => {
+        const text = Buffer.from(words.join(''), 'latin1');
+        let pieces: Buffer[];
+        try {
+          pieces = toPieces(cutAtRandom(text, seededRandom(seed)), bytesMax);
+        } catch (fault) {
+          // Only where nothing but what begins a command fills a piece.
+          assert.match(encode([text]).toString('latin1'), new RegExp(`[\\t\\x01Dvx]{${bytesMax}}`));
+          assert.ok(fault instanceof WireFault && fault.code === 'bad-command');
+          return;
+        }
+        const sent = Buffer.concat(pieces);
+        assert.ok(sent.equals(encode([text])));
+        let at = 0;
+        for (const piece of pieces) {
+          assert.ok(piece.length <= bytesMax);
+          at += piece.length;
+          const rest = sent.toString('latin1', at).split('\n')[0] ?? '';
+          assert.ok(isHarmless(rest), JSON.stringify({ rest, piece: String(piece) }));
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});
+
+void test('pieces: whole lines, at most as many bytes as may be, and no line waits for the next', () => {
+  const cutter = createDotPieces(10);
+  const shown = (pieces: readonly Buffer[]): string[] => pieces.map(String);
+  assert.deepEqual(shown(cutter.push(Buffer.from('.a\n.b\n.c'))), ['.a\n.b\n']);
+  assert.deepEqual(shown(cutter.push(Buffer.from('c\n'))), ['.cc\n']);
+  assert.deepEqual(shown(cutter.push(Buffer.from('.123456\n.1234567890abc'))), ['.123456\n', '.123456789']);
+  assert.deepEqual(shown(cutter.end(Buffer.from('\r\n.\r\n'))), ['0abc\r\n.\r\n']);
+});
+
+void test('a line that is longer than a piece: letters that could be flags decide later, and only in front of a TAB they are some', () => {
+  const long = 'x'.repeat(100);
+  for (const end of ['y\tbob\tkick\n', '\n\tbob\tkick\n', '\0\tbob\tkick\n', '']) {
+    const text = Buffer.from(`${long}${end}`);
+    assert.ok(Buffer.concat(toPieces([text], 30)).equals(encode([text])), end);
+  }
+  for (const rest of ['\tbob\tkick', '\x01D', '\t']) {
+    assert.throws(() => toPieces([Buffer.from(`${long}${rest}\n`)], 30), isRefused);
+    assert.throws(() => toPieces([Buffer.from(`${'\t'.repeat(100)}${rest}\n`)], 30), isRefused);
+  }
+});
+
+const isRefused = (fault: unknown): boolean => fault instanceof WireFault && fault.code === 'bad-command';
