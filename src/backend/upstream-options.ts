@@ -65,6 +65,9 @@ export interface Upstream {
   readonly isClean: boolean;
   /** Writes bytes of a command; only while leased. */
   write(bytes: readonly Buffer[]): Promise<void> | undefined;
+  /** As that of its transport; only while leased. */
+  writeWhole(bytes: Buffer): Promise<void>;
+  readonly keepsWhole: boolean;
   /**
    * The events of the next chunk (maybe none); only while leased. Rejects with a WireFault where bytes are not of the
    * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.

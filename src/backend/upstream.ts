@@ -98,6 +98,15 @@ class LiveUpstream implements Upstream {
     return this.#transport.write(bytes);
   }
 
+  writeWhole(bytes: Buffer): Promise<void> {
+    assert(this.#state.at === 'leased', 'written without a lease');
+    return this.#transport.writeWhole(bytes);
+  }
+
+  get keepsWhole(): boolean {
+    return this.#transport.keepsWhole;
+  }
+
   async next(): Promise<readonly UpstreamEvent[]> {
     if (this.#fault !== undefined) throw this.#fault;
     const pending = this.#watch ?? this.#transport.read();

@@ -7,8 +7,8 @@ import type { LogLevel, Outcome, Verdict } from './verdict.js';
 
 /** Why an exchange with input is over. */
 export type InputEnding =
-  /** The client's text will never be whole: what went upstream of it has no end. */
-  | { readonly kind: 'input-ended'; readonly why: 'cut' | 'too-long' | 'late' }
+  /** The client's text will never be whole: what went upstream of it has no end. `command-like`: sent on, it would not be safe. */
+  | { readonly kind: 'input-ended'; readonly why: 'cut' | 'too-long' | 'late' | 'command-like' }
   /** The backend did not wait for the end of the text: it said something, or broke off. */
   | {
       readonly kind: 'input-refused';
@@ -54,6 +54,13 @@ function verdictOfInput(why: Extract<InputEnding, { kind: 'input-ended' }>['why'
         'timeout',
         'input-late',
         'the input was not complete within limits.input_time: not done',
+      );
+    case 'command-like':
+      return ended(
+        'DATAERR',
+        'failed',
+        'input-command-like',
+        'a line of the input could become a command if this backend were stopped within it: not done',
       );
     default:
       return why satisfies never;

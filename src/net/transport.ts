@@ -166,6 +166,10 @@ class SocketTransport implements Transport {
     }
   }
 
+  get keepsWhole(): boolean {
+    return this.#socket !== this.#raw || this.#raw.remoteAddress === undefined;
+  }
+
   get heldBytes(): number {
     return this.#heldBytes;
   }

@@ -52,11 +52,12 @@ export interface Transport {
    */
   write(parts: readonly Buffer[]): Promise<void> | undefined;
   /**
-   * Writes at most `wholeBytesMax` bytes of which a peer that reads all there is gets none or all: one TLS record, or one
-   * message of a UNIX socket. TCP without TLS cannot promise that. Resolves when the kernel took them; rejects as `write`
-   * does. To be called when everything that was written before has left.
+   * Writes at most `wholeBytesMax` bytes of which a peer that reads all there is gets none or all, where `keepsWhole`.
+   * Resolves when the kernel took them; rejects as `write` does. To be called when all that was written before has left.
    */
   writeWhole(bytes: Buffer): Promise<void>;
+  /** In TLS (one record) and over a UNIX socket (one message); TCP alone cuts where it likes. */
+  readonly keepsWhole: boolean;
   /** Ends our sending side after what was written; the peer may still send. */
   endWriting(): void;
   /** Dialling side: TLS from the next byte on. Rejects with an UpstreamFault `tls-failed`; the transport is closed then. */

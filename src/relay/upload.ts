@@ -1,16 +1,19 @@
 // Sends a command and the text behind it up to a leased upstream, and brings its reply. A script. It does not know sessions or records.
-// The rules: a text is encoded afresh, every line of it so that it can be nothing but text; the final dot goes up only when the
-// client's came; an upstream that says anything before that is closed at once, and so is one whose text will never be whole;
-// no upstream serves another command after a text. What the client has and the backend has not read holds the client back.
+// The rules: a text is encoded afresh, every line of it so that it can be nothing but text, and sent in pieces behind each of which
+// the server may give it up; the final dot goes up only when the client's came; an upstream that says anything before that is closed
+// at once, and so is one whose text will never be whole; no upstream serves another command after a text. What the client has and
+// the backend has not read holds the client back.
 
 import type { LeaseEnd } from '../backend/lease.js';
 import type { UpstreamEvent } from '../backend/upstream-options.js';
 import type { Ending } from '../engine/outcome.js';
-import { createDotEncoder } from '../wire/dot.js';
+import { wholeBytesMax } from '../ports/transport.js';
+import { createDotEncoder, createDotPieces } from '../wire/dot.js';
 import { WireFault } from '../wire/wire-fault.js';
+import { createCommandSpotter } from './command-spotter.js';
 import { type Conversation, encodeOutgoing, type LogEar, listenTo, relayReply } from './converse.js';
 import { type EarlyEar, type EarlyWord, listenEarly } from './early-ear.js';
-import type { HeldText, TextEnd } from './held-text.js';
+import type { HeldPiece, HeldText, TextEnd } from './held-text.js';
 import { countLog } from './relay.js';
 
 /** Sends `text`, which was gathered, behind the command. Never rejects; `text` is closed then. */
@@ -45,32 +48,63 @@ export async function upload(options: Conversation, text: HeldText): Promise<Lea
 /** Undefined: all of it is on its way. */
 async function send(options: Conversation, text: HeldText, early: EarlyEar): Promise<Ending | undefined> {
   const { upstream } = options;
-  const encoder = createDotEncoder();
-  // The line goes with the first piece: a short text is one write.
-  let line = [encodeOutgoing(options)];
+  const toPieces = createEncoding(upstream.keepsWhole);
+  let line = encodeOutgoing(options);
   text.start(() => upstream.close('aborted', true));
   for (;;) {
-    const piece = await text.next();
-    if (typeof piece === 'string') {
-      return piece === 'stopped' ? endOfWord(options, early.word) : endOfText(piece);
+    const next = await text.next();
+    if (typeof next === 'string') {
+      return next === 'stopped' ? endOfWord(options, early.word) : endOfText(next);
     }
-    const parts = [...line, ...piece.parts.map((part) => encoder.push(part))];
-    line = [];
-    if (piece.isLast) parts.push(encoder.finish());
-    // Closed by a drain, or by its own end: what it was is about to be heard.
-    if (upstream.state.at === 'closed') return endOfWord(options, await early.spoke);
-    const drained = upstream.write(parts);
-    if (piece.isLast) {
-      drained?.catch(() => undefined);
-      return undefined;
-    }
-    try {
-      await drained;
-    } catch {
-      if (text.end !== undefined) return endOfText(text.end);
-      return endOfWord(options, await early.spoke);
+    const pieces = toPieces(next);
+    if (pieces === undefined) return { kind: 'input-ended', why: 'command-like' };
+    const wholes = withLine(line, pieces);
+    if (pieces.length > 0) line = nothing;
+    for (const [at, whole] of wholes.entries()) {
+      // Closed by a drain, or by its own end: what it was is about to be heard.
+      if (upstream.state.at === 'closed') return endOfWord(options, await early.spoke);
+      const written = upstream.writeWhole(whole);
+      if (next.isLast && at === wholes.length - 1) {
+        // Not awaited: the answer may be here before we hear that the last piece has left.
+        written.catch(() => undefined);
+        return undefined;
+      }
+      try {
+        await written;
+      } catch {
+        if (text.end !== undefined) return endOfText(text.end);
+        return endOfWord(options, await early.spoke);
+      }
     }
   }
+}
+
+/** What is sent of a piece of the text; undefined: nothing, and never any more, because nobody could say what it would be taken for. */
+function createEncoding(keepsWhole: boolean): (piece: HeldPiece) => Buffer[] | undefined {
+  const encoder = createDotEncoder();
+  const cutter = createDotPieces(wholeBytesMax);
+  const spotter = keepsWhole ? undefined : createCommandSpotter();
+  return ({ parts, isLast }) => {
+    try {
+      const pieces = cutter.push(Buffer.concat(parts.map((part) => encoder.push(part))));
+      if (isLast) pieces.push(...cutter.end(encoder.finish()));
+      return pieces.some((piece) => spotter?.spots(piece)) ? undefined : pieces;
+    } catch (fault) {
+      if (fault instanceof WireFault) return undefined;
+      throw fault;
+    }
+  };
+}
+
+const nothing = Buffer.alloc(0);
+
+/** The command line goes with the first piece, where both are short: one write. It may be cut: no server does anything before it has all. */
+function withLine(line: Buffer, [first, ...others]: readonly Buffer[]): readonly Buffer[] {
+  if (first === undefined) return [];
+  const slices: Buffer[] = [];
+  if (line.length + first.length <= wholeBytesMax) return [Buffer.concat([line, first]), ...others];
+  for (let at = 0; at < line.length; at += wholeBytesMax) slices.push(line.subarray(at, at + wholeBytesMax));
+  return [...slices, first, ...others];
 }
 
 function endOfText(end: TextEnd): Ending {

@@ -58,12 +58,21 @@ export function failable<A extends readonly unknown[], R>(
 /** A transport whose reads, writes and TLS fail as if the peer had gone. */
 export function failableTransport(failAt: FailAt, name: string, transport: Transport): Transport {
   const gone = (): TransportFault => new TransportFault('peer-gone', `made to fail: ${name}`);
+  let wholes = 0;
   return {
     read: failable(failAt, `${name} read`, () => transport.read(), gone),
     write(parts) {
       return failAt.isDue(`${name} write`) ? Promise.reject(gone()) : transport.write(parts);
     },
-    writeWhole: failable(failAt, `${name} write`, (bytes) => transport.writeWhole(bytes), gone),
+    async writeWhole(bytes) {
+      wholes += 1;
+      // A long text is many of them, and all are alike: the first, second, fourth, ... may fail.
+      if ((wholes & (wholes - 1)) === 0 && failAt.isDue(`${name} writeWhole`)) throw gone();
+      return transport.writeWhole(bytes);
+    },
+    get keepsWhole() {
+      return transport.keepsWhole;
+    },
     endWriting: () => transport.endWriting(),
     async startTls(demand) {
       if (!failAt.isDue(`${name} startTls`)) return transport.startTls(demand);

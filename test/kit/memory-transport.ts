@@ -45,13 +45,15 @@ export interface MemoryPeer {
 export interface MemoryTransportOptions {
   /** Unsent bytes above which a write is a promise; default 65536. */
   roomBytes?: number;
+  /** Whether it is as TLS and UNIX sockets are; default true. */
+  keepsWhole?: boolean;
 }
 
 export function createMemoryTransport(options: MemoryTransportOptions = {}): {
   transport: Transport;
   peer: MemoryPeer;
 } {
-  const { roomBytes = 65536 } = options;
+  const { roomBytes = 65536, keepsWhole = true } = options;
   const inbound: Buffer[] = [];
   const delivered: Buffer[] = [];
   const tlsDemands: TlsDemand[] = [];
@@ -144,6 +146,7 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       const late = faultNow();
       if (late !== undefined && (unsent.length > 0 || isDropped)) throw late;
     },
+    keepsWhole,
     endWriting() {
       isWritingEnded = true;
       changed();

@@ -8,6 +8,7 @@ import { createBuffered } from '../../src/engine/buffered.js';
 import type { Ending } from '../../src/engine/outcome.js';
 import { createCommandInput } from '../../src/frontend/command-input.js';
 import { createSessionInput } from '../../src/frontend/session-input.js';
+import { wholeBytesMax } from '../../src/ports/transport.js';
 import { type Conversation, emptyCount, type LogMode } from '../../src/relay/converse.js';
 import { createHeldText } from '../../src/relay/held-text.js';
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
@@ -27,13 +28,17 @@ interface Setting {
   readonly cutOff?: () => Ending | undefined;
   /** Bytes above which the upstream's transport holds a writer back. */
   readonly roomBytes?: number;
+  readonly keepsWhole?: boolean;
+  readonly args?: readonly string[];
 }
 
 async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) {
   const clock = createFakeClock();
-  const backend = createMemoryTransport(
-    setting.roomBytes === undefined ? {} : { roomBytes: setting.roomBytes },
-  );
+  const { roomBytes, keepsWhole } = setting;
+  const backend = createMemoryTransport({
+    ...(roomBytes !== undefined && { roomBytes }),
+    ...(keepsWhole !== undefined && { keepsWhole }),
+  });
   const client = createMemoryTransport();
   const closedFor: string[] = [];
   const upstream = leasedUpstream(backend.transport, clock, {
@@ -58,7 +63,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     command: {
       user: 'alice@example.org',
       name: 'save',
-      args: ['--'],
+      args: setting.args ?? ['--'],
       debug: false,
       verbose: false,
       isLast: false,
@@ -143,6 +148,54 @@ void test('a long text goes up before its end, and as fast as the backend takes 
   const end = await story.running;
   assert.deepEqual([end.closeFor, end.answer], ['not-reusable', 'other']);
   assert.equal(story.told(), '\x04dovegate: the backend says: no such user\n\n-NOUSER\n');
+});
+
+void test('every piece arrives whole, with whole lines, and half a line is held until the rest is here', async () => {
+  const half = '\tbob@example.org\tmailbox delete\tIN';
+  const story = await start({}, 'line of the text\n'.repeat(70_000));
+  story.client.send(`a line ${half}`);
+  await settle();
+  assert.ok(!story.sent().includes('a line'));
+  story.client.send('BOX\n\n');
+  await settle();
+  assert.ok(story.sent().endsWith(`\n.a line ${half}BOX\n`));
+  assert.ok(story.backend.wholes.length > 70);
+  for (const piece of story.backend.wholes) assert.ok(piece.length <= wholeBytesMax && piece.at(-1) === 0x0a);
+  assert.equal(Buffer.concat(story.backend.wholes).toString(), story.sent());
+  story.client.send('.\n');
+  await settle();
+  story.backend.send(replyPacket('\n+\n'));
+  assert.equal((await story.running).value.kind, 'replied');
+});
+
+void test('what no cut makes safe is not sent: neither that line nor the dot', async () => {
+  const plain = { keepsWhole: false };
+  const cases: readonly (readonly [Setting, string])[] = [
+    [{}, `${'x'.repeat(40_000)}\tbob\tkick\n`],
+    [{}, `${'\t'.repeat(40_000)}\n`],
+    [plain, 'some words\tbob\tkick\tall\n'],
+  ];
+  for (const [setting, text] of cases) {
+    for (const rest of ['.\n', `${'word\n'.repeat(300_000)}.\n`]) {
+      const story = await start(setting, `first\n${text}${rest}`);
+      assert.deepEqual((await story.running).value, { kind: 'input-ended', why: 'command-like' });
+      assert.ok(!story.sent().includes('kick') && !taken(`${line}${story.sent().slice(line.length)}`).isDone);
+      story.tidy('aborted');
+    }
+  }
+  const story = await start(plain, 'some words\tbob\tkicks\n.\n');
+  assert.equal(taken(story.sent()).text, 'some words\tbob\tkicks');
+  story.backend.send(replyPacket('\n+\n'));
+  assert.equal((await story.running).value.kind, 'replied');
+});
+
+void test('a command line that is longer than a piece goes in front of the text', async () => {
+  const args = ['--', 'a'.repeat(40_000)];
+  const story = await start({ args }, 'text\n.\n');
+  assert.equal(story.sent(), `\talice@example.org\tsave\t--\t${args[1]}\n.text\r\n.\r\n`);
+  assert.deepEqual(story.backend.wholes.map((piece) => piece.length > wholeBytesMax).filter(Boolean), []);
+  story.backend.send(replyPacket('\n+\n'));
+  assert.equal((await story.running).value.kind, 'replied');
 });
 
 void test('log lines within the text are heard, and are no answer', async () => {
