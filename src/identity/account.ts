@@ -2,8 +2,8 @@
 //
 //     scrypt$32768$8$1$c2l4dGVlbiBieXRlcyEh$GJv...        scrypt, N, r, p, salt and hash in base64 with its padding
 //
-// It does not know who tries how often, nor where accounts are written down. The rules: a password is bytes, and is compared
-// whole; what a hash may cost is bounded, because whoever writes one decides what every guess costs us.
+// It does not know who tries how often, nor where accounts are written down. The rules: a password is bytes without a NUL
+// (scrypt takes one with NULs at its end for the one without), and is compared whole; what a hash may cost is bounded, because whoever writes one decides what every guess costs us.
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { sha256Hex } from './digest.js';
 
@@ -80,8 +80,9 @@ export function parsePasswordHash(text: string): PasswordHash | string {
   return { text, cost: { n, r, p }, salt, hash };
 }
 
-/** The text for a configuration: a new hash, with a new salt, of N = 2 to the power of `cost`. */
+/** The text for a configuration: a new hash, with a new salt, of N = 2 to the power of `cost`. Rejects a password with a NUL. */
 export async function hashPassword(password: Buffer, cost: number = costDefault): Promise<string> {
+  if (password.includes(0)) throw new RangeError('a password with a NUL');
   const salt = randomBytes(saltBytes);
   const hash = await derive(password, salt, { n: 2 ** cost, r: 8, p: 1 }, hashBytes);
   return `scrypt$${2 ** cost}$8$1$${salt.toString('base64')}$${hash.toString('base64')}`;
@@ -90,7 +91,8 @@ export async function hashPassword(password: Buffer, cost: number = costDefault)
 /** Whether the hash is of this password. Computed on another thread, in a time that does not depend on the answer. */
 export async function verifyPassword(expected: PasswordHash, password: Buffer): Promise<boolean> {
   const { salt, cost, hash } = expected;
-  return timingSafeEqual(await derive(password, salt, cost, hash.length), hash);
+  const isSame = timingSafeEqual(await derive(password, salt, cost, hash.length), hash);
+  return isSame && !password.includes(0);
 }
 
 /** A hash of nobody knows what, that costs what the other one costs: for names that are no account's. */

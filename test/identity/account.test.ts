@@ -24,12 +24,19 @@ function read(text: string): PasswordHash {
 }
 
 void test('a hash that was made is of its password, whole and byte by byte, and of no other', async () => {
-  const password = Buffer.from('correct horse\0battery\xff', 'latin1');
+  const password = Buffer.from('correct horse battery\xff', 'latin1');
   const made = read(await hashPassword(password, cost));
   assert.equal(await verifyPassword(made, password), true);
-  for (const other of ['', 'correct horse', 'correct horse\0battery\xff ', 'Correct horse\0battery\xff']) {
+  for (const other of [
+    '',
+    'correct horse battery\xff\0',
+    'correct horse',
+    'correct horse battery\xff ',
+    'Correct horse\0battery\xff',
+  ]) {
     assert.equal(await verifyPassword(made, Buffer.from(other, 'latin1')), false, JSON.stringify(other));
   }
+  await assert.rejects(hashPassword(Buffer.from('a\0'), cost), RangeError);
   assert.notEqual(
     await hashPassword(password, cost),
     await hashPassword(password, cost),
