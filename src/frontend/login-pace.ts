@@ -1,0 +1,141 @@
+// What failed tries to log in cost the tries after them: a pause that grows with the failures of a name from one place,
+// and a shorter one that grows with all failures from there. It does not know who waits, nor whether a name is an account's.
+// The rules: nothing is counted by the name alone, so that no stranger can keep somebody out; what is counted is bounded,
+// and what matters least is forgotten first.
+
+/** Where a try comes from, and whom it claims to be. */
+export interface LoginSource {
+  /** A place on the network ({@link networkOf}). */
+  readonly network: string;
+  /** What was said, account or not, with its listener. */
+  readonly name: string;
+}
+
+/** What is known of a source. */
+export interface LoginStanding {
+  /** Not to be judged before; by the clock that does not leap. */
+  readonly dueMs: number;
+  /** Failures of this name from there, and all from there, that were not forgotten yet. */
+  readonly nameFailures: number;
+  readonly failures: number;
+  /** Somebody from there proved to be an account within the last hour. */
+  readonly hasSucceeded: boolean;
+}
+
+/** One for all listeners; outlives a reload. */
+export interface LoginPace {
+  standing(source: LoginSource, nowMs: number): LoginStanding;
+  /** A try was judged and wrong; the next one waits at most `pauseMaxMs`. */
+  failed(source: LoginSource, nowMs: number, pauseMaxMs: number): void;
+  /** A try was right. It forgives the failures of this name from there, and no others: who has one account may guess at others. */
+  succeeded(source: LoginSource, nowMs: number): void;
+  /** Places and names that are held. */
+  readonly size: number;
+}
+
+interface Failures {
+  count: number;
+  lastMs: number;
+  dueMs: number;
+}
+
+interface Known extends Failures {
+  succeededMs: number;
+  readonly names: Map<string, Failures>;
+}
+
+/** Failures are forgotten when there was none for so long. */
+const forgetMs = 15 * 60_000;
+const successMs = 60 * 60_000;
+/** After the first failure of a name; doubled with each. */
+const namePauseMs = 250;
+/** People behind one address mistype now and then. */
+const freeFailures = 4;
+const networkPauseMs = 50;
+/** Less than that of a name: others come from there too. */
+const networkPauseMaxMs = 500;
+const networksMax = 8192;
+const namesMax = 16;
+
+/** A pace that knows nobody. */
+export function createLoginPace(): LoginPace {
+  const networks = new Map<string, Known>();
+
+  return {
+    standing({ network, name }, nowMs) {
+      const known = networks.get(network);
+      if (known === undefined) return { dueMs: 0, nameFailures: 0, failures: 0, hasSucceeded: false };
+      const named = known.names.get(name);
+      return {
+        dueMs: Math.max(known.dueMs, named?.dueMs ?? 0),
+        nameFailures: countOf(named, nowMs),
+        failures: countOf(known, nowMs),
+        hasSucceeded: nowMs - known.succeededMs < successMs,
+      };
+    },
+    failed({ network, name }, nowMs, pauseMaxMs) {
+      const known = knownOf(network, nowMs);
+      fail(known, nowMs);
+      const steps = known.count - freeFailures;
+      if (steps > 0)
+        known.dueMs = nowMs + Math.min(pauseMaxMs, networkPauseMaxMs, doubled(networkPauseMs, steps));
+      let named = known.names.get(name);
+      if (named === undefined) {
+        makeRoom(known.names, namesMax, (each) => countOf(each, nowMs));
+        named = { count: 0, lastMs: nowMs, dueMs: 0 };
+        known.names.set(name, named);
+      }
+      fail(named, nowMs);
+      named.dueMs = nowMs + Math.min(pauseMaxMs, doubled(namePauseMs, named.count));
+    },
+    succeeded({ network, name }, nowMs) {
+      const known = knownOf(network, nowMs);
+      known.succeededMs = nowMs;
+      known.names.delete(name);
+    },
+    get size() {
+      let sum = networks.size;
+      for (const { names } of networks.values()) sum += names.size;
+      return sum;
+    },
+  };
+
+  function knownOf(network: string, nowMs: number): Known {
+    const known = networks.get(network);
+    if (known !== undefined) return known;
+    // Whoever succeeded stays before all strangers who failed less than that.
+    makeRoom(networks, networksMax, (each) =>
+      nowMs - each.succeededMs < successMs ? Infinity : countOf(each, nowMs),
+    );
+    const made: Known = { count: 0, lastMs: nowMs, dueMs: 0, succeededMs: -Infinity, names: new Map() };
+    networks.set(network, made);
+    return made;
+  }
+}
+
+function fail(failures: Failures, nowMs: number): void {
+  failures.count = countOf(failures, nowMs) + 1;
+  failures.lastMs = nowMs;
+}
+
+function countOf(failures: Failures | undefined, nowMs: number): number {
+  return failures === undefined || nowMs - failures.lastMs >= forgetMs ? 0 : failures.count;
+}
+
+function doubled(firstMs: number, steps: number): number {
+  return firstMs * 2 ** Math.min(steps - 1, 20);
+}
+
+/** Takes out what matters least when the table is full; of equals the one that was there first. */
+function makeRoom<T>(table: Map<string, T>, most: number, weight: (entry: T) => number): void {
+  if (table.size < most) return;
+  let least: string | undefined;
+  let leastWeight = Infinity;
+  for (const [key, entry] of table) {
+    const itsWeight = weight(entry);
+    if (least !== undefined && itsWeight >= leastWeight) continue;
+    least = key;
+    leastWeight = itsWeight;
+  }
+  if (least !== undefined) table.delete(least);
+}
