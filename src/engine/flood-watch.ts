@@ -1,24 +1,34 @@
-// What floods the trail: refusals, sessions and refused sessions that one principal makes faster than they are worth a record each. The
+// What floods the trail: refusals, sessions, refused sessions and failed logins that one principal, or one place on the network, makes
+// faster than they are worth a record each. The
 // first of each second are recorded, and the number of the others becomes one `limit` record a second. It does not
 // know why something was refused. The rule: nothing goes uncounted, also when the daemon stops.
 
 import { createFloodGate, type FloodGate } from '../audit/flood.js';
+import type { AuditRecord } from '../audit/record.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { appendQuietly } from './append.js';
 import type { Journal, Observe } from './ports.js';
 
 /** What is counted, each by itself: the key `action` of the `limit` record. */
-export type FloodKind = 'refused' | 'session' | 'turned-away';
+export type FloodKind = (typeof floodKinds)[number];
 
 /** One for the whole daemon; outlives a reload. */
 export interface FloodWatch {
-  /** Another one of a principal; true: record it, false: it was counted. */
-  admit(kind: FloodKind, principal: string): boolean;
+  /** Another one of a principal, or of a {@link strangerSource}; true: record it, false: it was counted. */
+  admit(kind: FloodKind, source: string): boolean;
   /** Writes down what was counted so far: before the journal is closed. */
   tell(): void;
 }
 
-const floodKinds = ['refused', 'session', 'turned-away'] as const;
+const floodKinds = ['refused', 'session', 'turned-away', 'login-failed'] as const;
+
+/** Stands in no address, and in no name of a listener. */
+const between = '\n';
+
+/** Whoever comes from a place on the network to a listener, and has no name yet. */
+export function strangerSource(network: string, listener: string): string {
+  return `${network}${between}${listener}`;
+}
 
 /** Of one principal in a second, and of each kind. */
 const perSecondMax = 10;
@@ -39,12 +49,13 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
     refused: createFloodGate({ perSecondMax, sourcesMax }),
     session: createFloodGate({ perSecondMax, sourcesMax }),
     'turned-away': createFloodGate({ perSecondMax, sourcesMax }),
+    'login-failed': createFloodGate({ perSecondMax, sourcesMax }),
   };
   let timer: Timer | undefined;
 
   return {
-    admit(kind, principal) {
-      if (gates[kind].admit(principal, clock.now())) return true;
+    admit(kind, source) {
+      if (gates[kind].admit(source, clock.now())) return true;
       timer ??= clock.setTimer(tellAfterMs, onTimer);
       return false;
     },
@@ -64,10 +75,21 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
 
   function tellUpTo(nowMs: number): void {
     for (const kind of floodKinds) {
-      for (const { source: principal, count } of gates[kind].takeSwallowed(nowMs)) {
-        const record = { time: clock.wallMs(), event: 'limit', principal, action: kind, count } as const;
+      for (const { source, count } of gates[kind].takeSwallowed(nowMs)) {
+        const record = {
+          time: clock.wallMs(),
+          event: 'limit',
+          ...recordedSource(source),
+          action: kind,
+          count,
+        } as const;
         appendQuietly(journal, observe, record);
       }
     }
   }
+}
+
+function recordedSource(source: string | undefined): Pick<AuditRecord, 'principal' | 'listener' | 'peer'> {
+  const [address, listener] = source?.split(between) ?? [];
+  return listener === undefined ? { principal: source } : { listener, peer: { address } };
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../src/audit/record.js';
-import { createFloodWatch, type FloodWatch } from '../../src/engine/flood-watch.js';
+import { createFloodWatch, type FloodWatch, strangerSource } from '../../src/engine/flood-watch.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
 
 interface Story {
@@ -18,7 +18,9 @@ function open(): Story {
   const told: string[] = [];
   const append = (record: AuditRecord) => {
     assert.equal(record.event, 'limit');
-    told.push(`${record.principal ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
+    const who =
+      record.principal ?? (record.peer && `${record.peer.address ?? '?'} at ${record.listener ?? '?'}`);
+    told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
     return Promise.resolve();
   };
   const journal = { state: 'writable', space: 'normal', append, close: () => Promise.resolve() } as const;
@@ -72,4 +74,14 @@ void test('more principals than can be told apart are counted together', () => {
   for (let count = 0; count < 5000; count += 1) watch.admit('refused', `p${count}@support`);
   watch.tell();
   assert.deepEqual(told, ['? refused 904']);
+});
+
+void test('who has no name yet is told by the place on the network, and by the listener', () => {
+  const { watch, told } = open();
+  for (const listener of ['jobs', 'panel']) {
+    for (let count = 0; count < 12; count += 1)
+      watch.admit('login-failed', strangerSource('192.0.2.1', listener));
+  }
+  watch.tell();
+  assert.deepEqual(told, ['192.0.2.1 at jobs login-failed 2', '192.0.2.1 at panel login-failed 2']);
 });
