@@ -12,7 +12,7 @@ import { createFloodWatch } from '../engine/flood-watch.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTurns } from '../engine/turns.js';
 import type { ExchangeContext } from '../exchange/exchange-context.js';
-import type { SessionLimits } from '../frontend/session.js';
+import type { SessionLimits } from '../frontend/session-context.js';
 import { randomBytes } from '../host/chance.js';
 import { createUserNames } from '../identity/user-name.js';
 import { createLookup, lookupLimits } from '../lookup/lookup.js';

@@ -16,7 +16,7 @@ import { formatProblem } from '../source/problem.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Listeners } from './listeners.js';
 import type { Pools, PreparedPools } from './pools.js';
-import { createServed, type Switch } from './served.js';
+import { createServed, type Served, type Switch } from './served.js';
 
 /** How a reload came out. */
 export interface Reloaded {
@@ -55,6 +55,8 @@ export interface ReloadParts {
   readonly onReloaded: (reloaded: Reloaded) => void;
   /** Everything that exchanges share, with counters that go on. */
   readonly contextOf: (settings: Settings, pools: PreparedPools['byName']) => ConfiguredContext;
+  /** What peers meet at the listeners; who waits or failed there is not forgotten. */
+  readonly doorsOf: (settings: Settings) => Served['doors'];
 }
 
 /** What is read once, at the start: the sections, and for some of them the keys that are not. */
@@ -103,7 +105,8 @@ async function replace(
   parts: ReloadParts,
   kept: (problems: readonly string[]) => Reloaded,
 ): Promise<Reloaded> {
-  const { config, clock, log, journal, lifecycle, served, pools, listeners, service, contextOf } = parts;
+  const { config, clock, log, journal, lifecycle, served, pools, listeners, service, contextOf, doorsOf } =
+    parts;
   const loaded = loadConfiguration(config, { asksForAccounts: false });
   const { settings } = loaded;
   if (settings === undefined) return kept(loaded.problems);
@@ -116,7 +119,7 @@ async function replace(
     }
   }
   const nextPools = pools.prepare(settings);
-  const next = createServed(settings, contextOf(settings, nextPools.byName), numbers);
+  const next = createServed(settings, contextOf(settings, nextPools.byName), numbers, doorsOf(settings));
   const sockets = await listeners.prepare(settings.listeners, numbers);
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();

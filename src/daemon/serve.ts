@@ -7,6 +7,7 @@ import { namesIn } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
 import { createLifecycle } from '../engine/lifecycle.js';
 import type { Observe } from '../engine/ports.js';
+import { createLoginGuard } from '../frontend/logins.js';
 import { createService } from '../frontend/service.js';
 import { lookUpNumbers } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
@@ -35,7 +36,7 @@ import { createPassedSockets } from './passed-sockets.js';
 import { createPools } from './pools.js';
 import { rebuildLimits } from './rebuild-limits.js';
 import { createReloader } from './reload.js';
-import { createServed, createSwitch, sessionsWithin } from './served.js';
+import { createDoors, createServed, createSwitch, sessionsWithin } from './served.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
@@ -104,8 +105,10 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const first = pools.prepare(settings);
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
+  const guard = createLoginGuard(clock);
+  const doorsOf = (now: Settings) => createDoors(now.listeners, guard, () => undefined);
   const numbers = await lookUpNumbers(namesIn(settings));
-  const served = createSwitch(createServed(settings, exchanges, numbers));
+  const served = createSwitch(createServed(settings, exchanges, numbers, doorsOf(settings)));
   const service = createService({ sessionsMax: sessionsWithin(settings, log) });
   const findPeer = createFindPeer(native, clock);
 
@@ -131,6 +134,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
     listeners,
     onReloaded: ({ isSuccess }) =>
       manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
+    doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
   });
   const act = createAct({

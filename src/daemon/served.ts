@@ -4,13 +4,18 @@
 
 import { createPolicyChooser } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
+import { kernelsDoor, type ListenerDoor } from '../frontend/door.js';
+import { createLogins, type LoginGuard } from '../frontend/logins.js';
 import type { ServedListener } from '../frontend/service.js';
-import type { SessionContext, SessionLimits } from '../frontend/session.js';
+import type { SessionContext, SessionLimits } from '../frontend/session-context.js';
 import type { NameNumbers } from '../host/accounts.js';
 import { descriptorsMax } from '../host/limits.js';
+import { type Account, type Login, parsePasswordHash } from '../identity/account.js';
 import type { Peer } from '../identity/peer.js';
+import type { ListenerSettings } from '../listening/settings.js';
 import type { Log } from '../observe/log.js';
 import type { Policy } from '../policy/rule.js';
+import type { TlsOffer } from '../ports/transport.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */
@@ -18,8 +23,10 @@ export interface Served {
   readonly settings: Settings;
   readonly exchanges: ConfiguredContext;
   readonly sessionLimits: SessionLimits;
-  /** What holds for a peer at its listener; undefined: nothing, it is not let in. */
-  readonly policyOf: (peer: Peer) => Policy | undefined;
+  /** By the names of the listeners. */
+  readonly doors: ReadonlyMap<string, ListenerDoor>;
+  /** What holds for a peer at its listener, as what it logged in where it must; undefined: nothing, it is not let in. */
+  readonly policyOf: (peer: Peer, login: Login | undefined) => Policy | undefined;
 }
 
 /** Where everybody looks what holds now. */
@@ -31,17 +38,60 @@ export interface Switch {
   listener(name: string): ServedListener | undefined;
 }
 
+/** What a listener shows to peers that want TLS, now; undefined: nothing. */
+export type OfferOf = (listener: string) => TlsOffer | undefined;
+
+/** By the names of the listeners. `guard` goes on over a reload. Throws for hashes that cannot be read; settings were checked. */
+export function createDoors(
+  listeners: readonly ListenerSettings[],
+  guard: LoginGuard,
+  offerOf: OfferOf,
+): ReadonlyMap<string, ListenerDoor> {
+  return new Map(listeners.map((listener) => [listener.name, doorOf(listener, guard, offerOf)]));
+}
+
+function doorOf(listener: ListenerSettings, guard: LoginGuard, offerOf: OfferOf): ListenerDoor {
+  const { name, socket, tls, accounts } = listener;
+  if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelsDoor;
+  return {
+    isPreauthenticated: false,
+    tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,
+    offer: () => offerOf(name),
+    plainWithoutTls: tls?.mode === 'off',
+    logins: createLogins(name, accounts.map(accountOf), guard),
+  };
+}
+
+function accountOf({ passwordHash: written, ...account }: ListenerSettings['accounts'][number]): Account {
+  const { name, policy, certificateName, keyPins } = account;
+  const passwordHash = written === undefined ? undefined : parsePasswordHash(written);
+  if (typeof passwordHash === 'string') throw new Error(`account ${name}: the password hash ${passwordHash}`);
+  return { name, policy, passwordHash, certificateName, keyPins };
+}
+
 /** `numbers` knows the names that the settings hold. */
-export function createServed(settings: Settings, exchanges: ConfiguredContext, numbers: NameNumbers): Served {
+export function createServed(
+  settings: Settings,
+  exchanges: ConfiguredContext,
+  numbers: NameNumbers,
+  doors: ReadonlyMap<string, ListenerDoor>,
+): Served {
   const choosers = new Map(
     settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
   );
+  /** Who comes from the network, or had to log in before a reload, is nobody of whom the kernel says anything. */
+  const byKernel = (peer: Peer, login: Login | undefined): string | undefined =>
+    login !== undefined || peer.address !== undefined ? undefined : choosers.get(peer.listener)?.(peer);
+  const byLogin = ({ listener }: Peer, login: Login | undefined): string | undefined =>
+    login === undefined ? undefined : doors.get(listener)?.logins?.policyOf(login);
   return {
     settings,
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
-    policyOf(peer) {
-      const name = choosers.get(peer.listener)?.(peer);
+    doors,
+    policyOf(peer, login) {
+      const name =
+        doors.get(peer.listener)?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(peer, login);
       return name === undefined ? undefined : settings.policies.get(name);
     },
   };
@@ -52,7 +102,8 @@ export function createSwitch(first: Served): Switch {
   let now = first;
   const context: SessionContext = {
     exchanges: () => now.exchanges,
-    policy: (peer) => now.policyOf(peer),
+    door: (listener) => now.doors.get(listener),
+    policy: (peer, login) => now.policyOf(peer, login),
     limits: () => now.sessionLimits,
   };
   return {

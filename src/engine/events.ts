@@ -53,6 +53,20 @@ export interface ExchangeEnded {
 }
 
 /**
+ * How a try to log in ended: right by its hash, right as a few minutes before, by a client certificate; wrong; not judged,
+ * since there were too many at once, or nobody waited any more; no password where or as one may be said; no TLS.
+ */
+export type LoginResult =
+  | 'ok'
+  | 'remembered'
+  | 'certificate'
+  | 'failed'
+  | 'crowded'
+  | 'gone'
+  | 'malformed'
+  | 'tls-failed';
+
+/**
  * Everything that observers hear of. `kind` and the keys are as fixed as those of records; times are milliseconds.
  */
 export type EngineEvent =
@@ -71,12 +85,25 @@ export type EngineEvent =
       readonly reason: CloseReason;
       readonly exchanges: number;
       readonly text: string | undefined;
+      /** False: it never logged in, and why was told already, or so many end like this that it is only counted. */
+      readonly isTold: boolean;
     }
   | {
       readonly kind: 'session-refused';
       readonly listener: string;
       readonly principal: string | undefined;
       readonly text: string;
+    }
+  | {
+      readonly kind: 'login';
+      readonly listener: string;
+      readonly result: LoginResult;
+      readonly address: string | undefined;
+      /** As the peer said it, cut and made safe to show; nobody vouches for it. */
+      readonly account: string | undefined;
+      /** False: it succeeded, or so many fail that this one is only counted. */
+      readonly isTold: boolean;
+      readonly text: string | undefined;
     }
   | {
       readonly kind: 'upstream-opened';

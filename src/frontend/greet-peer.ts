@@ -1,36 +1,59 @@
-// The handshake with a peer, from its first byte to its first command line. A script. It does not know who the peer is.
-// The rule: it is over in its time, whatever the peer does.
+// The handshake with a peer, from its first byte to its first command line, with TLS and its login where the door asks for
+// them. A script. The rules: it is over in its time, whatever the peer does; whoever is refused hears `-` and nothing else.
 
-import { createAbortable } from '../engine/abortable.js';
+import { printable } from '../audit/export.js';
+import type { Abortable } from '../engine/abortable.js';
+import type { LoginResult } from '../engine/events.js';
+import { strangerSource } from '../engine/flood-watch.js';
 import type { ExchangeContext } from '../exchange/exchange-context.js';
+import type { Login } from '../identity/account.js';
+import { networkOf } from '../identity/network-of.js';
+import type { Peer } from '../identity/peer.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
+import type { ListenerDoor } from './door.js';
+import type { Certified } from './logins.js';
 
 /** A peer that was greeted: the minor of both, the one it announced, and what came behind; or why its session is over. */
 export type GreetedPeer =
-  | { readonly minor: number; readonly clientMinor: number; readonly rest: Buffer }
+  | {
+      readonly minor: number;
+      readonly clientMinor: number;
+      readonly rest: Buffer;
+      /** Undefined: it was not asked. */
+      readonly login: Login | undefined;
+      /** By what its certificate was known as the account's. */
+      readonly certificate: string | undefined;
+    }
   | { readonly reason: CloseReason; readonly text: string | undefined };
+
+/** What a handshake takes place in. */
+export interface Greeting {
+  readonly transport: Transport;
+  readonly peer: Peer;
+  readonly door: ListenerDoor;
+  readonly context: Pick<ExchangeContext, 'clock' | 'buffered' | 'floods' | 'observe'>;
+  readonly limits: { readonly handshakeMs: number; readonly lineBytesMax: number };
+  /** Aborted by whoever closes the transport meanwhile, and when the time is over. */
+  readonly waiting: Abortable;
+  /** Called when the peer waits for its login behind failures from the same place. */
+  readonly onSuspect: () => void;
+}
 
 /** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
 const ourMinor = 3;
+/** A stranger's line: VERSION, STARTTLS, or a name and a password. */
+const strangerLineBytesMax = 8 * 1024;
+/** What is shown of a name that nobody vouches for. */
+const shownNameMax = 64;
 
-/** On a UNIX socket: preauthenticated, because the kernel said who connects. Rejects with a TransportFault or a WireFault. */
-export async function greetPeer(
-  transport: Transport,
-  { clock, buffered }: Pick<ExchangeContext, 'clock' | 'buffered'>,
-  { handshakeMs, lineBytesMax }: { readonly handshakeMs: number; readonly lineBytesMax: number },
-): Promise<GreetedPeer> {
-  const machine = createHandshakeAccept({
-    minor: ourMinor,
-    preauthenticated: true,
-    tls: 'none',
-    plainAllowed: false,
-    lineBytesMax,
-  });
-  const waiting = createAbortable();
-  let timer: { cancel(): void } | undefined = clock.setTimer(handshakeMs, () => {
+/** Rejects with a TransportFault or a WireFault. */
+export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
+  const { transport, waiting, context, limits } = greeting;
+  const { clock, buffered } = context;
+  let timer: { cancel(): void } | undefined = clock.setTimer(limits.handshakeMs, () => {
     timer = undefined;
     transport.close('handshake-timeout');
     waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
@@ -38,29 +61,115 @@ export async function greetPeer(
   try {
     // While too much of others' input is held, nobody new is read.
     if (buffered.isFull) await buffered.room(waiting.signal);
-    for (;;) {
-      const chunk = await transport.read();
-      const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);
-      for (const step of steps) {
-        switch (step.do) {
-          case 'send':
-            await transport.write([step.bytes]);
-            break;
-          case 'ready':
-            return { minor: step.minor, clientMinor: step.clientMinor, rest: step.rest };
-          case 'close': {
-            const isEnd = step.why === 'ended' || step.why === 'truncated';
-            return { reason: isEnd ? 'peer-ended' : 'wire-fault', text: isEnd ? undefined : step.why };
-          }
-          case 'start-tls':
-          case 'verify':
-            throw new Error('a preauthenticated handshake asked for credentials');
-          default:
-            return step satisfies never;
-        }
-      }
-    }
+    return await shakeHands(greeting);
   } finally {
     timer?.cancel();
+    transport.onGone(undefined);
   }
+}
+
+async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
+  const { transport, door, limits } = greeting;
+  let certified: Certified | undefined;
+  if (door.tls === 'implicit') certified = await acceptTls(greeting, Buffer.alloc(0));
+  const preauthenticated = door.isPreauthenticated || certified !== undefined;
+  const machine = createHandshakeAccept({
+    minor: ourMinor,
+    preauthenticated,
+    tls: door.tls === 'implicit' ? 'done' : door.tls,
+    plainAllowed: door.plainWithoutTls,
+    lineBytesMax: preauthenticated
+      ? limits.lineBytesMax
+      : Math.min(limits.lineBytesMax, strangerLineBytesMax),
+  });
+  let login = certified?.login;
+  let hasTried = false;
+  for (;;) {
+    const chunk = await transport.read();
+    const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);
+    for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
+      switch (step.do) {
+        case 'send':
+          await transport.write([step.bytes]);
+          break;
+        case 'start-tls':
+          certified = await acceptTls(greeting, step.rest);
+          steps.push(...machine.tlsStarted());
+          break;
+        case 'verify':
+          hasTried = true;
+          login = await judge(greeting, step, certified?.login);
+          steps.push(...machine.verified(login !== undefined));
+          break;
+        case 'ready': {
+          if (preauthenticated && login !== undefined) tell(greeting, 'certificate', login.account);
+          const { minor, clientMinor, rest } = step;
+          return { minor, clientMinor, rest, login, certificate: certified?.certificate };
+        }
+        case 'close':
+          if (step.why === 'auth-failed' && !hasTried) tell(greeting, 'malformed', undefined);
+          return endOf(step.why);
+        default:
+          return step satisfies never;
+      }
+    }
+  }
+}
+
+function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
+  if (why === 'ended' || why === 'truncated') return { reason: 'peer-ended', text: undefined };
+  if (why === 'auth-failed') return { reason: 'login-failed', text: undefined };
+  return { reason: 'wire-fault', text: why };
+}
+
+/** Whose certificate the peer shows; one that is no account's is as good as none. */
+async function acceptTls(greeting: Greeting, rest: Buffer): Promise<Certified | undefined> {
+  const { transport, door } = greeting;
+  const offer = door.offer();
+  if (offer === undefined) {
+    transport.close('tls-failed');
+    throw new TransportFault('tls-failed', 'there is no certificate to be shown');
+  }
+  try {
+    const shown = await transport.acceptTls(offer, rest);
+    return shown === undefined ? undefined : door.logins?.byCertificate(shown);
+  } catch (fault) {
+    if (fault instanceof TransportFault && fault.code === 'tls-failed') {
+      tell(greeting, 'tls-failed', undefined, fault.message);
+    }
+    throw fault;
+  }
+}
+
+async function judge(
+  greeting: Greeting,
+  { user, password }: Extract<AcceptStep, { do: 'verify' }>,
+  certified: Login | undefined,
+): Promise<Login | undefined> {
+  const { transport, door, peer, waiting, limits, onSuspect } = greeting;
+  if (door.logins === undefined) return undefined;
+  transport.onGone(() => waiting.abort(new TransportFault('peer-gone', 'the other side is gone')));
+  const answer = await door.logins.byPassword({
+    address: peer.address,
+    user,
+    password,
+    certified,
+    // Half of the time is left for the handshake itself, and for those who are judged before.
+    pauseMaxMs: limits.handshakeMs / 2,
+    signal: waiting.signal,
+    onSuspect,
+  });
+  tell(greeting, answer.result, user);
+  return 'login' in answer ? answer.login : undefined;
+}
+
+/** What became of a login: counted always, told of where it failed, unless there are too many. */
+function tell(greeting: Greeting, result: LoginResult, user: string | undefined, text?: string): void {
+  const { peer, context } = greeting;
+  const { listener, address } = peer;
+  const isIn = result === 'ok' || result === 'remembered' || result === 'certificate';
+  const source = strangerSource(networkOf(address ?? '-'), listener);
+  const isTold = !isIn && context.floods.admit('login-failed', source);
+  const account = user === undefined ? undefined : printable(user.slice(0, shownNameMax));
+  context.observe({ kind: 'login', listener, result, address, account, isTold, text });
 }

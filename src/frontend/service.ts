@@ -3,12 +3,16 @@
 // It does not know sockets or configuration files.
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
+import { strangerSource } from '../engine/flood-watch.js';
 import type { RunningNames } from '../exchange/exchange-context.js';
+import { networkOf } from '../identity/network-of.js';
 import type { Peer } from '../identity/peer.js';
 import { principalOf } from '../identity/principal.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
-import { type RunningSession, type SessionContext, startSession } from './session.js';
+import { startSession } from './session.js';
+import type { RunningSession, SessionContext } from './session-context.js';
+import { strangerToGo } from './stranger-to-go.js';
 
 /** One listener as the service sees it; replaced by a reload. */
 export interface ServedListener {
@@ -63,30 +67,49 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
     return sum;
   }
 
-  /** Why this peer gets no session now; undefined: it gets one. */
+  /** Why this peer gets no session now; undefined: it gets one. Strangers go where that makes room. */
   function refusal(listener: ServedListener, peer: Peer): { reason: CloseReason; text: string } | undefined {
-    if (listener.context.policy(peer) === undefined) {
+    const { context, name } = listener;
+    if (context.door(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
       const text =
         peer.uid === undefined
           ? 'the kernel does not say who connected, and this listener asks'
           : `${nameOf(peer)} is not among the peers of this listener`;
       return { reason: 'peer-refused', text };
     }
-    const byPeer = running.get(listener.name);
-    if (byPeer !== undefined) {
-      if (sizeOf(byPeer) >= listener.sessionsMax) {
-        return { reason: 'sessions-limit', text: `more than ${listener.sessionsMax} sessions at once` };
-      }
-      if ((byPeer.get(keyOf(peer))?.size ?? 0) >= listener.sessionsPerPeerMax) {
-        const text = `more than ${listener.sessionsPerPeerMax} sessions of ${nameOf(peer)} at once`;
+    const byPeer = running.get(name) ?? new Map();
+    const key = keyOf(peer);
+    if ((byPeer.get(key)?.size ?? 0) >= listener.sessionsPerPeerMax) {
+      const text = `more than ${listener.sessionsPerPeerMax} sessions of ${nameOf(peer)} at once`;
+      if (
+        !makeRoom(
+          [...(byPeer.get(key) ?? [])].map((session) => ({ key, session })),
+          key,
+        )
+      ) {
         return { reason: 'sessions-limit', text };
       }
     }
-    if (count() < sessionsMax) return undefined;
+    if (sizeOf(byPeer) >= listener.sessionsMax && !makeRoom(withKeys([byPeer]), key)) {
+      return { reason: 'sessions-limit', text: `more than ${listener.sessionsMax} sessions at once` };
+    }
+    if (count() < sessionsMax || makeRoom(withKeys(running.values()), key)) return undefined;
     return {
       reason: 'sessions-limit',
       text: `all ${sessionsMax} sessions that there are descriptors for are in use`,
     };
+  }
+
+  /** Sends one of these strangers away for a newcomer; false: none has to go for it. */
+  function makeRoom(sessions: readonly KeyedSession[], newcomer: string): boolean {
+    const gone = strangerToGo(
+      sessions.map(({ key, session }) => ({ key, standing: session.standing, session })),
+      newcomer,
+    );
+    if (gone === undefined) return false;
+    for (const byPeer of running.values()) forget(byPeer, gone.key, gone.session);
+    gone.session.giveWay();
+    return true;
   }
 
   return {
@@ -105,9 +128,8 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       const session = startSession(listener.context, transport, peer, describe);
       sessions.add(session);
       void session.done.finally(() => {
-        sessions.delete(session);
-        if (sessions.size === 0) byPeer.delete(key);
-        if (byPeer.size === 0) running.delete(listener.name);
+        forget(byPeer, key, session);
+        if (byPeer.size === 0 && running.get(listener.name) === byPeer) running.delete(listener.name);
         if (isDraining && running.size === 0) emptied?.();
       });
     },
@@ -152,8 +174,28 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
 /** Whoever knocks in a loop fills neither the log nor the disk. */
 function turnAway({ name: listener, context }: ServedListener, peer: Peer, text: string): void {
   const { floods, observe } = context.exchanges();
+  const { address } = peer;
   const principal = principalOf(peer).text;
-  if (floods.admit('turned-away', principal)) observe({ kind: 'session-refused', listener, principal, text });
+  const source = address === undefined ? principal : strangerSource(networkOf(address), listener);
+  if (floods.admit('turned-away', source)) observe({ kind: 'session-refused', listener, principal, text });
+}
+
+interface KeyedSession {
+  readonly key: string;
+  readonly session: RunningSession;
+}
+
+function withKeys(all: Iterable<SessionsByPeer>): KeyedSession[] {
+  return [...all].flatMap((byPeer) =>
+    [...byPeer].flatMap(([key, sessions]) => [...sessions].map((session) => ({ key, session }))),
+  );
+}
+
+/** Takes a session out of the count; again is no harm. */
+function forget(byPeer: SessionsByPeer, key: string, session: RunningSession): void {
+  const sessions = byPeer.get(key);
+  sessions?.delete(session);
+  if (sessions?.size === 0) byPeer.delete(key);
 }
 
 function sizeOf(byPeer: SessionsByPeer): number {
@@ -162,9 +204,10 @@ function sizeOf(byPeer: SessionsByPeer): number {
   return sum;
 }
 
-/** Whom a peer counts as. Those of whom nothing is known count together. */
+/** Whom a peer counts as: a person, or a place on the network. Those of whom nothing is known count together. */
 function keyOf({ uid, address }: Peer): string {
-  return uid === undefined ? (address ?? '-') : `uid ${uid}`;
+  if (uid !== undefined) return `uid ${uid}`;
+  return address === undefined ? '-' : networkOf(address);
 }
 
 function nameOf(peer: Peer): string {

@@ -4,10 +4,14 @@
 // its side still gets its answers.
 
 import type { AuditRecord } from '../audit/record.js';
+import { createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
+import { strangerSource } from '../engine/flood-watch.js';
 import { startExchange } from '../exchange/exchange.js';
-import type { ExchangeContext, RunningExchange } from '../exchange/exchange-context.js';
+import type { RunningExchange } from '../exchange/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js';
+import type { Login } from '../identity/account.js';
+import { networkOf } from '../identity/network-of.js';
 import type { Peer } from '../identity/peer.js';
 import { principalOf } from '../identity/principal.js';
 import type { Policy } from '../policy/rule.js';
@@ -19,47 +23,10 @@ import { createReplyWriter, type ReplyWriter } from '../relay/reply-writer.js';
 import { parseCommandLine } from '../wire/command.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { createCommandInput } from './command-input.js';
-import { greetPeer } from './greet-peer.js';
+import { type GreetedPeer, greetPeer } from './greet-peer.js';
+import type { RunningSession, SessionContext } from './session-context.js';
 import { createSessionInput, type SessionInput } from './session-input.js';
 import { statedReason } from './stated-reason.js';
-
-/**
- * What one peer may cost us: bytes of a line and of input, fields of a line, milliseconds of handshake and of
- * input.
- */
-export interface SessionLimits {
-  readonly lineBytesMax: number;
-  readonly fieldsMax: number;
-  readonly handshakeMs: number;
-  readonly inputBytesMax: number;
-  readonly inputTimeMs: number;
-}
-
-/**
- * What a session asks for each time it needs it, because a reload may have replaced it. All of it is of one configuration:
- * whoever needs two of them asks for both before it waits for anything.
- */
-export interface SessionContext {
-  readonly exchanges: () => ExchangeContext;
-  /** What holds for a peer at its listener; undefined: it is not served there, or no longer. */
-  readonly policy: (peer: Peer) => Policy | undefined;
-  readonly limits: () => SessionLimits;
-}
-
-/** A session that runs. */
-export interface RunningSession {
-  readonly done: Promise<void>;
-  /** Whether its peer would still be let in. */
-  isPermitted(): boolean;
-  /** Closes it now when no exchange runs, else after it. Who came a moment ago is served one command before a drain. */
-  drain(reason: 'draining' | 'revoked'): void;
-  /** The time for what runs is over: its exchange is given up and told so, and then the session ends. */
-  abort(): void;
-  /** Closes it now, whatever is still to be said. */
-  cut(): void;
-  /** The exchange that runs, if one does. */
-  running(): RunningExchange | undefined;
-}
 
 /**
  * How long after its accept a peer may say its first command although we are draining. It was accepted by us while another
@@ -80,7 +47,11 @@ export function startSession(
   const session = new Session(context, transport, peer);
   return {
     done: session.run(describe()),
-    isPermitted: () => context.policy(peer) !== undefined,
+    get standing() {
+      return session.standing;
+    },
+    isPermitted: () => session.isPermitted(),
+    giveWay: () => session.giveWay(),
     drain: (reason) => session.drain(reason),
     abort: () => session.abort(),
     cut: () => session.cut(),
@@ -97,6 +68,10 @@ class Session {
   /** Why it ends after its exchange. */
   #endsFor: 'draining' | 'revoked' | undefined;
   readonly #startedMs: number;
+  #standing: RunningSession['standing'];
+  #login: Login | undefined;
+  /** Ends the wait for a login. */
+  readonly #greeting = createAbortable();
   #firstCommand: Timer | undefined;
 
   constructor(context: SessionContext, transport: Transport, peer: Peer) {
@@ -104,6 +79,7 @@ class Session {
     this.#transport = transport;
     const { clock, newId } = context.exchanges();
     this.#startedMs = clock.now();
+    this.#standing = context.door(peer.listener)?.isPreauthenticated === false ? 'stranger' : 'known';
     const session = newId();
     this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
   }
@@ -119,20 +95,44 @@ class Session {
     const { clock } = this.#context.exchanges();
     const isNew = reason === 'draining' && this.#exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
-    if (leftMs <= 0) return this.#transport.close(reason);
+    if (leftMs <= 0) return this.#close(reason);
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.#running === undefined) this.#transport.close(reason);
+      if (this.#running === undefined) this.#close(reason);
     });
   }
 
   abort(): void {
     this.#endsFor ??= 'draining';
-    if (this.#running === undefined) this.#transport.close(this.#endsFor);
+    if (this.#running === undefined) this.#close(this.#endsFor);
     else this.#running.abort('draining');
   }
 
   cut(): void {
-    this.#transport.close('draining', true);
+    this.#close('draining', true);
+  }
+
+  giveWay(): void {
+    this.#close('sessions-limit', true);
+  }
+
+  get standing(): RunningSession['standing'] {
+    return this.#standing;
+  }
+
+  /** Who has not logged in yet is asked when he has. */
+  isPermitted(): boolean {
+    const { peer } = this.#names;
+    if (this.#standing !== 'known') return this.#context.door(peer.listener)?.isPreauthenticated === false;
+    return this.#policy() !== undefined;
+  }
+
+  #policy(): Policy | undefined {
+    return this.#context.policy(this.#names.peer, this.#login);
+  }
+
+  #close(reason: CloseReason, isAbrupt = false): void {
+    this.#transport.close(reason, isAbrupt);
+    this.#greeting.abort(new TransportFault('closed', `the transport was closed: ${reason}`));
   }
 
   async run(described: Promise<Peer>): Promise<void> {
@@ -142,14 +142,22 @@ class Session {
     /** One of a flood of sessions leaves a number; what is sent in it has records that say who asked. */
     let isRecorded = false;
     try {
-      const greeted = await greetPeer(this.#transport, this.#context.exchanges(), this.#context.limits());
+      const greeted = await this.#greet();
       if ('reason' in greeted) {
         ({ reason, text } = greeted);
         return;
       }
-      const peer = await described;
-      const principal = principalOf(peer).text;
+      const { login, certificate } = greeted;
+      const peer = { ...(await described), ...(certificate === undefined ? {} : { certificate }) };
+      const principal = principalOf(peer, login?.account).text;
       this.#names = { ...this.#names, peer, principal };
+      this.#login = login;
+      this.#standing = 'known';
+      // A reload may have come while it waited.
+      if (login !== undefined && this.#policy() === undefined) {
+        reason = 'revoked';
+        return;
+      }
       isRecorded = this.#context.exchanges().floods.admit('session', principal);
       if (isRecorded) {
         const opened = { session, listener, peer: recordedPeer(peer), principal };
@@ -177,7 +185,15 @@ class Session {
         const ended = { session, listener, principal, reason: closedFor, count: this.#exchanges, text };
         this.#append({ time: this.#wallMs(), event: 'session-close', ...ended });
       }
-      const closed = { listener, session, reason: closedFor, exchanges: this.#exchanges, text } as const;
+      const isTold = this.#standing === 'known' || this.#isWorthTelling(closedFor);
+      const closed = {
+        listener,
+        session,
+        reason: closedFor,
+        exchanges: this.#exchanges,
+        text,
+        isTold,
+      } as const;
       this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
       // What was written last may still be on its way; who waits for us waits for that.
       await this.#transport.whenClosed();
@@ -206,7 +222,7 @@ class Session {
         else reason = statedReason(line.name) ?? reason;
         continue;
       }
-      const policy = this.#context.policy(this.#names.peer);
+      const policy = this.#policy();
       if (policy === undefined) return 'revoked';
       this.#exchanges += 1;
       const session = {
@@ -215,7 +231,7 @@ class Session {
         writer,
         clientMinor,
         reason,
-        now: () => ({ context: this.#context.exchanges(), policy: this.#context.policy(this.#names.peer) }),
+        now: () => ({ context: this.#context.exchanges(), policy: this.#policy() }),
       };
       reason = undefined;
       const { inputBytesMax, inputTimeMs } = this.#context.limits();
@@ -231,6 +247,31 @@ class Session {
       const closeFor = await this.#watched(running, input);
       if (closeFor !== undefined) return closeFor;
     }
+  }
+
+  /** Of a stranger: what became of its login is told where that was found out; of the rest so many as of those turned away. */
+  #isWorthTelling(reason: CloseReason): boolean {
+    const { peer, listener } = this.#names;
+    const { floods } = this.#context.exchanges();
+    if (reason === 'login-failed' || reason === 'tls-failed' || reason === 'peer-ended') return false;
+    return floods.admit('turned-away', strangerSource(networkOf(peer.address ?? '-'), listener));
+  }
+
+  async #greet(): Promise<GreetedPeer> {
+    const { peer, listener } = this.#names;
+    const door = this.#context.door(listener);
+    if (door === undefined) return { reason: 'revoked', text: undefined };
+    return greetPeer({
+      transport: this.#transport,
+      peer,
+      door,
+      context: this.#context.exchanges(),
+      limits: this.#context.limits(),
+      waiting: this.#greeting,
+      onSuspect: () => {
+        this.#standing = 'suspect';
+      },
+    });
   }
 
   /** Runs an exchange while the transport is watched for a peer that leaves. */

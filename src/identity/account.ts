@@ -3,7 +3,8 @@
 //     scrypt$32768$8$1$c2l4dGVlbiBieXRlcyEh$GJv...        scrypt, N, r, p, salt and hash in base64 with its padding
 //
 // It does not know who tries how often, nor where accounts are written down. The rules: a password is bytes without a NUL
-// (scrypt takes one with NULs at its end for the one without), and is compared whole; what a hash may cost is bounded, because whoever writes one decides what every guess costs us.
+// (scrypt takes one with NULs at its end for the one without), and is compared whole; what a hash may cost is bounded,
+// because whoever writes one decides what every guess costs us.
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { sha256Hex } from './digest.js';
 

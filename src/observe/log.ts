@@ -4,7 +4,7 @@
 
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
-import type { EngineEvent, ExchangeEnded } from '../engine/events.js';
+import type { EngineEvent, ExchangeEnded, LoginResult } from '../engine/events.js';
 import type { LogLevel } from '../engine/verdict.js';
 import { logShipping } from './ship-log.js';
 
@@ -151,7 +151,8 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     }
     case 'session-closed': {
       const { listener, session, reason, exchanges, text } = event;
-      const isNormal = reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
+      const isNormal =
+        !event.isTold || reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
       logger[isNormal ? 'debug' : 'warn'](
         { event: 'session-closed', listener, session, reason, exchanges },
         text,
@@ -164,6 +165,15 @@ function logEvent(logger: Logger, event: EngineEvent): void {
         event.text,
       );
       return;
+    case 'login': {
+      const { listener, result: type, address, account, isTold } = event;
+      if (!isTold) return;
+      const who = account === undefined ? '' : ` as ${account}`;
+      const text = `${whyNoLogin(type)}${who}, from ${address ?? 'an unknown address'}`;
+      const more = event.text === undefined ? '' : `: ${event.text}`;
+      logger.warn({ event: 'login-failed', listener, address, account, type }, `${text}${more}`);
+      return;
+    }
     case 'upstream-opened': {
       const { backend, upstream, series, serverMinor, durationMs } = event;
       const duration_ms = Math.round(durationMs * 1000) / 1000;
@@ -216,5 +226,27 @@ function logEvent(logger: Logger, event: EngineEvent): void {
       return logShipping(logger, event);
     default:
       return event satisfies never;
+  }
+}
+
+/** One sentence for each; which of name and password was wrong is not known here, and better so. */
+function whyNoLogin(result: LoginResult): string {
+  switch (result) {
+    case 'ok':
+    case 'remembered':
+    case 'certificate':
+      return 'a login';
+    case 'failed':
+      return 'wrong name or password';
+    case 'crowded':
+      return 'too many tries at once: not judged';
+    case 'gone':
+      return 'a try that nobody waited for: not judged';
+    case 'malformed':
+      return 'no login that may be said here';
+    case 'tls-failed':
+      return 'no TLS';
+    default:
+      return result satisfies never;
   }
 }

@@ -71,6 +71,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Upstreams that were opened (result ok), and dials that failed, by the code of the fault.',
     ['backend', 'result'],
   );
+  const logins = createTally(
+    registry,
+    'dovegate_logins_total',
+    'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, tls-failed.',
+    ['listener', 'result'],
+  );
   const relayed = createTally(
     registry,
     'dovegate_relayed_bytes_total',
@@ -131,6 +137,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
           return dials.add(1, event.backend, 'ok');
         case 'dial-failed':
           return dials.add(1, event.backend, event.code);
+        case 'login':
+          return logins.add(1, event.listener, event.result);
         case 'session-opened':
         case 'session-closed':
         case 'session-refused':

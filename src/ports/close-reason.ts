@@ -11,6 +11,7 @@ export type CloseReason =
   | 'internal' // a bug of ours in the evaluation of this peer's bytes
   // sessions
   | 'handshake-timeout'
+  | 'login-failed' // a name and a password that are no account's, or none that could be read
   | 'tls-failed' // the handshake that the client began
   | 'sessions-limit'
   | 'peer-refused' // nobody whom the listener serves

@@ -12,8 +12,9 @@ import { createPools } from '../../src/daemon/pools.js';
 import type { EngineEvent } from '../../src/engine/events.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import type { Journal } from '../../src/engine/ports.js';
+import { kernelsDoor, type ListenerDoor } from '../../src/frontend/door.js';
 import { createService, type ServedListener, type Service } from '../../src/frontend/service.js';
-import type { SessionContext } from '../../src/frontend/session.js';
+import type { SessionContext } from '../../src/frontend/session-context.js';
 import type { Peer } from '../../src/identity/peer.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Transport } from '../../src/ports/transport.js';
@@ -97,6 +98,8 @@ export interface MemoryEngineOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** What the auth service of a socket that is not a backend's says to `USER` or `PASS`, behind its id: `USER|bob`, `NOTFOUND`, `FAIL`. */
   readonly auth?: (kind: string, user: string) => string;
+  /** What clients meet first; default: the kernel says who they are. */
+  readonly door?: (clock: Clock) => ListenerDoor;
 }
 
 /** A good reply without rows. */
@@ -181,7 +184,16 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const policy = settings.policies.get('support');
   const [listening] = settings.listeners;
   assert.ok(pool && policy && listening);
-  const context = { exchanges: () => exchanges, policy: () => policy, limits: () => limits };
+  const door = options.door?.(clock) ?? kernelsDoor;
+  const context: SessionContext = {
+    exchanges: () => exchanges,
+    door: () => door,
+    policy: (_, login) =>
+      door.isPreauthenticated || (login !== undefined && door.logins?.policyOf(login) !== undefined)
+        ? policy
+        : undefined,
+    limits: () => limits,
+  };
   const listener = {
     name: listening.name,
     sessionsMax: listening.sessions,

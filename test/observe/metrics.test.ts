@@ -98,6 +98,16 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
   ];
   for (const event of more) metrics.observe(event);
   metrics.recordsSynced(5, 3);
+  const login = {
+    kind: 'login',
+    listener: 'jobs',
+    address: '192.0.2.1',
+    account: 'x"}',
+    text: undefined,
+  } as const;
+  metrics.observe({ ...login, result: 'failed', isTold: true });
+  metrics.observe({ ...login, result: 'failed', isTold: false });
+  metrics.observe({ ...login, result: 'ok', isTold: false });
   metrics.recordsSynced(1, 30);
   const values = await valuesOf(metrics);
   const expected = {
@@ -116,6 +126,8 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_dials_total{backend="mail1",result="ok"}': 1,
     'dovegate_dials_total{backend="mail1",result="tls-failed"}': 2,
     'dovegate_log_lines_total{backend="mail1",level="error"}': 1,
+    'dovegate_logins_total{listener="jobs",result="failed"}': 2,
+    'dovegate_logins_total{listener="jobs",result="ok"}': 1,
     dovegate_audit_records_total: 6,
     dovegate_audit_sync_seconds_count: 2,
     dovegate_audit_sync_seconds_sum: 0.033,
@@ -161,7 +173,7 @@ test('every line of the answer is of the text format, every metric has its help 
   assert.deepEqual(
     [...named].toSorted(),
     [
-      'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total',
+      'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total',
       'upstreams waiters backend_up sessions config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
       'audit_records_total audit_sync_seconds audit_writable audit_free_bytes audit_lost_total audit_ship_lag_records',
     ]
