@@ -5,7 +5,7 @@
 // The rule: whoever is passed over keeps its turn; a principal that comes anew stands behind those who wait already, and
 // so waits for at most one turn of each of them.
 
-import { createOrderedSet, type OrderedSet } from '../engine/ordered-set.js';
+import { createOrderedSet, type OrderedSet, type Place, type Placed } from '../engine/ordered-set.js';
 
 /** Somebody who waits. */
 export interface Queued {
@@ -18,7 +18,7 @@ export interface Queued {
 }
 
 /** Everybody who waits. */
-export interface FairQueue<W extends Queued> {
+export interface FairQueue<W extends Queued & Placed<W>> {
   /** With those who were promised something. */
   readonly size: number;
   /** Whether somebody who was promised nothing waits for a fresh one. */
@@ -50,6 +50,7 @@ export interface FairQueue<W extends Queued> {
 
 /** The waiters of one principal. */
 interface Line<W> {
+  place: Place<Line<W>> | undefined;
   weight: number;
   /** Turns that are left in this round; at least 1. */
   turns: number;
@@ -61,28 +62,30 @@ interface Line<W> {
 const countedMax = 1000;
 
 /** An empty queue. */
-export function createFairQueue<W extends Queued>(): FairQueue<W> {
+export function createFairQueue<W extends Queued & Placed<W>>(): FairQueue<W> {
   return new TurnQueue<W>();
 }
 
-class TurnQueue<W extends Queued> implements FairQueue<W> {
+class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   readonly #promised = createOrderedSet<W>();
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
   readonly #round = createOrderedSet<Line<W>>();
+  /** Who was promised nothing, and who of them needs a fresh one. */
   #waiting = 0;
+  #waitingFresh = 0;
+  #promisedFresh = 0;
 
   get size(): number {
     return this.#waiting + this.#promised.size;
   }
 
   get hasFresh(): boolean {
-    for (const line of this.#round) if (line.fresh.size > 0) return true;
-    return false;
+    return this.#waitingFresh > 0;
   }
 
   get promised(): Iterable<W> {
-    return this.#promised;
+    return this.#promised.size === 0 ? [] : this.#promised;
   }
 
   get promisedCount(): number {
@@ -90,28 +93,27 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
   }
 
   get promisedFreshCount(): number {
-    let count = 0;
-    for (const { isFresh } of this.#promised) if (isFresh) count += 1;
-    return count;
+    return this.#promisedFresh;
   }
 
   add(waiter: W): void {
     setOf(this.#line(waiter), waiter).add(waiter);
-    this.#waiting += 1;
+    this.#count(waiter, 1);
   }
 
   take(accepts: (isFresh: boolean) => boolean): W | undefined {
     if (this.#waiting === 0) return undefined;
-    const [takesAny, takesFresh] = [accepts(false), accepts(true)];
+    const takesAny = accepts(false);
+    const takesFresh = accepts(true);
     if (!takesAny && !takesFresh) return undefined;
-    for (const line of this.#round) {
+    for (let line = this.#round.first; line !== undefined; line = this.#round.after(line)) {
       const waiter = firstOf(
         takesAny ? line.any.first : undefined,
         takesFresh ? line.fresh.first : undefined,
       );
       if (waiter === undefined) continue;
       setOf(line, waiter).delete(waiter);
-      this.#waiting -= 1;
+      this.#count(waiter, -1);
       line.turns -= 1;
       if (line.turns === 0) {
         line.turns = line.weight;
@@ -125,24 +127,25 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
 
   promise(waiter: W): void {
     this.#promised.add(waiter);
+    if (waiter.isFresh) this.#promisedFresh += 1;
   }
 
   breakPromise(): void {
     const waiter = this.#promised.last;
     if (waiter === undefined) return;
-    this.#promised.delete(waiter);
+    this.#unpromise(waiter);
     const line = this.#line(waiter);
     setOf(line, waiter).addFirst(waiter);
-    this.#waiting += 1;
+    this.#count(waiter, 1);
     line.turns = this.#round.first === line ? Math.min(line.weight, line.turns + 1) : 1;
     this.#round.addFirst(line);
   }
 
   delete(waiter: W): void {
-    if (this.#promised.delete(waiter)) return;
+    if (this.#unpromise(waiter)) return;
     const line = this.#lines.get(waiter.principal);
     if (line === undefined || !setOf(line, waiter).delete(waiter)) return;
-    this.#waiting -= 1;
+    this.#count(waiter, -1);
     this.#forgetEmpty(waiter.principal, line);
   }
 
@@ -171,6 +174,17 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
   positionOf(waiter: W): number {
     if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
     return 1 + this.#promised.size + this.#ahead(waiter);
+  }
+
+  #count({ isFresh }: W, more: 1 | -1): void {
+    this.#waiting += more;
+    if (isFresh) this.#waitingFresh += more;
+  }
+
+  #unpromise(waiter: W): boolean {
+    if (!this.#promised.delete(waiter)) return false;
+    if (waiter.isFresh) this.#promisedFresh -= 1;
+    return true;
   }
 
   #ahead(waiter: W): number {
@@ -203,7 +217,8 @@ class TurnQueue<W extends Queued> implements FairQueue<W> {
       known.weight = weight;
       return known;
     }
-    const line = { weight, turns: weight, any: createOrderedSet<W>(), fresh: createOrderedSet<W>() };
+    const [any, fresh] = [createOrderedSet<W>(), createOrderedSet<W>()];
+    const line: Line<W> = { place: undefined, weight, turns: weight, any, fresh };
     this.#lines.set(principal, line);
     this.#round.add(line);
     return line;

@@ -1,6 +1,7 @@
 // The words between an exchange and a pool: who asks for a lease, how it ends, and why there was none.
 
 import type { CloseReason } from '../ports/close-reason.js';
+import type { Upstream } from './upstream-options.js';
 
 /** Why there is no lease. */
 export type LeaseRefusalCode = 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
@@ -38,3 +39,6 @@ export interface LeaseEnd<T> {
    */
   readonly answer?: 'tempfail' | 'other';
 }
+
+/** What an exchange does with an upstream, for as long as it has it. */
+export type UseLease<T> = (upstream: Upstream) => Promise<LeaseEnd<T>>;

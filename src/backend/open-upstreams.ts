@@ -2,6 +2,7 @@
 // decide who gets one. The rule: each is in exactly one of idle and leased, and counts are sizes.
 
 import { createOrderedSet } from '../engine/ordered-set.js';
+import type { CloseReason } from '../ports/close-reason.js';
 import type { Upstream } from './upstream-options.js';
 
 /** Open upstreams. */
@@ -14,6 +15,7 @@ export interface OpenUpstreams {
   all(): readonly Upstream[];
   /** Idle ones, oldest first. */
   readonly idle: Iterable<Upstream>;
+  closeIdle(reason: CloseReason, isMeant: (upstream: Upstream) => boolean): void;
   readonly oldestIdle: Upstream | undefined;
   /** The newest idle one, so that those that are not needed age out; `isFresh`: among those on which nothing ran. */
   newestIdle(isFresh: boolean): Upstream | undefined;
@@ -47,6 +49,9 @@ export function createOpenUpstreams(): OpenUpstreams {
     },
     all: () => [...idle, ...leased],
     idle,
+    closeIdle(reason, isMeant) {
+      for (const upstream of idle) if (isMeant(upstream)) upstream.close(reason);
+    },
     get oldestIdle() {
       return idle.first;
     },

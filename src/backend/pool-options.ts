@@ -1,13 +1,14 @@
 // What a pool is made from and what it offers; types only.
 
 import type { Series } from '../catalog/series.js';
+import type { Abortable } from '../engine/abortable.js';
 import type { Connect, Observe } from '../engine/ports.js';
 import type { Clock } from '../ports/clock.js';
 import type { UpstreamPhase } from '../ports/upstream-fault.js';
 import type { DialTarget } from './greet.js';
 import type { HealthLimits, HealthState } from './health.js';
-import type { LeaseEnd, LeaseOptions } from './lease.js';
-import type { Upstream, UpstreamLimits } from './upstream-options.js';
+import type { LeaseOptions, UseLease } from './lease.js';
+import type { UpstreamLimits } from './upstream-options.js';
 
 /** How many, how long. */
 export interface PoolLimits extends UpstreamLimits, HealthLimits {
@@ -42,14 +43,10 @@ export interface Pool {
   /** The series that the configuration says, or that the last upstream announced; undefined: not known yet. */
   readonly series: Series | undefined;
   /**
-   * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the signal's reason (while
+   * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while
    * waiting), or with what `use` threw; the upstream is closed then.
    */
-  withLease<T>(
-    signal: () => AbortSignal,
-    use: (upstream: Upstream) => Promise<LeaseEnd<T>>,
-    options: LeaseOptions,
-  ): Promise<T>;
+  withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T>;
   /** From now on `idle` upstreams are kept open, and the backend is looked after while nobody asks. */
   start(): void;
   /**

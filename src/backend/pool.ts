@@ -6,17 +6,18 @@
 
 import assert from 'node:assert';
 import type { Series } from '../catalog/series.js';
+import type { Abortable } from '../engine/abortable.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFault } from '../ports/upstream-fault.js';
 import type { LogLine } from '../wire/log-line.js';
 import { createDials, type Dials, type DialsOwner } from './dials.js';
 import { createFairQueue } from './fair-queue.js';
-import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
+import { type LeaseEnd, type LeaseOptions, LeaseRefusal, type UseLease } from './lease.js';
 import { createOpenUpstreams } from './open-upstreams.js';
 import type { Pool, PoolOptions, PoolSnapshot } from './pool-options.js';
 import { createSigns } from './signs.js';
 import type { Upstream } from './upstream-options.js';
-import { createWaiter, type Waiter, type WaiterOwner } from './waiter.js';
+import { createWaiter, makeRoom, type Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
 /** A pool without upstreams; it dials when it is started, or when the first exchange comes. */
 export function createPool(options: PoolOptions): Pool {
@@ -27,6 +28,7 @@ export function createPool(options: PoolOptions): Pool {
 const readyDialsMax = 2;
 /** A master that refuses so many dials in a row has stopped, whatever its idle upstreams look like. */
 const refusalsMax = 2;
+const anybody = (): boolean => true;
 
 class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   readonly backend: string;
@@ -37,6 +39,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
   readonly #queue = createFairQueue<Waiter>();
   readonly #open = createOpenUpstreams();
+  readonly #room: WaitingRoom;
   /** Half of all at most are for commands that must be alone, so that the others always have some. */
   readonly #aloneMax: number;
   #mode: 'serving' | 'drained' | 'draining' = 'serving';
@@ -50,14 +53,11 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.series = options.series === 'auto' ? undefined : options.series;
     this.#aloneMax = Math.max(1, Math.floor(options.limits.connections / 2));
     this.#dials = createDials(options, this);
+    this.#room = { clock: options.clock, owner: this, queue: this.#queue };
   }
 
-  async withLease<T>(
-    signal: () => AbortSignal,
-    use: (upstream: Upstream) => Promise<LeaseEnd<T>>,
-    options: LeaseOptions,
-  ): Promise<T> {
-    const upstream = this.#takeIdle(options.isFresh) ?? (await this.#wait(signal(), options));
+  async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {
+    const upstream = this.#takeIdle(options.isFresh) ?? (await this.#wait(abortable, options));
     let end: LeaseEnd<T> | undefined;
     try {
       end = await use(upstream);
@@ -97,7 +97,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     if (this.series !== series) {
       // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
       this.series = series;
-      this.#closeIdle('series-changed', (other) => other.series !== series);
+      this.#open.closeIdle('series-changed', (other) => other.series !== series);
     }
     this.match();
   }
@@ -106,7 +106,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const { state, fault } = this.#dials.health;
     if (fault !== undefined) for (const waiter of this.#queue.clear()) waiter.reject(fault);
     const hasStopped = code === 'dial-refused' && state.at === 'pausing' && state.failures >= refusalsMax;
-    if (hasStopped) this.#closeIdle('stale', () => true);
+    if (hasStopped) this.#open.closeIdle('stale', () => true);
     this.match();
   }
 
@@ -176,36 +176,29 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     upstream.lease();
   }
 
-  #wait(signal: AbortSignal, options: LeaseOptions): Promise<Upstream> {
-    if (signal.aborted) return Promise.reject(signal.reason);
+  #wait(abortable: Abortable, options: LeaseOptions): Promise<Upstream> {
+    if (abortable.isAborted) return Promise.reject(abortable.reason);
     const refusal = this.#refusal(options.principal);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#arrivals += 1;
-    const { clock, limits } = this.#options;
-    const timed = { arrival: this.#arrivals, timeoutMs: limits.queueTimeoutMs, clock, signal };
-    const waiter = createWaiter({ options, ...timed, owner: this, queue: this.#queue });
+    const { limits } = this.#options;
+    const waiter = createWaiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
     this.#queue.add(waiter);
     this.match();
     return waiter.upstream;
   }
 
   #refusal(principal: string): LeaseRefusal | UpstreamFault | undefined {
-    if (this.#mode === 'draining') return new LeaseRefusal('draining');
-    if (this.#mode === 'drained') return new LeaseRefusal('backend-drained');
+    if (this.#mode !== 'serving')
+      return new LeaseRefusal(this.#mode === 'drained' ? 'backend-drained' : 'draining');
     if (this.#dials.health.fault !== undefined) return this.#dials.health.fault;
-    if (this.#queue.size < this.#options.limits.queue) return undefined;
-    // Who has filled the queue makes room: a queue that is full of one principal would shut out all others.
-    const last = this.#queue.lastOfMost(principal);
-    if (last === undefined) return new LeaseRefusal('queue-full');
-    this.#queue.delete(last);
-    last.reject(new LeaseRefusal('queue-full'));
-    return undefined;
+    return this.#queue.size < this.#options.limits.queue ? undefined : makeRoom(this.#queue, principal);
   }
 
   #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {
-    const { clock } = this.#options;
     const answer = end?.answer;
     this.#dials.health.leaseEnded(end?.closeFor, answer);
+    const doubtedMs = answer && this.#signs.answered(upstream.openedMs, answer, this.#options.clock.now());
     if (upstream.state.at !== 'closed') {
       const isOther = upstream.series !== this.series;
       const reason =
@@ -213,12 +206,22 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
         (this.#mode !== 'serving' ? 'draining' : isOther ? 'series-changed' : undefined) ??
         (this.#open.isAlone(upstream) ? 'not-reusable' : undefined) ??
         (this.#restMs(upstream) === 0 ? 'lifetime' : undefined);
+      if (reason === undefined && doubtedMs === undefined && this.#handOver(upstream)) return;
       if (reason === undefined) this.#rest(upstream);
       else upstream.close(reason, reason === 'aborted');
     }
-    const doubtedMs = answer && this.#signs.answered(upstream.openedMs, answer, clock.now());
-    if (doubtedMs !== undefined) this.#closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
+    if (doubtedMs !== undefined) this.#open.closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
     this.match();
+  }
+
+  /** To whose turn it is, as `match` would, and with nothing left to match: one waiter is fewer. False: it is not that simple. */
+  #handOver(upstream: Upstream): boolean {
+    if (this.#queue.size === 0 || this.#queue.promisedCount > 0 || this.#queue.hasFresh) return false;
+    const waiter = upstream.isClean ? this.#queue.take(anybody) : undefined;
+    if (waiter === undefined) return false;
+    upstream.handOver();
+    waiter.resolve(upstream);
+    return true;
   }
 
   /** Idle from now on; it may turn out to be unfit, and is closed then. */
@@ -233,10 +236,6 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return Math.min(limits.idleTimeoutMs, Math.max(0, upstream.endsMs - clock.now()));
   }
 
-  #closeIdle(reason: CloseReason, isMeant: (upstream: Upstream) => boolean): void {
-    for (const upstream of this.#open.idle) if (isMeant(upstream)) upstream.close(reason);
-  }
-
   /** Joins waiters and idle upstreams, in turn; dials where waiters or too few upstreams are left over. */
   match(): void {
     if (this.#mode !== 'serving') return;
@@ -246,7 +245,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     }
     while (this.#queue.promisedCount > this.#dials.count) this.#queue.breakPromise();
     for (;;) {
-      const waiter = this.#queue.take((isFresh) => this.#mayServe(isFresh));
+      const waiter = this.#queue.take(this.#mayServe);
       if (waiter === undefined) break;
       const upstream = this.#open.newestIdle(waiter.isFresh);
       if (upstream !== undefined) {
@@ -266,7 +265,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     }
   }
 
-  #mayServe(isFresh: boolean): boolean {
+  readonly #mayServe = (isFresh: boolean): boolean => {
     if (isFresh && this.#alone >= this.#aloneMax) return false;
     if (this.#open.newestIdle(isFresh) !== undefined || this.#dials.count > this.#queue.promisedCount)
       return true;
@@ -275,7 +274,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     // The half of those who must be alone is left to them while they wait: what took it would be closed again soon.
     const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
     return this.hasRoom && (this.#shared < sharedMax || !this.#queue.hasFresh);
-  }
+  };
 
   #give(waiter: Waiter, upstream: Upstream): void {
     this.#queue.delete(waiter);
@@ -295,6 +294,6 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#dials.health.rest();
     this.#dials.abort(refusal);
     for (const waiter of this.#queue.clear()) waiter.reject(refusal);
-    this.#closeIdle('draining', () => true);
+    this.#open.closeIdle('draining', () => true);
   }
 }

@@ -1,6 +1,7 @@
 // What an upstream is made from, what it offers, and what it tells its owner; types only.
 
 import type { Series } from '../catalog/series.js';
+import type { Place } from '../engine/ordered-set.js';
 import type { Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { LogLine } from '../wire/log-line.js';
@@ -49,6 +50,8 @@ export interface UpstreamOwner {
 
 /** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
 export interface Upstream {
+  /** Among the idle ones; its pool's. */
+  place: Place<Upstream> | undefined;
   readonly id: string;
   readonly backend: string;
   readonly series: Series;
@@ -81,6 +84,8 @@ export interface Upstream {
   /** Ends our sending side after what was written; only while leased, and raw. */
   endWriting(): void;
   lease(): void;
+  /** From one lease to the next at once, after a clean end: only while leased, and clean. */
+  handOver(): void;
   /** Greeted, or after a clean end: idle; its owner hears of it after `restMs`. */
   release(restMs: number): void;
   /** While it is idle: its owner hears of it after so long from now. */

@@ -4,6 +4,7 @@
 
 import assert from 'node:assert';
 import type { Series } from '../catalog/series.js';
+import type { Place } from '../engine/ordered-set.js';
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
@@ -48,6 +49,7 @@ export function createUpstream(
 }
 
 class LiveUpstream implements Upstream {
+  place: Place<Upstream> | undefined = undefined;
   readonly id: string;
   readonly backend: string;
   readonly series: Series;
@@ -138,6 +140,11 @@ class LiveUpstream implements Upstream {
   lease(): void {
     assert(this.#state.at === 'idle', 'leased twice');
     this.#become({ at: 'leased' });
+    this.exchanges += 1;
+  }
+
+  handOver(): void {
+    assert(this.#state.at === 'leased' && !this.#isRaw && this.isClean, 'handed over in doubt');
     this.exchanges += 1;
   }
 

@@ -1,5 +1,11 @@
-// The cancellation of one exchange. An AbortController costs 2.8 us, a tenth of what a short exchange costs in all,
-// so it is made when somebody asks for the signal. The reason is said by whoever aborts.
+// The cancellation of one exchange. An AbortController costs 2.8 us, and a listener of its signal 2 more: a tenth of what a
+// short exchange costs in all, so a signal is made only when somebody asks for it, and who can do without one listens plainly.
+// The reason is said by whoever aborts.
+
+/** Is told of an abort; an object, so that who waits needs no function of its own. */
+export interface AbortListener {
+  aborted(reason: unknown): void;
+}
 
 /** Can be aborted once. */
 export interface Abortable {
@@ -10,6 +16,9 @@ export interface Abortable {
   readonly signal: AbortSignal;
   /** The first reason counts. */
   abort(reason: unknown): void;
+  /** From now on it is told of the abort, once; nothing is told of one that was before. */
+  listen(listener: AbortListener): void;
+  unlisten(listener: AbortListener): void;
 }
 
 /** Not aborted yet, and without a signal. */
@@ -21,6 +30,9 @@ export function createAbortable(): Abortable {
 class OnceAbortable implements Abortable {
   #controller: AbortController | undefined;
   #aborted: { readonly reason: unknown } | undefined;
+  /** Nearly always one at most: another one only where a command goes several ways. */
+  #listener: AbortListener | undefined;
+  #others: AbortListener[] | undefined;
 
   get isAborted(): boolean {
     return this.#aborted !== undefined;
@@ -41,6 +53,22 @@ class OnceAbortable implements Abortable {
   abort(reason: unknown): void {
     if (this.#aborted !== undefined) return;
     this.#aborted = { reason };
+    const listener = this.#listener;
+    const others = this.#others ?? [];
+    this.#listener = undefined;
+    this.#others = undefined;
+    listener?.aborted(reason);
+    for (const other of others) other.aborted(reason);
     this.#controller?.abort(reason);
+  }
+
+  listen(listener: AbortListener): void {
+    if (this.#listener === undefined) this.#listener = listener;
+    else (this.#others ??= []).push(listener);
+  }
+
+  unlisten(listener: AbortListener): void {
+    if (this.#listener === listener) this.#listener = undefined;
+    else this.#others = this.#others?.filter((other) => other !== listener);
   }
 }

@@ -1,5 +1,20 @@
 // A set in an order that its owner gives it: both ends, adding and taking out cost the same whatever its size. (A Set of
 // the language keeps holes where members were, and walks over them to its first member.) It does not know what it holds.
+// Each member says itself where it stands: a table of all members would cost a hash for every waiter that comes and goes.
+
+/** A member: of one set at a time. */
+export interface Placed<T> {
+  /** Where it stands; undefined: in no set. Written by the set alone. */
+  place: Place<T> | undefined;
+}
+
+/** A place in a set: that set's own. */
+export interface Place<T> {
+  readonly set: OrderedSet<T>;
+  readonly member: T;
+  previous: Place<T> | undefined;
+  next: Place<T> | undefined;
+}
 
 /** Members in order; each at most once. */
 export interface OrderedSet<T> extends Iterable<T> {
@@ -13,29 +28,21 @@ export interface OrderedSet<T> extends Iterable<T> {
   addFirst(member: T): void;
   /** False: it was not there. Safe while somebody iterates. */
   delete(member: T): boolean;
+  /** The one behind a member; undefined: it is the last, or not there. */
+  after(member: T): T | undefined;
   /** How many members stand before that one; counted up to `most`. */
   before(member: T, most: number): number;
 }
 
-interface Link<T> {
-  readonly member: T;
-  previous: Link<T> | undefined;
-  next: Link<T> | undefined;
-}
-
 /** An empty set. */
-export function createOrderedSet<T>(): OrderedSet<T> {
+export function createOrderedSet<T extends Placed<T>>(): OrderedSet<T> {
   return new LinkedSet<T>();
 }
 
-class LinkedSet<T> implements OrderedSet<T> {
-  readonly #links = new Map<T, Link<T>>();
-  #first: Link<T> | undefined;
-  #last: Link<T> | undefined;
-
-  get size(): number {
-    return this.#links.size;
-  }
+class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
+  size = 0;
+  #first: Place<T> | undefined;
+  #last: Place<T> | undefined;
 
   get first(): T | undefined {
     return this.#first?.member;
@@ -46,32 +53,35 @@ class LinkedSet<T> implements OrderedSet<T> {
   }
 
   has(member: T): boolean {
-    return this.#links.has(member);
+    return member.place?.set === this;
   }
 
   add(member: T): void {
-    this.delete(member);
-    const link: Link<T> = { member, previous: this.#last, next: undefined };
-    if (this.#last === undefined) this.#first = link;
-    else this.#last.next = link;
-    this.#last = link;
-    this.#links.set(member, link);
+    this.#leave(member);
+    const place: Place<T> = { set: this, member, previous: this.#last, next: undefined };
+    if (this.#last === undefined) this.#first = place;
+    else this.#last.next = place;
+    this.#last = place;
+    member.place = place;
+    this.size += 1;
   }
 
   addFirst(member: T): void {
-    this.delete(member);
-    const link: Link<T> = { member, previous: undefined, next: this.#first };
-    if (this.#first === undefined) this.#last = link;
-    else this.#first.previous = link;
-    this.#first = link;
-    this.#links.set(member, link);
+    this.#leave(member);
+    const place: Place<T> = { set: this, member, previous: undefined, next: this.#first };
+    if (this.#first === undefined) this.#last = place;
+    else this.#first.previous = place;
+    this.#first = place;
+    member.place = place;
+    this.size += 1;
   }
 
   delete(member: T): boolean {
-    const link = this.#links.get(member);
-    if (link === undefined) return false;
-    this.#links.delete(member);
-    const { previous, next } = link;
+    const { place } = member;
+    if (place === undefined || place.set !== this) return false;
+    member.place = undefined;
+    this.size -= 1;
+    const { previous, next } = place;
     if (previous === undefined) this.#first = next;
     else previous.next = next;
     if (next === undefined) this.#last = previous;
@@ -79,9 +89,14 @@ class LinkedSet<T> implements OrderedSet<T> {
     return true;
   }
 
+  after(member: T): T | undefined {
+    return this.has(member) ? member.place?.next?.member : undefined;
+  }
+
   before(member: T, most: number): number {
     let count = 0;
-    for (let link = this.#links.get(member)?.previous; link !== undefined; link = link.previous) {
+    if (!this.has(member)) return count;
+    for (let place = member.place?.previous; place !== undefined; place = place.previous) {
       count += 1;
       if (count >= most) break;
     }
@@ -90,13 +105,18 @@ class LinkedSet<T> implements OrderedSet<T> {
 
   /** What is taken out while it iterates is not met; what is added may be. */
   *[Symbol.iterator](): Iterator<T> {
-    let link = this.#first;
-    while (link !== undefined) {
-      const { next } = link;
-      yield link.member;
-      // A member that went keeps its link, which may lead to one that went too: then what came next before is the way.
-      link = this.#links.get(link.member) === link ? link.next : next;
-      while (link !== undefined && this.#links.get(link.member) !== link) link = link.next;
+    let place = this.#first;
+    while (place !== undefined) {
+      const { next } = place;
+      yield place.member;
+      // Who went keeps its place, which may lead to one that went too: then what came next before is the way.
+      place = place.member.place === place ? place.next : next;
+      while (place !== undefined && place.member.place !== place) place = place.next;
     }
+  }
+
+  /** A member of two sets would be lost to one of them. */
+  #leave(member: T): void {
+    if (!this.delete(member) && member.place !== undefined) throw new Error('a member of another set');
   }
 }

@@ -104,7 +104,7 @@ class OneWay implements Carriage {
     try {
       const waitStartMs = clock.now();
       const ending = await destination.pool.withLease(
-        () => abortable.signal,
+        abortable,
         async (upstream): Promise<LeaseEnd<Ending>> => {
           this.waitMs = clock.now() - waitStartMs;
           this.upstream = upstream.id;

@@ -3,21 +3,28 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFairQueue, type FairQueue, type Queued } from '../../src/backend/fair-queue.js';
+import type { Place } from '../../src/engine/ordered-set.js';
 import { seededRandom } from '../kit/chunkings.js';
+
+interface Named extends Queued {
+  readonly name: string;
+  place: Place<Named> | undefined;
+}
 
 const anything = (): boolean => true;
 const anyOnly = (isFresh: boolean): boolean => !isFresh;
 
 /** A queue, and a way to fill it: `a3` is the third that `a` sent. */
 function open(weights: Readonly<Record<string, number>> = {}) {
-  const queue = createFairQueue<Queued & { readonly name: string }>();
+  const queue = createFairQueue<Named>();
   let arrival = 0;
   const sent = new Map<string, number>();
   const add = (principal: string, isFresh = false) => {
     arrival += 1;
     const count = (sent.get(principal) ?? 0) + 1;
     sent.set(principal, count);
-    const waiter = {
+    const waiter: Named = {
+      place: undefined,
       principal,
       weight: weights[principal] ?? 1,
       isFresh,
@@ -30,7 +37,7 @@ function open(weights: Readonly<Record<string, number>> = {}) {
   return { queue, add };
 }
 
-function takeAll(queue: FairQueue<Queued & { readonly name: string }>): string {
+function takeAll(queue: FairQueue<Named>): string {
   const names: string[] = [];
   for (let next = queue.take(anything); next !== undefined; next = queue.take(anything))
     names.push(next.name);

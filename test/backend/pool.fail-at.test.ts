@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPool } from '../../src/backend/pool.js';
+import { type Abortable, createAbortable } from '../../src/engine/abortable.js';
 import type { Connect } from '../../src/engine/ports.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { type FailAt, failAtEach, failable, failableClock, failableTransport } from '../kit/fail-at.js';
@@ -39,12 +40,12 @@ async function playStory(failAt: FailAt): Promise<void> {
   });
   const outcomes: unknown[] = [];
   let asked = 0;
-  const lease = (principal: string, isFresh = false): AbortController => {
-    const controller = new AbortController();
+  const lease = (principal: string, isFresh = false): Abortable => {
+    const abortable = createAbortable();
     asked += 1;
     pool
       .withLease(
-        () => controller.signal,
+        abortable,
         async (upstream) => {
           await upstream.write([Buffer.from('command\n')]);
           await clock.nextTurn();
@@ -60,7 +61,7 @@ async function playStory(failAt: FailAt): Promise<void> {
         (value) => outcomes.push(value),
         (fault: unknown) => outcomes.push(fault),
       );
-    return controller;
+    return abortable;
   };
   pool.start();
   await settle();

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeaseRefusal } from '../../src/backend/lease.js';
 import type { PoolSnapshot } from '../../src/backend/pool-options.js';
+import { createAbortable } from '../../src/engine/abortable.js';
 import { Secret } from '../../src/identity/secret.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../src/ports/upstream-fault.js';
 import { settle } from '../kit/fake-clock.js';
@@ -152,12 +153,14 @@ void test('aborted while waiting: its place is free at once, and the others move
 
 void test('aborted before it asked: no lease when one would have to wait, and no dial', async () => {
   const story = openPool();
+  const abortable = createAbortable();
+  abortable.abort('early');
   await assert.rejects(
-    story.pool.withLease(
-      () => AbortSignal.abort('early'),
-      () => assert.fail('leased'),
-      { principal: 'desk@support', weight: 1, isFresh: false },
-    ),
+    story.pool.withLease(abortable, () => assert.fail('leased'), {
+      principal: 'desk@support',
+      weight: 1,
+      isFresh: false,
+    }),
     (fault) => fault === 'early',
   );
   assert.equal(story.dialler.dials, 0);
@@ -550,5 +553,32 @@ void test('drain in the moment in which the greeting came', async () => {
   story.pool.drain();
   await settle();
   assertRefused(waiting, 'draining');
+  await assertEnds(story);
+});
+
+void test('an upstream that comes back goes to whose turn it is at once, and is never idle between', async () => {
+  const story = openPool({ connections: 1 });
+  const first = await story.leased();
+  const { upstream } = first;
+  const [second, third] = [await story.leased(), await story.leased({ principal: 'other@support' })];
+  const timersMs = story.clock.timers;
+  await first.finish();
+  assert.deepEqual([second.upstream, third.outcome], [upstream, 'waiting']);
+  assert.deepEqual([upstream?.exchanges, story.clock.timers], [2, timersMs - 1]);
+  await second.finish();
+  assert.equal(third.upstream, upstream);
+  await third.finish();
+  await assertEnds(story);
+});
+
+void test('who must be alone on an upstream and has its turn is not passed over by those who need not', async () => {
+  const story = openPool({ connections: 1 });
+  const first = await story.leased();
+  const [alone, other] = [await story.leased({ isFresh: true }), await story.leased()];
+  await first.finish();
+  assert.deepEqual([alone.outcome, other.outcome], ['leased', 'waiting']);
+  await alone.finish('not-reusable');
+  assert.equal(other.outcome, 'leased');
+  await other.finish();
   await assertEnds(story);
 });

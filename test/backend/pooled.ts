@@ -3,6 +3,7 @@ import type { LeaseEnd, LeaseOptions } from '../../src/backend/lease.js';
 import { createPool } from '../../src/backend/pool.js';
 import type { Pool, PoolLimits, PoolOptions } from '../../src/backend/pool-options.js';
 import type { Upstream } from '../../src/backend/upstream-options.js';
+import { createAbortable } from '../../src/engine/abortable.js';
 import type { EngineEvent } from '../../src/engine/events.js';
 import type { CloseReason } from '../../src/ports/close-reason.js';
 import { createFakeClock, type FakeClock, settle } from '../kit/fake-clock.js';
@@ -92,14 +93,14 @@ export function openPool(
 function startLeasing(pool: Pool, asked: Asked): Leasing {
   const { principal = 'desk@support', weight = 1, isFresh = false } = asked;
   const told: number[] = [];
-  const controller = new AbortController();
+  const abortable = createAbortable();
   let upstream: Upstream | undefined;
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
   let fail: ((fault: unknown) => void) | undefined;
   let outcome: unknown = 'waiting';
   pool
     .withLease(
-      () => controller.signal,
+      abortable,
       (leased) => {
         upstream = leased;
         outcome = 'leased';
@@ -136,7 +137,7 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
       fail?.(fault);
       await settle();
     },
-    abort: (reason) => controller.abort(reason),
+    abort: (reason) => abortable.abort(reason),
     get outcome() {
       return outcome;
     },

@@ -87,6 +87,18 @@ void test('one command after another, idle between them', async () => {
   assert.deepEqual(told, ['closed lifetime']);
 });
 
+void test('handed over after a clean end it serves the next command at once; with bytes left over it is not', async () => {
+  const { clock, peer, upstream } = open();
+  for (let n = 1; n <= 3; n += 1) {
+    peer.send(replyPacket(`row ${n}\t\n+\n`));
+    assert.deepEqual(await next(upstream), [`body row ${n}\t`, 'status +']);
+    upstream.handOver();
+    assert.deepEqual([upstream.state.at, clock.timers, upstream.exchanges], ['leased', 0, n + 1]);
+  }
+  peer.send(replyPacket('+\n'));
+  assert.throws(() => upstream.handOver(), { name: 'AssertionError' });
+});
+
 void test('idle for too long: closed, and that ends its timer and its watch', async () => {
   const { clock, peer, upstream, transport, told } = open();
   upstream.release(idleMs);
@@ -107,12 +119,13 @@ void test('calls in a state that forbids them are bugs', () => {
   const calls: Readonly<Record<string, (upstream: Upstream) => unknown>> = {
     lease: (upstream) => upstream.lease(),
     release: (upstream) => upstream.release(idleMs),
+    handOver: (upstream) => upstream.handOver(),
     write: (upstream) => upstream.write([Buffer.from('x')]),
   };
   const forbidden = [
     [open().upstream, ['lease']],
-    [idle, ['release', 'write']],
-    [closed, ['lease', 'release', 'write']],
+    [idle, ['release', 'handOver', 'write']],
+    [closed, ['lease', 'release', 'handOver', 'write']],
   ] as const;
   for (const [upstream, names] of forbidden) {
     for (const name of names) {

@@ -2,26 +2,29 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeaseRefusal } from '../../src/backend/lease.js';
 import { createWaiter, type Waiter } from '../../src/backend/waiter.js';
+import { createAbortable } from '../../src/engine/abortable.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
 
 const timeoutMs = 60_000;
 
 /** A waiter, what it was told, and how often it left by itself. */
 function wait(clock: FakeClock, isToldOf = true) {
-  const controller = new AbortController();
+  const abortable = createAbortable();
   const told: number[] = [];
   const left: Waiter[] = [];
   const onWaiting = (position: number): void => void told.push(position);
-  const waiter = createWaiter({
-    options: { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
-    arrival: 1,
-    signal: controller.signal,
+  const waiter = createWaiter(
+    { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
+    abortable,
+    1,
     timeoutMs,
-    clock,
-    owner: { left: (who) => void left.push(who) },
-    queue: { positionOf: () => told.length + 1 },
-  });
-  return { waiter, told, left, abort: (reason: string): void => controller.abort(reason) };
+    {
+      clock,
+      owner: { left: (who) => void left.push(who) },
+      queue: { positionOf: () => told.length + 1 },
+    },
+  );
+  return { waiter, told, left, abort: (reason: string): void => abortable.abort(reason) };
 }
 
 void test('who waits too long leaves with a refusal', async () => {

@@ -25,3 +25,22 @@ test('nothing is aborted by being asked for its signal', () => {
   assert.equal(abortable.signal.aborted, false);
   assert.equal(abortable.isAborted, false);
 });
+
+test('who listens is told once; who has left, and who comes after it, is not', () => {
+  const abortable = createAbortable();
+  const told: string[] = [];
+  const listeners = ['a', 'b', 'c', 'd'].map((name) => ({
+    aborted: (reason: unknown): void => void told.push(`${name} ${String(reason)}`),
+  }));
+  for (const listener of listeners) abortable.listen(listener);
+  for (const at of [0, 2]) {
+    const listener = listeners[at];
+    if (listener !== undefined) abortable.unlisten(listener);
+  }
+  const [first] = listeners;
+  assert.ok(first);
+  abortable.abort('gone');
+  abortable.listen(first);
+  abortable.abort('again');
+  assert.deepEqual(told, ['b gone', 'd gone']);
+});
