@@ -5,7 +5,7 @@ import type { Peer } from '../identity/peer.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import { createAccountNames } from './account-names.js';
-import { clockTicks, readPeerProcess } from './peer-process.js';
+import { clockTicks, createRecentProcesses, readPeerProcess } from './peer-process.js';
 
 /** A peer, and how to learn the rest: to be called within the turn of the accept. */
 export interface Arrival {
@@ -21,6 +21,7 @@ export type FindPeer = (listener: string, descriptor: number | undefined) => Arr
 /** Asks by foreign functions, and the system for names. */
 export function createFindPeer(native: Native, clock: Clock): FindPeer {
   const names = createAccountNames(clock);
+  const recent = createRecentProcesses(clock);
   return (listener, descriptor) => {
     const credentials = descriptor === undefined ? undefined : native.peerCredentials(descriptor);
     if (descriptor === undefined || credentials === undefined) {
@@ -33,7 +34,7 @@ export function createFindPeer(native: Native, clock: Clock): FindPeer {
       peer,
       async describe() {
         // Before the first wait: a peer may be gone a moment later.
-        const process = readPeerProcess(native, descriptor, credentials, clockTicks());
+        const process = readPeerProcess(native, descriptor, credentials, clockTicks, recent);
         const user = await names.userName(credentials.uid);
         return { ...peer, ...process, ...(user === undefined ? {} : { user }) };
       },
