@@ -110,9 +110,7 @@ function shouldTryAgain({ carriage, ending }: Part, { attempt, decision }: Judge
     ending.kind === 'poison' || (ending.kind === 'fault' && ending.isSent && isEnd(ending.fault));
   if (!hasEnded) return false;
   const { count } = carriage;
-  return (
-    count !== undefined && count.firstByteMs === undefined && count.bytesIn === 0 && count.logs.size === 0
-  );
+  return count !== undefined && count.firstByteMs === undefined && count.bytesIn === 0 && !count.hasLogs;
 }
 
 function isEnd(fault: unknown): boolean {

@@ -133,7 +133,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     wait_ms: rounded(facts.waitMs),
     first_byte_ms: rounded(count?.firstByteMs),
     duration_ms: rounded(facts.durationMs),
-    logs: count === undefined || count.logs.size === 0 ? undefined : Object.fromEntries(count.logs),
+    logs: count?.hasLogs === true ? Object.fromEntries(count.logs) : undefined,
     error: verdict.error,
   };
 }

@@ -1,5 +1,6 @@
 // How far a command came, over all the ways that it took: for its completion. Pure.
 
+import { emptyCount } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { Carriage } from './carry.js';
 
@@ -35,13 +36,13 @@ export function progressOf(carriages: readonly Carriage[]): Progress {
 }
 
 function sum(one: RelayCount, other: RelayCount): RelayCount {
-  const logs = new Map(one.logs);
-  for (const [type, lines] of other.logs) logs.set(type, (logs.get(type) ?? 0) + lines);
+  const both = emptyCount();
+  for (const { logs } of [one, other]) {
+    for (const [type, lines] of logs) both.logs.set(type, (both.logs.get(type) ?? 0) + lines);
+  }
   const firsts = [one.firstByteMs, other.firstByteMs].filter((ms) => ms !== undefined);
-  return {
-    cells: one.cells + other.cells,
-    bytesIn: one.bytesIn + other.bytesIn,
-    firstByteMs: firsts.length === 0 ? undefined : Math.min(...firsts),
-    logs,
-  };
+  both.cells = one.cells + other.cells;
+  both.bytesIn = one.bytesIn + other.bytesIn;
+  both.firstByteMs = firsts.length === 0 ? undefined : Math.min(...firsts);
+  return both;
 }

@@ -11,7 +11,14 @@ import type { LogLine } from '../wire/log-line.js';
 import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
 import { explainFailure, isLineOfOther } from './backend-voice.js';
-import { type RelayCount, type RelayEnd, type RelayLimits, type ReplySource, relay } from './relay.js';
+import {
+  type RelayCount,
+  type RelayEnd,
+  type RelayLimits,
+  type RelayOptions,
+  type ReplySource,
+  relay,
+} from './relay.js';
 import type { RelayTarget } from './reply-writer.js';
 import { createRowPrefixer } from './row-prefixer.js';
 
@@ -55,11 +62,28 @@ export interface Conversation {
 
 /** Counters of a reply of which nothing came yet. */
 export function emptyCount(): RelayCount {
-  return { cells: 0, bytesIn: 0, firstByteMs: undefined, logs: new Map() };
+  return new CountedReply();
+}
+
+/** A class, for every reply has one, and few have log lines: the map is made when somebody looks for it. */
+class CountedReply implements RelayCount {
+  cells = 0;
+  bytesIn = 0;
+  firstByteMs: number | undefined = undefined;
+  #logs: RelayCount['logs'] | undefined;
+
+  get logs(): RelayCount['logs'] {
+    this.#logs ??= new Map();
+    return this.#logs;
+  }
+
+  get hasLogs(): boolean {
+    return this.#logs !== undefined && this.#logs.size > 0;
+  }
 }
 
 /** Sends the command and relays its reply. Never rejects. */
-export async function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
+export function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
   // When it does not leave, no reply comes, and the deadline of the relay ends the wait.
   options.upstream.write([encodeOutgoing(options)])?.catch(() => undefined);
   return relayReply(options, options.upstream, listenTo(options));
@@ -71,7 +95,7 @@ export function encodeOutgoing({ command, upstream }: Conversation): Buffer {
     debug: command.debug,
     verbose: command.verbose,
     // Servers of minor 2 and below end the connection at the flag x.
-    ...(command.proxyTtl === undefined || upstream.serverMinor < 3 ? {} : { proxyTtl: command.proxyTtl }),
+    proxyTtl: upstream.serverMinor < 3 ? undefined : command.proxyTtl,
     user: command.user,
     name: command.name,
     args: command.args,
@@ -87,22 +111,65 @@ export interface LogEar {
 
 /** An ear that has heard nothing yet. */
 export function listenTo(options: Conversation): LogEar {
-  const { command, writer } = options;
-  let lastText = '';
-  return {
-    hear(line) {
-      lastText = line.text;
-      options.onLog(line);
-      if (options.logs === 'full' && !isLineOfOther(line.text, command.user)) {
-        writer.addLog(line.type, line.text);
-      }
-    },
-    explain(status) {
-      if (options.logs !== 'filtered') return;
-      const text = explainFailure(status, lastText);
-      if (text !== undefined) writer.addLog('error', `dovegate: the backend says: ${text}`);
-    },
-  };
+  return new ReplyEar(options);
+}
+
+class ReplyEar implements LogEar {
+  readonly #options: Conversation;
+  #lastText = '';
+
+  constructor(options: Conversation) {
+    this.#options = options;
+  }
+
+  hear(line: LogLine): void {
+    const { command, logs, writer } = this.#options;
+    this.#lastText = line.text;
+    this.#options.onLog(line);
+    if (logs === 'full' && !isLineOfOther(line.text, command.user)) writer.addLog(line.type, line.text);
+  }
+
+  explain(status: Status): void {
+    if (this.#options.logs !== 'filtered') return;
+    const text = explainFailure(status, this.#lastText);
+    if (text !== undefined) this.#options.writer.addLog('error', `dovegate: the backend says: ${text}`);
+  }
+}
+
+/** What the relay of one reply needs; a class, because an object of closures for each reply would be garbage by the megabyte. */
+class ReplyRelay implements RelayOptions {
+  readonly upstream: ReplySource;
+  readonly writer: RelayTarget;
+  readonly clock: Clock;
+  readonly limits: RelayLimits;
+  readonly count: RelayCount;
+  readonly reshape: RelayOptions['reshape'];
+  readonly goesOnWithoutPeer: boolean;
+  readonly #ear: LogEar;
+
+  constructor(options: Conversation, source: ReplySource, ear: LogEar) {
+    const { user, usernameEvery, isReading } = options.command;
+    this.upstream = source;
+    this.writer = options.writer;
+    this.clock = options.clock;
+    this.limits = options.limits;
+    this.count = options.count;
+    this.reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
+    this.goesOnWithoutPeer = !isReading;
+    this.#ear = ear;
+  }
+
+  passesStatus(status: Status): boolean {
+    return status.kind !== 'referral';
+  }
+
+  onLog(line: LogLine): void {
+    this.#ear.hear(line);
+  }
+
+  beforeStatus(status: Status): void {
+    this.#ear.explain(status);
+  }
 }
 
 /** Relays the reply of a command that was sent whole, from `source`: its upstream, or what reads it. Never rejects. */
@@ -111,20 +178,7 @@ export async function relayReply(
   source: ReplySource,
   ear: LogEar,
 ): Promise<LeaseEnd<Ending>> {
-  const { command, writer, clock, limits, count } = options;
-  const { usernameEvery } = command;
-  const end = await relay({
-    upstream: source,
-    writer,
-    clock,
-    limits,
-    count,
-    reshape: usernameEvery === 0 ? undefined : createRowPrefixer(command.user, usernameEvery),
-    goesOnWithoutPeer: !command.isReading,
-    passesStatus: (status) => status.kind !== 'referral',
-    onLog: (line) => ear.hear(line),
-    beforeStatus: (status) => ear.explain(status),
-  });
+  const end = await relay(new ReplyRelay(options, source, ear));
   // Those that died together with this upstream are heard of in the same turn: then it was not the command.
   if (end.kind === 'fault' && givenUp(options) === undefined) await options.clock.nextTurn();
   return judgeRelay(end, options);

@@ -26,6 +26,8 @@ export interface RelayCount {
   bytesIn: number;
   firstByteMs: number | undefined;
   readonly logs: Map<LogLine['type'], number>;
+  /** Whether there are any of `logs`. */
+  readonly hasLogs: boolean;
 }
 
 /** How it ended. */
@@ -120,8 +122,10 @@ export async function relay(options: RelayOptions): Promise<RelayEnd> {
         if (peer === 'ready' && options.passesStatus(status)) {
           options.beforeStatus(status);
           writer.addRawStatus(status.raw);
+          // At once, before anything is written down or given back: the client waits for nothing else. Whether it reads is not waited
+          // for here: the backend has done its part, and its upstream may serve another meanwhile.
+          void writer.flush(Number.POSITIVE_INFINITY);
         }
-        // Not waited for here: the backend has done its part, and its upstream may serve another meanwhile.
         return { kind: 'status', status, hasTrailing, peer };
       }
       const drained = peer === 'ready' ? writer.flush(relayedBytesMax) : undefined;

@@ -4,12 +4,14 @@
 
 import type { Transport } from '../ports/transport.js';
 import { encodeLogLine, type LogType } from '../wire/log-line.js';
-import { framingOf, logChannel, outputChannel } from '../wire/multiplex-decode.js';
-import { createMultiplexEncoder, type MultiplexEncoder } from '../wire/multiplex-encode.js';
+import { type Framing, framingOf, logChannel, outputChannel } from '../wire/multiplex-decode.js';
+import { createMultiplexEncoder, joinPacket, type MultiplexEncoder } from '../wire/multiplex-encode.js';
 import { formatStatus } from '../wire/status.js';
 
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');
+/** Output that is shorter leaves as one buffer with its header: most replies are a row and a status. */
+const joinedBytesMax = 2 * 1024;
 
 /** One for each session. Pieces are gathered in order and leave with `flush`; only that touches the transport. */
 export interface ReplyWriter {
@@ -47,17 +49,20 @@ export function createReplyWriter(transport: Transport, minor: number): ReplyWri
 class FramedWriter implements ReplyWriter {
   readonly #transport: Transport;
   readonly #encoder: MultiplexEncoder;
+  readonly #framing: Framing;
   readonly #minor: number;
   #passesLogs: boolean;
   #group: Buffer[] = [];
   #output: Buffer[] = [];
+  #outputBytes = 0;
   #bytesOut = 0;
   #lastOfBody = tab;
 
   constructor(transport: Transport, minor: number) {
     this.#transport = transport;
     this.#minor = minor;
-    this.#encoder = createMultiplexEncoder(framingOf(minor));
+    this.#framing = framingOf(minor);
+    this.#encoder = createMultiplexEncoder(this.#framing);
     this.#passesLogs = minor === 1 || minor === 2;
   }
 
@@ -78,8 +83,7 @@ class FramedWriter implements ReplyWriter {
   }
 
   addBody(bytes: Buffer): void {
-    this.#output.push(bytes);
-    this.#bytesOut += bytes.length;
+    this.#add(bytes);
     this.#lastOfBody = bytes[bytes.length - 1] ?? this.#lastOfBody;
   }
 
@@ -91,23 +95,24 @@ class FramedWriter implements ReplyWriter {
   }
 
   addRawStatus(line: Buffer): void {
-    this.#output.push(lineFeed, line, lineFeed);
-    this.#bytesOut += line.length + 2;
+    this.#add(lineFeed);
+    this.#add(line);
+    this.#add(lineFeed);
     this.#lastOfBody = tab;
   }
 
   addStatus(code: string): void {
-    const line = formatStatus(code);
-    this.#output.push(lineFeed, line);
-    this.#bytesOut += line.length + 1;
+    this.#add(lineFeed);
+    this.#add(formatStatus(code));
     this.#lastOfBody = tab;
   }
 
   flush(unsentBytesMax: number): Promise<void> | undefined {
     this.#frameOutput();
     const group = this.#group;
+    // An empty group asks whether what was written before has left.
+    if (group.length === 0 && this.#transport.unsentBytes === 0) return undefined;
     this.#group = [];
-    // An empty group still asks whether what was written before has left.
     const drained = this.#transport.write(group);
     if (drained === undefined || this.#transport.unsentBytes > unsentBytesMax) return drained;
     // Whoever goes on without waiting hears of a peer that is gone from the transport.
@@ -116,8 +121,19 @@ class FramedWriter implements ReplyWriter {
   }
 
   #frameOutput(): void {
-    if (this.#output.length === 0) return;
-    this.#group.push(...this.#encoder.frame(outputChannel, this.#output));
+    if (this.#outputBytes === 0) return;
+    if (this.#framing === 'packet' && this.#outputBytes <= joinedBytesMax) {
+      this.#group.push(joinPacket(outputChannel, this.#output, this.#outputBytes));
+    } else {
+      this.#group.push(...this.#encoder.frame(outputChannel, this.#output));
+    }
     this.#output = [];
+    this.#outputBytes = 0;
+  }
+
+  #add(bytes: Buffer): void {
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.length;
+    this.#bytesOut += bytes.length;
   }
 }

@@ -12,6 +12,7 @@ export interface MultiplexEncoder {
   frame(channel: number, parts: readonly Buffer[]): Buffer[];
 }
 
+const packetHeaderBytes = 5;
 const sequence = Buffer.of(0x03, 0xfe);
 
 /** An encoder that has written nothing yet. */
@@ -37,10 +38,25 @@ function framePacket(channel: number, parts: readonly Buffer[]): Buffer[] {
   for (const part of parts) length += part.length;
   // A packet of no bytes is legal, and no server was ever seen to send one.
   if (length === 0) return [];
-  const header = Buffer.allocUnsafe(5);
+  const header = Buffer.allocUnsafe(packetHeaderBytes);
   header.writeUInt8(channel, 0);
   header.writeUInt32BE(length, 1);
   return [header, ...filled(parts)];
+}
+
+/** The packet of `parts`, of `length` bytes together, as one buffer: for what is so short that a copy costs less than parts. */
+export function joinPacket(channel: number, parts: readonly Buffer[], length: number): Buffer {
+  const packet = Buffer.allocUnsafe(packetHeaderBytes + length);
+  packet[0] = channel;
+  packet.writeUInt32BE(length, 1);
+  let at = packetHeaderBytes;
+  for (const part of parts) {
+    // A status line and its LFs are a byte or two, for which a call of native code is dear.
+    if (part.length > 8) packet.set(part, at);
+    else for (let index = 0; index < part.length; index += 1) packet[at + index] = part[index] ?? 0;
+    at += part.length;
+  }
+  return packet;
 }
 
 function createStreamEncoder(): MultiplexEncoder {

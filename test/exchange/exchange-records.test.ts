@@ -85,7 +85,7 @@ void test('a secret argument is a digest', () => {
   assert.doesNotMatch(JSON.stringify(record), /hunter2/);
 });
 
-const count = { ...emptyCount(), cells: 3, bytesIn: 40, firstByteMs: 1.23456 };
+const count = Object.assign(emptyCount(), { cells: 3, bytesIn: 40, firstByteMs: 1.23456 });
 
 function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
   const verdict = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
