@@ -41,7 +41,7 @@ export interface Judged extends Known {
   readonly kind: 'judged';
   readonly decision: Decision;
   readonly attempt: Attempt;
-  /** The series that it was judged for. */
+  /** The series that it was judged for; empty: a command of our own, which means the same in all. */
   readonly series: readonly Series[];
   /** In canonical form: what is recorded and sent. */
   readonly args: readonly CanonicalWord[];
