@@ -148,6 +148,22 @@ for (const series of allSeries) {
   byName.set(series, new Map(commands.map((command) => [command.name, command])));
 }
 
+/**
+ * The commands that dovegate answers itself. No server knows them: they are in no series, no rule can name them, and they never
+ * go upstream. `dovegate` as a first word is reserved for them.
+ */
+export const ownCommands: readonly Command[] = Object.freeze([
+  commandOf(['dovegate can', 'server session normal none', ''], ''),
+  commandOf(
+    [
+      'dovegate explain',
+      'server session normal none ordered',
+      'u/user:str?=user <command:array=sub-commands',
+    ],
+    '',
+  ),
+]);
+
 /** Names the tables that commands were judged by: half of each series' SHA-256, in hex. */
 export const catalogHash: string = allSeries
   .map((series) => dataOf[series].hash.slice(0, 64 / allSeries.length))

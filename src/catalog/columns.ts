@@ -136,6 +136,9 @@ rows(shapeOf('table', 'username mailbox session_id max_recent type status'), 'in
 rows(shapeOf('table', 'username+ type status'), 'replicator dsync-status', ['2.3']);
 rows(shapeOf('flow', 'result!'), 'replicator add, replicator remove, replicator replicate', ['2.3']);
 
+// Answered by dovegate itself.
+rows(shapeOf('tab', 'what value'), 'dovegate can, dovegate explain');
+
 /** The minor of the protocol that came with `deleted` among the fields of `mailbox status` (2.4.5). */
 const minorWithDeleted = 4;
 

@@ -1,7 +1,7 @@
 // Which command the words of a line name. As the server does it: the first registered name that the leading words use up
 // completely, whether a word holds one of its words or several. No abbreviation, no folding of case. No name is the
 // beginning of another (a test holds that), so the order of registration does not matter.
-import { type Command, commandsOf } from './catalog.js';
+import { type Command, commandsOf, ownCommands } from './catalog.js';
 import { allSeries, type Series } from './series.js';
 
 const byFirstWord = new Map<Series, Map<string, Command[]>>();
@@ -30,6 +30,17 @@ export function resolveCommand(
   const blank = first.indexOf(' ');
   const candidates = byFirstWord.get(series)?.get(blank === -1 ? first : first.slice(0, blank)) ?? [];
   for (const command of candidates) {
+    const used = wordsUsed(command.name, words);
+    if (used !== undefined) return { command, args: words.slice(used) };
+  }
+  return undefined;
+}
+
+/** The same for a command of our own, which no series has. */
+export function resolveOwnCommand(
+  words: readonly string[],
+): { command: Command; args: readonly string[] } | undefined {
+  for (const command of ownCommands) {
     const used = wordsUsed(command.name, words);
     if (used !== undefined) return { command, args: words.slice(used) };
   }

@@ -8,7 +8,7 @@ import type { AdminSettings } from '../admin/settings.js';
 import type { BackendSnapshot, DaemonSnapshot } from '../admin/snapshot.js';
 import { formatTime } from '../audit/time.js';
 import type { Pool } from '../backend/pool-options.js';
-import { commandsOf } from '../catalog/catalog.js';
+import { commandsOf, ownCommands } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
 import type { BackendAddress, Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
@@ -72,7 +72,7 @@ const nothing: AdminParts = {
 /** The parts for these settings. */
 export function createAdminParts({ admin }: WatchedSettings, clock: Clock, log: Log): AdminParts {
   if (admin === undefined) return nothing;
-  const commands = allSeries.flatMap((series) => commandsOf(series).map((command) => command.name));
+  const known = [...ownCommands, ...allSeries.flatMap(commandsOf)];
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
   let endpoints: Admin | undefined;
@@ -83,7 +83,7 @@ export function createAdminParts({ admin }: WatchedSettings, clock: Clock, log: 
   const metrics = createMetrics({
     version: programVersion,
     runtime: process.version,
-    commands: new Set(commands),
+    commands: new Set(known.map((command) => command.name)),
     clock,
     snapshot() {
       const { configHash, backends, journal, listeners, sinks } = takeSnapshot();

@@ -40,11 +40,19 @@ export type ServerRouted =
   | { readonly kind: 'refused'; readonly code: string; readonly message: string }
   | Exclude<Routed, { kind: 'to' }>;
 
+/** Where such a command may go, before anybody is asked; `message`: why it goes nowhere. */
+export type ServerForeseen =
+  | { readonly kind: 'to'; readonly destinations: readonly Destination[] }
+  | { readonly kind: 'nowhere'; readonly message: string };
+
 /** Routes of one set of settings. No promise of it rejects. */
 export interface Router {
   /** By the user in normal form; a promise only where somebody has to be asked. */
   ofUser(user: string): Routed | Promise<Routed>;
   ofServerCommand(command: ServerCommand): Promise<ServerRouted>;
+  /** The same as far as nobody is asked: every backend that it may turn out to be; none where no route matches. */
+  foreseeUser(user: string): readonly Destination[];
+  foreseeServerCommand(command: ServerCommand): ServerForeseen;
   /** Every backend. */
   readonly all: readonly Destination[];
   /** Every backend that a user's route can lead to. */
@@ -64,6 +72,8 @@ export interface RouterOptions {
   readonly userNames: UserNames;
 }
 
+const severalBackends = 'its users live on several backends; ask for those of one at a time';
+
 /** A router over pools that somebody else owns. */
 export function createRouter(options: RouterOptions): Router {
   const { routes, serverCommands, destinations, userNames } = options;
@@ -71,7 +81,7 @@ export function createRouter(options: RouterOptions): Router {
   const all = [...destinations.values()];
   const everywhere = reachable(routes, names).flatMap((name) => destinations.get(name) ?? []);
 
-  return { ofUser, ofServerCommand, all, everywhere, atHost };
+  return { ofUser, ofServerCommand, foreseeUser, foreseeServerCommand, all, everywhere, atHost };
 
   function ofUser(user: string): Routed | Promise<Routed> {
     const route = routeUser(routes, user);
@@ -91,6 +101,42 @@ export function createRouter(options: RouterOptions): Router {
     const destination = destinations.get(name);
     if (destination === undefined) return { kind: 'nowhere', reason: `there is no backend ${name}` };
     return { kind: 'to', destination, aliases: [] };
+  }
+
+  function foreseeUser(user: string): readonly Destination[] {
+    const route = routeUser(routes, user);
+    switch (route.kind) {
+      case 'none':
+        return [];
+      case 'ask':
+        return all;
+      case 'backend':
+        return all.filter((each) => each === destinations.get(route.backend));
+      default:
+        return route satisfies never;
+    }
+  }
+
+  function foreseeServerCommand(command: ServerCommand): ServerForeseen {
+    const route = routeServerCommand(serverCommands, names, command);
+    switch (route.kind) {
+      case 'refused':
+        return { kind: 'nowhere', message: route.message };
+      case 'all':
+        return { kind: 'to', destinations: all };
+      case 'backend':
+        return { kind: 'to', destinations: all.filter((each) => each === destinations.get(route.backend)) };
+      case 'users': {
+        const theirs = route.users.map(foreseeUser);
+        if (theirs.some(({ length }) => length === 0))
+          return { kind: 'nowhere', message: 'no route matches a user of it' };
+        const homes = new Set(theirs.flatMap((each) => (each.length === 1 ? each : [])));
+        if (homes.size > 1) return { kind: 'nowhere', message: severalBackends };
+        return { kind: 'to', destinations: [...new Set(theirs.flat())] };
+      }
+      default:
+        return route satisfies never;
+    }
   }
 
   async function askPassdb(user: string, lookup: Pick<Lookup, 'pass'>): Promise<Routed> {
@@ -147,8 +193,7 @@ export function createRouter(options: RouterOptions): Router {
       aliases.push(...routed.aliases);
     }
     if (found.size <= 1) return { kind: 'to', destinations: [...found], aliases };
-    const message = 'its users live on several backends; ask for those of one at a time';
-    return { kind: 'refused', code: 'several-backends', message };
+    return { kind: 'refused', code: 'several-backends', message: severalBackends };
   }
 
   function atHost(text: string): Destination | undefined {

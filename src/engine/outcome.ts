@@ -17,6 +17,8 @@ export type Ending =
       readonly status: Status;
       readonly peer: 'ready' | 'client-stall' | 'client-gone';
     }
+  /** One of our own commands was answered here. */
+  | { readonly kind: 'answered' }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
   | { readonly kind: 'unparsable'; readonly code: string; readonly reason: string }
   /** `retryAfterMs`: when it would be within the limits again; undefined: the tables are full. */
@@ -118,6 +120,8 @@ export function judgeEnding(ending: Ending): Verdict {
         isTold: false,
         level: levelOfReply(ending),
       };
+    case 'answered':
+      return { code: '', outcome: 'ok', error: undefined, text: undefined, isTold: false, level: 'info' };
     case 'denied':
       return told(
         'NOPERM',

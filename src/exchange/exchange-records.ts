@@ -59,7 +59,7 @@ export function admissionOf(facts: AdmissionFacts): AuditRecord {
     policy: policy.name,
     version: policy.version,
     rule: decision?.rule === undefined ? undefined : formatPlace(decision.rule),
-    series: isJudged ? judgement.series.join(' ') : undefined,
+    series: isJudged && judgement.series.length > 0 ? judgement.series.join(' ') : undefined,
     decision: decision?.kind ?? 'deny',
     would: (decision?.would ?? shadow)?.kind,
     mode: decision?.would !== undefined ? 'observe' : shadow !== undefined ? 'shadow' : undefined,

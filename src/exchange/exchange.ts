@@ -30,6 +30,7 @@ import {
 } from './exchange-records.js';
 import { type Part, recordedParts } from './fan-out.js';
 import { inquire } from './inquiry.js';
+import { inquireOfUs } from './own-commands.js';
 import { progressOf } from './progress.js';
 import { refusalOf, refuseByLimits } from './refusal.js';
 import { type FirstLook, lookAgain, lookThere } from './second-look.js';
@@ -98,11 +99,9 @@ class Exchange {
     const { clock, redact } = this.#context;
     const { names, policy, reason, writer } = this.#session;
     const bytesBefore = writer.bytesOut;
-    const { judgement, destinations, obstacle, aliases } = await inquire(
-      this.#context,
-      this.#session,
-      this.#line,
-    );
+    const own = inquireOfUs(this.#context, this.#session, this.#line);
+    const { judgement, destinations, obstacle, aliases } =
+      own ?? (await inquire(this.#context, this.#session, this.#line));
     this.#judgement = judgement;
     const input = createExchangeInput(this.#context, judgement, this.#client);
     this.#input = input;
@@ -116,7 +115,11 @@ class Exchange {
       ending = obstacle;
     } else {
       const refusal = refuseByLimits(judgement, this.#session, this.#context);
-      ending = refusal ?? (await this.#serve(judgement, destinations, aliases, input));
+      ending =
+        refusal ??
+        (own === undefined
+          ? await this.#serve(judgement, destinations, aliases, input)
+          : await own.answer(() => this.#admit(judgement)));
     }
     this.#admitRefused();
     const closeFor = await input.settle(

@@ -122,10 +122,13 @@ export function judgeAs(
 function routeOf(context: ExchangeContext, policy: Policy, line: CommandLine): Routed | Promise<Routed> {
   const user = context.userNames.normalise(line.user);
   if (user.kind === 'refused') return { kind: 'nowhere', reason: user.message };
-  // Whoever may not name that user learns nothing of where he lives, and costs nobody a question.
-  const isInside = policy.users.matches(user.name) && !policy.except.matches(user.name);
-  if (!isInside && policy.mode === 'enforce') return { kind: 'nowhere', reason: 'not asked' };
+  if (!mayNameUser(policy, user.name)) return { kind: 'nowhere', reason: 'not asked' };
   return context.router.ofUser(user.name);
+}
+
+/** Whoever may not name that user learns nothing of where he lives, and costs nobody a question. */
+export function mayNameUser(policy: Policy, user: string): boolean {
+  return policy.mode !== 'enforce' || (policy.users.matches(user) && !policy.except.matches(user));
 }
 
 function obstacleOf(routed: Exclude<Routed, { kind: 'to' }>): Ending {
@@ -139,7 +142,8 @@ function obstacleOf(routed: Exclude<Routed, { kind: 'to' }>): Ending {
   }
 }
 
-function seriesOf(destinations: readonly Destination[]): readonly Series[] {
+/** Of these backends; both where there is none, or where one's is not known. */
+export function seriesOf(destinations: readonly Destination[]): readonly Series[] {
   const found = new Set<Series>();
   for (const { pool } of destinations) {
     if (pool.series === undefined) return allSeries;

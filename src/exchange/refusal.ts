@@ -15,11 +15,15 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
   return { kind: 'denied', reason: judgement.decision.reason, policy };
 }
 
+/** Why `-A` goes nowhere. */
+export const noAllUsersReason =
+  'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet';
+
 /** The ending of `-A` where a backend of 2.3 would get it. */
 export const noAllUsers: Ending = {
   kind: 'unparsable',
   code: 'all-users-series',
-  reason: 'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet',
+  reason: noAllUsersReason,
 };
 
 /**

@@ -19,7 +19,8 @@ export interface FirstLook {
   readonly aliases: readonly string[];
 }
 
-const changedMeanwhile: Ending = {
+/** The ending of what cannot be finished by the configuration that it began with. */
+export const changedMeanwhile: Ending = {
   kind: 'unroutable',
   reason: 'the configuration changed while the command waited; try again',
 };

@@ -6,7 +6,7 @@
 import { isObject } from '../audit/line.js';
 import type { ExchangeRow } from '../audit/search.js';
 import { parseTime } from '../audit/time.js';
-import { type Command, commandNamed, type Parameter } from '../catalog/catalog.js';
+import { type Command, commandNamed, ownCommands, type Parameter } from '../catalog/catalog.js';
 import { allSeries, type Series } from '../catalog/series.js';
 
 /** Why a record cannot be judged again; each is counted. */
@@ -51,10 +51,11 @@ export interface RecordedLine {
 /** A recorded line, or why there is none. */
 export type Recorded = RecordedLine | { readonly kind: 'unjudgeable'; readonly why: UnjudgeableWhy };
 
-/** Reads a row of a trail. Undefined for a search that dovegate made by itself. */
+/** Reads a row of a trail. Undefined for what no policy judges: searches that dovegate made by itself, questions that it answered. */
 export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
   if (fields['for'] !== undefined) return undefined;
   const { listener, principal, user, command } = fields;
+  if (ownCommands.some(({ name }) => name === command)) return undefined;
   const timeMs = typeof fields['time'] === 'string' ? parseTime(fields['time']) : undefined;
   const decision = fields['decision'];
   if (

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandsOf } from '../../src/catalog/catalog.js';
-import { resolveCommand } from '../../src/catalog/resolve.js';
+import { commandsOf, ownCommands } from '../../src/catalog/catalog.js';
+import { resolveCommand, resolveOwnCommand } from '../../src/catalog/resolve.js';
 import { allSeries, type Series } from '../../src/catalog/series.js';
 
 test('a name may come whole or in any pieces', () => {
@@ -67,3 +67,36 @@ for (const { series, words, why } of nothing) {
       assert.equal(resolveCommand(one, words), undefined);
   });
 }
+
+test("our own commands are no server's, however they are spelled", () => {
+  assert.deepEqual(
+    ownCommands.map(({ name }) => name),
+    ['dovegate can', 'dovegate explain'],
+  );
+  for (const { name, words } of ownCommands) {
+    for (const line of [
+      [name, 'x'],
+      [...words, 'x'],
+    ]) {
+      assert.equal(resolveOwnCommand(line)?.command.name, name);
+      assert.deepEqual(resolveOwnCommand(line)?.args, ['x']);
+      for (const series of allSeries) assert.equal(resolveCommand(series, line), undefined);
+    }
+  }
+  for (const line of [
+    ['dovegate'],
+    ['dovegate', 'status'],
+    ['Dovegate', 'can'],
+    ['dovegate  can'],
+    ['quota', 'get'],
+  ])
+    assert.equal(resolveOwnCommand(line), undefined);
+});
+
+test('the word is reserved: no server has a command that begins with it', () => {
+  for (const series of allSeries)
+    assert.deepEqual(
+      commandsOf(series).filter(({ words }) => words[0] === 'dovegate'),
+      [],
+    );
+});

@@ -58,6 +58,38 @@ void test('a route to a backend, to one of several, to none', async () => {
   assert.equal(spread.all.length, 5);
 });
 
+void test('what is foreseen asks nobody: a passdb may name any of them', () => {
+  const names = (found: readonly Destination[]): string[] => found.map(({ pool }) => pool.backend);
+  const asked = routerOf({ kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1 }, () =>
+    assert.fail('the auth service was asked'),
+  );
+  assert.deepEqual(names(asked.foreseeUser('a@example.org')), ['mail1', 'mail2', 'mail3', 'mail4', 'mail5']);
+  const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
+  assert.equal(spread.foreseeUser('a@example.org').length, 1);
+  assert.deepEqual(spread.foreseeUser('a@example.net'), []);
+  const server = (name: string, users: readonly string[], effect: 'read' | 'session' = 'read'): string => {
+    const command = { command: { name }, effect, users, masks: [], everybody: 'none' } as const;
+    const found = spread.foreseeServerCommand(command);
+    return found.kind === 'to' ? names(found.destinations).join(' ') : found.message;
+  };
+  const all = 'mail1 mail2 mail3 mail4 mail5';
+  assert.equal(server('who', ['a@example.org']), all);
+  assert.match(server('kick', ['a@example.org'], 'session'), /^mail[12]$/);
+  assert.match(server('kick', ['a@example.net'], 'session'), /no route/);
+  const many = Array.from({ length: 20 }, (_, at) => `user${at}@example.org`);
+  assert.match(server('kick', many, 'session'), /several backends/);
+  assert.match(server('reload', [], 'session'), /server_commands/);
+  const kick = {
+    command: { name: 'kick' },
+    effect: 'session',
+    users: many,
+    masks: [],
+    everybody: 'none',
+  } as const;
+  const found = asked.foreseeServerCommand(kick);
+  assert.equal(found.kind === 'to' && names(found.destinations).join(' '), all);
+});
+
 void describe('a route by passdb', () => {
   const found = (fields: Record<string, string>, user = 'a@example.org'): LookupAnswer => ({
     kind: 'found',

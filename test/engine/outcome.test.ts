@@ -119,6 +119,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
       'lookup-dial-refused',
       true,
     ],
+    ['answered here', { kind: 'answered' }, '', 'ok', undefined, false],
     [
       'joined, all well',
       { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined },
