@@ -1,37 +1,54 @@
-// `dovegate can`: what a listener may do, as `sudo -l` says it. It judges no command.
+// `dovegate can`: what a listener may do, as `sudo -l` says it. It judges no command; it reads the configuration, or asks the daemon.
 
-import { commandNamed, type Effect, strongerEffect } from '../catalog/catalog.js';
-import { allSeries } from '../catalog/series.js';
-import { describeRule, formatRate } from '../judgement/describe-rule.js';
+import { describeRule } from '../judgement/describe-rule.js';
+import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../judgement/rights.js';
 import { formatListenerSocket, type ListenerSettings } from '../listening/settings.js';
-import type { GlobList } from '../policy/glob.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { formatColumns, formatJson, formatPlace, plain, stdout } from '../terminal/output.js';
+import { formatJson, formatPlace, plain, stdout } from '../terminal/output.js';
+import { formatRights } from '../terminal/rights-text.js';
+import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './describe-settings.js';
 import { openListener, principalAt } from './named-listener.js';
 
 /** Whose rights, and how to show them. */
-export interface CanOptions {
-  readonly config: string;
-  readonly listener: string;
-  /** Whose; undefined: of whoever is nobody in particular. */
-  readonly uid?: number | undefined;
+export type CanOptions = {
   readonly json: boolean;
-}
+} & (
+  | {
+      readonly config: string;
+      readonly listener: string;
+      /** Whose; undefined: of whoever is nobody in particular. */
+      readonly uid?: number | undefined;
+    }
+  /** Of who runs this, asked of the daemon. */
+  | { readonly socket: string }
+);
 
-/** Exit code 0; 64: no such listener; 78: configuration. */
-export function can(options: CanOptions): Promise<number> {
+/** Exit code 0; 64: no such listener; 69: no daemon at the socket; 78: configuration. */
+export async function can(options: CanOptions): Promise<number> {
+  if ('socket' in options) {
+    const rights = await askDaemon(options.socket, 'dovegate can', [], rightsOfRows);
+    if (typeof rights === 'number') return rights;
+    stdout(options.json ? formatJson(rightsAsJson(rights)) : formatRights(rights));
+    return exitCodes.ok;
+  }
   const opened = openListener(options.config, options.listener, options);
-  if (typeof opened === 'number') return Promise.resolve(opened);
+  if (typeof opened === 'number') return opened;
   const { listener, policy } = opened;
   const principal = options.uid === undefined ? undefined : principalAt(listener.name, options).text;
+  const places = {
+    listener: `(${plain(socketOf(listener))})${whoMayConnect(listener)}`,
+    policy: formatPlace(policy.place),
+    allow: policy.allow.map(({ place }) => formatPlace(place)),
+    deny: policy.deny.map(({ place }) => formatPlace(place)),
+  };
   stdout(
     options.json
       ? formatJson({ principal, ...asJson(listener, policy) })
-      : asText(listener, policy, principal),
+      : formatRights(rightsOf(policy, listener.name, principal), places),
   );
-  return Promise.resolve(exitCodes.ok);
+  return exitCodes.ok;
 }
 
 /** The path alone for a socket that has one: what a client is given. */
@@ -45,28 +62,6 @@ function socketAsJson({ socket }: ListenerSettings): Readonly<Record<string, str
   return { tcp: formatListenerSocket(socket).slice('tcp:'.length) };
 }
 
-function asText(listener: ListenerSettings, policy: Policy, principal: string | undefined): string {
-  const head = [
-    ['listener', `${listener.name} (${plain(socketOf(listener))})${whoMayConnect(listener)}`],
-    ...(principal === undefined ? [] : [['asked by', plain(principal)]]),
-    ['policy', `${policy.name} (${formatPlace(policy.place)})${modeOf(policy)}`],
-    ['for users', patternsOf(policy.users) || 'nobody'],
-    ...(policy.except.globs.length === 0 ? [] : [['except', patternsOf(policy.except)]]),
-    ...limitRows(policy),
-    ['log lines', logsOf(policy)],
-  ];
-  return [
-    formatColumns(head),
-    '',
-    policy.allow.length === 0 ? 'may run nothing.' : 'may run:',
-    ...rulesOf(policy.allow),
-    ...(policy.deny.length === 0 ? [] : ['', 'and never:', ...rulesOf(policy.deny)]),
-    '',
-    'What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a',
-    'remote place, or that destroys more than its command does, unless a rule above names that parameter.',
-  ].join('\n');
-}
-
 /** Whom the listener lets in, and whether others have other policies there. */
 function whoMayConnect({ peers, policies }: ListenerSettings): string {
   const only = peers === undefined ? '' : `, only${peersOf(peers)}`;
@@ -76,51 +71,9 @@ function whoMayConnect({ peers, policies }: ListenerSettings): string {
   );
 }
 
-function modeOf(policy: Policy): string {
-  if (policy.mode === 'enforce') return '';
-  return ', observes only: other ordinary commands are allowed too, and recorded';
-}
-
-function limitRows({ limits }: Policy): string[][] {
-  const { rate, distinctUsers, atOnce } = limits;
-  const texts = [
-    ...(rate === undefined ? [] : [formatRate(rate)]),
-    ...(distinctUsers === undefined ? [] : [`${formatRate(distinctUsers)} of different users`]),
-    ...(atOnce === undefined ? [] : [`${atOnce} at once`]),
-  ];
-  return texts.length === 0 ? [] : [['at most', texts.join(', ')]];
-}
-
-function logsOf({ logs, debug }: Policy): string {
-  const shown = {
-    none: 'no log lines of the backend',
-    filtered: 'why a command failed, in words of dovegate',
-    full: 'log lines of the backend as they are',
-  };
-  return `${shown[logs]}${debug ? ', and debug lines for who asks' : ''}`;
-}
-
-/** The rules of each command below one another, the commands in the order of the file. */
-function rulesOf(rules: readonly Rule[]): string[] {
-  const names = [...new Set(rules.map((rule) => rule.command))];
-  const heads = rules.map((rule) => [rule.command, effectOf(rule.command), formatPlace(rule.place)]);
-  const lines = formatColumns(heads, '  ').split('\n');
-  const shown = rules.map((rule, at) => [
-    lines[at] ?? '',
-    ...describeRule(rule).map((text) => `      ${plain(text)}`),
-  ]);
-  return names.flatMap((name) => shown.filter((_, at) => rules[at]?.command === name).flat());
-}
-
-/** Of the command alone, in the series where it does most. */
-function effectOf(name: string): Effect {
-  return allSeries
-    .map((series) => commandNamed(series, name)?.effect ?? 'read')
-    .reduce((most, effect) => strongerEffect(most, effect));
-}
-
-function patternsOf(globs: GlobList): string {
-  return plain(globs.globs.map((glob) => glob.text).join(' '));
+/** Under the keys of the other one, as far as the daemon tells it. */
+function rightsAsJson({ isObserving, ...rights }: Rights): Readonly<Record<string, unknown>> {
+  return { ...rights, mode: isObserving ? 'observe' : 'enforce' };
 }
 
 function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<string, unknown>> {
@@ -150,7 +103,7 @@ function ruleAsJson(rule: Rule): Readonly<Record<string, unknown>> {
   const { place, command, meaning } = rule;
   return {
     command,
-    effect: effectOf(command),
+    effect: effectOfName(command),
     rule: formatPlace(place),
     says: describeRule(rule),
     written: meaning,

@@ -31,12 +31,14 @@ export function addPolicyCommands(
   program
     .command('can')
     .description('print what a listener may do: commands, users, conditions and limits')
-    .requiredOption('--config <file>', configHelp)
-    .requiredOption('--listener <name>', listenerHelp)
+    .addOption(new Option('--config <file>', configHelp))
+    .addOption(new Option('--listener <name>', listenerHelp))
+    .addOption(socketOption())
     .addOption(new Option('--uid <n>', 'of this user, by the uid of the system').argParser(parseUid))
     .option('--json', 'print JSON', false)
-    .action(async (options: { config: string; listener: string; uid?: number; json: boolean }) => {
-      end(await subcommands.can(options));
+    .action(async ({ uid, json, ...where }: Where & { uid?: number; json: boolean }, command: Command) => {
+      const from = placeOf(where, command);
+      end(await subcommands.can({ json, ...('socket' in from ? from : { ...from, uid }) }));
     });
   program
     .command('test')
@@ -75,9 +77,7 @@ export function addPolicyCommands(
 }
 
 function addExplain(program: Command, subcommands: PolicySubcommands, end: (code: number) => void): void {
-  interface Flags {
-    config: string;
-    listener: string;
+  interface Flags extends Where {
     uid?: number;
     account?: string;
     series: 'auto' | Series;
@@ -90,8 +90,9 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
       'print what would become of a command line, and why; exit 0 allowed, 77 denied, 64 not readable',
     )
     .argument('<command...>', 'behind --: the words of the command line, its name split or joined')
-    .requiredOption('--config <file>', configHelp)
-    .requiredOption('--listener <name>', listenerHelp)
+    .addOption(new Option('--config <file>', configHelp))
+    .addOption(new Option('--listener <name>', listenerHelp))
+    .addOption(socketOption('account', 'series'))
     .addOption(new Option('--uid <n>', 'who asks, by the uid of the system').argParser(parseUid))
     .addOption(new Option('--account <name>', 'who asks, by the name of an account').conflicts('uid'))
     .addOption(
@@ -101,9 +102,38 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
     )
     .option('--user <name>', 'the mailbox user of the command line', '')
     .option('--json', 'print JSON', false)
-    .action(async (words: string[], { series, ...flags }: Flags) => {
-      end(await subcommands.explain({ ...flags, words, series: series === 'auto' ? undefined : series }));
+    .action(async (words: string[], flags: Flags, command: Command) => {
+      const { uid, account, user, json } = flags;
+      const series = flags.series === 'auto' ? undefined : flags.series;
+      const from = placeOf(flags, command);
+      const asker = 'socket' in from ? from : { ...from, uid, account, series };
+      end(await subcommands.explain({ user, words, json, ...asker }));
     });
+}
+
+/** Where the answer comes from, as it was typed. */
+interface Where {
+  readonly config?: string;
+  readonly listener?: string;
+  readonly socket?: string;
+}
+
+/** What only the files can tell is not asked of the daemon, who knows who asks. */
+function socketOption(...more: readonly string[]): Option {
+  return new Option(
+    '--socket <path>',
+    'ask the daemon at this socket instead, for who runs this; no file is read',
+  ).conflicts(['config', 'listener', 'uid', ...more]);
+}
+
+/** Ends with a wrong usage where neither place is named. */
+function placeOf(
+  { config, listener, socket }: Where,
+  command: Command,
+): { readonly socket: string } | { readonly config: string; readonly listener: string } {
+  if (socket !== undefined) return { socket };
+  if (config !== undefined && listener !== undefined) return { config, listener };
+  return command.error("error: either '--config <file>' and '--listener <name>', or '--socket <path>'");
 }
 
 function parseUid(text: string): number {

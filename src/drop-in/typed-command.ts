@@ -4,7 +4,7 @@
 import { canonicalArguments } from '../catalog/canonical.js';
 import type { Command } from '../catalog/catalog.js';
 import { inputOf, type ParsedArguments, parseArguments, withoutParameters } from '../catalog/parse.js';
-import { resolveCommand } from '../catalog/resolve.js';
+import { resolveCommand, resolveOwnCommand } from '../catalog/resolve.js';
 import type { Series } from '../catalog/series.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -47,6 +47,8 @@ export function readTypedCommand(words: readonly string[], series?: Series): Typ
       `"${words[0]}" works on the machine that Dovecot runs on only: it never goes over a socket`,
     );
   }
+  const own = resolveOwnCommand(words);
+  if (own !== undefined) return readArguments('2.4', own.command, own.args);
   // What 2.4 does not know, 2.3 may.
   const all: readonly Series[] =
     series === undefined ? ['2.4', '2.3'] : [series, series === '2.4' ? '2.3' : '2.4'];

@@ -173,7 +173,7 @@ export const folders: Readonly<Record<string, FolderRule>> = {
 
   terminal: {
     floor: 'top',
-    imports: ['identity', 'audit'],
+    imports: ['identity', 'audit', 'judgement'],
     builtins: ['util', 'readline', 'fs', 'tty'],
     packages: ['picocolors'],
   },

@@ -1,0 +1,158 @@
+// Goal: whoever may connect learns from the daemon itself what he may and why, without reading a file. Phases: can and explain over the
+// socket; a reload between two questions; send, the drop-in and the client library as other ways to ask; nobody there, or not
+// dovegate. What must not happen: a dial, an answer of the old policy, a path, a question without its two records.
+import assert from 'node:assert/strict';
+import { symlinkSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { connect } from '../../src/client/connect.js';
+import { builtProgram, type Daemon, runDovegate } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import { runProgram } from '../kit/program.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+const policy = `
+    users: ["*@example.org"]
+    except: ["ceo@example.org"]
+    allow:
+      - quota get
+      - { command: fetch, where: { field: [uid, flags] }, reason: required }
+    deny: [mailbox delete]
+  candidate: { users: ["*"], allow: [who] }`;
+
+function metrics(daemon: Daemon): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { socketPath: daemon.path('admin.sock'), path: '/metrics', agent: false };
+    request(options, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => {
+        body += text;
+      });
+      response.on('end', () => resolve(body));
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+void test('can and explain --socket: the answers, the exit codes, the records, the metrics', async (t) => {
+  const { daemon, backend, configuration } = await openGateway(t, {
+    policy,
+    more: 'admin: { unix: admin.sock }',
+  });
+  const socket = daemon.path('support.sock');
+  // Nothing but the socket is there for them: another folder, no configuration.
+  const ask = (what: string, ...args: string[]) =>
+    runDovegate([what, '--socket', socket, ...args], { cwd: openFolder(t) });
+  const can = await ask('can');
+  assert.equal(can.exit, 0, can.text);
+  assert.match(can.text, /^listener +support$/m);
+  assert.match(can.text, /^policy +support$/m);
+  assert.match(can.text, /^ {2}fetch +read$/m);
+  assert.match(can.text, /field: uid or flags/);
+  const json = JSON.parse((await ask('can', '--json')).stdout.toString());
+  assert.deepEqual(
+    json.allow.map(({ command }: { command: string }) => command),
+    ['quota get', 'fetch'],
+  );
+  assert.deepEqual([json.policy, json.mode, json.except], ['support', 'enforce', ['ceo@example.org']]);
+
+  const explain = (...args: string[]) => ask('explain', '--user', 'bob@example.org', ...args);
+  const allowed = await explain('--', 'fetch', 'uid', 'mailbox', 'INBOX');
+  assert.equal(allowed.exit, 0, allowed.text);
+  assert.match(allowed.text, /^allowed: a rule of policy support$/m);
+  assert.match(allowed.text, /on terms +the client must say why/);
+  assert.match(allowed.text, /backend +mail1/);
+  const denied = await explain('--json', '--', 'fetch', 'hdr', 'all');
+  assert.equal(denied.exit, 77);
+  assert.equal(JSON.parse(denied.stdout.toString()).nearest.command, 'fetch');
+  const unknown = await explain('--', 'quota', 'gte');
+  assert.equal(unknown.exit, 64);
+  assert.match(unknown.text, /did you mean "quota get"/);
+  assert.equal((await ask('explain', '--', 'dovegate', 'can')).exit, 0);
+  for (const { text } of [can, allowed, denied, unknown]) {
+    assert.doesNotMatch(text, /\.yaml|candidate/);
+    assert.ok(!text.includes(daemon.folder));
+  }
+
+  // What holds now is told, not what held when the daemon started.
+  daemon.write(
+    'dovegate.yaml',
+    configuration({ policy: policy.replace('      - quota get\n', ''), more: 'admin: { unix: admin.sock }' }),
+  );
+  assert.equal((await runDovegate(['reload', '--config', daemon.configFile])).exit, 0);
+  assert.doesNotMatch((await ask('can')).text, /quota get/);
+  assert.equal((await explain('--', 'quota', 'get')).exit, 77);
+
+  assert.equal(backend.commands.length, 0);
+  const counted = await metrics(daemon);
+  assert.match(
+    counted,
+    /^dovegate_exchanges_total\{listener="support",command="dovegate can",decision="allow",outcome="ok"\} 3$/m,
+  );
+  assert.match(
+    counted,
+    /^dovegate_exchanges_total\{listener="support",command="dovegate explain",decision="allow",outcome="ok"\} 5$/m,
+  );
+  const records = auditRecords(daemon);
+  const admissions = records.filter(({ event }) => event === 'admission');
+  assert.equal(admissions.length, 8);
+  assert.equal(records.filter(({ event }) => event === 'completion').length, 8);
+  for (const { effect, decision } of admissions) assert.deepEqual([effect, decision], ['session', 'allow']);
+  const verified = await runDovegate(['audit', 'verify', daemon.path('audit'), '--unsigned']);
+  assert.equal(verified.exit, 0, verified.text);
+});
+
+void test('other clients: send, the drop-in, the library', async (t) => {
+  const { daemon } = await openGateway(t, { policy });
+  const socket = daemon.path('support.sock');
+  const sent = await runDovegate(['send', '--socket', socket, '--', 'dovegate', 'can']);
+  assert.equal(sent.exit, 0, sent.text);
+  assert.match(sent.stdout.toString(), /^what\tvalue\nlistener\tsupport\n/);
+  assert.match(sent.stdout.toString(), /^allow\tfetch\neffect\tread\nif\tfield: uid or flags\n/m);
+  const link = join(daemon.folder, 'doveadm');
+  symlinkSync(builtProgram, link);
+  const words = ['-f', 'json', 'dovegate', 'explain', '-u', 'bob@example.org', 'quota get'];
+  const dropIn = await runProgram(process.execPath, [link, ...words], { env: { DOVEADM_SOCKET: socket } });
+  assert.equal(dropIn.exit, 0, dropIn.text);
+  assert.deepEqual(JSON.parse(dropIn.stdout.toString())[0], { what: 'decision', value: 'allow' });
+  const wrong = await runDovegate(['send', '--socket', socket, '--', 'dovegate', 'status']);
+  assert.equal(wrong.exit, 64);
+  await using session = await connect({ socket });
+  const rows = await session.run({ name: 'dovegate can', columns: 2 });
+  assert.deepEqual(rows[0], ['listener', 'support']);
+});
+
+void test('nobody there is 69, and so is somebody else; two places at once, or none, is 64', async (t) => {
+  const folder = openFolder(t);
+  const path = join(folder, 's');
+  const none = await runDovegate(['can', '--socket', path]);
+  assert.equal(none.exit, 69, none.text);
+  const server = await openScriptedDovecot({
+    unix: path,
+    minor: 3,
+    // As Dovecot does with a command that it does not know.
+    script: async (_command, connection) => connection.end(),
+  });
+  t.after(() => server.close());
+  for (const args of [['can'], ['explain', '--user', 'bob', '--', 'quota', 'get']]) {
+    const [what = '', ...more] = args;
+    const told = await runDovegate([what, '--socket', path, ...more]);
+    assert.equal(told.exit, 69, told.text);
+    assert.equal((await runDovegate([what, ...more])).exit, 64);
+    const both = await runDovegate([
+      what,
+      '--socket',
+      path,
+      '--config',
+      'dovegate.yaml',
+      '--listener',
+      's',
+      ...more,
+    ]);
+    assert.equal(both.exit, 64, both.text);
+  }
+  assert.equal((await runDovegate(['can', '--socket', 'nowhere'])).exit, 64);
+});
