@@ -41,7 +41,6 @@ class SocketTransport implements Transport {
   #isGone = false;
   #goneListener: (() => void) | undefined;
   #closeListeners: (() => void)[] = [];
-
   readonly #hasHungUp: (() => boolean) | undefined;
   /** Made when somebody wants to hear of it for the first time: most transports never need it. */
   #hangUp: HangUpPoll | undefined;
@@ -92,16 +91,14 @@ class SocketTransport implements Transport {
   }
 
   async startTls(demand: TlsDemand): Promise<void> {
-    if (this.#heldBytes > 0) {
-      // Whoever sits on the way could put these bytes in front of what the backend says inside TLS.
-      this.close('dial-failed', true);
-      throw new UpstreamFault('tls-failed', 'bytes in clear text came before the TLS handshake');
-    }
-    if (this.#hasEnded || this.#fault !== undefined) {
-      // TLS over a socket that has told its end already would wait for it for ever.
+    // Whoever sits on the way could put bytes in clear in front of what the backend says inside TLS; and TLS over a
+    // socket that has told its end already would wait for it for ever.
+    const isEarly = this.#heldBytes > 0;
+    if (isEarly || this.#hasEnded || this.#fault !== undefined) {
       const cause = this.#fault;
       this.close('dial-failed', true);
-      throw new UpstreamFault('tls-failed', 'the transport ended before the TLS handshake', cause);
+      const text = isEarly ? 'bytes in clear text came' : 'the transport ended';
+      throw new UpstreamFault('tls-failed', `${text} before the TLS handshake`, cause);
     }
     await this.#turnToTls('dial-failed', async (plain) => ({ socket: await connectTls(plain, demand) }));
   }

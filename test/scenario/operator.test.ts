@@ -167,7 +167,7 @@ test('a file with problems does not keep operators from their daemon; a socket n
     const status = await dovegate(daemon, 'status', '--json');
     assert.equal(status.exit, 0, `${what}: ${status.text}`);
     assert.equal(JSON.parse(status.stdout.toString()).state, 'serving', what);
-    assert.match(status.stderr.toString(), /warning: .*dovegate\.yaml: [12] error/, what);
+    assert.match(status.stderr, /warning: .*dovegate\.yaml: [12] error/, what);
     const drain = await dovegate(daemon, 'backend', 'drain', 'mail1');
     assert.equal(drain.exit, 0, `${what}: ${drain.text}`);
     const reload = await dovegate(daemon, 'reload');
