@@ -6,14 +6,20 @@ import type { NameNumbers } from '../host/accounts.js';
 import { formatListenerSocket, type ListenerSettings, type ListenerSocket } from '../listening/settings.js';
 import { listenTcp, type TcpPlace } from '../net/bind-tcp.js';
 import { listenInherited } from '../net/inherited.js';
-import { type BoundListener, ListenFault, listenUnix, type UnixPlace } from '../net/listen.js';
+import { type Accept, type BoundListener, ListenFault, listenUnix, type UnixPlace } from '../net/listen.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';
-import type { PassedSockets } from './passed-sockets.js';
+import { isLoopback } from '../source/address.js';
+import { type PassedSockets, type SocketFamily, wrongFamily } from './passed-sockets.js';
 
 /** Takes what a listener accepted. */
-export type TakeAccepted = (listener: string, transport: Transport, descriptor: number | undefined) => void;
+export type TakeAccepted = (
+  listener: string,
+  transport: Transport,
+  descriptor: number | undefined,
+  address: string | undefined,
+) => void;
 
 /** Sockets that are made ready. One of the two is called, once. */
 export interface PreparedListeners {
@@ -41,20 +47,25 @@ export interface ListenerParts {
 /** Where a socket comes from: a place of our own, an address, or systemd. */
 type Source =
   | { readonly kind: 'unix'; readonly place: UnixPlace }
-  | { readonly kind: 'systemd'; readonly name: string }
+  | { readonly kind: 'systemd'; readonly name: string; readonly family: SocketFamily }
   | (TcpPlace & { readonly kind: 'tcp' });
 
 interface Wanted {
   readonly name: string;
   readonly key: string;
   readonly source: Source;
+  /** Passwords come in clear: at an address of this machine only. */
+  readonly isLocalOnly: boolean;
 }
 
 interface Socket {
   readonly named: { name: string };
   readonly key: string;
-  /** Absent: made by systemd, who says who may connect. */
+  /** Absent: made by systemd, who says who may connect, or TCP. */
   place?: UnixPlace;
+  /** Of one that systemd made. */
+  readonly family?: SocketFamily;
+  readonly address?: string | undefined;
   readonly bound: Pick<BoundListener, 'close'> & Partial<Pick<BoundListener, 'change'>>;
 }
 
@@ -70,17 +81,20 @@ export function createListeners(
   async function open({ name, key, source }: Wanted): Promise<Socket> {
     // A reload may give the socket to a listener of another name.
     const named = { name };
-    const accept = (transport: Transport, descriptor: number | undefined): void =>
-      take(named.name, transport, descriptor);
+    const accept: Accept = (...accepted) => take(named.name, ...accepted);
     const fail = (text: string): void => onError(named.name, text);
     const hasHungUp = (descriptor: number): boolean => native.hasHungUp(descriptor);
     if (source.kind === 'unix') {
       const bound = await listenUnix(source.place, clock, accept, fail, hasHungUp);
       return { named, key, place: source.place, bound };
     }
-    if (source.kind === 'tcp') return { named, key, bound: await listenTcp(source, clock, accept, fail) };
-    const inherited = { name: source.name, descriptor: passed.take(source.name) };
-    return { named, key, bound: await listenInherited(inherited, clock, accept, fail, hasHungUp) };
+    if (source.kind === 'tcp') {
+      return { named, key, bound: await listenTcp(source, clock, accept, fail, hasHungUp) };
+    }
+    const { family } = source;
+    const inherited = { name: source.name, descriptor: passed.take(source.name, family) };
+    const bound = await listenInherited(inherited, clock, accept, fail, hasHungUp);
+    return { named, key, bound, family, address: bound.address };
   }
 
   return {
@@ -91,7 +105,14 @@ export function createListeners(
         await Promise.all(made.map(({ bound }) => bound.close()));
       };
       try {
-        for (const each of wanted) if (!sockets.has(each.key)) made.push(await open(each));
+        for (const each of wanted) {
+          let socket = sockets.get(each.key);
+          if (socket === undefined) {
+            socket = await open(each);
+            made.push(socket);
+          }
+          checkInherited(socket, each);
+        }
       } catch (fault) {
         await cancel();
         throw fault;
@@ -133,10 +154,30 @@ export function createListeners(
   }
 }
 
-function wantedBy({ name, socket }: ListenerSettings, numbers: NameNumbers): Wanted {
+/** What systemd handed over is not known to whoever reads the configuration. */
+function checkInherited({ family, address }: Socket, { name, source, isLocalOnly }: Wanted): void {
+  if (source.kind !== 'systemd') return;
+  if (family !== source.family)
+    throw new ListenFault(`what systemd handed over to listener ${name} ${wrongFamily[source.family]}`);
+  if (!isLocalOnly || isLoopback((address ?? '').replace(/^::ffff:/, ''))) return;
+  throw new ListenFault(
+    `listener ${name}: tls off is for loopback addresses, and systemd handed over one at ${address ?? 'no address'}`,
+  );
+}
+
+function wantedBy({ name, socket, tls }: ListenerSettings, numbers: NameNumbers): Wanted {
   const key = formatListenerSocket(socket);
-  if (socket.kind !== 'unix') return { name, key, source: socket };
-  return { name, key, source: { kind: 'unix', place: placeOf(name, socket, numbers) } };
+  const common = { name, key, isLocalOnly: tls?.mode === 'off' };
+  switch (socket.kind) {
+    case 'unix':
+      return { ...common, source: { kind: 'unix', place: placeOf(name, socket, numbers) } };
+    case 'systemd':
+      return { ...common, source: { ...socket, family: tls === undefined ? 'unix' : 'tcp' } };
+    case 'tcp':
+      return { ...common, source: socket };
+    default:
+      return socket satisfies never;
+  }
 }
 
 function placeOf(

@@ -6,10 +6,19 @@ import type { PassedSocket } from '../host/systemd.js';
 import { ListenFault } from '../net/listen.js';
 import type { Native } from '../ports/native.js';
 
+/** What a listener is made for. */
+export type SocketFamily = 'unix' | 'tcp';
+
+/** Said of a socket that is not of this family. */
+export const wrongFamily: Readonly<Record<SocketFamily, string>> = {
+  unix: 'is a TCP socket: its listener needs tls and accounts',
+  tcp: 'is a UNIX socket (ListenStream= is a path): its listener has neither tls nor accounts',
+};
+
 /** What was handed over. */
 export interface PassedSockets {
   /** A new descriptor of the listening socket of that name; its taker closes it. Throws a ListenFault. */
-  take(name: string): number;
+  take(name: string, family: SocketFamily): number;
   /** Names of those that nobody took, each once. */
   unused(): readonly string[];
 }
@@ -21,7 +30,7 @@ export function createPassedSockets(
 ): PassedSockets {
   const taken = new Set<string>();
   return {
-    take(name) {
+    take(name, family) {
       const [found, ...more] = passed.filter((each) => each.name === name);
       if (found === undefined) {
         const names = passed.map((each) => each.name).join(', ');
@@ -37,6 +46,8 @@ export function createPassedSockets(
       }
       const kind = native.socketKind(found.descriptor);
       if (kind.kind === 'other') throw new ListenFault(`what systemd handed over as ${name} is ${kind.text}`);
+      if (kind.family !== family)
+        throw new ListenFault(`what systemd handed over as ${name} ${wrongFamily[family]}`);
       taken.add(name);
       return native.duplicate(found.descriptor);
     },

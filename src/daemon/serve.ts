@@ -117,10 +117,10 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
 
   const listeners = createListeners(
     { clock, native, sockets },
-    (name, transport, descriptor) => {
+    (name, transport, descriptor, address) => {
       const listener = served.listener(name);
       if (listener === undefined) return transport.close('draining');
-      const { peer, describe } = findPeer(name, descriptor);
+      const { peer, describe } = findPeer(name, descriptor, address);
       service.serve(listener, transport, peer, describe);
     },
     (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),

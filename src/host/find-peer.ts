@@ -1,4 +1,4 @@
-// What is known of somebody who connects a UNIX socket: at the accept what decides, at once after it what is only written
+// What is known of somebody who connects a socket: at the accept what decides, at once after it what is only written
 // down. It does not know what is decided.
 
 import type { Peer } from '../identity/peer.js';
@@ -15,14 +15,18 @@ export interface Arrival {
   readonly describe: () => Promise<Peer>;
 }
 
-/** Asks the kernel about who is at the other end of an accepted socket. */
-export type FindPeer = (listener: string, descriptor: number | undefined) => Arrival;
+/** Asks the kernel about who is at the other end of an accepted socket; of a TCP peer its address is all that is known. */
+export type FindPeer = (listener: string, descriptor: number | undefined, address?: string) => Arrival;
 
 /** Asks by foreign functions, and the system for names. */
 export function createFindPeer(native: Native, clock: Clock): FindPeer {
   const names = createAccountNames(clock);
   const recent = createRecentProcesses(clock);
-  return (listener, descriptor) => {
+  return (listener, descriptor, address) => {
+    if (address !== undefined) {
+      const peer = { listener, address };
+      return { peer, describe: () => Promise.resolve(peer) };
+    }
     const credentials = descriptor === undefined ? undefined : native.peerCredentials(descriptor);
     if (descriptor === undefined || credentials === undefined) {
       const peer = { listener };

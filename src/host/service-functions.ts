@@ -15,6 +15,11 @@ const soType = 3;
 const soAcceptconn = 30;
 const soDomain = 39;
 const afUnix = 1;
+const families = new Map<number, 'unix' | 'tcp'>([
+  [afUnix, 'unix'],
+  [2, 'tcp'],
+  [10, 'tcp'],
+]);
 const sockStream = 1;
 const sockDgramCloexec = 2 | 0o2000000;
 const msgDontwaitNosignal = 0x40 | 0x4000;
@@ -46,12 +51,13 @@ export function serviceFunctions(
     socketKind(descriptor): SocketKind {
       const domain = option(descriptor, soDomain);
       if (domain === undefined) return { kind: 'other', text: 'no socket' };
-      if (domain !== afUnix) return { kind: 'other', text: 'no UNIX socket (ListenStream= must be a path)' };
+      const family = families.get(domain);
+      if (family === undefined) return { kind: 'other', text: 'neither a UNIX nor a TCP socket' };
       if (option(descriptor, soType) !== sockStream)
         return { kind: 'other', text: 'no stream socket (use ListenStream=)' };
       if (option(descriptor, soAcceptconn) !== 1)
         return { kind: 'other', text: 'a socket that does not listen (use Accept=no)' };
-      return { kind: 'listening' };
+      return { kind: 'listening', family };
     },
     duplicate(descriptor) {
       const made = Number(fcntl(descriptor, fDupfdCloexec, 'int', 3));

@@ -1,11 +1,16 @@
 // Makes TCP sockets: for a server that takes what it accepts itself, and for one whose clients become transports. It does not
 // know what is spoken there, or who may come: that an address is one of this machine only is for the configuration to say.
 
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import type { Clock } from '../ports/clock.js';
-import type { Transport } from '../ports/transport.js';
-import { type BoundListener, descriptorOf, ListenFault, backlog as listenerBacklog } from './listen.js';
-import { wrapSocket } from './transport.js';
+import {
+  type Accept,
+  type BoundListener,
+  createAcceptor,
+  type HasHungUp,
+  ListenFault,
+  backlog as listenerBacklog,
+} from './listen.js';
 
 /** Where to listen. */
 export interface TcpPlace {
@@ -23,19 +28,15 @@ export interface BoundTcp extends Pick<BoundListener, 'close'> {
 /** Who waits to be accepted where operators come: a burst, no more. */
 const backlog = 64;
 
-/**
- * Binds `place` and hands each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault.
- * `onError` is told of errors of the listening socket; accepting goes on.
- */
+/** Binds `place` and hands what it accepts to `accept`. The rest is as with `listenUnix`. */
 export function listenTcp(
   place: TcpPlace,
   clock: Clock,
-  accept: (transport: Transport, descriptor: number | undefined) => void,
+  accept: Accept,
   onError: (text: string) => void,
+  hasHungUp?: HasHungUp,
 ): Promise<BoundTcp> {
-  const options = { allowHalfOpen: true, pauseOnConnect: false, noDelay: true, keepAlive: true } as const;
-  const server = createServer(options, (socket) => accept(wrapSocket(socket, clock), descriptorOf(socket)));
-  return bindTcp(server, place, onError, listenerBacklog);
+  return bindTcp(createAcceptor(clock, accept, hasHungUp), place, onError, listenerBacklog);
 }
 
 /** Binds `place`. Rejects with a ListenFault. `onError` is told of errors of the listening socket; accepting goes on. */
@@ -48,8 +49,11 @@ export async function bindTcp(
   const { host, port } = place;
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   await new Promise<void>((resolve, reject) => {
-    const fail = (cause: Error): void =>
-      reject(new ListenFault(`${where}: the socket cannot be made: ${cause.message}`, cause));
+    const fail = (cause: Error): void => {
+      const isTaken = 'code' in cause && cause.code === 'EADDRINUSE';
+      const text = isTaken ? 'another process listens there' : cause.message;
+      reject(new ListenFault(`${where}: the socket cannot be made: ${text}`, cause));
+    };
     server.once('error', fail);
     server.listen({ host, port, backlog: backlogMax, exclusive: true }, () => {
       server.off('error', fail);

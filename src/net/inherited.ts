@@ -1,17 +1,16 @@
-// Accepts clients on a listening UNIX socket that somebody else made. It does not know who that was.
+// Accepts clients on a listening socket that somebody else made, UNIX or TCP. It does not know who that was.
 // The rule: path, mode and owner of the socket are left alone, and so is its queue of those who wait to be accepted: they
 // are served by whoever accepts next.
 
-import { createServer } from 'node:net';
+import { type AddressInfo, isIP } from 'node:net';
 import type { Clock } from '../ports/clock.js';
-import type { Transport } from '../ports/transport.js';
 import {
+  type Accept,
   type BoundListener,
   backlog,
-  descriptorOf,
+  createAcceptor,
   type HasHungUp,
   ListenFault,
-  wrapAccepted,
 } from './listen.js';
 
 /** A listening socket, and what it is called in messages. */
@@ -21,18 +20,21 @@ export interface InheritedSocket {
   readonly descriptor: number;
 }
 
-/** Hands each accepted transport to `accept`, with the descriptor below it; the rest is as with `listenUnix`. */
+/** It accepts; `address` is where, for TCP. */
+export interface InheritedListener extends Pick<BoundListener, 'close'> {
+  readonly address: string | undefined;
+}
+
+/** Hands what it accepts to `accept`; the rest is as with `listenUnix`. */
 export async function listenInherited(
   socket: InheritedSocket,
   clock: Clock,
-  accept: (transport: Transport, descriptor: number | undefined) => void,
+  accept: Accept,
   onError: (text: string) => void,
   hasHungUp?: HasHungUp,
-): Promise<Pick<BoundListener, 'close'>> {
+): Promise<InheritedListener> {
   const { name, descriptor } = socket;
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (accepted) =>
-    accept(wrapAccepted(accepted, clock, hasHungUp), descriptorOf(accepted)),
-  );
+  const server = createAcceptor(clock, accept, hasHungUp);
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void =>
       reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));
@@ -46,9 +48,14 @@ export async function listenInherited(
   });
   server.on('error', (cause) => onError(`${name}: ${cause.message}`));
   return {
+    address: addressOf(server.address()),
     close() {
       server.close();
       return Promise.resolve();
     },
   };
+}
+
+function addressOf(address: AddressInfo | string | null): string | undefined {
+  return typeof address === 'object' && isIP(address?.address ?? '') !== 0 ? address?.address : undefined;
 }

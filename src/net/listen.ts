@@ -76,8 +76,36 @@ export function descriptorOf(socket: Socket): number | undefined {
   return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
 }
 
-/** Asks the kernel whether the other end of a connected UNIX socket is gone altogether. */
+/** Asks the kernel whether the other end of a connected socket is gone altogether. */
 export type HasHungUp = (descriptor: number) => boolean;
+
+/** Takes what was accepted: the transport, the descriptor below it, and the address of a TCP peer. */
+export type Accept = (
+  transport: Transport,
+  descriptor: number | undefined,
+  address: string | undefined,
+) => void;
+
+/** How a server of transports accepts: a peer may end its side first, and one that vanishes is noticed within two minutes. */
+const acceptOptions = {
+  allowHalfOpen: true,
+  pauseOnConnect: false,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
+} as const;
+
+/** A server that does not listen yet and hands what it accepts to `accept`. What is no TCP socket has no use for its options. */
+export function createAcceptor(clock: Clock, accept: Accept, hasHungUp: HasHungUp | undefined): Server {
+  return createServer(acceptOptions, (socket) =>
+    accept(wrapAccepted(socket, clock, hasHungUp), descriptorOf(socket), addressOf(socket)),
+  );
+}
+
+/** Of a peer, without the clothes that an IPv4 address has on a socket for both. */
+function addressOf({ remoteAddress }: Socket): string | undefined {
+  return remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
+}
 
 /** A transport over an accepted socket that notices a peer that is gone also while nothing is read from it. */
 export function wrapAccepted(socket: Socket, clock: Clock, hasHungUp: HasHungUp | undefined): Transport {
@@ -107,14 +135,11 @@ function listenAt(server: Server, path: string): Promise<void> {
 export function listenUnix(
   place: UnixPlace,
   clock: Clock,
-  accept: (transport: Transport, descriptor: number | undefined) => void,
+  accept: Accept,
   onError: (text: string) => void,
   hasHungUp?: HasHungUp,
 ): Promise<BoundListener> {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: false }, (socket) =>
-    accept(wrapAccepted(socket, clock, hasHungUp), descriptorOf(socket)),
-  );
-  return bindUnix(server, place, onError);
+  return bindUnix(createAcceptor(clock, accept, hasHungUp), place, onError);
 }
 
 /** Binds `place` for a server that takes what it accepts itself, as one of HTTP does. The rest is as with `listenUnix`. */

@@ -9,7 +9,7 @@ export interface PeerCredentials {
 
 /** What a descriptor is, as far as accepting clients goes. */
 export type SocketKind =
-  | { readonly kind: 'listening' }
+  | { readonly kind: 'listening'; readonly family: 'unix' | 'tcp' }
   | { readonly kind: 'other' /** What it is instead, for a sentence. */; readonly text: string };
 /**
  * A hold on the process that connected a UNIX socket. `held`: a descriptor that names this very process and no later one
@@ -40,7 +40,7 @@ export interface Native {
    * a socket that is not read, or whose other end had stopped sending before.
    */
   hasHungUp(descriptor: number): boolean;
-  /** Whether a descriptor is a UNIX stream socket that listens. */
+  /** Whether a descriptor is a stream socket that listens, UNIX or TCP. */
   socketKind(descriptor: number): SocketKind;
   /** A second descriptor of the same open socket, not inherited by children. Throws when there is none to be had. */
   duplicate(descriptor: number): number;

@@ -5,7 +5,9 @@ import { ListenFault } from '../../src/net/listen.js';
 
 const native = {
   socketKind: (descriptor: number) =>
-    descriptor < 10 ? ({ kind: 'listening' } as const) : ({ kind: 'other', text: 'no socket' } as const),
+    descriptor < 10
+      ? ({ kind: 'listening', family: 'unix' } as const)
+      : ({ kind: 'other', text: 'no socket' } as const),
   duplicate: (descriptor: number) => descriptor + 100,
 };
 
@@ -18,7 +20,7 @@ void test('a socket is taken by its name, as often as it is asked for; the other
     ],
     native,
   );
-  assert.deepEqual([sockets.take('support'), sockets.take('support')], [103, 103]);
+  assert.deepEqual([sockets.take('support', 'unix'), sockets.take('support', 'unix')], [103, 103]);
   assert.deepEqual(sockets.unused(), ['billing']);
 });
 
@@ -34,7 +36,7 @@ void test('none of that name, two of it, or one that does not listen', () => {
   );
   const why = (name: string): string => {
     try {
-      sockets.take(name);
+      sockets.take(name, 'unix');
     } catch (fault) {
       assert.ok(fault instanceof ListenFault);
       return fault.message;
@@ -45,5 +47,5 @@ void test('none of that name, two of it, or one that does not listen', () => {
   assert.match(why('twice'), /2 sockets named twice/);
   assert.match(why('file'), /as file is no socket/);
   assert.deepEqual(sockets.unused(), ['support', 'twice', 'file']);
-  assert.throws(() => createPassedSockets([], native).take('support'), /handed over: none/);
+  assert.throws(() => createPassedSockets([], native).take('support', 'unix'), /handed over: none/);
 });
