@@ -3,15 +3,12 @@
 import { foldAscii } from '../identity/user-name.js';
 import { globLengthMax } from '../policy/glob.js';
 import { serverTargetWords } from '../routing/server-commands.js';
+import { isLoopback, parseHostAndPort, socketPathBytesMax } from '../source/address.js';
+import { parsePins } from '../source/pins.js';
 import type { Cursor } from '../source/written.js';
 import { timerOf } from './parse-sections.js';
 import type { RawBackend, RawConfiguration } from './schema.js';
-import {
-  type BackendAddress,
-  type BackendSettings,
-  backendDefaults,
-  socketPathBytesMax,
-} from './settings.js';
+import { type BackendAddress, type BackendSettings, backendDefaults } from './settings.js';
 
 /** Every backend that could be read; what is wrong with the others is told. `cursor` stands at the root. */
 export function parseBackends(raw: RawConfiguration, cursor: Cursor): BackendSettings[] {
@@ -98,14 +95,6 @@ function parseAddress(text: string, cursor: Cursor): BackendAddress | undefined 
   return { kind: 'tcp', ...place };
 }
 
-/** `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. */
-export function parseHostAndPort(text: string): { readonly host: string; readonly port: number } | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? 0);
-  return host === undefined || port < 1 || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
-}
-
 function checkTls(
   raw: RawBackend,
   tls: BackendSettings['tls'],
@@ -130,27 +119,6 @@ function checkTls(
       'a UNIX socket has no name to check the certificate against; add server_name, or tls: off',
     );
   }
-}
-
-/** Only addresses: a name such as localhost can be made to mean another machine. */
-function isLoopback(host: string): boolean {
-  return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
-}
-
-/** `key_pins`: hex or base64 (with or without padding) to lower-case hex. */
-export function parsePins(cursor: Cursor): string[] {
-  return cursor.words('key_pins').flatMap(({ text }, index) => {
-    const digits = /^sha256:([0-9A-Fa-f]{64})$/.exec(text)?.[1];
-    if (digits !== undefined) return [digits.toLowerCase()];
-    const base64 = /^sha256:([A-Za-z0-9+/]{43}=?)$/.exec(text)?.[1];
-    const bytes = base64 === undefined ? undefined : Buffer.from(base64, 'base64');
-    if (bytes?.length === 32) return [bytes.toString('hex')];
-    cursor.error(
-      ['key_pins', index],
-      'must be "sha256:" and the SHA-256 of the SubjectPublicKeyInfo in base64 or 64 hex digits',
-    );
-    return [];
-  });
 }
 
 function parseUsername(raw: RawBackend, cursor: Cursor): string {

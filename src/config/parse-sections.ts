@@ -1,17 +1,11 @@
-// Owns the reading of the sections that stand for themselves: listeners, mail_users, audit, limits; defaults filled in.
+// Owns the reading of the sections that stand for themselves: mail_users, audit, admin, limits; defaults filled in.
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../catalog/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
-import {
-  type ListenerSettings,
-  type ListenerSocket,
-  listenerDefaults,
-  type PeersSettings,
-  type PolicyChoice,
-} from '../listening/settings.js';
+import { socketPath } from '../listening/parse-listeners.js';
 import { formatDuration, parseDuration, parseSize } from '../source/schema-parts.js';
 import type { Cursor } from '../source/written.js';
-import type { RawAdmin, RawAudit, RawConfiguration, RawLimits, RawListener } from './schema.js';
+import type { RawAdmin, RawAudit, RawConfiguration, RawLimits } from './schema.js';
 import {
   type AdminSettings,
   type AuditSettings,
@@ -19,112 +13,8 @@ import {
   type LimitSettings,
   limitDefaults,
   type MailUserSettings,
-  socketPathBytesMax,
   timerMsMax,
 } from './settings.js';
-
-/** Every listener that has a socket and a policy; what the others lack is told. */
-export function parseListeners(
-  raw: NonNullable<RawConfiguration['listeners']>,
-  cursor: Cursor,
-): ListenerSettings[] {
-  const listeners: ListenerSettings[] = [];
-  for (const [name, each] of Object.entries(raw)) {
-    const at = cursor.down(name);
-    const socket = parseSocket(each, at);
-    const policies = policiesOf(each, at);
-    const peers = peersOf(at.down('peers'));
-    if (socket === undefined || policies.length === 0) continue;
-    listeners.push({
-      name,
-      socket,
-      ...(peers === undefined ? {} : { peers }),
-      policies,
-      sessions: each.sessions ?? listenerDefaults.sessions,
-      sessionsPerPeer: each.sessions_per_peer ?? listenerDefaults.sessionsPerPeer,
-      from: [],
-      tls: undefined,
-      accounts: [],
-      place: at.place(),
-    });
-  }
-  return listeners;
-}
-
-/** Where the socket of a listener comes from; undefined: that was not said, or said twice. */
-function parseSocket(raw: RawListener, at: Cursor): ListenerSocket | undefined {
-  const path = socketPath(at);
-  if (path !== undefined && raw.systemd !== undefined) {
-    at.error(['systemd'], 'a listener has one socket: either unix or systemd');
-    return undefined;
-  }
-  if (raw.systemd !== undefined) {
-    // What systemd takes for such a name.
-    if (!/^[!-9;-~]{1,255}$/.test(raw.systemd)) {
-      at.error(['systemd'], 'must be the FileDescriptorName= of a socket unit, without blanks and colons');
-    }
-    for (const key of ['mode', 'owner', 'group'] as const) {
-      if (raw[key] === undefined) continue;
-      at.error(
-        [key],
-        'belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): the socket is made by systemd',
-      );
-    }
-    return { kind: 'systemd', name: raw.systemd };
-  }
-  if (path === undefined) {
-    at.error([], 'needs a socket; add unix: PATH, or systemd: NAME');
-    return undefined;
-  }
-  const owner = at.source('owner');
-  const group = at.source('group');
-  const mode = raw.mode === undefined ? listenerDefaults.mode : Number.parseInt(raw.mode, 8);
-  if ((mode & 0o002) !== 0) {
-    at.warning(
-      ['mode'],
-      'lets every user of this machine connect; say a group and "0660" unless that is meant',
-    );
-  }
-  // Connecting needs the permission to write; without it nobody but root gets in.
-  if ((mode & 0o222) === 0) at.error(['mode'], 'lets nobody connect: connecting needs write permission');
-  return {
-    kind: 'unix',
-    path,
-    mode,
-    ...(owner === undefined ? {} : { owner }),
-    ...(group === undefined ? {} : { group }),
-  };
-}
-
-/** Which policy holds for whom; empty when that cannot be told, which is told. */
-function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
-  if (raw.policy !== undefined && raw.policies !== undefined) {
-    at.error(['policies'], 'stands beside policy; write one of them');
-    return [];
-  }
-  if (raw.policy !== undefined) return [{ policy: raw.policy }];
-  if (raw.policies === undefined || raw.policies.length === 0) {
-    at.error([], 'needs a policy; add policy: NAME');
-    return [];
-  }
-  let everybody: number | undefined;
-  return raw.policies.map(({ policy }, index) => {
-    const here = at.down('policies', index);
-    const peers = peersOf(here.down('peers'));
-    if (everybody !== undefined) here.warning([], 'is never reached: a line above takes everybody');
-    else if (peers === undefined) everybody = index;
-    return peers === undefined ? { policy } : { peers, policy };
-  });
-}
-
-/** The persons at this place; undefined: nothing is said there. */
-function peersOf(at: Cursor): PeersSettings | undefined {
-  if (at.node() === undefined) return undefined;
-  const users = at.words('users').map(({ text }) => text);
-  const groups = at.words('groups').map(({ text }) => text);
-  if (users.length + groups.length === 0) at.error([], 'names nobody; add users or groups, or leave it out');
-  return { users, groups };
-}
 
 /** How user names are read. */
 export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
@@ -219,15 +109,6 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
       ? {}
       : { tcp: { host, port: Number(raw.tcp.slice(colon + 1)) } }),
   };
-}
-
-/** The path of a UNIX socket, which has room for so many bytes only. */
-function socketPath(cursor: Cursor): string | undefined {
-  const unix = cursor.file('unix');
-  const bytes = Buffer.byteLength(unix ?? '');
-  if (bytes > socketPathBytesMax)
-    cursor.error(['unix'], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
-  return unix;
 }
 
 /** Every limit. */

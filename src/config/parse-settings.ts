@@ -7,17 +7,18 @@ import { commandNamed } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
 import { sha256Hex } from '../identity/digest.js';
 import { foldAscii } from '../identity/user-name.js';
-import { formatListenerSocket } from '../listening/settings.js';
+import { checkListeners, policiesUsed } from '../listening/check-listeners.js';
+import { parseListeners } from '../listening/parse-listeners.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { reachable } from '../routing/route.js';
-import { createProblemList, nearestName, type Problem } from '../source/problem.js';
+import { createProblemList, type Problem, unknownName } from '../source/problem.js';
 import { createSources, gather, type ReadFiles } from '../source/read-files.js';
-import { type Cursor, createCursor, validate } from '../source/written.js';
+import { type Cursor, createCursor, namesIn, validate } from '../source/written.js';
 import { checkNamespaces } from './check-namespaces.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseRoutes, parseServerCommands } from './parse-routes.js';
-import { parseAdmin, parseAudit, parseLimits, parseListeners, parseMailUsers } from './parse-sections.js';
+import { parseAdmin, parseAudit, parseLimits, parseMailUsers } from './parse-sections.js';
 import { parseSinks } from './parse-sinks.js';
 import { checkTests, parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
@@ -97,7 +98,7 @@ function meaningOf(settings: Omit<Settings, 'hash'>): string {
 /** `written` is the whole configuration, `valid` what was left of it and became the settings. */
 function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
   checkPresence(written);
-  checkListeners(settings, written, valid);
+  checkListeners(settings.listeners, settings.admin, written, valid);
   checkRoutes(settings, written, valid);
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
@@ -118,28 +119,6 @@ function checkPresence(written: Cursor): void {
     if (node === undefined) written.error([key], `is missing: ${what}`);
     else if (sizeOf(written, key) === 0 && node.kind !== 'scalar') written.error([key], `is empty: ${what}`);
   }
-}
-
-function checkListeners(settings: Settings, written: Cursor, valid: Cursor): void {
-  const policies = namesIn(written, 'policies');
-  const sockets = new Map<string, string>();
-  for (const { name, socket, policies: choices, sessions, sessionsPerPeer } of settings.listeners) {
-    const at = valid.down('listeners', name);
-    const place = formatListenerSocket(socket);
-    const first = sockets.get(place);
-    if (first !== undefined) at.error([socket.kind], `is the socket of listener ${first} already`);
-    sockets.set(place, first ?? name);
-    for (const [index, { policy }] of choices.entries()) {
-      const path = at.node('policy') ? ['policy'] : ['policies', index, 'policy'];
-      if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies));
-    }
-    if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
-      at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);
-    }
-  }
-  const admin = settings.admin?.unix;
-  const taken = admin === undefined ? undefined : sockets.get(`unix:${admin}`);
-  if (taken !== undefined) valid.down('admin').error(['unix'], `is the socket of listener ${taken} already`);
 }
 
 function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
@@ -188,7 +167,7 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
 
 function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
   const names = namesIn(written, 'policies');
-  const used = settings.listeners.flatMap((listener) => listener.policies.map(({ policy }) => policy));
+  const used = policiesUsed(settings.listeners);
   const areUsesKnown =
     settings.listeners.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
   const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
@@ -277,19 +256,6 @@ function isRouted(pattern: string, settings: Settings): boolean {
 
 function domainOf(pattern: string): string {
   return pattern.slice(pattern.lastIndexOf('@') + 1);
-}
-
-function unknownName(what: string, name: string, names: readonly string[]): string {
-  const nearest = nearestName(name, names);
-  const shown = JSON.stringify(name);
-  if (nearest !== undefined) return `there is no ${what} ${shown}; did you mean ${nearest}?`;
-  const others = names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
-  return `there is no ${what} ${shown}${others}`;
-}
-
-function namesIn(written: Cursor, key: string): string[] {
-  const node = written.node(key);
-  return node?.kind === 'map' ? [...node.entries.keys()] : [];
 }
 
 /** Number of entries of a map or list; 0 where there is none. */

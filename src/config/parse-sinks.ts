@@ -1,6 +1,7 @@
 // Owns the reading of `audit.ship`: who gets the records. It does not know how they are sent.
+import { parseHostAndPort } from '../source/address.js';
+import { parsePins } from '../source/pins.js';
 import type { Cursor } from '../source/written.js';
-import { parseHostAndPort, parsePins } from './parse-backends.js';
 import type { RawSink } from './schema.js';
 import type { SinkSettings } from './settings.js';
 

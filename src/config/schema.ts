@@ -1,9 +1,9 @@
 // Owns the shape of a configuration file: which keys there are, what their values look like, and the sentence for
 // each that tells what is expected. The JSON Schema for editors is generated from here.
 // It does not know what keys mean together; that is the reading (parse-settings) and the checks after it.
-// The rule: a key that is promised but not done yet stands here as notYet, so that nobody believes it holds.
 import { z } from 'zod';
 import { allEffects } from '../catalog/catalog.js';
+import { listener } from '../listening/schema.js';
 import {
   count,
   durationText,
@@ -11,7 +11,6 @@ import {
   flag,
   listOf,
   named,
-  notYet,
   oneOf,
   sizeText,
   strict,
@@ -20,37 +19,6 @@ import {
 } from '../source/schema-parts.js';
 import { policy, policyTest } from './policy-schema.js';
 import { logLevels } from './settings.js';
-
-const peers = strict('peers', {
-  users: listOf(word, 'users, by name or uid').optional(),
-  groups: listOf(word, 'groups, by name or gid').optional(),
-}).meta({
-  description:
-    'persons of this machine, by the word of the kernel: these users, and whoever is in these groups',
-});
-
-const listener = strict('a listener', {
-  unix: file('the path of a UNIX socket').optional(),
-  systemd: text('the name of a socket that systemd hands over (FileDescriptorName=)').optional(),
-  mode: z
-    .string({ error: 'must be written in quotes, as "0660": unquoted it is another number' })
-    .regex(/^0?[0-7]{3}$/, { error: 'must be three or four octal digits, as "0660"' })
-    .optional(),
-  owner: word.optional(),
-  group: word.optional(),
-  policy: text('the name of a policy').optional(),
-  sessions: count(1, 100_000).optional(),
-  sessions_per_peer: count(1, 100_000).optional(),
-  policies: listOf(
-    strict('a policy and whose it is', { peers: peers.optional(), policy: text('the name of a policy') }),
-    'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
-  ).optional(),
-  peers: peers.optional(),
-  tcp: notYet(),
-  from: notYet(),
-  tls: notYet(),
-  accounts: notYet(),
-}).meta({ description: 'a socket for one team' });
 
 const backend = strict('a backend', {
   address: text('HOST:PORT or unix:PATH'),
@@ -193,8 +161,6 @@ export const configurationSchema = strict('a configuration', {
 
 /** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
-/** A part of {@link RawConfiguration}. */
-export type RawListener = z.infer<typeof listener>;
 /** A part of {@link RawConfiguration}. */
 export type RawBackend = z.infer<typeof backend>;
 /** A part of {@link RawConfiguration}. */

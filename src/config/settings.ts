@@ -241,8 +241,5 @@ export const limitDefaults: LimitSettings = {
 /** The level of `log`. */
 export const logLevelDefault: LogLevel = 'info';
 
-/** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
-export const socketPathBytesMax = 107;
-
 /** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
 export const timerMsMax = 2 ** 31 - 1;

@@ -16,6 +16,11 @@ export function networkOf(address: string): string {
   return `${[a, b, c, d].map((group) => group.toString(16)).join(':')}::/64`;
 }
 
+/** The eight numbers of an address without a zone, an IPv4 one as mapped into IPv6; undefined: it is none. */
+export function addressGroups(text: string): number[] | undefined {
+  return groupsOf((text.includes(':') ? text : `::ffff:${text}`).toLowerCase());
+}
+
 /** The eight numbers of an IPv6 address; undefined: it is none. */
 function groupsOf(text: string): number[] | undefined {
   const dotted = /^(.*:)(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);

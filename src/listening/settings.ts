@@ -98,3 +98,6 @@ export interface PolicyChoice {
 
 /** What a listener has when it says nothing. */
 export const listenerDefaults = { mode: 0o660, sessions: 200, sessionsPerPeer: 50 } as const;
+
+/** How TLS begins on a listener that does not say it. */
+export const tlsModeDefault = 'starttls';

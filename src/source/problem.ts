@@ -130,3 +130,12 @@ function editDistance(a: string, b: string): number {
   }
   return above[b.length] ?? 0;
 }
+
+/** The sentence for a name that is not defined, with the one that was probably meant, or all that there are. */
+export function unknownName(what: string, name: string, names: readonly string[]): string {
+  const nearest = nearestName(name, names);
+  const shown = JSON.stringify(name);
+  if (nearest !== undefined) return `there is no ${what} ${shown}; did you mean ${nearest}?`;
+  const others = names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
+  return `there is no ${what} ${shown}${others}`;
+}

@@ -123,14 +123,6 @@ export function unknownKey(key: string, known: readonly string[]): string {
     : `${shown} is not a key here; did you mean ${nearest}?`;
 }
 
-/** What is said of a key that this version knows and cannot do. */
-export const notYetMessage = 'not supported by this version yet; take it out';
-
-/** A key that is promised and not done yet. */
-export function notYet() {
-  return z.never({ error: notYetMessage }).optional();
-}
-
 /** Text that is not empty. */
 export function text(what: string) {
   return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` });

@@ -5,7 +5,6 @@ import { dirname, resolve } from 'node:path';
 import type { core, ZodType } from 'zod';
 import { type MapNode, type Node, nodeAt, toValue, without } from './parse-yaml.js';
 import type { Place, ProblemList } from './problem.js';
-import { notYetMessage } from './schema-parts.js';
 
 /** A point in the tree. Paths of keys and indexes are relative to it. */
 export interface Cursor {
@@ -64,6 +63,12 @@ export function createCursor(root: MapNode, problems: ProblemList, at: readonly 
 
 function fromFile(text: string, place: Place): string {
   return resolve(dirname(place.file), text);
+}
+
+/** The keys of a map as they were written, broken values included; empty where there is no map. */
+export function namesIn(written: Cursor, key: string): string[] {
+  const node = written.node(key);
+  return node?.kind === 'map' ? [...node.entries.keys()] : [];
 }
 
 /** Place of the deepest part of a path that exists. */
@@ -163,8 +168,6 @@ function tell(issue: core.$ZodIssue, above: readonly PropertyKey[], root: MapNod
     return;
   }
   at(path, issue.message);
-  // Without the key that it should have lived from, the rest of it would only look incomplete.
-  if (issue.message === notYetMessage && path.length > 2) bad.push(path.slice(0, 2));
 }
 
 /** Longer paths first, then higher numbers: what is inside goes before what holds it. */

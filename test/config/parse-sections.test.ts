@@ -71,13 +71,13 @@ testMistakes([
     'no socket',
     'unix: /run/s.sock, ',
     '',
-    '3:3: listeners.support: needs a socket; add unix: PATH, or systemd: NAME',
+    '3:3: listeners.support: needs a socket; add unix: PATH, tcp: ADDRESS:PORT, or systemd: NAME',
   ],
   [
     'two sockets',
     'unix: /run/s.sock',
     'unix: /run/s.sock, systemd: support',
-    '3:33: listeners.support.systemd: a listener has one socket: either unix or systemd',
+    '3:33: listeners.support.systemd: a listener has one socket: either unix, tcp or systemd',
   ],
   [
     'a mode for a socket of systemd',

@@ -67,12 +67,6 @@ testMistakes([
     '7:37: routes[0].spread[1]: there is no backend "mail2"; did you mean mail1?',
   ],
   [
-    'a key that comes later',
-    'support: { unix: /run/s.sock,',
-    'support: { unix: /run/s.sock, tcp: "127.0.0.1:1",',
-    '3:33: listeners.support.tcp: not supported by this version yet; take it out',
-  ],
-  [
     'a name that cannot be one',
     '  support: {',
     '  "sup port": {',
@@ -128,12 +122,6 @@ testMistakes([
     'users: ["*"]',
     'users: []',
     '7:7: routes[0].users: must hold at least one pattern',
-  ],
-  [
-    'listeners by TCP',
-    'unix: /run/s.sock',
-    'tcp: 127.0.0.1:1',
-    '3:14: listeners.support.tcp: not supported by this version yet; take it out',
   ],
 ]);
 
