@@ -9,6 +9,7 @@ import { shippedPreset } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
 import { formatProblem } from '../source/problem.js';
 import type { ReadFiles } from '../source/read-files.js';
+import { inspectCertificates } from './inspect-certificates.js';
 import { inspectFiles } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
@@ -37,6 +38,7 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
   if (parsed.settings !== undefined && options.asksForFiles !== false)
     problems.push(
       ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
+      ...inspectCertificates(parsed.settings.listeners, systemClock.wallMs(), credentialsFolder()),
       ...(options.asksForAccounts === false ? [] : inspectAccounts(parsed.settings, ourselves())),
     );
   const errors = problems.filter((problem) => problem.severity === 'error').length;

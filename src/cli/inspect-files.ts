@@ -8,7 +8,7 @@ import type { Place, Problem } from '../source/problem.js';
 export type WhyUnreadable = (path: string) => string | undefined;
 
 /** Where systemd puts the credentials of services, while they run. */
-const credentialsFolder = '/run/credentials/';
+export const credentialsFolder = '/run/credentials/';
 
 /** A file that settings name, and where they do. */
 interface NamedFile {

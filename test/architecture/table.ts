@@ -20,7 +20,7 @@ export interface FolderRule {
 
 const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'judgement', 'ports'];
 const belowTop =
-  'wire auth-wire ports identity catalog policy routing audit source listening config judgement review engine lookup backend destination relay exchange frontend net segments journal ship observe admin host client terminal'.split(
+  'wire auth-wire ports identity catalog policy routing audit source listening config judgement review engine lookup backend destination relay exchange frontend net certificates segments journal ship observe admin host client terminal'.split(
     ' ',
   );
 // The engine floor takes narrow option objects, so that none of its tests builds a configuration file.
@@ -129,6 +129,13 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     imports: ['ports', 'wire', 'identity'],
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'crypto'],
+    packages: [],
+  },
+  // What listeners show to clients that want TLS; how it is shown is handed in.
+  certificates: {
+    floor: 'adapters',
+    imports: ['source', 'ports'],
+    builtins: ['fs', 'crypto'],
     packages: [],
   },
   // The files of a journal as they lie on disk: the journal writes them, commands and shippers read them.
