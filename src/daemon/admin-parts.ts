@@ -10,6 +10,7 @@ import { formatTime } from '../audit/time.js';
 import type { Pool } from '../backend/pool-options.js';
 import { commandsOf, ownCommands } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
+import type { Certificates } from '../certificates/certificates.js';
 import type { BackendAddress, Settings } from '../config/settings.js';
 import type { Observe } from '../engine/ports.js';
 import type { Service } from '../frontend/service.js';
@@ -45,6 +46,7 @@ export interface Watched {
   readonly act: Act;
   readonly findPeer: FindPeer;
   readonly shipping: Shipping;
+  readonly certificates: Certificates;
 }
 
 /** The daemon's metrics and admin endpoints. */
@@ -94,6 +96,7 @@ export function createAdminParts({ admin }: WatchedSettings, clock: Clock, log: 
         backends,
         journal: { isWritable: journal.state === 'writable', lost: journal.lost, freeBytes },
         shipLag: new Map(sinks.map(({ name, lagRecords }) => [name, lagRecords])),
+        certificates: watched?.certificates.expiries() ?? [],
         logDropped: log.dropped,
       };
     },

@@ -3,7 +3,9 @@
 // The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything
 // comes into force; sessions and running commands stay, counters go on.
 
+import type { Certificates } from '../certificates/certificates.js';
 import { loadConfiguration } from '../cli/configuration.js';
+import { tlsFilesOf } from '../cli/inspect-certificates.js';
 import { inspectAccounts, namesIn } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
 import type { Lifecycle } from '../engine/lifecycle.js';
@@ -50,6 +52,7 @@ export interface ReloadParts {
   readonly served: Switch;
   readonly pools: Pools;
   readonly listeners: Listeners;
+  readonly certificates: Certificates;
   readonly service: Service;
   /** Told of each that had begun, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
@@ -105,8 +108,20 @@ async function replace(
   parts: ReloadParts,
   kept: (problems: readonly string[]) => Reloaded,
 ): Promise<Reloaded> {
-  const { config, clock, log, journal, lifecycle, served, pools, listeners, service, contextOf, doorsOf } =
-    parts;
+  const {
+    config,
+    clock,
+    log,
+    journal,
+    lifecycle,
+    served,
+    pools,
+    listeners,
+    service,
+    certificates,
+    contextOf,
+    doorsOf,
+  } = parts;
   const loaded = loadConfiguration(config, { asksForAccounts: false });
   const { settings } = loaded;
   if (settings === undefined) return kept(loaded.problems);
@@ -120,6 +135,7 @@ async function replace(
   }
   const nextPools = pools.prepare(settings);
   const next = createServed(settings, contextOf(settings, nextPools.byName), numbers, doorsOf(settings));
+  const nextCertificates = certificates.prepare(tlsFilesOf(settings.listeners));
   const sockets = await listeners.prepare(settings.listeners, numbers);
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
@@ -127,6 +143,7 @@ async function replace(
   }
   // From here on nothing fails, and up to the first wait nobody else runs.
   nextPools.commit();
+  nextCertificates.commit();
   served.turnTo(next);
   const closed = sockets.commit();
   service.reviewRights();

@@ -2,7 +2,9 @@
 // The states: starting, serving, draining, stopped; nothing leaves draining but stopped, and "started" is never said
 // after "stopping".
 
+import { type CertificateEvent, createCertificates } from '../certificates/certificates.js';
 import { loadConfiguration, summarise } from '../cli/configuration.js';
+import { tlsFilesOf } from '../cli/inspect-certificates.js';
 import { namesIn } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
 import { createLifecycle } from '../engine/lifecycle.js';
@@ -19,6 +21,7 @@ import { holdProcess, onFatalError, onSignal } from '../host/signals.js';
 import { createServiceManager, takeServiceEnvironment } from '../host/systemd.js';
 import { createConnect } from '../net/dial.js';
 import { ListenFault } from '../net/listen.js';
+import { prepareOffer } from '../net/tls-accept.js';
 import { createLog, type Log } from '../observe/log.js';
 import { watchLoopLag } from '../observe/loop-lag.js';
 import type { Native } from '../ports/native.js';
@@ -106,7 +109,11 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const guard = createLoginGuard(clock);
-  const doorsOf = (now: Settings) => createDoors(now.listeners, guard, () => undefined);
+  const report = (event: CertificateEvent): void => log.report({ ...event });
+  const certificates = createCertificates({ clock, prepareOffer, report });
+  certificates.prepare(tlsFilesOf(settings.listeners)).commit();
+  const doorsOf = (now: Settings) =>
+    createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));
   const served = createSwitch(createServed(settings, exchanges, numbers, doorsOf(settings)));
   const service = createService({ sessionsMax: sessionsWithin(settings, log) });
@@ -132,6 +139,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
     lifecycle,
     served,
     listeners,
+    certificates,
     onReloaded: ({ isSuccess }) =>
       manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
     doorsOf,
@@ -146,7 +154,18 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   });
   try {
     await (await listeners.prepare(settings.listeners, numbers)).commit();
-    await admin.open({ journal, pools, service, shipping, served, drained, reloader, act, findPeer });
+    await admin.open({
+      journal,
+      pools,
+      service,
+      shipping,
+      served,
+      drained,
+      reloader,
+      act,
+      findPeer,
+      certificates,
+    });
     first.commit();
   } catch (fault) {
     await listeners.close();
@@ -196,6 +215,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   // The stop record goes out like any other.
   await Promise.race([shipping.end(), stop.second]);
   await admin.close();
+  certificates.close();
   manager.close();
   orphans.end();
   loop.end();

@@ -12,6 +12,7 @@ import type { NameNumbers } from '../host/accounts.js';
 import { descriptorsMax } from '../host/limits.js';
 import { type Account, type Login, parsePasswordHash } from '../identity/account.js';
 import type { Peer } from '../identity/peer.js';
+import { createGate } from '../listening/networks.js';
 import type { ListenerSettings } from '../listening/settings.js';
 import type { Log } from '../observe/log.js';
 import type { Policy } from '../policy/rule.js';
@@ -51,10 +52,11 @@ export function createDoors(
 }
 
 function doorOf(listener: ListenerSettings, guard: LoginGuard, offerOf: OfferOf): ListenerDoor {
-  const { name, socket, tls, accounts } = listener;
+  const { name, socket, from, tls, accounts } = listener;
   if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelsDoor;
   return {
     isPreauthenticated: false,
+    mayConnect: createGate(from),
     tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,
     offer: () => offerOf(name),
     plainWithoutTls: tls?.mode === 'off',
@@ -90,8 +92,9 @@ export function createServed(
     sessionLimits: sessionLimitsOf(settings),
     doors,
     policyOf(peer, login) {
-      const name =
-        doors.get(peer.listener)?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(peer, login);
+      const door = doors.get(peer.listener);
+      if (door?.mayConnect(peer.address) === false) return undefined;
+      const name = door?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(peer, login);
       return name === undefined ? undefined : settings.policies.get(name);
     },
   };

@@ -8,6 +8,8 @@ import type { Logins } from './logins.js';
 export interface ListenerDoor {
   /** The kernel says who comes: nobody is asked. */
   readonly isPreauthenticated: boolean;
+  /** Whether somebody at that address may come at all: asked before a byte of his is read. */
+  readonly mayConnect: (address: string | undefined) => boolean;
   /** `implicit`: from the first byte on; `starttls`: when the peer asks for it, and before it may say a password. */
   readonly tls: 'none' | 'starttls' | 'implicit';
   /** What is shown to peers that want TLS; undefined: there is nothing to be shown, so they are turned away. */
@@ -21,6 +23,7 @@ export interface ListenerDoor {
 /** A door for peers of whom the kernel says who they are. */
 export const kernelsDoor: ListenerDoor = {
   isPreauthenticated: true,
+  mayConnect: () => true,
   tls: 'none',
   offer: () => undefined,
   plainWithoutTls: false,

@@ -70,6 +70,9 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
   /** Why this peer gets no session now; undefined: it gets one. Strangers go where that makes room. */
   function refusal(listener: ServedListener, peer: Peer): { reason: CloseReason; text: string } | undefined {
     const { context, name } = listener;
+    if (context.door(name)?.mayConnect(peer.address) === false) {
+      return { reason: 'peer-refused', text: `${nameOf(peer)} is not among the networks of this listener` };
+    }
     if (context.door(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
       const text =
         peer.uid === undefined

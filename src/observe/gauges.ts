@@ -16,6 +16,8 @@ export interface MetricsSnapshot {
   readonly journal: JournalCounts;
   /** Records on disk that were not sent yet, by receiver. */
   readonly shipLag: ReadonlyMap<string, number>;
+  /** How long certificates still hold. */
+  readonly certificates: readonly CertificateLeft[];
   /** Lines of our own log that could not be written, so far. */
   readonly logDropped: number;
 }
@@ -28,6 +30,14 @@ export interface BackendCounts {
   readonly idle: number;
   readonly leased: number;
   readonly waiters: number;
+}
+
+/** A certificate, by what it is for and whose it is. */
+export interface CertificateLeft {
+  readonly role: string;
+  readonly name: string;
+  /** Below 0: it has ended. */
+  readonly leftMs: number;
 }
 
 /** The journal's state. */
@@ -65,6 +75,12 @@ export function createGauges(
   const writable = gauge('audit_writable', '1: records reach the disk. 0: strict commands are refused.');
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
   const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
+  const expiry = gauge(
+    'certificate_expiry_seconds',
+    'How long a certificate still holds; below 0: it has expired.',
+    'role',
+    'name',
+  );
   const lost = total('audit_lost_total', 'Audit records that never reached the disk. 0, or you are blind.');
   const logDropped = total('log_dropped_total', 'Lines of the log that could not be written.');
   const config = gauge('config_info', '1; the hash of the configuration that is served.', 'hash');
@@ -79,7 +95,7 @@ export function createGauges(
 
   return {
     take(snapshot) {
-      for (const each of [upstreams, waiters, backendUp, sessions, config, shipLag]) each.reset();
+      for (const each of [upstreams, waiters, backendUp, sessions, config, shipLag, expiry]) each.reset();
       for (const { name: backend, isUp, ...counts } of snapshot.backends) {
         upstreams.set({ backend, state: 'dialing' }, counts.dialing);
         upstreams.set({ backend, state: 'idle' }, counts.idle);
@@ -89,6 +105,9 @@ export function createGauges(
       }
       for (const [listener, count] of snapshot.sessions) sessions.set({ listener }, count);
       for (const [sink, records] of snapshot.shipLag) shipLag.set({ sink }, records);
+      for (const { role, name, leftMs } of snapshot.certificates) {
+        if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
+      }
       config.set({ hash: snapshot.configHash }, 1);
       reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
       const { journal } = snapshot;

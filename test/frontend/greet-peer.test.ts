@@ -34,6 +34,7 @@ function open(door: Partial<ListenerDoor>, options: MemoryEngineOptions = {}): M
       tls: 'starttls',
       offer: () => offer,
       plainWithoutTls: false,
+      mayConnect: () => true,
       logins: createLogins('support', accounts, createLoginGuard(clock)),
       ...door,
     }),

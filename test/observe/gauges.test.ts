@@ -16,6 +16,7 @@ const first: MetricsSnapshot = {
   backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, waiters: 4 }],
   journal: { isWritable: true, lost: 0, freeBytes: undefined },
   shipLag: new Map([['logs.example.com:6514', 12]]),
+  certificates: [],
   logDropped: 0,
 };
 
@@ -59,6 +60,10 @@ test('the next one replaces it: other names, other numbers', async () => {
     backends: [{ name: 'mail2', isUp: false, dialing: 0, idle: 0, leased: 0, waiters: 9 }],
     journal: { isWritable: false, lost: 7, freeBytes: 0 },
     shipLag: new Map(),
+    certificates: [
+      { role: 'listener', name: 'gate', leftMs: 86_400_400 },
+      { role: 'client-ca', name: 'gate', leftMs: -1_000 },
+    ],
     logDropped: 2,
   });
   const lines = await shown(registry);
@@ -70,6 +75,8 @@ test('the next one replaces it: other names, other numbers', async () => {
     'dovegate_audit_free_bytes 0',
     'dovegate_audit_lost_total 7',
     'dovegate_log_dropped_total 2',
+    'dovegate_certificate_expiry_seconds{role="listener",name="gate"} 86400',
+    'dovegate_certificate_expiry_seconds{role="client-ca",name="gate"} -1',
   ]) {
     assert.ok(lines.has(line), line);
   }

@@ -14,6 +14,7 @@ const nothing: MetricsSnapshot = {
   backends: [],
   journal: { isWritable: true, lost: 0, freeBytes: undefined },
   shipLag: new Map([['logs.example.com:6514', 12]]),
+  certificates: [],
   logDropped: 0,
 };
 
@@ -174,7 +175,7 @@ test('every line of the answer is of the text format, every metric has its help 
     [...named].toSorted(),
     [
       'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total',
-      'upstreams waiters backend_up sessions config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
+      'upstreams waiters backend_up sessions certificate_expiry_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
       'audit_records_total audit_sync_seconds audit_writable audit_free_bytes audit_lost_total audit_ship_lag_records',
     ]
       .join(' ')
