@@ -4,11 +4,16 @@ import { Command, CommanderError } from 'commander';
 import { registerAudit } from '../auditor/audit.js';
 import { addSend, type SendSubcommand } from '../drop-in/send.js';
 import { exitCodes } from '../terminal/exit-codes.js';
+import { addHashPassword, type HashPasswordSubcommand } from './hash-password.js';
 import { addOperatorCommands, type OperatorSubcommands } from './operator-commands.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
 
 /** What the subcommands do; each resolves to an exit code. */
-export interface Subcommands extends PolicySubcommands, OperatorSubcommands, SendSubcommand {
+export interface Subcommands
+  extends PolicySubcommands,
+    OperatorSubcommands,
+    SendSubcommand,
+    HashPasswordSubcommand {
   serve(options: { readonly config: string }): Promise<number>;
   check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
 }
@@ -46,6 +51,9 @@ export async function runProgram(
     code = ended;
   });
   addPolicyCommands(program, subcommands, (ended) => {
+    code = ended;
+  });
+  addHashPassword(program, subcommands, (ended) => {
     code = ended;
   });
   registerAudit(program, (ended) => {

@@ -3,6 +3,7 @@
 import { can } from '../cli/can.js';
 import { check } from '../cli/check.js';
 import { explain } from '../cli/explain.js';
+import { hashPasswordCommand as hashPassword } from '../cli/hash-password.js';
 import { backend, kill, reload } from '../cli/operate.js';
 import { runProgram } from '../cli/program.js';
 import { replay } from '../cli/replay.js';
@@ -17,5 +18,5 @@ import { serve } from './serve.js';
 export function runDovegate(args: readonly string[]): Promise<number> {
   const forPolicies = { check, explain, can, test, replay, suggest };
   const forOperators = { status, kill, backend, reload };
-  return runProgram(args, programVersion, { serve, send, ...forPolicies, ...forOperators });
+  return runProgram(args, programVersion, { serve, send, hashPassword, ...forPolicies, ...forOperators });
 }
