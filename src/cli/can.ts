@@ -20,6 +20,7 @@ export type CanOptions = {
       readonly listener: string;
       /** Whose; undefined: of whoever is nobody in particular. */
       readonly uid?: number | undefined;
+      readonly account?: string | undefined;
     }
   /** Of who runs this, asked of the daemon. */
   | { readonly socket: string }
@@ -36,7 +37,8 @@ export async function can(options: CanOptions): Promise<number> {
   const opened = openListener(options.config, options.listener, options);
   if (typeof opened === 'number') return opened;
   const { listener, policy } = opened;
-  const principal = options.uid === undefined ? undefined : principalAt(listener.name, options).text;
+  const isNamed = options.uid !== undefined || options.account !== undefined;
+  const principal = isNamed ? principalAt(listener.name, options).text : undefined;
   const places = {
     listener: `(${plain(socketOf(listener))})${whoMayConnect(listener)}`,
     policy: formatPlace(policy.place),
@@ -63,12 +65,13 @@ function socketAsJson({ socket }: ListenerSettings): Readonly<Record<string, str
 }
 
 /** Whom the listener lets in, and whether others have other policies there. */
-function whoMayConnect({ peers, policies }: ListenerSettings): string {
+function whoMayConnect({ peers, policies, accounts, from }: ListenerSettings): string {
   const only = peers === undefined ? '' : `, only${peersOf(peers)}`;
+  const places = from.length === 0 ? '' : `, from ${from.join(' ')}`;
   const others = policies.filter((choice) => choice.peers !== undefined);
-  return plain(
-    `${only}${others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`).join('')}`,
-  );
+  const rest = others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`);
+  const logins = accounts.map(({ name, policy }) => `; policy ${policy} for account ${name}`);
+  return plain(`${only}${places}${[...rest, ...logins].join('')}`);
 }
 
 /** Under the keys of the other one, as far as the daemon tells it. */

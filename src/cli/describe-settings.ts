@@ -1,7 +1,12 @@
 // The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
 
 import type { Settings } from '../config/settings.js';
-import { formatListenerSocket, type ListenerSocket, type PeersSettings } from '../listening/settings.js';
+import {
+  type AccountSettings,
+  formatListenerSocket,
+  type ListenerSocket,
+  type PeersSettings,
+} from '../listening/settings.js';
 import { formatTarget } from '../routing/route.js';
 
 /** Several lines, without the last LF. */
@@ -11,6 +16,9 @@ export function describeSettings(settings: Settings): string {
     lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)}${peersOf(listener.peers)}`);
     for (const { peers, policy } of listener.policies) {
       lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : peersOf(peers).trim()}`);
+    }
+    for (const account of listener.accounts) {
+      lines.push(`  policy ${account.policy} for account ${account.name}, by ${proofsOf(account)}`);
     }
   }
   for (const backend of settings.backends) {
@@ -45,6 +53,18 @@ function describeSocket(socket: ListenerSocket): string {
   if (socket.kind === 'tcp') return formatListenerSocket(socket);
   const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
   return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+}
+
+/** What an account may prove itself by; never the hash. */
+function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
+  const pins = keyPins.length === 0 ? '' : ` with key ${keyPins.map((pin) => `sha256:${pin}`).join(' or ')}`;
+  const hasCertificate = certificateName !== undefined || keyPins.length > 0;
+  return [
+    ...(passwordHash === undefined ? [] : ['a password']),
+    ...(hasCertificate
+      ? [`a certificate${certificateName === undefined ? '' : ` of ${certificateName}`}${pins}`]
+      : []),
+  ].join(', or by ');
 }
 
 /** ` users alice 1001 groups support`; empty where everybody is let in. */

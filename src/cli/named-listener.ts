@@ -46,27 +46,54 @@ export function openListener(config: string, name: string, asker: Asker = {}): N
   const listener = settings.listeners.find((each) => each.name === name);
   if (listener === undefined) {
     const names = settings.listeners.map((each) => each.name);
-    const nearest = nearestName(name, names);
-    const hint = nearest === undefined ? `there are: ${names.join(', ')}` : `did you mean ${nearest}?`;
-    stderr(`${config} has no listener "${plain(name)}"; ${hint}`);
+    stderr(`${config} has no listener "${plain(name)}"; ${hintOf(name, names)}`);
     return exitCodes.usage;
   }
-  const { uid } = asker;
-  const chosen = uid === undefined ? policyOfAnybody(listener) : policyOfUid(listener, uid);
-  if (chosen === undefined) {
-    if (uid !== undefined) {
-      stderr(`listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`);
-      return exitCodes.notPermitted;
-    }
-    const choices = listener.policies.map(({ peers, policy }) => `${policy} for${peersOf(peers)}`);
-    stderr(
-      `listener ${name} has a policy for some only: ${plain(choices.join('; '))}; say who asks with --uid`,
-    );
-    return exitCodes.usage;
-  }
+  const chosen = policyNameFor(listener, asker);
+  if (typeof chosen === 'number') return chosen;
   const policy = settings.policies.get(chosen);
   if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${chosen}`);
   return { settings, listener, policy };
+}
+
+/** The name of the policy that holds for whoever asks; else an exit code, and why was printed. */
+function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): string | number {
+  const { name, accounts, policies } = listener;
+  const refuse = (text: string): number => {
+    stderr(text);
+    return exitCodes.usage;
+  };
+  if (accounts.length > 0) {
+    const names = accounts.map((each) => each.name);
+    if (account === undefined) {
+      return refuse(
+        `listener ${name} has accounts (${plain(names.join(', '))}); say who asks with --account`,
+      );
+    }
+    const policy = accounts.find((each) => each.name === account)?.policy;
+    return (
+      policy ??
+      refuse(`listener ${name} has no account "${plain(account)}"; ${plain(hintOf(account, names))}`)
+    );
+  }
+  if (account !== undefined) {
+    return refuse(`listener ${name} has no accounts: the kernel says who asks there; say it with --uid`);
+  }
+  const chosen = uid === undefined ? policyOfAnybody(listener) : policyOfUid(listener, uid);
+  if (chosen !== undefined) return chosen;
+  if (uid !== undefined) {
+    stderr(`listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`);
+    return exitCodes.notPermitted;
+  }
+  const choices = policies.map(({ peers, policy }) => `${policy} for${peersOf(peers)}`);
+  return refuse(
+    `listener ${name} has a policy for some only: ${plain(choices.join('; '))}; say who asks with --uid`,
+  );
+}
+
+function hintOf(name: string, names: readonly string[]): string {
+  const nearest = nearestName(name, names);
+  return nearest === undefined ? `there are: ${names.join(', ')}` : `did you mean ${nearest}?`;
 }
 
 /** As the daemon would choose it, with the groups that this user has now. */

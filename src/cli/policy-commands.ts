@@ -21,6 +21,11 @@ export interface PolicySubcommands {
 const configHelp = 'the configuration file';
 const listenerHelp = 'the listener, by its name in the configuration';
 
+interface Who {
+  uid?: number;
+  account?: string;
+}
+
 /** Adds them to the program; `end` takes the exit code. */
 export function addPolicyCommands(
   program: Command,
@@ -35,10 +40,11 @@ export function addPolicyCommands(
     .addOption(new Option('--listener <name>', listenerHelp))
     .addOption(socketOption())
     .addOption(new Option('--uid <n>', 'of this user, by the uid of the system').argParser(parseUid))
+    .addOption(new Option('--account <name>', 'of this account').conflicts('uid'))
     .option('--json', 'print JSON', false)
-    .action(async ({ uid, json, ...where }: Where & { uid?: number; json: boolean }, command: Command) => {
+    .action(async ({ uid, account, json, ...where }: Where & Who & { json: boolean }, command: Command) => {
       const from = placeOf(where, command);
-      end(await subcommands.can({ json, ...('socket' in from ? from : { ...from, uid }) }));
+      end(await subcommands.can({ json, ...('socket' in from ? from : { ...from, uid, account }) }));
     });
   program
     .command('test')
@@ -69,17 +75,14 @@ export function addPolicyCommands(
     .addOption(
       new Option('--uid <n>', 'what this user was seen doing, by the uid of the system').argParser(parseUid),
     )
-    .action(
-      async ({ since, ...options }: { config: string; listener: string; uid?: number; since: number }) => {
-        end(await subcommands.suggest({ ...options, sinceMs: since }));
-      },
-    );
+    .addOption(new Option('--account <name>', 'what this account was seen doing').conflicts('uid'))
+    .action(async ({ since, ...options }: Who & { config: string; listener: string; since: number }) => {
+      end(await subcommands.suggest({ ...options, sinceMs: since }));
+    });
 }
 
 function addExplain(program: Command, subcommands: PolicySubcommands, end: (code: number) => void): void {
-  interface Flags extends Where {
-    uid?: number;
-    account?: string;
+  interface Flags extends Where, Who {
     series: 'auto' | Series;
     user: string;
     json: boolean;
@@ -92,7 +95,7 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
     .argument('<command...>', 'behind --: the words of the command line, its name split or joined')
     .addOption(new Option('--config <file>', configHelp))
     .addOption(new Option('--listener <name>', listenerHelp))
-    .addOption(socketOption('account', 'series'))
+    .addOption(socketOption('series'))
     .addOption(new Option('--uid <n>', 'who asks, by the uid of the system').argParser(parseUid))
     .addOption(new Option('--account <name>', 'who asks, by the name of an account').conflicts('uid'))
     .addOption(
@@ -123,7 +126,7 @@ function socketOption(...more: readonly string[]): Option {
   return new Option(
     '--socket <path>',
     'ask the daemon at this socket instead, for who runs this; no file is read',
-  ).conflicts(['config', 'listener', 'uid', ...more]);
+  ).conflicts(['config', 'listener', 'uid', 'account', ...more]);
 }
 
 /** Ends with a wrong usage where neither place is named. */

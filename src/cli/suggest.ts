@@ -14,6 +14,7 @@ export interface SuggestOptions {
   readonly listener: string;
   /** The commands of this user alone, for the policy that holds for them; undefined: of everybody. */
   readonly uid?: number | undefined;
+  readonly account?: string | undefined;
   readonly sinceMs: number;
 }
 
@@ -25,7 +26,8 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   const nowMs = systemClock.wallMs();
   const sightings = createSightings(listener.name);
   const { directory } = settings.audit;
-  const whose = options.uid === undefined ? {} : { principal: principalAt(listener.name, options).text };
+  const isNamed = options.uid !== undefined || options.account !== undefined;
+  const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};
   const filter = { listener: listener.name, ...whose, sinceMs: nowMs - options.sinceMs };
   const failed = await readRows(directory, filter, (row) => sightings.take(row));
   if (failed !== undefined) return failed;

@@ -5,6 +5,7 @@ import { choosePolicy, policyOfAnybody } from '../identity/choose-policy.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { ListenerSettings } from '../listening/settings.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
+import { nearestName } from '../source/problem.js';
 import type { Cursor } from '../source/written.js';
 import { backendsFor, jointDestination } from './destination.js';
 import type { RawPolicyTest } from './policy-schema.js';
@@ -14,13 +15,22 @@ import type { Person, PolicyTest, Settings } from './settings.js';
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {
   return raw.map((each, index) => {
     const at = cursor.down(index);
-    const name = at.source('as', 'user') ?? at.source('as', 'account');
+    const name = at.source('as', 'user');
+    const account = at.source('as', 'account');
     const groups = at.words('as', 'groups').map(({ text }) => text);
     const series = seriesOf(at.source('series'));
     return {
       place: at.place(),
       listener: each.listener,
-      ...(each.as === undefined ? {} : { as: { ...(name === undefined ? {} : { name }), groups } }),
+      ...(each.as === undefined
+        ? {}
+        : {
+            as: {
+              ...(name === undefined ? {} : { name }),
+              ...(account === undefined ? {} : { account }),
+              groups,
+            },
+          }),
       user: at.source('user') ?? '',
       words: at.words('command').map(({ text }) => text),
       ...(series === undefined ? {} : { series }),
@@ -42,10 +52,27 @@ export function checkTests(
     const unknown = whyUnknown(name);
     if (unknown !== undefined) cursor.error(['tests', index, 'listener'], unknown);
     const listener = settings.listeners.find((each) => each.name === name);
-    if (listener === undefined || as !== undefined || policyOfAnybody(listener) !== undefined) continue;
-    const message = `does not say who asks (as), and listener ${name} has no policy for everybody`;
-    cursor.error(['tests', index], message);
+    const message = listener === undefined ? undefined : whyNobody(listener, as);
+    if (message !== undefined) cursor.error(['tests', index], message);
   }
+}
+
+/** Why nobody can be meant by a test's `as` at this listener; undefined: somebody is. */
+function whyNobody(listener: ListenerSettings, as: Person | undefined): string | undefined {
+  const { name, accounts } = listener;
+  if (accounts.length > 0) {
+    const names = accounts.map((each) => each.name);
+    if (as?.account === undefined)
+      return `does not say which account asks (as: { account: NAME }); listener ${name} has: ${names.join(', ')}`;
+    if (names.includes(as.account)) return undefined;
+    const nearest = nearestName(as.account, names);
+    const hint = nearest === undefined ? `there are: ${names.join(', ')}` : `did you mean ${nearest}?`;
+    return `listener ${name} has no account ${JSON.stringify(as.account)}; ${hint}`;
+  }
+  if (as?.account !== undefined)
+    return `names an account, and listener ${name} has none: the kernel says who asks there`;
+  if (as !== undefined || policyOfAnybody(listener) !== undefined) return undefined;
+  return `does not say who asks (as), and listener ${name} has no policy for everybody`;
 }
 
 function seriesOf(text: string | undefined): Series | undefined {
@@ -78,7 +105,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
     const destination = jointDestination(backendsFor(settings, name.kind === 'name' ? name.name : ''));
     const line = {
       listener: test.listener,
-      principal: `${test.as?.name ?? '-'}@${test.listener}`,
+      principal: `${test.as?.account ?? test.as?.name ?? '-'}@${test.listener}`,
       user: test.user,
       words: test.words,
       clientMinor: testMinor,
@@ -91,6 +118,9 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
 }
 /** As the listener would choose it, by the names in the test. */
 function policyOf(listener: ListenerSettings, person: Person | undefined): string | undefined {
+  if (listener.accounts.length > 0) {
+    return listener.accounts.find(({ name }) => name === person?.account)?.policy;
+  }
   if (person === undefined) return policyOfAnybody(listener);
   const { name, groups } = person;
   return choosePolicy(

@@ -75,8 +75,10 @@ export const cacheTtlDefaultMs = 60_000;
 
 /** Somebody as policy tests name them. */
 export interface Person {
-  /** Name of the user, or of the account; it stands in the principal. Undefined: somebody in these groups. */
+  /** Name of the user; it stands in the principal. Undefined: an account, or somebody in these groups. */
   readonly name?: string;
+  /** Name of the account, where the listener has some. */
+  readonly account?: string;
   readonly groups: readonly string[];
 }
 

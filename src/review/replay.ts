@@ -7,6 +7,7 @@ import type { ExchangeRow } from '../audit/search.js';
 import { backendsFor, jointDestination } from '../config/destination.js';
 import type { BackendSettings, Settings } from '../config/settings.js';
 import { policyOfAnybody } from '../identity/choose-policy.js';
+import { parsePrincipal } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
 import type { ListenerSettings } from '../listening/settings.js';
 import { isAllowed, type Judgement, judgeLine } from '../policy/judge.js';
@@ -64,9 +65,17 @@ const clientMinor = 4;
 
 /**
  * Records do not say in which groups somebody was: where a listener has policies by person, the one that was asked then is
- * asked again, and the one for everybody if that is no longer among them.
+ * asked again, and the one for everybody if that is no longer among them. An account
+ * has one policy; one that is gone is taken for one with the policy that was asked then, or for the first.
  */
-function policyNameFor(listener: ListenerSettings, { policy }: RecordedLine): string {
+function policyNameFor(listener: ListenerSettings, { policy, principal }: RecordedLine): string {
+  const name = parsePrincipal(principal)?.name;
+  const { accounts } = listener;
+  const account =
+    accounts.find((each) => each.name === name) ??
+    accounts.find((each) => each.policy === policy) ??
+    accounts[0];
+  if (account !== undefined) return account.policy;
   const names = listener.policies.map((choice) => choice.policy);
   if (policy !== undefined && names.includes(policy)) return policy;
   return policyOfAnybody(listener) ?? names[0] ?? '';
