@@ -12,6 +12,7 @@ import {
   routeServerCommand,
   type ServerCommand,
   type ServerCommandRules,
+  type UnroutableCode,
 } from '../routing/server-commands.js';
 
 /** Where a command may go. */
@@ -37,7 +38,11 @@ export type ServerRouted =
       readonly destinations: readonly Destination[];
       readonly aliases: readonly string[];
     }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string }
+  | {
+      readonly kind: 'refused';
+      readonly code: UnroutableCode | 'several-backends';
+      readonly message: string;
+    }
   | Exclude<Routed, { kind: 'to' }>;
 
 /** Where such a command may go, before anybody is asked; `message`: why it goes nowhere. */

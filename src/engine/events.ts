@@ -4,6 +4,7 @@
 import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../ports/upstream-fault.js';
 import type { LogType } from '../wire/log-line.js';
+import type { ErrorCode } from './error-code.js';
 import type { ShipEvent } from './ship-events.js';
 import type { LogLevel, Outcome } from './verdict.js';
 
@@ -39,7 +40,7 @@ export interface ExchangeEnded {
   /** The status line that the client got, without LF. */
   readonly status: string;
   readonly level: LogLevel;
-  readonly error: string | undefined;
+  readonly error: ErrorCode | undefined;
   /** One sentence for operators where the outcome is not `ok`. */
   readonly text: string | undefined;
   /** Bytes of the reply as the backend sent them, and all bytes that the client was sent. */

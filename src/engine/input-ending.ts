@@ -3,6 +3,7 @@
 // no `unknown`.
 
 import type { Status } from '../wire/status.js';
+import type { ErrorCode } from './error-code.js';
 import type { LogLevel, Outcome, Verdict } from './verdict.js';
 
 /** Why an exchange with input is over. */
@@ -38,7 +39,7 @@ export function judgeInputEnding(ending: InputEnding): Verdict {
   }
 }
 
-function ended(code: string, outcome: Outcome, error: string, text: string): Verdict {
+function ended(code: string, outcome: Outcome, error: ErrorCode, text: string): Verdict {
   return { code, outcome, error, text, isTold: true, level: 'warn' };
 }
 
@@ -82,7 +83,7 @@ function verdictOfRefusedInput(backend: string, answer: Status | 'no-status' | '
 
 /** The backend has said `+` before, and nothing can be told to the client any more. */
 function verdictOfDuplex(backend: string, how: DuplexEnd): Verdict {
-  const quiet = (outcome: Outcome, error: string, text: string, level: LogLevel): Verdict => ({
+  const quiet = (outcome: Outcome, error: ErrorCode, text: string, level: LogLevel): Verdict => ({
     code: undefined,
     outcome,
     error,

@@ -5,6 +5,7 @@ import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import type { Status } from '../wire/status.js';
 import { WireFault } from '../wire/wire-fault.js';
+import type { ErrorCode, UnreadableCode } from './error-code.js';
 import { type InputEnding, judgeInputEnding } from './input-ending.js';
 import { JournalFault } from './journal-fault.js';
 import type { LogLevel, Outcome, Verdict } from './verdict.js';
@@ -20,7 +21,7 @@ export type Ending =
   /** One of our own commands was answered here. */
   | { readonly kind: 'answered' }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
-  | { readonly kind: 'unparsable'; readonly code: string; readonly reason: string }
+  | { readonly kind: 'unparsable'; readonly code: UnreadableCode; readonly reason: string }
   /** `retryAfterMs`: when it would be within the limits again; undefined: the tables are full. */
   | { readonly kind: 'limited'; readonly policy: string; readonly retryAfterMs: number | undefined }
   | { readonly kind: 'unroutable'; readonly reason: string }
@@ -52,7 +53,7 @@ export type Ending =
       readonly kind: 'joined';
       readonly code: string;
       readonly outcome: Outcome;
-      readonly error: string | undefined;
+      readonly error: ErrorCode | undefined;
       readonly text: string | undefined;
     }
   /** We stop, and the time for what runs is over; or an operator ended it. */
@@ -71,7 +72,7 @@ const refusals = {
 function told(
   code: string,
   outcome: Outcome,
-  error: string | undefined,
+  error: ErrorCode | undefined,
   text: string,
   level: LogLevel,
 ): Verdict {

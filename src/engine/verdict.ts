@@ -1,6 +1,7 @@
 // What follows from the end of an exchange, whatever it was; types only. outcome.ts makes it, and nobody else.
 
 import type { RecordedOutcome } from '../audit/record.js';
+import type { ErrorCode } from './error-code.js';
 
 /** How an exchange ended: the words of the record key `outcome`. */
 export type Outcome = RecordedOutcome;
@@ -14,7 +15,7 @@ export interface Verdict {
   readonly code: string | undefined;
   readonly outcome: Outcome;
   /** Code for the record's `error` key. */
-  readonly error: string | undefined;
+  readonly error: ErrorCode | undefined;
   /** One sentence: for the client's log channel (if it has one and `isTold`) and for our log. */
   readonly text: string | undefined;
   /** Whether the sentence is for the client too. */

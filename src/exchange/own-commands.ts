@@ -17,6 +17,7 @@ import {
   isServerCommand,
   type Judged,
   type Judgement,
+  type UnjudgeableCode,
 } from '../judgement/judge.js';
 import { rightsOf, rowsOfRights } from '../judgement/rights.js';
 import { jointNamespaces } from '../routing/route.js';
@@ -104,7 +105,7 @@ function judgeOwn(
   args: readonly CanonicalWord[],
 ): Judgement {
   const known = { command: command.name, effect: command.effect, user: '', input: 'none' } as const;
-  const refuse = (code: string, message: string): Judgement => ({
+  const refuse = (code: UnjudgeableCode, message: string): Judgement => ({
     ...known,
     kind: 'unparsable',
     code,

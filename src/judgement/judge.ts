@@ -13,7 +13,7 @@ import { foldAscii, type UserNames } from '../identity/user-name.js';
 import type { Attempt } from '../policy/attempt.js';
 import { type DecisionCache, questionKey } from '../policy/cache.js';
 import { type Decision, decide } from '../policy/decide.js';
-import { judgeLine, seriesDiffer } from '../policy/judge.js';
+import { judgeLine, seriesDiffer, type UnreadCode } from '../policy/judge.js';
 import type { Policy } from '../policy/rule.js';
 import type { CommandLine } from '../wire/command.js';
 
@@ -53,9 +53,12 @@ export interface Judged extends Known {
   readonly holdsUntilMs: number | undefined;
 }
 
+/** Why a line could not be judged. */
+export type UnjudgeableCode = UnreadCode | 'backends-differ' | 'user-surplus';
+
 /** What came of reading and judging a command line. */
 export type Judgement =
-  | (Known & { readonly kind: 'unparsable'; readonly code: string; readonly message: string })
+  | (Known & { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string })
   | Judged;
 
 /** Who asks, and by what it is judged. */
@@ -109,7 +112,7 @@ const unsaid = '\x02';
 /** Judges a command line for all of `series`, which are not empty. */
 export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
   const known = knownOf(line, series, context.userNames);
-  const refuse = (code: string, message: string): Judgement => ({
+  const refuse = (code: UnjudgeableCode, message: string): Judgement => ({
     ...known,
     kind: 'unparsable',
     code,

@@ -3,6 +3,7 @@
 // It does not ask resolvers of users, count limits, or send anything.
 // The rule: what is not known is judged in every way that it can be, and refused unless all of them allow it.
 import { canonicalArguments } from '../catalog/canonical.js';
+import type { UnparsableCode } from '../catalog/getopt.js';
 import { parseArguments } from '../catalog/parse.js';
 import { resolveCommand } from '../catalog/resolve.js';
 import { allSeries, type Series } from '../catalog/series.js';
@@ -31,6 +32,9 @@ export interface Destination {
   readonly sharedNamespaces: readonly string[] | undefined;
 }
 
+/** Why a line is not understood. */
+export type UnreadCode = UnparsableCode | 'command-unknown' | 'series-differ';
+
 /** One series' answer. `unparsable`: the line has no meaning there, or none that is sure; `code` is the catalog's, or one of these. */
 export type Judgement =
   | {
@@ -43,7 +47,12 @@ export type Judgement =
       /** The client expects the user's name in front of each row. */
       readonly wantsUsernameCell: boolean;
     }
-  | { readonly kind: 'unparsable'; readonly series: Series; readonly code: string; readonly message: string };
+  | {
+      readonly kind: 'unparsable';
+      readonly series: Series;
+      readonly code: UnreadCode;
+      readonly message: string;
+    };
 
 /** Judges the line as a server of one series would read it. */
 export function judgeLine(
@@ -54,7 +63,7 @@ export function judgeLine(
   userNames: UserNames,
   nowMs: number,
 ): Judgement {
-  const refuse = (code: string, message: string): Judgement => ({
+  const refuse = (code: UnreadCode, message: string): Judgement => ({
     kind: 'unparsable',
     series,
     code,

@@ -31,13 +31,16 @@ export interface ServerCommand {
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
 }
 
+/** Why a command of the server goes nowhere; never renamed. */
+export type UnroutableCode = 'no-server-route' | 'no-single-user';
+
 /** Where it goes. */
 export type ServerRoute =
   | { readonly kind: 'backend'; readonly backend: string }
   | { readonly kind: 'all' }
   /** Where these users live, who must all live on one backend. */
   | { readonly kind: 'users'; readonly users: readonly string[] }
-  | { readonly kind: 'refused'; readonly code: string; readonly message: string };
+  | { readonly kind: 'refused'; readonly code: UnroutableCode; readonly message: string };
 
 /** What `user` does where no line says otherwise: it asks about users, and their rows cannot be joined. */
 const own: ReadonlyMap<string, ServerTarget> = new Map([['user', { kind: 'by-user' }]]);
@@ -80,6 +83,6 @@ export function routeServerCommand(
 }
 
 /** The message names the missing key. */
-function refused(code: string, why: string, name: string): ServerRoute {
+function refused(code: UnroutableCode, why: string, name: string): ServerRoute {
   return { kind: 'refused', code, message: `${why}; server_commands has no line "${name}: BACKEND"` };
 }

@@ -6,6 +6,7 @@ import {
   type ServerCommand,
   type ServerCommandRules,
   type ServerRoute,
+  type UnroutableCode,
 } from '../../src/routing/server-commands.js';
 
 const rules: ServerCommandRules = {
@@ -23,7 +24,11 @@ function asked(name: string, more: Partial<ServerCommand> = {}): ServerCommand {
   return { command: { name }, effect: 'read', users: [], masks: [], everybody: 'none', ...more };
 }
 
-const refusedFor = (code: string, name: string): ServerRoute => ({ kind: 'refused', code, message: name });
+const refusedFor = (code: UnroutableCode, name: string): ServerRoute => ({
+  kind: 'refused',
+  code,
+  message: name,
+});
 
 // [what, command, where it goes; of a refusal, its code and the command that its message names]
 const cases: readonly (readonly [string, ServerCommand, ServerRoute])[] = [
