@@ -38,9 +38,18 @@ export async function openRealDovecot(owner: Owner, release: Release): Promise<L
   return lab;
 }
 
+/** Settings of the backend, one line of YAML each. */
+const ways = {
+  starttls: (_lab: Lab, port: number) => `address: localhost:${port}\n    tls: starttls\n    ca: ca.pem`,
+  unix: (lab: Lab) => `address: unix:${lab.unixAuth}\n    tls: off`,
+  tcp: (_lab: Lab, port: number) => `address: 127.0.0.1:${port}\n    tls: off`,
+} as const;
+
 export interface RealGatewayOptions {
   /** Where the daemon finds Dovecot; default: at its own port. */
   readonly port?: number;
+  /** How it goes there; default `starttls`. */
+  readonly way?: keyof typeof ways;
   /** Commands that are allowed beside the usual ones. */
   readonly allow?: readonly string[];
   /** Lines of the policy instead of the usual ones, as YAML. */
@@ -52,6 +61,8 @@ export interface RealGatewayOptions {
   readonly password?: string;
   /** PEM of the authority that the daemon trusts; default: the one that signed Dovecot's certificate. */
   readonly ca?: string;
+  /** Upstreams at most; default 4. */
+  readonly connections?: number;
   /** Upstreams that are kept open; default 0, so that Dovecot sees no connection that no command caused. */
   readonly idle?: number;
   /** A folder of an earlier gateway, to start again on what it left. */
@@ -90,11 +101,10 @@ listeners:
   support: { unix: support.sock, mode: "0600", policy: support }
 backends:
   mail1:
-    address: localhost:${options.port ?? lab.port}
-    tls: starttls
-    ca: ca.pem
+    ${ways[options.way ?? 'starttls'](lab, options.port ?? lab.port)}
     password_file: mail1.password
     ${namespaces === '' ? '' : `shared_namespaces: ${namespaces}`}
+    connections: ${options.connections ?? 4}
     idle: ${options.idle ?? 0}
 routes:
   - { users: ["*"], backend: mail1 }

@@ -1,0 +1,178 @@
+// Goal: a Dovecot that is stopped in the middle of a text for longer than it gives a text (300 s) takes nothing of the text for a command,
+// wherever it was and however the bytes lie. Phases, for each release asked for: what it does to such a text as it is, so that the danger is
+// seen; every byte with which a command line may begin; then through the daemon, over STARTTLS, a UNIX socket and TCP alone.
+// What must not happen: anything that a line of the text asks for.
+// Its limit stands in doveadm-server as a number; a copy with a smaller one makes this short. DOVEGATE_ROUNDS=5 takes the real one.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Lab } from '../kit/dovecot-lab.js';
+import { openRawClient, type RawClient } from '../kit/raw-client.js';
+import {
+  alice,
+  backendPassword,
+  labTestMs,
+  openRealDovecot,
+  openRealGateway,
+  releasesAsked,
+} from './real-gateway.js';
+
+const bob = 'bob@example.org';
+const isReal = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
+const realLimitMs = 300_000;
+const limitMs = isReal ? realLimitMs : 1_200;
+/** How long it is stopped. */
+const stallMs = limitMs + (isReal ? 10_000 : 400);
+
+const command = `\t${bob}\tmailbox create\tEvil`;
+for (const release of releasesAsked()) {
+  test(`Dovecot ${release}: stopped within a text`, { timeout: (isReal ? 3 : 1) * labTestMs }, async (t) => {
+    const lab = await openRealDovecot(t, release);
+    if ('skip' in lab) return t.skip(lab.skip);
+    t.diagnostic(`Dovecot ${lab.version}, ${limitMs} ms`);
+    if (!isReal && !(await makeImpatient(lab)))
+      return t.skip('the limit of this doveadm-server was not found');
+
+    await t.test('as it is, a text becomes commands', async () => {
+      const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+      client.sendCommand({ user: alice, fields: ['save'] });
+      await client.write('Subject: x\r\n\r\nwords ');
+      await sleep(stallMs);
+      await client.write(`${command}Direct\r\n.${command}Dot\r\n`);
+      client.halfClose();
+      await client.closed;
+      assert.deepEqual(await evilOf(lab), ['EvilDirect']);
+      await lab.doveadm(['mailbox', 'delete', '-u', bob, 'EvilDirect']);
+    });
+
+    await t.test('a command begins with a TAB, a flag or an escape, and with no other byte', async () => {
+      const bytes = Array.from({ length: 256 }, (_, byte) => byte);
+      const odd = new Set(Buffer.from('\0\x01\t\n\r .DdVvXx'));
+      const begin = async (byte: number): Promise<void> => {
+        const others = odd.has(byte) ? [command.slice(1), `\tproxy-ttl=3${command}`] : [];
+        for (const rest of [command, ...others]) {
+          const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+          const line = Buffer.concat([Buffer.of(byte), Buffer.from(`${rest}${byte}\n`)]);
+          await client.write(line).catch(() => undefined);
+          client.halfClose();
+          await client.closed;
+        }
+      };
+      for (let at = 0; at < bytes.length; at += 8) await Promise.all(bytes.slice(at, at + 8).map(begin));
+      const begun = await evilOf(lab);
+      const [soh, tab, D, v, x] = [0x01, 0x09, 0x44, 0x76, 0x78];
+      const starts = lab.series === '2.3' ? [soh, tab, D, v] : [soh, tab, D, v, x];
+      assert.deepEqual(begun.toSorted(), starts.map((byte) => `Evil${byte}`).toSorted());
+      for (const name of begun) await lab.doveadm(['mailbox', 'delete', '-u', bob, name]);
+    });
+
+    for (const [way, more] of [
+      ['starttls', ''],
+      ['starttls', `limits: { input_time: ${Math.round(limitMs / 2)}ms }`],
+      ['unix', ''],
+      ['tcp', ''],
+    ] as const) {
+      await t.test(`through the daemon, ${way} ${more}: nothing is carried out`, async (sub) => {
+        const gateway = await openRealGateway(sub, lab, { allow: ['save'], way, more, connections: 8 });
+        const clients = new Map<string, RawClient>();
+        for (const name of Object.keys(stories)) {
+          const client = await gateway.client({ minor: 2 });
+          client.sendCommand({ user: alice, fields: ['save'] });
+          await client.write(lead);
+          clients.set(name, client);
+        }
+        await sleep(200);
+        const sendAll = (which: 'before' | 'after'): void => {
+          for (const [name, client] of clients)
+            client.write(stories[name]?.[which] ?? '').catch(() => undefined);
+        };
+        sendAll('before');
+        await sleep(50);
+        const servers = serversOf(lab);
+        for (const pid of servers) signal(pid, 'SIGSTOP');
+        sendAll('after');
+        await sleep(stallMs);
+        for (const pid of servers) signal(pid, 'SIGCONT');
+        while (serversOf(lab).some((pid) => servers.includes(pid))) await sleep(50);
+        for (const client of clients.values()) client.close();
+        assert.deepEqual(await evilOf(lab), []);
+        const errors = (await gateway.finish()).map(({ record }) => record['error']);
+        const early = errors.filter((error) => error === 'early-answer').length;
+        const refused = errors.filter((error) => error === 'input-command-like').length;
+        sub.diagnostic(`${servers.length} stopped; ${early} gave the text up, ${refused} never got the line`);
+        // Where our own time was over before, nobody is left to hear that it was given up.
+        if (more === '' && !isReal) assert.ok(way === 'tcp' ? refused >= 4 : early >= 4);
+      });
+    }
+  });
+}
+
+/** Enough for a text to be sent before its end is here. */
+const lead = `Subject: x\r\n\r\n${'line of the text\r\n'.repeat(70_000)}`;
+
+/** A line that is a command from nearly every place in it. */
+const trap = (name: string, first = 'words '): string => `${first}${'D'.repeat(9_000)}${command}${name}\r\n`;
+
+/** What is sent just before the servers are stopped, and after that. */
+const stories: Readonly<Record<string, { readonly before: string; readonly after: string }>> = {
+  'within a line': { before: 'words ', after: `${command}Within\r\n${trap('WithinMore')}` },
+  'among flags': { before: 'words DDD', after: `DDD${command}Flags\r\n` },
+  'at a line end': { before: 'words\r\n', after: `${command}LineEnd\r\n${trap('LineEndMore')}` },
+  'a flood of traps': { before: trap('Trap').repeat(2_000), after: trap('TrapMore').repeat(1_000) },
+  'a flood of long lines': { before: trap('Long', 'y'.repeat(30_000)).repeat(500), after: trap('LongMore') },
+  'a flood of commands': { before: `${command}Short\r\n`.repeat(200_000), after: `${command}ShortMore\r\n` },
+};
+
+/** Gives the instance a copy of its doveadm-server whose limit is smaller; false: it is not as expected. */
+async function makeImpatient(lab: Lab): Promise<boolean> {
+  const root = lab.folder.slice(0, lab.folder.length - lab.inRoot(lab.folder).length);
+  const program = readFileSync(join(root, '/usr/lib/dovecot/doveadm-server'));
+  // mov edi, 300000: an argument of the call that starts the timer, on x86-64.
+  const [wanted, given] = [realLimitMs, limitMs].map((ms) => {
+    const bytes = Buffer.from([0xbf, 0, 0, 0, 0]);
+    bytes.writeUInt32LE(ms, 1);
+    return bytes;
+  });
+  if (wanted === undefined || given === undefined) return false;
+  const at = program.indexOf(wanted);
+  if (at < 0 || program.includes(wanted, at + 1)) return false;
+  given.copy(program, at);
+  const path = join(lab.folder, 'doveadm-server');
+  writeFileSync(path, program, { mode: 0o755 });
+  await lab.writeExtraConf(
+    `doveadm_password = ${backendPassword}\nservice doveadm {\n  executable = ${lab.inRoot(path)}\n}\n`,
+  );
+  return true;
+}
+
+/** Processes of this instance, and of no other. */
+function serversOf(lab: Lab): number[] {
+  const master = readFileSync(join(lab.folder, 'run', 'master.pid'), 'utf8').trim();
+  return readdirSync('/proc').flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const stat = readFileSync(join('/proc', name, 'stat'), 'utf8');
+      const [, comm, state, parent] = /^\d+ \((.*)\) (\S) (\d+)/.exec(stat) ?? [];
+      return comm === 'doveadm-server' && parent === master && state !== 'Z' ? [Number(name)] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Mailboxes that only a command in a text makes. */
+async function evilOf(lab: Lab): Promise<string[]> {
+  const { text } = await lab.doveadm(['mailbox', 'list', '-u', bob]);
+  return text.split('\n').filter((name) => name.startsWith('Evil'));
+}
+
+/** Who has ended meanwhile needs none. */
+function signal(pid: number, name: 'SIGSTOP' | 'SIGCONT'): void {
+  try {
+    process.kill(pid, name);
+  } catch (fault) {
+    if (!(fault instanceof Error && 'code' in fault && fault.code === 'ESRCH')) throw fault;
+  }
+}
