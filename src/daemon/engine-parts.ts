@@ -144,7 +144,7 @@ export function createExchangeContext(
   const { clock, journal, observe } = adapters;
   const lookups = createLookups(adapters);
   const userNames = createUserNames(settings.mailUsers);
-  const { replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
+  const { queueTimeoutMs, replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
   return {
     ...lasting,
     clock,
@@ -163,7 +163,7 @@ export function createExchangeContext(
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,
-    limits: { replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
+    limits: { queueTimeoutMs, replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
     retire: () => lookups.retire(),
   };
 }

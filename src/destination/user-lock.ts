@@ -1,18 +1,17 @@
 // Keeps two commands for the same user from running on two backends at once: after a reload, a drain or a referral the later one
 // waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
-// It does not know what runs. The rules: first come, first served, so that nobody starves; what was taken is given back once.
+// It does not know what runs. The rules: first come, first served, so that nobody starves; nobody waits for longer than a queue lasts;
+// what was taken is given back once.
+
+import { createPatience, type Patience, type Waiting } from './patience.js';
 
 /** Users and the backends that they are on. */
 export interface UserLock {
   /**
-   * Resolves when every user is on that backend or on none; what it resolves to gives all of them back. At once (undefined
-   * stands for a promise) when nobody has to wait. Rejects with the signal's reason.
+   * Resolves when every user is on that backend or on none; what it resolves to gives all of them back. At once (no
+   * promise) when nobody has to wait. Rejects with the signal's reason, or with a LeaseRefusal `queue-timeout`.
    */
-  take(
-    users: readonly string[],
-    backend: string,
-    signal: () => AbortSignal,
-  ): (() => void) | Promise<() => void>;
+  take(users: readonly string[], backend: string, waiting: Waiting): (() => void) | Promise<() => void>;
   /** Users that something runs or waits for. */
   readonly size: number;
 }
@@ -33,21 +32,16 @@ export function createUserLock(): UserLock {
   const places = new Map<string, Place>();
 
   return {
-    take(users, backend, signal) {
+    take(users, backend, waiting) {
       // One order for everybody: two that need the same two users cannot wait for each other.
-      const [first, ...others] = [...new Set(users)].toSorted();
-      if (first === undefined) return () => undefined;
-      if (others.length === 0) return enter(first, backend) ?? wait(first, backend, signal());
+      const ordered = [...new Set(users)].toSorted();
       const taken: (() => void)[] = [];
-      const giveBack = (): void => {
-        for (const each of taken.splice(0)) each();
-      };
-      for (const user of [first, ...others]) {
+      for (const user of ordered) {
         const entered = enter(user, backend);
-        if (entered === undefined) return waitForRest([first, ...others], backend, signal(), taken, giveBack);
+        if (entered === undefined) return waitForRest(ordered, backend, waiting, taken);
         taken.push(entered);
       }
-      return giveBack;
+      return () => giveBack(taken);
     },
     get size() {
       return places.size;
@@ -57,18 +51,20 @@ export function createUserLock(): UserLock {
   async function waitForRest(
     users: readonly string[],
     backend: string,
-    signal: AbortSignal,
+    waiting: Waiting,
     taken: (() => void)[],
-    giveBack: () => void,
   ): Promise<() => void> {
+    const patience = createPatience(waiting);
     try {
       for (const user of users.slice(taken.length)) {
-        taken.push(enter(user, backend) ?? (await wait(user, backend, signal)));
+        taken.push(enter(user, backend) ?? (await wait(user, backend, patience)));
       }
-      return giveBack;
+      return () => giveBack(taken);
     } catch (reason) {
-      giveBack();
+      giveBack(taken);
       throw reason;
+    } finally {
+      patience.end();
     }
   }
 
@@ -86,7 +82,8 @@ export function createUserLock(): UserLock {
     return leaving(user, place);
   }
 
-  function wait(user: string, backend: string, signal: AbortSignal): Promise<() => void> {
+  function wait(user: string, backend: string, patience: Patience): Promise<() => void> {
+    const { signal } = patience;
     const place = places.get(user);
     if (place === undefined) throw new Error('waited for nobody');
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -107,6 +104,7 @@ export function createUserLock(): UserLock {
         admit(user, place);
       };
       place.waiters.add(waiter);
+      patience.stand(() => 1 + [...place.waiters].indexOf(waiter));
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -130,4 +128,8 @@ export function createUserLock(): UserLock {
     }
     if (place.running === 0 && place.waiters.size === 0) places.delete(user);
   }
+}
+
+function giveBack(taken: (() => void)[]): void {
+  for (const each of taken.splice(0)) each();
 }

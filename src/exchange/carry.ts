@@ -22,6 +22,7 @@ import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import type { ExchangeInput } from './exchange-input.js';
 import { behindSearch, countMatches } from './matches.js';
 import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
+import { tellWaiting } from './tell.js';
 
 /** What a carriage needs of its exchange. */
 export interface CarryOptions {
@@ -134,7 +135,7 @@ class OneWay implements Carriage {
     }
   }
 
-  /** Whose turn it is. Who waits for long is told so: a log line is a frame of its own and may come at any time. */
+  /** Whose turn it is. */
   #ask(): LeaseOptions {
     const { session, judgement, input } = this.#options;
     const { names, policy, writer } = session;
@@ -142,10 +143,7 @@ class OneWay implements Carriage {
       principal: names.principal,
       weight: policy.weight,
       isFresh: judgement.attempt.command.scope === 'server' || input.isDuplex,
-      onWaiting: (position) => {
-        writer.addLog('info', `dovegate: waiting for ${this.backend}, position ${position}`);
-        void writer.flush(Number.POSITIVE_INFINITY);
-      },
+      onWaiting: (position) => tellWaiting(writer, this.backend, position),
     };
   }
 

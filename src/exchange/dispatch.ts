@@ -3,6 +3,7 @@
 // The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
 // is followed once, to a configured backend, for the same user; two commands for one user never run on two backends at once.
 
+import { LeaseRefusal } from '../backend/lease.js';
 import { replyShape } from '../catalog/columns.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
@@ -14,6 +15,7 @@ import type { RelayTarget } from '../relay/reply-writer.js';
 import { type Carriage, cutOff } from './carry.js';
 import type { ExchangeContext } from './exchange-context.js';
 import { fanOut, joinEndings, type Part } from './fan-out.js';
+import { tellWaiting } from './tell.js';
 
 /** What a dispatch needs of its exchange. */
 export interface DispatchOptions {
@@ -86,10 +88,16 @@ async function take(options: DispatchOptions, destination: Destination, mayTryAg
   const carriage = start(destination, writer, mayTryAgain);
   let unlock: () => void;
   try {
-    const locked = context.userLock.take(users, carriage.backend, () => abortable.signal);
+    const locked = context.userLock.take(users, carriage.backend, {
+      signal: () => abortable.signal,
+      clock: context.clock,
+      timeoutMs: context.limits.queueTimeoutMs,
+      onWaiting: (position) => tellWaiting(writer, carriage.backend, position),
+    });
     unlock = typeof locked === 'function' ? locked : await locked;
-  } catch {
-    const ending = cutOff(abortable, false);
+  } catch (fault) {
+    const ending: Ending =
+      fault instanceof LeaseRefusal ? { kind: 'refused', why: 'queue-timeout' } : cutOff(abortable, false);
     return { carriage, ending, verdict: judgeEnding(ending) };
   }
   try {

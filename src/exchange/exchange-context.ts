@@ -23,6 +23,8 @@ import type { SessionNames } from './exchange-records.js';
 
 /** Times and counts that hold for each exchange. */
 export interface ExchangeLimits {
+  /** How long a command waits for its user, where that one is on another backend. */
+  readonly queueTimeoutMs: number;
   readonly replyIdleMs: number;
   readonly clientStallMs: number;
   readonly deadlineMs: Readonly<Record<Effect, number>>;

@@ -7,7 +7,7 @@ import type { Verdict } from '../engine/verdict.js';
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import { waitForPeer } from '../relay/relay.js';
-import type { ReplyWriter } from '../relay/reply-writer.js';
+import type { RelayTarget, ReplyWriter } from '../relay/reply-writer.js';
 
 /** What was told. */
 export interface Told {
@@ -34,6 +34,16 @@ export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict
   if (ending.kind === 'client-stall') return { status, closeFor: 'client-stall' };
   if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };
   return { status, closeFor: isCut ? 'cut-reply' : undefined };
+}
+
+/** Who waits for long is told so: a log line is a frame of its own and may come at any time. */
+export function tellWaiting(
+  writer: Pick<RelayTarget, 'addLog' | 'flush'>,
+  backend: string,
+  position: number,
+): void {
+  writer.addLog('info', `dovegate: waiting for ${backend}, position ${position}`);
+  void writer.flush(Number.POSITIVE_INFINITY);
 }
 
 /** How much a peer may leave unread before its next command is looked at. */

@@ -2,10 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { LeaseRefusal } from '../../src/backend/lease.js';
+import type { Waiting } from '../../src/destination/patience.js';
 import { createUserLock } from '../../src/destination/user-lock.js';
-import { settle } from '../kit/fake-clock.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
 
-const never = (): AbortSignal => new AbortController().signal;
+/** Somebody who waits for ever, unless `signal` says something else. */
+const asking = (signal: AbortSignal = new AbortController().signal): Waiting => ({
+  signal: () => signal,
+  clock: createFakeClock(),
+  timeoutMs: 30_000,
+  onWaiting: () => undefined,
+});
+const never = asking();
 
 void test('one backend: all at once; another: when they are gone, in order', async () => {
   const lock = createUserLock();
@@ -39,7 +48,7 @@ void test('who gives up waits no longer, and those behind go on', async () => {
   const lock = createUserLock();
   const first = await lock.take(['alice'], 'mail1', never);
   const controller = new AbortController();
-  const gone = Promise.resolve(lock.take(['alice'], 'mail2', () => controller.signal));
+  const gone = Promise.resolve(lock.take(['alice'], 'mail2', asking(controller.signal)));
   const behind = Promise.resolve(lock.take(['alice'], 'mail1', never));
   controller.abort('left');
   await assert.rejects(gone, (reason) => reason === 'left');
@@ -48,13 +57,48 @@ void test('who gives up waits no longer, and those behind go on', async () => {
   await assert.rejects(
     (async () => {
       const back = await lock.take(['alice'], 'mail1', never);
-      const late = Promise.resolve(lock.take(['alice'], 'mail2', () => controller.signal));
+      const late = Promise.resolve(lock.take(['alice'], 'mail2', asking(controller.signal)));
       back();
       await late;
     })(),
     (reason) => reason === 'left',
   );
   assert.equal(lock.size, 0);
+});
+
+void test('who waits is told after 5 s and ever less often, and waits no longer than a queue lasts, for all its users together', async () => {
+  const lock = createUserLock();
+  const clock = createFakeClock();
+  const told: number[] = [];
+  const impatient: Waiting = {
+    signal: () => new AbortController().signal,
+    clock,
+    timeoutMs: 30_000,
+    onWaiting: (position) => void told.push(position),
+  };
+  const alice = await lock.take(['alice'], 'mail1', never);
+  const bob = await lock.take(['bob'], 'mail1', never);
+  const ahead = Promise.resolve(lock.take(['alice'], 'mail2', never));
+  const late = Promise.resolve(lock.take(['alice', 'bob'], 'mail2', impatient));
+  let isLate = false;
+  late.catch(() => {
+    isLate = true;
+  });
+  await clock.advance(4_999);
+  assert.deepEqual(told, []);
+  await clock.advance(1);
+  assert.deepEqual(told, [2]);
+  alice();
+  (await ahead)();
+  // It has alice now, and waits for bob.
+  await clock.advance(10_000);
+  assert.deepEqual(told, [2, 1]);
+  await clock.advance(14_999);
+  assert.equal(isLate, false);
+  await clock.advance(1);
+  await assert.rejects(late, (fault) => fault instanceof LeaseRefusal && fault.why === 'queue-timeout');
+  bob();
+  assert.deepEqual([lock.size, clock.timers], [0, 0]);
 });
 
 void test('any sequence: one backend a user, everybody served, nothing left', async () => {
@@ -86,7 +130,7 @@ void test('any sequence: one backend a user, everybody served, nothing left', as
           waiting += 1;
           void (async () => {
             try {
-              const back = await lock.take(users, backend, () => controller.signal);
+              const back = await lock.take(users, backend, asking(controller.signal));
               running.push({ users, backend, back });
               check();
             } catch (reason) {

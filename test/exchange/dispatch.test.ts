@@ -185,6 +185,29 @@ void describe('a referral', () => {
     });
   }
 
+  void test('leaves its user there: who comes for the first backend waits, is told so, and no longer than a queue lasts', async () => {
+    const engine = openMemoryEngine({ settings });
+    const answer = refer('a@example.org@127.0.0.2:2');
+    engine.setAnswer((_line, end) => (numberOf(end) === 1 ? replyPacket(answer(1)) : undefined));
+    const sentTo = (): number[] => engine.commands.map(({ end }) => numberOf(end));
+    const first = await engine.client(2);
+    await first.line('|a@example.org|quota get');
+    for (const startMs = performance.now(); sentTo().length < 2 && performance.now() - startMs < 10_000; )
+      await settle();
+    const second = await engine.client(2);
+    await second.line('|a@example.org|quota get');
+    await engine.clock.advance(29_999);
+    assert.match(second.said(), /waiting for mail1, position 1\n/);
+    assert.equal(engine.records.filter(({ record }) => record.event === 'completion').length, 0);
+    await engine.clock.advance(1);
+    assert.equal(statusOf(second.said()), '-TEMPFAIL');
+    assert.deepEqual(sentTo(), [1, 2]);
+    const { record } = engine.records.findLast(({ record: each }) => each.event === 'completion') ?? {};
+    assert.deepEqual([record?.outcome, record?.error, record?.sent], ['failed', 'queue-timeout', false]);
+    for (const client of [first, second]) client.peer.end();
+    await engine.untilIdle();
+  });
+
   void test('to a referral ends there', async () => {
     const heard = await ask('|a@example.org|quota get', (backend) =>
       backend === 1 ? '\n-REFERRAL a@example.org@127.0.0.2\n' : '\n-REFERRAL a@example.org@127.0.0.3\n',
