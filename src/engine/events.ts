@@ -29,9 +29,14 @@ export interface BackendLog {
   readonly text: string;
 }
 
+/** What is counted where there is too much of it, each by itself. */
+export type FloodKind = 'refused' | 'session' | 'turned-away' | 'login-failed';
+
 /** An exchange ended; observed once for each, also for the refused ones. */
 export interface ExchangeEnded {
   readonly kind: 'exchange-ended';
+  /** False: one of a flood of refusals, of which `flood` says how many. */
+  readonly isTold: boolean;
   readonly exchange: ExchangeNames;
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
@@ -139,6 +144,15 @@ export type EngineEvent =
     }
   | { readonly kind: 'backend-up'; readonly backend: string; readonly downMs: number }
   | { readonly kind: 'audit-failed'; readonly text: string }
+  /** So many more within a second than are told one by one; of a principal, or of a place on the network at a listener. */
+  | {
+      readonly kind: 'flood';
+      readonly action: FloodKind;
+      readonly count: number;
+      readonly principal: string | undefined;
+      readonly listener: string | undefined;
+      readonly address: string | undefined;
+    }
   /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
   | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
   | { readonly kind: 'lookup-working'; readonly socket: string }

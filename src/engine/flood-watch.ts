@@ -7,10 +7,8 @@ import { createFloodGate, type FloodGate } from '../audit/flood.js';
 import type { AuditRecord } from '../audit/record.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import { appendQuietly } from './append.js';
+import type { FloodKind } from './events.js';
 import type { Journal, Observe } from './ports.js';
-
-/** What is counted, each by itself: the key `action` of the `limit` record. */
-export type FloodKind = (typeof floodKinds)[number];
 
 /** One for the whole daemon; outlives a reload. */
 export interface FloodWatch {
@@ -20,7 +18,13 @@ export interface FloodWatch {
   tell(): void;
 }
 
-const floodKinds = ['refused', 'session', 'turned-away', 'login-failed'] as const;
+/** The key `action` of the `limit` record. */
+const floodKinds = [
+  'refused',
+  'session',
+  'turned-away',
+  'login-failed',
+] as const satisfies readonly FloodKind[];
 
 /** Stands in no address, and in no name of a listener. */
 const between = '\n';
@@ -36,7 +40,7 @@ const perSecondMax = 10;
 const sourcesMax = 4096;
 const tellAfterMs = 1000;
 
-/** What the watch needs; `observe` hears of a record that did not get to the journal. */
+/** What the watch needs; `observe` hears of each number, and of a record that did not get to the journal. */
 export interface FloodWatchOptions {
   readonly clock: Clock;
   readonly journal: Journal;
@@ -76,14 +80,11 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
   function tellUpTo(nowMs: number): void {
     for (const kind of floodKinds) {
       for (const { source, count } of gates[kind].takeSwallowed(nowMs)) {
-        const record = {
-          time: clock.wallMs(),
-          event: 'limit',
-          ...recordedSource(source),
-          action: kind,
-          count,
-        } as const;
+        const from = recordedSource(source);
+        const record = { time: clock.wallMs(), event: 'limit', ...from, action: kind, count } as const;
         appendQuietly(journal, observe, record);
+        const { principal, listener, peer } = from;
+        observe({ kind: 'flood', action: kind, count, principal, listener, address: peer?.address });
       }
     }
   }

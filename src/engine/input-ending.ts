@@ -23,7 +23,14 @@ export type InputEnding =
  * Who ended what speaks both ways. `ended`: one of them did, in order; either does when both are done. Whether they got what they
  * wanted stands in bytes that nobody here looks at.
  */
-export type DuplexEnd = 'ended' | 'backend-broke' | 'idle' | 'client-stall' | 'client-gone' | 'draining';
+export type DuplexEnd =
+  | 'ended'
+  | 'backend-broke'
+  | 'idle'
+  | 'client-stall'
+  | 'client-gone'
+  | 'draining'
+  | 'killed';
 
 /** Total. */
 export function judgeInputEnding(ending: InputEnding): Verdict {
@@ -111,6 +118,8 @@ function verdictOfDuplex(backend: string, how: DuplexEnd): Verdict {
       return quiet('aborted', 'client-gone', 'the client left', 'info');
     case 'draining':
       return quiet('unknown', 'draining', 'dovegate had to stop', 'warn');
+    case 'killed':
+      return quiet('unknown', 'killed', 'an operator ended it', 'warn');
     default:
       return how satisfies never;
   }

@@ -88,6 +88,8 @@ function sayWhy({ decision, shadow }: Judged): string | undefined {
 
 /** What a completion, and the event beside it, is made of. */
 export interface CompletionFacts {
+  /** False: it is one of a flood, and only counted. */
+  readonly isTold: boolean;
   readonly time: number;
   readonly names: SessionNames;
   readonly id: string;
@@ -188,6 +190,7 @@ export function endedOf(facts: CompletionFacts): ExchangeEnded {
   const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
   return {
     kind: 'exchange-ended',
+    isTold: facts.isTold,
     exchange: exchangeNamesOf(facts.names, facts.id, judgement),
     backend,
     upstream,

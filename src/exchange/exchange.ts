@@ -245,6 +245,7 @@ class Exchange {
     const { upstream, isSent, count, waitMs } = progressOf(this.#carriages);
     const [onlyBackend] = backends;
     const facts: CompletionFacts = {
+      isTold: !this.#isOnlyCounted,
       time: clock.wallMs(),
       names,
       id: this.#id,

@@ -70,6 +70,8 @@ function closeAfterDuplex(how: DuplexEnd): CloseReason {
       return 'cut-reply';
     case 'client-gone':
       return 'peer-gone';
+    case 'killed':
+      return 'aborted';
     case 'client-stall':
     case 'draining':
       return how;

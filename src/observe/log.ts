@@ -129,7 +129,7 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     case 'exchange-ended': {
       const { exchange, backend, upstream, decision, outcome, status, error, bytesOut, level } = event;
       // Most commands go well, and most logs do not show these: nothing is made of them then.
-      if (!logger.isLevelEnabled(level)) return;
+      if (!event.isTold || !logger.isLevelEnabled(level)) return;
       const durationMs = Math.round(event.durationMs * 1000) / 1000;
       const keys = {
         backend,
@@ -208,6 +208,16 @@ function logEvent(logger: Logger, event: EngineEvent): void {
     case 'audit-failed':
       logger.error({ event: 'audit-failed' }, event.text);
       return;
+    case 'flood': {
+      const { action: type, count, principal, listener, address } = event;
+      // Many short sessions are how scripts work; they are counted for the journal's sake.
+      const level = type === 'session' ? 'debug' : 'warn';
+      logger[level](
+        { event: 'flood', principal, listener, address, type, count },
+        `${count} more in a second`,
+      );
+      return;
+    }
     case 'lookup-failing':
       logger.error(
         { event: 'lookup-failing', type: event.code },

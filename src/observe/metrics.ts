@@ -144,6 +144,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
         case 'session-refused':
         case 'upstream-closed':
         case 'audit-failed':
+        case 'flood':
         case 'lookup-failing':
         case 'lookup-working':
         case 'backend-down':

@@ -8,6 +8,7 @@ export type CloseReason =
   | 'peer-gone' // reset, hang-up, failed write
   | 'wire-fault' // bytes broke the protocol
   | 'draining' // we are stopping
+  | 'aborted' // what ran on it was given up
   | 'internal' // a bug of ours in the evaluation of this peer's bytes
   // sessions
   | 'handshake-timeout'
@@ -30,6 +31,5 @@ export type CloseReason =
   | 'reply-timeout'
   | 'probed' // a handshake that only asked whether the backend greets
   | 'stale' // its Dovecot was stopped, though the process behind it lives on
-  | 'aborted'
   // receivers of records
   | 'receiver-stall';

@@ -77,8 +77,9 @@ class DuplexRun {
     if (status.kind !== 'ok') return { kind: 'replied', status, peer: 'ready' };
     void this.#pumpUp();
     const how = await this.#pumpDown(first.rest);
-    const isCutOff = this.#options.cutOff()?.kind === 'cut-off';
-    return { kind: 'duplex-ended', backend, how: isCutOff ? 'draining' : how };
+    const cutOff = this.#options.cutOff();
+    if (cutOff?.kind !== 'cut-off') return { kind: 'duplex-ended', backend, how };
+    return { kind: 'duplex-ended', backend, how: cutOff.by === 'operator' ? 'killed' : 'draining' };
   }
 
   close(): void {

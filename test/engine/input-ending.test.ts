@@ -36,6 +36,7 @@ const endings: readonly (readonly [InputEnding, string | undefined, string, stri
   [duplex('client-stall'), undefined, 'aborted', 'client-stall'],
   [duplex('client-gone'), undefined, 'aborted', 'client-gone'],
   [duplex('draining'), undefined, 'unknown', 'draining'],
+  [duplex('killed'), undefined, 'unknown', 'killed'],
 ];
 for (const [ending, code, outcome, error] of endings) {
   void test(`${JSON.stringify(ending)}: ${outcome}`, () => {

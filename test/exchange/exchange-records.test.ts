@@ -90,6 +90,7 @@ const count = Object.assign(emptyCount(), { cells: 3, bytesIn: 40, firstByteMs: 
 function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
   const verdict = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
   return {
+    isTold: true,
     time: 2,
     names,
     id: 'I',

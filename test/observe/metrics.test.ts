@@ -28,6 +28,7 @@ function open(snapshot: () => MetricsSnapshot = () => nothing): { metrics: Metri
 
 const ended: ExchangeEnded = {
   kind: 'exchange-ended',
+  isTold: true,
   exchange: {
     listener: 'support',
     session: 'S1',

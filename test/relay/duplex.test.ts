@@ -191,12 +191,17 @@ void test('a client that has ended need not take the last words', async () => {
   await story.ends(ended('ended'));
 });
 
-void test('we stop', async () => {
-  const story = start({ cutOff: () => ({ kind: 'cut-off', isSent: true }) });
-  story.backend.send(replyPacket('\n+\n'));
-  await settle();
-  story.upstream.close('aborted', true);
-  await story.ends(ended('draining'));
+void test('we stop, or an operator ends it', async () => {
+  for (const [more, how] of [
+    [{}, 'draining'],
+    [{ by: 'operator' }, 'killed'],
+  ] as const) {
+    const story = start({ cutOff: () => ({ kind: 'cut-off', isSent: true, ...more }) });
+    story.backend.send(replyPacket('\n+\n'));
+    await settle();
+    story.upstream.close('aborted', true);
+    await story.ends(ended(how));
+  }
 });
 
 void test('no such answer: rows in front, a line without end', async () => {

@@ -61,6 +61,13 @@ test('sessions, strangers and refusals in thousands leave tens of records, and n
   assert.equal(denied + counted('refused'), refusals);
   assert.equal(eventsOf('admission').length, denied + 1);
   assert.equal(eventsOf('completion').length, denied + 1);
+  const logged = daemon.logs.filter(({ event }) => event === 'denied').length;
+  assert.equal(logged, denied, 'the log has a line for each refusal that has records');
+  const floods = daemon.logs.filter(({ event, type }) => event === 'flood' && type === 'refused');
+  assert.equal(
+    floods.reduce((sum, { count }) => sum + Number(count), 0),
+    counted('refused'),
+  );
   assert.equal(backend.commands.length, 1);
   t.diagnostic(
     `${sessions} sessions, ${strangers} strangers, ${refusals} refusals in ${seconds} s: ${records.length} records`,
