@@ -1,5 +1,6 @@
 // Where an allowed and recorded command is taken: to one backend, to the one that this refers to, once more when a read got no byte
-// of an answer, or to several at once. A script. It does not judge for itself and records nothing.
+// of an answer, or to several at once. A script. It does not judge for itself, and records only where a
+// referral leads.
 // The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
 // is followed once, to a configured backend, for the same user; two commands for one user never run on two backends at once.
 
@@ -7,6 +8,7 @@ import { LeaseRefusal } from '../backend/lease.js';
 import { replyShape } from '../catalog/columns.js';
 import type { Destination } from '../destination/router.js';
 import type { Abortable } from '../engine/abortable.js';
+import { appendQuietly } from '../engine/append.js';
 import { type Ending, judgeEnding } from '../engine/outcome.js';
 import type { Judged } from '../judgement/judge.js';
 import { TransportFault } from '../ports/transport-fault.js';
@@ -14,12 +16,16 @@ import { UpstreamFault } from '../ports/upstream-fault.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import { type Carriage, cutOff } from './carry.js';
 import type { ExchangeContext } from './exchange-context.js';
+import { referralRecordOf, type SessionNames } from './exchange-records.js';
 import { fanOut, joinEndings, type Part } from './fan-out.js';
 import { tellWaiting } from './tell.js';
 
 /** What a dispatch needs of its exchange. */
 export interface DispatchOptions {
   readonly context: ExchangeContext;
+  readonly names: SessionNames;
+  /** Of the exchange. */
+  readonly id: string;
   readonly judgement: Judged;
   /** Not empty. */
   readonly destinations: readonly Destination[];
@@ -76,10 +82,28 @@ async function dispatchToOne(options: DispatchOptions, first: Destination): Prom
   if ('reason' in next) return { ending: { ...ending, reason: next.reason }, parts };
   const refusal = judgeThere(next);
   if (refusal !== undefined) return { ending: refusal, parts };
+  const { backend } = next.pool;
+  try {
+    await recordReferral(options, first.pool.backend, backend);
+  } catch (fault) {
+    return { ending: { kind: 'fault', fault, isSent: false, backend }, parts };
+  }
   part = await take(options, next, false);
   parts.push(part);
   if (part.ending.kind !== 'referral') return { ending: part.ending, parts };
   return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
+}
+
+/** The admission names the first backend only: nothing goes to the other before a record says so. Rejects with a JournalFault. */
+async function recordReferral(
+  { context, names, id, judgement }: DispatchOptions,
+  from: string,
+  to: string,
+): Promise<void> {
+  const { journal, observe, clock, strict } = context;
+  const record = referralRecordOf(names, id, from, to, clock.wallMs());
+  if (strict.has(judgement.attempt.effect)) await journal.append(record, { durable: true });
+  else appendQuietly(journal, observe, record);
 }
 
 /** One way, while its users are on no other backend. */

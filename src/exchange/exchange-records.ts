@@ -167,6 +167,18 @@ export function logRecordOf(facts: LogFacts, time: number): AuditRecord {
   return { time, event: 'log', session, id: facts.id, listener, backend, upstream, level, text };
 }
 
+/** That a backend referred to another, which its admission does not name. */
+export function referralRecordOf(
+  { session, listener }: SessionNames,
+  id: string,
+  from: string,
+  backend: string,
+  time: number,
+): AuditRecord {
+  const text = `referred by ${from}: the command goes to ${backend} next`;
+  return { time, event: 'log', session, id, listener, backend, level: 'info', text };
+}
+
 /** What is shorter is no secret, and stands in many words. */
 const secretCharsMin = 4;
 

@@ -162,6 +162,8 @@ class Exchange {
       this.#turnMs = clock.now() - startMs;
       const { ending, parts } = await dispatch({
         context: this.#context,
+        names: this.#session.names,
+        id: this.#id,
         judgement,
         destinations,
         users: [...judgement.attempt.users, ...aliases],
@@ -243,14 +245,13 @@ class Exchange {
     const told = tellEnding(writer, ending, verdict, this.#id);
     const close = told.closeFor ?? closeFor;
     const { upstream, isSent, count, waitMs } = progressOf(this.#carriages);
-    const [onlyBackend] = backends;
     const facts: CompletionFacts = {
       isTold: !this.#isOnlyCounted,
       time: clock.wallMs(),
       names,
       id: this.#id,
       judgement,
-      backend: this.#carriages.at(-1)?.backend ?? onlyBackend,
+      backend: this.#carriages.at(-1)?.backend ?? backends[0],
       upstream,
       parts: this.#parts.length > 1 ? recordedParts(this.#parts) : undefined,
       verdict,

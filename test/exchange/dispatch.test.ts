@@ -51,6 +51,8 @@ interface Heard {
   /** `1 |alice@example.org|quota get|--`: the number of the backend and what it got. */
   readonly sent: readonly string[];
   readonly completion: AuditRecord | undefined;
+  /** Records of channel L, and of referrals. */
+  readonly logs: readonly { readonly record: AuditRecord; readonly durable: boolean }[];
   readonly admission: AuditRecord | undefined;
 }
 
@@ -92,6 +94,7 @@ async function ask(
       .slice(before)
       .map(({ line: sent, end }) => `${numberOf(end)} ${sent.replaceAll('\t', '|')}`),
     admission: find('admission'),
+    logs: engine.records.filter(({ record }) => record.event === 'log'),
     completion: find('completion'),
   };
 }
@@ -166,6 +169,26 @@ void describe('a referral', () => {
     ]);
     assert.equal(statusOf(heard.said), '+');
     assert.equal(heard.completion?.backend, 'mail2');
+    assert.deepEqual(partsOf(heard).length, 2);
+    // The admission cannot know of the second backend: a record of its own names it before anything goes there.
+    const { admission, logs } = heard;
+    assert.equal(admission?.backend, 'mail1');
+    const said = logs.map(({ record, durable }) => [record.id, record.backend, record.level, durable]);
+    assert.deepEqual(said, [[admission?.id, 'mail2', 'info', true]]);
+  });
+
+  void test('is not followed when that cannot be recorded', async () => {
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer(() => {
+      engine.setJournal('refuse');
+      return replyPacket('\n-REFERRAL a@example.org@127.0.0.2:2\n');
+    });
+    const client = await engine.client(2);
+    await client.line('|a@example.org|mailbox create|Box');
+    for (const startMs = performance.now(); client.said() === '' && performance.now() - startMs < 10_000; )
+      await settle();
+    assert.match(client.said(), /audit record could not be written/);
+    assert.equal(engine.commands.length, 1);
   });
 
   // [what, where it points]
