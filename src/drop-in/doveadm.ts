@@ -3,33 +3,28 @@
 
 import { CommandFault, formatFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { stderr } from '../terminal/output.js';
-import { allFormats, type Format } from '../terminal/row-printer.js';
+import { stderr, stdout } from '../terminal/output.js';
 import { ask } from './ask.js';
 import { tempFail } from './doveadm-exit.js';
+import { usageLine, writeCommands, writeUsage } from './doveadm-help.js';
+import { readOwnOptions } from './own-options.js';
 import { createServerDoor, readClientSettings } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
 import type { UserSource } from './user-list.js';
 
-/** The options in front of the command. */
-interface OwnOptions {
-  readonly format: Format | undefined;
-  readonly hidesTitles: boolean;
-  readonly isVerbose: boolean;
-  readonly isDebug: boolean;
-  readonly words: readonly string[];
-}
-
 /** Where the socket is when neither -S nor DOVEADM_SOCKET says it. */
 export const clientSettingsFile = '/etc/dovegate/client.yaml';
-
-const usage = 'usage: doveadm [-Dv] [-f <formatter>] <command> [<args>]';
 
 /** Resolves to the exit code that the real program would end with. */
 export async function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   try {
-    const { words, ...shown } = readOwnOptions(args);
-    if (words.length === 0) throw new CommandFault(exitCodes.usage, usage);
+    const { words, wantsHelp, ...shown } = readOwnOptions(args);
+    if (wantsHelp || words.length === 0 || words[0] === 'help') return help(wantsHelp, words.slice(1));
+    const group = writeCommands(words.join(' '));
+    if (group !== undefined) {
+      stderr(group);
+      return exitCodes.usage;
+    }
     const typed = readTypedCommand(words);
     const named = typed.socket ?? environment['DOVEADM_SOCKET'];
     // The path of a socket is all that there is to know.
@@ -55,52 +50,24 @@ export async function doveadm(args: readonly string[], environment: NodeJS.Proce
     });
   } catch (fault) {
     if (!(fault instanceof CommandFault)) throw fault;
-    stderr(fault.message === usage ? usage : `doveadm: Error: ${formatFault(fault)}`);
+    stderr(`doveadm: Error: ${formatFault(fault)}`);
     return fault.exitCode;
   }
 }
 
-/** As getopt reads them: `-Dv`, `-ftab`, `-f tab`, up to the first word that is none. */
-function readOwnOptions(args: readonly string[]): OwnOptions {
-  let format: Format | undefined;
-  let hidesTitles = false;
-  let isVerbose = false;
-  let isDebug = false;
-  let next = 0;
-  for (; next < args.length; next += 1) {
-    const word = args[next] ?? '';
-    if (word === '--') {
-      next += 1;
-      break;
-    }
-    if (!word.startsWith('-') || word === '-') break;
-    if (word === '--help') throw new CommandFault(exitCodes.ok, usage);
-    for (let at = 1; at < word.length; at += 1) {
-      const letter = word[at] ?? '';
-      if (letter === 'D') isDebug = true;
-      else if (letter === 'v') isVerbose = true;
-      else if (letter === 'h') hidesTitles = true;
-      else if (letter === 'f') {
-        const rest = word.slice(at + 1);
-        if (rest === '') next += 1;
-        format = formatOf(rest === '' ? args[next] : rest);
-        break;
-      } else if ('coi'.includes(letter)) {
-        throw new CommandFault(
-          exitCodes.usage,
-          `-${letter} changes the settings of Dovecot on its own machine: it never goes over a socket`,
-        );
-      } else throw new CommandFault(exitCodes.usage, `invalid option -- '${letter}'`);
-    }
+/** The list ends with 64, as that of the real program does; where that shows the manual of a command, its usage is shown here. */
+function help(isOption: boolean, words: readonly string[]): number {
+  const name = words.join(' ');
+  if (isOption || name === '') {
+    const list = writeCommands('') ?? usageLine('');
+    if (isOption) stdout(list);
+    else stderr(list);
+    return isOption ? exitCodes.ok : exitCodes.usage;
   }
-  return { format, hidesTitles, isVerbose, isDebug, words: args.slice(next) };
-}
-
-function formatOf(text: string | undefined): Format {
-  const format = allFormats.find((one) => one === text);
-  if (text === undefined) throw new CommandFault(exitCodes.usage, "option requires an argument -- 'f'");
-  if (format === undefined) throw new CommandFault(tempFail, `Unknown print formatter: ${text}`);
-  return format;
+  const text = writeCommands(name) ?? writeUsage(words);
+  if (text === undefined) throw new CommandFault(exitCodes.usage, `there is no command "${name}"`);
+  stdout(text);
+  return exitCodes.ok;
 }
 
 /** -A is stronger than -F, and -F than -u. */

@@ -29,6 +29,11 @@ export interface TypedCommand {
 const localOnly =
   /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)\b/;
 
+/** Whether these words name one of those. */
+export function isLocalOnly(words: readonly string[]): boolean {
+  return localOnly.test(words.join(' '));
+}
+
 const ownParameters = [
   'socket-path',
   'user',
@@ -41,7 +46,7 @@ const ownParameters = [
 
 /** Reads the words. Throws a CommandFault with the exit code of the real program. */
 export function readTypedCommand(words: readonly string[], series?: Series): TypedCommand {
-  if (localOnly.test(words.join(' '))) {
+  if (isLocalOnly(words)) {
     throw new CommandFault(
       exitCodes.usage,
       `"${words[0]}" works on the machine that Dovecot runs on only: it never goes over a socket`,

@@ -254,3 +254,24 @@ test('through the daemon: rows, the reason in the journal, and why it was denied
   const reasons = auditRecords(gateway.daemon).map((record) => record['reason']);
   assert.ok(reasons.includes('ticket 7'));
 });
+
+test('the drop-in lists its commands as doveadm does, and needs no socket for it', async (t) => {
+  const { doveadm } = await openHere(t, () => assert.fail('the server was asked'));
+  for (const words of [[], ['help']]) {
+    const list = await doveadm(words);
+    assert.equal(list.exit, 64);
+    assert.match(
+      list.stderr,
+      /^usage: doveadm \[-Dv\] \[-f <formatter>\] <command> \[<args>\]\n {2}acl {10}add\|debug/,
+    );
+    assert.match(list.stderr, /^ {2}quota {8}get\|recalc$/m);
+    assert.equal(list.stdout.toString(), '');
+  }
+  const group = await doveadm(['mailbox']);
+  assert.equal(group.exit, 64);
+  assert.match(group.stderr, /^ {2}cache {8}decision\|purge\|remove$/m);
+  const usage = await doveadm(['help', 'quota', 'get']);
+  assert.equal(usage.exit, 0);
+  assert.equal(usage.stdout.toString(), 'doveadm quota get [-u <user>|-A] [-S <socket_path>]\n');
+  assert.equal((await doveadm(['help', 'nonsense'])).exit, 64);
+});
