@@ -6,6 +6,7 @@
 //
 //   PREFIX/lib/dovegate/             dist, config, node_modules of the program alone; PREFIX/bin/dovegate leads there
 //   PREFIX/lib/systemd/system/ ...   the units, sysusers.d, tmpfiles.d (below /usr/local/lib where PREFIX is not /usr)
+//   PREFIX/share/ ...                completion of dovegate for bash, zsh and fish
 //   /etc/dovegate/                   dovegate.yaml, if there is none, and credentials/ (0700)
 //
 // --prefix DIR     default /usr/local
@@ -14,6 +15,7 @@
 //
 // Uninstalling leaves /etc/dovegate, the journal and the user. What is copied is the locked production dependencies, from
 // the installed node_modules: nothing is downloaded.
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -73,6 +75,19 @@ const units = [
   ['tmpfiles.conf', `${unitsLib}/tmpfiles.d/dovegate.conf`],
 ];
 
+const share = `${prefix}/share`;
+const completions = [
+  ['bash', `${share}/bash-completion/completions/dovegate`],
+  // zsh of the distribution looks into the folder of packages, and into this one for everything else.
+  [
+    'zsh',
+    prefix === '/usr'
+      ? '/usr/share/zsh/vendor-completions/_dovegate'
+      : `${share}/zsh/site-functions/_dovegate`,
+  ],
+  ['fish', `${share}/fish/vendor_completions.d/dovegate.fish`],
+];
+
 /** A path below the destination. */
 const at = (path) => (destdir === '' ? path : join(destdir, path));
 
@@ -116,7 +131,7 @@ function productionPackages() {
 
 /** A folder below the units' own place and those above it, as far as nobody else has something there. */
 function removeEmpty(path) {
-  if (path === unitsLib) return;
+  if (path === unitsLib || path === share || path === '/') return;
   try {
     rmdirSync(at(path));
   } catch {
@@ -148,6 +163,13 @@ function install() {
       text.replaceAll(`${shipped.prefix}/lib/dovegate`, program).replaceAll(shipped.node, node),
     );
   }
+  for (const [shell, path] of completions) {
+    const script = spawnSync(process.execPath, [at(`${program}/dist/main.js`), 'completion', shell], {
+      encoding: 'utf8',
+    });
+    if (script.status !== 0) end(1, `the installed program does not run: ${script.stderr}`);
+    write(at(path), script.stdout);
+  }
   makeFolder(at(configuration));
   makeFolder(at(`${configuration}/credentials`), 0o700);
   const file = at(`${configuration}/dovegate.yaml`);
@@ -159,11 +181,11 @@ then, when the configuration is yours: systemctl enable --now dovegate@TEAM.sock
 }
 
 function uninstall() {
-  for (const [, path] of units) rmSync(at(path), { force: true });
+  for (const [, path] of [...units, ...completions]) rmSync(at(path), { force: true });
   if (lstatSync(at(command), { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(at(command));
   rmSync(at(program), { recursive: true, force: true });
   // Folders that are empty now may have been made by us.
-  for (const [, path] of units) removeEmpty(dirname(path));
+  for (const [, path] of [...units, ...completions]) removeEmpty(dirname(path));
   console.log(
     `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the user dovegate`,
   );

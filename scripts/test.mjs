@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { build, install, root, run } from './setup.mjs';
 
 const stageFolders = {
-  scenario: ['scenario'],
+  scenario: ['scenario', 'shells'],
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
   audit: ['rsyslog', 'prometheus'],

@@ -1,10 +1,10 @@
-// Asks the daemon at a socket one of its own commands, as whoever runs this. It knows neither the configuration nor what is asked.
-// The rule: nothing is read but the socket, so it works for everybody who may connect.
+// Asks the daemon at a socket one of its own commands, as whoever runs this, and says what went wrong in words and by an exit code.
+// It knows neither the configuration nor what is asked.
 
-import { CommandFailed, connect, SessionFault } from '../client/connect.js';
+import { CommandFailed, SessionFault } from '../client/connect.js';
+import { askRows } from '../drop-in/ask-rows.js';
 import { exitCodeOf } from '../drop-in/doveadm-exit.js';
 import { parseServerAddress } from '../drop-in/server-door.js';
-import { systemClock } from '../host/clock.js';
 import type { AnswerRow } from '../judgement/answer.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr } from '../terminal/output.js';
@@ -37,28 +37,5 @@ export async function askDaemon<Answer>(
     if (!(fault instanceof SessionFault)) throw fault;
     complain(`${socket}: ${fault.message}`);
     return exitCodes.unavailable;
-  }
-}
-
-/** The rows alone. Rejects with CommandFailed or SessionFault, also when they are not there in time. */
-export async function askRows(
-  socket: string,
-  name: string,
-  args: readonly string[],
-  withinMs: number,
-): Promise<AnswerRow[]> {
-  const address = parseServerAddress(socket);
-  if (address === undefined) throw new SessionFault('dial-refused', 'neither a path nor HOST:PORT');
-  const controller = new AbortController();
-  const timer = systemClock.setTimer(withinMs, () =>
-    controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs} ms`)),
-  );
-  const { signal } = controller;
-  try {
-    await using session = await connect({ ...address, signal });
-    const rows = await session.run({ name, args, columns: 2, signal });
-    return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
-  } finally {
-    timer.cancel();
   }
 }

@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { registerAudit } from '../auditor/audit.js';
+import { addCompletion } from '../completion/completion-commands.js';
 import { addSend, type SendSubcommand } from '../drop-in/send.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { addHashPassword, type HashPasswordSubcommand } from './hash-password.js';
@@ -60,6 +61,9 @@ export async function runProgram(
     code = ended;
   });
   addSend(program, subcommands, (ended) => {
+    code = ended;
+  });
+  addCompletion(program, (ended) => {
     code = ended;
   });
   for (const command of program.commands) command.exitOverride();

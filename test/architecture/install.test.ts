@@ -55,6 +55,12 @@ for (const prefix of ['/usr', '/opt/gate']) {
       'tmpfiles.d/dovegate.conf',
     ])
       assert.ok(existsSync(at(`${lib}/${path}`)), path);
+    for (const path of [
+      'bash-completion/completions/dovegate',
+      prefix === '/usr' ? 'zsh/vendor-completions/_dovegate' : 'zsh/site-functions/_dovegate',
+      'fish/vendor_completions.d/dovegate.fish',
+    ])
+      assert.match(readFileSync(at(`${prefix}/share/${path}`), 'utf8'), /dovegate complete --name dovegate/);
     const files = below();
     assert.deepEqual(
       files.filter((path) => /node_modules\/(typescript|oxlint|@biomejs|@types|fast-check)\//.test(path)),

@@ -15,6 +15,7 @@ export const otherTestFolders: readonly string[] = [
   'prometheus',
   'rsyslog',
   'scenario',
+  'shells',
   'systemd',
   'vectors',
 ];

@@ -197,9 +197,16 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty'],
     packages: ['commander', 'picocolors'],
   },
+  // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
+  completion: {
+    floor: 'top',
+    imports: [...belowTop, 'drop-in'],
+    builtins: [],
+    packages: ['commander'],
+  },
   cli: {
     floor: 'top',
-    imports: [...belowTop, 'auditor', 'drop-in'],
+    imports: [...belowTop, 'auditor', 'drop-in', 'completion'],
     builtins: ['util', 'readline', 'fs', 'path', 'url', 'tty', 'http'],
     packages: ['commander', 'picocolors'],
     filesMax: 30,
