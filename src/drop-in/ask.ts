@@ -67,13 +67,13 @@ export async function ask(question: Question): Promise<number> {
   try {
     const code = await askAll(question, { signal: controller.signal, output, printer, progress });
     progress.clear();
-    printer.end();
+    printer.end(code);
     await output.flush();
     return code;
   } catch (fault) {
     progress.clear();
     // What came before it is printed, and the line of names, as the real program does.
-    if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end();
+    if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end(tempFail);
     await output.flush();
     throw fault;
   } finally {

@@ -21,6 +21,8 @@ const codes: Readonly<Record<string, number>> = {
 export const tempFail = 75;
 /** Of a user that is not there. */
 export const noUser = 67;
+/** Of anything else that is not. */
+export const notFound = 68;
 
 /** The exit code for a failed status. */
 export function exitCodeOf(code: string): number {

@@ -6,6 +6,8 @@ import type { ParsedArguments } from '../catalog/parse.js';
 import type { CellPiece } from '../client/connect.js';
 import type { RawOutput } from '../terminal/raw-output.js';
 import { createRowPrinter, type Format, type RowPrinter } from '../terminal/row-printer.js';
+import { notFound } from './doveadm-exit.js';
+import { type Unsettled, unsettled } from './first-row.js';
 import type { TypedCommand } from './typed-command.js';
 import { printUserReply } from './user-reply.js';
 
@@ -22,13 +24,9 @@ export interface ReplyPrinter {
   /** Whose reply comes next, from which server, and what the command is to that. */
   begin(user: string, serverMinor: number | undefined, parsed: ParsedArguments): void;
   piece(piece: CellPiece): void;
-  /** After the last reply, also where none came. */
-  end(): void;
+  /** After the last reply, also where none came; `code`: what the program ends with. */
+  end(code: number): void;
 }
-
-/** The cell of `mailbox status all` that is a GUID where a server has no field `deleted`; which it is of tells the release. */
-const guidCell = 8;
-const guid = /^[0-9a-f]{32}$/;
 
 /** A printer that prints nothing before it knows the columns. */
 export function createReplyPrinter(
@@ -41,14 +39,27 @@ export function createReplyPrinter(
   let user = '';
   let minor: number | undefined;
   let { parsed } = typed;
+  let unknown: Unsettled | undefined;
   let held: CellPiece[] = [];
+  /** What stands behind the rows. */
+  let ending = '';
+  const isKick = typed.command.name === 'kick';
 
   function open(shape: ReplyShape | undefined): RowPrinter {
     printer = createRowPrinter(shape, options, output.sink);
     printer.setUser(user);
+    // Where nobody names a format, 2.3 says in words whom it kicked.
+    if (isKick && options.format === undefined && shape?.columns[0]?.key === 'result' && held.length > 0) {
+      output.sink('kicked connections from the following users:\n');
+      ending = '\n';
+    }
     for (const { bytes, endsCell } of held) printer.cell(bytes, endsCell);
     held = [];
     return printer;
+  }
+
+  function settledShape(): ReplyShape | undefined {
+    return unknown === undefined ? replyShape(parsed, minor ?? 3) : unknown.shapeOf(cellsOf(held));
   }
 
   return {
@@ -57,35 +68,34 @@ export function createReplyPrinter(
       minor = serverMinor;
       parsed = read;
       printer?.setUser(name);
-      if (printer === undefined && !isUnsettled(parsed, minor)) open(replyShape(parsed, minor));
+      if (printer !== undefined) return;
+      unknown = unsettled(parsed, minor);
+      if (unknown === undefined && !isKick) open(replyShape(parsed, minor));
     },
     piece(piece) {
       if (printer !== undefined) return printer.cell(piece.bytes, piece.endsCell);
       held.push(piece);
-      const cells = held.filter(({ endsCell }) => endsCell).length;
-      if (cells > guidCell) open(replyShape(parsed, hasDeleted(held) ? 4 : 3));
+      if (held.filter(({ endsCell }) => endsCell).length >= (unknown?.cells ?? 1)) open(settledShape());
     },
-    end() {
-      (printer ?? open(replyShape(parsed, minor ?? 3))).end();
+    end(code) {
+      // Only 2.3 says so of `kick`, and it says it in words too.
+      const isNobody = isKick && printer === undefined && held.length === 0 && code === notFound;
+      (printer ?? open(isNobody ? replyShape({ ...parsed, series: '2.3' }, 2) : settledShape())).end();
+      output.sink(isNobody ? 'no users kicked\n' : ending);
     },
   };
 }
 
-/** Servers of minor 3 are Dovecot 2.4.0 to 2.4.4, or dovegate in front of any. */
-function isUnsettled(parsed: ParsedArguments, serverMinor: number | undefined): boolean {
-  const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.hasOption('total-sum');
-  return (
-    parsed.command.name === 'mailbox status' && isAll && (serverMinor === undefined || serverMinor === 3)
-  );
-}
-
-function hasDeleted(pieces: readonly CellPiece[]): boolean {
-  const cells = [''];
+function cellsOf(pieces: readonly CellPiece[]): string[] {
+  const cells: string[] = [];
+  let cell = '';
   for (const { bytes, endsCell } of pieces) {
-    cells.push(`${cells.pop()}${bytes.toString()}`);
-    if (endsCell) cells.push('');
+    cell += bytes.toString();
+    if (!endsCell) continue;
+    cells.push(cell);
+    cell = '';
   }
-  return !guid.test(cells[guidCell] ?? '');
+  return cells;
 }
 
 function createUserPrinter(
