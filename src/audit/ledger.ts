@@ -2,9 +2,9 @@
 // keeps the book of what a restart must know. It makes text and touches no file.
 // The rule: what was sealed must be written next, in this order, or the ledger must be set back (`resume`).
 
-import { genesisHash, journalFormat, sealLine } from './chain.js';
+import { genesisHash, journalFormat, sealInto, sealLine } from './chain.js';
 import { encodeBody } from './encode.js';
-import { parseLine, readHead, readWord } from './line.js';
+import { type LineHead, parseLine, readHead, readWord } from './line.js';
 import type { JournalRecord } from './record.js';
 import { parseSignKey, type Signer } from './signature.js';
 import { parseTime } from './time.js';
@@ -21,14 +21,16 @@ export interface OpenExchange {
 /** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
 const openMax = 200_000;
 
-/** Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. */
-export function noteExchange(open: OpenExchanges, seq: number, text: string): void {
-  const event = readHead(text)?.event;
-  if (event !== 'admission' && event !== 'completion') return;
+/** Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. Returns its head. */
+export function noteExchange(open: OpenExchanges, seq: number, text: string): LineHead | undefined {
+  const head = readHead(text);
+  const event = head?.event;
+  if (event !== 'admission' && event !== 'completion') return head;
   const id = readWord(text, 'id');
-  if (id === undefined) return;
+  if (id === undefined) return head;
   if (event === 'completion') open.delete(id);
   else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
+  return head;
 }
 
 /** Where a chain stands. */
@@ -52,6 +54,8 @@ export interface Ledger extends LedgerState {
   resume(state: LedgerState): void;
   /** The line of an encoded record. */
   seal(body: string): string;
+  /** The same for a body as bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns where the line ends. */
+  sealInto(into: Buffer, at: number, body: Buffer): number;
   /** The line of a record of our own, signed when there is a key. */
   sealSigned(record: JournalRecord): string;
   /** The next checkpoint, without what only some of them have. */
@@ -91,8 +95,15 @@ export function createLedger(program: string, signKey: string | undefined, journ
       const sealed = sealLine(state.seq + 1, body, state.hash);
       state.seq += 1;
       state.hash = sealed.hash;
-      note(body);
+      note(`,${body}`);
       return sealed.line;
+    },
+    sealInto(into, at, body) {
+      const sealed = sealInto(into, at, state.seq + 1, body, state.hash);
+      state.seq += 1;
+      state.hash = sealed.hash;
+      note(into.toString('latin1', at, sealed.end));
+      return sealed.end;
     },
     sealSigned(record) {
       if (signer === undefined) return ledger.seal(encodeBody(record));
@@ -141,13 +152,12 @@ export function createLedger(program: string, signKey: string | undefined, journ
   };
   return ledger;
 
-  function note(body: string): void {
-    const text = `,${body}`;
-    noteExchange(state.open, state.seq, text);
-    const head = readHead(text);
+  /** `text`: a line, or a body with a comma before it. */
+  function note(text: string): void {
+    const head = noteExchange(state.open, state.seq, text);
     lastTime = head?.time ?? '';
     if (head?.event !== 'clock') return;
-    const step = parseLine(`{${body}}`)?.['step_ms'];
+    const step = parseLine(text.startsWith(',') ? `{${text.slice(1)}}` : text)?.['step_ms'];
     if (typeof step === 'number') state.stepsMs += step;
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { genesisHash, readClaim, readLink, sealLine } from '../../src/audit/chain.js';
+import { genesisHash, readClaim, readLink, sealBytesMax, sealInto, sealLine } from '../../src/audit/chain.js';
 import { encodeBody } from '../../src/audit/encode.js';
 
 const body = encodeBody({ time: 0, event: 'admission', text: 'größe ","prev":"' });
@@ -55,4 +55,26 @@ void test('other text has no place', () => {
 void test('a seq of more digits than a number holds exactly is none', () => {
   const long = Buffer.from(sealed.line.slice(0, -1).replace('"seq":17', '"seq":17000000000000000000'));
   assert.equal(readClaim(long), undefined);
+});
+
+void test('a line made of bytes is the line made of text', () => {
+  let prev = genesisHash;
+  const into = Buffer.alloc(3 * 7168);
+  let at = 0;
+  let lines = '';
+  for (const [seq, text] of [
+    [1, body],
+    [99, '"time":"2026-11-20T08:22:34.123Z","event":"log","text":"Grüße \u{1f600}"'],
+    [Number.MAX_SAFE_INTEGER, body],
+  ] as const) {
+    const bytes = Buffer.from(text);
+    const made = sealInto(into, at, seq, bytes, prev);
+    const expected = sealLine(seq, text, prev);
+    assert.equal(made.hash, expected.hash);
+    assert.ok(made.end - at <= bytes.length + sealBytesMax);
+    lines += expected.line;
+    prev = expected.hash;
+    at = made.end;
+  }
+  assert.equal(into.toString('utf8', 0, at), lines);
 });

@@ -75,3 +75,20 @@ void test('it can be set back to what is on disk', () => {
   ledger.resume(onDisk);
   assert.equal(ledger.seal(admission('B')), lost);
 });
+
+void test('bytes are booked as text is', () => {
+  const [text, bytes] = [createLedger('p', undefined, journal), createLedger('p', undefined, journal)];
+  const into = Buffer.alloc(4096);
+  let at = 0;
+  let lines = '';
+  const clock = encodeBody({ time: 1000, event: 'clock', step_ms: 5000 });
+  for (const body of [admission('A'), clock, admission('B'), completion('A')]) {
+    lines += text.seal(body);
+    at = bytes.sealInto(into, at, Buffer.from(body));
+  }
+  assert.equal(into.toString('utf8', 0, at), lines);
+  assert.deepEqual(
+    [bytes.seq, bytes.hash, bytes.stepsMs, bytes.timeMs, bytes.openSeq, [...bytes.open]],
+    [text.seq, text.hash, text.stepsMs, text.timeMs, text.openSeq, [...text.open]],
+  );
+});
