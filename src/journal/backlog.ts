@@ -26,12 +26,19 @@ interface Held {
   waiter: Waiter | undefined;
 }
 
+/** Records that go to the disk together. */
+export interface Group {
+  readonly bodies: string[];
+  /** Somebody waits for it, or too much was written since the last sync. */
+  readonly needsSync: boolean;
+}
+
 /** One for each open journal. */
 export interface Backlog {
   /** False: it would go above `bytesMax` and was not taken. */
   add(body: string, since: number, waiter: Waiter | undefined, bytesMax: number): boolean;
   /** The next group, at most so many bytes (but one record at least); it counts as under way from now on. */
-  take(bytesMax: number): { readonly bodies: string[]; readonly isAwaited: boolean };
+  take(bytesMax: number): Group;
   /** All bodies, in order; all count as under way from now on. */
   takeAll(): string[];
   /** What is under way was handed to the kernel. */
@@ -52,6 +59,8 @@ export interface Backlog {
   drop(): number;
 }
 
+/** Records stay in memory until they are synced: more of them would live long enough to cost the garbage collector. */
+const unsyncedBytesMax = 256 * 1024;
 /** Beside its text, what a record costs in memory. */
 const overheadBytes = 128;
 
@@ -61,6 +70,7 @@ export function createBacklog(): Backlog {
   let underWay: Held[] = [];
   let waiting: Held[] = [];
   let bytes = 0;
+  let unsyncedBytes = 0;
   let added = 0;
   const errands: { readonly errand: Errand; readonly behind: number }[] = [];
 
@@ -78,14 +88,16 @@ export function createBacklog(): Backlog {
       let taken = 0;
       let isAwaited = false;
       for (const held of waiting) {
+        if (taken + held.body.length > bytesMax && end > 0) break;
         taken += held.body.length;
-        if (taken > bytesMax && end > 0) break;
         isAwaited ||= held.waiter !== undefined;
         end += 1;
       }
+      unsyncedBytes += taken;
       underWay = end === waiting.length ? waiting : waiting.slice(0, end);
       waiting = end === waiting.length ? [] : waiting.slice(end);
-      return { bodies: underWay.map((held) => held.body), isAwaited };
+      const needsSync = isAwaited || unsyncedBytes > unsyncedBytesMax;
+      return { bodies: underWay.map((held) => held.body), needsSync };
     },
     takeAll() {
       underWay = [...written, ...underWay, ...waiting];
@@ -103,6 +115,7 @@ export function createBacklog(): Backlog {
       this.wrote();
       const done = written;
       written = [];
+      unsyncedBytes = 0;
       for (const held of done) {
         bytes -= held.body.length + overheadBytes;
         held.waiter?.resolve();
@@ -142,6 +155,7 @@ export function createBacklog(): Backlog {
       underWay = [];
       waiting = [];
       bytes = 0;
+      unsyncedBytes = 0;
       return records;
     },
   };

@@ -7,6 +7,7 @@
 import { JournalFault } from '../engine/journal-fault.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Backlog, Waiter } from './backlog.js';
+import { createGathering } from './gathering.js';
 import type { DriverEvent, DriverState, Mark, Order, Report } from './messages.js';
 import type { WriterThread } from './thread.js';
 
@@ -40,20 +41,15 @@ export interface Driver {
   close(): Promise<void>;
 }
 
-/** At most so much in one order: what the thread copies and writes at once. */
-const orderBytesMax = 1 << 20;
+/** At most so much in one order: what the thread copies and writes at once. Fits on the page that it shares. */
+const orderBytesMax = 256 * 1024;
 /** Between attempts to heal: the first at once, then the time doubles up to the longest. */
 const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
 /** A thread that has been mute for so many deadlines is ended; when it is gone, another is begun. */
 const muteDeadlines = 5;
-/** Between the first look at a deadline that has passed and the one that counts. */
-const secondLookMs = 50;
-
-interface UnderWay {
-  readonly since: number;
-  isGivenUp: boolean;
-}
+/** Behind a deadline, until it is looked at. */
+const graceMs = 50;
 
 /** Takes over a thread that has opened the journal, and the mark that it reported. */
 export function startDriver(options: DriverOptions, firstThread: WriterThread, firstMark: Mark): Driver {
@@ -61,7 +57,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   let thread = firstThread;
   let mark = firstMark;
   let state: DriverState = { at: 'writable' };
-  let underWay: UnderWay | undefined;
+  let underWay: { readonly since: number; isGivenUp: boolean } | undefined;
   let lastDurationMs = 0;
   let healDelayMs = 0;
   let isSyncDue = false;
@@ -73,6 +69,9 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   let wake: (() => void) | undefined;
   let closing: Waiter | undefined;
   let closed: Promise<void> | undefined;
+  const gathering = createGathering(clock, () => {
+    if (state.at === 'writable') wake?.();
+  });
   void drive();
 
   return {
@@ -85,12 +84,12 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     nudge(isAwaited) {
       // Looked at only when it can be earlier than what is armed: this is the way of every record.
       if (isAwaited && clock.now() + deadlineMs < watchedMs) watch();
-      if (state.at === 'writable') wake?.();
+      if (state.at === 'writable') gathering.came(isAwaited, wake === undefined);
     },
     run(order) {
       return new Promise((resolve) => {
         backlog.addErrand({ order, resolve });
-        if (state.at === 'writable') wake?.();
+        if (state.at === 'writable') gathering.hurry();
         else backlog.reject(state.at === 'failed' ? state.fault : undefined);
       });
     },
@@ -116,7 +115,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
         continue;
       }
       const errand = backlog.takeErrand();
-      const order = errand?.order(clock.wallMs()) ?? next();
+      const order = errand?.order(clock.wallMs()) ?? next(clock.wallMs());
       if (order === undefined) {
         await idle(undefined);
         continue;
@@ -137,13 +136,14 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     pauseTimer = undefined;
   }
 
-  function next(): Order | undefined {
-    const wallMs = clock.wallMs();
-    if (backlog.hasWaiting) {
-      const { bodies, isAwaited } = backlog.take(orderBytesMax);
-      return { do: 'write', bodies, sync: isAwaited || isSyncDue, wallMs };
+  function next(wallMs: number): Order | undefined {
+    if (backlog.hasWaiting && (gathering.isDue || isSyncDue || closing !== undefined)) {
+      const { bodies, needsSync } = backlog.take(orderBytesMax);
+      gathering.went(backlog.hasWaiting);
+      return { do: 'write', bodies, sync: needsSync || isSyncDue, wallMs };
     }
     if (closing !== undefined) return { do: 'stop', wallMs };
+    if (!backlog.hasWaiting) gathering.went(false);
     return isSyncDue ? { do: 'write', bodies: [], sync: true, wallMs } : undefined;
   }
 
@@ -228,6 +228,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
       state = { ...now, needs: 'probe' };
     } else {
       state = { at: 'writable' };
+      gathering.hurry();
       observe({ kind: 'writable' });
     }
   }
@@ -246,17 +247,23 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   function watch(): void {
     const due = dueAt();
     if (due === undefined || due >= watchedMs) return;
-    watchTimer?.cancel();
     watchedMs = due;
-    watchTimer = clock.setTimer(Math.max(due - clock.now(), 1), () => {
-      // When this thread stood still itself (a stopped process, a paused machine), timers fire before the reports that
-      // came meanwhile are read: so a second look, behind them.
-      watchTimer = clock.setTimer(secondLookMs, () => {
-        watchedMs = Infinity;
-        const now = dueAt();
-        if (now !== undefined && clock.now() >= now) overdue();
-        watch();
-      });
+    look(due + graceMs, -Infinity);
+  }
+
+  /**
+   * A look that is late itself (a stopped process, a paused machine) comes before reports are read and orders given: then
+   * only what was due at the look before has failed, and there is another one, after as long as this thread stood still.
+   */
+  function look(atMs: number, beforeMs: number): void {
+    watchTimer?.cancel();
+    watchTimer = clock.setTimer(Math.max(atMs - clock.now(), 1), () => {
+      const nowMs = clock.now();
+      const isLate = nowMs - atMs >= graceMs;
+      if ((dueAt() ?? Infinity) <= (isLate ? beforeMs : nowMs)) overdue();
+      else if (isLate) return look(nowMs + Math.min(nowMs - atMs, deadlineMs), nowMs);
+      watchedMs = Infinity;
+      watch();
     });
   }
 
@@ -283,7 +290,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   function finish(fault: JournalFault | undefined): void {
     if (state.at === 'closed') return;
     state = { at: 'closed' };
-    for (const timer of [syncTimer, watchTimer, pauseTimer, closeTimer]) timer?.cancel();
+    for (const one of [gathering, syncTimer, watchTimer, pauseTimer, closeTimer]) one?.cancel();
     backlog.reject(fault);
     void thread.end();
     if (fault === undefined) closing?.resolve();

@@ -1,5 +1,5 @@
 // What the journal's parts say to each other: the main thread gives one order at a time, the writer's thread carries
-// it out and answers with one report. Plain data that survives a structured clone; no function, no descriptor but the
+// it out and answers with one report. Plain data that survives a structured clone (what is of every group goes through page.ts); no function, no descriptor but the
 // lock's, which both threads share because descriptors belong to the process.
 
 import type { JournalFault, JournalFaultCode } from '../engine/journal-fault.js';
@@ -86,6 +86,13 @@ export type Order =
   /** Write the stop record, sync, close the files. */
   | { readonly do: 'stop'; readonly wallMs: number };
 
+/** A `write` whose bodies came through the memory that both threads share: UTF-8, each with an LF behind it. */
+export interface SharedWrite {
+  readonly do: 'write-shared';
+  readonly text: Buffer;
+  readonly sync: boolean;
+}
+
 /** What became of an order. */
 export type Report =
   /** The lock file is open; its kernel lock is not taken yet. Give the order again with the descriptor. */
@@ -152,7 +159,7 @@ export interface Shelf {
 
 /** What a thread is for. */
 export type ThreadTask =
-  | { readonly role: 'write'; readonly options: WriterOptions }
+  | { readonly role: 'write'; readonly options: WriterOptions; readonly page: SharedArrayBuffer }
   | { readonly role: 'keep'; readonly directory: string };
 
 /** What a start found in the directory. */

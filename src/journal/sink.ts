@@ -14,7 +14,7 @@ export interface Sink {
   begin(number: number): void;
   /** Goes on in a segment that has so many bytes. */
   resume(number: number, bytes: number): void;
-  write(text: string): void;
+  write(bytes: Uint8Array): void;
   /** Everything written is on disk when this returns. Throws a JournalFault `removed` when the file is not what it was. */
   sync(): SyncedFile;
   /** Closes it if it is open. Never throws. */
@@ -56,9 +56,8 @@ export function createSink(directory: string, reserveBytes: number): Sink {
       const name = segmentName(number);
       file = { number, name, ...holdFile(openSegment(directory, name)), bytes };
     },
-    write(text) {
+    write(bytes) {
       const target = now();
-      const bytes = Buffer.from(text);
       for (let at = 0; at < bytes.length; ) {
         try {
           // A short write is no error yet: the next one says what is wrong.

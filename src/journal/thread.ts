@@ -4,6 +4,7 @@
 
 import { Worker } from 'node:worker_threads';
 import type { KeeperOrder, KeeperReport, Order, Report, ThreadTask, WriterOptions } from './messages.js';
+import { createOrderPage, type PackedReport } from './page.js';
 
 /** A thread that answers. */
 export interface Thread<Asked, Told> {
@@ -23,21 +24,45 @@ export type KeeperThread = Thread<KeeperOrder, KeeperReport>;
 /** Begins the thread; the journal is opened by the first order. */
 export function openWriterThread(options: WriterOptions): WriterThread {
   const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
+  const page = createOrderPage();
   // Not the whole of what the caller has: functions cannot go to a thread.
   const narrow = { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes };
-  return openThread({ role: 'write', options: narrow }, (message) => ({
-    kind: 'failed',
-    code: 'writer-died',
-    message,
-  }));
+  return openThread(
+    { role: 'write', options: narrow, page: page.memory },
+    {
+      send(worker, order: Order) {
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+        if (!page.lay(order)) worker.postMessage(order);
+        page.ring();
+      },
+      unpack: (message: Report | PackedReport) => page.unpack(message),
+      died: (message) => ({ kind: 'failed', code: 'writer-died', message }),
+    },
+  );
 }
 
 /** Begins the thread. */
 export function openKeeperThread(directory: string): KeeperThread {
-  return openThread({ role: 'keep', directory }, (message) => ({ kind: 'failed', message }));
+  return openThread(
+    { role: 'keep', directory },
+    {
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      send: (worker, order: KeeperOrder) => worker.postMessage(order),
+      unpack: (report: KeeperReport) => report,
+      died: (message) => ({ kind: 'failed', message }),
+    },
+  );
 }
 
-function openThread<Asked, Told>(task: ThreadTask, died: (message: string) => Told): Thread<Asked, Told> {
+/** How orders and reports travel. */
+interface Ways<Asked, Sent, Told> {
+  readonly send: (worker: Worker, order: Asked) => void;
+  readonly unpack: (message: Sent) => Told;
+  readonly died: (message: string) => Told;
+}
+
+function openThread<Asked, Sent, Told>(task: ThreadTask, ways: Ways<Asked, Sent, Told>): Thread<Asked, Told> {
+  const { died } = ways;
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
     workerData: task,
     // Whatever flags and variables the program was started with are not for this thread.
@@ -54,7 +79,7 @@ function openThread<Asked, Told>(task: ThreadTask, died: (message: string) => To
     answer = undefined;
     resolve?.(report);
   };
-  worker.on('message', tell);
+  worker.on('message', (message: Sent) => tell(ways.unpack(message)));
   worker.on('messageerror', () => void worker.terminate());
   worker.on('error', (error) => {
     cause = String(error);
@@ -72,8 +97,7 @@ function openThread<Asked, Told>(task: ThreadTask, died: (message: string) => To
           return;
         }
         answer = resolve;
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-        worker.postMessage(order);
+        ways.send(worker, order);
       });
     },
     async end() {

@@ -2,24 +2,38 @@
 // Nothing but a module that a thread loads; main-thread code never imports it.
 
 import { randomBytes } from 'node:crypto';
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createKeeper } from './keeper.js';
-import type { KeeperOrder, Order, ThreadTask } from './messages.js';
+import type { KeeperOrder, Order, SharedWrite, ThreadTask, WriterOptions } from './messages.js';
+import { openWriterPage, type WriterPage } from './page.js';
 import { createWriter } from './writer.js';
 
 // Only thread.ts begins a thread here, with exactly this.
 const task: ThreadTask = workerData;
+if (parentPort !== null) begin(parentPort);
 
-if (task.role === 'write') {
-  const writer = createWriter(task.options, randomBytes(16).toString('hex'));
-  parentPort?.on('message', (order: Order) => {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    parentPort?.postMessage(writer.carryOut(order));
-  });
-} else {
+function begin(port: MessagePort): void {
+  if (task.role === 'write') return write(port, task.options, openWriterPage(task.page));
   const keeper = createKeeper(task.directory);
-  parentPort?.on('message', (order: KeeperOrder) => {
+  port.on('message', (order: KeeperOrder) => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    parentPort?.postMessage(keeper.carryOut(order));
+    port.postMessage(keeper.carryOut(order));
   });
+}
+
+/** Until the thread is ended. It sleeps on the bell and not in an event loop, which wakes later and at twice the price. */
+function write(port: MessagePort, options: WriterOptions, page: WriterPage): never {
+  const writer = createWriter(options, randomBytes(16).toString('hex'));
+  for (;;) {
+    const order = page.wait() ?? received(port);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+    port.postMessage(page.pack(writer.carryOut(order)));
+  }
+}
+
+/** The order that was sent before the bell. */
+function received(port: MessagePort): Order | SharedWrite {
+  const order: { readonly message: Order } | undefined = receiveMessageOnPort(port);
+  if (order === undefined) throw new Error('a bell without an order');
+  return order.message;
 }

@@ -5,7 +5,7 @@
 
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { journalFormat } from '../audit/chain.js';
+import { journalFormat, sealBytesMax } from '../audit/chain.js';
 import { encodeBody } from '../audit/encode.js';
 import { createLedger } from '../audit/ledger.js';
 import type { JournalRecord } from '../audit/record.js';
@@ -23,7 +23,7 @@ import {
   segmentNumber,
   writeWhole,
 } from '../segments/segments.js';
-import type { Found, Mark, Order, Report, Shelved, WriterOptions, Written } from './messages.js';
+import type { Found, Mark, Order, Report, SharedWrite, Shelved, WriterOptions, Written } from './messages.js';
 import { findTail } from './recover.js';
 import { createSink } from './sink.js';
 import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
@@ -31,7 +31,7 @@ import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
 /** What the writer's thread does. */
 export interface Writer {
   /** Never throws: what goes wrong is a report. */
-  carryOut(order: Order): Report;
+  carryOut(order: Order | SharedWrite): Report;
 }
 
 /** A clock that went back further than this between two runs is recorded; one that went ahead by more is not trusted. */
@@ -41,6 +41,10 @@ const clockAheadMsMin = 7 * 86_400_000;
 /** A first start that was broken off has written so many records before its first checkpoint lay beside them. */
 const unvouchedSeqMax = 2;
 
+/** Written at once, at most; more than the longest line. */
+const linesBytesMax = 256 * 1024;
+const lf = 0x0a;
+
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string): Writer {
   const { directory, groupId, segmentBytes, program, catalog, reserveBytes } = options;
@@ -48,6 +52,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   const sink = createSink(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
+  /** Sealed lines on their way to the file. */
+  const lines = Buffer.allocUnsafeSlow(linesBytesMax);
   /** The last one of the order under way. */
   let checkpointLine: string | undefined;
   let hasLedger = false;
@@ -71,7 +77,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     },
   };
 
-  function perform(order: Order): Report {
+  function perform(order: Order | SharedWrite): Report {
     switch (order.do) {
       case 'open':
         return needLock(order.lock) ?? open(order.wallMs);
@@ -79,6 +85,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         return needLock(order.lock) ?? heal(order);
       case 'write':
         write(order.bodies);
+        return { kind: 'written', ...written(order.sync ? sync() : undefined) };
+      case 'write-shared':
+        writeLines(order.text);
         return { kind: 'written', ...written(order.sync ? sync() : undefined) };
       case 'checkpoint':
         return { kind: 'written', ...checkpoint(order.wallMs, {}) };
@@ -161,20 +170,25 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   function write(bodies: readonly string[]): void {
-    let text = '';
-    let textBytes = 0;
-    for (const body of bodies) {
-      const bodyBytes = Buffer.byteLength(body) + 192;
-      if (isFull(textBytes + bodyBytes)) {
-        sink.write(text);
-        text = '';
-        textBytes = 0;
-        rotate();
+    if (bodies.length > 0) writeLines(Buffer.from(`${bodies.join('\n')}\n`));
+  }
+
+  /** Bodies with an LF behind each: sealed, and written as one where they fit into one buffer and one segment. */
+  function writeLines(text: Buffer): void {
+    let lineBytes = 0;
+    for (let at = 0; at < text.length; ) {
+      const end = text.indexOf(lf, at);
+      const more = end - at + sealBytesMax;
+      const isTooMuch = isFull(lineBytes + more);
+      if (isTooMuch || lineBytes + more > lines.length) {
+        sink.write(lines.subarray(0, lineBytes));
+        lineBytes = 0;
       }
-      text += ledger.seal(body);
-      textBytes += bodyBytes;
+      if (isTooMuch) rotate();
+      lineBytes = ledger.sealInto(lines, lineBytes, text.subarray(at, end));
+      at = end + 1;
     }
-    sink.write(text);
+    sink.write(lines.subarray(0, lineBytes));
   }
 
   /** A segment takes one record more than it should rather than none at all. */
@@ -200,7 +214,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   function checkpoint(wallMs: number, more: Partial<JournalRecord>): Written & { readonly mark: Mark } {
     if (isFull(1024)) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
-    sink.write(line);
+    sink.write(Buffer.from(line));
     const mark = sync();
     checkpointLine = line.trimEnd();
     try {
@@ -269,7 +283,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
       if (number >= sink.number || nextSeq > ledger.openSeq) continue;
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
-      sink.write(ledger.sealSigned({ time: wallMs, event: 'retire', ...place }));
+      sink.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place })));
       ledger.forget(nextSeq);
     }
     return checkpoint(wallMs, {});

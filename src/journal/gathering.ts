@@ -1,0 +1,67 @@
+// When records go to the writer's thread: each order wakes it, and its report wakes us, which costs more than ten records.
+// So those of one turn of the event loop go together, and those that nobody waits for stay a moment for company.
+// It does not know the records. The rule: what came goes within `lingerMs`, and what is awaited at the end of the turn.
+
+import type { Clock, Timer } from '../ports/clock.js';
+
+/** Between the coming of records and their going. */
+export interface Gathering {
+  /** A record came. `isBusy`: an order is under way, behind whose report the next one goes at once. */
+  came(isAwaited: boolean, isBusy: boolean): void;
+  /** What waits goes now. */
+  hurry(): void;
+  /** Whether what waits goes with the next order. */
+  readonly isDue: boolean;
+  /** A group went, or there was none; whether some are left that did not fit in. */
+  went(isMoreLeft: boolean): void;
+  /** No timer is left behind. */
+  cancel(): void;
+}
+
+/** How long a record that nobody waits for may wait for company. */
+const lingerMs = 2;
+
+/** `send`: called when something is due, also where nothing waits any more. */
+export function createGathering(clock: Clock, send: () => void): Gathering {
+  let isDue = false;
+  let isTurnAwaited = false;
+  let timer: Timer | undefined;
+
+  return {
+    came(isAwaited, isBusy) {
+      if (isDue) return;
+      if (isAwaited && isBusy) isDue = true;
+      else if (isAwaited) sendAfterTurn();
+      else timer ??= clock.setTimer(lingerMs, hurry);
+    },
+    hurry,
+    get isDue() {
+      return isDue;
+    },
+    went(isMoreLeft) {
+      isDue = isMoreLeft;
+      if (!isMoreLeft) cancel();
+    },
+    cancel,
+  };
+
+  function sendAfterTurn(): void {
+    if (isTurnAwaited) return;
+    isTurnAwaited = true;
+    void clock.nextTurn().then(() => {
+      isTurnAwaited = false;
+      hurry();
+    });
+  }
+
+  function hurry(): void {
+    cancel();
+    isDue = true;
+    send();
+  }
+
+  function cancel(): void {
+    timer?.cancel();
+    timer = undefined;
+  }
+}

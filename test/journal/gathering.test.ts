@@ -1,0 +1,49 @@
+// When records go to the writer's thread, with a clock that is turned by hand.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGathering } from '../../src/journal/gathering.js';
+import { createHandClock } from './hand-clock.js';
+
+function begin() {
+  const clock = createHandClock();
+  let sent = 0;
+  const gathering = createGathering(clock, () => {
+    sent += 1;
+  });
+  return { clock, gathering, sent: () => sent };
+}
+
+void test('awaited records go at the end of the turn, together', async () => {
+  const { clock, gathering, sent } = begin();
+  for (let count = 0; count < 3; count += 1) gathering.came(true, false);
+  await Promise.resolve();
+  assert.deepEqual([gathering.isDue, sent()], [false, 0]);
+  await clock.nextTurn();
+  await clock.nextTurn();
+  assert.deepEqual([gathering.isDue, sent()], [true, 1]);
+  gathering.went(false);
+  assert.equal(gathering.isDue, false);
+});
+
+void test('those that nobody waits for linger, and leave no timer when others took them along', async () => {
+  const { clock, gathering, sent } = begin();
+  gathering.came(false, false);
+  gathering.came(false, true);
+  assert.equal(clock.timers, 1);
+  await clock.nextTurn();
+  assert.equal(sent(), 0);
+  clock.turn();
+  assert.deepEqual([gathering.isDue, sent(), clock.timers], [true, 1, 0]);
+  gathering.went(false);
+  gathering.came(false, false);
+  gathering.went(false);
+  assert.deepEqual([gathering.isDue, clock.timers], [false, 0]);
+});
+
+void test('behind an order that is under way nobody waits for a turn', () => {
+  const { gathering, sent } = begin();
+  gathering.came(true, true);
+  assert.deepEqual([gathering.isDue, sent()], [true, 0]);
+  gathering.went(true);
+  assert.equal(gathering.isDue, true, 'what did not fit in goes next');
+});
