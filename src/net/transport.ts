@@ -154,11 +154,14 @@ class SocketTransport implements Transport {
     } else if (isAbrupt || this.#isInHandshake) {
       this.#reset();
     } else {
+      const isUnix = this.#raw.remoteAddress === undefined;
+      // Who has said all and was told all needs no goodbye, which costs a call and a wait: most sessions end so.
+      if (isUnix && socket === this.#raw && this.#hasEnded && socket.writableLength === 0)
+        return void socket.destroy();
       // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
       socket.resume();
       // The same happens to a TCP socket that is gone while the peer still sends: so its end is waited for.
-      if (this.#raw.remoteAddress === undefined) socket.destroySoon();
-      else socket.end();
+      void (isUnix ? socket.destroySoon() : socket.end());
       this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
     }
   }
@@ -229,9 +232,7 @@ class SocketTransport implements Transport {
 
   #gone(): void {
     this.#isGone = true;
-    const listeners = this.#closeListeners;
-    this.#closeListeners = [];
-    for (const run of listeners) run();
+    for (const run of this.#closeListeners.splice(0)) run();
   }
 
   /** While somebody wants to hear of a peer that is gone, and no event would tell. */
