@@ -16,7 +16,7 @@ import { createHangUpPoll, type HangUpPoll } from './hang-up.js';
 import { type Drain, type Pending, pendingDrain } from './pending.js';
 import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
-import { writeGroup } from './write-group.js';
+import { createGroupWriter, type GroupWriter } from './write-group.js';
 
 /** How much is read from the socket while nobody asks for it. */
 const readAheadBytesMax = 64 * 1024;
@@ -33,8 +33,8 @@ class SocketTransport implements Transport {
   #hasEnded = false;
   #fault: TransportFault | undefined;
   #reader: Pending<Buffer | null> | undefined;
+  readonly #groups: GroupWriter;
   #drain: Drain | undefined;
-  /** Nobody can be told anything meanwhile. */
   #isInHandshake = false;
   #closedFor: CloseReason | undefined;
   #linger: Timer | undefined;
@@ -50,6 +50,7 @@ class SocketTransport implements Transport {
     this.#socket = socket;
     this.#raw = socket;
     this.#clock = clock;
+    this.#groups = createGroupWriter(clock);
     this.#listen();
   }
 
@@ -70,7 +71,7 @@ class SocketTransport implements Transport {
 
   write(parts: readonly Buffer[]): Promise<void> | undefined {
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
-    if (writeGroup(this.#socket, parts)) return undefined;
+    if (this.#groups.write(this.#socket, parts)) return undefined;
     this.#drain ??= pendingDrain();
     return this.#drain.promise;
   }
