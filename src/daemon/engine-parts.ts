@@ -160,6 +160,7 @@ export function createExchangeContext(
     }),
     resolver: createResolver(settings, lookups),
     judgements: createDecisionCache({ entriesMax: judgementsMax }),
+    knownLines: createDecisionCache({ entriesMax: judgementsMax }),
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,

@@ -19,7 +19,8 @@ export interface UserLock {
 interface Place {
   backend: string;
   running: number;
-  readonly waiters: Set<Waiter>;
+  /** Made for the first of them; most places never have one. */
+  waiters: Set<Waiter> | undefined;
 }
 
 interface Waiter {
@@ -27,12 +28,19 @@ interface Waiter {
   readonly go: () => void;
 }
 
+const none: readonly Waiter[] = [];
+
 /** Nobody is on a backend yet. */
 export function createUserLock(): UserLock {
   const places = new Map<string, Place>();
 
   return {
     take(users, backend, waiting) {
+      const only = users[0];
+      if (only !== undefined && users.length === 1) {
+        const entered = enter(only, backend);
+        if (entered !== undefined) return entered;
+      }
       // One order for everybody: two that need the same two users cannot wait for each other.
       const ordered = [...new Set(users)].toSorted();
       const taken: (() => void)[] = [];
@@ -72,12 +80,12 @@ export function createUserLock(): UserLock {
   function enter(user: string, backend: string): (() => void) | undefined {
     const place = places.get(user);
     if (place === undefined) {
-      const made: Place = { backend, running: 1, waiters: new Set() };
+      const made: Place = { backend, running: 1, waiters: undefined };
       places.set(user, made);
       return leaving(user, made);
     }
     // Who comes behind a waiter waits too, else the waiter could wait for ever.
-    if (place.backend !== backend || place.waiters.size > 0) return undefined;
+    if (place.backend !== backend || (place.waiters?.size ?? 0) > 0) return undefined;
     place.running += 1;
     return leaving(user, place);
   }
@@ -87,24 +95,25 @@ export function createUserLock(): UserLock {
     const place = places.get(user);
     if (place === undefined) throw new Error('waited for nobody');
     if (signal.aborted) return Promise.reject(signal.reason);
+    const waiters = (place.waiters ??= new Set());
     return new Promise((resolve, reject) => {
       const waiter: Waiter = {
         backend,
         go() {
-          place.waiters.delete(waiter);
+          waiters.delete(waiter);
           signal.removeEventListener('abort', onAbort);
           place.running += 1;
           resolve(leaving(user, place));
         },
       };
       const onAbort = (): void => {
-        place.waiters.delete(waiter);
+        waiters.delete(waiter);
         reject(signal.reason);
         // Those behind may have waited for this one alone.
         admit(user, place);
       };
-      place.waiters.add(waiter);
-      patience.stand(() => 1 + [...place.waiters].indexOf(waiter));
+      waiters.add(waiter);
+      patience.stand(() => 1 + [...waiters].indexOf(waiter));
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -121,12 +130,12 @@ export function createUserLock(): UserLock {
 
   /** Lets those in who stand in front and fit. */
   function admit(user: string, place: Place): void {
-    for (const waiter of place.waiters) {
+    for (const waiter of place.waiters ?? none) {
       if (place.running > 0 && waiter.backend !== place.backend) return;
       place.backend = waiter.backend;
       waiter.go();
     }
-    if (place.running === 0 && place.waiters.size === 0) places.delete(user);
+    if (place.running === 0 && (place.waiters?.size ?? 0) === 0) places.delete(user);
   }
 }
 

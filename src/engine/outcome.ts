@@ -103,24 +103,25 @@ function verdictOfFault(fault: unknown, isSent: boolean, backend: string): Verdi
   return told('TEMPFAIL', outcome, 'internal', 'internal error of dovegate', 'error');
 }
 
-/** What simply went well has its records: a line of the log for each would be most of the log, and cost more than they do. */
-function levelOfReply({ status, peer }: Ending & { readonly kind: 'replied' }): LogLevel {
-  return status.kind === 'ok' && peer === 'ready' ? 'debug' : 'info';
+/** The command ran and ended, whoever was left to hear of it. */
+function replied(outcome: 'ok' | 'failed', error: ErrorCode | undefined, level: LogLevel): Verdict {
+  return { code: undefined, outcome, error, text: undefined, isTold: false, level };
 }
+
+/**
+ * Nearly every exchange comes to this one. What simply went well has its records: a line of the log for each would be most of
+ * the log, and cost more than they do.
+ */
+const wentWell = replied('ok', undefined, 'debug');
 
 /** The verdict on an ending; total. */
 export function judgeEnding(ending: Ending): Verdict {
   switch (ending.kind) {
-    case 'replied':
-      // The command ran and ended, whoever was left to hear of it.
-      return {
-        code: undefined,
-        outcome: ending.status.kind === 'ok' ? 'ok' : 'failed',
-        error: ending.peer === 'ready' ? undefined : ending.peer,
-        text: undefined,
-        isTold: false,
-        level: levelOfReply(ending),
-      };
+    case 'replied': {
+      const isOk = ending.status.kind === 'ok';
+      if (isOk && ending.peer === 'ready') return wentWell;
+      return replied(isOk ? 'ok' : 'failed', ending.peer === 'ready' ? undefined : ending.peer, 'info');
+    }
     case 'answered':
       return { code: '', outcome: 'ok', error: undefined, text: undefined, isTold: false, level: 'info' };
     case 'denied':

@@ -12,44 +12,39 @@ import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
 import { sha256Hex } from '../identity/digest.js';
 import type { Judged } from '../judgement/judge.js';
+import type { Clock } from '../ports/clock.js';
 import { TransportFault } from '../ports/transport-fault.js';
-import { emptyCount } from '../relay/converse.js';
-import type { RelayCount } from '../relay/relay.js';
+import { type Conversation, emptyCount, type OutgoingCommand } from '../relay/converse.js';
+import type { RelayCount, RelayLimits } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
-import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import type { ExchangeInput } from './exchange-input.js';
 import { behindSearch, countMatches } from './matches.js';
-import { outgoingCommand, rowsUnknown, usernameEvery } from './outgoing.js';
+import { rowsUnknown } from './outgoing.js';
 import { tellWaiting } from './tell.js';
 
-/** What a carriage needs of its exchange. */
-export interface CarryOptions {
+/** The exchange, as far as its ways need it. An object with methods, because closures for each command add up. */
+export interface CarriedExchange {
   readonly context: ExchangeContext;
   readonly session: ExchangeSession;
-  readonly line: CommandLine;
   readonly judgement: Judged;
-  readonly destination: Destination;
-  /** Id of the exchange. */
   readonly id: string;
   /** Aborted when the exchange is given up. */
   readonly abortable: Abortable;
   /** What follows the line, gathered. */
   readonly input: ExchangeInput;
-  /** Where the reply goes. */
-  readonly target: RelayTarget;
-  /** A read that ends an upstream which had served others is tried again, and not blamed yet. */
-  readonly mayTryAgain: boolean;
   /** The admission as it stands, for a search that is made before it is written. */
   readonly admission: AuditRecord;
   /** Only with max_matches is the admission not on disk before this begins. The search found so many mails; the admission is to say so. */
-  readonly noteMatches: (matches: number | undefined) => void;
+  noteMatches(matches: number | undefined): void;
   /** Puts it on disk then, where its effect asks for that; rejects with a JournalFault. */
-  readonly admit: () => Promise<void>;
+  admit(): Promise<void> | undefined;
   /** Judges again, for this series and by the policy of now. Undefined: what was judged still holds. */
-  readonly lookAgain: (series: Series) => Ending | undefined;
-  readonly onLog: (upstream: Upstream, line: LogLine, count: RelayCount) => void;
+  lookAgain(destination: Destination, series: Series): Ending | undefined;
+  /** The command as an upstream of that minor gets it; undefined: nobody knows how many cells its rows have. */
+  outgoing(serverMinor: number): OutgoingCommand | undefined;
+  toldByBackend(upstream: Upstream, line: LogLine, count: RelayCount): void;
 }
 
 /** A command on its way to one backend. The fields tell how far it came, also while it runs. */
@@ -70,25 +65,45 @@ export interface Carriage {
   cut(): void;
 }
 
-/** A carriage that has not begun. */
-export function createCarriage(options: CarryOptions): Carriage {
-  return new OneWay(options);
+/**
+ * A carriage that has not begun. `target`: where the reply goes. `mayTryAgain`: a read that ends an upstream which had served
+ * others is tried again, and not blamed yet.
+ */
+export function createCarriage(
+  exchange: CarriedExchange,
+  destination: Destination,
+  target: RelayTarget,
+  mayTryAgain: boolean,
+): Carriage {
+  return new OneWay(exchange, destination, target, mayTryAgain);
 }
 
 class OneWay implements Carriage {
   readonly backend: string;
-  readonly #options: CarryOptions;
-  upstream: string | undefined;
+  readonly #exchange: CarriedExchange;
+  readonly #destination: Destination;
+  readonly #target: RelayTarget;
+  readonly #mayTryAgain: boolean;
+  upstream: string | undefined = undefined;
   isReused = false;
   isSent = false;
-  waitMs: number | undefined;
-  count: RelayCount | undefined;
+  waitMs: number | undefined = undefined;
+  count: RelayCount | undefined = undefined;
+  #startMs = 0;
   /** Only while it is leased to us. */
   #leased: Upstream | undefined;
 
-  constructor(options: CarryOptions) {
-    this.#options = options;
-    this.backend = options.destination.pool.backend;
+  constructor(
+    exchange: CarriedExchange,
+    destination: Destination,
+    target: RelayTarget,
+    mayTryAgain: boolean,
+  ) {
+    this.#exchange = exchange;
+    this.#destination = destination;
+    this.#target = target;
+    this.#mayTryAgain = mayTryAgain;
+    this.backend = destination.pool.backend;
   }
 
   cut(): void {
@@ -96,30 +111,17 @@ class OneWay implements Carriage {
   }
 
   async run(): Promise<Ending> {
-    const { context, session, destination, abortable, judgement } = this.#options;
+    const { context, session, abortable, judgement } = this.#exchange;
     const { clock, poison } = context;
     const shape = (): string => shapeOf(judgement);
     const { principal } = session.names;
-    const retryAfterMs = poison.pauseMs(principal, shape, clock.now());
+    this.#startMs = clock.now();
+    const retryAfterMs = poison.pauseMs(principal, shape, this.#startMs);
     if (retryAfterMs > 0) return { kind: 'held-back', backend: this.backend, retryAfterMs };
     try {
-      const waitStartMs = clock.now();
-      const ending = await destination.pool.withLease(
-        abortable,
-        async (upstream): Promise<LeaseEnd<Ending>> => {
-          this.waitMs = clock.now() - waitStartMs;
-          this.upstream = upstream.id;
-          this.isReused = upstream.exchanges > 1;
-          this.#leased = upstream;
-          try {
-            return await this.#use(upstream);
-          } finally {
-            this.#leased = undefined;
-          }
-        },
-        this.#ask(),
-      );
-      const isExcused = this.#options.mayTryAgain && judgement.attempt.effect === 'read' && this.isReused;
+      const { pool } = this.#destination;
+      const ending = await pool.withLease(abortable, (upstream) => this.#take(upstream), this.#ask());
+      const isExcused = this.#mayTryAgain && judgement.attempt.effect === 'read' && this.isReused;
       if (ending.kind === 'poison' && !isExcused) poison.died(principal, shape(), clock.now());
       else if (ending.kind === 'replied') poison.survived(principal, shape);
       return ending;
@@ -132,12 +134,14 @@ class OneWay implements Carriage {
         return cutOff(abortable, this.isSent);
       }
       return { kind: 'fault', fault, isSent: this.isSent, backend: this.backend };
+    } finally {
+      this.#leased = undefined;
     }
   }
 
   /** Whose turn it is. */
   #ask(): LeaseOptions {
-    const { session, judgement, input } = this.#options;
+    const { session, judgement, input } = this.#exchange;
     const { names, policy, writer } = session;
     return {
       principal: names.principal,
@@ -147,45 +151,79 @@ class OneWay implements Carriage {
     };
   }
 
-  async #use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
-    const { context, session, line, judgement, abortable, input, target } = this.#options;
+  #take(upstream: Upstream): Promise<LeaseEnd<Ending>> {
+    const { context, abortable, judgement } = this.#exchange;
+    this.waitMs = context.clock.now() - this.#startMs;
+    this.upstream = upstream.id;
+    this.isReused = upstream.exchanges > 1;
+    this.#leased = upstream;
     // Nothing was sent: the upstream may serve another.
-    if (abortable.isAborted) return { value: cutOff(abortable, this.isSent), closeFor: undefined };
-    const refusal = this.#options.lookAgain(upstream.series);
-    if (refusal !== undefined) return { value: refusal, closeFor: undefined };
-    const { clock, limits } = context;
-    const { effect } = judgement.attempt;
+    if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
+    const refusal = this.#exchange.lookAgain(this.#destination, upstream.series);
+    if (refusal !== undefined) return unsent(refusal);
     const most = judgement.decision.obligations?.maxMatches;
-    if (most !== undefined) {
-      const { names, policy } = session;
-      const { admission, id } = this.#options;
-      const asked = { context, upstream, names, judgement, admission, exchange: id };
-      const found = await countMatches({ ...asked, most, policy: policy.name });
-      this.#options.noteMatches(found.matches);
-      if (found.kind === 'refused') return found.end;
-      await this.#options.admit();
-      // Counting and recording took their time, and we may have closed the upstream meanwhile.
-      if (abortable.isAborted) return { value: cutOff(abortable, false), closeFor: undefined };
-      if (!upstream.isClean) throw behindSearch();
-    }
-    const rowCells = usernameEvery(judgement, upstream.serverMinor);
-    if (rowCells === undefined) {
-      return { value: { kind: 'unroutable', reason: rowsUnknown }, closeFor: undefined };
-    }
-    const count = emptyCount();
-    this.count = count;
+    return most === undefined ? this.#send(upstream) : this.#countAndSend(upstream, most);
+  }
+
+  async #countAndSend(upstream: Upstream, most: number): Promise<LeaseEnd<Ending>> {
+    const { context, session, judgement, admission, id, abortable } = this.#exchange;
+    const { names, policy } = session;
+    const asked = { context, upstream, names, judgement, admission, exchange: id };
+    const found = await countMatches({ ...asked, most, policy: policy.name });
+    this.#exchange.noteMatches(found.matches);
+    if (found.kind === 'refused') return found.end;
+    await this.#exchange.admit();
+    // Counting and recording took their time, and we may have closed the upstream meanwhile.
+    if (abortable.isAborted) return { value: cutOff(abortable, false), closeFor: undefined };
+    if (!upstream.isClean) throw behindSearch();
+    return this.#send(upstream);
+  }
+
+  /** Up to its first wait at once: with an idle upstream the command is on its way in the turn in which it came. */
+  #send(upstream: Upstream): Promise<LeaseEnd<Ending>> {
+    const command = this.#exchange.outgoing(upstream.serverMinor);
+    if (command === undefined) return unsent({ kind: 'unroutable', reason: rowsUnknown });
+    const conversation = new SentCommand(this.#exchange, upstream, command, this.#target);
+    this.count = conversation.count;
     this.isSent = true;
-    return input.carryOut({
-      upstream,
-      command: outgoingCommand(judgement, line, session.policy.debug, rowCells),
-      writer: target,
-      logs: session.policy.logs,
-      clock,
-      limits: { ...limits, deadlineMs: limits.deadlineMs[effect] },
-      count,
-      cutOff: () => (abortable.isAborted ? cutOff(abortable, true) : undefined),
-      onLog: (logLine) => this.#options.onLog(upstream, logLine, count),
-    });
+    return this.#exchange.input.carryOut(conversation);
+  }
+}
+
+/** The upstream may serve another. */
+function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
+  return Promise.resolve({ value, closeFor: undefined });
+}
+
+class SentCommand implements Conversation {
+  readonly upstream: Upstream;
+  readonly command: OutgoingCommand;
+  readonly writer: RelayTarget;
+  readonly logs: Conversation['logs'];
+  readonly clock: Clock;
+  readonly limits: RelayLimits;
+  readonly count = emptyCount();
+  readonly #exchange: CarriedExchange;
+
+  constructor(exchange: CarriedExchange, upstream: Upstream, command: OutgoingCommand, target: RelayTarget) {
+    const { clock, limits } = exchange.context;
+    const { deadlineMs, replyIdleMs, clientStallMs } = limits;
+    this.upstream = upstream;
+    this.command = command;
+    this.writer = target;
+    this.logs = exchange.session.policy.logs;
+    this.clock = clock;
+    this.limits = { deadlineMs: deadlineMs[exchange.judgement.attempt.effect], replyIdleMs, clientStallMs };
+    this.#exchange = exchange;
+  }
+
+  cutOff(): Ending | undefined {
+    const { abortable } = this.#exchange;
+    return abortable.isAborted ? cutOff(abortable, true) : undefined;
+  }
+
+  onLog(line: LogLine): void {
+    this.#exchange.toldByBackend(this.upstream, line, this.count);
   }
 }
 

@@ -15,28 +15,32 @@ import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import { type Carriage, cutOff } from './carry.js';
-import type { ExchangeContext } from './exchange-context.js';
-import { referralRecordOf, type SessionNames } from './exchange-records.js';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import { referralRecordOf } from './exchange-records.js';
 import { fanOut, joinEndings, type Part } from './fan-out.js';
 import { tellWaiting } from './tell.js';
 
-/** What a dispatch needs of its exchange. */
-export interface DispatchOptions {
+/** The exchange, as far as its dispatch needs it. */
+export interface DispatchedExchange {
   readonly context: ExchangeContext;
-  readonly names: SessionNames;
-  /** Of the exchange. */
+  readonly session: Pick<ExchangeSession, 'names'>;
   readonly id: string;
   readonly judgement: Judged;
+  readonly abortable: Abortable;
+  /** Begins a way; `mayTryAgain`: there may be another to the same backend. */
+  start(destination: Destination, target: RelayTarget, mayTryAgain: boolean): Carriage;
+  /** Judges for another backend than the command was judged for. Undefined: it means the same there and is allowed. */
+  lookThere(destination: Destination): Ending | undefined;
+}
+
+/** What is dispatched, and where. */
+export interface DispatchOptions {
+  readonly exchange: DispatchedExchange;
   /** Not empty. */
   readonly destinations: readonly Destination[];
   /** Whoever is touched by name. */
   readonly users: readonly string[];
-  readonly abortable: Abortable;
   readonly writer: RelayTarget;
-  /** Begins a way; `mayTryAgain`: there may be another to the same backend. */
-  readonly start: (destination: Destination, target: RelayTarget, mayTryAgain: boolean) => Carriage;
-  /** Judges for another backend than the command was judged for. Undefined: it means the same there and is allowed. */
-  readonly judgeThere: (destination: Destination) => Ending | undefined;
 }
 
 /** How it ended, and every way that was taken. */
@@ -46,13 +50,16 @@ export interface Dispatched {
 }
 
 /** Never rejects. */
-export async function dispatch(options: DispatchOptions): Promise<Dispatched> {
-  const { destinations, judgement, writer, start } = options;
-  const [only, ...others] = destinations;
+export function dispatch(options: DispatchOptions): Promise<Dispatched> {
+  const { destinations } = options;
+  const only = destinations[0];
   if (only === undefined) throw new Error('a command was dispatched to nobody');
-  if (others.length === 0) return dispatchToOne(options, only);
-  const cells = joinableCells(judgement);
-  const starts = destinations.map((each) => (target: RelayTarget) => start(each, target, false));
+  return destinations.length === 1 ? dispatchToOne(options, only) : dispatchToAll(options);
+}
+
+async function dispatchToAll({ exchange, destinations, writer }: DispatchOptions): Promise<Dispatched> {
+  const cells = joinableCells(exchange.judgement);
+  const starts = destinations.map((each) => (target: RelayTarget) => exchange.start(each, target, false));
   const parts = await fanOut(starts, writer, cells);
   const backends = destinations.map(({ pool }) => pool.backend);
   return { ending: joinEndings(parts, backends), parts };
@@ -69,10 +76,10 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
 }
 
 async function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
-  const { judgement, judgeThere } = options;
+  const { exchange } = options;
   let part = await take(options, first, true);
   const parts = [part];
-  if (shouldTryAgain(part, judgement)) {
+  if (shouldTryAgain(part, exchange.judgement)) {
     part = await take(options, first, false);
     parts.push(part);
   }
@@ -80,11 +87,11 @@ async function dispatchToOne(options: DispatchOptions, first: Destination): Prom
   if (ending.kind !== 'referral') return { ending, parts };
   const next = follow(options, first, part);
   if ('reason' in next) return { ending: { ...ending, reason: next.reason }, parts };
-  const refusal = judgeThere(next);
+  const refusal = exchange.lookThere(next);
   if (refusal !== undefined) return { ending: refusal, parts };
   const { backend } = next.pool;
   try {
-    await recordReferral(options, first.pool.backend, backend);
+    await recordReferral(exchange, first.pool.backend, backend);
   } catch (fault) {
     return { ending: { kind: 'fault', fault, isSent: false, backend }, parts };
   }
@@ -96,20 +103,21 @@ async function dispatchToOne(options: DispatchOptions, first: Destination): Prom
 
 /** The admission names the first backend only: nothing goes to the other before a record says so. Rejects with a JournalFault. */
 async function recordReferral(
-  { context, names, id, judgement }: DispatchOptions,
+  { context, session, id, judgement }: DispatchedExchange,
   from: string,
   to: string,
 ): Promise<void> {
   const { journal, observe, clock, strict } = context;
-  const record = referralRecordOf(names, id, from, to, clock.wallMs());
+  const record = referralRecordOf(session.names, id, from, to, clock.wallMs());
   if (strict.has(judgement.attempt.effect)) await journal.append(record, { durable: true });
   else appendQuietly(journal, observe, record);
 }
 
 /** One way, while its users are on no other backend. */
 async function take(options: DispatchOptions, destination: Destination, mayTryAgain: boolean): Promise<Part> {
-  const { context, users, abortable, start, writer } = options;
-  const carriage = start(destination, writer, mayTryAgain);
+  const { exchange, users, writer } = options;
+  const { context, abortable } = exchange;
+  const carriage = exchange.start(destination, writer, mayTryAgain);
   let unlock: () => void;
   try {
     const locked = context.userLock.take(users, carriage.backend, {
@@ -151,7 +159,7 @@ function isEnd(fault: unknown): boolean {
 
 /** The configured backend that a referral points to, or why it is not followed. */
 function follow(
-  { context, judgement }: DispatchOptions,
+  { exchange: { context, judgement } }: DispatchOptions,
   from: Destination,
   { carriage, ending }: Part,
 ): Destination | { readonly reason: string } {

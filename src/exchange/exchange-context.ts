@@ -4,22 +4,28 @@ import type { Redacted } from '../audit/record.js';
 import type { InputMeter } from '../audit/redact.js';
 import type { PoisonTable } from '../backend/poison.js';
 import type { Effect } from '../catalog/catalog.js';
-import type { Router } from '../destination/router.js';
+import type { Series } from '../catalog/series.js';
+import type { Destination, Router } from '../destination/router.js';
 import type { UserLock } from '../destination/user-lock.js';
 import type { Buffered } from '../engine/buffered.js';
 import type { ExchangeNames } from '../engine/events.js';
 import type { FloodWatch } from '../engine/flood-watch.js';
+import type { Ending } from '../engine/outcome.js';
 import type { Journal, Observe } from '../engine/ports.js';
 import type { Turns } from '../engine/turns.js';
 import type { UserNames } from '../identity/user-name.js';
-import type { JudgementCache } from '../judgement/judge.js';
+import type { Judgement, JudgementCache } from '../judgement/judge.js';
 import type { UserResolver } from '../lookup/resolve-user.js';
+import type { DecisionCache } from '../policy/cache.js';
 import type { Limiter } from '../policy/limits.js';
 import type { Policy } from '../policy/rule.js';
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
+import type { ClientInput } from '../relay/client-input.js';
+import type { OutgoingCommand } from '../relay/converse.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
-import type { SessionNames } from './exchange-records.js';
+import type { CommandLine } from '../wire/command.js';
+import type { RecordedJudgement, SessionNames } from './exchange-records.js';
 
 /** Times and counts that hold for each exchange. */
 export interface ExchangeLimits {
@@ -46,6 +52,8 @@ export interface ExchangeContext {
   readonly resolver: UserResolver | undefined;
   /** What was judged before under these settings. */
   readonly judgements: JudgementCache;
+  /** Lines that were read, judged and routed before under these settings. */
+  readonly knownLines: DecisionCache<KnownLine>;
   /** Counts what policies limit; outlives a reload. */
   readonly limiter: Limiter;
   readonly turns: Turns;
@@ -74,7 +82,9 @@ export interface ExchangeSession {
   /** What the client said of the next command. */
   readonly reason: string | undefined;
   /** What would hold for a command that came now: the same, until a reload. */
-  readonly now: () => Holding;
+  now(): Holding;
+  /** What follows the command's line; called once, for a command that has input. */
+  openInput(): ClientInput;
 }
 
 /** What holds for the commands of a session; all of it is of one configuration. */
@@ -88,6 +98,8 @@ export interface Holding {
 export interface RunningExchange {
   /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
   readonly done: Promise<CloseReason | undefined>;
+  /** Whether it had an upstream. */
+  readonly isServed: boolean;
   /**
    * The peer is gone: a command that waits or reads is given up, a change is left to finish.
    * We are stopping and cannot wait longer, or an operator ends it: everything is given up, and told so.
@@ -106,3 +118,29 @@ export interface RunningNames extends ExchangeNames {
 
 /** Why an exchange is given up from outside. */
 export type AbortReason = 'client-gone' | 'draining' | 'killed';
+
+/** What was found out about a command line before anything is recorded or sent. */
+export interface Inquiry {
+  readonly judgement: Judgement;
+  /** Where an allowed command goes; empty where `obstacle` says why it goes nowhere. */
+  readonly destinations: readonly Destination[];
+  readonly obstacle: Ending | undefined;
+  /** Other names of its users. */
+  readonly aliases: readonly string[];
+  /** Allowed, and settled by the configuration alone: nobody was asked, and the same line will come to the same. */
+  readonly isSettled: boolean;
+}
+
+/** A line that was read, judged and routed before, and what is known of it. */
+export interface KnownLine {
+  readonly line: CommandLine;
+  readonly inquiry: Inquiry;
+  /** Names of its backends. */
+  readonly backends: readonly string[];
+  readonly recorded: RecordedJudgement;
+  /** That its backend had: an upgrade asks for another look. */
+  readonly series: Series | undefined;
+  readonly holdsUntilMs: number | undefined;
+  /** As it was sent last, and to upstreams of which minor. */
+  sent: { readonly serverMinor: number; readonly command: OutgoingCommand } | undefined;
+}

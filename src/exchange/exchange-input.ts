@@ -5,6 +5,7 @@
 
 import type { RecordedInput } from '../audit/record.js';
 import type { LeaseEnd } from '../backend/lease.js';
+import type { Abortable } from '../engine/abortable.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Judgement } from '../judgement/judge.js';
 import type { CloseReason } from '../ports/close-reason.js';
@@ -13,21 +14,24 @@ import { type Conversation, converse } from '../relay/converse.js';
 import { duplex } from '../relay/duplex.js';
 import { createHeldText, type HeldText, type TextEnd } from '../relay/held-text.js';
 import { upload } from '../relay/upload.js';
-import type { ExchangeContext } from './exchange-context.js';
+import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 
 /** The input of one exchange. */
 export interface ExchangeInput {
   /** It goes both ways until its connection ends, so the upstream must be one on which nothing ran before. */
   readonly isDuplex: boolean;
-  /** Before a lease: undefined when it may be asked for; else how the exchange ends. Rejects with the signal's reason. */
-  gather(signal: () => AbortSignal): Promise<Ending | undefined>;
+  /**
+   * Before a lease: undefined when it may be asked for (at once, where there is no text); else how the exchange ends. Rejects
+   * with what `abortable` was aborted with.
+   */
+  gather(abortable: Abortable): Promise<Ending | undefined> | undefined;
   /** Carries the command out, with its input. Never rejects. */
   carryOut(conversation: Conversation): Promise<LeaseEnd<Ending>>;
   /**
    * Sees to what is left of the input: reads it to its end, but not where the session ends anyhow. Resolves to why it must
-   * end, if it must.
+   * end, if it must; undefined at once where there is no input.
    */
-  settle(isSessionOver: boolean): Promise<CloseReason | undefined>;
+  settle(isSessionOver: boolean): Promise<CloseReason | undefined> | CloseReason | undefined;
   /** What is recorded of it; once. */
   recorded(): RecordedInput | undefined;
 }
@@ -36,53 +40,111 @@ export interface ExchangeInput {
 export function createExchangeInput(
   context: ExchangeContext,
   judgement: Judgement,
-  client: ClientInput,
+  session: Pick<ExchangeSession, 'openInput'>,
 ): ExchangeInput {
-  const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
-  const isDuplex = isAllowed && judgement.attempt.command.input === 'duplex';
-  const { clock, buffered } = context;
-  let text: HeldText | undefined;
-  let upBytes: number | undefined;
-  return {
-    isDuplex,
-    async gather(signal) {
-      if (judgement.input !== 'dot') return undefined;
-      text = createHeldText({ client, meter: context.meterInput(), buffered, clock });
-      try {
-        return endingOf(await text.gather(signal()));
-      } catch (fault) {
-        text.close();
-        throw fault;
+  const isDuplex =
+    judgement.kind === 'judged' &&
+    judgement.decision.kind === 'allow' &&
+    judgement.attempt.command.input === 'duplex';
+  return judgement.input === 'none' && !isDuplex
+    ? noInput
+    : new LineInput(context, judgement, isDuplex, session);
+}
+
+/** Nearly every command has none. */
+const noInput: ExchangeInput = {
+  isDuplex: false,
+  gather: () => undefined,
+  carryOut: converse,
+  settle: () => undefined,
+  recorded: () => undefined,
+};
+
+class LineInput implements ExchangeInput {
+  readonly isDuplex: boolean;
+  readonly #context: ExchangeContext;
+  readonly #judgement: Judgement;
+  readonly #session: Pick<ExchangeSession, 'openInput'>;
+  #client: ClientInput | undefined;
+  #text: HeldText | undefined;
+  #upBytes: number | undefined;
+
+  constructor(
+    context: ExchangeContext,
+    judgement: Judgement,
+    isDuplex: boolean,
+    session: Pick<ExchangeSession, 'openInput'>,
+  ) {
+    this.#context = context;
+    this.#judgement = judgement;
+    this.isDuplex = isDuplex;
+    this.#session = session;
+  }
+
+  async gather(abortable: Abortable): Promise<Ending | undefined> {
+    if (this.#judgement.input !== 'dot') return undefined;
+    const { clock, buffered, meterInput } = this.#context;
+    const text = createHeldText({ client: this.#input(), meter: meterInput(), buffered, clock });
+    this.#text = text;
+    try {
+      return endingOf(await text.gather(abortable.signal));
+    } catch (fault) {
+      text.close();
+      throw fault;
+    }
+  }
+
+  carryOut(conversation: Conversation): Promise<LeaseEnd<Ending>> {
+    if (this.#text !== undefined) return upload(conversation, this.#text);
+    if (!this.isDuplex) return converse(conversation);
+    this.#upBytes = 0;
+    const { upstream, command, writer, logs, clock, limits, count } = conversation;
+    return duplex({
+      upstream,
+      command,
+      writer,
+      logs,
+      clock,
+      limits,
+      count,
+      cutOff: () => conversation.cutOff(),
+      onLog: (line) => conversation.onLog(line),
+      client: this.#input(),
+      onUp: (bytes) => {
+        this.#upBytes = (this.#upBytes ?? 0) + bytes;
+      },
+    });
+  }
+
+  async settle(isSessionOver: boolean): Promise<CloseReason | undefined> {
+    const text = this.#text;
+    text?.close();
+    if (isSessionOver) return undefined;
+    const { input } = this.#judgement;
+    switch (input) {
+      case 'none':
+        return undefined;
+      case 'unknown':
+        return 'input-unknown';
+      case 'dot': {
+        if (text?.end !== undefined) return closeAfter(text.end);
+        const skipped = await this.#input().skipText();
+        return skipped === 'skipped' ? undefined : skipped;
       }
-    },
-    carryOut(conversation) {
-      if (text !== undefined) return upload(conversation, text);
-      if (!isDuplex) return converse(conversation);
-      upBytes = 0;
-      const onUp = (bytes: number): void => {
-        upBytes = (upBytes ?? 0) + bytes;
-      };
-      return duplex({ ...conversation, client, onUp });
-    },
-    async settle(isSessionOver) {
-      text?.close();
-      if (isSessionOver) return undefined;
-      switch (judgement.input) {
-        case 'none':
-          return undefined;
-        case 'unknown':
-          return 'input-unknown';
-        case 'dot': {
-          if (text?.end !== undefined) return closeAfter(text.end);
-          const skipped = await client.skipText();
-          return skipped === 'skipped' ? undefined : skipped;
-        }
-        default:
-          return judgement.input satisfies never;
-      }
-    },
-    recorded: () => (upBytes === undefined ? text?.recorded() : { bytes: upBytes }),
-  };
+      default:
+        return input satisfies never;
+    }
+  }
+
+  recorded(): RecordedInput | undefined {
+    return this.#upBytes === undefined ? this.#text?.recorded() : { bytes: this.#upBytes };
+  }
+
+  /** One for the whole command: it knows how far the text was read. */
+  #input(): ClientInput {
+    this.#client ??= this.#session.openInput();
+    return this.#client;
+  }
 }
 
 function endingOf(end: TextEnd | undefined): Ending | undefined {

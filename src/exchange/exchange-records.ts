@@ -15,6 +15,8 @@ export interface SessionNames {
   readonly session: string;
   readonly listener: string;
   readonly peer: Peer;
+  /** The same as it is recorded, where somebody has made it for all exchanges. */
+  readonly recorded?: RecordedPeer;
   readonly principal: string;
 }
 
@@ -42,38 +44,71 @@ export interface AdmissionFacts {
   readonly redact: (value: string) => Redacted;
 }
 
-/** The record that is on disk before anything is sent. */
-export function admissionOf(facts: AdmissionFacts): AuditRecord {
-  const { names, judgement, policy } = facts;
-  const isJudged = judgement.kind === 'judged';
-  const decision = isJudged ? judgement.decision : undefined;
-  const shadow = isJudged ? judgement.shadow : undefined;
+/** What of an admission follows from the judgement alone, in its words. */
+export interface RecordedJudgement {
+  readonly rule: string | undefined;
+  readonly series: string | undefined;
+  readonly decision: 'allow' | 'deny';
+  readonly would: 'allow' | 'deny' | undefined;
+  readonly mode: string | undefined;
+  readonly args: AuditRecord['args'];
+  readonly effect: string | undefined;
+  readonly text: string | undefined;
+}
+
+/** The judgement in the words of the records. */
+export function recordedJudgement(
+  judgement: Judgement,
+  redact: (value: string) => Redacted,
+): RecordedJudgement {
+  if (judgement.kind === 'unparsable') {
+    const { effect, message: text } = judgement;
+    const unknown = { rule: undefined, series: undefined, would: undefined, mode: undefined };
+    // Arguments that could not be read have no parameters, so nobody can tell which of them is a secret.
+    return { ...unknown, decision: 'deny', args: undefined, effect, text };
+  }
+  const { decision, shadow } = judgement;
+  return {
+    rule: decision.rule === undefined ? undefined : formatPlace(decision.rule),
+    series: judgement.series.length > 0 ? judgement.series.join(' ') : undefined,
+    decision: decision.kind,
+    would: (decision.would ?? shadow)?.kind,
+    mode: decision.would !== undefined ? 'observe' : shadow !== undefined ? 'shadow' : undefined,
+    args: judgement.args.map((word) => (word.isSecret ? redact(word.text) : word.text)),
+    effect: judgement.attempt.effect,
+    text: sayWhy(judgement),
+  };
+}
+
+/** The record that is on disk before anything is sent; `recorded`, where it was made before. */
+export function admissionOf(
+  facts: AdmissionFacts,
+  recorded: RecordedJudgement = recordedJudgement(facts.judgement, facts.redact),
+): AuditRecord {
+  const { names, judgement, policy, backends } = facts;
   return {
     time: facts.time,
     event: 'admission',
     session: names.session,
     id: facts.id,
     listener: names.listener,
-    peer: recordedPeer(names.peer),
+    peer: names.recorded ?? recordedPeer(names.peer),
     principal: names.principal,
     policy: policy.name,
     version: policy.version,
-    rule: decision?.rule === undefined ? undefined : formatPlace(decision.rule),
-    series: isJudged && judgement.series.length > 0 ? judgement.series.join(' ') : undefined,
-    decision: decision?.kind ?? 'deny',
-    would: (decision?.would ?? shadow)?.kind,
-    mode: decision?.would !== undefined ? 'observe' : shadow !== undefined ? 'shadow' : undefined,
+    rule: recorded.rule,
+    series: recorded.series,
+    decision: recorded.decision,
+    would: recorded.would,
+    mode: recorded.mode,
     reason: facts.reason,
     command: judgement.command,
     user: judgement.user,
-    // Arguments that could not be read have no parameters, so nobody can tell which of them is a secret.
-    args: isJudged
-      ? judgement.args.map((word) => (word.isSecret ? facts.redact(word.text) : word.text))
-      : undefined,
-    effect: isJudged ? judgement.attempt.effect : judgement.effect,
-    backend: facts.backends.length === 1 ? facts.backends[0] : undefined,
-    backends: facts.backends.length > 1 ? facts.backends : undefined,
-    text: isJudged ? sayWhy(judgement) : judgement.message,
+    args: recorded.args,
+    effect: recorded.effect,
+    backend: backends.length === 1 ? backends[0] : undefined,
+    backends: backends.length > 1 ? backends : undefined,
+    text: recorded.text,
   };
 }
 

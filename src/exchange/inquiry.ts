@@ -10,18 +10,9 @@ import { isAllowed, isServerCommand, type Judgement, judgeOnce } from '../judgem
 import { areSameTerms, type Policy } from '../policy/rule.js';
 import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
-import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
+import type { ExchangeContext, ExchangeSession, Inquiry, KnownLine } from './exchange-context.js';
+import { recordedJudgement, type SessionNames } from './exchange-records.js';
 import { noAllUsers } from './refusal.js';
-
-/** What came of it. */
-export interface Inquiry {
-  readonly judgement: Judgement;
-  /** Where an allowed command goes; empty where `obstacle` says why it goes nowhere. */
-  readonly destinations: readonly Destination[];
-  readonly obstacle: Ending | undefined;
-  /** Other names of its users. */
-  readonly aliases: readonly string[];
-}
 
 /** Never rejects. */
 export async function inquire(
@@ -31,7 +22,8 @@ export async function inquire(
 ): Promise<Inquiry> {
   const { router } = context;
   const isServer = isServerCommand(line);
-  const routed = isServer ? undefined : await routeOf(context, session.policy, line);
+  const asked = isServer ? undefined : routeOf(context, session.policy, line);
+  const routed = asked instanceof Promise ? await asked : asked;
   let destinations = isServer ? router.all : routed?.kind === 'to' ? [routed.destination] : [];
   // Without a user it is for all of them, or refused.
   if (!isServer && line.user === '') destinations = router.everywhere;
@@ -42,12 +34,13 @@ export async function inquire(
     destinations: [],
     obstacle,
     aliases: [...aliases],
+    isSettled: false,
   });
-  if (!isAllowed(judgement)) return { judgement, destinations: [], obstacle: undefined, aliases: [] };
+  if (!isAllowed(judgement)) return refused(judgement, []);
   if (judgement.attempt.everybody === 'option') {
     destinations = router.everywhere;
     judgement = judgeFor(context, session, line, destinations, []);
-    if (!isAllowed(judgement)) return { judgement, destinations: [], obstacle: undefined, aliases: [] };
+    if (!isAllowed(judgement)) return refused(judgement, []);
     if (judgement.series.includes('2.3')) return stop(noAllUsers);
   } else if (isServer) {
     const found = await router.ofServerCommand(judgement.attempt);
@@ -67,10 +60,16 @@ export async function inquire(
   }
   if (aliases.size > judgement.attempt.aliases.length) {
     judgement = judgeFor(context, session, line, destinations, [...aliases]);
-    if (!isAllowed(judgement))
-      return { judgement, destinations: [], obstacle: undefined, aliases: [...aliases] };
+    if (!isAllowed(judgement)) return refused(judgement, [...aliases]);
   }
-  return { judgement, destinations, obstacle: undefined, aliases: [...aliases] };
+  const isByRoute = routed !== undefined && line.user !== '' && judgement.attempt.everybody !== 'option';
+  const isUnasked = !(asked instanceof Promise) && context.resolver === undefined && aliases.size === 0;
+  const isSettled = isByRoute && isUnasked;
+  return { judgement, destinations, obstacle: undefined, aliases: [...aliases], isSettled };
+}
+
+function refused(judgement: Judgement, aliases: readonly string[]): Inquiry {
+  return { judgement, destinations: [], obstacle: undefined, aliases, isSettled: false };
 }
 
 /** Judges the line for all these backends; for both series where there is none, or where one's is not known. */
@@ -99,7 +98,7 @@ const backendsDiffer =
 /** Judges it for these series. */
 export function judgeAs(
   context: ExchangeContext,
-  session: ExchangeSession,
+  session: Pick<ExchangeSession, 'names' | 'policy' | 'clientMinor'>,
   line: CommandLine,
   series: readonly Series[],
   sharedNamespaces: readonly string[] | undefined,
@@ -150,4 +149,49 @@ export function seriesOf(destinations: readonly Destination[]): readonly Series[
     found.add(pool.series);
   }
   return found.size === 0 ? allSeries : allSeries.filter((series) => found.has(series));
+}
+
+/** A longer line is not asked for again and again. */
+const lineBytesMax = 512;
+
+/** What lines of a session are looked at by, besides their bytes. No text of it may hold a NUL. */
+export function lineScope(policy: Policy, names: SessionNames, clientMinor: number): string {
+  return `${policy.version}\0${policy.name}\0${names.listener}\0${names.principal}\0${clientMinor}\0`;
+}
+
+/** The key of a line; undefined: it is too long to be remembered. */
+export function lineKey(scope: string, line: Buffer): string | undefined {
+  return line.length > lineBytesMax ? undefined : scope + line.toString('latin1');
+}
+
+/** What is known of the line with that key and still holds. */
+export function findLine(context: ExchangeContext, key: string): KnownLine | undefined {
+  const known = context.knownLines.find(key, context.clock.wallMs());
+  if (known === undefined) return undefined;
+  return known.inquiry.destinations[0]?.pool.series === known.series ? known : undefined;
+}
+
+/** Remembers what was found out about a line, if it is to be remembered. */
+export function keepLine(
+  context: ExchangeContext,
+  key: string,
+  line: CommandLine,
+  inquiry: Inquiry,
+): KnownLine | undefined {
+  const { judgement, destinations, obstacle, isSettled } = inquiry;
+  const [destination] = destinations;
+  if (!isSettled || obstacle !== undefined || judgement.kind !== 'judged') return undefined;
+  if (destination === undefined || destinations.length > 1) return undefined;
+  if (judgement.args.some((word) => word.isSecret)) return undefined;
+  const known: KnownLine = {
+    line,
+    inquiry,
+    backends: destinations.map(({ pool }) => pool.backend),
+    recorded: recordedJudgement(judgement, context.redact),
+    series: destination.pool.series,
+    holdsUntilMs: judgement.holdsUntilMs,
+    sent: undefined,
+  };
+  context.knownLines.keep(key, known);
+  return known;
 }

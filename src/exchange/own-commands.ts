@@ -23,15 +23,15 @@ import { rightsOf, rowsOfRights } from '../judgement/rights.js';
 import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
 import { escapeText } from '../wire/escape.js';
-import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
-import { type Inquiry, judgeAs, judgeFor, mayNameUser, seriesOf } from './inquiry.js';
+import type { ExchangeContext, ExchangeSession, Inquiry } from './exchange-context.js';
+import { judgeAs, judgeFor, mayNameUser, seriesOf } from './inquiry.js';
 import { noAllUsersReason } from './refusal.js';
 import { changedMeanwhile } from './second-look.js';
 
 /** Of a command of our own. */
 export interface OwnInquiry extends Inquiry {
   /** Has it recorded, then adds the answer's rows to the group of the session's writer. For one that is allowed; never rejects. */
-  readonly answer: (admit: () => Promise<void>) => Promise<Ending>;
+  readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
 }
 
 interface OwnLine {
@@ -62,6 +62,7 @@ export function inquireOfUs(
     destinations: [],
     obstacle: undefined,
     aliases: [],
+    isSettled: false,
     async answer(admit) {
       try {
         await admit();

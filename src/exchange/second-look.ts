@@ -32,13 +32,21 @@ export function lookThere(first: FirstLook, there: Destination): Ending | undefi
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }
 
-/** For the upstream that it got, by what holds now. Undefined: what was judged still holds. */
+/** Whether what was judged first is what would be judged now, of an upstream of that series. */
+export function stillHolds(
+  context: ExchangeContext,
+  session: ExchangeSession,
+  { holdsUntilMs, series: judgedFor }: Judged,
+  series: Series,
+): boolean {
+  if (session.now().context !== context || !judgedFor.includes(series)) return false;
+  return holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
+}
+
+/** For the upstream that it got, by what holds now, where that is not what held. Undefined: it means the same and is allowed. */
 export function lookAgain(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
   const { context, session, line, judgement, aliases } = first;
   if (session.now().context !== context) return afterReload(first, destination, series);
-  const { holdsUntilMs } = judgement;
-  const stillHolds = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
-  if (stillHolds && judgement.series.includes(series)) return undefined;
   const again = judgeAs(context, session, line, [series], destination.sharedNamespaces, aliases);
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }
@@ -51,7 +59,7 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   }
   const there = context.router.all.find(({ pool }) => pool === destination.pool);
   if (there === undefined) return changedMeanwhile;
-  const now = { ...session, policy };
+  const now = { names: session.names, clientMinor: session.clientMinor, policy };
   const again = judgeAs(context, now, line, [series], there.sharedNamespaces, aliases);
   const refusal = refusalAfterReload(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;

@@ -49,14 +49,24 @@ export function tellWaiting(
 /** How much a peer may leave unread before its next command is looked at. */
 const unreadBytesMax = 16 * 1024;
 
-/** Sends the group, and waits until the peer has read enough of it. Undefined: it has; else why its session must end. */
-export async function waitForReader(
+/**
+ * Sends the group, and waits until the peer has read enough of it. Undefined, at once where there is nothing to wait for: it
+ * has; else why its session must end.
+ */
+export function waitForReader(
   writer: ReplyWriter,
   clock: Clock,
   stallMs: number,
-): Promise<'peer-gone' | 'client-stall' | undefined> {
+): Promise<'peer-gone' | 'client-stall' | undefined> | undefined {
   const drained = writer.flush(unreadBytesMax);
-  if (drained === undefined) return undefined;
+  return drained === undefined ? undefined : waitFor(drained, clock, stallMs);
+}
+
+async function waitFor(
+  drained: Promise<void>,
+  clock: Clock,
+  stallMs: number,
+): Promise<'peer-gone' | 'client-stall' | undefined> {
   const peer = await waitForPeer(drained, clock, stallMs);
   return peer === 'ready' ? undefined : peer === 'client-gone' ? 'peer-gone' : 'client-stall';
 }

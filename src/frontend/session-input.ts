@@ -12,6 +12,8 @@ export interface SessionInput {
    * WireFault for a line above the limit, with a TransportFault when the peer is gone.
    */
   nextLine(): Promise<Buffer | null>;
+  /** The next line if all of it is here already. Throws a WireFault for a line above the limit. */
+  takeLine(): Buffer | undefined;
   /** What came behind the last line and the next chunks, as they are; null once the peer has ended its side. Rejects as `nextLine`. */
   nextBytes(): Promise<Buffer | null>;
   /** Bytes of `nextBytes` that are lines again. */
@@ -26,6 +28,8 @@ export interface SessionInput {
 export function createSessionInput(transport: Transport, rest: Buffer, lineBytesMax: number): SessionInput {
   return new PeerInput(transport, rest, lineBytesMax);
 }
+
+function ignore(): void {}
 
 class PeerInput implements SessionInput {
   readonly #transport: Transport;
@@ -43,10 +47,21 @@ class PeerInput implements SessionInput {
     for (;;) {
       const line = this.#lines.next();
       if (line !== undefined) return line;
-      const chunk = await this.#read();
-      if (chunk === null) return null;
-      this.#lines.push(chunk);
+      const ahead = this.#ahead ?? this.#transport.read();
+      this.#ahead = undefined;
+      this.#isReading = true;
+      try {
+        const chunk = await ahead;
+        if (chunk === null) return null;
+        this.#lines.push(chunk);
+      } finally {
+        this.#isReading = false;
+      }
     }
+  }
+
+  takeLine(): Buffer | undefined {
+    return this.#lines.next();
   }
 
   nextBytes(): Promise<Buffer | null> {
@@ -64,7 +79,7 @@ class PeerInput implements SessionInput {
     const ahead = this.#transport.read();
     this.#ahead = ahead;
     // Told by `onGone`, and once more to whoever reads the next line.
-    ahead.catch(() => undefined);
+    ahead.catch(ignore);
   }
 
   unwatch(): void {

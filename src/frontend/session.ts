@@ -7,7 +7,6 @@ import type { AuditRecord } from '../audit/record.js';
 import { createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { strangerSource } from '../engine/flood-watch.js';
-import { startExchange } from '../exchange/exchange.js';
 import type { RunningExchange } from '../exchange/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js';
 import type { Login } from '../identity/account.js';
@@ -19,23 +18,18 @@ import type { Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
-import { createReplyWriter, type ReplyWriter } from '../relay/reply-writer.js';
-import { parseCommandLine } from '../wire/command.js';
+import { createReplyWriter } from '../relay/reply-writer.js';
 import { WireFault } from '../wire/wire-fault.js';
-import { createCommandInput } from './command-input.js';
 import { type GreetedPeer, greetPeer } from './greet-peer.js';
+import { ServedPeer, type ServedPeerOwner } from './served-peer.js';
 import type { RunningSession, SessionContext } from './session-context.js';
-import { createSessionInput, type SessionInput } from './session-input.js';
-import { statedReason } from './stated-reason.js';
+import { createSessionInput } from './session-input.js';
 
 /**
  * How long after its accept a peer may say its first command although we are draining. It was accepted by us while another
  * process may already wait for the next ones: closed at once, its command would be lost, and a restart would be seen.
  */
 const firstCommandMs = 1_000;
-
-/** How many lines of one session are served before everybody else gets a turn. */
-const linesPerTurn = 16;
 
 /** Starts a session on an accepted transport; `describe` is called at once. */
 export function startSession(
@@ -59,14 +53,14 @@ export function startSession(
   };
 }
 
-class Session {
+class Session implements ServedPeerOwner {
   readonly #context: SessionContext;
   readonly #transport: Transport;
   #names: SessionNames;
-  #running: RunningExchange | undefined;
-  #exchanges = 0;
+  running: RunningExchange | undefined;
+  exchanges = 0;
   /** Why it ends after its exchange. */
-  #endsFor: 'draining' | 'revoked' | undefined;
+  endsFor: 'draining' | 'revoked' | undefined;
   readonly #startedMs: number;
   #standing: RunningSession['standing'];
   #login: Login | undefined;
@@ -84,27 +78,23 @@ class Session {
     this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
   }
 
-  get running(): RunningExchange | undefined {
-    return this.#running;
-  }
-
   drain(reason: 'draining' | 'revoked'): void {
-    if (this.#endsFor !== undefined) return;
-    this.#endsFor = reason;
-    if (this.#running !== undefined) return;
+    if (this.endsFor !== undefined) return;
+    this.endsFor = reason;
+    if (this.running !== undefined) return;
     const { clock } = this.#context.exchanges();
-    const isNew = reason === 'draining' && this.#exchanges === 0;
+    const isNew = reason === 'draining' && this.exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
     if (leftMs <= 0) return this.#close(reason);
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.#running === undefined) this.#close(reason);
+      if (this.running === undefined) this.#close(reason);
     });
   }
 
   abort(): void {
-    this.#endsFor ??= 'draining';
-    if (this.#running === undefined) this.#close(this.#endsFor);
-    else this.#running.abort('draining');
+    this.endsFor ??= 'draining';
+    if (this.running === undefined) this.#close(this.endsFor);
+    else this.running.abort('draining');
   }
 
   cut(): void {
@@ -123,10 +113,10 @@ class Session {
   isPermitted(): boolean {
     const { peer } = this.#names;
     if (this.#standing !== 'known') return this.#context.door(peer.listener)?.isPreauthenticated === false;
-    return this.#policy() !== undefined;
+    return this.policy() !== undefined;
   }
 
-  #policy(): Policy | undefined {
+  policy(): Policy | undefined {
     return this.#context.policy(this.#names.peer, this.#login);
   }
 
@@ -154,7 +144,7 @@ class Session {
       this.#login = login;
       this.#standing = 'known';
       // A reload may have come while it waited.
-      if (login !== undefined && this.#policy() === undefined) {
+      if (login !== undefined && this.policy() === undefined) {
         reason = 'revoked';
         return;
       }
@@ -166,7 +156,9 @@ class Session {
       this.#context.exchanges().observe({ kind: 'session-opened', listener, session, minor: greeted.minor });
       const writer = createReplyWriter(this.#transport, greeted.minor);
       const input = createSessionInput(this.#transport, greeted.rest, this.#context.limits().lineBytesMax);
-      reason = await this.#serve(writer, input, greeted.clientMinor);
+      const { clientMinor } = greeted;
+      const parts = { transport: this.#transport, writer, input, clientMinor, context: this.#context };
+      reason = await new ServedPeer(this, this.#names, parts).serve();
     } catch (fault) {
       if (fault instanceof WireFault) {
         reason = 'wire-fault';
@@ -182,7 +174,7 @@ class Session {
       const closedFor = this.#transport.closedFor ?? reason;
       if (isRecorded) {
         const { principal } = this.#names;
-        const ended = { session, listener, principal, reason: closedFor, count: this.#exchanges, text };
+        const ended = { session, listener, principal, reason: closedFor, count: this.exchanges, text };
         this.#append({ time: this.#wallMs(), event: 'session-close', ...ended });
       }
       const isTold = this.#standing === 'known' || this.#isWorthTelling(closedFor);
@@ -190,62 +182,13 @@ class Session {
         listener,
         session,
         reason: closedFor,
-        exchanges: this.#exchanges,
+        exchanges: this.exchanges,
         text,
         isTold,
       } as const;
       this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
       // What was written last may still be on its way; who waits for us waits for that.
       await this.#transport.whenClosed();
-    }
-  }
-
-  async #serve(writer: ReplyWriter, input: SessionInput, clientMinor: number): Promise<CloseReason> {
-    const { fieldsMax } = this.#context.limits();
-    let reason: string | undefined;
-    let untilTurn = linesPerTurn;
-    for (;;) {
-      if (this.#endsFor !== undefined && this.#exchanges > 0) return this.#endsFor;
-      const bytes = await input.nextLine();
-      if (bytes === null) return 'peer-ended';
-      untilTurn -= 1;
-      if (untilTurn === 0) {
-        // Lines that are refused need nobody else; without this a peer that sends a million keeps all others waiting.
-        untilTurn = linesPerTurn;
-        await this.#context.exchanges().clock.nextTurn();
-        // A drain in that turn has closed the transport: nobody is there to be answered.
-        if (this.#transport.closedFor !== undefined) return this.#endsFor ?? 'draining';
-      }
-      const line = parseCommandLine(bytes, { fieldsMax });
-      if (line.kind === 'option') {
-        if (line.name === 'log-passthrough') writer.passLogs();
-        else reason = statedReason(line.name) ?? reason;
-        continue;
-      }
-      const policy = this.#policy();
-      if (policy === undefined) return 'revoked';
-      this.#exchanges += 1;
-      const session = {
-        names: this.#names,
-        policy,
-        writer,
-        clientMinor,
-        reason,
-        now: () => ({ context: this.#context.exchanges(), policy: this.#policy() }),
-      };
-      reason = undefined;
-      const { inputBytesMax, inputTimeMs } = this.#context.limits();
-      const behind = createCommandInput(input, {
-        inputBytesMax,
-        inputTimeMs,
-        clock: this.#context.exchanges().clock,
-        close: (why) => this.#transport.close(why),
-      });
-      const running = startExchange(this.#context.exchanges(), session, line.command, behind);
-      this.#running = running;
-      // Not before the exchange had its first turn: input that it reads must not be read ahead.
-      const closeFor = await this.#watched(running, input);
-      if (closeFor !== undefined) return closeFor;
     }
   }
 
@@ -272,17 +215,6 @@ class Session {
         this.#standing = 'suspect';
       },
     });
-  }
-
-  /** Runs an exchange while the transport is watched for a peer that leaves. */
-  async #watched(running: RunningExchange, input: SessionInput): Promise<CloseReason | undefined> {
-    input.watch(() => running.abort('client-gone'));
-    try {
-      return await running.done;
-    } finally {
-      input.unwatch();
-      this.#running = undefined;
-    }
   }
 
   #wallMs(): number {

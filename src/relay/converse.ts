@@ -185,9 +185,9 @@ export async function relayReply(
 }
 
 /** The ending when the upstream was closed for the exchange. A client that is gone is no reason to close it under a change. */
-function givenUp({ command, cutOff }: Conversation): Ending | undefined {
-  const ending = cutOff();
-  return ending?.kind === 'client-gone' && !command.isReading ? undefined : ending;
+function givenUp(options: Conversation): Ending | undefined {
+  const ending = options.cutOff();
+  return ending?.kind === 'client-gone' && !options.command.isReading ? undefined : ending;
 }
 
 /** What a status tells of whoever stands behind an upstream: see LeaseEnd. */

@@ -1,0 +1,85 @@
+// What one exchange leaves in the journal, and when: its admission, lines of its backend's log, its completion. It does not know what
+// they say. The rule: one admission and then one completion; of a flood that had no upstream both are only counted.
+
+import type { AuditRecord } from '../audit/record.js';
+import { appendQuietly } from '../engine/append.js';
+import type { RelayCount } from '../relay/relay.js';
+import type { ExchangeContext } from './exchange-context.js';
+import {
+  backendLogOf,
+  type CompletionFacts,
+  completionOf,
+  endedOf,
+  type LogFacts,
+  logRecordOf,
+} from './exchange-records.js';
+
+/** The trail of one exchange that was judged. */
+export class ExchangeTrail {
+  readonly #context: ExchangeContext;
+  /** The admission must be on disk before anything is sent. */
+  readonly isStrict: boolean;
+  #admission: AuditRecord;
+  #state: 'open' | 'admitted' | 'counted' = 'open';
+
+  constructor(context: ExchangeContext, admission: AuditRecord, isStrict: boolean) {
+    this.#context = context;
+    this.#admission = admission;
+    this.isStrict = isStrict;
+  }
+
+  /** As it stands, or as it was written. */
+  get admission(): AuditRecord {
+    return this.#admission;
+  }
+
+  /** The search found so many mails; only before it is written. */
+  noteMatches(matches: number | undefined): void {
+    this.#admission = { ...this.#admission, matches };
+  }
+
+  /** Before anything is sent. A promise where that has to be waited for; rejects with a JournalFault. */
+  admit(): Promise<void> | undefined {
+    if (!this.isStrict || this.#state !== 'open') {
+      this.admitQuietly();
+      return undefined;
+    }
+    this.#state = 'admitted';
+    return this.#context.journal.append(this.#admission, { durable: true });
+  }
+
+  /** Nobody waits for it; nothing where it was written already. */
+  admitQuietly(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'admitted';
+    this.#append(this.#admission);
+  }
+
+  /** Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. */
+  admitRefused(principal: string, hadUpstream: boolean): void {
+    if (this.#state !== 'open') return;
+    if (hadUpstream || this.#context.floods.admit('refused', principal)) this.admitQuietly();
+    else this.#state = 'counted';
+  }
+
+  /** A line of channel L that came within it. */
+  backendSaid(facts: LogFacts, { logs }: RelayCount): void {
+    const { observe, clock, limits } = this.#context;
+    observe(backendLogOf(facts));
+    let told = 0;
+    for (const lines of logs.values()) told += lines;
+    if (told <= limits.logRecordsMax) this.#append(logRecordOf(facts, clock.wallMs()));
+  }
+
+  /** Its end, for the records and the observers. */
+  complete(ended: Omit<CompletionFacts, 'isTold'>): void {
+    const facts: CompletionFacts = { ...ended, isTold: this.#state !== 'counted' };
+    this.#append(completionOf(facts));
+    this.#context.observe(endedOf(facts));
+  }
+
+  #append(record: AuditRecord): void {
+    if (this.#state === 'counted') return;
+    appendQuietly(this.#context.journal, this.#context.observe, record);
+  }
+}
