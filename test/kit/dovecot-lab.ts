@@ -1,11 +1,11 @@
 // A real Dovecot for a test: a private instance of the release that was asked for, on free ports, with users and mails, gone with the test.
 // The work is done by the scripts in test/dovecot/lab, which also say what an instance is; this file owns its folder and its processes.
 import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Owner } from './folder.js';
+import { freePorts } from './free-ports.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { openRawClient } from './raw-client.js';
 
@@ -139,7 +139,7 @@ async function startOnFreePorts(
   start: () => Promise<void>,
 ): Promise<{ port: number; tlsPort: number }> {
   for (let attempt = 1; ; attempt += 1) {
-    const [port, tlsPort] = await freePorts();
+    const [port = 0, tlsPort = 0] = await freePorts(2);
     await runScript('instance', [release, folder, String(port), String(tlsPort)]);
     try {
       await start();
@@ -148,24 +148,6 @@ async function startOnFreePorts(
       if (attempt === 3 || !String(error).includes('Address already in use')) throw error;
     }
   }
-}
-
-async function freePorts(): Promise<[number, number]> {
-  const servers = [net.createServer(), net.createServer()];
-  const ports = servers.map(async (server) => {
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    const bound = server.address();
-    return typeof bound === 'object' && bound !== null ? bound.port : 0;
-  });
-  const [port = 0, tlsPort = 0] = await Promise.all(ports);
-  for (const server of servers) {
-    await new Promise((resolve) => {
-      server.close(resolve);
-    });
-  }
-  return [port, tlsPort];
 }
 
 function whyNot(): string | undefined {
