@@ -24,3 +24,22 @@ export function pendingDrain(): Drain {
   if (pending === undefined) throw new Error('a promise ran its executor late');
   return { promise, pending };
 }
+
+/** Something that happens once, and who waits for it. */
+export class Latch {
+  #isOpen = false;
+  readonly #waiting: (() => void)[] = [];
+
+  /** It has happened; again is no harm. */
+  open(): void {
+    this.#isOpen = true;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  wait(): Promise<void> {
+    if (this.#isOpen) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+}

@@ -13,7 +13,7 @@ import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../ports/transport
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
 import { createHangUpPoll, type HangUpPoll } from './hang-up.js';
-import { type Drain, type Pending, pendingDrain } from './pending.js';
+import { type Drain, Latch, type Pending, pendingDrain } from './pending.js';
 import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
 import { createGroupWriter, type GroupWriter } from './write-group.js';
@@ -38,9 +38,8 @@ class SocketTransport implements Transport {
   #isInHandshake = false;
   #closedFor: CloseReason | undefined;
   #linger: Timer | undefined;
-  #isGone = false;
   #goneListener: (() => void) | undefined;
-  #closeListeners: (() => void)[] = [];
+  readonly #gone = new Latch();
   readonly #hasHungUp: (() => boolean) | undefined;
   /** Made when somebody wants to hear of it for the first time: most transports never need it. */
   #hangUp: HangUpPoll | undefined;
@@ -137,7 +136,7 @@ class SocketTransport implements Transport {
       this.#reset();
       this.#fail('closed', `the transport was closed: ${this.#closedFor}`);
       this.#linger?.cancel();
-      this.#gone();
+      this.#gone.open();
       throw cause;
     } finally {
       this.#isInHandshake = false;
@@ -183,10 +182,7 @@ class SocketTransport implements Transport {
   }
 
   whenClosed(): Promise<void> {
-    if (this.#isGone) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#closeListeners.push(resolve);
-    });
+    return this.#gone.wait();
   }
 
   get closedFor(): CloseReason | undefined {
@@ -204,7 +200,7 @@ class SocketTransport implements Transport {
   readonly #onClose = (): void => {
     this.#linger?.cancel();
     this.#fail('peer-gone', 'the other side is gone');
-    this.#gone();
+    this.#gone.open();
   };
   readonly #onDrain = (): void => {
     this.#drain?.pending.resolve();
@@ -229,11 +225,6 @@ class SocketTransport implements Transport {
   #reset(): void {
     if (this.#raw.remoteAddress !== undefined) this.#raw.resetAndDestroy();
     this.#raw.destroy();
-  }
-
-  #gone(): void {
-    this.#isGone = true;
-    for (const run of this.#closeListeners.splice(0)) run();
   }
 
   /** While somebody wants to hear of a peer that is gone, and no event would tell. */
