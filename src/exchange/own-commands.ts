@@ -20,10 +20,12 @@ import {
   type UnjudgeableCode,
 } from '../judgement/judge.js';
 import { rightsOf, rowsOfRights } from '../judgement/rights.js';
+import type { Policy } from '../policy/rule.js';
 import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
 import { escapeText } from '../wire/escape.js';
 import type { ExchangeContext, ExchangeSession, Inquiry } from './exchange-context.js';
+import type { SessionNames } from './exchange-records.js';
 import { judgeAs, judgeFor, mayNameUser, seriesOf } from './inquiry.js';
 import { noAllUsersReason } from './refusal.js';
 import { changedMeanwhile } from './second-look.js';
@@ -50,12 +52,12 @@ export function inquireOfUs(
   const { names, policy } = session;
   const { read } = own;
   let words: readonly CanonicalWord[] = [];
-  let rows = (): readonly AnswerRow[] => rowsOfRights(rightsOf(policy, names.listener, names.principal));
+  let reply = (): Buffer => rightsFor(policy, names);
   if (read.kind === 'parsed' && read.values.has('command')) {
     const asked = lineOf(line, read);
     const explained = explain(context, session, asked);
     words = recordedWords(asked, explained.judgement);
-    rows = () => rowsOfExplanation(explanationOf(explained));
+    reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
   }
   return {
     judgement: judgeOwn(session, line, own, words),
@@ -71,12 +73,31 @@ export function inquireOfUs(
       }
       // It waited for its record, and may speak of what holds no more.
       if (session.now().policy !== policy) return changedMeanwhile;
-      for (const row of rows()) {
-        session.writer.addBody(Buffer.from(row.map((cell) => `${escapeText(cell)}\t`).join('')));
-      }
+      session.writer.addBody(reply());
       return { kind: 'answered' };
     },
   };
+}
+
+function encodeRows(rows: readonly AnswerRow[]): Buffer {
+  return Buffer.from(rows.flatMap((row) => row.map((cell) => `${escapeText(cell)}\t`)).join(''));
+}
+
+/** What a policy says to everybody. It may have thousands of rules, and whoever asks can ask without end. */
+const saidOfPolicies = new WeakMap<Policy, Buffer>();
+
+function rightsFor(policy: Policy, { listener, principal }: SessionNames): Buffer {
+  const isOfAsker = ([what]: AnswerRow): boolean => what === 'listener' || what === 'principal';
+  let said = saidOfPolicies.get(policy);
+  if (said === undefined) {
+    said = encodeRows(rowsOfRights(rightsOf(policy, listener, principal)).filter((row) => !isOfAsker(row)));
+    saidOfPolicies.set(policy, said);
+  }
+  const asker: AnswerRow[] = [
+    ['listener', listener],
+    ['principal', principal],
+  ];
+  return Buffer.concat([encodeRows(asker), said]);
 }
 
 function readOwn({ words }: CommandLine): OwnLine | undefined {
@@ -167,9 +188,11 @@ function explain(context: ExchangeContext, session: ExchangeSession, line: Comma
   const { judgement, destinations, noBackend } = foresee(context, session, line);
   const backends = destinations.map(({ pool }) => pool.backend);
   const namespaces = jointNamespaces(destinations.map((each) => each.sharedNamespaces));
-  const readings = seriesOf(destinations).map((series) => ({
-    series,
-    judgement: judgeAs(context, session, line, [series], namespaces, []),
+  const series = seriesOf(destinations);
+  // Where there is one, its judgement is the one that was made.
+  const readings = series.map((one) => ({
+    series: one,
+    judgement: series.length === 1 ? judgement : judgeAs(context, session, line, [one], namespaces, []),
   }));
   const later = isAllowed(judgement) ? askedLater(context, line, judgement, destinations) : [];
   return {
