@@ -5,11 +5,24 @@ import { stdout } from '../terminal/output.js';
 import { loadConfiguration, summarise } from './configuration.js';
 import { describeSettings } from './describe-settings.js';
 
+/** What to look at, and how to tell it. */
+export interface CheckOptions {
+  readonly config: string;
+  /** The effective settings too. */
+  readonly verbose: boolean;
+  /** Each problem as a line of JSON with its code, and nothing else. */
+  readonly json: boolean;
+}
+
 /** Exit code 0, or 78 where there is an error; warnings leave it at 0. */
-export function check(options: { readonly config: string; readonly verbose: boolean }): Promise<number> {
-  const loaded = loadConfiguration(options.config);
-  for (const problem of loaded.problems) stdout(problem);
-  if (options.verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));
-  stdout(summarise(options.config, loaded));
+export function check({ config, verbose, json }: CheckOptions): Promise<number> {
+  const loaded = loadConfiguration(config);
+  if (json) {
+    for (const problem of loaded.found) stdout(JSON.stringify(problem));
+  } else {
+    for (const problem of loaded.problems) stdout(problem);
+    if (verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));
+    stdout(summarise(config, loaded));
+  }
   return Promise.resolve(loaded.errors === 0 ? exitCodes.ok : exitCodes.configuration);
 }

@@ -7,7 +7,7 @@ import { systemClock } from '../host/clock.js';
 import { listFiles, readText, whyUnreadable } from '../host/files.js';
 import { shippedPreset } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
-import { formatProblem } from '../source/problem.js';
+import { formatProblem, type Problem } from '../source/problem.js';
 import type { ReadFiles } from '../source/read-files.js';
 import { inspectCertificates } from './inspect-certificates.js';
 import { inspectFiles } from './inspect-files.js';
@@ -17,6 +17,8 @@ import { inspectAccounts } from './peers.js';
 export interface LoadedConfiguration {
   readonly settings: Settings | undefined;
   readonly problems: readonly string[];
+  /** The same as values. */
+  readonly found: readonly Problem[];
   readonly errors: number;
 }
 
@@ -45,6 +47,7 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
   return {
     settings: errors === 0 ? parsed.settings : undefined,
     problems: problems.map((problem) => formatProblem(problem, parsed.texts.get(problem.file))),
+    found: problems,
     errors,
   };
 }

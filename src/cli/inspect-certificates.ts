@@ -34,6 +34,7 @@ export function inspectCertificates(
       path: `listeners.${files.name}.tls.${key}`,
       message,
       severity,
+      code: 'bad-certificate',
     });
     const later = [files.certificate, files.key, files.clientCa ?? ''].find(
       (path) => credentials === undefined && path.startsWith(credentialsFolder),

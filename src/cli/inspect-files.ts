@@ -34,7 +34,7 @@ export function inspectFiles(
     const message = isLater
       ? `${file} is there only while its service runs, so it was not looked at`
       : `${file} cannot be read: ${why}`;
-    return [{ ...place, path, message, severity: isLater ? 'warning' : 'error' }];
+    return [{ ...place, path, message, severity: isLater ? 'warning' : 'error', code: 'unreadable-file' }];
   });
 }
 

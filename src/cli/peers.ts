@@ -81,6 +81,7 @@ export function inspectAccounts(
       path: `${at}.${path}`,
       message,
       severity: 'warning',
+      code: 'unknown-account',
     });
     const unknown = peersIn(listener).flatMap((peers) => [
       ...peers.users

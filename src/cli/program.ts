@@ -5,6 +5,7 @@ import { registerAudit } from '../auditor/audit.js';
 import { addCompletion } from '../completion/completion-commands.js';
 import { addSend, type SendSubcommand } from '../drop-in/send.js';
 import { exitCodes } from '../terminal/exit-codes.js';
+import type { CheckOptions } from './check.js';
 import { addHashPassword, type HashPasswordSubcommand } from './hash-password.js';
 import { addOperatorCommands, type OperatorSubcommands } from './operator-commands.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
@@ -16,7 +17,7 @@ export interface Subcommands
     SendSubcommand,
     HashPasswordSubcommand {
   serve(options: { readonly config: string }): Promise<number>;
-  check(options: { readonly config: string; readonly verbose: boolean }): Promise<number>;
+  check(options: CheckOptions): Promise<number>;
 }
 
 const configHelp = 'the configuration file';
@@ -45,7 +46,8 @@ export async function runProgram(
     .description('print every problem of a configuration as FILE:LINE:COLUMN: message; exit 0 or 78')
     .requiredOption('--config <file>', configHelp)
     .option('--verbose', 'print the effective settings and rules too', false)
-    .action(async (options: { config: string; verbose: boolean }) => {
+    .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
+    .action(async (options: CheckOptions) => {
       code = await subcommands.check(options);
     });
   addOperatorCommands(program, subcommands, (ended) => {

@@ -17,7 +17,11 @@ export function checkNamespaces({ backends, policies }: Settings, valid: Cursor)
   const hurt = `"${rule.command}" without a mailbox is refused (${rule.place.file}:${rule.place.line})`;
   for (const { name, sharedNamespaces } of backends) {
     if (sharedNamespaces !== undefined) continue;
-    valid.warning(['backends', name], `does not say its shared_namespaces ([] for none), so ${hurt}`);
+    valid.warning(
+      ['backends', name],
+      `does not say its shared_namespaces ([] for none), so ${hurt}`,
+      'namespaces-unsaid',
+    );
   }
 }
 

@@ -45,7 +45,11 @@ function parseBackend(name: string, raw: RawBackend, cursor: Cursor): BackendSet
     return cursor.file(...(isList ? ['password_file', index] : ['password_file'])) ?? [];
   });
   if (address.kind === 'tcp' && passwordFiles.length === 0) {
-    cursor.error([], 'needs a password_file: Dovecot asks everybody who comes by TCP for a password');
+    cursor.error(
+      [],
+      'needs a password_file: Dovecot asks everybody who comes by TCP for a password',
+      'missing-key',
+    );
   }
   const connections = raw.connections ?? backendDefaults.connections;
   const idle = raw.idle ?? Math.min(backendDefaults.idle, connections);
@@ -108,11 +112,12 @@ function checkTls(
       cursor.error(['tls'], `${what}; use starttls, or say allow_plaintext: true as well`);
     }
     for (const key of ['ca', 'server_name', 'key_pins'] as const) {
-      if (raw[key] !== undefined) cursor.warning([key], 'has no effect without TLS');
+      if (raw[key] !== undefined) cursor.warning([key], 'has no effect without TLS', 'no-effect');
     }
     return;
   }
-  if (raw.allow_plaintext === true) cursor.warning(['allow_plaintext'], 'has no effect unless tls is off');
+  if (raw.allow_plaintext === true)
+    cursor.warning(['allow_plaintext'], 'has no effect unless tls is off', 'no-effect');
   if (address.kind === 'unix' && raw.server_name === undefined) {
     cursor.error(
       ['tls'],

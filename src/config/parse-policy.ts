@@ -113,14 +113,18 @@ function presetValues(preset: MapNode, cursor: Cursor, problems: ProblemList): M
   const given = keysOf(cursor, 'with');
   for (const name of given.filter((each) => !declared.includes(each))) {
     const known = declared.length === 0 ? 'it has none' : `it has: ${declared.join(', ')}`;
-    cursor.error(['with', name], `is no parameter of this preset; ${known}`);
+    cursor.error(['with', name], `is no parameter of this preset; ${known}`, 'unknown-name');
   }
   const values = new Map<string, string[]>();
   for (const name of declared) {
     const own = given.includes(name) ? cursor.words('with', name) : at.words('parameters', name, 'default');
     if (own.length === 0) {
       const about = at.source('parameters', name, 'about') ?? '';
-      cursor.error(given.includes(name) ? ['with', name] : [], `needs with: { ${name}: ... } (${about})`);
+      cursor.error(
+        given.includes(name) ? ['with', name] : [],
+        `needs with: { ${name}: ... } (${about})`,
+        'missing-key',
+      );
     }
     values.set(name, own.length === 0 ? ['missing'] : own.map(({ text }) => text));
   }

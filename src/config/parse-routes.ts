@@ -38,14 +38,15 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
     return undefined;
   }
   if (raw.cache_ttl !== undefined && raw.passdb === undefined) {
-    at.error(['cache_ttl'], 'belongs to a route by passdb; nothing else is remembered');
+    at.error(['cache_ttl'], 'belongs to a route by passdb; nothing else is remembered', 'key-conflict');
   }
   if (raw.backend !== undefined) return { kind: 'backend', backend: raw.backend };
   if (raw.spread !== undefined) {
     const backends = [...new Set(raw.spread)];
     if (backends.length < raw.spread.length)
-      at.warning(['spread'], 'names a backend twice; that changes nothing');
-    if (backends.length === 1) at.warning(['spread'], 'has one backend only, so nothing is spread');
+      at.warning(['spread'], 'names a backend twice; that changes nothing', 'defined-twice');
+    if (backends.length === 1)
+      at.warning(['spread'], 'has one backend only, so nothing is spread', 'no-effect');
     return { kind: 'spread', backends };
   }
   const socket = at.file('passdb') ?? '';
@@ -64,7 +65,7 @@ export function parseServerCommands(raw: RawConfiguration, cursor: Cursor): Serv
     }
     const commands = allSeries.flatMap((series) => commandNamed(series, name) ?? []);
     if (commands.length === 0) {
-      cursor.error([name], unknownCommand(name));
+      cursor.error([name], unknownCommand(name), 'unknown-name');
     } else if (commands.every((command) => command.scope === 'user')) {
       cursor.error([name], 'names a mailbox user, whose route it takes; only server commands stand here');
     } else if (name === 'user' && target.kind === 'all') {

@@ -42,7 +42,7 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
   const map: RawMap = typeof raw === 'string' ? { command: raw } : raw;
   const { command } = map;
   if (!commandNames.has(command)) {
-    cursor.error(typeof raw === 'string' ? [] : ['command'], unknownCommand(command));
+    cursor.error(typeof raw === 'string' ? [] : ['command'], unknownCommand(command), 'unknown-name');
     return undefined;
   }
   const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
@@ -92,7 +92,7 @@ function checkDeny(
   cursor: Cursor,
 ): void {
   const never = Object.keys(raw).filter((key) => !['command', 'where', 'users'].includes(key));
-  for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out');
+  for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out', 'key-conflict');
   for (const name of named) {
     const isPositional = parametersOf(raw.command).get(name)?.isPositional === true;
     if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
@@ -121,7 +121,7 @@ function checkAllow(
     );
   }
   if (!isRoot && raw.root_equivalent === true)
-    cursor.warning(['root_equivalent'], 'has no effect for this command');
+    cursor.warning(['root_equivalent'], 'has no effect for this command', 'no-effect');
   for (const unnamed of unnamedIn(commands, named)) {
     cursor.error(
       [],
@@ -138,7 +138,7 @@ function checkAllow(
     cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
   }
   if (raw.content === true && !roles.has('search-query')) {
-    cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails');
+    cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
   }
 }
 

@@ -86,7 +86,7 @@ function parseSizeMax(text: string | undefined): AuditSettings['sizeMax'] {
 export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSettings | undefined {
   if (raw === undefined) return undefined;
   if (raw.unix === undefined && raw.tcp === undefined) {
-    cursor.error([], 'needs unix, tcp, or both');
+    cursor.error([], 'needs unix, tcp, or both', 'missing-key');
     return undefined;
   }
   const unix = socketPath(cursor);
@@ -96,6 +96,7 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     cursor.warning(
       ['mode'],
       `lets ${who} see and change what the daemon does; say "0600" unless that is meant`,
+      'too-open',
     );
   }
   const tokenFile = cursor.file('token_file');

@@ -22,7 +22,7 @@ import { parseAdmin, parseAudit, parseLimits, parseMailUsers } from './parse-sec
 import { parseSinks } from './parse-sinks.js';
 import { checkTests, parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
-import { logLevelDefault, type Settings, stateDefault } from './settings.js';
+import { logLevelDefault, meaningOf, type Settings, stateDefault } from './settings.js';
 
 /** `texts`: every file that was read, by its path, for showing source lines beside problems. */
 export type ParsedSettings =
@@ -82,19 +82,6 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
   return { ...settings, hash: sha256Hex(meaningOf(settings)) };
 }
 
-/** One text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
-function meaningOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
-  const plain = {
-    ...rest,
-    routes: routes.map(({ users, target }) => ({ users: users.globs.map((glob) => glob.text), target })),
-    serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
-    policies: [...policies].map(([name, policy]) => [name, policy.version]),
-    audit: { ...audit, strict: [...audit.strict].toSorted() },
-  };
-  return JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value));
-}
-
 /** `written` is the whole configuration, `valid` what was left of it and became the settings. */
 function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
   checkPresence(written);
@@ -116,8 +103,9 @@ function checkPresence(written: Cursor): void {
     ['routes', 'no user leads to a backend; for a single one: [{ users: ["*"], backend: NAME }]'],
   ] as const) {
     const node = written.node(key);
-    if (node === undefined) written.error([key], `is missing: ${what}`);
-    else if (sizeOf(written, key) === 0 && node.kind !== 'scalar') written.error([key], `is empty: ${what}`);
+    if (node === undefined) written.error([key], `is missing: ${what}`, 'missing-key');
+    else if (sizeOf(written, key) === 0 && node.kind !== 'scalar')
+      written.error([key], `is empty: ${what}`, 'missing-key');
   }
 }
 
@@ -130,7 +118,8 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
     for (const [item, { text }] of at.words('users').entries()) {
       if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
     }
-    if (everything !== undefined) at.warning([], 'is never reached: a route above takes every user');
+    if (everything !== undefined)
+      at.warning([], 'is never reached: a route above takes every user', 'never-reached');
     else if (users.isEverything) everything = index;
   }
   // A name that is there and unknown is told already; it may be the one that is missing here.
@@ -138,7 +127,7 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
   if (length === 0 || sizeOf(written, 'routes') !== length || unknown > 0) return;
   const reached = new Set(reachable(settings.routes, backends));
   for (const { name } of settings.backends) {
-    if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here');
+    if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here', 'unused');
   }
 }
 
@@ -148,7 +137,7 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
   const check = (name: string, at: Cursor, path: readonly PropertyKey[]): void => {
     if (backends.includes(name)) return;
     unknown += 1;
-    at.error(path, unknownName('backend', name, backends));
+    at.error(path, unknownName('backend', name, backends), 'unknown-name');
   };
   for (const [index, { target }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
@@ -173,7 +162,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
   const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
   for (const [name, policy] of settings.policies) {
     const at = valid.down('policies', name);
-    if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy');
+    if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
     const writes = (key: string): number => sizeOf(written, 'policies', name, key);
     if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
     if (writes('users') === 0) at.warning(['users'], 'holds for nobody');
@@ -184,7 +173,11 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     }
     checkPatterns(settings, at, policy);
     if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
-      at.warning(['except'], 'an alias of such a user gets round it; set mail_users.resolve');
+      at.warning(
+        ['except'],
+        'an alias of such a user gets round it; set mail_users.resolve',
+        'except-bypassed',
+      );
     }
     for (const rule of policy.allow) {
       const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));

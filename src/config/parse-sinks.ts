@@ -20,7 +20,8 @@ export function parseSinks(raw: readonly RawSink[], cursor: Cursor): SinkSetting
     }
     const { host, port } = place;
     const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    if (sinks.some((sink) => sink.name === name)) at.error(['syslog'], `${name} gets the records already`);
+    if (sinks.some((sink) => sink.name === name))
+      at.error(['syslog'], `${name} gets the records already`, 'defined-twice');
     sinks.push({
       name,
       host,
@@ -39,8 +40,8 @@ function parseClient(at: Cursor): SinkSettings['client'] {
   const certificateFile = at.file('certificate');
   const keyFile = at.file('key');
   if (certificateFile === undefined && keyFile === undefined) return undefined;
-  if (certificateFile === undefined) at.error(['key'], 'is of no use without certificate');
-  else if (keyFile === undefined) at.error(['certificate'], 'is of no use without its key');
+  if (certificateFile === undefined) at.error(['key'], 'is of no use without certificate', 'key-conflict');
+  else if (keyFile === undefined) at.error(['certificate'], 'is of no use without its key', 'key-conflict');
   else return { certificateFile, keyFile };
   return undefined;
 }

@@ -50,7 +50,7 @@ export function checkTests(
 ): void {
   for (const [index, { listener: name, as }] of settings.tests.entries()) {
     const unknown = whyUnknown(name);
-    if (unknown !== undefined) cursor.error(['tests', index, 'listener'], unknown);
+    if (unknown !== undefined) cursor.error(['tests', index, 'listener'], unknown, 'unknown-name');
     const listener = settings.listeners.find((each) => each.name === name);
     const message = listener === undefined ? undefined : whyNobody(listener, as);
     if (message !== undefined) cursor.error(['tests', index], message);

@@ -36,7 +36,8 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
     const at = cursor.down(name);
     const refusal = whyUnnamable(command, name);
     if (refusal !== undefined) at.error([], refusal);
-    else if (parameter === undefined) at.error([], unknownParameter(command, name, [...parameters.keys()]));
+    else if (parameter === undefined)
+      at.error([], unknownParameter(command, name, [...parameters.keys()]), 'unknown-name');
     else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
       const test = parseValueTest(at, command, parameter, kind);
@@ -87,12 +88,16 @@ function parseComparison(
   const kinds = ['one_of', 'equals', 'regex'].filter(has);
   const isNumber = has('at_least') || has('at_most');
   if (kinds.length + (isNumber ? 1 : 0) !== 1) {
-    cursor.error([], 'needs one of: one_of, equals, regex, or at_least and at_most');
+    cursor.error([], 'needs one of: one_of, equals, regex, or at_least and at_most', 'missing-key');
     return undefined;
   }
   const isOptional = cursor.source('optional') === 'true';
   if (isOptional && !parameter.isOptional) {
-    cursor.error(['optional'], 'has no meaning: the command cannot be given without this parameter');
+    cursor.error(
+      ['optional'],
+      'has no meaning: the command cannot be given without this parameter',
+      'key-conflict',
+    );
   }
   if (isNumber) {
     const number = (key: string): bigint | undefined => {
@@ -171,7 +176,8 @@ function parseQuery(cursor: Cursor, kind: RuleKind): QueryTest | undefined {
   const names = [...node.entries.keys()].filter((name) => name !== 'any_of');
   const [whole] = names.filter((name) => name === 'regex' || name === 'equals');
   if (whole !== undefined) {
-    if (node.entries.size > 1) cursor.error([whole], 'speaks of the whole query, so it stands alone');
+    if (node.entries.size > 1)
+      cursor.error([whole], 'speaks of the whole query, so it stands alone', 'key-conflict');
     if (whole === 'equals') {
       const words = cursor
         .words('equals')

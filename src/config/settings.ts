@@ -245,3 +245,16 @@ export const logLevelDefault: LogLevel = 'info';
 
 /** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
 export const timerMsMax = 2 ** 31 - 1;
+
+/** One text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
+export function meaningOf(settings: Omit<Settings, 'hash'>): string {
+  const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
+  const plain = {
+    ...rest,
+    routes: routes.map(({ users, target }) => ({ users: users.globs.map((glob) => glob.text), target })),
+    serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
+    policies: [...policies].map(([name, policy]) => [name, policy.version]),
+    audit: { ...audit, strict: [...audit.strict].toSorted() },
+  };
+  return JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value));
+}

@@ -23,18 +23,20 @@ export function checkListeners(
     const at = valid.down('listeners', name);
     const place = formatListenerSocket(socket);
     const first = sockets.get(place);
-    if (first !== undefined) at.error([socket.kind], `is the socket of listener ${first} already`);
+    if (first !== undefined)
+      at.error([socket.kind], `is the socket of listener ${first} already`, 'defined-twice');
     sockets.set(place, first ?? name);
     checkPolicies(listener, policies, at);
     if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
-      at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`);
+      at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`, 'no-effect');
     }
   }
   const { unix, tcp } = admin ?? {};
   const place = tcp && formatListenerSocket({ kind: 'tcp', ...tcp });
   for (const [key, text] of [['unix', unix && `unix:${unix}`] as const, ['tcp', place] as const]) {
     const taken = sockets.get(text ?? '');
-    if (taken !== undefined) valid.down('admin').error([key], `is the socket of listener ${taken} already`);
+    if (taken !== undefined)
+      valid.down('admin').error([key], `is the socket of listener ${taken} already`, 'defined-twice');
   }
 }
 
@@ -45,11 +47,11 @@ function checkPolicies(
 ): void {
   for (const [index, { policy }] of choices.entries()) {
     const path = at.node('policy') ? ['policy'] : ['policies', index, 'policy'];
-    if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies));
+    if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies), 'unknown-name');
   }
   for (const { name, policy } of accounts) {
     if (policies.includes(policy)) continue;
-    at.error(['accounts', name, 'policy'], unknownName('policy', policy, policies));
+    at.error(['accounts', name, 'policy'], unknownName('policy', policy, policies), 'unknown-name');
   }
 }
 

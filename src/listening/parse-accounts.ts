@@ -21,15 +21,15 @@ export function parseTls(raw: RawListener, at: Cursor): ListenerTls | undefined 
   const mode = raw.tls.mode ?? tlsModeDefault;
   if (mode === 'off') {
     for (const key of ['certificate', 'key', 'client_ca'] as const) {
-      if (raw.tls[key] !== undefined) here.warning([key], 'has no effect without TLS');
+      if (raw.tls[key] !== undefined) here.warning([key], 'has no effect without TLS', 'no-effect');
     }
     return { mode };
   }
   const certificate = here.file('certificate');
   const key = here.file('key');
   if (certificate === undefined)
-    here.error([], 'needs a certificate; add certificate: FILE (PEM, with its chain)');
-  if (key === undefined) here.error([], 'needs the key of the certificate; add key: FILE');
+    here.error([], 'needs a certificate; add certificate: FILE (PEM, with its chain)', 'missing-key');
+  if (key === undefined) here.error([], 'needs the key of the certificate; add key: FILE', 'missing-key');
   if (certificate === undefined || key === undefined) return undefined;
   return { mode, certificate, key, clientCa: here.file('client_ca') };
 }
@@ -38,14 +38,22 @@ export function parseTls(raw: RawListener, at: Cursor): ListenerTls | undefined 
 export function parseAccounts(raw: RawListener, tls: ListenerTls | undefined, at: Cursor): AccountSettings[] {
   const entries = Object.entries(raw.accounts ?? {});
   if (entries.length === 0) {
-    at.error(raw.accounts === undefined ? [] : ['accounts'], 'needs accounts: nobody else can log in by TCP');
+    at.error(
+      raw.accounts === undefined ? [] : ['accounts'],
+      'needs accounts: nobody else can log in by TCP',
+      'missing-key',
+    );
     return [];
   }
   const accounts = entries.map(([name, each]) => parseAccount(name, each, tls, at.down('accounts', name)));
   checkCertificates(accounts, at);
   const isAsked = tls !== undefined && tls.mode !== 'off' && tls.clientCa !== undefined;
   if (isAsked && !entries.some(([, { certificate_name, key_pins }]) => certificate_name ?? key_pins)) {
-    at.warning(['tls', 'client_ca'], 'has no effect: no account has a certificate_name or key_pins');
+    at.warning(
+      ['tls', 'client_ca'],
+      'has no effect: no account has a certificate_name or key_pins',
+      'no-effect',
+    );
   }
   return accounts;
 }
@@ -64,7 +72,7 @@ function parseAccount(
     if (raw[key] === undefined || tls === undefined) continue;
     if (tls.mode === 'off') at.error([key], 'needs TLS: without it no certificate is shown');
     else if (tls.clientCa === undefined) {
-      at.error([key], 'needs tls.client_ca: the authority whose client certificates count');
+      at.error([key], 'needs tls.client_ca: the authority whose client certificates count', 'missing-key');
     }
   }
   if ([raw.password_hash, raw.certificate_name, raw.key_pins].every((each) => each === undefined)) {
@@ -101,7 +109,11 @@ function checkCertificates(accounts: readonly AccountSettings[], at: Cursor): vo
     const other = proving.slice(0, index).find((each) => mayMeet(one, each));
     if (other === undefined) continue;
     const key = one.certificateName === undefined ? 'key_pins' : 'certificate_name';
-    at.error(['accounts', one.name, key], `is the certificate of account ${other.name} already`);
+    at.error(
+      ['accounts', one.name, key],
+      `is the certificate of account ${other.name} already`,
+      'defined-twice',
+    );
   }
 }
 

@@ -26,11 +26,11 @@ const socketKinds = ['unix', 'tcp', 'systemd'] as const;
 function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSettings | undefined {
   const [kind, second] = socketKinds.filter((each) => raw[each] !== undefined);
   if (kind === undefined) {
-    at.error([], 'needs a socket; add unix: PATH, tcp: ADDRESS:PORT, or systemd: NAME');
+    at.error([], 'needs a socket; add unix: PATH, tcp: ADDRESS:PORT, or systemd: NAME', 'missing-key');
     return undefined;
   }
   if (second !== undefined) {
-    at.error([second], 'a listener has one socket: either unix, tcp or systemd');
+    at.error([second], 'a listener has one socket: either unix, tcp or systemd', 'key-conflict');
     return undefined;
   }
   const socket = parseSocket(kind, raw, at);
@@ -53,7 +53,7 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
     for (const key of ['policy', 'policies', 'peers'] as const) {
       if (raw[key] === undefined) continue;
       const why = key === 'peers' ? 'the kernel does not say who comes by TCP' : 'each account has its own';
-      at.error([key], `is for UNIX sockets: ${why}`);
+      at.error([key], `is for UNIX sockets: ${why}`, 'key-conflict');
     }
     const accounts = parseAccounts(raw, tls, at);
     const from = parseNetworks(at);
@@ -62,7 +62,7 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
   }
   for (const key of ['from', 'tls', 'accounts'] as const) {
     if (raw[key] !== undefined)
-      at.error([key], 'is for TCP sockets; the kernel says who comes by a UNIX socket');
+      at.error([key], 'is for TCP sockets; the kernel says who comes by a UNIX socket', 'key-conflict');
   }
   const policies = policiesOf(raw, at);
   const peers = peersOf(at.down('peers'));
@@ -109,7 +109,7 @@ function parseSystemd(name: string, raw: RawListener, at: Cursor): ListenerSocke
 function parseTcp(text: string, raw: RawListener, at: Cursor): ListenerSocket | undefined {
   for (const key of unixKeys) {
     if (raw[key] !== undefined)
-      at.error([key], 'is for UNIX sockets; say from: [NETWORK] for who may connect');
+      at.error([key], 'is for UNIX sockets; say from: [NETWORK] for who may connect', 'key-conflict');
   }
   const place = parseHostAndPort(text);
   if (place !== undefined) return { kind: 'tcp', ...place };
@@ -127,6 +127,7 @@ function parseUnix(raw: RawListener, at: Cursor): ListenerSocket | undefined {
     at.warning(
       ['mode'],
       'lets every user of this machine connect; say a group and "0660" unless that is meant',
+      'too-open',
     );
   }
   // Connecting needs the permission to write; without it nobody but root gets in.
@@ -143,19 +144,20 @@ function parseUnix(raw: RawListener, at: Cursor): ListenerSocket | undefined {
 /** Which policy holds for whom; empty when that cannot be told, which is told. */
 function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
   if (raw.policy !== undefined && raw.policies !== undefined) {
-    at.error(['policies'], 'stands beside policy; write one of them');
+    at.error(['policies'], 'stands beside policy; write one of them', 'key-conflict');
     return [];
   }
   if (raw.policy !== undefined) return [{ policy: raw.policy }];
   if (raw.policies === undefined || raw.policies.length === 0) {
-    at.error([], 'needs a policy; add policy: NAME');
+    at.error([], 'needs a policy; add policy: NAME', 'missing-key');
     return [];
   }
   let everybody: number | undefined;
   return raw.policies.map(({ policy }, index) => {
     const here = at.down('policies', index);
     const peers = peersOf(here.down('peers'));
-    if (everybody !== undefined) here.warning([], 'is never reached: a line above takes everybody');
+    if (everybody !== undefined)
+      here.warning([], 'is never reached: a line above takes everybody', 'never-reached');
     else if (peers === undefined) everybody = index;
     return peers === undefined ? { policy } : { peers, policy };
   });

@@ -58,7 +58,7 @@ function parseWithin(file: string, text: string, problems: ProblemList, wanted: 
   } catch (error) {
     // Nesting deep enough to exhaust the parser's stack, or deeper than depthMax.
     if (!(error instanceof RangeError)) throw error;
-    problems.error({ file, line: 1, column: 1 }, '', `more than ${depthMax} levels of nesting`);
+    problems.error({ file, line: 1, column: 1 }, '', `more than ${depthMax} levels of nesting`, 'not-yaml');
     return undefined;
   }
 }
@@ -78,7 +78,7 @@ function parseOne(file: string, text: string, problems: ProblemList, wanted: Wan
   });
   for (const fault of [...document.errors, ...document.warnings]) {
     const hint = /alias/i.test(fault.message) ? '; put patterns with * in quotes' : '';
-    problems.error(placeAt(fault.pos[0]), '', `not valid YAML: ${fault.message}${hint}`);
+    problems.error(placeAt(fault.pos[0]), '', `not valid YAML: ${fault.message}${hint}`, 'not-yaml');
   }
   if (document.errors.length > 0 && wanted === 'whole') return undefined;
   const isEmpty =
@@ -99,14 +99,14 @@ function parseOne(file: string, text: string, problems: ProblemList, wanted: Wan
       for (const pair of node.items) {
         const key = pair.key;
         if (!isScalar(key) || typeof key.value === 'object') {
-          problems.error(mapPlace, path, 'a key must be plain text');
+          problems.error(mapPlace, path, 'a key must be plain text', 'not-yaml');
           continue;
         }
         const name = key.source ?? '';
         const keyPlace = place(key);
         // A key of this name would change what the object is, not what it holds.
         if (name === '__proto__' || name === '<<') {
-          problems.error(keyPlace, path, `the key ${name} is not taken; write the keys out`);
+          problems.error(keyPlace, path, `the key ${name} is not taken; write the keys out`, 'not-yaml');
           continue;
         }
         const below = path === '' ? name : `${path}.${name}`;
@@ -125,6 +125,7 @@ function parseOne(file: string, text: string, problems: ProblemList, wanted: Wan
         place(node),
         path,
         'aliases (*name) are not taken; write the value out, and put patterns with * in quotes',
+        'not-yaml',
       );
     }
     return { kind: 'scalar', value: null, source: '', place: fallback };
@@ -133,17 +134,22 @@ function parseOne(file: string, text: string, problems: ProblemList, wanted: Wan
   function scalar(value: unknown, source: string | undefined, at: Place, path: string): ScalarNode {
     const isPlain =
       value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (!isPlain) problems.error(at, path, 'this kind of value is not taken; write plain text');
+    if (!isPlain) problems.error(at, path, 'this kind of value is not taken; write plain text', 'not-yaml');
     return { kind: 'scalar', value: isPlain ? value : null, source: source ?? String(value), place: at };
   }
 
   function refuseTag(tag: string | undefined, at: Place, path: string): void {
-    if (tag !== undefined) problems.error(at, path, `the tag ${tag} is not taken; leave it out`);
+    if (tag !== undefined) problems.error(at, path, `the tag ${tag} is not taken; leave it out`, 'not-yaml');
   }
 
   const root = convert(document.contents, '', start, 0);
   if (root.kind === 'map') return root;
-  problems.error(root.place, '', 'a configuration is a map of keys, such as listeners: and backends:');
+  problems.error(
+    root.place,
+    '',
+    'a configuration is a map of keys, such as listeners: and backends:',
+    'not-yaml',
+  );
   return undefined;
 }
 

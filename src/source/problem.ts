@@ -2,6 +2,8 @@
 // It does not know what a configuration means.
 // The rule: a message says what is wrong and what to do, and never holds a secret (secrets are in files of their own).
 
+import type { ProblemCode } from './problem-code.js';
+
 /** An error keeps the configuration from being used; a warning does not. */
 export type Severity = 'error' | 'warning';
 
@@ -14,6 +16,7 @@ export interface Problem {
   readonly path: string;
   readonly message: string;
   readonly severity: Severity;
+  readonly code: ProblemCode;
 }
 
 /** A point in a file of the configuration. */
@@ -25,8 +28,10 @@ export interface Place {
 
 /** Collects problems. Everything that reads a configuration goes on after one, so that all come at once. */
 export interface ProblemList {
-  error(place: Place, path: string, message: string): void;
-  warning(place: Place, path: string, message: string): void;
+  /** Default: `invalid-value`. */
+  error(place: Place, path: string, message: string, code?: ProblemCode): void;
+  /** Default: `doubtful`. */
+  warning(place: Place, path: string, message: string, code?: ProblemCode): void;
   readonly hasErrors: boolean;
   /** By file in the order of their reading, then by line and column; each text once. */
   sorted(): Problem[];
@@ -35,13 +40,15 @@ export interface ProblemList {
 /** An empty list. */
 export function createProblemList(): ProblemList {
   const problems: Problem[] = [];
-  const push = (severity: Severity, place: Place, path: string, message: string): void => {
+  const push = (place: Place, found: Pick<Problem, 'path' | 'message' | 'severity' | 'code'>): void => {
     const { file, line, column } = place;
-    problems.push({ file, line, column, path, message, severity });
+    problems.push({ file, line, column, ...found });
   };
   return {
-    error: (place, path, message) => push('error', place, path, message),
-    warning: (place, path, message) => push('warning', place, path, message),
+    error: (place, path, message, code = 'invalid-value') =>
+      push(place, { path, message, severity: 'error', code }),
+    warning: (place, path, message, code = 'doubtful') =>
+      push(place, { path, message, severity: 'warning', code }),
     get hasErrors() {
       return problems.some((problem) => problem.severity === 'error');
     },

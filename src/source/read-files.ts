@@ -45,7 +45,7 @@ export function createSources(read: ReadFiles, problems: ProblemList, parse = pa
       } catch (error) {
         const place = from?.place ?? { file: path, line: 1, column: 1 };
         const why = error instanceof Error ? error.message : String(error);
-        problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`);
+        problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`, 'unreadable-file');
         return undefined;
       }
       trees.set(path, parse(path, texts.get(path) ?? '', problems));
@@ -54,7 +54,7 @@ export function createSources(read: ReadFiles, problems: ProblemList, parse = pa
     preset(name, from) {
       const text = read.presetText?.(name.replace(/^presets\//, ''));
       if (text === undefined) {
-        problems.error(from.place, from.path, `there is no preset ${name}`);
+        problems.error(from.place, from.path, `there is no preset ${name}`, 'unknown-name');
         return undefined;
       }
       texts.set(name, text);
@@ -108,7 +108,12 @@ function merge(entries: Entries, part: MapNode, problems: ProblemList): void {
       entries.set(key, { place: before.place, node });
     } else if (key !== 'version' || sourceOf(before.node) !== sourceOf(entry.node)) {
       const { file, line } = before.place;
-      problems.error(entry.place, key, `is already set in ${file}:${line}; leave one of them`);
+      problems.error(
+        entry.place,
+        key,
+        `is already set in ${file}:${line}; leave one of them`,
+        'defined-twice',
+      );
     }
   }
 }
@@ -129,6 +134,7 @@ function joinMaps(key: string, before: MapNode, more: MapNode, problems: Problem
         entry.place,
         `${key}.${name}`,
         `is already defined in ${file}:${line}; leave one of them`,
+        'defined-twice',
       );
     }
   }

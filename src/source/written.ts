@@ -5,6 +5,7 @@ import { dirname, resolve } from 'node:path';
 import type { core, ZodType } from 'zod';
 import { type MapNode, type Node, nodeAt, toValue, without } from './parse-yaml.js';
 import type { Place, ProblemList } from './problem.js';
+import type { ProblemCode } from './problem-code.js';
 
 /** A point in the tree. Paths of keys and indexes are relative to it. */
 export interface Cursor {
@@ -23,10 +24,10 @@ export interface Cursor {
   /** A path made absolute from the file that holds the key. */
   resolve(text: string, ...path: PropertyKey[]): string;
   /** Tells a problem at the place of a path below this point. */
-  error(path: readonly PropertyKey[], message: string): void;
-  warning(path: readonly PropertyKey[], message: string): void;
+  error(path: readonly PropertyKey[], message: string, code?: ProblemCode): void;
+  warning(path: readonly PropertyKey[], message: string, code?: ProblemCode): void;
   /** The same at a place that is known already; the path only names the section. */
-  warningAt(place: Place, path: readonly PropertyKey[], message: string): void;
+  warningAt(place: Place, path: readonly PropertyKey[], message: string, code?: ProblemCode): void;
 }
 
 /** A cursor at the root of a tree, or at a path in it. Its problems go to `problems`. */
@@ -55,9 +56,9 @@ export function createCursor(root: MapNode, problems: ProblemList, at: readonly 
     },
     resolve: (text, ...path) => fromFile(text, place(...path)),
     path: (...path) => formatPath(root, whole(path)),
-    error: (path, message) => problems.error(place(...path), formatPath(root, whole(path)), message),
-    warning: (path, message) => problems.warning(place(...path), formatPath(root, whole(path)), message),
-    warningAt: (where, path, message) => problems.warning(where, formatPath(root, whole(path)), message),
+    error: (path, ...said) => problems.error(place(...path), formatPath(root, whole(path)), ...said),
+    warning: (path, ...said) => problems.warning(place(...path), formatPath(root, whole(path)), ...said),
+    warningAt: (where, path, ...said) => problems.warning(where, formatPath(root, whole(path)), ...said),
   };
 }
 
@@ -130,15 +131,16 @@ function tell(issue: core.$ZodIssue, above: readonly PropertyKey[], root: MapNod
     const { file, line, column } = placeOf(root, where.slice(0, -1));
     return `${file}:${line}:${column}:${String(where.at(-1))}`;
   };
-  const at = (where: PropertyKey[], message: string): void => {
-    problems.error(placeOf(root, where), formatPath(root, where), message);
+  const at = (where: PropertyKey[], message: string, code?: ProblemCode): void => {
+    problems.error(placeOf(root, where), formatPath(root, where), message, code);
     bad.push(where);
     told.add(nameOf(where));
   };
 
   if (issue.code === 'unrecognized_keys') {
     const sentences = issue.message.split('\n');
-    for (const [index, key] of issue.keys.entries()) at([...path, key], sentences[index] ?? issue.message);
+    for (const [index, key] of issue.keys.entries())
+      at([...path, key], sentences[index] ?? issue.message, 'unknown-key');
     // Of a map that held nothing else, nothing is left to look at.
     const node = nodeAt(root, path)?.node;
     if (path.length > 0 && node?.kind === 'map' && node.entries.size === issue.keys.length) bad.push(path);
@@ -146,7 +148,7 @@ function tell(issue: core.$ZodIssue, above: readonly PropertyKey[], root: MapNod
   }
   if (nodeAt(root, path) === undefined) {
     // It was there and broken, when it was taken out in an earlier round: told already.
-    if (!told.has(nameOf(path))) at(path, `is missing; it ${issue.message}`);
+    if (!told.has(nameOf(path))) at(path, `is missing; it ${issue.message}`, 'missing-key');
     bad.push(path.slice(0, -1));
     return;
   }

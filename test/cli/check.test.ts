@@ -31,6 +31,26 @@ test('six mistakes are six problems with the right places', async (t) => {
       'dovegate.yaml: 6 errors, 0 warnings',
     ],
   );
+  const json = await run('check', '--json');
+  assert.equal(json.exit, 78);
+  assert.deepEqual(
+    json.stdout
+      .toString()
+      .trimEnd()
+      .split('\n')
+      .map((line) => {
+        const { line: at, severity, code } = JSON.parse(line);
+        return `${at} ${severity} ${code}`;
+      }),
+    [
+      '4 error defined-twice',
+      '7 error invalid-value',
+      '16 error unknown-name',
+      '18 error unknown-name',
+      '20 error invalid-value',
+      '22 error invalid-value',
+    ],
+  );
   // A line of the file below each, with a caret below the column.
   const at = problems.findIndex((line) => line.includes(':16:9:'));
   assert.deepEqual(problems.slice(at + 1, at + 3), [

@@ -10,6 +10,7 @@ const problem: Problem = {
   path: 'a.b',
   message: 'is wrong',
   severity: 'error',
+  code: 'invalid-value',
 };
 
 void test('one line without the source, three with it', () => {
