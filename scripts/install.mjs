@@ -149,7 +149,16 @@ function install() {
   if (!existsSync(join(root, 'dist', 'main.js')))
     end(1, 'there is no dist/main.js; run npm ci && npm run build');
   rmSync(at(program), { recursive: true, force: true });
-  for (const path of ['dist', 'config', 'systemd', 'package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'])
+  for (const path of [
+    'dist',
+    'config',
+    'docs',
+    'systemd',
+    'package.json',
+    'README.md',
+    'CHANGELOG.md',
+    'LICENSE',
+  ])
     copy(join(root, path), at(`${program}/${path}`));
   for (const path of productionPackages()) copy(join(root, path), at(`${program}/${path}`));
   chmodSync(at(`${program}/dist/main.js`), 0o755);

@@ -6,6 +6,7 @@ import { type DestinationStream, destination, type Logger, pino, stdTimeFunction
 import pretty from 'pino-pretty';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../engine/events.js';
 import type { LogLevel } from '../engine/verdict.js';
+import type { LogCode } from './log-codes.js';
 import { logShipping } from './ship-log.js';
 
 /** What `log.level` may say. */
@@ -13,7 +14,7 @@ export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 't
 
 /** What the daemon itself reports. `event` is a code that is never renamed. */
 export interface DaemonEvent {
-  readonly event: string;
+  readonly event: LogCode;
   readonly level: LogLevel;
   readonly text: string;
   readonly [key: string]: string | number | boolean | undefined;
@@ -99,7 +100,7 @@ const levelOfType = {
 } as const;
 
 /** Codes of the log for exchanges: a refusal has the name of its outcome. */
-function codeOf(event: ExchangeEnded): string {
+function codeOf(event: ExchangeEnded): LogCode {
   switch (event.outcome) {
     case 'ok':
       return 'exchange';

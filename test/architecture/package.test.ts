@@ -63,10 +63,10 @@ void test('the published package holds the program, its configuration and its pa
     .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
     .parse(JSON.parse(output));
   const paths = packed.flatMap(({ files }) => files.map(({ path }) => path));
-  for (const path of ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md'])
+  for (const path of ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md', 'docs/messages.md'])
     assert.ok(paths.includes(path), path);
   const papers = new Set(['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json']);
-  const strange = paths.filter((path) => !papers.has(path) && !/^(dist|config|systemd)\//.test(path));
+  const strange = paths.filter((path) => !papers.has(path) && !/^(dist|config|docs|systemd)\//.test(path));
   assert.deepEqual(strange, []);
   assert.deepEqual(
     paths.filter((path) => /^dist\/(demo|test|src)\/|\.(test\.js|tsbuildinfo|tgz|pem|key)$/.test(path)),

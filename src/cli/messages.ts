@@ -1,0 +1,95 @@
+// docs/messages.md and the table of log lines in README: every code that the program has, with what it means and what to do. It
+// only puts together what stands with the codes.
+
+import {
+  type CodeMeaning,
+  closeReasons,
+  decisionCodes,
+  errorCodes,
+  journalCodes,
+  lookupCodes,
+  shipCodes,
+} from '../observe/error-codes.js';
+import { logCodes, type Meaning } from '../observe/log-codes.js';
+import { problemCodes } from '../source/problem-code.js';
+import type { exitCodes } from '../terminal/exit-codes.js';
+
+const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
+  0: ['it was done'],
+  1: ['a check failed, or what was asked for was not done', 'read what was printed'],
+  64: ['wrong usage, or a command that cannot be parsed', '`--help`'],
+  69: ['no daemon there', 'start it; look at `--config` or `--socket`'],
+  70: ['a bug of ours', 'tell us, with what was printed'],
+  77: ['not permitted', '`dovegate explain` says what is missing'],
+  78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
+};
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function codes(found: Readonly<Record<string, CodeMeaning>>): string {
+  const rows = Object.entries(found).map(([code, [means, ask = '']]) => [`\`${code}\``, means, ask]);
+  return table(['code', 'means', 'do'], rows);
+}
+
+function events(chosen: (meaning: Meaning) => boolean): string {
+  const rows = Object.entries(logCodes)
+    .filter(([, meaning]) => chosen(meaning))
+    .map(([code, { levels, means, ask }]) => [`\`${code}\``, levels.join(', '), means, ask]);
+  return table(['event', 'level', 'means', 'do'], rows);
+}
+
+/** The rows of README: what somebody has to look at. */
+export function formatWarnings(): string {
+  return events(({ levels }) => levels.includes('warn') || levels.includes('error'));
+}
+
+/** The page, without the formatter's blanks in its tables. */
+export function formatMessages(): string {
+  return `# Codes
+
+Every code that dovegate writes, with what it means and what to do. Codes are never renamed: scripts, dashboards and journals hold them.
+Sentences beside them may change. This page is made of the program (\`node scripts/make-messages.mjs\`).
+
+## Lines of the log: \`event\`
+
+${events(() => true)}
+
+## Commands that were refused or failed: \`error\`
+
+In completions of the journal and in log lines. Who was denied by policy has no such code: the record's \`decision\` and \`rule\` say it.
+
+${codes(errorCodes)}
+
+\`lookup-CODE\` is about Dovecot's auth service, with one of the codes below (they are also the \`type\` of \`lookup-failing\`):
+
+${codes(lookupCodes)}
+
+## Decisions: \`code\` of \`dovegate explain --json\`
+
+${codes(decisionCodes)}
+
+## Why a session or an upstream ended: \`reason\`
+
+${codes(closeReasons)}
+
+## The journal: \`type\` of \`audit-failed\`
+
+${codes(journalCodes)}
+
+## Receivers of records: \`type\` of \`ship-away\`
+
+${codes(shipCodes)}
+
+## Problems of a configuration: \`code\` of \`dovegate check --json\`
+
+${codes(problemCodes)}
+
+## Exit codes
+
+${codes(exits)}
+`;
+}

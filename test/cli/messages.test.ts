@@ -1,0 +1,55 @@
+// Goal: every code that the program can write is in docs/messages.md with what it means, and nothing else is. Codes of closed lists
+// cannot be left out: the tables do not compile then; what is tested here is the rest, and that the page is the one of this program.
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { formatMessages, formatWarnings } from '../../src/cli/messages.js';
+import { logCodes } from '../../src/observe/log-codes.js';
+
+// From build/test/cli to the project.
+const root = new URL('../../../', import.meta.url);
+const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
+const sourcesOf = (folder: string): string[] =>
+  readdirSync(new URL(`src/${folder}/`, root)).map((file) => read(`src/${folder}/${file}`));
+
+/** Records of the journal have an `event`, too. */
+const ofRecords = new Set(['reload']);
+
+/** Blanks and dashes of tables are the formatter's. */
+function words(text: string): string {
+  return text.replace(/-{3,}/g, '---').replace(/[ \t]+/g, ' ');
+}
+
+void test('docs/messages.md and README are those of this program (else: npm run build, node scripts/make-messages.mjs)', () => {
+  assert.equal(words(read('docs/messages.md')), words(formatMessages()));
+  const [, shown] = /<!-- codes -->\n\n(.*?)\n\n<!-- \/codes -->/s.exec(read('README.md')) ?? [];
+  assert.equal(words(shown ?? ''), words(formatWarnings()));
+});
+
+void test('every event of the log that a source names is in the table, and every one of the table is named', () => {
+  const writing = ['observe', 'daemon', 'certificates']
+    .flatMap(sourcesOf)
+    .filter((text) => !text.includes('const logCodes'));
+  const named = new Set<string>();
+  for (const text of writing) {
+    for (const [, code = ''] of text.matchAll(/\bevent: '([a-z-]+)'/g)) {
+      if (!ofRecords.has(code)) assert.ok(Object.hasOwn(logCodes, code), `${code} has no meaning`);
+      named.add(code);
+    }
+  }
+  const events = [...writing, ...sourcesOf('engine')].join('\n');
+  for (const code of Object.keys(logCodes)) assert.ok(events.includes(`'${code}'`), `nothing writes ${code}`);
+  assert.ok(named.size > 30);
+});
+
+void test('the levels of the table are those of the daemon', () => {
+  let seen = 0;
+  const meanings: Readonly<Record<string, { readonly levels: readonly string[] }>> = logCodes;
+  for (const text of sourcesOf('daemon')) {
+    for (const [, code = '', level = ''] of text.matchAll(/event: '([a-z-]+)',\s+level: '([a-z]+)'/g)) {
+      assert.ok(meanings[code]?.levels.includes(level), `${code} is of level ${level}`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 20);
+});
