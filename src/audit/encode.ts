@@ -9,7 +9,7 @@
 // shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
 
 import { hash } from 'node:crypto';
-import type { JournalRecord, RecordedArgument, RecordedPart } from './record.js';
+import type { JournalRecord, RecordedArgument, RecordedPart, RecordedPeer } from './record.js';
 import { formatTime } from './time.js';
 
 /** No line is longer, with its LF: what is shipped by syslog is the line itself, and 8 KiB is what receivers take. */
@@ -35,46 +35,14 @@ const budgets = [
 
 type Budget = (typeof budgets)[number];
 
-/** All keys between `seq` and `prev`, in the order of the file; `time` and `event` come first and are written apart. */
-const keys = [
-  ...(['journal', 'format', 'session', 'id', 'for', 'listener', 'peer', 'principal', 'policy'] as const),
-  ...([
-    'version',
-    'rule',
-    'series',
-    'decision',
-    'would',
-    'mode',
-    'reason',
-    'command',
-    'user',
-    'args',
-  ] as const),
-  ...(['input', 'effect', 'backend', 'upstream', 'backends', 'matches', 'program', 'catalog'] as const),
-  ...([
-    'segment',
-    'segment_hash',
-    'head',
-    'oldest_seq',
-    'key',
-    'signature',
-    'action',
-    'by',
-    'count',
-  ] as const),
-  ...(['level', 'text', 'status', 'outcome', 'sent', 'rows', 'cells', 'bytes_in', 'bytes_out'] as const),
-  ...(['wait_ms', 'first_byte_ms', 'duration_ms', 'logs', 'next_key', 'open_seq', 'step_ms'] as const),
-  ...(['steps_ms', 'lost', 'torn', 'error'] as const),
-];
-
-const ranks: ReadonlyMap<string, number> = new Map(keys.map((key, rank) => [key, rank]));
-
 const peerKeys = [
   ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
 ];
 const partKeys = [
   ...(['backend', 'upstream', 'status', 'outcome', 'sent', 'cells', 'bytes_in', 'error'] as const),
 ];
+const inputKeys = ['bytes', 'hmac'] as const;
+const tornKeys = ['file', 'bytes', 'sha256'] as const;
 const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
 /** The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. */
@@ -108,54 +76,127 @@ const loneSurrogate = /\p{Surrogate}/gu;
 const unprintable =
   /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
+/**
+ * All keys between `seq` and `prev`, in the order of the file. One after the other by name, and not in a loop over names: so
+ * each is a load that the compiler knows, and an admission costs a third.
+ */
 function attempt(record: JournalRecord, budget: Budget): string {
-  let body = `"time":"${formatTime(record.time)}","event":"${record.event}"`;
-  let isOrdered = true;
-  let last = -1;
-  // A record has a quarter of all keys, and nearly always in their order: that is found out on the way.
-  for (const name in record) {
-    const rank = ranks.get(name);
-    if (rank === undefined) continue;
-    if (rank < last) isOrdered = false;
-    last = rank;
-    if (isOrdered) body += member(record, keys[rank], budget);
-  }
-  return isOrdered ? body : reordered(record, budget);
+  const r = record;
+  const max = budget.value;
+  return (
+    `"time":"${formatTime(r.time)}","event":"${r.event}"` +
+    textOf(',"journal":', r.journal, max) +
+    numberOf(',"format":', r.format) +
+    textOf(',"session":', r.session, max) +
+    textOf(',"id":', r.id, max) +
+    textOf(',"for":', r.for, max) +
+    wordOf(',"listener":', r.listener, max) +
+    (r.peer === undefined ? '' : `,"peer":${encodePeer(r.peer, budget)}`) +
+    wordOf(',"principal":', r.principal, max) +
+    wordOf(',"policy":', r.policy, max) +
+    wordOf(',"version":', r.version, max) +
+    wordOf(',"rule":', r.rule, max) +
+    wordOf(',"series":', r.series, max) +
+    wordOf(',"decision":', r.decision, max) +
+    wordOf(',"would":', r.would, max) +
+    wordOf(',"mode":', r.mode, max) +
+    textOf(',"reason":', r.reason, max) +
+    wordOf(',"command":', r.command, max) +
+    wordOf(',"user":', r.user, max) +
+    (r.args === undefined ? '' : `,"args":${encodeList(r.args, budget)}`) +
+    objectOf(',"input":', inputKeys, r.input, budget) +
+    wordOf(',"effect":', r.effect, max) +
+    wordOf(',"backend":', r.backend, max) +
+    wordOf(',"upstream":', r.upstream, max) +
+    (r.backends === undefined ? '' : `,"backends":${encodeList(r.backends, budget)}`) +
+    numberOf(',"matches":', r.matches) +
+    ownMembers(r, max) +
+    textOf(',"action":', r.action, max) +
+    textOf(',"by":', r.by, max) +
+    numberOf(',"count":', r.count) +
+    textOf(',"level":', r.level, max) +
+    textOf(',"text":', r.text, max) +
+    wordOf(',"status":', r.status, max) +
+    wordOf(',"outcome":', r.outcome, max) +
+    (r.sent === undefined ? '' : r.sent ? ',"sent":true' : ',"sent":false') +
+    numberOf(',"rows":', r.rows) +
+    numberOf(',"cells":', r.cells) +
+    numberOf(',"bytes_in":', r.bytes_in) +
+    numberOf(',"bytes_out":', r.bytes_out) +
+    numberOf(',"wait_ms":', r.wait_ms) +
+    numberOf(',"first_byte_ms":', r.first_byte_ms) +
+    numberOf(',"duration_ms":', r.duration_ms) +
+    objectOf(',"logs":', logLevels, r.logs, budget) +
+    textOf(',"next_key":', r.next_key, max) +
+    numberOf(',"open_seq":', r.open_seq) +
+    numberOf(',"step_ms":', r.step_ms) +
+    numberOf(',"steps_ms":', r.steps_ms) +
+    numberOf(',"lost":', r.lost) +
+    objectOf(',"torn":', tornKeys, r.torn, budget) +
+    textOf(',"error":', r.error, max)
+  );
 }
 
-function reordered(record: JournalRecord, budget: Budget): string {
-  let body = `"time":"${formatTime(record.time)}","event":"${record.event}"`;
-  for (const key of keys) body += member(record, key, budget);
-  return body;
+/** What stands there in records of the journal's own. */
+function ownMembers(r: JournalRecord, max: number): string {
+  return (
+    textOf(',"program":', r.program, max) +
+    textOf(',"catalog":', r.catalog, max) +
+    textOf(',"segment":', r.segment, max) +
+    textOf(',"segment_hash":', r.segment_hash, max) +
+    textOf(',"head":', r.head, max) +
+    numberOf(',"oldest_seq":', r.oldest_seq) +
+    textOf(',"key":', r.key, max) +
+    textOf(',"signature":', r.signature, max)
+  );
 }
 
-function member(record: JournalRecord, key: (typeof keys)[number] | undefined, budget: Budget): string {
-  const text = key === undefined ? undefined : encodeKey(record, key, budget);
-  return text === undefined ? '' : `,"${key}":${text}`;
+/** Names, hashes, words of closed lists, each with a text that no budget cuts. */
+const wordsMax = 1024;
+const words = new Map<string, string>();
+
+/** A value that comes again and again. */
+function wordOf(opening: string, value: string | undefined, bytesMax: number): string {
+  if (value === undefined) return '';
+  const known = words.get(value);
+  if (known !== undefined) return opening + known;
+  const made = encodeText(value, bytesMax);
+  if (value.length <= cutOverheadBytes && Buffer.byteLength(made) <= cutOverheadBytes) {
+    // Whoever has more names than that pays for each.
+    if (words.size >= wordsMax) words.clear();
+    words.set(value, made);
+  }
+  return opening + made;
 }
 
-function encodeKey(record: JournalRecord, key: (typeof keys)[number], budget: Budget): string | undefined {
-  if (key === 'args' || key === 'backends') {
-    const list = record[key];
-    return list && encodeList(list, budget);
-  }
-  if (key === 'peer') {
-    const { peer } = record;
-    return peer && encodeObject(peerKeys, (name) => encodeValue(peer[name], budget));
-  }
-  if (key === 'logs') {
-    const { logs } = record;
-    return logs && encodeObject(logLevels, (name) => encodeValue(logs[name], budget));
-  }
-  if (key === 'input') {
-    const { input } = record;
-    return input && encodeObject(['bytes', 'hmac'], (name) => encodeValue(input[name], budget));
-  }
-  if (key === 'torn') {
-    const { torn } = record;
-    return torn && encodeObject(['file', 'bytes', 'sha256'], (name) => encodeValue(torn[name], budget));
-  }
-  return encodeValue(record[key], budget);
+function textOf(opening: string, value: string | undefined, bytesMax: number): string {
+  return value === undefined ? '' : opening + encodeText(value, bytesMax);
+}
+
+function numberOf(opening: string, value: number | undefined): string {
+  const digits = value === undefined ? undefined : encodeNumber(value);
+  return digits === undefined ? '' : opening + digits;
+}
+
+function objectOf<Name extends string>(
+  opening: string,
+  names: readonly Name[],
+  value: { readonly [Key in Name]?: string | number | undefined } | undefined,
+  budget: Budget,
+): string {
+  if (value === undefined) return '';
+  return opening + encodeObject(names, (name) => encodeValue(value[name], budget));
+}
+
+const peerTexts = new WeakMap<RecordedPeer, string>();
+
+/** A session has one peer, and its text is asked for with each of its commands. */
+function encodePeer(peer: RecordedPeer, budget: Budget): string {
+  const known = budget === budgets[0] ? peerTexts.get(peer) : undefined;
+  if (known !== undefined) return known;
+  const made = encodeObject(peerKeys, (name) => encodeValue(peer[name], budget));
+  if (budget === budgets[0]) peerTexts.set(peer, made);
+  return made;
 }
 
 function encodeObject<Name extends string>(
@@ -178,8 +219,18 @@ function encodeValue(value: string | number | boolean | undefined, budget: Budge
 
 /** Whole numbers stay, fractions (milliseconds by a fine clock) keep three digits; what is no number is left out. */
 function encodeNumber(value: number): string | undefined {
+  if (Number.isInteger(value)) return String(value);
+  if (value > 0 && value < 1e9) {
+    // To find the shortest text of a fraction costs four times as much as to take three digits of it from a table.
+    const all = Math.round(value * 1000);
+    const whole = Math.floor(all / 1000);
+    return String(whole) + (thousandths[all - whole * 1000] ?? '');
+  }
   return Number.isFinite(value) ? String(Math.round(value * 1000) / 1000) : undefined;
 }
+
+/** `''`, `.001` to `.999`, without zeros at their end. */
+const thousandths = Array.from({ length: 1000 }, (_, count) => String(count / 1000).slice(1));
 
 function encodeText(value: string, bytesMax: number): string {
   // Every UTF-16 unit is a byte at least: what is far too long is not looked at as a whole.

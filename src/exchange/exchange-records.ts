@@ -20,10 +20,16 @@ export interface SessionNames {
   readonly principal: string;
 }
 
-/** What the kernel and TLS told of a peer, under the key names of the records. */
+const recordedPeers = new WeakMap<Peer, RecordedPeer>();
+
+/** What the kernel and TLS told of a peer, under the key names of the records; the same object for the same peer. */
 export function recordedPeer(peer: Peer): RecordedPeer {
+  const known = recordedPeers.get(peer);
+  if (known !== undefined) return known;
   const { uid, gid, pid, user, exe, unit, loginUid, address, certificate } = peer;
-  return { uid, gid, pid, user, exe, unit, login_uid: loginUid, address, certificate };
+  const made = { uid, gid, pid, user, exe, unit, login_uid: loginUid, address, certificate };
+  recordedPeers.set(peer, made);
+  return made;
 }
 
 /** Where a rule was written, as text. */

@@ -243,3 +243,29 @@ void test('every string survives, but for lone surrogates', () => {
     }),
   );
 });
+
+void test('a value that was recorded before gives the same text, under every budget', () => {
+  const name = '\u0001'.repeat(100);
+  const short = { time, event: 'admission', user: name, command: 'quota get' } as const;
+  const long = { ...short, args: Array.from({ length: 300 }, () => '\u202e'.repeat(300)) };
+  for (const record of [short, long, short, long]) {
+    assert.deepEqual(encodeBody(record), encodeBody(structuredClone(record)));
+    assert.ok(Buffer.byteLength(encodeBody(record)) < lineBytesMax);
+  }
+  assert.equal(parse(short)['user'], name);
+});
+
+void test('fractions keep three digits, without zeros at their end', () => {
+  for (const [value, text] of [
+    [0.0004, '0'],
+    [0.0005, '0.001'],
+    [0.9996, '1'],
+    [1.5, '1.5'],
+    [12.34, '12.34'],
+    [1e9 + 0.5, '1000000000.5'],
+    [-0.25, '-0.25'],
+    [-3, '-3'],
+  ] as const) {
+    assert.ok(encodeBody({ time, event: 'log', duration_ms: value }).endsWith(`"duration_ms":${text}`));
+  }
+});
