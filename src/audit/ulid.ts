@@ -8,21 +8,33 @@ const timeMsMax = 2 ** 48 - 1;
 /** Makes the next id from the wall clock's milliseconds and ten random bytes. */
 export type UlidSource = (wallMs: number, chance: Uint8Array) => string;
 
+/** Bytes of chance in an id. */
+const chanceBytes = 10;
+
+/** Every two digits, by the ten bits that they stand for: every command has an id, and digit by digit that is a microsecond. */
+const digitPairs: readonly string[] = Array.from(
+  { length: 1024 },
+  (_, bits) => alphabet.charAt(bits >> 5) + alphabet.charAt(bits & 31),
+);
+
 /** A source whose ids grow strictly. */
 export function createUlidSource(): UlidSource {
   let lastMs = -1;
-  let last = new Uint8Array(10);
+  let time = '';
+  const last = new Uint8Array(chanceBytes);
   return (wallMs, chance) => {
     const ms = Math.min(Math.max(Math.floor(wallMs), 0), timeMsMax);
     if (ms > lastMs) {
       lastMs = ms;
-      last = Uint8Array.from({ length: 10 }, (_, at) => chance[at] ?? 0);
+      time = formatTime(lastMs);
+      for (let at = 0; at < chanceBytes; at += 1) last[at] = chance[at] ?? 0;
     } else if (!increment(last)) {
       // All 80 bits used up within one millisecond: the next one begins early.
       lastMs += 1;
-      last = new Uint8Array(10);
+      time = formatTime(lastMs);
+      last.fill(0);
     }
-    return formatUlid(lastMs, last);
+    return time + formatFive(last, 0) + formatFive(last, 5);
   };
 }
 
@@ -43,22 +55,20 @@ function increment(bytes: Uint8Array): boolean {
   return false;
 }
 
-function formatUlid(ms: number, chance: Uint8Array): string {
+function formatTime(ms: number): string {
   let text = '';
   let rest = ms;
-  for (let digit = 0; digit < 10; digit += 1) {
-    text = alphabet.charAt(rest % 32) + text;
-    rest = Math.floor(rest / 32);
-  }
-  let bits = 0;
-  let held = 0;
-  for (const byte of chance) {
-    held = ((held << 8) | byte) & 0xfff;
-    bits += 8;
-    while (bits >= 5) {
-      bits -= 5;
-      text += alphabet.charAt((held >> bits) & 31);
-    }
+  for (let pair = 0; pair < 5; pair += 1) {
+    text = (digitPairs[rest % 1024] ?? '') + text;
+    rest = Math.floor(rest / 1024);
   }
   return text;
+}
+
+/** Five bytes are eight digits. */
+function formatFive(bytes: Uint8Array, from: number): string {
+  const [a, b] = [bytes[from] ?? 0, bytes[from + 1] ?? 0];
+  const [c, d, e] = [bytes[from + 2] ?? 0, bytes[from + 3] ?? 0, bytes[from + 4] ?? 0];
+  const first = (digitPairs[(a << 2) | (b >> 6)] ?? '') + (digitPairs[((b & 63) << 4) | (c >> 4)] ?? '');
+  return first + (digitPairs[((c & 15) << 6) | (d >> 2)] ?? '') + (digitPairs[((d & 3) << 8) | e] ?? '');
 }

@@ -111,32 +111,49 @@ class OneWay implements Carriage {
   }
 
   async run(): Promise<Ending> {
-    const { context, session, abortable, judgement } = this.#exchange;
-    const { clock, poison } = context;
-    const shape = (): string => shapeOf(judgement);
-    const { principal } = session.names;
-    this.#startMs = clock.now();
-    const retryAfterMs = poison.pauseMs(principal, shape, this.#startMs);
+    const retryAfterMs = this.#pauseMs();
     if (retryAfterMs > 0) return { kind: 'held-back', backend: this.backend, retryAfterMs };
+    const { abortable } = this.#exchange;
     try {
       const { pool } = this.#destination;
       const ending = await pool.withLease(abortable, (upstream) => this.#take(upstream), this.#ask());
-      const isExcused = this.#mayTryAgain && judgement.attempt.effect === 'read' && this.isReused;
-      if (ending.kind === 'poison' && !isExcused) poison.died(principal, shape(), clock.now());
-      else if (ending.kind === 'replied') poison.survived(principal, shape);
+      this.#learn(ending);
       return ending;
     } catch (fault) {
-      if (fault instanceof LeaseRefusal) {
-        if (fault.why === 'backend-drained') return { kind: 'drained', backend: this.backend };
-        return { kind: 'refused', why: fault.why };
-      }
-      if (abortable.isAborted && (fault === abortable.reason || isOurCut(fault))) {
-        return cutOff(abortable, this.isSent);
-      }
-      return { kind: 'fault', fault, isSent: this.isSent, backend: this.backend };
+      return this.#endingOf(fault);
     } finally {
       this.#leased = undefined;
     }
+  }
+
+  /** How long a command like this one has to wait, because others like it killed what ran them. */
+  #pauseMs(): number {
+    const { context, session } = this.#exchange;
+    this.#startMs = context.clock.now();
+    return context.poison.pauseMs(session.names.principal, this.#shape, this.#startMs);
+  }
+
+  #learn(ending: Ending): void {
+    const { context, session, judgement } = this.#exchange;
+    const { poison, clock } = context;
+    const { principal } = session.names;
+    const isExcused = this.#mayTryAgain && judgement.attempt.effect === 'read' && this.isReused;
+    if (ending.kind === 'poison' && !isExcused) poison.died(principal, this.#shape(), clock.now());
+    else if (ending.kind === 'replied') poison.survived(principal, this.#shape);
+  }
+
+  readonly #shape = (): string => shapeOf(this.#exchange.judgement);
+
+  #endingOf(fault: unknown): Ending {
+    const { abortable } = this.#exchange;
+    if (fault instanceof LeaseRefusal) {
+      if (fault.why === 'backend-drained') return { kind: 'drained', backend: this.backend };
+      return { kind: 'refused', why: fault.why };
+    }
+    if (abortable.isAborted && (fault === abortable.reason || isOurCut(fault))) {
+      return cutOff(abortable, this.isSent);
+    }
+    return { kind: 'fault', fault, isSent: this.isSent, backend: this.backend };
   }
 
   /** Whose turn it is. */

@@ -75,9 +75,18 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
   return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
 }
 
-async function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
+function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
+  return take(options, first, true).then((part) => {
+    const { ending } = part;
+    if (ending.kind === 'replied') return { ending, parts: [part] };
+    return goOn(options, first, part);
+  });
+}
+
+/** What did not simply end with a status of its backend may go another way. */
+async function goOn(options: DispatchOptions, first: Destination, tried: Part): Promise<Dispatched> {
   const { exchange } = options;
-  let part = await take(options, first, true);
+  let part = tried;
   const parts = [part];
   if (shouldTryAgain(part, exchange.judgement)) {
     part = await take(options, first, false);

@@ -25,6 +25,7 @@ export function outgoingCommand(
     // Never 0, which is an error to a server that looks at it; the backend may go no further at 1 anyhow.
     proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
     isReading: effect === 'read',
+    encoded: undefined,
   };
 }
 

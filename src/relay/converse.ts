@@ -38,6 +38,8 @@ export interface OutgoingCommand {
   readonly proxyTtl: number | undefined;
   /** A command that only reads is given up when its peer is gone; a change is left to finish. */
   readonly isReading: boolean;
+  /** Its line, once it was made: who sends the same again to upstreams of the same minor keeps it. */
+  encoded?: Buffer | undefined;
 }
 
 /** What of channel L reaches the peer: nothing, one sentence of ours on a failure, or the lines as they came. */
@@ -91,7 +93,7 @@ export function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
 
 /** The line as this upstream takes it. */
 export function encodeOutgoing({ command, upstream }: Conversation): Buffer {
-  return encodeCommandLine({
+  command.encoded ??= encodeCommandLine({
     debug: command.debug,
     verbose: command.verbose,
     // Servers of minor 2 and below end the connection at the flag x.
@@ -100,6 +102,7 @@ export function encodeOutgoing({ command, upstream }: Conversation): Buffer {
     name: command.name,
     args: command.args,
   });
+  return command.encoded;
 }
 
 /** Hears the log channel of one command: hands lines on as policy says, and knows what they said when the status comes. */
@@ -173,14 +176,19 @@ class ReplyRelay implements RelayOptions {
 }
 
 /** Relays the reply of a command that was sent whole, from `source`: its upstream, or what reads it. Never rejects. */
-export async function relayReply(
+export function relayReply(
   options: Conversation,
   source: ReplySource,
   ear: LogEar,
 ): Promise<LeaseEnd<Ending>> {
-  const end = await relay(new ReplyRelay(options, source, ear));
+  return relay(new ReplyRelay(options, source, ear)).then((end) =>
+    end.kind === 'fault' ? judgeFault(end, options) : judgeRelay(end, options),
+  );
+}
+
+async function judgeFault(end: RelayEnd, options: Conversation): Promise<LeaseEnd<Ending>> {
   // Those that died together with this upstream are heard of in the same turn: then it was not the command.
-  if (end.kind === 'fault' && givenUp(options) === undefined) await options.clock.nextTurn();
+  if (givenUp(options) === undefined) await options.clock.nextTurn();
   return judgeRelay(end, options);
 }
 

@@ -3,8 +3,8 @@
 // a broken reply is never made to look complete; a peer that does not read is given up before the backend gives up
 // (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer).
 
-import type { Upstream } from '../backend/upstream-options.js';
-import type { Clock } from '../ports/clock.js';
+import type { Upstream, UpstreamEvent } from '../backend/upstream-options.js';
+import type { Clock, Timer } from '../ports/clock.js';
 import type { LogLine } from '../wire/log-line.js';
 import { createCellCounter } from '../wire/reply.js';
 import type { Status } from '../wire/status.js';
@@ -73,76 +73,110 @@ export interface RelayOptions {
 const relayedBytesMax = 128 * 1024;
 
 /** Relays until the status line. Never rejects; the upstream is closed for everything but kind `status`. */
-export async function relay(options: RelayOptions): Promise<RelayEnd> {
-  const { upstream, writer, clock, limits, count } = options;
-  const startMs = clock.now();
-  const cells = createCellCounter();
-  let peer: 'ready' | 'client-stall' | 'client-gone' = 'ready';
-  let hasTimedOut = false;
-  let timer = clock.setTimer(limits.deadlineMs, onTimeout);
-  function onTimeout(): void {
-    hasTimedOut = true;
-    upstream.close('reply-timeout', true);
+export function relay(options: RelayOptions): Promise<RelayEnd> {
+  return new RelayRun(options).run();
+}
+
+/** A class, so that the script keeps little while it waits: there is one for every reply. */
+class RelayRun {
+  readonly #options: RelayOptions;
+  readonly #startMs: number;
+  readonly #cells = createCellCounter();
+  #peer: 'ready' | 'client-stall' | 'client-gone' = 'ready';
+  #hasTimedOut = false;
+  #timer: Timer;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#startMs = options.clock.now();
+    this.#timer = this.#startTimer(options.limits.deadlineMs);
   }
-  try {
-    for (;;) {
-      const events = await upstream.next();
-      timer.cancel();
-      let status: Status | undefined;
-      let hasTrailing = false;
-      for (const event of events) {
-        switch (event.kind) {
-          case 'body':
-            count.firstByteMs ??= clock.now() - startMs;
-            if (status !== undefined) {
-              hasTrailing = true;
-              break;
-            }
-            count.bytesIn += event.bytes.length;
-            cells.push(event.bytes);
-            if (peer !== 'ready') break;
-            if (options.reshape === undefined) writer.addBody(event.bytes);
-            else for (const part of options.reshape(event.bytes)) writer.addBody(part);
-            break;
-          case 'log':
-            countLog(count, event.line);
-            options.onLog(event.line);
-            break;
-          case 'status':
-            count.firstByteMs ??= clock.now() - startMs;
-            if (status === undefined) status = event.status;
-            else hasTrailing = true;
-            break;
-          default:
-            return event satisfies never;
+
+  async run(): Promise<RelayEnd> {
+    try {
+      for (;;) {
+        const end = this.#take(await this.#options.upstream.next());
+        if (end !== undefined) return end;
+        const drained = this.#peer === 'ready' ? this.#options.writer.flush(relayedBytesMax) : undefined;
+        if (drained !== undefined) {
+          const gone = await this.#waitForPeer(drained);
+          if (gone !== undefined) return gone;
         }
+        this.#timer = this.#startTimer(this.#options.limits.replyIdleMs);
       }
-      count.cells = cells.cells;
-      if (status !== undefined) {
-        if (peer === 'ready' && options.passesStatus(status)) {
-          options.beforeStatus(status);
-          writer.addRawStatus(status.raw);
-          // At once, before anything is written down or given back: the client waits for nothing else. Whether it reads is not waited
-          // for here: the backend has done its part, and its upstream may serve another meanwhile.
-          void writer.flush(Number.POSITIVE_INFINITY);
-        }
-        return { kind: 'status', status, hasTrailing, peer };
-      }
-      const drained = peer === 'ready' ? writer.flush(relayedBytesMax) : undefined;
-      if (drained !== undefined) {
-        peer = await waitForPeer(drained, clock, limits.clientStallMs);
-        if (peer !== 'ready' && !options.goesOnWithoutPeer) {
-          upstream.close('aborted', true);
-          return { kind: peer };
-        }
-      }
-      timer = clock.setTimer(limits.replyIdleMs, onTimeout);
+    } catch (fault) {
+      this.#options.upstream.close('aborted', true);
+      return this.#hasTimedOut ? { kind: 'reply-timeout' } : { kind: 'fault', fault };
+    } finally {
+      this.#timer.cancel();
     }
-  } catch (fault) {
+  }
+
+  #startTimer(ms: number): Timer {
+    return this.#options.clock.setTimer(ms, () => {
+      this.#hasTimedOut = true;
+      this.#options.upstream.close('reply-timeout', true);
+    });
+  }
+
+  /** One chunk; undefined: its status is still to come. */
+  #take(events: readonly UpstreamEvent[]): RelayEnd | undefined {
+    const { count, clock } = this.#options;
+    this.#timer.cancel();
+    let status: Status | undefined;
+    let hasTrailing = false;
+    for (const event of events) {
+      switch (event.kind) {
+        case 'body':
+          count.firstByteMs ??= clock.now() - this.#startMs;
+          if (status === undefined) this.#takeBody(event.bytes);
+          else hasTrailing = true;
+          break;
+        case 'log':
+          countLog(count, event.line);
+          this.#options.onLog(event.line);
+          break;
+        case 'status':
+          count.firstByteMs ??= clock.now() - this.#startMs;
+          if (status === undefined) ({ status } = event);
+          else hasTrailing = true;
+          break;
+        default:
+          return event satisfies never;
+      }
+    }
+    count.cells = this.#cells.cells;
+    if (status === undefined) return undefined;
+    this.#passStatus(status);
+    return { kind: 'status', status, hasTrailing, peer: this.#peer };
+  }
+
+  #takeBody(bytes: Buffer): void {
+    const { count, writer, reshape } = this.#options;
+    count.bytesIn += bytes.length;
+    this.#cells.push(bytes);
+    if (this.#peer !== 'ready') return;
+    if (reshape === undefined) writer.addBody(bytes);
+    else for (const part of reshape(bytes)) writer.addBody(part);
+  }
+
+  #passStatus(status: Status): void {
+    const { writer } = this.#options;
+    if (this.#peer !== 'ready' || !this.#options.passesStatus(status)) return;
+    this.#options.beforeStatus(status);
+    writer.addRawStatus(status.raw);
+    // At once, before anything is written down or given back: the client waits for nothing else. Whether it reads is not waited
+    // for here: the backend has done its part, and its upstream may serve another meanwhile.
+    void writer.flush(Number.POSITIVE_INFINITY);
+  }
+
+  /** The end, where it did not take what was written and nobody else waits for this reply. */
+  async #waitForPeer(drained: Promise<void>): Promise<RelayEnd | undefined> {
+    const { clock, limits, goesOnWithoutPeer, upstream } = this.#options;
+    this.#peer = await waitForPeer(drained, clock, limits.clientStallMs);
+    if (this.#peer === 'ready' || goesOnWithoutPeer) return undefined;
     upstream.close('aborted', true);
-    return hasTimedOut ? { kind: 'reply-timeout' } : { kind: 'fault', fault };
-  } finally {
-    timer.cancel();
+    return { kind: this.#peer };
   }
 }
 
