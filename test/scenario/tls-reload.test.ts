@@ -1,0 +1,100 @@
+// Goal: what a TCP listener shows and demands may change while it serves. Phases: certificates by SIGHUP, whole, half and broken; by
+// themselves when the files change; the way TLS begins, and who has an account; a port that is taken. What must not happen: a session
+// that a new certificate ends, a listener that shows nothing, a socket that is closed in between.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test } from 'node:test';
+import { makeAuthority } from '../kit/certificates.js';
+import { runDovegate } from '../kit/daemon.js';
+import { filesOf, hash, isServed, openGate, password } from '../kit/tcp-gate.js';
+
+test('certificates change under live sessions: by SIGHUP, and by themselves', {
+  timeout: 60_000,
+}, async (t) => {
+  const gate = await openGate(t);
+  const { daemon } = gate;
+  const count = (event: string): number => daemon.logs.filter((each) => each['event'] === event).length;
+  const reload = async (event: string): Promise<void> => {
+    const before = count(event);
+    daemon.signal('SIGHUP');
+    await daemon.waitForLog(() => count(event) > before, event);
+  };
+  const first = await gate.login();
+  assert.ok(await isServed(first));
+
+  // By SIGHUP, all or nothing: half of a pair is none.
+  const second = makeAuthority({ name: 'second' });
+  const files = filesOf(second);
+  daemon.write('gate.crt', files['gate.crt'] ?? '');
+  await reload('reload-failed');
+  assert.ok(await isServed(await gate.login()));
+  daemon.write('gate.key', files['gate.key'] ?? '');
+  await reload('reloaded');
+  await assert.rejects(gate.login());
+  assert.ok(await isServed(await gate.login({ ca: second.certificatePem })));
+  assert.ok(await isServed(first));
+
+  // By themselves.
+  daemon.write('gate.crt', 'broken');
+  await daemon.waitForLog(({ event }) => event === 'certificate-kept', 'the old one is kept', 30_000);
+  assert.ok(await isServed(await gate.login({ ca: second.certificatePem })));
+  const third = makeAuthority({ name: 'third' });
+  for (const [name, text] of Object.entries(filesOf(third))) daemon.write(name, text);
+  await daemon.waitForLog(({ event }) => event === 'certificate-replaced', 'a new one', 30_000);
+  assert.ok(await isServed(await gate.login({ ca: third.certificatePem })));
+  assert.ok(await isServed(first));
+});
+
+test('a reload changes how TLS begins, and who has an account, without a gap', async (t) => {
+  const gate = await openGate(t);
+  const { daemon } = gate;
+  const before = await gate.login();
+  const reload = async (keys: Readonly<Record<string, string>>): Promise<void> => {
+    const done = daemon.logs.length;
+    daemon.write('dovegate.yaml', gate.configuration({ listeners: gate.listenersWith(keys) }));
+    daemon.signal('SIGHUP');
+    await daemon.waitForLog(
+      (record) => record['event'] === 'reloaded' && daemon.logs.indexOf(record) >= done,
+      'reloaded',
+    );
+  };
+  const implicit = '{ mode: implicit, certificate: gate.crt, key: gate.key }';
+  await reload({ tls: implicit });
+  assert.ok(await isServed(await gate.login({ tls: 'implicit' })));
+  assert.ok(await isServed(before));
+  const other = `{ other: { password_hash: "${hash}", policy: support } }`;
+  await reload({ tls: implicit, accounts: other });
+  await before.readEnd();
+  await assert.rejects(gate.login({ tls: 'implicit' }));
+  assert.ok(await isServed(await gate.login({ tls: 'implicit', auth: { user: 'other', password } })));
+});
+
+test('a port that is taken is told, with the exit code of a listener that cannot be made', async (t) => {
+  const gate = await openGate(t);
+  const blocked = net.createServer();
+  blocked.listen(0, '127.0.0.1');
+  await once(blocked, 'listening');
+  t.after(() => void blocked.close());
+  const address = blocked.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  // A reload keeps what is served.
+  const { daemon } = gate;
+  const taken = gate.listenersWith({ tcp: `"127.0.0.1:${port}"` });
+  daemon.write('dovegate.yaml', gate.configuration({ listeners: taken }));
+  daemon.signal('SIGHUP');
+  await daemon.waitForLog(
+    ({ event, text }) => event === 'reload-failed' && String(text).includes('another process listens there'),
+    'reload-failed',
+  );
+  const client = await gate.login();
+  assert.ok(await isServed(client));
+  client.close();
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  const second = await runDovegate(['serve', '--config', daemon.configFile]);
+  assert.equal(second.exit, 78, second.text);
+  assert.match(
+    second.text,
+    new RegExp(`127.0.0.1:${port}: the socket cannot be made: another process listens there`),
+  );
+});
