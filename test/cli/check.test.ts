@@ -82,8 +82,8 @@ test('the examples that are shipped have no problem but the files that are not h
   assert.deepEqual(
     problems.map((line) => line.slice(example.length)),
     [
-      ':24:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
-      ':24:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ':31:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
+      ':31:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
     ],
   );
   const systemd = new URL('../../../config/systemd.example.yaml', import.meta.url).pathname;
