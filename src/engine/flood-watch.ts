@@ -12,7 +12,10 @@ import type { Journal, Observe } from './ports.js';
 
 /** One for the whole daemon; outlives a reload. */
 export interface FloodWatch {
-  /** Another one of a principal, or of a {@link strangerSource}; true: record it, false: it was counted. */
+  /**
+   * Another one of a principal, or of a {@link strangerSource}; true: record it, false: it was counted. Of all strangers of
+   * a listener together no more are recorded than of one.
+   */
   admit(kind: FloodKind, source: string): boolean;
   /** Writes down what was counted so far: before the journal is closed. */
   tell(): void;
@@ -59,9 +62,13 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
 
   return {
     admit(kind, source) {
-      if (gates[kind].admit(source, clock.now())) return true;
-      timer ??= clock.setTimer(tellAfterMs, onTimer);
-      return false;
+      // Strangers from everywhere are no less than one from one place: so they are counted all together too.
+      const [, listener] = source.split(between);
+      const isWorthIt =
+        gates[kind].admit(source, clock.now()) &&
+        (listener === undefined || gates[kind].admit(strangerSource('', listener), clock.now()));
+      if (!isWorthIt) timer ??= clock.setTimer(tellAfterMs, onTimer);
+      return isWorthIt;
     },
     tell() {
       timer?.cancel();
@@ -92,5 +99,6 @@ export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions)
 
 function recordedSource(source: string | undefined): Pick<AuditRecord, 'principal' | 'listener' | 'peer'> {
   const [address, listener] = source?.split(between) ?? [];
-  return listener === undefined ? { principal: source } : { listener, peer: { address } };
+  if (listener === undefined) return { principal: source };
+  return address === '' ? { listener } : { listener, peer: { address } };
 }

@@ -19,7 +19,7 @@ function open(): Story {
   const append = (record: AuditRecord) => {
     assert.equal(record.event, 'limit');
     const who =
-      record.principal ?? (record.peer && `${record.peer.address ?? '?'} at ${record.listener ?? '?'}`);
+      record.principal ?? (record.listener && `${record.peer?.address ?? 'anywhere'} at ${record.listener}`);
     told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
     return Promise.resolve();
   };
@@ -84,4 +84,11 @@ void test('who has no name yet is told by the place on the network, and by the l
   }
   watch.tell();
   assert.deepEqual(told, ['192.0.2.1 at jobs login-failed 2', '192.0.2.1 at panel login-failed 2']);
+});
+
+void test('strangers from everywhere leave no more than one from one place', () => {
+  const { watch, told } = open();
+  for (let n = 0; n < 100; n += 1) watch.admit('login-failed', strangerSource(`192.0.2.${n}`, 'jobs'));
+  watch.tell();
+  assert.deepEqual(told, ['anywhere at jobs login-failed 90']);
 });
