@@ -15,7 +15,7 @@ export interface LoginSource {
 export interface LoginStanding {
   /** Not to be judged before; by the clock that does not leap. */
   readonly dueMs: number;
-  /** Failures of this name from there, and all from there, that were not forgotten yet. */
+  /** Failures of this name from there, and whatever came to nothing from there, that were not forgotten yet. */
   readonly nameFailures: number;
   readonly failures: number;
   /** Somebody from there proved to be an account within the last hour. */
@@ -27,6 +27,10 @@ export interface LoginPace {
   standing(source: LoginSource, nowMs: number): LoginStanding;
   /** A try was judged and wrong; the next one waits at most `pauseMaxMs`. */
   failed(source: LoginSource, nowMs: number, pauseMaxMs: number): void;
+  /** A try was not judged, since there were too many: it costs no pause, and others come first next time. */
+  crowded(source: LoginSource, nowMs: number): void;
+  /** A place on the network in the order of who comes first; lower is before. */
+  rankOf(network: string, nowMs: number): number;
   /** A try was right. It forgives the failures of this name from there, and no others: who has one account may guess at others. */
   succeeded(source: LoginSource, nowMs: number): void;
   /** Places and names that are held. */
@@ -40,6 +44,7 @@ interface Failures {
 }
 
 interface Known extends Failures {
+  crowded: number;
   succeededMs: number;
   readonly names: Map<string, Failures>;
 }
@@ -69,12 +74,13 @@ export function createLoginPace(): LoginPace {
       return {
         dueMs: Math.max(known.dueMs, named?.dueMs ?? 0),
         nameFailures: countOf(named, nowMs),
-        failures: countOf(known, nowMs),
+        failures: allOf(known, nowMs),
         hasSucceeded: nowMs - known.succeededMs < successMs,
       };
     },
     failed({ network, name }, nowMs, pauseMaxMs) {
       const known = knownOf(network, nowMs);
+      known.crowded = crowdedOf(known, nowMs);
       fail(known, nowMs);
       const steps = known.count - freeFailures;
       if (steps > 0)
@@ -87,6 +93,17 @@ export function createLoginPace(): LoginPace {
       }
       fail(named, nowMs);
       named.dueMs = nowMs + Math.min(pauseMaxMs, doubled(namePauseMs, named.count));
+    },
+    crowded({ network }, nowMs) {
+      const known = knownOf(network, nowMs);
+      known.crowded = crowdedOf(known, nowMs) + 1;
+      known.count = countOf(known, nowMs);
+      known.lastMs = nowMs;
+    },
+    rankOf(network, nowMs) {
+      const known = networks.get(network);
+      if (known === undefined) return 0;
+      return nowMs - known.succeededMs < successMs ? -1 : allOf(known, nowMs);
     },
     succeeded({ network, name }, nowMs) {
       const known = knownOf(network, nowMs);
@@ -105,9 +122,16 @@ export function createLoginPace(): LoginPace {
     if (known !== undefined) return known;
     // Whoever succeeded stays before all strangers who failed less than that.
     makeRoom(networks, networksMax, (each) =>
-      nowMs - each.succeededMs < successMs ? Infinity : countOf(each, nowMs),
+      nowMs - each.succeededMs < successMs ? Infinity : allOf(each, nowMs),
     );
-    const made: Known = { count: 0, lastMs: nowMs, dueMs: 0, succeededMs: -Infinity, names: new Map() };
+    const made: Known = {
+      count: 0,
+      lastMs: nowMs,
+      dueMs: 0,
+      crowded: 0,
+      succeededMs: -Infinity,
+      names: new Map(),
+    };
     networks.set(network, made);
     return made;
   }
@@ -120,6 +144,14 @@ function fail(failures: Failures, nowMs: number): void {
 
 function countOf(failures: Failures | undefined, nowMs: number): number {
   return failures === undefined || nowMs - failures.lastMs >= forgetMs ? 0 : failures.count;
+}
+
+function crowdedOf(known: Known, nowMs: number): number {
+  return nowMs - known.lastMs >= forgetMs ? 0 : known.crowded;
+}
+
+function allOf(known: Known, nowMs: number): number {
+  return countOf(known, nowMs) + crowdedOf(known, nowMs);
 }
 
 function doubled(firstMs: number, steps: number): number {

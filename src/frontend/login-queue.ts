@@ -145,7 +145,9 @@ export function createLoginQueue({
         : all.length > waitersMax
           ? worstOf(all)
           : undefined;
-    if (worst !== undefined) leave(worst, 'crowded');
+    if (worst === undefined) return;
+    pace.crowded(worst.login.source, clock.now());
+    leave(worst, 'crowded');
   }
 
   function waiterFor(login: LoginTry): Waiter {

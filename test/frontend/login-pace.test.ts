@@ -82,3 +82,17 @@ void test('the table is bounded, and what matters most stays: who succeeded, who
   assert.equal(pace.standing(at('honest'), 2).hasSucceeded, true);
   assert.equal(pace.standing(at('guesser'), 2).nameFailures, 20);
 });
+
+void test('what was not judged costs no pause, but others come first', () => {
+  const pace = createLoginPace();
+  pace.succeeded(at('proven'), 0);
+  pace.crowded(at('192.0.2.1'), 0);
+  pace.crowded(at('192.0.2.1'), 0);
+  const { dueMs, nameFailures, failures } = pace.standing(at('192.0.2.1'), 0);
+  assert.deepEqual([dueMs, nameFailures, failures], [0, 0, 2]);
+  const ranks = ['proven', 'fresh', '192.0.2.1'].map((network) => pace.rankOf(network, 0));
+  assert.deepEqual(ranks, [-1, 0, 2]);
+  pace.failed(at('192.0.2.1'), 0, pauseMaxMs);
+  assert.equal(pace.rankOf('192.0.2.1', 0), 3);
+  assert.equal(pace.rankOf('192.0.2.1', 15 * minute), 0);
+});
