@@ -71,7 +71,12 @@ export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
 async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   const { transport, door, limits } = greeting;
   let certified: Certified | undefined;
-  if (door.tls === 'implicit') certified = await acceptTls(greeting, Buffer.alloc(0));
+  if (door.tls === 'implicit') {
+    // Whoever says nothing costs nothing: TLS begins with the first bytes, when it is their turn.
+    const hello = await readInTurn(greeting);
+    if (hello === null) return { reason: 'peer-ended', text: undefined };
+    certified = await acceptTls(greeting, hello);
+  }
   const preauthenticated = door.isPreauthenticated || certified !== undefined;
   const machine = createHandshakeAccept({
     minor: ourMinor,
@@ -85,7 +90,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   let login = certified?.login;
   let hasTried = false;
   for (;;) {
-    const chunk = await transport.read();
+    const chunk = preauthenticated ? await transport.read() : await readInTurn(greeting);
     const steps: AcceptStep[] = chunk === null ? machine.end() : machine.push(chunk);
     for (let step = steps.shift(); step !== undefined; step = steps.shift()) {
       switch (step.do) {
@@ -114,6 +119,13 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
       }
     }
   }
+}
+
+/** The next bytes of somebody who has not logged in, when it is the turn of that place. */
+async function readInTurn({ transport, door, peer }: Greeting): Promise<Buffer | null> {
+  const chunk = await transport.read();
+  if (chunk !== null) await door.logins?.turnOf(peer.address);
+  return chunk;
 }
 
 function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {

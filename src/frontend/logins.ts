@@ -18,11 +18,13 @@ import type { TlsPeer } from '../ports/transport.js';
 import { createLoginPace } from './login-pace.js';
 import { createLoginQueue, type LoginQueue, type PendingTry, type TryAnswer } from './login-queue.js';
 import { createRememberedLogins, type RememberedLogins } from './remembered-logins.js';
+import { createStrangerTurns, type StrangerTurns } from './stranger-turns.js';
 
 /** What all listeners share, and what a reload leaves as it is: who waits, who failed, who is remembered. */
 export interface LoginGuard {
   readonly clock: Clock;
   readonly queue: LoginQueue;
+  readonly turns: StrangerTurns;
   readonly remembered: RememberedLogins;
   readonly digest: KeyedDigest;
 }
@@ -57,6 +59,8 @@ export interface Certified {
 
 /** The accounts of one listener. */
 export interface Logins {
+  /** Resolves when it is the turn of a stranger from there to have something done that costs. */
+  turnOf(address: string | undefined): Promise<void>;
   /** Whose certificate it is; undefined: nobody's. */
   byCertificate(certificate: TlsPeer): Certified | undefined;
   /** Rejects only when no hash can be computed at all. */
@@ -67,8 +71,11 @@ export interface Logins {
 
 /** Nobody waits, nobody failed. */
 export function createLoginGuard(clock: Clock): LoginGuard {
-  const queue = createLoginQueue({ clock, pace: createLoginPace() });
-  return { clock, queue, remembered: createRememberedLogins(), digest: createKeyedDigest() };
+  const pace = createLoginPace();
+  const queue = createLoginQueue({ clock, pace });
+  const rankOf = (network: string): number => pace.rankOf(network, clock.now());
+  const turns = createStrangerTurns({ rankOf, nextTurn: () => clock.nextTurn() });
+  return { clock, queue, turns, remembered: createRememberedLogins(), digest: createKeyedDigest() };
 }
 
 /** What a name is cut to where it is counted. */
@@ -76,7 +83,7 @@ const nameMax = 128;
 
 /** The accounts of `listener`; their names differ. */
 export function createLogins(listener: string, accounts: readonly Account[], guard: LoginGuard): Logins {
-  const { clock, queue, remembered, digest } = guard;
+  const { clock, queue, turns, remembered, digest } = guard;
   const byName = new Map(
     accounts.map((account) => [
       account.name,
@@ -100,7 +107,7 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
     if (certified !== undefined && certified.account === user && found !== undefined) {
       return { result: 'certificate', login: found.login };
     }
-    const network = networkOf(said.address ?? '-');
+    const network = placeOf(said.address);
     const real = certified === undefined ? found?.account.passwordHash : undefined;
     const hash = real ?? decoyFor(user);
     const known = { listener, network, account: user, password, hash: hash?.text ?? '' };
@@ -126,6 +133,7 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
   }
 
   return {
+    turnOf: (address) => turns.take(placeOf(address)),
     byCertificate: (certificate) => {
       const owner = accounts.find((account) => isCertificateOf(account, certificate));
       const login = owner === undefined ? undefined : byName.get(owner.name)?.login;
@@ -144,6 +152,10 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
       return found?.login.stamp === stamp ? found.account.policy : undefined;
     },
   };
+}
+
+function placeOf(address: string | undefined): string {
+  return networkOf(address ?? '-');
 }
 
 /** The answer, or `gone` as soon as nobody waits for it. */

@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import type { ListenerDoor } from '../../src/frontend/door.js';
 import { createLoginGuard, createLogins } from '../../src/frontend/logins.js';
 import { type Account, hashPassword, parsePasswordHash } from '../../src/identity/account.js';
-import type { TlsOffer } from '../../src/ports/transport.js';
-import { settle } from '../kit/fake-clock.js';
+import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
+import { settle as settleOnce } from '../kit/fake-clock.js';
 import { type MemoryEngine, type MemoryEngineOptions, openMemoryEngine } from '../kit/memory-engine.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 
@@ -41,10 +41,23 @@ function open(door: Partial<ListenerDoor>, options: MemoryEngineOptions = {}): M
   });
 }
 
+/** What strangers say waits for its turn. */
+async function settle(): Promise<void> {
+  for (let turns = 0; turns < 4; turns += 1) await settleOnce();
+}
+
+/** The first bytes of a client that wants TLS at once. */
+const hello = 'hello';
+
 /** A peer that was accepted, from an address. */
-function accept(engine: MemoryEngine, address = '192.0.2.1') {
+async function accept(engine: MemoryEngine, address = '192.0.2.1', certificate?: TlsPeer) {
   const { transport, peer } = createMemoryTransport();
+  peer.setCertificate(certificate);
   engine.service.serve(engine.listener, transport, { listener: 'support', address });
+  if (engine.context.door('support')?.tls === 'implicit') {
+    peer.send(hello);
+    await settle();
+  }
   return { transport, peer, said: () => peer.received().toString('latin1') };
 }
 
@@ -73,7 +86,7 @@ async function assertEnds(engine: MemoryEngine): Promise<void> {
 
 void test('STARTTLS, then PLAIN, then a command; the records say who, from where', async () => {
   const engine = open({});
-  const client = accept(engine);
+  const client = await accept(engine);
   client.peer.send(version);
   await settle();
   assert.equal(client.said(), '-\n');
@@ -100,11 +113,11 @@ void test('STARTTLS, then PLAIN, then a command; the records say who, from where
 
 void test('implicit TLS, then PLAIN; STARTTLS inside of it is refused', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = accept(engine);
+  const client = await accept(engine);
   client.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(client, '-\n+\n');
-  assert.deepEqual(client.peer.tlsOffers, [{ offer, rest: Buffer.alloc(0) }]);
-  const twice = accept(engine);
+  assert.deepEqual(client.peer.tlsOffers, [{ offer, rest: Buffer.from(hello) }]);
+  const twice = await accept(engine);
   twice.peer.send(`${version}STARTTLS\n`);
   await untilSaid(twice, '-\n-\n');
   assert.deepEqual(resultsOf(engine), ['ok', 'malformed']);
@@ -114,8 +127,7 @@ void test('implicit TLS, then PLAIN; STARTTLS inside of it is refused', async ()
 
 void test('a client certificate: greeted at once with implicit TLS, its name still said after STARTTLS', async () => {
   const implicit = open({ tls: 'implicit' });
-  const client = accept(implicit);
-  client.peer.setCertificate(shown);
+  const client = await accept(implicit, '192.0.2.1', shown);
   client.peer.send(`${version}\talice@example.org\tquota get\n`);
   await untilSaid(client, '+\n\n+\n');
   client.peer.end();
@@ -129,8 +141,7 @@ void test('a client certificate: greeted at once with implicit TLS, its name sti
     ['backup', '', '-\n+\n'],
     ['migrator', 'secret', '-\n-\n'],
   ] as const) {
-    const asking = accept(engine);
-    asking.peer.setCertificate(shown);
+    const asking = await accept(engine, '192.0.2.1', shown);
     asking.peer.send(`${version}STARTTLS\n`);
     await settle();
     asking.peer.send(plain(user, password));
@@ -143,8 +154,7 @@ void test('a client certificate: greeted at once with implicit TLS, its name sti
 
 void test('a certificate that is nobody’s is as good as none', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = accept(engine);
-  client.peer.setCertificate({ ...shown, names: ['other.example.com'] });
+  const client = await accept(engine, '192.0.2.1', { ...shown, names: ['other.example.com'] });
   client.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(client, '-\n+\n');
   client.peer.end();
@@ -164,7 +174,7 @@ void test('whatever is wrong, the answer is the same; nothing is recorded, all o
   ];
   for (const [line, result] of cases) {
     const engine = open({ tls: 'implicit' });
-    const client = accept(engine);
+    const client = await accept(engine);
     client.peer.send(version + line);
     await untilSaid(client, '-\n-\n');
     await settle();
@@ -177,16 +187,16 @@ void test('whatever is wrong, the answer is the same; nothing is recorded, all o
 
 void test('no password in clear, unless the door says so; one try', async () => {
   const clear = open({});
-  const client = accept(clear);
+  const client = await accept(clear);
   client.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(client, '-\n-\n');
   assert.deepEqual(resultsOf(clear), ['malformed']);
   await assertEnds(clear);
   const loopback = open({ tls: 'none', plainWithoutTls: true });
-  const two = accept(loopback);
+  const two = await accept(loopback);
   two.peer.send(version + plain('migrator', 'wrong') + plain('migrator', 'secret'));
   await untilSaid(two, '-\n-\n');
-  const right = accept(loopback, '192.0.2.2');
+  const right = await accept(loopback, '192.0.2.2');
   right.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(right, '-\n+\n');
   assert.deepEqual(resultsOf(loopback), ['failed', 'ok']);
@@ -196,13 +206,13 @@ void test('no password in clear, unless the door says so; one try', async () => 
 
 void test('TLS that comes to nothing, or cannot be offered, ends the session and is counted', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = accept(engine);
+  const client = await accept(engine);
   client.peer.send('x');
   client.peer.setTls('hang');
   engine.service.cut();
   await assertEnds(engine);
   const refusing = open({});
-  const hopeless = accept(refusing);
+  const hopeless = await accept(refusing);
   hopeless.peer.setTls('refuse');
   hopeless.peer.send(`${version}STARTTLS\n`);
   await settle();
@@ -210,7 +220,7 @@ void test('TLS that comes to nothing, or cannot be offered, ends the session and
   assert.deepEqual(resultsOf(refusing), ['tls-failed']);
   await assertEnds(refusing);
   const without = open({ tls: 'implicit', offer: () => undefined });
-  const unlucky = accept(without);
+  const unlucky = await accept(without);
   await settle();
   assert.equal(unlucky.transport.closedFor, 'tls-failed');
   await assertEnds(without);
@@ -219,7 +229,7 @@ void test('TLS that comes to nothing, or cannot be offered, ends the session and
 
 void test('a stranger’s line has 8 KiB, whatever a command line may have', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = accept(engine);
+  const client = await accept(engine);
   client.peer.send(`${version}PLAIN\t${'A'.repeat(8 * 1024)}`);
   await settle();
   assert.equal(client.transport.closedFor, 'wire-fault');
@@ -228,7 +238,7 @@ void test('a stranger’s line has 8 KiB, whatever a command line may have', asy
 
 void test('what comes behind PLAIN in the same chunk is the first command', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = accept(engine);
+  const client = await accept(engine);
   client.peer.send(`${version}${plain('migrator', 'secret')}\talice@example.org\tquota get\n`);
   await untilSaid(client, '-\n+\n\n+\n');
   client.peer.end();
@@ -238,11 +248,11 @@ void test('what comes behind PLAIN in the same chunk is the first command', asyn
 void test('who waits too long, is gone, or is drained, ends and leaves nothing', async () => {
   for (const end of ['time', 'gone', 'drain'] as const) {
     const engine = open({ tls: 'none', plainWithoutTls: true });
-    const failing = accept(engine);
+    const failing = await accept(engine);
     failing.peer.send(version + plain('migrator', 'wrong'));
     await untilSaid(failing, '-\n-\n');
     // Behind the pause of the one before.
-    const client = accept(engine);
+    const client = await accept(engine);
     client.peer.send(version + plain('migrator', 'wrong again'));
     await settle();
     if (end === 'gone') client.peer.vanish();
@@ -290,25 +300,25 @@ void test('an account that a reload takes away: before its password was judged, 
 
 void test('where there is no room: a suspect goes for a newcomer, who logged in stays', async () => {
   const engine = open({ tls: 'none', plainWithoutTls: true });
-  const known = accept(engine, '192.0.2.7');
+  const known = await accept(engine, '192.0.2.7');
   known.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(known, '-\n+\n');
-  const failing = accept(engine);
+  const failing = await accept(engine);
   failing.peer.send(version + plain('migrator', 'wrong'));
   await untilSaid(failing, '-\n-\n');
   await settle();
-  const suspect = accept(engine);
+  const suspect = await accept(engine);
   suspect.peer.send(version + plain('migrator', 'wrong too'));
-  const silent = accept(engine, '192.0.2.3');
+  const silent = await accept(engine, '192.0.2.3');
   await settle();
   assert.equal(engine.service.sessions, engine.listener.sessionsMax);
-  const newcomer = accept(engine, '192.0.2.4');
+  const newcomer = await accept(engine, '192.0.2.4');
   await settle();
   assert.deepEqual(
     [known, suspect, silent, newcomer].map(({ transport }) => transport.closedFor),
     [undefined, 'sessions-limit', undefined, undefined],
   );
-  const late = accept(engine, '192.0.2.5');
+  const late = await accept(engine, '192.0.2.5');
   assert.equal(late.transport.closedFor, 'sessions-limit');
   newcomer.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(newcomer, '-\n+\n');
@@ -319,7 +329,7 @@ void test('where there is no room: a suspect goes for a newcomer, who logged in 
 void test('failed logins of one place beyond ten a second are one record with their number', async () => {
   const engine = open({ tls: 'none', plainWithoutTls: true });
   for (let n = 0; n < 25; n += 1) {
-    const client = accept(engine, `2001:db8::${n}`);
+    const client = await accept(engine, `2001:db8::${n}`);
     client.peer.send(`${version}LOGIN\n`);
     await untilSaid(client, '-\n-\n');
     await settle();
