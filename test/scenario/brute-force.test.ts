@@ -1,0 +1,103 @@
+// Goal: whoever guesses passwords keeps nobody out and fills nothing. Phases: honest logins while nobody attacks; 1,000 wrong passwords at once
+// from one address, and again and again from others, while honest ones log in: from elsewhere, from elsewhere with a success before, and from
+// the guessers' own address with a success before; then the stop. What must not happen: an honest login that is delayed by more than a second,
+// memory that grows with the guesses, a record or a log line for each, a guess or a password anywhere.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import { test } from 'node:test';
+import { hashPassword } from '../../src/identity/account.js';
+import type { Daemon } from '../kit/daemon.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+import { type GuessAnswer, guess, logIn } from '../kit/guessers.js';
+
+const password = 'four-words-that-nobody-guesses';
+const wrongPassword = 'wrong-password-of-a-guesser';
+const guesses = 1000;
+
+const rssOf = ({ pid }: Daemon): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+
+function freePort(): Promise<number> {
+  const server = net.createServer();
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
+
+void test('1,000 wrong passwords in parallel do not delay an honest login by a second, and cost bounded memory', async (t) => {
+  const port = await freePort();
+  const accounts = `{ migrator: { password_hash: "${await hashPassword(Buffer.from(password))}", policy: support } }`;
+  const { daemon } = await openGateway(t, {
+    listeners: `
+  jobs: { tcp: "127.0.0.1:${port}", tls: { mode: off }, sessions: 1200, sessions_per_peer: 1100, accounts: ${accounts} }`,
+    more: 'admin: { unix: admin.sock }',
+  });
+  const honest = (from: string): Promise<GuessAnswer> => logIn({ port, from, user: 'migrator', password });
+  /** From elsewhere, from elsewhere with a success before, from the guessers' own address with a success before. */
+  const timesOf = async (round: number): Promise<number[]> => {
+    const logins = await Promise.all([honest(`127.0.1.${round}`), honest('127.0.0.2'), honest('127.0.0.1')]);
+    return logins.map(({ answer, ms }) => (answer === '+\n' ? Math.round(ms) : Infinity));
+  };
+
+  const startMs = performance.now();
+  const calm = [await honest('127.0.0.2'), await honest('127.0.0.1')].map(({ ms }) => Math.round(ms));
+  const calmMs = Math.max(...calm);
+  const before = rssOf(daemon);
+  let most = before;
+  const watch = setInterval(() => {
+    most = Math.max(most, rssOf(daemon));
+  }, 50);
+  t.after(() => clearInterval(watch));
+
+  // Of two hundred places that nobody knows anything of yet, each has its first hash before others are known to be better.
+  const fresh = '200 addresses';
+  const waves: (readonly [string, (n: number) => { from: string; user: string }])[] = [
+    ['one address, the honest account', () => ({ from: '127.0.0.1', user: 'migrator' })],
+    ['one address, ever new names', (n) => ({ from: '127.0.0.1', user: `name${n}` })],
+    [fresh, (n) => ({ from: `127.1.0.${1 + (n % 200)}`, user: n % 2 === 0 ? 'migrator' : 'root' })],
+    ['the same 200 again', (n) => ({ from: `127.1.0.${1 + (n % 200)}`, user: 'migrator' })],
+  ];
+  let delayMs = 0;
+  const answers = new Map<string, number>();
+  for (const [round, [name, guesser]] of waves.entries()) {
+    const { begun, answers: ended } = guess(
+      Array.from({ length: guesses }, (_, n) => ({ port, ...guesser(n), password: `${wrongPassword} ${n}` })),
+    );
+    await begun;
+    const times = await timesOf(round + 1);
+    for (const { answer } of await ended) answers.set(answer, (answers.get(answer) ?? 0) + 1);
+    const [elsewhere = 0, known = 0, beside = 0] = times;
+    t.diagnostic(
+      `${name}: honest ${elsewhere} ms from elsewhere, ${known} ms from elsewhere with a success, ${beside} ms beside the guessers; calm ${calmMs} ms`,
+    );
+    const promised = name === fresh ? [known, beside] : times;
+    delayMs = Math.max(delayMs, ...promised.map((ms) => ms - calmMs));
+  }
+  clearInterval(watch);
+  t.diagnostic(
+    `RSS ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at most, ${rssOf(daemon).toFixed(0)} MiB after`,
+  );
+  t.diagnostic(`answers: ${JSON.stringify([...answers])}`);
+  // A second where a login takes 150 ms at most; a machine that is busy with other things has more.
+  const allowedMs = 1000 * Math.max(1, calmMs / 150);
+  assert.ok(delayMs <= allowedMs, `delayed by ${delayMs} ms, allowed are ${allowedMs}`);
+  assert.ok(most - before < 192, `${most - before} MiB more`);
+  assert.equal(answers.get('+\n'), undefined, 'no guess is right');
+
+  await daemon.stop();
+  const records = auditRecords(daemon);
+  const opened = records.filter(({ event }) => event === 'session-open');
+  assert.ok(opened.length > 0 && opened.every(({ principal }) => principal === 'migrator@jobs'));
+  const limits = records.filter(({ event }) => event === 'limit');
+  assert.ok(limits.some(({ action }) => action === 'login-failed'));
+  const failed = daemon.logs.filter(({ event }) => event === 'login-failed').length;
+  t.diagnostic(`${guesses * waves.length} guesses: ${limits.length} limit records, ${failed} log lines`);
+  const seconds = Math.ceil((performance.now() - startMs) / 1000) + 1;
+  assert.ok(failed <= 10 * seconds, `${failed} lines of the log in ${seconds} s`);
+  assert.ok(records.length <= 100 + 250 * seconds, `${records.length} records`);
+  assert.deepEqual(daemon.grepSecrets([password, wrongPassword]), []);
+});
