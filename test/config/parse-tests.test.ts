@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runTests } from '../../src/config/parse-tests.js';
-import { settingsOf, sound, testMistakes } from './sound.js';
+import { hash, withJobs } from '../listening/jobs.js';
+import { settingsOf, sound, testMistakes, told } from './sound.js';
 
 const nowMs = 1_795_176_000_000;
 
@@ -49,6 +50,47 @@ void test('who asks chooses the policy, as the listener would', () => {
   assert.deepEqual(
     runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
     ['support true', 'support true', 'admin true', 'support true', 'not let in false', 'not let in false'],
+  );
+});
+
+/** With an account `batch` that has another policy than `migrator`. */
+const withAccounts = withJobs(
+  `accounts: { migrator: { password_hash: "${hash}", policy: support }, batch: { certificate_name: b.example.com, policy: admin } }`,
+).replace('policies:\n', 'policies:\n  admin: { users: ["*"], allow: [mailbox list] }\n');
+
+void test('an account chooses its policy', () => {
+  const ask = (account: string, command: string, expect: string): string =>
+    `  - { listener: jobs, as: { account: ${account} }, user: bob@example.com, command: [${command}], expect: ${expect} }\n`;
+  const settings = settingsOf(
+    `${withAccounts}tests:\n${[
+      ask('migrator', 'quota get', 'allow'),
+      ask('batch', 'quota get', 'deny'),
+      ask('batch', 'mailbox list', 'allow'),
+    ].join('')}`,
+  );
+  assert.deepEqual(
+    runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
+    ['support true', 'admin true', 'admin true'],
+  );
+});
+
+void test('a test says which account asks where there are some, one that is there, and none where there are none', () => {
+  const ask = (listener: string, as: string): string[] =>
+    told(`${withAccounts}tests: [{ listener: ${listener}, ${as} command: [quota, get], expect: allow }]\n`);
+  const at = '17:9: tests[0]: ';
+  assert.deepEqual(
+    [
+      ask('jobs', ''),
+      ask('jobs', 'as: { user: carol },'),
+      ask('jobs', 'as: { account: migratr },'),
+      ask('support', 'as: { account: migrator },'),
+    ],
+    [
+      [`${at}does not say which account asks (as: { account: NAME }); listener jobs has: migrator, batch`],
+      [`${at}does not say which account asks (as: { account: NAME }); listener jobs has: migrator, batch`],
+      [`${at}listener jobs has no account "migratr"; did you mean migrator?`],
+      [`${at}names an account, and listener support has none: the kernel says who asks there`],
+    ],
   );
 });
 

@@ -1,0 +1,49 @@
+// Goal: where a listener has accounts, subcommands about policies answer for one of them. What must not happen: an answer for nobody in
+// particular.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { hash } from '../listening/jobs.js';
+import { deskConfiguration, linesOf, openDesk } from './desk.js';
+
+const configuration = deskConfiguration.replace(
+  'mail_users:',
+  `  jobs:
+    tcp: "127.0.0.1:24246"
+    tls: { mode: starttls, certificate: tls.crt, key: tls.key, client_ca: ca.crt }
+    accounts:
+      migrator: { password_hash: "${hash}", policy: support }
+      watcher: { certificate_name: Watcher.example.com, policy: watch }
+mail_users:`,
+);
+
+test('explain and can answer for an account, by its policy', async (t) => {
+  const { run } = openDesk(t, configuration);
+  const asked = ['--user', 'bob', '--', 'mailbox', 'list'];
+  const told = await run('explain', '--listener', 'jobs', '--account', 'migrator', ...asked);
+  assert.equal(told.exit, 0, told.text);
+  assert.ok(linesOf(told).includes('asked by  migrator@jobs'), told.text);
+  const can = await run('can', '--listener', 'jobs', '--account', 'watcher');
+  assert.equal(can.exit, 0, can.text);
+  assert.match(can.text, /asked by +watcher@jobs/);
+  assert.match(can.text, /policy support for account migrator; policy watch for account watcher/);
+});
+
+test('nobody in particular, somebody who is not there, or whom the kernel would have to know: 64, and what to say', async (t) => {
+  const { run } = openDesk(t, configuration);
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [['--listener', 'jobs'], /listener jobs has accounts \(migrator, watcher\); say who asks with --account/],
+    [
+      ['--listener', 'jobs', '--account', 'migratr'],
+      /listener jobs has no account "migratr"; did you mean migrator\?/,
+    ],
+    [
+      ['--listener', 'support', '--account', 'migrator'],
+      /listener support has no accounts: the kernel says who asks/,
+    ],
+  ];
+  for (const [args, expected] of cases) {
+    const told = await run('can', ...args);
+    assert.equal(told.exit, 64);
+    assert.match(told.stderr, expected);
+  }
+});
