@@ -22,7 +22,7 @@ import {
 const bob = 'bob@example.org';
 const isReal = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
 const realLimitMs = 300_000;
-const limitMs = isReal ? realLimitMs : 1_200;
+const limitMs = isReal ? realLimitMs : 2_000;
 /** How long it is stopped. */
 const stallMs = limitMs + (isReal ? 10_000 : 400);
 
@@ -99,7 +99,8 @@ for (const release of releasesAsked()) {
         for (const client of clients.values()) client.close();
         assert.deepEqual(await evilOf(lab), []);
         const errors = (await gateway.finish()).map(({ record }) => record['error']);
-        const early = errors.filter((error) => error === 'early-answer').length;
+        // It says so and ends; where it leaves bytes unread, its end may overtake what it said.
+        const early = errors.filter((error) => error === 'early-answer' || error === 'closed-early').length;
         const refused = errors.filter((error) => error === 'input-command-like').length;
         sub.diagnostic(`${servers.length} stopped; ${early} gave the text up, ${refused} never got the line`);
         // Where our own time was over before, nobody is left to hear that it was given up.
