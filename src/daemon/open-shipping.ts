@@ -7,7 +7,7 @@ import { readText } from '../host/files.js';
 import { hostName, processId } from '../host/program.js';
 import type { Clock } from '../ports/clock.js';
 import type { TlsDemand } from '../ports/transport.js';
-import { openShipping as open, type Shipping } from '../ship/shipping.js';
+import { openShipping as open, type Shipping, type Sink } from '../ship/shipping.js';
 
 /** Knows where shipping stands when it resolves; nothing is sent before `start`. Never rejects. */
 export function openShipping(
@@ -18,11 +18,7 @@ export function openShipping(
 ): Promise<Shipping> {
   const { audit, state } = settings;
   return open({
-    sinks: audit.ship.map((sink) => ({
-      name: sink.name,
-      address: { kind: 'tcp', host: sink.host, port: sink.port },
-      demand: () => demandOf(sink),
-    })),
+    sinks: sinksOf(settings),
     stateDirectory: state,
     directory: audit.directory,
     sender: { hostName: hostName(), processId },
@@ -30,6 +26,19 @@ export function openShipping(
     clock,
     chance: randomFraction,
     observe,
+  });
+}
+
+/** The receivers that the settings name. */
+export function sinksOf({ audit }: Settings): readonly Sink[] {
+  return audit.ship.map((sink) => {
+    const { place: _, ...meant } = sink;
+    return {
+      name: sink.name,
+      key: JSON.stringify(meant),
+      address: { kind: 'tcp', host: sink.host, port: sink.port },
+      demand: () => demandOf(sink),
+    };
   });
 }
 

@@ -14,9 +14,11 @@ import { lookUpNumbers, ourselves } from '../host/accounts.js';
 import type { OpenJournal } from '../journal/journal.js';
 import type { Log } from '../observe/log.js';
 import type { Clock } from '../ports/clock.js';
+import type { Shipping } from '../ship/shipping.js';
 import { formatProblem } from '../source/problem.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Listeners } from './listeners.js';
+import { sinksOf } from './open-shipping.js';
 import type { Pools, PreparedPools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 
@@ -54,6 +56,7 @@ export interface ReloadParts {
   readonly listeners: Listeners;
   readonly certificates: Certificates;
   readonly service: Service;
+  readonly shipping: Shipping;
   /** Told of each that had begun, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
   /** Everything that exchanges share, with counters that go on. */
@@ -119,6 +122,7 @@ async function replace(
     listeners,
     service,
     certificates,
+    shipping,
     contextOf,
     doorsOf,
   } = parts;
@@ -147,6 +151,7 @@ async function replace(
   served.turnTo(next);
   const closed = sockets.commit();
   service.reviewRights();
+  shipping.replace(sinksOf(settings));
   log.setLevel(settings.log.level);
   await closed;
   const warnings = inspectAccounts(settings, ourselves(), numbers).map((problem) => formatProblem(problem));
@@ -165,8 +170,8 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
     if (section === 'state') return before.state === now.state ? [] : ['state'];
     const [old, fresh] = [before[section] ?? {}, now[section] ?? {}];
     const keys = new Set([...Object.keys(old), ...Object.keys(fresh)]);
-    // What is waited for is asked at each command.
-    keys.delete('strict');
+    // What is waited for is asked at each command, and receivers come and go.
+    for (const key of ['strict', 'ship']) keys.delete(key);
     return [...keys]
       .filter((key) => textOf(Reflect.get(old, key)) !== textOf(Reflect.get(fresh, key)))
       .map((key) => `${section}.${key}`);

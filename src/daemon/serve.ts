@@ -140,6 +140,7 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
     served,
     listeners,
     certificates,
+    shipping,
     onReloaded: ({ isSuccess }) =>
       manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
     doorsOf,

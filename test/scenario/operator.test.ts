@@ -182,3 +182,26 @@ test('a file with problems does not keep operators from their daemon; a socket n
   assert.equal((await runDovegate(['status'])).exit, 64);
   await daemon.stop();
 });
+
+test('receivers of the records come and go by a reload', async (t) => {
+  const gateway = await openGateway(t, { more });
+  const { daemon } = gateway;
+  const receivers = async (): Promise<string[]> => {
+    const status = JSON.parse((await dovegate(daemon, 'status', '--json')).stdout.toString());
+    return status.shipping.map(({ sink }: { sink: string }) => sink);
+  };
+  const reloadWith = async (ship: string): Promise<void> => {
+    const audit = `{ directory: audit, reserve: 4KiB, ship: [${ship}] }`;
+    daemon.write('dovegate.yaml', gateway.configuration({ audit }));
+    const reload = await dovegate(daemon, 'reload');
+    assert.deepEqual([reload.exit, /read only at a start/.test(reload.text)], [0, false], reload.text);
+  };
+  assert.deepEqual(await receivers(), []);
+  // Nobody listens there.
+  await reloadWith('{ syslog: "127.0.0.1:1", ca: ca.pem }');
+  assert.deepEqual(await receivers(), ['127.0.0.1:1']);
+  await daemon.waitForLog(({ event }) => event === 'ship-away', 'that it is away');
+  await reloadWith('');
+  assert.deepEqual(await receivers(), []);
+  assert.equal((await daemon.stop()).code, 0);
+});

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ShipEvent } from '../../src/engine/ship-events.js';
 import { createPositionFile } from '../../src/ship/position-file.js';
-import { openShipping } from '../../src/ship/shipping.js';
+import { openShipping, type Sink } from '../../src/ship/shipping.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 import { createMemoryDialler } from '../kit/memory-backend.js';
 import { openDiskJournal } from './journal-on-disk.js';
@@ -13,6 +13,15 @@ import { readFrames } from './rfc5424.js';
 import { turn } from './shipping-story.js';
 
 const hash = 'ab'.repeat(32);
+
+function sinkOf(name: string, key = name): Sink {
+  return {
+    name: `${name}:6514`,
+    key,
+    address: { kind: 'tcp', host: name, port: 6514 },
+    demand: () => ({ serverName: name, ca: undefined, keyPins: [] }),
+  };
+}
 
 function open(t: TestContext, names: readonly string[]) {
   const clock = createFakeClock();
@@ -22,11 +31,7 @@ function open(t: TestContext, names: readonly string[]) {
   const events: ShipEvent[] = [];
   const opened = () =>
     openShipping({
-      sinks: names.map((name) => ({
-        name: `${name}:6514`,
-        address: { kind: 'tcp', host: name, port: 6514 },
-        demand: () => ({ serverName: name, ca: undefined, keyPins: [] }),
-      })),
+      sinks: names.map((name) => sinkOf(name)),
       stateDirectory,
       directory: journal.directory,
       sender: { hostName: 'gate1', processId: 1 },
@@ -100,6 +105,48 @@ void test('each receiver gets everything, and the slowest counts', async (t) => 
     ],
   );
   for (const { peer } of dialler.ends) peer.end();
+  await shipping.end();
+  assert.equal(clock.timers, 0);
+});
+
+void test('receivers come, go and change while records are shipped; who is the same notices nothing', async (t) => {
+  const { opened, journal, dialler, until, clock } = open(t, ['one', 'two']);
+  journal.write(20);
+  const shipping = await opened();
+  shipping.start({ id: journal.id, seq: () => journal.seq });
+  const isUp = (): boolean =>
+    shipping.sinks.every(({ state, lagRecords }) => state.at === 'connected' && lagRecords === 0);
+  const hosts = (): string[] =>
+    dialler.ends.map(({ address }) => (address.kind === 'tcp' ? address.host : ''));
+  const namesNow = (): string[] => shipping.sinks.map(({ name }) => name);
+  await until(() => isUp() && dialler.ends.length === 2);
+
+  // Who goes is not waited for by the journal from that moment on; who comes is, at once.
+  shipping.replace([sinkOf('one'), sinkOf('three')]);
+  assert.deepEqual(namesNow(), ['one:6514', 'three:6514']);
+  assert.equal(shipping.shippedSeq, 0);
+  const two = dialler.ends.find(({ address }) => address.kind === 'tcp' && address.host === 'two');
+  await until(() => two?.peer.isEnded === true);
+  two?.peer.end();
+  await until(() => isUp() && dialler.ends.length === 3);
+  assert.deepEqual(hosts().toSorted(), ['one', 'three', 'two']);
+  assert.equal(readFrames(dialler.ends[2]?.peer.received() ?? Buffer.alloc(0)).messages.length, 20);
+
+  // A change of how it is spoken to: the old transport ends, and a new one goes on where that stood.
+  const one = dialler.ends.find(({ address }) => address.kind === 'tcp' && address.host === 'one');
+  shipping.replace([sinkOf('one', 'another certificate'), sinkOf('three')]);
+  shipping.replace([sinkOf('one', 'a third one'), sinkOf('three')]);
+  await until(() => one?.peer.isEnded === true);
+  one?.peer.end();
+  await until(() => isUp() && dialler.ends.length === 4);
+  assert.equal(hosts()[3], 'one');
+  journal.write(5);
+  shipping.nudge();
+  await until(() => isUp() && shipping.sinks.length === 2);
+
+  for (const { peer } of dialler.ends) peer.end();
+  shipping.replace([]);
+  assert.equal(shipping.shippedSeq, undefined);
   await shipping.end();
   assert.equal(clock.timers, 0);
 });
