@@ -42,6 +42,7 @@ const hashChars = 64;
 const numbersAt = integers * 4;
 const hashAt = numbersAt + numbers * 8;
 const textAt = hashAt + hashChars;
+const lf = 0x0a;
 /** Instead of a number of bytes. */
 const asMessage = -1;
 
@@ -138,8 +139,17 @@ function isSamePlace(one: Mark, other: Mark): boolean {
 
 /** Bodies, each with an LF behind it; undefined: they may not fit. Returns how many bytes they have. */
 function layText(into: Buffer, bodies: readonly string[]): number | undefined {
-  const text = bodies.length === 0 ? '' : `${bodies.join('\n')}\n`;
+  let bytesMax = 0;
   // A unit of a string has three bytes of UTF-8 at most.
-  if (text.length * 3 > into.length) return undefined;
-  return into.write(text, 0, 'utf8');
+  for (const body of bodies) bytesMax += body.length * 3 + 1;
+  if (bytesMax > into.length) return undefined;
+  let at = 0;
+  for (const body of bodies) {
+    // Each by itself and not joined: that makes one piece of it, where its making had left some thirty for the garbage
+    // collector to carry around until it is synced.
+    at += into.write(body, at, 'utf8');
+    into[at] = lf;
+    at += 1;
+  }
+  return at;
 }
