@@ -3,12 +3,12 @@
 // phase has a time limit, because a backend at its process limit accepts and says nothing.
 
 import type { Address, Connect } from '../engine/ports.js';
+import { faultOfFailure, type HandshakePhase, shakeHands } from '../greeting/shake-hands.js';
 import type { Secret } from '../identity/secret.js';
 import type { Clock } from '../ports/clock.js';
 import type { TlsDemand, Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
-import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase } from '../ports/upstream-fault.js';
-import { createHandshakeDial, type DialStep } from '../wire/handshake-dial.js';
+import { UpstreamFault, type UpstreamPhase } from '../ports/upstream-fault.js';
 import { WireFault } from '../wire/wire-fault.js';
 
 /** A backend as far as dialling needs to know it. */
@@ -40,25 +40,13 @@ export interface Greeted {
 
 /** We announce 2: PACKET framing and log lines unasked from every release (measured on 2.3.13 to 2.4.5). */
 const announcedMinor = 2;
-const serverMinorMax = 4;
-const lineBytesMax = 8192;
 
-const faultOfFailure: Readonly<Record<Extract<DialStep, { do: 'fail' }>['code'], UpstreamFaultCode>> = {
-  'not-doveadm': 'version-unsupported',
-  'version-unsupported': 'version-unsupported',
-  'plaintext-injected': 'tls-failed',
-  'tls-missing': 'tls-failed',
-  'auth-required': 'auth-rejected',
-  'auth-rejected': 'auth-rejected',
-  'closed-early': 'closed-early',
+/** What is waited for, in words. */
+const phases: Readonly<Record<HandshakePhase, string>> = {
+  greeting: 'its greeting',
+  tls: 'the TLS handshake',
+  authentication: 'the answer to PLAIN',
 };
-
-/** What is waited for, in words; and the step that it belongs to. */
-const phases = {
-  'its greeting': 'greeting',
-  'the TLS handshake': 'tls',
-  'the answer to PLAIN': 'authentication',
-} as const satisfies Readonly<Record<string, UpstreamPhase>>;
 
 /** Dials and greets. Rejects with an UpstreamFault, or with the signal's reason; nothing stays open then. */
 export async function greet(
@@ -89,7 +77,7 @@ async function greetOnce(
   signal: AbortSignal,
 ): Promise<Greeted> {
   const transport = await connectInTime(target, connect, clock, signal);
-  let phase: keyof typeof phases = 'its greeting';
+  let phase: HandshakePhase = 'greeting';
   let fault: unknown;
   const stop = (reason: unknown): void => {
     fault ??= reason;
@@ -99,9 +87,9 @@ async function greetOnce(
     stop(
       new UpstreamFault(
         'dial-timeout',
-        `nothing came within ${target.greetingTimeoutMs} ms where ${phase} should`,
+        `nothing came within ${target.greetingTimeoutMs} ms where ${phases[phase]} should`,
         undefined,
-        phases[phase],
+        phase,
       ),
     ),
   );
@@ -109,48 +97,23 @@ async function greetOnce(
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     if (signal.aborted) throw signal.reason;
-    if (target.tls === 'implicit') {
-      phase = 'the TLS handshake';
-      await transport.startTls(target.demand);
-      phase = 'its greeting';
-    }
-    const machine = createHandshakeDial({
-      minor: announcedMinor,
-      serverMinorMax,
-      tls: target.tls === 'starttls' ? 'starttls' : target.tls === 'implicit' ? 'done' : 'none',
-      credentials:
-        password === undefined ? undefined : { user: target.username, password: password.reveal() },
-      mayAuthenticateInClear: target.mayAuthenticateInClear,
-      lineBytesMax,
-    });
-    const hello = machine.start();
-    let steps: DialStep[] = hello;
-    for (;;) {
-      for (const step of steps) {
-        switch (step.do) {
-          case 'send':
-            await transport.write([step.bytes]);
-            break;
-          case 'start-tls':
-            break;
-          case 'ready':
-            return { transport, minor: step.minor, serverMinor: step.serverMinor, rest: step.rest };
-          case 'fail':
-            throw failed(step.code, step.message, phases[phase]);
-          default:
-            return step satisfies never;
-        }
-      }
-      if (steps.some((step) => step.do === 'start-tls')) {
-        phase = 'the TLS handshake';
-        await transport.startTls(target.demand);
-        steps = machine.tlsStarted();
-        continue;
-      }
-      if (steps !== hello && steps.at(-1)?.do === 'send') phase = 'the answer to PLAIN';
-      const chunk = await transport.read();
-      steps = chunk === null ? machine.end() : machine.push(chunk);
-    }
+    const shaken = await shakeHands(
+      transport,
+      {
+        minor: announcedMinor,
+        tls: target.tls,
+        demand: target.demand,
+        credentials:
+          password === undefined ? undefined : { user: target.username, password: password.reveal() },
+        mayAuthenticateInClear: target.mayAuthenticateInClear,
+      },
+      (next) => {
+        phase = next;
+      },
+    );
+    if (shaken.kind === 'failed') throw failed(shaken.code, shaken.message, phase);
+    const { minor, serverMinor, rest } = shaken;
+    return { transport, minor, serverMinor, rest };
   } catch (cause) {
     transport.close('dial-failed', true);
     throw asUpstreamFault(fault ?? cause, phase);
@@ -218,7 +181,7 @@ async function connectInTime(
   }
 }
 
-function asUpstreamFault(cause: unknown, phase: keyof typeof phases): unknown {
+function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
   if (cause instanceof WireFault) {
     return new UpstreamFault(
       'version-unsupported',
@@ -227,8 +190,8 @@ function asUpstreamFault(cause: unknown, phase: keyof typeof phases): unknown {
     );
   }
   if (cause instanceof TransportFault) {
-    const text = `it ended the connection where ${phase} should come`;
-    return new UpstreamFault('closed-early', text, cause, phases[phase]);
+    const text = `it ended the connection where ${phases[phase]} should come`;
+    return new UpstreamFault('closed-early', text, cause, phase);
   }
   return cause;
 }

@@ -2,24 +2,19 @@
 // It knows neither commands nor replies. The rules: every phase has a time limit, because a server at its process limit accepts
 // and says nothing; a password leaves through TLS only, but for UNIX sockets, loopback and who allows it in so many words.
 
+import { faultOfFailure, type HandshakeOptions, shakeHands } from '../greeting/shake-hands.js';
 import type { Clock } from '../ports/clock.js';
-import type { TlsDemand, Transport } from '../ports/transport.js';
+import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
-import { createHandshakeDial, type DialFailure, type DialStep } from '../wire/handshake-dial.js';
-import { SessionFault, type SessionFaultCode } from './client-fault.js';
+import { SessionFault } from './client-fault.js';
 
 /** Opens a transport. */
 export type OpenTransport = (signal: AbortSignal) => Promise<Transport>;
 
 /** What is demanded of the server, and what it is told. */
-export interface GreetOptions {
+export interface GreetOptions extends HandshakeOptions {
   readonly open: OpenTransport;
-  readonly minor: number;
-  readonly tls: 'starttls' | 'implicit' | 'off';
-  readonly demand: TlsDemand;
-  readonly credentials: { readonly user: string; readonly password: Buffer } | undefined;
-  readonly mayAuthenticateInClear: boolean;
   readonly connectTimeoutMs: number;
   /** From the connection to the end of the authentication. */
   readonly greetingTimeoutMs: number;
@@ -34,18 +29,6 @@ export interface Greeted {
   /** Undefined: the server announced none. */
   readonly serverMinor: number | undefined;
 }
-
-const lineBytesMax = 8192;
-
-const codes: Readonly<Record<DialFailure, SessionFaultCode>> = {
-  'not-doveadm': 'version-unsupported',
-  'version-unsupported': 'version-unsupported',
-  'plaintext-injected': 'tls-failed',
-  'tls-missing': 'tls-failed',
-  'auth-required': 'auth-rejected',
-  'auth-rejected': 'auth-rejected',
-  'closed-early': 'closed-early',
-};
 
 /** Dials and greets. Rejects with a SessionFault, or with the signal's reason; nothing stays open then. */
 export async function greet(options: GreetOptions, clock: Clock): Promise<Greeted> {
@@ -69,7 +52,7 @@ export async function greet(options: GreetOptions, clock: Clock): Promise<Greete
     );
     controller.signal.addEventListener('abort', () => opened.close('dial-failed', true), { once: true });
     controller.signal.throwIfAborted();
-    return await shakeHands(opened, options);
+    return await greetOpened(opened, options);
   } catch (cause) {
     transport?.close('dial-failed', true);
     throw controller.signal.aborted ? controller.signal.reason : asSessionFault(cause);
@@ -79,45 +62,11 @@ export async function greet(options: GreetOptions, clock: Clock): Promise<Greete
   }
 }
 
-async function shakeHands(transport: Transport, options: GreetOptions): Promise<Greeted> {
-  const { minor, tls, demand, credentials, mayAuthenticateInClear } = options;
-  if (tls === 'implicit') await transport.startTls(demand);
-  const machine = createHandshakeDial({
-    minor,
-    tls: tls === 'implicit' ? 'done' : tls === 'starttls' ? 'starttls' : 'none',
-    credentials,
-    mayAuthenticateInClear,
-    lineBytesMax,
-  });
-  let steps: DialStep[] = machine.start();
-  for (;;) {
-    let isTlsDue = false;
-    for (const step of steps) {
-      switch (step.do) {
-        case 'send':
-          await transport.write([step.bytes]);
-          break;
-        case 'start-tls':
-          isTlsDue = true;
-          break;
-        case 'ready':
-          if (step.rest.length > 0)
-            throw new SessionFault('wire-fault', 'the server said more than its greeting');
-          return { transport, minor: step.minor, serverMinor: step.serverMinor };
-        case 'fail':
-          throw new SessionFault(codes[step.code], step.message);
-        default:
-          return step satisfies never;
-      }
-    }
-    if (isTlsDue) {
-      await transport.startTls(demand);
-      steps = machine.tlsStarted();
-    } else {
-      const chunk = await transport.read();
-      steps = chunk === null ? machine.end() : machine.push(chunk);
-    }
-  }
+async function greetOpened(transport: Transport, options: GreetOptions): Promise<Greeted> {
+  const shaken = await shakeHands(transport, options);
+  if (shaken.kind === 'failed') throw new SessionFault(faultOfFailure[shaken.code], shaken.message);
+  if (shaken.rest.length > 0) throw new SessionFault('wire-fault', 'the server said more than its greeting');
+  return { transport, minor: shaken.minor, serverMinor: shaken.serverMinor };
 }
 
 /** What the way to the server threw, in the words of this library. */

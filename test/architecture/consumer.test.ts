@@ -109,7 +109,15 @@ void test('the library loads its own few files and nothing else', () => {
   visit(join(root, 'dist/client/connect.js'));
   assert.deepEqual([...foreign], []);
   const folders = new Set([...seen].map((path) => dirname(relative(join(root, 'dist'), path))));
-  assert.deepEqual([...folders].toSorted(), ['client', 'host', 'identity', 'net', 'ports', 'wire']);
+  assert.deepEqual([...folders].toSorted(), [
+    'client',
+    'greeting',
+    'host',
+    'identity',
+    'net',
+    'ports',
+    'wire',
+  ]);
   const others = [...seen]
     .map((path) => relative(join(root, 'dist'), path))
     .filter((path) => /^(?:host|identity)\//.test(path));

@@ -18,7 +18,17 @@ export interface FolderRule {
   readonly filesMax?: number;
 }
 
-const belowEngine = ['wire', 'identity', 'catalog', 'policy', 'routing', 'audit', 'judgement', 'ports'];
+const belowEngine = [
+  'wire',
+  'identity',
+  'catalog',
+  'policy',
+  'routing',
+  'audit',
+  'judgement',
+  'ports',
+  'greeting',
+];
 const belowTop =
   'wire auth-wire ports identity catalog policy routing audit source listening config judgement review engine lookup backend destination relay exchange frontend net certificates segments journal ship observe admin host client terminal'.split(
     ' ',
@@ -31,6 +41,8 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   wire: { floor: 'ground', imports: [], builtins: [], packages: [] },
   'auth-wire': { floor: 'ground', imports: ['wire'], builtins: [], packages: [] },
   ports: { floor: 'ground', imports: [], builtins: [], packages: [] },
+  // Who dials shakes hands in one way, the daemon and the client library alike.
+  greeting: { floor: 'ground', imports: ['wire', 'ports'], builtins: [], packages: [] },
 
   identity: { floor: 'domain', imports: [], builtins: ['crypto'], packages: [] },
   catalog: { floor: 'domain', imports: ['wire'], builtins: [], packages: [] },
@@ -173,7 +185,7 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   },
   client: {
     floor: 'adapters',
-    imports: ['wire', 'ports', 'net', 'host/clock'],
+    imports: ['wire', 'ports', 'greeting', 'net', 'host/clock'],
     builtins: [],
     packages: [],
   },
