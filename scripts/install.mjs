@@ -15,7 +15,6 @@
 //
 // Uninstalling leaves /etc/dovegate, the journal and the user. What is copied is the locked production dependencies, from
 // the installed node_modules: nothing is downloaded.
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -31,6 +30,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { root } from './setup.mjs';
 
@@ -140,7 +140,7 @@ function removeEmpty(path) {
   removeEmpty(dirname(path));
 }
 
-function install() {
+async function install() {
   if (/^\/(home|root)\//.test(node))
     end(
       1,
@@ -172,13 +172,8 @@ function install() {
       text.replaceAll(`${shipped.prefix}/lib/dovegate`, program).replaceAll(shipped.node, node),
     );
   }
-  for (const [shell, path] of completions) {
-    const script = spawnSync(process.execPath, [at(`${program}/dist/main.js`), 'completion', shell], {
-      encoding: 'utf8',
-    });
-    if (script.status !== 0) end(1, `the installed program does not run: ${script.stderr}`);
-    write(at(path), script.stdout);
-  }
+  const scripts = await import(pathToFileURL(at(`${program}/dist/completion/shell-scripts.js`)).href);
+  for (const [shell, path] of completions) write(at(path), scripts.shellScript(shell, 'dovegate'));
   makeFolder(at(configuration));
   makeFolder(at(`${configuration}/credentials`), 0o700);
   const file = at(`${configuration}/dovegate.yaml`);
@@ -200,5 +195,5 @@ function uninstall() {
   );
 }
 
-if (what === 'install') install();
+if (what === 'install') await install();
 else uninstall();
