@@ -86,6 +86,10 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
     else previous.next = next;
     if (next === undefined) this.#last = previous;
     else next.previous = previous;
+    // A place that is gone must lead nowhere: once it has grown old, what it leads to would outlive every small collection,
+    // with all that comes behind it. In a queue that is never empty that was every waiter, with its exchange.
+    place.previous = undefined;
+    place.next = undefined;
     return true;
   }
 
@@ -103,16 +107,11 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
     return count;
   }
 
-  /** What is taken out while it iterates is not met; what is added may be. */
+  /** What is taken out while it iterates is not met; nor is what is added. */
   *[Symbol.iterator](): Iterator<T> {
-    let place = this.#first;
-    while (place !== undefined) {
-      const { next } = place;
-      yield place.member;
-      // Who went keeps its place, which may lead to one that went too: then what came next before is the way.
-      place = place.member.place === place ? place.next : next;
-      while (place !== undefined && place.member.place !== place) place = place.next;
-    }
+    const members: T[] = [];
+    for (let place = this.#first; place !== undefined; place = place.next) members.push(place.member);
+    for (const member of members) if (this.has(member)) yield member;
   }
 
   /** A member of two sets would be lost to one of them. */
