@@ -30,12 +30,11 @@ export interface OpenUpstreams {
 /** None is open. */
 export function createOpenUpstreams(): OpenUpstreams {
   const idle = createOrderedSet<Upstream>();
-  const leased = new Set<Upstream>();
+  const leased = createOrderedSet<Upstream>();
   const alone = new Set<Upstream>();
   const forget = (upstream: Upstream): boolean => {
-    alone.delete(upstream);
-    const wasIdle = idle.delete(upstream);
-    return leased.delete(upstream) || wasIdle;
+    if (alone.size > 0) alone.delete(upstream);
+    return idle.delete(upstream) || leased.delete(upstream);
   };
   return {
     get idleCount() {

@@ -50,7 +50,7 @@ export interface UpstreamOwner {
 
 /** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
 export interface Upstream {
-  /** Among the idle ones; its pool's. */
+  /** Among the idle or the leased ones; its pool's. */
   place: Place<Upstream> | undefined;
   readonly id: string;
   readonly backend: string;

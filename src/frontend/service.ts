@@ -4,6 +4,7 @@
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
 import { strangerSource } from '../engine/flood-watch.js';
+import { createOrderedSet, type OrderedSet } from '../engine/ordered-set.js';
 import type { RunningNames } from '../exchange/exchange-context.js';
 import { networkOf } from '../identity/network-of.js';
 import type { Peer } from '../identity/peer.js';
@@ -48,8 +49,11 @@ export interface Service {
   cut(): void;
 }
 
-/** The sessions of one listener, by who has them: how many somebody has is the size of a set. */
-type SessionsByPeer = Map<string, Set<RunningSession>>;
+/**
+ * The sessions of one listener, by who has them: how many somebody has is the size of a set. (A Set of the language that many
+ * come to and leave hands what it held from one table to the next, and all of that outlives every small collection.)
+ */
+type SessionsByPeer = Map<string, OrderedSet<RunningSession>>;
 
 /** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
 export function createService({ sessionsMax }: { readonly sessionsMax: number }): Service {
@@ -126,7 +130,7 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       const byPeer: SessionsByPeer = running.get(listener.name) ?? new Map();
       running.set(listener.name, byPeer);
       const key = keyOf(peer);
-      const sessions = byPeer.get(key) ?? new Set();
+      const sessions = byPeer.get(key) ?? createOrderedSet<RunningSession>();
       byPeer.set(key, sessions);
       const session = startSession(listener.context, transport, peer, describe);
       sessions.add(session);
@@ -143,11 +147,11 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       return new Map([...running].map(([listener, byPeer]) => [listener, sizeOf(byPeer)]));
     },
     running() {
-      return [...all()].flatMap((session) => session.running()?.describe() ?? []);
+      return [...all()].flatMap((session) => session.running?.describe() ?? []);
     },
     kill(id) {
       for (const session of all()) {
-        const exchange = session.running();
+        const exchange = session.running;
         if (exchange?.describe().id !== id) continue;
         exchange.abort('killed');
         return true;

@@ -1,5 +1,6 @@
 // What a session is held to and what it asks for, and what others see of it. Types only. It does not know how a session goes on.
 
+import type { Placed } from '../engine/ordered-set.js';
 import type { ExchangeContext, RunningExchange } from '../exchange/exchange-context.js';
 import type { Login } from '../identity/account.js';
 import type { Peer } from '../identity/peer.js';
@@ -34,8 +35,8 @@ export interface SessionContext {
   readonly limits: () => SessionLimits;
 }
 
-/** A session that runs. */
-export interface RunningSession {
+/** A session that runs. Its place is among those of its peer. */
+export interface RunningSession extends Placed<RunningSession> {
   readonly done: Promise<void>;
   /**
    * `stranger`: it must log in and has not; `suspect`: it is such a one, and others from there have failed. Where there is no
@@ -53,5 +54,5 @@ export interface RunningSession {
   /** Closes it now, whatever is still to be said. */
   cut(): void;
   /** The exchange that runs, if one does. */
-  running(): RunningExchange | undefined;
+  readonly running: RunningExchange | undefined;
 }

@@ -7,6 +7,7 @@ import type { AuditRecord } from '../audit/record.js';
 import { createAbortable } from '../engine/abortable.js';
 import { appendQuietly } from '../engine/append.js';
 import { strangerSource } from '../engine/flood-watch.js';
+import type { Place } from '../engine/ordered-set.js';
 import type { RunningExchange } from '../exchange/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js';
 import type { Login } from '../identity/account.js';
@@ -38,22 +39,12 @@ export function startSession(
   peer: Peer,
   describe: () => Promise<Peer>,
 ): RunningSession {
-  const session = new Session(context, transport, peer);
-  return {
-    done: session.run(describe()),
-    get standing() {
-      return session.standing;
-    },
-    isPermitted: () => session.isPermitted(),
-    giveWay: () => session.giveWay(),
-    drain: (reason) => session.drain(reason),
-    abort: () => session.abort(),
-    cut: () => session.cut(),
-    running: () => session.running,
-  };
+  return new Session(context, transport, peer, describe);
 }
 
-class Session implements ServedPeerOwner {
+class Session implements RunningSession, ServedPeerOwner {
+  place: Place<RunningSession> | undefined;
+  readonly done: Promise<void>;
   readonly #context: SessionContext;
   readonly #transport: Transport;
   #names: SessionNames;
@@ -68,7 +59,7 @@ class Session implements ServedPeerOwner {
   readonly #greeting = createAbortable();
   #firstCommand: Timer | undefined;
 
-  constructor(context: SessionContext, transport: Transport, peer: Peer) {
+  constructor(context: SessionContext, transport: Transport, peer: Peer, describe: () => Promise<Peer>) {
     this.#context = context;
     this.#transport = transport;
     const { clock, newId } = context.exchanges();
@@ -76,6 +67,7 @@ class Session implements ServedPeerOwner {
     this.#standing = context.door(peer.listener)?.isPreauthenticated === false ? 'stranger' : 'known';
     const session = newId();
     this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
+    this.done = this.#run(describe());
   }
 
   drain(reason: 'draining' | 'revoked'): void {
@@ -125,7 +117,7 @@ class Session implements ServedPeerOwner {
     this.#greeting.abort(new TransportFault('closed', `the transport was closed: ${reason}`));
   }
 
-  async run(described: Promise<Peer>): Promise<void> {
+  async #run(described: Promise<Peer>): Promise<void> {
     const { listener, session } = this.#names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
