@@ -44,13 +44,22 @@ async function load(): Promise<Native> {
   // The program's own symbols: the C library is among them under whatever name this system gives it.
   const library = koffi.load(null);
   const flock = library.func('int flock(int, int)');
-  const getsockopt = library.func('int getsockopt(int, int, int, void *, _Inout_ uint32_t *)');
+  const getsockopt = library.func('int getsockopt(int, int, int, void *, void *)');
   const socketpair = library.func('int socketpair(int, int, int, void *)');
   const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
   const exitNow = library.func('void _exit(int)');
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
   const setrlimit = library.func('int setrlimit(int, void *)');
+  // Made once, and plain memory: every accept asks three times, and what koffi converts costs twice what the question does.
+  const answerBytes = Buffer.alloc(4);
+  const ucred = Buffer.alloc(ucredBytes);
+  const pidfd = Buffer.alloc(4);
+  /** Asks for an option of a socket. False: the kernel refuses. What came, or would have come, has `answerBytes`. */
+  const ask = (descriptor: number, option: number, answer: Buffer): boolean => {
+    answerBytes.writeUInt32LE(answer.length, 0);
+    return Number(getsockopt(descriptor, solSocket, option, answer, answerBytes)) === 0;
+  };
   const native: Native = {
     lockExclusive(descriptor) {
       if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
@@ -59,10 +68,7 @@ async function load(): Promise<Native> {
       throw new Error(`flock failed with errno ${code}`);
     },
     peerCredentials(descriptor) {
-      const ucred = Buffer.alloc(ucredBytes);
-      const length = [ucredBytes];
-      if (Number(getsockopt(descriptor, solSocket, soPeercred, ucred, length)) !== 0) return undefined;
-      if (length[0] !== ucredBytes) return undefined;
+      if (!ask(descriptor, soPeercred, ucred) || answerBytes.readUInt32LE(0) !== ucredBytes) return undefined;
       return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
     },
     hasHungUp(descriptor) {
@@ -79,21 +85,16 @@ async function load(): Promise<Native> {
       let room = groupsGuessed;
       for (;;) {
         const gids = Buffer.alloc(room * 4);
-        const length = [gids.length];
-        if (Number(getsockopt(descriptor, solSocket, soPeergroups, gids, length)) === 0) {
-          return Array.from({ length: (length[0] ?? 0) / 4 }, (_, at) => gids.readUInt32LE(at * 4));
-        }
-        const needed = (length[0] ?? 0) / 4;
+        const isAnswered = ask(descriptor, soPeergroups, gids);
+        const needed = answerBytes.readUInt32LE(0) / 4;
+        if (isAnswered) return Array.from({ length: needed }, (_, at) => gids.readUInt32LE(at * 4));
         if (koffi.errno() !== constants.errno.ERANGE || needed <= room || needed > groupsMax)
           return undefined;
         room = needed;
       }
     },
     peerProcess(descriptor) {
-      const found = Buffer.alloc(4);
-      if (Number(getsockopt(descriptor, solSocket, soPeerpidfd, found, [found.length])) === 0) {
-        return { kind: 'held', descriptor: found.readInt32LE(0) };
-      }
+      if (ask(descriptor, soPeerpidfd, pidfd)) return { kind: 'held', descriptor: pidfd.readInt32LE(0) };
       // ENOPROTOOPT: the kernel has no such option. What else it says, it says of this peer.
       return { kind: koffi.errno() === constants.errno.ENOPROTOOPT ? 'unsupported' : 'gone' };
     },
