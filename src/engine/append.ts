@@ -3,9 +3,11 @@
 import type { AuditRecord } from '../audit/record.js';
 import type { Journal, Observe } from './ports.js';
 
+const notDurable = { durable: false } as const;
+
 /** Appends a record without waiting. The journal counts what it loses; observers are told. */
 export function appendQuietly(journal: Journal, observe: Observe, record: AuditRecord): void {
-  journal.append(record, { durable: false }).catch((fault: unknown) => {
+  journal.append(record, notDurable).catch((fault: unknown) => {
     observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
   });
 }

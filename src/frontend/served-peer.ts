@@ -86,8 +86,13 @@ export class ServedPeer implements ExchangeSession {
     let untilTurn = linesPerTurn;
     for (;;) {
       if (owner.endsFor !== undefined && owner.exchanges > 0) return owner.endsFor;
-      const bytes = input.takeLine() ?? (await input.nextLine());
-      if (bytes === null) return 'peer-ended';
+      const bytes = input.takeLine();
+      if (bytes === undefined) {
+        const chunk = await input.nextChunk();
+        if (chunk === null) return 'peer-ended';
+        input.giveBack(chunk);
+        continue;
+      }
       untilTurn -= 1;
       if (untilTurn === 0) {
         // Lines that are refused need nobody else; without this a peer that sends a million keeps all others waiting.

@@ -14,6 +14,11 @@ export interface SessionInput {
   nextLine(): Promise<Buffer | null>;
   /** The next line if all of it is here already. Throws a WireFault for a line above the limit. */
   takeLine(): Buffer | undefined;
+  /**
+   * What comes next, for who has found no line: to be given back with `giveBack`. As `nextLine` in steps, which spares each
+   * command a promise. Null and rejections as of `nextLine`.
+   */
+  nextChunk(): Promise<Buffer | null>;
   /** What came behind the last line and the next chunks, as they are; null once the peer has ended its side. Rejects as `nextLine`. */
   nextBytes(): Promise<Buffer | null>;
   /** Bytes of `nextBytes` that are lines again. */
@@ -47,17 +52,16 @@ class PeerInput implements SessionInput {
     for (;;) {
       const line = this.#lines.next();
       if (line !== undefined) return line;
-      const ahead = this.#ahead ?? this.#transport.read();
-      this.#ahead = undefined;
-      this.#isReading = true;
-      try {
-        const chunk = await ahead;
-        if (chunk === null) return null;
-        this.#lines.push(chunk);
-      } finally {
-        this.#isReading = false;
-      }
+      const chunk = await this.nextChunk();
+      if (chunk === null) return null;
+      this.#lines.push(chunk);
     }
+  }
+
+  nextChunk(): Promise<Buffer | null> {
+    const ahead = this.#ahead ?? this.#transport.read();
+    this.#ahead = undefined;
+    return ahead;
   }
 
   takeLine(): Buffer | undefined {

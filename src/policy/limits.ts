@@ -31,15 +31,18 @@ export interface Limiter {
 /** What of an attempt limits look at. */
 export type Counted = Pick<Attempt, 'principal' | 'users' | 'masks' | 'everybody'>;
 
+const nothing: readonly LimitAsk[] = [];
+
 /** What has to be counted before this is sent; empty for most. Counted per principal. */
 export function limitAsks(
   policy: Policy,
   obligations: Obligations | undefined,
   attempt: Counted,
-): LimitAsk[] {
+): readonly LimitAsk[] {
+  const { rate, distinctUsers } = policy.limits;
+  if (rate === undefined && distinctUsers === undefined && obligations?.limit === undefined) return nothing;
   const asks: LimitAsk[] = [];
   const who = `${attempt.principal}\0${policy.name}`;
-  const { rate, distinctUsers } = policy.limits;
   if (rate !== undefined) asks.push({ kind: 'rate', key: `rate\0${who}`, rate });
   if (distinctUsers !== undefined) {
     for (const member of peopleIn(attempt)) {

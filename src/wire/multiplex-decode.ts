@@ -98,15 +98,19 @@ function createPacketDecoder({ frameBytesMax }: FrameLimits): MultiplexDecoder {
           from += bytes.length;
           continue;
         }
-        const copied = chunk.copy(header, headerBytes, from);
-        headerBytes += copied;
-        from += copied;
-        if (headerBytes < packetHeaderBytes) break;
-        const length = header.readUInt32BE(1);
+        const isWhole = headerBytes === 0 && chunk.length - from >= packetHeaderBytes;
+        if (!isWhole) {
+          const copied = chunk.copy(header, headerBytes, from);
+          headerBytes += copied;
+          from += copied;
+          if (headerBytes < packetHeaderBytes) break;
+        }
+        const length = isWhole ? chunk.readUInt32BE(from + 1) : header.readUInt32BE(1);
         if (length > frameBytesMax) {
           throw new WireFault('bad-frame', `a frame has more than ${frameBytesMax} bytes`);
         }
-        channel = header.readUInt8(0);
+        channel = isWhole ? chunk.readUInt8(from) : header.readUInt8(0);
+        if (isWhole) from += packetHeaderBytes;
         payloadLeft = length;
         headerBytes = 0;
       }

@@ -86,9 +86,11 @@ export function createReplyDecoder({ statusBytesMax }: ReplyLimits): ReplyDecode
           if (partial.length + stop - from > statusBytesMax) {
             throw new WireFault('line-too-long', `a status line has more than ${statusBytesMax} bytes`);
           }
-          partial.append(chunk.subarray(from, stop));
+          // Nearly always it is here whole: a slice is enough then.
+          const isWhole = lf >= 0 && partial.length === 0;
+          if (!isWhole) partial.append(chunk.subarray(from, stop));
           if (lf >= 0) {
-            const status = parseStatus(partial.take());
+            const status = parseStatus(isWhole ? chunk.subarray(from, stop) : partial.take());
             events.push({ kind: 'status', status, restBytes: chunk.length - lf - 1 });
             at = 'start';
             lastOfBody = TAB;
