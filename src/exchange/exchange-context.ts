@@ -83,6 +83,8 @@ export interface ExchangeSession {
   readonly reason: string | undefined;
   /** What would hold for a command that came now: the same, until a reload. */
   now(): Holding;
+  /** Whether that is of the configuration that would hold for a command that came now. */
+  isCurrent(context: ExchangeContext): boolean;
   /** What follows the command's line; called once, for a command that has input. */
   openInput(): ClientInput;
 }

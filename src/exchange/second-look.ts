@@ -39,14 +39,14 @@ export function stillHolds(
   { holdsUntilMs, series: judgedFor }: Judged,
   series: Series,
 ): boolean {
-  if (session.now().context !== context || !judgedFor.includes(series)) return false;
+  if (!session.isCurrent(context) || !judgedFor.includes(series)) return false;
   return holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
 }
 
 /** For the upstream that it got, by what holds now, where that is not what held. Undefined: it means the same and is allowed. */
 export function lookAgain(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
   const { context, session, line, judgement, aliases } = first;
-  if (session.now().context !== context) return afterReload(first, destination, series);
+  if (!session.isCurrent(context)) return afterReload(first, destination, series);
   const again = judgeAs(context, session, line, [series], destination.sharedNamespaces, aliases);
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }

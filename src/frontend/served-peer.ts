@@ -4,7 +4,7 @@
 // two exchanges, never while one runs.
 
 import { startExchange } from '../exchange/exchange.js';
-import type { ExchangeSession, Holding, RunningExchange } from '../exchange/exchange-context.js';
+import type { ExchangeContext, ExchangeSession, Holding, RunningExchange } from '../exchange/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js';
 import { findLine, lineKey, lineScope } from '../exchange/inquiry.js';
 import type { Policy } from '../policy/rule.js';
@@ -68,6 +68,10 @@ export class ServedPeer implements ExchangeSession {
 
   now(): Holding {
     return { context: this.#parts.context.exchanges(), policy: this.#owner.policy() };
+  }
+
+  isCurrent(context: ExchangeContext): boolean {
+    return this.#parts.context.exchanges() === context;
   }
 
   openInput(): ClientInput {
