@@ -2,8 +2,10 @@
 
 import { systemClock } from '../host/clock.js';
 import { holdProcess } from '../host/signals.js';
+import { CommandFault, formatFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr, stdout } from '../terminal/output.js';
+import { plain, stderr } from '../terminal/output.js';
+import { openScreen, type Screen } from '../terminal/screen.js';
 import { type AskDaemon, findDaemon, type WhichDaemon } from './admin-client.js';
 import { exitCodeOf } from './operate.js';
 import { formatStatus } from './status-table.js';
@@ -19,16 +21,26 @@ const watchMs = 2_000;
 /** Clears a terminal and goes to its upper left. */
 const clear = '\u001b[H\u001b[2J';
 
-/** Exit code 0; 69: no daemon; 77: not permitted; 78: configuration. */
+/** Exit code 0, also when nobody reads any more; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration. */
 export async function status(options: StatusOptions): Promise<number> {
   const daemon = findDaemon(options);
   if (typeof daemon === 'number') return daemon;
-  if (!options.watch) return show(daemon, options, '');
+  try {
+    return await showAgain(daemon, options, openScreen());
+  } catch (fault) {
+    if (!(fault instanceof CommandFault)) throw fault;
+    stderr(formatFault(fault));
+    return fault.exitCode;
+  }
+}
+
+async function showAgain(daemon: AskDaemon, options: StatusOptions, screen: Screen): Promise<number> {
+  if (!options.watch) return show(daemon, options, screen, '');
   const release = holdProcess();
   try {
     for (;;) {
-      const code = await show(daemon, options, process.stdout.isTTY ? clear : '');
-      if (code !== exitCodes.ok) return code;
+      const code = await show(daemon, options, screen, screen.columns === undefined ? '' : clear);
+      if (code !== exitCodes.ok || screen.isGone) return code;
       await new Promise<void>((resolve) => {
         systemClock.setTimer(watchMs, resolve);
       });
@@ -38,14 +50,19 @@ export async function status(options: StatusOptions): Promise<number> {
   }
 }
 
-async function show(daemon: AskDaemon, { json }: StatusOptions, before: string): Promise<number> {
+async function show(
+  daemon: AskDaemon,
+  { json }: StatusOptions,
+  screen: Screen,
+  before: string,
+): Promise<number> {
   const answer = await daemon('GET', '/status.json');
   if (typeof answer === 'number') return answer;
   if (answer.status !== 200) {
     stderr(plain(answer.body.trimEnd()));
     return exitCodeOf(answer.status);
   }
-  if (json) stdout(before + answer.body.trimEnd());
-  else stdout(before + formatStatus(JSON.parse(answer.body)));
+  await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(JSON.parse(answer.body))));
+  await screen.flush();
   return exitCodes.ok;
 }

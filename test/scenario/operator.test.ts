@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { test } from 'node:test';
-import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
+import { runProgram } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
 
@@ -62,6 +63,10 @@ test('what runs is listed with its id, and can be ended; the client is told, and
   const [, id = ''] = /^(01\S+) +\S+@support +alice@example\.org +quota get +mail1/m.exec(table.text) ?? [];
   assert.notEqual(id, '', table.text);
   const json = JSON.parse((await dovegate(daemon, 'status', '--json')).text);
+  // Who watches through a pipe may stop reading.
+  const watched = `"${process.execPath}" "${builtProgram}" status --watch --socket admin.sock | head -1; echo "\${PIPESTATUS[0]}"`;
+  const head = await runProgram('bash', ['-c', watched], { cwd: daemon.folder });
+  assert.match(head.text, /^dovegate +\d[^\n]*\n0\n$/);
   assert.equal(json.exchanges[0].id, id);
 
   const killed = await dovegate(daemon, 'kill', id);
