@@ -4,7 +4,12 @@
 // two exchanges, never while one runs.
 
 import { startExchange } from '../exchange/exchange.js';
-import type { ExchangeContext, ExchangeSession, Holding, RunningExchange } from '../exchange/exchange-context.js';
+import type {
+  ExchangeContext,
+  ExchangeSession,
+  Holding,
+  RunningExchange,
+} from '../exchange/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../exchange/exchange-records.js';
 import { findLine, lineKey, lineScope } from '../exchange/inquiry.js';
 import type { Policy } from '../policy/rule.js';
