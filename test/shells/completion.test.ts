@@ -110,9 +110,17 @@ async function storyOf(shell: Shell, t: TestContext): Promise<void> {
   // What the socket permits; and without an answer there, the catalog.
   const { daemon } = await openGateway(t, { policy });
   const socket = daemon.path('support.sock');
-  assert.deepEqual(await offered('send', '--socket', socket, '--', ''), ['dovegate', 'mailbox', 'quota']);
-  assert.deepEqual(await offered('explain', '--socket', socket, '--', 'mailbox', ''), ['create', 'list']);
-  assert.deepEqual(await asDoveadm(['mailbox', 'cr'], { DOVEADM_SOCKET: socket }), ['create']);
+  const asked: readonly (readonly [ask: () => Promise<string[]>, expected: readonly string[]])[] = [
+    [() => offered('send', '--socket', socket, '--', ''), ['dovegate', 'mailbox', 'quota']],
+    [() => offered('explain', '--socket', socket, '--', 'mailbox', ''), ['create', 'list']],
+    [() => asDoveadm(['mailbox', 'cr'], { DOVEADM_SOCKET: socket }), ['create']],
+  ];
+  for (const [ask, expected] of asked) {
+    let told = await ask();
+    // On a busy machine an answer may take longer than somebody who types waits; then the catalog is right too.
+    for (let tries = 1; tries < 10 && told.length > expected.length; tries += 1) told = await ask();
+    assert.deepEqual(told, expected);
+  }
   const gone = join(folder, 'gone.sock');
   assert.deepEqual(await offered('send', '--socket', gone, '--', 'mailbox', 'cr'), ['create', 'cryptokey']);
 }
