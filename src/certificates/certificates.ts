@@ -1,5 +1,5 @@
 // What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and told
-// about before it ends. It does not know listeners beyond their names, nor TLS.
+// about before it ends, as is what backends show us. It does not know listeners and backends beyond their names, nor TLS.
 // The rules: files that cannot be used change nothing, and are told once; a pair of which only one half is replaced yet is
 // looked at again before anybody is told; who is in a session keeps what that session began with.
 
@@ -7,7 +7,7 @@ import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { TlsOffer } from '../ports/transport.js';
-import { CertificateFault, type ReadTls, readTls, type TlsFiles } from './read.js';
+import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read.js';
 
 /** The files of one listener. */
 export interface NamedTlsFiles extends TlsFiles {
@@ -16,8 +16,8 @@ export interface NamedTlsFiles extends TlsFiles {
 
 /** How long a certificate still holds. */
 export interface CertificateExpiry {
-  /** `listener`: what it shows. `client-ca`: the first of its authorities of clients that ends. */
-  readonly role: 'listener' | 'client-ca';
+  /** `listener`: what it shows. `client-ca`: the first of its authorities of clients that ends. `backend`: what it showed last. */
+  readonly role: 'listener' | 'client-ca' | 'backend';
   readonly name: string;
   /** Below 0: it has ended. */
   readonly leftMs: number;
@@ -27,14 +27,17 @@ export interface CertificateExpiry {
 export interface CertificateEvent {
   readonly event: 'certificate-replaced' | 'certificate-kept' | 'certificate-expires';
   readonly level: 'info' | 'warn' | 'error';
-  readonly listener: string;
+  readonly listener?: string;
+  readonly backend?: string;
   readonly text: string;
 }
 
 /** What all listeners show. */
 export interface Certificates {
-  /** Reads all of them. Nothing has changed before `commit`. Throws a CertificateFault. */
-  prepare(listeners: readonly NamedTlsFiles[]): { commit(): void };
+  /** Reads all of them; of other backends than these nothing is kept. Nothing has changed before `commit`. Throws a CertificateFault. */
+  prepare(listeners: readonly NamedTlsFiles[], backends: readonly string[]): { commit(): void };
+  /** A backend showed a certificate that ends then: `Nov 20 09:05:00 2026 GMT`. */
+  saw(backend: string, validTo: string): void;
   /** What a listener shows now; undefined: nothing. */
   offerOf(listener: string): TlsOffer | undefined;
   /** Of all, now. */
@@ -69,6 +72,8 @@ interface Shown {
 /** Nothing is shown yet. */
 export function createCertificates({ clock, prepareOffer, report }: CertificateParts): Certificates {
   const shown = new Map<string, Shown>();
+  /** When the certificate of a backend ends, in Unix milliseconds. */
+  const seen = new Map<string, number>();
   /** When the end of one was told last, by role and name. */
   const toldMs = new Map<string, number>();
   let timer: Timer | undefined;
@@ -115,12 +120,14 @@ export function createCertificates({ clock, prepareOffer, report }: CertificateP
 
   function expiries(): CertificateExpiry[] {
     const now = clock.wallMs();
-    return [...shown.values()].flatMap(({ files: { name }, read }): CertificateExpiry[] => [
-      { role: 'listener', name, leftMs: read.notAfterMs - now },
-      ...(read.clientCaNotAfterMs === undefined
-        ? []
-        : [{ role: 'client-ca' as const, name, leftMs: read.clientCaNotAfterMs - now }]),
-    ]);
+    const ends: (readonly [CertificateExpiry['role'], string, number | undefined])[] = [
+      ...[...shown].map(([name, { read }]) => ['listener', name, read.notAfterMs] as const),
+      ...[...shown].map(([name, { read }]) => ['client-ca', name, read.clientCaNotAfterMs] as const),
+      ...[...seen].map(([name, endMs]) => ['backend', name, endMs] as const),
+    ];
+    return ends.flatMap(([role, name, endMs]) =>
+      endMs === undefined ? [] : [{ role, name, leftMs: endMs - now }],
+    );
   }
 
   function tellExpiries(): void {
@@ -134,12 +141,13 @@ export function createCertificates({ clock, prepareOffer, report }: CertificateP
       if (last !== undefined && clock.now() - last < dayMs) continue;
       toldMs.set(key, clock.now());
       const level = leftMs < 0 ? 'error' : 'warn';
-      report({ event: 'certificate-expires', level, listener: name, text: expirySentence(role, leftMs) });
+      const whose = role === 'backend' ? { backend: name } : { listener: name };
+      report({ event: 'certificate-expires', level, ...whose, text: expirySentence(role, leftMs) });
     }
   }
 
   function arm(): void {
-    if (isClosed || timer !== undefined || shown.size === 0) return;
+    if (isClosed || timer !== undefined || shown.size + seen.size === 0) return;
     timer = clock.setTimer(lookMs, () => {
       void look().finally(() => {
         timer = undefined;
@@ -149,7 +157,7 @@ export function createCertificates({ clock, prepareOffer, report }: CertificateP
   }
 
   return {
-    prepare(listeners) {
+    prepare(listeners, backends) {
       const next = listeners.map((files): Shown => {
         const before = shown.get(files.name);
         const stamp = stampNow(files);
@@ -159,10 +167,15 @@ export function createCertificates({ clock, prepareOffer, report }: CertificateP
         commit() {
           shown.clear();
           for (const each of next) shown.set(each.files.name, each);
+          for (const name of seen.keys()) if (!backends.includes(name)) seen.delete(name);
           tellExpiries();
           arm();
         },
       };
+    },
+    saw(backend, validTo) {
+      seen.set(backend, parseEnd(validTo));
+      arm();
     },
     offerOf: (listener) => shown.get(listener)?.read.offer,
     expiries,
@@ -175,7 +188,7 @@ export function createCertificates({ clock, prepareOffer, report }: CertificateP
 
 /** The sentence for the log, and for `check`. */
 export function expirySentence(role: CertificateExpiry['role'], leftMs: number): string {
-  const what = role === 'listener' ? 'the certificate' : 'an authority of client certificates';
+  const what = role === 'client-ca' ? 'an authority of client certificates' : 'the certificate';
   if (leftMs < 0) return `${what} has expired`;
   const days = Math.floor(leftMs / dayMs);
   return `${what} expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;

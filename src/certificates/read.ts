@@ -65,10 +65,10 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new CertificateFault('certificate', `${files.certificate} cannot be used: ${text}`, cause);
   }
-  const ends = authorities.map(notAfterOf);
+  const ends = authorities.map(({ validTo }) => parseEnd(validTo));
   return {
     offer,
-    notAfterMs: notAfterOf(leaf),
+    notAfterMs: parseEnd(leaf.validTo),
     clientCaNotAfterMs: ends.length === 0 ? undefined : Math.min(...ends),
     concerns: [
       ...(leaf.subjectAltName === undefined
@@ -149,8 +149,8 @@ function parseKey(path: string, text: string): KeyObject {
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** `Nov 20 09:05:00 2026 GMT`, as OpenSSL prints it. */
-function notAfterOf({ validTo }: X509Certificate): number {
+/** `Nov 20 09:05:00 2026 GMT`, as OpenSSL prints it, in Unix milliseconds. */
+export function parseEnd(validTo: string): number {
   const [, name = '', day = '', time = '', year = ''] =
     /^([A-Z][a-z]{2}) +(\d{1,2}) ([\d:]{8}) (\d{4,5}) GMT$/.exec(validTo) ?? [];
   const month = String(months.indexOf(name) + 1).padStart(2, '0');

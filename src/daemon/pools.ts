@@ -50,7 +50,11 @@ const redialMs = 250;
 const redialMaxMs = 6_000;
 /** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
 const lookEveryMs = 4_000;
-function targetOf(backend: BackendSettings): DialTarget {
+
+/** Told when the certificate ends that a backend shows. */
+export type OnBackendCertificate = (backend: string, validTo: string) => void;
+
+function targetOf(backend: BackendSettings, onCertificate: OnBackendCertificate): DialTarget {
   const { address, caFile } = backend;
   return {
     name: backend.name,
@@ -61,6 +65,7 @@ function targetOf(backend: BackendSettings): DialTarget {
       ca: caFile === undefined ? undefined : readText(caFile),
       keyPins: backend.keyPins,
       protocols: ['doveadm'],
+      onAccepted: (validTo) => onCertificate(backend.name, validTo),
     },
     username: backend.username,
     passwords: () =>
@@ -95,12 +100,16 @@ function limitsOf(backend: BackendSettings, { limits }: Settings): PoolLimits {
 }
 
 /** No pools yet. `isDrainedByOperator` is asked by name. */
-export function createPools(adapters: Adapters, isDrainedByOperator: (backend: string) => boolean): Pools {
+export function createPools(
+  adapters: Adapters,
+  isDrainedByOperator: (backend: string) => boolean,
+  onCertificate: OnBackendCertificate = () => undefined,
+): Pools {
   const { connect, clock, observe } = adapters;
   let slots: ReadonlyMap<string, Slot> = new Map();
 
   function slotOf(backend: BackendSettings, settings: Settings): Slot {
-    const target = targetOf(backend);
+    const target = targetOf(backend, onCertificate);
     const key = keyOf(backend, target);
     const known = slots.get(backend.name);
     if (known?.key === key) return known;

@@ -139,7 +139,10 @@ async function replace(
   }
   const nextPools = pools.prepare(settings);
   const next = createServed(settings, contextOf(settings, nextPools.byName), numbers, doorsOf(settings));
-  const nextCertificates = certificates.prepare(tlsFilesOf(settings.listeners));
+  const nextCertificates = certificates.prepare(
+    tlsFilesOf(settings.listeners),
+    settings.backends.map(({ name }) => name),
+  );
   const sockets = await listeners.prepare(settings.listeners, numbers);
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();

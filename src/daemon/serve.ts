@@ -103,15 +103,19 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const redactor = openRedactor(settings.audit);
   const adapters = { clock, connect, journal, observe, redactor };
   const drained = openDrainedBackends(settings.state);
-  const pools = createPools(adapters, (name) => drained.find(name) !== undefined);
+  const report = (event: CertificateEvent): void => log.report({ ...event });
+  const certificates = createCertificates({ clock, prepareOffer, report });
+  certificates.prepare(tlsFilesOf(settings.listeners), []).commit();
+  const pools = createPools(
+    adapters,
+    (name) => drained.find(name) !== undefined,
+    (backend, validTo) => certificates.saw(backend, validTo),
+  );
   const lasting = createLastingParts(settings, adapters);
   const first = pools.prepare(settings);
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
   const guard = createLoginGuard(clock);
-  const report = (event: CertificateEvent): void => log.report({ ...event });
-  const certificates = createCertificates({ clock, prepareOffer, report });
-  certificates.prepare(tlsFilesOf(settings.listeners)).commit();
   const doorsOf = (now: Settings) =>
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));

@@ -101,6 +101,7 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
       }
       tls.off('error', onError);
       tls.off('close', onClose);
+      demand.onAccepted?.(certificate.validTo);
       resolve(tls);
     });
   });

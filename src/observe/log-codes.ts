@@ -204,7 +204,8 @@ const listed = {
   },
   'certificate-expires': {
     levels: ['warn', 'error'],
-    means: "a listener's certificate, or that of its clients' authority, ends soon, or has (error)",
+    means:
+      'the certificate of a listener or a backend, or of an authority of clients, ends soon, or has (error)',
     ask: 'renew it',
   },
   'configuration-warning': {

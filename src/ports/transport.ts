@@ -16,6 +16,8 @@ export interface TlsDemand {
   readonly certificate?: { readonly chain: string; readonly key: string } | undefined;
   /** Protocols that are offered (ALPN); absent: none. */
   readonly protocols?: readonly string[] | undefined;
+  /** Told of each certificate that was accepted, when it ends: `Nov 20 09:05:00 2026 GMT`. */
+  readonly onAccepted?: ((validTo: string) => void) | undefined;
 }
 
 /** What the accepting side shows and demands. A value of its own for each state of its files. */

@@ -2,6 +2,7 @@
 // broken, by nothing; a reload; the warnings before an end. What must not happen: a certificate without its key, a listener
 // with nothing to show, a line of the log for each look.
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -46,7 +47,7 @@ function open(t: TestContext, first = issue(), more: { readonly clientCa?: strin
   clock.leap(nowMs - clock.wallMs());
   const events: CertificateEvent[] = [];
   const certificates = createCertificates({ clock, prepareOffer, report: (event) => events.push(event) });
-  certificates.prepare([named]).commit();
+  certificates.prepare([named], []).commit();
   t.after(() => certificates.close());
   /** One look, however long: files are asked without the clock, and the next timer is set when that is over. */
   const look = async (ms = 10_000): Promise<void> => {
@@ -133,18 +134,18 @@ void test('a reload reads at once, all or nothing, and what did not change goes 
   const first = issue();
   const { certificates, files, write, replace, shown, told } = open(t, first);
   const before = certificates.offerOf('jobs');
-  certificates.prepare([files]).commit();
+  certificates.prepare([files], []).commit();
   assert.equal(certificates.offerOf('jobs'), before);
   const second = issue();
   replace(second);
-  const prepared = certificates.prepare([files]);
+  const prepared = certificates.prepare([files], []);
   assert.equal(shown(), first.certificatePem);
   prepared.commit();
   assert.equal(shown(), second.certificatePem);
   write(files.key, first.keyPem);
-  assert.throws(() => certificates.prepare([files]), CertificateFault);
+  assert.throws(() => certificates.prepare([files], []), CertificateFault);
   assert.equal(shown(), second.certificatePem);
-  certificates.prepare([]).commit();
+  certificates.prepare([], []).commit();
   assert.equal(shown(), undefined);
   assert.deepEqual(told(), []);
 });
@@ -173,4 +174,22 @@ void test('how long they hold: the certificate, and the authority of the clients
   assert.deepEqual([own?.role, own?.name, Math.round((own?.leftMs ?? 0) / day)], ['listener', 'jobs', -1]);
   assert.deepEqual([ca?.role, ca?.name, Math.round((ca?.leftMs ?? 0) / day)], ['client-ca', 'jobs', 3650]);
   assert.deepEqual(told(), ['certificate-expires']);
+});
+
+void test('what backends show is told like our own, as long as they are there', async (t) => {
+  const { certificates, files, look, told } = open(t);
+  const { validTo } = new X509Certificate(issue(3).certificatePem);
+  certificates.saw('mail1', validTo);
+  certificates.saw('mail2', 'Dec  1 09:05:00 2099 GMT');
+  const left = () =>
+    certificates
+      .expiries()
+      .flatMap(({ role, name, leftMs }) =>
+        role === 'backend' ? [`${name} ${Math.round(leftMs / day)}`] : [],
+      );
+  assert.match(left().join(), /^mail1 3,mail2 2\d{4}$/);
+  await look();
+  assert.deepEqual(told(), ['certificate-expires']);
+  certificates.prepare([files], ['mail2']).commit();
+  assert.match(left().join(), /^mail2 /);
 });
