@@ -1,5 +1,6 @@
 // Logins by hand, by the thousand; with `guess`, in a thread of their own, so that who measures others is not kept waiting by them.
 import net from 'node:net';
+import tls from 'node:tls';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 
 /** Who says what, from which address of this machine. */
@@ -8,6 +9,8 @@ export interface Guess {
   readonly from: string;
   readonly user: string;
   readonly password: string;
+  /** Inside TLS from the first byte on; whose certificate it is does not matter here. */
+  readonly isTls?: boolean;
 }
 
 /** What came behind the greeting, and how long it took. */
@@ -19,11 +22,12 @@ export interface GuessAnswer {
 const version = 'VERSION\tdoveadm-server\t1\t0\n';
 const greeting = '-\n';
 
-/** Connects without TLS, says a name and a password, waits for the answer or the end, and hangs up. */
-export function logIn({ port, from, user, password }: Guess): Promise<GuessAnswer> {
+/** Connects, says a name and a password, waits for the answer or the end, and hangs up. */
+export function logIn({ port, from, user, password, isTls = false }: Guess): Promise<GuessAnswer> {
   const startMs = performance.now();
   return new Promise((resolve) => {
-    const socket = net.connect({ host: '127.0.0.1', port, localAddress: from, noDelay: true });
+    const target = { host: '127.0.0.1', port, localAddress: from, noDelay: true };
+    const socket = isTls ? tls.connect({ ...target, rejectUnauthorized: false }) : net.connect(target);
     let said = '';
     const end = (): void => {
       socket.destroy();

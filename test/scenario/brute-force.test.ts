@@ -5,8 +5,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { hashPassword } from '../../src/identity/account.js';
+import { makeAuthority } from '../kit/certificates.js';
 import type { Daemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type GuessAnswer, guess, logIn } from '../kit/guessers.js';
@@ -28,15 +29,24 @@ function freePort(): Promise<number> {
   });
 }
 
-void test('1,000 wrong passwords in parallel do not delay an honest login by a second, and cost bounded memory', async (t) => {
+for (const isTls of [false, true]) {
+  void test(`1,000 wrong passwords in parallel${isTls ? ', each in TLS,' : ''} do not delay an honest login by a second, and cost bounded memory`, (t) =>
+    guessAndLogIn(t, isTls));
+}
+
+async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
   const port = await freePort();
   const accounts = `{ migrator: { password_hash: "${await hashPassword(Buffer.from(password))}", policy: support } }`;
+  const own = makeAuthority({ name: 'listener' }).issue({ names: ['127.0.0.1'] });
+  const tls = isTls ? '{ mode: implicit, certificate: tls.crt, key: tls.key }' : '{ mode: off }';
   const { daemon } = await openGateway(t, {
+    files: { 'tls.crt': own.certificatePem, 'tls.key': own.keyPem },
     listeners: `
-  jobs: { tcp: "127.0.0.1:${port}", tls: { mode: off }, sessions: 1200, sessions_per_peer: 1100, accounts: ${accounts} }`,
+  jobs: { tcp: "127.0.0.1:${port}", tls: ${tls}, sessions: 1200, sessions_per_peer: 1100, accounts: ${accounts} }`,
     more: 'admin: { unix: admin.sock }',
   });
-  const honest = (from: string): Promise<GuessAnswer> => logIn({ port, from, user: 'migrator', password });
+  const honest = (from: string): Promise<GuessAnswer> =>
+    logIn({ port, from, user: 'migrator', password, isTls });
   /** From elsewhere, from elsewhere with a success before, from the guessers' own address with a success before. */
   const timesOf = async (round: number): Promise<number[]> => {
     const logins = await Promise.all([honest(`127.0.1.${round}`), honest('127.0.0.2'), honest('127.0.0.1')]);
@@ -63,9 +73,16 @@ void test('1,000 wrong passwords in parallel do not delay an honest login by a s
   ];
   let delayMs = 0;
   const answers = new Map<string, number>();
-  for (const [round, [name, guesser]] of waves.entries()) {
+  // What differs by where guessers come from does not differ by TLS again.
+  const rounds = isTls ? waves.slice(0, 2) : waves;
+  for (const [round, [name, guesser]] of rounds.entries()) {
     const { begun, answers: ended } = guess(
-      Array.from({ length: guesses }, (_, n) => ({ port, ...guesser(n), password: `${wrongPassword} ${n}` })),
+      Array.from({ length: guesses }, (_, n) => ({
+        port,
+        isTls,
+        ...guesser(n),
+        password: `${wrongPassword} ${n}`,
+      })),
     );
     await begun;
     const times = await timesOf(round + 1);
@@ -95,9 +112,9 @@ void test('1,000 wrong passwords in parallel do not delay an honest login by a s
   const limits = records.filter(({ event }) => event === 'limit');
   assert.ok(limits.some(({ action }) => action === 'login-failed'));
   const failed = daemon.logs.filter(({ event }) => event === 'login-failed').length;
-  t.diagnostic(`${guesses * waves.length} guesses: ${limits.length} limit records, ${failed} log lines`);
+  t.diagnostic(`${guesses * rounds.length} guesses: ${limits.length} limit records, ${failed} log lines`);
   const seconds = Math.ceil((performance.now() - startMs) / 1000) + 1;
   assert.ok(failed <= 10 * seconds, `${failed} lines of the log in ${seconds} s`);
   assert.ok(records.length <= 100 + 250 * seconds, `${records.length} records`);
   assert.deepEqual(daemon.grepSecrets([password, wrongPassword]), []);
-});
+}
