@@ -7,10 +7,13 @@ const msMax = 253_402_300_799_999;
 
 let formattedSecond = -1;
 let formattedPrefix = '';
+let formattedMs = -1;
+let formattedText = '';
 
 /** The text of an instant, given in milliseconds since 1970; what lies outside 1970..9999 is moved to the nearest end. */
 export function formatTime(ms: number): string {
   const whole = Number.isFinite(ms) ? Math.min(Math.max(Math.floor(ms), 0), msMax) : 0;
+  if (whole === formattedMs) return formattedText;
   const second = Math.floor(whole / 1000);
   if (second !== formattedSecond) {
     // Records come thousands a second: the part that they share is made once.
@@ -20,7 +23,9 @@ export function formatTime(ms: number): string {
     formattedPrefix = `${String(year).padStart(4, '0')}-${two(month)}-${two(day)}T${clock}.`;
     formattedSecond = second;
   }
-  return `${formattedPrefix}${String(whole % 1000).padStart(3, '0')}Z`;
+  formattedMs = whole;
+  formattedText = `${formattedPrefix}${String(whole % 1000).padStart(3, '0')}Z`;
+  return formattedText;
 }
 
 const pattern = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{3})Z$/;

@@ -25,6 +25,8 @@ const lingerMs = 2;
 export function createGathering(clock: Clock, send: () => void): Gathering {
   let isDue = false;
   let isTurnAwaited = false;
+  let isLingering = false;
+  /** Not cancelled when others take along what lingers: under load it would be armed for each group. */
   let timer: Timer | undefined;
 
   return {
@@ -32,7 +34,7 @@ export function createGathering(clock: Clock, send: () => void): Gathering {
       if (isDue) return;
       if (isAwaited && isBusy) isDue = true;
       else if (isAwaited) sendAfterTurn();
-      else timer ??= clock.setTimer(lingerMs, hurry);
+      else linger();
     },
     hurry,
     get isDue() {
@@ -40,10 +42,21 @@ export function createGathering(clock: Clock, send: () => void): Gathering {
     },
     went(isMoreLeft) {
       isDue = isMoreLeft;
-      if (!isMoreLeft) cancel();
+      isLingering = false;
     },
-    cancel,
+    cancel() {
+      timer?.cancel();
+      timer = undefined;
+    },
   };
+
+  function linger(): void {
+    isLingering = true;
+    timer ??= clock.setTimer(lingerMs, () => {
+      timer = undefined;
+      if (isLingering) hurry();
+    });
+  }
 
   function sendAfterTurn(): void {
     if (isTurnAwaited) return;
@@ -55,13 +68,7 @@ export function createGathering(clock: Clock, send: () => void): Gathering {
   }
 
   function hurry(): void {
-    cancel();
     isDue = true;
     send();
-  }
-
-  function cancel(): void {
-    timer?.cancel();
-    timer = undefined;
   }
 }

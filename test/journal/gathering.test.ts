@@ -25,7 +25,7 @@ void test('awaited records go at the end of the turn, together', async () => {
   assert.equal(gathering.isDue, false);
 });
 
-void test('those that nobody waits for linger, and leave no timer when others took them along', async () => {
+void test('those that nobody waits for linger, unless others take them along', async () => {
   const { clock, gathering, sent } = begin();
   gathering.came(false, false);
   gathering.came(false, true);
@@ -37,7 +37,11 @@ void test('those that nobody waits for linger, and leave no timer when others to
   gathering.went(false);
   gathering.came(false, false);
   gathering.went(false);
-  assert.deepEqual([gathering.isDue, clock.timers], [false, 0]);
+  clock.turn();
+  assert.deepEqual([gathering.isDue, sent(), clock.timers], [false, 1, 0]);
+  gathering.came(false, false);
+  gathering.cancel();
+  assert.equal(clock.timers, 0);
 });
 
 void test('behind an order that is under way nobody waits for a turn', () => {
