@@ -19,6 +19,7 @@ async function openHeld(t: Parameters<typeof openGateway>[0]) {
   t.after(() => gate.open());
   const gateway = await openGateway(t, {
     policy,
+    more: 'log: { level: debug }',
     backend: {
       script: async (_command, connection) => {
         await gate.opened;
