@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { loadNative } from '../../src/host/native.js';
@@ -20,6 +20,7 @@ import { openDatagramSocket } from '../kit/datagram-socket.js';
 import { openFolder } from '../kit/folder.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { authority, hash, password } from '../kit/tcp-gate.js';
 
 /** A listening socket that nobody accepts on, as systemd holds it. */
 async function openSocket(t: TestContext, path: string): Promise<number> {
@@ -29,6 +30,11 @@ async function openSocket(t: TestContext, path: string): Promise<number> {
   });
   // The name goes with the server, so the socket gets another one.
   linkSync(`${path}.made`, path);
+  return keepDescriptor(t, server);
+}
+
+/** The descriptor of a listening socket whose server goes. */
+async function keepDescriptor(t: TestContext, server: Server): Promise<number> {
   const handle: unknown = Reflect.get(server, '_handle');
   const descriptor: unknown = typeof handle === 'object' && handle !== null && Reflect.get(handle, 'fd');
   assert.ok(typeof descriptor === 'number');
@@ -165,3 +171,69 @@ void test('a stop that comes while it starts is obeyed', async (t) => {
     assert.deepEqual(await once(daemon, 'exit'), [0, null]);
   }
 });
+
+test('a TCP socket that was handed over: TLS and accounts, or loopback alone', async (t) => {
+  const { folder, start, backend } = await openWorld(t);
+  const certificate = authority.issue({ names: ['localhost', '127.0.0.1'] });
+  const files = { 'gate.crt': certificate.certificatePem, 'gate.key': certificate.keyPem };
+  const configured = (tls: string): Partial<DaemonOptions> => {
+    const accounts = `accounts: { migrator: { password_hash: "${hash}", policy: support } }`;
+    const listener = `  jobs: { systemd: support, tls: ${tls}, ${accounts} }`;
+    return { config: configurationOf(backend.address, listener), files };
+  };
+  const local = await openTcpSocket(t, '127.0.0.1');
+  const daemon = await start({
+    ...configured('{ certificate: gate.crt, key: gate.key }'),
+    descriptors: [local.descriptor],
+  });
+  const login = { port: local.port, minor: 2, auth: { user: 'migrator', password } };
+  const client = await openRawClient({ ...login, tls: 'starttls', ca: authority.certificatePem });
+  t.after(() => client.close());
+  client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  assert.match((await client.readReply()).status, /^\+/);
+  // A reload that wants a UNIX socket there is none.
+  daemon.write(
+    'dovegate.yaml',
+    configurationOf(backend.address, '  jobs: { systemd: support, policy: support }'),
+  );
+  daemon.signal('SIGHUP');
+  await daemon.waitForLog(
+    ({ event, text }) => event === 'reload-failed' && String(text).includes('is a TCP socket'),
+    'reload-failed',
+  );
+  client.close();
+  await daemon.stop();
+
+  const everywhere = await openTcpSocket(t, '0.0.0.0');
+  const inClear = configured('{ mode: off }');
+  const clear = await start({ ...inClear, descriptors: [local.descriptor] });
+  const plain = await openRawClient(login);
+  plain.close();
+  await clear.stop();
+  await assert.rejects(start({ ...inClear, descriptors: [everywhere.descriptor] }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.equal(fault.exit?.code, 78);
+    assert.match(
+      fault.output,
+      /tls off is for loopback addresses, and systemd handed over one at 0\.0\.0\.0/,
+    );
+    return true;
+  });
+  const unix = await openSocket(t, join(folder, 'other.sock'));
+  await assert.rejects(start({ ...inClear, descriptors: [unix] }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.match(fault.output, /is a UNIX socket/);
+    return true;
+  });
+});
+
+/** The same by TCP. */
+async function openTcpSocket(t: TestContext, host: string): Promise<{ descriptor: number; port: number }> {
+  const server = createServer((socket: Socket) => socket.destroy());
+  await new Promise<void>((resolve) => {
+    server.listen({ host, port: 0 }, resolve);
+  });
+  const address = server.address();
+  const descriptor = await keepDescriptor(t, server);
+  return { descriptor, port: typeof address === 'object' && address !== null ? address.port : 0 };
+}

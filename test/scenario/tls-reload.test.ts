@@ -7,6 +7,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { makeAuthority } from '../kit/certificates.js';
 import { runDovegate } from '../kit/daemon.js';
+import { openRawClient } from '../kit/raw-client.js';
 import { filesOf, hash, isServed, openGate, password } from '../kit/tcp-gate.js';
 
 test('certificates change under live sessions: by SIGHUP, and by themselves', {
@@ -63,6 +64,11 @@ test('a reload changes how TLS begins, and who has an account, without a gap', a
   await reload({ tls: implicit });
   assert.ok(await isServed(await gate.login({ tls: 'implicit' })));
   assert.ok(await isServed(before));
+  // On loopback, where the file says so in so many words.
+  await reload({ tls: '{ mode: off }' });
+  const clear = await openRawClient({ port: gate.port, minor: 2, auth: { user: 'migrator', password } });
+  t.after(() => clear.close());
+  assert.ok((await isServed(clear)) && (await isServed(before)));
   const other = `{ other: { password_hash: "${hash}", policy: support } }`;
   await reload({ tls: implicit, accounts: other });
   await before.readEnd();
