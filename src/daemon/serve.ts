@@ -43,6 +43,8 @@ import { createDoors, createServed, createSwitch, sessionsWithin } from './serve
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
+/** How long the last lines of the log wait for somebody who reads them. */
+const flushMsMax = 1_000;
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve(options: { readonly config: string }): Promise<number> {
@@ -60,7 +62,10 @@ export async function serve(options: { readonly config: string }): Promise<numbe
     log.report({ event: 'start-failed', level: 'error', text });
     return endBy(fault, exitCodes.configuration);
   });
-  log.flush();
+  const late = new Promise<void>((resolve) => {
+    systemClock.setTimer(flushMsMax, resolve);
+  });
+  await Promise.race([log.flush(), late]);
   if (end.isHanging) (await loadNative()).leave(end.code);
   return end.code;
 }

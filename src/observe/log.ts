@@ -29,8 +29,8 @@ export interface Log {
   setLevel(level: ConfiguredLevel): void;
   /** Lines that could not be written. */
   readonly dropped: number;
-  /** Writes what is left, at the end of the process. */
-  flush(): void;
+  /** Resolves when every line so far was written, or could not be; who ends the process waits for it, but not for ever. */
+  flush(): Promise<void>;
 }
 
 /** How much may wait for a stdout that is not read. */
@@ -43,9 +43,11 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
   file.on('drop', () => {
     dropped += 1;
   });
-  // A closed stdout must not end the daemon; nobody is left who could be told.
+  // A closed stdout must not end the daemon; nobody is left who could be told. Behind a broken pipe no line is even tried.
+  let isBroken = false;
   file.on('error', () => {
     dropped += 1;
+    isBroken = true;
   });
   const stream: DestinationStream = isTerminal
     ? pretty({
@@ -80,11 +82,14 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
       return dropped;
     },
     flush() {
-      try {
-        if (!isTerminal) file.flushSync();
-      } catch {
-        dropped += 1;
-      }
+      if (isTerminal || isBroken) return Promise.resolve();
+      // A line that libuv's pool is writing just now is in no buffer that could be written from here, and an end of the process
+      // would take it along: an empty one behind it tells when it is out.
+      return new Promise((resolve) => {
+        file.once('drain', resolve);
+        file.once('error', () => resolve());
+        file.write('');
+      });
     },
   };
 }
