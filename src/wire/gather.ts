@@ -15,29 +15,39 @@ const nothing = Buffer.alloc(0);
 
 /** `bytesMax` is the caller's limit: no more memory than that is taken, unless more is appended. */
 export function createGather(bytesMax: number): Gather {
-  let store: Buffer = nothing;
-  let length = 0;
-  return {
-    get length() {
-      return length;
-    },
-    append(piece) {
-      const needed = length + piece.length;
-      if (needed > store.length) {
-        const grown = Buffer.allocUnsafe(
-          Math.max(needed, Math.min(bytesMax, Math.max(16, store.length * 2))),
-        );
-        store.copy(grown, 0, 0, length);
-        store = grown;
-      }
-      piece.copy(store, length);
-      length = needed;
-    },
-    take() {
-      const taken = store.subarray(0, length);
-      store = nothing;
-      length = 0;
-      return taken;
-    },
-  };
+  return new Store(bytesMax);
+}
+
+/**
+ * A class, as every decoder that a session has: an object made with a getter gets a shape of its own, and V8 keeps that shape,
+ * and what the getter can reach, until the next full collection (measured: the whole of every short session).
+ */
+class Store implements Gather {
+  length = 0;
+  readonly #bytesMax: number;
+  #store: Buffer = nothing;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  append(piece: Buffer): void {
+    const needed = this.length + piece.length;
+    if (needed > this.#store.length) {
+      const grown = Buffer.allocUnsafe(
+        Math.max(needed, Math.min(this.#bytesMax, Math.max(16, this.#store.length * 2))),
+      );
+      this.#store.copy(grown, 0, 0, this.length);
+      this.#store = grown;
+    }
+    piece.copy(this.#store, this.length);
+    this.length = needed;
+  }
+
+  take(): Buffer {
+    const taken = this.#store.subarray(0, this.length);
+    this.#store = nothing;
+    this.length = 0;
+    return taken;
+  }
 }

@@ -60,108 +60,126 @@ const starttls = Buffer.from('STARTTLS');
 
 /** A machine for one accepted transport. */
 export function createHandshakeAccept(options: HandshakeAcceptOptions): HandshakeAccept {
-  const { minor, preauthenticated, plainAllowed, lineBytesMax } = options;
-  let at: At = 'version';
-  let isTls = options.tls === 'done';
-  let clientMinor = 0;
-  let lines: LineSplitter = createLineSplitter({ lineBytesMax });
+  return new AcceptMachine(options);
+}
 
-  function close(why: Extract<AcceptStep, { do: 'close' }>['why']): AcceptStep[] {
-    at = 'over';
-    lines.takeRest();
+class AcceptMachine implements HandshakeAccept {
+  readonly #options: HandshakeAcceptOptions;
+  #at: At = 'version';
+  #isTls: boolean;
+  #clientMinor = 0;
+  #lines: LineSplitter;
+
+  constructor(options: HandshakeAcceptOptions) {
+    this.#options = options;
+    this.#isTls = options.tls === 'done';
+    this.#lines = createLineSplitter(options);
+  }
+
+  get pendingBytes(): number {
+    return this.#lines.pendingBytes;
+  }
+
+  push(chunk: Buffer): AcceptStep[] {
+    if (this.#at === 'over') return [];
+    // Whoever started TLS takes the bytes away from here; these were read past it.
+    if (this.#at === 'tls') return this.#close('unexpected-input');
+    if (this.#at === 'verify' && this.#lines.pendingBytes + chunk.length > this.#options.lineBytesMax) {
+      return this.#close('line-too-long');
+    }
+    this.#lines.push(chunk);
+    const steps: AcceptStep[] = [];
+    while (this.#at === 'version' || this.#at === 'auth') {
+      let line: Buffer | undefined;
+      try {
+        line = this.#lines.next();
+      } catch (error) {
+        steps.push(...this.#close(codeOf(error)));
+        break;
+      }
+      if (line === undefined) break;
+      steps.push(...(this.#at === 'version' ? this.#readVersionLine(line) : this.#readAuthLine(line)));
+    }
+    return steps;
+  }
+
+  tlsStarted(): AcceptStep[] {
+    if (this.#at !== 'tls') throw new Error('TLS was started unasked');
+    this.#isTls = true;
+    this.#at = 'auth';
+    this.#lines = createLineSplitter(this.#options);
+    return [];
+  }
+
+  verified(ok: boolean): AcceptStep[] {
+    if (this.#at === 'over') return [];
+    if (this.#at !== 'verify') throw new Error('a judgement came unasked');
+    return ok ? [send(Buffer.from('+\n')), this.#ready()] : this.#refuse();
+  }
+
+  end(): AcceptStep[] {
+    return this.#at === 'over' || this.#at === 'verify' ? [] : this.#close('ended');
+  }
+
+  #close(why: Extract<AcceptStep, { do: 'close' }>['why']): AcceptStep[] {
+    this.#at = 'over';
+    this.#lines.takeRest();
     return [{ do: 'close', why }];
   }
 
-  function send(bytes: Buffer): AcceptStep {
-    return { do: 'send', bytes };
+  #refuse(): AcceptStep[] {
+    return [send(Buffer.from('-\n')), ...this.#close('auth-failed')];
   }
 
-  function refuse(): AcceptStep[] {
-    return [send(Buffer.from('-\n')), ...close('auth-failed')];
+  #ready(): AcceptStep {
+    this.#at = 'over';
+    const clientMinor = this.#clientMinor;
+    const minor = Math.min(this.#options.minor, clientMinor);
+    return { do: 'ready', minor, clientMinor, rest: this.#lines.takeRest() };
   }
 
-  function ready(): AcceptStep {
-    at = 'over';
-    return { do: 'ready', minor: Math.min(minor, clientMinor), clientMinor, rest: lines.takeRest() };
-  }
-
-  function readVersionLine(line: Buffer): AcceptStep[] {
+  #readVersionLine(line: Buffer): AcceptStep[] {
+    const { minor, preauthenticated } = this.#options;
     let version: Version;
     try {
       version = parseVersion(line, 'doveadm-server');
     } catch (error) {
-      return close(codeOf(error));
+      return this.#close(codeOf(error));
     }
-    clientMinor = version.minor;
+    this.#clientMinor = version.minor;
     // A client of minor 0 knows no VERSION line in the answer; all others must get it before the go-ahead.
-    const announced = clientMinor === 0 ? [] : [formatVersion('doveadm-client', minor)];
+    const announced = version.minor === 0 ? [] : [formatVersion('doveadm-client', minor)];
     const goAhead = Buffer.from(preauthenticated ? '+\n' : '-\n');
     const answer = send(Buffer.concat([...announced, goAhead]));
-    if (preauthenticated) return [answer, ready()];
-    at = 'auth';
+    if (preauthenticated) return [answer, this.#ready()];
+    this.#at = 'auth';
     return [answer];
   }
 
-  function readAuthLine(line: Buffer): AcceptStep[] {
+  #readAuthLine(line: Buffer): AcceptStep[] {
+    const { tls, plainAllowed } = this.#options;
     if (line.equals(starttls)) {
-      if (isTls || options.tls !== 'starttls') return refuse();
-      at = 'tls';
-      return [{ do: 'start-tls', rest: lines.takeRest() }];
+      if (this.#isTls || tls !== 'starttls') return this.#refuse();
+      this.#at = 'tls';
+      return [{ do: 'start-tls', rest: this.#lines.takeRest() }];
     }
-    if (!isTls && !plainAllowed) return refuse();
+    if (!this.#isTls && !plainAllowed) return this.#refuse();
     let plain: Plain;
     try {
       plain = parsePlain(line);
     } catch (error) {
       codeOf(error);
-      return refuse();
+      return this.#refuse();
     }
     // Nobody may log in as one and act as another.
-    if (plain.authzid !== '') return refuse();
-    at = 'verify';
+    if (plain.authzid !== '') return this.#refuse();
+    this.#at = 'verify';
     return [{ do: 'verify', ...plain }];
   }
+}
 
-  return {
-    get pendingBytes() {
-      return lines.pendingBytes;
-    },
-    push(chunk) {
-      if (at === 'over') return [];
-      // Whoever started TLS takes the bytes away from here; these were read past it.
-      if (at === 'tls') return close('unexpected-input');
-      if (at === 'verify' && lines.pendingBytes + chunk.length > lineBytesMax) return close('line-too-long');
-      lines.push(chunk);
-      const steps: AcceptStep[] = [];
-      while (at === 'version' || at === 'auth') {
-        let line: Buffer | undefined;
-        try {
-          line = lines.next();
-        } catch (error) {
-          steps.push(...close(codeOf(error)));
-          break;
-        }
-        if (line === undefined) break;
-        steps.push(...(at === 'version' ? readVersionLine(line) : readAuthLine(line)));
-      }
-      return steps;
-    },
-    tlsStarted() {
-      if (at !== 'tls') throw new Error('TLS was started unasked');
-      isTls = true;
-      at = 'auth';
-      lines = createLineSplitter({ lineBytesMax });
-      return [];
-    },
-    verified(ok) {
-      if (at === 'over') return [];
-      if (at !== 'verify') throw new Error('a judgement came unasked');
-      return ok ? [send(Buffer.from('+\n')), ready()] : refuse();
-    },
-    end() {
-      return at === 'over' || at === 'verify' ? [] : close('ended');
-    },
-  };
+function send(bytes: Buffer): AcceptStep {
+  return { do: 'send', bytes };
 }
 
 /** The code of a fault; anything else is a bug, and goes on its way. */

@@ -5,7 +5,7 @@
 // Does not know what a line says. Pull-shaped, because any line can change what the bytes behind it are: a ClientHello
 // behind STARTTLS, a mail behind `save`, multiplexing behind `+`. Who asks for the next line decides that they are lines.
 // The rule: no byte is looked at twice, however small the chunks are.
-import { createGather } from './gather.js';
+import { createGather, type Gather } from './gather.js';
 import { WireFault } from './wire-fault.js';
 
 /** Bytes go in by push, lines come out by next, and the rest can be taken at any time. */
@@ -37,92 +37,105 @@ const nothing = Buffer.alloc(0);
 
 /** An empty splitter. Between two calls of push and next it holds at most lineBytesMax and what was not asked for. */
 export function createLineSplitter(limits: LineLimits): LineSplitter {
-  const { lineBytesMax } = limits;
-  /** The searched beginning of a line, which has no LF. */
-  const partial = createGather(lineBytesMax);
-  /** What was not searched yet: queue[head] from `from` on, and all behind it. */
-  let queue: Buffer[] = [];
-  let head = 0;
-  let from = 0;
-  let queuedBytes = 0;
-  let isTooLong = false;
+  return new Splitter(limits.lineBytesMax);
+}
 
-  function clearQueue(): void {
-    queue = [];
-    head = 0;
-    from = 0;
-    queuedBytes = 0;
+class Splitter implements LineSplitter {
+  readonly #lineBytesMax: number;
+  /** The searched beginning of a line, which has no LF. */
+  readonly #partial: Gather;
+  /** What was not searched yet: queue[head] from `from` on, and all behind it. */
+  #queue: Buffer[] = [];
+  #head = 0;
+  #from = 0;
+  #queuedBytes = 0;
+  #isTooLong = false;
+
+  constructor(lineBytesMax: number) {
+    this.#lineBytesMax = lineBytesMax;
+    this.#partial = createGather(lineBytesMax);
+  }
+
+  get pendingBytes(): number {
+    return this.#partial.length + this.#queuedBytes;
+  }
+
+  push(chunk: Buffer): void {
+    if (chunk.length === 0 || this.#isTooLong) return;
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+  }
+
+  next(): Buffer | undefined {
+    if (this.#isTooLong) this.#refuse();
+    const partial = this.#partial;
+    for (;;) {
+      const chunk = this.#queue[this.#head];
+      if (chunk === undefined) return undefined;
+      const lf = chunk.indexOf(LF, this.#from);
+      const count = (lf < 0 ? chunk.length : lf) - this.#from;
+      if (partial.length + count > this.#lineBytesMax) this.#refuse();
+      if (lf < 0) {
+        partial.append(this.#eat(chunk, count));
+        continue;
+      }
+      const piece = this.#eat(chunk, count + 1).subarray(0, count);
+      if (partial.length === 0) return withoutCr(piece);
+      partial.append(piece);
+      return withoutCr(partial.take());
+    }
+  }
+
+  takeRest(): Buffer {
+    const pieces = this.#partial.length === 0 ? [] : [this.#partial.take()];
+    for (let chunk = this.#queue[this.#head]; chunk !== undefined; chunk = this.#queue[this.#head]) {
+      pieces.push(this.#eat(chunk, chunk.length - this.#from));
+    }
+    const [first] = pieces;
+    return first === undefined ? nothing : pieces.length === 1 ? first : Buffer.concat(pieces);
+  }
+
+  end(): void {
+    const last = this.#queue.at(-1);
+    if (last === undefined ? this.#partial.length > 0 : last[last.length - 1] !== LF) {
+      throw new WireFault('truncated', 'the input ended inside a line');
+    }
+  }
+
+  #clearQueue(): void {
+    this.#queue = [];
+    this.#head = 0;
+    this.#from = 0;
+    this.#queuedBytes = 0;
   }
 
   /** Moves on by `count` bytes of the first chunk and returns them. */
-  function eat(chunk: Buffer, count: number): Buffer {
+  #eat(chunk: Buffer, count: number): Buffer {
+    const from = this.#from;
     const eaten = from === 0 && count === chunk.length ? chunk : chunk.subarray(from, from + count);
-    from += count;
-    queuedBytes -= count;
-    if (queuedBytes === 0) {
-      clearQueue();
-    } else if (from === chunk.length) {
-      queue[head] = nothing;
-      head += 1;
-      from = 0;
+    this.#from += count;
+    this.#queuedBytes -= count;
+    if (this.#queuedBytes === 0) {
+      this.#clearQueue();
+    } else if (this.#from === chunk.length) {
+      this.#queue[this.#head] = nothing;
+      this.#head += 1;
+      this.#from = 0;
       // A peer that always sends ahead of the reader must not grow the list for ever.
-      if (head >= 64 && head * 2 > queue.length) {
-        queue = queue.slice(head);
-        head = 0;
+      if (this.#head >= 64 && this.#head * 2 > this.#queue.length) {
+        this.#queue = this.#queue.slice(this.#head);
+        this.#head = 0;
       }
     }
     return eaten;
   }
 
-  function refuse(): never {
-    isTooLong = true;
-    partial.take();
-    clearQueue();
-    throw new WireFault('line-too-long', `a line has more than ${lineBytesMax} bytes`);
+  #refuse(): never {
+    this.#isTooLong = true;
+    this.#partial.take();
+    this.#clearQueue();
+    throw new WireFault('line-too-long', `a line has more than ${this.#lineBytesMax} bytes`);
   }
-
-  return {
-    get pendingBytes() {
-      return partial.length + queuedBytes;
-    },
-    push(chunk) {
-      if (chunk.length === 0 || isTooLong) return;
-      queue.push(chunk);
-      queuedBytes += chunk.length;
-    },
-    next() {
-      if (isTooLong) refuse();
-      for (;;) {
-        const chunk = queue[head];
-        if (chunk === undefined) return undefined;
-        const lf = chunk.indexOf(LF, from);
-        const count = (lf < 0 ? chunk.length : lf) - from;
-        if (partial.length + count > lineBytesMax) refuse();
-        if (lf < 0) {
-          partial.append(eat(chunk, count));
-          continue;
-        }
-        const piece = eat(chunk, count + 1).subarray(0, count);
-        if (partial.length === 0) return withoutCr(piece);
-        partial.append(piece);
-        return withoutCr(partial.take());
-      }
-    },
-    takeRest() {
-      const pieces = partial.length === 0 ? [] : [partial.take()];
-      for (let chunk = queue[head]; chunk !== undefined; chunk = queue[head]) {
-        pieces.push(eat(chunk, chunk.length - from));
-      }
-      const [first] = pieces;
-      return first === undefined ? nothing : pieces.length === 1 ? first : Buffer.concat(pieces);
-    },
-    end() {
-      const last = queue.at(-1);
-      if (last === undefined ? partial.length > 0 : last[last.length - 1] !== LF) {
-        throw new WireFault('truncated', 'the input ended inside a line');
-      }
-    },
-  };
 }
 
 function withoutCr(line: Buffer): Buffer {
