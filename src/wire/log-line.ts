@@ -6,7 +6,7 @@
 // 5 and 6 are Dovecot's doveadm-protocol.
 // The rule: a server's log never breaks a command, so nothing here is a fault. The text is the server's: it may hold
 // any control character.
-import { createGather } from './gather.js';
+import { createGather, type Gather } from './gather.js';
 
 /** How bad it is, as the server sees it: the type bytes 1 to 6. */
 export type LogType = 'debug' | 'info' | 'warning' | 'error' | 'fatal' | 'panic';
@@ -41,39 +41,51 @@ const types: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal',
 
 /** A decoder that stands at the beginning of a line. It never throws. */
 export function createLogDecoder({ lineBytesMax }: LogLimits): LogDecoder {
-  const partial = createGather(lineBytesMax);
-  let isCut = false;
+  return new LogCutter(lineBytesMax);
+}
 
-  function finish(): LogLine {
-    const line = parseLogLine(partial.take(), isCut);
-    isCut = false;
-    return line;
+/** A class, so that those of all upstreams have one shape. */
+class LogCutter implements LogDecoder {
+  readonly #lineBytesMax: number;
+  readonly #partial: Gather;
+  #isCut = false;
+
+  constructor(lineBytesMax: number) {
+    this.#lineBytesMax = lineBytesMax;
+    this.#partial = createGather(lineBytesMax);
   }
 
-  return {
-    get pendingBytes() {
-      return partial.length;
-    },
-    push(bytes) {
-      const lines: LogLine[] = [];
-      let from = 0;
-      while (from < bytes.length) {
-        const lf = bytes.indexOf(LF, from);
-        const stop = lf < 0 ? bytes.length : lf;
-        const room = lineBytesMax - partial.length;
-        if (stop - from > room) isCut = true;
-        if (stop > from && room > 0) partial.append(bytes.subarray(from, Math.min(stop, from + room)));
-        if (lf >= 0) lines.push(finish());
-        from = stop + 1;
-      }
-      return lines;
-    },
-    end() {
-      if (partial.length === 0) return [];
-      isCut = true;
-      return [finish()];
-    },
-  };
+  get pendingBytes(): number {
+    return this.#partial.length;
+  }
+
+  push(bytes: Buffer): LogLine[] {
+    const lines: LogLine[] = [];
+    const partial = this.#partial;
+    let from = 0;
+    while (from < bytes.length) {
+      const lf = bytes.indexOf(LF, from);
+      const stop = lf < 0 ? bytes.length : lf;
+      const room = this.#lineBytesMax - partial.length;
+      if (stop - from > room) this.#isCut = true;
+      if (stop > from && room > 0) partial.append(bytes.subarray(from, Math.min(stop, from + room)));
+      if (lf >= 0) lines.push(this.#finish());
+      from = stop + 1;
+    }
+    return lines;
+  }
+
+  end(): LogLine[] {
+    if (this.#partial.length === 0) return [];
+    this.#isCut = true;
+    return [this.#finish()];
+  }
+
+  #finish(): LogLine {
+    const line = parseLogLine(this.#partial.take(), this.#isCut);
+    this.#isCut = false;
+    return line;
+  }
 }
 
 /** The bytes of a message, with LF; each line of it becomes a log line of that type. */

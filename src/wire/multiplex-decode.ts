@@ -57,7 +57,7 @@ export function createMultiplexDecoder(framing: Framing, limits: FrameLimits): M
     case 'none':
       return createPassing();
     case 'packet':
-      return createPacketDecoder(limits);
+      return new PacketDecoder(limits.frameBytesMax);
     case 'stream':
       return createStreamDecoder();
     default:
@@ -74,53 +74,60 @@ function createPassing(): MultiplexDecoder {
   };
 }
 
-function createPacketDecoder({ frameBytesMax }: FrameLimits): MultiplexDecoder {
-  const header = Buffer.alloc(packetHeaderBytes);
-  let headerBytes = 0;
-  let channel = 0;
-  let payloadLeft = 0;
+/** A class, so that those of all upstreams have one shape. */
+class PacketDecoder implements MultiplexDecoder {
+  readonly #frameBytesMax: number;
+  readonly #header = Buffer.alloc(packetHeaderBytes);
+  #headerBytes = 0;
+  #channel = 0;
+  #payloadLeft = 0;
 
-  return {
-    get pendingBytes() {
-      return headerBytes;
-    },
-    get isMidFrame() {
-      return headerBytes > 0 || payloadLeft > 0;
-    },
-    push(chunk) {
-      const events: ChannelBytes[] = [];
-      let from = 0;
-      while (from < chunk.length) {
-        if (payloadLeft > 0) {
-          const bytes = chunk.subarray(from, from + payloadLeft);
-          events.push({ channel, bytes });
-          payloadLeft -= bytes.length;
-          from += bytes.length;
-          continue;
-        }
-        const isWhole = headerBytes === 0 && chunk.length - from >= packetHeaderBytes;
-        if (!isWhole) {
-          const copied = chunk.copy(header, headerBytes, from);
-          headerBytes += copied;
-          from += copied;
-          if (headerBytes < packetHeaderBytes) break;
-        }
-        const length = isWhole ? chunk.readUInt32BE(from + 1) : header.readUInt32BE(1);
-        if (length > frameBytesMax) {
-          throw new WireFault('bad-frame', `a frame has more than ${frameBytesMax} bytes`);
-        }
-        channel = isWhole ? chunk.readUInt8(from) : header.readUInt8(0);
-        if (isWhole) from += packetHeaderBytes;
-        payloadLeft = length;
-        headerBytes = 0;
+  constructor(frameBytesMax: number) {
+    this.#frameBytesMax = frameBytesMax;
+  }
+
+  get pendingBytes(): number {
+    return this.#headerBytes;
+  }
+
+  get isMidFrame(): boolean {
+    return this.#headerBytes > 0 || this.#payloadLeft > 0;
+  }
+
+  push(chunk: Buffer): ChannelBytes[] {
+    const events: ChannelBytes[] = [];
+    const header = this.#header;
+    let from = 0;
+    while (from < chunk.length) {
+      if (this.#payloadLeft > 0) {
+        const bytes = chunk.subarray(from, from + this.#payloadLeft);
+        events.push({ channel: this.#channel, bytes });
+        this.#payloadLeft -= bytes.length;
+        from += bytes.length;
+        continue;
       }
-      return events;
-    },
-    end() {
-      if (headerBytes > 0 || payloadLeft > 0)
-        throw new WireFault('truncated', 'the input ended inside a frame');
-    },
-  };
+      const isWhole = this.#headerBytes === 0 && chunk.length - from >= packetHeaderBytes;
+      if (!isWhole) {
+        const copied = chunk.copy(header, this.#headerBytes, from);
+        this.#headerBytes += copied;
+        from += copied;
+        if (this.#headerBytes < packetHeaderBytes) break;
+      }
+      const length = isWhole ? chunk.readUInt32BE(from + 1) : header.readUInt32BE(1);
+      if (length > this.#frameBytesMax) {
+        throw new WireFault('bad-frame', `a frame has more than ${this.#frameBytesMax} bytes`);
+      }
+      this.#channel = isWhole ? chunk.readUInt8(from) : header.readUInt8(0);
+      if (isWhole) from += packetHeaderBytes;
+      this.#payloadLeft = length;
+      this.#headerBytes = 0;
+    }
+    return events;
+  }
+
+  end(): void {
+    if (this.isMidFrame) throw new WireFault('truncated', 'the input ended inside a frame');
+  }
 }
 
 /** Where in a stream the next byte stands: in its header, in data, or behind 03, 03 FE, 03 FE 00. */

@@ -7,7 +7,7 @@
 // before it, and the next one ends the status line.
 // The rule: the body is searched for an LF, never walked, and never kept: its bytes leave as slices of the chunk.
 import { splitRaw, unescapeLenient } from './escape.js';
-import { createGather } from './gather.js';
+import { createGather, type Gather } from './gather.js';
 import { parseStatus, type Status } from './status.js';
 import { WireFault } from './wire-fault.js';
 
@@ -60,57 +60,69 @@ const lookAhead = 24;
 
 /** A decoder that stands before the first reply. */
 export function createReplyDecoder({ statusBytesMax }: ReplyLimits): ReplyDecoder {
-  /** What the next byte belongs to. */
-  let at: 'start' | 'body' | 'status' = 'start';
-  /** TAB also where there is no body, which cuts nothing. */
-  let lastOfBody = TAB;
-  const partial = createGather(statusBytesMax);
+  return new ReplyCutter(statusBytesMax);
+}
 
-  return {
-    get midCell() {
-      return lastOfBody !== TAB;
-    },
-    get isStarted() {
-      return at !== 'start';
-    },
-    get pendingBytes() {
-      return partial.length;
-    },
-    push(chunk) {
-      const events: ReplyEvent[] = [];
-      let from = 0;
-      while (from < chunk.length) {
-        const lf = chunk.indexOf(LF, from);
-        const stop = lf < 0 ? chunk.length : lf;
-        if (at === 'status') {
-          if (partial.length + stop - from > statusBytesMax) {
-            throw new WireFault('line-too-long', `a status line has more than ${statusBytesMax} bytes`);
-          }
-          // Nearly always it is here whole: a slice is enough then.
-          const isWhole = lf >= 0 && partial.length === 0;
-          if (!isWhole) partial.append(chunk.subarray(from, stop));
-          if (lf >= 0) {
-            const status = parseStatus(isWhole ? chunk.subarray(from, stop) : partial.take());
-            events.push({ kind: 'status', status, restBytes: chunk.length - lf - 1 });
-            at = 'start';
-            lastOfBody = TAB;
-          }
-        } else {
-          if (stop > from) {
-            const bytes = chunk.subarray(from, stop);
-            lastOfBody = bytes[bytes.length - 1] ?? TAB;
-            events.push({ kind: 'body', bytes });
-          }
-          at = lf < 0 ? 'body' : 'status';
+/** A class, so that those of all upstreams have one shape, and what every command asks of them is compiled for it. */
+class ReplyCutter implements ReplyDecoder {
+  readonly #statusBytesMax: number;
+  /** What the next byte belongs to. */
+  #at: 'start' | 'body' | 'status' = 'start';
+  /** TAB also where there is no body, which cuts nothing. */
+  #lastOfBody = TAB;
+  readonly #partial: Gather;
+
+  constructor(statusBytesMax: number) {
+    this.#statusBytesMax = statusBytesMax;
+    this.#partial = createGather(statusBytesMax);
+  }
+
+  get midCell(): boolean {
+    return this.#lastOfBody !== TAB;
+  }
+
+  get isStarted(): boolean {
+    return this.#at !== 'start';
+  }
+
+  get pendingBytes(): number {
+    return this.#partial.length;
+  }
+
+  push(chunk: Buffer): ReplyEvent[] {
+    const events: ReplyEvent[] = [];
+    const partial = this.#partial;
+    let from = 0;
+    while (from < chunk.length) {
+      const lf = chunk.indexOf(LF, from);
+      const stop = lf < 0 ? chunk.length : lf;
+      if (this.#at === 'status') {
+        if (partial.length + stop - from > this.#statusBytesMax) {
+          throw new WireFault('line-too-long', `a status line has more than ${this.#statusBytesMax} bytes`);
         }
-        from = stop + 1;
+        partial.append(chunk.subarray(from, stop));
+        if (lf >= 0) {
+          const status = parseStatus(partial.take());
+          events.push({ kind: 'status', status, restBytes: chunk.length - lf - 1 });
+          this.#at = 'start';
+          this.#lastOfBody = TAB;
+        }
+      } else {
+        if (stop > from) {
+          const bytes = chunk.subarray(from, stop);
+          this.#lastOfBody = bytes[bytes.length - 1] ?? TAB;
+          events.push({ kind: 'body', bytes });
+        }
+        this.#at = lf < 0 ? 'body' : 'status';
       }
-      return events;
-    },
-    end() {
-      if (at !== 'start') throw new WireFault('truncated', 'the input ended inside a reply');
-    },
-  };
+      from = stop + 1;
+    }
+    return events;
+  }
+
+  end(): void {
+    if (this.#at !== 'start') throw new WireFault('truncated', 'the input ended inside a reply');
+  }
 }
 
 /** A counter that stands before the first cell of a body. */
