@@ -62,6 +62,11 @@ export class ExchangeTrail {
     else this.#state = 'counted';
   }
 
+  /** Whether anybody but the counters hears of it. */
+  get isTold(): boolean {
+    return this.#state !== 'counted';
+  }
+
   /** A line of channel L that came within it. */
   backendSaid(facts: LogFacts, { logs }: RelayCount): void {
     const { observe, clock, limits } = this.#context;
@@ -72,8 +77,7 @@ export class ExchangeTrail {
   }
 
   /** Its end, for the records and the observers. */
-  complete(ended: Omit<CompletionFacts, 'isTold'>): void {
-    const facts: CompletionFacts = { ...ended, isTold: this.#state !== 'counted' };
+  complete(facts: CompletionFacts): void {
     this.#append(completionOf(facts));
     this.#context.observe(endedOf(facts));
   }

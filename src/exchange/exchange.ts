@@ -289,6 +289,7 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
       bytesOut: writer.bytesOut - bytesBefore,
       waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
       durationMs: clock.now() - this.#startMs,
+      isTold: trail.isTold,
     });
     return reading === undefined ? close : reading.then((why) => why ?? close);
   }
