@@ -6,9 +6,12 @@ import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
+  closeSync,
   copyFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -256,13 +259,18 @@ void test('a disk that does not answer at the start: an error within the deadlin
   const { journal } = await openFor(t, directory);
   await journal.close();
   // Opened for reading it waits for a writer, as a file on a dead disk waits for its blocks.
-  rmSync(join(directory, 'checkpoint.json'));
-  execFileSync('mkfifo', [join(directory, 'checkpoint.json')]);
+  const checkpoint = join(directory, 'checkpoint.json');
+  const pipe = join(temporaryDirectory(t), 'pipe');
+  rmSync(checkpoint);
+  execFileSync('mkfifo', [pipe]);
+  linkSync(pipe, checkpoint);
   const started = performance.now();
   await assert.rejects(openFor(t, directory, { openDeadlineMs: 200 }), faultOf('deadline'));
   assert.ok(performance.now() - started < 2000);
-  // Lets the thread go, which ends then.
-  writeFileSync(join(directory, 'checkpoint.json'), '');
+  // Lets the thread go, which ends then: one that was slower than the deadline finds a file, one that waits has a writer.
+  writeFileSync(`${checkpoint}.new`, '');
+  renameSync(`${checkpoint}.new`, checkpoint);
+  closeSync(openSync(pipe, 'r+'));
 });
 
 void test('a removed directory comes back with its lock', async (t) => {

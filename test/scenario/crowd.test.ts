@@ -131,6 +131,7 @@ test(`the series of the metrics are the same after ${hostile} hostile commands`,
   // Every pair of a known command and an outcome that such words can have: there are few, and no word is among them.
   await ask(one, ['quota', 'get', '-u', 'bob@example.org']);
   await ask(one, ['quota', 'get', '-A']);
+  await ask(one, ['quota', 'get', '-Sx']);
   await attack(200);
   const before = await seriesOf(daemon);
   await attack(hostile);

@@ -111,9 +111,10 @@ void test('start, life and end are told; a client who comes between two daemons 
   };
   assert.equal(await ask(), '+');
   assert.equal((await first.stop()).code, 0);
-  const said = notify.receive();
-  assert.match(said.at(-1) ?? '', /^STOPPING=1\nSTATUS=.*\nEXTEND_TIMEOUT_USEC=45000000\n$/);
-  assert.ok(said.slice(0, -1).every((text) => text === 'WATCHDOG=1\n'));
+  // The watchdog is fed while it stops, too.
+  const said = notify.receive().filter((text) => text !== 'WATCHDOG=1\n');
+  assert.equal(said.length, 1);
+  assert.match(said[0] ?? '', /^STOPPING=1\nSTATUS=.*\nEXTEND_TIMEOUT_USEC=45000000\n$/);
 
   const waiting = ask();
   const second = await start();
