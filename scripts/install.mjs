@@ -172,7 +172,8 @@ async function install() {
       text.replaceAll(`${shipped.prefix}/lib/dovegate`, program).replaceAll(shipped.node, node),
     );
   }
-  const scripts = await import(pathToFileURL(at(`${program}/dist/completion/shell-scripts.js`)).href);
+  // From where it was built: a destination below /proc, as of a container, is no place that Node finds modules in.
+  const scripts = await import(pathToFileURL(join(root, 'dist/completion/shell-scripts.js')).href);
   for (const [shell, path] of completions) write(at(path), scripts.shellScript(shell, 'dovegate'));
   makeFolder(at(configuration));
   makeFolder(at(`${configuration}/credentials`), 0o700);
