@@ -190,9 +190,11 @@ class OneWay implements Carriage {
     this.#exchange.noteMatches(found.matches);
     if (found.kind === 'refused') return found.end;
     await this.#exchange.admit();
-    // Counting and recording took their time, and we may have closed the upstream meanwhile.
+    // Counting and recording took their time: we may have closed the upstream meanwhile, and what allowed it may hold no more.
     if (abortable.isAborted) return { value: cutOff(abortable, false), closeFor: undefined };
     if (!upstream.isClean) throw behindSearch();
+    const refusal = this.#exchange.lookAgain(this.#destination, upstream.series);
+    if (refusal !== undefined) return { value: refusal, closeFor: undefined };
     return this.#send(upstream);
   }
 
