@@ -67,8 +67,12 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   if (reason === true && (session.reason ?? '') === '') {
     return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
   }
-  // How mails are counted and what of the reply is shown was settled when it began, and cannot be made stricter on the way.
+  // Who is meant, whether somebody is asked who else that is, how mails are counted and what of the reply is shown was settled when
+  // it began, and cannot be made stricter on the way.
+  const isAskedAlike = context.resolver === undefined || first.context.resolver !== undefined;
   const isHandledAlike =
+    isAskedAlike &&
+    again.user === judgement.user &&
     policy.logs === session.policy.logs &&
     policy.debug === session.policy.debug &&
     maxMatches === judgement.decision.obligations?.maxMatches;

@@ -8,8 +8,6 @@ import { replyPacket } from '../kit/memory-backend.js';
 import { type MemoryEngine, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 
-const line = '\talice@example.org\tquota get\n';
-
 /** A policy of another configuration. */
 function policyOf(text: string): Policy {
   const settings = memorySettings.replace('allow: [quota get, mailbox list', text);
@@ -28,8 +26,11 @@ interface Waiting {
 }
 
 /** A command that waits, while two others have both upstreams. */
-async function waiting(): Promise<Waiting> {
-  const engine = openMemoryEngine();
+async function waiting(
+  settings = memorySettings,
+  line = '\talice@example.org\tquota get\n',
+): Promise<Waiting> {
+  const engine = openMemoryEngine({ settings });
   engine.setAnswer(() => undefined);
   const before = engine.context;
   let holding = { exchanges: before.exchanges, policy: before.policy };
@@ -122,4 +123,23 @@ void test('what cannot be made stricter on the way is to be tried again: log lin
     assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
     assert.equal(waits.engine.commands.length, 2);
   }
+});
+
+void test('a user whose name means another one now is not sent as the first', async () => {
+  const settings = (realm: string): string =>
+    `${memorySettings.replace('*@example.org', `*@${realm}`)}mail_users: { default_realm: ${realm} }\n`;
+  const { engine, reload, go } = await waiting(settings('example.org'), '\talice\tquota get\n');
+  const next = openMemoryEngine({ settings: settings('example.net') });
+  const { userNames } = next.context.exchanges();
+  reload(next.settings.policies.get('support'), (context) => ({ ...context, userNames }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('who else the user is, is to be asked now and was not', async () => {
+  const { engine, reload, go } = await waiting();
+  const resolver = { resolve: () => Promise.resolve({ kind: 'resolved', aliases: [] } as const) };
+  reload(engine.settings.policies.get('support'), (context) => ({ ...context, resolver }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
 });
