@@ -33,7 +33,7 @@ import { inquire, keepLine } from './inquiry.js';
 import { outgoingCommand, usernameEvery } from './outgoing.js';
 import { inquireOfUs } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './refusal.js';
-import { type FirstLook, lookAgain, lookThere, stillHolds } from './second-look.js';
+import { type FirstLook, lookAgain, lookThere } from './second-look.js';
 import { tellEnding, waitForReader } from './tell.js';
 
 const none: readonly never[] = [];
@@ -60,6 +60,7 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
   readonly id: string;
   readonly line: CommandLine;
   aliases: readonly string[] = none;
+  destinations: readonly Destination[] = none;
   readonly abortable: Abortable = createAbortable();
   readonly #startMs: number;
   #known: KnownLine | undefined;
@@ -134,6 +135,7 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     if (key !== undefined) this.#known ??= keepLine(context, key, this.line, inquiry);
     const { judgement, destinations, obstacle } = inquiry;
     this.#judgement = judgement;
+    this.destinations = destinations;
     this.aliases = inquiry.aliases;
     const input = createExchangeInput(context, judgement, session);
     this.#input = input;
@@ -152,7 +154,7 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
       ending =
         refuseByLimits(judgement, session, context) ??
         (own === undefined
-          ? await this.#serve(judgement, destinations, input, trail)
+          ? await this.#serve(judgement, input, trail)
           : await own.answer(() => trail.admit()));
     }
     trail.admitRefused(names.principal, this.isServed);
@@ -162,18 +164,14 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
   }
 
   /** Sends an allowed command on its way, when its turn comes. */
-  async #serve(
-    judgement: Judged,
-    destinations: readonly Destination[],
-    input: ExchangeInput,
-    trail: ExchangeTrail,
-  ): Promise<Ending> {
+  async #serve(judgement: Judged, input: ExchangeInput, trail: ExchangeTrail): Promise<Ending> {
     this.#isReading = judgement.attempt.effect === 'read';
     // The dsync of 2.4 always says 1, of a connection that it makes itself (measured on 2.4.1).
     if (this.line.proxyTtl !== undefined && this.line.proxyTtl <= 1 && !input.isDuplex) {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
-    const { clock } = this.context;
+    const { context, destinations } = this;
+    const { clock } = context;
     // With max_matches a search comes first, and the admission says what it found.
     const isCounted = judgement.decision.obligations?.maxMatches !== undefined;
     let startMs = clock.now();
@@ -219,7 +217,6 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
   }
 
   lookAgain(destination: Destination, series: Series): Ending | undefined {
-    if (stillHolds(this.context, this.session, this.judgement, series)) return undefined;
     return lookAgain(this, destination, series);
   }
 

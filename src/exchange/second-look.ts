@@ -16,6 +16,8 @@ export interface FirstLook {
   readonly session: ExchangeSession;
   readonly line: CommandLine;
   readonly judgement: Judged;
+  /** The backends that it was judged for. */
+  readonly destinations: readonly Destination[];
   readonly aliases: readonly string[];
 }
 
@@ -32,23 +34,24 @@ export function lookThere(first: FirstLook, there: Destination): Ending | undefi
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }
 
-/** Whether what was judged first is what would be judged now, of an upstream of that series. */
-export function stillHolds(
-  context: ExchangeContext,
-  session: ExchangeSession,
-  { holdsUntilMs, series: judgedFor }: Judged,
-  series: Series,
-): boolean {
-  if (!session.isCurrent(context) || !judgedFor.includes(series)) return false;
-  return holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
-}
-
-/** For the upstream that it got, by what holds now, where that is not what held. Undefined: it means the same and is allowed. */
+/** For the upstream that it got, by what holds now. Undefined: it means the same and is allowed. */
 export function lookAgain(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
   const { context, session, line, judgement, aliases } = first;
   if (!session.isCurrent(context)) return afterReload(first, destination, series);
+  if (stillHolds(first, destination, series)) return undefined;
   const again = judgeAs(context, session, line, [series], destination.sharedNamespaces, aliases);
   return refusalOnSecondLook(again, judgement, session.policy.name);
+}
+
+/** Whether what was judged first is what would be judged now. Where a referral led was judged by another rule perhaps, until then. */
+function stillHolds(
+  { context, judgement, destinations }: FirstLook,
+  destination: Destination,
+  series: Series,
+): boolean {
+  const { holdsUntilMs } = judgement;
+  if (!judgement.series.includes(series) || !destinations.includes(destination)) return false;
+  return holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
 }
 
 function afterReload(first: FirstLook, destination: Destination, series: Series): Ending | undefined {

@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test';
 import type { AuditRecord } from '../../src/audit/record.js';
 import { settle } from '../kit/fake-clock.js';
 import { type DialledEnd, replyPacket } from '../kit/memory-backend.js';
-import { openMemoryEngine } from '../kit/memory-engine.js';
+import { type MemoryEngine, openMemoryEngine } from '../kit/memory-engine.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'dovegate-second-look-'));
 const password = join(folder, 'password');
@@ -46,9 +46,11 @@ async function ask(
   lines: readonly string[],
   answer: (backend: number, line: number) => string,
   minors: { readonly client: number; readonly backend: (line: number) => number },
+  onOpen: (engine: MemoryEngine) => void = () => undefined,
 ): Promise<Heard> {
   let line = 0;
   const engine = openMemoryEngine({ settings, minor: () => minors.backend(line) });
+  onOpen(engine);
   engine.setAnswer((_text, end) => replyPacket(answer(numberOf(end), line)));
   const client = await engine.client(minors.client);
   let before = 0;
@@ -95,6 +97,29 @@ void describe('a referral', () => {
     const heard = await ask(settings, ['|a@example.org|expunge|mailbox|Team/ceo|all'], refer, old);
     assert.deepEqual(heard.sent, ['1 |a@example.org|expunge|--|mailbox|Team/ceo|all']);
     assert.equal(statusOf(heard.said), '-TEMPFAIL');
+  });
+
+  void test('to a backend where another rule allows it, which ends while an upstream is dialled there', async () => {
+    const rules = [
+      '{ command: expunge }',
+      '{ command: expunge, shared: true, expires: "2026-01-02T03:05:00Z" }',
+    ];
+    const settings = settingsOf(
+      'shared_namespaces: [], series: "2.3"',
+      'shared_namespaces: ["Team/"], series: "2.3"',
+      rules,
+    );
+    const ended: MemoryEngine[] = [];
+    let dials = 0;
+    const backend = (): number => {
+      dials += 1;
+      if (dials === 2) for (const { clock } of ended) clock.leap(60_000);
+      return 2;
+    };
+    const line = '|a@example.org|expunge|mailbox|Team/ceo|all';
+    const heard = await ask(settings, [line], refer, { client: 2, backend }, (engine) => ended.push(engine));
+    assert.deepEqual([heard.sent, dials], [['1 |a@example.org|expunge|--|mailbox|Team/ceo|all'], 2]);
+    assert.deepEqual([statusOf(heard.said), heard.completion?.outcome], ['-NOPERM', 'denied']);
   });
 });
 
