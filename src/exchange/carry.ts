@@ -90,8 +90,9 @@ class OneWay implements Carriage {
   waitMs: number | undefined = undefined;
   count: RelayCount | undefined = undefined;
   #startMs = 0;
-  /** Only while it is leased to us. */
+  /** Leased to us for this turn of it; in its next one it is somebody else's, which may be before we hear of our end. */
   #leased: Upstream | undefined;
+  #turn = 0;
 
   constructor(
     exchange: CarriedExchange,
@@ -107,7 +108,7 @@ class OneWay implements Carriage {
   }
 
   cut(): void {
-    this.#leased?.close('aborted', true);
+    if (this.#leased?.exchanges === this.#turn) this.#leased.close('aborted', true);
   }
 
   async run(): Promise<Ending> {
@@ -174,6 +175,7 @@ class OneWay implements Carriage {
     this.upstream = upstream.id;
     this.isReused = upstream.exchanges > 1;
     this.#leased = upstream;
+    this.#turn = upstream.exchanges;
     // Nothing was sent: the upstream may serve another.
     if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
     const refusal = this.#exchange.lookAgain(this.#destination, upstream.series);
