@@ -183,6 +183,8 @@ export function keepLine(
   if (!isSettled || obstacle !== undefined || judgement.kind !== 'judged') return undefined;
   if (destination === undefined || destinations.length > 1) return undefined;
   if (judgement.args.some((word) => word.isSecret)) return undefined;
+  // An upstream that was greeted in between may be of another series, and what is remembered would hold for that one then.
+  if (judgement.series.join() !== seriesOf(destinations).join()) return undefined;
   const known: KnownLine = {
     line,
     inquiry,

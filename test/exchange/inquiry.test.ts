@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lineKey, lineScope } from '../../src/exchange/inquiry.js';
+import { settle } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
 
@@ -121,4 +122,22 @@ void test('every part of who asks, and every byte, makes another key', () => {
   ];
   assert.equal(new Set(keys).size, keys.length);
   assert.ok(!keys.includes(undefined));
+});
+
+void test('a backend that is upgraded between the look at a line and its remembering: it is not remembered as judged for what came', async () => {
+  for (let steps = 0; steps < 40; steps += 1) {
+    let minor = 2;
+    const engine = openMemoryEngine({ minor: () => minor });
+    const client = await engine.client(2);
+    await client.line('|bob@example.org|quota get');
+    minor = 4;
+    client.peer.send(`${line.replaceAll('|', '\t')}\n`);
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    Object.assign(engine.pool, { series: '2.4' });
+    await settle();
+    await client.line(line);
+    await client.line(line);
+    const last = engine.records.findLast(({ record }) => record.event === 'admission')?.record;
+    assert.deepEqual([steps, last?.series], [steps, '2.4']);
+  }
 });
