@@ -57,7 +57,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {
-    const upstream = this.#takeIdle(options.isFresh) ?? (await this.#wait(abortable, options));
+    const idle = abortable.isAborted ? undefined : this.#takeIdle(options.isFresh);
+    const upstream = idle ?? (await this.#wait(abortable, options));
     let end: LeaseEnd<T> | undefined;
     try {
       end = await use(upstream);

@@ -167,6 +167,28 @@ void test('aborted before it asked: no lease when one would have to wait, and no
   await assertEnds(story);
 });
 
+void test('aborted before it asked: no idle one is spent on it, nor the one kept for who must be alone', async () => {
+  const story = openPool({ idle: 1 });
+  story.pool.start();
+  await settle();
+  const abortable = createAbortable();
+  abortable.abort('early');
+  for (const isFresh of [false, true]) {
+    await assert.rejects(
+      story.pool.withLease(abortable, () => assert.fail('leased'), {
+        principal: 'desk@support',
+        weight: 1,
+        isFresh,
+      }),
+      (fault) => fault === 'early',
+    );
+  }
+  assertSizes(story, '0 1 0 0');
+  const next = await story.leased();
+  assert.equal(next.upstream?.exchanges, 1, 'nothing ran on it yet');
+  await next.finish();
+});
+
 void test('who waited leaves while the dial runs: the upstream is kept for the next', async () => {
   const story = openPool({}, { minor: null });
   const first = await story.leased();
