@@ -61,7 +61,7 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
     return { kind: 'denied', reason: 'its peer is no longer served', policy: session.policy.name };
   }
   const there = context.router.all.find(({ pool }) => pool === destination.pool);
-  if (there === undefined) return changedMeanwhile;
+  if (there === undefined || !mayLeadThere(first, context, there)) return changedMeanwhile;
   const now = { names: session.names, clientMinor: session.clientMinor, policy };
   const again = judgeAs(context, now, line, [series], there.sharedNamespaces, aliases);
   const refusal = refusalAfterReload(again, judgement, policy.name);
@@ -80,4 +80,12 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
     policy.debug === session.policy.debug &&
     maxMatches === judgement.decision.obligations?.maxMatches;
   return isHandledAlike ? undefined : changedMeanwhile;
+}
+
+/** Whether the routes of now lead to where those of then did; of a referral and of what names no user the routes say nothing. */
+function mayLeadThere(first: FirstLook, { router }: ExchangeContext, there: Destination): boolean {
+  const { user, attempt } = first.judgement;
+  const isRouted = attempt.command.scope === 'user' && attempt.everybody !== 'option' && user !== '';
+  const isReferred = !first.destinations.some(({ pool }) => pool === there.pool);
+  return !isRouted || isReferred || router.foreseeUser(user).includes(there);
 }

@@ -143,3 +143,17 @@ void test('who else the user is, is to be asked now and was not', async () => {
   assert.match(await go(), /\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 2);
 });
+
+void test('a user who was moved to another backend meanwhile is not looked for where he was', async () => {
+  const { engine, reload, go } = await waiting();
+  const moved = memorySettings
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+  const routed = openMemoryEngine({ settings: moved }).context.exchanges().router;
+  reload(engine.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: { ...routed, all: [...context.router.all, ...routed.all] },
+  }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
