@@ -21,15 +21,26 @@ export interface OpenExchange {
 /** No daemon has as many exchanges at once; a forged journal shall not fill the memory. */
 const openMax = 200_000;
 
-/** Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. Returns its head. */
-export function noteExchange(open: OpenExchanges, seq: number, text: string): LineHead | undefined {
+/**
+ * Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. What it ends goes into `ended`.
+ * Returns its head.
+ */
+export function noteExchange(
+  open: OpenExchanges,
+  seq: number,
+  text: string,
+  ended?: OpenExchanges,
+): LineHead | undefined {
   const head = readHead(text);
   const event = head?.event;
   if (event !== 'admission' && event !== 'completion') return head;
   const id = readWord(text, 'id');
   if (id === undefined) return head;
-  if (event === 'completion') open.delete(id);
-  else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
+  if (event === 'completion') {
+    const known = ended === undefined ? undefined : open.get(id);
+    if (known !== undefined) ended?.set(id, known);
+    open.delete(id);
+  } else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
   return head;
 }
 
@@ -52,6 +63,10 @@ type Writable = { -readonly [Key in keyof LedgerState]: LedgerState[Key] };
 export interface Ledger extends LedgerState {
   /** Goes on from a place in the chain: after a start, or after what was sealed did not reach the disk. */
   resume(state: LedgerState): void;
+  /** The ledger will not be set back behind what is sealed now. */
+  settle(): void;
+  /** What was open at a record that was not settled yet, or was the last one then: in the order of the admissions. */
+  openAt(seq: number): OpenExchanges;
   /** The line of an encoded record. */
   seal(body: string): string;
   /** The same for a body as bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns where the line ends. */
@@ -85,11 +100,21 @@ export function createLedger(program: string, signKey: string | undefined, journ
 
   /** As text: it is needed far less often than it changes. */
   let lastTime = '';
+  /** Completed since it was settled: if the ledger is set back, they are not. */
+  const ended: OpenExchanges = new Map();
 
   const ledger: Ledger = {
     resume(from) {
       state = { ...from };
       lastTime = '';
+      ended.clear();
+    },
+    settle() {
+      ended.clear();
+    },
+    openAt(seq) {
+      const all = [...state.open, ...ended].filter(([, exchange]) => exchange.seq <= seq);
+      return new Map(all.toSorted(([, one], [, other]) => one.seq - other.seq));
     },
     seal(body) {
       const sealed = sealLine(state.seq + 1, body, state.hash);
@@ -154,7 +179,7 @@ export function createLedger(program: string, signKey: string | undefined, journ
 
   /** `text`: a line, or a body with a comma before it. */
   function note(text: string): void {
-    const head = noteExchange(state.open, state.seq, text);
+    const head = noteExchange(state.open, state.seq, text, ended);
     lastTime = head?.time ?? '';
     if (head?.event !== 'clock') return;
     const step = parseLine(text.startsWith(',') ? `{${text.slice(1)}}` : text)?.['step_ms'];

@@ -63,7 +63,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       checkpointLine = undefined;
       for (;;) {
         try {
-          return perform(order);
+          const report = perform(order);
+          if ('mark' in report && report.mark !== undefined) ledger.settle();
+          return report;
         } catch (error) {
           sink.close();
           // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
@@ -266,7 +268,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     sink.close();
     const target = order.mark;
     cutBehind(directory, target);
-    const left = hasLedger ? ledger.open : findTail(directory).open;
+    // A completion behind the mark is yet to be written: until then a restart must find its admission.
+    const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     ledger.resume({ ...target, open: left });
     hasLedger = true;
     const last = listSegments(directory).at(-1)?.number ?? 0;

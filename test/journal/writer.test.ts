@@ -275,6 +275,28 @@ void test('healing writes again what was behind the mark, once', (t) => {
   pairedIds(readWhole(directory));
 });
 
+void test('a crash within healing leaves no admission of before without its completion', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const bodies = [encodeBody(completion('A'))];
+  assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
+  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  // Of the new segment only its first record had reached the disk.
+  const second = join(directory, '00000002.jsonl');
+  truncateSync(second, readFileSync(second).indexOf(0x0a) + 1);
+  const records = restarted(directory);
+  assert.deepEqual([...pairedIds(records)], ['A']);
+  const completions = records.filter(({ event }) => event === 'completion');
+  assert.deepEqual(
+    completions.map(({ outcome }) => outcome),
+    ['unknown'],
+  );
+});
+
 void test('a new thread heals by the mark alone', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory);
