@@ -75,8 +75,8 @@ export interface Ledger extends LedgerState {
   sealSigned(record: JournalRecord): string;
   /** The next checkpoint, without what only some of them have. */
   checkpoint(wallMs: number): JournalRecord;
-  /** Signs with another key from the next record on; returns its public key. Throws a TypeError. */
-  changeKey(pem: string): string;
+  /** Signs with another key, or with none, from the next record on; returns its public key. Throws a TypeError. */
+  changeKey(pem: string | undefined): string | undefined;
   /** Retention removed what was before. */
   forget(oldestSeq: number): void;
   /** Public key; undefined: checkpoints are not signed. */
@@ -141,8 +141,8 @@ export function createLedger(program: string, signKey: string | undefined, journ
       return { time: wallMs, event: 'checkpoint', ...names, head: state.hash, oldest_seq: state.oldestSeq };
     },
     changeKey(pem) {
-      signer = parseSignKey(pem);
-      return signer.key;
+      signer = pem === undefined ? undefined : parseSignKey(pem);
+      return signer?.key;
     },
     forget(oldestSeq) {
       state.oldestSeq = oldestSeq;

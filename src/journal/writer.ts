@@ -48,7 +48,8 @@ const lf = 0x0a;
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string): Writer {
   const { directory, groupId, segmentBytes, program, catalog, reserveBytes } = options;
-  const ledger = createLedger(program, options.signKey, journal);
+  let { signKey } = options;
+  const ledger = createLedger(program, signKey, journal);
   const sink = createSink(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
@@ -68,6 +69,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
           return report;
         } catch (error) {
           sink.close();
+          // Healing cuts off where the other key was named.
+          if (order.do === 'change-key') ledger.changeKey(signKey);
           // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
           // what a crash would have left.
           if (sink.release(error) && order.do === 'open') continue;
@@ -98,7 +101,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         const next = createLedger(program, order.pem, journal).key;
         if (next !== undefined && next !== ledger.key) checkpoint(order.wallMs, { next_key: next });
         ledger.changeKey(order.pem);
-        return { kind: 'written', ...checkpoint(order.wallMs, {}) };
+        const changed = checkpoint(order.wallMs, {});
+        signKey = order.pem;
+        return { kind: 'written', ...changed };
       }
       case 'retire':
         return { kind: 'written', ...retire(order.segments, order.wallMs) };

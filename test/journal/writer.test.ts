@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeBody } from '../../src/audit/encode.js';
+import { makeSignKey } from '../../src/audit/signature.js';
 import type { Order, Report } from '../../src/journal/messages.js';
 import { createWriter, type Writer } from '../../src/journal/writer.js';
 import { admission, completion } from './opening.js';
@@ -29,13 +30,13 @@ import {
 const wallMs = Date.UTC(2026, 10, 20);
 const first = '00000001.jsonl';
 
-function writerIn(directory: string, segmentBytes = 1 << 20): Writer {
+function writerIn(directory: string, segmentBytes = 1 << 20, signKey?: string): Writer {
   const options = {
     directory,
     segmentBytes,
     program: 'dovegate test',
     catalog: '',
-    signKey: undefined,
+    signKey,
     reserveBytes: 0,
   };
   return createWriter(options, 'ab'.repeat(16));
@@ -314,6 +315,40 @@ void test('a new thread heals by the mark alone', (t) => {
   write(second, completion('A'), completion('B'));
   carry(second, { do: 'stop', wallMs });
   pairedIds(readWhole(directory));
+});
+
+void test('a key that could not take over signs nothing, and is named when it is tried again', (t) => {
+  const [old, next] = [makeSignKey(), makeSignKey()];
+  const begun = (segmentBytes: number) => {
+    const directory = temporaryDirectory(t);
+    const writer = writerIn(directory, segmentBytes, old.secretPem);
+    assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+    for (let count = 0; count < 20; count += 1)
+      write(writer, admission(`A${count}`), completion(`A${count}`));
+    const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+    assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+    return { directory, writer, mark: synced.mark };
+  };
+  // The first checkpoint of the change still fits, and the second would have to begin a segment, which cannot be made.
+  const { bytes } = begun(1 << 20).mark;
+  const { directory, writer, mark } = begun(bytes + 1024);
+  const obstacle = join(directory, '00000002.jsonl');
+  mkdirSync(obstacle);
+  const change = { do: 'change-key', pem: next.secretPem, wallMs } as const;
+  assert.equal(carry(writer, change).kind, 'failed');
+  rmSync(obstacle, { recursive: true });
+  const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  assert.equal(carry(writer, change).kind, 'written');
+  const keys = readWhole(directory).flatMap(({ key, next_key: named }) =>
+    key === undefined ? [] : [[key, named]],
+  );
+  assert.deepEqual(keys, [
+    [old.key, undefined],
+    [old.key, undefined],
+    [old.key, next.key],
+    [next.key, undefined],
+  ]);
 });
 
 void test('what another daemon wrote behind the mark is not cut off', (t) => {
