@@ -161,7 +161,8 @@ function wordOf(opening: string, value: string | undefined, bytesMax: number): s
   const known = words.get(value);
   if (known !== undefined) return opening + known;
   const made = encodeText(value, bytesMax);
-  if (value.length <= cutOverheadBytes && Buffer.byteLength(made) <= cutOverheadBytes) {
+  // What begins with a brace was cut, and may be whole in another record.
+  if (value.length <= cutOverheadBytes && made[0] === '"' && Buffer.byteLength(made) <= cutOverheadBytes) {
     // Whoever has more names than that pays for each.
     if (words.size >= wordsMax) words.clear();
     words.set(value, made);

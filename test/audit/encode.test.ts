@@ -269,3 +269,91 @@ void test('fractions keep three digits, without zeros at their end', () => {
     assert.ok(encodeBody({ time, event: 'log', duration_ms: value }).endsWith(`"duration_ms":${text}`));
   }
 });
+
+void test('what one record was too long for is whole in the next', () => {
+  // Above what is kept of a value that no budget cuts, and short when it is cut to nothing.
+  const name = '\u0001'.repeat(30);
+  const long = '\u0001'.repeat(70_000);
+  const short: JournalRecord = { time, event: 'admission', user: name };
+  const texts = `session id for listener principal policy version rule series decision would mode outcome reason command effect
+    backend upstream program catalog segment segment_hash head key signature action by level text status error journal next_key`;
+  const others = Object.fromEntries(texts.split(/\s+/).map((key) => [key, long]));
+  const args = Array.from({ length: 500 }, () => long.slice(0, 60));
+  const peer = { user: long, exe: long, unit: long, address: long, certificate: long };
+  const torn = { file: long, bytes: 1, sha256: long };
+  encodeBody({ ...others, ...short, args, backends: args, peer, torn, input: { bytes: 1, hmac: long } });
+  assert.equal(parse(short)['user'], name);
+});
+
+/** The documentation's words, with the standard library: no table, no memory of what came before. */
+function reference(value: string): string {
+  const json = JSON.stringify(value.replace(/\p{Surrogate}/gu, '\ufffd'));
+  const shy = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  return json.replace(shy, (one) => `\\u${`000${one.charCodeAt(0).toString(16)}`.slice(-4)}`);
+}
+
+void test('short records are what a plain encoder makes of them, whatever came before them', () => {
+  const hostile = [
+    '__proto__',
+    'constructor',
+    'toString',
+    '',
+    '\0',
+    '\n',
+    '"',
+    '\\',
+    '\u2028',
+    '\ud800x',
+    'x\udc00',
+  ];
+  const word = fc.oneof(
+    fc.constantFrom(...hostile),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+    fc.string({ maxLength: 20 }),
+  );
+  const strange = [0, -0, 1e21, 2 ** 53, -1.0005, 0.0004, 0.9996, 1e9 + 0.5, NaN, Infinity, -Infinity];
+  const number = fc.oneof(
+    fc.double(),
+    fc.double({ min: 0, max: 1e6 }),
+    fc.integer(),
+    fc.constantFrom(...strange),
+  );
+  const record = fc.record<AuditRecord>(
+    {
+      time: fc.constant(time),
+      event: fc.constant('completion'),
+      listener: word,
+      principal: word,
+      rule: word,
+      reason: word,
+      user: word,
+      args: fc.array(fc.oneof(word, fc.record({ hmac: word })), { maxLength: 5 }),
+      status: word,
+      sent: fc.boolean(),
+      cells: number,
+      duration_ms: number,
+      error: word,
+    },
+    { requiredKeys: ['time', 'event'] },
+  );
+  const textOf = (value: unknown): string | undefined => {
+    if (typeof value === 'string') return reference(value);
+    if (Array.isArray(value)) return `[${value.map(textOf).join(',')}]`;
+    if (typeof value === 'object' && value !== null && 'hmac' in value)
+      return `{"hmac":${textOf(value.hmac)}}`;
+    if (typeof value !== 'number') return JSON.stringify(value);
+    const shown = Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
+    return Number.isFinite(shown) ? JSON.stringify(shown) : undefined;
+  };
+  fc.assert(
+    fc.property(record, (value) => {
+      const shown: Record<string, unknown> = { ...value, time: '2026-11-20T08:22:34.123Z' };
+      const members = documented.flatMap((key) => {
+        const text = textOf(shown[key]);
+        return text === undefined ? [] : [`"${key}":${text}`];
+      });
+      assert.equal(encodeBody(value), members.join(','));
+    }),
+    { numRuns: 2000 },
+  );
+});
