@@ -21,6 +21,8 @@ export class ExchangeTrail {
   readonly isStrict: boolean;
   #admission: AuditRecord;
   #state: 'open' | 'admitted' | 'counted' = 'open';
+  /** Until it is on disk; it may never be. */
+  #durable: Promise<void> | undefined;
 
   constructor(context: ExchangeContext, admission: AuditRecord, isStrict: boolean) {
     this.#context = context;
@@ -38,14 +40,15 @@ export class ExchangeTrail {
     this.#admission = { ...this.#admission, matches };
   }
 
-  /** Before anything is sent. A promise where that has to be waited for; rejects with a JournalFault. */
+  /** Before anything is sent. A promise where that has to be waited for, the same for every way; rejects with a JournalFault. */
   admit(): Promise<void> | undefined {
     if (!this.isStrict || this.#state !== 'open') {
       this.admitQuietly();
-      return undefined;
+      return this.#durable;
     }
     this.#state = 'admitted';
-    return this.#context.journal.append(this.#admission, { durable: true });
+    this.#durable = this.#context.journal.append(this.#admission, { durable: true });
+    return this.#durable;
   }
 
   /** Nobody waits for it; nothing where it was written already. */
