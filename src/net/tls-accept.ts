@@ -99,6 +99,8 @@ export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promis
         return refuse(cause instanceof Error ? cause.message : String(cause), cause);
       }
       tls.off('error', onError);
+      // Node tells a fault within TLS to a server of its own only: unheard, the socket would stand there, deaf, for ever.
+      tls.on('_tlsError', () => plain.destroy());
       resolve({ socket: tls, peer });
     });
   });

@@ -367,3 +367,36 @@ void test('names: each kind by its shape; the common name only where there is no
   assert.deepEqual(names(undefined, 'O=x'), []);
   assert.deepEqual(namesIn(new X509Certificate(shown.certificatePem)), ['gate.example.com']);
 });
+
+void test('a name that holds other names, as a certificate has it', async (t) => {
+  const tricks = [
+    'evil, DNS:backup.example.com, x',
+    'evil", DNS:backup.example.com, "x',
+    "evil', DNS:backup.example.com, 'x",
+    'evil\\", DNS:backup.example.com, \\"x',
+    'backup.example.com\0.evil.example',
+    'evil\nDNS:backup.example.com',
+  ];
+  const certificate = authority.issue({ names: ['plain.example.com', ...tricks], client: true });
+  const shaken = await shake(t, asking, { cert: certificate.certificatePem, key: certificate.keyPem });
+  assert.deepEqual(shaken.peer?.names, ['plain.example.com']);
+  await close(shaken);
+});
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  void test(`${version}: what is not TLS any more ends the transport`, async (t) => {
+    const { near, far } = await openSockets(t, 'tcp');
+    const clock = createFakeClock();
+    const transport = wrapSocket(near, clock);
+    const client = dialTls(far, { minVersion: version, maxVersion: version });
+    const greeted = once(client, 'secureConnect');
+    await transport.acceptTls(ours, Buffer.alloc(0));
+    await greeted;
+    const read = transport.read();
+    far.write(Buffer.from('PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n'));
+    await assert.rejects(read, TransportFault);
+    transport.close('peer-gone');
+    await transport.whenClosed();
+    assert.equal(clock.timers, 0);
+  });
+}
