@@ -7,6 +7,7 @@
 // because whoever writes one decides what every guess costs us.
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { sha256Hex } from './digest.js';
+import { foldAscii } from './user-name.js';
 
 /** A hash that was read, with what it takes to compute it again. */
 export interface PasswordHash {
@@ -114,8 +115,8 @@ export function isCertificateOf(
   if (certificateName === undefined && keyPins.length === 0) return false;
   if (keyPins.length > 0 && !keyPins.includes(certificate.keyPin)) return false;
   if (certificateName === undefined) return true;
-  const wanted = certificateName.toLowerCase();
-  return certificate.names.some((name) => name.toLowerCase() === wanted);
+  const wanted = foldAscii(certificateName);
+  return certificate.names.some((name) => foldAscii(name) === wanted);
 }
 
 function parseBase64(text: string): Buffer | undefined {

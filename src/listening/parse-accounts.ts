@@ -3,6 +3,7 @@
 // The rule: whatever could let in somebody else than meant is an error: a certificate that nobody verifies, a name that two
 // accounts share, an account without a proof.
 import { parsePasswordHash } from '../identity/account.js';
+import { foldAscii } from '../identity/user-name.js';
 import { parsePins } from '../source/pins.js';
 import type { Cursor } from '../source/written.js';
 import type { RawListener } from './schema.js';
@@ -85,7 +86,7 @@ function parseAccount(
     name,
     policy: raw.policy,
     passwordHash: raw.password_hash,
-    certificateName: raw.certificate_name?.toLowerCase(),
+    certificateName: raw.certificate_name === undefined ? undefined : foldAscii(raw.certificate_name),
     keyPins,
     place: at.place(),
   };

@@ -6,6 +6,7 @@
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import { foldAscii } from '../identity/user-name.js';
 import type { TlsOffer, TlsPeer } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { keyPinOf } from './tls-connect.js';
@@ -138,6 +139,10 @@ const nameShapes: readonly (readonly [prefix: string, shape: RegExp])[] = [
   ['URI:', /^[a-z][a-z0-9+.-]*:[^"]+$/],
 ];
 
+/** One entry of subjectAltName as Node prints it, `DNS:mail.example.com` or `DNS:"..."`, and all of them. */
+const altName = /[^", ][^",]*(?:"(?:[^"\\]|\\.)*")?/g;
+const altNames = /^[^",]+(?:"(?:[^"\\]|\\.)*")?(?:, [^",]+(?:"(?:[^"\\]|\\.)*")?)*$/;
+
 /** The names of a certificate, as a list of accounts has them. */
 export function namesIn({
   subjectAltName,
@@ -146,16 +151,15 @@ export function namesIn({
   if (subjectAltName === undefined) {
     const names = subject.split('\n').flatMap((line) => (line.startsWith('CN=') ? [line.slice(3)] : []));
     // Several, or one that had to be escaped, is not plainly one name.
-    return names.length === 1 && !/[\\"+]/.test(names[0] ?? '')
-      ? names.map((name) => name.toLowerCase())
-      : [];
+    return names.length === 1 && !/[\\"+]/.test(names[0] ?? '') ? names.map(foldAscii) : [];
   }
-  // What holds a comma or a quote is quoted by Node, and no name of ours: it falls into pieces that have no shape.
-  return subjectAltName.split(', ').flatMap((entry) => {
+  // What holds a comma or a quote is quoted by Node, and no name of ours. A text that is not of that form has no names.
+  if (!altNames.test(subjectAltName)) return [];
+  return (subjectAltName.match(altName) ?? []).flatMap((entry) => {
     for (const [prefix, shape] of nameShapes) {
       if (!entry.startsWith(prefix)) continue;
       const name = entry.slice(prefix.length);
-      return shape.test(name) ? [prefix === 'URI:' ? name : name.toLowerCase()] : [];
+      return shape.test(name) ? [prefix === 'URI:' ? name : foldAscii(name)] : [];
     }
     return [];
   });

@@ -108,7 +108,7 @@ const account: Account = {
 
 void test('a certificate is of an account by its name, its key, or both where both are asked for', () => {
   const pin = 'ab'.repeat(32);
-  const shown = { names: ['Other.example.com', 'JOBS.example.com'], keyPin: pin };
+  const shown = { names: ['Other.example.com', 'JOBS.example.com', 'Backup'], keyPin: pin };
   const cases: readonly (readonly [Partial<Account>, boolean])[] = [
     [{}, true],
     [{ certificateName: 'jobs.example' }, false],
@@ -117,6 +117,9 @@ void test('a certificate is of an account by its name, its key, or both where bo
     [{ certificateName: undefined, keyPins: [pin] }, true],
     [{ certificateName: undefined }, false],
     [{ certificateName: 'nobody', keyPins: [pin] }, false],
+    // The sign for kelvin: its small letter is that of the alphabet, and it is another name all the same.
+    [{ certificateName: 'bac\u212Aup' }, false],
+    [{ certificateName: 'backup' }, true],
   ];
   for (const [changed, expected] of cases) {
     assert.equal(isCertificateOf({ ...account, ...changed }, shown), expected, JSON.stringify(changed));

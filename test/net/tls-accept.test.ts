@@ -360,9 +360,14 @@ void test('names: each kind by its shape; the common name only where there is no
   assert.deepEqual(names('URI:spiffe://example.com/Backup'), ['spiffe://example.com/Backup']);
   // What Node quotes holds a comma or a quote: a name made to look like two.
   assert.deepEqual(names('DNS:"a.example.com, DNS:b.example.com", DNS:c.example.com'), ['c.example.com']);
+  assert.deepEqual(names('DNS:"evil, DNS:b.example.com, x", DNS:c.example.com'), ['c.example.com']);
+  assert.deepEqual(names('DNS:"a\\", DNS:b.example.com, \\"x", DNS:c.example.com'), ['c.example.com']);
+  assert.deepEqual(names('DNS:"a, DNS:b.example.com, x'), []);
   assert.deepEqual(names('email:backup.example.com'), []);
   assert.deepEqual(names('IP Address:192.0.2.1'), []);
   assert.deepEqual(names(undefined, 'C=DE\nO=x\nCN=Backup'), ['backup']);
+  // The sign for kelvin, whose small letter is that of the alphabet.
+  assert.deepEqual(names(undefined, 'CN=bac\u212Aup'), ['bac\u212Aup']);
   assert.deepEqual(names(undefined, 'CN=a\nCN=b'), []);
   assert.deepEqual(names(undefined, 'O=x'), []);
   assert.deepEqual(namesIn(new X509Certificate(shown.certificatePem)), ['gate.example.com']);
