@@ -144,7 +144,11 @@ class SocketTransport implements Transport {
   }
 
   close(reason: CloseReason, isAbrupt = false): void {
-    if (this.#closedFor !== undefined) return;
+    if (this.#closedFor !== undefined) {
+      // The peer may still hold it open, for as long as a close may linger.
+      if (isAbrupt) this.#reset();
+      return;
+    }
     this.#closedFor = reason;
     const socket = this.#socket;
     const hadFault = this.#fault !== undefined;

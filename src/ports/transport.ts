@@ -72,7 +72,8 @@ export interface Transport {
   acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined>;
   /**
    * Ends both directions. What was written before is still delivered if the peer takes it within a few seconds,
-   * unless `isAbrupt`: then it is dropped (the peer of a TCP transport sees a reset). Idempotent; the first reason counts.
+   * unless `isAbrupt`: then it is dropped (the peer of a TCP transport sees a reset), also where it was closed otherwise
+   * before. Idempotent; the first reason counts.
    */
   close(reason: CloseReason, isAbrupt?: boolean): void;
   /** Bytes that came and that nobody has read yet. */

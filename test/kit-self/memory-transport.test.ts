@@ -72,7 +72,7 @@ void test('closing: the first reason counts, reads and waiting writes reject, an
     const write = transport.write([Buffer.from('late')]);
     const read = transport.read();
     transport.close('draining', isAbrupt);
-    transport.close('internal', true);
+    transport.close('internal');
     assert.equal(transport.closedFor, 'draining');
     await assert.rejects(read, isFault('closed'));
     await assert.rejects(transport.read(), isFault('closed'));
@@ -82,6 +82,18 @@ void test('closing: the first reason counts, reads and waiting writes reject, an
     assert.equal(String(peer.received()), isAbrupt ? '' : 'late');
     assert.deepEqual([peer.isEnded, peer.isReset], [true, isAbrupt]);
   }
+});
+
+void test('an abrupt close after another one drops what is still on its way', async () => {
+  const { transport, peer } = createMemoryTransport();
+  peer.setStopped(true);
+  void transport.write([Buffer.from('late')]);
+  transport.close('draining');
+  transport.close('internal', true);
+  await transport.whenClosed();
+  assert.deepEqual([transport.closedFor, peer.isReset], ['draining', true]);
+  peer.setStopped(false);
+  assert.equal(String(peer.received()), '');
 });
 
 void test('a peer that vanishes takes its unread bytes along', async () => {

@@ -102,8 +102,8 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     return isGone ? new TransportFault('peer-gone', 'the peer is gone') : undefined;
   };
   const close = (reason: CloseReason, isAbrupt = false): void => {
-    if (closedFor !== undefined) return;
-    closedFor = reason;
+    if (closedFor !== undefined && !isAbrupt) return;
+    closedFor ??= reason;
     isReset = isAbrupt;
     isWritingEnded = true;
     if (isAbrupt) isDropped = unsent.splice(0).length > 0;

@@ -407,6 +407,23 @@ over('TLS: closing delivers what was written before', async (t, kind) => {
   assert.equal(clock.timers, 0);
 });
 
+over('closing abruptly what was closed already: it ends now, not when its peer likes', async (t, kind) => {
+  for (const open of [openPair, openTls]) {
+    const { transport, far, clock } = await open(t, kind);
+    far.socket.pause();
+    if (kind === 'unix') fill(transport).catch(() => undefined);
+    transport.close('login-failed');
+    await nextTurn();
+    assert.equal(clock.timers, 1);
+    transport.close('sessions-limit', true);
+    await transport.whenClosed();
+    assert.equal(transport.closedFor, 'login-failed');
+    assert.equal(clock.timers, 0);
+    far.socket.resume();
+    await far.until(() => far.isClosed || far.hasEnded, 'the end');
+  }
+});
+
 over('TLS: closing abruptly resets, and nothing is thrown', async (t, kind) => {
   for (const when of ['idle', 'full', 'reading'] as const) {
     const { transport, far, clock } = await openTls(t, kind);
