@@ -125,7 +125,8 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       const refused = refusal(listener, peer);
       if (refused !== undefined) {
         turnAway(listener, peer, refused.text);
-        return transport.close(refused.reason);
+        // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
+        return transport.close(refused.reason, peer.address !== undefined);
       }
       const byPeer: SessionsByPeer = running.get(listener.name) ?? new Map();
       running.set(listener.name, byPeer);

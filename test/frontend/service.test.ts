@@ -51,6 +51,20 @@ void test('one uid has no more sessions than a peer may have; others are served,
   await settle();
 });
 
+void test('who comes by TCP and is turned away is gone at once: nobody counts what is left of him', async () => {
+  const engine = openMemoryEngine();
+  const { listener } = engine;
+  const serve = (address: string, sessionsMax: number) => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve({ ...listener, sessionsMax }, transport, { listener: 'support', address });
+    return [transport.closedFor, peer.isReset];
+  };
+  assert.deepEqual(serve('192.0.2.1', 1), [undefined, false]);
+  assert.deepEqual(serve('192.0.2.1', 1), ['sessions-limit', true]);
+  engine.service.cut();
+  await settle();
+});
+
 void test('whom no policy takes gets no session; a flood of them is one record', async () => {
   const engine = openMemoryEngine();
   const { context } = engine;
