@@ -136,7 +136,7 @@ function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
 
 /** Whose certificate the peer shows; one that is no account's is as good as none. */
 async function acceptTls(greeting: Greeting, rest: Buffer): Promise<Certified | undefined> {
-  const { transport, door } = greeting;
+  const { transport, door, peer } = greeting;
   const offer = door.offer();
   if (offer === undefined) {
     transport.close('tls-failed');
@@ -144,7 +144,7 @@ async function acceptTls(greeting: Greeting, rest: Buffer): Promise<Certified | 
   }
   try {
     const shown = await transport.acceptTls(offer, rest);
-    return shown === undefined ? undefined : door.logins?.byCertificate(shown);
+    return shown === undefined ? undefined : door.logins?.byCertificate(shown, peer.address);
   } catch (fault) {
     if (fault instanceof TransportFault && fault.code === 'tls-failed') {
       tell(greeting, 'tls-failed', undefined, fault.message);

@@ -15,7 +15,7 @@ import { createKeyedDigest, type KeyedDigest } from '../identity/keyed-digest.js
 import { networkOf } from '../identity/network-of.js';
 import type { Clock } from '../ports/clock.js';
 import type { TlsPeer } from '../ports/transport.js';
-import { createLoginPace } from './login-pace.js';
+import { createLoginPace, type LoginPace } from './login-pace.js';
 import { createLoginQueue, type LoginQueue, type PendingTry, type TryAnswer } from './login-queue.js';
 import { createRememberedLogins, type RememberedLogins } from './remembered-logins.js';
 import { createStrangerTurns, type StrangerTurns } from './stranger-turns.js';
@@ -23,6 +23,7 @@ import { createStrangerTurns, type StrangerTurns } from './stranger-turns.js';
 /** What all listeners share, and what a reload leaves as it is: who waits, who failed, who is remembered. */
 export interface LoginGuard {
   readonly clock: Clock;
+  readonly pace: LoginPace;
   readonly queue: LoginQueue;
   readonly turns: StrangerTurns;
   readonly remembered: RememberedLogins;
@@ -61,8 +62,10 @@ export interface Certified {
 export interface Logins {
   /** Resolves when it is the turn of a stranger from there to have something done that costs. */
   turnOf(address: string | undefined): Promise<void>;
-  /** Whose certificate it is; undefined: nobody's. */
-  byCertificate(certificate: TlsPeer): Certified | undefined;
+  /** Whether somebody from there, a place on the network, proved to be an account within the last hour. */
+  isProven(network: string): boolean;
+  /** Whose certificate it is; undefined: nobody's. It proves as much of the place that it comes from as a password does. */
+  byCertificate(certificate: TlsPeer, address: string | undefined): Certified | undefined;
   /** Rejects only when no hash can be computed at all. */
   byPassword(said: PasswordTry): Promise<PasswordAnswer>;
   /** The name of the policy of somebody who logged in; undefined: the account is gone, or not what it was. */
@@ -75,7 +78,7 @@ export function createLoginGuard(clock: Clock): LoginGuard {
   const queue = createLoginQueue({ clock, pace });
   const rankOf = (network: string): number => pace.rankOf(network, clock.now());
   const turns = createStrangerTurns({ rankOf, nextTurn: () => clock.nextTurn() });
-  return { clock, queue, turns, remembered: createRememberedLogins(), digest: createKeyedDigest() };
+  return { clock, pace, queue, turns, remembered: createRememberedLogins(), digest: createKeyedDigest() };
 }
 
 /** What a name is cut to where it is counted. */
@@ -83,7 +86,7 @@ const nameMax = 128;
 
 /** The accounts of `listener`; their names differ. */
 export function createLogins(listener: string, accounts: readonly Account[], guard: LoginGuard): Logins {
-  const { clock, queue, turns, remembered, digest } = guard;
+  const { clock, pace, queue, turns, remembered, digest } = guard;
   const byName = new Map(
     accounts.map((account) => [
       account.name,
@@ -134,10 +137,12 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
 
   return {
     turnOf: (address) => turns.take(placeOf(address)),
-    byCertificate: (certificate) => {
+    isProven: (network) => pace.rankOf(network, clock.now()) < 0,
+    byCertificate: (certificate, address) => {
       const owner = accounts.find((account) => isCertificateOf(account, certificate));
       const login = owner === undefined ? undefined : byName.get(owner.name)?.login;
       if (owner === undefined || login === undefined) return undefined;
+      pace.succeeded({ network: placeOf(address), name: `${owner.name}@${listener}` }, clock.now());
       return { login, certificate: owner.certificateName ?? `sha256:${certificate.keyPin}` };
     },
     byPassword: async (said) => {

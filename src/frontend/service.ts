@@ -86,21 +86,23 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
     }
     const byPeer = running.get(name) ?? new Map();
     const key = keyOf(peer);
+    const isProven = (place: string): boolean => context.door(name)?.logins?.isProven(place) ?? false;
     if ((byPeer.get(key)?.size ?? 0) >= listener.sessionsPerPeerMax) {
       const text = `more than ${listener.sessionsPerPeerMax} sessions of ${nameOf(peer)} at once`;
       if (
         !makeRoom(
           [...(byPeer.get(key) ?? [])].map((session) => ({ key, session })),
           key,
+          isProven,
         )
       ) {
         return { reason: 'sessions-limit', text };
       }
     }
-    if (sizeOf(byPeer) >= listener.sessionsMax && !makeRoom(withKeys([byPeer]), key)) {
+    if (sizeOf(byPeer) >= listener.sessionsMax && !makeRoom(withKeys([byPeer]), key, isProven)) {
       return { reason: 'sessions-limit', text: `more than ${listener.sessionsMax} sessions at once` };
     }
-    if (count() < sessionsMax || makeRoom(withKeys(running.values()), key)) return undefined;
+    if (count() < sessionsMax || makeRoom(withKeys(running.values()), key, isProven)) return undefined;
     return {
       reason: 'sessions-limit',
       text: `all ${sessionsMax} sessions that there are descriptors for are in use`,
@@ -108,10 +110,15 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
   }
 
   /** Sends one of these strangers away for a newcomer; false: none has to go for it. */
-  function makeRoom(sessions: readonly KeyedSession[], newcomer: string): boolean {
+  function makeRoom(
+    sessions: readonly KeyedSession[],
+    newcomer: string,
+    isProven: (key: string) => boolean,
+  ): boolean {
     const gone = strangerToGo(
       sessions.map(({ key, session }) => ({ key, standing: session.standing, session })),
       newcomer,
+      isProven,
     );
     if (gone === undefined) return false;
     for (const byPeer of running.values()) forget(byPeer, gone.key, gone.session);

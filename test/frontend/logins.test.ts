@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLoginGuard, createLogins, type Logins, type PasswordTry } from '../../src/frontend/logins.js';
 import { type Account, hashPassword, parsePasswordHash } from '../../src/identity/account.js';
+import { networkOf } from '../../src/identity/network-of.js';
 import { createFakeClock } from '../kit/fake-clock.js';
 
 const cheap = 10;
@@ -121,11 +122,17 @@ void test('a certificate is enough, with its own name only', async () => {
     await account('migrator', 'secret'),
   ];
   const logins = createLogins('jobs', accounts, createLoginGuard(clock));
-  const backup = logins.byCertificate({ names: ['backup.example.com'], keyPin: 'cd' });
+  const backup = logins.byCertificate({ names: ['backup.example.com'], keyPin: 'cd' }, '192.0.2.1');
   assert.deepEqual([backup?.login.account, backup?.certificate], ['backup', 'backup.example.com']);
-  const robot = logins.byCertificate({ names: [], keyPin: pin });
+  const robot = logins.byCertificate({ names: [], keyPin: pin }, '2001:db8::1');
   assert.deepEqual([robot?.login.account, robot?.certificate], ['robot', `sha256:${pin}`]);
-  assert.equal(logins.byCertificate({ names: ['migrator'], keyPin: 'cd' }), undefined);
+  assert.equal(logins.byCertificate({ names: ['migrator'], keyPin: 'cd' }, '192.0.2.2'), undefined);
+  // What is known of a place afterwards.
+  const places = ['192.0.2.1', networkOf('2001:db8::2'), '192.0.2.2'];
+  assert.deepEqual(
+    places.map((place) => logins.isProven(place)),
+    [true, true, false],
+  );
   const certified = backup?.login;
   assert.equal(await resultOf(logins, trying('backup', '', { certified })), 'certificate');
   assert.equal(await resultOf(logins, trying('migrator', 'secret', { certified })), 'failed');

@@ -1,8 +1,10 @@
 // Goal: all sessions are counted, limited, and ended together.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { kernelsDoor } from '../../src/frontend/door.js';
+import { createLoginGuard, createLogins } from '../../src/frontend/logins.js';
 import type { Peer } from '../../src/identity/peer.js';
-import { settle } from '../kit/fake-clock.js';
+import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';
 import { openMemoryEngine } from '../kit/memory-engine.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
@@ -61,6 +63,30 @@ void test('who comes by TCP and is turned away is gone at once: nobody counts wh
   };
   assert.deepEqual(serve('192.0.2.1', 1), [undefined, false]);
   assert.deepEqual(serve('192.0.2.1', 1), ['sessions-limit', true]);
+  engine.service.cut();
+  await settle();
+});
+
+void test('silent strangers of many addresses do not keep out who logged in from his lately', async () => {
+  const guard = createLoginGuard(createFakeClock());
+  const account = { name: 'robot', policy: 'support', passwordHash: undefined };
+  const logins = createLogins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
+  const door = { ...kernelsDoor, isPreauthenticated: false, logins } as const;
+  const engine = openMemoryEngine({ door: () => door });
+  const listener = { ...engine.listener, sessionsMax: 2 };
+  const serve = (address: string) => {
+    const { transport } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', address });
+    return transport;
+  };
+  const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
+  assert.equal(serve('192.0.2.3').closedFor, 'sessions-limit');
+  logins.byCertificate({ names: ['robot'], keyPin: '' }, '192.0.2.3');
+  assert.equal(serve('192.0.2.3').closedFor, undefined);
+  assert.deepEqual(
+    strangers.map(({ closedFor }) => closedFor),
+    ['sessions-limit', undefined],
+  );
   engine.service.cut();
   await settle();
 });

@@ -33,6 +33,24 @@ void test('who goes for a newcomer from n', () => {
     ['n! a+', 0],
   ];
   for (const [sessions, expected] of cases) {
-    assert.equal(strangerToGo(read(sessions), 'n')?.at, expected, sessions);
+    assert.equal(strangerToGo(read(sessions), 'n', () => false)?.at, expected, sessions);
+  }
+});
+
+void test('who goes for a newcomer from n, where somebody logged in lately, as at p', () => {
+  const cases: readonly (readonly [string, number | undefined])[] = [
+    ['', undefined],
+    ['a+ b+', undefined],
+    ['a b c', 0],
+    ['a b b', 1],
+    ['p a p', 1],
+    ['a p!', 1],
+    // Of those who are as good, as of everybody.
+    ['p n', undefined],
+    ['p p', 0],
+  ];
+  for (const [sessions, expected] of cases) {
+    const gone = strangerToGo(read(sessions), 'n', (key) => key === 'n' || key === 'p');
+    assert.equal(gone?.at, expected, sessions);
   }
 });
