@@ -1,6 +1,6 @@
 // Owns the reading of `backends`.
 // It does not know how a backend is dialled; it refuses what could only be dialled unsafely.
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii } from '../identity/fold-ascii.js';
 import { globLengthMax } from '../policy/glob.js';
 import { serverTargetWords } from '../routing/server-commands.js';
 import { isLoopback, parseHostAndPort, socketPathBytesMax } from '../source/address.js';

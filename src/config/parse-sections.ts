@@ -1,7 +1,8 @@
 // Owns the reading of the sections that stand for themselves: mail_users, audit, admin, limits; defaults filled in.
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../catalog/catalog.js';
-import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
+import { foldAscii } from '../identity/fold-ascii.js';
+import { createUserNames, defaultCharacters, parseCharacterClass } from '../identity/user-name.js';
 import { socketPath } from '../listening/parse-listeners.js';
 import { formatDuration, parseDuration, parseSize } from '../source/schema-parts.js';
 import type { Cursor } from '../source/written.js';

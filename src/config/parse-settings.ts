@@ -6,7 +6,7 @@
 import { commandNamed } from '../catalog/catalog.js';
 import { allSeries } from '../catalog/series.js';
 import { sha256Hex } from '../identity/digest.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii } from '../identity/fold-ascii.js';
 import { checkListeners, policiesUsed } from '../listening/check-listeners.js';
 import { parseListeners } from '../listening/parse-listeners.js';
 import type { Policy, Rule } from '../policy/rule.js';

@@ -4,7 +4,7 @@
 // because it could not be read as what it looks like.
 import type { Parameter } from '../catalog/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../catalog/search-keys.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii } from '../identity/fold-ascii.js';
 import { createGlobList, globLengthMax } from '../policy/glob.js';
 import { parametersOf, whyUnnamable } from '../policy/nameable.js';
 import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';

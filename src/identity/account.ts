@@ -7,7 +7,7 @@
 // because whoever writes one decides what every guess costs us.
 import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { sha256Hex } from './digest.js';
-import { foldAscii } from './user-name.js';
+import { foldAscii } from './fold-ascii.js';
 
 /** A hash that was read, with what it takes to compute it again. */
 export interface PasswordHash {

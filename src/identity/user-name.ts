@@ -2,6 +2,7 @@
 // It does not know which users exist, nor who may touch them.
 // The rule: two spellings that Dovecot takes for one user never stay two names here, so that `except` cannot be
 // got round by a capital letter or a missing realm.
+import { foldAscii } from './fold-ascii.js';
 
 /** How names are read. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
 export interface UserNameRules {
@@ -113,11 +114,6 @@ export function createUserNames(rules: UserNameRules): UserNames {
   }
 
   return { normalise, holdsOnly };
-}
-
-/** ASCII letters in lower case, everything else as it is: the folding that Dovecot does by default. */
-export function foldAscii(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 const dash = 0x2d;

@@ -3,7 +3,7 @@
 // The rule: whatever could let in somebody else than meant is an error: a certificate that nobody verifies, a name that two
 // accounts share, an account without a proof.
 import { parsePasswordHash } from '../identity/account.js';
-import { foldAscii } from '../identity/user-name.js';
+import { foldAscii } from '../identity/fold-ascii.js';
 import { parsePins } from '../source/pins.js';
 import type { Cursor } from '../source/written.js';
 import type { RawListener } from './schema.js';

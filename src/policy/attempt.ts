@@ -10,7 +10,8 @@ import { conditionsIn } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
 import { sharedReach } from '../catalog/shared-mailboxes.js';
 import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../catalog/users.js';
-import { foldAscii, type UserNames } from '../identity/user-name.js';
+import { foldAscii } from '../identity/fold-ascii.js';
+import { type UserNames } from '../identity/user-name.js';
 import { isMask } from './mask.js';
 
 /** One command that somebody wants to run. */

@@ -5,7 +5,6 @@ import * as fc from 'fast-check';
 import {
   createUserNames,
   defaultCharacters,
-  foldAscii,
   parseCharacterClass,
   userNameMax,
 } from '../../src/identity/user-name.js';
@@ -61,10 +60,6 @@ void test('normalising a normal name changes nothing', () => {
     }),
     { numRuns: 5000 },
   );
-});
-
-void test('folding is ASCII only', () => {
-  assert.equal(foldAscii('ABCxyzÄ\u212AİI'), 'abcxyzÄ\u212Aİi');
 });
 
 void test('a refusal never repeats the name', () => {
