@@ -95,6 +95,16 @@ function hasStart(directory: string, segment: string, from: number): boolean {
   }
 }
 
+/** Puts a checkpoint, given as its line without LF, beside the segments; undefined: there is none. Never throws. */
+export function vouch(directory: string, line: string | undefined): void {
+  if (line === undefined) return;
+  try {
+    writeWhole(directory, checkpointName, `${line}\n`);
+  } catch {
+    // The record itself is on disk; the copy beside it is made anew with the next one.
+  }
+}
+
 /** The last checkpoint as it lies beside the segments; undefined: there is none, or it is not one. */
 export function readVouched(
   directory: string,

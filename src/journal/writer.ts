@@ -11,7 +11,6 @@ import { createLedger } from '../audit/ledger.js';
 import type { JournalRecord } from '../audit/record.js';
 import { JournalFault } from '../engine/journal-fault.js';
 import {
-  checkpointName,
   type Held,
   holdFile,
   isSameFile,
@@ -26,7 +25,7 @@ import {
 import type { Found, Mark, Order, Report, SharedWrite, Shelved, WriterOptions, Written } from './messages.js';
 import { findTail } from './recover.js';
 import { createSink } from './sink.js';
-import { cutBehind, keepEvidence, putAside, readVouched } from './torn.js';
+import { cutBehind, keepEvidence, putAside, readVouched, vouch } from './torn.js';
 
 /** What the writer's thread does. */
 export interface Writer {
@@ -66,6 +65,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         try {
           const report = perform(order);
           if ('mark' in report && report.mark !== undefined) ledger.settle();
+          // Not before all of the order is on disk: healing would cut off what it vouches for.
+          if (order.do !== 'stop') vouch(directory, checkpointLine);
           return report;
         } catch (error) {
           sink.close();
@@ -89,13 +90,15 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       case 'heal':
         return needLock(order.lock) ?? heal(order);
       case 'write':
-        write(order.bodies);
-        return { kind: 'written', ...written(order.sync ? sync() : undefined) };
-      case 'write-shared':
-        writeLines(order.text);
-        return { kind: 'written', ...written(order.sync ? sync() : undefined) };
+      case 'write-shared': {
+        if (order.do === 'write') write(order.bodies);
+        else writeLines(order.text);
+        // A checkpoint that is told must not be cut off later: behind a rotation all is synced.
+        const isSynced = order.sync || checkpointLine !== undefined;
+        return { kind: 'written', ...written(isSynced ? sync() : undefined) };
+      }
       case 'checkpoint':
-        return { kind: 'written', ...checkpoint(order.wallMs, {}) };
+        return { kind: 'written', ...written(checkpoint(order.wallMs, {})) };
       case 'change-key': {
         // Named first: whoever trusts the old key learns from it to trust the new one.
         const next = createLedger(program, order.pem, journal).key;
@@ -103,20 +106,21 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         ledger.changeKey(order.pem);
         const changed = checkpoint(order.wallMs, {});
         signKey = order.pem;
-        return { kind: 'written', ...changed };
+        return { kind: 'written', ...written(changed) };
       }
       case 'retire':
-        return { kind: 'written', ...retire(order.segments, order.wallMs) };
+        return { kind: 'written', ...written(retire(order.segments, order.wallMs)) };
       case 'keep-policy':
         keepPolicy(order.version, order.text);
         return { kind: 'kept' };
       case 'stop': {
         write([encodeBody({ time: order.wallMs, event: 'stop' })]);
         const last = checkpoint(order.wallMs, {});
+        vouch(directory, checkpointLine);
         sink.close();
         if (lock !== undefined) closeSync(lock.descriptor);
         lock = undefined;
-        return { kind: 'stopped', ...last };
+        return { kind: 'stopped', ...written(last) };
       }
       default:
         return order satisfies never;
@@ -173,7 +177,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     const error = damage === undefined ? undefined : `journal-${damage}`;
     write([encodeBody({ time: wallMs, event: 'start', ...names, torn, error })]);
     const found = { journal: ledger.journal, unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
-    return { kind: 'opened', found, ...checkpoint(wallMs, {}) };
+    return { kind: 'opened', found, ...written(checkpoint(wallMs, {})) };
   }
 
   function write(bodies: readonly string[]): void {
@@ -213,23 +217,19 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     return { ...synced, seq, hash, journal: ledger.journal, stepsMs, oldestSeq, timeMs, openSeq };
   }
 
-  function written(mark: Mark | undefined): Written {
+  /** Once, at the end of an order: whoever watches is told of the reserve that it took. */
+  function written<Reached extends Mark | undefined>(mark: Reached): Written & { readonly mark: Reached } {
     return { mark, checkpoint: checkpointLine, isReserveUsed: sink.takeReserveUsed() };
   }
 
-  /** A checkpoint, on disk in the segment and beside the segments. */
-  function checkpoint(wallMs: number, more: Partial<JournalRecord>): Written & { readonly mark: Mark } {
+  /** A checkpoint, on disk in the segment. */
+  function checkpoint(wallMs: number, more: Partial<JournalRecord>): Mark {
     if (isFull(1024)) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
     sink.write(Buffer.from(line));
     const mark = sync();
     checkpointLine = line.trimEnd();
-    try {
-      writeWhole(directory, checkpointName, line);
-    } catch {
-      // The record itself is on disk; the copy beside it is made anew with the next one.
-    }
-    return { ...written(mark), mark };
+    return mark;
   }
 
   function rotate(): void {
@@ -286,7 +286,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   /** All are told, on disk, before the first one goes. */
-  function retire(segments: readonly Shelved[], wallMs: number): Written {
+  function retire(segments: readonly Shelved[], wallMs: number): Mark {
     for (const { name, number, lastHash, nextSeq } of segments) {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
       if (number >= sink.number || nextSeq > ledger.openSeq) continue;

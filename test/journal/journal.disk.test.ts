@@ -22,7 +22,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { encodeBody } from '../../src/audit/encode.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
+import { createWriter } from '../../src/journal/writer.js';
+import { reserveName } from '../../src/segments/segments.js';
 import { admission, completion, openFor } from './opening.js';
 import { closeAll, pairedIds, readWhole, segmentFiles } from './reading.js';
 
@@ -63,6 +66,37 @@ function mounted(t: TestContext, kind: 'tmpfs' | 'ext4'): string | undefined {
 function faultOf(...codes: string[]) {
   return (error: unknown) => error instanceof JournalFault && codes.includes(error.code);
 }
+
+void test('every piece of the reserve that is given up is told, also for the first record of a segment', (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const reserveBytes = 64 * 1024;
+  const options = {
+    directory,
+    segmentBytes: 8192,
+    program: 'p',
+    catalog: '',
+    signKey: undefined,
+    reserveBytes,
+  };
+  const writer = createWriter(options, 'ab'.repeat(16));
+  const lock = writer.carryOut({ do: 'open', lock: undefined, wallMs: 0 });
+  assert.ok(lock.kind === 'lock');
+  assert.equal(writer.carryOut({ do: 'open', lock: lock.descriptor, wallMs: 0 }).kind, 'opened');
+  const reserve = join(directory, reserveName);
+  writeFileSync(reserve, Buffer.alloc(reserveBytes));
+  assert.throws(() => writeFileSync(join(place, 'filler'), Buffer.alloc(256 * 1024)), { code: 'ENOSPC' });
+  for (let used = 0; used < 12; ) {
+    const before = statSync(reserve).size;
+    const bodies = [encodeBody(admission('A')), encodeBody(completion('A'))];
+    const report = writer.carryOut({ do: 'write', bodies, sync: true, wallMs: 0 });
+    assert.ok(report.kind === 'written');
+    const isUsed = statSync(reserve).size < before;
+    assert.equal(report.isReserveUsed, isUsed);
+    if (isUsed) used += 1;
+  }
+});
 
 void test('a full disk refuses, keeps what was promised, and serves again when there is room', async (t) => {
   const place = mounted(t, 'tmpfs');

@@ -16,6 +16,7 @@ import { test } from 'node:test';
 import { encodeBody } from '../../src/audit/encode.js';
 import { makeSignKey } from '../../src/audit/signature.js';
 import type { Order, Report } from '../../src/journal/messages.js';
+import { cutBehind } from '../../src/journal/torn.js';
 import { createWriter, type Writer } from '../../src/journal/writer.js';
 import { admission, completion } from './opening.js';
 import {
@@ -315,6 +316,34 @@ void test('a new thread heals by the mark alone', (t) => {
   write(second, completion('A'), completion('B'));
   carry(second, { do: 'stop', wallMs });
   pairedIds(readWhole(directory));
+});
+
+void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 8192);
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  // The group begins one segment, and cannot make the next.
+  const obstacle = join(directory, '00000003.jsonl');
+  mkdirSync(obstacle);
+  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
+  assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
+  assert.ok(existsSync(join(directory, '00000002.jsonl')));
+  rmSync(obstacle, { recursive: true });
+  cutBehind(directory, synced.mark);
+  assert.deepEqual(
+    restarted(directory).flatMap(({ event, error }) => (event === 'start' ? [error] : [])),
+    [undefined, undefined],
+  );
+});
+
+void test('a checkpoint that is told is behind the mark, whether a sync was asked for or not', (t) => {
+  const writer = opened(temporaryDirectory(t), 8192);
+  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
+  const report = carry(writer, { do: 'write', bodies, sync: false, wallMs });
+  assert.ok(report.kind === 'written' && report.checkpoint !== undefined);
+  const { seq }: { seq: number } = JSON.parse(report.checkpoint);
+  assert.ok(seq <= (report.mark?.seq ?? 0));
 });
 
 void test('a key that could not take over signs nothing, and is named when it is tried again', (t) => {
