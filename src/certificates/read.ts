@@ -45,9 +45,9 @@ const rsaBitsMin = 2048;
 
 /** Reads the files. `prepare` builds what is shown to clients, and throws where OpenSSL refuses. Throws a CertificateFault. */
 export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown): ReadTls {
-  const chain = readPem('certificate', files.certificate);
-  const keyText = readPem('key', files.key);
-  const clientCa = files.clientCa === undefined ? undefined : readPem('client_ca', files.clientCa);
+  const { text: chain } = readPem('certificate', files.certificate);
+  const { text: keyText, mode } = readPem('key', files.key);
+  const clientCa = files.clientCa === undefined ? undefined : readPem('client_ca', files.clientCa).text;
   const [leaf] = certificatesIn('certificate', files.certificate, chain);
   const key = parseKey(files.key, keyText);
   if (!leaf.checkPrivateKey(key)) {
@@ -74,7 +74,7 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
       ...(leaf.subjectAltName === undefined
         ? [concern('certificate', `${files.certificate} has no subjectAltName, which most clients want`)]
         : []),
-      ...concernsOfKey(files.key, key),
+      ...concernsOfKey(files.key, mode, key),
     ],
   };
 }
@@ -83,8 +83,7 @@ function concern(key: TlsFileKey, text: string): ReadTls['concerns'][number] {
   return { key, text };
 }
 
-function concernsOfKey(path: string, key: KeyObject): ReadTls['concerns'] {
-  const { mode } = statSync(path);
+function concernsOfKey(path: string, mode: number, key: KeyObject): ReadTls['concerns'] {
   const bits = key.asymmetricKeyType === 'rsa' ? key.asymmetricKeyDetails?.modulusLength : undefined;
   return [
     ...((mode & 0o004) === 0 ? [] : [concern('key', `${path} can be read by every user of this machine`)]),
@@ -100,20 +99,20 @@ const whyUnreadable: ReadonlyMap<string, string> = new Map([
   ['EISDIR', 'it is a directory'],
 ]);
 
-function readPem(key: TlsFileKey, path: string): string {
-  let text: string;
+/** Looks at a path once only: files are replaced while they are read, and one that is away then is a fault like any other. */
+function readPem(key: TlsFileKey, path: string): { readonly text: string; readonly mode: number } {
   try {
-    if (statSync(path).size > fileBytesMax) {
+    const { size, mode } = statSync(path);
+    if (size > fileBytesMax) {
       throw new CertificateFault(key, `${path} has more than ${fileBytesMax} bytes`);
     }
-    text = readFileSync(path, 'utf8');
+    return { text: readFileSync(path, 'utf8'), mode };
   } catch (cause) {
     if (cause instanceof CertificateFault) throw cause;
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
     const why = whyUnreadable.get(code) ?? (code === '' ? 'it failed' : code);
     throw new CertificateFault(key, `${path} cannot be read: ${why}`, cause);
   }
-  return text;
 }
 
 /** Every certificate of a file, the first one first. */
