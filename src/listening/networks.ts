@@ -41,6 +41,8 @@ function parseNetwork(text: string): Network | undefined {
   const groups = addressGroups(address);
   if (groups === undefined) return undefined;
   const isFour = !address.includes(':');
+  // One number would be taken for the last group of an IPv6 address.
+  if (isFour && !address.includes('.')) return undefined;
   const most = isFour ? 32 : 128;
   const bits = length === undefined ? most : Number(length);
   return bits > most ? undefined : { groups, bits: isFour ? bits + 96 : bits };

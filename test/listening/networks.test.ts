@@ -45,6 +45,9 @@ void test('what is written is kept, and what is no network is told', () => {
     'mail.example.com',
     '192.0.2.0/-1',
     '1.2.3.256',
+    '"10"',
+    '"cafe"',
+    '"10/32"',
   ]) {
     assert.deepEqual(at(wrong), [
       '5:12: listeners.jobs.from[0]: must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"',
