@@ -77,10 +77,15 @@ class Session implements RunningSession, ServedPeerOwner {
     const { clock } = this.#context.exchanges();
     const isNew = reason === 'draining' && this.exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
-    if (leftMs <= 0) return this.#close(reason);
+    if (leftMs <= 0) return this.#leave(reason);
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.running === undefined) this.#close(reason);
+      if (this.running === undefined) this.#leave(reason);
     });
+  }
+
+  /** A stranger who holds on to his side does not hold up a stop: nothing is owed to him. */
+  #leave(reason: CloseReason): void {
+    this.#close(reason, this.#standing !== 'known');
   }
 
   abort(): void {
@@ -161,7 +166,6 @@ class Session implements RunningSession, ServedPeerOwner {
         text = fault instanceof Error ? fault.message : String(fault);
       }
     } finally {
-      this.#firstCommand?.cancel();
       this.#transport.close(reason);
       const closedFor = this.#transport.closedFor ?? reason;
       if (isRecorded) {
@@ -181,6 +185,7 @@ class Session implements RunningSession, ServedPeerOwner {
       this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
       // What was written last may still be on its way; who waits for us waits for that.
       await this.#transport.whenClosed();
+      this.#firstCommand?.cancel();
     }
   }
 

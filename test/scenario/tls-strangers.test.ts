@@ -90,3 +90,28 @@ test('broken handshakes by the hundred leave nothing', { timeout: 60_000 }, asyn
   assert.ok(more <= 16, `${more} descriptors more`);
   assert.ok(!gate.daemon.logs.some(({ event }) => event === 'internal-error'));
 });
+
+test('strangers who hold on do not hold a stop up', async (t) => {
+  const gate = await openGate(t);
+  const hello = Buffer.from('16030100c8010000c40303', 'hex').toString('latin1');
+  const held = ['', version, `${version}STARTTLS\n`, `${version}STARTTLS\n${hello}`];
+  for (const bytes of held) {
+    const socket = net.connect({ host: '127.0.0.1', port: gate.port, allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    socket.write(bytes, 'latin1');
+  }
+  const refused = holdOn(t, gate, '127.0.0.1', 'HELO\n');
+  const honest = await gate.login();
+  assert.ok(await isServed(honest));
+  honest.close();
+  await refused;
+  const startMs = performance.now();
+  await gate.daemon.stop();
+  const ms = performance.now() - startMs;
+  t.diagnostic(`${Math.round(ms)} ms`);
+  // Who came a moment ago has a second to say something; a close that waits for its peer takes five.
+  assert.ok(ms < 4_000, `${ms} ms`);
+  assert.ok(!gate.daemon.logs.some(({ event }) => event === 'internal-error'));
+});
