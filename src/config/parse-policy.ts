@@ -136,18 +136,27 @@ function keysOf(cursor: Cursor, key: string): string[] {
   return node?.kind === 'map' ? [...node.entries.keys()] : [];
 }
 
-/** A candidate for the policy: a file that holds what stands below the policy's name. */
+/** A candidate for the policy: a file that holds what stands below the policy's name, or what `suggest` prints. */
 function parseShadow(name: string, cursor: Cursor, reading: PolicyReading): Policy | undefined {
   const file = cursor.file('shadow');
   if (file === undefined) return undefined;
   const tree = reading.sources.load(file, { place: cursor.place('shadow'), path: cursor.path('shadow') });
-  const valid = tree === undefined ? undefined : validate(policySchema, tree, reading.problems);
+  const valid =
+    tree === undefined ? undefined : validate(policySchema, candidateIn(tree, name), reading.problems);
   if (valid === undefined) return undefined;
   if (valid.value.shadow !== undefined) {
     createCursor(valid.root, reading.problems).error(['shadow'], 'a shadow has no shadow of its own');
     return undefined;
   }
   return parsePolicy(name, valid.value, createCursor(valid.root, reading.problems), reading);
+}
+
+/** The policy of that name where the file has nothing else; else the whole file. */
+function candidateIn(tree: MapNode, name: string): MapNode {
+  const policies = tree.entries.size === 1 ? tree.entries.get('policies')?.node : undefined;
+  const only =
+    policies?.kind === 'map' && policies.entries.size === 1 ? policies.entries.get(name) : undefined;
+  return only?.node.kind === 'map' ? only.node : tree;
 }
 
 function effectiveText(
