@@ -109,6 +109,8 @@ export function validate<Value>(
     if (result.success) return { value: result.data, root: left };
     const bad: PropertyKey[][] = [];
     for (const issue of result.error.issues) tell(issue, [], left, { problems, bad, told });
+    // The tree as a whole lacks something, so nothing is left of it.
+    if (bad.some((path) => path.length === 0)) return undefined;
     // Each once, and from the back, so that taking out an item of a list does not move the ones still to go.
     const each = new Map(bad.map((path) => [path.join('\0'), path]));
     const next = [...each.values()].toSorted(backwards).reduce(without, left);

@@ -206,10 +206,11 @@ void test('a shadow is a policy of its own, and no part of the version', () => {
     ['/etc/candidate.yaml:2:1: shadow: a shadow has no shadow of its own'],
   );
   const toldOf = (candidate: string) => read(candidate).problems.map((problem) => formatProblem(problem));
-  // What suggest prints, as it is; a file for another policy.
+  // What suggest prints, as it is; a file that lacks `users`; a file for another policy.
   const printed = read('policies:\n  support:\n    users: ["*"]\n    allow: [search]\n');
   assert.deepEqual(printed.problems, []);
   assert.equal(printed.settings?.policies.get('support')?.shadow?.version, policy?.shadow?.version);
+  assert.match(toldOf('allow: [search]\n').join(), /candidate\.yaml:1:1: users: is missing/);
   assert.match(toldOf('policies:\n  other:\n    users: ["*"]\n').join(), /"policies" is not a key here/);
   const both = text
     .replace('policy: support }', 'policy: support }\n  other: { unix: /run/o.sock, policy: other }')
