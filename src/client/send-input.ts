@@ -33,8 +33,13 @@ export async function sendInput(
     for (;;) {
       const next = await Promise.race([pieces.next(), stop]);
       if (next === undefined || next instanceof SessionFault) return next;
+      const encoded = next.done === true ? encoder.finish() : encoder.push(next.value);
+      // A server that answered and closed makes the next write fail, and with it goes an answer that nobody has read yet. The end of
+      // this turn and one more: only then was the socket looked at again.
+      await clock.nextTurn();
+      await clock.nextTurn();
       if (exchange.ending !== undefined) return undefined;
-      await Promise.race([write([next.done === true ? encoder.finish() : encoder.push(next.value)]), stop]);
+      await Promise.race([write([encoded]), stop]);
       if (next.done === true) return undefined;
     }
   } catch (cause) {
