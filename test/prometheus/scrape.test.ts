@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { askHttp } from '../kit/ask-http.js';
 import { openFolder } from '../kit/folder.js';
 import { openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
@@ -30,18 +30,8 @@ function freePort(): Promise<number> {
   });
 }
 
-function fetchText(port: number, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    request({ host: '127.0.0.1', port, path }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => resolve(text));
-    })
-      .on('error', reject)
-      .end();
-  });
+async function fetchText(port: number, path: string): Promise<string> {
+  return (await askHttp({ host: '127.0.0.1', port }, path)).body;
 }
 
 /** The one number that a query gives; undefined: there is none (yet). */

@@ -3,10 +3,10 @@
 // record that rsyslog never wrote, an order that the overlap does not explain, a file of its that does not verify, a command that waits.
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { makeSignKey } from '../../src/audit/signature.js';
+import { askHttp, type Got } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
@@ -183,18 +183,8 @@ void test('every record reaches a real rsyslog: stopped, killed and restarted un
 });
 
 /** Asks the daemon's admin socket. */
-function ask(daemon: Daemon, path: string): Promise<{ readonly status: number; readonly body: string }> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: daemon.path('admin.sock'), path, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-    });
-    asked.on('error', reject).end();
-  });
-}
+const ask = (daemon: Daemon, path: string): Promise<Got> =>
+  askHttp({ socketPath: daemon.path('admin.sock') }, path);
 
 void test('a receiver that does not know us: told, shown in lag and status, and no command waits for it', async (t) => {
   const rsyslog = await openRsyslog(t, authority, ['gate2.example.com']);

@@ -6,10 +6,10 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { configurationSchema } from '../../src/config/schema.js';
+import { askHttp, type Got } from '../kit/ask-http.js';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { backendPassword, type Gateway, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
@@ -23,30 +23,8 @@ const token = 'staple-battery-token';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 const onUnix = 'admin: { unix: admin.sock, mode: "0600" }';
 
-interface Got {
-  readonly status: number;
-  readonly body: string;
-}
-
-function ask(
-  where: { readonly socketPath: string } | { readonly host: string; readonly port: number },
-  path: string,
-  headers: Readonly<Record<string, string>> = {},
-): Promise<Got> {
-  return new Promise((resolve, reject) => {
-    const asked = request({ ...where, path, headers, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
-    });
-    asked.on('error', reject).end();
-  });
-}
-
 const askDaemon = (daemon: Daemon, path: string): Promise<Got> =>
-  ask({ socketPath: daemon.path('admin.sock') }, path);
+  askHttp({ socketPath: daemon.path('admin.sock') }, path);
 
 /** Asks until it is so, as a probe does; says how long that took. */
 async function until(
@@ -232,12 +210,12 @@ test(
       files: { token: `${token}\n` },
     });
     for (const path of ['/healthz', '/readyz', '/metrics']) {
-      assert.equal((await ask(where, path)).status, 200, path);
-      assert.equal((await ask(where, path, { Host: 'evil.example' })).status, 421, path);
+      assert.equal((await askHttp(where, path)).status, 200, path);
+      assert.equal((await askHttp(where, path, { Host: 'evil.example' })).status, 421, path);
     }
-    assert.equal((await ask(where, '/status.json')).status, 401);
-    assert.equal((await ask(where, '/status.json', { Authorization: `Bearer ${token}x` })).status, 401);
-    assert.equal((await ask(where, '/status.json', { Authorization: `Bearer ${token}` })).status, 200);
+    assert.equal((await askHttp(where, '/status.json')).status, 401);
+    assert.equal((await askHttp(where, '/status.json', { Authorization: `Bearer ${token}x` })).status, 401);
+    assert.equal((await askHttp(where, '/status.json', { Authorization: `Bearer ${token}` })).status, 200);
     await daemon.stop();
     assert.deepEqual(daemon.grepSecrets([token]), []);
   },

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { askHttp } from '../kit/ask-http.js';
 import type { Daemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
@@ -198,22 +198,9 @@ async function until(isSo: () => boolean, what: string): Promise<void> {
   }
 }
 
-function seriesOf(daemon: Daemon): Promise<string[]> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { socketPath: daemon.path('admin.sock'), path: '/metrics', agent: false },
-      (response) => {
-        let body = '';
-        response.setEncoding('utf8').on('data', (text: string) => {
-          body += text;
-        });
-        response.on('end', () =>
-          resolve([...body.matchAll(/^([^#\n].*) \S+$/gm)].map(([, name = '']) => name)),
-        );
-      },
-    );
-    asked.on('error', reject).end();
-  });
+async function seriesOf(daemon: Daemon): Promise<string[]> {
+  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
+  return [...body.matchAll(/^([^#\n].*) \S+$/gm)].map(([, name = '']) => name);
 }
 
 function descriptorsOf(pid: number): number {

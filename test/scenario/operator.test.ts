@@ -4,8 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { test } from 'node:test';
+import { askHttp } from '../kit/ask-http.js';
 import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
@@ -25,20 +25,9 @@ function dovegate(daemon: Daemon, ...args: string[]) {
   return runDovegate([...args, '--config', daemon.configFile], { cwd: daemon.folder });
 }
 
-function metric(daemon: Daemon, name: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { socketPath: daemon.path('admin.sock'), path: '/metrics', agent: false },
-      (response) => {
-        let body = '';
-        response.setEncoding('utf8').on('data', (text: string) => {
-          body += text;
-        });
-        response.on('end', () => resolve(Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body)?.[1])));
-      },
-    );
-    asked.on('error', reject).end();
-  });
+async function metric(daemon: Daemon, name: string): Promise<number> {
+  const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics');
+  return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(body)?.[1]);
 }
 
 const nameOfUs = (): string => (process.getuid?.() === 0 ? 'root' : (process.env['USER'] ?? ''));

@@ -3,11 +3,11 @@
 // dovegate. What must not happen: a dial, an answer of the old policy, a path, a question without its two records.
 import assert from 'node:assert/strict';
 import { symlinkSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/client/connect.js';
-import { builtProgram, type Daemon, runDovegate } from '../kit/daemon.js';
+import { askHttp } from '../kit/ask-http.js';
+import { builtProgram, runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { runProgram } from '../kit/program.js';
@@ -21,21 +21,6 @@ const policy = `
       - { command: fetch, where: { field: [uid, flags] }, reason: required }
     deny: [mailbox delete]
   candidate: { users: ["*"], allow: [who] }`;
-
-function metrics(daemon: Daemon): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const options = { socketPath: daemon.path('admin.sock'), path: '/metrics', agent: false };
-    request(options, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('end', () => resolve(body));
-    })
-      .on('error', reject)
-      .end();
-  });
-}
 
 void test('can and explain --socket: the answers, the exit codes, the records, the metrics', async (t) => {
   const { daemon, backend, configuration } = await openGateway(t, {
@@ -87,7 +72,7 @@ void test('can and explain --socket: the answers, the exit codes, the records, t
   assert.equal((await explain('--', 'quota', 'get')).exit, 77);
 
   assert.equal(backend.commands.length, 0);
-  const counted = await metrics(daemon);
+  const counted = (await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics')).body;
   assert.match(
     counted,
     /^dovegate_exchanges_total\{listener="support",command="dovegate can",decision="allow",outcome="ok"\} 3$/m,

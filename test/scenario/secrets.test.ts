@@ -3,10 +3,10 @@
 // read; the backend repeats each line on its log channel. What must not happen: one of these values in the journal, the log, or
 // anything that the admin socket and the commands for auditors show.
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
 import { test } from 'node:test';
 import { type Command, commandsOf, type Parameter, type Role } from '../../src/catalog/catalog.js';
 import type { Series } from '../../src/catalog/series.js';
+import { askHttp } from '../kit/ask-http.js';
 import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 import { findSecrets } from '../kit/traces.js';
@@ -126,18 +126,8 @@ async function send(lines: readonly Asked[], gateway: Gateway, pauseMs: number):
   }
 }
 
-function ask(socketPath: string, path: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    request({ socketPath, path, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8').on('data', (text: string) => {
-        body += text;
-      });
-      response.on('end', () => resolve(body));
-    })
-      .on('error', reject)
-      .end();
-  });
+async function ask(socketPath: string, path: string): Promise<string> {
+  return (await askHttp({ socketPath }, path)).body;
 }
 
 /** Everything that people and programs are shown. */
