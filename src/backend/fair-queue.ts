@@ -44,6 +44,8 @@ export interface FairQueue<W extends Queued & Placed<W>> {
    * has most waiters, if it has two more at least. Undefined: nobody. Not the promised.
    */
   lastOfMost(principal: string): W | undefined;
+  /** How many of this principal wait; not those who were promised something. */
+  countOf(principal: string): number;
   /** The how manieth would be served, as things stand; above some thousand it is a guess. */
   positionOf(waiter: W): number;
 }
@@ -169,6 +171,11 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     const { any, fresh } = longest;
     if (any.last === undefined || fresh.last === undefined) return any.last ?? fresh.last;
     return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
+  }
+
+  countOf(principal: string): number {
+    const line = this.#lines.get(principal);
+    return line === undefined ? 0 : sizeOf(line);
   }
 
   positionOf(waiter: W): number {

@@ -65,6 +65,8 @@ export interface Health {
   readonly fault: UpstreamFault | undefined;
   /** Failures so far, by the step that failed. */
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
+  /** Dials failed again and again while others live: where they were refused, its master has stopped, whatever idle ones look like. */
+  readonly isRefusing: boolean;
   /** Whether a dial may begin. `isAlone`: nothing else lives or is dialled; `isDialing`: another dial is under way. */
   mayDial(isAlone: boolean, isDialing: boolean): boolean;
   /** From now on it is looked after while nobody asks. */
@@ -84,6 +86,8 @@ const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-
 
 /** How long a good dial must have been good to make those before it forgotten. */
 const rememberedMs = 2_000;
+/** So many dials that failed in a row, while others live, are no accident. */
+const refusalsMax = 2;
 
 /** Nothing is known, so it counts as up: a daemon that just started does not turn its first clients away. */
 export function createHealth(parts: HealthParts): Health {
@@ -117,6 +121,10 @@ class BackendHealth implements Health {
   get fault(): UpstreamFault | undefined {
     const state = this.#state;
     return state.at === 'down' || state.at === 'probing' ? state.fault : undefined;
+  }
+
+  get isRefusing(): boolean {
+    return this.#state.at === 'pausing' && this.#state.failures >= refusalsMax;
   }
 
   mayDial(isAlone: boolean, isDialing: boolean): boolean {

@@ -26,8 +26,6 @@ export function createPool(options: PoolOptions): Pool {
 
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
-/** A master that refuses so many dials in a row has stopped, whatever its idle upstreams look like. */
-const refusalsMax = 2;
 const anybody = (): boolean => true;
 
 class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
@@ -90,6 +88,11 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
   }
 
+  isBacklogged(principal: string): boolean {
+    // Two for each upstream: none of them is without work while one more is on its way.
+    return this.#queue.countOf(principal) >= 2 * this.#options.limits.connections;
+  }
+
   opened(upstream: Upstream): void {
     const { series } = upstream;
     this.#open.setLeased(upstream, false);
@@ -104,10 +107,9 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   dialFailed({ code }: UpstreamFault): void {
-    const { state, fault } = this.#dials.health;
+    const { fault, isRefusing } = this.#dials.health;
     if (fault !== undefined) for (const waiter of this.#queue.clear()) waiter.reject(fault);
-    const hasStopped = code === 'dial-refused' && state.at === 'pausing' && state.failures >= refusalsMax;
-    if (hasStopped) this.#open.closeIdle('stale', () => true);
+    if (code === 'dial-refused' && isRefusing) this.#open.closeIdle('stale', () => true);
     this.match();
   }
 
@@ -120,9 +122,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.match();
   }
 
-  straySpoke(upstream: Upstream, { type, text }: LogLine): void {
-    const names = { backend: this.backend, upstream: upstream.id, exchange: undefined };
-    this.#options.observe({ kind: 'backend-log', ...names, type, text });
+  straySpoke({ backend, id: upstream }: Upstream, { type, text }: LogLine): void {
+    this.#options.observe({ kind: 'backend-log', backend, upstream, exchange: undefined, type, text });
   }
 
   rested(upstream: Upstream): void {
@@ -135,9 +136,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#signs.died(upstream.id, isKilled, this.#options.clock.now());
   }
 
-  isPoisoned(upstream: Upstream): boolean {
-    const { id, openedMs } = upstream;
-    const others = this.#open.all().flatMap((other) => (other === upstream ? [] : other.openedMs));
+  isPoisoned({ id, openedMs }: Upstream): boolean {
+    const others = this.#open.all().flatMap((other) => (other.id === id ? [] : other.openedMs));
     return this.#signs.isPoisoned(id, openedMs, others, this.#options.clock.now());
   }
 

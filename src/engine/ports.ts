@@ -12,12 +12,19 @@ export interface Journal {
    * Durable: resolves when the record is on disk. Otherwise: resolves when it has been handed to the writer.
    * Rejects with a JournalFault.
    */
-  append(record: AuditRecord, options: { readonly durable: boolean }): Promise<void>;
+  append(record: AuditRecord, options: AppendOptions): Promise<void>;
   /** Writes what is left and the stop record, then closes. */
   close(): Promise<void>;
   readonly state: 'writable' | 'failed';
   /** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
   readonly space: JournalSpace;
+}
+
+/** How a record is wanted. */
+export interface AppendOptions {
+  readonly durable: boolean;
+  /** Whoever waits for it has to wait for something else anyway: it may stay a moment for others to go to the disk with. */
+  readonly isPatient?: boolean;
 }
 
 /** Room for records. */

@@ -40,14 +40,17 @@ export class ExchangeTrail {
     this.#admission = { ...this.#admission, matches };
   }
 
-  /** Before anything is sent. A promise where that has to be waited for, the same for every way; rejects with a JournalFault. */
-  admit(): Promise<void> | undefined {
+  /**
+   * Before anything is sent. A promise where that has to be waited for, the same for every way; rejects with a JournalFault.
+   * `isPatient`: nothing will be sent soon anyway.
+   */
+  admit(isPatient = false): Promise<void> | undefined {
     if (!this.isStrict || this.#state !== 'open') {
       this.admitQuietly();
       return this.#durable;
     }
     this.#state = 'admitted';
-    this.#durable = this.#context.journal.append(this.#admission, { durable: true });
+    this.#durable = this.#context.journal.append(this.#admission, { durable: true, isPatient });
     return this.#durable;
   }
 

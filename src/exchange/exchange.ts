@@ -178,7 +178,9 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     let giveBack: (() => void) | undefined;
     // Only what has to be waited for is: each wait is a turn of the queue of promises, and most commands need none of these.
     try {
-      const admitted = isCounted || !trail.isStrict ? undefined : trail.admit();
+      // Who has no turn soon needs no sync of its own: it would only take the time of others.
+      const isPatient = destinations.every(({ pool }) => pool.isBacklogged(this.session.names.principal));
+      const admitted = isCounted || !trail.isStrict ? undefined : trail.admit(isPatient);
       if (admitted !== undefined) await admitted;
       const gathering = input.gather(this.abortable);
       if (gathering !== undefined) {

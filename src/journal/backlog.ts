@@ -53,6 +53,8 @@ export interface Backlog {
   reject(fault: JournalFault | undefined): void;
   /** When the longest waiting came; undefined: nobody waits. */
   readonly oldestWaiterSince: number | undefined;
+  /** Whether what can be taken is so much that it should not be kept for company any more. */
+  readonly isFull: boolean;
   /** Whether a group can be taken. */
   readonly hasWaiting: boolean;
   /** Forgets all records, nobody waits any more; returns how many they were. */
@@ -61,6 +63,8 @@ export interface Backlog {
 
 /** Records stay in memory until they are synced: more of them would live long enough to cost the garbage collector. */
 const unsyncedBytesMax = 256 * 1024;
+/** One order of so much costs more to write than the wake-up that a longer one would spare. */
+const fullChars = 64 * 1024;
 /** Beside its text, what a record costs in memory. */
 const overheadBytes = 128;
 
@@ -70,6 +74,7 @@ export function createBacklog(): Backlog {
   let underWay: Held[] = [];
   let waiting: Held[] = [];
   let bytes = 0;
+  let waitingChars = 0;
   let unsyncedBytes = 0;
   let added = 0;
   const errands: { readonly errand: Errand; readonly behind: number }[] = [];
@@ -80,6 +85,7 @@ export function createBacklog(): Backlog {
       if (bytes + more > bytesMax) return false;
       bytes += more;
       added += 1;
+      waitingChars += body.length;
       waiting.push({ body, since, waiter });
       return true;
     },
@@ -94,6 +100,7 @@ export function createBacklog(): Backlog {
         end += 1;
       }
       unsyncedBytes += taken;
+      waitingChars -= taken;
       underWay = end === waiting.length ? waiting : waiting.slice(0, end);
       waiting = end === waiting.length ? [] : waiting.slice(end);
       const needsSync = isAwaited || unsyncedBytes > unsyncedBytesMax;
@@ -103,6 +110,7 @@ export function createBacklog(): Backlog {
       underWay = [...written, ...underWay, ...waiting];
       written = [];
       waiting = [];
+      waitingChars = 0;
       return underWay.map((held) => held.body);
     },
     wrote() {
@@ -146,6 +154,9 @@ export function createBacklog(): Backlog {
       }
       return undefined;
     },
+    get isFull() {
+      return waitingChars >= fullChars;
+    },
     get hasWaiting() {
       return waiting.length > 0;
     },
@@ -155,6 +166,7 @@ export function createBacklog(): Backlog {
       underWay = [];
       waiting = [];
       bytes = 0;
+      waitingChars = 0;
       unsyncedBytes = 0;
       return records;
     },

@@ -30,8 +30,8 @@ export interface Driver {
   readonly state: DriverState;
   /** The last place that is certainly on disk. */
   readonly mark: Mark;
-  /** Something waits in the backlog, and, if `isAwaited`, somebody for it. */
-  nudge(isAwaited: boolean): void;
+  /** Something came to the backlog. `isAwaited`: somebody waits for it; `isPatient`: but not for that alone, or nobody. */
+  nudge(isAwaited: boolean, isPatient?: boolean): void;
   /**
    * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
    * with its report; a failed one, without having been given, unless the journal is writable.
@@ -81,10 +81,10 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     get mark() {
       return mark;
     },
-    nudge(isAwaited) {
+    nudge(isAwaited, isPatient = !isAwaited) {
       // Looked at only when it can be earlier than what is armed: this is the way of every record.
       if (isAwaited && clock.now() + deadlineMs < watchedMs) watch();
-      if (state.at === 'writable') gathering.came(isAwaited, wake === undefined);
+      if (state.at === 'writable') gathering.came(isPatient && !backlog.isFull, wake === undefined);
     },
     run(order) {
       return new Promise((resolve) => {

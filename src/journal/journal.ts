@@ -111,7 +111,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
 
   return {
     found: opened.found,
-    append(record, { durable }) {
+    append(record, { durable, isPatient = false }) {
       if (isClosed) {
         lose(1);
         return Promise.reject(new JournalFault('closed', 'the journal is closed'));
@@ -128,7 +128,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
         return Promise.reject(state.fault);
       }
       return new Promise((resolve, reject) => {
-        if (!hold(body, { resolve, reject }, heldBytesMax)) reject(overflow());
+        if (!hold(body, { resolve, reject }, heldBytesMax, isPatient)) reject(overflow());
       });
     },
     async keepPolicy(version, text) {
@@ -172,12 +172,12 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     },
   };
 
-  function hold(body: string, waiter: Waiter | undefined, bytesMax: number): boolean {
+  function hold(body: string, waiter: Waiter | undefined, bytesMax: number, isPatient = true): boolean {
     if (!backlog.add(body, clock.now(), waiter, bytesMax)) {
       lose(1);
       return false;
     }
-    driver.nudge(waiter !== undefined);
+    driver.nudge(waiter !== undefined, isPatient);
     return true;
   }
 

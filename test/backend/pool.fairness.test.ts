@@ -127,3 +127,17 @@ void test('a queue that is full of one principal shuts out no other', async () =
   await settle();
   assert.equal(story.clock.timers, 0);
 });
+
+void test('only who has two waiting for each upstream has no turn soon', async () => {
+  const story = openPool({ connections: 2, queue: 500, queueTimeoutMs: 600_000 });
+  const { pool } = story;
+  const all = Array.from({ length: 5 }, () => story.lease({ principal: 'greedy@support' }));
+  await settle();
+  assert.equal(pool.isBacklogged('greedy@support'), false, 'two run and three wait');
+  all.push(story.lease({ principal: 'greedy@support' }));
+  assert.equal(pool.isBacklogged('greedy@support'), true);
+  assert.equal(pool.isBacklogged('new@support'), false);
+  await round(story, all);
+  assert.equal(pool.isBacklogged('greedy@support'), false);
+  pool.drain();
+});

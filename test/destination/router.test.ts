@@ -16,6 +16,7 @@ function destination(backend: string, host: string, port = 24245): Destination {
     withLease: () => assert.fail('a router leased an upstream'),
     start: () => undefined,
     setDrained: () => undefined,
+    isBacklogged: () => false,
     drain: () => undefined,
     snapshot: () => assert.fail('a router looked into a pool'),
   };

@@ -173,3 +173,23 @@ void test('a drained backend, and one that is down: -TEMPFAIL at once, and why',
   ]);
   assert.equal(engine.pool.snapshot().health, 'down');
 });
+
+void test('an admission waits for company only where its principal has a queue before it', async () => {
+  const engine = openMemoryEngine({ settings: memorySettings.replace('sessions: 3', 'sessions: 9') });
+  engine.setAnswer(() => undefined);
+  const clients = [];
+  // Two upstreams for mail1: two run, four wait, and from then on nobody is in a hurry.
+  for (let n = 0; n < 7; n += 1) {
+    const client = await engine.client(2);
+    await client.line(harmless);
+    clients.push(client);
+  }
+  const newcomer = await engine.client(2, { user: 'eve' });
+  await newcomer.line(harmless);
+  const admissions = engine.records.filter(({ record }) => record.event === 'admission');
+  assert.deepEqual(
+    admissions.map(({ durable, isPatient }) => [durable, isPatient]),
+    [false, false, false, false, false, false, true, false].map((isPatient) => [true, isPatient]),
+  );
+  for (const client of [...clients, newcomer]) client.transport.close('draining');
+});

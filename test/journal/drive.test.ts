@@ -157,7 +157,7 @@ async function story(
     }
     const waiter = { resolve: () => done(true), reject: () => done(false) };
     backlog.add(body, clock.now(), waiter, 1 << 20);
-    driver.nudge(true);
+    driver.nudge(true, id.startsWith('B'));
   };
   for (let count = 0; count < 12; count += 1) {
     append(`A${count}`, true);

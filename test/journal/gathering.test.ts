@@ -13,9 +13,9 @@ function begin() {
   return { clock, gathering, sent: () => sent };
 }
 
-void test('awaited records go at the end of the turn, together', async () => {
+void test('records that hold somebody up go at the end of the turn, together', async () => {
   const { clock, gathering, sent } = begin();
-  for (let count = 0; count < 3; count += 1) gathering.came(true, false);
+  for (let count = 0; count < 3; count += 1) gathering.came(false, false);
   await Promise.resolve();
   assert.deepEqual([gathering.isDue, sent()], [false, 0]);
   await clock.nextTurn();
@@ -25,28 +25,28 @@ void test('awaited records go at the end of the turn, together', async () => {
   assert.equal(gathering.isDue, false);
 });
 
-void test('those that nobody waits for linger, unless others take them along', async () => {
+void test('those that hold nobody up linger, unless others take them along', async () => {
   const { clock, gathering, sent } = begin();
-  gathering.came(false, false);
-  gathering.came(false, true);
+  gathering.came(true, false);
+  gathering.came(true, true);
   assert.equal(clock.timers, 1);
   await clock.nextTurn();
   assert.equal(sent(), 0);
   clock.turn();
   assert.deepEqual([gathering.isDue, sent(), clock.timers], [true, 1, 0]);
   gathering.went(false);
-  gathering.came(false, false);
+  gathering.came(true, false);
   gathering.went(false);
   clock.turn();
   assert.deepEqual([gathering.isDue, sent(), clock.timers], [false, 1, 0]);
-  gathering.came(false, false);
+  gathering.came(true, false);
   gathering.cancel();
   assert.equal(clock.timers, 0);
 });
 
 void test('behind an order that is under way nobody waits for a turn', () => {
   const { gathering, sent } = begin();
-  gathering.came(true, true);
+  gathering.came(false, true);
   assert.deepEqual([gathering.isDue, sent()], [true, 0]);
   gathering.went(true);
   assert.equal(gathering.isDue, true, 'what did not fit in goes next');

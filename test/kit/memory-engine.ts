@@ -11,7 +11,7 @@ import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-
 import { createPools } from '../../src/daemon/pools.js';
 import type { EngineEvent } from '../../src/engine/events.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
-import type { Journal } from '../../src/engine/ports.js';
+import type { AppendOptions, Journal } from '../../src/engine/ports.js';
 import { kernelsDoor, type ListenerDoor } from '../../src/frontend/door.js';
 import { createService, type ServedListener, type Service } from '../../src/frontend/service.js';
 import type { SessionContext } from '../../src/frontend/session-context.js';
@@ -64,6 +64,11 @@ export interface MemoryClient {
   said(): string;
 }
 
+/** What was appended, and how. */
+export interface MemoryRecord extends Required<AppendOptions> {
+  readonly record: AuditRecord;
+}
+
 export interface MemoryEngine {
   readonly settings: Settings;
   readonly clock: FakeClock;
@@ -73,7 +78,7 @@ export interface MemoryEngine {
   readonly listener: ServedListener;
   readonly context: SessionContext;
   /** In the order of the calls, with what was asked for each. */
-  readonly records: readonly { readonly record: AuditRecord; readonly durable: boolean }[];
+  readonly records: readonly MemoryRecord[];
   readonly events: readonly EngineEvent[];
   readonly commands: readonly MemoryCommand[];
   /** How the backend answers from now on. */
@@ -118,7 +123,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const wrap = (name: string, transport: Transport): Transport =>
     failAt === undefined ? transport : failableTransport(failAt, name, transport);
   const dialler = createMemoryDialler();
-  const records: { record: AuditRecord; durable: boolean }[] = [];
+  const records: MemoryRecord[] = [];
   const events: EngineEvent[] = [];
   const commands: MemoryCommand[] = [];
   let answer: Answer = emptyReply;
@@ -126,14 +131,14 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let space: Journal['space'] = 'normal';
   let held: (() => void)[] = [];
 
-  const append: Journal['append'] = async (record, { durable }) => {
+  const append: Journal['append'] = async (record, { durable, isPatient = false }) => {
     if (mode === 'hold') {
       await new Promise<void>((resolve) => {
         held.push(resolve);
       });
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
-    records.push({ record, durable });
+    records.push({ record, durable, isPatient });
   };
   const journal: Journal = {
     append:
