@@ -1,7 +1,8 @@
 // `npm run bench -- dovecot [ROUNDS] [SECONDS]`: a real Dovecot, asked by its own CLI, by clients that connect for every command, by the
-// same clients with connections kept open, and by those through dovegate with 8 upstreams over STARTTLS. Directly, Dovecot is asked
-// over its UNIX socket, the cheapest way there is; what TLS costs Dovecot shows beside HAProxy, which has a connection for each client.
-// Prints ratios first; needs root, as every lab of a real Dovecot does.
+// same clients with connections kept open, and by those through dovegate with 8 upstreams. Like is put beside like: directly and through
+// a dovegate on the same machine everything goes over UNIX sockets, the cheapest way there is; over TLS dovegate stands beside HAProxy,
+// which has a connection for each client. 64 clients are what the upstreams are for; 8 have an upstream each, and every command stands
+// alone in the gate. Prints ratios first; needs root, as every lab of a real Dovecot does.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { type Bench, withBench } from './load/bench-processes.js';
@@ -9,20 +10,25 @@ import { runRounds, tellFloor, tellMachine, tellOver } from './load/rounds.js';
 
 const rounds = Number(process.argv[2] ?? 5);
 const seconds = Number(process.argv[3] ?? 2);
-const clients = 8;
+const many = 64;
+const few = 8;
+const warmingSeconds = 10;
 const alice = 'alice@example.org';
 const line = `\t${alice}\tmailbox status\tmessages\tINBOX`;
 
+/** Commands per second. */
 interface Round {
   readonly cli: number;
   readonly anew: number;
-  readonly reused: number;
-  readonly haproxy: number;
+  readonly direct: number;
   readonly gate: number;
-  readonly manyThroughGate: number;
+  readonly fewDirect: number;
+  readonly fewGate: number;
+  readonly tlsHaproxy: number;
+  readonly tlsGate: number;
 }
 
-/** `doveadm` on the machine itself, as many at a time as there are clients. */
+/** `doveadm` on the machine itself, as many at a time as there are upstreams. */
 async function runCli(lab: Lab): Promise<number> {
   let commands = 0;
   const began = performance.now();
@@ -34,24 +40,33 @@ async function runCli(lab: Lab): Promise<number> {
       commands += 1;
     }
   };
-  await Promise.all(Array.from({ length: clients }, one));
+  await Promise.all(Array.from({ length: few }, one));
   return (commands / (performance.now() - began)) * 1000;
 }
 
-async function measure(bench: Bench, lab: Lab, gate: string, haproxy: string): Promise<readonly Round[]> {
-  const load = async (target: string, count: number, reconnects: boolean): Promise<number> => {
+/** Sockets of what stands before the Dovecot. */
+interface Ways {
+  readonly gate: string;
+  readonly tlsGate: string;
+  readonly tlsHaproxy: string;
+}
+
+async function measure(bench: Bench, lab: Lab, ways: Ways): Promise<readonly Round[]> {
+  const load = async (target: string, clients: number, reconnects = false): Promise<number> => {
     const { password } = lab;
-    const options = { target, line, clients: count, seconds, reconnects, password };
+    const options = { target, line, clients, seconds, reconnects, password };
     const { commands, seconds: took } = await bench.load(options);
     return commands / took;
   };
   return runRounds(rounds, 1, async () => ({
     cli: await runCli(lab),
-    anew: await load(lab.unixPreauth, clients, true),
-    reused: await load(lab.unixPreauth, clients, false),
-    haproxy: await load(haproxy, clients, false),
-    gate: await load(gate, clients, false),
-    manyThroughGate: await load(gate, 64, false),
+    anew: await load(lab.unixPreauth, few, true),
+    direct: await load(lab.unixPreauth, many),
+    gate: await load(ways.gate, many),
+    fewDirect: await load(lab.unixPreauth, few),
+    fewGate: await load(ways.gate, few),
+    tlsHaproxy: await load(ways.tlsHaproxy, many),
+    tlsGate: await load(ways.tlsGate, many),
   }));
 }
 
@@ -59,28 +74,40 @@ await withBench(async (bench) => {
   const lab = await openLab(bench, 'native');
   if ('skip' in lab) return console.log(`not measured: ${lab.skip}`);
   writeFileSync(bench.path('dovecot-ca.pem'), readFileSync(lab.caFile));
-  const { socket } = await bench.startDaemon({
-    name: 'gate',
-    backend: `    address: localhost:${lab.port}\n    tls: starttls\n    ca: dovecot-ca.pem\n    connections: 8`,
-    password: lab.password,
-    more: 'audit: { directory: gate-audit }',
-  });
-  const haproxy = await bench.startHaproxy(lab.tlsPort, lab.caFile);
-  // A daemon that has run for a while is compiled; at Dovecot's pace that takes some thousand commands.
-  await bench.load({ target: socket, line, clients: 64, seconds: 10 });
+  const start = async (name: string, address: string): Promise<string> => {
+    const more = `audit: { directory: ${name}-audit }`;
+    const backend = `    ${address}\n    connections: ${few}`;
+    const { socket } = await bench.startDaemon({ name, backend, password: lab.password, more });
+    // A daemon that has run for a while is compiled; at Dovecot's pace that takes some thousand commands.
+    await bench.load({ target: socket, line, clients: many, seconds: warmingSeconds });
+    return socket;
+  };
+  const ways = {
+    gate: await start('unix', `address: unix:${lab.unixPreauth}`),
+    tlsGate: await start('tls', `address: localhost:${lab.port}\n    tls: starttls\n    ca: dovecot-ca.pem`),
+    tlsHaproxy: (await bench.startHaproxy(lab.tlsPort, lab.caFile)).socket,
+  };
   tellMachine('before');
-  const measured = await measure(bench, lab, socket, haproxy.socket);
+  const measured = await measure(bench, lab, ways);
   tellMachine('after');
-  console.log(`Dovecot ${lab.version}, ${clients} clients; ${rounds} rounds of ${seconds} s each\n`);
-  const beside = (other: keyof Round) => tellOver(measured, (round) => round.gate / round[other]);
-  tellFloor('dovegate beside the same clients, connections reused', beside('reused'), {
-    floor: 0.9,
-    unit: 'x',
-  });
-  tellFloor('dovegate beside a new connection for each command', beside('anew'), { floor: 5, unit: 'x' });
+  console.log(`Dovecot ${lab.version}, ${few} upstreams; ${rounds} rounds of ${seconds} s each\n`);
+  const tell = (what: string, one: keyof Round, other: keyof Round, floor: number): void =>
+    tellFloor(
+      what,
+      tellOver(measured, (round) => round[one] / round[other]),
+      { floor, unit: 'x' },
+    );
+  tell(`${many} clients beside the same without dovegate`, 'gate', 'direct', 0.9);
+  tell(`${few} clients beside the same without dovegate`, 'fewGate', 'fewDirect', 0.9);
+  tell(`${few} clients beside a new connection for each command`, 'fewGate', 'anew', 5);
   const of = (key: keyof Round): number => Math.round(tellOver(measured, (round) => round[key]).middle);
-  console.log(`\n        commands/s: doveadm itself ${of('cli')}, a new connection for each ${of('anew')}`);
   console.log(
-    `        reused ${of('reused')}, through HAProxy and TLS ${of('haproxy')}, dovegate ${of('gate')}, dovegate with 64 clients ${of('manyThroughGate')}`,
+    `\n        commands/s: doveadm itself ${of('cli')}, a new connection for each ${of('anew')}; UNIX sockets: ` +
+      `${many} clients directly ${of('direct')}, dovegate ${of('gate')}; ${few} clients directly ${of('fewDirect')}, ` +
+      `dovegate ${of('fewGate')}`,
+  );
+  const besideHaproxy = tellOver(measured, (round) => round.tlsGate / round.tlsHaproxy).middle;
+  console.log(
+    `        TLS, ${many} clients: HAProxy ${of('tlsHaproxy')}, dovegate ${of('tlsGate')} (${besideHaproxy.toFixed(2)} x)`,
   );
 });
