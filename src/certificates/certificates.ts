@@ -1,7 +1,7 @@
 // What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and told
 // about before it ends, as is what backends show us. It does not know listeners and backends beyond their names, nor TLS.
 // The rules: files that cannot be used change nothing, and are told once; a pair of which only one half is replaced yet is
-// looked at again before anybody is told; who is in a session keeps what that session began with.
+// looked at again before anybody is told; who was shown a certificate keeps it, and whether his own still counts is asked elsewhere.
 
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -52,6 +52,8 @@ export interface CertificateParts {
   /** Builds what is shown, once for each state of the files; throws where OpenSSL refuses. */
   readonly prepareOffer: (offer: TlsOffer) => unknown;
   readonly report: (event: CertificateEvent) => void;
+  /** Called once something else is shown, or other authorities count, than before a look: not at a `commit`, whose caller knows. */
+  readonly onReplaced: () => void;
 }
 
 /** Between two looks at the files. */
@@ -70,7 +72,8 @@ interface Shown {
 }
 
 /** Nothing is shown yet. */
-export function createCertificates({ clock, prepareOffer, report }: CertificateParts): Certificates {
+export function createCertificates(parts: CertificateParts): Certificates {
+  const { clock, prepareOffer, report, onReplaced } = parts;
   const shown = new Map<string, Shown>();
   /** When the certificate of a backend ends, in Unix milliseconds. */
   const seen = new Map<string, number>();
@@ -90,7 +93,10 @@ export function createCertificates({ clock, prepareOffer, report }: CertificateP
     for (const [name, before] of shown) {
       const stamp = await stampOf(before.files);
       // A reload came in between.
-      if (shown.get(name) === before) shown.set(name, lookedAt(before, stamp));
+      if (shown.get(name) !== before) continue;
+      const after = lookedAt(before, stamp);
+      shown.set(name, after);
+      if (after.read.offer !== before.read.offer) onReplaced();
     }
     tellExpiries();
   }
@@ -198,7 +204,7 @@ function isSame(one: TlsOffer, other: TlsOffer): boolean {
   return (
     one.certificate.chain === other.certificate.chain &&
     one.certificate.key === other.certificate.key &&
-    one.clientCa === other.clientCa
+    one.clientCa?.join() === other.clientCa?.join()
   );
 }
 

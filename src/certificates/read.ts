@@ -47,8 +47,7 @@ const rsaBitsMin = 2048;
 export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown): ReadTls {
   const { text: chain } = readPem('certificate', files.certificate);
   const { text: keyText, mode } = readPem('key', files.key);
-  const clientCa = files.clientCa === undefined ? undefined : readPem('client_ca', files.clientCa).text;
-  const [leaf] = certificatesIn('certificate', files.certificate, chain);
+  const [{ parsed: leaf }] = certificatesIn('certificate', files.certificate, chain);
   const key = parseKey(files.key, keyText);
   if (!leaf.checkPrivateKey(key)) {
     throw new CertificateFault(
@@ -57,7 +56,11 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
     );
   }
   const authorities =
-    clientCa === undefined ? [] : certificatesIn('client_ca', files.clientCa ?? '', clientCa);
+    files.clientCa === undefined
+      ? undefined
+      : certificatesIn('client_ca', files.clientCa, readPem('client_ca', files.clientCa).text);
+  // Not the file as it stands: what is trusted is what sessions are compared by, to the last certificate.
+  const clientCa = authorities?.map(({ pem }) => pem);
   const offer: TlsOffer = { certificate: { chain, key: keyText }, clientCa, protocols };
   try {
     prepare(offer);
@@ -65,11 +68,10 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new CertificateFault('certificate', `${files.certificate} cannot be used: ${text}`, cause);
   }
-  const ends = authorities.map(({ validTo }) => parseEnd(validTo));
   return {
     offer,
     notAfterMs: parseEnd(leaf.validTo),
-    clientCaNotAfterMs: ends.length === 0 ? undefined : Math.min(...ends),
+    clientCaNotAfterMs: authorities && Math.min(...authorities.map(({ parsed }) => parseEnd(parsed.validTo))),
     concerns: [
       ...(leaf.subjectAltName === undefined
         ? [concern('certificate', `${files.certificate} has no subjectAltName, which most clients want`)]
@@ -115,18 +117,26 @@ function readPem(key: TlsFileKey, path: string): { readonly text: string; readon
   }
 }
 
+interface ReadCertificate {
+  /** As in the file, with plain line ends. */
+  readonly pem: string;
+  readonly parsed: X509Certificate;
+}
+
+/** All headings that OpenSSL takes for a certificate. */
+const pemBlocks =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]+-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+
 /** Every certificate of a file, the first one first. */
 function certificatesIn(
   key: TlsFileKey,
   path: string,
   text: string,
-): [X509Certificate, ...X509Certificate[]] {
-  const blocks = text.match(
-    /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[^-]+-----END (?:TRUSTED )?CERTIFICATE-----/g,
-  );
-  const [first, ...more] = (blocks ?? []).map((block, index) => {
+): [ReadCertificate, ...ReadCertificate[]] {
+  const blocks = text.replaceAll('\r', '').match(pemBlocks);
+  const [first, ...more] = (blocks ?? []).map((pem, index) => {
     try {
-      return new X509Certificate(block);
+      return { pem, parsed: new X509Certificate(pem) };
     } catch (cause) {
       throw new CertificateFault(key, `${path}: certificate ${index + 1} is damaged`, cause);
     }

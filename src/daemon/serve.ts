@@ -109,7 +109,13 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const adapters = { clock, connect, journal, observe, redactor };
   const drained = openDrainedBackends(settings.state);
   const report = (event: CertificateEvent): void => log.report({ ...event });
-  const certificates = createCertificates({ clock, prepareOffer, report });
+  const certificates = createCertificates({
+    clock,
+    prepareOffer,
+    report,
+    // The authorities of clients may be others.
+    onReplaced: () => service.reviewRights(),
+  });
   certificates.prepare(tlsFilesOf(settings.listeners), []).commit();
   const pools = createPools(
     adapters,

@@ -84,8 +84,8 @@ export function createServed(
   /** Who comes from the network, or had to log in before a reload, is nobody of whom the kernel says anything. */
   const byKernel = (peer: Peer, login: Login | undefined): string | undefined =>
     login !== undefined || peer.address !== undefined ? undefined : choosers.get(peer.listener)?.(peer);
-  const byLogin = ({ listener }: Peer, login: Login | undefined): string | undefined =>
-    login === undefined ? undefined : doors.get(listener)?.logins?.policyOf(login);
+  const byLogin = (door: ListenerDoor | undefined, login: Login | undefined): string | undefined =>
+    login === undefined ? undefined : door?.logins?.policyOf(login, door.offer()?.clientCa);
   return {
     settings,
     exchanges,
@@ -94,7 +94,7 @@ export function createServed(
     policyOf(peer, login) {
       const door = doors.get(peer.listener);
       if (door?.mayConnect(peer.address) === false) return undefined;
-      const name = door?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(peer, login);
+      const name = door?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(door, login);
       return name === undefined ? undefined : settings.policies.get(name);
     },
   };

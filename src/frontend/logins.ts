@@ -6,6 +6,7 @@ import {
   type Account,
   decoyOf,
   isCertificateOf,
+  isTrustedBy,
   type Login,
   type PasswordHash,
   stampOf,
@@ -68,8 +69,11 @@ export interface Logins {
   byCertificate(certificate: TlsPeer, address: string | undefined): Certified | undefined;
   /** Rejects only when no hash can be computed at all. */
   byPassword(said: PasswordTry): Promise<PasswordAnswer>;
-  /** The name of the policy of somebody who logged in; undefined: the account is gone, or not what it was. */
-  policyOf(login: Login): string | undefined;
+  /**
+   * The name of the policy of somebody who logged in, where certificates of clients count under these authorities now; undefined:
+   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified.
+   */
+  policyOf(login: Login, clientCa: readonly string[] | undefined): string | undefined;
 }
 
 /** Nobody waits, nobody failed. */
@@ -90,7 +94,7 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
   const byName = new Map(
     accounts.map((account) => [
       account.name,
-      { account, login: { account: account.name, stamp: stampOf(account) } },
+      { account, login: { account: account.name, stamp: stampOf(account), authorities: undefined } },
     ]),
   );
   const decoys = accounts.flatMap(({ passwordHash }) =>
@@ -107,9 +111,7 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
   async function byPassword(said: PasswordTry): Promise<PasswordAnswer> {
     const { user, password, certified, signal } = said;
     const found = byName.get(user);
-    if (certified !== undefined && certified.account === user && found !== undefined) {
-      return { result: 'certificate', login: found.login };
-    }
+    if (certified?.account === user) return { result: 'certificate', login: certified };
     const network = placeOf(said.address);
     const real = certified === undefined ? found?.account.passwordHash : undefined;
     const hash = real ?? decoyFor(user);
@@ -143,7 +145,11 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
       const login = owner === undefined ? undefined : byName.get(owner.name)?.login;
       if (owner === undefined || login === undefined) return undefined;
       pace.succeeded({ network: placeOf(address), name: `${owner.name}@${listener}` }, clock.now());
-      return { login, certificate: owner.certificateName ?? `sha256:${certificate.keyPin}` };
+      const { authorities } = certificate;
+      return {
+        login: { ...login, authorities },
+        certificate: owner.certificateName ?? `sha256:${certificate.keyPin}`,
+      };
     },
     byPassword: async (said) => {
       try {
@@ -152,9 +158,10 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
         said.password.fill(0);
       }
     },
-    policyOf({ account, stamp }) {
-      const found = byName.get(account);
-      return found?.login.stamp === stamp ? found.account.policy : undefined;
+    policyOf(login, clientCa) {
+      const found = byName.get(login.account);
+      const holds = found?.login.stamp === login.stamp && isTrustedBy(login, clientCa);
+      return holds ? found.account.policy : undefined;
     },
   };
 }

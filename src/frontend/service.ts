@@ -39,7 +39,7 @@ export interface Service {
   running(): readonly RunningNames[];
   /** Ends one of them by its id, as told to its client; false: it does not run. */
   kill(id: string): boolean;
-  /** After a reload: ends the sessions whose listener or right is gone, each after its exchange. */
+  /** After a reload, or another offer: ends the sessions whose listener, right or proof is gone, each after its exchange. */
   reviewRights(): void;
   /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
   drain(): Promise<void>;

@@ -42,6 +42,8 @@ export interface Login {
   readonly account: string;
   /** What the account was then ({@link stampOf}): another one since means that the proof does not hold any more. */
   readonly stamp: string;
+  /** The authorities that its client certificate was verified under, PEM of each; undefined: it was proved by a password. */
+  readonly authorities: readonly string[] | undefined;
 }
 
 /** 2^15: 32 MiB and some 0.1 s on a machine of these years. */
@@ -105,6 +107,17 @@ export function decoyOf({ cost, salt, hash }: PasswordHash): PasswordHash {
 /** Changes with everything that makes an account what it is: its name, proofs and policy. */
 export function stampOf({ name, policy, passwordHash, certificateName, keyPins }: Account): string {
   return sha256Hex(JSON.stringify([name, policy, passwordHash?.text ?? '', certificateName ?? '', keyPins]));
+}
+
+/**
+ * Whether a login counts where these authorities of clients' certificates do. Whoever verified under some of them verifies under
+ * those and more, so a certificate need not be judged again while all of them are there. Which of them its chain led to is not
+ * known: only OpenSSL follows a chain (intermediates, purposes, lengths), and it does so in handshakes only.
+ */
+export function isTrustedBy({ authorities }: Login, now: readonly string[] | undefined): boolean {
+  // Each command asks: the same list is the usual answer.
+  if (authorities === undefined || authorities === now) return true;
+  return now !== undefined && authorities.every((each) => now.includes(each));
 }
 
 /** Whether a verified certificate with these names and this key is the account's. */

@@ -27,7 +27,7 @@ export function prepareOffer(offer: TlsOffer): SecureContext {
   const context = createSecureContext({
     cert: offer.certificate.chain,
     key: offer.certificate.key,
-    ...(offer.clientCa === undefined ? {} : { ca: offer.clientCa }),
+    ...(offer.clientCa === undefined ? {} : { ca: [...offer.clientCa] }),
     minVersion: 'TLSv1.2',
     honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
@@ -95,7 +95,7 @@ export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promis
       tls.off('close', onEnd);
       let peer: TlsPeer | undefined;
       try {
-        peer = offer.clientCa === undefined ? undefined : peerOf(tls);
+        peer = offer.clientCa === undefined ? undefined : peerOf(tls, offer.clientCa);
       } catch (cause) {
         return refuse(cause instanceof Error ? cause.message : String(cause), cause);
       }
@@ -108,12 +108,12 @@ export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promis
 }
 
 /** Who showed a certificate; undefined: nobody. Throws when it does not count. */
-function peerOf(tls: TLSSocket): TlsPeer | undefined {
+function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undefined {
   const certificate = tls.getPeerX509Certificate();
   if (certificate === undefined) return undefined;
   const why = verifyFault(tls);
   if (why !== undefined) throw new Error(`the client's certificate does not count (${why})`);
-  return { names: namesIn(certificate), keyPin: keyPinOf(certificate) };
+  return { names: namesIn(certificate), keyPin: keyPinOf(certificate), authorities };
 }
 
 /**

@@ -192,7 +192,7 @@ export const closeReasons: Table<CloseReason> = {
   'tls-failed': ['the TLS handshake that the client began failed', 'mend its certificate or its authorities'],
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
   'peer-refused': ['nobody whom the listener serves', 'add it to `peers`'],
-  revoked: ['a reload took the listener, or the right to it, away'],
+  revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
   'input-unknown': [
     'after a refused command nobody could tell whether a text follows',
     'correct the command',

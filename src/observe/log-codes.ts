@@ -194,7 +194,8 @@ const listed = {
   },
   'certificate-replaced': {
     levels: ['info'],
-    means: "the files of a listener's certificate changed; new sessions get what they hold now",
+    means:
+      "the files of a listener's certificate changed; new sessions get what they hold now, and those of an authority that is gone end",
     ask: '',
   },
   'certificate-kept': {

@@ -16,7 +16,7 @@ export type CloseReason =
   | 'tls-failed' // the handshake that the client began
   | 'sessions-limit'
   | 'peer-refused' // nobody whom the listener serves
-  | 'revoked' // a reload took the listener or the right to it away
+  | 'revoked' // a reload took the listener or the right to it away, or what proved it counts no more
   | 'input-unknown' // a refused command of which nobody can tell whether input follows
   | 'input-limit'
   | 'client-stall'

@@ -24,8 +24,8 @@ export interface TlsDemand {
 export interface TlsOffer {
   /** PEM of the certificate with its chain, and of its key. */
   readonly certificate: { readonly chain: string; readonly key: string };
-  /** PEM text of the authorities whose clients' certificates count; undefined: nobody is asked for one. */
-  readonly clientCa: string | undefined;
+  /** The authorities whose clients' certificates count, PEM of each; undefined: nobody is asked for one. */
+  readonly clientCa: readonly string[] | undefined;
   /** Protocols of ours (ALPN): a client that offers only others is refused, one that offers none is not. */
   readonly protocols: readonly string[];
 }
@@ -36,6 +36,8 @@ export interface TlsPeer {
   readonly names: readonly string[];
   /** Lower-case hex SHA-256 of its SubjectPublicKeyInfo. */
   readonly keyPin: string;
+  /** The `clientCa` that it was verified under. */
+  readonly authorities: readonly string[];
 }
 
 /** The text of a TLS record; a UNIX socket takes more than that at once. */

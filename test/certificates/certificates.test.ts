@@ -46,7 +46,11 @@ function open(t: TestContext, first = issue(), more: { readonly clientCa?: strin
   const clock = createFakeClock();
   clock.leap(nowMs - clock.wallMs());
   const events: CertificateEvent[] = [];
-  const certificates = createCertificates({ clock, prepareOffer, report: (event) => events.push(event) });
+  const report = (event: CertificateEvent): number => events.push(event);
+  /** What was shown whenever it was told to be another. */
+  const replaced: (string | undefined)[] = [];
+  const onReplaced = (): void => void replaced.push(shown());
+  const certificates = createCertificates({ clock, prepareOffer, report, onReplaced });
   certificates.prepare([named], []).commit();
   t.after(() => certificates.close());
   /** One look, however long: files are asked without the clock, and the next timer is set when that is over. */
@@ -57,12 +61,12 @@ function open(t: TestContext, first = issue(), more: { readonly clientCa?: strin
   };
   const shown = (): string | undefined => certificates.offerOf('jobs')?.certificate.chain;
   const told = (): string[] => events.splice(0).map(({ event }) => event);
-  return { certificates, files: named, write, replace, look, shown, told, clock };
+  return { certificates, files: named, write, replace, look, shown, told, replaced, clock };
 }
 
 void test('files that are replaced are shown from the next look on', async (t) => {
   const first = issue();
-  const { certificates, replace, look, shown, told } = open(t, first);
+  const { certificates, replace, look, shown, told, replaced } = open(t, first);
   assert.equal(shown(), first.certificatePem);
   assert.deepEqual(certificates.offerOf('jobs')?.protocols, ['doveadm']);
   assert.equal(certificates.offerOf('support'), undefined);
@@ -74,8 +78,25 @@ void test('files that are replaced are shown from the next look on', async (t) =
   await look();
   assert.equal(shown(), second.certificatePem);
   assert.deepEqual(told(), ['certificate-replaced']);
+  assert.deepEqual(replaced, [second.certificatePem]);
   await look();
   assert.deepEqual(told(), []);
+  assert.equal(replaced.length, 1);
+});
+
+void test('authorities of clients are shown and told like the certificate; other line ends are nothing new', async (t) => {
+  const other = makeAuthority({ name: 'other' }).certificatePem;
+  const both = { clientCa: `${authority.certificatePem}${other}` };
+  const { certificates, files, write, look, told, replaced } = open(t, issue(), both);
+  const authorities = (): number | undefined => certificates.offerOf('jobs')?.clientCa?.length;
+  const before = certificates.offerOf('jobs');
+  write(files.clientCa ?? '', `# ours\r\n${both.clientCa.replaceAll('\n', '\r\n')}`);
+  await look();
+  assert.equal(certificates.offerOf('jobs'), before);
+  assert.deepEqual([authorities(), told(), replaced.length], [2, [], 0]);
+  write(files.clientCa ?? '', other);
+  await look();
+  assert.deepEqual([authorities(), told(), replaced.length], [1, ['certificate-replaced'], 1]);
 });
 
 void test('files that are written anew with what they held are nothing new', async (t) => {

@@ -9,6 +9,7 @@ import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
 
 const authority = makeAuthority({ name: 'authority' });
+const other = makeAuthority({ name: 'other' });
 const issued = authority.issue({ names: ['gate.example.com'] });
 
 function open(t: TestContext, texts: { readonly crt?: string; readonly key?: string; readonly ca?: string }) {
@@ -37,18 +38,22 @@ function faultOf(files: Parameters<typeof readTls>[0], prepare: () => unknown = 
 void test('all that is there', (t) => {
   const files = open(t, {
     crt: `${issued.certificatePem}${authority.certificatePem}`,
-    ca: authority.certificatePem,
+    // What stands between them is nothing that counts.
+    ca: `the first:\n${authority.certificatePem}and another:\r\n${other.certificatePem.replaceAll('\n', '\r\n')}`,
   });
   const { offer, concerns, notAfterMs, clientCaNotAfterMs } = readTls(files, () => undefined);
   assert.deepEqual(concerns, []);
-  assert.equal(offer.clientCa, authority.certificatePem);
+  assert.deepEqual(
+    offer.clientCa,
+    [authority, other].map(({ certificatePem }) => certificatePem.trim()),
+  );
   assert.equal(offer.certificate.key, issued.keyPem);
   assert.ok(Math.abs(notAfterMs - Date.now() - 30 * 86_400_000) < 120_000);
   assert.ok((clientCaNotAfterMs ?? 0) > notAfterMs);
 });
 
 void test('what cannot be used', (t) => {
-  const other = authority.issue({ names: ['x'] });
+  const foreign = authority.issue({ names: ['x'] });
   const encrypted = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -62,7 +67,7 @@ void test('what cannot be used', (t) => {
     ],
     [{ key: 'key' }, 'key: key holds no private key (PEM)'],
     [{ key: encrypted }, 'key: key is encrypted; a key without a passphrase is needed'],
-    [{ key: other.keyPem }, 'key: key is not the key of the certificate in crt'],
+    [{ key: foreign.keyPem }, 'key: key is not the key of the certificate in crt'],
     [{ ca: issued.keyPem }, 'client_ca: ca holds no certificate (PEM)'],
   ];
   for (const [texts, expected] of cases) assert.equal(faultOf(open(t, texts)), expected);

@@ -8,12 +8,17 @@ import { createLoginGuard, createLogins } from '../../src/frontend/logins.js';
 import { type Account, hashPassword, parsePasswordHash } from '../../src/identity/account.js';
 import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
 import { settle as settleOnce } from '../kit/fake-clock.js';
+import { replyPacket } from '../kit/memory-backend.js';
 import { type MemoryEngine, type MemoryEngineOptions, openMemoryEngine } from '../kit/memory-engine.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 
-const offer: TlsOffer = { certificate: { chain: 'chain', key: 'key' }, clientCa: undefined, protocols: [] };
 const version = 'VERSION\tdoveadm-server\t1\t0\n';
-const shown = { names: ['backup.example.com'], keyPin: 'ab'.repeat(32) };
+const shown = { names: ['backup.example.com'], keyPin: 'ab'.repeat(32), authorities: ['authority'] };
+const offer: TlsOffer = {
+  certificate: { chain: 'chain', key: 'key' },
+  clientCa: shown.authorities,
+  protocols: [],
+};
 const hash = parsePasswordHash(await hashPassword(Buffer.from('secret'), 10));
 if (typeof hash === 'string') assert.fail(hash);
 const common = { policy: 'support', certificateName: undefined, keyPins: [], passwordHash: undefined };
@@ -295,6 +300,49 @@ void test('an account that a reload takes away: before its password was judged, 
   while (silent.transport.closedFor === undefined) await settle();
   assert.equal(silent.transport.closedFor, 'revoked');
   assert.deepEqual(engine.commands, []);
+  await assertEnds(engine);
+});
+
+void test('authorities of clients that change end who came by a certificate, within and after his handshake; nobody else', async () => {
+  let now = offer;
+  const engine = open({ offer: () => now });
+  engine.setAnswer(() => undefined);
+  const login = async (user: string, password: string) => {
+    const listener = { ...engine.listener, sessionsMax: 4, sessionsPerPeerMax: 4 };
+    const certificate = user === 'backup' ? shown : undefined;
+    const client = await accept({ ...engine, listener }, '192.0.2.1', certificate);
+    client.peer.send(`${version}STARTTLS\n`);
+    await settle();
+    return { ...client, finish: () => client.peer.send(plain(user, password)) };
+  };
+  const clients = [
+    await login('backup', ''),
+    await login('backup', ''),
+    await login('backup', ''),
+    await login('migrator', 'secret'),
+  ];
+  const [idle, busy, late, byPassword] = clients;
+  assert.ok(idle && busy && late && byPassword);
+  for (const client of [idle, busy, byPassword]) {
+    client.finish();
+    await untilSaid(client, '-\n+\n');
+  }
+  busy.peer.send('\talice@example.org\tquota get\n');
+  await settle();
+  const closed = () => clients.map(({ transport }) => transport.closedFor);
+  now = { ...offer, clientCa: ['another', ...shown.authorities] };
+  engine.service.reviewRights();
+  assert.deepEqual(closed(), [undefined, undefined, undefined, undefined]);
+  now = { ...offer, clientCa: ['another'] };
+  engine.service.reviewRights();
+  late.finish();
+  await settle();
+  assert.deepEqual(closed(), ['revoked', undefined, 'revoked', undefined]);
+  engine.commands[0]?.end.peer.send(replyPacket('row\t\n+\n'));
+  await settle();
+  assert.deepEqual(closed(), ['revoked', 'revoked', 'revoked', undefined]);
+  assert.match(busy.said(), /row\t\n\+\n$/);
+  byPassword.peer.end();
   await assertEnds(engine);
 });
 

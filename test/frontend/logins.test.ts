@@ -122,11 +122,13 @@ void test('a certificate is enough, with its own name only', async () => {
     await account('migrator', 'secret'),
   ];
   const logins = createLogins('jobs', accounts, createLoginGuard(clock));
-  const backup = logins.byCertificate({ names: ['backup.example.com'], keyPin: 'cd' }, '192.0.2.1');
+  const byCertificate = (names: readonly string[], keyPin: string, address: string) =>
+    logins.byCertificate({ names, keyPin, authorities: ['ours'] }, address);
+  const backup = byCertificate(['backup.example.com'], 'cd', '192.0.2.1');
   assert.deepEqual([backup?.login.account, backup?.certificate], ['backup', 'backup.example.com']);
-  const robot = logins.byCertificate({ names: [], keyPin: pin }, '2001:db8::1');
+  const robot = byCertificate([], pin, '2001:db8::1');
   assert.deepEqual([robot?.login.account, robot?.certificate], ['robot', `sha256:${pin}`]);
-  assert.equal(logins.byCertificate({ names: ['migrator'], keyPin: 'cd' }, '192.0.2.2'), undefined);
+  assert.equal(byCertificate(['migrator'], 'cd', '192.0.2.2'), undefined);
   // What is known of a place afterwards.
   const places = ['192.0.2.1', networkOf('2001:db8::2'), '192.0.2.2'];
   assert.deepEqual(
@@ -158,8 +160,8 @@ void test('after a reload: the same account goes on, one that changed or is gone
   assert.ok('login' in answer);
   const { login } = answer;
   const policyAfter = (accounts: readonly Account[]): string | undefined =>
-    createLogins('jobs', accounts, guard).policyOf(login);
-  assert.equal(logins.policyOf(login), 'jobs');
+    createLogins('jobs', accounts, guard).policyOf(login, undefined);
+  assert.equal(logins.policyOf(login, undefined), 'jobs');
   assert.equal(policyAfter([{ ...before }, await account('other', 'x')]), 'jobs');
   assert.equal(policyAfter([]), undefined);
   assert.equal(policyAfter([{ ...before, policy: 'other' }]), undefined);
@@ -172,4 +174,31 @@ void test('after a reload: the same account goes on, one that changed or is gone
     await resultOf(createLogins('jobs', [before], guard), trying('migrator', 'new secret')),
     'failed',
   );
+});
+
+void test('a certificate proves as much as the authorities that it was verified under: one of them gone, and it proves nothing', async () => {
+  const accounts = [await account('backup', 'secret', { certificateName: 'backup' })];
+  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const shown = { names: ['backup'], keyPin: 'cd', authorities: ['first', 'second'] };
+  const certified = logins.byCertificate(shown, '192.0.2.1')?.login;
+  assert.ok(certified !== undefined);
+  const said = await logins.byPassword(trying('backup', '', { certified }));
+  assert.ok('login' in said);
+  const cases: readonly (readonly [readonly string[] | undefined, string | undefined])[] = [
+    [shown.authorities, 'jobs'],
+    [['first', 'second'], 'jobs'],
+    [['third', 'second', 'first'], 'jobs'],
+    [['first'], undefined],
+    [['second', 'third'], undefined],
+    [[], undefined],
+    [undefined, undefined],
+  ];
+  // By its certificate alone, and with its name said after STARTTLS.
+  for (const login of [certified, said.login]) {
+    for (const [now, expected] of cases)
+      assert.equal(logins.policyOf(login, now), expected, JSON.stringify(now));
+  }
+  const byPassword = await logins.byPassword(trying('backup', 'secret'));
+  assert.ok('login' in byPassword);
+  for (const [now] of cases) assert.equal(logins.policyOf(byPassword.login, now), 'jobs');
 });

@@ -81,7 +81,7 @@ void test('silent strangers of many addresses do not keep out who logged in from
   };
   const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
   assert.equal(serve('192.0.2.3').closedFor, 'sessions-limit');
-  logins.byCertificate({ names: ['robot'], keyPin: '' }, '192.0.2.3');
+  logins.byCertificate({ names: ['robot'], keyPin: '', authorities: [] }, '192.0.2.3');
   assert.equal(serve('192.0.2.3').closedFor, undefined);
   assert.deepEqual(
     strangers.map(({ closedFor }) => closedFor),

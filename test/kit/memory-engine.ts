@@ -193,10 +193,10 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const context: SessionContext = {
     exchanges: () => exchanges,
     door: () => door,
-    policy: (_, login) =>
-      door.isPreauthenticated || (login !== undefined && door.logins?.policyOf(login) !== undefined)
-        ? policy
-        : undefined,
+    policy: (_, login) => {
+      const isIn = login !== undefined && door.logins?.policyOf(login, door.offer()?.clientCa) !== undefined;
+      return door.isPreauthenticated || isIn ? policy : undefined;
+    },
     limits: () => limits,
   };
   const listener = {

@@ -28,11 +28,12 @@ export function filesOf(by: Authority): Readonly<Record<string, string>> {
   return { 'gate.crt': certificatePem, 'gate.key': keyPem };
 }
 
-/** Starts it. `keys` are those of the listener, `PORT` in them its port; `more` is top-level YAML. */
+/** Starts it. `keys` are those of the listener, `PORT` in them its port; `more` is top-level YAML, `files` are beside it. */
 export async function openGate(
   t: TestContext,
   keys: Readonly<Record<string, string>> = {},
   more = '',
+  files: Readonly<Record<string, string>> = {},
 ): Promise<Gate> {
   const [port = 0] = await freePorts(1);
   const listenersWith = (changed: Readonly<Record<string, string>>): string => {
@@ -49,7 +50,7 @@ export async function openGate(
   };
   const gateway = await openGateway(t, {
     listeners: listenersWith({}),
-    files: filesOf(authority),
+    files: { ...filesOf(authority), ...files },
     more,
     backend: { script: (_command, connection) => connection.status('+') },
   });

@@ -23,7 +23,7 @@ const ours: TlsOffer = {
   clientCa: undefined,
   protocols: ['doveadm'],
 };
-const asking: TlsOffer = { ...ours, clientCa: authority.certificatePem };
+const asking: TlsOffer = { ...ours, clientCa: [authority.certificatePem] };
 
 interface Shaken {
   readonly transport: Transport;
@@ -180,7 +180,11 @@ for (const offered of [['http/1.1'], ['h2', 'http/1.1'], ['imap'], ['doveadm2']]
 void test('what a client certificate says: its names and its key', async (t) => {
   const certificate = authority.issue({ names: ['Backup.example.com', '192.0.2.1'], client: true });
   const shaken = await shake(t, asking, { cert: certificate.certificatePem, key: certificate.keyPem });
-  assert.deepEqual(shaken.peer, { names: ['backup.example.com'], keyPin: certificate.spkiSha256Hex });
+  assert.deepEqual(shaken.peer, {
+    names: ['backup.example.com'],
+    keyPin: certificate.spkiSha256Hex,
+    authorities: asking.clientCa,
+  });
   await close(shaken);
   // Where no authority is said, none is asked for.
   const unasked = await shake(t, ours, { cert: certificate.certificatePem, key: certificate.keyPem });

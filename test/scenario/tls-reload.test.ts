@@ -1,12 +1,13 @@
 // Goal: what a TCP listener shows and demands may change while it serves. Phases: certificates by SIGHUP, whole, half and broken; by
-// themselves when the files change; the way TLS begins, and who has an account; a port that is taken. What must not happen: a session
-// that a new certificate ends, a listener that shows nothing, a socket that is closed in between.
+// themselves when the files change; the authorities of clients; the way TLS begins, and who has an account; a port that is taken. What must not happen: a session
+// that a new certificate of ours ends, or that goes on when its own authority is gone; a listener that shows nothing, a socket that is closed in between.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test } from 'node:test';
-import { makeAuthority } from '../kit/certificates.js';
+import { type Authority, makeAuthority } from '../kit/certificates.js';
 import { runDovegate } from '../kit/daemon.js';
+import { auditRecords } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { filesOf, hash, isServed, openGate, password } from '../kit/tcp-gate.js';
 
@@ -45,6 +46,64 @@ test('certificates change under live sessions: by SIGHUP, and by themselves', {
   await daemon.waitForLog(({ event }) => event === 'certificate-replaced', 'a new one', 30_000);
   assert.ok(await isServed(await gate.login({ ca: third.certificatePem })));
   assert.ok(await isServed(first));
+});
+
+test('who came by a certificate goes when one of its authorities does, and not before; passwords stay', {
+  timeout: 60_000,
+}, async (t) => {
+  const [old, fresh] = [makeAuthority({ name: 'old' }), makeAuthority({ name: 'fresh' })];
+  const gate = await openGate(
+    t,
+    {
+      tls: '{ certificate: gate.crt, key: gate.key, client_ca: clients.crt }',
+      accounts: `{ migrator: { password_hash: "${hash}", policy: support }, backup: { certificate_name: backup.example.com, policy: support } }`,
+    },
+    '',
+    { 'clients.crt': old.certificatePem },
+  );
+  const { daemon } = gate;
+  const trust = (...authorities: readonly Authority[]): void =>
+    daemon.write('clients.crt', authorities.map(({ certificatePem }) => certificatePem).join(''));
+  const reload = async (): Promise<void> => {
+    const done = daemon.logs.length;
+    daemon.signal('SIGHUP');
+    await daemon.waitForLog(
+      (record) => record['event'] === 'reloaded' && daemon.logs.indexOf(record) >= done,
+      'reloaded',
+    );
+  };
+  const loginBy = (by: Authority) =>
+    gate.login({
+      certificate: by.issue({ names: ['backup.example.com'], client: true }),
+      auth: { user: 'backup', password: '' },
+    });
+  const first = await loginBy(old);
+  const byPassword = await gate.login();
+  await reload();
+  assert.ok(await isServed(first));
+  // As authorities are replaced: both for a while, then the new one.
+  trust(old, fresh);
+  await reload();
+  const second = await loginBy(fresh);
+  assert.ok((await isServed(first)) && (await isServed(second)));
+  trust(fresh);
+  await reload();
+  await Promise.all([first.readEnd(), second.readEnd()]);
+  await assert.rejects(loginBy(old));
+  const third = await loginBy(fresh);
+  assert.ok((await isServed(third)) && (await isServed(byPassword)));
+  // Without a reload.
+  trust(old);
+  await daemon.waitForLog(({ event }) => event === 'certificate-replaced', 'other authorities', 30_000);
+  await third.readEnd();
+  assert.ok((await isServed(await loginBy(old))) && (await isServed(byPassword)));
+  const ended = auditRecords(daemon).filter(
+    ({ event, reason }) => event === 'session-close' && reason === 'revoked',
+  );
+  assert.deepEqual(
+    ended.map(({ principal }) => principal),
+    ['backup@jobs', 'backup@jobs', 'backup@jobs'],
+  );
 });
 
 test('a reload changes how TLS begins, and who has an account, without a gap', async (t) => {
