@@ -1,7 +1,7 @@
 // Owns the reading of `tls` and `accounts`: how clients that come by TCP prove who they are.
 // It opens no files; what is in a certificate is looked at elsewhere.
-// The rule: whatever could let in somebody else than meant is an error: a certificate that nobody verifies, a name that two
-// accounts share, an account without a proof.
+// The rule: whatever could let in somebody else than meant is an error: a certificate that nobody verifies, one that is always two
+// accounts', an account without a proof.
 import { parsePasswordHash } from '../identity/account.js';
 import { foldAscii } from '../identity/fold-ascii.js';
 import { parsePins } from '../source/pins.js';
@@ -103,13 +103,14 @@ function checkHash(text: string, at: Cursor): void {
   at.warning(['password_hash'], 'is cheap to guess against; make a new one with dovegate hash-password');
 }
 
-/** A certificate must be of one account at most. */
+/** A certificate must be of one account at most. What only certificates that nobody has seen yet would show is judged at the login. */
 function checkCertificates(accounts: readonly AccountSettings[], at: Cursor): void {
   const proving = accounts.filter((each) => each.certificateName !== undefined || each.keyPins.length > 0);
   for (const [index, one] of proving.entries()) {
-    const other = proving.slice(0, index).find((each) => mayMeet(one, each));
+    const other = proving.slice(0, index).find((each) => isNeverApart(one, each));
     if (other === undefined) continue;
-    const key = one.certificateName === undefined ? 'key_pins' : 'certificate_name';
+    const isName = one.certificateName !== undefined && one.certificateName === other.certificateName;
+    const key = isName ? 'certificate_name' : 'key_pins';
     at.error(
       ['accounts', one.name, key],
       `is the certificate of account ${other.name} already`,
@@ -118,9 +119,13 @@ function checkCertificates(accounts: readonly AccountSettings[], at: Cursor): vo
   }
 }
 
-/** Whether one certificate could be both accounts'. */
-function mayMeet(one: AccountSettings, other: AccountSettings): boolean {
-  if (one.certificateName !== other.certificateName) return false;
-  if (one.keyPins.length === 0 || other.keyPins.length === 0) return true;
-  return one.keyPins.some((pin) => other.keyPins.includes(pin));
+/**
+ * Whether there are certificates of one of the two that are always the other's too: by its name, or by a key under which the other
+ * one asks for no other name.
+ */
+function isNeverApart(one: AccountSettings, other: AccountSettings): boolean {
+  const isSameName = one.certificateName === other.certificateName;
+  if (one.keyPins.length === 0 || other.keyPins.length === 0) return isSameName;
+  const isAnyName = one.certificateName === undefined || other.certificateName === undefined;
+  return (isSameName || isAnyName) && one.keyPins.some((pin) => other.keyPins.includes(pin));
 }

@@ -65,6 +65,20 @@ const mistakes: readonly (readonly [name: string, text: string, ...expected: str
     '5:133: listeners.jobs.accounts.b.key_pins: is the certificate of account a already',
   ],
   [
+    'one key of two accounts, of which one asks for a name too',
+    accounts(
+      `a: { key_pins: ["${pin}"], policy: support }, b: { certificate_name: x, key_pins: ["${pin}"], policy: support }`,
+    ),
+    '5:154: listeners.jobs.accounts.b.key_pins: is the certificate of account a already',
+  ],
+  [
+    'one name of two accounts, of which one asks for a key too',
+    accounts(
+      `a: { certificate_name: x, key_pins: ["${pin}"], policy: support }, b: { certificate_name: x, policy: support }`,
+    ),
+    '5:154: listeners.jobs.accounts.b.certificate_name: is the certificate of account a already',
+  ],
+  [
     'a name that no certificate has',
     accounts('a: { certificate_name: "*.example.com", policy: support }'),
     '5:22: listeners.jobs.accounts.a.certificate_name: must be one name as it stands in the certificate, as backup.example.com',
@@ -106,6 +120,16 @@ void test('one name with two keys are two certificates', () => {
     jobs?.accounts.map(({ keyPins }) => keyPins),
     [['ab'.repeat(32)], ['cd'.repeat(32)]],
   );
+});
+
+void test('two names, or a name and a key, are two certificates unless one carries both', () => {
+  for (const two of [
+    'a: { certificate_name: x, policy: support }, b: { certificate_name: y, policy: support }',
+    `a: { certificate_name: x, policy: support }, b: { key_pins: ["${pin}"], policy: support }`,
+    `a: { certificate_name: x, key_pins: ["${pin}"], policy: support }, b: { certificate_name: y, key_pins: ["${pin}"], policy: support }`,
+  ]) {
+    assert.equal(settingsOf(accounts(two)).listeners[1]?.accounts.length, 2);
+  }
 });
 
 void test('starttls when nothing is said', () => {
