@@ -60,7 +60,8 @@ export interface ExchangeEnded {
 
 /**
  * How a try to log in ended: right by its hash, right as a few minutes before, by a client certificate; wrong; not judged,
- * since there were too many at once, or nobody waited any more; no password where or as one may be said; no TLS.
+ * since there were too many at once, or nobody waited any more; no password where or as one may be said; a certificate of several
+ * accounts; no TLS.
  */
 export type LoginResult =
   | 'ok'
@@ -70,6 +71,7 @@ export type LoginResult =
   | 'crowded'
   | 'gone'
   | 'malformed'
+  | 'ambiguous'
   | 'tls-failed';
 
 /**

@@ -14,7 +14,7 @@ import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { type AcceptStep, createHandshakeAccept } from '../wire/handshake-accept.js';
 import type { ListenerDoor } from './door.js';
-import type { Certified } from './logins.js';
+import type { CertificateOwner, Certified } from './logins.js';
 
 /** A peer that was greeted: the minor of both, the one it announced, and what came behind; or why its session is over. */
 export type GreetedPeer =
@@ -75,7 +75,9 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
     // Whoever says nothing costs nothing: TLS begins with the first bytes, when it is their turn.
     const hello = await readInTurn(greeting);
     if (hello === null) return { reason: 'peer-ended', text: undefined };
-    certified = await acceptTls(greeting, hello);
+    const owner = await acceptTls(greeting, hello);
+    if (owner.kind === 'several') return endOf('auth-failed');
+    certified = ofAccount(owner);
   }
   const preauthenticated = door.isPreauthenticated || certified !== undefined;
   const machine = createHandshakeAccept({
@@ -97,10 +99,13 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
         case 'send':
           await transport.write([step.bytes]);
           break;
-        case 'start-tls':
-          certified = await acceptTls(greeting, step.rest);
+        case 'start-tls': {
+          const owner = await acceptTls(greeting, step.rest);
+          if (owner.kind === 'several') return endOf('auth-failed');
+          certified = ofAccount(owner);
           steps.push(...machine.tlsStarted());
           break;
+        }
         case 'verify':
           hasTried = true;
           login = await judge(greeting, step, certified?.login);
@@ -134,8 +139,16 @@ function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
   return { reason: 'wire-fault', text: why };
 }
 
-/** Whose certificate the peer shows; one that is no account's is as good as none. */
-async function acceptTls(greeting: Greeting, rest: Buffer): Promise<Certified | undefined> {
+/** One that is no account's is as good as none. */
+function ofAccount(owner: CertificateOwner): Certified | undefined {
+  return owner.kind === 'account' ? owner : undefined;
+}
+
+/**
+ * Whose certificate the peer shows. One of several accounts must end the session: taken for none it would end as a wrong password,
+ * and nobody would look for the accounts.
+ */
+async function acceptTls(greeting: Greeting, rest: Buffer): Promise<CertificateOwner> {
   const { transport, door, peer } = greeting;
   const offer = door.offer();
   if (offer === undefined) {
@@ -144,7 +157,9 @@ async function acceptTls(greeting: Greeting, rest: Buffer): Promise<Certified | 
   }
   try {
     const shown = await transport.acceptTls(offer, rest);
-    return shown === undefined ? undefined : door.logins?.byCertificate(shown, peer.address);
+    const owner = shown && door.logins?.byCertificate(shown, peer.address);
+    if (owner?.kind === 'several') tell(greeting, 'ambiguous', undefined, owner.accounts.join(' '));
+    return owner ?? { kind: 'nobody' };
   } catch (fault) {
     if (fault instanceof TransportFault && fault.code === 'tls-failed') {
       tell(greeting, 'tls-failed', undefined, fault.message);

@@ -55,9 +55,16 @@ export type PasswordAnswer =
 
 /** Whose certificate was shown, and by what it was known: a name in it, or its key. */
 export interface Certified {
+  readonly kind: 'account';
   readonly login: Login;
   readonly certificate: string;
 }
+
+/** Whose a certificate is. One that fits several accounts proves none of them: which one is meant, nobody said. */
+export type CertificateOwner =
+  | Certified
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'several'; readonly accounts: readonly string[] };
 
 /** The accounts of one listener. */
 export interface Logins {
@@ -65,8 +72,8 @@ export interface Logins {
   turnOf(address: string | undefined): Promise<void>;
   /** Whether somebody from there, a place on the network, proved to be an account within the last hour. */
   isProven(network: string): boolean;
-  /** Whose certificate it is; undefined: nobody's. It proves as much of the place that it comes from as a password does. */
-  byCertificate(certificate: TlsPeer, address: string | undefined): Certified | undefined;
+  /** Whose certificate it is. An account's proves as much of the place that it comes from as a password does. */
+  byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner;
   /** Rejects only when no hash can be computed at all. */
   byPassword(said: PasswordTry): Promise<PasswordAnswer>;
   /**
@@ -141,15 +148,13 @@ export function createLogins(listener: string, accounts: readonly Account[], gua
     turnOf: (address) => turns.take(placeOf(address)),
     isProven: (network) => pace.rankOf(network, clock.now()) < 0,
     byCertificate: (certificate, address) => {
-      const owner = accounts.find((account) => isCertificateOf(account, certificate));
-      const login = owner === undefined ? undefined : byName.get(owner.name)?.login;
-      if (owner === undefined || login === undefined) return undefined;
+      const [owner, ...others] = accounts.filter((account) => isCertificateOf(account, certificate));
+      if (owner === undefined) return { kind: 'nobody' };
+      if (others.length > 0) return { kind: 'several', accounts: [owner, ...others].map(({ name }) => name) };
       pace.succeeded({ network: placeOf(address), name: `${owner.name}@${listener}` }, clock.now());
-      const { authorities } = certificate;
-      return {
-        login: { ...login, authorities },
-        certificate: owner.certificateName ?? `sha256:${certificate.keyPin}`,
-      };
+      const { authorities, keyPin } = certificate;
+      const login = { account: owner.name, stamp: stampOf(owner), authorities };
+      return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
     },
     byPassword: async (said) => {
       try {

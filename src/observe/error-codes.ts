@@ -188,7 +188,7 @@ export const closeReasons: Table<CloseReason> = {
   draining: ['dovegate is stopping, or the backend is taken out of service'],
   internal: ['a bug of ours', 'tell us'],
   'handshake-timeout': ['no complete handshake within `limits.handshake`', 'mend the client'],
-  'login-failed': ['a name and a password that are nobody here', 'correct them'],
+  'login-failed': ["nobody's name and password, or a certificate of several accounts", 'correct them'],
   'tls-failed': ['the TLS handshake that the client began failed', 'mend its certificate or its authorities'],
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
   'peer-refused': ['nobody whom the listener serves', 'add it to `peers`'],

@@ -260,6 +260,8 @@ function whyNoLogin(result: LoginResult): string {
       return 'a try that nobody waited for: not judged';
     case 'malformed':
       return 'no login that may be said here';
+    case 'ambiguous':
+      return 'a certificate that fits several accounts, so it proves none';
     case 'tls-failed':
       return 'no TLS';
     default:

@@ -74,7 +74,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const logins = createTally(
     registry,
     'dovegate_logins_total',
-    'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, tls-failed.',
+    'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, ambiguous, tls-failed.',
     ['listener', 'result'],
   );
   const relayed = createTally(

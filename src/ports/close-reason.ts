@@ -12,7 +12,7 @@ export type CloseReason =
   | 'internal' // a bug of ours in the evaluation of this peer's bytes
   // sessions
   | 'handshake-timeout'
-  | 'login-failed' // a name and a password that are no account's, or none that could be read
+  | 'login-failed' // a name and a password that are no account's, or none that could be read; a certificate of several
   | 'tls-failed' // the handshake that the client began
   | 'sessions-limit'
   | 'peer-refused' // nobody whom the listener serves

@@ -7,7 +7,7 @@ import type { ListenerDoor } from '../../src/frontend/door.js';
 import { createLoginGuard, createLogins } from '../../src/frontend/logins.js';
 import { type Account, hashPassword, parsePasswordHash } from '../../src/identity/account.js';
 import type { TlsOffer, TlsPeer } from '../../src/ports/transport.js';
-import { settle as settleOnce } from '../kit/fake-clock.js';
+import { createFakeClock, settle as settleOnce } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';
 import { type MemoryEngine, type MemoryEngineOptions, openMemoryEngine } from '../kit/memory-engine.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
@@ -165,6 +165,27 @@ void test('a certificate that is nobody’s is as good as none', async () => {
   client.peer.end();
   await assertEnds(engine);
   assert.equal(engine.records[0]?.record.peer?.certificate, undefined);
+});
+
+void test('a certificate of two accounts ends the session, and is told with both; nothing is asked of its password', async () => {
+  const both = { ...shown, names: ['backup.example.com', 'mail.example.com'] };
+  const mail = { ...common, name: 'mail', certificateName: 'mail.example.com' };
+  for (const tls of ['implicit', 'starttls'] as const) {
+    const guarded = createLogins('support', [...accounts, mail], createLoginGuard(createFakeClock()));
+    const engine = open({ tls, logins: guarded });
+    const client = await accept(engine, '192.0.2.1', both);
+    client.peer.send(`${version}${tls === 'starttls' ? 'STARTTLS\n' : ''}${plain('backup', '')}`);
+    await settle();
+    assert.equal(client.transport.closedFor, 'login-failed');
+    assert.doesNotMatch(client.said(), /\+/);
+    await assertEnds(engine);
+    const logins = engine.events.filter((event) => event.kind === 'login');
+    assert.deepEqual(
+      logins.map(({ result, text, isTold }) => [result, text, isTold]),
+      [['ambiguous', 'backup mail', true]],
+    );
+    assert.deepEqual(engine.records, []);
+  }
 });
 
 void test('whatever is wrong, the answer is the same; nothing is recorded, all of it is counted', async () => {

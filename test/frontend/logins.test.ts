@@ -122,8 +122,10 @@ void test('a certificate is enough, with its own name only', async () => {
     await account('migrator', 'secret'),
   ];
   const logins = createLogins('jobs', accounts, createLoginGuard(clock));
-  const byCertificate = (names: readonly string[], keyPin: string, address: string) =>
-    logins.byCertificate({ names, keyPin, authorities: ['ours'] }, address);
+  const byCertificate = (names: readonly string[], keyPin: string, address: string) => {
+    const owner = logins.byCertificate({ names, keyPin, authorities: ['ours'] }, address);
+    return owner.kind === 'account' ? owner : assert.equal(owner.kind, 'nobody');
+  };
   const backup = byCertificate(['backup.example.com'], 'cd', '192.0.2.1');
   assert.deepEqual([backup?.login.account, backup?.certificate], ['backup', 'backup.example.com']);
   const robot = byCertificate([], pin, '2001:db8::1');
@@ -180,8 +182,9 @@ void test('a certificate proves as much as the authorities that it was verified 
   const accounts = [await account('backup', 'secret', { certificateName: 'backup' })];
   const logins = createLogins('jobs', accounts, createLoginGuard(clock));
   const shown = { names: ['backup'], keyPin: 'cd', authorities: ['first', 'second'] };
-  const certified = logins.byCertificate(shown, '192.0.2.1')?.login;
-  assert.ok(certified !== undefined);
+  const owner = logins.byCertificate(shown, '192.0.2.1');
+  assert.ok(owner.kind === 'account');
+  const { login: certified } = owner;
   const said = await logins.byPassword(trying('backup', '', { certified }));
   assert.ok('login' in said);
   const cases: readonly (readonly [readonly string[] | undefined, string | undefined])[] = [
@@ -201,4 +204,38 @@ void test('a certificate proves as much as the authorities that it was verified 
   const byPassword = await logins.byPassword(trying('backup', 'secret'));
   assert.ok('login' in byPassword);
   for (const [now] of cases) assert.equal(logins.policyOf(byPassword.login, now), 'jobs');
+});
+
+void test('a certificate that fits several accounts proves none of them, nor anything of its place', async () => {
+  const pin = 'ab'.repeat(32);
+  const accounts = [
+    await account('backup', undefined, { certificateName: 'backup.example.com' }),
+    await account('mail', undefined, { certificateName: 'mail.example.com' }),
+    await account('robot', undefined, { keyPins: [pin] }),
+  ];
+  const cases: readonly (readonly [readonly string[], string, readonly string[]])[] = [
+    [['backup.example.com'], 'cd', ['backup']],
+    [['mail.example.com', 'other.example.com'], 'cd', ['mail']],
+    [['other.example.com'], pin, ['robot']],
+    [['mail.example.com', 'backup.example.com'], 'cd', ['backup', 'mail']],
+    [['mail.example.com'], pin, ['mail', 'robot']],
+    [['backup.example.com', 'mail.example.com'], pin, ['backup', 'mail', 'robot']],
+    [['other.example.com'], 'cd', []],
+  ];
+  // The order of the accounts tells nothing.
+  for (const listed of [accounts, accounts.toReversed()]) {
+    const logins = createLogins('jobs', listed, createLoginGuard(clock));
+    for (const [at, [names, keyPin, expected]] of cases.entries()) {
+      const address = `192.0.2.${at}`;
+      const owner = logins.byCertificate({ names, keyPin, authorities: [] }, address);
+      const found =
+        owner.kind === 'account'
+          ? [owner.login.account]
+          : owner.kind === 'several'
+            ? owner.accounts.toSorted()
+            : [];
+      assert.deepEqual(found, expected);
+      assert.equal(logins.isProven(address), expected.length === 1);
+    }
+  }
 });

@@ -74,6 +74,33 @@ test('in clear nothing is served, whoever says what in which order', async (t) =
   assert.equal(events.length, 1);
 });
 
+test('a certificate that fits two accounts is neither, one that fits either is it', async (t) => {
+  const both = ['backup', 'mail'].map(
+    (name) => `${name}: { certificate_name: ${name}.example.com, policy: support }`,
+  );
+  const gate = await openGate(
+    t,
+    {
+      tls: '{ mode: implicit, certificate: gate.crt, key: gate.key, client_ca: clients.crt }',
+      accounts: `{ ${both.join(', ')} }`,
+    },
+    '',
+    { 'clients.crt': authority.certificatePem },
+  );
+  const loginWith = (...names: readonly string[]) =>
+    gate.login({ tls: 'implicit', certificate: authority.issue({ names, client: true }) });
+  for (const name of ['backup.example.com', 'mail.example.com'])
+    assert.ok(await isServed(await loginWith(name)));
+  await assert.rejects(loginWith('backup.example.com', 'mail.example.com'));
+  const told = await gate.daemon.waitForLog(({ event }) => event === 'login-failed', 'login-failed');
+  assert.equal(told['type'], 'ambiguous');
+  const sessions = auditRecords(gate.daemon).filter(({ event }) => event === 'session-open');
+  assert.deepEqual(
+    sessions.map(({ principal }) => principal),
+    ['backup@jobs', 'mail@jobs'],
+  );
+});
+
 test('TLS from the first byte: other protocols and old versions are turned away', async (t) => {
   const gate = await openGate(
     t,
