@@ -1,8 +1,11 @@
 // Goal: what README shows of the program is what the program prints, to the letter but for dates.
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { preset } from '../../src/config/policy-schema.js';
 import { runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { writeJournal } from './desk.js';
@@ -17,17 +20,22 @@ function blocksBehind(text: string, language: string): string[] {
   return [...blocks].filter(([, name]) => name === language).map(([, , content]) => content ?? '');
 }
 
-const asking = '### Asking what a policy says';
+const conditions = '### Conditions';
 const [firstExample = ''] = blocksBehind('**2. Write `/etc/dovegate/dovegate.yaml`:**', 'yaml');
-const [policies = ''] = blocksBehind(asking, 'yaml');
 
-/** As README says it: the first example, with these policies; its files are where the test is. */
-const configuration = firstExample
-  .replace(/^policies:\n.*?(?=^audit:)/ms, policies)
-  .replaceAll('/etc/dovegate/', '')
-  .replace('/var/lib/dovegate/', '');
+/** As README says it: the first example, with the policies behind a heading; its files are where the test is. */
+function withPolicies(heading: string): string {
+  const [policies = ''] = blocksBehind(heading, 'yaml');
+  return firstExample
+    .replace(/^policies:\n.*?(?=^audit:)/ms, policies)
+    .replaceAll('/etc/dovegate/', '')
+    .replace('/var/lib/dovegate/', '');
+}
+
+const configuration = withPolicies('### Asking what a policy says');
 
 const files: Readonly<Record<string, string>> = {
+  'conditions.yaml': withPolicies(conditions),
   'dovegate.yaml': configuration,
   'mistakes.yaml': configuration
     .replace('mailbox list\n', 'mailbox lst\n')
@@ -48,7 +56,7 @@ const day: readonly (readonly [user: string, ...words: string[]])[] = [
 ];
 
 /** Commands and what they print: each begins with `$ `. */
-const shown = blocksBehind(asking, '')
+const shown = blocksBehind(conditions, '')
   .filter((block) => block.startsWith('$ '))
   .flatMap((block) => block.split(/^(?=\$ )/m))
   .map((text) => {
@@ -59,6 +67,28 @@ const shown = blocksBehind(asking, '')
 test('README shows explain, can, check, test and suggest', () => {
   const subcommands = new Set(shown.map(({ command }) => command.split(' ')[0]));
   for (const name of ['explain', 'can', 'check', 'test', 'suggest']) assert.ok(subcommands.has(name), name);
+});
+
+test('README names every preset, and what each takes and holds without being told', () => {
+  const folder = new URL('../../../config/presets/', import.meta.url);
+  const shape = z.object({ parameters: preset.shape.parameters });
+  const said = Object.fromEntries(
+    [...readme.matchAll(/^\| `([a-z-]+)` +\| [^|]+ \|(.*)\|$/gm)].map(([, name, values]) => [name, values]),
+  );
+  for (const file of readdirSync(folder)) {
+    const { parameters = {} } = shape.parse(parse(readFileSync(new URL(file, folder), 'utf8')));
+    const values = said[file.replace('.yaml', '')];
+    assert.ok(values !== undefined, file);
+    const named = [...values.matchAll(/`([a-z_]+)`(?: \(([^)]*)\))?/g)].map(([, name, fallback]) => [
+      name,
+      fallback?.replaceAll(/[`"]/g, ''),
+    ]);
+    const taken = Object.entries(parameters).map(([name, each]) => [
+      name,
+      each.default === undefined ? undefined : [each.default].flat().join(', '),
+    ]);
+    assert.deepEqual(named, taken, file);
+  }
 });
 
 for (const { command, output } of shown) {
