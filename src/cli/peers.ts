@@ -1,5 +1,5 @@
 // Persons as a configuration names them, in the numbers of this machine. It does not know who connects.
-// The rule: a name that this machine does not know is nobody, and is told.
+// The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
 
 import type { Settings } from '../config/settings.js';
 import { type NameNumbers, systemNumbers } from '../host/accounts.js';
@@ -7,7 +7,7 @@ import { choosePolicy, demandsIdentity } from '../identity/choose-policy.js';
 import type { Peer } from '../identity/peer.js';
 import { isAmong, type People } from '../identity/people.js';
 import type { ListenerSettings, PeersSettings } from '../listening/settings.js';
-import type { Problem } from '../source/problem.js';
+import type { Place, Problem, Severity } from '../source/problem.js';
 
 /** Everybody whom the settings mean; names that are not known are left out. */
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {
@@ -43,21 +43,23 @@ function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
 }
 
 /** Every name that these settings need the number of. */
-export function namesIn(settings: Settings): {
+export function namesIn({ listeners, audit }: Settings): {
   readonly users: readonly string[];
   readonly groups: readonly string[];
 } {
-  const { listeners } = settings;
   const set = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
   return {
     users: listeners.flatMap((each) => [
       ...set(ownersOf(each).owner),
       ...peersIn(each).flatMap(({ users }) => users),
     ]),
-    groups: listeners.flatMap((each) => [
-      ...set(ownersOf(each).group),
-      ...peersIn(each).flatMap(({ groups }) => groups),
-    ]),
+    groups: [
+      ...listeners.flatMap((each) => [
+        ...set(ownersOf(each).group),
+        ...peersIn(each).flatMap(({ groups }) => groups),
+      ]),
+      ...set(audit.group),
+    ],
   };
 }
 
@@ -68,56 +70,77 @@ export interface Ourselves {
   readonly gids: readonly number[];
 }
 
-/** Warnings about accounts: names that this machine does not know, and owners that we may not give to a socket. */
+/**
+ * Problems with accounts: names that this machine does not know, and owners that we may not give to a file. Without an owner or a
+ * group that is there `serve` does not start, so that is an error; what the daemon may give away is not known for sure where another
+ * user checks, so that is a warning.
+ */
 export function inspectAccounts(
   settings: Settings,
   ourselves: Ourselves,
   numbers: NameNumbers = systemNumbers,
 ): readonly Problem[] {
-  return settings.listeners.flatMap((listener) => {
-    const at = `listeners.${listener.name}`;
-    const warn = (path: string, message: string): Problem => ({
-      ...listener.place,
-      path: `${at}.${path}`,
-      message,
-      severity: 'warning',
-      code: 'unknown-account',
-    });
-    const unknown = peersIn(listener).flatMap((peers) => [
-      ...peers.users
-        .filter((name) => numbers.uidOf(name) === undefined)
-        .map((name) => warn('peers', `this machine has no user ${name}, so the name lets nobody in`)),
-      ...peers.groups
-        .filter((name) => numbers.gidOf(name) === undefined)
-        .map((name) => warn('peers', `this machine has no group ${name}, so the name lets nobody in`)),
-    ]);
-    return [...unknown, ...ownership(listener, ourselves, numbers, warn)];
+  const { listeners, audit } = settings;
+  const { file = '' } = listeners[0]?.place ?? {};
+  const tellTop = teller({ file, line: 1, column: 1 }, 'audit');
+  return [
+    ...listeners.flatMap((listener) => {
+      const tell = teller(listener.place, `listeners.${listener.name}`);
+      const { owner, group } = ownersOf(listener);
+      return [
+        ...strangers(listener, numbers, tell),
+        ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
+        ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell)),
+      ];
+    }),
+    ...(audit.group === undefined ? [] : inspectGroup(audit.group, ourselves, numbers, tellTop)),
+  ];
+}
+
+type Tell = (key: string, severity: Severity, message: string) => Problem;
+
+function teller(place: Place, path: string): Tell {
+  return (key, severity, message) => ({
+    ...place,
+    path: `${path}.${key}`,
+    message,
+    severity,
+    code: 'unknown-account',
   });
 }
 
-/** Only root gives a file away; a group can be set by who is in it. */
-function ownership(
-  listener: ListenerSettings,
-  ourselves: Ourselves,
+function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell): Problem[] {
+  const told = (word: string, name: string): Problem =>
+    tell('peers', 'warning', `this machine has no ${word} ${name}, so the name lets nobody in`);
+  return peersIn(listener).flatMap(({ users, groups }) => [
+    ...users.filter((name) => numbers.uidOf(name) === undefined).map((name) => told('user', name)),
+    ...groups.filter((name) => numbers.gidOf(name) === undefined).map((name) => told('group', name)),
+  ]);
+}
+
+/** Only root gives a file away. */
+function inspectOwner(name: string, { isRoot, uid }: Ourselves, numbers: NameNumbers, tell: Tell): Problem[] {
+  const meant = numbers.uidOf(name);
+  if (meant === undefined)
+    return [tell('owner', 'error', `this machine has no user ${name}, so serve cannot start`)];
+  if (isRoot || meant === uid) return [];
+  const why = 'only root gives a socket away, and serve does not start where it cannot';
+  return [tell('owner', 'warning', `cannot be set by who runs this: ${why}`)];
+}
+
+/** A group can be given a file by root, and by who is in it. */
+function inspectGroup(
+  name: string,
+  { isRoot, gids }: Ourselves,
   numbers: NameNumbers,
-  warn: (path: string, message: string) => Problem,
+  tell: Tell,
 ): Problem[] {
-  const { owner, group } = ownersOf(listener);
-  const problems: Problem[] = [];
-  const uid = owner === undefined ? ourselves.uid : numbers.uidOf(owner);
-  const gid = group === undefined ? undefined : numbers.gidOf(group);
-  if (uid === undefined) problems.push(warn('owner', `this machine has no user ${owner ?? ''}`));
-  else if (uid !== ourselves.uid && !ourselves.isRoot) {
-    problems.push(warn('owner', 'cannot be set by who runs this: only root gives a socket away'));
-  }
-  if (group !== undefined && gid === undefined)
-    problems.push(warn('group', `this machine has no group ${group}`));
-  else if (gid !== undefined && !ourselves.isRoot && !ourselves.gids.includes(gid)) {
-    problems.push(
-      warn('group', `cannot be set by who runs this: only root, or somebody in group ${group ?? ''}, can`),
-    );
-  }
-  return problems;
+  const meant = numbers.gidOf(name);
+  if (meant === undefined)
+    return [tell('group', 'error', `this machine has no group ${name}, so serve cannot start`)];
+  if (isRoot || gids.includes(meant)) return [];
+  const why = `only root, or somebody in group ${name}, can, and serve does not start where it cannot`;
+  return [tell('group', 'warning', `cannot be set by who runs this: ${why}`)];
 }
 
 /** Of a socket that we make; systemd's has its own. */

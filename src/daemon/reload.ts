@@ -131,6 +131,9 @@ async function replace(
   if (settings === undefined) return kept(loaded.problems);
   const before = served.now.settings;
   const numbers = await lookUpNumbers(namesIn(settings));
+  const accounts = inspectAccounts(settings, ourselves(), numbers);
+  const problems = [...loaded.problems, ...accounts.map((problem) => formatProblem(problem))];
+  if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   // Records name policies by the hash of their text; the text must be there before the first of them.
   for (const policy of settings.policies.values()) {
     for (const one of [policy, policy.shadow]) {
@@ -157,12 +160,11 @@ async function replace(
   shipping.replace(sinksOf(settings));
   log.setLevel(settings.log.level);
   await closed;
-  const warnings = inspectAccounts(settings, ourselves(), numbers).map((problem) => formatProblem(problem));
   return {
     atMs: clock.wallMs(),
     isSuccess: true,
     hash: settings.hash,
-    problems: [...loaded.problems, ...warnings],
+    problems,
     restart: needsRestart(before, settings),
   };
 }

@@ -65,6 +65,29 @@ test('six mistakes are six problems with the right places', async (t) => {
   assert.equal(sound.exit, 0);
 });
 
+test('a group that this machine does not have ends check and serve alike', async (t) => {
+  const unknown = deskConfiguration.replace(
+    'unix: support.sock',
+    'unix: support.sock, group: nobody-has-this',
+  );
+  const { run, folder } = openDesk(t, `${unknown}audit: { directory: audit, group: nor-this }\n`);
+  writeFileSync(join(folder, 'mail1.password'), 'x');
+  for (const subcommand of ['check', 'serve']) {
+    const told = await run(subcommand);
+    assert.equal(told.exit, 78, told.text);
+    assert.deepEqual(
+      `${told.stdout.toString()}${told.stderr}`
+        .split('\n')
+        .filter((line) => line.startsWith('dovegate.yaml:')),
+      [
+        'dovegate.yaml:3:3: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start',
+        'dovegate.yaml:1:1: audit.group: this machine has no group nor-this, so serve cannot start',
+        'dovegate.yaml: 2 errors, 0 warnings',
+      ],
+    );
+  }
+});
+
 test('the examples that are shipped have no problem but the files that are not here', async (t) => {
   const { run } = openDesk(t);
   const example = new URL('../../../config/dovegate.example.yaml', import.meta.url).pathname;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPolicyChooser, inspectAccounts, namesIn } from '../../src/cli/peers.js';
+import type { Settings } from '../../src/config/settings.js';
 import type { NameNumbers } from '../../src/host/accounts.js';
 import { settingsOf, sound } from '../config/sound.js';
 
@@ -52,25 +53,40 @@ void test('every name that is needed is asked for', () => {
   assert.deepEqual(namesIn(settings), { users: ['root', 'alice'], groups: ['desk'] });
 });
 
-void test('what is not known here, and what cannot be set by who runs this, is told', () => {
-  const root = { isRoot: true, uid: 0, gids: [0] };
-  const mail = { isRoot: false, uid: 100, gids: [100, 2000] };
-  const told = (written: string, who = root): string[] =>
-    inspectAccounts(settingsWith(written), who, numbers).map(({ path, message }) => `${path}: ${message}`);
-  assert.deepEqual(told('owner: alice, group: desk, policy: support'), []);
-  assert.deepEqual(told('group: desk, policy: support', mail), []);
-  assert.deepEqual(told('owner: alice, policy: support', mail), [
-    'listeners.support.owner: cannot be set by who runs this: only root gives a socket away',
-  ]);
-  assert.deepEqual(told('group: admins, policy: support', mail), [
-    'listeners.support.group: cannot be set by who runs this: only root, or somebody in group admins, can',
-  ]);
+const root = { isRoot: true, uid: 0, gids: [0] };
+const mail = { isRoot: false, uid: 100, gids: [100, 2000] };
+
+function told(settings: Settings, who = root): string[] {
+  return inspectAccounts(settings, who, numbers).map(
+    ({ line, severity, path, message }) => `${line} ${severity}: ${path}: ${message}`,
+  );
+}
+
+void test('what is not known here lets nobody in, or ends the start, and both are told', () => {
+  assert.deepEqual(told(settingsWith('owner: alice, group: desk, policy: support')), []);
+  const strangers = 'peers: { users: [eve], groups: [evil] }';
   assert.deepEqual(
-    told('owner: eve, policies: [{ peers: { users: [eve], groups: [evil] }, policy: support }]'),
+    told(settingsWith(`owner: eve, group: evil, policies: [{ ${strangers}, policy: support }]`)),
     [
-      'listeners.support.peers: this machine has no user eve, so the name lets nobody in',
-      'listeners.support.peers: this machine has no group evil, so the name lets nobody in',
-      'listeners.support.owner: this machine has no user eve',
+      '3 warning: listeners.support.peers: this machine has no user eve, so the name lets nobody in',
+      '3 warning: listeners.support.peers: this machine has no group evil, so the name lets nobody in',
+      '3 error: listeners.support.owner: this machine has no user eve, so serve cannot start',
+      '3 error: listeners.support.group: this machine has no group evil, so serve cannot start',
     ],
   );
+  const journal = settingsOf(`${sound}audit: { group: evil }\n`);
+  assert.deepEqual(told(journal), [
+    '1 error: audit.group: this machine has no group evil, so serve cannot start',
+  ]);
+  assert.deepEqual(namesIn(journal).groups, ['evil']);
+});
+
+void test('what cannot be set by who runs this is told', () => {
+  assert.deepEqual(told(settingsWith('group: desk, policy: support'), mail), []);
+  assert.deepEqual(told(settingsWith('owner: alice, policy: support'), mail), [
+    '3 warning: listeners.support.owner: cannot be set by who runs this: only root gives a socket away, and serve does not start where it cannot',
+  ]);
+  assert.deepEqual(told(settingsWith('group: admins, policy: support'), mail), [
+    '3 warning: listeners.support.group: cannot be set by who runs this: only root, or somebody in group admins, can, and serve does not start where it cannot',
+  ]);
 });
