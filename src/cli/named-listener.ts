@@ -10,7 +10,7 @@ import { createUserNames } from '../identity/user-name.js';
 import { isServerCommand, type Judgement } from '../judgement/judge.js';
 import type { ListenerSettings } from '../listening/settings.js';
 import type { Policy } from '../policy/rule.js';
-import { reachable } from '../routing/route.js';
+import { reachable, reachableFor } from '../routing/route.js';
 import { routeServerCommand } from '../routing/server-commands.js';
 import { nearestName } from '../source/problem.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -150,7 +150,7 @@ export function settleRoute(settings: Settings, route: CommandRoute, judgement: 
     case 'refused':
       return { backends: [], why: found.message };
     case 'users': {
-      const theirs = found.users.map((user) => backendsFor(settings, user).map((each) => each.name));
+      const theirs = found.users.map((user) => reachableFor(routes, user, names));
       const [first = []] = theirs;
       if (theirs.some((each) => each.length === 0))
         return { backends: [], why: 'no route matches a user of it' };

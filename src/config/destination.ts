@@ -1,24 +1,16 @@
 // Owns what the configuration alone says of where a command would go, for those who judge without a daemon: tests, explain, replay.
 // It asks nobody: a route by passdb may lead to every backend. The rule: of several backends only that counts which holds for all.
 import type { Series } from '../catalog/series.js';
-import { jointNamespaces, routeUser } from '../routing/route.js';
+import { jointNamespaces, reachableFor } from '../routing/route.js';
 import type { BackendSettings, Settings } from './settings.js';
 
 /** The backends that a command could go to; empty: no route. `user` is in normal form; undefined: it names no mailbox user. */
 export function backendsFor(settings: Settings, user: string | undefined): readonly BackendSettings[] {
   const { backends, routes } = settings;
   if (user === undefined) return backends;
-  const route = routeUser(routes, user);
-  switch (route.kind) {
-    case 'none':
-      return [];
-    case 'ask':
-      return backends;
-    case 'backend':
-      return backends.filter((backend) => backend.name === route.backend);
-    default:
-      return route satisfies never;
-  }
+  const names = backends.map(({ name }) => name);
+  const reached = new Set(reachableFor(routes, user, names));
+  return backends.filter(({ name }) => reached.has(name));
 }
 
 /** What a judgement needs to know of them: one series or both, and every prefix of a shared namespace. */

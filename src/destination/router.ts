@@ -7,7 +7,7 @@ import type { Pool } from '../backend/pool-options.js';
 import type { Address } from '../engine/ports.js';
 import type { UserNames } from '../identity/user-name.js';
 import type { Lookup } from '../lookup/lookup-options.js';
-import { type Route, reachable, routeUser } from '../routing/route.js';
+import { type Route, reachable, reachableFor, routeUser } from '../routing/route.js';
 import {
   routeServerCommand,
   type ServerCommand,
@@ -84,7 +84,7 @@ export function createRouter(options: RouterOptions): Router {
   const { routes, serverCommands, destinations, userNames } = options;
   const names = [...destinations.keys()];
   const all = [...destinations.values()];
-  const everywhere = reachable(routes, names).flatMap((name) => destinations.get(name) ?? []);
+  const everywhere = among(reachable(routes, names));
 
   return { ofUser, ofServerCommand, foreseeUser, foreseeServerCommand, all, everywhere, atHost };
 
@@ -109,17 +109,11 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   function foreseeUser(user: string): readonly Destination[] {
-    const route = routeUser(routes, user);
-    switch (route.kind) {
-      case 'none':
-        return [];
-      case 'ask':
-        return all;
-      case 'backend':
-        return all.filter((each) => each === destinations.get(route.backend));
-      default:
-        return route satisfies never;
-    }
+    return among(reachableFor(routes, user, names));
+  }
+
+  function among(some: readonly string[]): readonly Destination[] {
+    return some.flatMap((name) => destinations.get(name) ?? []);
   }
 
   function foreseeServerCommand(command: ServerCommand): ServerForeseen {
@@ -130,7 +124,7 @@ export function createRouter(options: RouterOptions): Router {
       case 'all':
         return { kind: 'to', destinations: all };
       case 'backend':
-        return { kind: 'to', destinations: all.filter((each) => each === destinations.get(route.backend)) };
+        return { kind: 'to', destinations: among([route.backend]) };
       case 'users': {
         const theirs = route.users.map(foreseeUser);
         if (theirs.some(({ length }) => length === 0))

@@ -41,6 +41,25 @@ export function routeUser(routes: readonly Route[], user: string): UserRoute {
   }
 }
 
+/** The backends that commands of a user in normal form may go to, in the order of `backends`; none where no route matches. */
+export function reachableFor(
+  routes: readonly Route[],
+  user: string,
+  backends: readonly string[],
+): readonly string[] {
+  const route = routeUser(routes, user);
+  switch (route.kind) {
+    case 'none':
+      return [];
+    case 'ask':
+      return backends;
+    case 'backend':
+      return backends.filter((name) => name === route.backend);
+    default:
+      return route satisfies never;
+  }
+}
+
 /** Every backend that a route can lead to, in the order of `backends`; a passdb may name any of them. */
 export function reachable(routes: readonly Route[], backends: readonly string[]): readonly string[] {
   const named = new Set<string>();

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createGlobList } from '../../src/policy/glob.js';
-import { formatTarget, type Route, type RouteTarget, reachable, routeUser } from '../../src/routing/route.js';
+import {
+  formatTarget,
+  type Route,
+  type RouteTarget,
+  reachable,
+  reachableFor,
+  routeUser,
+} from '../../src/routing/route.js';
 
 const to = (pattern: string, target: RouteTarget): Route => ({ users: createGlobList([pattern]), target });
 const passdb = { kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1000 } as const;
@@ -30,6 +37,19 @@ void test('where routes can lead', () => {
   assert.deepEqual(reachable(routes.slice(0, 2), all), ['mail1', 'mail2', 'mail3']);
   assert.deepEqual(reachable(routes, all), all);
   assert.deepEqual(reachable([], all), []);
+});
+
+void test('where the routes can lead a user', () => {
+  const all = ['mail1', 'mail2', 'mail3', 'mail4'];
+  assert.deepEqual(reachableFor(routes, 'ceo@example.org', all), ['mail3']);
+  const spread = routeUser(routes, 'alice@example.org');
+  assert.ok(spread.kind === 'backend');
+  assert.deepEqual(reachableFor(routes, 'alice@example.org', all), [spread.backend]);
+  // The passdb may name any of them.
+  assert.deepEqual(reachableFor(routes, 'bob@example.net', all), all);
+  assert.deepEqual(reachableFor(routes, 'eve@example.com', all), []);
+  // A backend that is not among them is nowhere.
+  assert.deepEqual(reachableFor(routes, 'ceo@example.org', ['mail1']), []);
 });
 
 void test('for people', () => {
