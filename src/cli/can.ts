@@ -9,19 +9,13 @@ import { formatJson, formatPlace, plain, stdout } from '../terminal/output.js';
 import { formatRights } from '../terminal/rights-text.js';
 import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './describe-settings.js';
-import { openListener, principalAt } from './named-listener.js';
+import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 
 /** Whose rights, and how to show them. */
 export type CanOptions = {
   readonly json: boolean;
 } & (
-  | {
-      readonly config: string;
-      readonly listener: string;
-      /** Whose; undefined: of whoever is nobody in particular. */
-      readonly uid?: number | undefined;
-      readonly account?: string | undefined;
-    }
+  | ListenerChoice
   /** Of who runs this, asked of the daemon. */
   | { readonly socket: string }
 );
@@ -34,7 +28,7 @@ export async function can(options: CanOptions): Promise<number> {
     stdout(options.json ? formatJson(rightsAsJson(rights)) : formatRights(rights));
     return exitCodes.ok;
   }
-  const opened = openListener(options.config, options.listener, options);
+  const opened = openListener(options);
   if (typeof opened === 'number') return opened;
   const { listener, policy } = opened;
   const isNamed = options.uid !== undefined || options.account !== undefined;

@@ -15,7 +15,14 @@ import { formatExplanation } from '../terminal/explanation-text.js';
 import { formatJson, formatPlace, stdout } from '../terminal/output.js';
 import type { CommandLine } from '../wire/command.js';
 import { askDaemon } from './ask-daemon.js';
-import { type CommandRoute, openListener, principalAt, routeOf, settleRoute } from './named-listener.js';
+import {
+  type CommandRoute,
+  type ListenerChoice,
+  openListener,
+  principalAt,
+  routeOf,
+  settleRoute,
+} from './named-listener.js';
 
 /** A command line, who sends it, and to what. */
 export type ExplainOptions = {
@@ -24,14 +31,10 @@ export type ExplainOptions = {
   readonly words: readonly string[];
   readonly json: boolean;
 } & (
-  | {
-      readonly config: string;
-      readonly listener: string;
-      readonly uid?: number | undefined;
-      readonly account?: string | undefined;
+  | (ListenerChoice & {
       /** Undefined: that of the backend. */
       readonly series?: Series | undefined;
-    }
+    })
   /** Sent by who runs this, asked of the daemon. */
   | { readonly socket: string }
 );
@@ -42,7 +45,7 @@ const clientMinor = 4;
 /** Exit code 0: allowed; 77: denied; 64: it cannot be read as a command, or there is no such listener; 69: no daemon; 78: configuration. */
 export async function explain(options: ExplainOptions): Promise<number> {
   if ('socket' in options) return askForExplanation(options);
-  const opened = openListener(options.config, options.listener, options);
+  const opened = openListener(options);
   if (typeof opened === 'number') return opened;
   const { settings, listener, policy } = opened;
   const line: CommandLine = {

@@ -20,6 +20,18 @@ import { loadConfiguration, summarise } from './configuration.js';
 import { peersOf } from './describe-settings.js';
 import { createPolicyChooser } from './peers.js';
 
+/** Who asks at a listener. */
+export interface Asker {
+  readonly uid?: number | undefined;
+  readonly account?: string | undefined;
+}
+
+/** A listener of a configuration, and who asks there; without `uid` and `account` nobody in particular. */
+export interface ListenerChoice extends Asker {
+  readonly config: string;
+  readonly listener: string;
+}
+
 /** A listener and what it is judged by. */
 export interface NamedListener {
   readonly settings: Settings;
@@ -37,10 +49,11 @@ export function openSettings(config: string): Settings | number {
 }
 
 /**
- * The listener of that name, with the policy that it has for `asker`; where nobody in particular is named, with the one
+ * The listener of that name, with the policy that it has for who asks; where that is nobody in particular, with the one
  * for everybody. Else an exit code, and why was printed.
  */
-export function openListener(config: string, name: string, asker: Asker = {}): NamedListener | number {
+export function openListener(choice: ListenerChoice): NamedListener | number {
+  const { config, listener: name } = choice;
   const settings = openSettings(config);
   if (typeof settings === 'number') return settings;
   const listener = settings.listeners.find((each) => each.name === name);
@@ -49,7 +62,7 @@ export function openListener(config: string, name: string, asker: Asker = {}): N
     stderr(`${config} has no listener "${plain(name)}"; ${hintOf(name, names)}`);
     return exitCodes.usage;
   }
-  const chosen = policyNameFor(listener, asker);
+  const chosen = policyNameFor(listener, choice);
   if (typeof chosen === 'number') return chosen;
   const policy = settings.policies.get(chosen);
   if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${chosen}`);
@@ -99,12 +112,6 @@ function hintOf(name: string, names: readonly string[]): string {
 /** As the daemon would choose it, with the groups that this user has now. */
 function policyOfUid(listener: ListenerSettings, uid: number): string | undefined {
   return createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) });
-}
-
-/** Who asks at a listener. */
-export interface Asker {
-  readonly uid?: number | undefined;
-  readonly account?: string | undefined;
 }
 
 /** The principal under which somebody is judged; `-` where nobody in particular is named. */

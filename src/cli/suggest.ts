@@ -6,21 +6,16 @@ import { suggest as suggestPolicy } from '../review/suggest.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr, stdout } from '../terminal/output.js';
 import { readRows } from './journal-rows.js';
-import { openListener, principalAt } from './named-listener.js';
+import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 
-/** Whose records, and how old they may be. */
-export interface SuggestOptions {
-  readonly config: string;
-  readonly listener: string;
-  /** The commands of this user alone, for the policy that holds for them; undefined: of everybody. */
-  readonly uid?: number | undefined;
-  readonly account?: string | undefined;
+/** Whose records (of whoever is named alone, for the policy that holds there; else of everybody), and how old they may be. */
+export interface SuggestOptions extends ListenerChoice {
   readonly sinceMs: number;
 }
 
 /** Exit code 0; 1: there is nothing to suggest; 64: no such listener; 78: configuration, or no journal. */
 export async function suggest(options: SuggestOptions): Promise<number> {
-  const opened = openListener(options.config, options.listener, options);
+  const opened = openListener(options);
   if (typeof opened === 'number') return opened;
   const { settings, listener, policy } = opened;
   const nowMs = systemClock.wallMs();
