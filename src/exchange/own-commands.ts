@@ -17,7 +17,7 @@ import {
   isServerCommand,
   type Judged,
   type Judgement,
-  type UnjudgeableCode,
+  unparsable,
 } from '../judgement/judge.js';
 import { rightsOf, rowsOfRights } from '../judgement/rights.js';
 import type { Policy } from '../policy/rule.js';
@@ -127,15 +127,10 @@ function judgeOwn(
   args: readonly CanonicalWord[],
 ): Judgement {
   const known = { command: command.name, effect: command.effect, user: '', input: 'none' } as const;
-  const refuse = (code: UnjudgeableCode, message: string): Judgement => ({
-    ...known,
-    kind: 'unparsable',
-    code,
-    message,
-  });
-  if (!line.isUtf8) return refuse('text-invalid', 'the line is not UTF-8');
-  if (read.kind === 'unparsable') return refuse(read.code, read.message);
-  if (line.user !== '') return refuse('user-surplus', `"${command.name}" is for who asks; -u names a user`);
+  if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
+  if (read.kind === 'unparsable') return unparsable(known, read.code, read.message);
+  if (line.user !== '')
+    return unparsable(known, 'user-surplus', `"${command.name}" is for who asks; -u names a user`);
   return {
     ...known,
     kind: 'judged',

@@ -28,7 +28,7 @@ export interface CanonicalWord {
 }
 
 /** What is known of a command whatever becomes of it; for records and logs. */
-interface Known {
+export interface Known {
   /** Full name from the catalog. */
   readonly command: string | undefined;
   readonly effect: string | undefined;
@@ -61,6 +61,11 @@ export type UnjudgeableCode = UnreadCode | 'backends-differ' | 'user-surplus';
 export type Judgement =
   | (Known & { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string })
   | Judged;
+
+/** Of a line that cannot be judged; `message`: why, for people. */
+export function unparsable(known: Known, code: UnjudgeableCode, message: string): Judgement {
+  return { ...known, kind: 'unparsable', code, message };
+}
 
 /** Who asks, and by what it is judged. */
 export interface JudgeContext {
@@ -113,13 +118,7 @@ const unsaid = '\x02';
 /** Judges a command line for all of `series`, which are not empty. */
 export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
   const known = knownOf(line, series, context.userNames);
-  const refuse = (code: UnjudgeableCode, message: string): Judgement => ({
-    ...known,
-    kind: 'unparsable',
-    code,
-    message,
-  });
-  if (!line.isUtf8) return refuse('text-invalid', 'the line is not UTF-8');
+  if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
   const asked = {
     listener: context.listener,
     principal: context.principal,
@@ -141,7 +140,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
       context.userNames,
       context.nowMs,
     );
-    if (answer.kind === 'unparsable') return refuse(answer.code, answer.message);
+    if (answer.kind === 'unparsable') return unparsable(known, answer.code, answer.message);
     const { attempt, wantsUsernameCell } = answer;
     const decision = withinThisVersion(answer.decision, attempt, wantsUsernameCell);
     holdsUntilMs = sooner(holdsUntilMs, decision.holdsUntilMs);
@@ -151,7 +150,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
     }
     const args = canonicalWords(attempt.parsed);
     if (worst !== undefined && !isSame(worst.args, args)) {
-      return refuse(seriesDiffer.code, seriesDiffer.message);
+      return unparsable(known, seriesDiffer.code, seriesDiffer.message);
     }
     if (worst === undefined || (worst.decision.kind === 'allow' && decision.kind === 'deny')) {
       const user = attempt.user ?? known.user;
