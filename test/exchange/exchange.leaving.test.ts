@@ -90,13 +90,18 @@ void describe('a command whose mails are counted first', () => {
 });
 
 void describe('a change whose client has left', () => {
-  void test('and whose backend then broke off: nobody knows whether it ran', async () => {
+  async function leaveIt(): Promise<MemoryEngine> {
     const engine = openMemoryEngine({ settings });
     engine.setAnswer(() => undefined);
     const client = await engine.client(1);
     await client.line('|alice@example.org|mailbox subscribe|Work');
     client.peer.vanish();
     await settle();
+    return engine;
+  }
+
+  void test('and whose backend then broke off: nobody knows whether it ran', async () => {
+    const engine = await leaveIt();
     engine.commands[0]?.end.peer.vanish();
     await engine.untilIdle();
     const completion = completionOf(engine, 'mailbox subscribe');
@@ -104,12 +109,7 @@ void describe('a change whose client has left', () => {
   });
 
   void test('and which we then cut', async () => {
-    const engine = openMemoryEngine({ settings });
-    engine.setAnswer(() => undefined);
-    const client = await engine.client(1);
-    await client.line('|alice@example.org|mailbox subscribe|Work');
-    client.peer.vanish();
-    await settle();
+    const engine = await leaveIt();
     void engine.service.drain();
     engine.service.abort();
     await engine.untilIdle();

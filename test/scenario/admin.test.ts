@@ -8,16 +8,12 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { configurationSchema } from '../../src/config/schema.js';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { type Daemon, DaemonStartError, startDaemon } from '../kit/daemon.js';
 import { backendPassword, type Gateway, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
-
-const hasKey = configurationSchema.safeParse({ admin: { unix: 'admin.sock' } }).success;
-const options = hasKey ? {} : { skip: 'the configuration has no key `admin` yet' };
 
 const token = 'staple-battery-token';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -77,46 +73,42 @@ function freePort(): Promise<number> {
   });
 }
 
-test(
-  'a healthy daemon: ready, its status and metrics show what it did, and the socket goes with it',
-  options,
-  async (t) => {
-    const { client, daemon } = await openGateway(t, { more: onUnix });
-    assert.equal(lstatSync(daemon.path('admin.sock')).mode & 0o777, 0o600);
-    assert.deepEqual(await askDaemon(daemon, '/healthz'), { status: 200, body: 'ok\n' });
-    const ready = await askDaemon(daemon, '/readyz');
-    assert.equal(ready.status, 200, ready.body);
-    assert.match(ready.body, /"route": ".*dovegate\.yaml:\d+",\s+"state": "up"/);
+test('a healthy daemon: ready, its status and metrics show what it did, and the socket goes with it', async (t) => {
+  const { client, daemon } = await openGateway(t, { more: onUnix });
+  assert.equal(lstatSync(daemon.path('admin.sock')).mode & 0o777, 0o600);
+  assert.deepEqual(await askDaemon(daemon, '/healthz'), { status: 200, body: 'ok\n' });
+  const ready = await askDaemon(daemon, '/readyz');
+  assert.equal(ready.status, 200, ready.body);
+  assert.match(ready.body, /"route": ".*dovegate\.yaml:\d+",\s+"state": "up"/);
 
-    const one = await client();
-    assert.equal(await run(one), '+');
-    assert.equal(await run(one), '+');
-    one.sendCommand({ user: 'alice@example.org', fields: ['expunge', 'all'] });
-    assert.notEqual((await one.readReply()).status, '+');
-    let series = await seriesOf(daemon);
-    // Known after the journal's first look at its disk, a moment after the start.
-    while (!series.has('dovegate_audit_free_bytes')) series = await seriesOf(daemon);
-    const labels = 'listener="support",command="quota get",decision="allow",outcome="ok"';
-    assert.equal(series.get(`dovegate_exchanges_total{${labels}}`), 2);
-    assert.equal(series.get('dovegate_sessions{listener="support"}'), 1);
-    assert.equal(series.get('dovegate_upstreams{backend="mail1",state="idle"}'), 1);
-    assert.equal(series.get('dovegate_dials_total{backend="mail1",result="ok"}'), 1);
-    assert.equal(series.get('dovegate_backend_up{backend="mail1"}'), 1);
-    assert.equal(series.get('dovegate_audit_writable'), 1);
-    assert.equal(series.get('dovegate_audit_lost_total'), 0);
-    assert.ok((series.get('dovegate_audit_records_total') ?? 0) >= 2);
-    assert.ok((series.get('dovegate_audit_free_bytes') ?? 0) > 0);
-    assert.equal(series.get('dovegate_lease_wait_seconds_count'), 2);
+  const one = await client();
+  assert.equal(await run(one), '+');
+  assert.equal(await run(one), '+');
+  one.sendCommand({ user: 'alice@example.org', fields: ['expunge', 'all'] });
+  assert.notEqual((await one.readReply()).status, '+');
+  let series = await seriesOf(daemon);
+  // Known after the journal's first look at its disk, a moment after the start.
+  while (!series.has('dovegate_audit_free_bytes')) series = await seriesOf(daemon);
+  const labels = 'listener="support",command="quota get",decision="allow",outcome="ok"';
+  assert.equal(series.get(`dovegate_exchanges_total{${labels}}`), 2);
+  assert.equal(series.get('dovegate_sessions{listener="support"}'), 1);
+  assert.equal(series.get('dovegate_upstreams{backend="mail1",state="idle"}'), 1);
+  assert.equal(series.get('dovegate_dials_total{backend="mail1",result="ok"}'), 1);
+  assert.equal(series.get('dovegate_backend_up{backend="mail1"}'), 1);
+  assert.equal(series.get('dovegate_audit_writable'), 1);
+  assert.equal(series.get('dovegate_audit_lost_total'), 0);
+  assert.ok((series.get('dovegate_audit_records_total') ?? 0) >= 2);
+  assert.ok((series.get('dovegate_audit_free_bytes') ?? 0) > 0);
+  assert.equal(series.get('dovegate_lease_wait_seconds_count'), 2);
 
-    const status = await askDaemon(daemon, '/status.json');
-    const started = await daemon.waitForLog(({ event }) => event === 'started', 'started');
-    assert.ok(status.body.includes(`"config": "${String(started['hash'])}"`));
-    assert.match(status.body, /"listener": "support",\s+"address": "unix:.*support\.sock",\s+"sessions": 1/);
-    assert.ok(!status.body.includes(backendPassword));
-    assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-    assert.equal(existsSync(daemon.path('admin.sock')), false);
-  },
-);
+  const status = await askDaemon(daemon, '/status.json');
+  const started = await daemon.waitForLog(({ event }) => event === 'started', 'started');
+  assert.ok(status.body.includes(`"config": "${String(started['hash'])}"`));
+  assert.match(status.body, /"listener": "support",\s+"address": "unix:.*support\.sock",\s+"sessions": 1/);
+  assert.ok(!status.body.includes(backendPassword));
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.equal(existsSync(daemon.path('admin.sock')), false);
+});
 
 /** Ends the backend and opens another at its port, with the same certificate's names. */
 async function comeBack(
@@ -130,51 +122,43 @@ async function comeBack(
   t.after(() => again.close());
 }
 
-test(
-  'a backend that goes away makes it unready within 10 s, though nobody asks; its return ready within 12 s',
-  options,
-  async (t) => {
-    const gateway = await openGateway(t, { more: onUnix, mail1: { idle: '1' } });
-    const { client, daemon, backend } = gateway;
-    assert.equal(await run(await client()), '+');
-    await backend.close();
-    const downMs = await until(daemon, 503, 10_000);
-    const { body } = await askDaemon(daemon, '/readyz');
-    assert.deepEqual(codesOf(body), ['backends-down']);
-    assert.match(body, /"state": "down"/);
-    assert.equal((await seriesOf(daemon)).get('dovegate_backend_up{backend="mail1"}'), 0);
-    await comeBack(t, gateway);
-    const upMs = await until(daemon, 200, 12_000);
-    assert.equal(await run(await client()), '+');
-    t.diagnostic(`unready after ${Math.round(downMs)} ms, ready after ${Math.round(upMs)} ms`);
-  },
-);
+test('a backend that goes away makes it unready within 10 s, though nobody asks; its return ready within 12 s', async (t) => {
+  const gateway = await openGateway(t, { more: onUnix, mail1: { idle: '1' } });
+  const { client, daemon, backend } = gateway;
+  assert.equal(await run(await client()), '+');
+  await backend.close();
+  const downMs = await until(daemon, 503, 10_000);
+  const { body } = await askDaemon(daemon, '/readyz');
+  assert.deepEqual(codesOf(body), ['backends-down']);
+  assert.match(body, /"state": "down"/);
+  assert.equal((await seriesOf(daemon)).get('dovegate_backend_up{backend="mail1"}'), 0);
+  await comeBack(t, gateway);
+  const upMs = await until(daemon, 200, 12_000);
+  assert.equal(await run(await client()), '+');
+  t.diagnostic(`unready after ${Math.round(downMs)} ms, ready after ${Math.round(upMs)} ms`);
+});
 
-test(
-  'a journal whose directory is taken away makes it unready within 10 s; it heals and says so',
-  options,
-  async (t) => {
-    const { client, daemon } = await openGateway(t, { more: onUnix });
-    const one = await client();
-    assert.equal(await run(one), '+');
-    renameSync(daemon.path('audit'), daemon.path('audit.gone'));
-    // In its place, so that the journal cannot just make another.
-    daemon.write('audit', 'in the way');
-    // The journal looks when it writes: somebody must want a record.
-    const downMs = await until(daemon, 503, 10_000, async () => void (await run(one)));
-    assert.deepEqual(codesOf((await askDaemon(daemon, '/readyz')).body), ['audit-failed']);
-    assert.equal((await seriesOf(daemon)).get('dovegate_audit_writable'), 0);
-    assert.equal((await askDaemon(daemon, '/healthz')).status, 200);
-    assert.equal(await run(one), '-TEMPFAIL');
-    rmSync(daemon.path('audit'));
-    renameSync(daemon.path('audit.gone'), daemon.path('audit'));
-    const upMs = await until(daemon, 200, 12_000);
-    assert.equal(await run(one), '+');
-    t.diagnostic(`unready after ${Math.round(downMs)} ms, ready after ${Math.round(upMs)} ms`);
-  },
-);
+test('a journal whose directory is taken away makes it unready within 10 s; it heals and says so', async (t) => {
+  const { client, daemon } = await openGateway(t, { more: onUnix });
+  const one = await client();
+  assert.equal(await run(one), '+');
+  renameSync(daemon.path('audit'), daemon.path('audit.gone'));
+  // In its place, so that the journal cannot just make another.
+  daemon.write('audit', 'in the way');
+  // The journal looks when it writes: somebody must want a record.
+  const downMs = await until(daemon, 503, 10_000, async () => void (await run(one)));
+  assert.deepEqual(codesOf((await askDaemon(daemon, '/readyz')).body), ['audit-failed']);
+  assert.equal((await seriesOf(daemon)).get('dovegate_audit_writable'), 0);
+  assert.equal((await askDaemon(daemon, '/healthz')).status, 200);
+  assert.equal(await run(one), '-TEMPFAIL');
+  rmSync(daemon.path('audit'));
+  renameSync(daemon.path('audit.gone'), daemon.path('audit'));
+  const upMs = await until(daemon, 200, 12_000);
+  assert.equal(await run(one), '+');
+  t.diagnostic(`unready after ${Math.round(downMs)} ms, ready after ${Math.round(upMs)} ms`);
+});
 
-test('a daemon that drains says so until it is gone', options, async (t) => {
+test('a daemon that drains says so until it is gone', async (t) => {
   const gate = createGate();
   const { client, daemon, backend } = await openGateway(t, {
     more: onUnix,
@@ -199,29 +183,25 @@ test('a daemon that drains says so until it is gone', options, async (t) => {
   assert.deepEqual(await daemon.exited, { code: 0, signal: null });
 });
 
-test(
-  'over TCP: health and metrics for this machine, the status with the token, no foreign Host',
-  options,
-  async (t) => {
-    const port = await freePort();
-    const where = { host: '127.0.0.1', port };
-    const { daemon } = await openGateway(t, {
-      more: `admin: { tcp: "127.0.0.1:${port}", token_file: token }`,
-      files: { token: `${token}\n` },
-    });
-    for (const path of ['/healthz', '/readyz', '/metrics']) {
-      assert.equal((await askHttp(where, path)).status, 200, path);
-      assert.equal((await askHttp(where, path, { Host: 'evil.example' })).status, 421, path);
-    }
-    assert.equal((await askHttp(where, '/status.json')).status, 401);
-    assert.equal((await askHttp(where, '/status.json', { Authorization: `Bearer ${token}x` })).status, 401);
-    assert.equal((await askHttp(where, '/status.json', { Authorization: `Bearer ${token}` })).status, 200);
-    await daemon.stop();
-    assert.deepEqual(daemon.grepSecrets([token]), []);
-  },
-);
+test('over TCP: health and metrics for this machine, the status with the token, no foreign Host', async (t) => {
+  const port = await freePort();
+  const where = { host: '127.0.0.1', port };
+  const { daemon } = await openGateway(t, {
+    more: `admin: { tcp: "127.0.0.1:${port}", token_file: token }`,
+    files: { token: `${token}\n` },
+  });
+  for (const path of ['/healthz', '/readyz', '/metrics']) {
+    assert.equal((await askHttp(where, path)).status, 200, path);
+    assert.equal((await askHttp(where, path, { Host: 'evil.example' })).status, 421, path);
+  }
+  assert.equal((await askHttp(where, '/status.json')).status, 401);
+  assert.equal((await askHttp(where, '/status.json', { Authorization: `Bearer ${token}x` })).status, 401);
+  assert.equal((await askHttp(where, '/status.json', { Authorization: `Bearer ${token}` })).status, 200);
+  await daemon.stop();
+  assert.deepEqual(daemon.grepSecrets([token]), []);
+});
 
-test('a second daemon at a live admin socket does not start', options, async (t) => {
+test('a second daemon at a live admin socket does not start', async (t) => {
   const { daemon } = await openGateway(t, { more: onUnix });
   const config = readFileSync(daemon.configFile, 'utf8')
     .replace('unix: support.sock', 'unix: other.sock')
@@ -236,28 +216,24 @@ test('a second daemon at a live admin socket does not start', options, async (t)
   assert.equal((await askDaemon(daemon, '/healthz')).status, 200);
 });
 
-test(
-  'ten thousand random commands of a hostile client add no series beyond the first',
-  options,
-  async (t) => {
-    const { client, daemon } = await openGateway(t, { more: onUnix });
-    const one = await client();
-    const send = async (name: string): Promise<void> => {
-      one.sendCommand({ user: 'alice@example.org', fields: [name] });
-      await one.readReply();
-    };
-    await send('no such command');
-    const before = await seriesOf(daemon);
-    const rounds = 10_000;
-    for (let at = 0; at < rounds; at += 1) await send(`x${randomBytes(6).toString('base64url')}"}`);
-    const after = await seriesOf(daemon);
-    const names = (series: ReadonlyMap<string, number>): string[] =>
-      [...series.keys()].filter((name) => !/event_loop|audit_free|backend="mail1"/.test(name)).toSorted();
-    assert.deepEqual(names(after), names(before));
-    const other = [...after].filter(([name]) => name.includes('command="other"'));
-    assert.deepEqual(
-      other.map(([, count]) => count),
-      [rounds + 1],
-    );
-  },
-);
+test('ten thousand random commands of a hostile client add no series beyond the first', async (t) => {
+  const { client, daemon } = await openGateway(t, { more: onUnix });
+  const one = await client();
+  const send = async (name: string): Promise<void> => {
+    one.sendCommand({ user: 'alice@example.org', fields: [name] });
+    await one.readReply();
+  };
+  await send('no such command');
+  const before = await seriesOf(daemon);
+  const rounds = 10_000;
+  for (let at = 0; at < rounds; at += 1) await send(`x${randomBytes(6).toString('base64url')}"}`);
+  const after = await seriesOf(daemon);
+  const names = (series: ReadonlyMap<string, number>): string[] =>
+    [...series.keys()].filter((name) => !/event_loop|audit_free|backend="mail1"/.test(name)).toSorted();
+  assert.deepEqual(names(after), names(before));
+  const other = [...after].filter(([name]) => name.includes('command="other"'));
+  assert.deepEqual(
+    other.map(([, count]) => count),
+    [rounds + 1],
+  );
+});
