@@ -44,8 +44,8 @@ export interface FairQueue<W extends Queued & Placed<W>> {
    * has most waiters, if it has two more at least. Undefined: nobody. Not the promised.
    */
   lastOfMost(principal: string): W | undefined;
-  /** How many of this principal wait; not those who were promised something. */
-  countOf(principal: string): number;
+  /** How many of this principal wait for a fresh one, or for any; not those who were promised something. */
+  countOf(principal: string, isFresh: boolean): number;
   /** The how manieth would be served, as things stand; above some thousand it is a guess. */
   positionOf(waiter: W): number;
 }
@@ -173,9 +173,9 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
   }
 
-  countOf(principal: string): number {
+  countOf(principal: string, isFresh: boolean): number {
     const line = this.#lines.get(principal);
-    return line === undefined ? 0 : sizeOf(line);
+    return line === undefined ? 0 : (isFresh ? line.fresh : line.any).size;
   }
 
   positionOf(waiter: W): number {

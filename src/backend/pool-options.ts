@@ -57,8 +57,8 @@ export interface Pool {
   /** For ever, at the end of the daemon: as drained, and refused with `draining`. */
   drain(): void;
   snapshot(): PoolSnapshot;
-  /** So many of this principal wait already that one more has no turn soon. */
-  isBacklogged(principal: string): boolean;
+  /** So many of this principal wait already, for a fresh upstream or for any, that one more has no turn soon. */
+  isBacklogged(principal: string, isFresh: boolean): boolean;
 }
 
 /** What a pool needs. */

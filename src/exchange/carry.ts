@@ -78,6 +78,13 @@ export function createCarriage(
   return new OneWay(exchange, destination, target, mayTryAgain);
 }
 
+/** Whether it has no turn soon, wherever it goes. */
+export function isBacklogged(exchange: CarriedExchange, destinations: readonly Destination[]): boolean {
+  const { principal } = exchange.session.names;
+  const isFresh = needsFresh(exchange);
+  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh));
+}
+
 class OneWay implements Carriage {
   readonly backend: string;
   readonly #exchange: CarriedExchange;
@@ -159,12 +166,11 @@ class OneWay implements Carriage {
 
   /** Whose turn it is. */
   #ask(): LeaseOptions {
-    const { session, judgement, input } = this.#exchange;
-    const { names, policy, writer } = session;
+    const { names, policy, writer } = this.#exchange.session;
     return {
       principal: names.principal,
       weight: policy.weight,
-      isFresh: judgement.attempt.command.scope === 'server' || input.isDuplex,
+      isFresh: needsFresh(this.#exchange),
       onWaiting: (position) => tellWaiting(writer, this.backend, position),
     };
   }
@@ -209,6 +215,11 @@ class OneWay implements Carriage {
     this.isSent = true;
     return this.#exchange.input.carryOut(conversation);
   }
+}
+
+/** Nothing may have run on its upstream before. */
+function needsFresh({ judgement, input }: CarriedExchange): boolean {
+  return judgement.attempt.command.scope === 'server' || input.isDuplex;
 }
 
 /** The upstream may serve another. */

@@ -16,7 +16,7 @@ import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';
 import type { CommandLine } from '../wire/command.js';
 import type { LogLine } from '../wire/log-line.js';
-import { type Carriage, type CarriedExchange, createCarriage, cutOff } from './carry.js';
+import { type Carriage, type CarriedExchange, createCarriage, cutOff, isBacklogged } from './carry.js';
 import { type DispatchedExchange, dispatch } from './dispatch.js';
 import type {
   AbortReason,
@@ -179,8 +179,8 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     // Only what has to be waited for is: each wait is a turn of the queue of promises, and most commands need none of these.
     try {
       // Who has no turn soon needs no sync of its own: it would only take the time of others.
-      const isPatient = destinations.every(({ pool }) => pool.isBacklogged(this.session.names.principal));
-      const admitted = isCounted || !trail.isStrict ? undefined : trail.admit(isPatient);
+      const admitted =
+        isCounted || !trail.isStrict ? undefined : trail.admit(isBacklogged(this, destinations));
       if (admitted !== undefined) await admitted;
       const gathering = input.gather(this.abortable);
       if (gathering !== undefined) {

@@ -163,16 +163,24 @@ void test('who makes room is the last of the principal that has most, and only f
   assert.equal(queue.size, 5, 'nobody was taken out');
 });
 
-void test('a principal has as many as wait of it, fresh or not, and were promised nothing', () => {
+void test('a principal has as many of each kind as wait of it and were promised nothing', () => {
   const { queue, add } = open();
   for (const principal of 'aab') add(principal);
   const fresh = add('a', true);
-  assert.deepEqual([queue.countOf('a'), queue.countOf('b'), queue.countOf('c')], [3, 1, 0]);
+  const counts = ['a', 'b', 'c'].map((principal) => [
+    queue.countOf(principal, false),
+    queue.countOf(principal, true),
+  ]);
+  assert.deepEqual(counts, [
+    [2, 1],
+    [1, 0],
+    [0, 0],
+  ]);
   queue.delete(fresh);
   const taken = queue.take(anything);
   assert.equal(taken?.name, 'a1');
   queue.promise(taken);
-  assert.equal(queue.countOf('a'), 1);
+  assert.equal(queue.countOf('a', false), 1);
   queue.clear();
-  assert.equal(queue.countOf('a'), 0);
+  assert.equal(queue.countOf('a', false), 0);
 });

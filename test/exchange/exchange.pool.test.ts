@@ -193,3 +193,28 @@ void test('an admission waits for company only where its principal has a queue b
   );
   for (const client of [...clients, newcomer]) client.transport.close('draining');
 });
+
+void test('server commands that wait for a place of their own make no admission of a mail command wait', async () => {
+  const engine = openMemoryEngine({
+    settings: memorySettings
+      .replace('sessions: 3', 'sessions: 9')
+      .replace('fetch, who', '{ command: who, masks: true, where: { mask: any } }'),
+  });
+  engine.setAnswer((line, at) => (line.includes('who') ? undefined : emptyReply(line, at)));
+  const clients = [];
+  // One of the two upstreams for mail1 is theirs: one runs, four wait, and the sixth has time.
+  for (let n = 0; n < 6; n += 1) {
+    const client = await engine.client(2);
+    await client.line('||who|alice@example.org');
+    clients.push(client);
+  }
+  const reader = await engine.client(2);
+  await reader.line(harmless);
+  assert.match(reader.said(), /\+\n$/);
+  const admissions = engine.records.filter(({ record }) => record.event === 'admission');
+  assert.deepEqual(
+    admissions.map(({ isPatient }) => isPatient),
+    [false, false, false, false, false, true, false],
+  );
+  for (const client of [...clients, reader]) client.transport.close('draining');
+});
