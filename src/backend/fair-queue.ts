@@ -44,8 +44,11 @@ export interface FairQueue<W extends Queued & Placed<W>> {
    * has most waiters, if it has two more at least. Undefined: nobody. Not the promised.
    */
   lastOfMost(principal: string): W | undefined;
-  /** How many of this principal wait for a fresh one, or for any; not those who were promised something. */
-  countOf(principal: string, isFresh: boolean): number;
+  /**
+   * Whether so many of this principal, or more, wait for a fresh one, or for any; not those who were promised something. If
+   * so, `onFew` is called, once, when fewer than half of that many are left; it must not call back.
+   */
+  hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean;
   /** The how manieth would be served, as things stand; above some thousand it is a guess. */
   positionOf(waiter: W): number;
 }
@@ -77,6 +80,8 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   #waiting = 0;
   #waitingFresh = 0;
   #promisedFresh = 0;
+  /** Who is told of a set that gets small. */
+  readonly #watched = new Map<OrderedSet<W>, { readonly few: number; readonly onFew: () => void }>();
 
   get size(): number {
     return this.#waiting + this.#promised.size;
@@ -114,8 +119,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
         takesFresh ? line.fresh.first : undefined,
       );
       if (waiter === undefined) continue;
-      setOf(line, waiter).delete(waiter);
-      this.#count(waiter, -1);
+      this.#leave(line, waiter);
       line.turns -= 1;
       if (line.turns === 0) {
         line.turns = line.weight;
@@ -146,8 +150,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   delete(waiter: W): void {
     if (this.#unpromise(waiter)) return;
     const line = this.#lines.get(waiter.principal);
-    if (line === undefined || !setOf(line, waiter).delete(waiter)) return;
-    this.#count(waiter, -1);
+    if (line === undefined || !this.#leave(line, waiter)) return;
     this.#forgetEmpty(waiter.principal, line);
   }
 
@@ -173,14 +176,30 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
   }
 
-  countOf(principal: string, isFresh: boolean): number {
+  hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean {
     const line = this.#lines.get(principal);
-    return line === undefined ? 0 : (isFresh ? line.fresh : line.any).size;
+    const set = isFresh ? line?.fresh : line?.any;
+    if (set === undefined || set.size < many) return false;
+    this.#watched.set(set, { few: many / 2, onFew });
+    return true;
   }
 
   positionOf(waiter: W): number {
     if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
     return 1 + this.#promised.size + this.#ahead(waiter);
+  }
+
+  /** False: it did not wait there. */
+  #leave(line: Line<W>, waiter: W): boolean {
+    const set = setOf(line, waiter);
+    if (!set.delete(waiter)) return false;
+    this.#count(waiter, -1);
+    const watch = this.#watched.get(set);
+    if (watch !== undefined && set.size < watch.few) {
+      this.#watched.delete(set);
+      watch.onFew();
+    }
+    return true;
   }
 
   #count({ isFresh }: W, more: 1 | -1): void {

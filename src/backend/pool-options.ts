@@ -57,8 +57,11 @@ export interface Pool {
   /** For ever, at the end of the daemon: as drained, and refused with `draining`. */
   drain(): void;
   snapshot(): PoolSnapshot;
-  /** So many of this principal wait already, for a fresh upstream or for any, that one more has no turn soon. */
-  isBacklogged(principal: string, isFresh: boolean): boolean;
+  /**
+   * So many of this principal wait already, for a fresh upstream or for any, that one more has no turn soon. If so, `onShort` is
+   * called, once, when so few are left that it would have one; it must not call back.
+   */
+  isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean;
 }
 
 /** What a pool needs. */

@@ -88,9 +88,9 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
   }
 
-  isBacklogged(principal: string, isFresh: boolean): boolean {
+  isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean {
     // Two for each upstream: none of them is without work while one more is on its way. Each kind has places of its own.
-    return this.#queue.countOf(principal, isFresh) >= 2 * this.#options.limits.connections;
+    return this.#queue.hasMany(principal, isFresh, 2 * this.#options.limits.connections, onShort);
   }
 
   opened(upstream: Upstream): void {

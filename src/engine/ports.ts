@@ -13,6 +13,8 @@ export interface Journal {
    * Rejects with a JournalFault.
    */
   append(record: AuditRecord, options: AppendOptions): Promise<void>;
+  /** What stays for company goes to the disk now; not bound to its object. */
+  readonly hurry: () => void;
   /** Writes what is left and the stop record, then closes. */
   close(): Promise<void>;
   readonly state: 'writable' | 'failed';

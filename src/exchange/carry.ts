@@ -78,11 +78,12 @@ export function createCarriage(
   return new OneWay(exchange, destination, target, mayTryAgain);
 }
 
-/** Whether it has no turn soon, wherever it goes. */
+/** Whether it has no turn soon, wherever it goes. Whose records lie with the journal then need not stay there when it has. */
 export function isBacklogged(exchange: CarriedExchange, destinations: readonly Destination[]): boolean {
-  const { principal } = exchange.session.names;
+  const { context, session } = exchange;
+  const { principal } = session.names;
   const isFresh = needsFresh(exchange);
-  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh));
+  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh, context.journal.hurry));
 }
 
 class OneWay implements Carriage {

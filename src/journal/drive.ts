@@ -30,7 +30,7 @@ export interface Driver {
   readonly state: DriverState;
   /** The last place that is certainly on disk. */
   readonly mark: Mark;
-  /** Something came to the backlog. `isAwaited`: somebody waits for it; `isPatient`: but not for that alone, or nobody. */
+  /** Something is in the backlog. `isAwaited`: somebody waits for it; `isPatient`: but not for that alone, or nobody. */
   nudge(isAwaited: boolean, isPatient?: boolean): void;
   /**
    * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves

@@ -131,6 +131,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
         if (!hold(body, { resolve, reject }, heldBytesMax, isPatient)) reject(overflow());
       });
     },
+    hurry: () => driver.nudge(false, false),
     async keepPolicy(version, text) {
       // The name of a file: nothing but what a hash is made of.
       if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');

@@ -163,24 +163,30 @@ void test('who makes room is the last of the principal that has most, and only f
   assert.equal(queue.size, 5, 'nobody was taken out');
 });
 
-void test('a principal has as many of each kind as wait of it and were promised nothing', () => {
+void test('whether a principal has many is asked for each kind, of those who were promised nothing, and few are told', () => {
   const { queue, add } = open();
-  for (const principal of 'aab') add(principal);
-  const fresh = add('a', true);
-  const counts = ['a', 'b', 'c'].map((principal) => [
-    queue.countOf(principal, false),
-    queue.countOf(principal, true),
-  ]);
-  assert.deepEqual(counts, [
-    [2, 1],
-    [1, 0],
-    [0, 0],
-  ]);
-  queue.delete(fresh);
+  for (const principal of 'aaaab') add(principal);
+  for (let n = 0; n < 3; n += 1) add('a', true);
+  let told = '';
+  const has = (principal: string, isFresh: boolean, many: number): boolean =>
+    queue.hasMany(principal, isFresh, many, () => {
+      told += isFresh ? 'F' : 'A';
+    });
+  assert.deepEqual(
+    [has('a', false, 5), has('a', true, 4), has('b', false, 2), has('c', false, 1)],
+    [false, false, false, false],
+  );
+  assert.equal(has('a', false, 4), true);
   const taken = queue.take(anything);
   assert.equal(taken?.name, 'a1');
   queue.promise(taken);
-  assert.equal(queue.countOf('a', false), 1);
+  assert.equal(has('a', false, 4), false);
+  for (let n = 0; n < 2; n += 1) queue.take(anything);
+  assert.equal(told, '', 'a3 and a4 wait');
+  queue.take(anything);
+  assert.equal(told, 'A', 'once there are fewer than half');
+  queue.take(anything);
+  assert.equal(has('a', true, 3), true);
   queue.clear();
-  assert.equal(queue.countOf('a', false), 0);
+  assert.equal(told, 'AF', 'and once for each time that it was asked');
 });

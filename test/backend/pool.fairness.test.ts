@@ -131,14 +131,20 @@ void test('a queue that is full of one principal shuts out no other', async () =
 void test('only who has two waiting for each upstream has no turn soon', async () => {
   const story = openPool({ connections: 2, queue: 500, queueTimeoutMs: 600_000 });
   const { pool } = story;
+  let told = 0;
+  const isBacklogged = (principal: string, isFresh = false): boolean =>
+    pool.isBacklogged(principal, isFresh, () => void (told += 1));
   const all = Array.from({ length: 5 }, () => story.lease({ principal: 'greedy@support' }));
   await settle();
-  assert.equal(pool.isBacklogged('greedy@support', false), false, 'two run and three wait');
+  assert.equal(isBacklogged('greedy@support'), false, 'two run and three wait');
   all.push(story.lease({ principal: 'greedy@support' }));
-  assert.equal(pool.isBacklogged('greedy@support', false), true);
-  assert.equal(pool.isBacklogged('greedy@support', true), false, 'server commands have places of their own');
-  assert.equal(pool.isBacklogged('new@support', false), false);
+  assert.equal(isBacklogged('greedy@support'), true);
+  assert.equal(isBacklogged('greedy@support', true), false, 'server commands have places of their own');
+  assert.equal(isBacklogged('new@support'), false);
   await round(story, all);
-  assert.equal(pool.isBacklogged('greedy@support', false), false);
+  assert.equal(isBacklogged('greedy@support'), false);
+  assert.equal(told, 0, 'one waits for each');
+  await round(story, all);
+  assert.equal(told, 1, 'whoever comes now is served at once');
   pool.drain();
 });

@@ -19,6 +19,7 @@ test('a record that does not get to the journal is told, and thrown at nobody', 
         ? Promise.resolve()
         : Promise.reject(new JournalFault('closed', 'it is closed'));
     },
+    hurry: () => undefined,
     close: () => Promise.resolve(),
   };
   const record = { time: 0, event: 'session-open' } as const;

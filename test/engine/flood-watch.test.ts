@@ -23,7 +23,9 @@ function open(): Story {
     told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
     return Promise.resolve();
   };
-  const journal = { state: 'writable', space: 'normal', append, close: () => Promise.resolve() } as const;
+  const hurry = (): void => undefined;
+  const close = () => Promise.resolve();
+  const journal = { state: 'writable', space: 'normal', append, hurry, close } as const;
   return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
 }
 

@@ -79,6 +79,8 @@ export interface MemoryEngine {
   readonly context: SessionContext;
   /** In the order of the calls, with what was asked for each. */
   readonly records: readonly MemoryRecord[];
+  /** How often the journal was told not to wait for company. */
+  readonly hurries: number;
   readonly events: readonly EngineEvent[];
   readonly commands: readonly MemoryCommand[];
   /** How the backend answers from now on. */
@@ -130,6 +132,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let mode: 'take' | 'hold' | 'refuse' = 'take';
   let space: Journal['space'] = 'normal';
   let held: (() => void)[] = [];
+  let hurries = 0;
 
   const append: Journal['append'] = async (record, { durable, isPatient = false }) => {
     if (mode === 'hold') {
@@ -145,6 +148,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       failAt === undefined
         ? append
         : failable(failAt, 'append', append, () => new JournalFault('write-failed', 'made to fail')),
+    hurry() {
+      hurries += 1;
+    },
     close: () => Promise.resolve(),
     get state() {
       return mode === 'refuse' ? 'failed' : 'writable';
@@ -215,6 +221,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     listener,
     context,
     records,
+    get hurries() {
+      return hurries;
+    },
     events,
     commands,
     setAnswer(next) {
