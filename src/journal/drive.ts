@@ -69,7 +69,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   let wake: (() => void) | undefined;
   let closing: Waiter | undefined;
   let closed: Promise<void> | undefined;
-  const gathering = createGathering(clock, () => {
+  const gathering = createGathering(clock, deadlineMs, () => {
     if (state.at === 'writable') wake?.();
   });
   void drive();

@@ -22,10 +22,11 @@ export interface Gathering {
  * How long a record may wait for company. A Dovecot on the same processors answers some hundred commands a second: in a shorter time
  * each completion would wake the writer for itself.
  */
-const lingerMs = 20;
+const lingerMsMax = 20;
 
-/** `send`: called when something is due, also where nothing waits any more. */
-export function createGathering(clock: Clock, send: () => void): Gathering {
+/** `deadlineMs`: of the journal, which counts what waits here; `send`: called when something is due, also where nothing waits any more. */
+export function createGathering(clock: Clock, deadlineMs: number, send: () => void): Gathering {
+  const lingerMs = Math.min(lingerMsMax, deadlineMs / 10);
   let isDue = false;
   let isTurnAwaited = false;
   let isLingering = false;

@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { createGathering } from '../../src/journal/gathering.js';
 import { createHandClock } from './hand-clock.js';
 
-function begin() {
+function begin(deadlineMs = 2_000) {
   const clock = createHandClock();
   let sent = 0;
-  const gathering = createGathering(clock, () => {
+  const gathering = createGathering(clock, deadlineMs, () => {
     sent += 1;
   });
   return { clock, gathering, sent: () => sent };
@@ -50,4 +50,17 @@ void test('behind an order that is under way nobody waits for a turn', () => {
   assert.deepEqual([gathering.isDue, sent()], [true, 0]);
   gathering.went(true);
   assert.equal(gathering.isDue, true, 'what did not fit in goes next');
+});
+
+void test('nothing lingers for a good part of the deadline', () => {
+  for (const [deadlineMs, atMost] of [
+    [2_000, 20],
+    [50, 5],
+  ] as const) {
+    const { clock, gathering, sent } = begin(deadlineMs);
+    const startMs = clock.now();
+    gathering.came(true, false);
+    clock.turn();
+    assert.deepEqual([sent(), clock.now() - startMs], [1, atMost]);
+  }
 });

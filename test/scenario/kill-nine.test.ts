@@ -14,7 +14,8 @@ import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 
 const rounds = 5 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-const clients = 8;
+/** Enough that some wait for an upstream, whose admissions go to the disk in company. */
+const clients = 16;
 const policy = `
     users: ["*@example.org"]
     allow: [mailbox status, mailbox create, mailbox list]`;
@@ -62,6 +63,7 @@ test('kill -9 at random instants under load', async (t) => {
   const { daemon: first, backend } = await openGateway(t, {
     policy,
     audit,
+    mail1: { connections: '2' },
     files: { 'sign.pem': sign.stdout.toString() },
   });
   const config = readFileSync(first.configFile, 'utf8');
