@@ -8,9 +8,9 @@ import type { LeaseEnd } from '../backend/lease.js';
 import type { UpstreamEvent } from '../backend/upstream-options.js';
 import type { Ending } from '../engine/outcome.js';
 import { wholeBytesMax } from '../ports/transport.js';
-import { createDotEncoder, createDotPieces } from '../wire/dot.js';
+import { createCommandSpotter } from '../text/command-spotter.js';
+import { createTextPieces, slicesOfLine } from '../text/text-pieces.js';
 import { WireFault } from '../wire/wire-fault.js';
-import { createCommandSpotter } from './command-spotter.js';
 import { type Conversation, encodeOutgoing, type LogEar, listenTo, relayReply } from './converse.js';
 import { type EarlyEar, type EarlyWord, listenEarly } from './early-ear.js';
 import type { HeldPiece, HeldText, TextEnd } from './held-text.js';
@@ -81,14 +81,12 @@ async function send(options: Conversation, text: HeldText, early: EarlyEar): Pro
 
 /** What is sent of a piece of the text; undefined: nothing, and never any more, because nobody could say what it would be taken for. */
 function createEncoding(keepsWhole: boolean): (piece: HeldPiece) => Buffer[] | undefined {
-  const encoder = createDotEncoder();
-  const cutter = createDotPieces(wholeBytesMax);
-  const spotter = keepsWhole ? undefined : createCommandSpotter();
+  const encoding = createTextPieces(keepsWhole ? undefined : createCommandSpotter());
   return ({ parts, isLast }) => {
     try {
-      const pieces = cutter.push(Buffer.concat(parts.map((part) => encoder.push(part))));
-      if (isLast) pieces.push(...cutter.end(encoder.finish()));
-      return pieces.some((piece) => spotter?.spots(piece)) ? undefined : pieces;
+      const pieces = encoding.push(Buffer.concat(parts));
+      if (isLast) pieces.push(...encoding.end());
+      return pieces;
     } catch (fault) {
       if (fault instanceof WireFault) return undefined;
       throw fault;
@@ -98,13 +96,11 @@ function createEncoding(keepsWhole: boolean): (piece: HeldPiece) => Buffer[] | u
 
 const nothing = Buffer.alloc(0);
 
-/** The command line goes with the first piece, where both are short: one write. It may be cut: no server does anything before it has all. */
+/** The command line goes with the first piece, where both are short: one write. */
 function withLine(line: Buffer, [first, ...others]: readonly Buffer[]): readonly Buffer[] {
   if (first === undefined) return [];
-  const slices: Buffer[] = [];
   if (line.length + first.length <= wholeBytesMax) return [Buffer.concat([line, first]), ...others];
-  for (let at = 0; at < line.length; at += wholeBytesMax) slices.push(line.subarray(at, at + wholeBytesMax));
-  return [...slices, first, ...others];
+  return [...slicesOfLine(line), first, ...others];
 }
 
 function endOfText(end: TextEnd): Ending {

@@ -25,6 +25,7 @@ export const fullyTestedFolders: readonly string[] = [
   'wire',
   'identity',
   'catalog',
+  'text',
   'policy',
   'judgement',
   'routing',

@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { commandsOf } from '../../src/catalog/catalog.js';
 import { resolveCommand } from '../../src/catalog/resolve.js';
 import { allSeries } from '../../src/catalog/series.js';
-import { createCommandSpotter } from '../../src/relay/command-spotter.js';
+import { createCommandSpotter } from '../../src/text/command-spotter.js';
 import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
 
 function isSpotted(chunks: readonly Buffer[]): boolean {
