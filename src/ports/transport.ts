@@ -56,8 +56,9 @@ export interface Transport {
    */
   write(parts: readonly Buffer[]): Promise<void> | undefined;
   /**
-   * Writes at most `wholeBytesMax` bytes of which a peer that reads all there is gets none or all, where `keepsWhole`.
-   * Resolves when the kernel took them; rejects as `write` does. To be called when all that was written before has left.
+   * Writes at most `wholeBytesMax` bytes of which a peer that reads all there is gets none or all, where `keepsWhole` and
+   * when all that was written before has left; else they may be cut. Resolves when the kernel took them, and all before them;
+   * rejects as `write` does.
    */
   writeWhole(bytes: Buffer): Promise<void>;
   /** In TLS (one record) and over a UNIX socket (one message); TCP alone cuts where it likes. */

@@ -46,7 +46,7 @@ void test('a write waits while the peer does not read', async () => {
   assert.deepEqual([isDone, transport.unsentBytes, String(peer.received())], [true, 0, 'go12345']);
 });
 
-void test('what is written whole is noted as such, and waits until it has left', async () => {
+void test('what is written whole waits until it has left, and is noted as such unless something from before had not', async () => {
   const { transport, peer } = createMemoryTransport();
   peer.setStopped(true);
   let isDone = false;
@@ -55,10 +55,11 @@ void test('what is written whole is noted as such, and waits until it has left',
   });
   await settle();
   assert.equal(isDone, false);
-  await assert.rejects(transport.writeWhole(Buffer.from('two')), /not whole/);
+  const cut = transport.writeWhole(Buffer.from('two'));
+  await assert.rejects(transport.writeWhole(Buffer.alloc(20_000)), /too long/);
   peer.setStopped(false);
-  await write;
-  assert.deepEqual([peer.wholes.map(String), String(peer.received())], [['one'], 'one']);
+  await Promise.all([write, cut]);
+  assert.deepEqual([peer.wholes.map(String), String(peer.received())], [['one'], 'onetwo']);
   peer.setStopped(true);
   const lost = transport.writeWhole(Buffer.from('lost'));
   transport.close('aborted', true);

@@ -24,7 +24,7 @@ export interface MemoryPeer {
   setStopped(isStopped: boolean): void;
   /** Everything that reached the peer. */
   received(): Buffer;
-  /** What was written to arrive whole, in order. */
+  /** What was written to arrive whole, and does because nothing from before was unsent; in order. */
   readonly wholes: readonly Buffer[];
   /** Resolves with received() once `isEnough` holds of it; rejects when the transport is closed before. */
   receive(isEnough: (bytes: Buffer) => boolean): Promise<Buffer>;
@@ -140,8 +140,8 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
       });
     },
     async writeWhole(bytes) {
-      assert.ok(bytes.length <= wholeBytesMax && unsent.length === 0, 'not whole');
-      wholes.push(Buffer.from(bytes));
+      assert.ok(bytes.length <= wholeBytesMax, 'too long to be whole');
+      if (unsent.length === 0) wholes.push(Buffer.from(bytes));
       await (transport.write([bytes]) ?? until(() => unsent.length === 0 || faultNow() !== undefined));
       const late = faultNow();
       if (late !== undefined && (unsent.length > 0 || isDropped)) throw late;

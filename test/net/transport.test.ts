@@ -248,6 +248,21 @@ function tryRead(fd: number, into: Buffer): number | undefined {
   }
 }
 
+over('a whole piece behind what has not left resolves when all of it has', async (t, kind) => {
+  const { transport, far } = await openPair(t, kind);
+  far.socket.pause();
+  const before = transport.write([Buffer.alloc(4_000_000, 'x')]);
+  const whole = transport.writeWhole(Buffer.from('behind'));
+  for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+  assert.ok(transport.unsentBytes > 0);
+  far.socket.resume();
+  await whole;
+  assert.equal(transport.unsentBytes, 0);
+  await before;
+  transport.close('aborted', true);
+  await transport.whenClosed();
+});
+
 over('a whole piece that waits rejects when it never leaves', async (t, kind) => {
   for (const how of ['closed', 'peer-gone'] as const) {
     const { transport, far } = await openPair(t, kind);
