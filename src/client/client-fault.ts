@@ -13,6 +13,11 @@ export type SessionFaultCode =
   | 'closed'
   /** The input of a command could not be read, or took too long: nothing of it is stored. */
   | 'input-failed'
+  /**
+   * A line of the input could be taken for a command if the server gave the input up within it. Over TCP without TLS that is a TAB, anything,
+   * a TAB and the name of a command of Dovecot; over all else only 16 KiB of what begins a command. Nothing of it is stored.
+   */
+  | 'input-command-like'
   /** The command cannot be sent: a NUL in an argument, or something that this server does not know. */
   | 'unsendable'
   /** The reply has more than the limit, or not the columns that were said. */

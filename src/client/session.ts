@@ -76,12 +76,13 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
   /** When the command before has been written. */
   let turn: Promise<void> = Promise.resolve();
   if (minor >= 3 && (serverMinor ?? 0) >= 3 && options.logs !== false) {
-    turn = write([encodeOption('log-passthrough')]);
+    turn = leave(transport.write([encodeOption('log-passthrough')]));
   }
 
-  async function write(parts: readonly Buffer[]): Promise<void> {
+  /** Of what was written. */
+  async function leave(written: Promise<void> | undefined): Promise<undefined> {
     try {
-      await transport.write(parts);
+      await written;
     } catch (fault) {
       // What the server said before it went may still be there to read; reading tells the end.
       if (!(fault instanceof TransportFault)) throw fault;
@@ -125,9 +126,20 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
   ): Promise<void> {
     await isMyTurn();
     if (!exchange.startSending()) return;
-    await write(lines);
-    if (command.input !== undefined) {
-      const fault = await sendInput(command.input, exchange, write, clock, inputTimeMs);
+    if (command.input === undefined) {
+      await leave(transport.write(lines));
+    } else {
+      const fault = await sendInput(
+        {
+          lines,
+          input: command.input,
+          writeWhole: (bytes) => leave(transport.writeWhole(bytes)),
+          keepsWhole: transport.keepsWhole,
+          timeMs: inputTimeMs,
+        },
+        exchange,
+        clock,
+      );
       if (fault !== undefined) {
         exchange.fail(fault);
         finish(new SessionFault('closed', 'the input of a command failed', fault), 'aborted', true);

@@ -89,7 +89,8 @@ void test('a project that installs the tarball has the types, and the program ru
   }
 });
 
-void test('the library loads its own few files and nothing else', () => {
+/** Files below dist/ that the library imports, those that it loads only when it needs them too or not, and packages. */
+function loadedFiles(isLater: boolean): { files: string[]; packages: string[] } {
   const seen = new Set<string>();
   const foreign = new Set<string>();
   const visit = (path: string): void => {
@@ -98,28 +99,30 @@ void test('the library loads its own few files and nothing else', () => {
     const text = readFileSync(path, 'utf8');
     const imports = [
       ...text.matchAll(/^(?:import|export) \{[^}]*\} from '([^']+)'/gm),
-      ...text.matchAll(/\bimport\('([^']+)'\)|^import '([^']+)'/gm),
+      ...text.matchAll(/^import '([^']+)'/gm),
+      ...(isLater ? text.matchAll(/\bimport\('([^']+)'\)/gm) : []),
     ];
-    for (const [, from, bare] of imports) {
-      const name = from ?? bare ?? '';
+    for (const [, name = ''] of imports) {
       if (name.startsWith('.')) visit(join(dirname(path), name));
       else if (!name.startsWith('node:')) foreign.add(name);
     }
   };
   visit(join(root, 'dist/client/connect.js'));
-  assert.deepEqual([...foreign], []);
-  const folders = new Set([...seen].map((path) => dirname(relative(join(root, 'dist'), path))));
-  assert.deepEqual([...folders].toSorted(), [
-    'client',
-    'greeting',
-    'host',
-    'identity',
-    'net',
-    'ports',
-    'wire',
-  ]);
-  const others = [...seen]
-    .map((path) => relative(join(root, 'dist'), path))
-    .filter((path) => /^(?:host|identity)\//.test(path));
-  assert.deepEqual(others.toSorted(), ['host/clock.js', 'identity/digest.js', 'identity/fold-ascii.js']);
+  return { files: [...seen].map((path) => relative(join(root, 'dist'), path)), packages: [...foreign] };
+}
+
+void test('the library loads its own few files and nothing else; the names of commands only for a text over TCP alone', () => {
+  const first = 'client greeting host identity net ports text wire'.split(' ');
+  for (const [isLater, wanted] of [
+    [false, first],
+    [true, ['catalog', ...first]],
+  ] as const) {
+    const { files, packages } = loadedFiles(isLater);
+    assert.deepEqual(packages, []);
+    assert.deepEqual([...new Set(files.map((path) => dirname(path)))].toSorted(), wanted);
+    const others = files.filter((path) => /^(?:host|identity|text)\//.test(path)).toSorted();
+    const later = isLater ? ['text/command-spotter.js'] : [];
+    const now = ['host/clock.js', 'identity/digest.js', 'identity/fold-ascii.js', 'text/text-pieces.js'];
+    assert.deepEqual(others, [...now, ...later].toSorted());
+  }
 });

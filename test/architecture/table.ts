@@ -187,7 +187,7 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   },
   client: {
     floor: 'adapters',
-    imports: ['wire', 'ports', 'greeting', 'net', 'host/clock'],
+    imports: ['wire', 'ports', 'greeting', 'text', 'net', 'host/clock'],
     builtins: [],
     packages: [],
   },

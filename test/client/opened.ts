@@ -4,7 +4,11 @@ import type { Command } from '../../src/client/client-command.js';
 import { createSession, type Session, type SessionOptions } from '../../src/client/session.js';
 import type { LogLine } from '../../src/wire/log-line.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
-import { createMemoryTransport, type MemoryPeer } from '../kit/memory-transport.js';
+import {
+  createMemoryTransport,
+  type MemoryPeer,
+  type MemoryTransportOptions,
+} from '../kit/memory-transport.js';
 
 export interface Opened {
   readonly session: Session;
@@ -19,8 +23,9 @@ export interface Opened {
 export function openSession(
   minor: number,
   options: SessionOptions & { serverMinor?: number | undefined } = {},
+  transportOptions: MemoryTransportOptions = {},
 ): Opened {
-  const { transport, peer } = createMemoryTransport();
+  const { transport, peer } = createMemoryTransport(transportOptions);
   const clock = createFakeClock();
   const logs: LogLine[] = [];
   const { serverMinor = minor, ...others } = options;

@@ -1,6 +1,7 @@
 // Goal: a Dovecot that is stopped in the middle of a text for longer than it gives a text (300 s) takes nothing of the text for a command,
 // wherever it was and however the bytes lie. Phases, for each release asked for: what it does to such a text as it is, so that the danger is
-// seen; every byte with which a command line may begin; then through the daemon, over STARTTLS, a UNIX socket and TCP alone.
+// seen; every byte with which a command line may begin; then through the daemon and from the client library, over STARTTLS, a UNIX socket and
+// TCP alone.
 // What must not happen: anything that a line of the text asks for.
 // Its limit stands in doveadm-server as a number; a copy with a smaller one makes this short. DOVEGATE_ROUNDS=5 takes the real one.
 import assert from 'node:assert/strict';
@@ -8,6 +9,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CommandFailed, type ConnectOptions, connect, SessionFault } from '../../src/client/connect.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import {
@@ -83,31 +85,103 @@ for (const release of releasesAsked()) {
           await client.write(lead);
           clients.set(name, client);
         }
-        await sleep(200);
         const sendAll = (which: 'before' | 'after'): void => {
           for (const [name, client] of clients)
             client.write(stories[name]?.[which] ?? '').catch(() => undefined);
         };
-        sendAll('before');
-        await sleep(50);
-        const servers = serversOf(lab);
-        for (const pid of servers) signal(pid, 'SIGSTOP');
-        sendAll('after');
-        await sleep(stallMs);
-        for (const pid of servers) signal(pid, 'SIGCONT');
-        while (serversOf(lab).some((pid) => servers.includes(pid))) await sleep(50);
+        const stopped = await stall(lab, sendAll);
         for (const client of clients.values()) client.close();
         assert.deepEqual(await evilOf(lab), []);
         const errors = (await gateway.finish()).map(({ record }) => record['error']);
         // It says so and ends; where it leaves bytes unread, its end may overtake what it said.
         const early = errors.filter((error) => error === 'early-answer' || error === 'closed-early').length;
         const refused = errors.filter((error) => error === 'input-command-like').length;
-        sub.diagnostic(`${servers.length} stopped; ${early} gave the text up, ${refused} never got the line`);
+        sub.diagnostic(`${stopped} stopped; ${early} gave the text up, ${refused} never got the line`);
         // Where our own time was over before, nobody is left to hear that it was given up.
         if (more === '' && !isReal) assert.ok(way === 'tcp' ? refused >= 4 : early >= 4);
       });
     }
+
+    for (const [way, inputTimeMs] of [
+      ['starttls', 240_000],
+      ['starttls', limitMs / 2],
+      ['unix', 240_000],
+      ['tcp', 240_000],
+    ] as const) {
+      await t.test(`from the library, ${way}, ${inputTimeMs} ms: nothing is carried out`, async (sub) => {
+        const feeds = new Map<string, (text: string) => void>();
+        const ends: Promise<string>[] = [];
+        for (const name of Object.keys(stories)) {
+          const session = await connect({ ...placeOf(lab, way), inputTimeMs });
+          const { input, feed } = openFeed();
+          feed(lead);
+          feeds.set(name, feed);
+          const saved = session.run({ user: alice, name: 'save', input });
+          ends.push(saved.then(() => 'saved', endOf).finally(() => session.close()));
+        }
+        // All are sent by this process: it has to come to the short ones too before the servers are stopped.
+        const feedAll = (which: 'before' | 'after'): void => {
+          for (const [name, feed] of feeds) feed(stories[name]?.[which] ?? '');
+        };
+        const stopped = await stall(lab, feedAll, 400);
+        const said = await Promise.all(ends);
+        assert.deepEqual(await evilOf(lab), []);
+        sub.diagnostic(`${stopped} stopped; ${said.join(', ')}`);
+        assert.ok(!said.includes('saved'));
+        const refused = said.filter((end) => end === 'input-command-like').length;
+        if (!isReal) assert.ok(way === 'tcp' ? refused >= 4 : refused === 0);
+      });
+    }
   });
+}
+
+/** Sends, stops the servers for longer than they wait, sends more meanwhile, and waits until they are gone. Gives how many there were. */
+async function stall(
+  lab: Lab,
+  sendAll: (which: 'before' | 'after') => void,
+  sendingMs = 50,
+): Promise<number> {
+  await sleep(200);
+  sendAll('before');
+  await sleep(sendingMs);
+  const servers = serversOf(lab);
+  for (const pid of servers) signal(pid, 'SIGSTOP');
+  sendAll('after');
+  await sleep(stallMs);
+  for (const pid of servers) signal(pid, 'SIGCONT');
+  while (serversOf(lab).some((pid) => servers.includes(pid))) await sleep(50);
+  return servers.length;
+}
+
+function placeOf(lab: Lab, way: 'starttls' | 'unix' | 'tcp'): ConnectOptions {
+  if (way === 'unix') return { socket: lab.unixPreauth };
+  const tls = way === 'tcp' ? 'off' : 'starttls';
+  const ca = readFileSync(lab.caFile, 'utf8');
+  return { host: 'localhost', port: lab.port, ca, password: backendPassword, tls };
+}
+
+function endOf(fault: unknown): string {
+  if (fault instanceof SessionFault || fault instanceof CommandFailed) return fault.code;
+  throw fault;
+}
+
+/** A text that never ends, and the hand that gives it out. */
+function openFeed(): { input: AsyncIterable<string>; feed: (text: string) => void } {
+  const texts: string[] = [];
+  let wake: () => void = () => undefined;
+  return {
+    input: (async function* () {
+      for (;;) {
+        const text = texts.shift();
+        if (text !== undefined) yield text;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    })(),
+    feed(text) {
+      texts.push(text);
+      wake();
+    },
+  };
 }
 
 /** Enough for a text to be sent before its end is here. */

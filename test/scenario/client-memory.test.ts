@@ -1,8 +1,8 @@
-// Goal: a reply of any size goes through the library in constant memory, row by row and piece by piece, and what is too much for `run`
-// is refused before it fills the memory. The client is a process of its own. What must not happen: memory that grows with the reply;
-// a handle that stays open after a cancel in the middle.
+// Goal: a reply of any size goes through the library in constant memory, row by row and piece by piece, and so does a text on its way up,
+// in long lines and short ones; what is too much for `run` is refused before it fills the memory. The client is a process of its
+// own. What must not happen: memory that grows with the reply or the text; a handle that stays open after a cancel in the middle.
 //
-// 256 MiB of reply; DOVEGATE_ROUNDS=4 makes it 1 GiB.
+// 256 MiB of reply and of text; DOVEGATE_ROUNDS=4 makes them 1 GiB.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Owner, openFolder } from '../kit/folder.js';
 import { type ProgramResult, runProgram } from '../kit/program.js';
+import type { ScriptedConnection } from '../kit/script.js';
 import { openScriptedDovecot, type ScriptedDovecot } from '../kit/scripted-dovecot.js';
 
 const library = fileURLToPath(new URL('../../../dist/client/connect.js', import.meta.url));
@@ -63,6 +64,23 @@ const fault = await session.run(command).catch((fault) => fault);
 look();
 await session.close();
 tell({ name: fault.name, code: fault.code });`,
+  upload: `
+const bytes = ${replyBytes};
+const parts = ['${'words '.repeat(11)}\\n'.repeat(977), 'y'.repeat(65_536)].map((part) => Buffer.from(part));
+const input = async function* () {
+  for (let sent = 0, at = 0; sent < bytes; at += 1) {
+    const part = parts[(at >> 6) & 1];
+    sent += part.length;
+    yield part;
+    if (at === 300) settled();
+    if (at % 100 === 0) look();
+  }
+};
+const startedMs = performance.now();
+await session.run({ ...command, name: 'save', input: input() });
+look();
+await session.close();
+tell({ seconds: (performance.now() - startedMs) / 1000 });`,
   cancel: `
 const controller = new AbortController();
 let rows = 0;
@@ -79,6 +97,8 @@ try {
 tell({ said });`,
 } as const;
 
+const textEnd = Buffer.from('\r\n.\r\n');
+
 interface Setting {
   readonly server: ScriptedDovecot;
   readonly run: (program: keyof typeof programs) => Promise<ProgramResult>;
@@ -90,7 +110,8 @@ async function openSetting(owner: Owner): Promise<Setting> {
   const server = await openScriptedDovecot({
     unix: socket,
     minor: 3,
-    async script(_command, connection) {
+    async script({ fields }, connection) {
+      if (fields[0] === 'save') return takeText(connection);
       for (let sent = 0; sent < replyBytes; sent += block.length) await connection.body(block);
       await connection.status('+');
     },
@@ -104,6 +125,17 @@ async function openSetting(owner: Owner): Promise<Setting> {
       return runProgram(process.execPath, [file, socket], { timeoutMs: 600_000 });
     },
   };
+}
+
+/** Of a size that nobody keeps. */
+async function takeText(connection: ScriptedConnection): Promise<void> {
+  let end = Buffer.alloc(0);
+  while (!end.equals(textEnd)) {
+    const some = await connection.readSome();
+    if (some === null) return;
+    end = Buffer.concat([end, some]).subarray(-textEnd.length);
+  }
+  await connection.status('+');
 }
 
 function told({ stdout, stderr }: ProgramResult): Readonly<Record<string, unknown>> {
@@ -127,6 +159,13 @@ for (const [name, key, wanted] of [
     assert.ok(Number(found['growthMiB']) < growthMaxMiB, JSON.stringify(found));
   });
 }
+
+test(`a text of ${replyBytes / 1024 ** 2} MiB, in constant memory`, async (t) => {
+  const setting = await openSetting(t);
+  const found = told(await setting.run('upload'));
+  t.diagnostic(JSON.stringify(found));
+  assert.ok(Number(found['growthMiB']) < growthMaxMiB, JSON.stringify(found));
+});
 
 test('run refuses what is more than its limit', async (t) => {
   const setting = await openSetting(t);
