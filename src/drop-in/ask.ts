@@ -124,7 +124,8 @@ async function askAll(question: Question, asking: Asking): Promise<number> {
         if (!(fault instanceof SessionFault)) throw fault;
         asking.printer.begin(name, session?.serverMinor, typed.parsed);
         complain(asking, formatOwnError(name, typed.command.name, causeOf(fault, question, name)));
-        return tempFail;
+        // To try again is of no use, and the daemon would say the same of that text.
+        return fault.code === 'input-command-like' ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
       }
       if (asking.output.isGone) return code;
     }

@@ -233,6 +233,30 @@ test('client.yaml says where to go over TCP, and who we are', async (t) => {
   assert.match(wrong.stderr, /client\.yaml:1:1/);
 });
 
+test('over TCP without TLS a text with a line that could be a command is not sent, and any other is', async (t) => {
+  const here = await openHere(t, () => undefined);
+  const tcp = await openScriptedDovecot({
+    script: async (_command, connection) => {
+      if ((await connection.readInput()) !== null) await connection.status('+');
+    },
+  });
+  t.after(() => tcp.close());
+  writeFileSync(join(here.folder, 'password'), 'secret\n');
+  writeFileSync(
+    join(here.folder, 'client.yaml'),
+    `address: 127.0.0.1:${tcp.port}\ntls: off\npassword_file: password\n`,
+  );
+  const save = (stdin: string): Promise<ProgramResult> =>
+    here.doveadm(['save', '-u', alice], { stdin: `Subject: x\n\n${stdin}\n` });
+  const plain = await save('a\ttable\tof words');
+  assert.equal(plain.exit, 0, plain.text);
+  const refused = await save('words\tbob@example.org\tmailbox delete\tINBOX');
+  assert.equal(refused.exit, 65, refused.text);
+  assert.match(refused.stderr, /could be taken for a command/);
+  assert.ok(!tcp.received().includes('mailbox delete'));
+  assert.equal(tcp.records[1]?.inputs.length, 0);
+});
+
 test('through the daemon: rows, the reason in the journal, and why it was denied', async (t) => {
   const gateway = await openGateway(t, {
     policy: `
