@@ -42,7 +42,7 @@ export function createKeeper(directory: string): Keeper {
       try {
         switch (order.do) {
           case 'look':
-            return { kind: 'looked', shelf: readShelf(directory, order.above) };
+            return { kind: 'looked', shelf: readShelf(directory, order.above, order.mark) };
           case 'compress':
             return { kind: 'done', bytes: compress(directory, order.name) };
           case 'remove':

@@ -129,8 +129,8 @@ export interface Shelved {
 
 /** Slow work on the disk that must not stand before a record: done by a thread of its own. */
 export type KeeperOrder =
-  /** Look at the segments above a number. */
-  | { readonly do: 'look'; readonly above: number }
+  /** Look at the segments above a number. Closed are only those below that of the mark: what lies behind it may be cut off yet. */
+  | { readonly do: 'look'; readonly above: number; readonly mark: number }
   | { readonly do: 'compress'; readonly name: string }
   | { readonly do: 'remove'; readonly files: readonly string[] }
   | { readonly do: 'fill-reserve'; readonly bytes: number };
@@ -145,7 +145,7 @@ export type KeeperReport =
 
 /** What lies in the directory. */
 export interface Shelf {
-  /** All but the segment that is written to, oldest first, up to the first whose end is not known. */
+  /** Those below the mark's segment, oldest first, up to the first whose end is not known. */
   readonly closed: readonly Shelved[];
   /** The first segment that its successor does not name: nothing from there on is known to be closed. */
   readonly damaged: string | undefined;

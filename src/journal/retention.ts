@@ -13,15 +13,16 @@ import type { RetentionLimits, Shelf, Shelved } from './messages.js';
 /** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
 const headBytes = 65_536;
 
-/** Looks at the segments above a number. Takes a while where there are thousands. */
-export function readShelf(directory: string, above: number): Shelf {
+/** Looks at the segments above a number; `mark`: that of the mark's. Takes a while where there are thousands. */
+export function readShelf(directory: string, above: number, mark: number): Shelf {
   const segments = listSegments(directory).filter(({ number }) => number > above);
   const closed: Shelved[] = [];
   let otherBytes = 0;
   let damaged: string | undefined;
   for (const [at, segment] of segments.entries()) {
     const bytes = statSync(join(directory, fileName(segment))).size;
-    const next = segments[at + 1];
+    // Healing may cut off what lies behind the mark and begin the next segment anew: until then none of it is closed.
+    const next = segment.number < mark ? segments[at + 1] : undefined;
     const first = next === undefined ? undefined : readFirst(directory, next);
     // What its successor does not name is not removed by a program.
     if (next !== undefined && first?.before !== segment.name) damaged ??= segment.name;

@@ -4,6 +4,7 @@
 
 import type { JournalSpace } from '../engine/ports.js';
 import type { Clock, Timer } from '../ports/clock.js';
+import { segmentNumber } from '../segments/segments.js';
 import type { Driver } from './drive.js';
 import type { KeeperOrder, KeeperReport, RetentionLimits, Shelf, Shelved } from './messages.js';
 import { bytesOf, chooseCompressible, chooseRetired, fileName } from './retention.js';
@@ -91,7 +92,8 @@ export function startTending(options: TendOptions): Tending {
   /** True: the reserve could not be filled. */
   async function round(): Promise<boolean> {
     options.noteClockStep();
-    const report = await keep({ do: 'look', above: closed.at(-1)?.number ?? -1 });
+    const mark = segmentNumber(driver.mark.segment);
+    const report = await keep({ do: 'look', above: closed.at(-1)?.number ?? -1, mark });
     if (report?.kind !== 'looked') return false;
     const { damaged } = report.shelf;
     const text = `${damaged} is damaged, or the segment behind it: nothing from there on is retired`;

@@ -198,6 +198,49 @@ function readFirstSeq(directory: string, name: string): number {
   return JSON.parse(text.toString().split('\n')[0] ?? '').seq;
 }
 
+void test('what may be cut off yet is no closed segment: healing leaves one chain, and retiring explains what goes', async (t) => {
+  for (const isRoomLeft of [false, true]) {
+    const directory = temporaryDirectory(t);
+    let limits = keepAll;
+    const watched = await tending(t, directory, { limits: () => limits });
+    const { journal, events } = watched;
+    const size = (): number => statSync(join(directory, '00000001.jsonl')).size;
+    for (let count = 0; size() < (isRoomLeft ? 4000 : 7000); count += 1) {
+      await journal.append(admission(`E${count}`), durable);
+      await journal.append(completion(`E${count}`), durable);
+    }
+    // A group begins the second segment, finds the third taken by another process, and cannot be healed while that one is there.
+    const obstacle = join(directory, '00000003.jsonl');
+    writeFileSync(obstacle, '{"seq":1,"time":"2026-11-20T12:00:00.000Z","event":"start"}\n');
+    const long = { ...admission('A0'), user: 'x'.repeat(1500) };
+    const group = [long, ...Array.from({ length: 60 }, (_, at) => admission(`A${at + 1}`))];
+    const outcomes = await Promise.allSettled(group.map((each) => journal.append(each, durable)));
+    assert.ok(outcomes.some(({ status }) => status === 'rejected'));
+    assert.ok(existsSync(join(directory, '00000002.jsonl')));
+    const tended = (): number => events.filter(({ kind }) => kind === 'tended').length;
+    const before = tended();
+    await until(() => tended() > before + 2);
+    rmSync(obstacle);
+    await watched.seen('writable');
+    for (const { id = '' } of group) await journal.append(completion(id), durable);
+    await until(() => segmentFiles(directory).filter((file) => file.endsWith('.gz')).length >= 2);
+    const records = readWhole(directory);
+    pairedIds(records);
+    assert.deepEqual(await verified(directory), []);
+    const endOfFirst = (all: readonly StoredRecord[]): unknown[] =>
+      all.flatMap((each) => (each['segment'] === '00000001.jsonl' ? [each['segment_hash']] : []));
+    limits = { ...keepAll, sizeMax: { bytes: 1 } };
+    await until(() => segmentFiles(directory).length === 1);
+    await journal.close();
+    assert.deepEqual(await verified(directory), []);
+    assert.deepEqual(
+      endOfFirst(leftIn(directory)),
+      endOfFirst(records),
+      'what retires it names its true end',
+    );
+  }
+});
+
 void test('a reserve is kept, and made again when somebody takes it', async (t) => {
   const directory = temporaryDirectory(t);
   const reserveBytes = 300_000;
