@@ -54,7 +54,9 @@ export function putAside(directory: string, tail: Tail): TornTail | undefined {
 
 /**
  * Forgets what lies behind a mark: it was never promised to anybody, and is about to be written again. Does nothing when
- * the mark's file is not there any more. Throws a JournalFault `locked` when another process went on behind the mark: it
+ * the mark's file is not there any more: somebody removed or replaced it, maybe with all of the directory, so nobody knows whose
+ * the segments behind it are, and what another daemon promised must not go. What is written again may then stand there twice, with
+ * its numbers; that is told by `verify`, as is the segment that is missing. Throws a JournalFault `locked` when another process went on behind the mark: it
  * may have had the lock while ours was lost with its thread, and what it wrote is not ours to cut off.
  */
 export function cutBehind(directory: string, mark: Mark): void {

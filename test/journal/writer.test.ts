@@ -18,6 +18,7 @@ import { makeSignKey } from '../../src/audit/signature.js';
 import type { Order, Report } from '../../src/journal/messages.js';
 import { cutBehind } from '../../src/journal/torn.js';
 import { createWriter, type Writer } from '../../src/journal/writer.js';
+import { findTrail, verifyTrail } from '../../src/segments/trail.js';
 import { admission, completion } from './opening.js';
 import {
   eventsIn,
@@ -395,6 +396,39 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
   assert.deepEqual(readFileSync(join(directory, first)), bytes);
   assert.deepEqual(segmentFiles(directory), [first]);
+});
+
+void test('behind a mark whose segment somebody took away nothing is cut off, and verify says what is missing', async (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 8192);
+  write(writer, admission('A'));
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  // The group begins one segment, and cannot make the next.
+  const obstacle = join(directory, '00000003.jsonl');
+  mkdirSync(obstacle);
+  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`B${count}`)));
+  assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
+  rmSync(obstacle, { recursive: true });
+  rmSync(join(directory, first));
+  const second = readFileSync(join(directory, '00000002.jsonl'));
+  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
+  const written = segmentFiles(directory)
+    .slice(1)
+    .map((file) => readFileSync(join(directory, file), 'utf8'))
+    .join('');
+  assert.equal(written.match(/"event":"admission"/g)?.length, bodies.length);
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+  const { faults } = await verifyTrail(findTrail([directory]), request);
+  assert.deepEqual(
+    faults.map(({ kind, file }) => [kind, file]),
+    [
+      ['segment-missing', first],
+      ['reordered', '00000003.jsonl'],
+    ],
+  );
 });
 
 void test('a time that went back between two runs is told before anything else', (t) => {
