@@ -1,7 +1,7 @@
 // Puts the built program, its units and a first configuration in place, and takes them away again. Run by root, or by
 // anybody into a folder of his own.
 //
-//   npm run install:system -- [--prefix DIR] [--destdir DIR] [--node FILE]
+//   npm run install:system -- [--prefix DIR] [--destdir DIR] [--node FILE] [--doveadm]
 //   npm run uninstall:system -- [--prefix DIR] [--destdir DIR]
 //
 //   PREFIX/lib/dovegate/             dist, config, node_modules of the program alone; PREFIX/bin/dovegate leads there
@@ -12,8 +12,9 @@
 // --prefix DIR     default /usr/local
 // --destdir DIR    put in front of every path, for packages
 // --node FILE      the Node that the units start; default: the one that runs this
+// --doveadm        for a host without Dovecot: the name doveadm too, as a command and for completion; never in the place of another one
 //
-// Uninstalling leaves /etc/dovegate, the journal and the user. What is copied is the locked production dependencies, from
+// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. What is copied is the locked production dependencies, from
 // the installed node_modules: nothing is downloaded.
 import {
   chmodSync,
@@ -23,6 +24,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -34,7 +36,7 @@ import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { root } from './setup.mjs';
 
-const usage = 'usage: install.mjs install|uninstall [--prefix DIR] [--destdir DIR] [--node FILE]';
+const usage = 'usage: install.mjs install|uninstall [--prefix DIR] [--destdir DIR] [--node FILE] [--doveadm]';
 const shipped = { prefix: '/usr/local', node: '/usr/bin/node' };
 
 function end(code, message) {
@@ -50,6 +52,7 @@ function readArgs() {
         prefix: { type: 'string', default: shipped.prefix },
         destdir: { type: 'string', default: '' },
         node: { type: 'string', default: process.execPath },
+        doveadm: { type: 'boolean', default: false },
       },
     });
     const [what, ...more] = positionals;
@@ -62,11 +65,11 @@ function readArgs() {
   }
 }
 
-const { what, prefix, destdir, node } = readArgs();
+const { what, prefix, destdir, node, doveadm } = readArgs();
 // systemd looks for units in these two places only.
 const unitsLib = prefix === '/usr' ? '/usr/lib' : '/usr/local/lib';
 const program = `${prefix}/lib/dovegate`;
-const command = `${prefix}/bin/dovegate`;
+const main = `${program}/dist/main.js`;
 const configuration = '/etc/dovegate';
 const units = [
   ['dovegate.service', `${unitsLib}/systemd/system/dovegate.service`],
@@ -76,16 +79,13 @@ const units = [
 ];
 
 const share = `${prefix}/share`;
-const completions = [
-  ['bash', `${share}/bash-completion/completions/dovegate`],
-  // zsh of the distribution looks into the folder of packages, and into this one for everything else.
-  [
-    'zsh',
-    prefix === '/usr'
-      ? '/usr/share/zsh/vendor-completions/_dovegate'
-      : `${share}/zsh/site-functions/_dovegate`,
-  ],
-  ['fish', `${share}/fish/vendor_completions.d/dovegate.fish`],
+// zsh of the distribution looks into the folder of packages, and into this one for everything else.
+const zsh = prefix === '/usr' ? '/usr/share/zsh/vendor-completions' : `${share}/zsh/site-functions`;
+const commandOf = (name) => `${prefix}/bin/${name}`;
+const completionsOf = (name) => [
+  ['bash', `${share}/bash-completion/completions/${name}`],
+  ['zsh', `${zsh}/_${name}`],
+  ['fish', `${share}/fish/vendor_completions.d/${name}.fish`],
 ];
 
 /** A path below the destination. */
@@ -129,6 +129,37 @@ function productionPackages() {
   return there.map(([path]) => path);
 }
 
+/** Whether there is nothing, or a link to the program: what else has the name is somebody else's. */
+function isFree(command) {
+  const found = lstatSync(at(command), { throwIfNoEntry: false });
+  if (found === undefined) return true;
+  return found.isSymbolicLink() && readlinkSync(at(command)) === linkFrom(command);
+}
+
+const linkFrom = (command) => relative(dirname(command), main);
+
+/** The same for a completion script. */
+function isFreeScript(path) {
+  return !existsSync(at(path)) || readFileSync(at(path), 'utf8').includes('dovegate complete --name ');
+}
+
+/** The command and its completion. `scripts`: the module that has them. */
+function putName(name, scripts) {
+  const command = commandOf(name);
+  makeFolder(dirname(at(command)));
+  rmSync(at(command), { force: true });
+  symlinkSync(linkFrom(command), at(command));
+  for (const [shell, path] of completionsOf(name)) {
+    if (isFreeScript(path)) write(at(path), scripts.shellScript(shell, name));
+    else console.log(`left as it is, since it is not of dovegate: ${at(path)}`);
+  }
+}
+
+function takeName(name) {
+  for (const [, path] of completionsOf(name)) if (isFreeScript(path)) rmSync(at(path), { force: true });
+  if (isFree(commandOf(name))) rmSync(at(commandOf(name)), { force: true });
+}
+
 /** A folder below the units' own place and those above it, as far as nobody else has something there. */
 function removeEmpty(path) {
   if (path === unitsLib || path === share || path === '/') return;
@@ -148,6 +179,11 @@ async function install() {
     );
   if (!existsSync(join(root, 'dist', 'main.js')))
     end(1, 'there is no dist/main.js; run npm ci && npm run build');
+  if (doveadm && !isFree(commandOf('doveadm')))
+    end(
+      1,
+      `${at(commandOf('doveadm'))} is there already, and not dovegate's; --doveadm is for hosts without Dovecot`,
+    );
   rmSync(at(program), { recursive: true, force: true });
   for (const path of [
     'dist',
@@ -161,10 +197,7 @@ async function install() {
   ])
     copy(join(root, path), at(`${program}/${path}`));
   for (const path of productionPackages()) copy(join(root, path), at(`${program}/${path}`));
-  chmodSync(at(`${program}/dist/main.js`), 0o755);
-  makeFolder(dirname(at(command)));
-  rmSync(at(command), { force: true });
-  symlinkSync(relative(dirname(command), `${program}/dist/main.js`), at(command));
+  chmodSync(at(main), 0o755);
   for (const [name, path] of units) {
     const text = readFileSync(join(root, 'systemd', name), 'utf8');
     write(
@@ -174,7 +207,8 @@ async function install() {
   }
   // From where it was built: a destination below /proc, as of a container, is no place that Node finds modules in.
   const scripts = await import(pathToFileURL(join(root, 'dist/completion/shell-scripts.js')).href);
-  for (const [shell, path] of completions) write(at(path), scripts.shellScript(shell, 'dovegate'));
+  putName('dovegate', scripts);
+  if (doveadm) putName('doveadm', scripts);
   makeFolder(at(configuration));
   makeFolder(at(`${configuration}/credentials`), 0o700);
   const file = at(`${configuration}/dovegate.yaml`);
@@ -186,11 +220,12 @@ then, when the configuration is yours: systemctl enable --now dovegate@TEAM.sock
 }
 
 function uninstall() {
-  for (const [, path] of [...units, ...completions]) rmSync(at(path), { force: true });
-  if (lstatSync(at(command), { throwIfNoEntry: false })?.isSymbolicLink()) rmSync(at(command));
+  for (const [, path] of units) rmSync(at(path), { force: true });
+  const names = ['dovegate', 'doveadm'];
+  for (const name of names) takeName(name);
   rmSync(at(program), { recursive: true, force: true });
   // Folders that are empty now may have been made by us.
-  for (const [, path] of [...units, ...completions]) removeEmpty(dirname(path));
+  for (const [, path] of [...units, ...names.flatMap(completionsOf)]) removeEmpty(dirname(path));
   console.log(
     `dovegate is removed; left: ${configuration}, /var/lib/dovegate (the journal), the user dovegate`,
   );

@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { root } from './project.js';
 
@@ -85,6 +86,43 @@ void test('a second install leaves the configuration; an uninstall leaves nothin
   assert.ok(!existsSync(at('/usr/local/lib/dovegate/dist/old.js')));
   for (const again of ['first', 'second']) assert.equal(run('uninstall').status, 0, again);
   assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
+});
+
+void test('the name doveadm, where it is asked for and nobody has it', (t) => {
+  const { run, at, below } = openDestination(t);
+  const place = ['--prefix', '/opt/gate'];
+  const install = () => run('install', ...place, '--node', '/usr/bin/node', '--doveadm');
+  const command = '/opt/gate/bin/doveadm';
+  const scripts = [
+    '/opt/gate/share/bash-completion/completions/doveadm',
+    '/opt/gate/share/zsh/site-functions/_doveadm',
+    '/opt/gate/share/fish/vendor_completions.d/doveadm.fish',
+  ];
+  assert.equal(install().status, 0);
+  const usage = spawnSync(process.execPath, [at(command), 'help', 'quota'], { encoding: 'utf8' });
+  assert.match(usage.stdout, /^usage: doveadm .* quota /);
+  for (const path of scripts)
+    assert.match(readFileSync(at(path), 'utf8'), /dovegate complete --name doveadm/);
+  assert.equal(run('uninstall', ...place).status, 0);
+  assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
+
+  // What is Dovecot's stays Dovecot's: its program, and what its package brings for a shell.
+  mkdirSync(dirname(at(command)), { recursive: true });
+  writeFileSync(at(command), 'the real one');
+  const refused = install();
+  assert.equal(refused.status, 1);
+  assert.match(refused.output, /is there already/);
+  assert.deepEqual(below().length, 2);
+  rmSync(at(command));
+  const [bash = ''] = scripts;
+  mkdirSync(dirname(at(bash)), { recursive: true });
+  writeFileSync(at(bash), 'complete doveadm');
+  assert.equal(install().status, 0);
+  rmSync(at(command));
+  writeFileSync(at(command), 'the real one');
+  assert.equal(run('uninstall', ...place).status, 0);
+  assert.equal(readFileSync(at(bash), 'utf8'), 'complete doveadm');
+  assert.equal(readFileSync(at(command), 'utf8'), 'the real one');
 });
 
 void test('wrong words, and a Node that no service can see', (t) => {
