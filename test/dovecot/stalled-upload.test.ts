@@ -9,7 +9,14 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CommandFailed, type ConnectOptions, connect, SessionFault } from '../../src/client/connect.js';
+import {
+  CommandFailed,
+  type CommandInput,
+  type ConnectOptions,
+  connect,
+  type Session,
+  SessionFault,
+} from '../../src/client/connect.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
 import {
@@ -111,13 +118,14 @@ for (const release of releasesAsked()) {
       await t.test(`from the library, ${way}, ${inputTimeMs} ms: nothing is carried out`, async (sub) => {
         const feeds = new Map<string, (text: string) => void>();
         const ends: Promise<string>[] = [];
-        for (const name of Object.keys(stories)) {
-          const session = await connect({ ...placeOf(lab, way), inputTimeMs });
+        const names = Object.keys(stories);
+        // All of them first: the time of a text begins with its command.
+        const sessions = await Promise.all(names.map(() => connect({ ...placeOf(lab, way), inputTimeMs })));
+        for (const [at, session] of sessions.entries()) {
           const { input, feed } = openFeed();
           feed(lead);
-          feeds.set(name, feed);
-          const saved = session.run({ user: alice, name: 'save', input });
-          ends.push(saved.then(() => 'saved', endOf).finally(() => session.close()));
+          feeds.set(names[at] ?? '', feed);
+          ends.push(save(session, input));
         }
         // All are sent by this process: it has to come to the short ones too before the servers are stopped.
         const feedAll = (which: 'before' | 'after'): void => {
@@ -160,9 +168,17 @@ function placeOf(lab: Lab, way: 'starttls' | 'unix' | 'tcp'): ConnectOptions {
   return { host: 'localhost', port: lab.port, ca, password: backendPassword, tls };
 }
 
-function endOf(fault: unknown): string {
-  if (fault instanceof SessionFault || fault instanceof CommandFailed) return fault.code;
-  throw fault;
+/** Gives how it ended, and closes the session. */
+async function save(session: Session, input: CommandInput): Promise<string> {
+  try {
+    await session.run({ user: alice, name: 'save', input });
+    return 'saved';
+  } catch (fault) {
+    if (fault instanceof SessionFault || fault instanceof CommandFailed) return fault.code;
+    throw fault;
+  } finally {
+    await session.close();
+  }
 }
 
 /** A text that never ends, and the hand that gives it out. */
