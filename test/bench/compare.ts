@@ -2,7 +2,10 @@
 // directly (in clear: the least that there can be), through HAProxy, through a daemon that waits for no record (`strict: []`), and through
 // one with every setting at its default, by clients of four kinds. Load, proxy and backend are processes of their own that share this
 // machine's processors: ratios say more than figures. Prints ratios first, each beside what is asked of it. The processor time that a
-// command costs in the gate itself is told too: what else the machine does changes it least.
+// command costs in the gate itself is told too: what else the machine does changes it least. Two yardsticks stand beside: a bare proxy of
+// Node's own sockets and TLS, and a bare write and fdatasync of a record.
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   type Bench,
   type Gate,
@@ -16,12 +19,14 @@ import { runRounds, type Told, tellFloor, tellMachine, tellOver } from './load/r
 const rounds = Number(process.argv[2] ?? 5);
 const seconds = Number(process.argv[3] ?? 2);
 const warmingSeconds = 8;
+/** An admission, and the completion before it. */
+const recordBytes = 1270;
 const quota = '\talice@example.org\tquota get';
 const replyBytes = 64 * 1024 * 1024;
 const long = `\talice@example.org\tfetch\ttext\tuid\t${replyBytes}`;
 
-type Way = 'direct' | 'HAProxy' | 'strict: []' | 'default';
-const ways = ['direct', 'HAProxy', 'strict: []', 'default'] as const;
+type Way = 'direct' | 'HAProxy' | 'bare' | 'strict: []' | 'default';
+const ways = ['direct', 'HAProxy', 'bare', 'strict: []', 'default'] as const;
 
 /** What a kind of client does, and the figure that counts. */
 interface Kind {
@@ -77,9 +82,27 @@ async function measure(bench: Bench, kind: Kind, gates: Readonly<Record<Way, Gat
   return runRounds(rounds, 2, async () => ({
     direct: await one('direct'),
     HAProxy: await one('HAProxy'),
+    bare: await one('bare'),
     'strict: []': await one('strict: []'),
     default: await one('default'),
   }));
+}
+
+/** The median of a write and its sync, microseconds, with the pause of one client's command before each: a disk that rests is slower. */
+function syncUs(folder: string): number {
+  const descriptor = openSync(join(folder, 'sync'), 'w');
+  const record = Buffer.alloc(recordBytes, 'x');
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  const times: number[] = [];
+  for (let n = 0; n < 500; n += 1) {
+    Atomics.wait(pause, 0, 0, 0.3);
+    const began = performance.now();
+    writeSync(descriptor, record);
+    fdatasyncSync(descriptor);
+    times.push((performance.now() - began) * 1000);
+  }
+  closeSync(descriptor);
+  return times.toSorted((one, other) => one - other)[times.length >> 1] ?? Number.NaN;
 }
 
 function tellFigures(kind: Kind, measured: Measured): void {
@@ -99,6 +122,7 @@ await withBench(async (bench) => {
   const gates = {
     direct: { socket: String(plain), pid },
     HAProxy: await bench.startHaproxy(tls),
+    bare: await bench.startBareProxy(tls),
     'strict: []': await daemon('lax', 'audit: { directory: lax-audit, strict: [] }'),
     default: await daemon('default', 'audit: { directory: default-audit }'),
   };
@@ -127,7 +151,12 @@ await withBench(async (bench) => {
     tellFloor(`${way}: what one client's command takes more (p50)`, added(way), most);
     tellFloor(`${way}: streaming beside HAProxy`, beside(streaming, way), { floor: 0.8, unit: 'x' });
   }
-  console.log('');
+  const shortBare = beside(short, 'bare').middle.toFixed(2);
+  const keptBare = beside(kept, 'bare').middle.toFixed(2);
+  console.log(
+    `\n        what Node alone takes, a proxy that judges nothing and records nothing: short-lived ${shortBare} x, kept-open ${keptBare} x HAProxy, ` +
+      `one client ${added('bare').middle.toFixed(0)} us more; a write and a sync of this disk, at that pace: ${syncUs(bench.folder).toFixed(0)} us\n`,
+  );
   tellFigures(kinds.short, short);
   tellFigures(kinds.kept, kept);
   tellFigures(kinds.one, one);

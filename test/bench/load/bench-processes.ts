@@ -50,6 +50,8 @@ export interface Bench {
   startBackend(): Promise<{ readonly pid: number; readonly plain: number; readonly tls: number }>;
   /** HAProxy in TCP mode: a UNIX socket in, verified TLS to a port out, by default that of our backend. */
   startHaproxy(tlsPort: number, caFile?: string): Promise<Gate>;
+  /** A proxy of Node's sockets and TLS alone, to the same port (bare-proxy.ts). */
+  startBareProxy(tlsPort: number): Promise<Gate>;
   startDaemon(options: BenchDaemonOptions): Promise<BenchDaemon>;
 }
 
@@ -107,6 +109,14 @@ export async function withBench(use: (bench: Bench) => Promise<void>): Promise<v
         const socket = path('haproxy.sock');
         writeFileSync(path('haproxy.cfg'), haproxyConfiguration(socket, tlsPort, caFile));
         const child = start('/usr/sbin/haproxy', ['-db', '-f', path('haproxy.cfg')], 'ignore');
+        after(() => endProcess(child));
+        await untilReachable(socket, child);
+        return { socket, pid: child.pid ?? 0 };
+      },
+      async startBareProxy(tlsPort) {
+        const socket = path('bare.sock');
+        const program = fileURLToPath(new URL('./bare-proxy.js', import.meta.url));
+        const child = start(process.execPath, [program, socket, String(tlsPort), path('ca.pem')], 'ignore');
         after(() => endProcess(child));
         await untilReachable(socket, child);
         return { socket, pid: child.pid ?? 0 };
