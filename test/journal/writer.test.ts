@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeBody } from '../../src/audit/encode.js';
 import { makeSignKey } from '../../src/audit/signature.js';
-import type { Order, Report } from '../../src/journal/messages.js';
+import type { Mark, Order, Report } from '../../src/journal/messages.js';
 import { cutBehind } from '../../src/journal/torn.js';
 import { createWriter, type Writer } from '../../src/journal/writer.js';
 import { findTrail, verifyTrail } from '../../src/segments/trail.js';
@@ -59,6 +59,13 @@ function opened(directory: string, segmentBytes?: number): Writer {
 function write(writer: Writer, ...records: Parameters<typeof encodeBody>[0][]): void {
   const report = carry(writer, { do: 'write', bodies: records.map(encodeBody), sync: true, wallMs });
   assert.equal(report.kind, 'written');
+}
+
+/** All that was written is on disk, up to here. */
+function markOf(writer: Writer): Mark {
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  return synced.mark;
 }
 
 function restarted(directory: string, segmentBytes?: number): StoredRecord[] {
@@ -266,10 +273,9 @@ void test('healing writes again what was behind the mark, once', (t) => {
   const writer = opened(directory);
   write(writer, admission('A'));
   const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const mark = markOf(writer);
   assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // A second attempt with the same mark, as after an answer that came too late to be believed.
   assert.equal(carry(writer, heal).kind, 'written');
@@ -282,11 +288,10 @@ void test('a crash within healing leaves no admission of before without its comp
   const directory = temporaryDirectory(t);
   const writer = opened(directory);
   write(writer, admission('A'));
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const mark = markOf(writer);
   const bodies = [encodeBody(completion('A'))];
   assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // Of the new segment only its first record had reached the disk.
   const second = join(directory, '00000002.jsonl');
@@ -304,16 +309,12 @@ void test('a new thread heals by the mark alone', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory);
   write(writer, admission('A'));
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const mark = markOf(writer);
   const bodies = [encodeBody(admission('B'))];
   carry(writer, { do: 'write', bodies, sync: false, wallMs });
   truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
   const second = writerIn(directory);
-  assert.equal(
-    carry(second, { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs }).kind,
-    'written',
-  );
+  assert.equal(carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs }).kind, 'written');
   write(second, completion('A'), completion('B'));
   carry(second, { do: 'stop', wallMs });
   pairedIds(readWhole(directory));
@@ -322,8 +323,7 @@ void test('a new thread heals by the mark alone', (t) => {
 void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory, 8192);
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const mark = markOf(writer);
   // The group begins one segment, and cannot make the next.
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
@@ -331,7 +331,7 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
   assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
   assert.ok(existsSync(join(directory, '00000002.jsonl')));
   rmSync(obstacle, { recursive: true });
-  cutBehind(directory, synced.mark);
+  cutBehind(directory, mark);
   assert.deepEqual(
     restarted(directory).flatMap(({ event, error }) => (event === 'start' ? [error] : [])),
     [undefined, undefined],
@@ -355,9 +355,7 @@ void test('a key that could not take over signs nothing, and is named when it is
     assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
     for (let count = 0; count < 20; count += 1)
       write(writer, admission(`A${count}`), completion(`A${count}`));
-    const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-    assert.ok(synced.kind === 'written' && synced.mark !== undefined);
-    return { directory, writer, mark: synced.mark };
+    return { directory, writer, mark: markOf(writer) };
   };
   // The first checkpoint of the change still fits, and the second would have to begin a segment, which cannot be made.
   const { bytes } = begun(1 << 20).mark;
@@ -385,13 +383,12 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory);
   write(writer, admission('A'));
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const mark = markOf(writer);
   // The first one's thread died, and its lock with it; another daemon came and went.
   restarted(directory);
   const bytes = readFileSync(join(directory, first));
   const bodies = [encodeBody(admission('B'))];
-  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
   const report = carry(writerIn(directory), heal);
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
   assert.deepEqual(readFileSync(join(directory, first)), bytes);
@@ -402,8 +399,7 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   const directory = temporaryDirectory(t);
   const writer = opened(directory, 8192);
   write(writer, admission('A'));
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  const mark = markOf(writer);
   // The group begins one segment, and cannot make the next.
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
@@ -412,7 +408,7 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   rmSync(obstacle, { recursive: true });
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
-  const heal = { do: 'heal', lock: undefined, mark: synced.mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
   const written = segmentFiles(directory)
