@@ -11,7 +11,6 @@ import {
   type FolderRule,
   fileLinesMax,
   floors,
-  folderFilesMax,
   folders,
   globalRules,
   isData,
@@ -23,7 +22,6 @@ export type Rule =
   | 'stray-file'
   | 'file-name'
   | 'file-lines'
-  | 'folder-files'
   | 'unreadable'
   | 'import-value'
   | 'import-type'
@@ -46,7 +44,7 @@ export interface Violation {
 
 /** Checks sources by path (`src/wire/lines.ts` -> text). */
 export function check(sources: ReadonlyMap<string, string>): Violation[] {
-  const violations: Violation[] = [...checkFolderSizes(sources.keys())];
+  const violations: Violation[] = [];
   const arrows = new Map<string, string[]>();
   for (const [path, source] of sources) {
     const add = (rule: Rule, line: number, message: string): void =>
@@ -101,17 +99,6 @@ function placeOf(path: string): Place | 'unknown-folder' | 'too-deep' | 'stray-f
   if (rule === undefined || folder === 'main') return 'unknown-folder';
   if (parts.length > 2) return 'too-deep';
   return path.endsWith('.ts') && !path.endsWith('.d.ts') ? { folder, rule } : 'stray-file';
-}
-
-function* checkFolderSizes(paths: Iterable<string>): Generator<Violation> {
-  const counts = new Map<string, number>();
-  for (const path of paths) counts.set(posix.dirname(path), (counts.get(posix.dirname(path)) ?? 0) + 1);
-  for (const [path, count] of counts) {
-    const max = folders[posix.basename(path)]?.filesMax ?? folderFilesMax;
-    if (path === 'src' || count <= max) continue;
-    const message = `${count} files, at most ${max}: split it by noun, not by depth`;
-    yield { rule: 'folder-files', path, line: 1, message };
-  }
 }
 
 function checkFile(path: string, source: string, add: Add): void {
