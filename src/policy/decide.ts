@@ -1,6 +1,7 @@
 // Owns the judgement: a policy, an attempt and a time make a decision.
 // It does not know clients, backends or counters; equal questions have equal answers.
 // The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
+import { dangerOf } from '../catalog/dangerous.js';
 import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, Rule, RulePlace } from './rule.js';
@@ -118,16 +119,23 @@ function peopleOf({ users, aliases }: Attempt): readonly string[] {
   return aliases.length === 0 ? users : [...users, ...aliases];
 }
 
-/** What observing lets through without a rule: nothing that reaches beyond the mailboxes of users named one by one. */
+/**
+ * What observing lets through without a rule: nothing that reaches beyond the mailboxes of users named one by one, and nothing
+ * whose commands cannot be seen: a duplex stream (`dsync-server`) reads, writes and deletes without a line that could be recorded.
+ */
 function mayBeObserved(attempt: Attempt): boolean {
   const { command, parsed } = attempt;
   const reachesBeyond = command.params.some(
-    (parameter) => parameter.role !== undefined && attempt.mustBeNamed.includes(parameter.name),
+    (parameter) =>
+      attempt.mustBeNamed.includes(parameter.name) &&
+      // A dangerous parameter with this effect ends sessions of users that the command does not name.
+      (parameter.role !== undefined || dangerOf(command, parameter)?.effect === 'session'),
   );
   // Who else is named by a command about one user's mail gets something of it: rights, or is its source.
   const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);
   return (
     command.grant !== 'never' &&
+    command.input !== 'duplex' &&
     attempt.never.length === 0 &&
     !reachesBeyond &&
     !namesOthers &&

@@ -1,5 +1,5 @@
 // Goal: a second Dovecot synchronises a mailbox with the first through the daemon, where a rule grants that, and nowhere else.
-// Phases, for each release asked for: refused by default; granted: there and back, until both sides have the same mails; the connection is
+// Phases, for each release asked for: refused by default and in observe mode; granted: there and back, until both sides have the same mails; the connection is
 // nobody else's afterwards. What must not happen: a mail that is lost or doubled, an upstream that serves another command after it.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -27,17 +27,22 @@ for (const release of releasesAsked()) {
       });
     }
 
-    await t.test('denied by default', async (sub) => {
-      const gateway = await openRealGateway(sub, lab);
-      const port = await openDoor(sub, gateway.daemon.path('support.sock'));
-      const result = await second.doveadm(['sync', '-u', alice, `tcp:127.0.0.1:${port}`], {
-        timeoutMs: 20_000,
+    for (const [name, mode] of [
+      ['denied by default', ''],
+      ['denied in observe mode too: nothing inside can be observed', 'observe'],
+    ] as const)
+      await t.test(name, async (sub) => {
+        const policy = `\n    mode: ${mode}\n    users: ["*@example.org"]`;
+        const gateway = await openRealGateway(sub, lab, mode === '' ? {} : { policy });
+        const port = await openDoor(sub, gateway.daemon.path('support.sock'));
+        const result = await second.doveadm(['sync', '-u', alice, `tcp:127.0.0.1:${port}`], {
+          timeoutMs: 20_000,
+        });
+        assert.notEqual(result.exit, 0);
+        const [completion] = completionsOf(await gateway.finish());
+        assert.deepEqual([completion?.['command'], completion?.['outcome']], ['dsync-server', 'denied']);
+        assert.equal(readdirSync(join(lab.folder, 'mail', alice, 'Maildir')).includes('.OfTheSecond'), false);
       });
-      assert.notEqual(result.exit, 0);
-      const [completion] = completionsOf(await gateway.finish());
-      assert.deepEqual([completion?.['command'], completion?.['outcome']], ['dsync-server', 'denied']);
-      assert.equal(readdirSync(join(lab.folder, 'mail', alice, 'Maildir')).includes('.OfTheSecond'), false);
-    });
 
     await t.test('granted: both sides have the same afterwards', async (sub) => {
       const gateway = await openRealGateway(sub, lab, {

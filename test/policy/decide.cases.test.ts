@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandsOf } from '../../src/catalog/catalog.js';
 import { allSeries } from '../../src/catalog/series.js';
-import { caseFiles, readCases, testCases } from './cases.js';
+import { caseFiles, judge, readCases, testCases } from './cases.js';
 
 for (const name of caseFiles) testCases(name);
 
@@ -20,6 +20,33 @@ void test('the tables of the catalog allow and deny every command of each series
           own.some((each) => each.expected.startsWith(expected)),
           `${series} ${command.name}: no case with ${expected}`,
         );
+      }
+    }
+  }
+});
+
+void test('observe mode lets no duplex command through without a rule, whatever its options', () => {
+  const { settings } = readCases('observe.cases');
+  for (const series of allSeries) {
+    for (const { name, input, params } of commandsOf(series)) {
+      if (input !== 'duplex') continue;
+      for (const option of [undefined, ...params]) {
+        const words = [
+          name,
+          ...(option === undefined ? [] : [`--${option.name}${option.type === 'bool' ? '' : '=1'}`]),
+        ];
+        const asked = {
+          line: 0,
+          expected: '',
+          who: 'bob@watch',
+          series: [series],
+          minor: 4,
+          user: 'alice@example.com',
+          words,
+        };
+        const judgement = judge(settings, asked, series);
+        const isAllowed = judgement.kind === 'judged' && judgement.decision.kind === 'allow';
+        assert.equal(isAllowed, false, `${series} ${words.join(' ')}`);
       }
     }
   }
