@@ -8,7 +8,7 @@ import { makeSignKey } from '../audit/signature.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import type { Screen } from '../terminal/screen.js';
-import { auditSettings, type Places, pathsOf, readSmallFile } from './audit-places.js';
+import { auditSection, type Places, pathsOf, readSmallFile } from './audit-places.js';
 
 /**
  * A new key pair. With a file: the private key goes there (0600), the public one to stdout. Without: the private one to
@@ -53,7 +53,7 @@ export async function auditHmac(
   places: Places,
   keyFile: string | undefined,
 ): Promise<number> {
-  const path = keyFile ?? keyFileOf(places);
+  const path = keyFile ?? keyFileOf(screen, places);
   const { hmac } = redactorOf(path).redact(
     value === '-' ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : value,
   );
@@ -62,12 +62,15 @@ export async function auditHmac(
   return exitCodes.ok;
 }
 
-function keyFileOf(places: Places): string {
-  const [path, ...more] = pathsOf(places);
+function keyFileOf(screen: Screen, places: Places): string {
+  if (places.config !== undefined && places.paths.length === 0) {
+    const { directory, hmacKeyFile } = auditSection(screen, places.config);
+    return hmacKeyFile ?? join(directory, keyName);
+  }
+  const [path, ...more] = pathsOf(screen, places);
   if (path === undefined || more.length > 0)
     throw new CommandFault(exitCodes.usage, 'the key of one journal is needed, or --key FILE');
-  const configured = places.config === undefined ? undefined : auditSettings(places.config).hmacKeyFile;
-  return configured ?? join(path, keyName);
+  return join(path, keyName);
 }
 
 function redactorOf(path: string): ReturnType<typeof createRedactor> {

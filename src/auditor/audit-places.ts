@@ -1,15 +1,17 @@
 // Which journal a subcommand of `audit` means: the directory of a configuration, or what was named.
-// The rule: of a configuration only the settings are judged, never the files that they name: an auditor may read the
+// The rule: of a configuration only the settings are read, never the files that they name: an auditor may read the
 // journal, and not the passwords of backends.
 
 import { readFileSync, statSync } from 'node:fs';
+import { printable } from '../audit/export.js';
+import { type AuditSection, findAudit } from '../config/find-section.js';
 import { parseSettings } from '../config/parse-settings.js';
-import type { AuditSettings } from '../config/settings.js';
-import { listFiles, readText } from '../host/files.js';
+import { readFromDisk } from '../host/program.js';
 import { findTrail, type Trail } from '../segments/trail.js';
 import { formatProblem } from '../source/problem.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
+import type { Screen } from '../terminal/screen.js';
 
 /** As they were given on the command line. */
 export interface Places {
@@ -18,24 +20,34 @@ export interface Places {
 }
 
 /** The directories and files that are meant, at least one. Throws a CommandFault. */
-export function pathsOf(places: Places): readonly string[] {
+export function pathsOf(screen: Screen, places: Places): readonly string[] {
   const { config, paths } = places;
   if (config !== undefined && paths.length > 0) {
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   }
-  if (config !== undefined) return [auditSettings(config).directory];
+  if (config !== undefined) return [auditSection(screen, config).directory];
   if (paths.length === 0)
     throw new CommandFault(exitCodes.usage, 'say which journal: --config FILE, or a directory');
   return paths;
 }
 
-/** `audit` of a configuration. Throws a CommandFault that holds every problem. */
-export function auditSettings(config: string): AuditSettings {
-  const { settings, problems, texts } = parseSettings(config, { readText, glob: listFiles });
+/**
+ * `audit` of a configuration. Problems elsewhere are a warning on stderr: auditors need the journal also when the daemon could not start
+ * with this file. Throws a CommandFault with the problems because of which the journal or its keys cannot be found.
+ */
+export function auditSection(screen: Screen, config: string): AuditSection {
+  const { settings, problems } = parseSettings(config, readFromDisk);
   if (settings !== undefined) return settings.audit;
-  const errors = problems.filter(({ severity }) => severity === 'error');
-  const lines = errors.map((problem) => formatProblem(problem, texts.get(problem.file)));
-  throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  const found = findAudit(config, readFromDisk);
+  if (found.audit === undefined) {
+    const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
+    throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  }
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  const count = errors === 1 ? 'is an error' : `are ${errors} errors`;
+  const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
+  screen.complain(`dovegate: ${printable(text)}`);
+  return found.audit;
 }
 
 /** The trail of one place. Throws a CommandFault or a JournalFault where none is. */

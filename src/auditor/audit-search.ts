@@ -19,7 +19,7 @@ export async function auditSearch(
   filter: TrailFilter,
   format: RowFormat,
 ): Promise<number> {
-  const trails = pathsOf(places).map(trailAt);
+  const trails = pathsOf(screen, places).map(trailAt);
   const table = createTable(columns, screen);
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const trail of trails) {

@@ -40,7 +40,7 @@ export async function auditShow(
 ): Promise<number> {
   if (!/^[0-9A-Za-z-]{1,64}$/.test(wanted))
     throw new CommandFault(exitCodes.usage, 'an id, or the seq of a record, is what show takes');
-  const trails = pathsOf(places).map(trailAt);
+  const trails = pathsOf(screen, places).map(trailAt);
   let isFound = false;
   for (const trail of trails) {
     const damage = createDamageWatch();

@@ -30,7 +30,7 @@ const lookIntervalMs = 200;
 
 /** 0, when nobody reads any more or the signal aborts. Throws what readers throw. */
 export async function auditTail(screen: Screen, clock: Clock, options: TailOptions): Promise<number> {
-  const paths = pathsOf(options.places);
+  const paths = pathsOf(screen, options.places);
   const [path, ...more] = paths;
   if (path === undefined || more.length > 0)
     throw new CommandFault(exitCodes.usage, 'tail shows one journal at a time');

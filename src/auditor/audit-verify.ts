@@ -45,7 +45,7 @@ const openShownMax = 5;
 export async function auditVerify(screen: Screen, options: VerifyOptions): Promise<number> {
   const trustedKeys = options.keys.map(readKey);
   const extra = options.checkpoint === undefined ? [] : [readCheckpoint(options.checkpoint)];
-  const paths = pathsOf(options.places);
+  const paths = pathsOf(screen, options.places);
   const isDirectoryAt = paths.map((path) => path !== '-' && isDirectory(path));
   const directories = paths.filter((_, at) => isDirectoryAt[at] === true);
   const files = paths.filter((_, at) => isDirectoryAt[at] !== true);

@@ -2,12 +2,13 @@
 // itself. It does not know what is asked.
 
 import { request } from 'node:http';
+import { findAdmin } from '../config/find-section.js';
 import type { AdminSettings } from '../config/settings.js';
 import { readSecretFile } from '../host/files.js';
+import { readFromDisk } from '../host/program.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr } from '../terminal/output.js';
-import { loadConfiguration, readFromDisk, summarise } from './configuration.js';
-import { findAdmin } from './find-admin.js';
+import { loadConfiguration, summarise } from './configuration.js';
 
 /** Which daemon: the one of a configuration, or whoever listens on a socket, which is looked at first. */
 export interface WhichDaemon {

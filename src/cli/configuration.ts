@@ -4,11 +4,10 @@ import { parseSettings } from '../config/parse-settings.js';
 import type { Settings } from '../config/settings.js';
 import { ourselves } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
-import { listFiles, readText, whyUnreadable } from '../host/files.js';
-import { shippedPreset } from '../host/program.js';
+import { whyUnreadable } from '../host/files.js';
+import { readFromDisk } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
 import { formatProblem, type Problem } from '../source/problem.js';
-import type { ReadFiles } from '../source/read-files.js';
 import { inspectCertificates } from './inspect-certificates.js';
 import { inspectFiles } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
@@ -29,9 +28,6 @@ export interface LoadOptions {
   /** Whether to ask for the files that the settings name, as passwords; default true. Who only judges needs none of them. */
   readonly asksForFiles?: boolean;
 }
-
-/** Files as they lie on the disk. */
-export const readFromDisk: ReadFiles = { readText, glob: listFiles, presetText: shippedPreset };
 
 /** Reads `file` and what it includes. Never throws: what fails is a problem. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {

@@ -3,6 +3,8 @@
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { ReadFiles } from '../source/read-files.js';
+import { listFiles, readText } from './files.js';
 
 /** The package's folder as seen from dist/host/program.js, and from build/src/host/program.js in a test build. */
 const folders = [new URL('../../', import.meta.url), new URL('../../../', import.meta.url)];
@@ -37,6 +39,9 @@ export function hostName(): string {
 export const processId: number = process.pid;
 
 /** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
-export function shippedPreset(name: string): string | undefined {
+function shippedPreset(name: string): string | undefined {
   return /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined;
 }
+
+/** How a configuration is read: its files from the disk, presets from the package. */
+export const readFromDisk: ReadFiles = { readText, glob: listFiles, presetText: shippedPreset };

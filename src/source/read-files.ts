@@ -10,7 +10,7 @@ import type { Place, ProblemList } from './problem.js';
 export interface ReadFiles {
   /** Throws when the file cannot be read; the message is shown. */
   readText(path: string): string;
-  /** Paths that match a pattern with `*` in its last part, sorted; empty when none does. */
+  /** Paths that match a pattern with `*` in its last part, sorted; empty when none does. Throws when its directory cannot be read. */
   glob(pattern: string): string[];
   /** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
   presetText?(name: string): string | undefined;
@@ -44,8 +44,7 @@ export function createSources(read: ReadFiles, problems: ProblemList, parse = pa
         texts.set(path, read.readText(path));
       } catch (error) {
         const place = from?.place ?? { file: path, line: 1, column: 1 };
-        const why = error instanceof Error ? error.message : String(error);
-        problems.error(place, from?.path ?? '', `${path} cannot be read: ${why}`, 'unreadable-file');
+        problems.error(place, from?.path ?? '', unreadable(path, error), 'unreadable-file');
         return undefined;
       }
       trees.set(path, parse(path, texts.get(path) ?? '', problems));
@@ -79,14 +78,28 @@ export function gather(
   for (const [index, item] of patterns.entries()) {
     if (item.kind !== 'scalar') continue;
     const pattern = item.source.startsWith('/') ? item.source : join(dirname(file), item.source);
-    const paths = pattern.includes('*') ? read.glob(pattern).toSorted() : [pattern];
+    const from = { place: item.place, path: `include[${index}]` };
+    const paths = pattern.includes('*') ? pathsOf(pattern, read, from, problems) : [pattern];
     for (const path of paths.filter((each) => !gathered.has(each))) {
       gathered.add(path);
-      const part = sources.load(path, { place: item.place, path: `include[${index}]` });
+      const part = sources.load(path, from);
       if (part !== undefined) merge(entries, part, problems);
     }
   }
   return { ...main, entries };
+}
+
+function pathsOf(pattern: string, read: ReadFiles, from: Asking, problems: ProblemList): string[] {
+  try {
+    return read.glob(pattern).toSorted();
+  } catch (error) {
+    problems.error(from.place, from.path, unreadable(pattern, error), 'unreadable-file');
+    return [];
+  }
+}
+
+function unreadable(path: string, error: unknown): string {
+  return `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
 }
 
 type Entries = Map<string, { place: Node['place']; node: Node }>;

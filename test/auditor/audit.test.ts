@@ -152,6 +152,68 @@ test('each way to be asked wrongly has its exit code', async (t) => {
   assert.deepEqual(ended.flat(), []);
 });
 
+test('of a configuration only the audit section is needed: presets, and problems elsewhere, lock no auditor out', async (t) => {
+  const { daemon, client, configuration } = await openGateway(t);
+  const one = await client();
+  one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  await one.readReply();
+  one.close();
+  await daemon.stop();
+  const [admission] = daemon.audit().filter(({ record }) => record['event'] === 'admission');
+  const id = String(admission?.record['id']);
+  const good = configuration({});
+  const preset = 'policies:\n  support: { users: ["*@example.org"], use: [presets/read-only-auditor] }\n';
+  const withPreset = good.replace(/policies:\n[^]*?(?=state:)/, preset);
+  const section = 'audit: { directory: audit }';
+  const forms: Readonly<Record<string, { readonly text: string; readonly isWarned: boolean }>> = {
+    good: { text: good, isWarned: false },
+    'a shipped preset': { text: withPreset, isWarned: false },
+    'an unknown preset': { text: withPreset.replace('read-only-auditor', 'none-such'), isWarned: true },
+    'an unknown key': { text: `${good}\nnew_section: { of: a later release }\n`, isWarned: true },
+    'an unknown key of audit': { text: good.replace('reserve: 4KiB', 'later: 1'), isWarned: true },
+    'a bad value of audit': { text: good.replace('reserve: 4KiB', 'reserve: much'), isWarned: true },
+    'only the audit section': { text: section, isWarned: true },
+    'an included file that is missing': { text: `${section}\ninclude: [gone.yaml]\n`, isWarned: true },
+    'an included directory that is missing': { text: `${section}\ninclude: [gone/*.yaml]\n`, isWarned: true },
+    'a newer version': { text: good.replace('version: 1', 'version: 2'), isWarned: true },
+    'not YAML below it': { text: `${section}\nlisteners: [ {\n`, isWarned: true },
+    'not YAML above it': { text: `listeners:\n  one: "a" b\n${section}\n`, isWarned: true },
+  };
+  const told: string[] = [];
+  const config = ['--config', daemon.configFile];
+  const all = [['search'], ['verify', '--unsigned'], ['show', id], ['tail'], ['export'], ['hmac', 'x']];
+  for (const [what, { text, isWarned }] of Object.entries(forms)) {
+    daemon.write('dovegate.yaml', text);
+    // They find the journal in one place of the program.
+    for (const args of what === 'an unknown preset' ? all : all.slice(0, 1)) {
+      const { exit, stdout, stderr } = await runDovegate(['audit', ...args, ...config]);
+      const hasWarning = /dovegate\.yaml: .* \(dovegate check /.test(stderr);
+      if (exit !== 0 || stdout.length === 0 || hasWarning !== isWarned)
+        told.push(`${what}: ${args.join(' ')}: exit ${exit}: ${stderr.split('\n', 1).join()}`);
+    }
+  }
+  assert.deepEqual(told, []);
+});
+
+test('a configuration that does not say where the journal is, is not guessed at', async (t) => {
+  const folder = temporaryDirectory(t);
+  const config = join(folder, 'dovegate.yaml');
+  const forms = {
+    'audit: 5\n': ':1:1: audit: must be',
+    'audit: { directory: [] }\n': ':1:10: audit.directory: must be',
+    'include: [gone.yaml]\n': ':1:11: include[0]: ',
+    'listeners: [ {\n': ':2:1: not valid YAML: ',
+    'audit: { hmac_key: 5 }\n': '',
+  };
+  for (const [text, problem] of Object.entries(forms)) {
+    writeFileSync(config, text);
+    const isOfKey = problem === '';
+    const { exit, stderr } = await audit(...(isOfKey ? ['hmac', 'x'] : ['search']), '--config', config);
+    assert.equal(exit, 78, text);
+    assert.ok(isOfKey || stderr.includes(problem), `${text}: ${stderr}`);
+  }
+});
+
 test('a reader that goes away ends the work', async (t) => {
   const folder = temporaryDirectory(t);
   const lines = Array.from({ length: 20_000 }, (_, at) => {
