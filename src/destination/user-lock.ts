@@ -1,4 +1,4 @@
-// Keeps two commands for the same user from running on two backends at once: after a reload, a drain or a referral the later one
+// Keeps two commands on the same user's mail from running on two backends at once: after a reload, a drain or a referral the later one
 // waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
 // It does not know what runs. The rules: first come, first served, so that nobody starves; nobody waits for longer than a queue lasts;
 // what was taken is given back once.

@@ -2,7 +2,7 @@
 // of an answer, or to several at once. A script. It does not judge for itself, and records only where a
 // referral leads.
 // The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
-// is followed once, to a configured backend, for the same user; two commands for one user never run on two backends at once.
+// is followed once, to a configured backend, for the same user; two commands on one user's mail never run on two backends at once.
 
 import { LeaseRefusal } from '../backend/lease.js';
 import { replyShape } from '../catalog/columns.js';
@@ -122,20 +122,24 @@ async function recordReferral(
   else appendQuietly(journal, observe, record);
 }
 
+const none: readonly string[] = [];
+
 /** One way, while its users are on no other backend. */
 async function take(options: DispatchOptions, destination: Destination, mayTryAgain: boolean): Promise<Part> {
   const { exchange, users, writer } = options;
   const { context, abortable } = exchange;
   const carriage = exchange.start(destination, writer, mayTryAgain);
+  // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
+  const locked = exchange.judgement.attempt.command.scope === 'server' ? none : users;
   let unlock: () => void;
   try {
-    const locked = context.userLock.take(users, carriage.backend, {
+    const taken = context.userLock.take(locked, carriage.backend, {
       signal: () => abortable.signal,
       clock: context.clock,
       timeoutMs: context.limits.queueTimeoutMs,
       onWaiting: (position) => tellWaiting(writer, carriage.backend, position),
     });
-    unlock = typeof locked === 'function' ? locked : await locked;
+    unlock = typeof taken === 'function' ? taken : await taken;
   } catch (fault) {
     const ending: Ending =
       fault instanceof LeaseRefusal ? { kind: 'refused', why: 'queue-timeout' } : cutOff(abortable, false);

@@ -309,3 +309,23 @@ void describe('several backends', () => {
     assert.deepEqual([apart.sent, statusOf(apart.said)], [[], '-USAGE']);
   });
 });
+
+void test('a server command does not wait for a command that runs for the user whom it names', async () => {
+  const engine = openMemoryEngine({ settings: settings.replace('kick: by_user', 'kick: mail2') });
+  engine.setAnswer((line) => (line.includes('kick') ? replyPacket(good) : undefined));
+  const sent = async (count: number): Promise<void> => {
+    for (const startMs = performance.now(); engine.commands.length < count; await settle())
+      assert.ok(performance.now() - startMs < 10_000, `${engine.commands.length} of ${count} commands`);
+  };
+  const [reader, operator] = [await engine.client(2), await engine.client(2)];
+  await reader.line('|a@example.org|quota get');
+  await sent(1);
+  await operator.line('||kick|a@example.org');
+  await sent(2);
+  await settle();
+  assert.equal(statusOf(operator.said()), '+');
+  assert.deepEqual(
+    engine.commands.map(({ end }) => numberOf(end)),
+    [1, 2],
+  );
+});
