@@ -4,9 +4,9 @@
 // asked here can delay a session, fail one, or end the daemon.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Clock } from '../ports/clock.js';
 import { type AccessRefusal, type Door, refuseAccess } from './access.js';
 import { type Act, actionAt, actionPaths, type Operator, type OperatorAction, statusOf } from './actions.js';
+import { createConnections } from './connections.js';
 import { type Answer, createPages, type Page, type PageSources } from './pages.js';
 
 /** Puts a server on its socket. What it returns stops accepting and takes the socket away. */
@@ -40,10 +40,6 @@ export interface Admin {
 /** Of the request line and all headers. */
 const headerBytesMax = 8 * 1024;
 const headersMax = 64;
-/** Of one socket; more are closed unanswered. A scraper, a probe and an operator need three. */
-const connectionsMax = 32;
-/** From accept to the last byte of the answer: what is slower on purpose holds a place no longer than that. */
-const connectionMs = 10_000;
 
 /** Serves on every door; rejects with what `bind` rejects with, and then none is left open. */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
@@ -73,34 +69,25 @@ export async function openAdmin(options: AdminOptions): Promise<Admin> {
 }
 
 function serverOf(door: Door, pages: ReadonlyMap<string, Page>, options: AdminOptions): Server {
-  const limits = {
-    maxHeaderSize: headerBytesMax,
-    requestTimeout: connectionMs,
-    headersTimeout: connectionMs,
-  };
+  const connections = createConnections<AdminConnection>(options.clock);
+  // Times are watched there: Node's own would watch a request, but not a client that does not read the answer.
+  const limits = { maxHeaderSize: headerBytesMax, requestTimeout: 0, headersTimeout: 0 };
   const server = createServer(limits, (request, response) => {
+    connections.asked(request.socket);
+    const answer = (reply: Reply): void => {
+      send(response, reply);
+      connections.answered(request.socket);
+    };
     // Not awaited by anybody: both ways end in an answer.
-    void respond(door, pages, request, options).then(
-      (reply) => send(response, reply),
-      (fault: unknown) => {
-        options.onError(`${pathOf(request)}: ${fault instanceof Error ? fault.message : String(fault)}`);
-        send(response, refusal(500, 'this failed; the log says why'));
-      },
-    );
+    void respond(door, pages, request, options).then(answer, (fault: unknown) => {
+      options.onError(`${pathOf(request)}: ${fault instanceof Error ? fault.message : String(fault)}`);
+      answer(refusal(500, 'this failed; the log says why'));
+    });
   });
-  server.maxConnections = connectionsMax;
   server.maxHeadersCount = headersMax;
   server.maxRequestsPerSocket = 1;
-  limitConnections(server, options.clock);
+  server.on('connection', (socket) => connections.accepted(socket));
   return server;
-}
-
-/** Node's own times watch a request, not somebody who does not read the answer. */
-function limitConnections(server: Server, clock: Clock): void {
-  server.on('connection', (socket) => {
-    const timer = clock.setTimer(connectionMs, () => socket.destroy());
-    socket.once('close', () => timer.cancel());
-  });
 }
 
 interface Reply extends Answer {

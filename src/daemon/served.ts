@@ -2,6 +2,7 @@
 // does not know sockets. The rule: nobody holds half of one configuration and half of another: whoever decides something
 // takes all of it from one `now`.
 
+import { connectionsMax } from '../admin/connections.js';
 import { createPolicyChooser } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
 import { kernelsDoor, type ListenerDoor } from '../frontend/door.js';
@@ -127,8 +128,8 @@ export function createSwitch(first: Served): Switch {
 
 /** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;
-/** Two admin sockets with 32 connections each. */
-const adminConnections = 64;
+/** Of two admin sockets. */
+const adminConnections = 2 * connectionsMax;
 /** While an upstream is replaced there are two; and a reload may bring more of them. */
 const perUpstream = 2;
 

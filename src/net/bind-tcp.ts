@@ -6,10 +6,10 @@ import type { Clock } from '../ports/clock.js';
 import {
   type Accept,
   type BoundListener,
+  backlog,
   createAcceptor,
   type HasHungUp,
   ListenFault,
-  backlog as listenerBacklog,
 } from './listen.js';
 
 /** Where to listen. */
@@ -25,9 +25,6 @@ export interface BoundTcp extends Pick<BoundListener, 'close'> {
   readonly port: number;
 }
 
-/** Who waits to be accepted where operators come: a burst, no more. */
-const backlog = 64;
-
 /** Binds `place` and hands what it accepts to `accept`. The rest is as with `listenUnix`. */
 export function listenTcp(
   place: TcpPlace,
@@ -36,7 +33,7 @@ export function listenTcp(
   onError: (text: string) => void,
   hasHungUp?: HasHungUp,
 ): Promise<BoundTcp> {
-  return bindTcp(createAcceptor(clock, accept, hasHungUp), place, onError, listenerBacklog);
+  return bindTcp(createAcceptor(clock, accept, hasHungUp), place, onError);
 }
 
 /** Binds `place`. Rejects with a ListenFault. `onError` is told of errors of the listening socket; accepting goes on. */
@@ -44,7 +41,6 @@ export async function bindTcp(
   server: Server,
   place: TcpPlace,
   onError: (text: string) => void,
-  backlogMax = backlog,
 ): Promise<BoundTcp> {
   const { host, port } = place;
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -55,7 +51,7 @@ export async function bindTcp(
       reject(new ListenFault(`${where}: the socket cannot be made: ${text}`, cause));
     };
     server.once('error', fail);
-    server.listen({ host, port, backlog: backlogMax, exclusive: true }, () => {
+    server.listen({ host, port, backlog, exclusive: true }, () => {
       server.off('error', fail);
       resolve();
     });
