@@ -34,6 +34,18 @@ export function install() {
   writeFileSync(installed, lockfile);
 }
 
+/**
+ * The system's packages that tests of these stages need, in one step. What cannot be installed is printed: its tests are skipped,
+ * or fail with DOVEGATE_NO_SKIP=1.
+ */
+export function installPackages(stages) {
+  if (process.platform !== 'linux') return;
+  const done = spawnSync('bash', [join(root, 'scripts', 'packages.sh'), ...new Set(stages)], {
+    stdio: 'inherit',
+  });
+  if (done.error) console.error(`bash: ${done.error.message}`);
+}
+
 /** Builds the program to dist/, and everything (with tests and demo) to build/. Outputs of deleted sources go. */
 export function build() {
   for (const folder of ['dist', 'build']) rmSync(join(root, folder), { recursive: true, force: true });

@@ -1,4 +1,5 @@
-// `npm test`: installs, builds, lints, then runs the tests in stages; on a fresh clone it needs only Node and npm.
+// `npm test`: installs, builds, lints, then runs the tests in stages; on a fresh clone of a Debian it needs only Node and npm, and root
+// for the system's packages (scripts/packages.sh).
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
@@ -11,7 +12,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { build, install, root, run } from './setup.mjs';
+import { build, install, installPackages, root, run } from './setup.mjs';
 
 const stageFolders = {
   scenario: ['scenario', 'shells'],
@@ -24,6 +25,12 @@ const stageFolders = {
 /** Stages that have the machine for themselves: they look at how long things take, or boot another one. */
 const loneStages = new Set(['dovecot', 'systemd', 'container']);
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
+
+/** The stage that runs a test file. */
+function stageOf(path) {
+  const folder = /(?:^|\/)test\/([^/]+)\//.exec(path)?.[1];
+  return Object.keys(stageFolders).find((stage) => stageFolders[stage].includes(folder)) ?? 'unit';
+}
 
 function testFiles(folder) {
   const path = join(root, 'build', 'test', folder);
@@ -83,10 +90,11 @@ function runTests(files, concurrency) {
 
 const asked = process.argv.slice(2);
 const noSkip = process.env.DOVEGATE_NO_SKIP === '1';
-install();
-build();
 
 if (asked[0] === 'file') {
+  installPackages(asked.slice(1).map(stageOf));
+  install();
+  build();
   const files = asked.slice(1).map((path) => join('build', path.replace(/\.ts$/, '.js')));
   const counts = await runTests(files, 2);
   process.exit(counts.fail > 0 ? 1 : 0);
@@ -104,6 +112,10 @@ for (const stage of stages) {
     process.exit(64);
   }
 }
+
+installPackages(stages);
+install();
+build();
 
 const total = { pass: 0, fail: 0, skipped: 0 };
 for (const stage of stages) {

@@ -24,16 +24,7 @@ mirror() {
 
 # For what sets something up in its folder $home, with a log at $log (and, perhaps, a lock on descriptor 9).
 quietly() { "$@" >> "$log" 2>&1 9>&- || fail "${*:1:2} failed: $(tail -n 3 "$log")"; }
-install() {        # install PACKAGE...: with every service forbidden to start
-	local hook=/usr/sbin/policy-rc.d
-	if ! [ -e $hook ]; then
-		printf '#!/bin/sh\nexit 101\n' > "$home/policy"; chmod 755 "$home/policy"
-		ln -s "$home/policy" $hook; trap "rm -f $hook" EXIT
-	fi
-	# An archive may be busy for a moment, and another apt may hold the lock.
-	quietly apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 update -q
-	quietly apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 install -y -q --no-install-recommends "$@"
-}
+packages() { bash "$here/../../../scripts/packages.sh" "$@" 9>&-; }        # packages STAGE: install what this stage needs
 
 load() {           # load DIR: RELEASE ROOT PORT of an instance; DIR without its last slash; P
 	DIR=$(cd "$1" && pwd)

@@ -1,0 +1,73 @@
+#!/bin/bash
+# packages.sh STAGE...    install the system packages that the tests of these stages need: one apt run under one lock, no service
+# started. Prints nothing if all are there. Without root or apt it names what is missing, and exits 2.
+#
+# Stages: those of test.mjs, `debian` (roots of other releases) and `bench`. test.mjs calls this once before its stages. The labs
+# below test/ call it again, so that a single test file, or a lab used by hand, works too. The lock is needed because apt-get
+# waits for the lock of dpkg (DPkg::Lock::Timeout), but not for the lock of the package lists.
+set -eu
+fail() { echo "${0##*/}: $*" >&2; exit 1; }
+
+# A program in PATH or a path pattern, and the package that has it.
+needs() {
+	case $1 in
+	unit) echo "git git"; echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
+	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
+	dovecot)
+		echo "/usr/sbin/dovecot dovecot-core"
+		echo "/usr/lib/dovecot/modules/doveadm/*doveadm_sieve_plugin.so dovecot-sieve";;
+	audit)
+		echo "/usr/sbin/rsyslogd rsyslog"; echo "/usr/lib/*/rsyslog/lmnsd_gtls.so rsyslog-gnutls"
+		echo "/usr/bin/prometheus prometheus";;
+	debian) echo "debootstrap debootstrap";;
+	systemd) needs debian; echo "systemd-nspawn systemd-container";;
+	container) needs systemd; echo "buildah buildah"; echo "crun crun";;
+	bench)
+		echo "/usr/sbin/haproxy haproxy"; echo "cc gcc"; echo "/usr/include/stdio.h libc6-dev"
+		echo "/usr/include/openssl/ssl.h libssl-dev";;
+	lint | fuzz) ;;
+	*) fail "unknown stage $1";;
+	esac
+}
+
+missing() {        # missing STAGE...: the packages
+	local stage probe package
+	for stage; do needs "$stage"; done | sort -u | while read -r probe package; do
+		case $probe in
+		/*) compgen -G "$probe" > /dev/null || echo "$package";;
+		*) PATH=$PATH:/usr/sbin:/sbin command -v "$probe" > /dev/null || echo "$package";;
+		esac
+	done
+}
+
+for stage; do needs "$stage" > /dev/null; done
+packages=$(missing "$@")
+[ -n "$packages" ] || exit 0
+why=
+[ "$(id -u)" = 0 ] || why="only root can install them"
+command -v apt-get > /dev/null || why="this machine has no apt"
+if [ -n "$why" ]; then
+	echo "missing, and $why: "$packages"; the tests that need them are skipped" >&2
+	exit 2
+fi
+
+exec 9< /var/lib/dpkg; flock 9
+packages=$(missing "$@")
+[ -n "$packages" ] || exit 0
+work=$(mktemp -d); hook=/usr/sbin/policy-rc.d
+trap 'rm -rf "$work"' EXIT
+if ! [ -e $hook ] && ! [ -L $hook ]; then
+	printf '#!/bin/sh\nexit 101\n' > "$work/policy"; chmod 755 "$work/policy"
+	ln -s "$work/policy" $hook; trap 'rm -f $hook; rm -rf "$work"' EXIT
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt() { apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 "$@" > "$work/log" 2>&1 9<&-; }
+echo "installing" $packages >&2
+until apt update; do
+	# Another program of the system may be updating the lists.
+	[ $SECONDS -lt 120 ] && grep -q 'Could not get lock' "$work/log" || fail "apt-get update failed: $(tail -n 3 "$work/log")"
+	sleep 2
+done
+apt install -y --no-install-recommends $packages || fail "apt-get install failed: $(tail -n 3 "$work/log")"
+packages=$(missing "$@")
+[ -z "$packages" ] || fail "installed, and still missing: "$packages
