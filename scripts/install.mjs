@@ -4,7 +4,7 @@
 //   npm run install:system -- [--prefix DIR] [--destdir DIR] [--node FILE] [--doveadm]
 //   npm run uninstall:system -- [--prefix DIR] [--destdir DIR]
 //
-//   PREFIX/lib/dovegate/             dist, config, node_modules of the program alone; PREFIX/bin/dovegate leads there
+//   PREFIX/lib/dovegate/             the files of the package, and the packages that it needs; PREFIX/bin/dovegate leads there
 //   PREFIX/lib/systemd/system/ ...   the units, sysusers.d, tmpfiles.d (below /usr/local/lib where PREFIX is not /usr)
 //   PREFIX/share/ ...                completion of dovegate for bash, zsh and fish
 //   /etc/dovegate/                   dovegate.yaml, if there is none, and credentials/ (0700)
@@ -14,8 +14,8 @@
 // --node FILE      the Node that the units start; default: the one that runs this
 // --doveadm        for a host without Dovecot: the name doveadm too, as a command and for completion; never in the place of another one
 //
-// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. What is copied is the locked production dependencies, from
-// the installed node_modules: nothing is downloaded.
+// Uninstalling takes both names away, and leaves /etc/dovegate, the journal and the user. It runs from a checkout that was built, and from
+// an unpacked package. Dependencies are copied from where they are installed: nothing is downloaded.
 import {
   chmodSync,
   copyFileSync,
@@ -25,6 +25,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  realpathSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -32,10 +33,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { root } from './setup.mjs';
 
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const usage = 'usage: install.mjs install|uninstall [--prefix DIR] [--destdir DIR] [--node FILE] [--doveadm]';
 const shipped = { prefix: '/usr/local', node: '/usr/bin/node' };
 
@@ -103,8 +104,8 @@ function makeFolder(path, mode = 0o755) {
 function copy(from, to) {
   if (statSync(from).isDirectory()) {
     makeFolder(to);
-    // What describes packages to a compiler or a debugger is half of them.
-    const names = readdirSync(from).filter((name) => !/\.(map|[cm]?ts)$/.test(name));
+    // What describes packages to a compiler or a debugger is half of them. Packages of a package are copied by their own name.
+    const names = readdirSync(from).filter((name) => !/\.(map|[cm]?ts)$|^node_modules$/.test(name));
     for (const name of names) copy(join(from, name), join(to, name));
   } else {
     makeFolder(dirname(to));
@@ -119,14 +120,46 @@ function write(path, text) {
   chmodSync(path, 0o644);
 }
 
-/** Folders of the locked packages that the program needs, as far as they are installed (others are for other machines). */
+const manifestOf = (folder) => JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+
+/** Where Node finds a package for a file in `folder`; undefined: nowhere. */
+function findPackage(name, folder) {
+  const path = join(folder, 'node_modules', name);
+  if (existsSync(join(path, 'package.json'))) return realpathSync(path);
+  return dirname(folder) === folder ? undefined : findPackage(name, dirname(folder));
+}
+
+/**
+ * The packages that the program needs, as they are installed: folder below the program -> where it is now. In a checkout they lie in
+ * its node_modules, as npm ci put them there; in a project that installed dovegate, beside it. Optional ones that are not
+ * installed are for other machines.
+ */
 function productionPackages() {
-  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
-  const needed = Object.entries(packages).filter(([path, { dev }]) => path !== '' && dev !== true);
-  const there = needed.filter(([path]) => existsSync(join(root, path)));
-  const missing = needed.filter((each) => !there.includes(each) && each[1].optional !== true);
-  if (missing.length > 0) end(1, `not installed: ${missing.map(([path]) => path).join(' ')}; run npm ci`);
-  return there.map(([path]) => path);
+  const placed = new Map();
+  const missing = [];
+  const waiting = [{ source: realpathSync(root), target: '' }];
+  for (let each = waiting.shift(); each !== undefined; each = waiting.shift()) {
+    const { dependencies = {}, optionalDependencies = {} } = manifestOf(each.source);
+    for (const name of Object.keys({ ...dependencies, ...optionalDependencies })) {
+      const source = findPackage(name, each.source);
+      if (source === undefined) {
+        if (!(name in optionalDependencies)) missing.push(name);
+        continue;
+      }
+      // Another version of it may already be at the top.
+      const top = join('node_modules', name);
+      const target = [undefined, source].includes(placed.get(top)) ? top : join(each.target, top);
+      if (placed.has(target)) continue;
+      placed.set(target, source);
+      waiting.push({ source, target });
+    }
+  }
+  if (missing.length > 0)
+    end(
+      1,
+      `not installed: ${missing.join(' ')}; run npm ci (in an unpacked package: npm install --omit=dev)`,
+    );
+  return placed;
 }
 
 /** Whether there is nothing, or a link to the program: what else has the name is somebody else's. */
@@ -184,19 +217,11 @@ async function install() {
       1,
       `${at(commandOf('doveadm'))} is there already, and not dovegate's; --doveadm is for hosts without Dovecot`,
     );
+  const packages = productionPackages();
   rmSync(at(program), { recursive: true, force: true });
-  for (const path of [
-    'dist',
-    'config',
-    'docs',
-    'systemd',
-    'package.json',
-    'README.md',
-    'CHANGELOG.md',
-    'LICENSE',
-  ])
+  for (const path of [...manifestOf(root).files, 'package.json'])
     copy(join(root, path), at(`${program}/${path}`));
-  for (const path of productionPackages()) copy(join(root, path), at(`${program}/${path}`));
+  for (const [path, source] of packages) copy(source, at(`${program}/${path}`));
   chmodSync(at(main), 0o755);
   for (const [name, path] of units) {
     const text = readFileSync(join(root, 'systemd', name), 'utf8');

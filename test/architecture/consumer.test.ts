@@ -3,13 +3,14 @@
 // functions, or any other package.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import * as z from 'zod';
 import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
-import { root } from './project.js';
+import { readManifest, root, textOf } from './project.js';
 
 const consumer = `
 import { CommandFailed, connect, type Command, type LogLine, type Row, SessionFault, type Session } from 'dovegate/client';
@@ -48,11 +49,64 @@ function openFolder(t: TestContext): string {
   return folder;
 }
 
-void test('a project that installs the tarball has the types, and the program runs', async (t) => {
+/** Makes the tarball in a folder; its name. */
+function pack(folder: string): string {
   assert.ok(existsSync(join(root, 'dist/client/connect.js')), 'npm run build comes first');
-  const folder = openFolder(t);
   run(root, 'npm', 'pack', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder);
-  const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+  return readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '';
+}
+
+/** Runs `install:system` of an unpacked package into an empty folder, and the installed program. */
+function installSystem(unpacked: string, destination: string): void {
+  const node = ['--node', '/usr/bin/node'];
+  run(unpacked, 'npm', 'run', 'install:system', '--', '--prefix', '/usr', '--destdir', destination, ...node);
+  const program = join(destination, 'usr/bin/dovegate');
+  const { version } = readManifest();
+  assert.equal(run(destination, process.execPath, program, '--version'), `${version}\n`);
+  // Reading YAML and checking it needs the packages. The passwords that the file names are not there: exit code 78.
+  const file = join(destination, 'usr/lib/dovegate/config/dovegate.example.yaml');
+  const checked = spawnSync(process.execPath, [program, 'check', '--config', file], { encoding: 'utf8' });
+  assert.match(checked.stdout + checked.stderr, /dovegate\.example\.yaml: \d+ errors/);
+  assert.ok(existsSync(join(destination, 'usr/lib/systemd/system/dovegate.service')));
+  const page = readFileSync(join(destination, 'usr/lib/dovegate/README.md'), 'utf8');
+  for (const [, link = ''] of page.matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g))
+    assert.ok(existsSync(join(destination, 'usr/lib/dovegate', link)), link);
+  const installed = join(destination, 'usr/lib/dovegate/scripts/install.mjs');
+  run(destination, process.execPath, installed, 'uninstall', '--prefix', '/usr', '--destdir', destination);
+  assert.deepEqual(
+    readdirSync(destination, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map(({ name }) => name),
+    ['dovegate.yaml'],
+  );
+}
+
+/** Puts the locked packages of the program where npm would put them; nothing is downloaded. */
+function putPackages(folder: string): void {
+  const { packages } = z
+    .object({ packages: z.record(z.string(), z.object({ dev: z.boolean().optional() })) })
+    .parse(JSON.parse(textOf('package-lock.json')));
+  for (const [path, { dev }] of Object.entries(packages)) {
+    if (path === '' || dev === true || !existsSync(join(root, path))) continue;
+    cpSync(join(root, path), join(folder, path), { recursive: true });
+  }
+}
+
+void test('an unpacked package installs the service: by itself, and as a dependency of a project', (t) => {
+  const folder = openFolder(t);
+  const tarball = pack(folder);
+  run(folder, 'tar', '-xzf', tarball);
+  const dependency = join(folder, 'project/node_modules/dovegate');
+  cpSync(join(folder, 'package'), dependency, { recursive: true });
+  putPackages(join(folder, 'package'));
+  installSystem(join(folder, 'package'), join(folder, 'destination'));
+  putPackages(join(folder, 'project'));
+  installSystem(dependency, join(folder, 'second'));
+});
+
+void test('a project that installs the tarball has the types, and the program runs', async (t) => {
+  const folder = openFolder(t);
+  const tarball = pack(folder);
   writeFileSync(
     join(folder, 'package.json'),
     JSON.stringify({ name: 'consumer', type: 'module', private: true }),

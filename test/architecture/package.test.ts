@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root, textOf } from './project.js';
@@ -50,26 +50,55 @@ const lock = lockShape.parse(JSON.parse(textOf('package-lock.json')));
 const manifest = readManifest();
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
 
+const packed = z
+  .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
+  .parse(
+    JSON.parse(
+      execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'], {
+        cwd: root,
+        encoding: 'utf8',
+      }),
+    ),
+  )
+  .flatMap(({ files }) => files.map(({ path }) => path));
+
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
-  const output = execFileSync(
-    'npm',
-    ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'],
-    {
-      cwd: root,
-      encoding: 'utf8',
-    },
-  );
-  const packed = z
-    .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
-    .parse(JSON.parse(output));
-  const paths = packed.flatMap(({ files }) => files.map(({ path }) => path));
   for (const path of ['dist/main.js', 'package.json', 'LICENSE', 'CHANGELOG.md', 'docs/messages.md'])
-    assert.ok(paths.includes(path), path);
-  const papers = new Set(['README.md', 'CHANGELOG.md', 'LICENSE', 'package.json']);
-  const strange = paths.filter((path) => !papers.has(path) && !/^(dist|config|docs|systemd)\//.test(path));
+    assert.ok(packed.includes(path), path);
+  const single = new Set([
+    'README.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'LICENSE',
+    'package.json',
+    'scripts/install.mjs',
+    'src/README.md',
+  ]);
+  const strange = packed.filter(
+    (path) => !single.has(path) && !/^(dist|config|docs|examples|systemd)\//.test(path),
+  );
   assert.deepEqual(strange, []);
   assert.deepEqual(
-    paths.filter((path) => /^dist\/(demo|test|src)\/|\.(test\.js|tsbuildinfo|tgz|pem|key)$/.test(path)),
+    packed.filter((path) => /^dist\/(demo|test|src)\/|\.(test\.js|tsbuildinfo|tgz|pem|key)$/.test(path)),
+    [],
+  );
+});
+
+void test('every relative link of a page in the published package leads to a file or folder in it', () => {
+  const pages = packed.filter((path) => path.endsWith('.md'));
+  assert.ok(pages.includes('README.md'));
+  const links = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g)].map(([, link = '']) => ({
+      page,
+      target: join(dirname(page), link).replace(/\/$/, ''),
+    })),
+  );
+  assert.ok(links.length > 3);
+  const dead = links.filter(
+    ({ target }) => !packed.some((path) => path === target || path.startsWith(`${target}/`)),
+  );
+  assert.deepEqual(
+    dead.map(({ page, target }) => `${page}: ${target}`),
     [],
   );
 });
