@@ -33,7 +33,25 @@ const budgets = [
   { value: 0, list: 128 },
 ] as const;
 
-type Budget = (typeof budgets)[number];
+/** The same for what somebody asked for who did not get it, and for questions to dovegate itself. */
+const briefBodyBytesMax = 2048;
+const briefBudgets = [
+  // A value that was cut still fits into the list, with what belongs to it.
+  { value: 768, list: 1024 },
+  { value: 512, list: 1024 },
+  { value: 256, list: 1024 },
+  { value: 128, list: 512 },
+  { value: 64, list: 256 },
+  { value: 0, list: 128 },
+] as const;
+
+interface Budget {
+  readonly value: number;
+  readonly list: number;
+}
+
+/** A path of a program can have 4 KiB, and the peer chooses it. */
+const peerValueBytesMax = 256;
 
 const peerKeys = [
   ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
@@ -45,11 +63,15 @@ const inputKeys = ['bytes', 'hmac'] as const;
 const tornKeys = ['file', 'bytes', 'sha256'] as const;
 const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
-/** The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. */
-export function encodeBody(record: JournalRecord): string {
-  for (const budget of budgets) {
+/**
+ * The text of a record between `{"seq":N,` and `,"prev":`; never empty, never above the limit. `isBrief`: at most 1 KiB of a
+ * value and of the arguments, and 2 KiB in all, so that refused commands cannot fill a disk.
+ */
+export function encodeBody(record: JournalRecord, isBrief = false): string {
+  const bytesMax = isBrief ? briefBodyBytesMax : bodyBytesMax;
+  for (const budget of isBrief ? briefBudgets : budgets) {
     const body = attempt(record, budget);
-    if (body.length * 3 <= bodyBytesMax || Buffer.byteLength(body) <= bodyBytesMax) return body;
+    if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;
   }
   // The last budget bounds every value and every list; only keys that do not exist could lead here.
   throw new RangeError('a record that cannot be made short enough');
@@ -133,6 +155,7 @@ function attempt(record: JournalRecord, budget: Budget): string {
     numberOf(',"steps_ms":', r.steps_ms) +
     numberOf(',"lost":', r.lost) +
     objectOf(',"torn":', tornKeys, r.torn, budget) +
+    textOf(',"until":', r.until, max) +
     textOf(',"error":', r.error, max)
   );
 }
@@ -192,11 +215,12 @@ function objectOf<Name extends string>(
 const peerTexts = new WeakMap<RecordedPeer, string>();
 
 /** A session has one peer, and its text is asked for with each of its commands. */
-function encodePeer(peer: RecordedPeer, budget: Budget): string {
-  const known = budget === budgets[0] ? peerTexts.get(peer) : undefined;
+function encodePeer(peer: RecordedPeer, { value: bytesMax }: Budget): string {
+  const known = bytesMax >= peerValueBytesMax ? peerTexts.get(peer) : undefined;
   if (known !== undefined) return known;
+  const budget = { value: Math.min(bytesMax, peerValueBytesMax), list: 0 };
   const made = encodeObject(peerKeys, (name) => encodeValue(peer[name], budget));
-  if (budget === budgets[0]) peerTexts.set(peer, made);
+  if (bytesMax >= peerValueBytesMax) peerTexts.set(peer, made);
   return made;
 }
 

@@ -13,7 +13,10 @@ export interface Swallowed {
 export interface FloodGate {
   /** Another refusal of a source; true: record it, false: it was counted. */
   admit(source: string, nowMs: number): boolean;
-  /** What was counted in seconds that are over; each is told once, to become a `limit` record. */
+  /**
+   * What was counted in seconds that are over; each is told once, to become a `limit` record. The sources with the largest
+   * numbers are named, at most `namedMax` of them; the others are one number.
+   */
   takeSwallowed(nowMs: number): readonly Swallowed[];
   /** Whether there is a number that was not told yet. */
   readonly isHolding: boolean;
@@ -33,6 +36,8 @@ export function createFloodGate(limits: {
   readonly perSecondMax: number;
   /** Sources that are told apart at once. */
   readonly sourcesMax: number;
+  /** Sources that get a number of their own each time. */
+  readonly namedMax: number;
 }): FloodGate {
   const windows = new Map<string, Window>();
   let unnamed = 0;
@@ -61,11 +66,17 @@ export function createFloodGate(limits: {
       return false;
     },
     takeSwallowed(nowMs) {
-      const told: Swallowed[] = [];
+      const all: Swallowed[] = [];
       for (const [source, window] of windows) {
         if (!isOver(window, nowMs)) continue;
-        if (window.swallowed > 0) told.push({ source, count: window.swallowed });
+        if (window.swallowed > 0) all.push({ source, count: window.swallowed });
         windows.delete(source);
+      }
+      // Else thousands of sources could write thousands of records a second.
+      const told = all.toSorted((one, other) => other.count - one.count).slice(0, limits.namedMax);
+      if (all.length > told.length) {
+        for (const { count } of all) unnamed += count;
+        for (const { count } of told) unnamed -= count;
       }
       if (unnamed > 0) told.push({ source: undefined, count: unnamed });
       unnamed = 0;

@@ -156,4 +156,6 @@ export interface JournalRecord extends AuditRecord {
   /** Records that never reached the disk since the start. */
   readonly lost?: number | undefined;
   readonly torn?: TornTail | undefined;
+  /** In retire: the time (RFC 3339) before which all records are gone. */
+  readonly until?: string | undefined;
 }

@@ -51,6 +51,15 @@ export interface TrailFault extends Place {
   readonly text: string;
 }
 
+/** What retention removed, for one of its limits. */
+export interface RetiredRecords {
+  /** Undefined: a release that did not say for what. */
+  readonly by: 'age' | 'size' | undefined;
+  readonly segments: number;
+  /** RFC 3339: records before it are gone. */
+  readonly until: string | undefined;
+}
+
 /** What verifying a trail tells. No faults: it is whole. */
 export interface Verdict {
   readonly faults: readonly TrailFault[];
@@ -58,6 +67,11 @@ export interface Verdict {
   readonly records: number;
   readonly firstSeq: number | undefined;
   readonly lastSeq: number | undefined;
+  /** Of the first and the last record, as they have it (RFC 3339); empty: there is none. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  /** By the retire records that are left. */
+  readonly retired: readonly RetiredRecords[];
   readonly journal: string | undefined;
   /** Up to here a signature vouches: of a trusted key, or, if none was given, of any. Later records are chained only. */
   readonly signedSeq: number | undefined;

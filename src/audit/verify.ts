@@ -4,7 +4,7 @@
 import { genesisHash, journalFormat, type Link, readLink } from './chain.js';
 import { parseLine } from './line.js';
 import { parseTime } from './time.js';
-import type { TrailFault, Verdict } from './verdict.js';
+import type { RetiredRecords, TrailFault, Verdict } from './verdict.js';
 import { createVoucher, type KeptCheckpoint } from './vouch.js';
 
 /** What a trail is verified against. */
@@ -54,6 +54,7 @@ export function createVerifier(options: TrailOptions): Verifier {
   const voucher = createVoucher(options.trustedKeys, options.kept, fault);
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
   const retired = new Map<string, unknown>();
+  const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
   /** In which order they came. */
   const files = new Map<string, number>();
   let file = '';
@@ -67,6 +68,8 @@ export function createVerifier(options: TrailOptions): Verifier {
   let before: { readonly name: string; readonly hash: unknown; readonly seq: number } | undefined;
   let beforeName: string | undefined;
   let lastTime = '';
+  let firstRecordTime = '';
+  let lastRecordTime = '';
   let journal: string | undefined;
   let isNewer = false;
   let torn: { readonly file: string; readonly line: number } | undefined;
@@ -135,6 +138,9 @@ export function createVerifier(options: TrailOptions): Verifier {
         records,
         firstSeq,
         lastSeq: last?.seq,
+        firstTime: firstRecordTime,
+        lastTime: lastRecordTime,
+        retired: [...retiredBy.values()],
         journal,
         signedSeq,
         keys,
@@ -265,7 +271,10 @@ export function createVerifier(options: TrailOptions): Verifier {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }
     const { journal: id, format, segment, segment_hash: hash, error } = record;
-    if (event === 'retire' && typeof segment === 'string') retired.set(segment, hash);
+    if (event === 'retire' && typeof segment === 'string') {
+      retired.set(segment, hash);
+      noteRetired(record);
+    }
     if (event === 'start' && damageText.has(error)) {
       fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${damageText.get(error)}` });
     }
@@ -275,11 +284,19 @@ export function createVerifier(options: TrailOptions): Verifier {
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
   }
 
+  function noteRetired({ action, until }: Readonly<Record<string, unknown>>): void {
+    const by = action === 'age' || action === 'size' ? action : undefined;
+    const segments = (retiredBy.get(by)?.segments ?? 0) + 1;
+    retiredBy.set(by, { by, segments, until: typeof until === 'string' ? until : undefined });
+  }
+
   function tellTime(event: string, head: string, seq: number): void {
-    // The journal's own records are made when a group is written, so they may be younger than the group's records.
-    if (event === 'checkpoint' || event === 'retire') return;
     const at = head.indexOf('"time":"') + 8;
     const time = head.slice(at, at + 24);
+    if (firstRecordTime === '') firstRecordTime = time;
+    lastRecordTime = time;
+    // The journal's own records are made when a group is written, so they may be younger than the group's records.
+    if (event === 'checkpoint' || event === 'retire') return;
     if (time < lastTime && event !== 'clock') {
       const backMs = (parseTime(lastTime) ?? 0) - (parseTime(time) ?? 0);
       if (backMs <= clockBackMsMax) return;

@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { formatJson, printable } from '../audit/export.js';
 import { parseLine } from '../audit/line.js';
 import { parsePublicKey } from '../audit/signature.js';
-import type { TrailFault, Verdict } from '../audit/verdict.js';
+import type { RetiredRecords, TrailFault, Verdict } from '../audit/verdict.js';
 import type { KeptCheckpoint } from '../audit/vouch.js';
 import { cutPieces, findTrail, readPieces, verifyTrail } from '../segments/trail.js';
 import { CommandFault } from '../terminal/command-fault.js';
@@ -142,10 +142,12 @@ function isPassed({ faults }: Checked, options: VerifyOptions): boolean {
 
 function describe(screen: Screen, checked: Checked, options: VerifyOptions): string[] {
   const { verdict, faults, copies, others, pathOf } = checked;
-  const { records, firstSeq, lastSeq, journal, openCount } = verdict;
+  const { records, firstSeq, lastSeq, firstTime, lastTime, journal, openCount } = verdict;
   const range = firstSeq === undefined ? '' : `, seq ${firstSeq} to ${lastSeq ?? firstSeq}`;
   const id = journal === undefined ? '' : `, journal ${printable(journal)}`;
   const lines = [`${printable(checked.target)}: ${plural(records, 'record')}${range}${id}`];
+  if (firstTime !== '') lines.push(printable(`  from ${firstTime} to ${lastTime}`));
+  for (const each of verdict.retired) lines.push(`  ${describeRetired(each, firstTime)}`);
   for (const fault of faults) lines.push(`  ${screen.paint('bad', describeFault(fault, pathOf))}`);
   const faultCount = Math.max(verdict.faultCount, faults.length);
   if (faultCount > faults.length) lines.push(`  and ${plural(faultCount - faults.length, 'more fault')}`);
@@ -170,6 +172,12 @@ function describeFault({ file, line, seq, kind, text }: TrailFault, pathOf: Chec
   const path = file === '' ? '' : line === 0 ? `${pathOf(file)}: ` : `${pathOf(file)}:${line}: `;
   const number = seq === undefined ? '' : `seq ${seq}: `;
   return printable(`${path}${number}${kind}: ${text}`);
+}
+
+function describeRetired({ by, until, segments }: RetiredRecords, firstTime: string): string {
+  const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
+  const what = `records before ${until ?? firstTime} were retired${cause}, ${plural(segments, 'segment')}`;
+  return printable(what);
 }
 
 function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): string {
@@ -203,6 +211,9 @@ function formatReport(checked: Checked, options: VerifyOptions): string {
     records,
     first_seq: firstSeq,
     last_seq: lastSeq,
+    first_time: verdict.firstTime === '' ? undefined : verdict.firstTime,
+    last_time: verdict.lastTime === '' ? undefined : verdict.lastTime,
+    retired: verdict.retired,
     journal,
     signed_seq: signedSeq,
     keys,

@@ -63,6 +63,7 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, '
     segmentBytes,
     deadlineMs: timerOf(raw.deadline, auditDefaults.deadlineMs, cursor, 'deadline'),
     keepMs: raw.keep === undefined ? auditDefaults.keepMs : (parseDuration(raw.keep) ?? 0),
+    keepMinMs: raw.keep_min === undefined ? auditDefaults.keepMinMs : (parseDuration(raw.keep_min) ?? 0),
     sizeMax: parseSizeMax(raw.max_size),
     unshippedBytesMax: sizeOf(raw.unshipped_max, auditDefaults.unshippedBytesMax, cursor, 'unshipped_max'),
     reserveBytes: sizeOf(raw.reserve, auditDefaults.reserveBytes, cursor, 'reserve'),

@@ -84,6 +84,7 @@ const audit = strict('the audit settings', {
   segment: sizeText.optional(),
   deadline: durationText.optional(),
   keep: durationText.optional(),
+  keep_min: durationText.optional(),
   max_size: z
     .string({ error: 'must be a size, as 10GiB, or a share of the file system, as 80%' })
     .regex(/^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/, {

@@ -116,6 +116,8 @@ export interface AuditSettings {
   readonly deadlineMs: number;
   /** How long segments are kept, by the records' own times. */
   readonly keepMs: number;
+  /** A younger segment is never retired for its size. */
+  readonly keepMinMs: number;
   /** All segments together: bytes, or a share of the file system (above 0, at most 1). */
   readonly sizeMax: { readonly bytes: number } | { readonly share: number };
   readonly unshippedBytesMax: number;
@@ -213,6 +215,7 @@ export const auditDefaults = {
   segmentBytesMin: 64 * 1024,
   deadlineMs: 2 * second,
   keepMs: 400 * 24 * 60 * minute,
+  keepMinMs: 7 * 24 * 60 * minute,
   sizeMax: { share: 0.8 },
   unshippedBytesMax: 10 * 1024 * mebibyte,
   reserveBytes: 64 * mebibyte,

@@ -10,6 +10,7 @@ import { createUserLock } from '../destination/user-lock.js';
 import { createBuffered } from '../engine/buffered.js';
 import { createFloodWatch } from '../engine/flood-watch.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
+import { createTokenBuckets } from '../engine/token-buckets.js';
 import { createTurns } from '../engine/turns.js';
 import type { ExchangeContext } from '../exchange/exchange-context.js';
 import type { SessionLimits } from '../frontend/session-context.js';
@@ -37,6 +38,8 @@ const fieldsMax = 4096;
 const limiterEntriesMax = 100_000;
 /** Judgements that are remembered: some 2 KiB each. */
 const judgementsMax = 4096;
+/** Questions of one principal to dovegate itself (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
+const questionRate = { burst: 20, refillMs: 1_000, sourcesMax: 4096 };
 /** L lines of one exchange that get a record of their own. */
 const logRecordsMax = 64;
 
@@ -110,7 +113,7 @@ function createLookups(adapters: Adapters): Lookups {
 /** What exchanges share whatever the configuration says: a reload neither resets a count nor frees a place. */
 export type LastingParts = Pick<
   ExchangeContext,
-  'newId' | 'limiter' | 'turns' | 'floods' | 'userLock' | 'buffered' | 'poison'
+  'newId' | 'limiter' | 'turns' | 'floods' | 'questions' | 'userLock' | 'buffered' | 'poison'
 >;
 
 /** Nothing is counted yet; `bufferedBytesMax` is that of the start. */
@@ -122,6 +125,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters): Last
     limiter: createLimiter({ entriesMax: limiterEntriesMax }),
     turns: createTurns(),
     floods: createFloodWatch({ clock, journal, observe }),
+    questions: createTokenBuckets(questionRate),
     userLock: createUserLock(),
     buffered: createBuffered(settings.limits.bufferedBytesMax),
     poison: createPoisonTable(poisonLimits),

@@ -47,6 +47,7 @@ export async function openAudit(
     tendIntervalMs,
     limits: () => ({
       keepMs: settings.keepMs,
+      keepMinMs: settings.keepMinMs,
       sizeMax: settings.sizeMax,
       shippedSeq: shippedSeq(),
       unshippedBytesMax: settings.unshippedBytesMax,
@@ -117,7 +118,9 @@ function reportJournal(log: Log, event: JournalEvent): void {
       return;
     case 'space':
       if (event.space === 'reserve') {
-        const text = 'the disk of the journal is full; only its reserve is left';
+        const text = event.isForSize
+          ? 'the journal has reached audit.max_size, and its oldest segment is younger than audit.keep_min; only rules with emergency: true are served. Raise max_size, or find out who writes that much'
+          : 'the disk of the journal is full; only its reserve is left';
         log.report({ event: 'audit-reserve', level: 'error', text });
       }
       return;

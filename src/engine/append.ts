@@ -3,11 +3,17 @@
 import type { AuditRecord } from '../audit/record.js';
 import type { Journal, Observe } from './ports.js';
 
-const notDurable = { durable: false } as const;
-
 /** Appends a record without waiting. The journal counts what it loses; observers are told. */
-export function appendQuietly(journal: Journal, observe: Observe, record: AuditRecord): void {
-  journal.append(record, notDurable).catch((fault: unknown) => {
+export function appendQuietly(
+  journal: Journal,
+  observe: Observe,
+  record: AuditRecord,
+  isBrief = false,
+): void {
+  journal.append(record, isBrief ? briefly : notDurable).catch((fault: unknown) => {
     observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
   });
 }
+
+const notDurable = { durable: false } as const;
+const briefly = { durable: false, isBrief: true } as const;

@@ -42,6 +42,8 @@ const perSecondMax = 10;
 /** Principals that are told apart at once; beyond that they are counted together. */
 const sourcesMax = 4096;
 const tellAfterMs = 1000;
+/** Principals that get a `limit` record of their own each second, of each kind; the others share one. */
+const namedMax = 16;
 
 /** What the watch needs; `observe` hears of each number, and of a record that did not get to the journal. */
 export interface FloodWatchOptions {
@@ -53,10 +55,10 @@ export interface FloodWatchOptions {
 /** A watch that has seen nobody; it has a timer only while there is a number to be told. */
 export function createFloodWatch({ clock, journal, observe }: FloodWatchOptions): FloodWatch {
   const gates: Readonly<Record<FloodKind, FloodGate>> = {
-    refused: createFloodGate({ perSecondMax, sourcesMax }),
-    session: createFloodGate({ perSecondMax, sourcesMax }),
-    'turned-away': createFloodGate({ perSecondMax, sourcesMax }),
-    'login-failed': createFloodGate({ perSecondMax, sourcesMax }),
+    refused: createFloodGate({ perSecondMax, sourcesMax, namedMax }),
+    session: createFloodGate({ perSecondMax, sourcesMax, namedMax }),
+    'turned-away': createFloodGate({ perSecondMax, sourcesMax, namedMax }),
+    'login-failed': createFloodGate({ perSecondMax, sourcesMax, namedMax }),
   };
   let timer: Timer | undefined;
 

@@ -22,8 +22,15 @@ export type Ending =
   | { readonly kind: 'answered' }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
   | { readonly kind: 'unparsable'; readonly code: UnreadableCode; readonly reason: string }
-  /** `retryAfterMs`: when it would be within the limits again; undefined: the tables are full. */
-  | { readonly kind: 'limited'; readonly policy: string; readonly retryAfterMs: number | undefined }
+  /**
+   * `policy`: whose limit; undefined: the rate of questions to dovegate itself. `retryAfterMs`: when it would be within the limits
+   * again; undefined: the tables are full.
+   */
+  | {
+      readonly kind: 'limited';
+      readonly policy: string | undefined;
+      readonly retryAfterMs: number | undefined;
+    }
   | { readonly kind: 'unroutable'; readonly reason: string }
   /** The userdb could not say who is meant; `code` says why. */
   | { readonly kind: 'unresolved'; readonly code: string }
@@ -142,7 +149,9 @@ export function judgeEnding(ending: Ending): Verdict {
       );
     case 'limited': {
       const when = ending.retryAfterMs === undefined ? '' : ` in ${Math.ceil(ending.retryAfterMs / 1000)} s`;
-      const text = `over a limit of policy ${ending.policy}; try again${when}`;
+      const limit =
+        ending.policy === undefined ? '60 questions a minute' : `a limit of policy ${ending.policy}`;
+      const text = `over ${limit}; try again${when}`;
       return told(
         'TEMPFAIL',
         'limited',

@@ -27,6 +27,8 @@ export interface AppendOptions {
   readonly durable: boolean;
   /** Whoever waits for it has to wait for something else anyway: it may stay a moment for others to go to the disk with. */
   readonly isPatient?: boolean;
+  /** The record is of a refused command, of a question to dovegate or of a session: it gets at most 2 KiB. */
+  readonly isBrief?: boolean;
 }
 
 /** Room for records. */

@@ -12,6 +12,7 @@ import type { ExchangeNames } from '../engine/events.js';
 import type { FloodWatch } from '../engine/flood-watch.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Journal, Observe } from '../engine/ports.js';
+import type { TokenBuckets } from '../engine/token-buckets.js';
 import type { Turns } from '../engine/turns.js';
 import type { UserNames } from '../identity/user-name.js';
 import type { Judgement, JudgementCache } from '../judgement/judge.js';
@@ -59,6 +60,8 @@ export interface ExchangeContext {
   readonly turns: Turns;
   /** Bounds what refusals write; outlives a reload. */
   readonly floods: FloodWatch;
+  /** Bounds questions to dovegate itself, by principal; outlives a reload. */
+  readonly questions: TokenBuckets;
   /** Commands that killed processes of a backend; outlives a reload. */
   readonly poison: PoisonTable;
   /** A value that may be compared and not read. */

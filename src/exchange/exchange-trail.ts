@@ -21,6 +21,7 @@ export class ExchangeTrail {
   readonly isStrict: boolean;
   #admission: AuditRecord;
   #state: 'open' | 'admitted' | 'counted' = 'open';
+  #isBrief = false;
   /** Until it is on disk; it may never be. */
   #durable: Promise<void> | undefined;
 
@@ -50,8 +51,17 @@ export class ExchangeTrail {
       return this.#durable;
     }
     this.#state = 'admitted';
-    this.#durable = this.#context.journal.append(this.#admission, { durable: true, isPatient });
+    const isBrief = this.#isBrief;
+    this.#durable = this.#context.journal.append(this.#admission, { durable: true, isPatient, isBrief });
     return this.#durable;
+  }
+
+  /** Of a question that dovegate answers itself: as `admit`, but of a flood of questions only the number is recorded. */
+  admitQuestion(principal: string): Promise<void> | undefined {
+    this.#isBrief = true;
+    if (this.#context.floods.admit('refused', principal)) return this.admit();
+    this.#state = 'counted';
+    return undefined;
   }
 
   /** Nobody waits for it; nothing where it was written already. */
@@ -64,6 +74,7 @@ export class ExchangeTrail {
   /** Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. */
   admitRefused(principal: string, hadUpstream: boolean): void {
     if (this.#state !== 'open') return;
+    this.#isBrief = !hadUpstream;
     if (hadUpstream || this.#context.floods.admit('refused', principal)) this.admitQuietly();
     else this.#state = 'counted';
   }
@@ -90,6 +101,6 @@ export class ExchangeTrail {
 
   #append(record: AuditRecord): void {
     if (this.#state === 'counted') return;
-    appendQuietly(this.#context.journal, this.#context.observe, record);
+    appendQuietly(this.#context.journal, this.#context.observe, record, this.#isBrief);
   }
 }

@@ -155,7 +155,7 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
         refuseByLimits(judgement, session, context) ??
         (own === undefined
           ? await this.#serve(judgement, input, trail)
-          : await own.answer(() => trail.admit()));
+          : await own.answer(() => trail.admitQuestion(names.principal)));
     }
     trail.admitRefused(names.principal, this.isServed);
     const settled = input.settle(this.abortable.reason === 'draining' || this.abortable.reason === 'killed');

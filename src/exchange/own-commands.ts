@@ -51,6 +51,10 @@ export function inquireOfUs(
   if (own === undefined) return undefined;
   const { names, policy } = session;
   const { read } = own;
+  if (read.kind === 'parsed') {
+    const retryAfterMs = context.questions.take(names.principal, context.clock.now());
+    if (retryAfterMs !== undefined) return notNow(judgeOwn(session, line, own, []), retryAfterMs);
+  }
   let words: readonly CanonicalWord[] = [];
   let reply = (): Buffer => rightsFor(policy, names);
   if (read.kind === 'parsed' && read.values.has('command')) {
@@ -77,6 +81,13 @@ export function inquireOfUs(
       return { kind: 'answered' };
     },
   };
+}
+
+/** Over the rate of questions: nothing is looked up and nothing of the question is recorded. */
+function notNow(judgement: Judgement, retryAfterMs: number): OwnInquiry {
+  const ending: Ending = { kind: 'limited', policy: undefined, retryAfterMs };
+  const nothing = { destinations: [], aliases: [], isSettled: false };
+  return { ...nothing, judgement, obstacle: ending, answer: () => Promise.resolve(ending) };
 }
 
 function encodeRows(rows: readonly AnswerRow[]): Buffer {

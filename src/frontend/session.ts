@@ -220,6 +220,6 @@ class Session implements RunningSession, ServedPeerOwner {
 
   #append(record: AuditRecord): void {
     const { journal, observe } = this.#context.exchanges();
-    appendQuietly(journal, observe, record);
+    appendQuietly(journal, observe, record, true);
   }
 }

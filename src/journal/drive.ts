@@ -22,6 +22,8 @@ export interface DriverOptions {
   readonly syncIntervalMs: number;
   /** Records that will never reach the disk, so far. */
   readonly lost: () => number;
+  /** Whether the segments have reached their size and none of them may go yet. */
+  readonly isFull: () => boolean;
   readonly observe: (event: DriverEvent) => void;
 }
 
@@ -212,7 +214,15 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     const order: Order =
       failed.needs === 'probe'
         ? { do: 'checkpoint', wallMs }
-        : { do: 'heal', lock: undefined, mark, bodies: backlog.takeAll(), lost: options.lost(), wallMs };
+        : {
+            do: 'heal',
+            lock: undefined,
+            mark,
+            bodies: backlog.takeAll(),
+            lost: options.lost(),
+            isFull: options.isFull(),
+            wallMs,
+          };
     let report = await ask(order);
     if (report.kind === 'lock' && order.do === 'heal' && options.lock(report.descriptor)) {
       report = await ask({ ...order, lock: report.descriptor });

@@ -43,7 +43,8 @@ export type JournalEvent =
   | DriverEvent
   | TendEvent
   | { readonly kind: 'lost'; readonly records: number }
-  | { readonly kind: 'space'; readonly space: JournalSpace };
+  /** `isForSize`: the segments have reached their size, and none of them is old enough to go. */
+  | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean };
 
 /** The journal as the program has it; the engine sees less of it. */
 export interface OpenJournal extends Journal {
@@ -82,6 +83,9 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   let lost = 0;
   let isClosed = false;
   let space: JournalSpace = opened.isReserveUsed ? 'reserve' : 'normal';
+  let isFull = false;
+  /** What the writer's thread knows of it. */
+  let isKnownFull = false;
   let clockOffsetMs = clock.wallMs() - clock.now();
   const driver = startDriver(
     {
@@ -90,6 +94,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
       lock: (descriptor) => takeLock(options, descriptor),
       openThread: () => openWriterThread({ ...options, signKey }),
       lost: () => lost,
+      isFull: () => isFull,
       observe: (event) => {
         if (event.kind === 'reserve-used') {
           enter('reserve');
@@ -102,7 +107,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     opened.mark,
   );
   if (opened.checkpoint !== undefined) options.observe({ kind: 'checkpoint', line: opened.checkpoint });
-  const tending = startTending({ ...options, driver, enter, noteClockStep });
+  const tending = startTending({ ...options, driver, enter, setFull, noteClockStep });
   const repeated = [
     // A segment, directory or lock that somebody took away shows with the next sync; an empty one is enough.
     repeat(options.lookIntervalMs, (wallMs) => ({ do: 'write', bodies: [], sync: true, wallMs })),
@@ -111,12 +116,12 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
 
   return {
     found: opened.found,
-    append(record, { durable, isPatient = false }) {
+    append(record, { durable, isPatient = false, isBrief = false }) {
       if (isClosed) {
         lose(1);
         return Promise.reject(new JournalFault('closed', 'the journal is closed'));
       }
-      const body = encodeBody(record);
+      const body = encodeBody(record, isBrief);
       noteClockStep();
       if (!durable)
         return hold(body, undefined, heldBytesMax) ? Promise.resolve() : Promise.reject(overflow());
@@ -188,10 +193,18 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     options.observe({ kind: 'lost', records });
   }
 
-  function enter(next: JournalSpace): void {
+  function enter(next: JournalSpace, isForSize = false): void {
     if (space === next) return;
     space = next;
-    options.observe({ kind: 'space', space });
+    options.observe({ kind: 'space', space, isForSize });
+  }
+
+  async function setFull(next: boolean): Promise<void> {
+    isFull = next;
+    if (isKnownFull === next) return;
+    // While the journal is failed the order is not given; healing brings the same.
+    const report = await driver.run(() => ({ do: 'limit', isFull }));
+    if (report.kind !== 'failed') isKnownFull = next;
   }
 
   /** Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. */

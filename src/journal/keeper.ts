@@ -124,11 +124,12 @@ function writeAll(descriptor: number, bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at, bytes.length - at);
 }
 
-/** Gives up a piece; false: there is nothing left to give. */
-export function releaseReserve(directory: string, bytes: number): boolean {
+/** Gives up a piece; returns its bytes. 0: there is nothing left to give. */
+export function releaseReserve(directory: string, bytes: number): number {
   const path = join(directory, reserveName);
   const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size === 0) return false;
-  truncateSync(path, Math.max(0, size - Math.ceil(bytes / pieces)));
-  return true;
+  if (size === 0) return 0;
+  const left = Math.max(0, size - Math.ceil(bytes / pieces));
+  truncateSync(path, left);
+  return size - left;
 }

@@ -45,6 +45,8 @@ export interface Mark {
 export interface RetentionLimits {
   /** Age of a segment's last record beyond which it goes, by the records' own times without steps of the clock. */
   readonly keepMs: number;
+  /** A segment whose last record is younger does not go for the size of all. */
+  readonly keepMinMs: number;
   /** All segments together: bytes, or a share of the file system's size (above 0, at most 1). */
   readonly sizeMax: { readonly bytes: number } | { readonly share: number };
   /** The last record that every receiver has; segments behind it stay. Undefined: nothing is shipped. */
@@ -75,12 +77,19 @@ export type Order =
       readonly mark: Mark;
       readonly bodies: readonly string[];
       readonly lost: number;
+      /** As in `limit`; absent: no. */
+      readonly isFull?: boolean;
       readonly wallMs: number;
     }
+  /**
+   * `isFull`: the segments have reached their size and none of them may go yet. What is written from now on takes its room from
+   * the reserve, as on a full disk.
+   */
+  | { readonly do: 'limit'; readonly isFull: boolean }
   /** Sign with another key from now on; a last checkpoint under the old one names it. */
   | { readonly do: 'change-key'; readonly pem: string; readonly wallMs: number }
   /** Write retire records for these segments, oldest first. Their files may go when that is on disk. */
-  | { readonly do: 'retire'; readonly segments: readonly Shelved[]; readonly wallMs: number }
+  | { readonly do: 'retire'; readonly segments: readonly Retired[]; readonly wallMs: number }
   /** A policy's text beside the segments, on disk before a record names it. */
   | { readonly do: 'keep-policy'; readonly version: string; readonly text: string }
   /** Write the stop record, sync, close the files. */
@@ -100,6 +109,7 @@ export type Report =
   | ({ readonly kind: 'opened'; readonly mark: Mark; readonly found: Found } & Written)
   /** Everything of the order was handed to the kernel. */
   | ({ readonly kind: 'written' } & Written)
+  /** Done, and nothing was written to a segment. */
   | { readonly kind: 'kept' }
   | ({ readonly kind: 'stopped' } & Written)
   /** Nothing of the order counts; the next order must be `heal` (or `open`, if that failed). */
@@ -125,6 +135,13 @@ export interface Shelved {
   readonly lastHash: string;
   readonly nextSeq: number;
   readonly endMs: number;
+  /** The same time by the wall clock. */
+  readonly endWallMs: number;
+}
+
+/** A segment that retention removes, and for which of its limits. */
+export interface Retired extends Shelved {
+  readonly why: 'age' | 'size';
 }
 
 /** Slow work on the disk that must not stand before a record: done by a thread of its own. */

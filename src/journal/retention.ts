@@ -8,7 +8,7 @@ import { gunzipSync, constants as zlib } from 'node:zlib';
 import { parseLine, readHead } from '../audit/line.js';
 import { parseTime } from '../audit/time.js';
 import { listSegments, reserveName, type Segment } from '../segments/segments.js';
-import type { RetentionLimits, Shelf, Shelved } from './messages.js';
+import type { RetentionLimits, Retired, Shelf, Shelved } from './messages.js';
 
 /** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
 const headBytes = 65_536;
@@ -27,8 +27,8 @@ export function readShelf(directory: string, above: number, mark: number): Shelf
     // What its successor does not name is not removed by a program.
     if (next !== undefined && first?.before !== segment.name) damaged ??= segment.name;
     if (damaged === undefined && first !== undefined) {
-      const { lastHash, nextSeq, endMs } = first;
-      closed.push({ ...segment, bytes, lastHash, nextSeq, endMs });
+      const { lastHash, nextSeq, endMs, endWallMs } = first;
+      closed.push({ ...segment, bytes, lastHash, nextSeq, endMs, endWallMs });
     } else otherBytes += bytes;
   }
   const { bsize, bavail, blocks } = statfsSync(directory);
@@ -37,14 +37,17 @@ export function readShelf(directory: string, above: number, mark: number): Shelf
   return { closed, damaged, otherBytes, ...sizes };
 }
 
-/** The segments that may go, oldest first. `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
-export function chooseRetired(
-  shelf: Shelf,
-  limits: RetentionLimits,
-  nowMs: number,
-  openSeq: number,
-): readonly Shelved[] {
-  const retired: Shelved[] = [];
+/** What retention does with the segments that there are. */
+export interface Choice {
+  /** Oldest first. */
+  readonly retired: readonly Retired[];
+  /** What stays is above the size, and too young to go. */
+  readonly isFull: boolean;
+}
+
+/** `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
+export function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
+  const retired: Retired[] = [];
   const sizeMax = 'bytes' in limits.sizeMax ? limits.sizeMax.bytes : limits.sizeMax.share * shelf.totalBytes;
   const { shippedSeq } = limits;
   const isShipped = (segment: Shelved) => shippedSeq === undefined || segment.nextSeq - 1 <= shippedSeq;
@@ -53,15 +56,19 @@ export function chooseRetired(
   for (const segment of shelf.closed) if (isShipped(segment)) unshippedBytes -= segment.bytes;
   for (const segment of shelf.closed) {
     if (segment.nextSeq > openSeq) break;
-    if (nowMs - segment.endMs <= limits.keepMs && bytes <= sizeMax) break;
+    const ageMs = nowMs - segment.endMs;
+    const isOld = ageMs > limits.keepMs;
+    if (!isOld && bytes <= sizeMax) break;
+    // Else somebody who writes enough records, refused ones too, could choose what is forgotten.
+    if (!isOld && ageMs < limits.keepMinMs) return { retired, isFull: true };
     if (!isShipped(segment)) {
       if (unshippedBytes <= limits.unshippedBytesMax) break;
       unshippedBytes -= segment.bytes;
     }
-    retired.push(segment);
+    retired.push({ ...segment, why: isOld ? 'age' : 'size' });
     bytes -= segment.bytes;
   }
-  return retired;
+  return { retired, isFull: false };
 }
 
 /** Plain segments that a restart does not read, oldest first. */
@@ -84,6 +91,7 @@ interface FirstRecord {
   readonly lastHash: string;
   readonly nextSeq: number;
   readonly endMs: number;
+  readonly endWallMs: number;
 }
 
 function readFirst(directory: string, segment: Segment): FirstRecord | undefined {
@@ -100,7 +108,8 @@ function readFirst(directory: string, segment: Segment): FirstRecord | undefined
   const { segment: before, segment_hash: lastHash, seq, steps_ms: stepsMs } = parseLine(line) ?? {};
   const timeMs = parseTime(readHead(line)?.time ?? '');
   if (timeMs === undefined || typeof lastHash !== 'string' || typeof seq !== 'number') return undefined;
-  return { before, lastHash, nextSeq: seq, endMs: timeMs - (typeof stepsMs === 'number' ? stepsMs : 0) };
+  const endMs = timeMs - (typeof stepsMs === 'number' ? stepsMs : 0);
+  return { before, lastHash, nextSeq: seq, endMs, endWallMs: timeMs };
 }
 
 /** What can be had of a gzip file of which only the start was read. */

@@ -21,6 +21,8 @@ export interface Sink {
   close(): void;
   /** Gives up a piece of the reserve if the error says that the disk is full; false: it says something else, or nothing is left. */
   release(error: unknown): boolean;
+  /** While it is full, what is written takes its room from the reserve, as if the disk were full. */
+  setFull(isFull: boolean): void;
   readonly number: number;
   readonly name: string;
   readonly bytes: number;
@@ -36,6 +38,9 @@ export interface SyncedFile {
   readonly bytes: number;
 }
 
+const fullText =
+  'audit.max_size is reached, nothing is older than audit.keep_min, and audit.reserve is used up';
+
 interface OpenFile extends Held {
   readonly number: number;
   readonly name: string;
@@ -46,6 +51,8 @@ interface OpenFile extends Held {
 export function createSink(directory: string, reserveBytes: number): Sink {
   let file: OpenFile | undefined;
   let isReserveUsed = false;
+  /** Bytes that the reserve gave up and that nothing was written to yet; undefined: there is room. */
+  let roomBytes: number | undefined;
 
   const sink: Sink = {
     begin(number) {
@@ -58,6 +65,7 @@ export function createSink(directory: string, reserveBytes: number): Sink {
     },
     write(bytes) {
       const target = now();
+      takeRoom(bytes.length);
       for (let at = 0; at < bytes.length; ) {
         try {
           // A short write is no error yet: the next one says what is wrong.
@@ -93,13 +101,10 @@ export function createSink(directory: string, reserveBytes: number): Sink {
     },
     release(error) {
       if (!isDiskFull(error)) return false;
-      try {
-        const isReleased = releaseReserve(directory, reserveBytes);
-        isReserveUsed ||= isReleased;
-        return isReleased;
-      } catch {
-        return false;
-      }
+      return releasePiece() > 0;
+    },
+    setFull(isFull) {
+      roomBytes = isFull ? (roomBytes ?? 0) : undefined;
     },
     takeReserveUsed() {
       const wasUsed = isReserveUsed;
@@ -117,6 +122,27 @@ export function createSink(directory: string, reserveBytes: number): Sink {
     },
   };
   return sink;
+
+  function takeRoom(bytes: number): void {
+    if (roomBytes === undefined) return;
+    while (roomBytes < bytes) {
+      const released = releasePiece();
+      if (released === 0) throw new JournalFault('write-failed', fullText);
+      roomBytes += released;
+    }
+    roomBytes -= bytes;
+  }
+
+  /** Bytes of the reserve that are free now; 0: nothing is left, or it cannot be given up. */
+  function releasePiece(): number {
+    try {
+      const released = releaseReserve(directory, reserveBytes);
+      isReserveUsed ||= released > 0;
+      return released;
+    } catch {
+      return 0;
+    }
+  }
 
   function now(): OpenFile {
     if (file === undefined) throw new JournalFault('write-failed', 'no segment is open');

@@ -24,7 +24,10 @@ export interface TendOptions {
   readonly tendIntervalMs: number;
   readonly limits: () => RetentionLimits;
   readonly reserveBytes: number;
-  readonly enter: (space: JournalSpace) => void;
+  /** `isForSize`: not the disk is full, but the segments have reached their size. */
+  readonly enter: (space: JournalSpace, isForSize?: boolean) => void;
+  /** Whether the segments have reached their size and none of them may go yet; asked for with each healing. */
+  readonly setFull: (isFull: boolean) => Promise<void>;
   readonly noteClockStep: () => void;
   readonly observe: (event: TendEvent) => void;
 }
@@ -62,6 +65,7 @@ export function startTending(options: TendOptions): Tending {
   const told = new Map<string, string>();
   let isEnded = false;
   let isUnderWay = false;
+  let isFull = false;
   let timer: Timer = clock.setTimer(0, again);
 
   return {
@@ -79,17 +83,17 @@ export function startTending(options: TendOptions): Tending {
 
   function again(): void {
     isUnderWay = true;
-    void round().then((isFull) => {
+    void round().then((hasNoRoom) => {
       isUnderWay = false;
       void keeper?.end();
       keeper = undefined;
       if (isEnded) return;
-      const intervalMs = Math.min(options.tendIntervalMs, isFull ? fullIntervalMs : Infinity);
+      const intervalMs = Math.min(options.tendIntervalMs, hasNoRoom ? fullIntervalMs : Infinity);
       timer = clock.setTimer(intervalMs, again);
     });
   }
 
-  /** True: the reserve could not be filled. */
+  /** True: there is no room, and somebody may make some. */
   async function round(): Promise<boolean> {
     options.noteClockStep();
     const mark = segmentNumber(driver.mark.segment);
@@ -102,11 +106,13 @@ export function startTending(options: TendOptions): Tending {
     const shelf = { ...report.shelf, closed };
     const { retired, unshipped } = await retire(shelf);
     const compressed = await compress({ ...shelf, closed });
+    await judgeSize({ ...shelf, closed });
     const { freeBytes, reserveBytes } = shelf;
     observe({
       kind: 'tended',
       tended: { retired, unshipped, compressed, bytes: bytesOf({ ...shelf, closed }), freeBytes },
     });
+    if (isFull) return true;
     if (reserveBytes >= options.reserveBytes) return false;
     const filled = await keep({ do: 'fill-reserve', bytes: options.reserveBytes });
     if (filled === undefined) return false;
@@ -119,14 +125,17 @@ export function startTending(options: TendOptions): Tending {
     // By the time of the last record, never by the clock: a clock that leapt is told by a record that may not be there yet.
     const { openSeq, stepsMs, timeMs } = driver.mark;
     const limits = options.limits();
-    const retired = chooseRetired(shelf, limits, timeMs - stepsMs, openSeq);
-    const isHeldBack = chooseRetired(shelf, limits, timeMs - stepsMs, Infinity).length > retired.length;
+    const { retired } = chooseRetired(shelf, limits, timeMs - stepsMs, openSeq);
+    const all = chooseRetired(shelf, limits, timeMs - stepsMs, Infinity);
+    const isHeldBack = all.retired.length > retired.length;
     tell(
       'held-back',
       isHeldBack ? `record ${openSeq} has no completion: no segment behind it is retired` : undefined,
     );
     const nothing = { retired: [], unshipped: [] };
     if (retired.length === 0) return nothing;
+    // The records of that need room, too.
+    await options.setFull(false);
     const report = await driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
     if (report.kind !== 'written') return nothing;
     await keep({ do: 'remove', files: retired.map(fileName) });
@@ -134,6 +143,17 @@ export function startTending(options: TendOptions): Tending {
     const { shippedSeq = Infinity } = limits;
     const unshipped = retired.filter(({ nextSeq }) => nextSeq - 1 > shippedSeq);
     return { retired: retired.map(({ name }) => name), unshipped: unshipped.map(({ name }) => name) };
+  }
+
+  /** After all that could be removed or compressed. */
+  async function judgeSize(shelf: Shelf): Promise<void> {
+    const { openSeq, stepsMs, timeMs } = driver.mark;
+    const { retired, isFull: isTooLarge } = chooseRetired(shelf, options.limits(), timeMs - stepsMs, openSeq);
+    const isFullNow = isTooLarge && retired.length === 0;
+    await options.setFull(isFullNow);
+    if (isFullNow) options.enter('reserve', true);
+    else if (isFull && shelf.reserveBytes >= options.reserveBytes) options.enter('normal');
+    isFull = isFullNow;
   }
 
   /** Told when it begins or changes, not every minute. */

@@ -9,6 +9,7 @@ import { journalFormat, sealBytesMax } from '../audit/chain.js';
 import { encodeBody } from '../audit/encode.js';
 import { createLedger } from '../audit/ledger.js';
 import type { JournalRecord } from '../audit/record.js';
+import { formatTime } from '../audit/time.js';
 import { JournalFault } from '../engine/journal-fault.js';
 import {
   type Held,
@@ -22,7 +23,7 @@ import {
   segmentNumber,
   writeWhole,
 } from '../segments/segments.js';
-import type { Found, Mark, Order, Report, SharedWrite, Shelved, WriterOptions, Written } from './messages.js';
+import type { Found, Mark, Order, Report, Retired, SharedWrite, WriterOptions, Written } from './messages.js';
 import { findTail } from './recover.js';
 import { createSink } from './sink.js';
 import { cutBehind, keepEvidence, putAside, readVouched, vouch } from './torn.js';
@@ -108,6 +109,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         signKey = order.pem;
         return { kind: 'written', ...written(changed) };
       }
+      case 'limit':
+        sink.setFull(order.isFull);
+        return { kind: 'kept' };
       case 'retire':
         return { kind: 'written', ...written(retire(order.segments, order.wallMs)) };
       case 'keep-policy':
@@ -271,6 +275,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   function heal(order: Order & { readonly do: 'heal' }): Report {
     sink.close();
+    sink.setFull(order.isFull === true);
     const target = order.mark;
     cutBehind(directory, target);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
@@ -286,12 +291,13 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   /** All are told, on disk, before the first one goes. */
-  function retire(segments: readonly Shelved[], wallMs: number): Mark {
-    for (const { name, number, lastHash, nextSeq } of segments) {
+  function retire(segments: readonly Retired[], wallMs: number): Mark {
+    for (const { name, number, lastHash, nextSeq, why, endWallMs } of segments) {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
       if (number >= sink.number || nextSeq > ledger.openSeq) continue;
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
-      sink.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place })));
+      const cause = { action: why, until: formatTime(endWallMs) };
+      sink.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));
       ledger.forget(nextSeq);
     }
     return checkpoint(wallMs, {});

@@ -65,8 +65,8 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   ],
   'audit-failed': ['its record could not be written, so it was not sent', 'as for the event `audit-failed`'],
   'audit-reserve': [
-    'the disk of the records is full but for its reserve',
-    'free the disk; rules with `emergency: true` are served',
+    'the disk of the records is full but for its reserve, or the records have reached `audit.max_size` within `audit.keep_min`',
+    'free the disk, or raise `max_size`; rules with `emergency: true` are served',
   ],
   'backend-drained': [
     'an operator or the configuration took the backend out of service',

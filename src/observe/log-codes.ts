@@ -115,8 +115,9 @@ const listed = {
   },
   'audit-reserve': {
     levels: ['error'],
-    means: 'the disk is full but for `audit.reserve`: only rules with `emergency` are served',
-    ask: 'free the disk; it is noticed within seconds',
+    means:
+      'the disk is full but for `audit.reserve`, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
+    ask: 'free the disk, or raise `max_size`; it is noticed within seconds',
   },
   'audit-damaged': {
     levels: ['error'],

@@ -21,10 +21,11 @@ const documented =
   `time event journal format session id for listener peer principal policy version rule series decision
   would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
   head oldest_seq key signature action by count level text status outcome sent rows cells bytes_in bytes_out wait_ms
-  first_byte_ms duration_ms logs next_key open_seq step_ms steps_ms lost torn error`.split(/\s+/);
+  first_byte_ms duration_ms logs next_key open_seq step_ms steps_ms lost torn until error`.split(/\s+/);
 
 const everything: JournalRecord = {
   error: 'poison',
+  until: '2026-11-13T08:22:34.123Z',
   torn: { sha256: 'cc', bytes: 3, file: '00000001.jsonl.torn' },
   lost: 1,
   steps_ms: -5,
@@ -253,6 +254,34 @@ void test('a value that was recorded before gives the same text, under every bud
     assert.ok(Buffer.byteLength(encodeBody(record)) < lineBytesMax);
   }
   assert.equal(parse(short)['user'], name);
+});
+
+void test('a brief record has at most 2 KiB, whatever was said, and still shows how it began', () => {
+  const long = 'x'.repeat(60_000);
+  const peer = { uid: 1, exe: `/${long}`, unit: long };
+  const asked = { principal: 'bob@support', user: long, reason: long.slice(0, 512), text: long };
+  for (const args of [
+    [long],
+    ['-u', 'bob', '--', 'fetch', long],
+    Array.from({ length: 5000 }, () => 'word'),
+  ]) {
+    const body = encodeBody({ time, event: 'admission', peer, ...asked, args }, true);
+    assert.ok(Buffer.byteLength(body) <= 2048, `${body.length} bytes`);
+    const { principal } = JSON.parse(`{${body}}`);
+    assert.equal(principal, 'bob@support');
+  }
+  const question: unknown[] = JSON.parse(
+    `{${encodeBody({ time, event: 'admission', args: ['-u', 'bob', '--', 'fetch', long] }, true)}}`,
+  ).args;
+  assert.deepEqual(question.slice(0, 4), ['-u', 'bob', '--', 'fetch']);
+  assert.equal(Buffer.byteLength(JSON.stringify(question)) <= 1024, true);
+  const short = { time, event: 'admission', user: 'bob', args: ['a', 'b'] } as const;
+  assert.equal(encodeBody(short, true), encodeBody(short));
+});
+
+void test('a peer who runs a program below a long path does not fill each record with it', () => {
+  const peer = { uid: 1, exe: `/${'p'.repeat(4000)}` };
+  assert.ok(Buffer.byteLength(encodeBody({ time, event: 'admission', peer })) < 600);
 });
 
 void test('fractions keep three digits, without zeros at their end', () => {

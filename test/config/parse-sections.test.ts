@@ -7,7 +7,7 @@ void test('every simple key of the other sections', () => {
   const settings = settingsOf(`${sound}
 mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
 state: state
-audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s, keep: 30d,
+audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, handshake: 4s, drain: 6s,
@@ -23,6 +23,7 @@ log: { level: debug }
     segmentBytes: 65_536,
     deadlineMs: 3000,
     keepMs: 30 * 24 * 3600 * 1000,
+    keepMinMs: 3 * 24 * 3600 * 1000,
     sizeMax: { share: 0.5 },
     unshippedBytesMax: 1024 ** 3,
     reserveBytes: 1024 ** 2,

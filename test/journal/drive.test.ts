@@ -125,6 +125,7 @@ async function story(
       lock: () => true,
       deadlineMs,
       syncIntervalMs: 100,
+      isFull: () => false,
       lost: () => 0,
       observe: (event) => events.push(event),
     },

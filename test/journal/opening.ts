@@ -23,6 +23,7 @@ export interface Watched {
 /** Nothing goes. */
 export const keepAll: RetentionLimits = {
   keepMs: Infinity,
+  keepMinMs: 0,
   sizeMax: { bytes: Infinity },
   shippedSeq: undefined,
   unshippedBytesMax: Infinity,

@@ -155,6 +155,47 @@ void test('what is old is retired', async (t) => {
   assert.deepEqual(await verified(directory), []);
 });
 
+void test('what is young stays: without room the reserve is used, then nothing is taken, and later all goes on', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = { ...keepAll, sizeMax: { bytes: 1 } as const, keepMinMs: day };
+  const reserveBytes = 16_384;
+  const watched = await tending(t, directory, { limits: () => limits, reserveBytes });
+  const { journal, events, seen } = watched;
+  for (let at = 0; at < 12; at += 1) await journal.append(admission(`A${at}`), durable);
+  for (let at = 0; at < 12; at += 1) await journal.append(completion(`A${at}`), durable);
+  const full = await seen('space');
+  assert.deepEqual(full, { kind: 'space', space: 'reserve', isForSize: true });
+  const refused = async (): Promise<boolean> => {
+    for (let at = 0; at < 200; at += 1) {
+      const id = `B${at}`;
+      const isTaken = await journal.append(admission(id), durable).then(
+        () => true,
+        (fault: unknown) => {
+          assert.ok(fault instanceof JournalFault);
+          return false;
+        },
+      );
+      await journal.append(completion(id), { durable: false });
+      if (!isTaken) return true;
+    }
+    return false;
+  };
+  assert.equal(await refused(), true);
+  assert.match(journal.fault?.message ?? '', /audit\.max_size is reached.*audit\.reserve is used up/);
+  assert.ok(
+    existsSync(join(directory, '00000001.jsonl')) || existsSync(join(directory, '00000001.jsonl.gz')),
+  );
+  assert.deepEqual(retired(readWhole(directory)), []);
+  limits = { ...limits, keepMinMs: 0 };
+  await until(() => journal.state === 'writable' && journal.space === 'normal');
+  await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
+  await journal.append(admission('C'), durable);
+  await journal.append(completion('C'), durable);
+  await journal.close();
+  assert.equal(journal.lost, 0);
+  assert.deepEqual(await verified(directory), []);
+});
+
 void test('what was not shipped stays, up to a limit of its own', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };

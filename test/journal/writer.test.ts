@@ -57,7 +57,12 @@ function opened(directory: string, segmentBytes?: number): Writer {
 }
 
 function write(writer: Writer, ...records: Parameters<typeof encodeBody>[0][]): void {
-  const report = carry(writer, { do: 'write', bodies: records.map(encodeBody), sync: true, wallMs });
+  const report = carry(writer, {
+    do: 'write',
+    bodies: records.map((record) => encodeBody(record)),
+    sync: true,
+    wallMs,
+  });
   assert.equal(report.kind, 'written');
 }
 

@@ -134,14 +134,14 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let held: (() => void)[] = [];
   let hurries = 0;
 
-  const append: Journal['append'] = async (record, { durable, isPatient = false }) => {
+  const append: Journal['append'] = async (record, { durable, isPatient = false, isBrief = false }) => {
     if (mode === 'hold') {
       await new Promise<void>((resolve) => {
         held.push(resolve);
       });
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
-    records.push({ record, durable, isPatient });
+    records.push({ record, durable, isPatient, isBrief });
   };
   const journal: Journal = {
     append:
