@@ -130,6 +130,7 @@ export function parseLimits(raw: RawLimits, cursor: Cursor): LimitSettings {
     queueTimeoutMs: timerOf(raw.queue_timeout, limitDefaults.queueTimeoutMs, cursor, 'queue_timeout'),
     replyIdleMs: timerOf(raw.reply_idle, limitDefaults.replyIdleMs, cursor, 'reply_idle'),
     clientStallMs: clientStall(raw, cursor),
+    logLinesMax: raw.log_lines ?? limitDefaults.logLinesMax,
     handshakeMs: timerOf(raw.handshake, limitDefaults.handshakeMs, cursor, 'handshake'),
     drainMs: timerOf(raw.drain, limitDefaults.drainMs, cursor, 'drain'),
     inputBytesMax: sizeOf(raw.input, limitDefaults.inputBytesMax, cursor, 'input'),

@@ -120,6 +120,7 @@ const limits = strict('the limits', {
   queue_timeout: durationText.optional(),
   reply_idle: durationText.optional(),
   client_stall: durationText.optional(),
+  log_lines: count(1, 1_000_000).optional(),
   handshake: durationText.optional(),
   drain: durationText.optional(),
   input: sizeText.optional(),

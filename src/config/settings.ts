@@ -168,6 +168,8 @@ export interface LimitSettings {
   readonly queueTimeoutMs: number;
   readonly replyIdleMs: number;
   readonly clientStallMs: number;
+  /** Log lines of a backend for one command that are handed on and recorded; more are only counted. */
+  readonly logLinesMax: number;
   readonly handshakeMs: number;
   readonly drainMs: number;
   readonly inputBytesMax: number;
@@ -229,6 +231,7 @@ export const limitDefaults: LimitSettings = {
   queueTimeoutMs: 30 * second,
   replyIdleMs: 10 * minute,
   clientStallMs: 45 * second,
+  logLinesMax: 10_000,
   handshakeMs: 5 * second,
   drainMs: 30 * second,
   inputBytesMax: 1024 * mebibyte,

@@ -148,7 +148,7 @@ export function createExchangeContext(
   const { clock, journal, observe } = adapters;
   const lookups = createLookups(adapters);
   const userNames = createUserNames(settings.mailUsers);
-  const { queueTimeoutMs, replyIdleMs, clientStallMs, deadlineMs } = settings.limits;
+  const { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs } = settings.limits;
   return {
     ...lasting,
     clock,
@@ -168,7 +168,7 @@ export function createExchangeContext(
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,
-    limits: { queueTimeoutMs, replyIdleMs, clientStallMs, deadlineMs, logRecordsMax },
+    limits: { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs, logRecordsMax },
     retire: () => lookups.retire(),
   };
 }

@@ -240,13 +240,14 @@ class SentCommand implements Conversation {
 
   constructor(exchange: CarriedExchange, upstream: Upstream, command: OutgoingCommand, target: RelayTarget) {
     const { clock, limits } = exchange.context;
-    const { deadlineMs, replyIdleMs, clientStallMs } = limits;
+    const { deadlineMs, replyIdleMs, clientStallMs, logLinesMax } = limits;
     this.upstream = upstream;
     this.command = command;
     this.writer = target;
     this.logs = exchange.session.policy.logs;
     this.clock = clock;
-    this.limits = { deadlineMs: deadlineMs[exchange.judgement.attempt.effect], replyIdleMs, clientStallMs };
+    const { effect } = exchange.judgement.attempt;
+    this.limits = { deadlineMs: deadlineMs[effect], replyIdleMs, clientStallMs, logLinesMax };
     this.#exchange = exchange;
   }
 

@@ -34,6 +34,8 @@ export interface ExchangeLimits {
   readonly queueTimeoutMs: number;
   readonly replyIdleMs: number;
   readonly clientStallMs: number;
+  /** L lines of one exchange that are handed on; the rest is counted. */
+  readonly logLinesMax: number;
   readonly deadlineMs: Readonly<Record<Effect, number>>;
   /** L lines of one exchange that get a record of their own; the rest is counted. */
   readonly logRecordsMax: number;

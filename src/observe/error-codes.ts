@@ -96,7 +96,10 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   'auth-rejected': ['the backend refused our password', 'correct `password_file` or `doveadm_password`'],
   'version-unsupported': ['no doveadm server, or one that we do not know', 'correct `address`'],
   'closed-early': ['the backend ended before a status', backendLog],
-  'reply-timeout': ['no first byte within `limits.deadline`, or silence within a reply', backendLog],
+  'reply-timeout': [
+    'no first byte within `limits.deadline`, or silence within a reply; log lines do not count',
+    backendLog,
+  ],
   'reply-line-too-long': ['a line of the reply is longer than any real one', backendLog],
   'reply-bad-escape': ['the reply holds an escape that is none', backendLog],
   'reply-bad-version': ['the backend greeted with something else than its version', 'correct `address`'],

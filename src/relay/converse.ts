@@ -120,14 +120,24 @@ export function listenTo(options: Conversation): LogEar {
 class ReplyEar implements LogEar {
   readonly #options: Conversation;
   #lastText = '';
+  #lines = 0;
 
   constructor(options: Conversation) {
     this.#options = options;
   }
 
   hear(line: LogLine): void {
-    const { command, logs, writer } = this.#options;
     this.#lastText = line.text;
+    const { logLinesMax } = this.#options.limits;
+    this.#lines += 1;
+    if (this.#lines <= logLinesMax) return this.#handOn(line);
+    if (this.#lines > logLinesMax + 1) return;
+    const text = `dovegate: more than ${logLinesMax} log lines for this command (limits.log_lines); the others are only counted`;
+    this.#handOn({ type: 'warning', text, isCut: false });
+  }
+
+  #handOn(line: LogLine): void {
+    const { command, logs, writer } = this.#options;
     this.#options.onLog(line);
     if (logs === 'full' && !isLineOfOther(line.text, command.user)) writer.addLog(line.type, line.text);
   }

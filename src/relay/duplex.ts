@@ -92,11 +92,10 @@ class DuplexRun {
     const { upstream, count, clock } = this.#options;
     const gather = createGather(firstReplyBytesMax);
     for (;;) {
-      const events = await upstream.next();
-      this.#moved();
-      for (const event of events) {
+      for (const event of await upstream.next()) {
         if (event.kind === 'log') this.#hear(event.line);
         else if (event.kind === 'body') {
+          this.#moved();
           count.firstByteMs ??= clock.now() - this.#startMs;
           count.bytesIn += event.bytes.length;
           gather.append(event.bytes);
@@ -124,15 +123,17 @@ class DuplexRun {
           if (peer !== 'ready' && !this.#hasClientEnded) return this.#how ?? peer;
           this.#moved();
         }
-        const events = await upstream.next();
-        this.#moved();
-        for (const event of events) {
+        let hasMoved = false;
+        for (const event of await upstream.next()) {
           if (event.kind === 'log') this.#hear(event.line);
           else if (event.kind === 'body') {
+            hasMoved = true;
             count.bytesIn += event.bytes.length;
             writer.addBody(event.bytes);
           }
         }
+        // Log lines do not renew it.
+        if (hasMoved) this.#moved();
       }
     } catch (fault) {
       if (this.#how !== undefined) return this.#how;

@@ -18,6 +18,8 @@ export interface RelayLimits {
   readonly replyIdleMs: number;
   /** How long one write may wait for the peer. */
   readonly clientStallMs: number;
+  /** Log lines of one command that are handed on; more are only counted. */
+  readonly logLinesMax: number;
 }
 
 /** What was relayed, also where it broke off. */
@@ -85,6 +87,7 @@ class RelayRun {
   #peer: 'ready' | 'client-stall' | 'client-gone' = 'ready';
   #hasTimedOut = false;
   #timer: Timer;
+  #dueMs = 0;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -95,14 +98,20 @@ class RelayRun {
   async run(): Promise<RelayEnd> {
     try {
       for (;;) {
-        const end = this.#take(await this.#options.upstream.next());
-        if (end !== undefined) return end;
+        const taken = this.#take(await this.#options.upstream.next());
+        if (typeof taken !== 'string') return taken;
+        let leftMs = taken === 'reply' ? this.#options.limits.replyIdleMs : undefined;
         const drained = this.#peer === 'ready' ? this.#options.writer.flush(relayedBytesMax) : undefined;
         if (drained !== undefined) {
+          // The time of the backend does not run while the peer is the one that is waited for.
+          leftMs ??= Math.max(0, this.#dueMs - this.#options.clock.now());
+          this.#timer.cancel();
           const gone = await this.#waitForPeer(drained);
           if (gone !== undefined) return gone;
         }
-        this.#timer = this.#startTimer(this.#options.limits.replyIdleMs);
+        if (leftMs === undefined) continue;
+        this.#timer.cancel();
+        this.#timer = this.#startTimer(leftMs);
       }
     } catch (fault) {
       this.#options.upstream.close('aborted', true);
@@ -113,18 +122,22 @@ class RelayRun {
   }
 
   #startTimer(ms: number): Timer {
+    this.#dueMs = this.#options.clock.now() + ms;
     return this.#options.clock.setTimer(ms, () => {
       this.#hasTimedOut = true;
       this.#options.upstream.close('reply-timeout', true);
     });
   }
 
-  /** One chunk; undefined: its status is still to come. */
-  #take(events: readonly UpstreamEvent[]): RelayEnd | undefined {
+  /**
+   * One chunk. Without its status, what came: bytes of the reply, or nothing that counts. Log lines do not: a backend that writes
+   * some now and then would hold its upstream for ever.
+   */
+  #take(events: readonly UpstreamEvent[]): RelayEnd | 'reply' | 'nothing' {
     const { count, clock } = this.#options;
-    this.#timer.cancel();
     let status: Status | undefined;
     let hasTrailing = false;
+    const bytesBefore = count.bytesIn;
     for (const event of events) {
       switch (event.kind) {
         case 'body':
@@ -146,7 +159,7 @@ class RelayRun {
       }
     }
     count.cells = this.#cells.cells;
-    if (status === undefined) return undefined;
+    if (status === undefined) return count.bytesIn > bytesBefore ? 'reply' : 'nothing';
     this.#passStatus(status);
     return { kind: 'status', status, hasTrailing, peer: this.#peer };
   }

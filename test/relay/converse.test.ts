@@ -10,6 +10,7 @@ import {
   type LogMode,
   type OutgoingCommand,
 } from '../../src/relay/converse.js';
+import type { RelayCount } from '../../src/relay/relay.js';
 import { createReplyWriter } from '../../src/relay/reply-writer.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
@@ -35,6 +36,7 @@ interface Setting {
   readonly command?: Partial<OutgoingCommand>;
   /** What the pool says of an end. */
   readonly isPoisoned?: boolean;
+  readonly count?: RelayCount;
 }
 
 /** A conversation that runs, with a client of minor 2. */
@@ -44,6 +46,7 @@ function start({
   cutOff = () => undefined,
   command: changes,
   isPoisoned = false,
+  count = emptyCount(),
 }: Setting = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
@@ -59,8 +62,8 @@ function start({
     writer,
     logs,
     clock,
-    limits: { deadlineMs: 1_000, replyIdleMs: 1_000, clientStallMs: 1_000 },
-    count: emptyCount(),
+    limits: { deadlineMs: 1_000, replyIdleMs: 1_000, clientStallMs: 1_000, logLinesMax: 3 },
+    count,
     cutOff,
     onLog: (line) => void heard.push(line.text),
   });
@@ -121,6 +124,32 @@ void test('the log channel: nothing, a sentence of ours, or the lines, but for t
   good.backend.send(Buffer.concat([logPacket('warning', 'text of the backend'), replyPacket('\n+\n')]));
   await good.running;
   assert.deepEqual(good.got(), { out: '\n+\n', log: '' });
+});
+
+void test('log lines beyond the limit of a command are counted, and go nowhere', async () => {
+  const count = emptyCount();
+  const story = start({ logs: 'full', count });
+  for (let n = 1; n <= 50; n += 1) story.backend.send(logPacket('info', `line ${n}`));
+  story.backend.send(Buffer.concat([logPacket('error', 'Quota exceeded'), replyPacket('row\t\n-\n')]));
+  const { value } = await story.running;
+  assert.equal(value.kind, 'replied');
+  assert.deepEqual([count.logs.get('info'), count.logs.get('error')], [50, 1]);
+  const last =
+    'dovegate: more than 3 log lines for this command (limits.log_lines); the others are only counted';
+  assert.deepEqual(story.heard, ['line 1', 'line 2', 'line 3', last]);
+  assert.deepEqual(
+    story
+      .got()
+      .log.split('\n')
+      .map((line) => line.slice(1)),
+    ['line 1', 'line 2', 'line 3', last, ''],
+  );
+  // What the status is explained by is looked at even so.
+  const short = start({ logs: 'filtered' });
+  for (let n = 1; n <= 5; n += 1) short.backend.send(logPacket('info', `line ${n}`));
+  short.backend.send(Buffer.concat([logPacket('error', 'Quota exceeded'), replyPacket('\n-\n')]));
+  await short.running;
+  assert.match(short.got().log, /the backend says: over quota/);
 });
 
 void test('the name of the user in front of each row', async () => {

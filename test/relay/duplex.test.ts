@@ -52,7 +52,7 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
     writer,
     logs: 'filtered',
     clock,
-    limits: { deadlineMs: 1, replyIdleMs: 1_000, clientStallMs: 500 },
+    limits: { deadlineMs: 1, replyIdleMs: 1_000, clientStallMs: 500, logLinesMax: 3 },
     count,
     cutOff,
     onLog: () => undefined,
@@ -165,6 +165,15 @@ void test('either side is gone, or silent, or does not read', async () => {
   assert.equal(silent.upstream.state.at, 'leased');
   await silent.clock.advance(100);
   await silent.ends(ended('idle'));
+  const chatty = start();
+  chatty.backend.send(replyPacket('\n+\n'));
+  for (let n = 0; n < 10; n += 1) {
+    chatty.backend.send(logPacket('info', 'still at it'));
+    await settle();
+    await chatty.clock.advance(100);
+  }
+  await chatty.ends(ended('idle'));
+  assert.equal(chatty.count.logs.get('info'), 10);
 
   const mute = start();
   await mute.clock.advance(1_000);

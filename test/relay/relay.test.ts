@@ -13,7 +13,7 @@ import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { leasedUpstream, logPacket, replyPacket } from '../kit/memory-backend.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 
-const limits = { deadlineMs: 10_000, replyIdleMs: 3_000, clientStallMs: 2_000 };
+const limits = { deadlineMs: 10_000, replyIdleMs: 3_000, clientStallMs: 2_000, logLinesMax: 1_000 };
 
 /** A relay that runs, between a backend and a client of minor 0. */
 function start(changes: Partial<RelayOptions> = {}) {
@@ -137,6 +137,44 @@ void test('PROTOCOL 12 trap 26: no first byte in time, and silence within the re
   await half.clock.advance(1);
   assert.deepEqual(await half.end(), { kind: 'reply-timeout' });
   assert.equal(half.got(), 'row\t'.repeat(10));
+});
+
+void test('only bytes of the reply count: log lines neither end the deadline nor renew the time between two pieces', async () => {
+  const silent = start();
+  for (let n = 0; n < 4; n += 1) {
+    silent.backend.send(logPacket('info', 'still at it'));
+    await settle();
+    await silent.clock.advance(limits.deadlineMs / 4);
+  }
+  assert.deepEqual(await silent.end(), { kind: 'reply-timeout' });
+  assert.deepEqual([silent.count.firstByteMs, silent.logs.length], [undefined, 4]);
+  const half = start();
+  half.backend.send(replyPacket('row\t'));
+  for (let n = 0; n < 3; n += 1) {
+    await settle();
+    await half.clock.advance(limits.replyIdleMs / 3);
+    if (n < 2) half.backend.send(logPacket('info', 'still at it'));
+  }
+  assert.deepEqual(await half.end(), { kind: 'reply-timeout' });
+});
+
+void test('the time of a backend does not run while the peer is full', async () => {
+  const longStall = { ...limits, clientStallMs: 10 * limits.deadlineMs };
+  const story = start({ limits: longStall, onLog: (line) => story.writer.addBody(Buffer.from(line.text)) });
+  story.client.setStopped(true);
+  await settle();
+  await story.clock.advance(limits.deadlineMs - 1_000);
+  story.backend.send(logPacket('info', 'y'.repeat(99)));
+  story.writer.addBody(Buffer.alloc(200_000));
+  await settle();
+  await story.clock.advance(limits.deadlineMs);
+  assert.equal(story.upstream.state.at, 'leased');
+  story.client.setStopped(false);
+  await settle();
+  await story.clock.advance(999);
+  assert.equal(story.upstream.state.at, 'leased');
+  await story.clock.advance(1);
+  assert.deepEqual(await story.end(), { kind: 'reply-timeout' });
 });
 
 const big = 'x'.repeat(64 * 1024 - 1);

@@ -74,7 +74,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     writer,
     logs: setting.logs ?? 'filtered',
     clock,
-    limits: { deadlineMs: 5_000, replyIdleMs: 5_000, clientStallMs: 5_000 },
+    limits: { deadlineMs: 5_000, replyIdleMs: 5_000, clientStallMs: 5_000, logLinesMax: 3 },
     count,
     cutOff: setting.cutOff ?? (() => undefined),
     onLog: (logLine) => void heard.push(logLine.text),
