@@ -166,10 +166,14 @@ export function refuseFatal(
     return unparsable('kills-server', `"${command.name}" needs -N with at least the number of -R`);
   }
   if (series === '2.4' && /^(?:proxy )?kick$/.test(command.name)) {
+    // A second value that is not an address to the server is a second user, and ends it: `/`, `1.2.3.4/33`, `%{user}`.
     const masks = values.get('mask') ?? [];
-    const addresses = masks.filter(isAddress).length;
-    if (addresses > 1 || masks.length - addresses > 1) {
-      return unparsable('kills-server', `"${command.name}" takes one user and one address at most`);
+    const isPair = masks.length === 2 && masks.filter(isNetwork).length === 1 && !masks.every(isAddress);
+    if (masks.length > 1 && !isPair) {
+      return unparsable(
+        'kills-server',
+        `"${command.name}" takes one user and one address at most, the address written in full`,
+      );
     }
   }
   if (command.name === 'proxy kick' && !values.has('user') && !values.has('mask') && !values.has('host')) {
@@ -216,9 +220,25 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
       return name === 'decision' && !decisions.has(value);
     case 'save':
       return name === 'received-date' && searchTime(series, value) === undefined;
+    case 'stats dump':
+      return name === 'fields' && value.trim() === '';
+    case 'oldstats dump':
+      return name === 'type' ? !statsTypes.has(value) : name === 'filter' && isFatalFilter(value);
     default:
       return false;
   }
+}
+
+/** Rows of `oldstats dump`. */
+const statsTypes = new Set(['command', 'session', 'user', 'domain', 'ip', 'global']);
+
+/** Goes to the stats service as it is: conditions separated by TAB, and LF would begin another command, `RESET` say. */
+function isFatalFilter(filter: string): boolean {
+  return filter.split('\t').some((part) => {
+    const [, key, value = ''] = /^(since|ip)=(.*)$/s.exec(part) ?? [];
+    if (/[\r\n]/.test(part)) return true;
+    return key === 'since' ? !/^\d{1,10}$/.test(value) : key === 'ip' && !isNetwork(value);
+  });
 }
 
 function isPort(text: string): boolean {
@@ -232,4 +252,17 @@ function isPort(text: string): boolean {
 export function isAddress(value: string): boolean {
   if (/[:/%]/.test(value)) return true;
   return /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?$/i.test(value) && !/^\d+$/.test(value);
+}
+
+/** Whether every server reads it as an address or a network: written in full, its bits within bounds. */
+function isNetwork(value: string): boolean {
+  const [address = '', bits, ...more] = value.split('/');
+  const isV6 = address.includes(':');
+  const isInBounds = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (isV6 ? 128 : 32));
+  if (more.length > 0 || !isInBounds) return false;
+  if (!isV6) return ip.test(address);
+  const halves = address.split('::');
+  const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  const isWhole = halves.length === 1 ? groups.length === 8 : halves.length === 2 && groups.length < 8;
+  return isWhole && groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group));
 }

@@ -48,6 +48,9 @@ const special: Readonly<Record<string, readonly string[]>> = {
   'mailbox cache decision decision': ['yes', 'temp', 'no'],
   'mailbox cache decision fieldstr': ['flags', 'hdr.subject hdr.from'],
   'save received-date': ['30d', '2026-01-31'],
+  'stats dump fields': ['count', 'sum %95', ' x'],
+  'oldstats dump type': ['global', 'user'],
+  'oldstats dump filter': ['', 'user=*', 'ip=192.0.2.0/24', 'since=1\tuser=x'],
   'kick dest-host': ['192.0.2.1', '::1'],
   'proxy kick dest-host': ['192.0.2.1', '::1'],
 };
