@@ -175,6 +175,79 @@ export function searchSize(text: string): number | undefined {
   return bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined;
 }
 
+/** Letters and digits, in bytes of UTF-8, below which a text is in nearly every mail: one ideograph counts as three letters. */
+const textBytesMin = 3;
+/** No mail is larger. */
+const sizeMax = 2 ** 40;
+/** Mails have no dates in the first days of 1970, wherever they were written. */
+const firstMails = 2 * 86_400;
+
+/**
+ * Whether every mail meets the key with these values, or nearly every one, so that the key narrows nothing: an empty text, a sign or
+ * two letters (a text without letters matches every mail on 2.3.19.1 and 2.4.1 if it is empty or a line end), `larger 0`, `uid 1:*`, `since
+ * 1970-01-01`, `savedbefore` a time that is still to come.
+ */
+export function selectsEverything(
+  series: Series,
+  key: SearchKey,
+  values: readonly string[],
+  nowMs: number,
+): boolean {
+  const value = values.at(-1) ?? '';
+  if (key.class === 'content')
+    return lettersIn(value) < textBytesMin || values.some((each) => each.trim() === '');
+  const [kind] = key.values;
+  switch (kind) {
+    case undefined:
+    case 'atom':
+      return false;
+    case 'text':
+      return value === '';
+    case 'size': {
+      const bytes = searchSize(value) ?? 0;
+      return key.name === 'larger' ? bytes === 0 : bytes >= sizeMax;
+    }
+    case 'set':
+      return coversEverything(value);
+    case 'modseq':
+      return BigInt(value) <= 1n;
+    case 'interval':
+      return key.name === 'younger' && Number(value) >= nowMs / 1000 - firstMails;
+    case 'time':
+      return boundsNothing(key.name, searchTime(series, value), nowMs / 1000);
+    default: {
+      const never: never = kind;
+      return never;
+    }
+  }
+}
+
+function lettersIn(text: string): number {
+  return Buffer.byteLength(text.replaceAll(/[^\p{L}\p{N}]/gu, ''));
+}
+
+function boundsNothing(name: string, time: SearchTime | undefined, now: number): boolean {
+  if (time === undefined) return true;
+  const isAge = time.kind === 'age';
+  if (name.endsWith('before')) return isAge ? time.seconds === 0 : time.earliest >= now;
+  if (name.endsWith('since')) return (isAge ? now - time.seconds : time.latest) <= firstMails;
+  return false;
+}
+
+/** Whether a set holds every number from 1 on, however it is cut: `1:*`, `4294967295:1`, `5:*,1:4`. */
+function coversEverything(set: string): boolean {
+  const ranges = set.split(',').map((range) => {
+    const [first = '', last = first] = range.split(':');
+    const ends = [first, last].map((end) => (end === '*' ? uint32Max : Number(end)));
+    return [Math.min(...ends), Math.max(...ends)] as const;
+  });
+  let covered = 0;
+  for (const [low, high] of ranges.toSorted(([one], [other]) => one - other)) {
+    if (low <= covered + 1) covered = Math.max(covered, high);
+  }
+  return covered >= uint32Max;
+}
+
 /** What IMAP calls an atom: printable ASCII without specials. 2.4 demands it of keywords. */
 export function isAtom(text: string): boolean {
   return /^[!-~]+$/.test(text) && !/[(){%*"\\\]]/.test(text);

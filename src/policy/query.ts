@@ -2,14 +2,14 @@
 // It does not read queries; the catalog gives the tree.
 // The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
-import { type SearchTime, searchSize, searchTime } from '../catalog/search-keys.js';
+import { type SearchTime, searchSize, searchTime, selectsEverything } from '../catalog/search-keys.js';
 import { conditionsIn, type SearchCondition, type SearchNode } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
 import type { GlobList } from './glob.js';
 import { isMask } from './mask.js';
 import type { Regex } from './regex.js';
 
-/** What a key's value must be. Ages are in seconds, sizes in bytes. */
+/** What a key's value must be. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
 export type KeyTest =
   | { readonly kind: 'present' }
   | { readonly kind: 'absent' }
@@ -88,7 +88,8 @@ export function missingInQuery(test: QueryTest, query: JudgedQuery): string {
 /** Whether the rule looked at a point in time that moves: its answer may differ a moment later. */
 export function dependsOnTime(test: QueryTest, query: JudgedQuery): boolean {
   if (test.kind !== 'keys' || query.tree === undefined || !namesTime(query.tree, query)) return false;
-  const asksAge = (list: readonly KeyCondition[]): boolean => list.some((each) => each.test.kind === 'age');
+  const asksAge = (list: readonly KeyCondition[]): boolean =>
+    list.some(({ test: { kind } }) => kind === 'age' || kind === 'present');
   return asksAge(test.conditions) || test.anyOf.some(asksAge);
 }
 
@@ -162,10 +163,12 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
   const value = leaf.values[0] ?? '';
   switch (test.kind) {
     case 'present':
-      return true;
+      return narrows(leaf, query);
     case 'absent':
       return false;
     case 'one-of':
+      // Of `header NAME TEXT` the patterns are about the name alone.
+      if ((leaf.key.name === 'header' || test.globs.isEverything) && !narrows(leaf, query)) return false;
       // The names of headers have no case.
       if (!test.globs.matches(leaf.key.name === 'header' ? value.toLowerCase() : value)) return false;
       // A mailbox with wildcards is a mask to the server: only the very text that the rule holds passes, or a rule for all.
@@ -180,6 +183,11 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
     default:
       return test satisfies never;
   }
+}
+
+/** A key that every mail meets is no condition. */
+function narrows({ key, values }: SearchCondition, { series, nowMs }: JudgedQuery): boolean {
+  return !selectsEverything(series, key, values, nowMs);
 }
 
 function isMailboxMask(value: string): boolean {
