@@ -49,6 +49,7 @@ const dangers: readonly (readonly [commands: string, parameter: string, effect: 
     'reaches the attributes of the whole account',
   ],
   ['user', 'expand-field', 'read', 'expands variables, also of the environment of the server'],
+  ['user', 'field', 'read', 'prints a field of the userdb, which can be a password'],
 ];
 
 /** Roles that reach beyond the mailboxes of the user: files, sockets, programs, other hosts, other users, other settings. */

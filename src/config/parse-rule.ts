@@ -137,7 +137,7 @@ function checkAllow(
   if (raw.max_matches !== undefined && raw.all_users === true) {
     cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
   }
-  if (raw.content === true && !roles.has('search-query')) {
+  if (raw.content === true && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
     cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
   }
 }

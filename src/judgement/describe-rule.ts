@@ -125,7 +125,7 @@ function reachOf(rule: Rule): string[] {
     ...(rule.allUsers ? ['also for all users at once'] : []),
     ...(rule.masks ? ['also for masks of users'] : []),
     ...(rule.shared ? ['also in mailboxes that others share'] : []),
-    ...(rule.content ? ['also what mails say'] : []),
+    ...(rule.content ? [rule.command === 'user' ? 'also secrets of the userdb' : 'also what mails say'] : []),
   ];
 }
 

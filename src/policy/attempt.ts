@@ -9,6 +9,7 @@ import type { ParsedArguments } from '../catalog/parse.js';
 import { conditionsIn } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
 import { sharedReach } from '../catalog/shared-mailboxes.js';
+import { userdbContent } from '../catalog/user-fields.js';
 import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../catalog/users.js';
 import { foldAscii } from '../identity/fold-ascii.js';
 import { type UserNames } from '../identity/user-name.js';
@@ -39,7 +40,7 @@ export interface Attempt {
   readonly shared: string | undefined;
   /** The backend does not say which namespaces are shared, so the usual prefixes counted. */
   readonly isSharedUnsaid: boolean;
-  /** What asks for the content of mails, for people: `field hdr`, `key text`. */
+  /** What asks for the content of mails, for people: `field hdr`, `key text`; of `user`: what it shows of a userdb. */
   readonly content: readonly string[];
   /** Present parameters that a rule must name, and those that no rule can allow. */
   readonly mustBeNamed: readonly string[];
@@ -182,6 +183,8 @@ function withNames(
 function contentOf(parsed: ParsedArguments): readonly string[] {
   const { query } = parsed;
   const isFetch = parsed.command.name === 'fetch';
+  const ofUserdb = userdbContent(parsed);
+  if (ofUserdb !== undefined) return [ofUserdb];
   if (query === undefined && !isFetch) return none;
   const content: string[] = [];
   for (const field of isFetch ? (parsed.values.get('field') ?? none) : none) {

@@ -128,8 +128,9 @@ function mayBeObserved(attempt: Attempt): boolean {
   const reachesBeyond = command.params.some(
     (parameter) =>
       attempt.mustBeNamed.includes(parameter.name) &&
-      // A dangerous parameter with this effect ends sessions of users that the command does not name.
-      (parameter.role !== undefined || dangerOf(command, parameter)?.effect === 'session'),
+      // A field of the userdb reaches nobody else. A dangerous parameter with this effect ends sessions of users that the command does not name.
+      ((parameter.role !== undefined && parameter.role !== 'output-fields') ||
+        dangerOf(command, parameter)?.effect === 'session'),
   );
   // Who else is named by a command about one user's mail gets something of it: rights, or is its source.
   const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);

@@ -140,7 +140,9 @@ function missesShared(rule: Rule, { attempt }: Asked): string | undefined {
 function missesContent(rule: Rule, { attempt }: Asked): string | undefined {
   const [first] = attempt.content;
   if (first === undefined || rule.content) return undefined;
-  return `it asks for the content of mails (${first}): the rule must say content: true`;
+  const what =
+    attempt.command.name === 'user' ? 'shows what a userdb holds' : 'asks for the content of mails';
+  return `it ${what} (${first}): the rule must say content: true`;
 }
 
 function missesNames(rule: Rule, { attempt }: Asked): string | undefined {

@@ -207,13 +207,17 @@ function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): stri
   const deciding = decidingRule(sights, policy);
   const hasTerms = ['reason', 'limit', 'max_matches', 'emergency', 'expires'].some((key) => key in rule);
   return [
-    ...(content.length === 0 ? [] : [`note: it tells what mails say: ${content.join(', ')}`]),
+    ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
     ...(named.length === 0 ? [] : [`note: refused unless named, as here: ${named.join(', ')}`]),
     ...(deciding === undefined || !hasTerms
       ? []
       : [`terms as in ${deciding.place.file}:${deciding.place.line}`]),
   ];
+}
+
+function whatIsTold({ command }: RuleText): string {
+  return command === 'user' ? 'what a userdb holds' : 'what mails say';
 }
 
 function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allowed: number): string[] {

@@ -33,6 +33,7 @@ const cautions: [command: string, parameter: string, caution: string][] = [
   ['mailbox list', 'mailbox-mask', 'free'],
   ['who', 'socket-path', 'named'],
   ['user', 'expand-field', 'named'],
+  ['user', 'field', 'named'],
   ['expunge', 'delete-empty-mailbox', 'named'],
   ['mailbox delete', 'recursive', 'named'],
   ['mailbox delete', 'unsafe', 'named'],
@@ -64,7 +65,7 @@ test('every dangerous parameter exists in some series', () => {
   const names = [
     'expunge delete-empty-mailbox,mailbox delete recursive,mailbox delete unsafe,deduplicate by-msgid,stats dump reset,kick force',
     'kick dest-host,proxy kick dest-host,proxy kick host,director flush force-flush,sieve put activate,sieve delete ignore-active',
-    'force-resync fsck,fs delete recursive,mail fs delete recursive,mailbox cryptokey generate force,user expand-field',
+    'force-resync fsck,fs delete recursive,mail fs delete recursive,mailbox cryptokey generate force,user expand-field,user field',
     'mailbox cryptokey generate re-encrypt-box-keys,mailbox cryptokey generate user-key-only,mailbox cryptokey export user-key',
     'mailbox cryptokey password clear-password,sync purge-remote,backup purge-remote,sync reverse-sync,backup reverse-sync',
     'instance list show-config,mailbox metadata get allow-empty-mailbox-name,mailbox metadata list allow-empty-mailbox-name',

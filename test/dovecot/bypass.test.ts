@@ -225,10 +225,11 @@ for (const release of releasesAsked()) {
           [alice, 'user', '--user-mask=*o*g'],
           [alice, 'user', '-f', 'home', '*o*g'],
           [alice, 'user', alice, '*o*g'],
+          ['', 'user', alice],
           [alice, 'user', ''],
           ['', 'user', '-e', '%{env:PATH}', alice],
         ],
-        honest: [['', 'user', alice]],
+        honest: [['', 'user', '-f', 'home', alice]],
       });
     });
 
@@ -287,7 +288,7 @@ function exceptVictim(users: string): string {
     except: ["${victim}"]
     allow:
       - quota get
-      - user
+      - { command: user, where: { field: [home] } }
       - { command: copy, where: { source-user: any } }
       - { command: fetch, where: { field: [uid] } }`;
 }
