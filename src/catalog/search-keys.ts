@@ -130,7 +130,8 @@ function isMailNumber(text: string): boolean {
  * span is a day and the widest zones long. Undefined: not taken.
  */
 export function searchTime(series: Series, text: string): SearchTime | undefined {
-  if (/^-?\d{1,12}$/.test(text)) return { kind: 'time', earliest: Number(text), latest: Number(text) };
+  // `-1` is how the C library says that it cannot read a date: the server's process ends (measured on 2.3.19.1 and 2.4.1).
+  if (/^\d{1,12}$/.test(text)) return { kind: 'time', earliest: Number(text), latest: Number(text) };
   const age = /^(\d{1,10}) *([a-z]+)$/i.exec(text);
   if (age !== null) {
     const unit = (age[2] ?? '').toLowerCase();

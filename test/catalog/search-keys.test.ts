@@ -117,6 +117,9 @@ test('no times', () => {
     '2026-02-29',
     '2026-00-01',
     '1969-12-31',
+    // Servers die of the first one.
+    '-1',
+    '-86400',
   ];
   texts.push(
     '2026-1-1',
