@@ -149,6 +149,7 @@ function attempt(record: JournalRecord, budget: Budget): string {
     numberOf(',"first_byte_ms":', r.first_byte_ms) +
     numberOf(',"duration_ms":', r.duration_ms) +
     objectOf(',"logs":', logLevels, r.logs, budget) +
+    (r.users === undefined ? '' : encodeUsers(r.users, budget)) +
     textOf(',"next_key":', r.next_key, max) +
     numberOf(',"open_seq":', r.open_seq) +
     numberOf(',"step_ms":', r.step_ms) +
@@ -236,6 +237,16 @@ function encodeObject<Name extends string>(
   return `{${members.join(',')}}`;
 }
 
+/** A list of users takes no more, so that a long one leaves the room to the arguments in which it was given. */
+const usersBytesMax = 2048;
+
+/** Nearly every command touches one user, and the same ones come again and again. */
+function encodeUsers(users: readonly string[], budget: Budget): string {
+  const [only] = users;
+  if (only !== undefined && users.length === 1) return `${wordOf(',"users":[', only, budget.value)}]`;
+  return `,"users":${encodeList(users, budget, Math.min(budget.list, usersBytesMax))}`;
+}
+
 function encodeValue(value: string | number | boolean | undefined, budget: Budget): string | undefined {
   if (typeof value === 'string') return encodeText(value, budget.value);
   if (typeof value === 'number') return encodeNumber(value);
@@ -302,13 +313,17 @@ function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): str
   return encodeObject(partKeys, (name) => encodeValue(value[name], budget));
 }
 
-function encodeList(values: readonly (RecordedArgument | RecordedPart)[], budget: Budget): string {
+function encodeList(
+  values: readonly (RecordedArgument | RecordedPart)[],
+  budget: Budget,
+  bytesMax: number = budget.list,
+): string {
   const shown: string[] = [];
   let bytes = 0;
   for (const value of values) {
     const text = encodeItem(value, budget);
     bytes += Buffer.byteLength(text) + 1;
-    if (bytes > budget.list) break;
+    if (bytes > bytesMax) break;
     shown.push(text);
   }
   if (shown.length < values.length) {

@@ -2,7 +2,8 @@
 // shown. It knows no file and no colours. The rule: whatever a client wrote into a record obeys nobody here.
 
 import { isObject } from './line.js';
-import { type ExchangeRow, shown } from './search.js';
+import type { ExchangeRow } from './search.js';
+import { shown } from './search-user.js';
 
 /** The columns of an exported exchange, in their order. */
 export const exportColumns = [
@@ -30,7 +31,7 @@ export const exportColumns = [
     'sent',
   ] as const),
   ...(['rows', 'cells', 'bytes_in', 'bytes_out', 'wait_ms', 'first_byte_ms', 'duration_ms'] as const),
-  ...(['error', 'seq', 'completed_seq', 'completed_time'] as const),
+  ...(['error', 'seq', 'completed_seq', 'completed_time', 'users'] as const),
 ];
 
 /** One exchange as JSON: the recorded keys as they are, then seq and time of the completion. One line, without LF. */

@@ -3,12 +3,13 @@
 // The rule: damage is stepped over. What a damaged journal still says can be found; what can be trusted, verify says.
 
 import { quote } from './encode.js';
-import { isObject, parseLine } from './line.js';
+import { parseLine } from './line.js';
+import { createUserSearch, glob, shown, type UserSearch } from './search-user.js';
 import { formatTime, parseTime } from './time.js';
 
 /** All that are given must match. */
 export interface TrailFilter {
-  /** `*` stands for any characters. */
+  /** Whom the command touches, in arguments, too, and through a mask that covers it; `*` stands for any characters. */
   readonly user?: string | undefined;
   readonly principal?: string | undefined;
   /** A command's name, or the words that it begins with: `mailbox` finds `mailbox list`. */
@@ -54,17 +55,20 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */
   const here = new Map<string, number>();
   const before = new Map<string, Buffer>();
-  const byBytes = createByteTests(filter);
-  const isUser = filter.user === undefined ? undefined : glob(filter.user);
+  // Everybody's commands are wanted, also those that touch nobody.
+  const user =
+    filter.user === undefined || /^\*+$/.test(filter.user) ? undefined : createUserSearch(filter.user);
+  const byBytes = createByteTests(filter, user);
   const isPrincipal = filter.principal === undefined ? undefined : glob(filter.principal);
 
   return {
     take(piece) {
       const rows: ExchangeRow[] = [];
-      const { needle } = byBytes;
+      const { needles } = byBytes;
+      const hits = needles?.map(() => -1);
       let hit = -1;
       for (let at = 0; at < piece.length; ) {
-        if (needle !== undefined && hit < at) hit = from(piece.indexOf(needle, at));
+        if (needles !== undefined && hits !== undefined && hit < at) hit = nextHit(piece, at, needles, hits);
         if (here.size + before.size === 0 && hit > at) {
           // Nothing before the next hit can matter.
           if (hit === Infinity) break;
@@ -72,7 +76,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
         }
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (piece[eventAt] === 0x61 && (needle === undefined || hit < end)) admit(piece, at, end, eventAt);
+        if (piece[eventAt] === 0x61 && (needles === undefined || hit < end)) admit(piece, at, end, eventAt);
         else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
           complete(piece, at, end, eventAt, rows);
         at = end + 1;
@@ -110,7 +114,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   }
 
   function isAdmissionWanted(record: Stored): boolean {
-    if (isUser?.(shown(record['user'])) === false) return false;
+    if (user?.isWanted(record) === false) return false;
     if (isPrincipal?.(shown(record['principal'])) === false) return false;
     for (const key of ['listener', 'decision', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
@@ -148,15 +152,19 @@ export function createSearch(filter: TrailFilter): TrailSearch {
 
 /** What the bytes of a line tell of it: no is certain, yes is to be looked at again once it is parsed. */
 interface ByteTests {
-  /** Stands in every admission that is wanted; undefined: there is nothing so sure. */
-  readonly needle: Buffer | undefined;
+  /** One of these stands in every admission that is wanted; undefined: there is nothing so sure. */
+  readonly needles: readonly Buffer[] | undefined;
   isWanted(piece: Buffer, at: number, end: number, eventAt: number): boolean;
   isPairWanted(admission: Buffer, completion: Buffer): boolean;
   hasText(line: Buffer): boolean;
 }
 
-function createByteTests(filter: TrailFilter): ByteTests {
-  const [needle, ...others] = needlesOf(filter);
+function createByteTests(filter: TrailFilter, user: UserSearch | undefined): ByteTests {
+  const single = needlesOf(filter);
+  // Ids and sessions are the most particular, then users.
+  const isByUser = user?.needles !== undefined && filter.id === undefined && filter.session === undefined;
+  const [needle] = single;
+  const others = isByUser ? single : single.slice(1);
   const { sinceMs, untilMs, outcome, backend } = filter;
   const since = sinceMs === undefined ? undefined : formatTime(Math.floor(sinceMs));
   const until = untilMs === undefined ? undefined : formatTime(Math.ceil(untilMs));
@@ -165,7 +173,7 @@ function createByteTests(filter: TrailFilter): ByteTests {
   const served = backend === undefined ? undefined : Buffer.from(`,"backend":${quote(backend)}`);
   const hasText = (line: Buffer): boolean => text === undefined || line.includes(text);
   return {
-    needle,
+    needles: isByUser ? user.needles : needle && [needle],
     hasText,
     isWanted(piece, at, end, eventAt) {
       if (since !== undefined || until !== undefined) {
@@ -173,8 +181,9 @@ function createByteTests(filter: TrailFilter): ByteTests {
         if (since !== undefined && time < since) return false;
         if (until !== undefined && time > until) return false;
       }
-      if (others.length === 0) return true;
+      if (others.length === 0 && user === undefined) return true;
       const line = piece.subarray(at, end);
+      if (user?.isLineWanted(line) === false) return false;
       return others.every((other) => line.includes(other));
     },
     isPairWanted(admission, completion) {
@@ -185,13 +194,6 @@ function createByteTests(filter: TrailFilter): ByteTests {
   };
 }
 
-/** What is shown of a recorded text: itself, or the start of one that was cut. */
-export function shown(value: unknown): string {
-  if (typeof value === 'string') return value;
-  if (!isObject(value)) return '';
-  return typeof value['cut'] === 'string' ? value['cut'] : '';
-}
-
 const idText = Buffer.from(',"id":"');
 /** From the time's text to the event's: the 24 characters, and `","event":"`. */
 const timeBytesBefore = 24 + 11;
@@ -199,10 +201,10 @@ const timeBytesBefore = 24 + 11;
 /** What is most particular comes first: the search goes from one to the next. */
 function needlesOf(filter: TrailFilter): Buffer[] {
   const needles: Buffer[] = [];
-  for (const key of ['id', 'session', 'user', 'principal', 'command', 'listener', 'decision'] as const) {
+  for (const key of ['id', 'session', 'principal', 'command', 'listener', 'decision'] as const) {
     const value = filter[key];
     if (value === undefined) continue;
-    const isGlob = (key === 'user' || key === 'principal') && value.includes('*');
+    const isGlob = key === 'principal' && value.includes('*');
     if (key === 'command') needles.push(Buffer.from(`,"command":${quote(value).slice(0, -1)}`));
     else if (!isGlob) needles.push(Buffer.from(`,"${key}":${quote(value)}`));
     else needles.push(...partsOf(value));
@@ -219,22 +221,16 @@ function partsOf(pattern: string): Buffer[] {
   });
 }
 
-/** A pattern with `*` for any characters, in linear time; cut values match as far as they go. */
-function glob(pattern: string): (text: string) => boolean {
-  const [first = '', ...rest] = pattern.split('*');
-  const last = rest.pop();
-  if (last === undefined) return (text) => text === first;
-  return (text) => {
-    if (!text.startsWith(first) || text.length < first.length + last.length || !text.endsWith(last))
-      return false;
-    let at = first.length;
-    for (const part of rest) {
-      const found = text.indexOf(part, at);
-      if (found < 0) return false;
-      at = found + part.length;
-    }
-    return at <= text.length - last.length;
-  };
+/** Where the next needle stands; `hits`: where each was found last, before which it stands nowhere. */
+function nextHit(piece: Buffer, at: number, needles: readonly Buffer[], hits: number[]): number {
+  let first = Infinity;
+  for (const [index, needle] of needles.entries()) {
+    const known = hits[index] ?? -1;
+    const hit = known < at ? from(piece.indexOf(needle, at)) : known;
+    hits[index] = hit;
+    if (hit < first) first = hit;
+  }
+  return first;
 }
 
 function from(at: number, otherwise = Infinity): number {

@@ -29,7 +29,10 @@ const outcomes = 'ok failed denied unparsable limited unknown aborted timeout op
 export function addFilterOptions(command: Command): Command {
   const moment = 'a time of RFC 3339, a day in UTC, or a duration before now (2d, 90m)';
   return command
-    .option('--user <name>', 'the mailbox user; * stands for any characters')
+    .option(
+      '--user <name>',
+      'a mailbox user whom it touches, by name, mask or with all users; * stands for any characters',
+    )
     .option('--command <name>', 'name of the command, or its first words: mailbox finds mailbox list')
     .option('--principal <name>', 'who asked: bob, bob@LISTENER; * stands for any characters')
     .option('--listener <name>', 'where it was asked')

@@ -6,6 +6,7 @@ import type { BackendLog, ExchangeEnded, ExchangeNames } from '../engine/events.
 import type { Verdict } from '../engine/verdict.js';
 import type { Peer } from '../identity/peer.js';
 import type { Judged, Judgement } from '../judgement/judge.js';
+import { usersTouchedBy } from '../judgement/touched-users.js';
 import type { RulePlace } from '../policy/rule.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { LogLine } from '../wire/log-line.js';
@@ -60,6 +61,7 @@ export interface RecordedJudgement {
   readonly args: AuditRecord['args'];
   readonly effect: string | undefined;
   readonly text: string | undefined;
+  readonly users: readonly string[];
 }
 
 /** The judgement in the words of the records. */
@@ -68,10 +70,11 @@ export function recordedJudgement(
   redact: (value: string) => Redacted,
 ): RecordedJudgement {
   if (judgement.kind === 'unparsable') {
-    const { effect, message: text } = judgement;
+    const { effect, message: text, user } = judgement;
     const unknown = { rule: undefined, series: undefined, would: undefined, mode: undefined };
     // Arguments that could not be read have no parameters, so nobody can tell which of them is a secret.
-    return { ...unknown, decision: 'deny', args: undefined, effect, text };
+    const users = user === '' ? [] : [user];
+    return { ...unknown, decision: 'deny', args: undefined, effect, text, users };
   }
   const { decision, shadow } = judgement;
   return {
@@ -83,6 +86,7 @@ export function recordedJudgement(
     args: judgement.args.map((word) => (word.isSecret ? redact(word.text) : word.text)),
     effect: judgement.attempt.effect,
     text: sayWhy(judgement),
+    users: usersTouchedBy(judgement.attempt),
   };
 }
 
@@ -115,6 +119,7 @@ export function admissionOf(
     backend: backends.length === 1 ? backends[0] : undefined,
     backends: backends.length > 1 ? backends : undefined,
     text: recorded.text,
+    users: recorded.users,
   };
 }
 

@@ -21,7 +21,7 @@ const documented =
   `time event journal format session id for listener peer principal policy version rule series decision
   would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
   head oldest_seq key signature action by count level text status outcome sent rows cells bytes_in bytes_out wait_ms
-  first_byte_ms duration_ms logs next_key open_seq step_ms steps_ms lost torn until error`.split(/\s+/);
+  first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms lost torn until error`.split(/\s+/);
 
 const everything: JournalRecord = {
   error: 'poison',
@@ -32,6 +32,7 @@ const everything: JournalRecord = {
   step_ms: 5,
   open_seq: 4,
   next_key: 'bmV4dA==',
+  users: ['alice@example.org', 'b*@example.org'],
   logs: { panic: 0, debug: 1 },
   duration_ms: 1.23456,
   first_byte_ms: 1,
@@ -120,6 +121,22 @@ void test('keys that do not apply are absent, also where the engine says undefin
     }),
     '"time":"2026-11-20T08:22:34.123Z","event":"completion","peer":{"uid":0}',
   );
+});
+
+void test('a list of users says how many it does not hold, and leaves the arguments their room', () => {
+  const users = Array.from({ length: 4000 }, (_, at) => `user-${at}@example.org`);
+  const args = ['--', 'x'.repeat(3000)];
+  const body = parse({ time, event: 'admission', args, users });
+  assert.deepEqual(body['args'], args);
+  const recorded: unknown[] = Object(body['users']);
+  const rest = users.slice(recorded.length - 1);
+  assert.deepEqual(recorded.slice(0, -1), users.slice(0, recorded.length - 1));
+  assert.ok(recorded.length > 60, String(recorded.length));
+  assert.deepEqual(recorded.at(-1), {
+    more: rest.length,
+    bytes: rest.join('\0').length,
+    sha256: sha256(rest.join('\0')),
+  });
 });
 
 void test('no line is longer than 7 KiB, whatever is in the record, and it is JSON', () => {

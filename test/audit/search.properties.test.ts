@@ -13,6 +13,22 @@ const startMs = Date.UTC(2026, 10, 20);
 const names = ['alice@example.org', 'bob@example.com', 'a"b\\c@x', 'ünï@x', 'a', ''];
 const word = fc.constantFrom(...names, 'x'.repeat(3000));
 const outcome = fc.constantFrom('ok', 'failed', 'denied', 'unknown');
+const masks = ['*', '*@example.org', 'al?ce@*', '?'];
+const many = Array.from({ length: 300 }, (_, at) => `user-${at}@example.com`);
+/** As this release records them, or not at all: then arguments count. */
+const userLists = fc.option(
+  fc.oneof(
+    fc.subarray([...names.slice(0, -1), ...masks, 'x'.repeat(3000)], { maxLength: 3 }),
+    fc.constant(many),
+  ),
+  { nil: undefined },
+);
+const argumentLists = fc.option(
+  fc.subarray(['--', '-A', 'user=alice@example.org', 'x'.repeat(3000), ...names.slice(0, -1), ...masks], {
+    maxLength: 3,
+  }),
+  { nil: undefined },
+);
 const backend = fc.option(fc.constantFrom('mail1', 'mail2'), { nil: undefined });
 
 /** What an exchange is made of; `end`: after how many others it ends, undefined: never. */
@@ -24,6 +40,8 @@ const exchange = fc.record({
   decision: fc.constantFrom('allow', 'deny'),
   listener: fc.constantFrom('support', 'jobs'),
   reason: fc.option(word, { nil: undefined }),
+  users: userLists,
+  args: argumentLists,
   admittedAt: backend,
   endedAt: backend,
   outcome,
@@ -33,7 +51,19 @@ const exchange = fc.record({
 // Nobody asks for the user without a name.
 const pattern = fc.oneof(
   word.filter((text) => text !== ''),
-  fc.constantFrom('*', 'a*', '*@example.org', '*li*', 'bob*@*', '*"b*', 'xx*x'),
+  fc.constantFrom(
+    '*',
+    'a*',
+    'alice@*',
+    'user-7@example.com',
+    'user-299@example.com',
+    'carol@example.org',
+    '*@example.org',
+    '*li*',
+    'bob*@*',
+    '*"b*',
+    'xx*x',
+  ),
 );
 const values = fc.record({
   user: pattern,
@@ -68,7 +98,20 @@ function linesOf(
     const id = `E${String(at).padStart(at % 2 === 0 ? 25 : 3, '0')}`;
     const { user, principal, command, decision, listener, reason } = each;
     const peer = { uid: 1, user: each.peerUser };
-    const asked = { session: 'S', id, listener, peer, principal, decision, reason, command, user } as const;
+    const { users, args } = each;
+    const asked = {
+      session: 'S',
+      id,
+      listener,
+      peer,
+      principal,
+      decision,
+      reason,
+      command,
+      user,
+      args,
+      users,
+    } as const;
     add({ time, event: 'admission', ...asked, backend: each.admittedAt });
     add({ time, event: 'log', id, text: 'alice@example.org' });
     const record = {
@@ -93,6 +136,33 @@ function matchesGlob(text: string, given: string): boolean {
 const textOf = (value: unknown): string =>
   typeof value === 'string' ? value : String(Object(value).cut ?? '');
 
+/** Whether some text matches both; a `?` of the pattern is itself. */
+function meet(mask: string, given: string): boolean {
+  if (mask === '' || given === '') return /^\**$/.test(mask + given);
+  if (mask[0] === '*') return meet(mask.slice(1), given) || meet(mask, given.slice(1));
+  if (given[0] === '*') return meet(mask, given.slice(1)) || meet(mask.slice(1), given);
+  return (mask[0] === '?' || mask[0] === given[0]) && meet(mask.slice(1), given.slice(1));
+}
+
+function mayMean(value: unknown, given: string): boolean {
+  if (typeof value === 'string') return /[*?]/.test(value) ? meet(value, given) : matchesGlob(value, given);
+  return 'more' in Object(value) || meet(`${textOf(value)}*`, given);
+}
+
+/** Whether an admission may touch a user whom the pattern means, read plainly. */
+function mayTouch(record: Readonly<Record<string, unknown>>, given: string): boolean {
+  const { user, users, args } = record;
+  if (/^\*+$/.test(given) || matchesGlob(textOf(user), given)) return true;
+  if (Array.isArray(users)) return users.some((value) => mayMean(value, given));
+  return (Array.isArray(args) ? args : []).some((each: unknown) => {
+    if (each === '-A') return true;
+    const text = typeof each === 'string' ? each.replace(/^user=/, '') : each;
+    const isOfMailboxes =
+      user !== undefined && user !== '' && typeof text === 'string' && !text.includes('@');
+    return mayMean(text, given) && !(isOfMailboxes && /[*?]/.test(text));
+  });
+}
+
 /** Ids of the exchanges, each once. */
 function expected(lines: Made, asked: TrailFilter): string[] {
   const records = lines.map((text) => ({ text, record: JSON.parse(text) }));
@@ -103,7 +173,7 @@ function expected(lines: Made, asked: TrailFilter): string[] {
     const command = textOf(record.command);
     const timeMs = Date.parse(record.time);
     const isWanted =
-      (asked.user === undefined || matchesGlob(textOf(record.user), asked.user)) &&
+      (asked.user === undefined || mayTouch(record, asked.user)) &&
       (asked.principal === undefined || matchesGlob(record.principal, asked.principal)) &&
       (asked.command === undefined || command === asked.command || command.startsWith(`${asked.command} `)) &&
       (asked.listener === undefined || record.listener === asked.listener) &&

@@ -64,6 +64,7 @@ void test('an allowed command', () => {
     args: ['--'],
     effect: 'read',
     backend: 'mail1',
+    users: ['alice@example.org'],
   });
 });
 
@@ -78,6 +79,8 @@ void test('a denied command has no backend and says why; one that nobody could r
     ['deny', undefined, undefined, undefined],
   );
   assert.doesNotMatch(JSON.stringify(unread), /hunter2/);
+  // Refused ones are found by whom they name.
+  assert.deepEqual([denied.users, unread.users], [['bob@example.org'], ['bob@example.org']]);
 });
 
 void test('a secret argument is a digest', () => {
