@@ -313,6 +313,19 @@ function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): str
   return encodeObject(partKeys, (name) => encodeValue(value[name], budget));
 }
 
+/** As its hash takes it. Many of a list can be the same object, so its text is made once in a row. */
+let hashedObject: object | undefined;
+let hashedObjectText = '';
+
+function hashedItem(value: RecordedArgument | RecordedPart): string {
+  if (typeof value === 'string') return value;
+  if (value !== hashedObject) {
+    hashedObject = value;
+    hashedObjectText = JSON.stringify(value);
+  }
+  return hashedObjectText;
+}
+
 function encodeList(
   values: readonly (RecordedArgument | RecordedPart)[],
   budget: Budget,
@@ -328,9 +341,7 @@ function encodeList(
   }
   if (shown.length < values.length) {
     const rest = values.slice(shown.length);
-    const joined = rest
-      .map((value) => (typeof value === 'string' ? value : JSON.stringify(value)))
-      .join('\0');
+    const joined = rest.map(hashedItem).join('\0');
     shown.push(`{"more":${rest.length},${sizeAndHash(joined)}}`);
   }
   return `[${shown.join(',')}]`;

@@ -200,7 +200,10 @@ const ip = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$|^(?=.*:)[0-9a-f:.
 /** Measured on 2.3.19.1 and 2.4.1, where not said otherwise: end of file without a status. */
 function isFatal(series: Series, command: Command, parameter: Parameter, value: string): boolean {
   const { role, name, type } = parameter;
-  if (role === 'sieve-script') return badScriptName.test(value) || Array.from(value).length > scriptNameMax;
+  if (role === 'sieve-script') {
+    const isLong = value.length > 2 * scriptNameMax || Array.from(value).length > scriptNameMax;
+    return isLong || badScriptName.test(value);
+  }
   if (role === 'auth-info') {
     const [, key, info = ''] = /^(service|protocol|[lr]ip|[lr]port)=(.*)$/s.exec(value) ?? [];
     if (key === undefined || (key === 'protocol' && series === '2.3')) return true;

@@ -21,6 +21,8 @@ export type UnparsableCode =
   | 'fields-invalid'
   | 'query-invalid'
   | 'user-invalid'
+  | 'too-long'
+  | 'too-many'
   | 'kills-server';
 
 /** A refusal. The message names parameters of the catalog and places in the line, never what the client wrote. */
@@ -171,6 +173,8 @@ function readCluster(
       );
     }
     if (parameter.type === 'bool') {
+      // At once: a word of 64 KiB would be as many options.
+      if (options.some((one) => one.parameter === parameter)) return givenTwice(parameter);
       options.push({ parameter, value: undefined });
       continue;
     }
@@ -200,6 +204,10 @@ function valueMissing(option: string): Unparsable {
   return unparsable('value-missing', `${option} needs a value behind it`);
 }
 
+function givenTwice(parameter: Parameter): Unparsable {
+  return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
+}
+
 function givenTwoWays(command: Command, parameter: Parameter): Unparsable {
   return unparsable(
     'ambiguous-argument',
@@ -210,9 +218,7 @@ function givenTwoWays(command: Command, parameter: Parameter): Unparsable {
 /** Adds one value as the server's own filling does, but refuses where it would overwrite or silently drop. */
 function add(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
   const before = given.get(parameter);
-  if (before !== undefined && parameter.type !== 'array') {
-    return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
-  }
+  if (before !== undefined && parameter.type !== 'array') return givenTwice(parameter);
   const isText = parameter.type !== 'int';
   if (isText && !numberTexts.test(parameter.name)) {
     if (before === undefined) given.set(parameter, [value]);
@@ -242,10 +248,15 @@ function placeBackAndForth(
   given: Given,
   place: Place,
 ): Unparsable | undefined {
+  const places = command.params.filter((one) => one.isPositional);
+  let at = 0;
   for (const operand of operands) {
-    const target = command.params.find(
-      (one) => one.isPositional && (one.type === 'array' || !given.has(one)),
-    );
+    let target = places[at];
+    // What has its value keeps it, so no place is looked at twice.
+    while (target !== undefined && target.type !== 'array' && given.has(target)) {
+      at += 1;
+      target = places[at];
+    }
     if (target === undefined) return surplus(command);
     const refusal = place(target, operand);
     if (refusal !== undefined) return refusal;

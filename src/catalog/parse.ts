@@ -3,7 +3,7 @@
 // refuse, what would kill its process, and whatever two readers could read differently. Knows no policy.
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
-import { type Command, listOfText, type Parameter, parameterNamed } from './catalog.js';
+import { type Command, listOfText, type Parameter, parameterNamed, type Role } from './catalog.js';
 import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
 import { conditionsIn, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
@@ -27,6 +27,29 @@ export interface ParsedArguments {
   /** Whether the parameter of that long name is given. */
   hasOption(name: string): boolean;
 }
+
+/** Bytes of a mailbox name, or of a pattern for them. Dovecot takes longer names (4096); a pattern is compared with those of rules. */
+export const mailboxBytesMax = 1024;
+/** Bytes of a user's name, or of a mask for them. */
+const userBytesMax = 320;
+/** Words of one list of fields or flags. */
+const listWordsMax = 256;
+/** Mailboxes that one line may name, in its arguments or in its query: each is compared with every pattern of each rule. */
+const mailboxesMax = 256;
+/** Keys of one query: each is looked at for every condition of each rule. */
+const queryKeysMax = 1000;
+
+/** The longest that a value of such a role may be, in bytes; of an ACL subject with the word in front of the name. */
+const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefined, number>([
+  ['mailbox', mailboxBytesMax],
+  ['mailbox-mask', mailboxBytesMax],
+  ['namespace', mailboxBytesMax],
+  ['user', userBytesMax],
+  ['source-user', userBytesMax],
+  ['user-mask', userBytesMax],
+  ['user-mask-or-ip', userBytesMax],
+  ['acl-id', userBytesMax + 'group-override='.length],
+]);
 
 const lowerCaseFields: ReadonlySet<string> = new Set(['fetch']);
 /** Their servers end the process for a query that could empty an account by accident. */
@@ -58,9 +81,17 @@ type Query = { kind: 'query'; words: readonly string[]; root: SearchNode };
 function readQuery(series: Series, command: Command, given: readonly string[]): Query | Unparsable {
   const read = parseSearchQuery(series, given);
   if (read.kind === 'unparsable') return read;
+  const conditions = conditionsIn(read);
+  if (conditions.length > queryKeysMax) {
+    return unparsable('too-many', `the query has more than ${queryKeysMax} keys; use several commands`);
+  }
+  let mailboxes = 0;
   const words = [...given];
-  for (const { key, values, at } of conditionsIn(read)) {
+  for (const { key, values, at } of conditions) {
     if (key.name !== 'mailbox') continue;
+    mailboxes += 1;
+    if (mailboxes > mailboxesMax) return tooManyMailboxes('the query');
+    if (isLonger(values[0] ?? '', mailboxBytesMax)) return tooLong('a mailbox of the query', mailboxBytesMax);
     const name = foldMailbox(series, values[0] ?? '');
     if (name === undefined) return notComposed('the query');
     words[at + 1] = name;
@@ -120,11 +151,50 @@ function normalise(
     const list = given.get(parameter);
     if (list !== undefined) values.set(parameter.name, list);
   }
-  for (const step of [joinTwins, readSourceUser, demandPositionals, foldNames, checkListWords, refuseFatal]) {
+  for (const step of [
+    refuseLong,
+    joinTwins,
+    readSourceUser,
+    demandPositionals,
+    foldNames,
+    checkListWords,
+    refuseFatal,
+  ]) {
     const refusal = step(series, command, values);
     if (refusal !== undefined) return refusal;
   }
   return values;
+}
+
+/** Names and patterns that nobody needs so long: comparing them costs their length times the number of patterns. */
+function refuseLong(
+  _series: Series,
+  command: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+): Unparsable | undefined {
+  for (const { name, role } of command.params) {
+    const bytesMax = bytesMaxOf.get(role);
+    if (bytesMax === undefined) continue;
+    const isOfMailboxes = role === 'mailbox' || role === 'mailbox-mask';
+    if (isOfMailboxes && (values.get(name)?.length ?? 0) > mailboxesMax) {
+      return tooManyMailboxes(`"${command.name}"`);
+    }
+    if (values.get(name)?.some((value) => isLonger(value, bytesMax)) === true) return tooLong(name, bytesMax);
+  }
+  return undefined;
+}
+
+/** Whether a text has more bytes; one of so many characters has, whatever they are. */
+function isLonger(text: string, bytesMax: number): boolean {
+  return text.length > bytesMax || (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax);
+}
+
+function tooManyMailboxes(what: string): Unparsable {
+  return unparsable('too-many', `${what} names more than ${mailboxesMax} mailboxes; use several commands`);
+}
+
+function tooLong(what: string, bytesMax: number): Unparsable {
+  return unparsable('too-long', `${what} has more than ${bytesMax} bytes; nothing so long is taken`);
 }
 
 /** `field` and `fieldstr`, `flag` and `flagstr` say the same; 2.3 puts both on its flat list, 2.4 drops the positional. */
@@ -149,6 +219,12 @@ function joinTwins(
     }
     const words = list ?? text?.split(' ').filter(Boolean);
     if (words === undefined) continue;
+    if (words.length > listWordsMax) {
+      return unparsable(
+        'too-many',
+        `"${command.name}" is given more than ${listWordsMax} ${listName}s; use several commands`,
+      );
+    }
     if (series === '2.3' && listName === 'flag' && text?.split(' ').includes('') === true) {
       // 2.3 takes nothing between two blanks for a flag, and fails (measured on 2.3.19.1).
       return unparsable('fields-invalid', `the flags of "${command.name}" are separated by one blank each`);

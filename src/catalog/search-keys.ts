@@ -114,15 +114,13 @@ const unitSeconds: readonly (readonly [words: readonly string[], seconds: number
  * where no range ends in it is the last mail to IMAP but no mail at all to `uid`.
  */
 export function isSequenceSet(text: string): boolean {
-  return text.split(',').every((range) => {
-    const [first = '', last = first, ...more] = range.split(':');
-    return more.length === 0 && isMailNumber(first) && (isMailNumber(last) || last === '*');
-  });
+  // Not cut into its ranges: a set can be as long as a line, and has up to 32,000 of them.
+  if (!setGrammar.test(text) || zeroInSet.test(text)) return false;
+  return (text.match(/\d{10}/g) ?? []).every((number) => Number(number) <= uint32Max);
 }
 
-function isMailNumber(text: string): boolean {
-  return /^\d{1,10}$/.test(text) && Number(text) > 0 && Number(text) <= uint32Max;
-}
+const setGrammar = /^\d{1,10}(?::(?:\d{1,10}|\*))?(?:,\d{1,10}(?::(?:\d{1,10}|\*))?)*$/;
+const zeroInSet = /(?:^|[,:])0+(?:[,:]|$)/;
 
 /**
  * Reads what the date keys take: `30d` (any beginning of secs, mins, hours, days, weeks, blanks before it allowed), a Unix

@@ -37,17 +37,28 @@ export function parseSearchQuery(series: Series, words: readonly string[]): Sear
   return readList({ series, words, next: 0 }, 0);
 }
 
-/** Every key in the tree, from left to right. */
-export function conditionsIn(node: SearchNode): SearchCondition[] {
+const knownConditions = new WeakMap<SearchNode, readonly SearchCondition[]>();
+
+/** Every key in the tree, from left to right. Looked for once in a tree: each rule asks again. */
+export function conditionsIn(root: SearchNode): readonly SearchCondition[] {
+  let conditions = knownConditions.get(root);
+  if (conditions === undefined) {
+    conditions = everyCondition(root);
+    knownConditions.set(root, conditions);
+  }
+  return conditions;
+}
+
+function everyCondition(node: SearchNode): SearchCondition[] {
   switch (node.kind) {
     case 'key':
       return [node];
     case 'and':
     case 'or':
-      return node.nodes.flatMap(conditionsIn);
+      return node.nodes.flatMap(everyCondition);
     case 'not':
     case 'fuzzy':
-      return conditionsIn(node.node);
+      return everyCondition(node.node);
     default: {
       const never: never = node;
       return never;

@@ -9,7 +9,11 @@ export const allSeries: readonly Series[] = ['2.3', '2.4'];
 
 /** Folds case as doveadm-server does: ASCII letters only, in no locale (a Kelvin sign is no k). */
 export function toLowerAscii(text: string): string {
-  return /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text;
+  if (!/[A-Z]/.test(text)) return text;
+  // The usual way is much faster; where there is more than ASCII, it would fold that too.
+  return /[^\0-\x7f]/.test(text)
+    ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+    : text.toLowerCase();
 }
 
 /** The generated form: a command is its name, its traits in words, its parameters one word each. */

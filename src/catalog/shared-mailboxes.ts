@@ -61,9 +61,13 @@ export function sharedReach(
 function valueReaches(parameter: Parameter, value: string, prefixes: readonly string[]): boolean {
   const { role } = parameter;
   if (role === 'mailbox' || role === 'namespace') {
-    return prefixes.some((prefix) => nameReaches(toLowerAscii(value), prefix));
+    const name = toLowerAscii(value);
+    return prefixes.some((prefix) => nameReaches(name, prefix));
   }
-  if (role === 'mailbox-mask') return prefixes.some((prefix) => maskReaches(toLowerAscii(value), prefix));
+  if (role === 'mailbox-mask') {
+    const mask = toLowerAscii(value);
+    return prefixes.some((prefix) => maskReaches(mask, prefix));
+  }
   return role === 'mailbox-guid' || parameter.name === 'all-namespaces';
 }
 

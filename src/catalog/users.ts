@@ -96,7 +96,7 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
   if (parsed.hasOption('all-users')) return { users, masks, kind: 'all', by: 'all-users' };
   const isEverybody = allUnlessNamed.has(command.name) && users.length + masks.length === 0;
   if (isEverybody || listsPeople(parsed)) return { users, masks, kind: 'all', by: undefined };
-  const everybody = masks.find(({ value }) => /^[*?]*\*[*?]*$/.test(value));
+  const everybody = masks.find(({ value }) => value.includes('*') && /^[*?]*$/.test(value));
   if (everybody !== undefined) return { users, masks, kind: 'all', by: everybody.parameter };
   const [first] = users;
   if (masks.length > 0) return { users, masks, kind: 'several' };

@@ -4,6 +4,7 @@
 // same meaning has the same version whatever the file looked like.
 import { stringify } from 'yaml';
 import { sha256Hex } from '../identity/digest.js';
+import { usersPerLine } from '../identity/user-name.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
 import type { MapNode } from '../source/parse-yaml.js';
 import type { ProblemList } from '../source/problem.js';
@@ -178,6 +179,7 @@ function effectiveText(
         characters: mailUsers.characters,
         ...(mailUsers.resolve === undefined ? {} : { resolve: mailUsers.resolve }),
       },
+      ...(mailUsers.perLineMax === usersPerLine ? {} : { limits: { users: mailUsers.perLineMax } }),
       policies: {
         [name]: {
           mode: policy.mode,

@@ -65,6 +65,7 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
     shared: map.shared ?? false,
     allUsers: map.all_users ?? false,
     content: map.content ?? false,
+    maxUsers: map.max_users,
     expiresMs,
     obligations: {
       reason: map.reason === 'required',
@@ -168,7 +169,7 @@ function parseExpiry(raw: RawMap, cursor: Cursor, { nowMs }: RuleReading): numbe
 }
 
 /** Keys that say how often, until when and on what terms, and do not make it another rule. */
-const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches']);
+const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches', 'max_users']);
 
 /** The rule in one spelling, and what its counter is known by: the same without its terms. */
 function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {

@@ -20,13 +20,14 @@ import {
 /** How user names are read. */
 export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
   const characters = raw.mail_users?.characters ?? defaultCharacters;
+  const perLineMax = raw.limits?.users ?? limitDefaults.users;
   const read = parseCharacterClass(characters);
   if (read.kind === 'bad') {
     cursor.error(
       ['characters'],
       `${read.message}; write single characters and ranges, as "${defaultCharacters}"`,
     );
-    return { characters: defaultCharacters };
+    return { characters: defaultCharacters, perLineMax };
   }
   for (const risky of '/%') {
     if (read.has(risky.charCodeAt(0))) {
@@ -37,7 +38,7 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
     }
   }
   const socket = cursor.file('resolve');
-  const names = { characters, ...(socket === undefined ? {} : { resolve: socket }) };
+  const names = { characters, perLineMax, ...(socket === undefined ? {} : { resolve: socket }) };
   const realm = raw.mail_users?.default_realm;
   if (realm === undefined) return names;
   if (/[@*?\s]/.test(realm) || !createUserNames({ characters }).holdsOnly(realm, '')) {
@@ -135,6 +136,7 @@ export function parseLimits(raw: RawLimits, cursor: Cursor): LimitSettings {
     drainMs: timerOf(raw.drain, limitDefaults.drainMs, cursor, 'drain'),
     inputBytesMax: sizeOf(raw.input, limitDefaults.inputBytesMax, cursor, 'input'),
     inputTimeMs: inputTime(raw, cursor),
+    users: raw.users ?? limitDefaults.users,
     bufferedBytesMax: sizeOf(raw.buffered, limitDefaults.bufferedBytesMax, cursor, 'buffered'),
     deadlineMs: {
       read: deadline('read'),

@@ -4,6 +4,7 @@
 import type { Effect } from '../catalog/catalog.js';
 import { allEffects } from '../catalog/catalog.js';
 import type { Series } from '../catalog/series.js';
+import { usersPerLine } from '../identity/user-name.js';
 import type { ListenerSettings } from '../listening/settings.js';
 import type { Policy } from '../policy/rule.js';
 import type { Route } from '../routing/route.js';
@@ -102,6 +103,8 @@ export interface MailUserSettings {
   readonly characters: string;
   /** Socket of Dovecot's auth service that is asked who a user is; absent: nobody is asked, and an alias is not known. */
   readonly resolve?: string;
+  /** Users that one command line may name, unless its rule says `max_users`: `limits.users`. */
+  readonly perLineMax: number;
 }
 
 /** Where records go, and which ones are waited for. */
@@ -175,6 +178,8 @@ export interface LimitSettings {
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
   readonly bufferedBytesMax: number;
+  /** Users that one command line may name, unless its rule says `max_users`. */
+  readonly users: number;
   /** First byte sent upstream to the first byte of the reply. */
   readonly deadlineMs: Readonly<Record<Effect, number>>;
 }
@@ -237,6 +242,7 @@ export const limitDefaults: LimitSettings = {
   inputBytesMax: 1024 * mebibyte,
   inputTimeMs: 240 * second,
   bufferedBytesMax: 256 * mebibyte,
+  users: usersPerLine,
   deadlineMs: {
     read: 10 * minute,
     session: minute,

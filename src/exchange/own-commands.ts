@@ -157,6 +157,8 @@ function judgeOwn(
       users: [],
       aliases: [],
       masks: [],
+      named: 0,
+      isCrowd: false,
       everybody: 'none',
       shared: undefined,
       isSharedUnsaid: false,

@@ -8,12 +8,17 @@ import { foldAscii } from './fold-ascii.js';
 export interface UserNameRules {
   readonly characters: string;
   readonly defaultRealm?: string;
+  /** Names that one command line may hold where its rule does not say otherwise. */
+  readonly perLineMax?: number;
 }
+
+/** `limits.users` unless the configuration says otherwise. */
+export const usersPerLine = 100;
 
 /** What names may hold unless the configuration says otherwise. */
 export const defaultCharacters = 'A-Za-z0-9._+=@-';
 
-/** Longest name in characters, realm included. Stops names made to fill tables and records. */
+/** Longest name in bytes, realm included. Stops names made to fill tables and records. */
 export const userNameMax = 320;
 
 /** Why a name was refused; never holds the name. */
@@ -26,6 +31,8 @@ export type UserNameResult =
 
 /** Reads names by one set of rules. */
 export interface UserNames {
+  /** Names that one command line may hold where its rule does not say otherwise. */
+  readonly perLineMax: number;
   /** The normal form of a name as a client wrote it: checked, ASCII letters in lower case, realm appended. */
   normalise(text: string): UserNameResult;
   /** Whether every character of a text may stand in a name (for masks, whose `*` and `?` are judged apart). */
@@ -83,9 +90,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
 
   function normalise(text: string): UserNameResult {
     if (text === '') return refused('empty', 'the user name is empty');
-    if (text.length > userNameMax) {
-      return refused('too-long', `the user name is longer than ${userNameMax} characters`);
-    }
+    if (isTooLong(text)) return tooLong();
     if (!holdsOnly(text, '')) {
       return refused('character', 'the user name holds a character that mail_users.characters does not list');
     }
@@ -94,9 +99,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
     if (at < 0) {
       if (realm === undefined) return { kind: 'name', name: folded };
       const whole = `${folded}@${realm}`;
-      return whole.length > userNameMax
-        ? refused('too-long', `the user name is longer than ${userNameMax} characters`)
-        : { kind: 'name', name: whole };
+      return isTooLong(whole) ? tooLong() : { kind: 'name', name: whole };
     }
     // Which of two realms counts is a question that Dovecot's settings answer in more than one way.
     if (folded.includes('@', at + 1)) return refused('two-realms', 'the user name holds more than one @');
@@ -113,7 +116,18 @@ export function createUserNames(rules: UserNameRules): UserNames {
     return true;
   }
 
-  return { normalise, holdsOnly };
+  return { perLineMax: rules.perLineMax ?? usersPerLine, normalise, holdsOnly };
+}
+
+/** One of so many characters has as many bytes at least. */
+function isTooLong(text: string): boolean {
+  return (
+    text.length > userNameMax || (text.length * 3 > userNameMax && Buffer.byteLength(text) > userNameMax)
+  );
+}
+
+function tooLong(): UserNameResult {
+  return refused('too-long', `the user name has more than ${userNameMax} bytes`);
 }
 
 const dash = 0x2d;

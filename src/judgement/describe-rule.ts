@@ -129,12 +129,13 @@ function reachOf(rule: Rule): string[] {
   ];
 }
 
-function termsOf({ obligations, expiresMs }: Rule): string[] {
+function termsOf({ obligations, expiresMs, maxUsers }: Rule): string[] {
   const { reason, limit, maxMatches, emergency } = obligations;
   return [
     ...(reason ? ['the client must say why'] : []),
     ...(limit === undefined ? [] : [`at most ${formatRate(limit)}`]),
     ...(maxMatches === undefined ? [] : [`at most ${maxMatches} mails at once`]),
+    ...(maxUsers === undefined ? [] : [`at most ${maxUsers} users in one command`]),
     ...(expiresMs === undefined ? [] : [`until ${formatTime(expiresMs)}`]),
     ...(emergency ? ['also while the audit disk is almost full'] : []),
   ];

@@ -10,7 +10,10 @@ export const allUsers: readonly string[] = ['*'];
 /** Each once, in normal form: the user of the line, those in arguments, aliases of both, masks as they are. */
 export function usersTouchedBy(attempt: Attempt): readonly string[] {
   const { users, aliases, masks, everybody } = attempt;
-  if (everybody !== 'none' || masks.some((mask) => !mask.isUserMask || /^[*?]*\*[*?]*$/.test(mask.value)))
+  if (
+    everybody !== 'none' ||
+    masks.some((mask) => !mask.isUserMask || (mask.value.includes('*') && /^[*?]*$/.test(mask.value)))
+  )
     return allUsers;
   if (namesSharedMailbox(attempt)) return allUsers;
   if (users.length <= 1 && aliases.length + masks.length === 0) return users;

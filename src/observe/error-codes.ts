@@ -35,6 +35,11 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   'query-invalid': ['a search query that servers refuse or read otherwise', readAgain],
   'user-invalid': ['a user name outside of `mail_users.characters`, or `-u` that names another', readAgain],
   'user-surplus': ['`-u` at a command that is about who asks', 'leave it out'],
+  'too-long': ['a user name or mask above 320 bytes, or a mailbox name or pattern above 1 KiB', 'shorten it'],
+  'too-many': [
+    'more users, masks, fields or flags than one command line may name',
+    'use several commands, or raise `limits.users` or `max_users` of the rule',
+  ],
   'kills-server': ['a command of which a server process dies', 'ask otherwise'],
   'series-differ': [
     'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',

@@ -34,6 +34,10 @@ export interface Attempt {
   readonly aliases: readonly string[];
   /** What may stand for several users. */
   readonly masks: readonly AttemptMask[];
+  /** Users and masks as they were written: a rule may say how many. */
+  readonly named: number;
+  /** More than `limits.users`: only a rule that says so may allow it. */
+  readonly isCrowd: boolean;
   /** Why everybody is concerned: an option, a listing that names nobody; `unknown`: whom it concerns cannot be told. */
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
   /** The parameter that reaches into shared namespaces. */
@@ -67,12 +71,17 @@ export interface AttemptFrom {
   readonly sharedNamespaces: readonly string[] | undefined;
   /** Other names of the users of this line, in normal form, where the userdb was asked. */
   readonly aliases?: readonly string[] | undefined;
+  /** How many users a rule for this command allows one line to name, where one says so. */
+  readonly ruleUsersMax?: number | undefined;
 }
+
+/** Masks in one line. Each is compared with every pattern of the policy. */
+const masksMax = 16;
 
 /** The attempt, or why there is none: a user's name that cannot be one. The message never holds the name. */
 export type AttemptResult =
   | { readonly kind: 'attempt'; readonly attempt: Attempt }
-  | { readonly kind: 'user-invalid'; readonly message: string };
+  | { readonly kind: 'user-invalid' | 'too-many'; readonly message: string };
 
 /** The attempt that a parsed command is, once its options about the wire user are settled. */
 export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptResult {
@@ -86,6 +95,18 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
   let parsed = given;
   // The first user of a mail command is that of its line.
   const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
+  const named = touched.users.length + touched.masks.length;
+  const isCrowd = named > userNames.perLineMax;
+  // Before anything is done for each of them.
+  const namedMax = Math.max(userNames.perLineMax, from.ruleUsersMax ?? 0);
+  if (named > namedMax) {
+    const message = `"${command.name}" is given more than ${namedMax} users (limits.users, or max_users of a rule); use several commands`;
+    return { kind: 'too-many', message };
+  }
+  if (touched.masks.length > masksMax) {
+    const message = `"${command.name}" is given more than ${masksMax} masks, addresses or groups; use several commands`;
+    return { kind: 'too-many', message };
+  }
   if (inArguments.length > 0) {
     const names = new Map<string, string>();
     for (const { value } of inArguments) {
@@ -110,6 +131,8 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       users,
       aliases: from.aliases ?? none,
       masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
+      named,
+      isCrowd,
       everybody: everybodyIn(touched),
       shared: sharedReach(given, from.sharedNamespaces)?.parameter,
       isSharedUnsaid: from.sharedNamespaces === undefined,
@@ -158,7 +181,7 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
   return { parameter, value: foldAscii(value), isUserMask };
 }
 
-/** The arguments with users by their normal names; a name is the whole value, or the end of one (`user=NAME`). */
+/** The arguments with users by their normal names. */
 function withNames(
   parsed: ParsedArguments,
   users: readonly UserArgument[],
@@ -166,13 +189,13 @@ function withNames(
 ): ParsedArguments {
   const values = new Map(parsed.values);
   for (const parameter of new Set(users.map((each) => each.parameter))) {
-    const own = users.filter((each) => each.parameter === parameter).map((each) => each.value);
+    // Of an ACL only `user=NAME` is the name of a user.
+    const prefix = parameterNamed(parsed.command, parameter)?.role === 'acl-id' ? 'user=' : '';
     values.set(
       parameter,
       (values.get(parameter) ?? []).map((value) => {
-        const written = own.find((each) => value === each) ?? own.find((each) => value.endsWith(`=${each}`));
-        if (written === undefined) return value;
-        return value.slice(0, value.length - written.length) + (names.get(written) ?? written);
+        const name = value.startsWith(prefix) ? names.get(value.slice(prefix.length)) : undefined;
+        return name === undefined ? value : prefix + name;
       }),
     );
   }

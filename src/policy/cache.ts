@@ -47,6 +47,8 @@ export function createDecisionCache<Answer extends Holding>({
   const cache = new LRUCache<string, Answer>({ max: entriesMax, maxSize: entriesMax * averageKey });
   return {
     find(key, nowMs) {
+      // Nothing so long was kept, and to look for it means to hash it.
+      if (key.length > keyMax) return undefined;
       const answer = cache.get(key);
       if (answer?.holdsUntilMs === undefined || nowMs < answer.holdsUntilMs) return answer;
       cache.delete(key);

@@ -143,6 +143,7 @@ function mayBeObserved(attempt: Attempt): boolean {
     !parsed.hasOption('all-users') &&
     attempt.everybody === 'none' &&
     attempt.masks.length === 0 &&
+    !attempt.isCrowd &&
     (attempt.user !== undefined || command.scope === 'server')
   );
 }

@@ -21,6 +21,8 @@ export interface GlobList {
   readonly globs: readonly Glob[];
   readonly isEverything: boolean;
   matches(text: string): boolean;
+  /** Whether one of the patterns is written exactly like this. */
+  has(pattern: string): boolean;
 }
 
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
@@ -41,6 +43,7 @@ export function createGlob(text: string): Glob {
 export function createGlobList(texts: readonly string[]): GlobList {
   const globs = texts.map(createGlob);
   const isEverything = globs.some((glob) => glob.isEverything);
+  const written = new Set(texts);
   const literals = new Set(globs.filter((glob) => glob.isLiteral).map((glob) => glob.text));
   const domains = new Set(globs.map((glob) => domainOf(glob.text)).filter((domain) => domain !== undefined));
   const others = globs.filter((glob) => !glob.isLiteral && domainOf(glob.text) === undefined);
@@ -53,7 +56,7 @@ export function createGlobList(texts: readonly string[]): GlobList {
     }
     return others.some((glob) => glob.matches(text));
   }
-  return { globs, isEverything, matches };
+  return { globs, isEverything, matches, has: (pattern) => written.has(pattern) };
 }
 
 /** `@domain` of a pattern `*@domain` without a further star or `@`. */

@@ -11,7 +11,7 @@ import { reconcileUserOptions } from '../catalog/users.js';
 import type { UserNames } from '../identity/user-name.js';
 import { type Attempt, attemptOf } from './attempt.js';
 import { type Decision, decide } from './decide.js';
-import type { Policy } from './rule.js';
+import type { Policy, Rule } from './rule.js';
 
 /** A command line and who sends it. */
 export interface Line {
@@ -73,6 +73,9 @@ export function judgeLine(
   if (resolved === undefined) return refuse('command-unknown', `Dovecot ${series} has no such command`);
   const parsed = parseArguments(series, resolved.command, resolved.args);
   if (parsed.kind === 'unparsable') return refuse(parsed.code, parsed.message);
+  // Before anything compares it: it may be as long as the line.
+  const wire = line.user === '' ? undefined : userNames.normalise(line.user);
+  if (wire?.kind === 'refused') return refuse('user-invalid', wire.message);
   const normalise = (user: string): string => {
     const result = userNames.normalise(user);
     return result.kind === 'name' ? result.name : user;
@@ -86,9 +89,10 @@ export function judgeLine(
     userNames,
     sharedNamespaces,
     aliases: line.aliases,
+    ruleUsersMax: mostUsers(policy.allowByCommand.get(resolved.command.name)),
   };
   const result = attemptOf(from, settled.parsed);
-  if (result.kind === 'user-invalid') return refuse(result.kind, result.message);
+  if (result.kind !== 'attempt') return refuse(result.kind, result.message);
   const { attempt } = result;
   return {
     kind: 'judged',
@@ -98,6 +102,14 @@ export function judgeLine(
     canonical: [attempt.command.name, ...canonicalArguments(attempt.parsed)],
     wantsUsernameCell: settled.wantsUsernameCell,
   };
+}
+
+function mostUsers(rules: readonly Rule[] | undefined): number | undefined {
+  let most: number | undefined;
+  for (const { maxUsers } of rules ?? []) {
+    if (maxUsers !== undefined && maxUsers > (most ?? 0)) most = maxUsers;
+  }
+  return most;
 }
 
 /** The refusal of a line that two series read in two ways, where nobody knows yet which of them will read it. */

@@ -122,9 +122,10 @@ export function createLimiter({ entriesMax }: { readonly entriesMax: number }): 
     const { key, rate, member } = ask;
     const group = groups.get(key);
     const others = fresh.get(key) ?? new Set<string>();
-    if (group !== undefined && others.size === 0) forget(group, nowMs);
+    if (group !== undefined && !fresh.has(key)) forget(group, nowMs);
+    fresh.set(key, others);
     if (group?.seen.has(member) === true) return undefined;
-    fresh.set(key, others.add(member));
+    others.add(member);
     if ((group?.seen.size ?? 0) + others.size <= rate.count) return undefined;
     let oldest = nowMs;
     for (const atMs of group?.seen.values() ?? []) oldest = Math.min(oldest, atMs);

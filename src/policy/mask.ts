@@ -17,34 +17,87 @@ export function isWithin(mask: string, globs: GlobList): boolean {
   const at = mask.lastIndexOf('@');
   const domain = mask.slice(at);
   const hasPlainDomain = at >= 0 && !isMask(domain);
-  return globs.globs.some(({ text }) => {
-    if (hasPlainDomain && (text === `*${domain}` || text === `**${domain}`)) return true;
-    // A `?` is no wildcard in a pattern, and a `*` of a mask reaches across an `@` that one in a pattern does not.
-    return text === mask && !mask.includes('?') && hasPlainDomain;
-  });
+  if (!hasPlainDomain) return false;
+  // A `?` is no wildcard in a pattern, and a `*` of a mask reaches across an `@` that one in a pattern does not.
+  return globs.has(`*${domain}`) || globs.has(`**${domain}`) || (!mask.includes('?') && globs.has(mask));
 }
 
-/** Whether some text could match both the mask and one of the patterns; stars of both are taken to reach anything. */
+/**
+ * Whether some text could match both the mask and one of the patterns; stars of both are taken to reach anything. The cost is
+ * the length of the mask and of the patterns, not their product.
+ */
 export function mayOverlap(mask: string, globs: GlobList): boolean {
-  return globs.isEverything || globs.globs.some((glob) => overlaps(mask, glob.text));
+  if (globs.isEverything) return true;
+  const own = partsOf(mask.replace(/\*+/g, '*'));
+  return globs.globs.some((glob) => overlaps(own, glob.text));
 }
 
-function overlaps(mask: string, pattern: string): boolean {
-  // row[j]: what is left of the mask from i on can match something that the pattern from j on matches too.
-  let below = Array.from({ length: pattern.length + 1 }, (_, j) => isStars(pattern.slice(j)));
-  for (let i = mask.length - 1; i >= 0; i -= 1) {
-    const row: boolean[] = Array.from({ length: pattern.length + 1 }, () => false);
-    row[pattern.length] = isStars(mask.slice(i));
-    for (let j = pattern.length - 1; j >= 0; j -= 1) {
-      const [a, b] = [mask[i], pattern[j]];
-      if (a === '*' || b === '*') row[j] = below[j] === true || row[j + 1] === true;
-      else row[j] = (a === b || a === '?') && below[j + 1] === true;
-    }
-    below = row;
+/** A text with stars: what stands in front of its first star and behind its last one. */
+interface MaskParts {
+  readonly text: string;
+  readonly hasStar: boolean;
+  readonly prefix: string;
+  readonly suffix: string;
+}
+
+function partsOf(text: string): MaskParts {
+  const first = text.indexOf('*');
+  if (first < 0) return { text, hasStar: false, prefix: text, suffix: text };
+  return { text, hasStar: true, prefix: text.slice(0, first), suffix: text.slice(text.lastIndexOf('*') + 1) };
+}
+
+function overlaps(mask: MaskParts, pattern: string): boolean {
+  const other = partsOf(pattern);
+  if (!fitsStart(mask.prefix, other.prefix) || !fitsEnd(mask.suffix, other.suffix)) return false;
+  // With a star on both sides a text exists: both beginnings, what the one has between its stars, what the other has, both ends.
+  if (mask.hasStar && other.hasStar) return true;
+  if (other.hasStar) return reaches(pattern, mask.text);
+  if (mask.hasStar) return reaches(mask.text, pattern);
+  return mask.text.length === pattern.length;
+}
+
+/** Whether one is how the other begins; `?` of a mask is any character. */
+function fitsStart(mask: string, pattern: string): boolean {
+  const length = Math.min(mask.length, pattern.length);
+  for (let at = 0; at < length; at += 1) if (!isAlike(mask[at], pattern[at])) return false;
+  return true;
+}
+
+function fitsEnd(mask: string, pattern: string): boolean {
+  const length = Math.min(mask.length, pattern.length);
+  for (let at = 1; at <= length; at += 1) {
+    if (!isAlike(mask[mask.length - at], pattern[pattern.length - at])) return false;
   }
-  return below[0] === true;
+  return true;
 }
 
-function isStars(text: string): boolean {
-  return /^\**$/.test(text);
+/** In a pattern a `?` is itself; taken for any character it only overlaps more. */
+function isAlike(one: string | undefined, other: string | undefined): boolean {
+  return one === other || one === '?' || other === '?';
+}
+
+/** Whether `starred` covers a text without a star. A star takes as little as it can, and the last one takes more when that fails. */
+function reaches(starred: string, text: string): boolean {
+  let at = 0;
+  let inText = 0;
+  let star = -1;
+  let afterStar = 0;
+  while (inText < text.length) {
+    if (starred[at] === '*') {
+      star = at;
+      afterStar = inText;
+      at += 1;
+    } else if (at < starred.length && isAlike(starred[at], text[inText])) {
+      at += 1;
+      inText += 1;
+    } else if (star !== -1) {
+      afterStar += 1;
+      inText = afterStar;
+      at = star + 1;
+    } else {
+      return false;
+    }
+  }
+  while (starred[at] === '*') at += 1;
+  return at === starred.length;
 }

@@ -61,6 +61,7 @@ const checks: readonly Check[] = [
   missesTime,
   missesGrant,
   missesUsers,
+  missesNumber,
   missesEverybody,
   missesMasks,
   missesShared,
@@ -88,6 +89,19 @@ function missesUsers(rule: Rule, { attempt }: Asked): string | undefined {
   const isInside = (user: string): boolean => users.matches(user);
   if (attempt.users.every(isInside) && attempt.aliases.every(isInside)) return undefined;
   return 'the rule holds for other users only';
+}
+
+/** How many users the line names. */
+function missesNumber(rule: Rule, { attempt }: Asked): string | undefined {
+  const { maxUsers } = rule;
+  if (maxUsers === undefined) {
+    return attempt.isCrowd
+      ? `it names ${attempt.named} users, more than limits.users: the rule must say max_users`
+      : undefined;
+  }
+  return attempt.named > maxUsers
+    ? `it names ${attempt.named} users, and the rule says max_users: ${maxUsers}`
+    : undefined;
 }
 
 /** Everybody is touched: then everybody must be inside of the policy and of the rule. */
@@ -128,7 +142,7 @@ function namesVeryValue(rule: Rule, mask: AttemptMask, attempt: Attempt): boolea
   const values = attempt.parsed.values.get(mask.parameter) ?? [];
   if (test?.kind === 'equals') return passes(test, values);
   if (test?.kind !== 'one-of') return false;
-  return values.every((value) => test.globs.globs.some((glob) => glob.text === value));
+  return values.every((value) => test.globs.has(value));
 }
 
 function missesShared(rule: Rule, { attempt }: Asked): string | undefined {

@@ -65,6 +65,8 @@ export interface Rule {
   readonly shared: boolean;
   readonly allUsers: boolean;
   readonly content: boolean;
+  /** Users that one command line may name; undefined: as many as `limits.users` says. */
+  readonly maxUsers: number | undefined;
   /** The rule ends here, in Unix milliseconds. */
   readonly expiresMs: number | undefined;
   readonly obligations: Obligations;

@@ -117,6 +117,7 @@ function termsOf(rule: Rule | undefined): RuleText {
     ...(reason ? { reason: 'required' } : {}),
     ...(limit === undefined ? {} : { limit: formatRate(limit) }),
     ...(maxMatches === undefined ? {} : { max_matches: maxMatches }),
+    ...(rule.maxUsers === undefined ? {} : { max_users: rule.maxUsers }),
     ...(emergency ? { emergency: true } : {}),
     ...(rule.expiresMs === undefined ? {} : { expires: formatTime(rule.expiresMs) }),
   };

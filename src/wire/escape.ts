@@ -14,16 +14,23 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 const escapedText = /[\0\x01\t\r\n]/;
-const escapedTextAll = /[\0\x01\t\r\n]/g;
+const badEscape = /\x01(?![01trn])/;
+/** Without SOH itself. */
+const pairs = [
+  ['\0', '\x010'],
+  ['\t', '\x01t'],
+  ['\r', '\x01r'],
+  ['\n', '\x01n'],
+] as const;
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Escapes a text; the result has no NUL, TAB, CR or LF. */
 export function escapeText(text: string): string {
   if (!escapedText.test(text)) return text;
-  return text.replace(
-    escapedTextAll,
-    (found) => `\x01${String.fromCharCode(letterFor(found.charCodeAt(0)))}`,
-  );
+  // SOH first, since the others make more of them. A text of 64 KiB may hold nothing else, and a call for each costs ten times as much.
+  let escaped = text.replaceAll('\x01', '\x011');
+  for (const [plain, pair] of pairs) escaped = escaped.replaceAll(plain, pair);
+  return escaped;
 }
 
 /** Escapes one field. A buffer without anything to escape is returned as it is, not copied. */
@@ -59,16 +66,12 @@ export function unescapeField(field: Buffer): Buffer {
  * Throws WireFault bad-escape.
  */
 export function unescapeText(field: string): string {
-  let soh = field.indexOf('\x01');
-  if (soh < 0) return field;
-  let plain = '';
-  let from = 0;
-  while (soh >= 0) {
-    plain += field.slice(from, soh) + String.fromCharCode(strictByteFor(field.charCodeAt(soh + 1)));
-    from = soh + 2;
-    soh = field.indexOf('\x01', from);
-  }
-  return plain + field.slice(from);
+  if (!field.includes('\x01')) return field;
+  if (badEscape.test(field)) throw badEscapeFault();
+  // Each SOH begins a pair until the last step, which makes them.
+  let plain = field;
+  for (const [letter, pair] of pairs) plain = plain.replaceAll(pair, letter);
+  return plain.replaceAll('\x011', '\x01');
 }
 
 /** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. */
@@ -155,8 +158,12 @@ function byteFor(letter: number): number {
 /** Takes NaN for a letter that is not there. */
 function strictByteFor(letter: number): number {
   const byte = byteFor(letter);
-  if (byte < 0) throw new WireFault('bad-escape', 'a field has an escape sequence that is none');
+  if (byte < 0) throw badEscapeFault();
   return byte;
+}
+
+function badEscapeFault(): WireFault {
+  return new WireFault('bad-escape', 'a field has an escape sequence that is none');
 }
 
 function unescape(field: Buffer, isStrict: boolean): Buffer {

@@ -11,10 +11,15 @@ audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 6
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, log_lines: 8, handshake: 4s, drain: 6s,
-          input: 1MiB, input_time: 7s, buffered: 2MiB, deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
+          input: 1MiB, input_time: 7s, buffered: 2MiB, users: 250,
+          deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
 log: { level: debug }
 `);
-  assert.deepEqual(settings.mailUsers, { defaultRealm: 'example.com', characters: 'a-zA-Z@.-' });
+  assert.deepEqual(settings.mailUsers, {
+    defaultRealm: 'example.com',
+    characters: 'a-zA-Z@.-',
+    perLineMax: 250,
+  });
   assert.equal(settings.state, '/etc/dovegate/state');
   assert.deepEqual(settings.audit, {
     directory: '/etc/dovegate/audit',
@@ -49,6 +54,7 @@ log: { level: debug }
     drainMs: 6000,
     inputBytesMax: 1_048_576,
     inputTimeMs: 7000,
+    users: 250,
     bufferedBytesMax: 2_097_152,
     deadlineMs: { read: 1000, session: 2000, write: 3000, admin: 4000, destroy: 5000 },
   });

@@ -17,6 +17,7 @@ void test('every default is filled in', () => {
     drainMs: 30_000,
     inputBytesMax: 1_073_741_824,
     inputTimeMs: 240_000,
+    users: 100,
     bufferedBytesMax: 268_435_456,
     deadlineMs: { read: 600_000, session: 60_000, write: 1_800_000, admin: 600_000, destroy: 1_800_000 },
   });
@@ -54,7 +55,7 @@ void test('every default is filled in', () => {
       place: { file: '/etc/dovegate/d.yaml', line: 5, column: 3 },
     },
   ]);
-  assert.deepEqual(settings.mailUsers, { characters: 'A-Za-z0-9._+=@-' });
+  assert.deepEqual(settings.mailUsers, { characters: 'A-Za-z0-9._+=@-', perLineMax: 100 });
   assert.equal(settings.state, '/var/lib/dovegate');
   assert.deepEqual([...settings.audit.strict], ['read', 'session', 'write', 'admin', 'destroy']);
   assert.equal(settings.audit.segmentBytes, 67_108_864);

@@ -16,6 +16,7 @@ const rule = (command: string, line: number): Rule => ({
   shared: false,
   allUsers: false,
   content: false,
+  maxUsers: undefined,
   expiresMs: undefined,
   obligations: { reason: false, limitKey: command, emergency: false },
 });
