@@ -1,5 +1,6 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
+import { formatJson as formatJsonLine } from '../audit/export.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { stdout } from '../terminal/output.js';
 import { loadConfiguration, summarise } from './configuration.js';
@@ -16,9 +17,9 @@ export interface CheckOptions {
 
 /** Exit code 0, or 78 where there is an error; warnings leave it at 0. */
 export function check({ config, verbose, json }: CheckOptions): Promise<number> {
-  const loaded = loadConfiguration(config);
+  const loaded = loadConfiguration(config, { isForDaemon: true });
   if (json) {
-    for (const problem of loaded.found) stdout(JSON.stringify(problem));
+    for (const problem of loaded.found) stdout(formatJsonLine(problem));
   } else {
     for (const problem of loaded.problems) stdout(problem);
     if (verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));

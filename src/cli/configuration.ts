@@ -2,14 +2,17 @@
 
 import { parseSettings } from '../config/parse-settings.js';
 import type { Settings } from '../config/settings.js';
-import { ourselves } from '../host/accounts.js';
+import { gidsOf, ourselves } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
-import { whyUnreadable } from '../host/files.js';
+import { ownerOf, whyUnreadable } from '../host/files.js';
 import { readFromDisk } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
+import { trustedByUs, type Unsafe, whyUnsafe } from '../host/trusted-path.js';
 import { formatProblem, type Problem } from '../source/problem.js';
+import { plain } from '../terminal/output.js';
 import { inspectCertificates } from './inspect-certificates.js';
 import { inspectFiles } from './inspect-files.js';
+import { inspectModes } from './inspect-modes.js';
 import { inspectAccounts } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
@@ -27,12 +30,22 @@ export interface LoadOptions {
   readonly asksForAccounts?: boolean;
   /** Whether to ask for the files that the settings name, as passwords; default true. Who only judges needs none of them. */
   readonly asksForFiles?: boolean;
+  /**
+   * Whether the daemon may be another user than this process: the owner of its audit directory then counts as the daemon too, and may own
+   * the files. Default false.
+   */
+  readonly isForDaemon?: boolean;
 }
 
 /** Reads `file` and what it includes. Never throws: what fails is a problem. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
   const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
   const problems = [...parsed.problems];
+  if (options.asksForFiles !== false) {
+    const trusted = trustedByUs(options.isForDaemon === true ? ownersOf(parsed.settings) : []);
+    const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
+    problems.push(...inspectModes(parsed.files, parsed.settings, why));
+  }
   if (parsed.settings !== undefined && options.asksForFiles !== false)
     problems.push(
       ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
@@ -42,10 +55,22 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   return {
     settings: errors === 0 ? parsed.settings : undefined,
-    problems: problems.map((problem) => formatProblem(problem, parsed.texts.get(problem.file))),
+    problems: problems.map((problem) => formatProblem(shown(problem), parsed.texts.get(problem.file))),
     found: problems,
     errors,
   };
+}
+
+/** Values of the configuration stand in its messages and paths. */
+function shown(problem: Problem): Problem {
+  const { file, path, message } = problem;
+  return { ...problem, file: plain(file), path: plain(path), message: plain(message) };
+}
+
+/** The user that the journal belongs to, with its groups: whoever ran the daemon before. */
+function ownersOf(settings: Settings | undefined): readonly { uid: number; gids: readonly number[] }[] {
+  const uid = settings && ownerOf(settings.audit.directory);
+  return uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }];
 }
 
 /** The sentence below a list of problems. */

@@ -11,7 +11,7 @@ export type WhyUnreadable = (path: string) => string | undefined;
 export const credentialsFolder = '/run/credentials/';
 
 /** A file that settings name, and where they do. */
-interface NamedFile {
+export interface NamedFile {
   readonly place: Place;
   /** As `backends.mail1.ca`. */
   readonly path: string;
@@ -38,7 +38,8 @@ export function inspectFiles(
   });
 }
 
-function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
+/** Every file that settings name, but for those of listeners' TLS. */
+export function namedFiles({ backends, audit, admin, listeners }: Settings): readonly NamedFile[] {
   const { file = '' } = listeners[0]?.place ?? {};
   const top: Place = { file, line: 1, column: 1 };
   return [

@@ -12,7 +12,7 @@ import { parseListeners } from '../listening/parse-listeners.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { reachable } from '../routing/route.js';
 import { createProblemList, type Problem, unknownName } from '../source/problem.js';
-import { createSources, gather, type ReadFiles } from '../source/read-files.js';
+import { createSources, gather, type ReadFiles, type Sources } from '../source/read-files.js';
 import { type Cursor, createCursor, namesIn, validate } from '../source/written.js';
 import { checkNamespaces } from './check-namespaces.js';
 import { parseBackends } from './parse-backends.js';
@@ -24,18 +24,15 @@ import { checkTests, parseTests } from './parse-tests.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import { logLevelDefault, meaningOf, type Settings, stateDefault } from './settings.js';
 
-/** `texts`: every file that was read, by its path, for showing source lines beside problems. */
-export type ParsedSettings =
-  | {
-      readonly settings: Settings;
-      readonly problems: readonly Problem[];
-      readonly texts: ReadonlyMap<string, string>;
-    }
-  | {
-      readonly settings?: undefined;
-      readonly problems: readonly Problem[];
-      readonly texts: ReadonlyMap<string, string>;
-    };
+/** What was read. */
+export interface ParsedSettings {
+  /** Undefined: there are errors. */
+  readonly settings?: Settings;
+  readonly problems: readonly Problem[];
+  /** Every text that was read, by its path, for showing source lines beside problems. */
+  readonly texts: Sources['texts'];
+  readonly files: Sources['files'];
+}
 
 /** What may be known besides the files. */
 export interface ParseOptions {
@@ -48,15 +45,15 @@ export function parseSettings(file: string, read: ReadFiles, options: ParseOptio
   const problems = createProblemList();
   const sources = createSources(read, problems);
   const root = gather(file, sources, read, problems);
-  const texts = sources.texts;
+  const { texts, files } = sources;
   const valid = root === undefined ? undefined : validate(configurationSchema, root, problems);
-  if (root === undefined || valid === undefined) return { problems: problems.sorted(), texts };
+  if (root === undefined || valid === undefined) return { problems: problems.sorted(), texts, files };
   const cursor = createCursor(valid.root, problems);
   const settings = build(valid.value, cursor, { sources, problems, nowMs: options.nowMs });
   // Names are looked up in what was written, so that one mistake is not told again wherever the name is used.
   checkSettings(settings, createCursor(root, problems), cursor);
-  if (problems.hasErrors) return { problems: problems.sorted(), texts };
-  return { settings, problems: problems.sorted(), texts };
+  if (problems.hasErrors) return { problems: problems.sorted(), texts, files };
+  return { settings, problems: problems.sorted(), texts, files };
 }
 
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {

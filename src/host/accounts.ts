@@ -28,9 +28,14 @@ export function localUserName(uid: number): string | undefined {
   return nameIn(readLines('/etc/passwd'), uid);
 }
 
-/** The name of a uid in lines as /etc/passwd has them. */
-export function nameIn(lines: readonly string[], uid: number): string | undefined {
-  const name = lines.find((each) => each.split(':')[2] === String(uid))?.split(':')[0];
+/** The system's name of a gid by its own file alone. */
+export function localGroupName(gid: number): string | undefined {
+  return nameIn(readLines('/etc/group'), gid);
+}
+
+/** The name of a uid in lines as /etc/passwd has them; or of a gid, as /etc/group does. */
+export function nameIn(lines: readonly string[], id: number): string | undefined {
+  const name = lines.find((each) => each.split(':')[2] === String(id))?.split(':')[0];
   return name === '' ? undefined : name;
 }
 

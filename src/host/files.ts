@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -77,6 +78,15 @@ export function whyUnreadable(path: string): string | undefined {
     if (code === 'ENOENT') return 'there is no such file';
     if (code === 'EACCES') return 'permission denied';
     return code === '' ? String(cause) : String(code);
+  }
+}
+
+/** The uid that a file or a directory belongs to; undefined: it is not there, or cannot be looked at. */
+export function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
   }
 }
 

@@ -6,6 +6,7 @@ export type ProblemCode =
   // errors
   | 'not-yaml'
   | 'unreadable-file'
+  | 'unsafe-file'
   | 'bad-certificate'
   | 'unknown-key'
   | 'missing-key'
@@ -32,6 +33,10 @@ export const problemCodes: Readonly<Record<ProblemCode, readonly [means: string,
   'unreadable-file': [
     'a file that the configuration names cannot be read (a warning where only the service will see it)',
     'correct the path, or the rights of the file',
+  ],
+  'unsafe-file': [
+    'somebody else than root and the daemon can change a file, or read a secret one (a warning where only a group can)',
+    'change mode or owner as the message says; of a directory on the way too',
   ],
   'bad-certificate': [
     'a certificate, its key or its authorities cannot be used, or end soon (a warning)',

@@ -29,19 +29,24 @@ export interface Sources {
   /** The tree of a shipped preset, `presets/NAME`, as it is written. */
   preset(name: string, from: Asking): MapNode | undefined;
   readonly texts: ReadonlyMap<string, string>;
+  /** The files among them, and what asked for each; undefined: it is the first one. Shipped presets are no files of the configuration. */
+  readonly files: ReadonlyMap<string, Asking | undefined>;
 }
 
 /** Reads files through `read`; what is wrong with them goes to `problems`. `parse` makes trees of their texts. */
 export function createSources(read: ReadFiles, problems: ProblemList, parse = parseYaml): Sources {
   const texts = new Map<string, string>();
+  const files = new Map<string, Asking | undefined>();
   const trees = new Map<string, MapNode | undefined>();
   return {
     texts,
+    files,
     load(path, from) {
       if (trees.has(path)) return trees.get(path);
       trees.set(path, undefined);
       try {
         texts.set(path, read.readText(path));
+        files.set(path, from);
       } catch (error) {
         const place = from?.place ?? { file: path, line: 1, column: 1 };
         problems.error(place, from?.path ?? '', unreadable(path, error), 'unreadable-file');

@@ -58,7 +58,7 @@ test('six mistakes are six problems with the right places', async (t) => {
     `    ${' '.repeat(8)}^`,
   ]);
 
-  writeFileSync(join(folder, 'mail1.password'), 'x');
+  writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   writeFileSync(join(folder, 'dovegate.yaml'), deskConfiguration);
   const sound = await run('check');
   assert.equal(sound.text, 'dovegate.yaml: no problems\n');
@@ -71,7 +71,7 @@ test('a group that this machine does not have ends check and serve alike', async
     'unix: support.sock, group: nobody-has-this',
   );
   const { run, folder } = openDesk(t, `${unknown}audit: { directory: audit, group: nor-this }\n`);
-  writeFileSync(join(folder, 'mail1.password'), 'x');
+  writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   for (const subcommand of ['check', 'serve']) {
     const told = await run(subcommand);
     assert.equal(told.exit, 78, told.text);
@@ -121,4 +121,26 @@ test('the examples that are shipped have no problem but the files that are not h
   );
   const tested = await run('test', '--config', example);
   assert.equal(tested.text, 'all 5 tests passed\n');
+});
+
+test('a value with characters that a terminal obeys is shown without them, and in JSON it is still the value', async (t) => {
+  const name = 'a\u202eb\u009bc\u2066d';
+  const { run } = openDesk(
+    t,
+    deskConfiguration.replace('backend: mail1', `backend: ${JSON.stringify(name)}`),
+  );
+  const obeyed = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066]/;
+  const told = (await run('check')).stdout.toString();
+  assert.doesNotMatch(told, obeyed);
+  assert.ok(told.includes('"a\\u{202e}b\\x9bc\\u{2066}d"'), told);
+  const json = (await run('check', '--json')).stdout.toString();
+  assert.doesNotMatch(json, obeyed);
+  const messages = json
+    .trimEnd()
+    .split('\n')
+    .map((line) => String(JSON.parse(line).message));
+  assert.ok(
+    messages.some((message) => message.includes(name)),
+    json,
+  );
 });

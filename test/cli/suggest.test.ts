@@ -27,7 +27,7 @@ test('what the listener did in that time, as a file that check takes', async (t)
   const rest = configuration.slice(0, configuration.indexOf('  watch:'));
   writeFileSync(join(folder, 'dovegate.yaml'), `include: [watch.yaml]\n${rest}`);
   writeFileSync(join(folder, 'watch.yaml'), told.stdout);
-  writeFileSync(join(folder, 'mail1.password'), 'x');
+  writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');
 });
 

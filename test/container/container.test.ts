@@ -2,7 +2,7 @@
 // Phases: built from a local base; serving; health; orphans; stopped in order; started with a broken file. What must not happen:
 // a write outside of the volumes, a signal that is not heard, a dead process that stays, root.
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeFolder, removeAfter } from '../kit/folder.js';
@@ -40,7 +40,9 @@ void test('the container', { timeout: 600_000 }, async (t) => {
   for (const path of [etc, backendFolder]) mkdirSync(path);
   chmodSync(folder, 0o755);
   writeFileSync(join(etc, 'dovegate.yaml'), configuration);
-  writeFileSync(join(etc, 'mail1.password'), password);
+  // As a Secret of Kubernetes with defaultMode 0440, for a group of the container.
+  writeFileSync(join(etc, 'mail1.password'), password, { mode: 0o440 });
+  chownSync(join(etc, 'mail1.password'), 0, Number(image.config.User.split(':')[1]));
   const gate = createGate();
   const backend = await openScriptedDovecot({
     unix: join(backendFolder, 'backend.sock'),
