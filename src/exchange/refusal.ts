@@ -5,6 +5,7 @@ import type { Ending } from '../engine/outcome.js';
 import { isSame, type Judged, type Judgement } from '../judgement/judge.js';
 import { limitAsks } from '../policy/limits.js';
 import { areSameTerms } from '../policy/rule.js';
+import { saysWhy, whyNoReason } from '../policy/says-why.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 
 /** The ending of a command that was not understood or not allowed. */
@@ -76,8 +77,8 @@ export function refuseByLimits(
   if (context.journal.space === 'reserve' && obligations?.emergency !== true) {
     return { kind: 'refused', why: 'audit-reserve' };
   }
-  if (obligations?.reason === true && (reason ?? '') === '') {
-    return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
+  if (obligations?.reason === true && !saysWhy(reason)) {
+    return { kind: 'denied', reason: whyNoReason(reason), policy: policy.name };
   }
   const asks = limitAsks(policy, obligations, judgement.attempt);
   if (asks.length === 0) return undefined;

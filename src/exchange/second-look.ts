@@ -5,6 +5,7 @@ import type { Series } from '../catalog/series.js';
 import type { Destination } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
 import type { Judged } from '../judgement/judge.js';
+import { saysWhy, whyNoReason } from '../policy/says-why.js';
 import type { CommandLine } from '../wire/command.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 import { judgeAs, judgeFor } from './inquiry.js';
@@ -67,8 +68,8 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   const refusal = refusalAfterReload(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const { reason, maxMatches } = again.decision.obligations ?? {};
-  if (reason === true && (session.reason ?? '') === '') {
-    return { kind: 'denied', reason: 'the client must say why', policy: policy.name };
+  if (reason === true && !saysWhy(session.reason)) {
+    return { kind: 'denied', reason: whyNoReason(session.reason), policy: policy.name };
   }
   // Who is meant, whether somebody is asked who else that is, how mails are counted and what of the reply is shown was settled when
   // it began, and cannot be made stricter on the way.

@@ -8,6 +8,7 @@ import type { ExchangeRow } from '../audit/search.js';
 import { parseTime } from '../audit/time.js';
 import { type Command, commandNamed, ownCommands, type Parameter } from '../catalog/catalog.js';
 import { allSeries, type Series } from '../catalog/series.js';
+import { saysWhy } from '../policy/says-why.js';
 
 /** Why a record cannot be judged again; each is counted. */
 export type UnjudgeableWhy =
@@ -88,7 +89,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
     decision: isRefused ? 'deny' : 'allow',
     rule: typeof fields['rule'] === 'string' ? fields['rule'] : undefined,
     text: typeof fields['text'] === 'string' ? fields['text'] : undefined,
-    hasReason: typeof fields['reason'] === 'string' && fields['reason'] !== '',
+    hasReason: typeof fields['reason'] === 'string' && saysWhy(fields['reason']),
     isOpaque: args.some((word) => digestOf(word) !== undefined),
   };
 }

@@ -247,14 +247,19 @@ test('limits, reasons and modes of a policy hold on the wire', async (t) => {
   assert.equal(third.status, '-TEMPFAIL');
   assert.match(third.logs[0]?.text ?? '', /over a limit of policy support; try again in \d+ s/);
   assert.equal((await ask('mailbox list')).status, '-NOPERM');
+  // A blank, an escaped LF, a zero-width space, two letters.
+  for (const reason of ['', ' ', '\u0001n', '\u200b', 'ok']) {
+    one.send(`\t\tOPTION\tdovegate-reason=${reason}`);
+    assert.equal((await ask('mailbox list')).status, '-NOPERM', JSON.stringify(reason));
+  }
   one.send('\t\tOPTION\tdovegate-reason=ticket 42');
   assert.equal((await ask('mailbox list')).status, '+');
   assert.equal((await ask('mailbox list')).status, '-NOPERM');
   await daemon.stop();
   const records = auditRecords(daemon);
   assert.deepEqual(
-    records.filter((record) => record['reason'] !== undefined && record['event'] === 'admission').length,
-    1,
+    records.flatMap(({ event, reason }) => (event === 'admission' && reason !== undefined ? [reason] : [])),
+    ['', ' ', '\n', '\u200b', 'ok', 'ticket 42'],
   );
   assert.ok(records.some((record) => record['outcome'] === 'limited' && record['sent'] === false));
 });
