@@ -42,9 +42,13 @@ export function formatJsonRow(row: ExchangeRow): string {
 
 /** A value as JSON on one line, in which nothing commands a terminal: the same value for a parser. */
 export function formatJson(value: unknown): string {
-  const text = JSON.stringify(value);
-  if (plain.test(text)) return text;
-  return text.replace(
+  return harmlessJson(JSON.stringify(value));
+}
+
+/** A line of JSON in which nothing commands a terminal: the same value for a parser. */
+export function harmlessJson(line: string): string {
+  if (plain.test(line)) return line;
+  return line.replace(
     notForTerminals,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );

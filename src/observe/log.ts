@@ -4,6 +4,7 @@
 
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
+import { harmlessJson, printable } from '../audit/export.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../engine/events.js';
 import type { LogLevel } from '../engine/verdict.js';
 import type { LogCode } from './log-codes.js';
@@ -66,6 +67,7 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
       errorKey: 'err',
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: { streamWrite: isTerminal ? showOnTerminal : harmlessLine },
     },
     stream,
   );
@@ -92,6 +94,29 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
       });
     },
   };
+}
+
+/** Events of which we write the lines ourselves; of all others a LF came from somebody else, who could forge a line with it. */
+const ofSeveralLines: ReadonlySet<unknown> = new Set<LogCode>([
+  'reload-failed',
+  'start-failed',
+  'internal-error',
+]);
+
+/** A line of the log with what a terminal would obey made visible, before it is made pretty. */
+function showOnTerminal(line: string): string {
+  const keepsLines = ofSeveralLines.has(Reflect.get(Object(JSON.parse(line)), 'event'));
+  const shown: unknown = JSON.parse(line, (key, value: unknown) => {
+    if (typeof value !== 'string') return value;
+    const lines = keepsLines && key === 'text' ? value.split('\n') : [value];
+    return lines.map(printable).join('\n    ');
+  });
+  return `${JSON.stringify(shown)}\n`;
+}
+
+/** The same for a line of JSON: the value stays what it was, for whoever prints the log with `cat` or `journalctl`. */
+function harmlessLine(line: string): string {
+  return `${harmlessJson(line.trimEnd())}\n`;
 }
 
 /** Levels of the log channel in words of our own log. */

@@ -1,7 +1,7 @@
 // Where subcommands write: text for people and pipes on stdout, complaints on stderr; and how text that somebody else wrote
 // is shown. The rule: what a client, a backend or a file said reaches a terminal through `plain` only.
 
-import { printable } from '../audit/export.js';
+import { harmlessJson, printable } from '../audit/export.js';
 
 /** One line, or several. */
 export function stdout(text: string): void {
@@ -16,7 +16,7 @@ export function stderr(text: string): void {
 /** A value as JSON of several lines, without characters that a terminal obeys. */
 export function formatJson(value: unknown): string {
   const lines = JSON.stringify(value, undefined, 2).split('\n');
-  return lines.map(printable).join('\n');
+  return lines.map(harmlessJson).join('\n');
 }
 
 /** A text of one line, with what a terminal would obey made visible. */

@@ -173,7 +173,8 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   },
   observe: {
     floor: 'adapters',
-    imports: ['engine'],
+    // export: how text of others is shown.
+    imports: ['engine', 'audit/export'],
     builtins: ['os', 'perf_hooks'],
     packages: ['pino', 'pino-pretty', 'prom-client'],
   },

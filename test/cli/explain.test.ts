@@ -195,3 +195,23 @@ test('wrong options end with 64, --help with 0', async (t) => {
   assert.equal(help.exit, 0);
   assert.match(help.text, /--series/);
 });
+
+test('--json stays JSON whatever was asked', async (t) => {
+  const { run } = openDesk(t);
+  const word = 'a\u202eb\u009bc\u001bd';
+  const args = [
+    '--listener',
+    'support',
+    '--user',
+    'bob',
+    '--json',
+    '--',
+    'mailbox',
+    'status',
+    'messages',
+    word,
+  ];
+  const { stdout, text } = await run('explain', ...args);
+  assert.doesNotMatch(text, /[\u0080-\u009f\u202a-\u202e]/);
+  assert.ok(JSON.stringify(JSON.parse(stdout.toString())).includes(JSON.stringify(word).slice(1, -1)), text);
+});
