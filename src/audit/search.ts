@@ -17,6 +17,8 @@ export interface TrailFilter {
   readonly listener?: string | undefined;
   readonly backend?: string | undefined;
   readonly decision?: string | undefined;
+  /** What the command could do at most, a word of the catalog's list. */
+  readonly effect?: string | undefined;
   /** A word of the closed list, or `open`: without completion. */
   readonly outcome?: string | undefined;
   readonly id?: string | undefined;
@@ -116,7 +118,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   function isAdmissionWanted(record: Stored): boolean {
     if (user?.isWanted(record) === false) return false;
     if (isPrincipal?.(shown(record['principal'])) === false) return false;
-    for (const key of ['listener', 'decision', 'id', 'session'] as const) {
+    for (const key of ['listener', 'decision', 'effect', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
     const { command } = filter;
@@ -201,7 +203,7 @@ const timeBytesBefore = 24 + 11;
 /** What is most particular comes first: the search goes from one to the next. */
 function needlesOf(filter: TrailFilter): Buffer[] {
   const needles: Buffer[] = [];
-  for (const key of ['id', 'session', 'principal', 'command', 'listener', 'decision'] as const) {
+  for (const key of ['id', 'session', 'principal', 'command', 'listener', 'decision', 'effect'] as const) {
     const value = filter[key];
     if (value === undefined) continue;
     const isGlob = key === 'principal' && value.includes('*');

@@ -2,7 +2,9 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { TrailFilter } from '../audit/search.js';
-import { parseDuration, parseTime } from '../source/schema-parts.js';
+import { allEffects } from '../catalog/catalog.js';
+import { systemClock } from '../host/clock.js';
+import { momentHelp, parseMoment } from '../source/moment.js';
 
 /** As commander gives them. */
 export interface FilterOptions {
@@ -14,20 +16,17 @@ export interface FilterOptions {
   readonly decision?: string;
   readonly outcome?: string;
   readonly backend?: string;
-  /** A moment, or milliseconds before now. */
-  readonly since?: Moment;
-  readonly until?: Moment;
+  readonly effect?: string;
+  /** Unix milliseconds. */
+  readonly since?: number;
+  readonly until?: number;
   readonly text?: string;
 }
-
-/** Unix milliseconds, or how many before now. */
-export type Moment = { readonly atMs: number } | { readonly agoMs: number };
 
 const outcomes = 'ok failed denied unparsable limited unknown aborted timeout open'.split(' ');
 
 /** Adds all of them to a subcommand, and returns it. */
 export function addFilterOptions(command: Command): Command {
-  const moment = 'a time of RFC 3339, a day in UTC, or a duration before now (2d, 90m)';
   return command
     .option(
       '--user <name>',
@@ -40,41 +39,29 @@ export function addFilterOptions(command: Command): Command {
     .addOption(new Option('--decision <word>', 'what the policy said').choices(['allow', 'deny']))
     .addOption(new Option('--outcome <word>', 'how it ended; open: it has no completion').choices(outcomes))
     .option('--backend <name>', 'where it went')
-    .option('--since <when>', `asked at or after ${moment}`, (text) => parseMoment(text, 'start'))
-    .option('--until <when>', 'asked before that; a day counts to its end', (text) =>
-      parseMoment(text, 'end'),
+    .addOption(
+      new Option('--effect <word>', 'what commands of the kind can do, at most').choices([...allEffects]),
     )
+    .option('--since <when>', `asked at or after: ${momentHelp}`, (text) => readMoment(text, 'start'))
+    .option('--until <when>', 'asked before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--text <text>', 'stands anywhere in one of the two records');
 }
 
-/** What a search takes; `nowMs` is the wall clock, in Unix milliseconds. */
-export function filterOf(options: FilterOptions, nowMs: number): TrailFilter {
+/** What a search takes. */
+export function filterOf(options: FilterOptions): TrailFilter {
   const { since, until, principal, ...same } = options;
   return {
     ...same,
     // A name alone is that name at any listener.
     principal: principal === undefined || /[@*]/.test(principal) ? principal : `${principal}@*`,
-    sinceMs: since && msOf(since, nowMs),
-    untilMs: until && msOf(until, nowMs),
+    sinceMs: since,
+    untilMs: until,
   };
 }
 
-const dayMs = 86_400_000;
-
-/** Throws commander's InvalidArgumentError. */
-export function parseMoment(text: string, edgeOfDay: 'start' | 'end'): Moment {
-  const agoMs = parseDuration(text);
-  if (agoMs !== undefined) return { agoMs };
-  const atMs = parseTime(text);
-  if (atMs === undefined)
-    throw new InvalidArgumentError(
-      'Not a duration (2d), a day (2026-11-20) or a time of RFC 3339 with its zone.',
-    );
-  // A day alone is read as its end.
-  const isDay = !/[Tt ]/.test(text);
-  return { atMs: isDay && edgeOfDay === 'start' ? atMs - dayMs : atMs };
-}
-
-function msOf(moment: Moment, nowMs: number): number {
-  return 'atMs' in moment ? moment.atMs : nowMs - moment.agoMs;
+/** Of a command line, at the time by the wall clock. Throws commander's InvalidArgumentError. */
+export function readMoment(text: string, edge: 'start' | 'end'): number {
+  const atMs = parseMoment(text, edge, systemClock.wallMs());
+  if (atMs === undefined) throw new InvalidArgumentError(`It must be one of: ${momentHelp}.`);
+  return atMs;
 }

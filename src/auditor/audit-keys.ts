@@ -63,7 +63,7 @@ export async function auditHmac(
 }
 
 function keyFileOf(screen: Screen, places: Places): string {
-  if (places.config !== undefined && places.paths.length === 0) {
+  if (places.paths.length === 0) {
     const { directory, hmacKeyFile } = auditSection(screen, places.config);
     return hmacKeyFile ?? join(directory, keyName);
   }

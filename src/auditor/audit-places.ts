@@ -6,14 +6,14 @@ import { readFileSync, statSync } from 'node:fs';
 import { printable } from '../audit/export.js';
 import { type AuditSection, findAudit } from '../config/find-section.js';
 import { parseSettings } from '../config/parse-settings.js';
-import { readFromDisk } from '../host/program.js';
+import { readFromDisk, standardConfig } from '../host/program.js';
 import { findTrail, type Trail } from '../segments/trail.js';
 import { formatProblem } from '../source/problem.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import type { Screen } from '../terminal/screen.js';
 
-/** As they were given on the command line. */
+/** As they were given on the command line; with neither, the journal of the standard configuration is meant. */
 export interface Places {
   readonly config: string | undefined;
   readonly paths: readonly string[];
@@ -25,17 +25,14 @@ export function pathsOf(screen: Screen, places: Places): readonly string[] {
   if (config !== undefined && paths.length > 0) {
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   }
-  if (config !== undefined) return [auditSection(screen, config).directory];
-  if (paths.length === 0)
-    throw new CommandFault(exitCodes.usage, 'say which journal: --config FILE, or a directory');
-  return paths;
+  return paths.length > 0 ? paths : [auditSection(screen, config).directory];
 }
 
 /**
  * `audit` of a configuration. Problems elsewhere are a warning on stderr: auditors need the journal also when the daemon could not start
  * with this file. Throws a CommandFault with the problems because of which the journal or its keys cannot be found.
  */
-export function auditSection(screen: Screen, config: string): AuditSection {
+export function auditSection(screen: Screen, config = standardConfig()): AuditSection {
   const { settings, problems } = parseSettings(config, readFromDisk);
   if (settings !== undefined) return settings.audit;
   const found = findAudit(config, readFromDisk);

@@ -2,7 +2,8 @@
 
 import { formatCsvHeader, formatCsvRow, formatJsonRow, formatValue, printable } from '../audit/export.js';
 import type { ExchangeRow, TrailFilter } from '../audit/search.js';
-import { searchTrail } from '../segments/trail.js';
+import type { Surveyed } from '../audit/survey.js';
+import { searchTrail, surveyTrails } from '../segments/trail.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import type { Paint, Screen } from '../terminal/screen.js';
 import { createDamageWatch } from './audit-damage.js';
@@ -21,10 +22,12 @@ export async function auditSearch(
 ): Promise<number> {
   const trails = pathsOf(screen, places).map(trailAt);
   const table = createTable(columns, screen);
+  let isFound = false;
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const trail of trails) {
     const damage = createDamageWatch();
     for await (const row of searchTrail(trail, filter, (file, piece) => damage.look(file, piece))) {
+      isFound = true;
       if (format === 'json') await screen.print(formatJsonRow(row));
       // RFC 4180 ends its lines in CR LF.
       else if (format === 'csv') await screen.print(`${formatCsvRow(row)}\r`);
@@ -35,7 +38,27 @@ export async function auditSearch(
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
+  if (!isFound) screen.complain(`dovegate: ${describeNothing(await surveyTrails(trails, filter), filter)}`);
   return exitCodes.ok;
+}
+
+/** What was looked through, as a sentence: an empty answer may mean a wrong name, or the wrong journal. */
+function describeNothing(
+  { records, all, firstTime, lastTime, names }: Surveyed,
+  filter: TrailFilter,
+): string {
+  const { user, sinceMs, untilMs } = filter;
+  const whose = user === undefined ? '' : ` for "${printable(user)}"`;
+  const isTimed = sinceMs !== undefined || untilMs !== undefined;
+  const range = `from ${formatMoment(firstTime)} to ${formatMoment(lastTime)} UTC`;
+  const among = isTimed ? `${plural(records)} in this time (of ${all} ${range})` : `${plural(all)} ${range}`;
+  const meant = names.map((name) => printable(name)).join(' or ');
+  const hint = names.length === 0 ? '' : `; did you mean ${meant}?`;
+  return all === 0 ? 'the journal holds no records' : `no command${whose} was found among ${among}${hint}`;
+}
+
+function plural(count: number): string {
+  return `${count} ${count === 1 ? 'record' : 'records'}`;
 }
 
 /** Says on stderr what is wrong with a journal that was read all the same. */

@@ -3,6 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { JournalFault } from '../engine/journal-fault.js';
 import { systemClock } from '../host/clock.js';
+import { standardConfigHelp } from '../host/program.js';
 import { holdProcess } from '../host/signals.js';
 import { CommandFault, formatFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -31,7 +32,7 @@ interface VerifyFlags extends ConfigOption, JsonOption {
   readonly received?: boolean;
 }
 
-const configText = 'the journal of this configuration';
+const configText = `the journal of this configuration (default: ${standardConfigHelp})`;
 const placesText = 'directories of journals, or segments; instead of --config';
 
 /** Adds `audit` to the program; `end` is told each exit code. */
@@ -88,7 +89,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--json', 'one line of JSON for each exchange')
     .action((paths: string[], flags: ConfigOption & FilterOptions & JsonOption) =>
       run((screen) => {
-        const filter = filterOf(flags, systemClock.wallMs());
+        const filter = filterOf(flags);
         return auditSearch(screen, placesOf(flags, paths), filter, flags.json === true ? 'json' : 'table');
       }),
     );
@@ -140,9 +141,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       .option('--config <file>', configText)
       .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv')),
   ).action((paths: string[], flags: ConfigOption & FilterOptions & { readonly format: 'csv' | 'json' }) =>
-    run((screen) =>
-      auditSearch(screen, placesOf(flags, paths), filterOf(flags, systemClock.wallMs()), flags.format),
-    ),
+    run((screen) => auditSearch(screen, placesOf(flags, paths), filterOf(flags), flags.format)),
   );
 
   audit

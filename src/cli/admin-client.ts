@@ -12,7 +12,7 @@ import { loadConfiguration, summarise } from './configuration.js';
 
 /** Which daemon: the one of a configuration, or whoever listens on a socket, which is looked at first. */
 export interface WhichDaemon {
-  readonly config?: string;
+  readonly config: string;
   readonly socket?: string;
 }
 
@@ -36,11 +36,7 @@ export function findDaemon({ config, socket }: WhichDaemon): AskDaemon | number 
 
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tokenFile'>;
 
-function adminOf(config: string | undefined): Where | number {
-  if (config === undefined) {
-    stderr('say which daemon: --config FILE, or --socket PATH of its admin socket');
-    return exitCodes.usage;
-  }
+function adminOf(config: string): Where | number {
   const loaded = loadConfiguration(config, { asksForFiles: false });
   if (loaded.settings === undefined) {
     const admin = findAdmin(config, readFromDisk);

@@ -2,6 +2,7 @@
 
 import { Argument, type Command } from 'commander';
 import type { WhichDaemon } from './admin-client.js';
+import { configOption } from './config-option.js';
 import type { StatusOptions } from './status.js';
 
 /** What they do; each resolves to an exit code. */
@@ -16,9 +17,8 @@ export interface OperatorSubcommands {
 
 function withDaemon(command: Command): Command {
   return command
-    .option(
-      '--config <file>',
-      'the configuration file, which says where the daemon is asked; it may have problems',
+    .addOption(
+      configOption('the configuration file, which says where the daemon is asked; it may have problems'),
     )
     .option('--socket <path>', 'the admin socket itself; no file is read then');
 }

@@ -1,9 +1,11 @@
 // The command line of the subcommands about policies. It does not know what they do.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { readMoment } from '../auditor/audit-filter.js';
 import { allSeries, type Series } from '../catalog/series.js';
-import { parseDuration } from '../source/schema-parts.js';
+import { momentHelp } from '../source/moment.js';
 import type { CanOptions } from './can.js';
+import { configOption } from './config-option.js';
 import type { ExplainOptions } from './explain.js';
 import type { ReplayOptions } from './replay.js';
 import type { SuggestOptions } from './suggest.js';
@@ -18,7 +20,6 @@ export interface PolicySubcommands {
   suggest(options: SuggestOptions): Promise<number>;
 }
 
-const configHelp = 'the configuration file';
 const listenerHelp = 'the listener, by its name in the configuration';
 
 interface Who {
@@ -36,7 +37,7 @@ export function addPolicyCommands(
   program
     .command('can')
     .description('print what a listener may do: commands, users, conditions and limits')
-    .addOption(new Option('--config <file>', configHelp))
+    .addOption(configOption())
     .addOption(new Option('--listener <name>', listenerHelp))
     .addOption(socketOption())
     .addOption(new Option('--uid <n>', 'of this user, by the uid of the system').argParser(parseUid))
@@ -49,7 +50,7 @@ export function addPolicyCommands(
   program
     .command('test')
     .description('run the policy tests of a configuration; exit 0 or 1')
-    .requiredOption('--config <file>', configHelp)
+    .addOption(configOption())
     .option('--coverage', 'print the rules that nothing exercises', false)
     .option(
       '--replay <dir>',
@@ -65,19 +66,19 @@ export function addPolicyCommands(
   program
     .command('suggest')
     .description('print the smallest readable policy that allows what a listener was seen doing')
-    .requiredOption('--config <file>', configHelp)
+    .addOption(configOption())
     .requiredOption('--listener <name>', listenerHelp)
     .addOption(
-      new Option('--since <duration>', 'how far to look back in the audit journal, as 12h or 7d')
-        .argParser(parseSince)
-        .default(parseDuration('7d'), '7d'),
+      new Option('--since <when>', `how far to look back in the audit journal: ${momentHelp}`)
+        .argParser((text) => readMoment(text, 'start'))
+        .default(undefined, '7d'),
     )
     .addOption(
       new Option('--uid <n>', 'what this user was seen doing, by the uid of the system').argParser(parseUid),
     )
     .addOption(new Option('--account <name>', 'what this account was seen doing').conflicts('uid'))
-    .action(async ({ since, ...options }: Who & { config: string; listener: string; since: number }) => {
-      end(await subcommands.suggest({ ...options, sinceMs: since }));
+    .action(async ({ since, ...options }: Who & { config: string; listener: string; since?: number }) => {
+      end(await subcommands.suggest({ ...options, sinceMs: since ?? readMoment('7d', 'start') }));
     });
 }
 
@@ -93,7 +94,7 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
       'print what would become of a command line, and why; exit 0 allowed, 77 denied, 64 not readable',
     )
     .argument('<command...>', 'behind --: the words of the command line, its name split or joined')
-    .addOption(new Option('--config <file>', configHelp))
+    .addOption(configOption())
     .addOption(new Option('--listener <name>', listenerHelp))
     .addOption(socketOption('series'))
     .addOption(new Option('--uid <n>', 'who asks, by the uid of the system').argParser(parseUid))
@@ -116,7 +117,7 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
 
 /** Where the answer comes from, as it was typed. */
 interface Where {
-  readonly config?: string;
+  readonly config: string;
   readonly listener?: string;
   readonly socket?: string;
 }
@@ -135,17 +136,11 @@ function placeOf(
   command: Command,
 ): { readonly socket: string } | { readonly config: string; readonly listener: string } {
   if (socket !== undefined) return { socket };
-  if (config !== undefined && listener !== undefined) return { config, listener };
-  return command.error("error: either '--config <file>' and '--listener <name>', or '--socket <path>'");
+  if (listener !== undefined) return { config, listener };
+  return command.error("error: either '--listener <name>', or '--socket <path>'");
 }
 
 function parseUid(text: string): number {
   if (/^\d{1,10}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('It must be a number.');
-}
-
-function parseSince(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw new InvalidArgumentError('It must be a duration with its unit, as 12h or 7d.');
-  return ms;
 }

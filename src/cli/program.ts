@@ -6,6 +6,7 @@ import { addCompletion } from '../completion/completion-commands.js';
 import { addSend, type SendSubcommand } from '../drop-in/send.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import type { CheckOptions } from './check.js';
+import { configOption } from './config-option.js';
 import { addHashPassword, type HashPasswordSubcommand } from './hash-password.js';
 import { addOperatorCommands, type OperatorSubcommands } from './operator-commands.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';
@@ -19,8 +20,6 @@ export interface Subcommands
   serve(options: { readonly config: string }): Promise<number>;
   check(options: CheckOptions): Promise<number>;
 }
-
-const configHelp = 'the configuration file';
 
 /** Reads the arguments behind the program's name, runs the subcommand, and resolves to the exit code. */
 export async function runProgram(
@@ -37,14 +36,14 @@ export async function runProgram(
   program
     .command('serve')
     .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
-    .requiredOption('--config <file>', configHelp)
+    .addOption(configOption())
     .action(async (options: { config: string }) => {
       code = await subcommands.serve(options);
     });
   program
     .command('check')
     .description('print every problem of a configuration as FILE:LINE:COLUMN: message; exit 0 or 78')
-    .requiredOption('--config <file>', configHelp)
+    .addOption(configOption())
     .option('--verbose', 'print the effective settings and rules too', false)
     .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
     .action(async (options: CheckOptions) => {

@@ -8,7 +8,7 @@ import { plain, stderr, stdout } from '../terminal/output.js';
 import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 
-/** Whose records (of whoever is named alone, for the policy that holds there; else of everybody), and how old they may be. */
+/** Whose records (of whoever is named alone, for the policy that holds there; else of everybody), and since when, in Unix milliseconds. */
 export interface SuggestOptions extends ListenerChoice {
   readonly sinceMs: number;
 }
@@ -23,7 +23,7 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   const { directory } = settings.audit;
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};
-  const filter = { listener: listener.name, ...whose, sinceMs: nowMs - options.sinceMs };
+  const filter = { listener: listener.name, ...whose, sinceMs: options.sinceMs };
   const failed = await readRows(directory, filter, (row) => sightings.take(row));
   if (failed !== undefined) return failed;
   if (sightings.lines.length === 0) {

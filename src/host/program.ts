@@ -45,3 +45,12 @@ function shippedPreset(name: string): string | undefined {
 
 /** How a configuration is read: its files from the disk, presets from the package. */
 export const readFromDisk: ReadFiles = { readText, glob: listFiles, presetText: shippedPreset };
+
+/** The configuration where no option names one: that of DOVEGATE_CONFIG, else the one of the standard place. */
+export function standardConfig(): string {
+  const named = process.env['DOVEGATE_CONFIG'];
+  return named === undefined || named === '' ? '/etc/dovegate/dovegate.yaml' : named;
+}
+
+/** The same, for `--help`. */
+export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate.yaml';

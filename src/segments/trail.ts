@@ -8,6 +8,7 @@ import { createGunzip } from 'node:zlib';
 import { readClaim } from '../audit/chain.js';
 import { parseLine, readHead } from '../audit/line.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../audit/search.js';
+import { createSurvey, type Surveyed } from '../audit/survey.js';
 import { parseTime } from '../audit/time.js';
 import type { Verdict } from '../audit/verdict.js';
 import { createVerifier } from '../audit/verify.js';
@@ -278,4 +279,17 @@ export async function beginOf(
   const timeMs = parseTime(readHead(line)?.time ?? '');
   const stepsMs = parseLine(line)?.['steps_ms'];
   return timeMs === undefined ? undefined : { timeMs, stepsMs: typeof stepsMs === 'number' ? stepsMs : 0 };
+}
+
+/** What there is in the trails, and users like the one that is asked for; what cannot be read is left out. */
+export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter): Promise<Surveyed> {
+  const survey = createSurvey(filter);
+  for (const file of trails.flatMap(({ files }) => files)) {
+    try {
+      for await (const { bytes } of readPieces(file)) survey.take(bytes);
+    } catch {
+      // The search before has told it.
+    }
+  }
+  return survey.finish();
 }

@@ -71,6 +71,18 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
     [row.command, row.decision, row.outcome, row.sent],
     ['mailbox delete', 'deny', 'denied', false],
   );
+  // An empty answer says what was looked through, and who may have been meant.
+  const none = await audit('search', ...config, '--user', 'bob');
+  assert.deepEqual([none.exit, none.stdout.length], [0, 0]);
+  assert.match(
+    none.stderr,
+    /^dovegate: no command for "bob" was found among \d+ records from [-\d]+ [:\d]+ to [-\d]+ [:\d]+ UTC; did you mean bob@example\.org\?\n$/,
+  );
+  const early = await audit('search', directory, '--until', '2020-01-01', '--json');
+  assert.match(early.stderr, /^dovegate: no command was found among 0 records in this time \(of \d+ from /);
+  const destroys = await audit('search', ...config, '--effect', 'destroy', '--since', 'yesterday', '--json');
+  assert.equal(JSON.parse(destroys.text).command, 'mailbox delete');
+  assert.equal((await audit('search', ...config, '--effect', 'write')).stdout.length, 0);
   const table = (await audit('search', directory)).text;
   assert.match(table, /alice@example\.org +quota get -- +ok +mail1 /);
   assert.match(table, /bob@example\.org +mailbox delete -- INBOX +denied/);
@@ -117,17 +129,17 @@ test('each way to be asked wrongly has its exit code', async (t) => {
     [0, ['verify', '--help']],
     [64, []],
     [64, ['nothing']],
-    [64, ['verify']],
     [64, ['verify', '--bogus', folder]],
     [64, ['verify', '--from', '0', folder]],
     [64, ['verify', '--config', broken, folder]],
-    [64, ['search', '--since', 'yesterday', folder]],
+    [64, ['search', '--since', 'tomorrow', folder]],
     [64, ['search', '--outcome', 'fine', folder]],
     [64, ['show']],
     [64, ['show', 'a"b', folder]],
     [64, ['tail', '-n', 'x', folder]],
     [64, ['export', '--format', 'xml', folder]],
     [64, ['hmac']],
+    [64, ['search', '--effect', 'harmless', folder]],
     [78, ['verify', folder]],
     [78, ['verify', join(folder, 'none')]],
     [78, ['search', '--config', broken]],
