@@ -3,7 +3,7 @@
 // are other single values that servers die of.
 import type { Command, Parameter } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
-import { searchTime } from './search-keys.js';
+import { searchSize, searchTime } from './search-keys.js';
 import { type Series, toLowerAscii } from './series.js';
 
 const plainFields = new Set(
@@ -80,8 +80,9 @@ export function checkListWords(
   }
   if (command.name === 'mailbox status') {
     const known: readonly string[] = values.has('total-sum') ? statusTotals : statusFields;
+    // Releases of 2.4 before 2.4.5 end the process for `deleted` (measured on 2.4.1), and 2.3 never had it; `all` has it where it is.
     const isUnknown = (field: string): boolean =>
-      field !== 'all' && (!known.includes(field) || (field === 'deleted' && series === '2.3'));
+      field !== 'all' && (!known.includes(field) || field === 'deleted');
     return refuseIf(command, 'field', fields.some(isUnknown));
   }
   if (command.name.startsWith('flags ')) {
@@ -223,6 +224,13 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
       return name === 'decision' && !decisions.has(value);
     case 'save':
       return name === 'received-date' && searchTime(series, value) === undefined;
+    case 'sync':
+    case 'backup':
+      if (name === 'sync-since-time' || name === 'sync-until-time')
+        return searchTime(series, value) === undefined;
+      if (name === 'sync-flags') return value.includes(' ');
+      if (name === 'sync-max-size') return searchSize(value) === undefined;
+      return name === 'mailbox-guid' && !/^[0-9a-f]{32}$/i.test(value);
     case 'stats dump':
       return name === 'fields' && value.trim() === '';
     case 'oldstats dump':

@@ -48,6 +48,15 @@ const special: Readonly<Record<string, readonly string[]>> = {
   'mailbox cache decision decision': ['yes', 'temp', 'no'],
   'mailbox cache decision fieldstr': ['flags', 'hdr.subject hdr.from'],
   'save received-date': ['30d', '2026-01-31'],
+  ...Object.fromEntries(
+    ['sync', 'backup'].flatMap((name) => [
+      [`${name} sync-since-time`, ['30d', '2026-01-31']],
+      [`${name} sync-until-time`, ['1w', '1769817600']],
+      [`${name} sync-max-size`, ['10M', '0']],
+      [`${name} sync-flags`, ['', '-Seen']],
+      [`${name} mailbox-guid`, ['0123456789abcdef0123456789abcdef']],
+    ]),
+  ),
   'stats dump fields': ['count', 'sum %95', ' x'],
   'oldstats dump type': ['global', 'user'],
   'oldstats dump filter': ['', 'user=*', 'ip=192.0.2.0/24', 'since=1\tuser=x'],
