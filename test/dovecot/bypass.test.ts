@@ -48,6 +48,12 @@ const aliases = `${boss}:{plain}pw::::::userdb_user=${victim}
 ${chief}:{plain}pw::::::userdb_user=${boss}
 `;
 
+/** Somebody whose userdb holds passwords, as it does where mail is encrypted or lies elsewhere. */
+const keeper = 'keeper@example.org';
+const kept = ['Bergamot2crypt', 'Bergamot3imapc'] as const;
+const keeperLine = `${keeper}:{plain}pw::::::userdb_mail_crypt_private_password=${kept[0]} userdb_imapc_password=${kept[1]}
+`;
+
 type Line = readonly [user: string, ...words: string[]];
 
 for (const release of releasesAsked()) {
@@ -233,6 +239,98 @@ for (const release of releasesAsked()) {
       });
     });
 
+    await t.test('user NAME prints the passwords of a userdb', async (sub) => {
+      const shown = async (...args: string[]): Promise<string> =>
+        (await ask(lab, ['', 'user', ...args])).body.toString();
+      const field = 'mail_crypt_private_password';
+      for (const secret of kept) assert.ok((await shown(keeper)).includes(secret));
+      assert.ok((await shown('-f', field, keeper)).includes(kept[0]));
+      assert.ok((await shown('-e', '%{userdb:imapc_password}', keeper)).includes(kept[1]));
+      assert.ok(!(await shown('-f', field, 'k*')).includes(kept[0]));
+      const refused: readonly Line[] = [
+        ['', 'user', keeper],
+        ['', 'user', alice, keeper],
+        ['', 'user', '-f', field, keeper],
+        ['', 'user', `-f${field}`, keeper],
+        ['', 'user', `--field=${field}`, '--', keeper],
+        ['', 'user', '-f', 'home', '-f', field, keeper],
+        ['', 'user', '-f', 'imapc_password', keeper],
+        ['', 'user', '-e', '%{userdb:imapc_password}', keeper],
+        ['', 'user', '-x', 'service=imap', keeper],
+      ];
+      const everybody = '\n    users: ["*"]';
+      await holds(sub, lab, {
+        policy: `${everybody}\n    use: [presets/read-only-auditor]`,
+        refused,
+        honest: [['', 'user', 'k*']],
+      });
+      const some = '{ command: user, masks: true, where: { field: any, auth-info: any } }';
+      await holds(sub, lab, {
+        policy: `${everybody}\n    allow: [${some}]`,
+        refused,
+        honest: [['', 'user', '-f', 'home', keeper]],
+      });
+      // Where a rule says so, it is the client's; records and the log never hold it.
+      for (const line of [['', 'user', keeper] as const, ['', 'user', '-f', field, keeper] as const]) {
+        await holds(sub, lab, {
+          policy: `${everybody}\n    allow: [{ command: user, content: true, where: { field: any } }]`,
+          refused: [['', 'user', '-e', '%{home}', keeper]],
+          honest: [line],
+          unrecorded: kept,
+        });
+      }
+    });
+
+    await t.test('an empty text is in every mail', async (sub) => {
+      const all = (await ask(lab, [alice, 'search', 'mailbox', 'INBOX', 'all'])).cells.length;
+      const matchesAll: readonly (readonly string[])[] = [
+        ['from', ''],
+        ['from', '\n'],
+        ['from', '@'],
+        ['from', 'e'],
+        ['subject', ''],
+        ['header', 'Message-ID', ''],
+        ['header', 'Message-ID', '<'],
+      ];
+      for (const words of matchesAll) {
+        const { cells } = await ask(lab, [alice, 'search', '--', 'mailbox', 'INBOX', ...words]);
+        assert.equal(cells.length, all, words.join(' '));
+      }
+      await holds(sub, lab, {
+        policy: phishing,
+        refused: matchesAll.map((words): Line => [alice, 'expunge', '--', 'mailbox', 'INBOX', ...words]),
+        honest: [[alice, 'expunge', 'mailbox', 'INBOX', 'from', 'phisher@example.net']],
+      });
+    });
+
+    await t.test('single values end the process of a server', async (sub) => {
+      const both: readonly Line[] = [
+        ['', 'stats dump', '--fields='],
+        ['', 'stats dump', '-f', '  '],
+        [alice, 'search', '--', 'mailbox', 'INBOX', 'savedsince', '-1'],
+      ];
+      const ofSeries: readonly Line[] =
+        lab.series === '2.3'
+          ? [
+              ['', 'oldstats dump', '--', 'all', 'X'],
+              ['', 'oldstats dump', 'global', 'ip=x'],
+            ]
+          : [
+              ['', 'proxy kick', '--', 'a@b', '%{user}'],
+              ['', 'kick', '--passdb-field=K', '--', 'default', '/'],
+              ['', 'kick', '--', 'a@b', '192.0.2.1/33'],
+            ];
+      const deadly = [...both, ...ofSeries];
+      for (const line of deadly) await assert.rejects(ask(lab, line), line.join(' '));
+      const names = new Set(deadly.map(([, name = '']) => name));
+      const rules = [...names].map((name) => `{ command: ${name}, masks: true }`);
+      await holds(sub, lab, {
+        policy: `\n    users: ["*"]\n    allow: [${rules.join(', ')}]`,
+        refused: deadly,
+        honest: [['', 'stats dump']],
+      });
+    });
+
     await t.test('a file is read, and a program run, by root', async (sub) => {
       // -F: the server reads the file, and says its lines in the log.
       const told = await ask(lab, [alice, 'mailbox list', '-F', '/etc/passwd']);
@@ -270,6 +368,15 @@ const janitor = `
       - command: expunge
         where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 30d } } }`;
 
+/** What takes phish out of mailboxes. */
+const phishing = `
+    users: ["*@example.org"]
+    allow:
+      - command: expunge
+        content: true
+        where:
+          query: { mailbox: present, any_of: [{ header: present }, { from: present }, { subject: present }] }`;
+
 /** What a support desk may do: nothing about what mails say, or about mails of others. */
 const desk = `
     users: ["*@example.org"]
@@ -296,7 +403,7 @@ function exceptVictim(users: string): string {
 async function openTrickedDovecot(owner: Owner, release: Release): ReturnType<typeof openRealDovecot> {
   const lab = await openRealDovecot(owner, release);
   if ('skip' in lab) return lab;
-  appendFileSync(join(lab.folder, 'passwd'), aliases);
+  appendFileSync(join(lab.folder, 'passwd'), aliases + keeperLine);
   const mail = lab.inRoot(join(lab.folder, 'mail'));
   await lab.writeExtraConf(settings[lab.series](mail) + userdbListener);
   return lab;
@@ -343,10 +450,16 @@ interface Trial extends RealGatewayOptions {
   readonly refused: readonly Line[];
   /** What the same policy allows. */
   readonly honest: readonly Line[];
+  /** Stands in replies, and nowhere in what the daemon writes. */
+  readonly unrecorded?: readonly string[];
 }
 
 /** Each refused line gets no row, and with all of them no connection to Dovecot is made; then the honest ones are served. */
-async function holds(owner: Owner, lab: Lab, { refused, honest, ...options }: Trial): Promise<void> {
+async function holds(
+  owner: Owner,
+  lab: Lab,
+  { refused, honest, unrecorded = [], ...options }: Trial,
+): Promise<void> {
   const counter = await openTcpCounter(lab);
   owner.after(() => counter.close());
   const gateway = await openRealGateway(owner, lab, { ...options, port: counter.port });
@@ -377,6 +490,7 @@ async function holds(owner: Owner, lab: Lab, { refused, honest, ...options }: Tr
     ({ record }) => record['event'] === 'completion' && record['sent'] !== false,
   );
   assert.equal(sent.length, honest.length);
+  assert.deepEqual(gateway.daemon.grepSecrets(unrecorded), []);
 }
 
 /** Every mail of everybody, and every mailbox. */
