@@ -73,7 +73,8 @@ export interface World {
   changed(): string[];
 }
 
-export interface TwinWorlds {
+/** What is common to the worlds of a release. */
+export interface WorldFacts {
   readonly series: Series;
   readonly version: string;
   readonly serverMinor: number;
@@ -82,7 +83,23 @@ export interface TwinWorlds {
   readonly mailFile: string;
   /** Lists users, as the servers see it. */
   readonly userFile: string;
+}
+
+export interface TwinWorlds extends WorldFacts {
   readonly worlds: readonly [World, World];
+}
+
+/** Sends a command that must succeed, with the text behind it. */
+export type RunAs = (user: string, fields: readonly string[], input?: string) => Promise<void>;
+
+export interface WorldsOptions {
+  readonly count: number;
+  /** More settings. */
+  readonly settings?: (series: Series) => string;
+  /** Before Dovecot is started with the settings. */
+  readonly prepare?: (lab: Lab) => void;
+  /** Plants more than mails, mailboxes and scripts. */
+  readonly fillMore?: (run: RunAs) => Promise<void>;
 }
 
 /** Mails by mailbox: how many, and their flags. */
@@ -112,34 +129,51 @@ mail_attribute {
 ${sharedNamespace['2.4'](mail)}`,
 };
 
-/** Opens both, fills the first, and copies its mail to the second. */
+/** Two worlds with the same mail. */
 export async function openTwinWorlds(owner: Owner, release: Release): Promise<TwinWorlds | NoLab> {
+  const opened = await openWorlds(owner, release, { count: 2 });
+  if ('skip' in opened) return opened;
+  const [first, second] = opened.worlds;
+  if (first === undefined || second === undefined) throw new Error('two worlds were asked for');
+  return { ...opened, worlds: [first, second] };
+}
+
+/** Opens labs, fills the first, and copies its mail to the others. */
+export async function openWorlds(
+  owner: Owner,
+  release: Release,
+  { count, settings: more, prepare, fillMore }: WorldsOptions,
+): Promise<(WorldFacts & { readonly worlds: readonly World[] }) | NoLab> {
   preferMemory();
-  const first = await openLab(owner, release, { users: false });
-  if ('skip' in first) return first;
-  const second = await openLab(owner, release, { users: false });
-  if ('skip' in second) return second;
-  for (const lab of [first, second]) {
-    await lab.writeExtraConf(settings[lab.series](lab.inRoot(join(lab.folder, 'mail'))));
+  const labs: Lab[] = [];
+  for (let left = count; left > 0; left -= 1) {
+    const lab = await openLab(owner, release, { users: false });
+    if ('skip' in lab) return lab;
+    prepare?.(lab);
+    const mail = lab.inRoot(join(lab.folder, 'mail'));
+    await lab.writeExtraConf(settings[lab.series](mail) + (more?.(lab.series) ?? ''));
+    labs.push(lab);
   }
+  const [first] = labs;
+  if (first === undefined) throw new Error('no world was asked for');
   const imported = join(first.folder, 'import');
   writeMaildir(imported, 'nobody');
   const mailFile = join(first.folder, 'mail.eml');
   writeFileSync(mailFile, mailText('nobody', 'INBOX', 1));
   const userFile = join(first.folder, 'users.txt');
   writeFileSync(userFile, `bob@${realm}\nvictim@${realm}\n`);
-  await fill(owner, first);
+  await fill(owner, first, fillMore);
   const template = join(first.folder, 'template');
   copyMail(join(first.folder, 'mail'), template, new Map());
   const known = knownIds(template);
   let serverMinor = 0;
-  const worldOf = async (lab: Lab): Promise<World> => {
+  const worlds: World[] = [];
+  for (const lab of labs) {
     const { world, minor } = await openWorld(owner, lab, template, known);
     serverMinor = minor;
     world.restore();
-    return world;
-  };
-  const worlds: [World, World] = [await worldOf(first), await worldOf(second)];
+    worlds.push(world);
+  }
   return {
     series: first.series,
     version: first.version,
@@ -301,7 +335,9 @@ function listFiles(folder: string, below: string, list: string[]): void {
         .replace(/dovecot-uidvalidity\.[0-9a-f]{8}$/, 'dovecot-uidvalidity.N');
       // What the server keeps for itself grows with the moment at which it notices things.
       const isOwn = /\/dovecot[.-](?:index|list|uidlist|mailbox)/.test(plain);
-      list.push(isOwn || !entry.isFile() ? plain : `${plain} ${statSync(path).size}`);
+      list.push(
+        isOwn || !entry.isFile() ? plain : `${plain} ${statSync(path, { throwIfNoEntry: false })?.size ?? 0}`,
+      );
     }
   }
 }
@@ -323,8 +359,9 @@ function knownIds(template: string): ReadonlySet<string> {
 type Stamp = string;
 
 function stampOf(path: string): Stamp {
-  const { ino, size, ctimeMs, mtimeMs } = lstatSync(path);
-  return `${ino} ${size} ${ctimeMs} ${mtimeMs}`;
+  // A lock can go while it is looked at.
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found === undefined ? '' : `${found.ino} ${found.size} ${found.ctimeMs} ${found.mtimeMs}`;
 }
 
 /** Makes `to` equal to `from`, touching only what has changed since `stamps` were taken; takes them anew. */
@@ -413,10 +450,10 @@ function writeMaildir(maildir: string, person: string): void {
 }
 
 /** Mail by files, then everything that only the server can write, and a look at everything so that indexes are there. */
-async function fill(owner: Owner, lab: Lab): Promise<void> {
+async function fill(owner: Owner, lab: Lab, more: WorldsOptions['fillMore']): Promise<void> {
   const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
   owner.after(() => client.close());
-  const run = async (user: string, fields: readonly string[], input?: string): Promise<void> => {
+  const run: RunAs = async (user, fields, input) => {
     client.sendCommand({ user, fields });
     if (input !== undefined) await client.write(input);
     const { status, logs } = await client.readReply();
@@ -440,5 +477,6 @@ async function fill(owner: Owner, lab: Lab): Promise<void> {
   for (const person of ['bob', 'victim']) {
     await run(`${person}@${realm}`, ['acl set', '--', 'Archive', `user=alice@${realm}`, 'lookup', 'read']);
   }
+  await more?.(run);
   client.close();
 }
