@@ -66,6 +66,7 @@ export async function explain(options: ExplainOptions): Promise<number> {
     policy,
     userNames: createUserNames(settings.mailUsers),
     sharedNamespaces: joint.sharedNamespaces,
+    mailboxNames: joint.mailboxNames,
     nowMs: systemClock.wallMs(),
   };
   const series = seriesOf(options.series ?? joint.series);

@@ -6,6 +6,7 @@ import { serverTargetWords } from '../routing/server-commands.js';
 import { isLoopback, parseHostAndPort, socketPathBytesMax } from '../source/address.js';
 import { parsePins } from '../source/pins.js';
 import type { Cursor } from '../source/written.js';
+import { parseNamespaces } from './parse-namespaces.js';
 import { timerOf } from './parse-sections.js';
 import type { RawBackend, RawConfiguration } from './schema.js';
 import { type BackendAddress, type BackendSettings, backendDefaults } from './settings.js';
@@ -66,7 +67,7 @@ function parseBackend(name: string, raw: RawBackend, cursor: Cursor): BackendSet
     username: parseUsername(raw, cursor),
     passwordFiles,
     series: raw.series === undefined ? backendDefaults.series : seriesOf(String(raw.series)),
-    sharedNamespaces: parseNamespaces(raw, cursor),
+    ...parseNamespaces(raw, cursor),
     connections,
     idle,
     idleTimeoutMs: timer('idle_timeout', backendDefaults.idleTimeoutMs),
@@ -131,16 +132,4 @@ function parseUsername(raw: RawBackend, cursor: Cursor): string {
   // It goes into the PLAIN answer between NUL bytes.
   if (/\p{Cc}/u.test(username)) cursor.error(['username'], 'holds a control character');
   return username;
-}
-
-function parseNamespaces(raw: RawBackend, cursor: Cursor): readonly string[] | undefined {
-  if (raw.shared_namespaces === undefined) return undefined;
-  return cursor.words('shared_namespaces').map(({ text }, index) => {
-    if (text === '') cursor.error(['shared_namespaces', index], 'an empty prefix would be every mailbox');
-    // No mailbox has one in its name; and remembered judgements are told apart by prefixes with control characters between them.
-    else if (/\p{Cc}/u.test(text)) {
-      cursor.error(['shared_namespaces', index], 'holds a control character');
-    }
-    return text;
-  });
 }

@@ -20,6 +20,17 @@ import {
 import { policy, policyTest } from './policy-schema.js';
 import { logLevels } from './settings.js';
 
+const namespace = strict('a namespace', {
+  prefix: z.string({ error: 'must be text: what names of its mailboxes begin with, "" for nothing' }),
+  separator: z
+    .string({ error: 'must be one character in quotes, as "/"' })
+    .regex(/^[!-/:-@[-`{-~]$/, { error: 'must be one character in quotes, as "/"' })
+    .optional(),
+  inbox: flag.optional(),
+  alias_for: z.string({ error: 'must be the prefix of another namespace' }).optional(),
+  kind: oneOf(['private', 'shared', 'public']).optional(),
+});
+
 const backend = strict('a backend', {
   address: text('HOST:PORT or unix:PATH'),
   tls: oneOf(['starttls', 'implicit', 'off']).optional(),
@@ -47,6 +58,9 @@ const backend = strict('a backend', {
     })
     .optional(),
   shared_namespaces: listOf(word, 'prefixes, as ["shared/"]').optional(),
+  namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
+    .min(1, { error: 'must hold at least one namespace' })
+    .optional(),
   connections: count(1, 1000).optional(),
   idle: count(0, 1000).optional(),
   idle_timeout: durationText.optional(),

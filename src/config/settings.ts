@@ -3,6 +3,7 @@
 // The rule: settings are complete. Who uses them never asks "and if it is missing?" except where a field says so.
 import type { Effect } from '../catalog/catalog.js';
 import { allEffects } from '../catalog/catalog.js';
+import type { Namespace } from '../catalog/mailbox-names.js';
 import type { Series } from '../catalog/series.js';
 import { usersPerLine } from '../identity/user-name.js';
 import type { ListenerSettings } from '../listening/settings.js';
@@ -56,6 +57,8 @@ export interface BackendSettings {
   readonly series: 'auto' | Series;
   /** Undefined: not said, the usual prefixes count. */
   readonly sharedNamespaces: readonly string[] | undefined;
+  /** All of them, the shared ones too; undefined: not said. */
+  readonly namespaces: readonly Namespace[] | undefined;
   readonly connections: number;
   readonly idle: number;
   readonly idleTimeoutMs: number;

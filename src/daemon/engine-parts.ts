@@ -4,6 +4,7 @@ import type { Redactor } from '../audit/redact.js';
 import { createUlidSource } from '../audit/ulid.js';
 import { createPoisonTable, poisonLimits } from '../backend/poison.js';
 import type { Pool } from '../backend/pool-options.js';
+import { mailboxNamesOf } from '../config/destination.js';
 import type { Settings } from '../config/settings.js';
 import { createRouter, type Destination } from '../destination/router.js';
 import { createUserLock } from '../destination/user-lock.js';
@@ -48,9 +49,11 @@ function destinationsOf(
   pools: ReadonlyMap<string, Pool>,
 ): ReadonlyMap<string, Destination> {
   const destinations = new Map<string, Destination>();
-  for (const { name, sharedNamespaces, address } of settings.backends) {
+  for (const backend of settings.backends) {
+    const { name, sharedNamespaces, address } = backend;
     const pool = pools.get(name);
-    if (pool !== undefined) destinations.set(name, { pool, sharedNamespaces, address });
+    if (pool === undefined) continue;
+    destinations.set(name, { pool, sharedNamespaces, mailboxNames: mailboxNamesOf(backend), address });
   }
   return destinations;
 }

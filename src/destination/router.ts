@@ -4,6 +4,7 @@
 // backends is never gone to; every name that the service gives a user is told, so that it is judged.
 
 import type { Pool } from '../backend/pool-options.js';
+import type { MailboxNames } from '../catalog/mailbox-names.js';
 import type { Address } from '../engine/ports.js';
 import type { UserNames } from '../identity/user-name.js';
 import type { Lookup } from '../lookup/lookup-options.js';
@@ -20,6 +21,8 @@ export interface Destination {
   readonly pool: Pool;
   /** Prefixes of the backend's shared namespaces; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
+  /** Which mailboxes a name may be there; undefined: its namespaces are not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
   readonly address: Address;
 }
 

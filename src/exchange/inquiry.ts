@@ -3,6 +3,7 @@
 // The rules: route first, then judge for that backend's series; a command that goes to several must be allowed, and mean the same,
 // in each of their series; nobody is asked about users whom the policy does not hold for.
 
+import { type MailboxNames, namesAmong } from '../catalog/mailbox-names.js';
 import { allSeries, type Series } from '../catalog/series.js';
 import type { Destination, Routed } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
@@ -82,11 +83,12 @@ export function judgeFor(
 ): Judgement {
   const series = seriesOf(destinations);
   const said = destinations.map((each) => each.sharedNamespaces);
-  const judgement = judgeAs(context, session, line, series, jointNamespaces(said), aliases);
+  const names = namesAmong(destinations);
+  const judgement = judgeAs(context, session, line, series, jointNamespaces(said), aliases, names);
   const others = said.filter((each) => each !== undefined);
   if (!isAllowed(judgement) || others.length === 0 || others.length === said.length) return judgement;
   // Where only some say which they have, those count as well as the usual ones.
-  const again = judgeAs(context, session, line, series, jointNamespaces(others), aliases);
+  const again = judgeAs(context, session, line, series, jointNamespaces(others), aliases, names);
   if (!isAllowed(again)) return again;
   if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return judgement;
   return { ...judgement, kind: 'unparsable', code: 'backends-differ', message: backendsDiffer };
@@ -103,6 +105,7 @@ export function judgeAs(
   series: readonly Series[],
   sharedNamespaces: readonly string[] | undefined,
   aliases: readonly string[],
+  mailboxNames: MailboxNames | undefined,
 ): Judgement {
   const { names, policy, clientMinor } = session;
   const asked = {
@@ -112,6 +115,7 @@ export function judgeAs(
     policy,
     userNames: context.userNames,
     sharedNamespaces,
+    mailboxNames,
     nowMs: context.clock.wallMs(),
     aliases: aliases.length === 0 ? undefined : aliases,
   };

@@ -5,6 +5,7 @@
 // record of a command is one in the record of the question about it.
 
 import type { Command } from '../catalog/catalog.js';
+import { doubtedNames, namesAmong } from '../catalog/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../catalog/parse.js';
 import { resolveOwnCommand } from '../catalog/resolve.js';
 import type { Destination } from '../destination/router.js';
@@ -162,6 +163,7 @@ function judgeOwn(
       everybody: 'none',
       shared: undefined,
       isSharedUnsaid: false,
+      mailboxNames: doubtedNames,
       content: [],
       mustBeNamed: [],
       never: [],
@@ -196,11 +198,13 @@ function explain(context: ExchangeContext, session: ExchangeSession, line: Comma
   const { judgement, destinations, noBackend } = foresee(context, session, line);
   const backends = destinations.map(({ pool }) => pool.backend);
   const namespaces = jointNamespaces(destinations.map((each) => each.sharedNamespaces));
+  const mailboxNames = namesAmong(destinations);
   const series = seriesOf(destinations);
   // Where there is one, its judgement is the one that was made.
   const readings = series.map((one) => ({
     series: one,
-    judgement: series.length === 1 ? judgement : judgeAs(context, session, line, [one], namespaces, []),
+    judgement:
+      series.length === 1 ? judgement : judgeAs(context, session, line, [one], namespaces, [], mailboxNames),
   }));
   const later = isAllowed(judgement) ? askedLater(context, line, judgement, destinations) : [];
   return {

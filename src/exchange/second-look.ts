@@ -40,7 +40,8 @@ export function lookAgain(first: FirstLook, destination: Destination, series: Se
   const { context, session, line, judgement, aliases } = first;
   if (!session.isCurrent(context)) return afterReload(first, destination, series);
   if (stillHolds(first, destination, series)) return undefined;
-  const again = judgeAs(context, session, line, [series], destination.sharedNamespaces, aliases);
+  const { sharedNamespaces, mailboxNames } = destination;
+  const again = judgeAs(context, session, line, [series], sharedNamespaces, aliases, mailboxNames);
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }
 
@@ -64,7 +65,8 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   const there = context.router.all.find(({ pool }) => pool === destination.pool);
   if (there === undefined || !mayLeadThere(first, context, there)) return changedMeanwhile;
   const now = { names: session.names, clientMinor: session.clientMinor, policy };
-  const again = judgeAs(context, now, line, [series], there.sharedNamespaces, aliases);
+  const { sharedNamespaces, mailboxNames } = there;
+  const again = judgeAs(context, now, line, [series], sharedNamespaces, aliases, mailboxNames);
   const refusal = refusalAfterReload(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const { reason, maxMatches } = again.decision.obligations ?? {};

@@ -5,6 +5,7 @@
 
 import { canonicalWords } from '../catalog/canonical.js';
 import { replyCells } from '../catalog/columns.js';
+import type { MailboxNames } from '../catalog/mailbox-names.js';
 import type { ParsedArguments } from '../catalog/parse.js';
 import { inputOf, parseArguments } from '../catalog/parse.js';
 import { resolveCommand } from '../catalog/resolve.js';
@@ -76,6 +77,8 @@ export interface JudgeContext {
   readonly userNames: UserNames;
   /** Of the backend that it would go to; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
+  /** Of that backend; undefined: its namespaces are not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
   /** Unix milliseconds. */
   readonly nowMs: number;
   /** Other names of the users of this line, where the userdb was asked. */
@@ -93,13 +96,13 @@ export function judgeOnce(
   cache: JudgementCache,
 ): Judgement {
   if (context.aliases !== undefined || !line.isUtf8) return judge(line, series, context);
-  const { listener, principal, clientMinor, sharedNamespaces } = context;
+  const { listener, principal, clientMinor, sharedNamespaces, mailboxNames } = context;
   const key = questionKey(context.policy, {
     listener,
     principal,
     groups: [],
     series: series.join(' '),
-    namespaces: sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01'),
+    namespaces: `${sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01')}\x04${mailboxNames?.key ?? ''}`,
     clientMinor,
     user: line.user,
     words: line.words,
@@ -139,6 +142,7 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
       context.sharedNamespaces,
       context.userNames,
       context.nowMs,
+      context.mailboxNames,
     );
     if (answer.kind === 'unparsable') return unparsable(known, answer.code, answer.message);
     const { attempt, wantsUsernameCell } = answer;

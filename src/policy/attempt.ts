@@ -5,6 +5,7 @@
 import { type Command, type Effect, parameterNamed } from '../catalog/catalog.js';
 import { cautionOf, effectOf } from '../catalog/dangerous.js';
 import { fetchFieldClass } from '../catalog/fetch-fields.js';
+import { doubtedNames, type MailboxNames } from '../catalog/mailbox-names.js';
 import type { ParsedArguments } from '../catalog/parse.js';
 import { conditionsIn } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
@@ -44,6 +45,8 @@ export interface Attempt {
   readonly shared: string | undefined;
   /** The backend does not say which namespaces are shared, so the usual prefixes counted. */
   readonly isSharedUnsaid: boolean;
+  /** Which mailboxes its names may be to the backend. */
+  readonly mailboxNames: MailboxNames;
   /** What asks for the content of mails, for people: `field hdr`, `key text`; of `user`: what it shows of a userdb. */
   readonly content: readonly string[];
   /** Present parameters that a rule must name, and those that no rule can allow. */
@@ -69,6 +72,8 @@ export interface AttemptFrom {
   readonly userNames: UserNames;
   /** Of the backend that it would go to; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
+  /** The same; undefined: not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
   /** Other names of the users of this line, in normal form, where the userdb was asked. */
   readonly aliases?: readonly string[] | undefined;
   /** How many users a rule for this command allows one line to name, where one says so. */
@@ -136,6 +141,7 @@ export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptRes
       everybody: everybodyIn(touched),
       shared: sharedReach(given, from.sharedNamespaces)?.parameter,
       isSharedUnsaid: from.sharedNamespaces === undefined,
+      mailboxNames: from.mailboxNames ?? doubtedNames,
       content: contentOf(given),
       mustBeNamed,
       never,

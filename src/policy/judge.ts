@@ -4,6 +4,7 @@
 // The rule: what is not known is judged in every way that it can be, and refused unless all of them allow it.
 import { canonicalArguments } from '../catalog/canonical.js';
 import type { UnparsableCode } from '../catalog/getopt.js';
+import type { MailboxNames } from '../catalog/mailbox-names.js';
 import { parseArguments } from '../catalog/parse.js';
 import { resolveCommand } from '../catalog/resolve.js';
 import { allSeries, type Series } from '../catalog/series.js';
@@ -30,6 +31,8 @@ export interface Line {
 export interface Destination {
   readonly series: 'auto' | Series;
   readonly sharedNamespaces: readonly string[] | undefined;
+  /** Undefined: its namespaces are not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
 }
 
 /** Why a line is not understood. */
@@ -62,6 +65,7 @@ export function judgeLine(
   sharedNamespaces: readonly string[] | undefined,
   userNames: UserNames,
   nowMs: number,
+  mailboxNames?: MailboxNames,
 ): Judgement {
   const refuse = (code: UnreadCode, message: string): Judgement => ({
     kind: 'unparsable',
@@ -88,6 +92,7 @@ export function judgeLine(
     wireUser: line.user,
     userNames,
     sharedNamespaces,
+    mailboxNames,
     aliases: line.aliases,
     ruleUsersMax: mostUsers(policy.allowByCommand.get(resolved.command.name)),
   };
@@ -130,8 +135,9 @@ export function judgeEverywhere(
   nowMs: number,
 ): readonly Judgement[] {
   const which = destination.series === 'auto' ? allSeries : [destination.series];
+  const { sharedNamespaces, mailboxNames } = destination;
   const all = which.map((series) =>
-    judgeLine(policy, line, series, destination.sharedNamespaces, userNames, nowMs),
+    judgeLine(policy, line, series, sharedNamespaces, userNames, nowMs, mailboxNames),
   );
   const forms = new Set(all.map((each) => (each.kind === 'judged' ? each.canonical.join('\0') : undefined)));
   if (forms.size > 1 && !forms.has(undefined)) {

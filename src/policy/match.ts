@@ -4,6 +4,7 @@
 import { type Command, listOfText, type Parameter, parameterNamed } from '../catalog/catalog.js';
 import { isAddress } from '../catalog/users.js';
 import type { Attempt, AttemptMask } from './attempt.js';
+import { nameThatFails, strikesMailboxes } from './mailbox-test.js';
 import { isWithin, mayOverlap } from './mask.js';
 import {
   dependsOnTime,
@@ -172,6 +173,10 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
   for (const { parameter, test } of where) {
     if (!passes(test, values.get(parameter)))
       return () => describeMiss(parameter, test, values.has(parameter));
+    const role = parameterNamed(attempt.command, parameter)?.role;
+    if (role !== 'mailbox' && role !== 'mailbox-mask') continue;
+    const failing = nameThatFails(test, values.get(parameter), attempt.mailboxNames);
+    if (failing !== undefined) return () => describeOtherName(parameter, failing, attempt);
   }
   const positionals = positionalsOf(attempt.command);
   for (const name of values.keys()) {
@@ -187,6 +192,12 @@ function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): str
   return isGiven ? `${parameter} must be as the rule says` : `${parameter} must be given`;
 }
 
+function describeOtherName(parameter: string, name: string, { mailboxNames }: Attempt): string {
+  const what = name === 'INBOX' ? 'the INBOX' : 'a mailbox';
+  const unsaid = mailboxNames.isInboxDoubted ? ', or its backend must list its namespaces' : '';
+  return `${parameter} may be another name of ${what}, for which the rule must hold too${unsaid}`;
+}
+
 function missesQuery(rule: Rule, asked: Asked): Miss | undefined {
   const test = rule.query;
   if (test === undefined) return undefined;
@@ -200,7 +211,7 @@ function queryOf({ attempt, nowMs }: Asked): JudgedQuery {
   const { parsed, command, series } = attempt;
   const parameter = command.params.find((each) => each.role === 'search-query');
   const words = parameter === undefined ? [] : (parsed.values.get(parameter.name) ?? []);
-  return judgedQuery({ words, tree: parsed.query, series, nowMs });
+  return judgedQuery({ words, tree: parsed.query, series, nowMs, mailboxNames: attempt.mailboxNames });
 }
 
 function hold(asked: Asked, untilMs: number): void {
@@ -221,31 +232,32 @@ export function strikesRule(rule: Rule, attempt: Attempt): boolean {
     // Without a source user it is the mail of the wire user, whom `users` and `except` judge.
     if (role === 'source-user' && values === undefined && test.kind !== 'absent') return false;
     const isAnybody = role === 'user-mask-or-ip' && values?.some(isAddress) === true;
-    if (!isAnybody && !strikes(test, withWhatIsBelow(role, values, attempt), isMaskRole(role, attempt)))
-      return false;
+    if (!isAnybody && !strikesValues(test, role, values, attempt)) return false;
   }
   const { query } = rule;
   if (query?.kind !== 'keys' || parsed.query === undefined) return true;
   const tree = parsed.query;
   return query.conditions.every(({ key, test }) =>
-    key === 'mailbox' && test.kind === 'one-of' ? mayReachMailbox(test.globs, tree) : true,
+    key === 'mailbox' && test.kind === 'one-of'
+      ? mayReachMailbox(test.globs, tree, attempt.mailboxNames)
+      : true,
   );
 }
 
-function isMaskRole(role: Parameter['role'], attempt: Attempt): boolean {
-  if (role === 'mailbox') return takesWhatIsBelow(attempt);
-  return role === 'mailbox-mask' || role === 'user-mask' || role === 'user-mask-or-ip';
-}
-
-/** A mailbox that goes with everything below it may mean what a rule names there. */
-function withWhatIsBelow(
+function strikesValues(
+  test: ValueTest,
   role: Parameter['role'],
   values: readonly string[] | undefined,
   attempt: Attempt,
-): readonly string[] | undefined {
-  return role === 'mailbox' && takesWhatIsBelow(attempt)
-    ? values?.flatMap((name) => [name, `${name}*`])
-    : values;
+): boolean {
+  const isMailbox = role === 'mailbox' || role === 'mailbox-mask';
+  if (values === undefined || !isMailbox) {
+    return strikes(test, values, role === 'user-mask' || role === 'user-mask-or-ip');
+  }
+  // A mailbox that goes with everything below it may mean what a rule names there.
+  const withWhatIsBelow = role === 'mailbox' && takesWhatIsBelow(attempt);
+  const isMask = role === 'mailbox-mask' || withWhatIsBelow;
+  return strikesMailboxes(test, values, attempt.mailboxNames, { isMask, withWhatIsBelow });
 }
 
 function takesWhatIsBelow({ command, parsed }: Attempt): boolean {

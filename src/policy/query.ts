@@ -2,10 +2,12 @@
 // It does not read queries; the catalog gives the tree.
 // The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
+import { doubtedNames, isMailboxMask, type MailboxNames } from '../catalog/mailbox-names.js';
 import { type SearchTime, searchSize, searchTime, selectsEverything } from '../catalog/search-keys.js';
 import { conditionsIn, type SearchCondition, type SearchNode } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
 import type { GlobList } from './glob.js';
+import { isSurelyOneOf, mayBeOneOf } from './mailbox-test.js';
 import { isMask } from './mask.js';
 import type { Regex } from './regex.js';
 
@@ -43,14 +45,18 @@ export interface JudgedQuery {
   readonly tree: SearchNode | undefined;
   readonly series: Series;
   readonly nowMs: number;
+  /** Which mailboxes its names may be. */
+  readonly mailboxNames: MailboxNames;
   /** What was found out about it so far, for the next rule that asks. */
   readonly known: { namesTime?: boolean; readonly times: Map<string, SearchTime | undefined> };
 }
 
 /** A query, about which nothing is known yet. */
-export function judgedQuery(query: Omit<JudgedQuery, 'known'>): JudgedQuery {
-  const { words, tree, series, nowMs } = query;
-  return { words, tree, series, nowMs, known: { times: new Map() } };
+export function judgedQuery(
+  query: Omit<JudgedQuery, 'known' | 'mailboxNames'> & { readonly mailboxNames?: MailboxNames },
+): JudgedQuery {
+  const { words, tree, series, nowMs, mailboxNames = doubtedNames } = query;
+  return { words, tree, series, nowMs, mailboxNames, known: { times: new Map() } };
 }
 
 /** Whether the query passes. One that is not there passes nothing but `any`. */
@@ -60,10 +66,17 @@ export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
     case 'any':
       return true;
     case 'equals':
-      return words.length === test.words.length && words.every((word, index) => word === test.words[index]);
+      return (
+        words.length === test.words.length &&
+        words.every((word, index) => word === test.words[index]) &&
+        !namesDoubtfully(query)
+      );
     case 'regex':
       return (
-        words.length > 0 && !words.some((word) => /\s/.test(word)) && test.regex.matches(words.join(' '))
+        words.length > 0 &&
+        !words.some((word) => /\s/.test(word)) &&
+        test.regex.matches(words.join(' ')) &&
+        otherWordings(query)?.every((wording) => test.regex.matches(wording.join(' '))) === true
       );
     case 'keys': {
       if (tree === undefined) return false;
@@ -73,6 +86,33 @@ export function queryPasses(test: QueryTest, query: JudgedQuery): boolean {
     default:
       return test satisfies never;
   }
+}
+
+/** Whether a name of a mailbox in it may be another one's; a mask that the rule holds letter by letter is meant. */
+function namesDoubtfully({ tree, mailboxNames }: JudgedQuery): boolean {
+  return mailboxesIn(tree).some(({ name }) => !isMailboxMask(name) && mailboxNames.readings(name).length > 0);
+}
+
+function mailboxesIn(tree: SearchNode | undefined): { readonly name: string; readonly at: number }[] {
+  if (tree === undefined) return [];
+  return conditionsIn(tree).flatMap(({ key, values: [name = ''], at }) =>
+    key.name === 'mailbox' ? [{ name, at: at + 1 }] : [],
+  );
+}
+
+/** More mailboxes with several names in one query are refused where a rule speaks of its text. */
+const otherNamesMax = 8;
+
+/** The words with other names of its mailboxes: one of them in each place, and all at once. Undefined: too many. */
+function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] | undefined {
+  const places = mailboxesIn(tree).flatMap(({ name, at }) =>
+    mailboxNames.readings(name).map((reading) => ({ at, reading })),
+  );
+  if (places.length > otherNamesMax) return undefined;
+  const all = [...words];
+  for (const { at, reading } of places) all[at] = reading;
+  const each = places.map(({ at, reading }) => words.with(at, reading));
+  return places.length > 1 ? [...each, all] : each;
 }
 
 /** What a query that does not pass lacks, for people. */
@@ -111,10 +151,9 @@ function timeOf(value: string, { series, known }: JudgedQuery): SearchTime | und
  * Whether a `deny` on mailboxes strikes: unless every branch names a mailbox that is surely none of the patterns (which are in
  * lower case). A mask, a GUID, a mailbox under NOT: all may mean any mailbox.
  */
-export function mayReachMailbox(globs: GlobList, tree: SearchNode): boolean {
-  return !isSure(tree, false, ({ key, values }) => {
-    const name = (values[0] ?? '').toLowerCase();
-    return key.name === 'mailbox' && !/[*%?]/.test(name) && !globs.matches(name);
+export function mayReachMailbox(globs: GlobList, tree: SearchNode, names: MailboxNames): boolean {
+  return !isSure(tree, false, ({ key, values: [name = ''] }) => {
+    return key.name === 'mailbox' && !/[*%?]/.test(name) && !mayBeOneOf(name, globs, names);
   });
 }
 
@@ -172,7 +211,9 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
       // The names of headers have no case.
       if (!test.globs.matches(leaf.key.name === 'header' ? value.toLowerCase() : value)) return false;
       // A mailbox with wildcards is a mask to the server: only the very text that the rule holds passes, or a rule for all.
-      if (leaf.key.name !== 'mailbox' || !isMailboxMask(value)) return true;
+      if (leaf.key.name !== 'mailbox') return true;
+      if (!isSurelyOneOf(value, test.globs, query.mailboxNames)) return false;
+      if (!isMask(value) && !isMailboxMask(value)) return true;
       return test.globs.isEverything || test.texts.includes(value);
     case 'age':
       return agePasses(test, leaf, query);
@@ -188,10 +229,6 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
 /** A key that every mail meets is no condition. */
 function narrows({ key, values }: SearchCondition, { series, nowMs }: JudgedQuery): boolean {
   return !selectsEverything(series, key, values, nowMs);
-}
-
-function isMailboxMask(value: string): boolean {
-  return isMask(value) || value.includes('%');
 }
 
 /** `at_least` asks keys that select older mails, `at_most` keys that select newer ones; a point in time becomes an age now. */

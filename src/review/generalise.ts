@@ -6,7 +6,7 @@
 import { type Effect, type Parameter, strongerEffect } from '../catalog/catalog.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Plain } from './policy-text.js';
-import { queryConditions } from './query-conditions.js';
+import { queryConditions, withReadings } from './query-conditions.js';
 import { isDigest } from './recorded.js';
 
 /** An attempt that a rule shall allow. */
@@ -92,7 +92,13 @@ function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarr
   const isAlways = given.length === attempts.length;
   const whatever = isAlways ? 'present' : 'any';
   if (type === 'bool' || !isNarrow) return whatever;
-  const values = distinct(given.flatMap(({ parsed }) => parsed.values.get(name) ?? []));
+  const written = given.flatMap(({ parsed }) => parsed.values.get(name) ?? []);
+  const readings = given.flatMap(({ parsed, mailboxNames }) =>
+    role === 'mailbox' || role === 'mailbox-mask'
+      ? (parsed.values.get(name) ?? []).flatMap((value) => mailboxNames.readings(value))
+      : [],
+  );
+  const values = distinct([...withReadings(written, readings)]);
   if (values.some(isDigest)) return whatever;
   if (userRoles.has(role)) {
     const masks = new Set(given.flatMap((attempt) => attempt.masks.map(({ value }) => value)));

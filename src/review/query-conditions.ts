@@ -4,6 +4,7 @@
 import { searchSize, searchTime } from '../catalog/search-keys.js';
 import { conditionsOfAll, type SearchCondition } from '../catalog/search-query.js';
 import type { Attempt } from '../policy/attempt.js';
+import { createGlobList } from '../policy/glob.js';
 import type { Plain } from './policy-text.js';
 import { isDigest } from './recorded.js';
 
@@ -25,6 +26,7 @@ interface Leaf {
   readonly condition: SearchCondition;
   readonly series: Attempt['series'];
   readonly seenMs: number;
+  readonly mailboxNames: Attempt['mailboxNames'];
 }
 
 /** The conditions on `query`; undefined where the queries have nothing in common. */
@@ -34,7 +36,8 @@ export function queryConditions(
   const queries = uses.map(({ attempt, firstMs }) => {
     const { query } = attempt.parsed;
     const conditions = query === undefined ? [] : conditionsOfAll(query);
-    return conditions.map((condition) => ({ condition, series: attempt.series, seenMs: firstMs }));
+    const { series, mailboxNames } = attempt;
+    return conditions.map((condition) => ({ condition, series, seenMs: firstMs, mailboxNames }));
   });
   const names = new Set(queries[0]?.map(({ condition }) => condition.key.name));
   const found: Record<string, Plain> = {};
@@ -50,17 +53,27 @@ export function queryConditions(
 /** `queries`: of each query the keys of that name; one that passes is enough. */
 function conditionFor(name: string, queries: readonly (readonly Leaf[])[]): Plain {
   const kind = queries[0]?.[0]?.condition.key;
-  if (name === 'mailbox' || name === 'keyword' || name === 'unkeyword') return valuesOf(queries);
+  if (name === 'mailbox' || name === 'keyword' || name === 'unkeyword') return valuesOf(name, queries);
   if (name === 'larger' || name === 'smaller') return sizeOf(name, queries);
   if (kind?.class === 'date' && (atLeastKeys.has(name) || atMostKeys.has(name))) return ageOf(name, queries);
   return 'present';
 }
 
-function valuesOf(queries: readonly (readonly Leaf[])[]): Plain {
-  const values = new Set(queries.map(([first]) => first?.condition.values[0] ?? ''));
+function valuesOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
+  const seen = queries.flatMap(([first]) => first ?? []);
+  const written = seen.map(({ condition }) => condition.values[0] ?? '');
+  const readings =
+    name === 'mailbox' ? seen.flatMap((leaf, at) => leaf.mailboxNames.readings(written[at] ?? '')) : [];
+  const values = withReadings(written, readings);
   // A mask stands in a rule for itself, and for what it matches anyway.
   const isList = values.size <= few && ![...values].some(isDigest);
   return isList ? [...values].toSorted() : 'present';
+}
+
+/** The values, and what they may be besides, as far as the values as patterns do not hold for that. */
+export function withReadings(values: readonly string[], readings: readonly string[]): Set<string> {
+  const patterns = createGlobList(values);
+  return new Set([...values, ...readings.filter((reading) => !patterns.matches(reading))]);
 }
 
 function sizeOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {

@@ -5,7 +5,7 @@
 
 import type { ExchangeRow } from '../audit/search.js';
 import { backendsFor, jointDestination } from '../config/destination.js';
-import type { BackendSettings, Settings } from '../config/settings.js';
+import type { Settings } from '../config/settings.js';
 import { policyOfAnybody } from '../identity/choose-policy.js';
 import { parsePrincipal } from '../identity/principal.js';
 import { createUserNames } from '../identity/user-name.js';
@@ -99,9 +99,9 @@ export function createReplay(
     const policy = listener === undefined ? undefined : settings.policies.get(policyNameFor(listener, line));
     if (policy === undefined) return skip('no-listener');
     const asked = { ...line, clientMinor };
-    const namespaces = namespacesOf(settings, line);
+    const { sharedNamespaces, mailboxNames } = namespacesOf(settings, line);
     const judgements = line.series.map((series) =>
-      judgeLine(policy, asked, series, namespaces, userNames, line.timeMs),
+      judgeLine(policy, asked, series, sharedNamespaces, userNames, line.timeMs, mailboxNames),
     );
     onJudged(judgements);
     counts.judged += 1;
@@ -184,7 +184,7 @@ function answerOf(judgements: readonly Judgement[], line: RecordedLine): Answer 
 export function namespacesOf(
   settings: Settings,
   { user }: RecordedLine,
-): BackendSettings['sharedNamespaces'] {
+): Pick<ReturnType<typeof jointDestination>, 'sharedNamespaces' | 'mailboxNames'> {
   const backends = backendsFor(settings, user);
-  return jointDestination(backends.length > 0 ? backends : settings.backends).sharedNamespaces;
+  return jointDestination(backends.length > 0 ? backends : settings.backends);
 }

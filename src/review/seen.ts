@@ -96,11 +96,12 @@ export function understand(
   { line, lastMs }: SeenLine,
 ): Understood | undefined {
   const userNames = createUserNames(settings.mailUsers);
-  const namespaces = namespacesOf(settings, line);
+  const { sharedNamespaces, mailboxNames } = namespacesOf(settings, line);
+  const asked = { ...line, clientMinor };
   const attempts: Attempt[] = [];
   let worst: Decision | undefined;
   for (const series of line.series) {
-    const judgement = judgeLine(policy, { ...line, clientMinor }, series, namespaces, userNames, lastMs);
+    const judgement = judgeLine(policy, asked, series, sharedNamespaces, userNames, lastMs, mailboxNames);
     if (judgement.kind === 'unparsable') return undefined;
     attempts.push(judgement.attempt);
     const decision = judgement.decision.would ?? judgement.decision;

@@ -104,7 +104,9 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
     const [series] = line.series;
     if (series === undefined) return undefined;
     const asked = { ...line, clientMinor: 4 };
-    const answer = judgeLine(policy, asked, series, namespacesOf(settings, line), userNames, line.timeMs);
+    const { sharedNamespaces, mailboxNames } = namespacesOf(settings, line);
+    const { timeMs } = line;
+    const answer = judgeLine(policy, asked, series, sharedNamespaces, userNames, timeMs, mailboxNames);
     return answer.kind === 'judged' ? answer : undefined;
   }
 }

@@ -56,8 +56,8 @@ export const problemCodes: Readonly<Record<ProblemCode, readonly [means: string,
   'too-open': ['more people than usual get in, or see more', 'narrow it, unless that is meant'],
   'except-bypassed': ['an alias of a user under `except` gets round it', 'set `mail_users.resolve`'],
   'namespaces-unsaid': [
-    'a backend does not say its shared namespaces, and rules suffer for it',
-    'say `shared_namespaces`, `[]` for none',
+    'a backend does not say its namespaces, and rules suffer for it',
+    'say `shared_namespaces`, `[]` for none; or list all `namespaces`',
   ],
   'unknown-account': [
     'this machine does not know a user or a group, or we may not give a socket to it',

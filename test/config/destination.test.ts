@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { backendsFor, jointDestination } from '../../src/config/destination.js';
+import type { BackendSettings } from '../../src/config/settings.js';
 import { settingsOf, sound } from './sound.js';
 
 const settings = settingsOf(
@@ -34,8 +35,27 @@ void test('by user', () => {
 void test('several together: one series if all are of it, every prefix if all say theirs', () => {
   const [mail1, mail2, mail3] = settings.backends;
   assert.ok(mail1 && mail2 && mail3);
-  assert.deepEqual(jointDestination([mail2, mail3]), { series: '2.4', sharedNamespaces: ['Public/'] });
-  assert.deepEqual(jointDestination([mail3]), { series: '2.4', sharedNamespaces: [] });
-  assert.deepEqual(jointDestination([mail1, mail3]), { series: 'auto', sharedNamespaces: undefined });
-  assert.deepEqual(jointDestination([]), { series: 'auto', sharedNamespaces: undefined });
+  const knownOf = (backends: readonly BackendSettings[]): object => {
+    const { series, sharedNamespaces } = jointDestination(backends);
+    return { series, sharedNamespaces };
+  };
+  assert.deepEqual(knownOf([mail2, mail3]), { series: '2.4', sharedNamespaces: ['Public/'] });
+  assert.deepEqual(knownOf([mail3]), { series: '2.4', sharedNamespaces: [] });
+  assert.deepEqual(knownOf([mail1, mail3]), { series: 'auto', sharedNamespaces: undefined });
+  assert.deepEqual(knownOf([]), { series: 'auto', sharedNamespaces: undefined });
+});
+
+void test('a name may be what any of the backends makes of it', () => {
+  const { backends } = settingsOf(
+    sound.replace(
+      'shared_namespaces: []',
+      'namespaces: [{ prefix: "Mail/", inbox: true }, { prefix: "shared/", kind: shared }]',
+    ),
+  );
+  assert.deepEqual(jointDestination(backends).mailboxNames.readings('Mail'), ['INBOX']);
+  assert.deepEqual(jointDestination([]).mailboxNames.readings('Mail'), []);
+  assert.deepEqual(jointDestination([...backends, ...settings.backends]).mailboxNames.readings('A/INBOX'), [
+    'INBOX',
+    'A',
+  ]);
 });

@@ -40,6 +40,7 @@ void test('every key of a backend', () => {
     username: 'admin',
     passwordFiles: ['/etc/dovegate/new', '/etc/dovegate/old/p'],
     series: '2.3',
+    namespaces: undefined,
     sharedNamespaces: ['shared/', '007'],
     connections: 8,
     idle: 2,

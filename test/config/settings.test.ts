@@ -44,6 +44,7 @@ void test('every default is filled in', () => {
       username: 'doveadm',
       passwordFiles: ['/etc/p'],
       series: 'auto',
+      namespaces: undefined,
       sharedNamespaces: undefined,
       connections: 4,
       idle: 1,

@@ -56,6 +56,8 @@ export interface RealGatewayOptions {
   readonly policy?: string;
   /** What the backend says of its shared namespaces, as YAML; default: that there are none; empty: nothing. */
   readonly sharedNamespaces?: string;
+  /** All of its namespaces instead, as YAML. */
+  readonly namespaces?: string;
   /** More top-level YAML. */
   readonly more?: string;
   readonly password?: string;
@@ -92,7 +94,8 @@ export async function openRealGateway(
   const password = options.password ?? backendPassword;
   const content = ['{ command: search, content: true }', '{ command: fetch, content: true }'];
   const allow = ['quota get', 'mailbox list', 'mailbox status', ...content, ...(options.allow ?? [])];
-  const namespaces = options.sharedNamespaces ?? '[]';
+  const { namespaces, sharedNamespaces = '[]' } = options;
+  const shared = sharedNamespaces === '' ? '' : `shared_namespaces: ${sharedNamespaces}`;
   const usual = `\n    users: ["*@example.org"]\n    allow: [${allow.join(', ')}]`;
   const daemon = await startDaemon(owner, {
     folder,
@@ -103,7 +106,7 @@ backends:
   mail1:
     ${ways[options.way ?? 'starttls'](lab, options.port ?? lab.port)}
     password_file: mail1.password
-    ${namespaces === '' ? '' : `shared_namespaces: ${namespaces}`}
+    ${namespaces === undefined ? shared : `namespaces: ${namespaces}`}
     connections: ${options.connections ?? 4}
     idle: ${options.idle ?? 0}
 routes:

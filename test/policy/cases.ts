@@ -15,6 +15,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../src/catalog/series.js';
+import { jointDestination } from '../../src/config/destination.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
 import type { Settings } from '../../src/config/settings.js';
 import { createUserNames } from '../../src/identity/user-name.js';
@@ -78,8 +79,9 @@ export function judge(settings: Settings, each: Case, series: Series): Judgement
     words: each.words,
     clientMinor: each.minor,
   };
-  const namespaces = settings.backends[0]?.sharedNamespaces;
-  return judgeLine(policy, line, series, namespaces, createUserNames(settings.mailUsers), casesNowMs);
+  const { sharedNamespaces, mailboxNames } = jointDestination(settings.backends);
+  const userNames = createUserNames(settings.mailUsers);
+  return judgeLine(policy, line, series, sharedNamespaces, userNames, casesNowMs, mailboxNames);
 }
 
 /** The judgement in the words of EXPECTED, with as much detail as is expected. */

@@ -1,0 +1,265 @@
+// Which mailboxes a name may be to a server: one mailbox has several names. Measured on 2.3.19.1 and 2.4.1 (test/dovecot/mailbox-names.test.ts):
+//
+//   prefix INBOX/, inbox      INBOX/INBOX is the INBOX; so is inbox/INBOX, but not INBOX/inbox
+//   prefix Mail/, inbox       Mail/INBOX is the INBOX, and so is Mail (maildir: the root of the namespace is the INBOX)
+//   Private/ alias for it     Private/Sub is Mail/Sub, Private is the INBOX; Private/INBOX is the INBOX in 2.4 and another mailbox in 2.3
+//   shared/                   shared/bob is shared/bob/INBOX
+//
+// Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows
+// must match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
+import { toLowerAscii } from './series.js';
+import { usualSharedPrefixes } from './shared-mailboxes.js';
+import { maskCovers } from './users.js';
+
+/** A namespace of a backend, as its configuration lists it. */
+export interface Namespace {
+  /** Empty, or ends with the separator. */
+  readonly prefix: string;
+  /** One character. */
+  readonly separator: string;
+  /** The INBOX is in it. */
+  readonly inbox: boolean;
+  /** Prefix of the namespace whose mailboxes it shows under other names. */
+  readonly aliasFor: string | undefined;
+  /** An alias has the kind of the namespace that it is for. */
+  readonly kind: 'private' | 'shared' | 'public';
+}
+
+/** Names of mailboxes and masks for them (with `*` or `%`), as one backend reads them, or any of several. */
+export interface MailboxNames {
+  /** Equal keys, equal answers. */
+  readonly key: string;
+  /** Other names under which the server may know the mailbox; without the name itself. */
+  readings(name: string): readonly string[];
+  /** All names that the mailbox may have as far as they are known, the name itself first. */
+  spellings(name: string): readonly string[];
+  /** Not all names of the INBOX are known: each that ends in INBOX may be one. */
+  readonly isInboxDoubted: boolean;
+}
+
+const inboxName = 'INBOX';
+
+/** What may separate INBOX from what stands before it where a configuration does not say it: ASCII punctuation but `-` and `_`. */
+const usualSeparators = '/.\\:^|~#,;!+=@$&';
+/** What may stand twice, or at an end, and be dropped by a server: of the above, those in use. */
+const usualHierarchySeparators = '/.';
+
+/**
+ * The names of a backend that lists all of its namespaces, or does not (undefined). `sharedPrefixes`: of its shared and public
+ * namespaces, each with its separator at the end.
+ */
+export function createMailboxNames(
+  namespaces: readonly Namespace[] | undefined,
+  sharedPrefixes: readonly string[],
+): MailboxNames {
+  const listed = namespaces ?? [];
+  const isInboxDoubted = !listed.some((each) => each.inbox);
+  const said = listed.map((each) => each.separator).join('');
+  const separators = new Set(isInboxDoubted ? usualSeparators + said : said);
+  const hierarchySeparators = new Set(isInboxDoubted ? usualHierarchySeparators + said : said);
+  const shared = sharedPrefixes.map(toLowerAscii);
+
+  return {
+    key: sharedPrefixes === usualSharedPrefixes ? '' : [...listed.map(keyOf), ...shared].join('\x01'),
+    isInboxDoubted,
+    readings,
+    spellings,
+  };
+
+  function readings(name: string): readonly string[] {
+    // Whoever lets a mask for all of them through means all of them.
+    if (/^[*%]+$/.test(name)) return none;
+    const found = new Set<string>();
+    const plain = inCapitals(isMailboxMask(name) ? name : withoutEmptyParts(name));
+    found.add(plain);
+    for (const mailbox of mailboxesOf(plain)) found.add(mailbox);
+    found.delete(name);
+    return found.size === 0 ? none : [...found];
+  }
+
+  function spellings(name: string): readonly string[] {
+    const found = new Set([name]);
+    for (const mailbox of readings(name)) found.add(mailbox);
+    // A reading that is no other name of it (a root and its INBOX) has names of its own; they may be meant too.
+    return [...new Set([...found, ...[...found].flatMap(namesOf)])];
+  }
+
+  /** The mailboxes that it may be, by the one name by which each is compared. */
+  function mailboxesOf(name: string): string[] {
+    const found: string[] = [];
+    if (mayBeInbox(name)) found.push(inboxName);
+    if (name === inboxName) return found;
+    for (const { namespace, rest } of placesOf(name)) {
+      const home = homeOf(namespace);
+      const isInbox = home.inbox && (rest === '' || rest === inboxName);
+      if (home !== namespace && !isInbox) found.push(nameIn(home, namespace, rest));
+      // The root of a namespace without the INBOX is what 2.4 calls INBOX there; in 2.3 these are two mailboxes.
+      if (rest === inboxName && !home.inbox) found.push(rootOf(home));
+    }
+    if (isMailboxMask(name)) return found;
+    const [part, above] = lastPartOf(name);
+    if (isInboxDoubted && part === 'inbox' && above !== '') found.push(above);
+    const owner = sharedOwnerOf(name);
+    if (owner !== undefined) found.push(owner);
+    return found.filter((each) => each !== '');
+  }
+
+  /** Other names of a mailbox that is named as rules name it. */
+  function namesOf(name: string): string[] {
+    const found: string[] = [];
+    if (name === inboxName) {
+      for (const namespace of listed) {
+        if (!homeOf(namespace).inbox) continue;
+        found.push(`${namespace.prefix}${inboxName}`, rootOf(namespace));
+      }
+      return found.filter((each) => each !== '');
+    }
+    for (const { namespace, rest } of placesOf(name)) {
+      const home = homeOf(namespace);
+      for (const each of listed) {
+        if (homeOf(each) === home) found.push(nameIn(each, namespace, rest));
+      }
+      if (rest === '' && !home.inbox) found.push(`${home.prefix}${inboxName}`);
+    }
+    return found;
+  }
+
+  function mayBeInbox(name: string): boolean {
+    const folded = toLowerAscii(name);
+    if (isMailboxMask(name)) {
+      const mask = folded.replaceAll('%', '*');
+      return (
+        maskCovers(mask, 'inbox') ||
+        lastPartOf(name)[0] === 'inbox' ||
+        listed.some(
+          (each) => homeOf(each).inbox && rootOf(each) !== '' && maskCovers(mask, toLowerAscii(rootOf(each))),
+        )
+      );
+    }
+    if (folded === 'inbox') return true;
+    if (isInboxDoubted && lastPartOf(name)[0] === 'inbox') return true;
+    return placesOf(name).some(
+      ({ namespace, rest }) =>
+        homeOf(namespace).inbox &&
+        (toLowerAscii(rest) === 'inbox' || (rest === '' && namespace.prefix !== '')),
+    );
+  }
+
+  /**
+   * The namespaces that a name is in, with what is left of it: the one with the longest prefix. A mask may be in several when its first
+   * wildcard stands before the end of their prefixes; what is left of it is any text then.
+   */
+  function placesOf(name: string): { readonly namespace: Namespace; readonly rest: string }[] {
+    const wild = name.search(/[*%]/);
+    const literal = wild === -1 ? name : name.slice(0, wild);
+    const places: { readonly namespace: Namespace; readonly rest: string }[] = [];
+    let best: Namespace | undefined;
+    for (const namespace of listed) {
+      const { prefix } = namespace;
+      if (literal.startsWith(prefix)) {
+        if (best === undefined || prefix.length > best.prefix.length) best = namespace;
+      } else if (wild !== -1 && prefix.startsWith(literal)) places.push({ namespace, rest: '*' });
+      else if (wild === -1 && rootOf(namespace) === name) places.push({ namespace, rest: '' });
+    }
+    if (best !== undefined) places.push({ namespace: best, rest: name.slice(best.prefix.length) });
+    return places;
+  }
+
+  function homeOf(namespace: Namespace): Namespace {
+    if (namespace.aliasFor === undefined) return namespace;
+    return listed.find((each) => each.prefix === namespace.aliasFor) ?? namespace;
+  }
+
+  function withoutEmptyParts(name: string): string {
+    let text = '';
+    let last = '';
+    for (const character of name) {
+      const isEmpty = hierarchySeparators.has(character) && (last === '' || last === character);
+      if (isEmpty) continue;
+      text += character;
+      last = character;
+    }
+    if (hierarchySeparators.has(last)) text = text.slice(0, -1);
+    return text === '' ? name : text;
+  }
+
+  /** INBOX at its beginning is upper case to servers, in any case; of a mask as far as it is text. */
+  function inCapitals(name: string): string {
+    const wild = name.search(/[*%]/);
+    const literal = toLowerAscii(wild === -1 ? name : name.slice(0, wild));
+    const isWhole = literal.startsWith('inbox') && (literal.length === 5 || separators.has(literal[5] ?? ''));
+    const isStart = wild !== -1 && literal.length < 5 && 'inbox'.startsWith(literal);
+    if (!isWhole && !isStart) return name;
+    const length = Math.min(5, literal.length);
+    return inboxName.slice(0, length) + name.slice(length);
+  }
+
+  /** The last part of a name in lower case, and what stands before its separator. */
+  function lastPartOf(name: string): [part: string, above: string] {
+    for (let at = name.length - 1; at >= 0; at -= 1) {
+      if (separators.has(name[at] ?? '')) return [toLowerAscii(name.slice(at + 1)), name.slice(0, at)];
+      if (name.length - at > inboxName.length + 1) break;
+    }
+    return [toLowerAscii(name), ''];
+  }
+
+  /** The INBOX of the user whose mailboxes stand below a shared namespace's prefix; undefined: the name is not just that user's. */
+  function sharedOwnerOf(name: string): string | undefined {
+    const folded = toLowerAscii(name);
+    for (const prefix of shared) {
+      const separator = prefix.at(-1) ?? '';
+      const isOwner = folded.startsWith(prefix) && folded.length > prefix.length;
+      if (isOwner && !folded.includes(separator, prefix.length)) return `${name}${separator}${inboxName}`;
+    }
+    return undefined;
+  }
+}
+
+const none: readonly never[] = [];
+
+/** Whether a server takes a mailbox name for a mask, where it takes masks. */
+export function isMailboxMask(name: string): boolean {
+  return /[*%]/.test(name);
+}
+
+function keyOf({ prefix, separator, inbox, aliasFor, kind }: Namespace): string {
+  return [prefix, separator, inbox ? 'inbox' : kind, aliasFor ?? '\x03'].join('\x02');
+}
+
+/** The namespace itself, without the separator. */
+function rootOf({ prefix }: Namespace): string {
+  return prefix.slice(0, -1);
+}
+
+/** The name that `rest` of a name in one namespace has in another. */
+function nameIn(to: Namespace, from: Namespace, rest: string): string {
+  if (rest === '') return rootOf(to);
+  return to.prefix + (from.separator === to.separator ? rest : rest.replaceAll(from.separator, to.separator));
+}
+
+/** Where nothing is said of a backend's namespaces. */
+export const doubtedNames: MailboxNames = createMailboxNames(undefined, usualSharedPrefixes);
+
+/** Whether a pattern of a rule, in any case, is a name that may be one of the INBOX where its names are doubted. */
+export function endsInInbox(pattern: string): boolean {
+  return /(?:^|[^A-Za-z0-9_ -])inbox$/i.test(pattern);
+}
+
+/** Of several backends, each of which may read the name; of none, or of one that does not say its namespaces: in doubt. */
+export function namesAmong(
+  backends: readonly { readonly mailboxNames?: MailboxNames | undefined }[],
+): MailboxNames {
+  const each = backends.map(({ mailboxNames = doubtedNames }) => mailboxNames);
+  const [first = doubtedNames, ...others] = new Map(each.map((names) => [names.key, names])).values();
+  if (others.length === 0) return first;
+  const all = [first, ...others];
+  const joint = (of: (names: MailboxNames) => readonly string[]): readonly string[] => [
+    ...new Set(all.flatMap(of)),
+  ];
+  return {
+    key: all.map(({ key }) => key).join('\x05'),
+    readings: (name) => joint((names) => names.readings(name)),
+    spellings: (name) => joint((names) => names.spellings(name)),
+    isInboxDoubted: all.some((names) => names.isInboxDoubted),
+  };
+}

@@ -1,0 +1,142 @@
+// Goal: a mailbox is one mailbox to policy under all the names that a real server has for it.
+//
+// First what went wrong: a deny on the INBOX was passed by another name of it, and a rule for `INBOX/*` emptied it. Then the table of
+// names that each server takes for one mailbox, beside what policy makes of each.
+// What must not happen: a command that a deny is for reaches its mailbox; one for other mailboxes does.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { Namespace } from '../../src/catalog/mailbox-names.js';
+import type { Lab } from '../kit/dovecot-lab.js';
+import { openLab } from '../kit/dovecot-lab.js';
+import { openMailboxWorld } from './mailbox-world.js';
+import { alice, labTestMs, openRealGateway, releasesAsked } from './real-gateway.js';
+
+function namespace(prefix: string, more: Partial<Namespace> = {}): Namespace {
+  const separator = prefix.at(-1) ?? '/';
+  return { prefix, separator, inbox: false, aliasFor: undefined, kind: 'private', ...more };
+}
+
+/** Namespaces, and another name of the INBOX in them. */
+const setups: readonly (readonly [name: string, namespaces: readonly Namespace[], other: string])[] = [
+  ['prefix INBOX/', [namespace('INBOX/', { inbox: true })], 'INBOX/INBOX'],
+  ['prefix INBOX.', [namespace('INBOX.', { inbox: true })], 'INBOX.INBOX'],
+  [
+    'prefix INBOX/ and an alias for it',
+    [namespace('INBOX/', { inbox: true }), namespace('Private/', { aliasFor: 'INBOX/' })],
+    'Private',
+  ],
+];
+
+for (const release of releasesAsked()) {
+  void test(`Dovecot ${release}: the INBOX has no name that policy does not know`, {
+    timeout: labTestMs,
+  }, async (t) => {
+    const lab = await openLab(t, release, { users: false });
+    if ('skip' in lab) return t.skip(lab.skip);
+    t.diagnostic(`Dovecot ${lab.version}`);
+    for (const [name, namespaces, other] of setups) {
+      await t.test(name, async (sub) => {
+        const world = await openMailboxWorld(lab, namespaces);
+        sub.after(() => world.close());
+        assert.deepEqual(await world.reached('query', other), ['INBOX']);
+        assert.deepEqual(await world.reached('name', other), ['INBOX']);
+        const listed = JSON.stringify(namespaces.map(asYaml));
+        // Without the list only names that end in INBOX are known to be doubtful.
+        for (const said of /inbox$/i.test(other) ? [undefined, listed] : [listed]) {
+          await denyHolds(sub, lab, said, other);
+          await allowHolds(sub, lab, said, namespaces, other);
+        }
+      });
+    }
+  });
+}
+
+/** With `deny` on INBOX its other name is refused too, and what stands beside it is served. */
+async function denyHolds(
+  t: TestContext,
+  lab: Lab,
+  namespaces: string | undefined,
+  other: string,
+): Promise<void> {
+  const gateway = await openRealGateway(t, lab, {
+    policy: `
+    users: ["*@example.org"]
+    allow: [mailbox status, mailbox list, mailbox delete, mailbox rename, mailbox subscribe, save, copy, fetch, expunge, acl get]
+    deny:
+      - { command: mailbox status, where: { mailbox-mask: INBOX } }
+      - { command: mailbox delete, where: { mailbox: inbox } }
+      - { command: mailbox rename, where: { mailbox: INBOX } }
+      - { command: mailbox subscribe, where: { mailbox: INBOX } }
+      - { command: save, where: { mailbox: INBOX } }
+      - { command: copy, where: { destination-mailbox: INBOX } }
+      - { command: acl get, where: { mailbox: INBOX } }
+      - { command: fetch, where: { query: { mailbox: INBOX } } }
+      - { command: expunge, where: { query: { mailbox: INBOX } } }`,
+    ...(namespaces === undefined ? {} : { namespaces }),
+  });
+  await expectRefused(gateway, [
+    ['mailbox delete', other],
+    ['mailbox delete', '-r', other],
+    ['mailbox status', 'messages', other],
+    ['mailbox rename', other, 'Elsewhere'],
+    ['mailbox subscribe', other],
+    ['acl get', other],
+    ['copy', other, 'mailbox', 'Nothing', 'all'],
+    ['fetch', 'uid', 'mailbox', other, 'all'],
+    ['fetch', 'uid', 'mailbox', '*', 'all'],
+    ['fetch', 'uid', 'mailbox', 'INBOX*', 'all'],
+    ['fetch', 'uid', 'mailbox', '*/INBOX', 'all'],
+    ['expunge', 'mailbox', other, 'all'],
+  ]);
+}
+
+/** What `INBOX/*` is allowed, the INBOX is not. */
+async function allowHolds(
+  t: TestContext,
+  lab: Lab,
+  said: string | undefined,
+  namespaces: readonly Namespace[],
+  other: string,
+): Promise<void> {
+  const prefix = namespaces[0]?.prefix ?? '';
+  const patterns = JSON.stringify([...namespaces.map((each) => `${each.prefix}*`), other]);
+  const gateway = await openRealGateway(t, lab, {
+    policy: `
+    users: ["*@example.org"]
+    allow:
+      - { command: mailbox delete, where: { mailbox: ${patterns} } }
+      - { command: mailbox status, where: { mailbox-mask: ${patterns} } }
+      - { command: expunge, where: { query: { mailbox: ${patterns} } } }
+      - { command: fetch, where: { field: [uid], query: { mailbox: ${patterns} } } }`,
+    ...(said === undefined ? {} : { namespaces: said }),
+  });
+  await expectRefused(gateway, [
+    ['mailbox delete', other],
+    ['mailbox status', 'messages', other],
+    ['expunge', 'mailbox', other, 'all'],
+    ['fetch', 'uid', 'mailbox', other, 'all'],
+  ]);
+  const client = await gateway.client({ minor: 2 });
+  client.sendCommand({ user: alice, fields: ['fetch', 'uid', 'mailbox', `${prefix}Sub`, 'all'] });
+  assert.equal((await client.readReply()).status, '+');
+  client.sendCommand({ user: alice, fields: ['mailbox status', 'messages', `${prefix}Sub`] });
+  assert.equal((await client.readReply()).status, '+');
+  client.close();
+}
+
+async function expectRefused(
+  gateway: Awaited<ReturnType<typeof openRealGateway>>,
+  lines: readonly (readonly string[])[],
+): Promise<void> {
+  for (const fields of lines) {
+    const client = await gateway.client({ minor: 2 });
+    client.sendCommand({ user: alice, fields });
+    const { status, bodyBytes } = await client.readReply();
+    assert.deepEqual([status, bodyBytes], ['-NOPERM', 0], fields.join(' '));
+    client.close();
+  }
+}
+
+function asYaml({ prefix, separator, inbox, aliasFor }: Namespace): Record<string, unknown> {
+  return { prefix, separator, inbox, ...(aliasFor === undefined ? {} : { alias_for: aliasFor }) };
+}
