@@ -1,0 +1,92 @@
+// What policy says to a line that names a mailbox, under a rule for some patterns; for tests that know from a real server which mailbox
+// the name reaches. One policy a question, with the rule as the configuration would read it.
+import { createMailboxNames, doubtedNames, type Namespace } from '../../src/catalog/mailbox-names.js';
+import type { Series } from '../../src/catalog/series.js';
+import { createUserNames, defaultCharacters } from '../../src/identity/user-name.js';
+import { createGlobList } from '../../src/policy/glob.js';
+import { judgeLine } from '../../src/policy/judge.js';
+import { createPolicy, type Rule } from '../../src/policy/rule.js';
+import { lineWith, type NameUse } from './mailbox-world.js';
+import { alice } from './real-gateway.js';
+
+/** A line, and who judges it. */
+export interface NameQuestion {
+  readonly use: NameUse;
+  readonly name: string;
+  readonly series: Series;
+  /** What the configuration says of the backend; undefined: nothing. */
+  readonly namespaces: readonly Namespace[] | undefined;
+}
+
+/** Whether the line is let through where a rule denies these patterns and another one allows everything. */
+export function passesDeny(question: NameQuestion, patterns: readonly string[]): boolean {
+  const folded = patterns.map((text) => text.toLowerCase());
+  return isLetThrough(question, [ruleFor(question.use, undefined)], [ruleFor(question.use, folded)]);
+}
+
+/** Whether the line is let through where a rule allows these patterns only. */
+export function passesAllow(question: NameQuestion, patterns: readonly string[]): boolean {
+  return isLetThrough(question, [ruleFor(question.use, patterns)], []);
+}
+
+const place = { file: 'test', line: 1, column: 1 };
+const userNames = createUserNames({ characters: defaultCharacters });
+
+function isLetThrough(question: NameQuestion, allow: readonly Rule[], deny: readonly Rule[]): boolean {
+  const { use, name, series, namespaces } = question;
+  const policy = createPolicy(
+    {
+      name: 'test',
+      place,
+      users: ['*'],
+      usersPlace: place,
+      except: [],
+      exceptPlace: place,
+      mode: 'enforce',
+      logs: 'none',
+      debug: false,
+      weight: 1,
+      limits: {},
+      allow,
+      deny,
+      effectiveText: '',
+    },
+    () => 'test',
+  );
+  const words = lineWith(use, name);
+  const line = { listener: 'test', principal: 'anna@test', user: alice, words, clientMinor: 2 };
+  const names = namespaces === undefined ? doubtedNames : createMailboxNames(namespaces, []);
+  const judgement = judgeLine(policy, line, series, [], userNames, 0, names);
+  return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
+}
+
+const commandOf: Readonly<Record<NameUse, string>> = { query: 'fetch', mask: 'mailbox status', name: 'save' };
+
+function ruleFor(use: NameUse, patterns: readonly string[] | undefined): Rule {
+  const globs = createGlobList(patterns ?? ['*']);
+  const parameter = use === 'mask' ? 'mailbox-mask' : 'mailbox';
+  const isByValue = patterns !== undefined && use !== 'query';
+  const isByQuery = patterns !== undefined && use === 'query';
+  return {
+    place,
+    command: commandOf[use],
+    meaning: undefined,
+    where: isByValue ? [{ parameter, test: { kind: 'one-of', globs, isOptional: false } }] : undefined,
+    query: isByQuery
+      ? {
+          kind: 'keys',
+          conditions: [{ key: 'mailbox', test: { kind: 'one-of', globs, texts: patterns } }],
+          anyOf: [],
+        }
+      : undefined,
+    users: undefined,
+    rootEquivalent: false,
+    masks: true,
+    maxUsers: undefined,
+    shared: true,
+    allUsers: false,
+    content: true,
+    expiresMs: undefined,
+    obligations: { reason: false, limitKey: '', emergency: false },
+  };
+}
