@@ -8,12 +8,9 @@ import { ask } from './ask.js';
 import { tempFail } from './doveadm-exit.js';
 import { usageLine, writeCommands, writeUsage } from './doveadm-help.js';
 import { readOwnOptions } from './own-options.js';
-import { createServerDoor, readClientSettings } from './server-door.js';
+import { clientSettingsFile, findServerDoor } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
 import type { UserSource } from './user-list.js';
-
-/** Where the socket is when neither -S nor DOVEADM_SOCKET says it. */
-export const clientSettingsFile = '/etc/dovegate/client.yaml';
 
 /** Resolves to the exit code that the real program would end with. */
 export async function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
@@ -26,14 +23,8 @@ export async function doveadm(args: readonly string[], environment: NodeJS.Proce
       return exitCodes.usage;
     }
     const typed = readTypedCommand(words);
-    const named = typed.socket ?? environment['DOVEADM_SOCKET'];
-    // The path of a socket is all that there is to know.
-    const settings =
-      named?.includes('/') === true
-        ? undefined
-        : await readClientSettings(environment['DOVEGATE_CLIENT_CONFIG'] ?? clientSettingsFile);
-    const at = named ?? settings?.at;
-    if (at === undefined) {
+    const door = await findServerDoor(typed.socket, environment);
+    if (door === undefined) {
       throw new CommandFault(
         tempFail,
         `no socket: give one with -S, in DOVEADM_SOCKET, or in ${clientSettingsFile}`,
@@ -43,7 +34,7 @@ export async function doveadm(args: readonly string[], environment: NodeJS.Proce
       words,
       typed,
       users: usersOf(typed),
-      door: await createServerDoor(at, settings),
+      door,
       ...shown,
       reason: environment['DOVEGATE_REASON'],
       timeoutMs: undefined,

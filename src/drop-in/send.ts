@@ -7,12 +7,12 @@ import { exitCodes } from '../terminal/exit-codes.js';
 import { stderr } from '../terminal/output.js';
 import { allFormats, type Format } from '../terminal/row-printer.js';
 import { ask } from './ask.js';
-import { createServerDoor } from './server-door.js';
+import { clientSettingsFile, type DoorOptions, findServerDoor } from './server-door.js';
 import { readTypedCommand } from './typed-command.js';
 
 /** What was given on the command line. */
-export interface SendOptions {
-  readonly socket: string;
+export interface SendOptions extends DoorOptions {
+  readonly socket?: string;
   readonly user: string | undefined;
   readonly reason: string | undefined;
   readonly format: Format | undefined;
@@ -33,10 +33,28 @@ export function addSend(program: Command, subcommand: SendSubcommand, end: (code
     .description(
       'send one command to a doveadm server, and print rows, log lines and exit code as doveadm does',
     )
-    .requiredOption('--socket <path>', 'the socket of dovegate or of Dovecot')
+    .option(
+      '--socket <where>',
+      'the socket of dovegate or of Dovecot: a path or HOST:PORT (default: DOVEADM_SOCKET, else client.yaml)',
+    )
     .option('--user <name>', 'the mailbox user')
     .option('--reason <text>', 'why, for the audit journal')
     .addOption(new Option('--format <format>', 'how to print rows').choices(allFormats))
+    .option('--account <name>', 'who we are there, over TCP')
+    .option('--password-file <file>', 'the password of the account; one newline at its end is not part of it')
+    .option(
+      '--ca <file>',
+      'authorities that the certificate of the server is checked against (default: those of the system)',
+    )
+    .option('--certificate <file>', 'our own certificate, for servers that know us by it')
+    .option('--key <file>', 'its key')
+    .addOption(
+      new Option('--tls <mode>', 'over TCP; off on loopback only (default: starttls)').choices([
+        'starttls',
+        'implicit',
+        'off',
+      ]),
+    )
     .option('--timeout <duration>', 'give up after 30s, 10m, ...', duration)
     .option('--verbose', 'ask for more log lines', false)
     .option('--debug', 'ask for debug log lines', false)
@@ -52,11 +70,16 @@ export async function send(options: SendOptions, words: readonly string[]): Prom
     const typed = readTypedCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
       throw new CommandFault(exitCodes.usage, '-A, -F and -S are for the program that is called doveadm');
+    const door = await findServerDoor(options.socket, process.env, options);
+    if (door === undefined) {
+      const text = `no socket: give one with --socket, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;
+      throw new CommandFault(exitCodes.usage, text);
+    }
     return await ask({
       words,
       typed,
       users: { kind: 'one', user: options.user ?? typed.user ?? '' },
-      door: await createServerDoor(options.socket, undefined),
+      door,
       format: options.format,
       hidesTitles: false,
       reason: options.reason,

@@ -5,6 +5,7 @@ import type { LogLine } from '../client/connect.js';
 import { type ConnectOptions, connect, type Session } from '../client/connect.js';
 import type { ClientSettings } from '../config/client-settings.js';
 import { readSecretFile, readText } from '../host/files.js';
+import { isLoopback } from '../source/address.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 
@@ -16,14 +17,54 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
 }
 
-/** The settings of `path`; undefined when there is no such file. Rejects with a CommandFault for one that is wrong. */
-export async function readClientSettings(path: string): Promise<ClientSettings | undefined> {
+/** Where the server is when neither the command line nor DOVEADM_SOCKET says it. */
+export const clientSettingsFile = '/etc/dovegate/client.yaml';
+
+/** What the command line says of TLS and of who we are; each counts for more than client.yaml. */
+export interface DoorOptions {
+  readonly account?: string;
+  readonly passwordFile?: string;
+  readonly ca?: string;
+  readonly certificate?: string;
+  readonly key?: string;
+  readonly tls?: ClientSettings['tls'];
+}
+
+/**
+ * The way to the server that is named, else to that of DOVEADM_SOCKET, else to that of client.yaml (DOVEGATE_CLIENT_CONFIG);
+ * undefined: none of them names one. Rejects with a CommandFault for a place that is none, and for files that cannot be read.
+ */
+export async function findServerDoor(
+  named: string | undefined,
+  environment: NodeJS.ProcessEnv,
+  options: DoorOptions = {},
+): Promise<ServerDoor | undefined> {
+  const told = named ?? environment['DOVEADM_SOCKET'];
+  // The path of a socket is all that there is to know.
+  const settings = told?.includes('/') === true ? undefined : await readClientSettings(environment);
+  const at = told ?? settings?.at;
+  if (at === undefined) return undefined;
+  const address = parseServerAddress(at);
+  if (address === undefined)
+    throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
+  let session: ConnectOptions = address;
+  if ('host' in address) session = { ...address, ...(await tcpOptions(address.host, settings, options)) };
+  else refuseTcpOptions(at, options);
+  return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+}
+
+/** Undefined when there is no file at the usual place; one that the environment names must be there. */
+async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<ClientSettings | undefined> {
+  const asked = environment['DOVEGATE_CLIENT_CONFIG'];
+  const path = asked ?? clientSettingsFile;
   let content: string;
   try {
     content = readText(path);
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
-    throw new CommandFault(exitCodes.configuration, `${path}: cannot be read`, cause);
+    if (asked === undefined && cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
+      return undefined;
+    const whence = asked === undefined ? '' : ' (named by DOVEGATE_CLIENT_CONFIG)';
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read${whence}`, cause);
   }
   // Whoever names a socket needs no reader of YAML, and scripts call this often.
   const { parseClientSettings } = await import('../config/client-settings.js');
@@ -32,47 +73,71 @@ export async function readClientSettings(path: string): Promise<ClientSettings |
   return settings;
 }
 
-/**
- * The way to `at`. Of the settings, what concerns TLS and accounts holds for TCP only. Throws a CommandFault for a place that is none,
- * and for files that cannot be read.
- */
-export async function createServerDoor(
-  at: string,
+/** Options that would be without effect are a mistake about where the command goes. */
+function refuseTcpOptions(at: string, options: DoorOptions): void {
+  const { account, passwordFile, ca, certificate, key, tls } = options;
+  const given = [account, passwordFile, ca, certificate, key, tls];
+  if (given.every((option) => option === undefined)) return;
+  const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
+  throw new CommandFault(exitCodes.usage, text);
+}
+
+async function tcpOptions(
+  host: string,
   settings: ClientSettings | undefined,
-): Promise<ServerDoor> {
-  const address = parseServerAddress(at);
-  if (address === undefined)
-    throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
-  const options: ConnectOptions =
-    'socket' in address ? address : { ...address, ...(await tcpOptions(settings)) };
+  options: DoorOptions,
+): Promise<Partial<ConnectOptions>> {
+  const tls = options.tls ?? settings?.tls ?? 'starttls';
+  if (tls === 'off' && host !== 'localhost' && !isLoopback(host)) {
+    const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
+    throw new CommandFault(exitCodes.usage, text);
+  }
+  const isPair = (options.certificate === undefined) === (options.key === undefined);
+  if (!isPair) throw new CommandFault(exitCodes.usage, 'a certificate needs its key: give both, or none');
+  const certificateFile = options.certificate ?? settings?.certificateFile;
+  const keyFile = options.key ?? settings?.keyFile;
+  const account = options.account ?? settings?.account;
+  // The password of client.yaml is that of its account, and nobody else's.
+  const isItsAccount = options.account === undefined || options.account === settings?.account;
+  const passwordFile = options.passwordFile ?? (isItsAccount ? settings?.passwordFile : undefined);
+  if (options.account !== undefined && passwordFile === undefined && certificateFile === undefined)
+    throw new CommandFault(
+      exitCodes.usage,
+      `account ${options.account} needs a password file or a certificate`,
+    );
+  const caFile = options.ca ?? settings?.caFile;
+  const serverName = settings?.serverName;
   return {
-    name: at,
-    open: (onLog, signal) => connect({ ...options, onLog, signal }),
+    tls,
+    ...(caFile !== undefined && { ca: readNamed('the file of authorities', caFile) }),
+    ...(serverName !== undefined && { serverName }),
+    ...(account !== undefined && { account }),
+    ...(passwordFile !== undefined && { password: await readPassword(passwordFile) }),
+    ...(certificateFile !== undefined &&
+      keyFile !== undefined && {
+        certificate: {
+          certificate: readNamed('the certificate', certificateFile),
+          key: readNamed('the key of the certificate', keyFile),
+        },
+      }),
   };
 }
 
-async function tcpOptions(settings: ClientSettings | undefined): Promise<Partial<ConnectOptions>> {
-  if (settings === undefined) return {};
-  const { tls, caFile, serverName, account, passwordFile, certificateFile, keyFile } = settings;
+function readNamed(what: string, path: string): string {
   try {
-    return {
-      tls,
-      ...(caFile !== undefined && { ca: readText(caFile) }),
-      ...(serverName !== undefined && { serverName }),
-      ...(account !== undefined && { account }),
-      ...(passwordFile !== undefined && { password: await readSecretFile(passwordFile) }),
-      ...(certificateFile !== undefined &&
-        keyFile !== undefined && {
-          certificate: { certificate: readText(certificateFile), key: readText(keyFile) },
-        }),
-    };
+    return readText(path);
   } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${what} cannot be read: ${path}`, cause);
+  }
+}
+
+async function readPassword(path: string): Promise<Buffer> {
+  try {
+    return await readSecretFile(path);
+  } catch (cause) {
+    // The sentence names the path.
     const text = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandFault(
-      exitCodes.configuration,
-      `client.yaml names a file that cannot be read: ${text}`,
-      cause,
-    );
+    throw new CommandFault(exitCodes.configuration, `the password file cannot be read: ${text}`);
   }
 }
 
