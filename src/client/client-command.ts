@@ -22,8 +22,8 @@ export interface Command {
   /** Options, then `--`, then positional arguments, as they would be typed. A search query is one word an entry. */
   readonly args?: readonly string[];
   /**
-   * Cells of a row. The protocol has no row marks and no column names, so whoever asks must know: `quota get` has 5, `fetch`
-   * as many as it is given fields. Default 1: each cell is a row.
+   * Cells of a row, which are not marked in the protocol: `quota get` has 5, `fetch` as many as it is given fields. Default: what is known
+   * of the command in the series of the server; 1, each cell a row, where nothing is.
    */
   readonly columns?: number;
   /**
@@ -44,8 +44,12 @@ export interface Command {
   readonly signal?: AbortSignal;
 }
 
-/** The lines of a command: its reason, if it states one, and itself. Throws SessionFault `unsendable`. */
+/**
+ * The lines of a command: its reason, if it states one, and itself. Throws SessionFault `unsendable`; a TypeError that names the key
+ * which is not of its type, since programs without types would send something else than they meant.
+ */
 export function encodeCommand(command: Command, serverMinor: number | undefined): Buffer[] {
+  checkTypes(command);
   const { user = '', name, args = [], reason, debug = false, verbose = false } = command;
   const parts: Buffer[] = [];
   if (reason !== undefined) {
@@ -57,6 +61,32 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   }
   parts.push(encode(() => encodeCommandLine({ user, name, args, debug, verbose })));
   return parts;
+}
+
+/** Says what a value is, and never the value: it may be a secret. */
+function checkTypes({
+  user,
+  name,
+  args,
+  columns,
+  reason,
+}: { readonly [Key in keyof Command]?: unknown }): void {
+  const check = (what: string, isRight: boolean, wanted: string, value: unknown): void => {
+    if (isRight) return;
+    const kind =
+      value === null ? 'null' : Array.isArray(value) ? 'an array' : `a value of type ${typeof value}`;
+    throw new TypeError(`${what} must be ${wanted}, not ${kind}`);
+  };
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  check('name', isText(name), 'a string', name);
+  check('user', user === undefined || isText(user), 'a string', user);
+  check('reason', reason === undefined || isText(reason), 'a string', reason);
+  const isCount = typeof columns === 'number' && Number.isInteger(columns) && columns > 0;
+  check('columns', columns === undefined || isCount, 'a whole number above 0', columns);
+  if (args === undefined) return;
+  check('args', Array.isArray(args), 'an array with a string for each argument', args);
+  for (const [at, word] of (Array.isArray(args) ? args : []).entries())
+    check(`args[${at}]`, isText(word), 'a string', word);
 }
 
 /** The pieces of an input, whatever it was given as. */

@@ -243,12 +243,20 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     }
   }
 
-  function rowsOf(exchange: Exchange, columns: number): AsyncGenerator<Row[], void> {
-    const rows = createRowDecoder({ columns, rowBytesMax: replyBytesMax });
+  /** The command is sent now; the rows come when they are asked for. */
+  function rowsOf(command: Command): AsyncGenerator<Row[], void> {
+    const exchange = begin(command);
     return (async function* () {
+      const columns = command.columns ?? (await knownColumns(command));
+      const rows = createRowDecoder({ columns, rowBytesMax: replyBytesMax });
       for await (const pieces of batchesOf(exchange)) yield rows.push(pieces);
       rows.end();
     })();
+  }
+
+  async function knownColumns({ name, args = [] }: Command): Promise<number> {
+    const { columnsOf } = await import('./command-columns.js');
+    return columnsOf(name, args, serverMinor) ?? 1;
   }
 
   async function close(): Promise<void> {
@@ -262,7 +270,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     async run(command) {
       const all: Row[] = [];
       let bytes = 0;
-      for await (const rows of rowsOf(begin(command), command.columns ?? 1)) {
+      for await (const rows of rowsOf(command)) {
         for (const row of rows) {
           for (const cell of row) bytes += cell.length;
           all.push(row);
@@ -276,7 +284,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
       return all;
     },
     stream(command) {
-      const batches = rowsOf(begin(command), command.columns ?? 1);
+      const batches = rowsOf(command);
       return (async function* () {
         for await (const rows of batches) yield* rows;
       })();

@@ -187,7 +187,8 @@ export const folders: Readonly<Record<string, FolderRule>> = {
   },
   client: {
     floor: 'adapters',
-    imports: ['wire', 'ports', 'greeting', 'text', 'net', 'host/clock'],
+    // The catalog is loaded when it is needed only (command-columns).
+    imports: ['wire', 'ports', 'greeting', 'text', 'catalog', 'net', 'host/clock'],
     builtins: [],
     packages: [],
   },

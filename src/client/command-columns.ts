@@ -1,0 +1,23 @@
+// How many cells a row of a command's reply has, by what is known of Dovecot's commands. Loaded when somebody asks only: most programs
+// that call often say it themselves.
+
+import { replyShape } from '../catalog/columns.js';
+import { parseArguments } from '../catalog/parse.js';
+import { resolveCommand } from '../catalog/resolve.js';
+import type { Series } from '../catalog/series.js';
+
+/** Undefined: it is no known command, its arguments are not right, or its rows are of no known form. */
+export function columnsOf(
+  name: string,
+  args: readonly string[],
+  serverMinor: number | undefined,
+): number | undefined {
+  const series: Series = serverMinor !== undefined && serverMinor >= 3 ? '2.4' : '2.3';
+  const found = resolveCommand(series, [name, ...args]);
+  const parsed = found && parseArguments(series, found.command, found.args);
+  if (parsed === undefined || parsed.kind === 'unparsable') return undefined;
+  // Over all users rows may begin with one, which no server says.
+  if (parsed.hasOption('all-users')) return undefined;
+  const { length } = replyShape(parsed, serverMinor)?.columns ?? [];
+  return length === 0 ? undefined : length;
+}
