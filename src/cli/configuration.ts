@@ -41,16 +41,20 @@ export interface LoadOptions {
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
   const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
   const problems = [...parsed.problems];
+  // Who looks at files knows settings only, which are without the places of single values.
+  const placed = (problem: Problem): Problem => ({ ...problem, ...parsed.valueAt(problem.path) });
   if (options.asksForFiles !== false) {
     const trusted = trustedByUs(options.isForDaemon === true ? ownersOf(parsed.settings) : []);
     const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
-    problems.push(...inspectModes(parsed.files, parsed.settings, why));
+    problems.push(...inspectModes(parsed.files, parsed.settings, why).map(placed));
   }
   if (parsed.settings !== undefined && options.asksForFiles !== false)
     problems.push(
-      ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
-      ...inspectCertificates(parsed.settings.listeners, systemClock.wallMs(), credentialsFolder()),
-      ...(options.asksForAccounts === false ? [] : inspectAccounts(parsed.settings, ourselves())),
+      ...[
+        ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
+        ...inspectCertificates(parsed.settings.listeners, systemClock.wallMs(), credentialsFolder()),
+        ...(options.asksForAccounts === false ? [] : inspectAccounts(parsed.settings, ourselves())),
+      ].map(placed),
     );
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   return {

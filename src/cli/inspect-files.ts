@@ -44,7 +44,10 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
   const top: Place = { file, line: 1, column: 1 };
   return [
     ...backends.flatMap(({ name, place, passwordFiles, caFile }) => [
-      ...passwordFiles.map((each) => ({ place, path: `backends.${name}.password_file`, file: each })),
+      ...passwordFiles.map((each, index) => {
+        const item = passwordFiles.length === 1 ? '' : `[${index}]`;
+        return { place, path: `backends.${name}.password_file${item}`, file: each };
+      }),
       { place, path: `backends.${name}.ca`, file: caFile },
     ]),
     ...audit.ship.flatMap(({ caFile, client, place }, index) => [

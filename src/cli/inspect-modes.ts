@@ -11,7 +11,7 @@ import { type NamedFile, namedFiles } from './inspect-files.js';
 export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
 
 /** Settings whose files are secrets; the others may be read by everybody. */
-const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file)$/;
+const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file)(\[\d+\])?$/;
 
 /**
  * A problem for each file that is not safe: of `files`, which hold the configuration itself, and of those that `settings` name. At the

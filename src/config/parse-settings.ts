@@ -11,9 +11,9 @@ import { checkListeners, policiesUsed } from '../listening/check-listeners.js';
 import { parseListeners } from '../listening/parse-listeners.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { reachable } from '../routing/route.js';
-import { createProblemList, type Problem, unknownName } from '../source/problem.js';
+import { createProblemList, type Place, type Problem, unknownName } from '../source/problem.js';
 import { createSources, gather, type ReadFiles, type Sources } from '../source/read-files.js';
-import { type Cursor, createCursor, namesIn, validate } from '../source/written.js';
+import { type Cursor, createCursor, namesIn, validate, valuePlace } from '../source/written.js';
 import { checkNamespaces } from './check-namespaces.js';
 import { parseBackends } from './parse-backends.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
@@ -32,6 +32,8 @@ export interface ParsedSettings {
   /** Every text that was read, by its path, for showing source lines beside problems. */
   readonly texts: Sources['texts'];
   readonly files: Sources['files'];
+  /** Place of the value at a path, as `backends.mail1.ca`; undefined: there is none. */
+  readonly valueAt: (path: string) => Place | undefined;
 }
 
 /** What may be known besides the files. */
@@ -46,14 +48,16 @@ export function parseSettings(file: string, read: ReadFiles, options: ParseOptio
   const sources = createSources(read, problems);
   const root = gather(file, sources, read, problems);
   const { texts, files } = sources;
+  const valueAt = (path: string): Place | undefined => root && valuePlace(root, path);
   const valid = root === undefined ? undefined : validate(configurationSchema, root, problems);
-  if (root === undefined || valid === undefined) return { problems: problems.sorted(), texts, files };
+  if (root === undefined || valid === undefined)
+    return { problems: problems.sorted(), texts, files, valueAt };
   const cursor = createCursor(valid.root, problems);
   const settings = build(valid.value, cursor, { sources, problems, nowMs: options.nowMs });
   // Names are looked up in what was written, so that one mistake is not told again wherever the name is used.
   checkSettings(settings, createCursor(root, problems), cursor);
-  if (problems.hasErrors) return { problems: problems.sorted(), texts, files };
-  return { settings, problems: problems.sorted(), texts, files };
+  if (problems.hasErrors) return { problems: problems.sorted(), texts, files, valueAt };
+  return { settings, problems: problems.sorted(), texts, files, valueAt };
 }
 
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {

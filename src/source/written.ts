@@ -81,6 +81,32 @@ export function placeOf(root: MapNode, path: readonly PropertyKey[]): Place {
   return root.place;
 }
 
+/**
+ * Place of the value at a path that is written as `backends.mail1.ca` or `audit.ship[0].key`, names with dots included; undefined where
+ * there is none. Of a list with one item, that of the item.
+ */
+export function valuePlace(root: MapNode, path: string): Place | undefined {
+  const found = valueNode(root, path);
+  const [only, ...more] = found?.kind === 'list' ? found.items : [];
+  return only !== undefined && more.length === 0 ? only.place : found?.place;
+}
+
+function valueNode(node: Node, path: string): Node | undefined {
+  if (path === '') return node;
+  if (node.kind === 'list') {
+    const [whole = '', index] = /^\[(\d+)\]\.?/.exec(path) ?? [];
+    const item = index === undefined ? undefined : node.items[Number(index)];
+    return item && valueNode(item, path.slice(whole.length));
+  }
+  if (node.kind !== 'map') return undefined;
+  for (const [key, entry] of node.entries) {
+    if (!path.startsWith(key) || !/^(?:$|\.|\[)/.test(path.slice(key.length))) continue;
+    const found = valueNode(entry.node, path.slice(key.length).replace(/^\./, ''));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** `policies.support.allow[2].command`, with the numbers that list items have in the file. */
 export function formatPath(root: MapNode, path: readonly PropertyKey[]): string {
   let text = '';

@@ -80,8 +80,8 @@ test('a group that this machine does not have ends check and serve alike', async
         .split('\n')
         .filter((line) => line.startsWith('dovegate.yaml:')),
       [
-        'dovegate.yaml:3:3: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start',
-        'dovegate.yaml:1:1: audit.group: this machine has no group nor-this, so serve cannot start',
+        'dovegate.yaml:3:41: listeners.support.group: this machine has no group nobody-has-this, so serve cannot start',
+        'dovegate.yaml:29:35: audit.group: this machine has no group nor-this, so serve cannot start',
         'dovegate.yaml: 2 errors, 0 warnings',
       ],
     );
@@ -105,8 +105,8 @@ test('the examples that are shipped have no problem but the files that are not h
   assert.deepEqual(
     problems.map((line) => line.slice(example.length)),
     [
-      ':31:3: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
-      ':31:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ':36:20: backends.mail1.password_file: /etc/dovegate/mail1.password cannot be read: there is no such file',
+      ':34:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
     ],
   );
   const systemd = new URL('../../../config/systemd.example.yaml', import.meta.url).pathname;
@@ -114,8 +114,8 @@ test('the examples that are shipped have no problem but the files that are not h
   assert.deepEqual(
     lines.filter((line) => line.startsWith(systemd)).map((line) => line.slice(systemd.length)),
     [
-      ':11:3: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
-      ':11:3: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
+      ':17:20: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
+      ':14:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file',
       ': 1 error, 1 warning',
     ],
   );
@@ -142,5 +142,32 @@ test('a value with characters that a terminal obeys is shown without them, and i
   assert.ok(
     messages.some((message) => message.includes(name)),
     json,
+  );
+});
+
+test('a problem with a file stands at the value that names it', async (t) => {
+  const text = `${deskConfiguration.replace('password_file: mail1.password', 'password_file: [p-one, p-two], ca: mail1.ca')}audit: { sign_key: sign.key, hmac_key: hmac.key }
+admin: { tcp: "127.0.0.1:9146", token_file: admin.token }
+`;
+  const { run, folder } = openDesk(t, text);
+  writeFileSync(join(folder, 'p-one'), 'x', { mode: 0o600 });
+  const told = await run('check');
+  assert.equal(told.exit, 78);
+  const lines = text.split('\n');
+  const places = [
+    ...told.stdout.toString().matchAll(/^dovegate\.yaml:(\d+):(\d+): ([\w.[\]]+): .* cannot be read/gm),
+  ];
+  assert.deepEqual(
+    places.map(([, line, column, path]) => {
+      const value = /^[\w.-]+/.exec(lines[Number(line) - 1]?.slice(Number(column) - 1) ?? '')?.[0];
+      return `${path} = ${value}`;
+    }),
+    [
+      'backends.mail1.password_file[1] = p-two',
+      'backends.mail1.ca = mail1.ca',
+      'audit.sign_key = sign.key',
+      'audit.hmac_key = hmac.key',
+      'admin.token_file = admin.token',
+    ],
   );
 });

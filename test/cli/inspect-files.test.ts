@@ -50,7 +50,7 @@ void test('all that is wrong, at the place of its backend', () => {
   assert.deepEqual(
     problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
     [
-      '5:3: backends.mail2.password_file: /etc/p-next cannot be read: permission denied',
+      '5:3: backends.mail2.password_file[1]: /etc/p-next cannot be read: permission denied',
       '5:3: backends.mail2.ca: /etc/ca2 cannot be read: there is no such file',
     ],
   );

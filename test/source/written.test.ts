@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseYaml, without } from '../../src/source/parse-yaml.js';
 import { createProblemList } from '../../src/source/problem.js';
-import { createCursor } from '../../src/source/written.js';
+import { createCursor, valuePlace } from '../../src/source/written.js';
 
 function cursorOf(text: string, file = '/etc/d.yaml') {
   const problems = createProblemList();
@@ -57,5 +57,17 @@ void test('problems carry the path of the file, also when items before were take
       .sorted()
       .map(({ file, line, column, path, message }) => `${file}:${line}:${column} ${path} ${message}`),
     ['/etc/d.yaml:2:15 a.b[2] one', '/etc/d.yaml:3:3 a.c two', 'other:7:8 a.c three'],
+  );
+});
+
+void test('the place of the value at a path, names with dots included', () => {
+  const { root } = cursorOf('m:\n  a.b:\n    c: x\n  a: { b: [y, { k: z }] }\n  one: [w]\n');
+  const at = (path: string): string => {
+    const { line, column } = valuePlace(root, path) ?? { line: 0, column: 0 };
+    return `${line}:${column}`;
+  };
+  assert.deepEqual(
+    ['m.a.b.c', 'm.a.b[0]', 'm.a.b[1].k', 'm.one', 'm.a.b[7]', 'm.nothing', 'm.a.b.cd', 'ma'].map(at),
+    ['3:8', '4:12', '4:20', '5:9', '0:0', '0:0', '0:0', '0:0'],
   );
 });
