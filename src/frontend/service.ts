@@ -131,7 +131,7 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       if (isDraining) return transport.close('draining');
       const refused = refusal(listener, peer);
       if (refused !== undefined) {
-        turnAway(listener, peer, refused.text);
+        turnAway(listener, peer, describe, refused.text);
         // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
         return transport.close(refused.reason, peer.address !== undefined);
       }
@@ -187,12 +187,21 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
 }
 
 /** Whoever knocks in a loop fills neither the log nor the disk. */
-function turnAway({ name: listener, context }: ServedListener, peer: Peer, text: string): void {
+function turnAway(
+  { name: listener, context }: ServedListener,
+  peer: Peer,
+  describe: () => Promise<Peer>,
+  text: string,
+): void {
   const { floods, observe } = context.exchanges();
   const { address } = peer;
-  const principal = principalOf(peer).text;
-  const source = address === undefined ? principal : strangerSource(networkOf(address), listener);
-  if (floods.admit('turned-away', source)) observe({ kind: 'session-refused', listener, principal, text });
+  const source =
+    address === undefined ? principalOf(peer).text : strangerSource(networkOf(address), listener);
+  if (!floods.admit('turned-away', source)) return;
+  // At the accept only the number of a user is known; the log names the user as the records do.
+  void describe().then((known) => {
+    observe({ kind: 'session-refused', listener, principal: principalOf(known).text, text });
+  });
 }
 
 interface KeyedSession {

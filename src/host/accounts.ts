@@ -2,7 +2,7 @@
 // directories too. Those who serve ask without waiting (account-names.ts).
 
 import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 
 /** How names become numbers; undefined: there is no such name. */
 export interface NameNumbers {
@@ -37,6 +37,21 @@ export function localGroupName(gid: number): string | undefined {
 export function nameIn(lines: readonly string[], id: number): string | undefined {
   const name = lines.find((each) => each.split(':')[2] === String(id))?.split(':')[0];
   return name === '' ? undefined : name;
+}
+
+/** `"dovegate" only (mode 0600)`, or `"dovegate" and the group "mail" (mode 0660)`; undefined: the file cannot be looked at. */
+export function describeOwner(path: string): string | undefined {
+  let found: { readonly uid: number; readonly gid: number; readonly mode: number };
+  try {
+    found = statSync(path);
+  } catch {
+    return undefined;
+  }
+  const { uid, gid, mode } = found;
+  const user = `"${userNameOf(uid) ?? uid}"`;
+  const group = nameIn(ask('getent', ['group', String(gid)]), gid) ?? gid;
+  const whom = (mode & 0o020) === 0 ? `${user} only` : `${user} and the group "${group}"`;
+  return `${whom} (mode ${(mode & 0o777).toString(8).padStart(4, '0')})`;
 }
 
 /** The uid of a user name, or of a number as text; undefined: there is none. */

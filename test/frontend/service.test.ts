@@ -98,15 +98,17 @@ void test('whom no policy takes gets no session; a flood of them is one record',
   const listener = { ...engine.listener, context: { ...context, policy } };
   for (let n = 0; n < 25; n += 1) {
     const { transport } = createMemoryTransport();
-    engine.service.serve(listener, transport, { listener: 'support', uid: 1001, gid: 5, groups: [] });
+    const peer = { listener: 'support', uid: 1001, gid: 5, groups: [] };
+    engine.service.serve(listener, transport, peer, () => Promise.resolve({ ...peer, user: 'anna' }));
     assert.equal(transport.closedFor, 'peer-refused');
   }
   const refused = () => engine.events.filter(({ kind }) => kind === 'session-refused');
+  await engine.clock.advance(0);
   assert.equal(refused().length, 10);
   assert.deepEqual(refused()[0], {
     kind: 'session-refused',
     listener: 'support',
-    principal: '1001@support',
+    principal: 'anna@support',
     text: 'uid 1001 (gid 5) is not among the peers of this listener',
   });
   await engine.clock.advance(1000);

@@ -1,0 +1,48 @@
+// Goal: who may not reach the admin socket is told so, and by whom it can be reached; that is another answer than that of a daemon that is
+// not there. Needs root, to be somebody else.
+import assert from 'node:assert/strict';
+import { chmodSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { builtProgram, runDovegate } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
+import { runProgram } from '../kit/program.js';
+
+test('an admin socket that this user may not reach', async (t) => {
+  if (process.getuid?.() !== 0) return t.skip('only root can be somebody else');
+  const folder = openFolder(t);
+  chmodSync(folder, 0o755);
+  const socket = join(folder, 'admin.sock');
+  const server = createServer((_request, response) => response.end('{}'));
+  await new Promise<void>((resolve) => {
+    server.listen(socket, resolve);
+  });
+  t.after(() => void server.close());
+  const asSomebody = (...args: string[]) =>
+    runProgram(
+      'setpriv',
+      ['--reuid=64101', '--regid=64101', '--clear-groups', process.execPath, builtProgram].concat(args, [
+        '--socket',
+        socket,
+      ]),
+    );
+  for (const [mode, whom] of [
+    [0o600, '"root" only (mode 0600)'],
+    [0o660, '"root" and the group "root" (mode 0660)'],
+  ] as const) {
+    chmodSync(socket, mode);
+    for (const args of [['status'], ['kill', 'ID'], ['backend', 'drain', 'mail1'], ['reload']]) {
+      const { exit, stderr } = await asSomebody(...args);
+      assert.equal(exit, 77, stderr);
+      assert.ok(stderr.includes(`permission denied: ${socket} is for ${whom}; run as root`), stderr);
+      if (mode === 0o660) break;
+    }
+  }
+  chmodSync(folder, 0o700);
+  const hidden = await asSomebody('status');
+  assert.equal(hidden.exit, 77, hidden.stderr);
+  assert.match(hidden.stderr, /permission denied: .* cannot be reached by this user; run as root/);
+  const gone = await runDovegate(['status', '--socket', join(folder, 'none.sock')]);
+  assert.equal(gone.exit, 69, gone.text);
+});
