@@ -1,6 +1,7 @@
 // Who waits, in the order of turns: principals take turns, each with as many as its weight; one principal's own stand in
 // the order in which they came. It does not know what is waited for, only that somebody who needs a fresh one (an upstream
 // on which nothing ran) can be passed over while there is none.
+// A principal that has enough is passed over while others have not; what is enough, the caller says.
 // Whose turn has come may be promised something that is not there yet; then it is out of the order, before all others.
 // The rule: whoever is passed over keeps its turn; a principal that comes anew stands behind those who wait already, and
 // so waits for at most one turn of each of them.
@@ -29,12 +30,17 @@ export interface FairQueue<W extends Queued & Placed<W>> {
   /** Of the promised: those who need a fresh one. */
   readonly promisedFreshCount: number;
   add(waiter: W): void;
-  /** Takes out the first one that is accepted, which costs its principal a turn; undefined: there is none. */
-  take(accepts: (isFresh: boolean) => boolean): W | undefined;
+  /**
+   * Takes out the first one that is accepted, which costs its principal a turn; undefined: there is none. A principal that has enough
+   * (`isSated`) is passed over for another one that has not.
+   */
+  take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined;
+  /** Whether somebody of another principal waits, promised or not. */
+  hasOther(principal: string): boolean;
   /** Somebody who was taken waits on, before all others. */
   promise(waiter: W): void;
-  /** The last promise is not kept: its waiter is the first of its principal again, and its principal is first. */
-  breakPromise(): void;
+  /** A promise, the last one unless said, is not kept: its waiter is the first of its principal again, and its principal is first. */
+  breakPromise(promised?: W): void;
   /** Takes somebody out, promised or not. */
   delete(waiter: W): void;
   /** Takes out everybody. */
@@ -108,27 +114,27 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     this.#count(waiter, 1);
   }
 
-  take(accepts: (isFresh: boolean) => boolean): W | undefined {
+  take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined {
     if (this.#waiting === 0) return undefined;
     const takesAny = accepts(false);
     const takesFresh = accepts(true);
     if (!takesAny && !takesFresh) return undefined;
+    /** The first that was passed over: it is taken where nobody is better off for it. */
+    let passed: { readonly line: Line<W>; readonly waiter: W } | undefined;
     for (let line = this.#round.first; line !== undefined; line = this.#round.after(line)) {
       const waiter = firstOf(
         takesAny ? line.any.first : undefined,
         takesFresh ? line.fresh.first : undefined,
       );
       if (waiter === undefined) continue;
-      this.#leave(line, waiter);
-      line.turns -= 1;
-      if (line.turns === 0) {
-        line.turns = line.weight;
-        this.#round.add(line);
-      }
-      this.#forgetEmpty(waiter.principal, line);
-      return waiter;
+      if (!this.hasOther(waiter.principal) || !isSated(waiter.principal)) return this.#takeOut(line, waiter);
+      passed ??= { line, waiter };
     }
-    return undefined;
+    return passed && this.#takeOut(passed.line, passed.waiter);
+  }
+
+  hasOther(principal: string): boolean {
+    return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
   }
 
   promise(waiter: W): void {
@@ -136,8 +142,8 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     if (waiter.isFresh) this.#promisedFresh += 1;
   }
 
-  breakPromise(): void {
-    const waiter = this.#promised.last;
+  breakPromise(promised?: W): void {
+    const waiter = promised ?? this.#promised.last;
     if (waiter === undefined) return;
     this.#unpromise(waiter);
     const line = this.#line(waiter);
@@ -187,6 +193,24 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   positionOf(waiter: W): number {
     if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
     return 1 + this.#promised.size + this.#ahead(waiter);
+  }
+
+  #promisesOther(principal: string): boolean {
+    for (let each = this.#promised.first; each !== undefined; each = this.#promised.after(each))
+      if (each.principal !== principal) return true;
+    return false;
+  }
+
+  /** It has had its turn. */
+  #takeOut(line: Line<W>, waiter: W): W {
+    this.#leave(line, waiter);
+    line.turns -= 1;
+    if (line.turns === 0) {
+      line.turns = line.weight;
+      this.#round.add(line);
+    }
+    this.#forgetEmpty(waiter.principal, line);
+    return waiter;
   }
 
   /** False: it did not wait there. */

@@ -11,6 +11,10 @@ export interface OpenUpstreams {
   readonly leasedCount: number;
   /** Of the leased: those on which nothing else may run. */
   readonly aloneCount: number;
+  /** How many are leased to exchanges of that principal. */
+  heldBy(principal: string): number;
+  /** Those that are leased. */
+  readonly leased: Iterable<Upstream>;
   /** All that are open. */
   all(): readonly Upstream[];
   /** Idle ones, oldest first. */
@@ -46,6 +50,13 @@ export function createOpenUpstreams(): OpenUpstreams {
     get aloneCount() {
       return alone.size;
     },
+    heldBy(principal) {
+      let count = 0;
+      for (let each = leased.first; each !== undefined; each = leased.after(each))
+        if (each.holder === principal) count += 1;
+      return count;
+    },
+    leased,
     all: () => [...idle, ...leased],
     idle,
     closeIdle(reason, isMeant) {

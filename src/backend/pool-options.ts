@@ -19,6 +19,8 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
   /** Exchanges that may wait. */
   readonly queue: number;
   readonly queueTimeoutMs: number;
+  /** Bytes a second that a client must move while it holds up an upstream that other principals wait for. */
+  readonly minRateBytes: number;
   readonly idleTimeoutMs: number;
   readonly maxLifetimeMs: number;
 }

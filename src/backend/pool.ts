@@ -7,6 +7,7 @@
 import assert from 'node:assert';
 import type { Series } from '../catalog/series.js';
 import type { Abortable } from '../engine/abortable.js';
+import type { Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { UpstreamFault } from '../ports/upstream-fault.js';
 import type { LogLine } from '../wire/log-line.js';
@@ -27,6 +28,8 @@ export function createPool(options: PoolOptions): Pool {
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
 const anybody = (): boolean => true;
+/** Between two looks at the clients of leases that somebody waits for. */
+const sweepMs = 500;
 
 class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   readonly backend: string;
@@ -41,6 +44,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   /** Half of all at most are for commands that must be alone, so that the others always have some. */
   readonly #aloneMax: number;
   #mode: 'serving' | 'drained' | 'draining' = 'serving';
+  /** Runs while somebody waits: then clients that hold up what is leased are looked at. */
+  #sweep: Timer | undefined;
   /** Upstreams that are kept open. */
   #kept = 0;
   #arrivals = 0;
@@ -55,7 +60,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {
-    const idle = abortable.isAborted ? undefined : this.#takeIdle(options.isFresh);
+    const idle = abortable.isAborted ? undefined : this.#takeIdle(options);
     const upstream = idle ?? (await this.#wait(abortable, options));
     let end: LeaseEnd<T> | undefined;
     try {
@@ -164,16 +169,17 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return this.openCount + this.#dials.count - this.#alone;
   }
 
-  #takeIdle(isFresh: boolean): Upstream | undefined {
+  #takeIdle({ isFresh, principal }: LeaseOptions): Upstream | undefined {
     if (this.#queue.size > 0) return undefined; // who waits was here before us
     const upstream = isFresh && this.#alone >= this.#aloneMax ? undefined : this.#open.newestIdle(isFresh);
-    if (upstream !== undefined) this.#lease(upstream, isFresh);
+    if (upstream !== undefined) this.#lease(upstream, isFresh, principal);
     if (upstream !== undefined && isFresh) this.match(); // it does not come back
     return upstream;
   }
 
-  #lease(upstream: Upstream, isFresh: boolean): void {
+  #lease(upstream: Upstream, isFresh: boolean, principal: string): void {
     this.#open.setLeased(upstream, isFresh);
+    upstream.holder = principal;
     upstream.lease();
   }
 
@@ -198,6 +204,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
 
   #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {
     const answer = end?.answer;
+    upstream.holder = undefined;
     this.#dials.health.leaseEnded(end?.closeFor, answer);
     const doubtedMs = answer && this.#signs.answered(upstream.openedMs, answer, this.#options.clock.now());
     if (upstream.state.at !== 'closed') {
@@ -218,10 +225,12 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   /** To whose turn it is, as `match` would, and with nothing left to match: one waiter is fewer. False: it is not that simple. */
   #handOver(upstream: Upstream): boolean {
     if (this.#queue.size === 0 || this.#queue.promisedCount > 0 || this.#queue.hasFresh) return false;
-    const waiter = upstream.isClean ? this.#queue.take(anybody) : undefined;
+    const waiter = upstream.isClean ? this.#queue.take(anybody, this.#isSated) : undefined;
     if (waiter === undefined) return false;
     upstream.handOver();
+    upstream.holder = waiter.principal;
     waiter.resolve(upstream);
+    this.#watchClients();
     return true;
   }
 
@@ -241,12 +250,18 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   match(): void {
     if (this.#mode !== 'serving') return;
     for (const waiter of this.#queue.promised) {
+      const { principal } = waiter;
+      // What was promised before others came is no exception.
+      if (this.#open.heldBy(principal) >= this.#half && this.#queue.hasOther(principal)) {
+        this.#queue.breakPromise(waiter);
+        continue;
+      }
       const upstream = this.#open.newestIdle(waiter.isFresh);
       if (upstream !== undefined) this.#give(waiter, upstream);
     }
     while (this.#queue.promisedCount > this.#dials.count) this.#queue.breakPromise();
     for (;;) {
-      const waiter = this.#queue.take(this.#mayServe);
+      const waiter = this.#queue.take(this.#mayServe, this.#isSated);
       if (waiter === undefined) break;
       const upstream = this.#open.newestIdle(waiter.isFresh);
       if (upstream !== undefined) {
@@ -264,6 +279,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
       if (!this.hasRoom || !this.#dials.isAllowed) break;
       this.#dials.dial();
     }
+    this.#watchClients();
   }
 
   readonly #mayServe = (isFresh: boolean): boolean => {
@@ -277,9 +293,38 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return this.hasRoom && (this.#shared < sharedMax || !this.#queue.hasFresh);
   };
 
+  /** What one principal may have, with what it was promised, while others wait. */
+  get #half(): number {
+    return Math.max(1, Math.floor(this.#options.limits.connections / 2));
+  }
+
+  readonly #isSated = (principal: string): boolean => {
+    let count = this.#open.heldBy(principal);
+    for (const waiter of this.#queue.promised) if (waiter.principal === principal) count += 1;
+    return count >= this.#half;
+  };
+
+  /** While somebody waits, and no longer. One timer for all: what is leased costs nothing for it. */
+  #watchClients(): void {
+    const isNeeded = this.#queue.size > 0;
+    if (isNeeded === (this.#sweep !== undefined)) return;
+    this.#sweep?.cancel();
+    this.#sweep = isNeeded ? this.#options.clock.setTimer(sweepMs, () => this.#lookAtClients()) : undefined;
+  }
+
+  /** Gives up clients that hold up what others wait for. */
+  #lookAtClients(): void {
+    this.#sweep = undefined;
+    this.#watchClients();
+    const { clock, limits } = this.#options;
+    const nowMs = clock.now();
+    for (const { holder, pace } of this.#open.leased)
+      if (holder !== undefined && this.#queue.hasOther(holder)) pace.check(nowMs, limits.minRateBytes);
+  }
+
   #give(waiter: Waiter, upstream: Upstream): void {
     this.#queue.delete(waiter);
-    this.#lease(upstream, waiter.isFresh);
+    this.#lease(upstream, waiter.isFresh, waiter.principal);
     waiter.resolve(upstream);
   }
 
@@ -295,6 +340,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#dials.health.rest();
     this.#dials.abort(refusal);
     for (const waiter of this.#queue.clear()) waiter.reject(refusal);
+    this.#watchClients();
     this.#open.closeIdle('draining', () => true);
   }
 }

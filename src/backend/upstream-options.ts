@@ -6,6 +6,7 @@ import type { Timer } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { LogLine } from '../wire/log-line.js';
 import type { Status } from '../wire/status.js';
+import type { ClientPace } from './client-pace.js';
 
 /** What one backend may make us hold, in bytes; above each the upstream faults, but a log line is cut. */
 export interface UpstreamLimits {
@@ -54,6 +55,10 @@ export interface Upstream {
   place: Place<Upstream> | undefined;
   readonly id: string;
   readonly backend: string;
+  /** The principal whose exchange it is leased to; its pool's. */
+  holder: string | undefined;
+  /** Of the client of that exchange. */
+  readonly pace: ClientPace;
   readonly series: Series;
   readonly serverMinor: number;
   readonly openedMs: number;

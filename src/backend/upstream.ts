@@ -19,6 +19,7 @@ import {
 } from '../wire/multiplex-decode.js';
 import { createReplyDecoder } from '../wire/reply.js';
 import { WireFault } from '../wire/wire-fault.js';
+import { ClientPace } from './client-pace.js';
 import type { Greeted } from './greet.js';
 import type {
   Upstream,
@@ -52,6 +53,8 @@ class LiveUpstream implements Upstream {
   place: Place<Upstream> | undefined = undefined;
   readonly id: string;
   readonly backend: string;
+  holder: string | undefined = undefined;
+  readonly pace = new ClientPace();
   readonly series: Series;
   readonly serverMinor: number;
   readonly openedMs: number;
@@ -140,11 +143,13 @@ class LiveUpstream implements Upstream {
   lease(): void {
     assert(this.#state.at === 'idle', 'leased twice');
     this.#become({ at: 'leased' });
+    this.pace.reset();
     this.exchanges += 1;
   }
 
   handOver(): void {
     assert(this.#state.at === 'leased' && !this.#isRaw && this.isClean, 'handed over in doubt');
+    this.pace.reset();
     this.exchanges += 1;
   }
 

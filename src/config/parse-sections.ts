@@ -131,6 +131,7 @@ export function parseLimits(raw: RawLimits, cursor: Cursor): LimitSettings {
     queueTimeoutMs: timerOf(raw.queue_timeout, limitDefaults.queueTimeoutMs, cursor, 'queue_timeout'),
     replyIdleMs: timerOf(raw.reply_idle, limitDefaults.replyIdleMs, cursor, 'reply_idle'),
     clientStallMs: clientStall(raw, cursor),
+    minRateBytes: sizeOf(raw.min_rate, limitDefaults.minRateBytes, cursor, 'min_rate'),
     logLinesMax: raw.log_lines ?? limitDefaults.logLinesMax,
     handshakeMs: timerOf(raw.handshake, limitDefaults.handshakeMs, cursor, 'handshake'),
     drainMs: timerOf(raw.drain, limitDefaults.drainMs, cursor, 'drain'),

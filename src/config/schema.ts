@@ -134,6 +134,7 @@ const limits = strict('the limits', {
   queue_timeout: durationText.optional(),
   reply_idle: durationText.optional(),
   client_stall: durationText.optional(),
+  min_rate: sizeText.optional(),
   log_lines: count(1, 1_000_000).optional(),
   handshake: durationText.optional(),
   drain: durationText.optional(),

@@ -174,6 +174,8 @@ export interface LimitSettings {
   readonly queueTimeoutMs: number;
   readonly replyIdleMs: number;
   readonly clientStallMs: number;
+  /** Bytes a second that a client must move that holds up an upstream which others wait for; 0: any will do. */
+  readonly minRateBytes: number;
   /** Log lines of a backend for one command that are handed on and recorded; more are only counted. */
   readonly logLinesMax: number;
   readonly handshakeMs: number;
@@ -239,6 +241,7 @@ export const limitDefaults: LimitSettings = {
   queueTimeoutMs: 30 * second,
   replyIdleMs: 10 * minute,
   clientStallMs: 45 * second,
+  minRateBytes: 64 * 1024,
   logLinesMax: 10_000,
   handshakeMs: 5 * second,
   drainMs: 30 * second,

@@ -83,17 +83,16 @@ export function createListeners(
     const named = { name };
     const accept: Accept = (...accepted) => take(named.name, ...accepted);
     const fail = (text: string): void => onError(named.name, text);
-    const hasHungUp = (descriptor: number): boolean => native.hasHungUp(descriptor);
     if (source.kind === 'unix') {
-      const bound = await listenUnix(source.place, clock, accept, fail, hasHungUp);
+      const bound = await listenUnix(source.place, clock, accept, fail, native);
       return { named, key, place: source.place, bound };
     }
     if (source.kind === 'tcp') {
-      return { named, key, bound: await listenTcp(source, clock, accept, fail, hasHungUp) };
+      return { named, key, bound: await listenTcp(source, clock, accept, fail, native) };
     }
     const { family } = source;
     const inherited = { name: source.name, descriptor: passed.take(source.name, family) };
-    const bound = await listenInherited(inherited, clock, accept, fail, hasHungUp);
+    const bound = await listenInherited(inherited, clock, accept, fail, native);
     return { named, key, bound, family, address: bound.address };
   }
 

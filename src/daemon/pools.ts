@@ -88,6 +88,7 @@ function limitsOf(backend: BackendSettings, { limits }: Settings): PoolLimits {
     idle: backend.idle,
     queue: limits.queue,
     queueTimeoutMs: limits.queueTimeoutMs,
+    minRateBytes: limits.minRateBytes,
     idleTimeoutMs: backend.idleTimeoutMs,
     maxLifetimeMs: backend.maxLifetimeMs,
     redialMs,

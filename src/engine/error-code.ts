@@ -28,6 +28,7 @@ export type ErrorCode =
   | 'audit-reserve'
   | 'backend-drained'
   | 'client-gone'
+  | 'client-slow'
   | 'client-stall'
   | 'draining'
   | 'early-answer'

@@ -9,7 +9,7 @@ import type { LogLevel, Outcome, Verdict } from './verdict.js';
 /** Why an exchange with input is over. */
 export type InputEnding =
   /** The client's text will never be whole: what went upstream of it has no end. `command-like`: sent on, it would not be safe. */
-  | { readonly kind: 'input-ended'; readonly why: 'cut' | 'too-long' | 'late' | 'command-like' }
+  | { readonly kind: 'input-ended'; readonly why: 'cut' | 'too-long' | 'late' | 'slow' | 'command-like' }
   /** The backend did not wait for the end of the text: it said something, or broke off. */
   | {
       readonly kind: 'input-refused';
@@ -62,6 +62,13 @@ function verdictOfInput(why: Extract<InputEnding, { kind: 'input-ended' }>['why'
         'timeout',
         'input-late',
         'the input was not complete within limits.input_time: not done',
+      );
+    case 'slow':
+      return ended(
+        'TEMPFAIL',
+        'aborted',
+        'client-slow',
+        'the input came slower than limits.min_rate while others waited for the backend: not done',
       );
     case 'command-like':
       return ended(

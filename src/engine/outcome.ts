@@ -16,7 +16,7 @@ export type Ending =
   | {
       readonly kind: 'replied';
       readonly status: Status;
-      readonly peer: 'ready' | 'client-stall' | 'client-gone';
+      readonly peer: 'ready' | 'client-stall' | 'client-slow' | 'client-gone';
     }
   /** One of our own commands was answered here. */
   | { readonly kind: 'answered' }
@@ -67,6 +67,8 @@ export type Ending =
   | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
   | { readonly kind: 'client-stall' }
+  /** Others waited for the backend, and it read less than it must then. */
+  | { readonly kind: 'client-slow' }
   | InputEnding;
 
 const refusals = {
@@ -233,6 +235,10 @@ export function judgeEnding(ending: Ending): Verdict {
         isTold: false,
         level: 'warn',
       };
+    case 'client-slow': {
+      const text = 'the reply was read slower than limits.min_rate while others waited for the backend';
+      return told('TEMPFAIL', 'aborted', 'client-slow', text, 'warn');
+    }
     default:
       return ending satisfies never;
   }

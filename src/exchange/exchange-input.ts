@@ -162,6 +162,8 @@ function closeAfter(end: TextEnd): CloseReason {
     case 'too-long':
     case 'late':
       return 'input-limit';
+    case 'slow':
+      return 'client-slow';
     default:
       return end satisfies never;
   }

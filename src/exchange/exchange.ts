@@ -269,7 +269,7 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     const verdict = judgeEnding(ending);
     const told = tellEnding(writer, ending, verdict, this.id);
     const close = told.closeFor ?? closeFor;
-    const isUnread = close === 'client-stall' || close === 'peer-gone';
+    const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
     const reading = isUnread ? undefined : waitForReader(writer, clock, limits.clientStallMs);
     const { upstream, isSent, count, waitMs } = progressOf(this.#carriages);
     trail.complete({

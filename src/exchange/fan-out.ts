@@ -49,7 +49,7 @@ async function carry(carriage: Carriage): Promise<Part> {
 
 /** The client is gone, or we stop: nobody else is asked. */
 function isOver({ kind }: Ending): boolean {
-  return kind === 'client-gone' || kind === 'client-stall' || kind === 'cut-off';
+  return kind === 'client-gone' || kind === 'client-stall' || kind === 'client-slow' || kind === 'cut-off';
 }
 
 /** The one ending; `backends` are all that should have answered. */

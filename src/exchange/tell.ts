@@ -22,7 +22,7 @@ export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict
   if (ending.kind === 'replied') {
     const status = ending.status.raw.toString('latin1');
     if (ending.peer === 'ready') return { status, closeFor: undefined };
-    return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : 'client-stall' };
+    return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : ending.peer };
   }
   // Its bytes have no end that a status line could stand behind.
   if (ending.kind === 'duplex-ended') return { status: '+', closeFor: closeAfterDuplex(ending.how) };
@@ -31,7 +31,8 @@ export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict
   const code = verdict.code ?? 'TEMPFAIL';
   writer.addStatus(code);
   const status = code === '' ? '+' : `-${code}`;
-  if (ending.kind === 'client-stall') return { status, closeFor: 'client-stall' };
+  if (ending.kind === 'client-stall' || ending.kind === 'client-slow')
+    return { status, closeFor: ending.kind };
   if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };
   return { status, closeFor: isCut ? 'cut-reply' : undefined };
 }

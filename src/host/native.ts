@@ -19,6 +19,7 @@ const ucredBytes = 12;
 const mfdCloexec = 1;
 const soPeergroups = 59;
 const soPeerpidfd = 77;
+const siocoutq = 0x5411;
 /** A first guess at how many groups somebody is in; the kernel says when there are more. */
 const groupsGuessed = 64;
 /** What Linux permits (NGROUPS_MAX). */
@@ -47,6 +48,7 @@ async function load(): Promise<Native> {
   const getsockopt = library.func('int getsockopt(int, int, int, void *, void *)');
   const socketpair = library.func('int socketpair(int, int, int, void *)');
   const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
+  const ioctl = library.func('int ioctl(int, unsigned long, void *)');
   const exitNow = library.func('void _exit(int)');
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
@@ -55,6 +57,7 @@ async function load(): Promise<Native> {
   const answerBytes = Buffer.alloc(4);
   const ucred = Buffer.alloc(ucredBytes);
   const pidfd = Buffer.alloc(4);
+  const queued = Buffer.alloc(4);
   /** Asks for an option of a socket. False: the kernel refuses. What came, or would have come, has `answerBytes`. */
   const ask = (descriptor: number, option: number, answer: Buffer): boolean => {
     answerBytes.writeUInt32LE(answer.length, 0);
@@ -76,6 +79,9 @@ async function load(): Promise<Native> {
       const asked = Buffer.alloc(8);
       asked.writeInt32LE(descriptor, 0);
       return Number(poll(asked, 1, 0)) === 1 && (asked.readInt16LE(6) & pollHup) !== 0;
+    },
+    queuedBytes(descriptor) {
+      return Number(ioctl(descriptor, siocoutq, queued)) === 0 ? queued.readInt32LE(0) : undefined;
     },
     leave(exitCode) {
       exitNow(exitCode);

@@ -8,8 +8,8 @@ import {
   type BoundListener,
   backlog,
   createAcceptor,
-  type HasHungUp,
   ListenFault,
+  type SocketQuestions,
 } from './listen.js';
 
 /** Where to listen. */
@@ -31,9 +31,9 @@ export function listenTcp(
   clock: Clock,
   accept: Accept,
   onError: (text: string) => void,
-  hasHungUp?: HasHungUp,
+  kernel?: SocketQuestions,
 ): Promise<BoundTcp> {
-  return bindTcp(createAcceptor(clock, accept, hasHungUp), place, onError);
+  return bindTcp(createAcceptor(clock, accept, kernel), place, onError);
 }
 
 /** Binds `place`. Rejects with a ListenFault. `onError` is told of errors of the listening socket; accepting goes on. */

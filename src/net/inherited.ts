@@ -9,8 +9,8 @@ import {
   type BoundListener,
   backlog,
   createAcceptor,
-  type HasHungUp,
   ListenFault,
+  type SocketQuestions,
 } from './listen.js';
 
 /** A listening socket, and what it is called in messages. */
@@ -31,10 +31,10 @@ export async function listenInherited(
   clock: Clock,
   accept: Accept,
   onError: (text: string) => void,
-  hasHungUp?: HasHungUp,
+  kernel?: SocketQuestions,
 ): Promise<InheritedListener> {
   const { name, descriptor } = socket;
-  const server = createAcceptor(clock, accept, hasHungUp);
+  const server = createAcceptor(clock, accept, kernel);
   await new Promise<void>((resolve, reject) => {
     const fail = (cause: Error): void =>
       reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));

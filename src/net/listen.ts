@@ -9,6 +9,7 @@
 import { chmodSync, chownSync, linkSync, lstatSync, mkdtempSync, rmdirSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../ports/clock.js';
+import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';
 import { wrapSocket } from './transport.js';
 
@@ -76,8 +77,8 @@ export function descriptorOf(socket: Socket): number | undefined {
   return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
 }
 
-/** Asks the kernel whether the other end of a connected socket is gone altogether. */
-export type HasHungUp = (descriptor: number) => boolean;
+/** What is asked of the kernel about a connected socket. */
+export type SocketQuestions = Pick<Native, 'hasHungUp' | 'queuedBytes'>;
 
 /** Takes what was accepted: the transport, the descriptor below it, and the address of a TCP peer. */
 export type Accept = (
@@ -96,9 +97,9 @@ const acceptOptions = {
 } as const;
 
 /** A server that does not listen yet and hands what it accepts to `accept`. What is no TCP socket has no use for its options. */
-export function createAcceptor(clock: Clock, accept: Accept, hasHungUp: HasHungUp | undefined): Server {
+export function createAcceptor(clock: Clock, accept: Accept, kernel: SocketQuestions | undefined): Server {
   return createServer(acceptOptions, (socket) =>
-    accept(wrapAccepted(socket, clock, hasHungUp), descriptorOf(socket), addressOf(socket)),
+    accept(wrapAccepted(socket, clock, kernel), descriptorOf(socket), addressOf(socket)),
   );
 }
 
@@ -108,11 +109,17 @@ function addressOf({ remoteAddress }: Socket): string | undefined {
 }
 
 /** A transport over an accepted socket that notices a peer that is gone also while nothing is read from it. */
-export function wrapAccepted(socket: Socket, clock: Clock, hasHungUp: HasHungUp | undefined): Transport {
-  if (hasHungUp === undefined) return wrapSocket(socket, clock);
-  return wrapSocket(socket, clock, () => {
-    const descriptor = descriptorOf(socket);
-    return descriptor !== undefined && hasHungUp(descriptor);
+export function wrapAccepted(socket: Socket, clock: Clock, kernel: SocketQuestions | undefined): Transport {
+  if (kernel === undefined) return wrapSocket(socket, clock);
+  return wrapSocket(socket, clock, {
+    hasHungUp() {
+      const descriptor = descriptorOf(socket);
+      return descriptor !== undefined && kernel.hasHungUp(descriptor);
+    },
+    queuedBytes() {
+      const descriptor = descriptorOf(socket);
+      return descriptor === undefined ? undefined : kernel.queuedBytes(descriptor);
+    },
   });
 }
 
@@ -128,7 +135,7 @@ function listenAt(server: Server, path: string): Promise<void> {
 
 /**
  * Binds `place` and hands each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault.
- * Where there is `hasHungUp`, a peer that is gone is noticed within 250 ms while somebody asks for it (`Transport.onGone`).
+ * Where there is `kernel`, a peer that is gone is noticed within 250 ms while somebody asks for it (`Transport.onGone`).
  * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
  * below Node then drops clients in silence.)
  */
@@ -137,9 +144,9 @@ export function listenUnix(
   clock: Clock,
   accept: Accept,
   onError: (text: string) => void,
-  hasHungUp?: HasHungUp,
+  kernel?: SocketQuestions,
 ): Promise<BoundListener> {
-  return bindUnix(createAcceptor(clock, accept, hasHungUp), place, onError);
+  return bindUnix(createAcceptor(clock, accept, kernel), place, onError);
 }
 
 /** Binds `place` for a server that takes what it accepts itself, as one of HTTP does. The rest is as with `listenUnix`. */

@@ -23,6 +23,14 @@ const readAheadBytesMax = 64 * 1024;
 /** How long a closed transport may take to deliver what was written before. */
 const lingerMs = 5_000;
 
+/** What is asked of the kernel about the socket of a transport. */
+export interface KernelView {
+  /** Whether the other end is gone altogether. */
+  hasHungUp(): boolean;
+  /** Bytes that wait in the kernel for the other end; undefined: it does not say. */
+  queuedBytes(): number | undefined;
+}
+
 class SocketTransport implements Transport {
   #socket: Socket | TLSSocket;
   /** The socket below TLS: only it can be reset. */
@@ -40,12 +48,12 @@ class SocketTransport implements Transport {
   #linger: Timer | undefined;
   #goneListener: (() => void) | undefined;
   readonly #gone = new Latch();
-  readonly #hasHungUp: (() => boolean) | undefined;
+  readonly #kernel: KernelView | undefined;
   /** Made when somebody wants to hear of it for the first time: most transports never need it. */
   #hangUp: HangUpPoll | undefined;
 
-  constructor(socket: Socket | TLSSocket, clock: Clock, hasHungUp: (() => boolean) | undefined) {
-    this.#hasHungUp = hasHungUp;
+  constructor(socket: Socket | TLSSocket, clock: Clock, kernel: KernelView | undefined) {
+    this.#kernel = kernel;
     this.#socket = socket;
     this.#raw = socket;
     this.#clock = clock;
@@ -197,6 +205,11 @@ class SocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  get takenBytes(): number {
+    const sent = sentBytesOf(this.#raw) ?? this.#raw.bytesWritten - this.#socket.writableLength;
+    return sent - (this.#kernel?.queuedBytes() ?? 0);
+  }
+
   // Named, so that only ours are taken off again: Node keeps listeners of its own on a socket.
   readonly #onData = (chunk: Buffer): void => this.#take(chunk);
   readonly #onEnd = (): void => this.#end();
@@ -233,10 +246,11 @@ class SocketTransport implements Transport {
 
   /** While somebody wants to hear of a peer that is gone, and no event would tell. */
   #poll(): void {
-    if (this.#hasHungUp === undefined || this.#goneListener === undefined) return;
+    const kernel = this.#kernel;
+    if (kernel === undefined || this.#goneListener === undefined) return;
     this.#hangUp ??= createHangUpPoll(
       this.#clock,
-      this.#hasHungUp,
+      () => kernel.hasHungUp(),
       () => this.#fault === undefined && (this.#hasEnded || this.#socket.isPaused()),
       () => this.#socket.destroy(),
     );
@@ -289,9 +303,21 @@ class SocketTransport implements Transport {
 }
 
 /**
- * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `hasHungUp` asks the kernel
- * whether the peer is gone altogether, where no event would tell.
+ * Bytes that the kernel has taken, also of a write that it has not taken whole; Node has both numbers, but does not promise them (there on
+ * 20, 22 and 24).
  */
-export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, hasHungUp?: () => boolean): Transport {
-  return new SocketTransport(socket, clock, hasHungUp);
+function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null) return undefined;
+  const written: unknown = Reflect.get(handle, 'bytesWritten');
+  const queued: unknown = Reflect.get(handle, 'writeQueueSize');
+  return typeof written === 'number' && typeof queued === 'number' ? written - queued : undefined;
+}
+
+/**
+ * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `kernel` is asked where no event would tell
+ * what becomes of the other end.
+ */
+export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: KernelView): Transport {
+  return new SocketTransport(socket, clock, kernel);
 }

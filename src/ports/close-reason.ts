@@ -20,6 +20,7 @@ export type CloseReason =
   | 'input-unknown' // a refused command of which nobody can tell whether input follows
   | 'input-limit'
   | 'client-stall'
+  | 'client-slow' // it held an upstream up that others waited for
   | 'cut-reply' // a cell of the reply was cut; nothing after it could be told apart
   // upstreams
   | 'dial-failed'

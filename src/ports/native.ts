@@ -40,6 +40,11 @@ export interface Native {
    * a socket that is not read, or whose other end had stopped sending before.
    */
   hasHungUp(descriptor: number): boolean;
+  /**
+   * SIOCOUTQ of a connected socket: bytes written that the other end has not taken (TCP: not acknowledged; UNIX: not read, with what
+   * the kernel adds to them). Undefined where the kernel does not say it.
+   */
+  queuedBytes(descriptor: number): number | undefined;
   /** Whether a descriptor is a stream socket that listens, UNIX or TCP. */
   socketKind(descriptor: number): SocketKind;
   /** A second descriptor of the same open socket, not inherited by children. Throws when there is none to be had. */

@@ -89,4 +89,9 @@ export interface Transport {
   readonly closedFor: CloseReason | undefined;
   /** Bytes written that the kernel has not taken yet. */
   readonly unsentBytes: number;
+  /**
+   * Bytes written that the other end has taken, as far as the kernel tells: what waits in its buffers is not counted where it says so.
+   * Only differences count: below TLS the bytes of TLS are counted.
+   */
+  readonly takenBytes: number;
 }

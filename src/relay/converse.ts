@@ -235,7 +235,8 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
     case 'reply-timeout':
       return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
     case 'client-stall':
-      return { value: { kind: 'client-stall' }, closeFor: 'aborted' };
+    case 'client-slow':
+      return { value: { kind: end.kind }, closeFor: 'aborted' };
     case 'client-gone':
       return { value: { kind: 'client-gone', isSent: true }, closeFor: 'aborted' };
     case 'fault': {

@@ -118,9 +118,11 @@ class DuplexRun {
       for (;;) {
         const drained = writer.flush(relayedBytesMax);
         if (drained !== undefined) {
-          const peer = await waitForPeer(drained, clock, limits.clientStallMs);
+          const lease = { pace: upstream.pace, writer, isRated: false };
+          const peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
           // Who has ended its side may be gone when the backend's last words come: they are dropped.
-          if (peer !== 'ready' && !this.#hasClientEnded) return this.#how ?? peer;
+          if (peer !== 'ready' && !this.#hasClientEnded)
+            return this.#how ?? (peer === 'client-gone' ? peer : 'client-stall');
           this.#moved();
         }
         let hasMoved = false;

@@ -69,6 +69,7 @@ export function listenEarly(
     handOver() {
       isHandedOver = true;
       return {
+        pace: upstream.pace,
         next() {
           const first = pending;
           pending = undefined;

@@ -12,8 +12,8 @@ import { createGather } from '../wire/gather.js';
 import { WireFault } from '../wire/wire-fault.js';
 import type { ClientInput } from './client-input.js';
 
-/** Why a text will never be whole: its client ended before the dot or is gone, it is too long, it took too long. */
-export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late';
+/** Why a text will never be whole: its client ended before the dot or is gone, it is too long, it took too long, or it came too slowly. */
+export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow';
 
 /** A piece to be sent. */
 export interface HeldPiece {
@@ -28,8 +28,12 @@ export interface HeldText {
    * it ended, if it did. Rejects with the signal's reason.
    */
   gather(signal: AbortSignal): Promise<TextEnd | undefined>;
-  /** The time runs from here on again; `onLate` is called when it is over. */
+  /** The time runs from here on again; `onLate` is called when it is over, or when the text is given up. */
   start(onLate: () => void): void;
+  /** While somebody waits in `next`: its client is too slow. */
+  giveUp(): void;
+  /** Bytes that came so far. */
+  readonly bytes: number;
   /** What is sent next, or that nothing will be; `stopped` after `stop`. */
   next(): Promise<HeldPiece | TextEnd | 'stopped'>;
   /** Nobody wants the rest; whoever waits in `next` is told. */
@@ -61,7 +65,7 @@ export function createHeldText(options: HeldTextOptions): HeldText {
 class Holder implements HeldText {
   readonly #options: HeldTextOptions;
   readonly #held = createGather(heldBytesMax);
-  #bytes = 0;
+  bytes = 0;
   #isWhole = false;
   #isTaken = false;
   #isStopped = false;
@@ -70,7 +74,9 @@ class Holder implements HeldText {
   #isReading = false;
   #wake: (() => void) | undefined;
   #leftMs: number;
-  #running: { readonly timer: Timer; readonly sinceMs: number } | undefined;
+  #running:
+    | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
+    | undefined;
 
   constructor(options: HeldTextOptions) {
     this.#options = options;
@@ -102,12 +108,17 @@ class Holder implements HeldText {
 
   start(onLate: () => void): void {
     const { clock } = this.#options;
-    const timer = clock.setTimer(this.#leftMs, () => {
-      this.#end ??= 'late';
+    const end = (why: TextEnd): void => {
+      this.#end ??= why;
       onLate();
       this.#wakeUp();
-    });
-    this.#running = { timer, sinceMs: clock.now() };
+    };
+    const timer = clock.setTimer(this.#leftMs, () => end('late'));
+    this.#running = { timer, sinceMs: clock.now(), end };
+  }
+
+  giveUp(): void {
+    this.#running?.end('slow');
   }
 
   async next(): Promise<HeldPiece | TextEnd | 'stopped'> {
@@ -131,7 +142,7 @@ class Holder implements HeldText {
 
   recorded(): RecordedInput | undefined {
     if (this.#isWhole) return this.#options.meter.finish();
-    return this.#bytes === 0 ? undefined : { bytes: this.#bytes };
+    return this.bytes === 0 ? undefined : { bytes: this.bytes };
   }
 
   close(): void {
@@ -180,7 +191,7 @@ class Holder implements HeldText {
 
   #take(parts: readonly Buffer[], isLast: boolean): void {
     for (const part of parts) {
-      this.#bytes += part.length;
+      this.bytes += part.length;
       this.#options.meter.take(part);
       if (this.#isStopped) continue;
       this.#held.append(part);

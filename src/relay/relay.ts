@@ -3,6 +3,7 @@
 // a broken reply is never made to look complete; a peer that does not read is given up before the backend gives up
 // (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer).
 
+import type { ClientPace, SlowClient } from '../backend/client-pace.js';
 import type { Upstream, UpstreamEvent } from '../backend/upstream-options.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { LogLine } from '../wire/log-line.js';
@@ -32,6 +33,9 @@ export interface RelayCount {
   readonly hasLogs: boolean;
 }
 
+/** What became of a peer that was waited for. */
+export type PeerState = 'ready' | 'client-gone' | SlowClient;
+
 /** How it ended. */
 export type RelayEnd =
   | {
@@ -39,16 +43,15 @@ export type RelayEnd =
       readonly status: Status;
       /** Bytes came behind the status that nobody asked for. */
       readonly hasTrailing: boolean;
-      /** A peer that did not get the reply whole, because it was gone or did not read. */
-      readonly peer: 'ready' | 'client-stall' | 'client-gone';
+      /** A peer that did not get the reply whole, because it was gone or did not read fast enough. */
+      readonly peer: PeerState;
     }
   | { readonly kind: 'reply-timeout' }
-  | { readonly kind: 'client-stall' }
-  | { readonly kind: 'client-gone' }
+  | { readonly kind: Exclude<PeerState, 'ready'> }
   | { readonly kind: 'fault'; readonly fault: unknown };
 
 /** Where a reply comes from: an upstream, or whoever has begun to read it. */
-export type ReplySource = Pick<Upstream, 'next' | 'close'>;
+export type ReplySource = Pick<Upstream, 'next' | 'close' | 'pace'>;
 
 /** What a relay needs. */
 export interface RelayOptions {
@@ -84,7 +87,7 @@ class RelayRun {
   readonly #options: RelayOptions;
   readonly #startMs: number;
   readonly #cells = createCellCounter();
-  #peer: 'ready' | 'client-stall' | 'client-gone' = 'ready';
+  #peer: PeerState = 'ready';
   #hasTimedOut = false;
   #timer: Timer;
   #dueMs = 0;
@@ -185,8 +188,9 @@ class RelayRun {
 
   /** The end, where it did not take what was written and nobody else waits for this reply. */
   async #waitForPeer(drained: Promise<void>): Promise<RelayEnd | undefined> {
-    const { clock, limits, goesOnWithoutPeer, upstream } = this.#options;
-    this.#peer = await waitForPeer(drained, clock, limits.clientStallMs);
+    const { clock, limits, goesOnWithoutPeer, upstream, writer } = this.#options;
+    const lease = { pace: upstream.pace, writer, isRated: true };
+    this.#peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
     if (this.#peer === 'ready' || goesOnWithoutPeer) return undefined;
     upstream.close('aborted', true);
     return { kind: this.#peer };
@@ -198,18 +202,44 @@ export function countLog(count: RelayCount, line: LogLine): void {
   count.logs.set(line.type, (count.logs.get(line.type) ?? 0) + 1);
 }
 
-/** Waits until what was written has left. */
+/** What a peer holds up that is waited for. */
+export interface HeldLease {
+  readonly pace: ClientPace;
+  readonly writer: Pick<RelayTarget, 'takenBytes'>;
+  /** Whether the least rate holds for it. */
+  readonly isRated: boolean;
+}
+
+/** Waits until what was written has left; `lease`: what waits with it. */
 export function waitForPeer(
   drained: Promise<void>,
   clock: Clock,
   stallMs: number,
-): Promise<'ready' | 'client-stall' | 'client-gone'> {
+  lease?: HeldLease,
+): Promise<PeerState> {
   return new Promise((resolve) => {
-    const timer = clock.setTimer(stallMs, () => resolve('client-stall'));
-    const settle = (how: 'ready' | 'client-gone') => (): void => {
+    let isOver = false;
+    const settle = (how: PeerState): void => {
+      if (isOver) return;
+      isOver = true;
       timer.cancel();
+      lease?.pace.end(clock.now());
       resolve(how);
     };
-    drained.then(settle('ready'), settle('client-gone'));
+    const timer = clock.setTimer(stallMs, () => settle('client-stall'));
+    lease?.pace.begin(
+      {
+        get movedBytes() {
+          return lease.writer.takenBytes;
+        },
+        isRated: lease.isRated,
+        giveUp: settle,
+      },
+      clock.now(),
+    );
+    drained.then(
+      () => settle('ready'),
+      () => settle('client-gone'),
+    );
   });
 }

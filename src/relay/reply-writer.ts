@@ -31,6 +31,8 @@ export interface ReplyWriter {
   readonly isMidCell: boolean;
   /** Bytes of the output channel so far, over all replies. */
   readonly bytesOut: number;
+  /** As that of its transport. */
+  readonly takenBytes: number;
   /**
    * Writes the group. Undefined while at most `unsentBytesMax` wait for the peer; else a promise as of Transport.write,
    * which rejects with a TransportFault when the peer is gone.
@@ -39,7 +41,7 @@ export interface ReplyWriter {
 }
 
 /** What the relay of one reply needs of where the reply goes. */
-export type RelayTarget = Pick<ReplyWriter, 'addBody' | 'addLog' | 'addRawStatus' | 'flush'>;
+export type RelayTarget = Pick<ReplyWriter, 'addBody' | 'addLog' | 'addRawStatus' | 'flush' | 'takenBytes'>;
 
 /** A writer for the negotiated minor. */
 export function createReplyWriter(transport: Transport, minor: number): ReplyWriter {
@@ -76,6 +78,10 @@ class FramedWriter implements ReplyWriter {
 
   get bytesOut(): number {
     return this.#bytesOut;
+  }
+
+  get takenBytes(): number {
+    return this.#transport.takenBytes;
   }
 
   passLogs(): void {

@@ -49,6 +49,9 @@ export function createRowJoiner(target: RelayTarget, cells: number): RelayTarget
       }
     },
     flush: (unsentBytesMax) => target.flush(unsentBytesMax),
+    get takenBytes() {
+      return target.takenBytes;
+    },
   };
 }
 
@@ -59,5 +62,8 @@ export function createStatusKeeper(target: RelayTarget): RelayTarget {
     addLog: (type, text) => target.addLog(type, text),
     addRawStatus: () => undefined,
     flush: (unsentBytesMax) => target.flush(unsentBytesMax),
+    get takenBytes() {
+      return target.takenBytes;
+    },
   };
 }

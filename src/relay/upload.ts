@@ -4,6 +4,7 @@
 // at once, and so is one whose text will never be whole; no upstream serves another command after a text. What the client has and
 // the backend has not read holds the client back.
 
+import type { HeldUp } from '../backend/client-pace.js';
 import type { LeaseEnd } from '../backend/lease.js';
 import type { UpstreamEvent } from '../backend/upstream-options.js';
 import type { Ending } from '../engine/outcome.js';
@@ -47,12 +48,22 @@ export async function upload(options: Conversation, text: HeldText): Promise<Lea
 
 /** Undefined: all of it is on its way. */
 async function send(options: Conversation, text: HeldText, early: EarlyEar): Promise<Ending | undefined> {
-  const { upstream } = options;
+  const { upstream, clock } = options;
   const toPieces = createEncoding(upstream.keepsWhole);
+  const held: HeldUp = {
+    get movedBytes() {
+      return text.bytes;
+    },
+    isRated: true,
+    giveUp: () => text.giveUp(),
+  };
   let line = encodeOutgoing(options);
   text.start(() => upstream.close('aborted', true));
   for (;;) {
+    // Whatever is here is given out at once: only a client that sends nothing is waited for.
+    upstream.pace.begin(held, clock.now());
     const next = await text.next();
+    upstream.pace.end(clock.now());
     if (typeof next === 'string') {
       return next === 'stopped' ? endOfWord(options, early.word) : endOfText(next);
     }

@@ -12,6 +12,8 @@ interface Named extends Queued {
 }
 
 const anything = (): boolean => true;
+/** Nobody has enough. */
+const hungry = (): boolean => false;
 const anyOnly = (isFresh: boolean): boolean => !isFresh;
 
 /** A queue, and a way to fill it: `a3` is the third that `a` sent. */
@@ -39,7 +41,7 @@ function open(weights: Readonly<Record<string, number>> = {}) {
 
 function takeAll(queue: FairQueue<Named>): string {
   const names: string[] = [];
-  for (let next = queue.take(anything); next !== undefined; next = queue.take(anything))
+  for (let next = queue.take(anything, hungry); next !== undefined; next = queue.take(anything, hungry))
     names.push(next.name);
   assert.equal(queue.size, 0);
   return names.join(' ');
@@ -54,10 +56,10 @@ void test('principals take turns, and their own stand in the order in which they
 void test('a newcomer waits for at most one turn of each of the others', () => {
   const { queue, add } = open();
   for (let n = 0; n < 200; n += 1) add('greedy');
-  for (let n = 0; n < 50; n += 1) queue.take(anything);
+  for (let n = 0; n < 50; n += 1) queue.take(anything, hungry);
   add('new');
-  assert.equal(queue.take(anything)?.name, 'greedy51');
-  assert.equal(queue.take(anything)?.name, 'new1');
+  assert.equal(queue.take(anything, hungry)?.name, 'greedy51');
+  assert.equal(queue.take(anything, hungry)?.name, 'new1');
 });
 
 void test('a weight is so many turns in a round', () => {
@@ -75,7 +77,7 @@ void test('shares of those who always wait are as their weights, whoever comes a
   for (const principal of backlog) for (let n = 0; n < 10; n += 1) add(principal);
   for (let n = 0; n < 9_000; n += 1) {
     if (random() < 0.05) add(guest);
-    const next = queue.take(anything);
+    const next = queue.take(anything, hungry);
     assert.ok(next);
     taken.set(next.principal, (taken.get(next.principal) ?? 0) + 1);
     if (next.principal !== guest) add(next.principal);
@@ -93,21 +95,21 @@ void test('who needs a fresh one is passed over, keeps its turn, and holds up no
   add('a');
   add('b');
   add('a');
-  assert.equal(queue.take(anyOnly)?.name, 'a2');
-  assert.equal(queue.take(anyOnly)?.name, 'b1');
-  assert.equal(queue.take(anyOnly)?.name, 'a3');
-  assert.equal(queue.take(anyOnly), undefined);
+  assert.equal(queue.take(anyOnly, hungry)?.name, 'a2');
+  assert.equal(queue.take(anyOnly, hungry)?.name, 'b1');
+  assert.equal(queue.take(anyOnly, hungry)?.name, 'a3');
+  assert.equal(queue.take(anyOnly, hungry), undefined);
   assert.equal(
-    queue.take(() => false),
+    queue.take(() => false, hungry),
     undefined,
   );
-  assert.equal(queue.take(anything)?.name, 'a1');
+  assert.equal(queue.take(anything, hungry)?.name, 'a1');
 });
 
 void test('promised: out of the order and before all others; a broken promise puts it first again', () => {
   const { queue, add } = open();
   for (const principal of 'aab') add(principal);
-  const [first, second] = [queue.take(anything), queue.take(anything)];
+  const [first, second] = [queue.take(anything, hungry), queue.take(anything, hungry)];
   assert.ok(first && second);
   queue.promise(first);
   queue.promise(second);
@@ -123,7 +125,7 @@ void test('promised: out of the order and before all others; a broken promise pu
 void test('whoever leaves is out, promised or not; the rest can be cleared', () => {
   const { queue, add } = open();
   const [a, b, c] = [add('a'), add('b'), add('b')];
-  assert.equal(queue.take(anything), a);
+  assert.equal(queue.take(anything, hungry), a);
   queue.promise(a);
   queue.delete(b);
   queue.delete(b);
@@ -138,7 +140,7 @@ void test('positions are the order in which they would be taken', () => {
     const { queue, add } = open({ a: 2, b: 1, c: 3 });
     const all = Array.from({ length: 30 }, () => add('abcd'[Math.floor(random() * 4)] ?? ''));
     for (let taken = Math.floor(random() * 10); taken > 0; taken -= 1) {
-      const next = queue.take(anything);
+      const next = queue.take(anything, hungry);
       if (next) all.splice(all.indexOf(next), 1);
     }
     const told = new Map(all.map((waiter) => [waiter.name, queue.positionOf(waiter)]));
@@ -177,16 +179,46 @@ void test('whether a principal has many is asked for each kind, of those who wer
     [false, false, false, false],
   );
   assert.equal(has('a', false, 4), true);
-  const taken = queue.take(anything);
+  const taken = queue.take(anything, hungry);
   assert.equal(taken?.name, 'a1');
   queue.promise(taken);
   assert.equal(has('a', false, 4), false);
-  for (let n = 0; n < 2; n += 1) queue.take(anything);
+  for (let n = 0; n < 2; n += 1) queue.take(anything, hungry);
   assert.equal(told, '', 'a3 and a4 wait');
-  queue.take(anything);
+  queue.take(anything, hungry);
   assert.equal(told, 'A', 'once there are fewer than half');
-  queue.take(anything);
+  queue.take(anything, hungry);
   assert.equal(has('a', true, 3), true);
   queue.clear();
   assert.equal(told, 'AF', 'and once for each time that it was asked');
+});
+
+void test('a principal that has enough is passed over while one waits that has not, and keeps its turn', () => {
+  const { queue, add } = open();
+  for (const principal of ['a', 'a', 'b', 'c']) add(principal);
+  const sated = (principal: string): boolean => principal !== 'c';
+  assert.equal(queue.take(anything, sated)?.name, 'c1');
+  // All that wait have enough: turns as ever.
+  assert.deepEqual([queue.hasOther('a'), queue.hasOther('c')], [true, true]);
+  assert.equal(queue.take(anything, sated)?.name, 'a1');
+  assert.equal(queue.take(anything, sated)?.name, 'b1');
+  assert.equal(queue.hasOther('a'), false);
+  assert.equal(queue.take(anything, sated)?.name, 'a2', 'nobody else waits');
+});
+
+void test('nobody is passed over for one that may take nothing, or was promised something; a promise may be broken', () => {
+  const { queue, add } = open();
+  add('a');
+  const fresh = add('b', true);
+  const sated = (principal: string): boolean => principal === 'a';
+  assert.equal(queue.take(anyOnly, sated)?.name, 'a1');
+  add('a');
+  assert.equal(queue.take(anything, sated), fresh);
+  queue.promise(fresh);
+  assert.equal(queue.hasOther('a'), true);
+  add('c');
+  queue.breakPromise(fresh);
+  assert.equal(queue.take(anything, sated), fresh);
+  assert.equal(queue.take(anything, sated)?.name, 'c1');
+  assert.equal(queue.take(anything, sated)?.name, 'a2');
 });

@@ -14,6 +14,7 @@ export const poolLimits: PoolLimits = {
   idle: 0,
   queue: 3,
   queueTimeoutMs: 10_000,
+  minRateBytes: 0,
   idleTimeoutMs: 60_000,
   maxLifetimeMs: 600_000,
   redialMs: 500,

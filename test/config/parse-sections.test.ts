@@ -10,7 +10,7 @@ state: state
 audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
-limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, log_lines: 8, handshake: 4s, drain: 6s,
+limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, min_rate: 1KiB, log_lines: 8, handshake: 4s, drain: 6s,
           input: 1MiB, input_time: 7s, buffered: 2MiB, users: 250,
           deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
 log: { level: debug }
@@ -49,6 +49,7 @@ log: { level: debug }
     queueTimeoutMs: 1000,
     replyIdleMs: 2000,
     clientStallMs: 3000,
+    minRateBytes: 1024,
     logLinesMax: 8,
     handshakeMs: 4000,
     drainMs: 6000,

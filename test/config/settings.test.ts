@@ -12,6 +12,7 @@ void test('every default is filled in', () => {
     queueTimeoutMs: 30_000,
     replyIdleMs: 600_000,
     clientStallMs: 45_000,
+    minRateBytes: 65_536,
     logLinesMax: 10_000,
     handshakeMs: 5000,
     drainMs: 30_000,

@@ -154,6 +154,7 @@ const table: readonly (readonly [string, Ending, string | undefined, string, str
     ],
     ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
     ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
+    ['client slow', { kind: 'client-slow' }, 'TEMPFAIL', 'aborted', 'client-slow', true],
   ];
 
 for (const [name, ending, code, outcome, error, isTold] of table) {

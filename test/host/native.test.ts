@@ -27,6 +27,24 @@ void test('a descriptor that is none is an error, not a refusal', async () => {
   assert.throws(() => native.lockExclusive(1_000_000), /errno/);
 });
 
+for (const kind of ['unix', 'tcp'] as const) {
+  void test(`what a ${kind} peer has not taken is counted, and is less once it reads`, async (t) => {
+    const native = await loadNative();
+    const { near, far } = await openSockets(t, kind);
+    const descriptor = descriptorOf(near);
+    assert.ok(descriptor !== undefined);
+    assert.equal(native.queuedBytes(descriptor), 0);
+    far.pause();
+    near.write(Buffer.alloc(32 * 1024 * 1024));
+    const full = native.queuedBytes(descriptor) ?? 0;
+    assert.ok(full > 10_000, `${full}`);
+    far.resume();
+    await new Promise((resolve) => near.once('drain', resolve));
+    while ((native.queuedBytes(descriptor) ?? 0) > 0) await new Promise(setImmediate);
+    assert.equal(native.queuedBytes(1_000_000), undefined, 'no descriptor, no answer');
+  });
+}
+
 void test('a peer that is gone differs from one that has ended its side', async (t) => {
   const native = await loadNative();
   const { near, far } = await openSockets(t, 'unix');

@@ -96,6 +96,9 @@ export function failableTransport(failAt: FailAt, name: string, transport: Trans
     get unsentBytes() {
       return transport.unsentBytes;
     },
+    get takenBytes() {
+      return transport.takenBytes;
+    },
   };
 }
 

@@ -22,6 +22,8 @@ export interface MemoryPeer {
   vanish(): void;
   /** While true, what the transport writes stays unsent. */
   setStopped(isStopped: boolean): void;
+  /** Takes so many of the bytes that are unsent while it is stopped. */
+  take(bytes: number): void;
   /** Everything that reached the peer. */
   received(): Buffer;
   /** What was written to arrive whole, and does because nothing from before was unsent; in order. */
@@ -183,6 +185,9 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     get unsentBytes() {
       return unsentBytes();
     },
+    get takenBytes() {
+      return delivered.reduce((sum, part) => sum + part.length, 0);
+    },
   };
   const peer: MemoryPeer = {
     send(bytes) {
@@ -202,6 +207,12 @@ export function createMemoryTransport(options: MemoryTransportOptions = {}): {
     setStopped(stop) {
       isStopped = stop;
       deliver();
+      changed();
+    },
+    take(bytes) {
+      const all = Buffer.concat(unsent.splice(0));
+      delivered.push(all.subarray(0, bytes));
+      if (bytes < all.length) unsent.push(all.subarray(bytes));
       changed();
     },
     received: () => Buffer.concat(delivered),

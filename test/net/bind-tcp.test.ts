@@ -54,7 +54,7 @@ async function openListener(t: TestContext, host: string) {
       wait.wake();
     },
     (text) => assert.fail(text),
-    () => false,
+    { hasHungUp: () => false, queuedBytes: () => undefined },
   );
   t.after(async () => {
     for (const { transport } of accepted) transport.close('draining', true);

@@ -4,11 +4,14 @@
 import assert from 'node:assert/strict';
 import { readSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
+import { loadNative } from '../../src/host/native.js';
+import { wrapAccepted } from '../../src/net/listen.js';
 import { type Transport, wholeBytesMax } from '../../src/ports/transport.js';
 import { TransportFault, type TransportFaultCode } from '../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { makeAuthority } from '../kit/certificates.js';
-import { type Far, type Kind, openPair, recordFar, serveTls } from './pair.js';
+import { createFakeClock } from '../kit/fake-clock.js';
+import { type Far, type Kind, openPair, openSockets, recordFar, serveTls } from './pair.js';
 
 const isFault = (code: TransportFaultCode) => (fault: unknown) =>
   fault instanceof TransportFault && fault.code === code;
@@ -119,6 +122,23 @@ over('a write waits while the peer does not read, and goes on when it does', asy
   await write;
   assert.equal(transport.unsentBytes, 0);
   assert.equal(transport.write([]), undefined);
+  transport.close('peer-ended');
+});
+
+over('what the peer has taken is counted, not what waits for it in the kernel', async (t, kind) => {
+  const native = await loadNative();
+  const { near, far } = await openSockets(t, kind);
+  const transport = wrapAccepted(near, createFakeClock(), native);
+  far.pause();
+  const before = transport.takenBytes;
+  const write = fill(transport);
+  // Of TCP the other end's kernel takes some of it; a UNIX socket has one buffer, of which the other end has read nothing.
+  const most = kind === 'unix' ? 0 : near.bytesWritten - transport.unsentBytes;
+  assert.ok(transport.takenBytes - before <= most, `${transport.takenBytes - before}`);
+  far.resume();
+  await write;
+  while (transport.takenBytes - before < near.bytesWritten) await nextTurn();
+  assert.equal(transport.takenBytes - before, near.bytesWritten);
   transport.close('peer-ended');
 });
 

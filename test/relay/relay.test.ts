@@ -195,8 +195,11 @@ void test('a peer that does not read holds the backend back, and nothing is lost
 });
 
 /** A relay whose peer is full. */
-async function startFull(goesOnWithoutPeer: boolean): Promise<ReturnType<typeof start>> {
-  const story = start({ goesOnWithoutPeer });
+async function startFull(
+  goesOnWithoutPeer: boolean,
+  clientStallMs = limits.clientStallMs,
+): Promise<ReturnType<typeof start>> {
+  const story = start({ goesOnWithoutPeer, limits: { ...limits, clientStallMs } });
   story.client.setStopped(true);
   for (let n = 0; n < 3; n += 1) story.backend.send(replyPacket(`${big}\t`));
   await settle();
@@ -230,6 +233,23 @@ void test('a peer that does not read, or goes: a change is left to finish, its r
     assert.deepEqual([end.kind, end.kind === 'status' && end.peer], ['status', `client-${leave}`]);
     assert.equal(story.clientTransport.unsentBytes, unsentBytes, 'nothing more was written');
     assert.equal(story.count.cells, 5);
+  }
+});
+
+void test('a peer that others wait for in vain is given up: a read ends, a change is left to finish', async () => {
+  for (const goesOnWithoutPeer of [false, true]) {
+    const story = await startFull(goesOnWithoutPeer, 60_000);
+    const { pace } = story.upstream;
+    for (let n = 0; n <= 10; n += 1) {
+      pace.check(story.clock.now(), 65_536);
+      story.client.take(5_000);
+      await story.clock.advance(1_000);
+    }
+    // What comes later is not its fault any more.
+    pace.check(story.clock.now() + 60_000, 65_536);
+    if (goesOnWithoutPeer) story.backend.send(replyPacket('\n+\n'));
+    const end = await story.end();
+    assert.deepEqual(goesOnWithoutPeer ? end.kind === 'status' && end.peer : end.kind, 'client-slow');
   }
 });
 

@@ -14,6 +14,7 @@ function createTarget(): RelayTarget & { text(): string; logs: string[] } {
     addLog: (_type, text) => void logs.push(text),
     addRawStatus: () => assert.fail('a status line went out'),
     flush: () => undefined,
+    takenBytes: 0,
     text: () => Buffer.concat(parts).toString('latin1'),
   };
 }

@@ -140,6 +140,8 @@ void test('a long text goes up before its end, and as fast as the backend takes 
   story.client.send('third\n.\n');
   await settle();
   const before = story.sent().length;
+  // The client has sent what is to be sent: that the backend does not take it is not its fault.
+  story.upstream.pace.check(story.clock.now() + 60_000, 65_536);
   story.backend.setStopped(false);
   await settle();
   assert.ok(story.sent().length > before);
@@ -284,6 +286,10 @@ void test('a client that ends, leaves, or is late: the upstream gets no dot', as
   const ends: readonly (readonly [object, (story: Story) => unknown])[] = [
     [{ kind: 'input-ended', why: 'cut' }, ({ client }) => client.end()],
     [{ kind: 'client-gone', isSent: true }, ({ client }) => client.vanish()],
+    [
+      { kind: 'input-ended', why: 'slow' },
+      ({ clock, upstream }) => upstream.pace.check(clock.now() + 10_000, 65_536),
+    ],
     [{ kind: 'input-ended', why: 'late' }, ({ clock }) => clock.advance(1_000)],
     [{ kind: 'input-ended', why: 'too-long' }, ({ client }) => client.send(mebibyte.repeat(10))],
   ];

@@ -1,0 +1,97 @@
+// Clients that hold an upstream up, in the ways that were seen, and a scripted backend's answers for them. A client comes again when its
+// session is ended, if it is to. It imports nothing from src/.
+import net from 'node:net';
+import type { Owner } from './folder.js';
+import type { Script } from './script.js';
+
+/** What a client does. */
+export const hogKinds = {
+  'reads nothing': { readBytes: 0, sendBytes: 0, isSave: false },
+  'reads 8 KB/s': { readBytes: 8_000, sendBytes: 0, isSave: false },
+  'reads 32 KB/s': { readBytes: 32_000, sendBytes: 0, isSave: false },
+  'save stops after 1.25 MB': { readBytes: 0, sendBytes: 0, isSave: true },
+  'save goes on with 8 KB/s': { readBytes: 0, sendBytes: 8_000, isSave: true },
+  'honest, reads 400 KB/s': { readBytes: 400_000, sendBytes: 0, isSave: false },
+  'honest, save with 400 KB/s': { readBytes: 0, sendBytes: 400_000, isSave: true },
+} as const;
+export type HogKind = keyof typeof hogKinds;
+export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKinds, name);
+
+/** Bytes of the reply to what hogs read; it never comes to its end with them. */
+const replyBytes = 64 * 1024 * 1024;
+const leadBytes = 1_250_000;
+const stepMs = 50;
+const saveLine = '\talice@example.org\tsave\n';
+const fetchLine = '\talice@example.org\tfetch\ttext\tall\n';
+
+/** The backend: a long reply to `fetch`, a text taken to its end for `save`, `+` for everything else. */
+export const answerHogs: Script = async ({ fields }, connection) => {
+  if (fields[0] === 'save') await connection.readInput();
+  if (fields[0] === 'fetch') await connection.bigCell(replyBytes);
+  await connection.status('+');
+};
+
+export interface Hog {
+  /** Sessions of it that were ended by the other side so far. */
+  readonly ended: number;
+  close(): void;
+}
+
+/** A client of that kind at a UNIX socket, until the owner ends. */
+export function openHog(owner: Owner, path: string, kind: HogKind, comesAgain: boolean): Hog {
+  const { readBytes, sendBytes, isSave } = hogKinds[kind];
+  let ended = 0;
+  let isClosed = false;
+  let socket: net.Socket | undefined;
+  let sendTimer: NodeJS.Timeout | undefined;
+  const again = (): void => {
+    const one = net.connect(path);
+    socket = one;
+    one.on('error', () => undefined);
+    one.write('VERSION\tdoveadm-server\t1\t0\n');
+    let isGreeted = false;
+    one.once('readable', () => {
+      one.read();
+      isGreeted = true;
+      one.on('readable', () => undefined);
+      one.write(isSave ? saveLine + textOf(leadBytes) : fetchLine);
+    });
+    let budget = 0;
+    const timer = setInterval(() => {
+      if (isGreeted && sendBytes > 0) one.write(textOf((sendBytes * stepMs) / 1000));
+      // A save may be answered, which is how its end shows.
+      budget = isSave ? Number.POSITIVE_INFINITY : budget + (readBytes * stepMs) / 1000;
+      while (budget >= 1) {
+        const bytes: unknown = one.read(Math.min(one.readableLength, Math.floor(budget)) || 1);
+        if (!Buffer.isBuffer(bytes)) break;
+        budget -= bytes.length;
+      }
+    }, stepMs);
+    sendTimer = timer;
+    one.once('close', () => {
+      clearInterval(timer);
+      ended += 1;
+      if (comesAgain && !isClosed) again();
+    });
+    // Its end shows only to one that reads; a write that fails shows it too.
+    one.once('end', () => one.destroy());
+  };
+  again();
+  const close = (): void => {
+    isClosed = true;
+    clearInterval(sendTimer);
+    socket?.destroy();
+  };
+  owner.after(close);
+  return {
+    get ended() {
+      return ended;
+    },
+    close,
+  };
+}
+
+function textOf(bytes: number): string {
+  const line = 'a line of a mail that has no dot\n';
+  return line.repeat(Math.ceil(bytes / line.length));
+}

@@ -1,0 +1,120 @@
+// Goal: clients of one principal that hold up what they have cannot keep another principal waiting. Phases, for each way of holding up: four
+// of them take all four upstreams; another principal asks. Then honest ones, which are slower than they could be, and a backend that
+// thinks: nobody is ended for them. What must not happen: a victim that gets `-TEMPFAIL`; an honest command that is ended.
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+import { answerHogs, type HogKind, openHog } from '../kit/lease-hogs.js';
+import { openRawClient, type RawReply } from '../kit/raw-client.js';
+import { createGate } from '../kit/script.js';
+
+const hogs = 4;
+/** One daemon starts after the other: their waits are what may go on at the same time. */
+let opening = Promise.resolve();
+
+/** Two listeners, so that there are two principals. A victim is refused after 20 s, in which a client could hold up for 45 s before. */
+async function open(t: TestContext, backend: Parameters<typeof openGateway>[1] = {}): Promise<Gateway> {
+  const gateway = opening.then(() =>
+    openGateway(t, {
+      listeners: `
+  hogs: { unix: hogs.sock, mode: "0600", policy: support }
+  victims: { unix: victims.sock, mode: "0600", policy: support }`,
+      policy: `
+    users: ["*@example.org"]
+    allow: [quota get, { command: fetch, content: true }, save]`,
+      mail1: { connections: String(hogs) },
+      more: 'limits: { queue_timeout: 20s, drain: 100ms }',
+      backend: { script: answerHogs },
+      ...backend,
+    }),
+  );
+  opening = gateway.then(
+    () => undefined,
+    () => undefined,
+  );
+  return gateway;
+}
+
+async function askAsVictim(t: TestContext, { daemon }: Gateway, timeoutMs = 60_000): Promise<RawReply> {
+  const victim = await openRawClient({ path: daemon.path('victims.sock'), minor: 2, timeoutMs });
+  t.after(() => victim.close());
+  victim.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  return victim.readReply();
+}
+
+describe('clients of one principal on all upstreams', { concurrency: true }, () => {
+  // What reads 8 KB/s empties a buffer of the kernel within some 8 s: 10 s may pass in which it takes no byte.
+  const attacks: readonly (readonly [HogKind, ...errors: string[]])[] = [
+    ['reads nothing', 'client-stall'],
+    ['reads 8 KB/s', 'client-slow', 'client-stall'],
+    ['reads 32 KB/s', 'client-slow'],
+    ['save stops after 1.25 MB', 'client-slow'],
+    ['save goes on with 8 KB/s', 'client-slow'],
+  ];
+  for (const [kind, ...errors] of attacks) {
+    void test(`${kind}: another principal is served`, { timeout: 120_000 }, async (t) => {
+      const gateway = await open(t);
+      for (let n = 0; n < hogs; n += 1) openHog(t, gateway.daemon.path('hogs.sock'), kind, false);
+      await gateway.backend.waitFor(({ commands }) => commands.length === hogs, 'all of them', 60_000);
+      const reply = await askAsVictim(t, gateway);
+      assert.equal(reply.status, '+', JSON.stringify(reply.logs));
+      const closed = await gateway.daemon.waitForLog(
+        (record) => record['event'] === 'session-closed' && record['listener'] === 'hogs',
+        'the end of one of them',
+      );
+      const error = closed['reason'];
+      assert.ok(errors.includes(String(error)), String(error));
+      await gateway.daemon.stop();
+      const ends = auditRecords(gateway.daemon).filter(
+        (record) => record['event'] === 'completion' && record['error'] === error,
+      );
+      assert.ok(ends.length >= 1);
+      for (const end of ends) assert.equal(end['outcome'], 'aborted');
+    });
+  }
+
+  for (const kind of ['honest, reads 400 KB/s', 'honest, save with 400 KB/s'] as const) {
+    void test(`${kind}: nobody is ended, though another principal waits`, { timeout: 120_000 }, async (t) => {
+      const gateway = await open(t, { more: 'limits: { queue_timeout: 16s, drain: 100ms }' });
+      const honest = Array.from({ length: hogs }, () =>
+        openHog(t, gateway.daemon.path('hogs.sock'), kind, false),
+      );
+      await gateway.backend.waitFor(({ commands }) => commands.length === hogs, 'all of them', 60_000);
+      assert.equal((await askAsVictim(t, gateway)).status, '-TEMPFAIL', 'all upstreams are in honest use');
+      assert.deepEqual(
+        honest.map(({ ended }) => ended),
+        honest.map(() => 0),
+      );
+    });
+  }
+
+  void test('a backend that thinks is not its client: nobody is ended', { timeout: 120_000 }, async (t) => {
+    const gate = createGate();
+    const gateway = await open(t, {
+      more: 'limits: { queue_timeout: 16s, drain: 100ms }',
+      backend: {
+        script: async (_command, connection) => {
+          await connection.row('x'.repeat(1_000));
+          await gate.opened;
+          await connection.status('+');
+        },
+      },
+    });
+    const thinking = await Promise.all(
+      Array.from({ length: hogs }, async () => {
+        const one = await openRawClient({
+          path: gateway.daemon.path('hogs.sock'),
+          minor: 2,
+          timeoutMs: 60_000,
+        });
+        t.after(() => one.close());
+        one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+        return one;
+      }),
+    );
+    await gateway.backend.waitFor(({ commands }) => commands.length === hogs, 'all of them', 60_000);
+    assert.equal((await askAsVictim(t, gateway)).status, '-TEMPFAIL');
+    gate.open();
+    for (const one of thinking) assert.equal((await one.readReply()).status, '+');
+  });
+});
