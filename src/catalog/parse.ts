@@ -36,6 +36,8 @@ const userBytesMax = 320;
 const listWordsMax = 256;
 /** Mailboxes that one line may name, in its arguments or in its query: each is compared with every pattern of each rule. */
 const mailboxesMax = 256;
+/** Values of any other parameter that takes several. */
+const valuesMax = 1000;
 /** Keys of one query: each is looked at for every condition of each rule. */
 const queryKeysMax = 1000;
 
@@ -173,6 +175,12 @@ function refuseLong(
   values: ReadonlyMap<string, readonly string[]>,
 ): Unparsable | undefined {
   for (const { name, role } of command.params) {
+    if (role !== 'search-query' && (values.get(name)?.length ?? 0) > valuesMax) {
+      return unparsable(
+        'too-many',
+        `"${command.name}" is given more than ${valuesMax} of ${name}; use several commands`,
+      );
+    }
     const bytesMax = bytesMaxOf.get(role);
     if (bytesMax === undefined) continue;
     const isOfMailboxes = role === 'mailbox' || role === 'mailbox-mask';

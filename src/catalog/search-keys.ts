@@ -45,6 +45,9 @@ define('flag', ['atom'], 'keyword unkeyword');
 define('content', ['text'], 'bcc cc from to subject body text');
 define('content', ['text', 'text'], 'header');
 
+/** `savedatesupported`. */
+const longestKey = 17;
+
 const aliases: Readonly<Record<string, string>> = {
   'x-savedbefore': 'savedbefore',
   'x-savedon': 'savedon',
@@ -65,6 +68,7 @@ export const sequenceKey: SearchKey = { name: 'sequence', class: 'number', value
 
 /** The key of that name, in any case; undefined for what is no key of both series. */
 export function searchKeyNamed(word: string): SearchKey | undefined {
+  if (word.length > longestKey) return undefined;
   const name = toLowerAscii(word);
   return keys.get(Object.hasOwn(aliases, name) ? (aliases[name] ?? '') : name);
 }

@@ -49,16 +49,18 @@ export function conditionsIn(root: SearchNode): readonly SearchCondition[] {
   return conditions;
 }
 
-function everyCondition(node: SearchNode): SearchCondition[] {
+function everyCondition(node: SearchNode, found: SearchCondition[] = []): SearchCondition[] {
   switch (node.kind) {
     case 'key':
-      return [node];
+      found.push(node);
+      return found;
     case 'and':
     case 'or':
-      return node.nodes.flatMap(everyCondition);
+      for (const each of node.nodes) everyCondition(each, found);
+      return found;
     case 'not':
     case 'fuzzy':
-      return everyCondition(node.node);
+      return everyCondition(node.node, found);
     default: {
       const never: never = node;
       return never;

@@ -83,7 +83,7 @@ const rule = z.union(
       reason: oneOf(['required']).optional(),
       limit: rateText.optional(),
       max_matches: count(1, 10_000_000).optional(),
-      max_users: count(1, 4_000).optional(),
+      max_users: count(1, 1_000).optional(),
       expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z').optional(),
       emergency: flag.optional(),
       root_equivalent: flag.optional(),

@@ -141,7 +141,7 @@ const limits = strict('the limits', {
   input: sizeText.optional(),
   input_time: durationText.optional(),
   buffered: sizeText.optional(),
-  users: count(1, 4_000).optional(),
+  users: count(1, 1_000).optional(),
   deadline: strict('deadlines by effect', {
     read: durationText.optional(),
     session: durationText.optional(),

@@ -6,6 +6,7 @@ import { connectionsMax } from '../admin/connections.js';
 import { createPolicyChooser } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
 import { kernelsDoor, type ListenerDoor } from '../frontend/door.js';
+import { createLineTurns } from '../frontend/line-turns.js';
 import { createLogins, type LoginGuard } from '../frontend/logins.js';
 import type { ServedListener } from '../frontend/service.js';
 import type { SessionContext, SessionLimits } from '../frontend/session-context.js';
@@ -109,6 +110,7 @@ export function createSwitch(first: Served): Switch {
     door: (listener) => now.doors.get(listener),
     policy: (peer, login) => now.policyOf(peer, login),
     limits: () => now.sessionLimits,
+    lineTurns: createLineTurns(now.exchanges.clock),
   };
   return {
     get now() {

@@ -19,6 +19,7 @@ import type { ClientInput } from '../relay/client-input.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import { parseCommandLine } from '../wire/command.js';
 import { createCommandInput } from './command-input.js';
+import { createLineShare } from './line-turns.js';
 import type { SessionContext } from './session-context.js';
 import type { SessionInput } from './session-input.js';
 import { statedReason } from './stated-reason.js';
@@ -43,8 +44,8 @@ export interface ServedPeerParts {
   readonly context: SessionContext;
 }
 
-/** How many lines of one session are served before everybody else gets a turn. */
-const linesPerTurn = 16;
+/** A refused line that took longer has waited for something, and that is not its work. */
+const workMsMax = 20;
 
 /** Serves one peer. */
 export class ServedPeer implements ExchangeSession {
@@ -54,6 +55,7 @@ export class ServedPeer implements ExchangeSession {
   reason: string | undefined = undefined;
   readonly #owner: ServedPeerOwner;
   readonly #parts: ServedPeerParts;
+  readonly #share = createLineShare();
   #policy: Policy | undefined;
   /** By what its lines are remembered, under that policy. */
   #scope: { readonly policy: Policy; readonly text: string } | undefined;
@@ -92,7 +94,8 @@ export class ServedPeer implements ExchangeSession {
     const { context, transport, input } = this.#parts;
     const owner = this.#owner;
     const onGone = (): void => owner.running?.abort('client-gone');
-    let untilTurn = linesPerTurn;
+    const { lineTurns } = context;
+    const { principal } = this.names;
     for (;;) {
       if (owner.endsFor !== undefined && owner.exchanges > 0) return owner.endsFor;
       const bytes = input.takeLine();
@@ -102,24 +105,28 @@ export class ServedPeer implements ExchangeSession {
         input.giveBack(chunk);
         continue;
       }
-      untilTurn -= 1;
-      if (untilTurn === 0) {
-        // Lines that are refused need nobody else; without this a peer that sends a million keeps all others waiting.
-        untilTurn = linesPerTurn;
-        await context.exchanges().clock.nextTurn();
+      const turn = lineTurns.enter(this.#share, principal);
+      if (turn !== undefined) {
+        await turn;
         // A drain in that turn has closed the transport: nobody is there to be answered.
         if (transport.closedFor !== undefined) return owner.endsFor ?? 'draining';
       }
+      const { clock } = context.exchanges();
+      const startMs = clock.now();
       const running = this.#start(bytes);
+      const startedMs = clock.now();
+      lineTurns.used(this.#share, principal, startedMs - startMs);
       if (running === 'option') continue;
       if (running === 'revoked') return running;
       // Not before the exchange had its first turn: input that it reads must not be read ahead.
       input.watch(onGone);
       try {
         const closeFor = await running.done;
+        // What follows from a refusal (its records, its answer) is work of the same turn; a served command waited for its backend.
+        if (!running.isServed) {
+          lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
+        }
         if (closeFor !== undefined) return closeFor;
-        // It has waited for its backend, and everybody had a turn meanwhile.
-        if (running.isServed) untilTurn = linesPerTurn;
       } finally {
         input.unwatch();
         owner.running = undefined;

@@ -6,6 +6,7 @@ import type { Login } from '../identity/account.js';
 import type { Peer } from '../identity/peer.js';
 import type { Policy } from '../policy/rule.js';
 import type { ListenerDoor } from './door.js';
+import type { LineTurns } from './line-turns.js';
 
 /**
  * What one peer may cost us: bytes of a line and of input, fields of a line, milliseconds of handshake and of
@@ -33,6 +34,8 @@ export interface SessionContext {
    */
   readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
   readonly limits: () => SessionLimits;
+  /** Shares the event loop among the lines of all sessions; outlives a reload. */
+  readonly lineTurns: LineTurns;
 }
 
 /** A session that runs. Its place is among those of its peer. */

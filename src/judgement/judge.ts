@@ -95,7 +95,9 @@ export function judgeOnce(
   context: JudgeContext,
   cache: JudgementCache,
 ): Judgement {
-  if (context.aliases !== undefined || !line.isUtf8) return judge(line, series, context);
+  // So many words are above what is remembered, and the key of them costs as much as a judgement.
+  const isLong = line.words.length > rememberedWordsMax;
+  if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
   const { listener, principal, clientMinor, sharedNamespaces, mailboxNames } = context;
   const key = questionKey(context.policy, {
     listener,
@@ -114,6 +116,8 @@ export function judgeOnce(
     cache.keep(key, judgement);
   return judgement;
 }
+
+const rememberedWordsMax = 512;
 
 /** No prefix of a namespace: so that nothing said differs from nothing there. */
 const unsaid = '\x02';
@@ -227,6 +231,21 @@ function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNa
   };
 }
 
+/** As much of a line as can be the name of a command, however it is spelled. */
+function firstWords({ words }: CommandLine): string[] {
+  const found: string[] = [];
+  for (const word of words) {
+    for (const [part] of word.matchAll(/[^ ]+/g)) {
+      found.push(foldAscii(part));
+      if (found.length === nameWordsMax) return found;
+    }
+  }
+  return found;
+}
+
+/** No name has more. */
+const nameWordsMax = 8;
+
 /** Whether the client will send input behind a line that is refused. */
 function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
   let following: FollowingInput = 'none';
@@ -234,8 +253,7 @@ function followingInput(line: CommandLine, series: readonly Series[]): Following
     const found = resolveCommand(one, line.words);
     if (found === undefined) {
       // In another case, or with blanks too many, it is no command; but who wrote it may well send the input of one.
-      const words = line.words.flatMap((word) => foldAscii(word).split(' ')).filter((word) => word !== '');
-      const meant = resolveCommand(one, words);
+      const meant = resolveCommand(one, firstWords(line));
       if (meant !== undefined && meant.command.input !== 'none') return 'unknown';
       continue;
     }

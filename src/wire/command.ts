@@ -35,6 +35,10 @@ export interface CommandLine {
   isUtf8: boolean;
 }
 
+/** A NUL would end the field at the server; half a surrogate pair would arrive as another character. */
+const unsendable = /[\0\p{Surrogate}]/u;
+const perhapsUnsendable = /[\0\ud800-\udfff]/;
+
 /** What parseCommandLine takes at most. */
 export interface CommandLimits {
   /** Fields of the line, flags and user counted, and as many entries in the extra field. Stops a line of TABs. */
@@ -57,8 +61,6 @@ export interface CommandToSend {
 const numberMax = 0xffff_ffff;
 const digits = /^[0-9]+$/;
 const optionWord = 'OPTION';
-/** A NUL would end the field at the server; half a surrogate pair would arrive as another character. */
-const unsendable = /[\0\p{Surrogate}]/u;
 
 /**
  * Reads a line (without LF). Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user and
@@ -168,7 +170,9 @@ function parseExtra(
 }
 
 function encodeFields(fields: readonly string[]): Buffer {
-  if (unsendable.test(fields.join('\t'))) {
+  const text = fields.join('\t');
+  // The first expression is ten times as fast, and nearly every line has none of these.
+  if (perhapsUnsendable.test(text) && unsendable.test(text)) {
     throw new WireFault('bad-command', 'a field that cannot be sent as it is');
   }
   return Buffer.from(`${fields.map(escapeText).join('\t')}\n`);

@@ -14,7 +14,6 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 const escapedText = /[\0\x01\t\r\n]/;
-const badEscape = /\x01(?![01trn])/;
 /** Without SOH itself. */
 const pairs = [
   ['\0', '\x010'],
@@ -67,11 +66,15 @@ export function unescapeField(field: Buffer): Buffer {
  */
 export function unescapeText(field: string): string {
   if (!field.includes('\x01')) return field;
-  if (badEscape.test(field)) throw badEscapeFault();
-  // Each SOH begins a pair until the last step, which makes them.
-  let plain = field;
-  for (const [letter, pair] of pairs) plain = plain.replaceAll(pair, letter);
-  return plain.replaceAll('\x011', '\x01');
+  // In place, byte by byte: a field of 64 KiB can be nothing but escapes, and one call for each costs ten times as much.
+  const bytes = Buffer.from(field);
+  let to = 0;
+  for (let from = 0; from < bytes.length; from += 1) {
+    const byte = bytes[from] ?? 0;
+    if (byte === SOH) from += 1;
+    bytes[to++] = byte === SOH ? strictByteFor(bytes[from] ?? Number.NaN) : byte;
+  }
+  return bytes.toString('utf8', 0, to);
 }
 
 /** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. */
@@ -158,12 +161,8 @@ function byteFor(letter: number): number {
 /** Takes NaN for a letter that is not there. */
 function strictByteFor(letter: number): number {
   const byte = byteFor(letter);
-  if (byte < 0) throw badEscapeFault();
+  if (byte < 0) throw new WireFault('bad-escape', 'a field has an escape sequence that is none');
   return byte;
-}
-
-function badEscapeFault(): WireFault {
-  return new WireFault('bad-escape', 'a field has an escape sequence that is none');
 }
 
 function unescape(field: Buffer, isStrict: boolean): Buffer {

@@ -280,20 +280,20 @@ void test('a peer that does not read its answers is closed after its time', asyn
 });
 
 void test('a session that sends without end lets others have their turn', async () => {
-  const engine = openMemoryEngine();
+  const engine = openMemoryEngine({ workMs: 1 });
   const flood = await engine.client(0);
   const other = await engine.client(0);
-  flood.peer.send('\tbob@elsewhere.org\tquota get\n'.repeat(1000));
+  flood.peer.send('\tbob@elsewhere.org\tquota get\n'.repeat(100));
   other.peer.send('\talice@example.org\tquota get\n');
   for (let turns = 0; other.said() === ''; turns += 1) {
     assert.ok(turns < 10);
     await settle();
   }
-  assert.ok(flood.said().length < 1000 * '\n-NOPERM\n'.length);
+  assert.ok(flood.said().length < 100 * '\n-NOPERM\n'.length);
   flood.peer.end();
   other.peer.end();
   await assertEnds(engine);
-  assert.equal(flood.said().length, 1000 * '\n-NOPERM\n'.length);
+  assert.equal(flood.said().length, 100 * '\n-NOPERM\n'.length);
 });
 
 void test('drain: an idle session now, one that runs after its answer', async () => {
@@ -352,18 +352,18 @@ void test('abort ends also who was accepted a moment ago', async () => {
 });
 
 void test('drain while a session waits for its turn: its next command is not begun', async () => {
-  const engine = openMemoryEngine();
+  const engine = openMemoryEngine({ workMs: 1 });
   const client = await engine.client(0);
-  client.peer.send(`${'\tbob@elsewhere.org\tquota get\n'.repeat(15)}\talice@example.org\tquota get\n`);
-  // Fifteen lines are refused at once; with the sixteenth it lets the others go first.
+  client.peer.send(`${'\tbob@elsewhere.org\tquota get\n'.repeat(2)}\talice@example.org\tquota get\n`);
+  // Two lines are refused at once, and take 2 ms; with the third it lets the others go first.
   const ended = () => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
-  while (ended() < 15) await Promise.resolve();
+  while (ended() < 2) await Promise.resolve();
   for (let n = 0; n < 20; n += 1) await Promise.resolve();
   const drained = engine.service.drain();
   await drained;
   assert.equal(client.transport.closedFor, 'draining');
   await settle();
-  assert.deepEqual([engine.commands.length, ended()], [0, 15]);
+  assert.deepEqual([engine.commands.length, ended()], [0, 2]);
   await assertEnds(engine);
 });
 

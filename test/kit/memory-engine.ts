@@ -13,6 +13,7 @@ import type { EngineEvent } from '../../src/engine/events.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import type { AppendOptions, Journal } from '../../src/engine/ports.js';
 import { kernelsDoor, type ListenerDoor } from '../../src/frontend/door.js';
+import { createLineTurns } from '../../src/frontend/line-turns.js';
 import { createService, type ServedListener, type Service } from '../../src/frontend/service.js';
 import type { SessionContext } from '../../src/frontend/session-context.js';
 import { readFromDisk } from '../../src/host/program.js';
@@ -106,6 +107,8 @@ export interface MemoryEngineOptions {
   readonly files?: Readonly<Record<string, string>>;
   /** What the auth service of a socket that is not a backend's says to `USER` or `PASS`, behind its id: `USER|bob`, `NOTFOUND`, `FAIL`. */
   readonly auth?: (kind: string, user: string) => string;
+  /** So long each exchange takes by the clock, until it is over: what is work for a processor takes no time here. */
+  readonly workMs?: number;
   /** What clients meet first; default: the kernel says who they are. */
   readonly door?: (clock: Clock) => ListenerDoor;
 }
@@ -170,7 +173,10 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
         ? connect
         : failable(failAt, 'dial', connect, () => new UpstreamFault('dial-refused', 'made to fail')),
     journal,
-    observe: (event: EngineEvent) => void events.push(event),
+    observe: (event: EngineEvent) => {
+      events.push(event);
+      if (event.kind === 'exchange-ended' && options.workMs !== undefined) clock.advanceNow(options.workMs);
+    },
     redactor: createRedactor('a key for tests only'),
   };
   dialler.onAccept((end) => {
@@ -206,6 +212,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return door.isPreauthenticated || isIn ? policy : undefined;
     },
     limits: () => limits,
+    lineTurns: createLineTurns(portClock),
   };
   const listener = {
     name: listening.name,

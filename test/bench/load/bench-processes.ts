@@ -63,6 +63,11 @@ export interface BenchDaemonOptions {
   readonly password: string;
   /** Lines of the settings, as YAML. */
   readonly more?: string;
+  /** More of `listeners` and `policies`, as YAML. */
+  readonly listeners?: string;
+  readonly policies?: string;
+  /** Whose users have upstreams of their own, to the same backend. */
+  readonly otherUsers?: string;
   readonly nodeArgs?: readonly string[];
 }
 
@@ -186,7 +191,16 @@ backend mail1
 async function startDaemon(
   folder: string,
   after: Bench['after'],
-  { name, backend, password, more = '', nodeArgs = [] }: BenchDaemonOptions,
+  {
+    name,
+    backend,
+    password,
+    more = '',
+    listeners = '',
+    policies = '',
+    otherUsers,
+    nodeArgs = [],
+  }: BenchDaemonOptions,
 ): Promise<BenchDaemon> {
   const path = (file: string): string => join(folder, `${name}-${file}`);
   writeFileSync(path('password'), password, { mode: 0o600 });
@@ -195,17 +209,20 @@ async function startDaemon(
     `version: 1
 listeners:
   support: { unix: ${name}.sock, mode: "0600", policy: support, sessions: 300, sessions_per_peer: 300 }
+${listeners}
 backends:
   mail1:
     password_file: ${name}-password
     shared_namespaces: []
 ${backend}
-routes: [{ users: ["*"], backend: mail1 }]
+${otherUsers === undefined ? '' : `  mail2:\n    password_file: ${name}-password\n    shared_namespaces: []\n${backend}`}
+routes: [${otherUsers === undefined ? '' : `{ users: ["${otherUsers}"], backend: mail2 }, `}{ users: ["*"], backend: mail1 }]
 policies:
   support:
     users: ["*@example.org"]
     except: ["ceo@example.org"]
     allow: [mailbox list, mailbox status, quota get, { command: fetch, content: true }]
+${policies}
 state: ${name}-state
 ${more}
 `,

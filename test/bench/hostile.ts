@@ -1,0 +1,106 @@
+// `npm run bench -- hostile [SECONDS [PART]]`: what a client sees while 50 sessions of others send the most expensive lines as fast as they
+// can. For each line that the search for the worst one has found (test/kit/worst-line.ts) and one that is short: a daemon of its own
+// with the hostile sessions on one listener, and one client on another that repeats `quota get`, first alone, then beside them.
+//
+// The goal is a p99 below 50 ms. The clients, the backend and the daemon share the processors of this machine, so what the sessions
+// themselves need is in the figures too.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { knownShapes, lineOf, roles, type Shape } from '../kit/worst-line.js';
+import { type Bench, processorUs, withBench } from './load/bench-processes.js';
+import { tellMachine } from './load/rounds.js';
+
+const seconds = Number(process.argv[2] ?? 4);
+/** Only lines whose name holds it. */
+const part = process.argv[3] ?? '';
+const sessions = 50;
+const goalMs = 50;
+const quota = '\talice@example.org\tquota get';
+const flood = fileURLToPath(new URL('./load/flood.js', import.meta.url));
+
+const short: Shape = {
+  kind: 'noise',
+  role: 'support-desk',
+  series: '2.3',
+  user: 'bob@elsewhere.org',
+  command: 'quota get',
+  parts: [],
+};
+
+interface Seen {
+  readonly what: string;
+  readonly calm: { readonly p50: number; readonly p99: number };
+  readonly beside: { readonly p50: number; readonly p99: number; readonly longest: number };
+  readonly answers: number;
+  /** Processor time of the daemon's threads for each answer, in microseconds. */
+  readonly cpuUs: number;
+}
+
+async function measure(bench: Bench, id: string, what: string, shape: Shape, port: number): Promise<Seen> {
+  const policy = roles().get(shape.role);
+  const daemon = await bench.startDaemon({
+    name: id,
+    backend: `    address: localhost:${port}\n    tls: implicit\n    ca: ca.pem`,
+    password: 'secret',
+    otherUsers: '*@example.com',
+    listeners: `  hostile: { unix: ${id}-hostile.sock, mode: "0600", policy: hostile, sessions: 300, sessions_per_peer: 300 }`,
+    policies: `  hostile: ${JSON.stringify(policy)}`,
+    more: `audit: { directory: ${id}-audit, strict: [destroy] }`,
+  });
+  const asked = { target: daemon.socket, line: quota, clients: 1 };
+  await bench.load({ ...asked, seconds: 1 });
+  const calm = await bench.load({ ...asked, seconds });
+  const file = bench.path(`${id}-line`);
+  writeFileSync(file, `${lineOf(shape)}\n`);
+  const child = spawn(process.execPath, [flood, bench.path(`${id}-hostile.sock`), String(sessions), file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  bench.after(() => void child.kill('SIGKILL'));
+  const answered = untilSaid(child);
+  await bench.load({ ...asked, seconds: 1 });
+  const cpuBefore = processorUs(daemon.pid);
+  const beside = await bench.load({ ...asked, seconds });
+  const cpu = processorUs(daemon.pid) - cpuBefore;
+  child.kill('SIGTERM');
+  const answers = Number(/"answers":(\d+)/.exec(await answered)?.[1] ?? 0) / (seconds + 1);
+  await daemon.stop();
+  return { what, calm, beside, answers, cpuUs: cpu / seconds / answers };
+}
+
+function untilSaid(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    let said = '';
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    child.once('close', () => resolve(said));
+  });
+}
+
+function show(ms: number): string {
+  return (ms / 1000).toFixed(2).padStart(8);
+}
+
+await withBench(async (bench) => {
+  tellMachine('before');
+  const { tls } = await bench.startBackend();
+  console.log(
+    `\n${sessions} hostile sessions, ${seconds} s each; milliseconds of the other client's commands\n`,
+  );
+  console.log('  calm p50      p99 | beside p50      p99  longest | answers/s to hostile | ms of CPU | line');
+  const missed: string[] = [];
+  const all = [{ what: 'a short one that is refused', shape: short }, ...knownShapes].filter(
+    ({ what, shape }) => `${shape.kind}: ${what}`.includes(part),
+  );
+  for (const [at, { what, shape }] of all.entries()) {
+    const { calm, beside, answers, cpuUs } = await measure(bench, `h${at}`, what, shape, tls);
+    const name = `${shape.kind}: ${what.replace(/ \(.*$/, '')}`;
+    console.log(
+      `  ${show(calm.p50)} ${show(calm.p99)} |   ${show(beside.p50)} ${show(beside.p99)} ${show(beside.longest)} | ${String(Math.round(answers)).padStart(20)} | ${show(cpuUs)} | ${name}`,
+    );
+    if (beside.p99 >= goalMs * 1000) missed.push(name);
+  }
+  console.log(`\n${missed.length === 0 ? 'held' : `MISSED by ${missed.join('; ')}`}: p99 below ${goalMs} ms`);
+  tellMachine('after');
+});
