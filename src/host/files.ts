@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -117,7 +118,9 @@ export function readIfThere(path: string): string | undefined {
 export function writeAtomically(path: string, text: string): void {
   const directory = dirname(path);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const file = openSync(`${path}.new`, 'w', 0o600);
+  // Made afresh: a link that somebody put there would lead to another file.
+  rmSync(`${path}.new`, { force: true });
+  const file = openSync(`${path}.new`, 'wx', 0o600);
   try {
     writeFileSync(file, text);
     fsyncSync(file);

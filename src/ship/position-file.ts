@@ -3,7 +3,7 @@
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseLine } from '../audit/line.js';
 import type { Position } from './follow.js';
@@ -41,7 +41,9 @@ export function createPositionFile(directory: string, sink: string): PositionFil
     async save({ journal, position }) {
       const { segment, bytes, seq, hash } = position;
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      const file = await open(`${path}.new`, 'w', 0o600);
+      // Made afresh: a link that somebody put there would lead to another file.
+      await rm(`${path}.new`, { force: true });
+      const file = await open(`${path}.new`, 'wx', 0o600);
       try {
         await file.writeFile(`${JSON.stringify({ sink, journal, segment, bytes, seq, hash })}\n`);
         await file.sync();

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { listFiles, readOrMakeFile, readSecretFile, readText, whyUnreadable } from '../../src/host/files.js';
+import {
+  listFiles,
+  readOrMakeFile,
+  readSecretFile,
+  readText,
+  whyUnreadable,
+  writeAtomically,
+} from '../../src/host/files.js';
 import { openFolder } from '../kit/folder.js';
 
 /** A folder with these files, each holding its own name. */
@@ -105,4 +112,12 @@ void test('a file is made once, for its owner only, and read from then on', (t) 
     'first',
   );
   assert.throws(() => readOrMakeFile(join(path, 'below'), () => 'x'), { code: 'ENOTDIR' });
+});
+
+void test('a link in the way of a new file is replaced, not followed', (t) => {
+  const folder = folderOf(t, ['victim']);
+  symlinkSync(join(folder, 'victim'), join(folder, 'state.json.new'));
+  writeAtomically(join(folder, 'state.json'), 'text');
+  assert.equal(readFileSync(join(folder, 'state.json'), 'utf8'), 'text');
+  assert.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'victim');
 });

@@ -1,6 +1,6 @@
 // The file of a position: what was kept is what is there, whole or not at all, and nothing else counts.
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createPositionFile } from '../../src/ship/position-file.js';
@@ -55,4 +55,14 @@ void test('what the system says comes out', async (t) => {
   writeFileSync(directory, 'in the way');
   await assert.rejects(file.save(kept), { code: 'EEXIST' });
   await assert.rejects(file.load(), { code: 'ENOTDIR' });
+});
+
+void test('a link in the way of a new file is replaced, not followed', async (t) => {
+  const { directory, file } = fileIn(t);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'victim'), 'precious');
+  symlinkSync(join(directory, 'victim'), join(directory, 'ship-logs.example.com_6514.json.new'));
+  await file.save(kept);
+  assert.deepEqual(await file.load(), kept);
+  assert.equal(readFileSync(join(directory, 'victim'), 'utf8'), 'precious');
 });
