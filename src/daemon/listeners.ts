@@ -148,7 +148,7 @@ export function createListeners(
       socket.bound.change?.(source.place);
       socket.place = source.place;
     } catch (fault) {
-      onError(name, `${before.path}: ${fault instanceof Error ? fault.message : String(fault)}`);
+      onError(name, fault instanceof Error ? fault.message : String(fault));
     }
   }
 }

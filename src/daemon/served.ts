@@ -132,6 +132,8 @@ export function createSwitch(first: Served): Switch {
 const ourOwn = 64;
 /** Of two admin sockets. */
 const adminConnections = 2 * connectionsMax;
+/** A UNIX socket, its file, and the directory that it lies in. */
+const perListener = 3;
 /** While an upstream is replaced there are two; and a reload may bring more of them. */
 const perUpstream = 2;
 
@@ -144,7 +146,8 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   const most = descriptorsMax();
   if (most === undefined) return Number.POSITIVE_INFINITY;
   const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
-  const left = Math.max(1, most - ourOwn - adminConnections - upstreams * perUpstream);
+  const listeners = settings.listeners.length * perListener;
+  const left = Math.max(1, most - ourOwn - adminConnections - listeners - upstreams * perUpstream);
   const wanted = settings.listeners.reduce((sum, { sessions }) => sum + sessions, 0);
   if (wanted > left) {
     const text = `the listeners may have ${wanted} sessions, and there are descriptors for ${left} (of ${most}); raise LimitNOFILE or lower sessions`;

@@ -141,7 +141,7 @@ export const folders: Readonly<Record<string, FolderRule>> = {
     floor: 'adapters',
     imports: ['ports', 'wire', 'identity'],
     // crypto: the names of OpenSSL's options.
-    builtins: ['net', 'tls', 'stream', 'fs', 'crypto'],
+    builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
     packages: [],
   },
   // What listeners show to clients that want TLS; how it is shown is handed in.

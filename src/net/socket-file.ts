@@ -1,0 +1,185 @@
+// The file of a UNIX socket: made, changed and removed through descriptors. It does not know who accepts on it.
+// The rules: nobody can reach the socket before it has its mode and owner; a live socket of somebody else is never
+// replaced; on the way out only our own socket is removed; and whoever can write to the directory, or to one above it, cannot make us
+// change, replace or remove anything else by putting a symbolic link or another directory in the way.
+//
+// The directory is held open (O_PATH), and names are looked up in it through /proc/self/fd. The socket is bound in a directory below it that
+// only we can enter, gets mode and owner there, and is then linked to its place, in one step. (A umask around `listen` would do the same,
+// but it holds for the whole process, and the journal's thread makes files meanwhile.)
+
+import {
+  type BigIntStats,
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+} from 'node:fs';
+import { connect } from 'node:net';
+import { basename, dirname } from 'node:path';
+
+/** Who may connect: mode and owner of the socket. */
+export interface SocketAccess {
+  /** Permission bits, such as 0o660. */
+  readonly mode: number;
+  /** Numeric owner and group; undefined: the daemon's own. */
+  readonly uid: number | undefined;
+  readonly gid: number | undefined;
+}
+
+/** A socket at its place. It holds two descriptors until `remove`. */
+export interface SocketFile {
+  /** At no moment can somebody connect who may neither before nor after. Throws what the system says, and where the socket is gone. */
+  change(access: SocketAccess): void;
+  /** Takes the socket from its place if it is still there. Once. */
+  remove(): void;
+}
+
+/** Something is at the place already; the message is the end of a sentence. */
+export class PlaceTaken extends Error {}
+
+/** O_PATH of Linux on x86, ARM and RISC-V, which Node does not name: a descriptor of the file itself, whatever its mode. */
+const oPath = 0o10000000;
+const { O_DIRECTORY, O_NOFOLLOW } = constants;
+
+/** What a descriptor leads to, as a path. */
+const byDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
+
+/**
+ * Makes the socket at `path`; `bind` binds it at the path that it is given, which is short. Rejects with PlaceTaken, or with what the
+ * system says; nothing is left behind then, but `bind` may have succeeded.
+ */
+export async function makeSocketFile(
+  path: string,
+  access: SocketAccess,
+  bind: (path: string) => Promise<void>,
+): Promise<SocketFile> {
+  const folder = openSync(dirname(path), oPath | O_DIRECTORY);
+  let socket: number | undefined;
+  try {
+    const place = `${byDescriptor(folder)}/${basename(path)}`;
+    const stale = await findStale(place);
+    const hidden = openHidden(folder);
+    try {
+      // Node removes the path that it bound when the server closes. The number of the directory's descriptor may be another directory's
+      // by then, so the name must not be in use there.
+      const bound = `${byDescriptor(hidden.descriptor)}/${hidden.name}`;
+      try {
+        await bind(bound);
+        socket = openSync(bound, oPath | O_NOFOLLOW);
+        const { mode, uid, gid } = access;
+        chmodSync(byDescriptor(socket), mode);
+        if (uid !== undefined || gid !== undefined) {
+          const own = fstatSync(socket);
+          chownSync(byDescriptor(socket), uid ?? own.uid, gid ?? own.gid);
+        }
+        if (stale !== undefined) takeAway(place, stale, `${byDescriptor(hidden.descriptor)}/stale`);
+        // EEXIST if another process was faster; rename(2) would overwrite its socket.
+        linkSync(bound, place);
+      } finally {
+        if (lstatSync(bound, { throwIfNoEntry: false }) !== undefined) unlinkSync(bound);
+      }
+    } finally {
+      hidden.remove();
+    }
+    return socketFile(folder, place, socket);
+  } catch (fault) {
+    if (socket !== undefined) closeSync(socket);
+    closeSync(folder);
+    throw withPath(fault, byDescriptor(folder), dirname(path));
+  }
+}
+
+function socketFile(folder: number, place: string, socket: number): SocketFile {
+  const isInPlace = (): boolean => isSame(lookAt(place), fstatSync(socket, { bigint: true }));
+  return {
+    change({ mode, uid, gid }) {
+      if (!isInPlace()) throw new Error('is no longer the socket that was made there');
+      const now = fstatSync(socket);
+      const it = byDescriptor(socket);
+      chmodSync(it, now.mode & mode & 0o777);
+      chownSync(it, uid ?? process.geteuid?.() ?? now.uid, gid ?? process.getegid?.() ?? now.gid);
+      chmodSync(it, mode);
+    },
+    remove() {
+      try {
+        // Another process that can write to the directory may put something there in between; it could remove that itself.
+        if (isInPlace()) unlinkSync(place);
+      } finally {
+        closeSync(socket);
+        closeSync(folder);
+      }
+    },
+  };
+}
+
+/** The socket at `place` that no process listens on any more; undefined: nothing is there. Rejects with PlaceTaken for all else. */
+async function findStale(place: string): Promise<BigIntStats | undefined> {
+  const found = lookAt(place);
+  if (found === undefined) return undefined;
+  if (!found.isSocket()) throw new PlaceTaken('is there already and is not a socket; remove it first');
+  const code = await new Promise<unknown>((resolve) => {
+    const probe = connect({ path: place });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve('connected');
+    });
+    probe.once('error', (cause) => resolve('code' in cause ? cause.code : ''));
+  });
+  if (code === 'ENOENT') return undefined;
+  // ECONNREFUSED: no process listens. Anything else (EACCES, EAGAIN: a full backlog) may be somebody who is alive.
+  if (code !== 'ECONNREFUSED') throw new PlaceTaken('another process listens there; stop it first');
+  return found;
+}
+
+/** Moves `stale` away from its place. Another process may have made its own socket there since: what was moved is put back then. */
+function takeAway(place: string, stale: BigIntStats, aside: string): void {
+  renameSync(place, aside);
+  if (isSame(lookAt(aside), stale)) return unlinkSync(aside);
+  renameSync(aside, place);
+  throw new PlaceTaken('another process listens there; stop it first');
+}
+
+/** A new directory below `folder` that only we can enter. */
+function openHidden(folder: number): { readonly name: string; readonly descriptor: number; remove(): void } {
+  const path = mkdtempSync(`${byDescriptor(folder)}/.dg-`);
+  const descriptor = openSync(path, oPath | O_DIRECTORY | O_NOFOLLOW);
+  const { uid, mode } = fstatSync(descriptor);
+  if (uid !== process.geteuid?.() || (mode & 0o077) !== 0) {
+    closeSync(descriptor);
+    throw new Error('the directory for making it was replaced by another one');
+  }
+  return {
+    name: basename(path).slice(1),
+    descriptor,
+    remove() {
+      closeSync(descriptor);
+      try {
+        rmdirSync(path);
+      } catch {
+        // Somebody who can write to the directory has moved it; it is empty and only ours.
+      }
+    },
+  };
+}
+
+function lookAt(path: string): BigIntStats | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false });
+}
+
+function isSame(one: BigIntStats | undefined, other: BigIntStats): boolean {
+  return one?.ino === other.ino && one.dev === other.dev;
+}
+
+/** Messages of the system name the path that it was asked for. */
+function withPath(fault: unknown, from: string, to: string): unknown {
+  if (fault instanceof Error) fault.message = fault.message.replaceAll(from, to);
+  return fault;
+}
