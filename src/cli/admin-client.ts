@@ -4,7 +4,7 @@
 import { request } from 'node:http';
 import { findAdmin } from '../config/find-section.js';
 import type { AdminSettings } from '../config/settings.js';
-import { describeOwner } from '../host/accounts.js';
+import { whyDenied } from '../host/accounts.js';
 import { readSecretFile } from '../host/files.js';
 import { readFromDisk } from '../host/program.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -83,16 +83,10 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
   } catch (fault) {
     const isRefused = fault instanceof Error && 'code' in fault && fault.code === 'EACCES';
     if (isRefused && admin.unix !== undefined) {
-      stderr(plain(`permission denied: ${whoMayAsk(admin.unix)}; run as root`));
+      stderr(plain(whyDenied(admin.unix)));
       return exitCodes.notPermitted;
     }
     stderr(`no daemon answers at ${shown}: ${fault instanceof Error ? fault.message : String(fault)}`);
     return exitCodes.unavailable;
   }
-}
-
-/** `/run/dovegate/admin.sock is for "dovegate" only (mode 0600)`, as far as that can be seen. */
-function whoMayAsk(socket: string): string {
-  const owner = describeOwner(socket);
-  return owner === undefined ? `${socket} cannot be reached by this user` : `${socket} is for ${owner}`;
 }

@@ -5,6 +5,7 @@ import { CommandFailed, SessionFault } from '../client/connect.js';
 import { askRows } from '../drop-in/ask-rows.js';
 import { exitCodeOf } from '../drop-in/doveadm-exit.js';
 import { parseServerAddress } from '../drop-in/server-door.js';
+import { whyDenied } from '../host/accounts.js';
 import type { AnswerRow } from '../judgement/answer.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { plain, stderr } from '../terminal/output.js';
@@ -35,7 +36,16 @@ export async function askDaemon<Answer>(
       return exitCodeOf(fault.code);
     }
     if (!(fault instanceof SessionFault)) throw fault;
+    if (isDenied(fault)) {
+      complain(whyDenied(socket));
+      return exitCodes.notPermitted;
+    }
     complain(`${socket}: ${fault.message}`);
     return exitCodes.unavailable;
   }
+}
+
+function isDenied(fault: unknown): boolean {
+  if (!(fault instanceof Error)) return false;
+  return ('code' in fault && fault.code === 'EACCES') || isDenied(fault.cause);
 }

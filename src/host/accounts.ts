@@ -39,8 +39,15 @@ export function nameIn(lines: readonly string[], id: number): string | undefined
   return name === '' ? undefined : name;
 }
 
+/** Why a socket cannot be reached, after the system said EACCES: whose it is, as far as that can be seen, and what to do. */
+export function whyDenied(path: string): string {
+  const owner = describeOwner(path);
+  const whose = owner === undefined ? 'cannot be reached by this user' : `is for ${owner}`;
+  return `permission denied: ${path} ${whose}; run as root`;
+}
+
 /** `"dovegate" only (mode 0600)`, or `"dovegate" and the group "mail" (mode 0660)`; undefined: the file cannot be looked at. */
-export function describeOwner(path: string): string | undefined {
+function describeOwner(path: string): string | undefined {
   let found: { readonly uid: number; readonly gid: number; readonly mode: number };
   try {
     found = statSync(path);

@@ -32,7 +32,7 @@ test('an admin socket that this user may not reach', async (t) => {
     [0o660, '"root" and the group "root" (mode 0660)'],
   ] as const) {
     chmodSync(socket, mode);
-    for (const args of [['status'], ['kill', 'ID'], ['backend', 'drain', 'mail1'], ['reload']]) {
+    for (const args of [['status'], ['kill', 'ID'], ['backend', 'drain', 'mail1'], ['reload'], ['can']]) {
       const { exit, stderr } = await asSomebody(...args);
       assert.equal(exit, 77, stderr);
       assert.ok(stderr.includes(`permission denied: ${socket} is for ${whom}; run as root`), stderr);

@@ -49,22 +49,26 @@ void describe('whom the userdb means', () => {
       assert.match(said, /\n\+\n$/);
       assert.equal(admission?.decision, 'allow');
       assert.equal(completion?.outcome, 'ok');
+      // Who looks for carol finds it.
+      const meant = user === 'sales' ? ['carol@example.org'] : [];
+      assert.deepEqual(admission?.users, [`${user}@example.org`, ...meant]);
     }
   });
 
-  const denied: readonly (readonly [string, string])[] = [
-    ['an alias of an excepted user', '|boss|quota get'],
-    ['an alias of somebody outside', '|far|quota get'],
-    ['an alias in the arguments', '||who|boss'],
-    ['one of several', '||who|alice|far'],
+  const denied: readonly (readonly [name: string, line: string, users: readonly string[]])[] = [
+    ['an alias of an excepted user', '|boss|quota get', ['boss@example.org', 'ceo@example.org']],
+    ['an alias of somebody outside', '|far|quota get', ['far@example.org', 'dave@example.net']],
+    ['an alias in the arguments', '||who|boss', ['boss@example.org', 'ceo@example.org']],
+    ['one of several', '||who|alice|far', ['alice@example.org', 'far@example.org', 'dave@example.net']],
   ];
-  for (const [name, line] of denied) {
+  for (const [name, line, users] of denied) {
     void test(`${name} is denied, and nothing is sent`, async () => {
       const { said, sent, admission, completion } = await run(line);
       assert.deepEqual(sent, []);
       assert.match(said, /\n-NOPERM\n$/);
       assert.equal(admission?.decision, 'deny');
       assert.equal(completion?.outcome, 'denied');
+      assert.deepEqual(admission?.users, users);
     });
   }
 
