@@ -121,6 +121,10 @@ export function refuseFatal(
   command: Command,
   values: ReadonlyMap<string, readonly string[]>,
 ): Unparsable | undefined {
+  const control = command.scope === 'server' ? withControl(command, values) : undefined;
+  if (control !== undefined) {
+    return unparsable('text-invalid', `a value of ${control} of "${command.name}" holds a control character`);
+  }
   if (command.name === 'user' && values.has('userdb-only')) {
     return unparsable('kills-server', 'servers die of the option -u of "user"; leave it out');
   }
@@ -188,6 +192,30 @@ export function refuseFatal(
     return unparsable('kills-server', `"${command.name}" needs the fields, or -a for all of them`);
   }
   return undefined;
+}
+
+/** Values that are text for somebody, or whose control characters are judged by themselves. */
+const freeRoles: ReadonlySet<Parameter['role']> = new Set([
+  'args',
+  'stats-filter',
+  'sub-commands',
+  'text',
+  'value',
+]);
+
+/**
+ * A parameter with a control character in a value. Server commands hand values to sockets of services, whose protocols have lines
+ * and TABs: `director status '' 'x LF HOST-REMOVE TAB HOST'` removes the host (measured on 2.3.19.1), and is a command that reads.
+ */
+function withControl(
+  { params }: Command,
+  values: ReadonlyMap<string, readonly string[]>,
+): string | undefined {
+  return params.find(
+    ({ name, role }) =>
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+      !freeRoles.has(role) && values.get(name)?.some((value) => /[\0-\x1f\x7f]/.test(value)) === true,
+  )?.name;
 }
 
 /** What Pigeonhole does not take for a script's name. */

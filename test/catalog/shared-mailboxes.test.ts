@@ -42,7 +42,7 @@ const rows: [line: string[], reaches: string, only?: Series][] = [
   [['fts rescan', 'shared/'], 'namespace'],
   [['fts rescan'], ''],
   [['sync', '-N', '--', 'x'], 'all-namespaces'],
-  [['sync', '-g', 'abc', '--', 'x'], 'mailbox-guid'],
+  [['sync', '-g', '0123456789abcdef0123456789abcdef', '--', 'x'], 'mailbox-guid'],
   [['quota get'], ''],
   [['save', '-m', 'shared/x'], 'mailbox'],
   [['indexer add', 'bob', 'shared/x'], 'mailbox', '2.4'],

@@ -141,7 +141,20 @@ export function randomValues(random: Random, command: Command): Map<string, read
       values.set(name, [pick(random, ['user=bob', 'anyone', 'group=x y'])]);
     else values.set(name, [pick(random, odd)]);
   }
+  if (command.scope === 'server') withoutControls(values, command);
   return values;
+}
+
+/** What server commands are refused for; see refuseFatal. */
+function withoutControls(values: Map<string, readonly string[]>, { params }: Command): void {
+  for (const { name, role } of params) {
+    const given = values.get(name);
+    if (given === undefined || /^(?:args|stats-filter|sub-commands|text|value)$/.test(role ?? '')) continue;
+    values.set(
+      name,
+      given.map((value) => value.replaceAll(/[\t\n]/g, '')),
+    );
+  }
 }
 
 /** Spells the values out: any order of options, clusters, attached values, long and short, with or without `--`. */

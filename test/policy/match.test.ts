@@ -52,7 +52,7 @@ void test('what is missing names nothing that the client sent', () => {
   const { settings, cases } = readCases('masks.cases');
   const [first] = cases;
   assert.ok(first);
-  const hostile = { ...first, words: ['who', '*\u001b[31mfoo@example.com'] };
+  const hostile = { ...first, words: ['who', '*\u202efoo@example.com'] };
   const judgement = judge(settings, hostile, '2.4');
   assert.ok(judgement.kind === 'judged');
   assert.ok(!JSON.stringify(judgement.decision).includes('foo'));
