@@ -4,6 +4,7 @@
 // yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
 
 import { canonicalWords } from '../catalog/canonical.js';
+import { strongerEffect } from '../catalog/catalog.js';
 import { replyCells } from '../catalog/columns.js';
 import type { MailboxNames } from '../catalog/mailbox-names.js';
 import type { ParsedArguments } from '../catalog/parse.js';
@@ -16,7 +17,7 @@ import type { Attempt } from '../policy/attempt.js';
 import { type DecisionCache, questionKey } from '../policy/cache.js';
 import { type Decision, decide } from '../policy/decide.js';
 import { judgeLine, seriesDiffer, type UnreadCode } from '../policy/judge.js';
-import type { Policy } from '../policy/rule.js';
+import { type Policy, stricterTerms } from '../policy/rule.js';
 import type { CommandLine } from '../wire/command.js';
 
 /** Whether bytes that are not command lines follow a refused command. */
@@ -160,15 +161,58 @@ export function judge(line: CommandLine, series: readonly Series[], context: Jud
     if (worst !== undefined && !isSame(worst.args, args)) {
       return unparsable(known, seriesDiffer.code, seriesDiffer.message);
     }
-    if (worst === undefined || (worst.decision.kind === 'allow' && decision.kind === 'deny')) {
-      const user = attempt.user ?? known.user;
-      const read = { user, attempt, series, args, wantsUsernameCell };
-      worst = { ...known, ...read, kind: 'judged', decision, shadow: undefined, holdsUntilMs: undefined };
-    }
+    const user = attempt.user ?? known.user;
+    const read = { user, attempt, series, args, wantsUsernameCell };
+    const judged: Judged = {
+      ...known,
+      ...read,
+      kind: 'judged',
+      decision,
+      shadow: undefined,
+      holdsUntilMs: undefined,
+    };
+    const both = worst === undefined ? judged : stricterOf(worst, judged);
+    if (both === undefined) return unparsable(known, seriesDiffer.code, seriesDiffer.message);
+    worst = both;
   }
   if (worst === undefined) throw new Error('judged for no series');
   const differs = candidate !== undefined && candidate.kind !== enforced(worst.decision).kind;
   return { ...worst, shadow: differs ? candidate : undefined, holdsUntilMs };
+}
+
+/**
+ * What holds where either of two series may turn out to be the backend's: a denial of one, or else the terms of both rules, the
+ * stronger effect, and secret what is secret in one. Undefined: they do not mean the same users.
+ */
+function stricterOf(one: Judged, other: Judged): Judged | undefined {
+  if (one.decision.kind === 'deny') return one;
+  if (other.decision.kind === 'deny') return other;
+  if (one.wantsUsernameCell !== other.wantsUsernameCell || !areSamePeople(one.attempt, other.attempt)) {
+    return undefined;
+  }
+  // Of an observing policy the record says what it would deny.
+  const base = one.decision.would === undefined && other.decision.would !== undefined ? other : one;
+  const second = base === one ? other : one;
+  const [terms, others] = [base.decision.obligations, second.decision.obligations];
+  const obligations =
+    terms === undefined || others === undefined ? (terms ?? others) : stricterTerms(terms, others);
+  const args = base.args.map((word, at) =>
+    second.args[at]?.isSecret === true ? { ...word, isSecret: true } : word,
+  );
+  const effect = strongerEffect(base.attempt.effect, second.attempt.effect);
+  return {
+    ...base,
+    args,
+    attempt: { ...base.attempt, effect },
+    decision: { ...base.decision, ...(obligations === undefined ? {} : { obligations }) },
+  };
+}
+
+/** Whether both name the same users, in the same way. */
+function areSamePeople(one: Attempt, other: Attempt): boolean {
+  const peopleOf = ({ users, masks, everybody }: Attempt): string =>
+    [everybody, ...users, ...masks.map(({ value }) => `mask ${value}`)].join('\0');
+  return one.command.scope === other.command.scope && peopleOf(one) === peopleOf(other);
 }
 
 /** What counts when policies are compared: not that one of them observes only. */

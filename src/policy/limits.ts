@@ -49,8 +49,9 @@ export function limitAsks(
       asks.push({ kind: 'distinct', key: `distinct\0${who}`, rate: distinctUsers, member });
     }
   }
-  if (obligations?.limit !== undefined) {
-    asks.push({ kind: 'rate', key: `rule\0${who}\0${obligations.limitKey}`, rate: obligations.limit });
+  for (const counted of [obligations, obligations?.alsoLimit]) {
+    if (counted?.limit === undefined) continue;
+    asks.push({ kind: 'rate', key: `rule\0${who}\0${counted.limitKey}`, rate: counted.limit });
   }
   return asks;
 }

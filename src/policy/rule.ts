@@ -32,6 +32,8 @@ export interface Obligations {
   /** Per principal; counted under `limitKey`, which survives a reload that leaves the rule's meaning as it was. */
   readonly limit?: Rate;
   readonly limitKey: string;
+  /** Of another rule that holds too: what was judged in two series is counted by the rules of both. */
+  readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
   /** A search with the same query must not find more mails than this. */
   readonly maxMatches?: number;
   /** Served even while the audit disk has only its reserve left. */
@@ -43,9 +45,28 @@ export function areSameTerms(one: Obligations | undefined, other: Obligations | 
   return (
     one?.reason === other?.reason &&
     one?.limit === other?.limit &&
+    one?.alsoLimit?.limit === other?.alsoLimit?.limit &&
     one?.maxMatches === other?.maxMatches &&
     one?.emergency === other?.emergency
   );
+}
+
+/** What satisfies both: for a command that is judged in two series and allowed by two rules, while it is not known which of them counts. */
+export function stricterTerms(one: Obligations, other: Obligations): Obligations {
+  const counts = [one.maxMatches, other.maxMatches].filter((count) => count !== undefined);
+  const { limit, limitKey } = one.limit === undefined ? other : one;
+  const isSecondLimit =
+    one.limit !== undefined && other.limit !== undefined && one.limitKey !== other.limitKey;
+  return {
+    reason: one.reason || other.reason,
+    ...(limit === undefined ? {} : { limit }),
+    limitKey,
+    ...(isSecondLimit && other.limit !== undefined
+      ? { alsoLimit: { limit: other.limit, limitKey: other.limitKey } }
+      : {}),
+    ...(counts.length === 0 ? {} : { maxMatches: Math.min(...counts) }),
+    emergency: one.emergency && other.emergency,
+  };
 }
 
 /** One line of `allow` or `deny`. */

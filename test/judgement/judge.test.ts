@@ -14,6 +14,7 @@ import {
   judgeOnce,
 } from '../../src/judgement/judge.js';
 import { createDecisionCache } from '../../src/policy/cache.js';
+import { limitAsks } from '../../src/policy/limits.js';
 import type { Policy } from '../../src/policy/rule.js';
 import { parseCommandLine } from '../../src/wire/command.js';
 
@@ -396,4 +397,45 @@ test('nor does what a shadow says of it', () => {
   };
   assert.equal(shadowAt(noonMs - 1), undefined);
   assert.equal(shadowAt(noonMs), 'deny');
+});
+
+const byDate = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.org"]
+    allow:
+      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 5/hour, max_matches: 10 }
+      - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 1d } } }, limit: 7/hour, max_matches: 20, emergency: true }
+`;
+
+void test('of a backend whose series is not known, the terms of the rules of both series hold', () => {
+  const read = parseSettings('test.yaml', { readText: () => byDate, glob: () => [] });
+  const ruled = read.settings?.policies.get('support');
+  assert.ok(ruled, JSON.stringify(read.problems));
+  // A day begins at midnight in UTC to 2.4, and up to twelve hours later to 2.3: so it is 30 days ago to one of them only.
+  const nowMs = Date.UTC(2026, 10, 20, 11);
+  const line = parseCommandLine(
+    Buffer.from('\talice@example.org\texpunge\tmailbox\tTrash\tsavedbefore\t2026-10-21'),
+    { fieldsMax: 100 },
+  );
+  assert.equal(line.kind, 'command');
+  const termsFor = (...series: Series[]) => {
+    const judgement = judge(line.kind === 'command' ? line.command : assert.fail(), series, {
+      ...context(),
+      policy: ruled,
+      nowMs,
+    });
+    assert.ok(judgement.kind === 'judged' && judgement.decision.kind === 'allow');
+    const { obligations, rule } = judgement.decision;
+    const asks = limitAsks(ruled, obligations, judgement.attempt).map(({ rate }) => rate.count);
+    return [rule?.line, obligations?.reason, obligations?.maxMatches, obligations?.emergency, asks];
+  };
+  assert.deepEqual(termsFor('2.4'), [10, true, 10, false, [5]]);
+  assert.deepEqual(termsFor('2.3'), [11, false, 20, true, [7]]);
+  assert.deepEqual(termsFor('2.3', '2.4'), [11, true, 10, false, [7, 5]]);
+  assert.deepEqual(termsFor('2.4', '2.3'), [10, true, 10, false, [5, 7]]);
 });
