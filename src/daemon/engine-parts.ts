@@ -13,10 +13,12 @@ import { createFloodWatch } from '../engine/flood-watch.js';
 import type { Connect, Journal, Observe } from '../engine/ports.js';
 import { createTokenBuckets } from '../engine/token-buckets.js';
 import { createTurns } from '../engine/turns.js';
-import type { ExchangeContext } from '../exchange/exchange-context.js';
+import type { ExchangeContext, KnownLine } from '../exchange/exchange-context.js';
+import { knownLineBytes } from '../exchange/inquiry.js';
 import type { SessionLimits } from '../frontend/session-context.js';
 import { randomBytes } from '../host/chance.js';
 import { createUserNames } from '../identity/user-name.js';
+import { type Judged, judgedBytes } from '../judgement/judge.js';
 import { createLookup, lookupLimits } from '../lookup/lookup.js';
 import type { Lookup, LookupLimits } from '../lookup/lookup-options.js';
 import { createUserResolver, type UserResolver } from '../lookup/resolve-user.js';
@@ -37,8 +39,11 @@ export interface Adapters {
 const fieldsMax = 4096;
 /** Counters of limits and their members, over all principals. */
 const limiterEntriesMax = 100_000;
-/** Judgements that are remembered: some 2 KiB each. */
-const judgementsMax = 4096;
+/** Judgements, and lines, that are remembered: some 2 KiB each, up to 30 KiB. */
+const rememberedMax = 4096;
+const mebibyte = 1024 ** 2;
+/** All caches together take 32 MiB at most. What is left is for small ones: poison, logins, words of records. */
+const cacheBytes = { judgements: 12 * mebibyte, lines: 12 * mebibyte, lookups: 6 * mebibyte } as const;
 /** Questions of one principal to dovegate itself (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
 const questionRate = { burst: 20, refillMs: 1_000, sourcesMax: 4096 };
 /** L lines of one exchange that get a record of their own. */
@@ -96,14 +101,19 @@ interface Lookups {
   retire(): void;
 }
 
-function createLookups(adapters: Adapters): Lookups {
+function createLookups(settings: Settings, adapters: Adapters): Lookups {
   const lookups = new Map<string, Lookup>();
+  // One for each passdb that routes ask, and one for who users are; they share what look-ups may remember.
+  const passdbs = settings.routes.flatMap(({ target }) =>
+    target.kind === 'passdb' ? [`${target.cacheTtlMs} ${target.socket}`] : [],
+  );
+  const rememberedBytesMax = Math.floor(cacheBytes.lookups / (new Set(passdbs).size + 1));
   return {
     of(socket, limits) {
       const key = `${limits.foundTtlMs} ${limits.notFoundTtlMs} ${socket}`;
       const known = lookups.get(key);
       if (known !== undefined) return known;
-      const made = openLookup(socket, limits, adapters);
+      const made = openLookup(socket, { ...limits, rememberedBytesMax }, adapters);
       lookups.set(key, made);
       return made;
     },
@@ -149,8 +159,18 @@ export function createExchangeContext(
   lasting: LastingParts = createLastingParts(settings, adapters),
 ): ConfiguredContext {
   const { clock, journal, observe } = adapters;
-  const lookups = createLookups(adapters);
+  const lookups = createLookups(settings, adapters);
   const userNames = createUserNames(settings.mailUsers);
+  const judgements = createDecisionCache<Judged>({
+    entriesMax: rememberedMax,
+    bytesMax: cacheBytes.judgements,
+    bytesOf: judgedBytes,
+  });
+  const knownLines = createDecisionCache<KnownLine>({
+    entriesMax: rememberedMax,
+    bytesMax: cacheBytes.lines,
+    bytesOf: knownLineBytes,
+  });
   const { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs } = settings.limits;
   return {
     ...lasting,
@@ -166,13 +186,18 @@ export function createExchangeContext(
       userNames,
     }),
     resolver: createResolver(settings, lookups),
-    judgements: createDecisionCache({ entriesMax: judgementsMax }),
-    knownLines: createDecisionCache({ entriesMax: judgementsMax }),
+    judgements,
+    knownLines,
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,
     limits: { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs, logRecordsMax },
-    retire: () => lookups.retire(),
+    retire: () => {
+      lookups.retire();
+      // The next configuration has caches of its own; an exchange that still uses this one judges again.
+      judgements.clear();
+      knownLines.clear();
+    },
   };
 }
 

@@ -7,7 +7,7 @@ import { type MailboxNames, namesAmong } from '../catalog/mailbox-names.js';
 import { allSeries, type Series } from '../catalog/series.js';
 import type { Destination, Routed } from '../destination/router.js';
 import type { Ending } from '../engine/outcome.js';
-import { isAllowed, isServerCommand, type Judgement, judgeOnce } from '../judgement/judge.js';
+import { isAllowed, isServerCommand, type Judgement, judgedBytes, judgeOnce } from '../judgement/judge.js';
 import { areSameTerms, type Policy } from '../policy/rule.js';
 import { jointNamespaces } from '../routing/route.js';
 import type { CommandLine } from '../wire/command.js';
@@ -173,6 +173,13 @@ export function findLine(context: ExchangeContext, key: string): KnownLine | und
   const known = context.knownLines.find(key, context.clock.wallMs());
   if (known === undefined) return undefined;
   return known.inquiry.destinations[0]?.pool.series === known.series ? known : undefined;
+}
+
+/** What a remembered line takes, in bytes: its judgement, and the same words as they came, as they are recorded and as they are sent. */
+export function knownLineBytes(key: string, { line, inquiry }: KnownLine): number {
+  const { judgement } = inquiry;
+  const judged = judgement.kind === 'judged' ? judgedBytes(key, judgement) : 0;
+  return judged + 1_500 + key.length * 4 + line.words.length * 60;
 }
 
 /** Remembers what was found out about a line, if it is to be remembered. */

@@ -35,6 +35,8 @@ export interface LookupLimits extends LinkLimits {
   readonly foundTtlMs: number;
   readonly notFoundTtlMs: number;
   readonly rememberedMax: number;
+  /** Of all remembered answers together. */
+  readonly rememberedBytesMax: number;
   /** How long a question is not asked that the service died of. */
   readonly poisonTtlMs: number;
 }

@@ -30,6 +30,7 @@ export const lookupLimits: LookupLimits = {
   foundTtlMs: 10_000,
   notFoundTtlMs: 2_000,
   rememberedMax: 10_000,
+  rememberedBytesMax: 6 * 1024 ** 2,
   poisonTtlMs: 30_000,
 };
 
@@ -70,7 +71,11 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
 
   constructor(options: LookupOptions) {
     this.#options = options;
-    this.#remembered = new LRUCache({ max: options.limits.rememberedMax });
+    this.#remembered = new LRUCache({
+      max: options.limits.rememberedMax,
+      maxSize: options.limits.rememberedBytesMax,
+      sizeCalculation: ({ answer }, key) => rememberedBytes(key, answer),
+    });
   }
 
   user(name: string): Promise<LookupAnswer> {
@@ -257,6 +262,15 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
     this.#failure = failure;
     this.#options.tell(failure);
   }
+}
+
+/** What a remembered answer takes, in bytes. */
+function rememberedBytes(key: string, answer: LookupAnswer): number {
+  let bytes = 500 + key.length * 4;
+  if (answer.kind === 'found') {
+    for (const [name, value] of answer.fields) bytes += 150 + (name.length + value.length) * 2;
+  }
+  return bytes;
 }
 
 function failed(code: LookupFailure): LookupAnswer {

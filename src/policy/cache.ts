@@ -30,21 +30,31 @@ export interface DecisionCache<Answer extends Holding> {
   find(key: string, nowMs: number): Answer | undefined;
   /** Remembers an answer; one to a very long question is not worth it and is let go. */
   keep(key: string, answer: Answer): void;
+  clear(): void;
   readonly size: number;
+  /** What all of it is estimated to take. */
+  readonly bytes: number;
 }
 
 /** Longest key that is kept, in UTF-16 units. Stops long lines from pushing out everything else. */
 const keyMax = 1024;
-/** Units of all keys together, on average 128 for an entry. */
-const averageKey = 128;
 
-/** `entriesMax` answers at most; the ones that were not asked for longest go first. */
+/** Bounds of a cache. */
+export interface CacheBounds<Answer> {
+  readonly entriesMax: number;
+  /** Of all entries together. */
+  readonly bytesMax: number;
+  /** What an entry takes, its key included; rather too much than too little. */
+  readonly bytesOf: (key: string, answer: Answer) => number;
+}
+
+/** The answers that were not asked for longest go first. */
 export function createDecisionCache<Answer extends Holding>({
   entriesMax,
-}: {
-  readonly entriesMax: number;
-}): DecisionCache<Answer> {
-  const cache = new LRUCache<string, Answer>({ max: entriesMax, maxSize: entriesMax * averageKey });
+  bytesMax,
+  bytesOf,
+}: CacheBounds<Answer>): DecisionCache<Answer> {
+  const cache = new LRUCache<string, Answer>({ max: entriesMax, maxSize: bytesMax });
   return {
     find(key, nowMs) {
       // Nothing so long was kept, and to look for it means to hash it.
@@ -55,10 +65,14 @@ export function createDecisionCache<Answer extends Holding>({
       return undefined;
     },
     keep(key, answer) {
-      if (key.length <= keyMax) cache.set(key, answer, { size: key.length });
+      if (key.length <= keyMax) cache.set(key, answer, { size: Math.ceil(bytesOf(key, answer)) });
     },
+    clear: () => cache.clear(),
     get size() {
       return cache.size;
+    },
+    get bytes() {
+      return cache.calculatedSize;
     },
   };
 }

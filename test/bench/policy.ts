@@ -80,7 +80,7 @@ for (const [name, text] of lines) {
   if (made.kind !== 'attempt') throw new Error(made.message);
   const asked = { listener: 'support', principal: 'bob@support', user, words, clientMinor: 2 };
   const question = { ...asked, groups: [], series: '2.3', namespaces: '' };
-  const cache = createDecisionCache<Decision>({ entriesMax: 1000 });
+  const cache = createDecisionCache<Decision>({ entriesMax: 1000, bytesMax: 1024 ** 2, bytesOf: () => 1 });
   const decision = decide(policy, made.attempt, 0);
   cache.keep(questionKey(policy, question), decision);
   const figures = {

@@ -11,6 +11,7 @@ import {
   type Judgement,
   type JudgementCache,
   judge,
+  judgedBytes,
   judgeOnce,
 } from '../../src/judgement/judge.js';
 import { createDecisionCache } from '../../src/policy/cache.js';
@@ -235,7 +236,11 @@ interface Asked extends Partial<Omit<JudgeContext, 'policy'>> {
 
 /** Asks through a cache. */
 function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
-  const cache: JudgementCache = createDecisionCache<Judged>({ entriesMax: 1000 });
+  const cache: JudgementCache = createDecisionCache<Judged>({
+    entriesMax: 1000,
+    bytesMax: 1024 ** 2,
+    bytesOf: judgedBytes,
+  });
   const ask = ({ line, policy: name = 'support', series = ['2.4'], ...changes }: Asked): Judgement => {
     const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'), { fieldsMax: 100 });
     if (read.kind !== 'command') throw new Error('no command');

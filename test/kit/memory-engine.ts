@@ -93,6 +93,8 @@ export interface MemoryEngine {
   setSpace(space: Journal['space']): void;
   /** A session with a client that has announced this minor; undefined: it has said nothing yet. */
   client(minor?: number, peer?: Partial<Peer>): Promise<MemoryClient>;
+  /** Drops what it has kept of records, events and commands. */
+  forget(): void;
   /** Turns the clock from timer to timer until no session is left. */
   untilIdle(): Promise<void>;
 }
@@ -266,6 +268,11 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
         },
         said: () => peer.received().subarray(greeted).toString('latin1'),
       };
+    },
+    forget() {
+      records.length = 0;
+      events.length = 0;
+      commands.length = 0;
     },
     async untilIdle() {
       for (let turns = 0; service.sessions > 0; turns += 1) {

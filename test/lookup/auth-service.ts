@@ -22,6 +22,7 @@ export const lookupLimitsForTests: LookupLimits = {
   foundTtlMs: 3_000,
   notFoundTtlMs: 1_000,
   rememberedMax: 100,
+  rememberedBytesMax: 1024 ** 2,
   poisonTtlMs: 30_000,
 };
 

@@ -125,6 +125,23 @@ void test('answers are remembered for a time, missing users for a shorter one, f
   assert.deepEqual(await pass, { kind: 'failed', code: 'closed' });
 });
 
+void test('what is remembered is bounded by its bytes: the oldest answers go first', async () => {
+  const { service, lookup, finish } = open({ rememberedBytesMax: 20_000, rememberedMax: 1_000 });
+  const ask = async (user: string): Promise<boolean> => {
+    const before = service.dialler.ends.length === 0 ? 0 : service.heard(0).length;
+    const answer = lookup.user(user);
+    await settle();
+    const isAsked = service.heard(0).length > before;
+    if (isAsked) service.reply(0, user, 'NOTFOUND');
+    await answer;
+    return isAsked;
+  };
+  for (let at = 0; at < 40; at += 1) await ask(`${at}${'x'.repeat(300)}`);
+  assert.equal(await ask(`39${'x'.repeat(300)}`), false);
+  assert.equal(await ask(`10${'x'.repeat(300)}`), true);
+  await finish();
+});
+
 void test('nothing is remembered where its time is 0', async () => {
   const { service, ask, reply, finish, answers } = open({ foundTtlMs: 0, notFoundTtlMs: 0 });
   for (const line of ['USER\tID\ta', 'NOTFOUND']) {

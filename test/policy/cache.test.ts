@@ -108,7 +108,7 @@ void test('groups are a set', () => {
 });
 
 void test('a decision is found until its time', () => {
-  const cache = createDecisionCache<Decision>({ entriesMax: 10 });
+  const cache = createDecisionCache<Decision>({ entriesMax: 10, bytesMax: 10_000, bytesOf: () => 1 });
   cache.keep('for ever', allowed);
   cache.keep('until 100', { ...allowed, holdsUntilMs: 100 });
   assert.deepEqual(cache.find('for ever', 1e15), allowed);
@@ -119,7 +119,11 @@ void test('a decision is found until its time', () => {
 });
 
 void test('it is bounded in entries and in memory', () => {
-  const cache = createDecisionCache<Decision>({ entriesMax: 100 });
+  const cache = createDecisionCache<Decision>({
+    entriesMax: 100,
+    bytesMax: 12_800,
+    bytesOf: (key) => key.length,
+  });
   for (let index = 0; index < 1000; index += 1) cache.keep(`key ${index}`, allowed);
   assert.ok(cache.size <= 100);
   assert.equal(cache.find('key 999', 0), allowed);
