@@ -6,7 +6,7 @@
 import { type Command, listOfText, type Parameter, parameterNamed, type Role } from './catalog.js';
 import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
-import { conditionsIn, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
+import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
 import { type Series, toLowerAscii } from './series.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode } from './getopt.js';
@@ -34,12 +34,8 @@ export const mailboxBytesMax = 1024;
 const userBytesMax = 320;
 /** Words of one list of fields or flags. */
 const listWordsMax = 256;
-/** Mailboxes that one line may name, in its arguments or in its query: each is compared with every pattern of each rule. */
-const mailboxesMax = 256;
 /** Values of any other parameter that takes several. */
 const valuesMax = 1000;
-/** Keys of one query: each is looked at for every condition of each rule. */
-const queryKeysMax = 1000;
 
 /** The longest that a value of such a role may be, in bytes; of an ACL subject with the word in front of the name. */
 const bytesMaxOf: ReadonlyMap<Role | undefined, number> = new Map<Role | undefined, number>([
@@ -83,16 +79,9 @@ type Query = { kind: 'query'; words: readonly string[]; root: SearchNode };
 function readQuery(series: Series, command: Command, given: readonly string[]): Query | Unparsable {
   const read = parseSearchQuery(series, given);
   if (read.kind === 'unparsable') return read;
-  const conditions = conditionsIn(read);
-  if (conditions.length > queryKeysMax) {
-    return unparsable('too-many', `the query has more than ${queryKeysMax} keys; use several commands`);
-  }
-  let mailboxes = 0;
   const words = [...given];
-  for (const { key, values, at } of conditions) {
+  for (const { key, values, at } of conditionsIn(read)) {
     if (key.name !== 'mailbox') continue;
-    mailboxes += 1;
-    if (mailboxes > mailboxesMax) return tooManyMailboxes('the query');
     if (isLonger(values[0] ?? '', mailboxBytesMax)) return tooLong('a mailbox of the query', mailboxBytesMax);
     const name = foldMailbox(series, values[0] ?? '');
     if (name === undefined) return notComposed('the query');
@@ -185,7 +174,10 @@ function refuseLong(
     if (bytesMax === undefined) continue;
     const isOfMailboxes = role === 'mailbox' || role === 'mailbox-mask';
     if (isOfMailboxes && (values.get(name)?.length ?? 0) > mailboxesMax) {
-      return tooManyMailboxes(`"${command.name}"`);
+      return unparsable(
+        'too-many',
+        `"${command.name}" names more than ${mailboxesMax} mailboxes; use several commands`,
+      );
     }
     if (values.get(name)?.some((value) => isLonger(value, bytesMax)) === true) return tooLong(name, bytesMax);
   }
@@ -195,10 +187,6 @@ function refuseLong(
 /** Whether a text has more bytes; one of so many characters has, whatever they are. */
 function isLonger(text: string, bytesMax: number): boolean {
   return text.length > bytesMax || (text.length * 3 > bytesMax && Buffer.byteLength(text) > bytesMax);
-}
-
-function tooManyMailboxes(what: string): Unparsable {
-  return unparsable('too-many', `${what} names more than ${mailboxesMax} mailboxes; use several commands`);
 }
 
 function tooLong(what: string, bytesMax: number): Unparsable {

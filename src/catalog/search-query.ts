@@ -26,15 +26,23 @@ export type SearchNode =
 /** Nesting beyond this is refused: the server recurses too, on a stack that we do not know. */
 const depthMax = 24;
 
+/** Keys of one query: each is looked at for every condition of each rule. */
+const keysMax = 1000;
+/** Mailboxes that one line may name, in its arguments or in its query: each is compared with every pattern of each rule. */
+export const mailboxesMax = 256;
+
 interface Reader {
   readonly series: Series;
   readonly words: readonly string[];
   next: number;
+  /** Keys so far, and those that name a mailbox. */
+  keys: number;
+  mailboxes: number;
 }
 
 /** The tree of a query, or why it is refused. No message repeats a value. */
 export function parseSearchQuery(series: Series, words: readonly string[]): SearchNode | Unparsable {
-  return readList({ series, words, next: 0 }, 0);
+  return readList({ series, words, next: 0, keys: 0, mailboxes: 0 }, 0);
 }
 
 const knownConditions = new WeakMap<SearchNode, readonly SearchCondition[]>();
@@ -180,6 +188,10 @@ function readKey(reader: Reader, depth: number): SearchNode | Unparsable {
 }
 
 function readCondition(reader: Reader, word: string, at: number): SearchNode | Unparsable {
+  reader.keys += 1;
+  if (reader.keys > keysMax) {
+    return unparsable('too-many', `the query has more than ${keysMax} keys; use several commands`);
+  }
   if (/^[*0-9]/.test(word)) {
     if (!isSearchValue(reader.series, 'set', word))
       return refuse(reader, 'a set of sequence numbers is not one');
@@ -190,6 +202,13 @@ function readCondition(reader: Reader, word: string, at: number): SearchNode | U
     const instead = whyRefused(word);
     if (instead !== undefined) return refuse(reader, `the key ${toLowerAscii(word)} is refused: ${instead}`);
     return refuse(reader, `word ${at + 1} is no key; each word of a query is a field of its own`);
+  }
+  if (key.name === 'mailbox') reader.mailboxes += 1;
+  if (reader.mailboxes > mailboxesMax) {
+    return unparsable(
+      'too-many',
+      `the query names more than ${mailboxesMax} mailboxes; use several commands`,
+    );
   }
   const values = reader.words.slice(reader.next, reader.next + key.values.length);
   if (values.length < key.values.length) return refuse(reader, `a value of ${key.name} is missing`);
