@@ -60,8 +60,8 @@ export class ClientPace {
     this.#held = undefined;
   }
 
-  /** To be called now and then while others wait: gives the client up when it has moved too little. */
-  check(nowMs: number, minRateBytes: number): void {
+  /** To be called now and then while others wait: gives the client up when it has moved too little. True: it did. */
+  check(nowMs: number, minRateBytes: number): boolean {
     const held = this.#held;
     const waitedMs = held === undefined ? 0 : nowMs - this.#sinceMs;
     const bytes = held === undefined ? 0 : held.movedBytes - this.#bytesBefore;
@@ -70,11 +70,12 @@ export class ClientPace {
       { heldMs: this.#heldMs + waitedMs, movedBytes: this.#movedBytes + bytes },
       minRateBytes,
     );
-    if (held === undefined) return;
+    if (held === undefined) return false;
     // Also of the time in which nobody else waited.
-    const isStalled = waitedMs >= paceWindowMs && bytes === 0;
-    if (isStalled || why === 'client-stall') held.giveUp('client-stall');
-    else if (why === 'client-slow' && held.isRated) held.giveUp(why);
+    const isStalled = (waitedMs >= paceWindowMs && bytes === 0) || why === 'client-stall';
+    if (!isStalled && (why === undefined || !held.isRated)) return false;
+    held.giveUp(isStalled ? 'client-stall' : 'client-slow');
+    return true;
   }
 
   #judge(nowMs: number, now: Sample, minRateBytes: number): SlowClient | undefined {

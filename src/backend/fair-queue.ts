@@ -35,6 +35,10 @@ export interface FairQueue<W extends Queued & Placed<W>> {
    * (`isSated`) is passed over for another one that has not.
    */
   take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined;
+  /** Whether somebody of that principal waits who was promised nothing. */
+  hasLine(principal: string): boolean;
+  /** It has had its turn: its next one comes after those of all who wait now. */
+  postpone(principal: string): void;
   /** Whether somebody of another principal waits, promised or not. */
   hasOther(principal: string): boolean;
   /** Somebody who was taken waits on, before all others. */
@@ -131,6 +135,17 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
       passed ??= { line, waiter };
     }
     return passed && this.#takeOut(passed.line, passed.waiter);
+  }
+
+  hasLine(principal: string): boolean {
+    return this.#lines.has(principal);
+  }
+
+  postpone(principal: string): void {
+    const line = this.#lines.get(principal);
+    if (line === undefined) return;
+    line.turns = line.weight;
+    this.#round.add(line);
   }
 
   hasOther(principal: string): boolean {

@@ -190,7 +190,9 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#arrivals += 1;
     const { limits } = this.#options;
     const waiter = createWaiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
+    const isNew = !this.#queue.hasLine(options.principal);
     this.#queue.add(waiter);
+    if (isNew && limits.connections === 1) this.#postponeHolder(options.principal);
     this.match();
     return waiter.upstream;
   }
@@ -293,6 +295,14 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return this.hasRoom && (this.#shared < sharedMax || !this.#queue.hasFresh);
   };
 
+  /** Of the only upstream, for a principal that begins to wait: what has it, or will, is one turn already. */
+  #postponeHolder(newcomer: string): void {
+    for (const { principal } of this.#queue.promised)
+      if (principal !== newcomer) this.#queue.postpone(principal);
+    for (const { holder } of this.#open.leased)
+      if (holder !== undefined && holder !== newcomer) this.#queue.postpone(holder);
+  }
+
   /** What one principal may have, with what it was promised, while others wait. */
   get #half(): number {
     return Math.max(1, Math.floor(this.#options.limits.connections / 2));
@@ -318,8 +328,11 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#watchClients();
     const { clock, limits } = this.#options;
     const nowMs = clock.now();
-    for (const { holder, pace } of this.#open.leased)
-      if (holder !== undefined && this.#queue.hasOther(holder)) pace.check(nowMs, limits.minRateBytes);
+    for (const { holder, pace } of this.#open.leased) {
+      if (holder === undefined || !this.#queue.hasOther(holder)) continue;
+      // Else the next client of the same principal could hold it up before anybody else has a turn.
+      if (pace.check(nowMs, limits.minRateBytes)) this.#queue.postpone(holder);
+    }
   }
 
   #give(waiter: Waiter, upstream: Upstream): void {

@@ -193,6 +193,15 @@ void test('whether a principal has many is asked for each kind, of those who wer
   assert.equal(told, 'AF', 'and once for each time that it was asked');
 });
 
+void test('a principal that is postponed has its next turn after all who wait now', () => {
+  const { queue, add } = open({ a: 3 });
+  for (const principal of ['a', 'a', 'b', 'c']) add(principal);
+  queue.postpone('a');
+  queue.postpone('nobody');
+  assert.deepEqual([queue.hasLine('a'), queue.hasLine('nobody')], [true, false]);
+  assert.equal(takeAll(queue), 'b1 c1 a1 a2');
+});
+
 void test('a principal that has enough is passed over while one waits that has not, and keeps its turn', () => {
   const { queue, add } = open();
   for (const principal of ['a', 'a', 'b', 'c']) add(principal);

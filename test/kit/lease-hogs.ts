@@ -19,6 +19,7 @@ export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKin
 
 /** Bytes of the reply to what hogs read; it never comes to its end with them. */
 const replyBytes = 64 * 1024 * 1024;
+const pieceBytes = 256 * 1024;
 const leadBytes = 1_250_000;
 const stepMs = 50;
 const saveLine = '\talice@example.org\tsave\n';
@@ -27,7 +28,13 @@ const fetchLine = '\talice@example.org\tfetch\ttext\tall\n';
 /** The backend: a long reply to `fetch`, a text taken to its end for `save`, `+` for everything else. */
 export const answerHogs: Script = async ({ fields }, connection) => {
   if (fields[0] === 'save') await connection.readInput();
-  if (fields[0] === 'fetch') await connection.bigCell(replyBytes);
+  let isOpen = true;
+  void connection.closed.then(() => {
+    isOpen = false;
+  });
+  // In pieces: what is made for nobody would keep this process busy.
+  for (let sent = 0; fields[0] === 'fetch' && sent < replyBytes && isOpen; sent += pieceBytes)
+    await connection.bigCell(pieceBytes);
   await connection.status('+');
 };
 

@@ -165,6 +165,13 @@ void test('either side is gone, or silent, or does not read', async () => {
   assert.equal(silent.upstream.state.at, 'leased');
   await silent.clock.advance(100);
   await silent.ends(ended('idle'));
+  const deaf = start();
+  deaf.client.setStopped(true);
+  deaf.backend.send(replyPacket(`\n+\n${'x'.repeat(300_000)}`));
+  await settle();
+  // Others wait for the backend, and it takes nothing; the least rate does not hold for it.
+  deaf.upstream.pace.check(deaf.clock.now() + 10_000, 65_536);
+  await deaf.ends(ended('client-stall'));
   const chatty = start();
   chatty.backend.send(replyPacket('\n+\n'));
   for (let n = 0; n < 10; n += 1) {
