@@ -5,10 +5,13 @@
 // What must not happen: a command that a deny is for reaches its mailbox; one for other mailboxes does.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Namespace } from '../../src/catalog/mailbox-names.js';
+import { isMailboxMask, type Namespace } from '../../src/catalog/mailbox-names.js';
+import { createGlob } from '../../src/policy/glob.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openLab } from '../kit/dovecot-lab.js';
+import { openRawClient } from '../kit/raw-client.js';
 import { openMailboxWorld } from './mailbox-world.js';
+import { passesAllow, passesDeny } from './name-policy.js';
 import { alice, labTestMs, openRealGateway, releasesAsked } from './real-gateway.js';
 
 function namespace(prefix: string, more: Partial<Namespace> = {}): Namespace {
@@ -49,6 +52,169 @@ for (const release of releasesAsked()) {
       });
     }
   });
+}
+
+/** What a name reaches: in a query, as a mask, and where a command opens it (the same as a mask where it is left out); `?`: another mailbox. */
+type Row = readonly [name: string, query: Reached, mask?: Reached, opened?: Reached];
+type Reached = string | { readonly '2.3': string; readonly '2.4': string };
+
+const everythingPlain = 'INBOX Sub Sub/Kid Trash Ünïcode';
+const belowInbox = 'INBOX/Sub INBOX/Sub/Kid INBOX/Trash INBOX/Ünïcode';
+const onlyIn24 = { '2.3': '', '2.4': 'INBOX' };
+
+/** What 2.3.19.1 and 2.4.1 take for one mailbox, measured. Trash has the special use \Trash. */
+const tables: readonly {
+  readonly title: string;
+  readonly namespaces: readonly Namespace[];
+  readonly rows: readonly Row[];
+}[] = [
+  {
+    title: 'prefix "", separator /',
+    namespaces: [namespace('', { inbox: true })],
+    rows: [
+      ['INBOX', 'INBOX'],
+      ['inbox', 'INBOX'],
+      ['INBOX/INBOX', ''],
+      ['INBOX/', ''],
+      ['/INBOX', ''],
+      ['./INBOX', ''],
+      ['~/INBOX', ''],
+      ['~alice/INBOX', ''],
+      ['"INBOX"', ''],
+      ['INBOX ', ''],
+      ['İNBOX', ''],
+      ['&AEkATgBCAE8AWA-', ''],
+      ['*', everythingPlain],
+      ['%', 'INBOX Sub Trash Ünïcode'],
+      ['inb*', 'INBOX'],
+      ['I%', 'INBOX'],
+      ['*INBOX', 'INBOX'],
+      ['*/INBOX', ''],
+      ['Sub', 'Sub'],
+      ['sub', ''],
+      ['Sub/', ''],
+      ['/Sub', ''],
+      ['Sub/Kid', 'Sub/Kid'],
+      ['Sub//Kid', ''],
+      ['Sub.Kid', ''],
+      ['Sub/kid', ''],
+      ['Sub/../Trash', ''],
+      ['Trash', 'Trash'],
+      ['\\Trash', ''],
+      ['%54rash', ''],
+      ['Ünïcode', 'Ünïcode'],
+      ['Ünïcode'.normalize('NFD'), ''],
+      ['ünïcode', ''],
+      ['&ANw-n&AO8-code', ''],
+    ],
+  },
+  {
+    title: 'prefix INBOX/, an alias Private/, another namespace Archives/',
+    namespaces: [
+      namespace('INBOX/', { inbox: true }),
+      namespace('Private/', { aliasFor: 'INBOX/' }),
+      namespace('Archives/'),
+    ],
+    rows: [
+      ['INBOX', 'INBOX'],
+      ['inbox', 'INBOX'],
+      ['INBOX/INBOX', 'INBOX'],
+      ['inbox/INBOX', '', 'INBOX'],
+      ['INBOX/inbox', ''],
+      ['INBOX.INBOX', ''],
+      ['INBOX/', ''],
+      ['INBOX//INBOX', ''],
+      ['INBOX/INBOX/INBOX', ''],
+      ['Private', 'INBOX'],
+      ['Private/', ''],
+      ['Private/INBOX', onlyIn24, { '2.3': '?', '2.4': 'INBOX' }],
+      ['Private/inbox', ''],
+      ['private/INBOX', ''],
+      ['INBOX/Sub', 'INBOX/Sub'],
+      ['inbox/Sub', '', 'INBOX/Sub'],
+      ['Private/Sub', 'INBOX/Sub'],
+      ['private/Sub', ''],
+      ['Sub', ''],
+      ['INBOX/Sub/INBOX', ''],
+      ['INBOX/*', belowInbox],
+      ['inbox/*', belowInbox],
+      ['*/INBOX', ''],
+      ['*', ''],
+      ['Priv*', ''],
+      ['Private/S*', 'INBOX/Sub INBOX/Sub/Kid'],
+      ['Archives/Sub', 'Archives/Sub'],
+      ['Archives/INBOX', ''],
+    ],
+  },
+  {
+    title: 'prefix Mail., whose root is the INBOX too (maildir)',
+    namespaces: [namespace('Mail.', { inbox: true })],
+    rows: [
+      ['INBOX', 'INBOX'],
+      ['Mail', 'INBOX'],
+      ['mail', ''],
+      ['Mail.', ''],
+      ['Mail.INBOX', 'INBOX'],
+      ['Mail.inbox', ''],
+      ['Mail/INBOX', ''],
+      ['MAIL.INBOX', ''],
+      ['Mail.Sub.Kid', 'Mail.Sub.Kid'],
+      ['Mail.Sub/Kid', ''],
+      ['Mail.%', 'Mail.Sub Mail.Trash Mail.Ünïcode'],
+      ['Mai*', ''],
+      ['Mail.I*', ''],
+      ['Sub', ''],
+    ],
+  },
+];
+
+for (const release of releasesAsked()) {
+  void test(`Dovecot ${release}: the names of one mailbox, and what policy makes of them`, {
+    timeout: labTestMs,
+  }, async (t) => {
+    const lab = await openLab(t, release, { users: false });
+    if ('skip' in lab) return t.skip(lab.skip);
+    const { series } = lab;
+    for (const { title, namespaces, rows } of tables) {
+      await t.test(title, async (sub) => {
+        const world = await openMailboxWorld(lab, namespaces);
+        sub.after(() => world.close());
+        for (const [name, query, mask = query, opened = mask] of rows) {
+          for (const [use, reached] of [
+            ['query', query],
+            ['mask', mask],
+            ['name', opened],
+          ] as const) {
+            if (use === 'name' && isMailboxMask(name)) continue;
+            const expected = typeof reached === 'string' ? reached : reached[series];
+            const found = (await world.reached(use, name)).toSorted().join(' ').replace('unknown', '?');
+            assert.equal(found, expected, `${use} ${JSON.stringify(name)}`);
+            for (const mailbox of expected.split(' ').filter((each) => each !== '' && each !== '?')) {
+              const question = { use, name, series, namespaces };
+              const others = [...world.plain, name].filter((each) => !createGlob(each).matches(mailbox));
+              assert.ok(!passesDeny(question, [mailbox]), `deny ${mailbox}: ${use} ${name}`);
+              if (!name.includes('%'))
+                assert.ok(!passesAllow(question, others), `allow others: ${use} ${name}`);
+            }
+          }
+        }
+        await byGuid(lab, namespaces);
+      });
+    }
+  });
+}
+
+/** A GUID is looked for everywhere: a deny on a mailbox is for that too. */
+async function byGuid({ unixPreauth, series }: Lab, namespaces: readonly Namespace[]): Promise<void> {
+  const client = await openRawClient({ path: unixPreauth, minor: 2 });
+  client.sendCommand({ user: alice, fields: ['fetch', 'mailbox-guid', 'mailbox', 'INBOX', 'all'] });
+  const [guid = ''] = (await client.readReply()).cells;
+  client.sendCommand({ user: alice, fields: ['fetch', 'mailbox-guid', 'mailbox-guid', guid, 'all'] });
+  assert.equal((await client.readReply()).cells[0], guid);
+  client.close();
+  const question = { use: 'query', name: 'INBOX', series, namespaces, guid } as const;
+  assert.ok(!passesDeny(question, ['INBOX']));
+  assert.ok(!passesAllow(question, ['INBOX']));
 }
 
 /** With `deny` on INBOX its other name is refused too, and what stands beside it is served. */

@@ -132,7 +132,7 @@ function judge(
   const { name, use, namespaces } = question;
   const isSaid = namespaces !== undefined;
   const isPromised =
-    isSaid || (mailbox === 'INBOX' && (isMailboxMask(name) || /(?:^|[^A-Za-z0-9])inbox$/i.test(name)));
+    isSaid || (mailbox === 'INBOX' && (isMailboxMask(name) || /(?:^|[^A-Za-z0-9 _-])inbox$/i.test(name)));
   const tell = (rule: string, patterns: readonly string[]): void => {
     if (!isPromised) tally.untold += 1;
     else {

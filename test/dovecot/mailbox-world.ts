@@ -63,8 +63,10 @@ export async function openMailboxWorld(
   };
 
   const plain = ['INBOX'];
-  for (const { prefix, separator, aliasFor } of namespaces) {
-    if (aliasFor === undefined) plain.push(...parts.map((part) => prefix + part.replace('/', separator)));
+  for (const one of namespaces) {
+    if (one.aliasFor !== undefined) continue;
+    const names = parts.map((part) => one.prefix + part.replace('/', one.separator));
+    plain.push(...names.filter((name) => !isElsewhere(name, one, namespaces)));
   }
   const byGuid = new Map<string, string>();
   const counts = new Map<string, string>();
@@ -110,6 +112,14 @@ export async function openMailboxWorld(
   }
 }
 
+/** A longer prefix, or the root of another namespace, takes the name. */
+function isElsewhere(name: string, own: Namespace, namespaces: readonly Namespace[]): boolean {
+  return namespaces.some(
+    ({ prefix }) =>
+      prefix.length > own.prefix.length && (name.startsWith(prefix) || name === prefix.slice(0, -1)),
+  );
+}
+
 const mail = 'Subject: here\r\n\r\ntext\r\n.\r\n';
 
 /** In the language of the release; the lab's own `namespace inbox` is the one with the INBOX. */
@@ -132,7 +142,8 @@ function configurationOf(lab: Lab, namespaces: readonly Namespace[], storage: St
       }
       // Those that are listed must have one separator.
       else if (separator !== first?.separator) lines.push('  list = no');
-      if (!inbox) lines.push('  subscriptions = no');
+      if (inbox) lines.push('  mailbox Trash {', '    special_use = \\Trash', '  }');
+      else lines.push('  subscriptions = no');
       return `namespace ${nameOf(namespace)} {\n${lines.join('\n')}\n}\n`;
     })
     .join('');

@@ -16,6 +16,8 @@ export interface NameQuestion {
   readonly series: Series;
   /** What the configuration says of the backend; undefined: nothing. */
   readonly namespaces: readonly Namespace[] | undefined;
+  /** The mailbox by its GUID instead, in a query. */
+  readonly guid?: string;
 }
 
 /** Whether the line is let through where a rule denies these patterns and another one allows everything. */
@@ -53,7 +55,10 @@ function isLetThrough(question: NameQuestion, allow: readonly Rule[], deny: read
     },
     () => 'test',
   );
-  const words = lineWith(use, name);
+  const words =
+    question.guid === undefined
+      ? lineWith(use, name)
+      : ['fetch', 'mailbox-guid', 'mailbox-guid', question.guid, 'all'];
   const line = { listener: 'test', principal: 'anna@test', user: alice, words, clientMinor: 2 };
   const names = namespaces === undefined ? doubtedNames : createMailboxNames(namespaces, []);
   const judgement = judgeLine(policy, line, series, [], userNames, 0, names);
