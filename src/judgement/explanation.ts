@@ -1,6 +1,7 @@
 // Why a command line would be sent or refused, in words: what `explain` says, whether it reads the configuration or asks the daemon.
 // It judges nothing itself. The rule: it names rules by what they say. Where they were written is for who may read the files.
 
+import { conditionsIn } from '../catalog/search-query.js';
 import type { Series } from '../catalog/series.js';
 import type { Decision } from '../policy/decide.js';
 import type { Policy, Rule, RulePlace } from '../policy/rule.js';
@@ -115,8 +116,24 @@ function concernOf({ attempt }: Judged): string {
   );
   const people = [...new Set([...attempt.users, ...masks, ...everybody])];
   const shared = attempt.shared === undefined ? '' : `, and mailboxes that others share (${attempt.shared})`;
-  return `${people.length === 0 ? 'no mailbox' : people.join(', ')}${shared}`;
+  return `${people.length === 0 ? 'no mailbox' : people.join(', ')}${shared}${otherNamesOf(attempt)}`;
 }
+
+/** Mailboxes that are named otherwise than rules name them, as far as the backend's namespaces are known. */
+function otherNamesOf({ command, parsed, mailboxNames }: Judged['attempt']): string {
+  const named = command.params
+    .filter(({ role }) => role === 'mailbox' || role === 'mailbox-mask')
+    .flatMap(({ name }) => parsed.values.get(name) ?? []);
+  for (const { key, values } of parsed.query === undefined ? [] : conditionsIn(parsed.query)) {
+    if (key.name === 'mailbox') named.push(values[0] ?? '');
+  }
+  return [...new Set(named)]
+    .flatMap((name) => mailboxNames.readings(name).map((other) => `, "${name}" may be "${other}"`))
+    .slice(0, otherNamesShown)
+    .join('');
+}
+
+const otherNamesShown = 8;
 
 function termsOf({ kind, obligations }: Decision): string[] {
   if (kind === 'deny' || obligations === undefined) return [];

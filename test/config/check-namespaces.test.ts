@@ -21,3 +21,26 @@ void test('a backend that does not say its shared namespaces is told where a rul
   }
   assert.deepEqual(told(sound.replace('quota get', 'search')), []);
 });
+
+void test('a mailbox that is denied may have other names while a backend does not list its namespaces', () => {
+  const withDeny = (rule: string, backend: string): readonly string[] =>
+    told(
+      sound
+        .replace('shared_namespaces: []', backend)
+        .replace('allow: [quota get]', `allow: [quota get]\n    deny: [${rule}]`),
+    );
+  const warning =
+    '5:3: warning: backends.mail1: does not list its namespaces, so a mailbox that is denied may have names that pass (/etc/dovegate/d.yaml:12)';
+  const listed = 'namespaces: [{ prefix: "", separator: "/", inbox: true }]';
+  for (const rule of [
+    '{ command: mailbox delete, where: { mailbox: INBOX } }',
+    '{ command: mailbox status, where: { mailbox-mask: { regex: "In.*" } } }',
+    '{ command: fetch, where: { query: { mailbox: Trash } } }',
+  ]) {
+    assert.deepEqual(withDeny(rule, 'shared_namespaces: []'), [warning], rule);
+    assert.deepEqual(withDeny(rule, listed), [], rule);
+  }
+  for (const rule of ['mailbox delete', '{ command: mailbox delete, where: { recursive: any } }']) {
+    assert.deepEqual(withDeny(rule, 'shared_namespaces: []'), [], rule);
+  }
+});

@@ -82,6 +82,7 @@ testMistakes([
       - { command: mailbox create, where: { mailbox: [A] } }
       - { command: mailbox rename, where: { mailbox: [A], new-name: [C] } }
       - { command: mailbox list, where: { mailbox-mask: any } }`,
+    '5:3: warning: backends.mail1: does not list its namespaces, so a mailbox that is denied may have names that pass (/etc/dovegate/d.yaml:16)',
     '12:9: warning: policies.support.allow: never allows anything: "mailbox create" is denied in line 16',
   ],
   [

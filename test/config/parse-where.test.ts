@@ -138,6 +138,7 @@ testMistakes([
     'a deny about more of a query than its mailboxes',
     '[quota get]',
     '[quota get]\n    deny: [{ command: search, where: { query: { mailbox: [x], seen: true } } }]',
+    '5:3: warning: backends.mail1: does not list its namespaces, so a mailbox that is denied may have names that pass (/etc/dovegate/d.yaml:12)',
     '12:63: policies.support.deny[0].where.query.seen: a deny can speak of mailbox only; say the rest as a condition of the allow',
   ],
 ]);

@@ -106,3 +106,16 @@ void test('what is no answer', () => {
   assert.equal(explanationOfRows([]), undefined);
   assert.equal(explanationOfRows([['decision', 'perhaps']]), undefined);
 });
+
+void test('a name that may be another mailbox is said to be', () => {
+  const of = (...words: string[]): string | undefined => explained(['BOB', ...words]).concerns;
+  assert.equal(
+    of('flags', 'add', '\\Seen', 'mailbox', 'A/INBOX', 'all'),
+    'bob@example.com, "A/INBOX" may be "INBOX", "A/INBOX" may be "A"',
+  );
+  assert.equal(of('flags', 'add', '\\Seen', 'mailbox', 'Trash', 'all'), 'bob@example.com');
+  assert.equal(
+    of('mailbox', 'delete', 'a.Inbox'),
+    'bob@example.com, "a.Inbox" may be "INBOX", "a.Inbox" may be "a"',
+  );
+});
