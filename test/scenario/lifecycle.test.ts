@@ -174,7 +174,7 @@ policies:
 test('wrong usage ends with 64, help and version with 0, a missing file with 78', async () => {
   assert.equal((await runDovegate([])).exit, 64);
   assert.equal((await runDovegate(['bogus'])).exit, 64);
-  assert.equal((await runDovegate(['check'])).exit, 64);
+  assert.equal((await runDovegate(['check', 'surplus'])).exit, 64);
   assert.equal((await runDovegate(['check', '--config', '/nonexistent.yaml'])).exit, 78);
   assert.equal((await runDovegate(['serve', '--config', '/nonexistent.yaml'])).exit, 78);
   assert.equal((await runDovegate(['--help'])).exit, 0);

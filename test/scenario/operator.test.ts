@@ -180,7 +180,9 @@ test('a file with problems does not keep operators from their daemon; a socket n
   assert.deepEqual([lost.exit, /--socket/.test(lost.text)], [78, true], lost.text);
   const socket = await runDovegate(['backend', 'enable', 'mail1', '--socket', daemon.path('admin.sock')]);
   assert.equal(socket.exit, 0, socket.text);
-  assert.equal((await runDovegate(['status'])).exit, 64);
+  // Without both, the daemon of the standard configuration is meant.
+  const asked = await runDovegate(['status'], { env: { DOVEGATE_CONFIG: daemon.configFile } });
+  assert.deepEqual([asked.exit, asked.text.includes(daemon.configFile)], [78, true], asked.text);
   await daemon.stop();
 });
 
