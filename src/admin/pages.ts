@@ -98,6 +98,7 @@ function showStatus(snapshot: DaemonSnapshot): string {
     program: 'dovegate',
     version: snapshot.version,
     state: snapshot.state,
+    problems: snapshot.problems,
     started: snapshot.started,
     uptime_ms: Math.round(snapshot.uptimeMs),
     config: snapshot.configHash,

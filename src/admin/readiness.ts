@@ -7,6 +7,7 @@ import type { BackendSnapshot, DaemonSnapshot } from './snapshot.js';
 /** Why the daemon is not ready. */
 export type NotReadyCode =
   | 'draining' // we are stopping
+  | 'not-configured' // the configuration had problems at the start
   | 'audit-failed' // no record reaches the disk, so strict commands are refused
   | 'audit-reserve' // the disk of the records is full but for its reserve
   | 'backends-down'; // no backend is up
@@ -35,6 +36,10 @@ export interface Readiness {
 export function judgeReadiness(snapshot: DaemonSnapshot): Readiness {
   const { state, journal, backends, routes } = snapshot;
   const reasons: NotReady[] = [];
+  if (state === 'closed') {
+    const text = `dovegate is not configured: ${snapshot.problems?.[0]?.split('\n', 1).join('') ?? ''}`;
+    return { isReady: false, reasons: [{ code: 'not-configured', text }], routes: [] };
+  }
   if (state === 'draining') reasons.push({ code: 'draining', text: 'dovegate is stopping' });
   if (journal.state === 'failed') {
     const why = journal.fault === undefined ? '' : `: ${journal.fault.text}`;

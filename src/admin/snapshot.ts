@@ -9,7 +9,9 @@ export interface DaemonSnapshot {
   /** RFC 3339. */
   readonly started: string;
   readonly uptimeMs: number;
-  readonly state: 'serving' | 'draining';
+  readonly state: 'serving' | 'draining' | 'closed';
+  /** Of a daemon that is `closed`: why, as `check` prints it. */
+  readonly problems?: readonly string[];
   /** Hash of the configuration that is served. */
   readonly configHash: string;
   readonly listeners: readonly ListenerSnapshot[];

@@ -3,6 +3,7 @@
 import { Argument, type Command } from 'commander';
 import type { WhichDaemon } from './admin-client.js';
 import { configOption } from './config-option.js';
+import type { ReloadOptions } from './operate.js';
 import type { StatusOptions } from './status.js';
 
 /** What they do; each resolves to an exit code. */
@@ -12,7 +13,7 @@ export interface OperatorSubcommands {
   backend(
     options: WhichDaemon & { readonly action: 'drain' | 'enable'; readonly name: string },
   ): Promise<number>;
-  reload(options: WhichDaemon): Promise<number>;
+  reload(options: ReloadOptions): Promise<number>;
 }
 
 function withDaemon(command: Command): Command {
@@ -51,9 +52,13 @@ export function addOperatorCommands(
     });
   withDaemon(program.command('reload'))
     .description(
-      'have the daemon read its configuration again; exit 1 when it has problems and the old one is kept',
+      'have the daemon read its configuration again; exit 78 when it has problems and the old one is kept',
     )
-    .action(async (options: WhichDaemon) => {
+    .option(
+      '--pid <pid>',
+      'of a daemon without an admin socket: it gets a SIGHUP if the file has no problems (default: $MAINPID)',
+    )
+    .action(async (options: ReloadOptions) => {
       end(await subcommands.reload(options));
     });
 }

@@ -9,14 +9,18 @@ type Values = Readonly<Record<string, unknown>>;
 export function formatStatus(status: unknown): string {
   const values = valuesOf(status);
   const journal = valuesOf(values['journal']);
+  const isServing = !isClosed(status);
   const head = [
     ['dovegate', `${text(values['version'])}, ${text(values['state'])} since ${text(values['started'])}`],
-    ['configuration', text(values['config']).slice(0, 16) + reloadOf(valuesOf(values['reload']))],
+    ...(isServing
+      ? [['configuration', `${text(values['config']).slice(0, 16)}${reloadOf(valuesOf(values['reload']))}`]]
+      : []),
     ['ready', values['ready'] === true ? 'yes' : `no: ${reasonsOf(values['reasons'])}`],
-    ['journal', `${text(journal['state'])}, space ${text(journal['space'])}`],
+    ...(isServing ? [['journal', `${text(journal['state'])}, space ${text(journal['space'])}`]] : []),
   ];
   return [
     formatColumns(head),
+    ...problemsOf(values['problems']),
     ...table('LISTENER SESSIONS ADDRESS', listOf(values['listeners']), (each) => [
       text(each['listener']),
       `${text(each['sessions'])}/${text(each['sessions_max'])}`,
@@ -38,6 +42,16 @@ export function formatStatus(status: unknown): string {
       (number(each['duration_ms']) / 1000).toFixed(1),
     ]),
   ].join('\n');
+}
+
+/** Whether the daemon serves nobody, since its configuration had problems at the start. */
+export function isClosed(status: unknown): boolean {
+  return valuesOf(status)['state'] === 'closed';
+}
+
+function problemsOf(problems: unknown): string[] {
+  if (!Array.isArray(problems)) return [];
+  return ['', ...problems.flatMap((each) => String(each).split('\n').map(plain))];
 }
 
 function stateOf(backend: Values): string {

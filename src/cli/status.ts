@@ -8,7 +8,7 @@ import { plain, stderr } from '../terminal/output.js';
 import { openScreen, type Screen } from '../terminal/screen.js';
 import { type AskDaemon, findDaemon, type WhichDaemon } from './admin-client.js';
 import { exitCodeOf } from './operate.js';
-import { formatStatus } from './status-table.js';
+import { formatStatus, isClosed } from './status-table.js';
 
 /** Which daemon, and how to show it. */
 export interface StatusOptions extends WhichDaemon {
@@ -62,7 +62,8 @@ async function show(
     stderr(plain(answer.body.trimEnd()));
     return exitCodeOf(answer.status);
   }
-  await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(JSON.parse(answer.body))));
+  const told: unknown = JSON.parse(answer.body);
+  await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told)));
   await screen.flush();
-  return exitCodes.ok;
+  return isClosed(told) ? exitCodes.configuration : exitCodes.ok;
 }

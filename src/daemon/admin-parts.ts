@@ -171,14 +171,14 @@ export function createAdminParts({ admin }: WatchedSettings, clock: Clock, log: 
     },
     async open(now) {
       watched = now;
-      endpoints = await openEndpoints(admin, {
+      const sources = {
         clock,
         snapshot: takeSnapshot,
         metrics: () => metrics.render(),
         act: now.act,
-        whoIs: (socket, door) => whoIs(socket, door, now.findPeer),
-        onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
-      });
+        onError: (text: string) => log.report({ event: 'admin-failed', level: 'error', text }),
+      };
+      endpoints = await openEndpoints(admin, sources, now.findPeer);
     },
     draining() {
       state = 'draining';
@@ -190,9 +190,14 @@ export function createAdminParts({ admin }: WatchedSettings, clock: Clock, log: 
   };
 }
 
-type Sources = Omit<Parameters<typeof openAdmin>[0], 'doors'>;
+type Sources = Omit<Parameters<typeof openAdmin>[0], 'doors' | 'whoIs'>;
 
-async function openEndpoints(settings: AdminSettings, sources: Sources): Promise<Admin> {
+/** Serves on the sockets that the settings name. Rejects with a ListenFault. */
+export async function openEndpoints(
+  settings: AdminSettings,
+  sources: Sources,
+  findPeer: FindPeer,
+): Promise<Admin> {
   const { unix, mode, tcp, tokenFile } = settings;
   const { onError } = sources;
   const doors: AdminDoor[] = [];
@@ -207,7 +212,7 @@ async function openEndpoints(settings: AdminSettings, sources: Sources): Promise
       bind: (server) => bindTcp(server, tcp, onError),
     });
   }
-  return openAdmin({ ...sources, doors });
+  return openAdmin({ ...sources, doors, whoIs: (socket, door) => whoIs(socket, door, findPeer) });
 }
 
 /** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */

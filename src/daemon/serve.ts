@@ -3,7 +3,7 @@
 // after "stopping".
 
 import { type CertificateEvent, createCertificates } from '../certificates/certificates.js';
-import { loadConfiguration, summarise } from '../cli/configuration.js';
+import { type LoadedConfiguration, loadConfiguration, summarise } from '../cli/configuration.js';
 import { tlsFilesOf } from '../cli/inspect-certificates.js';
 import { namesIn } from '../cli/peers.js';
 import type { Settings } from '../config/settings.js';
@@ -28,7 +28,8 @@ import type { Native } from '../ports/native.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import { stderr } from '../terminal/output.js';
 import { createAdminParts } from './admin-parts.js';
-import { closeJournal, type End, endBy } from './close-journal.js';
+import { closeJournal, type End, endBy, endWith } from './close-journal.js';
+import { serveClosed } from './closed.js';
 import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
 import { createListeners } from './listeners.js';
@@ -48,16 +49,10 @@ const flushMsMax = 1_000;
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve(options: { readonly config: string }): Promise<number> {
-  const loaded = loadConfiguration(options.config);
-  if (loaded.settings === undefined) {
-    for (const problem of loaded.problems) stderr(problem);
-    stderr(summarise(options.config, loaded));
-    return exitCodes.configuration;
-  }
-  const { settings } = loaded;
-  const log = createLog(settings.log.level, process.stdout.isTTY);
-  for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  const end = await run(settings, options.config, log).catch((fault: unknown) => {
+  const { config } = options;
+  const loaded = loadConfiguration(config);
+  const log = createLog(loaded.settings?.log.level ?? 'info', process.stdout.isTTY);
+  const end = await start(loaded, config, log).catch((fault: unknown) => {
     const text = fault instanceof Error ? fault.message : String(fault);
     log.report({ event: 'start-failed', level: 'error', text });
     return endBy(fault, exitCodes.configuration);
@@ -70,24 +65,63 @@ export async function serve(options: { readonly config: string }): Promise<numbe
   return end.code;
 }
 
-async function run(settings: Settings, config: string, log: Log): Promise<End> {
+/** What the process has before its configuration is good. */
+type Process = Awaited<ReturnType<typeof openProcess>>;
+
+async function openProcess(log: Log) {
   const clock = systemClock;
   // From now on: the first process of a container has no other answer to SIGTERM, and a stop that comes during the start would
   // be lost.
   const stop = createStopRequests();
+  // A request to reload that comes during the start must not end the process either.
+  let isReloadAsked = false;
+  const offSignal = onSignal(['SIGHUP'], () => {
+    isReloadAsked = true;
+  });
+  const takeReloads = (): boolean => {
+    offSignal();
+    return isReloadAsked;
+  };
+  const environment = takeServiceEnvironment(process.env, process.pid);
+  const native = await loadNative();
+  harden(native, log);
+  const manager = createServiceManager(environment, native, clock);
+  const findPeer = createFindPeer(native, clock);
+  return { clock, stop, takeReloads, passed: environment.sockets, native, manager, findPeer };
+}
+
+/** Rejects with what cannot be made. */
+async function start(first: LoadedConfiguration, config: string, log: Log): Promise<End> {
+  const own = await openProcess(log);
+  if (first.settings === undefined && own.passed.length === 0) {
+    for (const problem of first.problems) stderr(problem);
+    stderr(summarise(config, first));
+    return endWith(exitCodes.configuration);
+  }
+  const loaded =
+    first.settings === undefined
+      ? await serveClosed(first, { ...own, config, log, stop: own.stop.first })
+      : first;
+  if (loaded?.settings === undefined) {
+    own.manager.close();
+    return endWith(exitCodes.ok);
+  }
+  log.setLevel(loaded.settings.log.level);
+  for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
+  return run(loaded.settings, config, log, own);
+}
+
+async function run(settings: Settings, config: string, log: Log, own: Process): Promise<End> {
+  const { clock, stop, native, manager, findPeer } = own;
   const admin = createAdminParts(settings, clock, log);
   const observe: Observe = (event) => {
     log.observe(event);
     admin.observe(event);
   };
-  const environment = takeServiceEnvironment(process.env, process.pid);
-  const native = await loadNative();
-  harden(native, log);
   const loop = watchLoopLag(clock, (lagMs) => {
     if (lagMs >= stallMs) tellStall(log, lagMs);
   });
-  const manager = createServiceManager(environment, native, clock);
-  const sockets = createPassedSockets(environment.sockets, native);
+  const sockets = createPassedSockets(own.passed, native);
   const orphans = watchOrphans(native, clock);
   const lifecycle = createLifecycle((phase) => {
     if (phase === 'reloading') manager.reloading();
@@ -132,8 +166,6 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   const numbers = await lookUpNumbers(namesIn(settings));
   const served = createSwitch(createServed(settings, exchanges, numbers, doorsOf(settings)));
   const service = createService({ sessionsMax: sessionsWithin(settings, log) });
-  const findPeer = createFindPeer(native, clock);
-
   const release = holdProcess();
   const fatal = fatalError(log);
 
@@ -206,10 +238,10 @@ async function run(settings: Settings, config: string, log: Log): Promise<End> {
   // A disk that takes no records is nothing that a new process would do better at; a writer that cannot be begun is.
   manager.watch(() => journal.fault?.code !== 'writer-died');
 
-  onSignal(
-    ['SIGHUP'],
-    () => void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => tellUndone(log, fault)),
-  );
+  const reload = (): void =>
+    void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => tellUndone(log, fault));
+  onSignal(['SIGHUP'], reload);
+  if (own.takeReloads()) reload();
   if ((await Promise.race([stop.first, fatal])) === 'fatal') {
     lifecycle.become('stopped');
     service.abort();

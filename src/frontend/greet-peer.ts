@@ -43,7 +43,7 @@ export interface Greeting {
 }
 
 /** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
-const ourMinor = 3;
+export const ourMinor = 3;
 /** A stranger's line: VERSION, STARTTLS, or a name and a password. */
 const strangerLineBytesMax = 8 * 1024;
 /** What is shown of a name that nobody vouches for. */

@@ -40,7 +40,7 @@ export interface ServiceManager {
   stopping(status: string, withinMs: number): void;
   /** A line for `systemctl status`. */
   status(text: string): void;
-  /** From now on a sign of life at every third of the time in which it is due, while `isHealthy`. */
+  /** From now on a sign of life at every third of the time in which it is due, while `isHealthy`. Again: another `isHealthy`. */
   watch(isHealthy: () => boolean): void;
   /** Ends the signs of life. */
   close(): void;
@@ -149,6 +149,7 @@ export function createServiceManager(
   const waiting: string[] = [];
   let retry: Timer | undefined;
   let beat: Timer | undefined;
+  let isAlive: () => boolean = () => true;
 
   function send(notification: Notification): void {
     if (notify === undefined) return;
@@ -183,11 +184,12 @@ export function createServiceManager(
     stopping: (status, withinMs) => send({ kind: 'stopping', status, withinMs }),
     status: (status) => send({ kind: 'status', status }),
     watch(isHealthy) {
+      isAlive = isHealthy;
       if (watchdogMs === undefined || beat !== undefined) return;
       const intervalMs = watchdogMs / 3;
       // On the event loop like everything else: when that stands still, so does this.
       const tick = (): void => {
-        if (isHealthy()) send({ kind: 'watchdog' });
+        if (isAlive()) send({ kind: 'watchdog' });
         beat = clock.setTimer(intervalMs, tick);
       };
       tick();

@@ -302,7 +302,7 @@ function firstWords({ words }: CommandLine): string[] {
 const nameWordsMax = 8;
 
 /** Whether the client will send input behind a line that is refused. */
-function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
+export function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
   let following: FollowingInput = 'none';
   for (const one of series) {
     const found = resolveCommand(one, line.words);

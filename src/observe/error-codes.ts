@@ -206,6 +206,10 @@ export const closeReasons: Table<CloseReason> = {
   'login-failed': ["nobody's name and password, or a certificate of several accounts", 'correct them'],
   'tls-failed': ['the TLS handshake that the client began failed', 'mend its certificate or its authorities'],
   'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
+  'not-configured': [
+    'the configuration had problems at the start (sockets from systemd)',
+    '`dovegate check`; the file is read again every 10 s',
+  ],
   'peer-refused': ['nobody whom the listener serves', 'add it to `peers`'],
   revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
   'input-unknown': [

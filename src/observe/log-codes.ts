@@ -215,6 +215,17 @@ const listed = {
     means: 'the configuration is served, and something in it is doubtful; `text` is what `check` prints',
     ask: 'as it says',
   },
+  'not-configured': {
+    levels: ['error', 'warn'],
+    means:
+      'problems in the file at the start: clients of sockets from systemd are refused; of level warn: how many (`count`)',
+    ask: '`dovegate check`; a repaired file is served within 10 s, or by `dovegate reload`',
+  },
+  configured: {
+    levels: ['info'],
+    means: 'the configuration that had problems at the start is good now; the daemon goes into service',
+    ask: '',
+  },
   'start-failed': { levels: ['error'], means: 'it did not start', ask: 'as `text` says' },
   'listen-failed': {
     levels: ['error'],

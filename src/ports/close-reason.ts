@@ -15,6 +15,7 @@ export type CloseReason =
   | 'login-failed' // a name and a password that are no account's, or none that could be read; a certificate of several
   | 'tls-failed' // the handshake that the client began
   | 'sessions-limit'
+  | 'not-configured' // the configuration has problems since the start
   | 'peer-refused' // nobody whom the listener serves
   | 'revoked' // a reload took the listener or the right to it away, or what proved it counts no more
   | 'input-unknown' // a refused command of which nobody can tell whether input follows

@@ -42,6 +42,19 @@ test('draining, a failed journal, a full disk, no backend: each is a reason, and
   ]);
 });
 
+test('a daemon that is not configured has that reason alone, with the first problem', () => {
+  const { isReady, reasons } = judged({
+    state: 'closed',
+    problems: ['dovegate.yaml:3:1: no such key\n    supprt:', 'more'],
+    journal: broken,
+    backends: [],
+  });
+  assert.equal(isReady, false);
+  assert.deepEqual(reasons, [
+    { code: 'not-configured', text: 'dovegate is not configured: dovegate.yaml:3:1: no such key' },
+  ]);
+});
+
 test('one backend that is up is enough; the routes say who is left out', () => {
   const { isReady, routes } = judged({ backends: [down('mail1'), backend('mail2')] });
   assert.equal(isReady, true);

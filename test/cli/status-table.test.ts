@@ -1,7 +1,7 @@
 // Goal: the status is shown whole, and what another version says more or less never fails.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatStatus } from '../../src/cli/status-table.js';
+import { formatStatus, isClosed } from '../../src/cli/status-table.js';
 
 void test('listeners, backends and what runs', () => {
   const shown = formatStatus({
@@ -62,4 +62,26 @@ void test('a daemon that says something else', () => {
   for (const status of [{}, null, 'x', [], { backends: 7, exchanges: [null], listeners: [{}] }]) {
     assert.match(formatStatus(status), /^dovegate/);
   }
+});
+
+void test('a daemon that is not configured: its problems, and nothing that it does not have', () => {
+  const status = {
+    version: '1.2.3',
+    state: 'closed',
+    started: '2026-01-01T00:00:00.000Z',
+    problems: ['dovegate.yaml:3:1: no such key\n    supp\u001brt: 1\n    ^'],
+    config: '',
+    ready: false,
+    reasons: [{ code: 'not-configured', text: 'dovegate is not configured: dovegate.yaml:3:1: no such key' }],
+    journal: { state: 'failed', space: 'normal' },
+    listeners: [{ listener: 'support', sessions: 1, sessions_max: 1000, address: 'systemd:support' }],
+  };
+  const shown = formatStatus(status);
+  assert.match(shown, /closed since .*\nready +no: dovegate is not configured: dovegate\.yaml:3:1/);
+  assert.match(shown, /\ndovegate\.yaml:3:1: no such key\n {4}supp\S+rt: 1\n {4}\^\n/);
+  assert.ok(!shown.includes('\u001b') && !shown.includes('journal'));
+  assert.deepEqual(
+    [isClosed(status), isClosed({ state: 'serving' }), isClosed(undefined)],
+    [true, false, false],
+  );
 });

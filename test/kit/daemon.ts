@@ -40,6 +40,8 @@ export interface DaemonOptions {
   program?: string;
   /** How long the start may take; default 10 s. */
   startMs?: number;
+  /** The record that says that it has started; default `started`. */
+  startEvent?: string;
 }
 
 export interface Daemon {
@@ -167,7 +169,12 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     grepSecrets: (needles) => findSecrets(needles, folder, Object.keys(given), output()),
   };
   try {
-    await daemon.waitForLog(({ event }) => event === 'started', 'the record "started"', options.startMs);
+    const { startEvent = 'started' } = options;
+    await daemon.waitForLog(
+      ({ event }) => event === startEvent,
+      `the record "${startEvent}"`,
+      options.startMs,
+    );
   } catch (error) {
     if (exit === undefined) await endBy('SIGKILL');
     const why = error instanceof Error ? error.message.split('\n', 1).join('') : String(error);

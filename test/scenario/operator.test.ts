@@ -130,7 +130,8 @@ test('a reload: policies, listeners and limits of sessions that are open; a file
   assert.match((await dovegate(daemon, 'reload')).text, /this machine has no group nobody-has-this/);
   writeFileSync(daemon.configFile, before.replace('allow: [quota get]', 'allow: [quota gte]'));
   const broken = await dovegate(daemon, 'reload');
-  assert.equal(broken.exit, 1, broken.text);
+  assert.equal(broken.exit, 78, broken.text);
+  assert.match(broken.text, /dovegate\.yaml:\d+:\d+: .*did you mean quota get/);
   daemon.signal('SIGHUP');
   await daemon.waitForLog(
     ({ event, text }) => event === 'reload-failed' && String(text).includes('did you mean quota get'),
@@ -172,7 +173,7 @@ test('a file with problems does not keep operators from their daemon; a socket n
     const drain = await dovegate(daemon, 'backend', 'drain', 'mail1');
     assert.equal(drain.exit, 0, `${what}: ${drain.text}`);
     const reload = await dovegate(daemon, 'reload');
-    assert.equal(reload.exit, 1, `${what}: ${reload.text}`);
+    assert.equal(reload.exit, 78, `${what}: ${reload.text}`);
     assert.match(reload.text, /is not replaced/, what);
   }
   daemon.write('dovegate.yaml', 'nothing: of use');
@@ -184,6 +185,57 @@ test('a file with problems does not keep operators from their daemon; a socket n
   const asked = await runDovegate(['status'], { env: { DOVEGATE_CONFIG: daemon.configFile } });
   assert.deepEqual([asked.exit, asked.text.includes(daemon.configFile)], [78, true], asked.text);
   await daemon.stop();
+});
+
+test('a reload without an admin socket: the file is checked, then the process is signaled', async (t) => {
+  const gateway = await openGateway(t);
+  const { daemon } = gateway;
+  const good = readFileSync(daemon.configFile, 'utf8');
+  const reload = async (args: readonly string[], env: Record<string, string | undefined> = {}) => {
+    const words = ['reload', '--config', daemon.configFile, ...args];
+    return runDovegate(words, {
+      cwd: daemon.folder,
+      env: { MAINPID: undefined, CREDENTIALS_DIRECTORY: '/run/credentials/x', ...env },
+    });
+  };
+  const pid = String(daemon.pid);
+  const nobody = await reload([]);
+  assert.deepEqual([nobody.exit, /--pid/.test(nobody.text)], [64, true], nobody.text);
+  daemon.write('dovegate.yaml', good.replace('quota get', 'quota gte'));
+  const broken = await reload(['--pid', pid]);
+  assert.equal(broken.exit, 78, broken.text);
+  assert.match(broken.text, /did you mean quota get.*nothing was reloaded/s);
+  daemon.write('dovegate.yaml', good);
+  for (const [args, env] of [
+    [['--pid', pid], {}],
+    [[], { MAINPID: pid }],
+  ] as const) {
+    const before = daemon.logs.filter(({ event }) => event === 'reloaded').length;
+    const done = await reload(args, env);
+    assert.equal(done.exit, 0, done.text);
+    await daemon.waitForLog(
+      () => daemon.logs.filter(({ event }) => event === 'reloaded').length > before,
+      'reloaded',
+    );
+  }
+  assert.ok(!daemon.logs.some(({ event }) => event === 'reload-failed'));
+  await daemon.stop();
+  assert.equal((await reload(['--pid', pid])).exit, 69);
+  // As in ExecReload=: what the service has of systemd's credentials is not seen.
+  daemon.write(
+    'dovegate.yaml',
+    good.replace(/password_file: \S+/, 'password_file: /run/credentials/x/mail1'),
+  );
+  const unseen = await reload(['--pid', pid]);
+  assert.deepEqual([unseen.exit, /was not looked at/.test(unseen.text)], [69, true], unseen.text);
+  // The file names another socket than the daemon has: with a process to signal it is no reason to fail.
+  daemon.write('dovegate.yaml', `${good}\nadmin: { unix: admin.sock }\n`);
+  assert.equal((await reload([])).exit, 69);
+  const again = await startDaemon(t, { config: good, folder: daemon.folder });
+  daemon.write('dovegate.yaml', `${good}\nadmin: { unix: admin.sock }\n`);
+  assert.equal((await reload([], { MAINPID: String(again.pid) })).exit, 0);
+  await again.waitForLog(({ event }) => event === 'reloaded', 'reloaded');
+  await again.stop();
 });
 
 test('receivers of the records come and go by a reload', async (t) => {

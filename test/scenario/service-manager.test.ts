@@ -4,87 +4,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, linkSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { loadNative } from '../../src/host/native.js';
-import {
-  builtProgram,
-  type Daemon,
-  type DaemonOptions,
-  DaemonStartError,
-  startDaemon,
-} from '../kit/daemon.js';
-import { openDatagramSocket } from '../kit/datagram-socket.js';
-import { openFolder } from '../kit/folder.js';
+import { test } from 'node:test';
+import { builtProgram, type DaemonOptions, DaemonStartError } from '../kit/daemon.js';
+import { configurationOf, openSocket, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
-import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
 import { authority, hash, password } from '../kit/tcp-gate.js';
-
-/** A listening socket that nobody accepts on, as systemd holds it. */
-async function openSocket(t: TestContext, path: string): Promise<number> {
-  const server = createServer((socket: Socket) => socket.destroy());
-  await new Promise<void>((resolve) => {
-    server.listen(`${path}.made`, resolve);
-  });
-  // The name goes with the server, so the socket gets another one.
-  linkSync(`${path}.made`, path);
-  return keepDescriptor(t, server);
-}
-
-/** The descriptor of a listening socket whose server goes. */
-async function keepDescriptor(t: TestContext, server: Server): Promise<number> {
-  const handle: unknown = Reflect.get(server, '_handle');
-  const descriptor: unknown = typeof handle === 'object' && handle !== null && Reflect.get(handle, 'fd');
-  assert.ok(typeof descriptor === 'number');
-  const kept = (await loadNative()).duplicate(descriptor);
-  t.after(() => closeSync(kept));
-  server.close();
-  return kept;
-}
-
-const configurationOf = (backend: string, listeners: string): string => `version: 1
-listeners:
-${listeners}
-backends:
-  mail1: { address: "${backend}", shared_namespaces: [] }
-routes:
-  - { users: ["*"], backend: mail1 }
-policies:
-  support: { users: ["*"], allow: [quota get] }
-state: state
-audit: { directory: audit, reserve: 4KiB }
-`;
-
-/** LISTEN_PID is the number of the process that reads it. */
-const launcher = ['sh', '-c', 'LISTEN_PID=$$ exec "$@"', 'sh'];
-
-async function openWorld(t: TestContext) {
-  const folder = openFolder(t);
-  const notify = openDatagramSocket(join(folder, 'notify'));
-  t.after(() => notify.close());
-  const backend = await openScriptedDovecot({ unix: join(folder, 'backend.sock') });
-  const path = join(folder, 'support.sock');
-  const descriptor = await openSocket(t, path);
-  const start = (options: Partial<DaemonOptions> = {}): Promise<Daemon> =>
-    startDaemon(t, {
-      config: configurationOf(backend.address, '  support: { systemd: support, policy: support }'),
-      folder,
-      launcher,
-      descriptors: [descriptor],
-      ...options,
-      env: {
-        LISTEN_FDS: String(options.descriptors?.length ?? 1),
-        LISTEN_FDNAMES: 'support',
-        NOTIFY_SOCKET: join(folder, 'notify'),
-        WATCHDOG_USEC: '300000',
-        ...options.env,
-      },
-    });
-  t.after(() => backend.close());
-  return { folder, notify, path, descriptor, start, backend };
-}
 
 void test('start, life and end are told; a client who comes between two daemons is served by the second', async (t) => {
   const { notify, path, start } = await openWorld(t);
@@ -227,14 +153,3 @@ test('a TCP socket that was handed over: TLS and accounts, or loopback alone', a
     return true;
   });
 });
-
-/** The same by TCP. */
-async function openTcpSocket(t: TestContext, host: string): Promise<{ descriptor: number; port: number }> {
-  const server = createServer((socket: Socket) => socket.destroy());
-  await new Promise<void>((resolve) => {
-    server.listen({ host, port: 0 }, resolve);
-  });
-  const address = server.address();
-  const descriptor = await keepDescriptor(t, server);
-  return { descriptor, port: typeof address === 'object' && address !== null ? address.port : 0 };
-}

@@ -1,0 +1,324 @@
+// `dovegate serve` with a configuration that has problems, and sockets from systemd: their clients are refused at once, with the
+// place of the first problem, until the file is good. Otherwise they would wait in the queues of the sockets for ever.
+// The rules: nothing of the file is used but its section `admin`; clients see the name of a file and a line, never a value; no
+// command gets through; what many clients cost is bounded.
+
+import type { Act } from '../admin/actions.js';
+import type { Admin } from '../admin/admin.js';
+import type { AdminSettings } from '../admin/settings.js';
+import type { DaemonSnapshot } from '../admin/snapshot.js';
+import { formatTime } from '../audit/time.js';
+import { type LoadedConfiguration, loadConfiguration } from '../cli/configuration.js';
+import { findAdmin } from '../config/find-section.js';
+import { type RefusalLimits, refusePeer } from '../frontend/refused-peer.js';
+import type { FindPeer } from '../host/find-peer.js';
+import { descriptorsMax } from '../host/limits.js';
+import { programVersion, readFromDisk } from '../host/program.js';
+import { holdProcess, onSignal } from '../host/signals.js';
+import type { PassedSocket, ServiceManager } from '../host/systemd.js';
+import { type InheritedListener, listenInherited } from '../net/inherited.js';
+import type { Log } from '../observe/log.js';
+import { createMetrics } from '../observe/metrics.js';
+import type { Clock } from '../ports/clock.js';
+import type { Native } from '../ports/native.js';
+import type { Transport } from '../ports/transport.js';
+import { stderr } from '../terminal/output.js';
+import { openEndpoints } from './admin-parts.js';
+
+/** What it works with. */
+export interface ClosedParts {
+  /** The file. */
+  readonly config: string;
+  readonly clock: Clock;
+  readonly native: Native;
+  readonly manager: ServiceManager;
+  readonly findPeer: FindPeer;
+  readonly log: Log;
+  readonly passed: readonly PassedSocket[];
+  /** Resolves when the process is to end. */
+  readonly stop: Promise<unknown>;
+}
+
+const readAgainMs = 10_000;
+/** Sessions at once, where there are descriptors for them; one uid has at most half. */
+const sessionsMax = 1000;
+/** Standard streams, event loops, listening sockets, admin connections, files that are read. */
+const otherDescriptors = 128;
+/** A client that connected just before the daemon goes into service may still send a command. */
+const lastCommandMs = 1_000;
+
+const limits: RefusalLimits = {
+  lineBytesMax: 64 * 1024,
+  fieldsMax: 4096,
+  inputBytesMax: 1024 ** 3,
+  inputTimeMs: 60_000,
+  patienceMs: 10_000,
+  commandsMax: Number.POSITIVE_INFINITY,
+};
+
+/** Runs until the file is good, and resolves to what was read then; undefined: it was stopped before. Never rejects. */
+export async function serveClosed(
+  first: LoadedConfiguration,
+  parts: ClosedParts,
+): Promise<LoadedConfiguration | undefined> {
+  const { config, clock, manager, log, stop } = parts;
+  const release = holdProcess();
+  let loaded = first;
+  let goIntoService: (good: LoadedConfiguration) => void = () => undefined;
+  const good = new Promise<LoadedConfiguration>((resolve) => {
+    goIntoService = resolve;
+  });
+  const gate = createGate(parts, () =>
+    loaded.settings === undefined
+      ? `dovegate is not configured: ${firstProblem(config, loaded, true)}`
+      : 'dovegate has just been configured; try again',
+  );
+  const endpoints = createEndpoints(parts, {
+    problems: () => loaded.problems,
+    listeners: () => gate.listeners(),
+    read,
+  });
+  const status = (): string => `closed: ${firstProblem(config, loaded, false)}`;
+
+  function tell(): void {
+    for (const problem of loaded.problems) stderr(problem);
+    const text = `${status()}: clients of the sockets that systemd handed over are refused; the file is read again every ${readAgainMs / 1000} s`;
+    log.report({ event: 'not-configured', level: 'error', text, config });
+  }
+
+  function read(): boolean {
+    if (loaded.settings !== undefined) return true;
+    const before = loaded.problems.join('\n');
+    loaded = loadConfiguration(config);
+    if (loaded.settings !== undefined) {
+      goIntoService(loaded);
+      return true;
+    }
+    if (loaded.problems.join('\n') !== before) {
+      tell();
+      manager.status(status());
+      void endpoints.follow();
+    }
+    return false;
+  }
+
+  await gate.open();
+  await endpoints.follow();
+  tell();
+  manager.ready(status());
+  // A broken file is no reason for another process.
+  manager.watch(() => true);
+  const offSignal = onSignal(['SIGHUP'], () => {
+    manager.reloading();
+    if (!read()) manager.ready(status());
+  });
+  let timer = clock.setTimer(readAgainMs, tick);
+  function tick(): void {
+    gate.tellRefused();
+    read();
+    timer = clock.setTimer(readAgainMs, tick);
+  }
+
+  const ended = await Promise.race([stop.then(() => undefined), good]);
+  timer.cancel();
+  offSignal();
+  gate.tellRefused();
+  await gate.close(ended === undefined ? 0 : lastCommandMs);
+  // An operator who asked for the reload gets the answer.
+  await clock.nextTurn();
+  await endpoints.close();
+  release();
+  if (ended === undefined) manager.stopping('not configured', lastCommandMs);
+  else log.report({ event: 'configured', level: 'info', text: 'the configuration is good', config });
+  return ended;
+}
+
+/** `FILE:LINE` of the first error; for clients without the folder. */
+function firstProblem(config: string, { found }: LoadedConfiguration, isShort: boolean): string {
+  const problem = found.find(({ severity }) => severity === 'error');
+  const file = problem?.file ?? config;
+  return `${isShort ? file.slice(file.lastIndexOf('/') + 1) : file}:${problem?.line ?? 1}`;
+}
+
+interface Gate {
+  open(): Promise<void>;
+  /** No more clients; those that are there have so long for a last command. */
+  close(lastMs: number): Promise<void>;
+  tellRefused(): void;
+  listeners(): DaemonSnapshot['listeners'];
+}
+
+/** The sockets that were handed over, and their clients. */
+function createGate({ clock, native, findPeer, log, passed }: ClosedParts, text: () => string): Gate {
+  const open: InheritedListener[] = [];
+  const sessions = new Map<Transport, { readonly socket: string; readonly uid: number | undefined }>();
+  const most = Math.max(1, Math.min(sessionsMax, (descriptorsMax() ?? Infinity) - otherDescriptors));
+  let refused = 0;
+
+  const countOf = (isIt: (session: { socket: string; uid: number | undefined }) => boolean): number =>
+    [...sessions.values()].filter(isIt).length;
+
+  function accept(socket: string, transport: Transport, descriptor: number | undefined): void {
+    refused += 1;
+    const { uid } = findPeer(socket, descriptor).peer;
+    const isFull = sessions.size >= most || countOf((each) => each.uid === uid) >= Math.max(1, most / 2);
+    if (isFull) return transport.close('not-configured', true);
+    sessions.set(transport, { socket, uid });
+    void refusePeer({ transport, clock, limits, text, reason: 'not-configured' }).finally(() =>
+      sessions.delete(transport),
+    );
+  }
+
+  async function listen({ name, descriptor }: PassedSocket): Promise<void> {
+    const kind = native.socketKind(descriptor);
+    if (kind.kind === 'other') throw new Error(`${name}: what systemd handed over is ${kind.text}`);
+    const socket = { name, descriptor: native.duplicate(descriptor) };
+    const onError = (fault: string): void =>
+      log.report({ event: 'accept-failed', level: 'error', listener: name, text: fault });
+    const listener = await listenInherited(
+      socket,
+      clock,
+      (transport, accepted) => {
+        // Nobody has logged in there, so nothing is said.
+        if (kind.family === 'unix') return accept(name, transport, accepted);
+        refused += 1;
+        transport.close('not-configured', true);
+      },
+      onError,
+      native,
+    );
+    open.push(listener);
+  }
+
+  return {
+    async open() {
+      for (const socket of passed) {
+        try {
+          await listen(socket);
+        } catch (fault) {
+          const why = fault instanceof Error ? fault.message : String(fault);
+          log.report({ event: 'accept-failed', level: 'error', listener: socket.name, text: why });
+        }
+      }
+    },
+    async close(lastMs) {
+      await Promise.all(open.map((listener) => listener.close()));
+      const end = (): void => {
+        for (const transport of sessions.keys()) transport.close('not-configured');
+      };
+      if (lastMs > 0) clock.setTimer(lastMs, end);
+      else end();
+    },
+    tellRefused() {
+      if (refused === 0) return;
+      const counted = `${refused} ${refused === 1 ? 'connection was' : 'connections were'} refused`;
+      log.report({ event: 'not-configured', level: 'warn', text: `${counted}: ${text()}`, count: refused });
+      refused = 0;
+    },
+    listeners: () =>
+      passed.map(({ name }) => ({
+        name,
+        address: `systemd:${name}`,
+        sessions: countOf(({ socket }) => socket === name),
+        sessionsMax: most,
+      })),
+  };
+}
+
+interface EndpointSources {
+  problems(): readonly string[];
+  listeners(): DaemonSnapshot['listeners'];
+  /** Reads the file again; true: it is good. */
+  read(): boolean;
+}
+
+interface Endpoints {
+  /** Opens the socket that `admin.unix` of the file says, as far as it can be read; closes what it said before. Never rejects. */
+  follow(): Promise<void>;
+  close(): Promise<void>;
+}
+
+function createEndpoints({ config, clock, log, findPeer }: ClosedParts, sources: EndpointSources): Endpoints {
+  const startedMs = clock.now();
+  const started = formatTime(clock.wallMs());
+  let settings: AdminSettings | undefined;
+  let open: Admin | undefined;
+  let work: Promise<void> = Promise.resolve();
+  const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
+  const metrics = createMetrics({
+    version: programVersion,
+    runtime: process.version,
+    commands: new Set(),
+    clock,
+    snapshot: () => ({
+      configHash: '',
+      isReloadSuccess: false,
+      sessions: new Map(sources.listeners().map(({ name, sessions }) => [name, sessions])),
+      backends: [],
+      journal: { isWritable: false, lost: 0, freeBytes: undefined },
+      shipLag: new Map(),
+      certificates: [],
+      logDropped: log.dropped,
+    }),
+  });
+
+  const snapshot = (): DaemonSnapshot => ({
+    version: programVersion,
+    started,
+    uptimeMs: clock.now() - startedMs,
+    state: 'closed',
+    problems: sources.problems(),
+    configHash: '',
+    listeners: sources.listeners(),
+    backends: [],
+    routes: [],
+    journal: { state: 'failed', space: 'normal', fault: undefined, lost: 0, freeBytes: undefined },
+    sinks: [],
+  });
+
+  const act: Act = (action) => {
+    if (action.kind !== 'reload') {
+      return Promise.resolve({
+        kind: 'unknown',
+        text: 'dovegate is not configured; only reload is possible',
+      });
+    }
+    if (sources.read()) {
+      return Promise.resolve({ kind: 'done', text: 'the configuration is good; dovegate goes into service' });
+    }
+    const text = ['dovegate is not configured', ...sources.problems()].join('\n');
+    return Promise.resolve({ kind: 'failed', text });
+  };
+
+  async function replace(): Promise<void> {
+    const { unix, mode = 0 } = findAdmin(config, readFromDisk) ?? {};
+    // The mode of the socket says who gets in. The file of a token was not checked, so there is no TCP.
+    const found = unix === undefined ? undefined : { unix, mode };
+    if (JSON.stringify(found) === JSON.stringify(settings)) return;
+    await open?.close();
+    open = undefined;
+    settings = found;
+    if (found === undefined) return;
+    try {
+      open = await openEndpoints(
+        found,
+        { clock, snapshot, metrics: () => metrics.render(), act, onError },
+        findPeer,
+      );
+    } catch (fault) {
+      onError(fault instanceof Error ? fault.message : String(fault));
+    }
+  }
+
+  return {
+    follow() {
+      work = work.then(replace);
+      return work;
+    },
+    async close() {
+      await work;
+      await open?.close();
+      metrics.close();
+    },
+  };
+}

@@ -1,0 +1,152 @@
+// Goal: a configuration with problems at the start, and sockets from systemd: clients are refused at once with the place of the problem,
+// operators see it, and the repaired file is served by the same process. Phases: clients by UNIX and TCP; commands with input;
+// status and reload; repaired, and asked for by a signal, by `reload`, by nobody. What must not happen: a client that hangs, a
+// value of the file in an answer, a command that reaches a backend, a record.
+import assert from 'node:assert/strict';
+import { existsSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { type Daemon, DaemonStartError, runDovegate } from '../kit/daemon.js';
+import { configurationOf, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
+import { openRawClient } from '../kit/raw-client.js';
+
+const quota = { user: 'alice@example.org', fields: ['quota', 'get'] };
+const why = 'dovegate: dovegate is not configured: dovegate.yaml:3';
+
+async function openBroken(t: TestContext) {
+  const world = await openWorld(t);
+  const tcp = await openTcpSocket(t, '127.0.0.1');
+  const good = `${configurationOf(world.backend.address, '  support: { systemd: support, policy: support }')}admin: { unix: admin.sock }\n`;
+  const broken = good.replace('policy: support }', 'policy: geheim }');
+  const file = join(world.folder, 'dovegate.yaml');
+  const start = (): Promise<Daemon> =>
+    world.start({
+      config: broken,
+      descriptors: [world.descriptor, tcp.descriptor],
+      env: { LISTEN_FDNAMES: 'support:jobs' },
+      startEvent: 'not-configured',
+      startMs: 60_000,
+    });
+  const ask = async (): Promise<{ status: string; logs: string[] }> => {
+    const client = await openRawClient({ path: world.path, minor: 2 });
+    client.sendCommand(quota);
+    const { status, logs } = await client.readReply();
+    client.close();
+    return { status, logs: logs.map(({ text }) => text) };
+  };
+  return { ...world, tcp, good, broken, file, start, ask };
+}
+
+/** All notifications until one matches. */
+async function notified(notify: { receive(): string[] }, expected: RegExp): Promise<string[]> {
+  const seen: string[] = [];
+  for (const since = Date.now(); Date.now() - since < 20_000; ) {
+    seen.push(...notify.receive());
+    if (seen.some((text) => expected.test(text))) return seen;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 10);
+    });
+  }
+  throw new Error(`not notified of ${expected}: ${seen.join('|')}`);
+}
+
+test('a broken file at the start: clients are refused with its place, and served once it is good', async (t) => {
+  const { start, ask, notify, tcp, path, folder, file, good, backend } = await openBroken(t);
+  const daemon = await start();
+  const seen = await notified(notify, /^WATCHDOG=1/);
+  assert.equal(seen[0], `READY=1\nSTATUS=closed: ${file}:3\n`);
+
+  assert.deepEqual(await ask(), { status: '-TEMPFAIL', logs: [why] });
+  // No line of a text is run, and the next command has its own answer. A command that cannot be told apart from its input ends it.
+  const client = await openRawClient({ path, minor: 4, optionLogPassthrough: true });
+  client.sendCommand({ user: quota.user, fields: ['save'] });
+  client.send('\talice@example.org\tquota get');
+  client.send('.');
+  for (const _ of ['save', 'quota get']) {
+    const { status, logs } = await client.readReply();
+    assert.deepEqual([status, logs.map(({ text }) => text)], ['-TEMPFAIL', [why]]);
+    client.sendCommand(quota);
+  }
+  assert.equal((await client.readReply()).status, '-TEMPFAIL');
+  client.sendCommand({ user: quota.user, fields: ['sieve put', '--frobnicate'] });
+  client.sendCommand(quota);
+  assert.equal((await client.readReply()).status, '-TEMPFAIL');
+  assert.equal((await client.readEnd()).isBroken, false);
+
+  const bytes: Buffer[] = [];
+  const byTcp = connect({ port: tcp.port, host: '127.0.0.1' });
+  byTcp.on('data', (chunk) => bytes.push(chunk)).on('error', () => undefined);
+  await new Promise<void>((resolve) => {
+    byTcp.once('close', () => resolve());
+  });
+  assert.deepEqual(bytes, []);
+
+  const status = await runDovegate(['status', '--config', file]);
+  assert.equal(status.exit, 78, status.text);
+  assert.match(status.text, /closed/);
+  assert.match(status.text, /dovegate\.yaml:3:\d+: .*there is no policy "geheim"/);
+  const asJson = await runDovegate(['status', '--json', '--socket', join(folder, 'admin.sock')]);
+  assert.equal(asJson.exit, 78);
+  const told: unknown = JSON.parse(asJson.stdout.toString());
+  assert.equal(Reflect.get(Object(told), 'state'), 'closed');
+  const reload = await runDovegate(['reload', '--config', file]);
+  assert.equal(reload.exit, 78, reload.text);
+  assert.match(reload.text, /dovegate\.yaml:3:\d+: /);
+  assert.deepEqual([existsSync(join(folder, 'audit')), backend.records.length], [false, 0]);
+
+  // Another fault: its place is told.
+  writeFileSync(file, good.replace('version: 1', 'version: 9'));
+  daemon.signal('SIGHUP');
+  await notified(notify, /^READY=1\nSTATUS=closed: .*:1\n/);
+  // A session that is open while the daemon goes into service ends by itself.
+  const early = await openRawClient({ path, minor: 2 });
+  writeFileSync(file, good);
+  daemon.signal('SIGHUP');
+  await daemon.waitForLog(({ event }) => event === 'started', 'started');
+  assert.deepEqual(await ask(), { status: '+', logs: [] });
+  await early.readEnd();
+  await notified(notify, /^READY=1\nSTATUS=serves support/);
+  assert.equal((await runDovegate(['status', '--config', file])).exit, 0);
+  assert.equal(daemon.audit().filter(({ record }) => record['event'] === 'admission').length, 1);
+  assert.equal((await daemon.stop()).code, 0);
+});
+
+test('the repaired file is found without a signal, and taken at once by `reload`', async (t) => {
+  const { start, ask, file, good, broken } = await openBroken(t);
+  const daemon = await start();
+  writeFileSync(file, good);
+  await daemon.waitForLog(({ event }) => event === 'started', 'started without a signal', 30_000);
+  assert.equal((await ask()).status, '+');
+  assert.equal((await daemon.stop()).code, 0);
+
+  writeFileSync(file, broken);
+  const again = await start();
+  writeFileSync(file, good);
+  const reload = await runDovegate(['reload', '--config', file]);
+  assert.equal(reload.exit, 0, reload.text);
+  await again.waitForLog(({ event }) => event === 'started', 'started');
+  assert.equal((await ask()).status, '+');
+  assert.equal((await again.stop()).code, 0);
+});
+
+test('closed: a stop ends it, also with a client that is silent or does not read', async (t) => {
+  const { start, path } = await openBroken(t);
+  const daemon = await start();
+  const silent = await openRawClient({ path });
+  const deaf = await openRawClient({ path, minor: 2 });
+  deaf.setStopped(true);
+  for (let n = 0; n < 1000; n += 1) deaf.sendCommand(quota);
+  assert.equal((await daemon.stop()).code, 0);
+  silent.close();
+  deaf.close();
+});
+
+test('without a socket of systemd a broken file is the end: 78', async (t) => {
+  const { start, broken } = { ...(await openWorld(t)), broken: 'version: 9\n' };
+  await assert.rejects(start({ config: broken, launcher: [], env: { LISTEN_FDS: '' } }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.equal(fault.exit?.code, 78);
+    return true;
+  });
+});
