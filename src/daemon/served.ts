@@ -8,7 +8,7 @@ import type { Settings } from '../config/settings.js';
 import { kernelsDoor, type ListenerDoor } from '../frontend/door.js';
 import { createLineTurns } from '../frontend/line-turns.js';
 import { createLogins, type LoginGuard } from '../frontend/logins.js';
-import type { ServedListener } from '../frontend/service.js';
+import { refusedMax, type ServedListener } from '../frontend/service.js';
 import type { SessionContext, SessionLimits } from '../frontend/session-context.js';
 import type { NameNumbers } from '../host/accounts.js';
 import { descriptorsMax } from '../host/limits.js';
@@ -130,6 +130,8 @@ export function createSwitch(first: Served): Switch {
 
 /** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;
+/** Clients over a limit of sessions that are told so. */
+const refusedSessions = refusedMax;
 /** Of two admin sockets. */
 const adminConnections = 2 * connectionsMax;
 /** A UNIX socket, its file, and the directory that it lies in. */
@@ -147,7 +149,8 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   if (most === undefined) return Number.POSITIVE_INFINITY;
   const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
   const listeners = settings.listeners.length * perListener;
-  const left = Math.max(1, most - ourOwn - adminConnections - listeners - upstreams * perUpstream);
+  const kept = ourOwn + refusedSessions + adminConnections + listeners + upstreams * perUpstream;
+  const left = Math.max(1, most - kept);
   const wanted = settings.listeners.reduce((sum, { sessions }) => sum + sessions, 0);
   if (wanted > left) {
     const text = `the listeners may have ${wanted} sessions, and there are descriptors for ${left} (of ${most}); raise LimitNOFILE or lower sessions`;

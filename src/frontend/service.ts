@@ -11,6 +11,7 @@ import type { Peer } from '../identity/peer.js';
 import { principalOf } from '../identity/principal.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
+import { type RefusalLimits, refusePeer } from './refused-peer.js';
 import { startSession } from './session.js';
 import type { RunningSession, SessionContext } from './session-context.js';
 import { strangerToGo } from './stranger-to-go.js';
@@ -23,6 +24,15 @@ export interface ServedListener {
   readonly sessionsPerPeerMax: number;
   readonly context: SessionContext;
 }
+
+/**
+ * Clients that are over a limit of sessions and get the reason, at once; one uid gets at most half of these places. Further ones are
+ * closed without a word. `daemon/served` keeps descriptors free for them.
+ */
+export const refusedMax = 32;
+/** A refused session answers one command: how long its handshake, its command and its text may take each. */
+const refusedMs = 5_000;
+const refusedInputBytesMax = 16 * 1024 * 1024;
 
 /** All sessions. */
 export interface Service {
@@ -58,6 +68,8 @@ type SessionsByPeer = Map<string, OrderedSet<RunningSession>>;
 /** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
 export function createService({ sessionsMax }: { readonly sessionsMax: number }): Service {
   const running = new Map<string, SessionsByPeer>();
+  /** Transports of clients that are told why they get no session -> whose they are. */
+  const refusedPeers = new Map<Transport, string>();
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
@@ -72,23 +84,27 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
   }
 
   /** Why this peer gets no session now; undefined: it gets one. Strangers go where that makes room. */
-  function refusal(listener: ServedListener, peer: Peer): { reason: CloseReason; text: string } | undefined {
+  function refusal(listener: ServedListener, peer: Peer): Refusal | undefined {
     const { context, name } = listener;
     if (context.door(name)?.mayConnect(peer.address) === false) {
-      return { reason: 'peer-refused', text: `${nameOf(peer)} is not among the networks of this listener` };
+      return {
+        reason: 'peer-refused',
+        text: (who) => `${nameOf(who)} is not among the networks of this listener`,
+      };
     }
     if (context.door(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
-      const text =
-        peer.uid === undefined
+      const text = (who: Peer): string =>
+        who.uid === undefined
           ? 'the kernel does not say who connected, and this listener asks'
-          : `${nameOf(peer)} is not among the peers of this listener`;
+          : `${nameOf(who)} is not among the peers of this listener`;
       return { reason: 'peer-refused', text };
     }
     const byPeer = running.get(name) ?? new Map();
     const key = keyOf(peer);
     const isProven = (place: string): boolean => context.door(name)?.logins?.isProven(place) ?? false;
     if ((byPeer.get(key)?.size ?? 0) >= listener.sessionsPerPeerMax) {
-      const text = `more than ${listener.sessionsPerPeerMax} sessions of ${nameOf(peer)} at once`;
+      const text = (who: Peer): string =>
+        `more than ${listener.sessionsPerPeerMax} sessions of ${who.user ?? nameOf(who)} at once`;
       if (
         !makeRoom(
           [...(byPeer.get(key) ?? [])].map((session) => ({ key, session })),
@@ -100,13 +116,53 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       }
     }
     if (sizeOf(byPeer) >= listener.sessionsMax && !makeRoom(withKeys([byPeer]), key, isProven)) {
-      return { reason: 'sessions-limit', text: `more than ${listener.sessionsMax} sessions at once` };
+      return { reason: 'sessions-limit', text: () => `more than ${listener.sessionsMax} sessions at once` };
     }
     if (count() < sessionsMax || makeRoom(withKeys(running.values()), key, isProven)) return undefined;
     return {
       reason: 'sessions-limit',
-      text: `all ${sessionsMax} sessions that there are descriptors for are in use`,
+      text: () => `all ${sessionsMax} sessions that there are descriptors for are in use`,
     };
+  }
+
+  /**
+   * Whether this client is told why: the kernel says who it is, and not too many are told now. A client of TCP is a stranger up to its
+   * login, which costs TLS and a hash: it gets nothing.
+   */
+  function canExplain({ name, context }: ServedListener, peer: Peer, reason: CloseReason): boolean {
+    if (reason !== 'sessions-limit' || peer.address !== undefined) return false;
+    if (context.door(name)?.isPreauthenticated !== true || refusedPeers.size >= refusedMax) return false;
+    const key = keyOf(peer);
+    return [...refusedPeers.values()].filter((each) => each === key).length < refusedMax / 2;
+  }
+
+  /** Greets, answers one command with `-TEMPFAIL` and the reason, closes. */
+  function explain(
+    { context }: ServedListener,
+    transport: Transport,
+    peer: Peer,
+    describe: () => Promise<Peer>,
+    { reason, text }: Refusal,
+  ): void {
+    const { lineBytesMax, fieldsMax } = context.limits();
+    const limits: RefusalLimits = {
+      lineBytesMax,
+      fieldsMax,
+      inputBytesMax: refusedInputBytesMax,
+      inputTimeMs: refusedMs,
+      patienceMs: refusedMs,
+      commandsMax: 1,
+    };
+    refusedPeers.set(transport, keyOf(peer));
+    const described = describe();
+    const { clock } = context.exchanges();
+    void refusePeer({
+      transport,
+      clock,
+      limits,
+      reason,
+      text: async () => text(await described),
+    }).finally(() => refusedPeers.delete(transport));
   }
 
   /** Sends one of these strangers away for a newcomer; false: none has to go for it. */
@@ -131,7 +187,11 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       if (isDraining) return transport.close('draining');
       const refused = refusal(listener, peer);
       if (refused !== undefined) {
-        turnAway(listener, peer, describe, refused.text);
+        let described: Promise<Peer> | undefined;
+        const describeOnce = (): Promise<Peer> => (described ??= describe());
+        turnAway(listener, peer, describeOnce, refused);
+        if (canExplain(listener, peer, refused.reason))
+          return explain(listener, transport, peer, describeOnce, refused);
         // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
         return transport.close(refused.reason, peer.address !== undefined);
       }
@@ -182,26 +242,32 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
     },
     cut() {
       for (const session of all()) session.cut();
+      for (const transport of refusedPeers.keys()) transport.close('draining', true);
     },
   };
 }
 
-/** Whoever knocks in a loop fills neither the log nor the disk. */
+/** Why a client gets no session: for the transport, and as a sentence about the client. */
+interface Refusal {
+  readonly reason: CloseReason;
+  readonly text: (who: Peer) => string;
+}
+
+/** Rate-limits logging of refused connections; only what is logged asks the system for a name. */
 function turnAway(
   { name: listener, context }: ServedListener,
   peer: Peer,
   describe: () => Promise<Peer>,
-  text: string,
+  { text }: Refusal,
 ): void {
   const { floods, observe } = context.exchanges();
   const { address } = peer;
   const source =
     address === undefined ? principalOf(peer).text : strangerSource(networkOf(address), listener);
   if (!floods.admit('turned-away', source)) return;
-  // At the accept only the number of a user is known; the log names the user as the records do.
-  void describe().then((known) => {
-    observe({ kind: 'session-refused', listener, principal: principalOf(known).text, text });
-  });
+  void describe().then((who) =>
+    observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) }),
+  );
 }
 
 interface KeyedSession {

@@ -97,7 +97,7 @@ export interface PolicyChoice {
 }
 
 /** What a listener has when it says nothing. */
-export const listenerDefaults = { mode: 0o660, sessions: 200, sessionsPerPeer: 50 } as const;
+export const listenerDefaults = { mode: 0o660, sessions: 1000, sessionsPerPeer: 500 } as const;
 
 /** How TLS begins on a listener that does not say it. */
 export const tlsModeDefault = 'starttls';

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kernelsDoor } from '../../src/frontend/door.js';
 import { createLoginGuard, createLogins } from '../../src/frontend/logins.js';
+import { refusedMax } from '../../src/frontend/service.js';
 import type { Peer } from '../../src/identity/peer.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';
@@ -15,8 +16,15 @@ void test('no more sessions than the listener may have; one that ends makes room
   const clients = [];
   for (let n = 0; n < sessionsMax; n += 1) clients.push(await engine.client(2));
   const surplus = await engine.client(2);
-  assert.deepEqual([surplus.transport.closedFor, surplus.said()], ['sessions-limit', '']);
+  assert.equal(surplus.transport.closedFor, undefined);
+  await surplus.line('|alice@example.org|quota get');
+  assert.equal(surplus.transport.closedFor, 'sessions-limit');
+  assert.match(surplus.said(), /dovegate: more than 3 sessions at once\n.*\n-TEMPFAIL\n$/s);
   assert.ok(engine.events.some((event) => event.kind === 'session-refused' && event.listener === 'support'));
+  assert.deepEqual(
+    [engine.commands.length, engine.records.filter(({ record }) => record.event === 'admission').length],
+    [0, 0],
+  );
   assert.equal(engine.service.sessions, sessionsMax);
   clients[0]?.peer.end();
   await settle();
@@ -36,21 +44,69 @@ void test('one uid has no more sessions than a peer may have; others are served,
     engine.service.serve(listener, transport, { listener: 'support', ...(uid === undefined ? {} : { uid }) });
     return { transport, peer };
   };
+  /** Whether it is over when its client has sent a command. */
+  const isRefused = async ({ transport, peer }: ReturnType<typeof serve>): Promise<boolean> => {
+    peer.send('VERSION\tdoveadm-server\t1\t2\n\talice@example.org\tquota get\n');
+    await settle();
+    return transport.closedFor === 'sessions-limit' && /TEMPFAIL/.test(String(peer.received()));
+  };
   const first = serve(1000);
-  assert.deepEqual(
-    [serve(1000), serve(1000), serve(1001)].map(({ transport }) => transport.closedFor),
-    [undefined, 'sessions-limit', undefined],
-  );
+  const some = [serve(1000), serve(1000), serve(1001)];
+  assert.deepEqual(await Promise.all(some.map(isRefused)), [false, true, false]);
   // Of whom nothing is known count together.
-  assert.deepEqual(
-    [serve(undefined), serve(undefined), serve(undefined)].map(({ transport }) => transport.closedFor),
-    [undefined, undefined, 'sessions-limit'],
-  );
+  const unknown = [serve(undefined), serve(undefined), serve(undefined)];
+  assert.deepEqual(await Promise.all(unknown.map(isRefused)), [false, false, true]);
   first.peer.end();
   await settle();
   assert.equal(serve(1000).transport.closedFor, undefined);
   engine.service.cut();
   await settle();
+});
+
+void test('clients over a limit are told why: so many at once, half of them of one uid, each for one command and a few seconds', async () => {
+  const engine = openMemoryEngine();
+  const listener = { ...engine.listener, sessionsMax: 1000, sessionsPerPeerMax: 1 };
+  let described = 0;
+  const serve = (uid: number) => {
+    const { transport, peer } = createMemoryTransport();
+    const who: Peer = { listener: 'support', uid };
+    engine.service.serve(listener, transport, who, () => {
+      described += 1;
+      return Promise.resolve({ ...who, user: `user${uid}` });
+    });
+    return { transport, peer };
+  };
+  for (const uid of [1, 2, 3]) serve(uid);
+  const greedy = Array.from({ length: 100 }, () => serve(1));
+  const others = Array.from({ length: 100 }, () => serve(2));
+  const isOpen = ({ transport }: (typeof greedy)[0]): boolean => transport.closedFor === undefined;
+  assert.deepEqual(
+    [greedy.filter(isOpen).length, others.filter(isOpen).length, isOpen(serve(3))],
+    [refusedMax / 2, refusedMax / 2, false],
+  );
+  // Ten a second are logged of each uid; the system is asked for the names of these, and of those that are told.
+  assert.ok(described <= refusedMax + 40, String(described));
+  await settle();
+  const refused = engine.events.find((event) => event.kind === 'session-refused');
+  assert.ok(refused?.kind === 'session-refused');
+  assert.deepEqual(
+    [refused.principal, refused.text],
+    ['user1@support', 'more than 1 sessions of user1 at once'],
+  );
+  const [asking, silent] = greedy;
+  asking?.peer.send(
+    'VERSION\tdoveadm-server\t1\t1\n\ta@example.org\tquota get\n\ta@example.org\tquota get\n',
+  );
+  await settle();
+  const said = String(asking?.peer.received());
+  assert.equal(said.split('TEMPFAIL').length, 2, said);
+  assert.match(said, /dovegate: more than 1 sessions of user1 at once/);
+  // The place is free again; who says nothing has it for a few seconds.
+  assert.ok(isOpen(serve(3)));
+  await engine.clock.advance(6_000);
+  assert.deepEqual([silent?.transport.closedFor, silent?.peer.isReset], ['sessions-limit', true]);
+  engine.service.cut();
+  await engine.untilIdle();
 });
 
 void test('who comes by TCP and is turned away is gone at once: nobody counts what is left of him', async () => {
@@ -102,6 +158,7 @@ void test('whom no policy takes gets no session; a flood of them is one record',
     engine.service.serve(listener, transport, peer, () => Promise.resolve({ ...peer, user: 'anna' }));
     assert.equal(transport.closedFor, 'peer-refused');
   }
+  await settle();
   const refused = () => engine.events.filter(({ kind }) => kind === 'session-refused');
   await engine.clock.advance(0);
   assert.equal(refused().length, 10);
@@ -154,11 +211,15 @@ void test('each listener has its own count', async () => {
   const other = { ...engine.listener, name: 'billing', sessionsMax: 1 };
   await engine.client(2);
   await engine.client(2);
-  const transports = [createMemoryTransport().transport, createMemoryTransport().transport];
-  for (const transport of transports) engine.service.serve(other, transport, { listener: 'billing' });
+  const clients = [createMemoryTransport(), createMemoryTransport()];
+  for (const { transport, peer } of clients) {
+    engine.service.serve(other, transport, { listener: 'billing' });
+    peer.send('VERSION\tdoveadm-server\t1\t2\n\ta@example.org\tquota get\n');
+  }
+  await settle();
   assert.deepEqual(Object.fromEntries(engine.service.sessionsByListener()), { support: 2, billing: 1 });
   assert.deepEqual(
-    transports.map(({ closedFor }) => closedFor),
+    clients.map(({ transport }) => transport.closedFor),
     [undefined, 'sessions-limit'],
   );
   engine.service.cut();

@@ -11,7 +11,7 @@ void test('all of it', () => {
     name: 'jobs',
     socket: { kind: 'tcp', host: '0.0.0.0', port: 24_246 },
     policies: [],
-    sessions: 200,
+    sessions: 1000,
     sessionsPerPeer: 3,
     from: [],
     tls: {

@@ -5,10 +5,12 @@
 import assert from 'node:assert/strict';
 import { chmodSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { userInfo } from 'node:os';
 import { test } from 'node:test';
 import { startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 import { type Person, speakAs } from '../kit/person.js';
+import { openRawClient } from '../kit/raw-client.js';
 
 const isRoot = process.getuid?.() === 0;
 const asRoot = isRoot ? {} : { skip: 'only root can be somebody else' };
@@ -125,6 +127,31 @@ test('the user of this process stands by name in records, log and principal', as
   assert.deepEqual([peer.user, peer.pid], [name, process.pid]);
 });
 
+test('one session too many is told so, by the name of who has them, and is no record', async (t) => {
+  const { daemon, client, backend } = await openGateway(t, {
+    listeners: '\n  support: { unix: support.sock, policy: support, sessions_per_peer: 2 }',
+  });
+  const held = [await client(), await client()];
+  const surplus = await openRawClient({ path: daemon.path('support.sock'), minor: 2 });
+  surplus.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+  const reply = await surplus.readReply();
+  const name = userInfo().username;
+  assert.deepEqual(
+    [reply.status, reply.logs.map(({ text }) => text)],
+    ['-TEMPFAIL', [`dovegate: more than 2 sessions of ${name} at once`]],
+  );
+  assert.equal((await surplus.readEnd()).isBroken, false);
+  const logged = await daemon.waitForLog(({ event }) => event === 'session-refused', 'refused');
+  assert.deepEqual(
+    [logged['principal'], logged['text']],
+    [`${name}@support`, `more than 2 sessions of ${name} at once`],
+  );
+  for (const each of held) each.close();
+  await daemon.stop();
+  assert.equal(backend.commands.length, 0);
+  assert.equal(auditRecords(daemon).filter(({ event }) => event === 'admission').length, 0);
+});
+
 test('descriptors that run out: the surplus is refused and told, the others keep their service, nothing spins', async (t) => {
   const { daemon: first, backend } = await openGateway(t, { more: 'limits: { handshake: 60s }' });
   const config = readFileSync(first.configFile, 'utf8');
@@ -134,7 +161,7 @@ test('descriptors that run out: the surplus is refused and told, the others keep
   first.write(
     'few.mjs',
     `import { spawn } from 'node:child_process';
-const child = spawn('/bin/sh', ['-c', 'ulimit -n 200; exec "$0" "$@"', process.execPath, ${JSON.stringify(
+const child = spawn('/bin/sh', ['-c', 'ulimit -n 400; exec "$0" "$@"', process.execPath, ${JSON.stringify(
       new URL('../../../dist/main.js', import.meta.url).pathname,
     )}, ...process.argv.slice(2)], { stdio: 'inherit' });
 process.on('SIGTERM', () => child.kill('SIGTERM'));
@@ -161,7 +188,7 @@ child.on('exit', (code) => process.exit(code ?? 1));`,
   });
   const spent = cpuTicks(pid) - before;
   assert.ok(spent < 30, `${spent} ticks of the processor in a second of nothing`);
-  assert.ok(readdirSync(`/proc/${pid}/fd`).length < 200);
+  assert.ok(readdirSync(`/proc/${pid}/fd`).length < 400);
   const lines = daemon.logs.filter(({ event }) => event === 'session-refused').length;
   assert.ok(lines < 60, `${lines} lines about what was refused`);
   for (const socket of sockets) socket.destroy();
@@ -171,7 +198,7 @@ child.on('exit', (code) => process.exit(code ?? 1));`,
   }
   assert.equal(again.destroyed, false, 'somebody new is served again');
   assert.ok(backend.commands.length >= 2);
-  t.diagnostic(`${open} sessions within 200 descriptors; ${lines} log lines for ${400 - open} refusals`);
+  t.diagnostic(`${open} sessions within 400 descriptors; ${lines} log lines for ${400 - open} refusals`);
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
 });
 
