@@ -40,9 +40,6 @@ export interface RefusedPeer {
   readonly reason: CloseReason;
 }
 
-/** A client that sends many lines at once must not hold up the others. */
-const linesPerTurn = 16;
-
 /** Resolves when the session is over and its transport closed. Never rejects. */
 export async function refusePeer(peer: RefusedPeer): Promise<void> {
   const { transport, clock, limits, reason } = peer;
@@ -55,10 +52,13 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
     const input = createSessionInput(transport, greeted.rest, limits.lineBytesMax);
     patience.renew();
     let answered = 0;
-    let lines = 0;
+    let isFirst = true;
     while (answered < limits.commandsMax) {
       const line = await input.nextLine();
       if (line === null) return;
+      // A client that sends many lines at once must not hold up the others: one line a turn.
+      if (!isFirst) await clock.nextTurn();
+      isFirst = false;
       const read = parseCommandLine(line, limits);
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') writer.passLogs();
@@ -72,8 +72,6 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
         answered += 1;
         if (!goesOn) return;
       }
-      lines += 1;
-      if (lines % linesPerTurn === 0) await clock.nextTurn();
     }
   } catch (fault) {
     if (fault instanceof WireFault) closeFor = 'wire-fault';

@@ -35,7 +35,8 @@ function open(minor: number | undefined, more: Partial<RefusalLimits> = {}) {
     done,
     async say(text: string): Promise<void> {
       peer.send(text);
-      await settle();
+      // A line a turn.
+      for (let turn = 0; turn < 30; turn += 1) await settle();
     },
     /** Status lines so far. */
     answers: () => String(peer.received()).split('-TEMPFAIL\n').length - 1,
