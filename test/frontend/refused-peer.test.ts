@@ -33,7 +33,7 @@ function open(minor: number | undefined, more: Partial<RefusalLimits> = {}) {
     transport,
     peer,
     done,
-    async say(text: string): Promise<void> {
+    say: async (text: string): Promise<void> => {
       peer.send(text);
       // A line a turn.
       for (let turn = 0; turn < 30; turn += 1) await settle();
