@@ -54,7 +54,7 @@ export async function openAudit(
     }),
     reserveBytes: settings.reserveBytes,
     signKey: settings.signKeyFile === undefined ? undefined : readText(settings.signKeyFile),
-    ...(settings.group === undefined ? {} : { groupId: groupOf(settings.group) }),
+    ...(settings.group === undefined ? {} : { groupId: groupOf(settings.group, settings.directory) }),
     program: `dovegate ${programVersion}`,
     catalog: catalogHash,
     clock,
@@ -92,10 +92,19 @@ export function openRedactor(settings: AuditSettings): Redactor {
   return createRedactor(readOrMakeFile(`${directory}/hmac.key`, makeHmacKey));
 }
 
-function groupOf(name: string): number {
+function groupOf(name: string, directory: string): number {
   const gid = gidOf(name);
-  if (gid === undefined) throw new Error(`audit.group: the system has no group ${name}`);
-  return gid;
+  if (gid === undefined) throw new Error(`audit.group: the system has no group "${name}"`);
+  if (
+    process.geteuid?.() === 0 ||
+    gid === process.getegid?.() ||
+    process.getgroups?.().includes(gid) === true
+  )
+    return gid;
+  const advice = `add it (usermod --append --groups ${name} USER) and restart`;
+  throw new Error(
+    `audit.group: ${directory} cannot be given to group "${name}": the daemon's user is not a member; ${advice}`,
+  );
 }
 
 function reportJournal(log: Log, event: JournalEvent): void {

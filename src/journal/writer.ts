@@ -3,7 +3,7 @@
 // The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what
 // lies behind the mark is cut off and written once more to a new segment, by the order `heal`.
 
-import { closeSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { journalFormat, sealBytesMax } from '../audit/chain.js';
 import { encodeBody } from '../audit/encode.js';
@@ -21,6 +21,7 @@ import {
   openLock,
   readIn,
   segmentNumber,
+  shareFiles,
   writeWhole,
 } from '../segments/segments.js';
 import type { Found, Mark, Order, Report, Retired, SharedWrite, WriterOptions, Written } from './messages.js';
@@ -40,6 +41,9 @@ const clockAheadMsMin = 7 * 86_400_000;
 
 /** A first start that was broken off has written so many records before its first checkpoint lay beside them. */
 const unvouchedSeqMax = 2;
+
+/** The folder beside the segments with the texts of policies. */
+const policiesName = 'policies';
 
 /** Written at once, at most; more than the longest line. */
 const linesBytesMax = 256 * 1024;
@@ -150,6 +154,12 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   function open(wallMs: number): Report {
+    shareFiles(directory, groupId);
+    const policies = join(directory, policiesName);
+    if (existsSync(policies)) {
+      makeDirectory(policies, groupId);
+      shareFiles(policies, groupId);
+    }
     const vouched = readVouched(directory);
     let tail = findTail(directory, vouched);
     const torn = putAside(directory, tail);
@@ -246,7 +256,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   /** What lies there already was synced when it was made, and a full disk has no room for it twice. */
   function keepPolicy(version: string, text: string): void {
-    const place = join(directory, 'policies');
+    const place = join(directory, policiesName);
     makeDirectory(place, groupId);
     for (;;) {
       try {

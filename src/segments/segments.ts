@@ -10,8 +10,10 @@ import {
   closeSync,
   constants,
   fchmodSync,
+  fchownSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -59,8 +61,8 @@ export function listSegments(directory: string): Segment[] {
 }
 
 /**
- * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 2750: what is made in it belongs to
- * that group, which may read. Throws a JournalFault, or what the system says, if it is not safe to use.
+ * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
+ * JournalFault, or what the system says, if it is not safe to use.
  */
 export function makeDirectory(directory: string, groupId: number | undefined): void {
   const made = mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -72,19 +74,79 @@ export function makeDirectory(directory: string, groupId: number | undefined): v
   }
   const found = statSync(directory);
   if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
-  const mode = groupId === undefined ? 0o700 : 0o2750;
-  if (groupId !== undefined && found.gid !== groupId) chownSync(directory, -1, groupId);
-  // Also the test that it is ours: only its owner may do this. After the group: changing that clears a bit.
-  if ((found.mode & 0o7777) !== mode || found.gid !== groupId) chmodSync(directory, mode);
+  const mode = groupId === undefined ? 0o700 : 0o750;
+  if (groupId !== undefined && found.gid !== groupId)
+    permit(directory, groupId, () => chownSync(directory, -1, groupId));
+  // Also the test that it is ours: only its owner may do this.
+  if ((found.mode & 0o7777) !== mode) permit(directory, groupId, () => chmodSync(directory, mode));
 }
 
 /** A file in a directory of the journal, as `flags` say; whoever may read the directory may read it. */
 export function openIn(directory: string, name: string, flags: number): number {
-  const mode = (statSync(directory).mode & 0o040) === 0 ? 0o600 : 0o640;
-  const descriptor = openSync(join(directory, name), flags | constants.O_NOFOLLOW, mode);
-  // Whatever the umask left of it.
-  fchmodSync(descriptor, mode);
-  return descriptor;
+  const { mode: directoryMode, gid } = statSync(directory);
+  const groupId = (directoryMode & 0o040) === 0 ? undefined : gid;
+  const path = join(directory, name);
+  const descriptor = openSync(path, flags | constants.O_NOFOLLOW, fileMode(groupId));
+  try {
+    shareFile(path, descriptor, groupId);
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** Those that a group of auditors may read; not the lock, the reserve and keys. */
+const readable =
+  /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
+
+/**
+ * Gives the files that are there the mode and group of new ones: `audit.group` may have been turned on or off since they were made.
+ * A file of another user is left alone. Throws what `makeDirectory` throws.
+ */
+export function shareFiles(directory: string, groupId: number | undefined): void {
+  const ourselves = process.geteuid?.();
+  for (const name of readdirSync(directory)) {
+    if (!readable.test(name)) continue;
+    const path = join(directory, name);
+    const found = lstatSync(path);
+    if (!found.isFile() || (ourselves !== 0 && found.uid !== ourselves)) continue;
+    const isRight = (found.mode & 0o7777) === fileMode(groupId) && (groupId ?? found.gid) === found.gid;
+    if (isRight) continue;
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      shareFile(path, descriptor, groupId);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
+
+function fileMode(groupId: number | undefined): number {
+  return groupId === undefined ? 0o600 : 0o640;
+}
+
+/** Explicitly, whatever the umask and the group of new files are. */
+function shareFile(path: string, descriptor: number, groupId: number | undefined): void {
+  const found = fstatSync(descriptor);
+  if (groupId !== undefined && found.gid !== groupId)
+    permit(path, groupId, () => fchownSync(descriptor, -1, groupId));
+  const mode = fileMode(groupId);
+  if ((found.mode & 0o7777) !== mode) permit(path, groupId, () => fchmodSync(descriptor, mode));
+}
+
+/** A refusal names the setting that asks for it. */
+function permit(path: string, groupId: number | undefined, change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (groupId === undefined || !(error instanceof Error && 'code' in error && error.code === 'EPERM'))
+      throw error;
+    const text =
+      `audit.group: ${path} cannot be given to group ${groupId} (EPERM): the daemon must own it and be a member of the group, ` +
+      'and its unit must permit chown (SystemCallFilter=@chown)';
+    throw new JournalFault('unreadable', text, error);
+  }
 }
 
 /** Makes what was created, renamed or removed in a directory survive a power cut. */

@@ -185,7 +185,7 @@ void test('what is young stays: without room the reserve is used, then nothing i
   assert.ok(
     existsSync(join(directory, '00000001.jsonl')) || existsSync(join(directory, '00000001.jsonl.gz')),
   );
-  assert.deepEqual(retired(readWhole(directory)), []);
+  assert.ok(events.every((event) => event.kind !== 'tended' || event.tended.retired.length === 0));
   limits = { ...limits, keepMinMs: 0 };
   await until(() => journal.state === 'writable' && journal.space === 'normal');
   await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
@@ -354,17 +354,26 @@ void test('a group may read what is there, and nobody else', async (t) => {
   await watched.journal.keepPolicy('ab'.repeat(32), 'x');
   await until(() => segmentFiles(directory).some((file) => file.endsWith('.gz')));
   await watched.journal.close();
-  for (const place of [directory, join(directory, 'policies')]) {
-    assert.equal(statSync(place).mode & 0o7777, 0o2750, place);
-    for (const file of readdirSync(place)) {
-      const { mode, gid } = statSync(join(place, file));
-      // What was being made when the journal was closed is nobody's to read yet.
-      const isOwn = ['lock', 'reserve', 'policies'].includes(file) || file.endsWith('.new');
-      assert.equal(gid, groupId, file);
-      if (!isOwn) assert.equal(mode & 0o7777, 0o640, file);
+  const look = (directoryMode: number, fileMode: number): void => {
+    for (const place of [directory, join(directory, 'policies')]) {
+      assert.equal(statSync(place).mode & 0o7777, directoryMode, place);
+      for (const file of readdirSync(place)) {
+        // What was being made when the journal was closed is nobody's to read yet.
+        if (['lock', 'reserve', 'policies', 'hmac.key'].includes(file) || file.endsWith('.new')) continue;
+        const { mode, gid } = statSync(join(place, file));
+        assert.equal(mode & 0o7777, fileMode, file);
+        if (fileMode === 0o640) assert.equal(gid, groupId, file);
+      }
     }
-  }
-  const { journal } = await tending(t, directory);
-  await journal.close();
-  assert.equal(statSync(directory).mode & 0o7777, 0o700, 'and no more when the setting is gone');
+  };
+  look(0o750, 0o640);
+  writeFileSync(join(directory, 'hmac.key'), 'secret', { mode: 0o600 });
+  const none = await tending(t, directory);
+  await none.journal.close();
+  look(0o700, 0o600);
+  // Turned on later: what was written before is theirs to read, too.
+  const again = await tending(t, directory, { groupId });
+  await again.journal.close();
+  look(0o750, 0o640);
+  assert.equal(statSync(join(directory, 'hmac.key')).mode & 0o7777, 0o600, 'a key is not');
 });

@@ -238,6 +238,43 @@ for (const release of releases) {
       },
     );
 
+    await t.test('a group of auditors, turned on later, with the unit as it is shipped', async () => {
+      const audit = '/var/lib/dovegate/audit';
+      const modes = async (...files: string[]): Promise<string> =>
+        (await machine.run('stat', '-c', '%U %G %a', ...files.map((file) => `${audit}${file}`))).trim();
+      assert.equal(await modes('', '/00000001.jsonl'), 'dovegate dovegate 700\ndovegate dovegate 600');
+      await machine.run('groupadd', 'auditors');
+      const asAuditor = (...command: string[]) =>
+        machine.try('setpriv', '--reuid=65534', '--regid=auditors', '--clear-groups', ...command);
+      machine.write(
+        '/etc/dovegate/dovegate.yaml',
+        configuration.replace('audit: {', 'audit: { group: auditors,'),
+      );
+      // The daemon is not in the group yet: it says so.
+      assert.notEqual((await machine.try('systemctl', 'restart', service)).exit, 0);
+      assert.equal(await machine.property(service, 'ExecMainStatus'), '78');
+      assert.match(
+        await machine.run('journalctl', '-q', '-o', 'cat', '-u', service),
+        /audit\.group: .*\/audit cannot be given to group \\"auditors\\": the daemon's user is not a member/,
+      );
+      await machine.run('usermod', '--append', '--groups', 'auditors', 'dovegate');
+      const pid = await mainPid();
+      await machine.run('systemctl', 'restart', service);
+      await machine.waitFor(service, 'MainPID', isNew(pid));
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      const policies = (await machine.run('ls', `${audit}/policies`)).trim().split('\n');
+      assert.equal(await modes(''), 'dovegate auditors 750');
+      for (const file of ['/00000001.jsonl', '/checkpoint.json', `/policies/${policies[0]}`])
+        assert.equal(await modes(file), 'dovegate auditors 640', file);
+      const verified = await asAuditor('dovegate', 'audit', 'verify', audit, '--unsigned');
+      assert.equal(verified.exit, 0, verified.text);
+      assert.notEqual((await asAuditor('cat', `${audit}/hmac.key`)).exit, 0);
+      machine.write('/etc/dovegate/dovegate.yaml', configuration);
+      await machine.run('systemctl', 'restart', service);
+      assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+      assert.equal(await modes('', '/00000001.jsonl'), 'dovegate auditors 700\ndovegate auditors 600');
+    });
+
     await t.test(
       'a broken file at a start: clients are refused until it is repaired, by the same process',
       async () => {
