@@ -81,6 +81,8 @@ export interface Ledger extends LedgerState {
   forget(oldestSeq: number): void;
   /** Public key; undefined: checkpoints are not signed. */
   readonly key: string | undefined;
+  /** The same as PEM. */
+  readonly publicPem: string | undefined;
   /** Seq of the oldest admission without completion, else the next seq. */
   readonly openSeq: number;
 }
@@ -149,6 +151,9 @@ export function createLedger(program: string, signKey: string | undefined, journ
     },
     get key() {
       return signer?.key;
+    },
+    get publicPem() {
+      return signer?.publicPem;
     },
     get openSeq() {
       return state.open.values().next().value?.seq ?? state.seq + 1;

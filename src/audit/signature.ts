@@ -16,6 +16,8 @@ import {
 export interface Signer {
   /** Base64 of the public key's 32 bytes. */
   readonly key: string;
+  /** The same as PEM, SubjectPublicKeyInfo. */
+  readonly publicPem: string;
   /** Base64 signature of a line's text, made as `unsignedLine` gives it. */
   sign(text: string): string;
 }
@@ -32,8 +34,10 @@ export function parseSignKey(pem: string): Signer {
     throw new TypeError('not a private key in PEM (PKCS#8)');
   }
   if (secret.asymmetricKeyType !== 'ed25519') throw new TypeError('not an Ed25519 key');
+  const open = createPublicKey(secret);
   return {
-    key: formatKey(createPublicKey(secret)),
+    key: formatKey(open),
+    publicPem: open.export({ type: 'spki', format: 'pem' }).toString(),
     sign: (text) => sign(null, Buffer.from(text), secret).toString('base64'),
   };
 }

@@ -18,7 +18,9 @@ export type VouchFaultKind =
   /** A record is not the one that a checkpoint names. */
   | 'rewritten'
   /** Records that a checkpoint names are missing at the end. */
-  | 'cut';
+  | 'cut'
+  /** Another key signs from there on, the one before did not name it, and nobody has accepted it. */
+  | 'key-change';
 
 /** What can be wrong with a trail. A closed list. */
 export type TrailFaultKind =

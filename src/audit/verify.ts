@@ -11,6 +11,8 @@ import { createVoucher, type KeptCheckpoint } from './vouch.js';
 export interface TrailOptions {
   /** Public keys in base64; none: signatures are only tested to be right, nobody vouches. */
   readonly trustedKeys: readonly string[];
+  /** The host's own public key: counts as well, but a change to it that the key before did not name is a fault. */
+  readonly ownKey?: string | undefined;
   /** The checkpoints kept beside the segments, read before the segments were; empty where there are none (shipped copies). */
   readonly kept: readonly KeptCheckpoint[];
   /** True: the first segment that is fed is not the journal's first, and what came before is not asked for. */
@@ -51,7 +53,7 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
 export function createVerifier(options: TrailOptions): Verifier {
   const faults: TrailFault[] = [];
   let faultCount = 0;
-  const voucher = createVoucher(options.trustedKeys, options.kept, fault);
+  const voucher = createVoucher(options.trustedKeys, options.kept, fault, options.ownKey);
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
   const retired = new Map<string, unknown>();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();

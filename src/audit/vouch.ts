@@ -32,19 +32,29 @@ export interface Vouched {
   readonly keys: readonly string[];
 }
 
-/** `trusted`: public keys in base64; none: signatures are only tested to be right. */
+/**
+ * `trusted`: public keys in base64 that a person vouches for. `ownKey`: that of the host itself, which counts too, but a change to
+ * it is a fault. Without any of them signatures are only tested to be right.
+ */
 export function createVoucher(
   trusted: readonly string[],
   kept: readonly KeptCheckpoint[],
   report: (fault: TrailFault) => void,
+  ownKey?: string,
 ): Voucher {
-  const trust = new Set(trusted);
+  const accepted = new Set(trusted);
+  const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   const keys = new Set<string>();
   /** Checkpoints beside the trail that were not met yet. */
   const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
   let signedSeq: number | undefined;
   let isSeen = false;
-  let stranger: (Place & { readonly text: string }) | undefined;
+  let stranger: TrailFault | undefined;
+  /** Who signed last, and the key that it named as the next one. */
+  let signer: string | undefined;
+  let named: string | undefined;
+  /** The first change of the key that nobody has accepted. */
+  let change: TrailFault | undefined;
   for (const { file, text } of kept) expect(file, text);
 
   return {
@@ -53,7 +63,7 @@ export function createVoucher(
       const { key, next_key: nextKey } = record;
       const signed = unsignedLine(text);
       if (typeof key !== 'string' || signed === undefined) {
-        if (trust.size > 0) stranger ??= { ...place, text: 'the record is not signed' };
+        if (trust.size > 0) stranger ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
         return;
       }
       keys.add(key);
@@ -61,13 +71,25 @@ export function createVoucher(
         report({ kind: 'bad-signature', ...place, text: `the signature of key ${key} is not right` });
         return;
       }
+      const isOther = signer !== undefined && key !== signer && key !== named;
+      const changed = `key ${key} signs from here on, and ${signer} before, which did not name it`;
+      if (isOther) change ??= { kind: 'key-change', ...place, text: changed };
+      signer = key;
+      named = typeof nextKey === 'string' ? nextKey : undefined;
       if (trust.size > 0 && !trust.has(key)) {
-        stranger ??= { ...place, text: `key ${key} is not trusted` };
+        const untrusted = `key ${key} is not trusted`;
+        stranger ??=
+          isOther && record['action'] === 'key-change'
+            ? { kind: 'key-change', ...place, text: `${untrusted}: ${changed}` }
+            : { kind: 'untrusted', ...place, text: untrusted };
         return;
       }
       stranger = undefined;
       signedSeq = place.seq;
-      if (trust.size > 0 && typeof nextKey === 'string') trust.add(nextKey);
+      // What somebody is trusted for is everything before his signature.
+      if (accepted.has(key)) change = undefined;
+      if (trust.size > 0 && named !== undefined) trust.add(named);
+      if (accepted.has(key) && named !== undefined) accepted.add(named);
     },
     compare(seq, hash, file, line) {
       const found = expected.get(seq);
@@ -92,7 +114,8 @@ export function createVoucher(
           });
         }
       }
-      if (trust.size > 0 && stranger !== undefined) report({ kind: 'untrusted', ...stranger });
+      if (ownKey !== undefined && change !== undefined) report(change);
+      if (trust.size > 0 && stranger !== undefined) report(stranger);
       else if (trust.size > 0 && signedSeq === undefined) {
         const text = isSeen ? 'no checkpoint is signed by a trusted key' : 'there is no checkpoint';
         report({ kind: 'untrusted', ...last, text });

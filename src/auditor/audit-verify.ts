@@ -1,16 +1,21 @@
 // `dovegate audit verify`: whether a journal is what was written, and where the first thing is that is not.
 // The rule: it passes only what a trusted key vouches for, or what the caller said may be unsigned.
 
+import { existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { formatJson, printable } from '../audit/export.js';
 import { parseLine } from '../audit/line.js';
 import { parsePublicKey } from '../audit/signature.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../audit/verdict.js';
 import type { KeptCheckpoint } from '../audit/vouch.js';
+import { systemClock } from '../host/clock.js';
+import { standardConfig } from '../host/program.js';
+import { publicKeyName } from '../segments/segments.js';
 import { cutPieces, findTrail, readPieces, verifyTrail } from '../segments/trail.js';
 import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import type { Screen } from '../terminal/screen.js';
+import { type Asking, acceptKey, demandMayAccept, readAccepted } from './accepted-keys.js';
 import { isDirectory, type Places, pathsOf, readSmallFile, trailAt } from './audit-places.js';
 import { type LineSource, verifyReceived } from './audit-received.js';
 
@@ -24,7 +29,24 @@ export interface VerifyOptions {
   readonly fromSeq: number | undefined;
   readonly isUnsigned: boolean;
   readonly isReceived: boolean;
+  /** The host's own key, with which the journal ends, is to be accepted. */
+  readonly isAccepting: boolean;
   readonly isJson: boolean;
+}
+
+/** The keys that signatures are checked against. */
+interface Judges {
+  /** Public keys that a person vouches for, by `--key` or because they were accepted. */
+  readonly trusted: readonly string[];
+  /** The host's own public key, where nobody vouches for another one. */
+  readonly own: string | undefined;
+  /** In words, for who reads the verdict; empty: it is known from the command line. */
+  readonly text: string;
+}
+
+/** What was asked, and what it is judged by. */
+interface Judging extends VerifyOptions {
+  readonly judges: Judges;
 }
 
 /** Of one directory, or of all single files together. */
@@ -42,15 +64,17 @@ const faultsMax = 20;
 const openShownMax = 5;
 
 /** Exit code 0, or 1: at least one of the journals is not whole, or nobody vouches for it. Throws what readers throw. */
-export async function auditVerify(screen: Screen, options: VerifyOptions): Promise<number> {
-  const trustedKeys = options.keys.map(readKey);
-  const extra = options.checkpoint === undefined ? [] : [readCheckpoint(options.checkpoint)];
-  const paths = pathsOf(screen, options.places);
+export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise<number> {
+  const extra = asked.checkpoint === undefined ? [] : [readCheckpoint(asked.checkpoint)];
+  const paths = pathsOf(screen, asked.places);
+  const judges = judgesOf(screen, asked, paths[0] ?? '');
+  const options: Judging = { ...asked, judges };
   const isDirectoryAt = paths.map((path) => path !== '-' && isDirectory(path));
   const directories = paths.filter((_, at) => isDirectoryAt[at] === true);
   const files = paths.filter((_, at) => isDirectoryAt[at] !== true);
 
-  const common = { trustedKeys, fromSeq: options.fromSeq, faultsMax };
+  const { trusted: trustedKeys, own: ownKey } = judges;
+  const common = { trustedKeys, ownKey, fromSeq: options.fromSeq, faultsMax };
   let isGood = true;
   const report = async (checked: Checked): Promise<void> => {
     if (!isPassed(checked, options)) isGood = false;
@@ -60,7 +84,8 @@ export async function auditVerify(screen: Screen, options: VerifyOptions): Promi
   };
   for (const directory of directories) {
     const trail = trailAt(directory);
-    const verdict = await verifyTrail({ ...trail, kept: [...trail.kept, ...extra] }, common);
+    const found = await verifyTrail({ ...trail, kept: [...trail.kept, ...extra] }, common);
+    const verdict = options.isAccepting ? accept(screen, options, directory, found) : found;
     const places = new Map(trail.files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string => places.get(file) ?? join(directory, file);
     // What came before may have been retired: the verdict has looked at that.
@@ -77,6 +102,62 @@ export async function auditVerify(screen: Screen, options: VerifyOptions): Promi
   }
   await screen.flush();
   return isGood ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Those of the command line; else those that were accepted for this configuration; else the host's own. Throws a CommandFault. */
+function judgesOf(screen: Screen, options: VerifyOptions, directory: string): Judges {
+  const { keys, isAccepting } = options;
+  const config = configOf(options.places);
+  if (isAccepting && (config === undefined || keys.length > 0))
+    throw new CommandFault(
+      exitCodes.usage,
+      '--accept-key is for the journal of a configuration, without --key',
+    );
+  if (config === undefined || keys.length > 0)
+    return { trusted: keys.map(readKey), own: undefined, text: '' };
+  const path = join(directory, publicKeyName);
+  const own = existsSync(path) ? readKey(path) : undefined;
+  if (isAccepting) {
+    demandMayAccept(config, askingFor(directory));
+    if (own === undefined)
+      throw new CommandFault(exitCodes.configuration, `there is no ${path} to be accepted`);
+    return { trusted: [], own, text: " by this host's own key" };
+  }
+  const accepted = readAccepted(config, askingFor(directory));
+  if (accepted.problem !== undefined)
+    screen.complain(`dovegate: warning: ${accepted.path} does not count: ${accepted.problem}`);
+  if (accepted.keys.length === 0)
+    return { trusted: [], own, text: own === undefined ? '' : " by this host's own key" };
+  return {
+    trusted: accepted.keys,
+    own: undefined,
+    text: ` by this host's own key, accepted in ${accepted.path}`,
+  };
+}
+
+/** Only where nothing else is wrong: somebody who accepts a key should have seen the rest. */
+function accept(screen: Screen, { places, judges }: Judging, directory: string, verdict: Verdict): Verdict {
+  const { own: key } = judges;
+  const config = configOf(places);
+  const isOther = ({ kind }: TrailFault): boolean => kind !== 'key-change';
+  if (config === undefined || key === undefined) return verdict;
+  if (verdict.faults.some(isOther) || verdict.signedSeq === undefined) {
+    screen.complain(`dovegate: ${key} is not accepted: look at the other faults first`);
+    return verdict;
+  }
+  const acceptance = { key, journal: verdict.journal, wallMs: systemClock.wallMs() };
+  const file = acceptKey(config, { ...acceptance, ...askingFor(directory) });
+  screen.complain(`dovegate: accepted ${key} (${file})`);
+  return { ...verdict, faults: [], faultCount: 0 };
+}
+
+/** Undefined: directories or files were named. */
+function configOf({ config, paths }: Places): string | undefined {
+  return paths.length > 0 ? undefined : (config ?? standardConfig());
+}
+
+function askingFor(directory: string): Asking {
+  return { userId: process.geteuid?.() ?? 0, ownerId: statSync(directory).uid };
 }
 
 function readKey(path: string): string {
@@ -132,25 +213,25 @@ function judged(
   return { verdict, faults };
 }
 
-function isChecked(options: VerifyOptions): boolean {
-  return options.keys.length > 0;
+function isChecked({ judges }: Judging): boolean {
+  return judges.trusted.length > 0 || judges.own !== undefined;
 }
 
-function isPassed({ faults }: Checked, options: VerifyOptions): boolean {
+function isPassed({ faults }: Checked, options: Judging): boolean {
   return faults.length === 0 && (isChecked(options) || options.isUnsigned);
 }
 
-function describe(screen: Screen, checked: Checked, options: VerifyOptions): string[] {
+function describe(screen: Screen, checked: Checked, options: Judging): string[] {
   const { verdict, faults, copies, others, pathOf } = checked;
   const { records, firstSeq, lastSeq, firstTime, lastTime, journal, openCount } = verdict;
   const range = firstSeq === undefined ? '' : `, seq ${firstSeq} to ${lastSeq ?? firstSeq}`;
   const id = journal === undefined ? '' : `, journal ${printable(journal)}`;
   const lines = [`${printable(checked.target)}: ${plural(records, 'record')}${range}${id}`];
-  if (firstTime !== '') lines.push(printable(`  from ${firstTime} to ${lastTime}`));
-  for (const each of verdict.retired) lines.push(`  ${describeRetired(each, firstTime)}`);
   for (const fault of faults) lines.push(`  ${screen.paint('bad', describeFault(fault, pathOf))}`);
   const faultCount = Math.max(verdict.faultCount, faults.length);
   if (faultCount > faults.length) lines.push(`  and ${plural(faultCount - faults.length, 'more fault')}`);
+  if (firstTime !== '') lines.push(printable(`  from ${firstTime} to ${lastTime}`));
+  for (const each of verdict.retired) lines.push(`  ${describeRetired(each, firstTime)}`);
   if (options.isReceived)
     lines.push(`  ${plural(copies, 'copy', 'copies')} left out, ${plural(others, 'line')} of others`);
   if (verdict.isTorn)
@@ -159,8 +240,11 @@ function describe(screen: Screen, checked: Checked, options: VerifyOptions): str
   if (openCount > 0) lines.push(`  ${screen.paint('doubtful', describeOpen(verdict, pathOf))}`);
   lines.push(`  ${describeSignatures(verdict, options)}`);
   if (isPassed(checked, options)) lines.push(screen.paint('good', 'passed'));
-  else if (faultCount > 0) lines.push(screen.paint('bad', `failed: ${plural(faultCount, 'fault')}`));
-  else {
+  else if (faultCount > 0) {
+    lines.push(screen.paint('bad', `failed: ${plural(faultCount, 'fault')}`));
+    if (faults.some(({ kind }) => kind === 'key-change'))
+      lines.push('if you changed the key: dovegate audit verify --config FILE --accept-key');
+  } else {
     const text =
       'failed: nobody vouches for this (--key FILE checks the signatures, --unsigned does without)';
     lines.push(screen.paint('bad', text));
@@ -189,25 +273,28 @@ function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): 
   return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
 }
 
-function describeSignatures({ signedSeq, lastSeq, keys }: Verdict, options: VerifyOptions): string {
+function describeSignatures({ signedSeq, lastSeq, keys }: Verdict, options: Judging): string {
   if (!isChecked(options)) {
     const said =
       keys.length === 0 ? 'nothing here is signed' : `signed by ${keys.join(', ')}, says the journal`;
-    return printable(`signatures were not checked: no --key was given (${said})`);
+    const isThere =
+      configOf(options.places) === undefined ? 'no --key was given' : `there is no ${publicKeyName}`;
+    return printable(`signatures were not checked: ${isThere} (${said})`);
   }
   if (signedSeq === undefined) return 'no signature of a trusted key was found';
   const behind = (lastSeq ?? signedSeq) - signedSeq;
   const rest = behind > 0 ? `; ${plural(behind, 'later record')} only chained to that` : '';
-  return `signed up to seq ${signedSeq}${rest}`;
+  return printable(`signed up to seq ${signedSeq}${options.judges.text}${rest}`);
 }
 
-function formatReport(checked: Checked, options: VerifyOptions): string {
+function formatReport(checked: Checked, options: Judging): string {
   const { verdict, faults, copies, others, pathOf } = checked;
   const { records, firstSeq, lastSeq, journal, signedSeq, keys, open, openCount, isTorn, isNewer } = verdict;
   return formatJson({
     target: checked.target,
     passed: isPassed(checked, options),
     signatures_checked: isChecked(options),
+    by_own_key: options.judges.text !== '',
     records,
     first_seq: firstSeq,
     last_seq: lastSeq,

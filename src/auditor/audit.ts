@@ -30,6 +30,7 @@ interface VerifyFlags extends ConfigOption, JsonOption {
   readonly from?: number;
   readonly unsigned?: boolean;
   readonly received?: boolean;
+  readonly acceptKey?: boolean;
 }
 
 const configText = `the journal of this configuration (default: ${standardConfigHelp})`;
@@ -63,6 +64,10 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--from <seq>', 'begin with the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
     .option('--received', 'what a syslog receiver stored: lines of others are skipped, copies left out')
+    .option(
+      '--accept-key',
+      "accept this host's own key, which the journal ends with; for root, with --config",
+    )
     .option('--unsigned', 'pass although signatures were not checked')
     .option('--json', 'one line of JSON for each journal')
     .action((paths: string[], flags: VerifyFlags) =>
@@ -74,6 +79,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
           fromSeq: flags.from,
           isUnsigned: flags.unsigned === true,
           isReceived: flags.received === true,
+          isAccepting: flags.acceptKey === true,
           isJson: flags.json === true,
         }),
       ),

@@ -4,7 +4,7 @@ import { parseSettings } from '../config/parse-settings.js';
 import type { Settings } from '../config/settings.js';
 import { gidsOf, ourselves } from '../host/accounts.js';
 import { systemClock } from '../host/clock.js';
-import { ownerOf, whyUnreadable } from '../host/files.js';
+import { ownerOf, readIfThere, whyUnreadable } from '../host/files.js';
 import { readFromDisk } from '../host/program.js';
 import { credentialsFolder } from '../host/systemd.js';
 import { trustedByUs, type Unsafe, whyUnsafe } from '../host/trusted-path.js';
@@ -13,6 +13,7 @@ import { plain } from '../terminal/output.js';
 import { inspectCertificates } from './inspect-certificates.js';
 import { inspectFiles } from './inspect-files.js';
 import { inspectModes } from './inspect-modes.js';
+import { inspectSignKey } from './inspect-sign-key.js';
 import { inspectAccounts } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
@@ -51,6 +52,7 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
   if (parsed.settings !== undefined && options.asksForFiles !== false)
     problems.push(
       ...[
+        ...inspectSignKey(parsed.settings, readIfThere),
         ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
         ...inspectCertificates(parsed.settings.listeners, systemClock.wallMs(), credentialsFolder()),
         ...(options.asksForAccounts === false ? [] : inspectAccounts(parsed.settings, ourselves())),

@@ -130,7 +130,7 @@ export interface AuditSettings {
   /** Kept free for when the disk is full. */
   readonly reserveBytes: number;
   readonly checkpointIntervalMs: number;
-  /** PEM, PKCS#8, Ed25519; absent: checkpoints are not signed. */
+  /** PEM, PKCS#8, Ed25519; absent: one that is made in `state` at the first start. */
   readonly signKeyFile?: string;
   /** Absent: a key is made beside the segments at the first start. */
   readonly hmacKeyFile?: string;
@@ -218,6 +218,9 @@ export const policyDefaults = { weight: 1 } as const;
 
 /** The directory of `state`. */
 export const stateDefault = '/var/lib/dovegate';
+
+/** The file in `state` with the key that signs the journal, where `sign_key` is absent. */
+export const ownSignKeyName = 'audit-sign.key';
 
 /** The audit settings, and the smallest segment. */
 export const auditDefaults = {

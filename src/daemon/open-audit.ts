@@ -1,5 +1,6 @@
 // Opens the journal as the settings say, and turns what it tells into our log. It does not know who appends.
 
+import { parseLine } from '../audit/line.js';
 import { createRedactor, makeHmacKey, type Redactor } from '../audit/redact.js';
 import { catalogHash } from '../catalog/catalog.js';
 import type { AuditSettings } from '../config/settings.js';
@@ -11,6 +12,7 @@ import type { Found } from '../journal/messages.js';
 import type { Log } from '../observe/log.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
+import type { SignKey } from './sign-key.js';
 
 /** How long a record that nobody waits for may stay in the kernel's memory. */
 const syncIntervalMs = 1_000;
@@ -29,12 +31,14 @@ const tendIntervalMs = 60_000;
  */
 export async function openAudit(
   settings: AuditSettings,
+  signKey: SignKey,
   native: Native,
   clock: Clock,
   log: Log,
   shippedSeq: () => number | undefined,
   observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
+  const isNews = createCheckpointNews();
   const journal = await openJournal({
     directory: settings.directory,
     segmentBytes: settings.segmentBytes,
@@ -53,19 +57,51 @@ export async function openAudit(
       unshippedBytesMax: settings.unshippedBytesMax,
     }),
     reserveBytes: settings.reserveBytes,
-    signKey: settings.signKeyFile === undefined ? undefined : readText(settings.signKeyFile),
+    signKey: signKey.pem,
     ...(settings.group === undefined ? {} : { groupId: groupOf(settings.group, settings.directory) }),
     program: `dovegate ${programVersion}`,
     catalog: catalogHash,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
     observe: (event) => {
-      reportJournal(log, event);
+      if (event.kind !== 'checkpoint' || isNews(event.line)) reportJournal(log, event);
       observe(event);
     },
   });
   reportFound(log, journal.found);
+  reportKey(log, signKey, journal.found);
   return journal;
+}
+
+/**
+ * Whether a checkpoint belongs into the log: not if nothing but checkpoints was recorded since the last one there. A tail that was
+ * cut off together with its checkpoint is still found by the one in the log, and an idle daemon does not fill it.
+ */
+export function createCheckpointNews(): (line: string) => boolean {
+  let lastSeq = -1;
+  return (line) => {
+    const seq = readSeq(line);
+    // Not the next record: others, or checkpoints that came with others, stand between.
+    const isNews = seq === undefined || seq !== lastSeq + 1;
+    lastSeq = seq ?? lastSeq;
+    return isNews;
+  };
+}
+
+function readSeq(line: string): number | undefined {
+  const seq = parseLine(line)?.['seq'];
+  return typeof seq === 'number' ? seq : undefined;
+}
+
+/** A key that is new to the journal: somebody must know it, or look for the old one. */
+function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: Found): void {
+  if (isNew) {
+    const text = `made ${path}, the key that signs the journal; its public half is ${key}`;
+    log.report({ event: 'audit-key-made', level: 'info', text });
+  }
+  if (keyBefore === undefined) return;
+  const text = `the journal was signed by key ${keyBefore}, and ${key} (${path}) signs it now without having been named by that one; if you did not change it, find out who did. dovegate audit verify fails until somebody accepts it with --accept-key`;
+  log.report({ event: 'audit-key-changed', level: 'error', text });
 }
 
 const damages: Readonly<Record<NonNullable<Found['damage']>, string>> = {

@@ -41,6 +41,7 @@ import { createPools } from './pools.js';
 import { rebuildLimits } from './rebuild-limits.js';
 import { createReloader } from './reload.js';
 import { createDoors, createServed, createSwitch, sessionsWithin } from './served.js';
+import { openSignKey } from './sign-key.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
@@ -129,7 +130,8 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
   const shippedSeq = (): number | undefined => shipping.shippedSeq;
-  const journal = await openAudit(settings.audit, native, clock, log, shippedSeq, (event) => {
+  const signKey = openSignKey(settings);
+  const journal = await openAudit(settings.audit, signKey, native, clock, log, shippedSeq, (event) => {
     admin.observeJournal(event);
     shipping.nudge();
   });

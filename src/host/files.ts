@@ -2,8 +2,10 @@
 
 import {
   closeSync,
+  fchmodSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -11,6 +13,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -91,13 +94,27 @@ export function ownerOf(path: string): number | undefined {
   }
 }
 
-/** The text of a file of mode 0600; made with `text()` when it is not there. Throws what the system says. */
+/**
+ * The text of a file of mode 0600; made with `text()` when it is not there, whole or not at all, and on disk when this returns. Of
+ * several that make it at once, one wins. Throws what the system says.
+ */
 export function readOrMakeFile(path: string, text: () => string): string {
+  const known = readIfThere(path);
+  if (known !== undefined) return known;
+  const made = `${path}.${process.pid}.new`;
+  rmSync(made, { force: true });
+  const file = openSync(made, 'wx', 0o600);
   try {
-    writeFileSync(path, text(), { flag: 'wx', mode: 0o600 });
+    writeFileSync(file, text());
+    fsyncSync(file);
+    linkSync(made, path);
   } catch (cause) {
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause;
+  } finally {
+    closeSync(file);
+    unlinkSync(made);
   }
+  syncFolder(dirname(path));
   return readFileSync(path, 'utf8');
 }
 
@@ -111,24 +128,34 @@ export function readIfThere(path: string): string | undefined {
   }
 }
 
+/** A folder of mode 0700, with those above it, if it is not there. Throws what the system says. */
+export function makeFolder(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+}
+
 /**
- * Replaces a file of mode 0600, whole or not at all, also when the machine fails meanwhile; its directory is made when it is
- * not there. On disk when it returns. Throws what the system says.
+ * Replaces a file, whole or not at all, also when the machine fails meanwhile; its directory is made when it is not there. On
+ * disk when it returns. Throws what the system says.
  */
-export function writeAtomically(path: string, text: string): void {
+export function writeAtomically(path: string, text: string, mode = 0o600): void {
   const directory = dirname(path);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeFolder(directory);
   // Made afresh: a link that somebody put there would lead to another file.
   rmSync(`${path}.new`, { force: true });
-  const file = openSync(`${path}.new`, 'wx', 0o600);
+  const file = openSync(`${path}.new`, 'wx', mode);
   try {
+    fchmodSync(file, mode);
     writeFileSync(file, text);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
   renameSync(`${path}.new`, path);
-  const folder = openSync(directory, 'r');
+  syncFolder(directory);
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
   try {
     fsyncSync(folder);
   } finally {

@@ -191,6 +191,8 @@ export interface Found {
    * no checkpoint beside it that could say so.
    */
   readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
+  /** The public key that signed before, where another one signs now without having been named; undefined: it is the same. */
+  readonly keyBefore: string | undefined;
 }
 
 /** What the driver tells whoever watches. */

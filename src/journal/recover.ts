@@ -32,6 +32,8 @@ export interface Tail {
   readonly timeMs: number | undefined;
   /** The journal's id; undefined: none of the records that were read tells. */
   readonly journal: string | undefined;
+  /** The public key that signs from the last checkpoint on; undefined: it is not signed. */
+  readonly key: string | undefined;
   /** Sum of the steps of the wall clock. */
   readonly stepsMs: number;
   /** The oldest record that retention left, as the last checkpoint tells. */
@@ -85,6 +87,7 @@ const nothing: End = {
   hash: genesisHash,
   timeMs: undefined,
   journal: undefined,
+  key: undefined,
   stepsMs: 0,
   oldestSeq: 1,
   damage: undefined,
@@ -151,8 +154,12 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
     );
   }
   const journal = record?.['journal'];
+  const { key, next_key: nextKey } = record ?? {};
+  // A start record names its key before the key has signed anything.
+  const signing = head.event === 'checkpoint' ? (nextKey ?? key) : end.key;
   return {
     ...next,
+    key: typeof signing === 'string' ? signing : undefined,
     journal: typeof journal === 'string' ? journal : end.journal,
     stepsMs: number(record?.['steps_ms']) ?? end.stepsMs + (number(record?.['step_ms']) ?? 0),
     oldestSeq: number(record?.['oldest_seq']) ?? end.oldestSeq,

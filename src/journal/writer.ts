@@ -19,6 +19,7 @@ import {
   lockName,
   makeDirectory,
   openLock,
+  publicKeyName,
   readIn,
   segmentNumber,
   shareFiles,
@@ -111,6 +112,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         ledger.changeKey(order.pem);
         const changed = checkpoint(order.wallMs, {});
         signKey = order.pem;
+        showKey();
         return { kind: 'written', ...written(changed) };
       }
       case 'limit':
@@ -173,9 +175,18 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     ledger.resume({ ...tail, ...known, seq });
     hasLedger = true;
     const { segment } = tail;
+    const isOtherKey = tail.key !== undefined && ledger.key !== undefined && tail.key !== ledger.key;
+    const keyBefore = isOtherKey ? tail.key : undefined;
+    let change: Partial<JournalRecord> = isOtherKey
+      ? { action: 'key-change', text: `${tail.key} signed before` }
+      : {};
+    showKey();
     if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
       sink.resume(segment.number, tail.bytes);
-    } else begin(tail.nextNumber, segment?.name, wallMs, {});
+    } else {
+      begin(tail.nextNumber, segment?.name, wallMs, change);
+      change = {};
+    }
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - tail.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // Nobody can tell a long stop from a clock that was set ahead; for retention it was no time at all.
@@ -189,9 +200,17 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     }
     const names = { journal: ledger.journal, format: journalFormat, program, catalog: catalog || undefined };
     const error = damage === undefined ? undefined : `journal-${damage}`;
-    write([encodeBody({ time: wallMs, event: 'start', ...names, torn, error })]);
-    const found = { journal: ledger.journal, unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
-    return { kind: 'opened', found, ...written(checkpoint(wallMs, {})) };
+    write([encodeBody({ time: wallMs, event: 'start', ...names, key: ledger.key, torn, error })]);
+    const ends = { unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
+    const found = { journal: ledger.journal, ...ends, keyBefore };
+    return { kind: 'opened', found, ...written(checkpoint(wallMs, change)) };
+  }
+
+  /** The public half lies beside the segments, for those who verify. */
+  function showKey(): void {
+    const text = ledger.publicPem;
+    if (text !== undefined && readIn(directory, publicKeyName) !== text)
+      writeWhole(directory, publicKeyName, text);
   }
 
   function write(bodies: readonly string[]): void {

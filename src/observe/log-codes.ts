@@ -119,6 +119,16 @@ const listed = {
       'the disk is full but for `audit.reserve`, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
     ask: 'free the disk, or raise `max_size`; it is noticed within seconds',
   },
+  'audit-key-made': {
+    levels: ['info'],
+    means: 'the first start made the key that signs the journal, in `state`; `text` names its public half',
+    ask: 'keep a copy of `key.pub` elsewhere',
+  },
+  'audit-key-changed': {
+    levels: ['error'],
+    means: 'the key that signed the journal is gone or was replaced; the new one is recorded as `key-change`',
+    ask: 'find out who changed it; then `dovegate audit verify --accept-key`',
+  },
   'audit-damaged': {
     levels: ['error'],
     means: 'the end of the journal is not what its checkpoint says; the `start` record says it too',

@@ -221,6 +221,8 @@ export function openLock(directory: string): number {
 export const lockName = 'lock';
 /** The last checkpoint, beside the segments. */
 export const checkpointName = 'checkpoint.json';
+/** The public half of the key that signs. */
+export const publicKeyName = 'key.pub';
 /** The file that a full disk takes its room from. */
 export const reserveName = 'reserve';
 

@@ -181,6 +181,8 @@ async function* inflated(path: string): AsyncGenerator<Buffer> {
 /** How a trail is to be verified. */
 export interface VerifyRequest {
   readonly trustedKeys: readonly string[];
+  /** The host's own public key, as verifying takes it. */
+  readonly ownKey?: string | undefined;
   /** Where to begin: a seq; the segment that holds it is the first one that is read. Undefined: at the first. */
   readonly fromSeq: number | undefined;
   readonly faultsMax: number;
@@ -189,9 +191,9 @@ export interface VerifyRequest {
 /** Follows the whole trail. Rejects with a JournalFault when a file cannot be read at all. */
 export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise<Verdict> {
   const files = request.fromSeq === undefined ? trail.files : await behind(trail.files, request.fromSeq);
-  const { trustedKeys, faultsMax } = request;
+  const { trustedKeys, ownKey, faultsMax } = request;
   const isPart = files.length < trail.files.length;
-  const verifier = createVerifier({ trustedKeys, kept: trail.kept, isPart, faultsMax });
+  const verifier = createVerifier({ trustedKeys, ownKey, kept: trail.kept, isPart, faultsMax });
   for (const file of files) {
     verifier.beginSegment(file.name);
     try {

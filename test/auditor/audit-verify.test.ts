@@ -124,7 +124,7 @@ void test('what cannot be read is not a verdict', async (t) => {
     wanted === (fault instanceof CommandFault ? fault.exitCode : fault instanceof JournalFault ? 78 : 0);
   await assert.rejects(run([empty]), code(78));
   await assert.rejects(run([join(empty, 'none')]), code(78));
-  await assert.rejects(run([]), code(64));
+  await assert.rejects(run([], { places: { config: join(empty, 'none.yaml'), paths: [] } }), code(78));
   await assert.rejects(run([directory], { places: { config: 'x', paths: [directory] } }), code(64));
   await assert.rejects(run([directory], { keys: [join(directory, 'checkpoint.json')] }), code(78));
   await assert.rejects(run([directory], { keys: [join(empty, 'none')] }), code(78));

@@ -26,6 +26,7 @@ export async function run(
     fromSeq: undefined,
     isUnsigned: false,
     isReceived: false,
+    isAccepting: false,
     isJson: false,
     ...options,
   });

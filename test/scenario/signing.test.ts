@@ -1,0 +1,149 @@
+// Goal: a journal is signed without anybody's doing, and an auditor on the host needs no key for it. Phases: a first start, which makes
+// the key; an idle daemon; a key that is gone; a person who accepts the new one; a `state` that cannot be used. What must not happen: a key
+// that others may read, a new key that passes before somebody accepted it, a log that an idle daemon fills.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
+import { auditRecords, openGateway } from '../kit/gateway.js';
+
+const audit = '{ directory: audit, reserve: 4KiB, checkpoint_interval: 50ms }';
+const quota = { user: 'alice@example.org', fields: ['quota get'] };
+
+const verify = (daemon: Daemon, ...args: string[]) =>
+  runDovegate(['audit', 'verify', '--config', daemon.configFile, ...args]);
+
+async function checkpoints(daemon: Daemon, more: number): Promise<void> {
+  const count = () => auditRecords(daemon).filter(({ event }) => event === 'checkpoint').length;
+  const wanted = count() + more;
+  const endMs = Date.now() + 20_000;
+  while (count() < wanted) {
+    assert.ok(Date.now() < endMs, 'no checkpoints come');
+    // A file has no event to wait for.
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+}
+
+test('an idle daemon writes no checkpoint to its log, and after the next command one', async (t) => {
+  const { daemon, client } = await openGateway(t, { audit });
+  const logged = () => daemon.logs.filter(({ event }) => event === 'audit-checkpoint');
+  await checkpoints(daemon, 6);
+  assert.equal(logged().length, 1, 'that of the start');
+  const one = await client();
+  one.sendCommand(quota);
+  assert.equal((await one.readReply()).status, '+');
+  one.close();
+  await checkpoints(daemon, 6);
+  const before = logged().length;
+  assert.ok(before >= 2, 'what was recorded is in a checkpoint of the log');
+  await checkpoints(daemon, 6);
+  assert.equal(logged().length, before);
+  await daemon.stop();
+  const last = logged().at(-1)?.['text'];
+  writeFileSync(daemon.path('last.json'), `${String(last)}\n`);
+  const verified = await verify(daemon, '--checkpoint', daemon.path('last.json'));
+  assert.equal(verified.exit, 0, verified.text);
+});
+
+test('the first start makes a key, and verify checks by it', async (t) => {
+  const { daemon, client } = await openGateway(t, { audit });
+  const one = await client();
+  one.sendCommand(quota);
+  await one.readReply();
+  await daemon.stop();
+  const secret = daemon.path('state/audit-sign.key');
+  assert.equal(statSync(secret).mode & 0o7777, 0o600);
+  const shown = readFileSync(daemon.path('audit/key.pub'), 'utf8');
+  assert.match(shown, /^-----BEGIN PUBLIC KEY-----\n/);
+  assert.equal(statSync(daemon.path('audit/key.pub')).mode & 0o7777, 0o600);
+  const records = auditRecords(daemon);
+  const start = records.find(({ event }) => event === 'start');
+  assert.ok(typeof start?.['key'] === 'string' && start['key'].length === 44);
+  assert.ok(records.every(({ event, key }) => event !== 'checkpoint' || key === start['key']));
+  const made = daemon.logs.find(({ event }) => event === 'audit-key-made');
+  assert.ok(String(made?.['text']).includes(start['key']));
+  assert.deepEqual(daemon.grepSecrets([readFileSync(secret, 'utf8').split('\n')[1] ?? '']), [
+    'state/audit-sign.key: ' + (readFileSync(secret, 'utf8').split('\n')[1] ?? ''),
+  ]);
+  const verified = await verify(daemon);
+  assert.equal(verified.exit, 0, verified.text);
+  assert.match(verified.text, /signed up to seq \d+ by this host's own key/);
+  const foreign = await runDovegate(['audit', 'verify', daemon.path('audit')]);
+  assert.equal(foreign.exit, 1, 'without a configuration nobody says which key counts');
+  const file = join(daemon.path('audit'), '00000001.jsonl');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('alice@example.org', 'carol@example.org'));
+  assert.equal((await verify(daemon)).exit, 1);
+});
+
+test('a key that is gone is reported, and a new one fails verify until a person accepts it', async (t) => {
+  const { daemon } = await openGateway(t, { audit });
+  await daemon.stop();
+  const config = readFileSync(daemon.configFile, 'utf8');
+  const check = () => runDovegate(['check', '--config', daemon.configFile]);
+  assert.doesNotMatch((await check()).text, /signed/);
+  renameSync(daemon.path('audit/key.pub'), daemon.path('old.pub'));
+  writeFileSync(daemon.path('audit/key.pub'), readFileSync(daemon.path('old.pub')));
+  rmSync(daemon.path('state/audit-sign.key'));
+  const checked = await check();
+  assert.equal(checked.exit, 0);
+  assert.match(checked.text, /audit\.sign_key: .*audit-sign\.key is gone.*--accept-key/s);
+
+  const second = await startDaemon(t, { folder: daemon.folder, config });
+  const told = second.logs.find(({ event }) => event === 'audit-key-changed');
+  assert.equal(told?.['level'], 'error');
+  await second.stop();
+  const changes = auditRecords(second).filter(({ action }) => action === 'key-change');
+  assert.equal(changes.length, 1);
+  // Told once: the next start finds its own key.
+  const third = await startDaemon(t, { folder: daemon.folder, config });
+  await third.stop();
+  assert.ok(!third.logs.some(({ event }) => event === 'audit-key-changed'));
+  assert.equal(auditRecords(third).filter(({ action }) => action === 'key-change').length, 1);
+
+  const failed = await verify(daemon);
+  assert.equal(failed.exit, 1, failed.text);
+  assert.match(
+    failed.text,
+    /key-change: key \S{44} signs from here on, and \S{44} before, which did not name it/,
+  );
+  assert.match(failed.text, /--accept-key/);
+  assert.equal((await verify(daemon, '--key', daemon.path('old.pub'))).exit, 1);
+  assert.equal((await verify(daemon, '--key', daemon.path('audit/key.pub'))).exit, 0, 'whom a person trusts');
+  const accepted = await verify(daemon, '--accept-key');
+  assert.equal(accepted.exit, 0, accepted.text);
+  const again = await verify(daemon);
+  assert.equal(again.exit, 0, again.text);
+  assert.match(again.text, /by this host's own key, accepted in .*accepted-audit-keys/);
+  // The next one is not accepted by that.
+  rmSync(daemon.path('state/audit-sign.key'));
+  await (await startDaemon(t, { folder: daemon.folder, config })).stop();
+  const other = await verify(daemon);
+  assert.equal(other.exit, 1, other.text);
+  assert.match(other.text, /key-change/);
+});
+
+test('a configured key is used, and none is made', async (t) => {
+  const sign = await runDovegate(['audit', 'keygen']);
+  const files = { 'sign.pem': sign.stdout.toString() };
+  const { daemon } = await openGateway(t, { audit: audit.replace('}', ', sign_key: sign.pem }'), files });
+  await daemon.stop();
+  assert.ok(!existsSync(daemon.path('state/audit-sign.key')));
+  assert.equal((await verify(daemon)).exit, 0);
+  assert.equal((await verify(daemon, '--key', daemon.path('sign.pem'))).exit, 0);
+});
+
+test('a state that cannot be used is told where it is set', async (t) => {
+  const { daemon } = await openGateway(t, { audit });
+  await daemon.stop();
+  const config = readFileSync(daemon.configFile, 'utf8').replace('state: state', 'state: ca.pem/state');
+  const failed = await startDaemon(t, { folder: daemon.folder, config }).catch((fault: unknown) => fault);
+  assert.ok(failed instanceof DaemonStartError);
+  assert.equal(failed.exit?.code, 78);
+  assert.match(
+    failed.output,
+    /state: the key that signs the journal cannot be read or made: .*ca\.pem\/state.*or set audit\.sign_key/,
+  );
+});
