@@ -38,7 +38,7 @@ export interface SocketAccess {
 export interface SocketFile {
   /** At no moment can somebody connect who may neither before nor after. Throws what the system says, and where the socket is gone. */
   change(access: SocketAccess): void;
-  /** Takes the socket from its place if it is still there. Once. */
+  /** Takes the socket from its place if it is still there. A second call does nothing. */
   remove(): void;
 }
 
@@ -99,9 +99,10 @@ export async function makeSocketFile(
 
 function socketFile(folder: number, place: string, socket: number): SocketFile {
   const isInPlace = (): boolean => isSame(lookAt(place), fstatSync(socket, { bigint: true }));
+  let isOpen = true;
   return {
     change({ mode, uid, gid }) {
-      if (!isInPlace()) throw new Error('is no longer the socket that was made there');
+      if (!isOpen || !isInPlace()) throw new Error('is no longer the socket that was made there');
       const now = fstatSync(socket);
       const it = byDescriptor(socket);
       chmodSync(it, now.mode & mode & 0o777);
@@ -109,6 +110,9 @@ function socketFile(folder: number, place: string, socket: number): SocketFile {
       chmodSync(it, mode);
     },
     remove() {
+      // The numbers of closed descriptors may be those of other files by now.
+      if (!isOpen) return;
+      isOpen = false;
       try {
         // Another process that can write to the directory may put something there in between; it could remove that itself.
         if (isInPlace()) unlinkSync(place);
