@@ -142,7 +142,10 @@ void test('standard input, through the built program', async (t) => {
     runProgram(process.execPath, [builtProgram, 'audit', 'verify', ...args], { stdin });
   const good = await run(['-', '--received', '--key', key], `${[...lines, lines.at(-1)].join('\n')}\n`);
   assert.equal(good.exit, 0, good.text);
-  assert.match(good.text, /^standard input: \d+ records.*\n {2}from \S+ to \S+\n {2}1 copy left out, 0 lines of others\n/);
+  assert.match(
+    good.text,
+    /^standard input: \d+ records.*\n {2}from \S+ to \S+\n {2}1 copy left out, 0 lines of others\n/,
+  );
   const cut = await run(['-', '--key', key], lines.join('\n').slice(0, -20));
   assert.equal(cut.exit, 0, 'a record that is on its way is no fault');
   assert.match(cut.text, /the last line has no end[^]*signed up to seq \d+/);
