@@ -24,8 +24,10 @@ const rules = `[mailbox list]
       - { command: mailbox list, where: { mailbox-mask: [Secret] } }
 tests:
 `;
+// Where the namespaces are listed, a mailbox has no names that nobody knows.
+const listed = 'namespaces: [{ prefix: "", separator: "/", inbox: true }]';
 const configuration = (mode: string, tests: string): string =>
-  sound.replace('[quota get]', rules.replace('MODE', mode)) + tests;
+  sound.replace('[quota get]', rules.replace('MODE', mode)).replace('shared_namespaces: []', listed) + tests;
 const line = (command: string): string =>
   `  - { listener: support, user: bob@example.com, command: [${command}], expect: allow }\n`;
 
