@@ -60,7 +60,12 @@ export function createMailboxNames(
   const shared = sharedPrefixes.map(toLowerAscii);
 
   return {
-    key: sharedPrefixes === usualSharedPrefixes ? '' : [...listed.map(keyOf), ...shared].join('\x01'),
+    key: [
+      namespaces === undefined ? '\x06' : '',
+      sharedPrefixes === usualSharedPrefixes ? '\x07' : '',
+      ...listed.map(keyOf),
+      ...shared,
+    ].join('\x01'),
     isInboxDoubted,
     readings,
     spellings,

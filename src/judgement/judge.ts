@@ -6,7 +6,7 @@
 import { canonicalWords } from '../catalog/canonical.js';
 import { strongerEffect } from '../catalog/catalog.js';
 import { replyCells } from '../catalog/columns.js';
-import type { MailboxNames } from '../catalog/mailbox-names.js';
+import { doubtedNames, type MailboxNames } from '../catalog/mailbox-names.js';
 import type { ParsedArguments } from '../catalog/parse.js';
 import { inputOf, parseArguments } from '../catalog/parse.js';
 import { resolveCommand } from '../catalog/resolve.js';
@@ -116,7 +116,7 @@ export function judgeOnce(
     principal,
     groups: [],
     series: series.join(' '),
-    namespaces: `${sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01')}\x04${mailboxNames?.key ?? ''}`,
+    namespaces: `${sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01')}\x04${(mailboxNames ?? doubtedNames).key}`,
     clientMinor,
     user: line.user,
     words: line.words,

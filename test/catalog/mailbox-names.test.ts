@@ -136,6 +136,18 @@ void test('equal lists have equal keys, others others', () => {
   assert.notEqual(namesAmong([{ mailboxNames: plain }, { mailboxNames: prefixed }]).key, plain.key);
 });
 
+void test('no shared namespaces is another key than nothing said, and both count in either order', () => {
+  const unshared = createMailboxNames(undefined, []);
+  assert.notEqual(unshared.key, doubtedNames.key);
+  assert.notEqual(createMailboxNames([], []).key, unshared.key);
+  for (const backends of [
+    [{ mailboxNames: unshared }, {}],
+    [{}, { mailboxNames: unshared }],
+  ]) {
+    assert.deepEqual(namesAmong(backends).spellings('shared/bob'), ['shared/bob', 'shared/bob/INBOX']);
+  }
+});
+
 void test('patterns that may be a name of the INBOX', () => {
   for (const text of ['INBOX', 'inbox', 'A/INBOX', '*/inbox', '*INBOX', 'x.Inbox'])
     assert.ok(endsInInbox(text), text);

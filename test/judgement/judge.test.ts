@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createMailboxNames } from '../../src/catalog/mailbox-names.js';
 import type { Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
 import { createUserNames } from '../../src/identity/user-name.js';
@@ -278,6 +279,8 @@ test('the same question is judged once, and whatever makes another question is j
     { ...base, sharedNamespaces: undefined },
     { ...base, sharedNamespaces: ['shared/'] },
     { ...base, sharedNamespaces: ['shared/', 'Public/'] },
+    { ...base, mailboxNames: createMailboxNames(undefined, []) },
+    { ...base, mailboxNames: createMailboxNames([], []) },
     { ...base, line: '|bob|mailbox list|INBOX*' },
     { ...base, line: '|alice|mailbox list|INBOX' },
     { ...base, line: '|alice|mailbox|list|INBOX*' },
