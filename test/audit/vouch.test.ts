@@ -79,3 +79,24 @@ void test('a kept checkpoint of a stranger vouches for nothing', () => {
   createVoucher([makeSignKey().key], kept, (fault) => faults.push(fault)).finish(last, 1);
   assert.equal(faults[0]?.kind, 'untrusted');
 });
+
+void test('an old checkpoint without a trusted signature is passed over once its records are retired, and no cut is', () => {
+  const text = makeTrail(false).kept[0]?.text ?? '';
+  const seq = Number(JSON.parse(text).seq);
+  const faultsOf = (file: string, firstSeq: number, lastSeq: number): string[] => {
+    const faults: TrailFault[] = [];
+    const voucher = createVoucher([key.key], [{ file, text }], (fault) => faults.push(fault));
+    for (const line of checkpoints) voucher.judge(line, parseLine(line) ?? {}, last);
+    voucher.finish({ ...last, seq: lastSeq }, firstSeq);
+    return faults.map(({ kind }) => kind);
+  };
+  assert.deepEqual(faultsOf('checkpoint-30.json', seq + 1, seq + 9), [], 'retired');
+  assert.deepEqual(faultsOf('checkpoint-30.json', 1, seq - 1), ['untrusted'], 'cut off');
+  assert.deepEqual(faultsOf('checkpoint-30.json', seq, seq + 9), ['untrusted'], 'damaged where it stands');
+  assert.deepEqual(
+    faultsOf('checkpoint.json', seq + 1, seq + 9),
+    ['untrusted'],
+    'the last one is never retired',
+  );
+  assert.deepEqual(faultsOf('/elsewhere/log', seq + 1, seq + 9), ['untrusted'], 'one that a person named');
+});
