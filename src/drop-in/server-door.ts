@@ -41,16 +41,39 @@ export async function findServerDoor(
 ): Promise<ServerDoor | undefined> {
   const told = named ?? environment['DOVEADM_SOCKET'];
   // The path of a socket is all that there is to know.
-  const settings = told?.includes('/') === true ? undefined : await readClientSettings(environment);
-  const at = told ?? settings?.at;
+  const written = told?.includes('/') === true ? undefined : await readClientSettings(environment);
+  const at = told ?? written?.at;
   if (at === undefined) return undefined;
   const address = parseServerAddress(at);
   if (address === undefined)
     throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
+  const settings = written === undefined || isPlaceOf(written, address) ? written : onlyAuthorities(written);
   let session: ConnectOptions = address;
   if ('host' in address) session = { ...address, ...(await tcpOptions(address.host, settings, options)) };
   else refuseTcpOptions(at, options);
   return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+}
+
+/** Whether client.yaml is about this server: it names it, or none. */
+function isPlaceOf({ at }: ClientSettings, address: ServerAddress): boolean {
+  if (at === undefined) return true;
+  const own = parseServerAddress(at);
+  if (own === undefined || !('host' in own) || !('host' in address)) return false;
+  return own.host === address.host && own.port === address.port;
+}
+
+/** Another server gets no password, and is not looked at as if it were that one: any local user can own a free port. */
+function onlyAuthorities({ caFile }: ClientSettings): ClientSettings {
+  return {
+    at: undefined,
+    tls: 'starttls',
+    caFile,
+    serverName: undefined,
+    account: undefined,
+    passwordFile: undefined,
+    certificateFile: undefined,
+    keyFile: undefined,
+  };
 }
 
 /** Undefined when there is no file at the usual place; one that the environment names must be there. */
@@ -141,10 +164,10 @@ async function readPassword(path: string): Promise<Buffer> {
   }
 }
 
+type ServerAddress = { readonly socket: string } | { readonly host: string; readonly port: number };
+
 /** A socket path or HOST:PORT as an address; undefined for a text that is neither. A path has a slash. */
-export function parseServerAddress(
-  at: string,
-): { readonly socket: string } | { readonly host: string; readonly port: number } | undefined {
+export function parseServerAddress(at: string): ServerAddress | undefined {
   if (at.includes('/')) return { socket: at };
   const [, bracketed, plain, digits = ''] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(at) ?? [];
   const host = bracketed ?? plain;
