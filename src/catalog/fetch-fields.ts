@@ -260,7 +260,8 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
       if (name === 'sync-max-size') return searchSize(value) === undefined;
       return name === 'mailbox-guid' && !/^[0-9a-f]{32}$/i.test(value);
     case 'stats dump':
-      return name === 'fields' && value.trim() === '';
+      // Split at blanks and commas; of a list without a name both series die.
+      return name === 'fields' && /^[\s,]*$/.test(value);
     case 'oldstats dump':
       return name === 'type' ? !statsTypes.has(value) : name === 'filter' && isFatalFilter(value);
     default:

@@ -8,7 +8,8 @@
 import type { ParsedArguments } from './parse.js';
 
 /** Part of a name that says that the field may be a secret, or leads to one. */
-const secretName = /pass|secret|token|cred|key|crypt|private|auth|otp|salt|cookie|nonce/i;
+const secretName =
+  /pass|pwd|(?:^|_)pw(?:_|$)|secret|token|cred|key|crypt|hash|private|auth|otp|salt|seed|cookie|nonce/i;
 
 /** Whether a field of that name may hold a secret. */
 export function mayBeSecretField(field: string): boolean {

@@ -8,7 +8,7 @@ export const reasonVisibleMin = 3;
  * only combine with a letter, unassigned and private characters, all that Unicode calls ignorable by default (as the Hangul fillers),
  * and two symbols that are blank: the empty Braille pattern and the null notehead.
  */
-const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
+const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\ufffc|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
 
 /** Whether `reason` has enough visible characters; undefined: none was stated. */
 export function saysWhy(reason: string | undefined): boolean {

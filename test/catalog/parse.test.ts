@@ -205,6 +205,8 @@ const refused: { series?: Series; line: string[]; code: UnparsableCode }[] = [
   { line: ['auth cache flush'], code: 'kills-server' },
   // Each of these was a panic, an abort or a fatal end on 2.3.19.1 or 2.4.1.
   { line: ['stats dump', '--fields='], code: 'kills-server' },
+  { line: ['stats dump', '--fields=,'], code: 'kills-server' },
+  { line: ['stats dump', '--fields= , '], code: 'kills-server' },
   { line: ['stats dump', '-f', '  '], code: 'kills-server' },
   { series: '2.3', line: ['oldstats dump', 'all'], code: 'kills-server' },
   { series: '2.3', line: ['oldstats dump', '--', 'all', 'X'], code: 'kills-server' },

@@ -8,7 +8,7 @@ test('fields whose names say that they are secret, or lead to a secret', () => {
   const secret =
     'pass password imapc_password mail_crypt_private_password mail_crypt_private_key mail_crypt_global_private_key oauth2_token';
   const more =
-    'submission_relay_password proxy_master_password API_KEY client_secret nonce sasl_auth totp_seed_otp';
+    'submission_relay_password proxy_master_password API_KEY client_secret nonce sasl_auth totp_seed_otp pw mail_pwd pwd password_hash';
   for (const field of `${secret} ${more}`.split(' ')) assert.ok(mayBeSecretField(field), field);
   const plain =
     'uid gid home mail mail_path quota_rule quota_storage_size system_groups_user chroot acl_groups user';

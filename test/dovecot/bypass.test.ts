@@ -306,6 +306,7 @@ for (const release of releasesAsked()) {
     await t.test('single values end the process of a server', async (sub) => {
       const both: readonly Line[] = [
         ['', 'stats dump', '--fields='],
+        ['', 'stats dump', '--fields=,'],
         ['', 'stats dump', '-f', '  '],
         [alice, 'search', '--', 'mailbox', 'INBOX', 'savedsince', '-1'],
       ];

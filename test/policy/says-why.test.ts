@@ -18,6 +18,7 @@ const none: Readonly<Record<string, string | undefined>> = {
   'soft hyphens': '\u00ad\u00ad\u00ad',
   'Hangul fillers': '\u3164\u115f\u1160\uffa0',
   'empty Braille patterns': '\u2800\u2800\u2800',
+  'object replacements': '\ufffc\ufffc\ufffc',
   'null noteheads': '\u{1d159}\u{1d159}\u{1d159}',
   'marks alone': '\u0301\u0302\u0303\u0304',
   'variation selectors': '\ufe0f\ufe0f\ufe0f\u{e0100}',
