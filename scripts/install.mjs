@@ -26,6 +26,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -218,10 +219,14 @@ async function install() {
       `${at(commandOf('doveadm'))} is there already, and not dovegate's; --doveadm is for hosts without Dovecot`,
     );
   const packages = productionPackages();
-  rmSync(at(program), { recursive: true, force: true });
+  // Beside the old program first: this may be that program itself, installed anew, and a copy that fails leaves it in its place.
+  const fresh = `${program}.new`;
+  rmSync(at(fresh), { recursive: true, force: true });
   for (const path of [...manifestOf(root).files, 'package.json'])
-    copy(join(root, path), at(`${program}/${path}`));
-  for (const [path, source] of packages) copy(source, at(`${program}/${path}`));
+    copy(join(root, path), at(`${fresh}/${path}`));
+  for (const [path, source] of packages) copy(source, at(`${fresh}/${path}`));
+  rmSync(at(program), { recursive: true, force: true });
+  renameSync(at(fresh), at(program));
   chmodSync(at(main), 0o755);
   for (const [name, path] of units) {
     const text = readFileSync(join(root, 'systemd', name), 'utf8');

@@ -88,6 +88,16 @@ void test('a second install leaves the configuration; an uninstall leaves nothin
   assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
 });
 
+void test('an installed program installs itself again, as to add a name', (t) => {
+  const { folder, run, at, below } = openDestination(t);
+  assert.equal(run('install').status, 0);
+  const files = below();
+  const own = at('/usr/local/lib/dovegate/scripts/install.mjs');
+  const again = spawnSync(process.execPath, [own, 'install', '--destdir', folder], { encoding: 'utf8' });
+  assert.equal(again.status, 0, again.stdout + again.stderr);
+  assert.deepEqual(below(), files);
+});
+
 void test('the name doveadm, where it is asked for and nobody has it', (t) => {
   const { run, at, below } = openDestination(t);
   const place = ['--prefix', '/opt/gate'];
