@@ -120,8 +120,9 @@ class DuplexRun {
         if (drained !== undefined) {
           const lease = { pace: upstream.pace, writer, isRated: false };
           const peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
-          // Who has ended its side may be gone when the backend's last words come: they are dropped.
-          if (peer !== 'ready' && !this.#hasClientEnded)
+          // A client that has ended its side may be gone when the backend's last bytes come: they are dropped. One that is there
+          // and does not read would hold the upstream, and what is queued for it would grow.
+          if (peer !== 'ready' && !(peer === 'client-gone' && this.#hasClientEnded))
             return this.#how ?? (peer === 'client-gone' ? peer : 'client-stall');
           this.#moved();
         }

@@ -207,6 +207,24 @@ void test('a client that has ended need not take the last words', async () => {
   await story.ends(ended('ended'));
 });
 
+void test('a client that has ended and does not read is given up as any other', async () => {
+  for (const isOthersTurn of [false, true]) {
+    const story = start({ roomBytes: 10 });
+    story.backend.send(replyPacket('\n+\n'));
+    await settle();
+    story.client.end();
+    story.client.setStopped(true);
+    await settle();
+    story.backend.send(replyPacket('x'.repeat(200_000)));
+    await settle();
+    if (isOthersTurn) story.upstream.pace.check(story.clock.now() + 10_000, 65_536);
+    else await story.clock.advance(500);
+    await settle();
+    assert.equal(story.upstream.state.at, 'closed');
+    await story.ends(ended('client-stall'));
+  }
+});
+
 void test('we stop, or an operator ends it', async () => {
   for (const [more, how] of [
     [{}, 'draining'],
