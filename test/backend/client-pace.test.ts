@@ -60,7 +60,7 @@ const rates: readonly (readonly [
   ['nothing at all', 0, 10, 'client-stall'],
   ['8 KB/s', 8_192, 10, 'client-slow'],
   ['one byte', (second) => (second === 5 ? 1 : 0), 10, 'client-slow'],
-  ['just too little', minRate - 1, 10, 'client-slow'],
+  ['too little, even with what the kernel may not have counted yet', minRate - 4_200, 10, 'client-slow'],
   ['just enough', minRate, undefined, ''],
   ['enough, all at once every five seconds', (second) => (second % 5 === 0 ? 5 * minRate : 0), undefined, ''],
   ['fast, and then nothing', (second) => (second < 20 ? 10 * minRate : 0), 30, 'client-stall'],
@@ -133,4 +133,32 @@ void test('the next lease knows nothing of the one before', () => {
   story.pace.reset();
   story.hold(9, 0);
   assert.deepEqual(story.given, []);
+});
+
+void test('a client that reads fast enough is left alone where the kernel counts whole buffers only', () => {
+  // What SIOCOUTQ of a UNIX socket moves by: a buffer counts as taken when its last byte is read.
+  const lump = 37_120;
+  for (const [rate, expected] of [
+    [minRate, []],
+    [68_000, []],
+    [minRate - 8_192, ['client-slow']],
+  ] as const) {
+    for (let offset = 0; offset < lump; offset += 1_000) {
+      const pace = new ClientPace();
+      const given: SlowClient[] = [];
+      let nowMs = 0;
+      pace.begin(
+        {
+          get movedBytes() {
+            return Math.floor((offset + (rate * nowMs) / 1000) / lump) * lump;
+          },
+          isRated: true,
+          giveUp: (why) => void given.push(why),
+        },
+        nowMs,
+      );
+      for (; nowMs <= 120_000 && given.length === 0; nowMs += 510) pace.check(nowMs, minRate);
+      assert.deepEqual(given, expected, `${rate} B/s, first buffer ${offset} bytes in`);
+    }
+  }
 });
