@@ -4,7 +4,8 @@
 // A principal that has enough is passed over while others have not; what is enough, the caller says.
 // Whose turn has come may be promised something that is not there yet; then it is out of the order, before all others.
 // The rule: whoever is passed over keeps its turn; a principal that comes anew stands behind those who wait already, and
-// so waits for at most one turn of each of them.
+// so waits for at most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is
+// taken, not before: newcomers that arrive meanwhile are served first.
 
 import { createOrderedSet, type OrderedSet, type Place, type Placed } from '../engine/ordered-set.js';
 
@@ -37,7 +38,9 @@ export interface FairQueue<W extends Queued & Placed<W>> {
   take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined;
   /** Whether somebody of that principal waits who was promised nothing. */
   hasLine(principal: string): boolean;
-  /** It has had its turn: its next one comes after those of all who wait now. */
+  /** Takes one turn of this round from a principal that waits. */
+  spendTurn(principal: string): void;
+  /** Takes all turns of this round from a principal that waits: all others that wait are served before it. */
   postpone(principal: string): void;
   /** Whether somebody of another principal waits, promised or not. */
   hasOther(principal: string): boolean;
@@ -67,7 +70,7 @@ export interface FairQueue<W extends Queued & Placed<W>> {
 interface Line<W> {
   place: Place<Line<W>> | undefined;
   weight: number;
-  /** Turns that are left in this round; at least 1. */
+  /** Turns that are left in this round; 0 only for the spent line. */
   turns: number;
   readonly any: OrderedSet<W>;
   readonly fresh: OrderedSet<W>;
@@ -86,6 +89,8 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
   readonly #round = createOrderedSet<Line<W>>();
+  /** Without turns in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
+  #spent: Line<W> | undefined;
   /** Who was promised nothing, and who of them needs a fresh one. */
   #waiting = 0;
   #waitingFresh = 0;
@@ -125,7 +130,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     if (!takesAny && !takesFresh) return undefined;
     /** The first that was passed over: it is taken where nobody is better off for it. */
     let passed: { readonly line: Line<W>; readonly waiter: W } | undefined;
-    for (let line = this.#round.first; line !== undefined; line = this.#round.after(line)) {
+    for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
       const waiter = firstOf(
         takesAny ? line.any.first : undefined,
         takesFresh ? line.fresh.first : undefined,
@@ -141,11 +146,14 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return this.#lines.has(principal);
   }
 
+  spendTurn(principal: string): void {
+    const line = this.#lines.get(principal);
+    if (line !== undefined) this.#setTurns(line, line.turns - 1);
+  }
+
   postpone(principal: string): void {
     const line = this.#lines.get(principal);
-    if (line === undefined) return;
-    line.turns = line.weight;
-    this.#round.add(line);
+    if (line !== undefined) this.#setTurns(line, 0);
   }
 
   hasOther(principal: string): boolean {
@@ -164,7 +172,8 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     const line = this.#line(waiter);
     setOf(line, waiter).addFirst(waiter);
     this.#count(waiter, 1);
-    line.turns = this.#round.first === line ? Math.min(line.weight, line.turns + 1) : 1;
+    line.turns = this.#after(undefined) === line ? Math.min(line.weight, line.turns + 1) : 1;
+    if (this.#spent === line) this.#spent = undefined;
     this.#round.addFirst(line);
   }
 
@@ -216,14 +225,36 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return false;
   }
 
+  /** The next line in the order of turns; the first one after undefined. */
+  #after(line: Line<W> | undefined): Line<W> | undefined {
+    const spent = this.#spent;
+    if (line !== undefined && line === spent) return undefined;
+    const next = line === undefined ? this.#round.first : this.#round.after(line);
+    return (next !== undefined && next === spent ? this.#round.after(next) : next) ?? spent;
+  }
+
+  #setTurns(line: Line<W>, turns: number): void {
+    if (turns <= 0) {
+      this.#renewSpent();
+      this.#spent = line;
+    }
+    line.turns = Math.max(0, turns);
+  }
+
+  /** A new round begins for the spent line. */
+  #renewSpent(): void {
+    const spent = this.#spent;
+    if (spent === undefined) return;
+    this.#spent = undefined;
+    spent.turns = spent.weight;
+    this.#round.add(spent);
+  }
+
   /** It has had its turn. */
   #takeOut(line: Line<W>, waiter: W): W {
+    this.#renewSpent();
     this.#leave(line, waiter);
-    line.turns -= 1;
-    if (line.turns === 0) {
-      line.turns = line.weight;
-      this.#round.add(line);
-    }
+    this.#setTurns(line, line.turns - 1);
     this.#forgetEmpty(waiter.principal, line);
     return waiter;
   }
@@ -256,20 +287,22 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     const own = this.#lines.get(waiter.principal);
     if (own === undefined) return 0;
     const ownAhead = setOf(own, waiter).before(waiter, countedMax);
+    const turnsOf = (line: Line<W>): number => (line === this.#spent ? line.weight : line.turns);
+    const ownTurns = turnsOf(own);
     /** Rounds that end before it is its turn. */
-    const rounds = ownAhead < own.turns ? 0 : 1 + Math.floor((ownAhead - own.turns) / own.weight);
+    const rounds = ownAhead < ownTurns ? 0 : 1 + Math.floor((ownAhead - ownTurns) / own.weight);
     let ahead = ownAhead;
     let isBefore = true;
-    for (const line of this.#round) {
+    for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
       if (line === own) {
         isBefore = false;
         continue;
       }
       const turns = isBefore
-        ? line.turns + rounds * line.weight
+        ? turnsOf(line) + rounds * line.weight
         : rounds === 0
           ? 0
-          : line.turns + (rounds - 1) * line.weight;
+          : turnsOf(line) + (rounds - 1) * line.weight;
       ahead += Math.min(turns, sizeOf(line));
     }
     return ahead;
@@ -293,6 +326,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     if (sizeOf(line) > 0) return;
     this.#lines.delete(principal);
     this.#round.delete(line);
+    if (this.#spent === line) this.#spent = undefined;
   }
 }
 

@@ -192,7 +192,9 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const waiter = createWaiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
     const isNew = !this.#queue.hasLine(options.principal);
     this.#queue.add(waiter);
-    if (isNew && limits.connections === 1) this.#postponeHolder(options.principal);
+    // It has the only upstream, or was promised it: that is the first turn of its round.
+    if (isNew && limits.connections === 1 && this.#isSated(options.principal))
+      this.#queue.spendTurn(options.principal);
     this.match();
     return waiter.upstream;
   }
@@ -294,14 +296,6 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
     return this.hasRoom && (this.#shared < sharedMax || !this.#queue.hasFresh);
   };
-
-  /** Of the only upstream, for a principal that begins to wait: what has it, or will, is one turn already. */
-  #postponeHolder(newcomer: string): void {
-    for (const { principal } of this.#queue.promised)
-      if (principal !== newcomer) this.#queue.postpone(principal);
-    for (const { holder } of this.#open.leased)
-      if (holder !== undefined && holder !== newcomer) this.#queue.postpone(holder);
-  }
 
   /** What one principal may have, with what it was promised, while others wait. */
   get #half(): number {

@@ -53,12 +53,12 @@ void test('principals take turns, and their own stand in the order in which they
   assert.equal(takeAll(queue), 'a1 b1 c1 a2 b2 a3 a4');
 });
 
-void test('a newcomer waits for at most one turn of each of the others', () => {
-  const { queue, add } = open();
+void test('a newcomer waits at most for the rest of the round of each of the others', () => {
+  const { queue, add } = open({ greedy: 2 });
   for (let n = 0; n < 200; n += 1) add('greedy');
-  for (let n = 0; n < 50; n += 1) queue.take(anything, hungry);
+  for (let n = 0; n < 51; n += 1) queue.take(anything, hungry);
   add('new');
-  assert.equal(queue.take(anything, hungry)?.name, 'greedy51');
+  assert.equal(queue.take(anything, hungry)?.name, 'greedy52');
   assert.equal(queue.take(anything, hungry)?.name, 'new1');
 });
 
@@ -200,6 +200,27 @@ void test('a principal that is postponed has its next turn after all who wait no
   queue.postpone('nobody');
   assert.deepEqual([queue.hasLine('a'), queue.hasLine('nobody')], [true, false]);
   assert.equal(takeAll(queue), 'b1 c1 a1 a2');
+});
+
+void test('a principal whose turns are used up comes after all who wait when the next one is taken', () => {
+  const { queue, add } = open({ a: 2 });
+  for (const principal of 'aaaaa') add(principal);
+  assert.equal(queue.take(anything, hungry)?.name, 'a1');
+  assert.equal(queue.take(anything, hungry)?.name, 'a2');
+  const [b, c] = [add('b'), add('c')];
+  assert.deepEqual([queue.positionOf(b), queue.positionOf(c)], [1, 2]);
+  assert.equal(takeAll(queue), 'b1 c1 a3 a4 a5');
+});
+
+void test('a turn that is spent counts as one that was taken', () => {
+  const { queue, add } = open({ a: 3, b: 2 });
+  for (const principal of 'aaaa') add(principal);
+  queue.spendTurn('a');
+  queue.spendTurn('nobody');
+  for (const principal of 'bbb') add(principal);
+  const last = add('c');
+  assert.equal(queue.positionOf(last), 5);
+  assert.equal(takeAll(queue), 'a1 a2 b1 b2 c1 a3 a4 b3');
 });
 
 void test('a principal that has enough is passed over while one waits that has not, and keeps its turn', () => {

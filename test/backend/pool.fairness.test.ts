@@ -106,6 +106,44 @@ void test('with one connection, server commands and mail commands take turns', a
   story.pool.drain();
 });
 
+for (const [weight, rounds] of [
+  [1, 8],
+  [4, 4],
+] as const) {
+  void test(`with one connection, weights ${weight} and 1 give turns ${weight}:1, also to a principal that sends one command after another`, async () => {
+    const story = openPool({ connections: 1, queue: 50, queueTimeoutMs: 600_000 });
+    const all = Array.from({ length: 20 }, () => story.lease({ principal: 'a@support', weight }));
+    await settle();
+    let next = await story.leased({ principal: 'b@support' });
+    all.push(next);
+    let order = '';
+    while (order.length < rounds * (weight + 1)) {
+      const [running, ...more] = all.filter(({ outcome }) => outcome === 'leased');
+      assert.ok(running !== undefined && more.length === 0);
+      order += running.principal.slice(0, 1);
+      await running.finish();
+      if (running !== next) continue;
+      next = await story.leased({ principal: 'b@support' });
+      all.push(next);
+    }
+    assert.equal(order, `${'a'.repeat(weight)}b`.repeat(rounds));
+    story.pool.drain();
+  });
+}
+
+void test('with one connection, a newcomer is served before the next turn of a principal whose round is over', async () => {
+  const story = openPool({ connections: 1, queue: 50, queueTimeoutMs: 600_000 });
+  const all = Array.from({ length: 9 }, () => story.lease({ principal: 'a@support', weight: 2 }));
+  // The round of a@support ends with its fourth command; nobody else waits until then.
+  for (let n = 0; n < 3; n += 1) await round(story, all);
+  const newcomers = ['b@support', 'c@support'].map((principal) => story.lease({ principal }));
+  const order: string[] = [];
+  for (let n = 0; n < 5; n += 1)
+    for (const each of await round(story, [...all, ...newcomers])) order.push(each.principal);
+  assert.deepEqual(order, ['a@support', 'b@support', 'c@support', 'a@support', 'a@support']);
+  story.pool.drain();
+});
+
 void test('a queue that is full of one principal shuts out no other', async () => {
   const story = openPool({ connections: 1, queue: 10 });
   const running = await story.leased({ principal: 'greedy@support' });
