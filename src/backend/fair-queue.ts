@@ -44,6 +44,12 @@ export interface FairQueue<W extends Queued & Placed<W>> {
   postpone(principal: string): void;
   /** Whether somebody of another principal waits, promised or not. */
   hasOther(principal: string): boolean;
+  /** Whether a waiter of another principal is accepted, was promised nothing, and its principal has not enough. */
+  hasOtherFor(
+    principal: string,
+    accepts: (isFresh: boolean) => boolean,
+    isSated: (principal: string) => boolean,
+  ): boolean;
   /** Somebody who was taken waits on, before all others. */
   promise(waiter: W): void;
   /** A promise, the last one unless said, is not kept: its waiter is the first of its principal again, and its principal is first. */
@@ -158,6 +164,20 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
 
   hasOther(principal: string): boolean {
     return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
+  }
+
+  hasOtherFor(
+    principal: string,
+    accepts: (isFresh: boolean) => boolean,
+    isSated: (principal: string) => boolean,
+  ): boolean {
+    const takesAny = accepts(false);
+    const takesFresh = accepts(true);
+    for (const [other, { any, fresh }] of this.#lines) {
+      if (other === principal) continue;
+      if (((takesAny && any.size > 0) || (takesFresh && fresh.size > 0)) && !isSated(other)) return true;
+    }
+    return false;
   }
 
   promise(waiter: W): void {

@@ -292,10 +292,14 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
       return true;
     if (!this.#dials.isAllowed) return false;
     if (isFresh) return this.hasRoom || this.#open.idleCount > 0;
-    // The half of those who must be alone is left to them while they wait: what took it would be closed again soon.
-    const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
-    return this.hasRoom && (this.#shared < sharedMax || !this.#queue.hasFresh);
+    return this.hasRoom && this.#mayShareMore;
   };
+
+  /** The half of those who must be alone is left to them while they wait: what took it would be closed again soon. */
+  get #mayShareMore(): boolean {
+    const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
+    return this.#shared < sharedMax || !this.#queue.hasFresh;
+  }
 
   /** What one principal may have, with what it was promised, while others wait. */
   get #half(): number {
@@ -320,13 +324,25 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   #lookAtClients(): void {
     this.#sweep = undefined;
     this.#watchClients();
+    // New upstreams are on their way, and there is room for more: nobody needs what is leased.
+    if (this.hasRoom && this.#dials.count > 0) return;
     const { clock, limits } = this.#options;
     const nowMs = clock.now();
-    for (const { holder, pace } of this.#open.leased) {
-      if (holder === undefined || !this.#queue.hasOther(holder)) continue;
+    for (const upstream of this.#open.leased) {
+      const { holder, pace } = upstream;
+      const accepts = (isFresh: boolean): boolean => this.#isOfUse(upstream, isFresh);
+      if (holder === undefined || !this.#queue.hasOtherFor(holder, accepts, this.#isSated)) continue;
       // Else the next client of the same principal could hold it up before anybody else has a turn.
       if (pace.check(nowMs, limits.minRateBytes)) this.#queue.postpone(holder);
     }
+  }
+
+  /** Whether a waiter of that kind could be served, then or soon, because the lease of this upstream ends. */
+  #isOfUse(upstream: Upstream, isFresh: boolean): boolean {
+    const isAlone = this.#open.isAlone(upstream);
+    // It is closed then, and another one is dialled in its place.
+    if (isFresh) return isAlone || this.#alone < this.#aloneMax;
+    return !isAlone || this.#mayShareMore;
   }
 
   #give(waiter: Waiter, upstream: Upstream): void {

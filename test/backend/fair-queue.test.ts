@@ -223,6 +223,26 @@ void test('a turn that is spent counts as one that was taken', () => {
   assert.equal(takeAll(queue), 'a1 a2 b1 b2 c1 a3 a4 b3');
 });
 
+void test('whether a waiter of another principal could take something: its kind, its share, and no promise', () => {
+  const { queue, add } = open();
+  const anyone = (
+    isSated: (principal: string) => boolean = hungry,
+    accepts: (isFresh: boolean) => boolean = anything,
+  ): boolean => queue.hasOtherFor('a', accepts, isSated);
+  add('a');
+  assert.equal(anyone(), false);
+  const fresh = add('b', true);
+  assert.deepEqual(
+    [anyone(), anyone(hungry, anyOnly), anyone((principal) => principal === 'b')],
+    [true, false, false],
+  );
+  queue.delete(fresh);
+  queue.promise(fresh);
+  assert.equal(anyone(), false);
+  add('c');
+  assert.deepEqual([anyone(hungry, anyOnly), queue.hasOtherFor('c', anyOnly, hungry)], [true, true]);
+});
+
 void test('a principal that has enough is passed over while one waits that has not, and keeps its turn', () => {
   const { queue, add } = open();
   for (const principal of ['a', 'a', 'b', 'c']) add(principal);

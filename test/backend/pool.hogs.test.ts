@@ -175,3 +175,71 @@ void test('a client that moves enough, and an exchange that waits for its backen
   assert.deepEqual([given, thinking.outcome, victim.outcome], [[], 'leased', 'waiting']);
   story.pool.drain();
 });
+
+/** Of 16 s in which the client of `held` moves nothing: whether it was given up. */
+async function isGivenUp(story: PooledStory, held: Leasing): Promise<boolean> {
+  const given = holdUp(story, held, 0);
+  await story.clock.advance(16_000);
+  return given.length > 0;
+}
+
+void test('no client is given up for a principal that has its half already', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const held = await story.leased({ principal: 'paused@support' });
+  const others = Array.from({ length: 2 }, () => story.lease({ principal: 'other@support' }));
+  await settle();
+  assert.deepEqual([leasedOf(others, 'other@support'), waitingOf(others, 'other@support')], [1, 1]);
+  assert.equal(await isGivenUp(story, held), false);
+  story.lease({ principal: 'third@support' });
+  await story.clock.advance(1_000);
+  assert.equal(held.outcome, 'ended', 'this one has less');
+  story.pool.drain();
+});
+
+void test('a client is given up for a command that must be alone only where that makes a place for it', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const held = await story.leased({ principal: 'paused@support' });
+  const servers = await Promise.all(
+    ['b@jobs', 'c@jobs'].map((principal) => story.leased({ principal, isFresh: true })),
+  );
+  await story.leased({ principal: 'd@jobs' });
+  const waiter = await story.leased({ principal: 'e@jobs', isFresh: true });
+  assert.deepEqual([leasedOf(servers, 'b@jobs'), leasedOf(servers, 'c@jobs')], [1, 1]);
+  assert.equal(await isGivenUp(story, held), false, 'an upstream for any command');
+  assert.equal(waiter.outcome, 'waiting');
+  assert.ok(servers[0]);
+  assert.equal(await isGivenUp(story, servers[0]), true, 'one of the half for server commands');
+  assert.equal(waiter.outcome, 'leased');
+  story.pool.drain();
+});
+
+void test('no client on an upstream of a server command is given up for others, while the next server command takes its place', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const server = await story.leased({ principal: 'a@jobs', isFresh: true });
+  for (const principal of ['b@jobs', 'c@jobs']) await story.leased({ principal });
+  await story.leased({ principal: 'd@jobs', isFresh: true });
+  const plain = await story.leased({ principal: 'e@support' });
+  // The only one that could be helped is its own.
+  const own = await story.leased({ principal: 'a@jobs', isFresh: true });
+  assert.equal(await isGivenUp(story, server), false);
+  assert.deepEqual([plain.outcome, own.outcome], ['waiting', 'waiting']);
+  story.pool.drain();
+});
+
+void test('no client is given up while there is room and the backend is dialled', async () => {
+  const story = openPool({ ...wide, connections: 16 }, { minor: null });
+  const held = story.lease({ principal: 'paused@support' });
+  await settle();
+  story.dialler.ends[0]?.peer.send(greeting(2));
+  await settle();
+  const given = holdUp(story, held, 0);
+  await story.clock.advance(11_000);
+  const other = await story.leased({ principal: 'other@support' });
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(1_500);
+  assert.deepEqual([given, other.outcome], [[], 'waiting']);
+  story.dialler.ends[1]?.peer.send(greeting(2));
+  await settle();
+  assert.equal(other.outcome, 'leased');
+  story.pool.drain();
+});
