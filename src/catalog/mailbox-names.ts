@@ -33,6 +33,8 @@ export interface MailboxNames {
   readings(name: string): readonly string[];
   /** All names that the mailbox may have as far as they are known, the name itself first. */
   spellings(name: string): readonly string[];
+  /** The spellings in lower case, as rules that deny compare them. */
+  folded(name: string): readonly string[];
   /** Not all names of the INBOX are known: each that ends in INBOX may be one. */
   readonly isInboxDoubted: boolean;
 }
@@ -56,7 +58,7 @@ export function createMailboxNames(
   const isInboxDoubted = !listed.some((each) => each.inbox);
   const said = listed.map((each) => each.separator).join('');
   const separators = new Set(isInboxDoubted ? usualSeparators + said : said);
-  const hierarchySeparators = new Set(isInboxDoubted ? usualHierarchySeparators + said : said);
+  const emptyParts = emptyPartsBetween(isInboxDoubted ? usualHierarchySeparators + said : said);
   const shared = sharedPrefixes.map(toLowerAscii);
 
   return {
@@ -69,6 +71,7 @@ export function createMailboxNames(
     isInboxDoubted,
     readings,
     spellings,
+    folded: (name) => inLowerCase(spellings(name)),
   };
 
   function readings(name: string): readonly string[] {
@@ -176,22 +179,18 @@ export function createMailboxNames(
   }
 
   function withoutEmptyParts(name: string): string {
-    let text = '';
-    let last = '';
-    for (const character of name) {
-      const isEmpty = hierarchySeparators.has(character) && (last === '' || last === character);
-      if (isEmpty) continue;
-      text += character;
-      last = character;
-    }
-    if (hierarchySeparators.has(last)) text = text.slice(0, -1);
+    if (!emptyParts.any.test(name)) return name;
+    const text = name
+      .replace(emptyParts.first, '')
+      .replaceAll(emptyParts.repeated, '$1')
+      .replace(emptyParts.last, '');
     return text === '' ? name : text;
   }
 
   /** INBOX at its beginning is upper case to servers, in any case; of a mask as far as it is text. */
   function inCapitals(name: string): string {
     const wild = name.search(/[*%]/);
-    const literal = toLowerAscii(wild === -1 ? name : name.slice(0, wild));
+    const literal = toLowerAscii(name.slice(0, wild === -1 ? 6 : Math.min(6, wild)));
     const isWhole = literal.startsWith('inbox') && (literal.length === 5 || separators.has(literal[5] ?? ''));
     const isStart = wild !== -1 && literal.length < 5 && 'inbox'.startsWith(literal);
     if (!isWhole && !isStart) return name;
@@ -221,6 +220,28 @@ export function createMailboxNames(
 }
 
 const none: readonly never[] = [];
+
+function inLowerCase(names: readonly string[]): readonly string[] {
+  return names.map((name) => name.toLowerCase());
+}
+
+interface EmptyParts {
+  readonly any: RegExp;
+  readonly first: RegExp;
+  readonly repeated: RegExp;
+  readonly last: RegExp;
+}
+
+/** Where a name has separators that a server drops: at its beginning, the same one again, one at its end. */
+function emptyPartsBetween(separators: string): EmptyParts {
+  const one = `[${[...separators].map((each) => `\\u{${each.codePointAt(0)?.toString(16)}}`).join('')}]`;
+  return {
+    any: new RegExp(`^${one}|(${one})\\1|${one}$`, 'u'),
+    first: new RegExp(`^${one}+`, 'u'),
+    repeated: new RegExp(`(${one})\\1+`, 'gu'),
+    last: new RegExp(`${one}$`, 'u'),
+  };
+}
 
 /** Whether a server takes a mailbox name for a mask, where it takes masks. */
 export function isMailboxMask(name: string): boolean {
@@ -265,6 +286,39 @@ export function namesAmong(
     key: all.map(({ key }) => key).join('\x05'),
     readings: (name) => joint((names) => names.readings(name)),
     spellings: (name) => joint((names) => names.spellings(name)),
+    folded: (name) => joint((names) => names.folded(name)),
     isInboxDoubted: all.some((names) => names.isInboxDoubted),
+  };
+}
+
+/** Names that remember what they answered until they are told to forget. */
+export interface RememberedNames extends MailboxNames {
+  forget(): void;
+}
+
+/** For the judgement of one line: each of its rules, in both series, asks for the same names. */
+export function rememberNames(names: MailboxNames): RememberedNames {
+  const known: Map<string, readonly string[]>[] = [];
+  const once = (find: (name: string) => readonly string[]): ((name: string) => readonly string[]) => {
+    const answers = new Map<string, readonly string[]>();
+    known.push(answers);
+    return (name) => {
+      const earlier = answers.get(name);
+      if (earlier !== undefined) return earlier;
+      const found = find(name);
+      answers.set(name, found);
+      return found;
+    };
+  };
+  const spellings = once((name) => names.spellings(name));
+  return {
+    key: names.key,
+    isInboxDoubted: names.isInboxDoubted,
+    readings: once((name) => names.readings(name)),
+    spellings,
+    folded: once((name) => inLowerCase(spellings(name))),
+    forget: () => {
+      for (const answers of known) answers.clear();
+    },
   };
 }

@@ -6,7 +6,7 @@
 import { canonicalWords } from '../catalog/canonical.js';
 import { strongerEffect } from '../catalog/catalog.js';
 import { replyCells } from '../catalog/columns.js';
-import { doubtedNames, type MailboxNames } from '../catalog/mailbox-names.js';
+import { doubtedNames, type MailboxNames, rememberNames } from '../catalog/mailbox-names.js';
 import type { ParsedArguments } from '../catalog/parse.js';
 import { inputOf, parseArguments } from '../catalog/parse.js';
 import { resolveCommand } from '../catalog/resolve.js';
@@ -136,6 +136,14 @@ const unsaid = '\x02';
 
 /** Judges a command line for all of `series`, which are not empty. */
 export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
+  const mailboxNames = rememberNames(context.mailboxNames ?? doubtedNames);
+  const judgement = judgeAll(line, series, { ...context, mailboxNames });
+  // The judgement itself may be remembered for long.
+  mailboxNames.forget();
+  return judgement;
+}
+
+function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
   const known = knownOf(line, series, context.userNames);
   if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
   const asked = {

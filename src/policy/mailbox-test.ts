@@ -32,9 +32,8 @@ export function isSurelyOneOf(value: string, globs: GlobList, names: MailboxName
 
 /** Whether a name may be meant by the patterns of a `deny`, which are in lower case. */
 export function mayBeOneOf(value: string, globs: GlobList, names: MailboxNames): boolean {
-  const spellings = names.spellings(value);
-  if (spellings.some((spelling) => globs.matches(spelling.toLowerCase()))) return true;
-  return isDoubtedInbox(spellings, names) && globs.globs.some(({ text }) => endsInInbox(text));
+  if (names.folded(value).some((spelling) => globs.matches(spelling))) return true;
+  return isDoubtedInbox(value, names) && globs.globs.some(({ text }) => endsInInbox(text));
 }
 
 /**
@@ -46,26 +45,37 @@ export function strikesMailboxes(
   names: MailboxNames,
   { isMask, withWhatIsBelow }: { readonly isMask: boolean; readonly withWhatIsBelow: boolean },
 ): boolean {
-  const spelled = values.map((value) => names.spellings(value));
   if (test.kind === 'equals') {
     return (
-      spelled.length === test.values.length &&
-      spelled.every((spellings, at) => isMeant(spellings, test.values[at] ?? '', names))
+      values.length === test.values.length &&
+      values.every((value, at) => isMeant(value, test.values[at] ?? '', names))
     );
   }
-  const all = spelled.flat();
-  if (strikes(test, withWhatIsBelow ? all.flatMap((name) => [name, `${name}*`]) : all, isMask)) return true;
-  return spelled.some((spellings) => isDoubtedInbox(spellings, names)) && namesInbox(test);
+  if (values.length === 0) return strikes(test, values, isMask);
+  for (const value of values) {
+    const spelled = test.kind === 'regex' ? names.spellings(value) : names.folded(value);
+    if (strikes(test, spelled, isMask)) return true;
+    if (
+      withWhatIsBelow &&
+      strikes(
+        test,
+        spelled.map((name) => `${name}*`),
+        isMask,
+      )
+    )
+      return true;
+  }
+  return namesInbox(test) && values.some((value) => isDoubtedInbox(value, names));
 }
 
-function isMeant(spellings: readonly string[], wanted: string, names: MailboxNames): boolean {
-  if (spellings.some((spelling) => spelling.toLowerCase() === wanted.toLowerCase())) return true;
-  return isDoubtedInbox(spellings, names) && endsInInbox(wanted);
+function isMeant(value: string, wanted: string, names: MailboxNames): boolean {
+  if (names.folded(value).includes(wanted.toLowerCase())) return true;
+  return isDoubtedInbox(value, names) && endsInInbox(wanted);
 }
 
 /** It may be the INBOX, and so may names that are not among its spellings. */
-function isDoubtedInbox(spellings: readonly string[], names: MailboxNames): boolean {
-  return names.isInboxDoubted && spellings.includes(inbox);
+function isDoubtedInbox(value: string, names: MailboxNames): boolean {
+  return names.isInboxDoubted && names.spellings(value).includes(inbox);
 }
 
 /** Whether a test is for a name that may be one of the INBOX. */

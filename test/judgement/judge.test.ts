@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMailboxNames } from '../../src/catalog/mailbox-names.js';
+import { createMailboxNames, doubtedNames, type MailboxNames } from '../../src/catalog/mailbox-names.js';
 import type { Series } from '../../src/catalog/series.js';
 import { parseSettings } from '../../src/config/parse-settings.js';
 import { createUserNames } from '../../src/identity/user-name.js';
@@ -210,6 +210,14 @@ policies:
   other:
     users: ["*"]
     allow: [mailbox list]
+  names:
+    users: ["*"]
+    deny:
+      - { command: mailbox create, where: { mailbox: [Legal] } }
+      - { command: mailbox create, where: { mailbox: ["secret/*"] } }
+    allow:
+      - { command: mailbox create, where: { mailbox: ["A/*", B] } }
+      - { command: mailbox create, where: { mailbox: ["A/*", "B*"] } }
   team:
     users: ["*"]
     allow: [purge]
@@ -258,6 +266,28 @@ function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
 function saidOf(judgement: Judgement): unknown {
   return judgement.kind === 'judged' ? { ...judgement, attempt: judgement.attempt.users } : judgement;
 }
+
+test('other names of a mailbox are found once a line, however many rules and series ask', () => {
+  const asked: string[] = [];
+  const mailboxNames: MailboxNames = {
+    ...doubtedNames,
+    readings: (name) => {
+      asked.push(`readings ${name}`);
+      return doubtedNames.readings(name);
+    },
+    spellings: (name) => {
+      asked.push(`spellings ${name}`);
+      return doubtedNames.spellings(name);
+    },
+  };
+  const { ask } = asker();
+  const judgeBoth = (): Judgement =>
+    ask({ line: '|alice|mailbox create|B|A/INBOX', policy: 'names', series: ['2.3', '2.4'], mailboxNames });
+  assert.equal(decisionOf(judgeBoth()), 'deny');
+  // Judged twice: `ask` compares with what is judged afresh.
+  const each = ['spellings A/INBOX', 'spellings B', 'readings A/INBOX', 'readings B'];
+  assert.deepEqual(asked.toSorted(), [...each, ...each].toSorted());
+});
 
 function decisionOf(judgement: Judgement): string {
   return judgement.kind === 'judged' ? judgement.decision.kind : judgement.code;
