@@ -1,11 +1,13 @@
 // Which journal a subcommand of `audit` means: the directory of a configuration, or what was named.
-// The rule: of a configuration only the settings are read, never the files that they name: an auditor may read the
-// journal, and not the passwords of backends.
+// The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
+// read the journal, and not the passwords of backends.
 
 import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { printable } from '../audit/export.js';
 import { type AuditSection, findAudit } from '../config/find-section.js';
 import { parseSettings } from '../config/parse-settings.js';
+import { ownSignKeyName } from '../config/settings.js';
 import { readFromDisk, standardConfig } from '../host/program.js';
 import { findTrail, type Trail } from '../segments/trail.js';
 import { formatProblem } from '../source/problem.js';
@@ -21,20 +23,34 @@ export interface Places {
 
 /** The directories and files that are meant, at least one. Throws a CommandFault. */
 export function pathsOf(screen: Screen, places: Places): readonly string[] {
+  return journalsOf(screen, places).paths;
+}
+
+/** What is meant, and the private key that should have signed it; undefined: that is not known. */
+export interface Journals {
+  readonly paths: readonly string[];
+  readonly signKeyFile: string | undefined;
+}
+
+/** The same as `pathsOf`, with the key of the configuration. Throws a CommandFault. */
+export function journalsOf(screen: Screen, places: Places): Journals {
   const { config, paths } = places;
   if (config !== undefined && paths.length > 0) {
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   }
-  return paths.length > 0 ? paths : [auditSection(screen, config).directory];
+  if (paths.length > 0) return { paths, signKeyFile: undefined };
+  const { directory, signKeyFile } = auditSection(screen, config);
+  return { paths: [directory], signKeyFile };
 }
 
 /**
  * `audit` of a configuration. Problems elsewhere are a warning on stderr: auditors need the journal also when the daemon could not start
- * with this file. Throws a CommandFault with the problems because of which the journal or its keys cannot be found.
+ * with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a CommandFault with the problems because of which the
+ * journal or its keys cannot be found.
  */
 export function auditSection(screen: Screen, config = standardConfig()): AuditSection {
   const { settings, problems } = parseSettings(config, readFromDisk);
-  if (settings !== undefined) return settings.audit;
+  if (settings !== undefined) return withSignKey(settings.audit, settings.state);
   const found = findAudit(config, readFromDisk);
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
@@ -44,7 +60,11 @@ export function auditSection(screen: Screen, config = standardConfig()): AuditSe
   const count = errors === 1 ? 'is an error' : `are ${errors} errors`;
   const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
   screen.complain(`dovegate: ${printable(text)}`);
-  return found.audit;
+  return withSignKey(found.audit, found.state);
+}
+
+function withSignKey(audit: AuditSection, state: string | undefined): AuditSection {
+  return state === undefined ? audit : { signKeyFile: join(state, ownSignKeyName), ...audit };
 }
 
 /** The trail of one place. Throws a CommandFault or a JournalFault where none is. */

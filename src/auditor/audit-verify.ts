@@ -1,7 +1,7 @@
 // `dovegate audit verify`: whether a journal is what was written, and where the first thing is that is not.
 // The rule: it passes only what a trusted key vouches for, or what the caller said may be unsigned.
 
-import { existsSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { formatJson, printable } from '../audit/export.js';
 import { parseLine } from '../audit/line.js';
@@ -16,7 +16,7 @@ import { CommandFault } from '../terminal/command-fault.js';
 import { exitCodes } from '../terminal/exit-codes.js';
 import type { Screen } from '../terminal/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './accepted-keys.js';
-import { isDirectory, type Places, pathsOf, readSmallFile, trailAt } from './audit-places.js';
+import { isDirectory, journalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
 import { type LineSource, verifyReceived } from './audit-received.js';
 
 /** What is verified, against what, and how it is told. */
@@ -40,8 +40,12 @@ interface Judges {
   readonly trusted: readonly string[];
   /** The host's own public key, where nobody vouches for another one. */
   readonly own: string | undefined;
+  /** The private key that the own one was derived from; undefined: it is `key.pub`, which proves less. */
+  readonly secretFile?: string | undefined;
   /** In words, for who reads the verdict; empty: it is known from the command line. */
   readonly text: string;
+  /** It is this host's own key, and not only what lies beside the journal. */
+  readonly isOwn: boolean;
 }
 
 /** What was asked, and what it is judged by. */
@@ -66,8 +70,8 @@ const openShownMax = 5;
 /** Exit code 0, or 1: at least one of the journals is not whole, or nobody vouches for it. Throws what readers throw. */
 export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise<number> {
   const extra = asked.checkpoint === undefined ? [] : [readCheckpoint(asked.checkpoint)];
-  const paths = pathsOf(screen, asked.places);
-  const judges = judgesOf(screen, asked, paths[0] ?? '');
+  const { paths, signKeyFile } = journalsOf(screen, asked.places);
+  const judges = judgesOf(screen, asked, paths[0] ?? '', signKeyFile);
   const options: Judging = { ...asked, judges };
   const isDirectoryAt = paths.map((path) => path !== '-' && isDirectory(path));
   const directories = paths.filter((_, at) => isDirectoryAt[at] === true);
@@ -84,7 +88,8 @@ export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise
   };
   for (const directory of directories) {
     const trail = trailAt(directory);
-    const found = await verifyTrail({ ...trail, kept: [...trail.kept, ...extra] }, common);
+    const followed = await verifyTrail({ ...trail, kept: [...trail.kept, ...extra] }, common);
+    const found = comparedWithSecret(followed, judges, directory);
     const verdict = options.isAccepting ? accept(screen, options, directory, found) : found;
     const places = new Map(trail.files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string => places.get(file) ?? join(directory, file);
@@ -105,7 +110,12 @@ export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise
 }
 
 /** Those of the command line; else those that were accepted for this configuration; else the host's own. Throws a CommandFault. */
-function judgesOf(screen: Screen, options: VerifyOptions, directory: string): Judges {
+function judgesOf(
+  screen: Screen,
+  options: VerifyOptions,
+  directory: string,
+  signKeyFile: string | undefined,
+): Judges {
   const { keys, isAccepting } = options;
   const config = configOf(options.places);
   if (isAccepting && (config === undefined || keys.length > 0))
@@ -114,25 +124,47 @@ function judgesOf(screen: Screen, options: VerifyOptions, directory: string): Ju
       '--accept-key is for the journal of a configuration, without --key',
     );
   if (config === undefined || keys.length > 0)
-    return { trusted: keys.map(readKey), own: undefined, text: '' };
+    return { trusted: keys.map(readKey), own: undefined, text: '', isOwn: false };
   const path = join(directory, publicKeyName);
-  const own = existsSync(path) ? readKey(path) : undefined;
+  const secretFile = signKeyFile !== undefined && isReadable(signKeyFile) ? signKeyFile : undefined;
+  const own = secretFile !== undefined || existsSync(path) ? readKey(secretFile ?? path) : undefined;
+  const isOwn = secretFile !== undefined;
+  const text = isOwn ? " by this host's own key" : ` by ${publicKeyName}, which lies beside the journal`;
   if (isAccepting) {
     demandMayAccept(config, askingFor(directory));
     if (own === undefined)
       throw new CommandFault(exitCodes.configuration, `there is no ${path} to be accepted`);
-    return { trusted: [], own, text: " by this host's own key" };
+    return { trusted: [], own, secretFile, text, isOwn };
   }
   const accepted = readAccepted(config, askingFor(directory));
   if (accepted.problem !== undefined)
     screen.complain(`dovegate: warning: ${accepted.path} does not count: ${accepted.problem}`);
   if (accepted.keys.length === 0)
-    return { trusted: [], own, text: own === undefined ? '' : " by this host's own key" };
+    return { trusted: [], own, secretFile, text: own === undefined ? '' : text, isOwn };
   return {
     trusted: accepted.keys,
     own: undefined,
     text: ` by this host's own key, accepted in ${accepted.path}`,
+    isOwn: true,
   };
+}
+
+/** Whoever replaces a journal replaces the `key.pub` in it too, so both must be of the private key, where that can be read. */
+function comparedWithSecret(verdict: Verdict, { own, secretFile }: Judges, directory: string): Verdict {
+  if (own === undefined || secretFile === undefined) return verdict;
+  const path = join(directory, publicKeyName);
+  const shown = existsSync(path) ? parsePublicKey(readSmallFile(path)) : own;
+  const { keys, signedSeq } = verdict;
+  const other =
+    shown !== own
+      ? { file: publicKeyName, is: `this is ${shown ?? 'none'}` }
+      : signedSeq === undefined && keys.length > 0
+        ? { file: '', is: `${keys.join(', ')} signed this journal` }
+        : undefined;
+  if (other === undefined) return verdict;
+  const text = `${secretFile} holds key ${own}, and ${other.is}`;
+  const fault: TrailFault = { file: other.file, line: 0, seq: undefined, kind: 'key-change', text };
+  return { ...verdict, faults: [fault, ...verdict.faults], faultCount: verdict.faultCount + 1 };
 }
 
 /** Only where nothing else is wrong: somebody who accepts a key should have seen the rest. */
@@ -158,6 +190,16 @@ function configOf({ config, paths }: Places): string | undefined {
 
 function askingFor(directory: string): Asking {
   return { userId: process.geteuid?.() ?? 0, ownerId: statSync(directory).uid };
+}
+
+/** Whether this user may read it; the daemon's user and root may. */
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function readKey(path: string): string {
@@ -294,7 +336,7 @@ function formatReport(checked: Checked, options: Judging): string {
     target: checked.target,
     passed: isPassed(checked, options),
     signatures_checked: isChecked(options),
-    by_own_key: options.judges.text !== '',
+    by_own_key: options.judges.isOwn,
     records,
     first_seq: firstSeq,
     last_seq: lastSeq,

@@ -7,7 +7,7 @@ import { createSources, gather, type ReadFiles } from '../source/read-files.js';
 import { type Cursor, createCursor, validate } from '../source/written.js';
 import { parseAdmin, parseAudit } from './parse-sections.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
-import type { AdminSettings, AuditSettings } from './settings.js';
+import { type AdminSettings, type AuditSettings, stateDefault } from './settings.js';
 
 /** The section `audit`, without the receivers of copies. */
 export type AuditSection = Omit<AuditSettings, 'ship'>;
@@ -41,7 +41,11 @@ export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefi
 
 /** The section `audit`; or the errors because of which nobody can say where the journal and its keys are. */
 export type FoundAudit =
-  | { readonly audit: AuditSection }
+  | {
+      readonly audit: AuditSection;
+      /** The directory of `state`; undefined: nobody can say which. */
+      readonly state: string | undefined;
+    }
   | {
       readonly audit?: undefined;
       readonly problems: readonly Problem[];
@@ -62,5 +66,8 @@ export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const isSaid = raw?.audit?.directory !== undefined;
   const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
   if (audit === undefined) return { problems: errors, texts };
-  return why.length > 0 ? { problems: why, texts } : { audit };
+  if (why.length > 0) return { problems: why, texts };
+  const said = cursor?.file('state');
+  const isDoubtful = errors.some(({ path }) => path === 'state') || (said === undefined && unread.length > 0);
+  return { audit, state: isDoubtful ? undefined : (said ?? stateDefault) };
 }

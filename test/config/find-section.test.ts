@@ -62,6 +62,20 @@ test('the section audit, table', () => {
   assert.equal(findAudit('/etc/none.yaml', files({})).audit, undefined);
 });
 
+test('state, beside the section audit', () => {
+  const stateOf = (main: string): unknown => {
+    const found = findAudit(
+      '/etc/main.yaml',
+      files({ '/etc/main.yaml': `audit: { directory: trail }\n${main}` }),
+    );
+    return found.audit && found.state;
+  };
+  assert.equal(stateOf('listeners: 5\nstate: kept'), '/etc/kept');
+  assert.equal(stateOf('listeners: 5'), '/var/lib/dovegate');
+  assert.equal(stateOf('state: []'), undefined, 'a broken value is no default');
+  assert.equal(stateOf('include: [part.yaml]'), undefined, 'it may stand in what could not be read');
+});
+
 test('the section admin, where the rest is broken', () => {
   const main = 'admin: { unix: /run/admin.sock }\nlisteners: 5\n';
   assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': main }))?.unix, '/run/admin.sock');

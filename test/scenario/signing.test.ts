@@ -2,7 +2,7 @@
 // the key; an idle daemon; a key that is gone; a person who accepts the new one; a `state` that cannot be used. What must not happen: a key
 // that others may read, a new key that passes before somebody accepted it, a log that an idle daemon fills.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
@@ -123,6 +123,56 @@ test('a key that is gone is reported, and a new one fails verify until a person 
   const other = await verify(daemon);
   assert.equal(other.exit, 1, other.text);
   assert.match(other.text, /key-change/);
+});
+
+test('a journal put in the place of this one fails verify, also with a key.pub that fits it', async (t) => {
+  const { daemon } = await openGateway(t, { audit });
+  await daemon.stop();
+  const { daemon: other } = await openGateway(t, { audit });
+  await other.stop();
+  const ownPublic = readFileSync(daemon.path('audit/key.pub'));
+  rmSync(daemon.path('audit'), { recursive: true });
+  cpSync(other.path('audit'), daemon.path('audit'), { recursive: true });
+  const replaced = await verify(daemon);
+  assert.equal(replaced.exit, 1, replaced.text);
+  assert.match(replaced.text, /key\.pub: key-change: .*audit-sign\.key holds key \S{44}, and this is \S{44}/);
+  assert.equal(
+    (await verify(daemon, '--accept-key')).exit,
+    1,
+    'what no key of this host signed is not accepted',
+  );
+  assert.ok(!existsSync(daemon.path('accepted-audit-keys')));
+
+  writeFileSync(daemon.path('audit/key.pub'), ownPublic);
+  const betrayed = await verify(daemon);
+  assert.equal(betrayed.exit, 1, betrayed.text);
+  assert.match(
+    betrayed.text,
+    /key-change: .*audit-sign\.key holds key \S{44}, and \S{44} signed this journal/,
+  );
+
+  // Without the private key there is only what lies beside the journal, and verify says so.
+  renameSync(daemon.path('state/audit-sign.key'), daemon.path('elsewhere.key'));
+  assert.equal((await verify(daemon)).exit, 1);
+  cpSync(other.path('audit/key.pub'), daemon.path('audit/key.pub'));
+  const blind = await verify(daemon);
+  assert.equal(blind.exit, 0, blind.text);
+  assert.match(blind.text, /signed up to seq \d+ by key\.pub, which lies beside the journal/);
+  assert.doesNotMatch(blind.text, /own key/);
+  assert.equal(JSON.parse((await verify(daemon, '--json')).text).by_own_key, false);
+});
+
+test('without key.pub the private key still says whose journal it is', async (t) => {
+  const { daemon } = await openGateway(t, { audit });
+  await daemon.stop();
+  rmSync(daemon.path('audit/key.pub'));
+  const verified = await verify(daemon);
+  assert.equal(verified.exit, 0, verified.text);
+  assert.match(verified.text, /by this host's own key/);
+  // The same where the configuration has an error elsewhere.
+  const config = readFileSync(daemon.configFile, 'utf8');
+  writeFileSync(daemon.configFile, `${config}\nnew_section: {}\n`);
+  assert.match((await verify(daemon)).text, /by this host's own key/);
 });
 
 test('a configured key is used, and none is made', async (t) => {
