@@ -59,7 +59,9 @@ export function createMailboxNames(
   const said = listed.map((each) => each.separator).join('');
   const separators = new Set(isInboxDoubted ? usualSeparators + said : said);
   const emptyParts = emptyPartsBetween(isInboxDoubted ? usualHierarchySeparators + said : said);
-  const shared = sharedPrefixes.map(toLowerAscii);
+  // Below the prefix of a public namespace are mailboxes, not users.
+  const ofUsers = namespaces?.filter(({ kind }) => kind === 'shared').map(({ prefix }) => prefix);
+  const shared = (ofUsers ?? sharedPrefixes).map(toLowerAscii);
 
   return {
     key: [

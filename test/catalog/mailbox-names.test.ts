@@ -28,6 +28,14 @@ const aliased = createMailboxNames(
   ],
   ['shared/'],
 );
+const published = createMailboxNames(
+  [
+    namespace('', { inbox: true }),
+    namespace('Public/', { kind: 'public' }),
+    namespace('shared/', { kind: 'shared' }),
+  ],
+  ['Public/', 'shared/'],
+);
 const withoutInbox = createMailboxNames([namespace('Old/')], []);
 
 /** Names, and what else they may be. */
@@ -87,6 +95,9 @@ const readings: readonly (readonly [names: MailboxNames, name: string, ...readin
   [doubtedNames, 'Archive/*'],
   [doubtedNames, '*/INBOX', 'INBOX'],
   [doubtedNames, 'shared/bob', 'shared/bob/INBOX'],
+  // Below a public namespace are mailboxes, not users.
+  [published, 'Public/Foo'],
+  [published, 'shared/bob', 'shared/bob/INBOX'],
   [withoutInbox, 'Old/INBOX', 'INBOX', 'Old'],
   [withoutInbox, 'New/INBOX', 'INBOX', 'New'],
 ];
