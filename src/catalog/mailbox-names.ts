@@ -131,6 +131,11 @@ export function createMailboxNames(
       }
       if (rest === '' && !home.inbox) found.push(`${home.prefix}${inboxName}`);
     }
+    // For rules that deny: what may separate such a user from the INBOX.
+    const isUser = shared.some((prefix) => prefix.length === 1 && name.length > 1 && name.startsWith(prefix));
+    if (isUser && !/[/.*%]/.test(name)) {
+      found.push(...[...usualHierarchySeparators].map((separator) => name + separator + inboxName));
+    }
     return found;
   }
 
@@ -213,6 +218,8 @@ export function createMailboxNames(
   function sharedOwnerOf(name: string): string | undefined {
     const folded = toLowerAscii(name);
     for (const prefix of shared) {
+      // Of one character it is no separator, and what follows the user is not known.
+      if (prefix.length === 1) continue;
       const separator = prefix.at(-1) ?? '';
       const isOwner = folded.startsWith(prefix) && folded.length > prefix.length;
       if (isOwner && !folded.includes(separator, prefix.length)) return `${name}${separator}${inboxName}`;

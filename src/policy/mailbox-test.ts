@@ -19,7 +19,9 @@ export function nameThatFails(
     if (test.kind === 'equals' && isMailboxMask(value)) continue;
     const failing = names
       .readings(value)
-      .find((reading) => test.kind === 'equals' || !passes(test, [reading]));
+      .find((reading) =>
+        test.kind === 'equals' ? !test.values.includes(reading) : !passes(test, [reading]),
+      );
     if (failing !== undefined) return failing;
   }
   return undefined;

@@ -98,6 +98,9 @@ const readings: readonly (readonly [names: MailboxNames, name: string, ...readin
   // Below a public namespace are mailboxes, not users.
   [published, 'Public/Foo'],
   [published, 'shared/bob', 'shared/bob/INBOX'],
+  // A prefix of one character has no separator.
+  [doubtedNames, '~bob'],
+  [doubtedNames, '~bob~INBOX', 'INBOX', '~bob'],
   [withoutInbox, 'Old/INBOX', 'INBOX', 'Old'],
   [withoutInbox, 'New/INBOX', 'INBOX', 'New'],
 ];
@@ -118,6 +121,8 @@ void test('a mailbox is spelled in each of its namespaces', () => {
   assert.deepEqual(rooted.spellings('Archives'), ['Archives', 'Archives.INBOX']);
   assert.deepEqual(plain.spellings('Trash'), ['Trash']);
   assert.deepEqual(doubtedNames.spellings('A/INBOX'), ['A/INBOX', 'INBOX', 'A']);
+  assert.deepEqual(doubtedNames.spellings('~bob'), ['~bob', '~bob/INBOX', '~bob.INBOX']);
+  assert.deepEqual(doubtedNames.spellings('~bob/Sub'), ['~bob/Sub']);
 });
 
 void test('a separator of an alias becomes that of its namespace', () => {

@@ -38,6 +38,8 @@ void test('an allow must hold for each mailbox that a name may be', () => {
   assert.equal(nameThatFails(regex('.*/.*'), ['A/INBOX'], doubtedNames), 'INBOX');
   const equals: ValueTest = { kind: 'equals', values: ['A/INBOX'], isOptional: false };
   assert.equal(nameThatFails(equals, ['A/INBOX'], doubtedNames), 'INBOX');
+  const all = ['A/INBOX', 'A', 'INBOX'];
+  assert.equal(nameThatFails({ ...equals, values: all }, all, doubtedNames), undefined);
   for (const each of [{ kind: 'any' }, { kind: 'present' }, oneOf('*')] as const) {
     assert.equal(nameThatFails(each, ['A/INBOX'], doubtedNames), undefined);
   }
