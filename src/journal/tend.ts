@@ -66,6 +66,9 @@ export function startTending(options: TendOptions): Tending {
   let isEnded = false;
   let isUnderWay = false;
   let isFull = false;
+  // Ages are counted from the last record of the opening by the monotonic clock: a full journal gets older too although
+  // nothing can be written, and a leap of the wall clock whose record is not there yet makes nothing older.
+  const openedMs = driver.mark.timeMs - driver.mark.stepsMs - clock.now();
   let timer: Timer = clock.setTimer(0, again);
 
   return {
@@ -122,11 +125,11 @@ export function startTending(options: TendOptions): Tending {
   }
 
   async function retire(shelf: Shelf): Promise<Pick<Tended, 'retired' | 'unshipped'>> {
-    // By the time of the last record, never by the clock: a clock that leapt is told by a record that may not be there yet.
-    const { openSeq, stepsMs, timeMs } = driver.mark;
+    const { openSeq } = driver.mark;
     const limits = options.limits();
-    const { retired } = chooseRetired(shelf, limits, timeMs - stepsMs, openSeq);
-    const all = chooseRetired(shelf, limits, timeMs - stepsMs, Infinity);
+    const nowMs = openedMs + clock.now();
+    const { retired } = chooseRetired(shelf, limits, nowMs, openSeq);
+    const all = chooseRetired(shelf, limits, nowMs, Infinity);
     const isHeldBack = all.retired.length > retired.length;
     tell(
       'held-back',
@@ -147,8 +150,9 @@ export function startTending(options: TendOptions): Tending {
 
   /** After all that could be removed or compressed. */
   async function judgeSize(shelf: Shelf): Promise<void> {
-    const { openSeq, stepsMs, timeMs } = driver.mark;
-    const { retired, isFull: isTooLarge } = chooseRetired(shelf, options.limits(), timeMs - stepsMs, openSeq);
+    const { openSeq } = driver.mark;
+    const nowMs = openedMs + clock.now();
+    const { retired, isFull: isTooLarge } = chooseRetired(shelf, options.limits(), nowMs, openSeq);
     const isFullNow = isTooLarge && retired.length === 0;
     await options.setFull(isFullNow);
     if (isFullNow) options.enter('reserve', true);

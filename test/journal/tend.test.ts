@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { isSignedBy, makeSignKey, unsignedLine } from '../../src/audit/signature.js';
 import { JournalFault } from '../../src/engine/journal-fault.js';
 import { systemClock } from '../../src/host/clock.js';
-import type { JournalOptions } from '../../src/journal/journal.js';
+import type { JournalOptions, OpenJournal } from '../../src/journal/journal.js';
 import type { Clock } from '../../src/ports/clock.js';
 import { findTrail, verifyTrail } from '../../src/segments/trail.js';
 import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
@@ -155,6 +155,23 @@ void test('what is old is retired', async (t) => {
   assert.deepEqual(await verified(directory), []);
 });
 
+/** Appends exchanges until one is refused; false: all of them were taken. */
+async function isRefused(journal: OpenJournal, name: string): Promise<boolean> {
+  for (let at = 0; at < 200; at += 1) {
+    const id = `${name}${at}`;
+    const isTaken = await journal.append(admission(id), durable).then(
+      () => true,
+      (fault: unknown) => {
+        assert.ok(fault instanceof JournalFault);
+        return false;
+      },
+    );
+    await journal.append(completion(id), { durable: false });
+    if (!isTaken) return true;
+  }
+  return false;
+}
+
 void test('what is young stays: without room the reserve is used, then nothing is taken, and later all goes on', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 } as const, keepMinMs: day };
@@ -165,22 +182,7 @@ void test('what is young stays: without room the reserve is used, then nothing i
   for (let at = 0; at < 12; at += 1) await journal.append(completion(`A${at}`), durable);
   const full = await seen('space');
   assert.deepEqual(full, { kind: 'space', space: 'reserve', isForSize: true });
-  const refused = async (): Promise<boolean> => {
-    for (let at = 0; at < 200; at += 1) {
-      const id = `B${at}`;
-      const isTaken = await journal.append(admission(id), durable).then(
-        () => true,
-        (fault: unknown) => {
-          assert.ok(fault instanceof JournalFault);
-          return false;
-        },
-      );
-      await journal.append(completion(id), { durable: false });
-      if (!isTaken) return true;
-    }
-    return false;
-  };
-  assert.equal(await refused(), true);
+  assert.equal(await isRefused(journal, 'B'), true);
   assert.match(journal.fault?.message ?? '', /audit\.max_size is reached.*audit\.reserve is used up/);
   assert.ok(
     existsSync(join(directory, '00000001.jsonl')) || existsSync(join(directory, '00000001.jsonl.gz')),
@@ -189,6 +191,37 @@ void test('what is young stays: without room the reserve is used, then nothing i
   limits = { ...limits, keepMinMs: 0 };
   await until(() => journal.state === 'writable' && journal.space === 'normal');
   await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
+  await journal.append(admission('C'), durable);
+  await journal.append(completion('C'), durable);
+  await journal.close();
+  assert.equal(journal.lost, 0);
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('a journal that is full serves again as soon as its oldest segment is old enough', async (t) => {
+  const directory = temporaryDirectory(t);
+  const hour = 3_600_000;
+  let passedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => systemClock.now() + passedMs,
+    wallMs: () => systemClock.wallMs() + passedMs,
+  };
+  const limits = { ...keepAll, sizeMax: { bytes: 1 }, keepMinMs: hour };
+  const more = { clock, limits: () => limits, reserveBytes: 16_384, deadlineMs: day };
+  const watched = await tending(t, directory, more);
+  const { journal, events, seen } = watched;
+  await fill(watched, directory, 2);
+  await seen('space');
+  assert.equal(await isRefused(journal, 'B'), true);
+  const tended = () => events.flatMap((event) => (event.kind === 'tended' ? [event.tended] : []));
+  passedMs = 2 * hour;
+  const isServing = () =>
+    journal.state === 'writable' && tended().some(({ retired: gone }) => gone.length > 0);
+  // Far more rounds than fit between two attempts to heal.
+  const last = tended().length + 250;
+  await until(() => isServing() || tended().length > last);
+  assert.ok(isServing(), `${journal.state} after 250 rounds: ${journal.fault?.message}`);
   await journal.append(admission('C'), durable);
   await journal.append(completion('C'), durable);
   await journal.close();
