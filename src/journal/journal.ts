@@ -84,8 +84,6 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   let isClosed = false;
   let space: JournalSpace = opened.isReserveUsed ? 'reserve' : 'normal';
   let isFull = false;
-  /** What the writer's thread knows of it. */
-  let isKnownFull = false;
   let clockOffsetMs = clock.wallMs() - clock.now();
   const driver = startDriver(
     {
@@ -201,10 +199,8 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
 
   async function setFull(next: boolean): Promise<void> {
     isFull = next;
-    if (isKnownFull === next) return;
-    // While the journal is failed the order is not given; healing brings the same.
-    const report = await driver.run(() => ({ do: 'limit', isFull }));
-    if (report.kind !== 'failed') isKnownFull = next;
+    // Given each time: healing brings it to the writer's thread too, so what that thread knows is not kept in mind here.
+    await driver.run(() => ({ do: 'limit', isFull }));
   }
 
   /** Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. */

@@ -229,6 +229,30 @@ void test('a journal that is full serves again as soon as its oldest segment is 
   assert.deepEqual(await verified(directory), []);
 });
 
+void test('a size that is raised while the journal is failed, and reached again, limits it again', async (t) => {
+  const directory = temporaryDirectory(t);
+  let watched: Watched | undefined;
+  let isOver = false;
+  const isRaised = () =>
+    isOver ||
+    watched?.events.findLast(({ kind }) => kind === 'failed' || kind === 'writable')?.kind === 'failed';
+  const limits = () => ({ ...keepAll, sizeMax: { bytes: isRaised() ? Infinity : 1 }, keepMinMs: day });
+  watched = await tending(t, directory, { limits, reserveBytes: 16_384 });
+  const { journal, events, seen } = watched;
+  await fill(watched, directory, 2);
+  await seen('space');
+  assert.equal(await isRefused(journal, 'A'), true);
+  await seen('writable');
+  const tended = () => events.filter(({ kind }) => kind === 'tended').length;
+  const before = tended();
+  await until(() => tended() > before + 2);
+  assert.equal(await isRefused(journal, 'B'), true);
+  assert.match(journal.fault?.message ?? '', /audit\.max_size is reached/);
+  isOver = true;
+  await until(() => journal.state === 'writable');
+  await journal.close();
+});
+
 void test('what was not shipped stays, up to a limit of its own', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
