@@ -111,8 +111,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         if (next !== undefined && next !== ledger.key) checkpoint(order.wallMs, { next_key: next });
         ledger.changeKey(order.pem);
         const changed = checkpoint(order.wallMs, {});
-        signKey = order.pem;
         showKey();
+        // Last: if anything before it fails, the old key signs on, because healing cuts off where the new one was named.
+        signKey = order.pem;
         return { kind: 'written', ...written(changed) };
       }
       case 'limit':

@@ -384,6 +384,26 @@ void test('a key that could not take over signs nothing, and is named when it is
   ]);
 });
 
+void test('a key whose public half cannot be shown signs nothing', (t) => {
+  const [old, next] = [makeSignKey(), makeSignKey()];
+  const directory = temporaryDirectory(t);
+  const writer = writerIn(directory, 1 << 20, old.secretPem);
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+  const mark = markOf(writer);
+  const obstacle = join(directory, 'key.pub.new');
+  mkdirSync(obstacle);
+  const change = { do: 'change-key', pem: next.secretPem, wallMs } as const;
+  assert.equal(carry(writer, change).kind, 'failed');
+  rmSync(obstacle, { recursive: true });
+  const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  const signed = readWhole(directory).flatMap(({ event, key }) => (event === 'checkpoint' ? [key] : []));
+  assert.deepEqual(signed, [old.key, old.key]);
+  assert.equal(readFileSync(join(directory, 'key.pub'), 'utf8'), old.publicPem);
+  assert.equal(carry(writer, change).kind, 'written');
+  assert.equal(readFileSync(join(directory, 'key.pub'), 'utf8'), next.publicPem);
+});
+
 void test('what another daemon wrote behind the mark is not cut off', (t) => {
   const directory = temporaryDirectory(t);
   const writer = opened(directory);
