@@ -2,6 +2,7 @@
 // The rule: a record that does not name everybody it touches is a hit. Nobody is missed because a list was too long to be recorded.
 
 import { maskCovers } from '../catalog/users.js';
+import { foldAscii } from '../identity/fold-ascii.js';
 import { createGlobList, globLengthMax } from '../policy/glob.js';
 import { mayOverlap } from '../policy/mask.js';
 import { quote } from './encode.js';
@@ -14,6 +15,8 @@ export interface UserSearch {
   /** Of the line of an admission: no is certain, yes is to be looked at again once it is parsed. */
   isLineWanted(line: Buffer): boolean;
   isWanted(record: Readonly<Record<string, unknown>>): boolean;
+  /** Whether it names such a user, and not only a mask or a list without an end that covers one. */
+  isNamed(record: Readonly<Record<string, unknown>>): boolean;
 }
 
 /**
@@ -24,8 +27,21 @@ const wildcards = ['*', '?', '{"more"', '{"cut"', '-A"'].map((text) => Buffer.fr
 const usersText = Buffer.from(',"users":[');
 const cutText = Buffer.from('{"');
 
-/** For `pattern`. */
+/** For `pattern`, in any case: names are recorded in small letters, but not those that were refused for what they are. */
 export function createUserSearch(pattern: string): UserSearch {
+  const exact = createExactSearch(pattern);
+  const folded = foldAscii(pattern);
+  if (folded === pattern) return exact;
+  const small = createExactSearch(folded);
+  return {
+    needles: exact.needles && small.needles && [...small.needles, ...exact.needles.slice(0, 1)],
+    isLineWanted: (line) => small.isLineWanted(line) || exact.isLineWanted(line),
+    isWanted: (record) => small.isWanted(record) || exact.isWanted(record),
+    isNamed: (record) => small.isNamed(record) || exact.isNamed(record),
+  };
+}
+
+function createExactSearch(pattern: string): UserSearch {
   const isNamed = glob(pattern);
   const covers = coverTest(pattern);
   const [longest = ''] = pattern.split('*').toSorted((one, other) => other.length - one.length);
@@ -63,6 +79,12 @@ export function createUserSearch(pattern: string): UserSearch {
     isWanted({ user, users, args }) {
       if (isNamed(shown(user))) return true;
       return Array.isArray(users) ? users.some(isTouched) : isInArguments(args, user);
+    },
+    isNamed({ user, users, args }) {
+      const words: unknown[] = Array.isArray(users) ? users : Array.isArray(args) ? args : [];
+      const isName = (word: unknown): boolean =>
+        typeof word === 'string' && !/[*?]/.test(word) && isNamed(word.replace(/^user=/, ''));
+      return isNamed(shown(user)) || words.some(isName);
     },
   };
 }

@@ -1,6 +1,7 @@
-// What a search without a hit looked through: how many records, from when to when, and which users have a name like the one that was
+// What a search without a hit by name looked through: how many records, from when to when, and which users have a name like the one that was
 // looked for. Reads lines by their bytes; damage is stepped over.
 
+import { foldAscii } from '../identity/fold-ascii.js';
 import { quote } from './encode.js';
 import { parseLine } from './line.js';
 import { formatTime } from './time.js';
@@ -13,7 +14,7 @@ export interface Surveyed {
   readonly all: number;
   readonly firstTime: string | undefined;
   readonly lastTime: string | undefined;
-  /** Users whose name is the one that was looked for with a domain, or in another case: the first few. */
+  /** Users whose name is the one that was looked for, and a domain: the first few. */
   readonly names: readonly string[];
 }
 
@@ -36,7 +37,7 @@ export function createSurvey(asked: {
 }): Survey {
   const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
   const until = asked.untilMs === undefined ? '~' : formatTime(asked.untilMs);
-  const wanted = asked.user?.toLowerCase() ?? '';
+  const wanted = foldAscii(asked.user ?? '');
   const needle = wanted === '' || wanted.includes('*') ? undefined : Buffer.from(quote(wanted).slice(0, -1));
   const names = new Set<string>();
   let parsed = 0;
@@ -56,7 +57,7 @@ export function createSurvey(asked: {
       );
       const users = record?.['users'];
       for (const user of [record?.['user'], ...(Array.isArray(users) ? users : [])]) {
-        if (typeof user === 'string' && (user === wanted || user.startsWith(`${wanted}@`))) names.add(user);
+        if (typeof user === 'string' && user.startsWith(`${wanted}@`)) names.add(user);
       }
     }
   }

@@ -2,6 +2,7 @@
 
 import { formatCsvHeader, formatCsvRow, formatJsonRow, formatValue, printable } from '../audit/export.js';
 import type { ExchangeRow, TrailFilter } from '../audit/search.js';
+import { createUserSearch } from '../audit/search-user.js';
 import type { Surveyed } from '../audit/survey.js';
 import { searchTrail, surveyTrails } from '../segments/trail.js';
 import { exitCodes } from '../terminal/exit-codes.js';
@@ -22,12 +23,15 @@ export async function auditSearch(
 ): Promise<number> {
   const trails = pathsOf(screen, places).map(trailAt);
   const table = createTable(columns, screen);
+  const isNamed = filter.user === undefined ? undefined : createUserSearch(filter.user).isNamed;
   let isFound = false;
+  let isNameFound = isNamed === undefined;
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const trail of trails) {
     const damage = createDamageWatch();
     for await (const row of searchTrail(trail, filter, (file, piece) => damage.look(file, piece))) {
       isFound = true;
+      isNameFound ||= isNamed?.(row.fields) === true;
       if (format === 'json') await screen.print(formatJsonRow(row));
       // RFC 4180 ends its lines in CR LF.
       else if (format === 'csv') await screen.print(`${formatCsvRow(row)}\r`);
@@ -38,8 +42,22 @@ export async function auditSearch(
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
-  if (!isFound) screen.complain(`dovegate: ${describeNothing(await surveyTrails(trails, filter), filter)}`);
+  if (isNameFound) return exitCodes.ok;
+  // What is for everybody, or for a mask, is found under a wrong name too.
+  const surveyed = await surveyTrails(trails, filter);
+  const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
+  if (text !== '') screen.complain(`dovegate: ${text}`);
   return exitCodes.ok;
+}
+
+/** Empty: nobody has a name like the one that was asked for. */
+function describeUnnamed({ names }: Surveyed, { user = '' }: TrailFilter): string {
+  const found = 'what was found is for all users, or for those of a mask or a list';
+  return names.length === 0 ? '' : `no record names "${printable(user)}": ${found}${describeMeant(names)}`;
+}
+
+function describeMeant(names: readonly string[]): string {
+  return names.length === 0 ? '' : `; did you mean ${names.map((name) => printable(name)).join(' or ')}?`;
 }
 
 /** What was looked through, as a sentence: an empty answer may mean a wrong name, or the wrong journal. */
@@ -52,9 +70,9 @@ function describeNothing(
   const isTimed = sinceMs !== undefined || untilMs !== undefined;
   const range = `from ${formatMoment(firstTime)} to ${formatMoment(lastTime)} UTC`;
   const among = isTimed ? `${plural(records)} in this time (of ${all} ${range})` : `${plural(all)} ${range}`;
-  const meant = names.map((name) => printable(name)).join(' or ');
-  const hint = names.length === 0 ? '' : `; did you mean ${meant}?`;
-  return all === 0 ? 'the journal holds no records' : `no command${whose} was found among ${among}${hint}`;
+  return all === 0
+    ? 'the journal holds no records'
+    : `no command${whose} was found among ${among}${describeMeant(names)}`;
 }
 
 function plural(count: number): string {

@@ -61,3 +61,30 @@ test('records that may touch a user, table', () => {
   }
   assert.deepEqual(told, []);
 });
+
+test('the case of the name that is asked for does not matter, and one that was recorded in capitals is still found', () => {
+  for (const [user, pattern, isWanted] of [
+    [alice, 'Alice@EXAMPLE.com', true],
+    [alice, 'ALICE@*', true],
+    ['Alice@example.com', 'Alice@example.com', true],
+    [bob, 'Alice@EXAMPLE.com', false],
+  ] as const) {
+    const search = createUserSearch(pattern);
+    const line = `{"seq":7,${encodeBody({ time: 0, event: 'admission', id: 'E', user, users: [user] })},"prev":"ab"}`;
+    assert.equal(search.isWanted(parseLine(line) ?? {}), isWanted, pattern);
+    assert.equal(search.isNamed(parseLine(line) ?? {}), isWanted, pattern);
+    if (isWanted) {
+      assert.ok(search.needles?.some((needle) => line.includes(needle.toString())));
+      assert.ok(search.isLineWanted(Buffer.from(line)));
+    }
+  }
+});
+
+test('who is found through a mask, or a list that was cut, is not named', () => {
+  const search = createUserSearch(alice);
+  const named = (record: object): boolean => search.isNamed({ ...record });
+  assert.ok(named({ user: alice }) && named({ user: bob, users: [bob, alice] }));
+  assert.ok(named({ user: bob, args: ['--', 'Saved', 'user', alice] }), 'of an older release');
+  assert.ok(!named({ users: ['*'] }) && !named({ users: ['al*@example.com'] }));
+  assert.ok(!named({ users: [bob, { more: 3 }] }) && !named({ args: ['-A', '--', 'al*'] }));
+});

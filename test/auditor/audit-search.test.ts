@@ -163,3 +163,39 @@ void test('a record that is being written just now is no damage', async (t) => {
   writeFileSync(path, '{"seq":9,"time":"2026', { flag: 'a' });
   assert.equal((await search(directory)).complaints, '');
 });
+
+/** Two exchanges of alice@example.com, and one that is for everybody. */
+function withWho(record: AuditRecord, count: number): AuditRecord {
+  if (record.event !== 'admission') return record;
+  return count === 2
+    ? { ...record, user: '', users: ['*'], command: 'who' }
+    : { ...record, users: ['alice@example.com'] };
+}
+
+void test('a name without its domain is told also where a command for everybody was found', async (t) => {
+  const directory = await writeJournal(t, 3, withWho);
+  for (const format of ['table', 'json', 'csv'] as const) {
+    const { lines, complaints } = await search(directory, { user: 'alice' }, format);
+    assert.equal(lines.length, format === 'json' ? 1 : 2);
+    assert.match(complaints, /^dovegate: no record names "alice": .*; did you mean alice@example\.com\?\n$/);
+  }
+  assert.match((await search(directory, { user: 'ALICE' })).complaints, /did you mean alice@example\.com\?/);
+  for (const user of ['alice@example.com', 'bob', 'alice*']) {
+    assert.equal((await search(directory, { user })).complaints, '', user);
+  }
+});
+
+void test('the case of a name does not matter', async (t) => {
+  const directory = await writeJournal(t, 3, withWho);
+  for (const user of ['Alice@example.com', 'ALICE@EXAMPLE.*']) {
+    assert.deepEqual(await idsOf(directory, { user }), ['E0', 'E1', 'E2'], user);
+    assert.equal((await search(directory, { user })).complaints, '', user);
+  }
+});
+
+void test('a name that other filters leave out is not proposed for itself', async (t) => {
+  const directory = await writeJournal(t, 3, withWho);
+  const { complaints } = await search(directory, { user: 'alice@example.com', command: 'expunge' });
+  assert.match(complaints, /no command for "alice@example\.com" was found/);
+  assert.doesNotMatch(complaints, /did you mean/);
+});
