@@ -42,7 +42,7 @@ export async function auditSearch(
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
-  if (isNameFound) return exitCodes.ok;
+  if (isFound && isNameFound) return exitCodes.ok;
   // What is for everybody, or for a mask, is found under a wrong name too.
   const surveyed = await surveyTrails(trails, filter);
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
