@@ -119,6 +119,16 @@ export function roles(): ReadonlyMap<string, object> {
     deny,
     allow: everyName.map((command) => allowed(command)),
   });
+  found.set('mailboxes', {
+    users: ['**'],
+    deny: Array.from({ length: 20 }, (_, at) => ({
+      command: 'mailbox create',
+      where: { mailbox: [[`Legal${at}`, `Legal${at}/*`, `*secret${at}*`][at % 3]] },
+    })),
+    allow: Array.from({ length: 20 }, (_, at) =>
+      allowed('mailbox create', { where: { mailbox: [`Private/team${at}/*`] } }),
+    ),
+  });
   found.set('narrow', {
     users: ['**'],
     ...more,
@@ -137,7 +147,17 @@ export const seriesChoices = ['2.3', '2.4', 'auto'] as const;
 function settingsOf(policy: object, series: string): string {
   const configuration = {
     listeners: { support: { unix: '/run/support', policy: 'support' } },
-    backends: { mail1: { address: 'unix:/run/d', series } },
+    backends: {
+      mail1: {
+        address: 'unix:/run/d',
+        series,
+        namespaces: [
+          { prefix: '', separator: '/', inbox: true },
+          { prefix: 'Private/', alias_for: '' },
+          { prefix: 'shared/', kind: 'shared' },
+        ],
+      },
+    },
     routes: [{ users: ['*'], backend: 'mail1' }],
     server_commands: { default: 'mail1', 'auth cache flush': 'by_user', user: 'by_user' },
     policies: { support: policy },
@@ -383,6 +403,16 @@ const usual = { series: 'auto', user: 'u1@example.com' } as const;
 
 /** What was found once, with the steps that it took before it was bounded. */
 export const knownShapes: readonly { readonly what: string; readonly shape: Shape }[] = [
+  {
+    what: 'names of mailboxes in an alias, against 40 rules on mailboxes',
+    shape: {
+      ...usual,
+      kind: 'mailboxes',
+      role: 'mailboxes',
+      command: 'mailbox create',
+      parts: [once('--'), { text: `Private/${'a/'.repeat(116)}a`, isField: true, times: 255 }],
+    },
+  },
   {
     what: '4,080 users of auth cache flush (8,531,397 steps)',
     shape: {
