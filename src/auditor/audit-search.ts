@@ -23,15 +23,15 @@ export async function auditSearch(
 ): Promise<number> {
   const trails = pathsOf(screen, places).map(trailAt);
   const table = createTable(columns, screen);
-  const isNamed = filter.user === undefined ? undefined : createUserSearch(filter.user).isNamed;
+  const byName = filter.user === undefined ? undefined : createUserSearch(filter.user);
   let isFound = false;
-  let isNameFound = isNamed === undefined;
+  let isNameFound = byName === undefined;
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const trail of trails) {
     const damage = createDamageWatch();
     for await (const row of searchTrail(trail, filter, (file, piece) => damage.look(file, piece))) {
       isFound = true;
-      isNameFound ||= isNamed?.(row.fields) === true;
+      isNameFound ||= byName?.isNamed(row.fields) === true;
       if (format === 'json') await screen.print(formatJsonRow(row));
       // RFC 4180 ends its lines in CR LF.
       else if (format === 'csv') await screen.print(`${formatCsvRow(row)}\r`);

@@ -134,7 +134,7 @@ export function createMailboxNames(
     // For rules that deny: what may separate such a user from the INBOX.
     const isUser = shared.some((prefix) => prefix.length === 1 && name.length > 1 && name.startsWith(prefix));
     if (isUser && !/[/.*%]/.test(name)) {
-      found.push(...[...usualHierarchySeparators].map((separator) => name + separator + inboxName));
+      found.push(...usualHierarchySeparators.split('').map((separator) => name + separator + inboxName));
     }
     return found;
   }
@@ -243,7 +243,7 @@ interface EmptyParts {
 
 /** Where a name has separators that a server drops: at its beginning, the same one again, one at its end. */
 function emptyPartsBetween(separators: string): EmptyParts {
-  const one = `[${[...separators].map((each) => `\\u{${each.codePointAt(0)?.toString(16)}}`).join('')}]`;
+  const one = `[${Array.from(separators, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`).join('')}]`;
   return {
     any: new RegExp(`^${one}|(${one})\\1|${one}$`, 'u'),
     first: new RegExp(`^${one}+`, 'u'),

@@ -231,13 +231,14 @@ void test('a journal that is full serves again as soon as its oldest segment is 
 
 void test('a size that is raised while the journal is failed, and reached again, limits it again', async (t) => {
   const directory = temporaryDirectory(t);
-  let watched: Watched | undefined;
+  const held: { watched?: Watched } = {};
   let isOver = false;
   const isRaised = () =>
     isOver ||
-    watched?.events.findLast(({ kind }) => kind === 'failed' || kind === 'writable')?.kind === 'failed';
+    held.watched?.events.findLast(({ kind }) => kind === 'failed' || kind === 'writable')?.kind === 'failed';
   const limits = () => ({ ...keepAll, sizeMax: { bytes: isRaised() ? Infinity : 1 }, keepMinMs: day });
-  watched = await tending(t, directory, { limits, reserveBytes: 16_384 });
+  const watched = await tending(t, directory, { limits, reserveBytes: 16_384 });
+  held.watched = watched;
   const { journal, events, seen } = watched;
   await fill(watched, directory, 2);
   await seen('space');
