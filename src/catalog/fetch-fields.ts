@@ -213,7 +213,7 @@ function withControl(
 ): string | undefined {
   return params.find(
     ({ name, role }) =>
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+      // Control characters are what is looked for.
       !freeRoles.has(role) && values.get(name)?.some((value) => /[\0-\x1f\x7f]/.test(value)) === true,
   )?.name;
 }
