@@ -10,6 +10,8 @@ export interface End {
   readonly code: number;
   /** A thread of ours hangs on a disk that does not answer: an orderly exit of the process would wait for it. */
   readonly isHanging: boolean;
+  /** It ended before anybody was served: why. */
+  readonly failedStart?: string;
 }
 
 /** An end in order, with a code. */

@@ -1,5 +1,6 @@
 // `dovegate serve` with a configuration that has problems, and sockets from systemd: their clients are refused at once, with the
-// place of the first problem, until the file is good. Otherwise they would wait in the queues of the sockets for ever.
+// place of the first problem, until the file is good. Otherwise they would wait in the queues of the sockets for ever. A start that
+// failed with a good configuration (journal, state, admin socket) is served the same way, until the process ends and is started again.
 // The rules: nothing of the file is used but its section `admin`; clients see the name of a file and a line, never a value; no
 // command gets through; what many clients cost is bounded.
 
@@ -37,9 +38,13 @@ export interface ClosedParts {
   readonly passed: readonly PassedSocket[];
   /** Resolves when the process is to end. */
   readonly stop: Promise<unknown>;
+  /** Why the start failed although the configuration is good: nothing is read again, and it ends after `retryMs` or at a reload. */
+  readonly failedStart?: string;
 }
 
 const readAgainMs = 10_000;
+/** After a start that failed: the service manager starts another process after so long. */
+const retryMs = 30_000;
 /** Sessions at once, where there are descriptors for them; one uid has at most half. */
 const sessionsMax = 1000;
 /** Standard streams, event loops, listening sockets, admin connections, files that are read. */
@@ -61,32 +66,42 @@ export async function serveClosed(
   first: LoadedConfiguration,
   parts: ClosedParts,
 ): Promise<LoadedConfiguration | undefined> {
-  const { config, clock, manager, log, stop } = parts;
+  const { config, clock, manager, log, stop, failedStart } = parts;
   const release = holdProcess();
   let loaded = first;
   let goIntoService: (good: LoadedConfiguration) => void = () => undefined;
   const good = new Promise<LoadedConfiguration>((resolve) => {
     goIntoService = resolve;
   });
-  const gate = createGate(parts, () =>
-    loaded.settings === undefined
+  const gate = createGate(parts, () => {
+    if (failedStart !== undefined) return 'dovegate could not start; its log says why';
+    return loaded.settings === undefined
       ? `dovegate is not configured: ${firstProblem(config, loaded, true)}`
-      : 'dovegate has just been configured; try again',
-  );
+      : 'dovegate has just been configured; try again';
+  });
   const endpoints = createEndpoints(parts, {
-    problems: () => loaded.problems,
+    problems: () => (failedStart === undefined ? loaded.problems : [failedStart]),
     listeners: () => gate.listeners(),
     read,
   });
-  const status = (): string => `closed: ${firstProblem(config, loaded, false)}`;
+  const status = (): string =>
+    failedStart === undefined ? `closed: ${firstProblem(config, loaded, false)}` : `closed: ${failedStart}`;
 
   function tell(): void {
-    for (const problem of loaded.problems) stderr(problem);
-    const text = `${status()}: clients of the sockets that systemd handed over are refused; the file is read again every ${readAgainMs / 1000} s`;
+    if (failedStart === undefined) for (const problem of loaded.problems) stderr(problem);
+    const next =
+      failedStart === undefined
+        ? `the file is read again every ${readAgainMs / 1000} s`
+        : `the process ends in ${retryMs / 1000} s, or at a reload, to be started again`;
+    const text = `${status()}: clients of the sockets that systemd handed over are refused; ${next}`;
     log.report({ event: 'not-configured', level: 'error', text, config });
   }
 
   function read(): boolean {
+    if (failedStart !== undefined) {
+      goIntoService(loaded);
+      return false;
+    }
     if (loaded.settings !== undefined) return true;
     const before = loaded.problems.join('\n');
     loaded = loadConfiguration(config);
@@ -112,11 +127,12 @@ export async function serveClosed(
     manager.reloading();
     if (!read()) manager.ready(status());
   });
-  let timer = clock.setTimer(readAgainMs, tick);
+  const tickMs = failedStart === undefined ? readAgainMs : retryMs;
+  let timer = clock.setTimer(tickMs, tick);
   function tick(): void {
     gate.tellRefused();
     read();
-    timer = clock.setTimer(readAgainMs, tick);
+    timer = clock.setTimer(tickMs, tick);
   }
 
   const ended = await Promise.race([stop.then(() => undefined), good]);
@@ -129,7 +145,8 @@ export async function serveClosed(
   await endpoints.close();
   release();
   if (ended === undefined) manager.stopping('not configured', lastCommandMs);
-  else log.report({ event: 'configured', level: 'info', text: 'the configuration is good', config });
+  else if (failedStart === undefined)
+    log.report({ event: 'configured', level: 'info', text: 'the configuration is good', config });
   return ended;
 }
 
@@ -238,7 +255,10 @@ interface Endpoints {
   close(): Promise<void>;
 }
 
-function createEndpoints({ config, clock, log, findPeer }: ClosedParts, sources: EndpointSources): Endpoints {
+function createEndpoints(
+  { config, clock, log, findPeer, failedStart }: ClosedParts,
+  sources: EndpointSources,
+): Endpoints {
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
   let settings: AdminSettings | undefined;
@@ -286,7 +306,11 @@ function createEndpoints({ config, clock, log, findPeer }: ClosedParts, sources:
     if (sources.read()) {
       return Promise.resolve({ kind: 'done', text: 'the configuration is good; dovegate goes into service' });
     }
-    const text = ['dovegate is not configured', ...sources.problems()].join('\n');
+    const first =
+      failedStart === undefined
+        ? 'dovegate is not configured'
+        : 'the configuration is good, but the start failed; dovegate is started again';
+    const text = [first, ...sources.problems()].join('\n');
     return Promise.resolve({ kind: 'failed', text });
   };
 

@@ -109,7 +109,17 @@ async function start(first: LoadedConfiguration, config: string, log: Log): Prom
   }
   log.setLevel(loaded.settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  return run(loaded.settings, config, log, own);
+  const end = await run(loaded.settings, config, log, own).catch((fault: unknown): End => {
+    const text = fault instanceof Error ? fault.message : String(fault);
+    log.report({ event: 'start-failed', level: 'error', text });
+    return { ...endBy(fault, exitCodes.configuration), failedStart: text };
+  });
+  if (end.failedStart === undefined || own.passed.length === 0) return end;
+  // Otherwise clients would wait in the queues of the sockets from one attempt to the next.
+  const parts = { ...own, config, log, stop: own.stop.first, failedStart: end.failedStart };
+  const isRetry = (await serveClosed(loaded, parts)) !== undefined;
+  own.manager.close();
+  return isRetry ? end : endWith(exitCodes.ok);
 }
 
 async function run(settings: Settings, config: string, log: Log, own: Process): Promise<End> {
@@ -223,7 +233,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     await shipping.end();
     if (!(fault instanceof ListenFault)) throw fault;
     log.report({ event: 'listen-failed', level: 'error', text: fault.message });
-    return end;
+    return { ...end, failedStart: fault.message };
   }
   lifecycle.become('serving');
   const names = settings.listeners.map((listener) => listener.name).join(' ');

@@ -7,7 +7,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Daemon, DaemonStartError, runDovegate } from '../kit/daemon.js';
+import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
 import { configurationOf, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
 
@@ -20,14 +20,15 @@ async function openBroken(t: TestContext) {
   const good = `${configurationOf(world.backend.address, '  support: { systemd: support, policy: support }')}admin: { unix: admin.sock }\n`;
   const broken = good.replace('policy: support }', 'policy: geheim }');
   const file = join(world.folder, 'dovegate.yaml');
-  const start = (): Promise<Daemon> =>
+  const startWith = (config: string): Promise<Daemon> =>
     world.start({
-      config: broken,
+      config,
       descriptors: [world.descriptor, tcp.descriptor],
       env: { LISTEN_FDNAMES: 'support:jobs' },
       startEvent: 'not-configured',
       startMs: 60_000,
     });
+  const start = (): Promise<Daemon> => startWith(broken);
   const ask = async (): Promise<{ status: string; logs: string[] }> => {
     const client = await openRawClient({ path: world.path, minor: 2 });
     client.sendCommand(quota);
@@ -35,7 +36,7 @@ async function openBroken(t: TestContext) {
     client.close();
     return { status, logs: logs.map(({ text }) => text) };
   };
-  return { ...world, tcp, good, broken, file, start, ask };
+  return { ...world, tcp, good, broken, file, start, startWith, ask };
 }
 
 /** All notifications until one matches. */
@@ -128,6 +129,30 @@ test('the repaired file is found without a signal, and taken at once by `reload`
   await again.waitForLog(({ event }) => event === 'started', 'started');
   assert.equal((await ask()).status, '+');
   assert.equal((await again.stop()).code, 0);
+});
+
+test('a start that fails with a good file refuses clients too, and ends to be started again at a reload', async (t) => {
+  const { startWith, good, ask, notify, folder } = await openBroken(t);
+  // The journal cannot be opened: another process of ours has locked it.
+  const other = await startDaemon(t, {
+    folder,
+    config: good
+      .replace(
+        /^listeners:.*?^backends:/ms,
+        `listeners: { other: { unix: other.sock, mode: "0600", policy: support } }\nbackends:`,
+      )
+      .replace('admin.sock', 'other-admin.sock'),
+  });
+  const daemon = await startWith(good);
+  const refused = { status: '-TEMPFAIL', logs: ['dovegate: dovegate could not start; its log says why'] };
+  assert.deepEqual(await ask(), refused);
+  const [seen] = await notified(notify, /^WATCHDOG=1/);
+  assert.match(seen ?? '', /^READY=1\nSTATUS=closed: /);
+  const reload = await runDovegate(['reload', '--config', join(folder, 'dovegate.yaml')]);
+  assert.equal(reload.exit, 78, reload.text);
+  assert.match(reload.text, /started again/);
+  assert.equal((await daemon.exited).code, 78);
+  assert.equal((await other.stop()).code, 0);
 });
 
 test('closed: a stop ends it, also with a client that is silent or does not read', async (t) => {
