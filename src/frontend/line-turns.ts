@@ -5,6 +5,7 @@
 // has used least of late is served first. Sessions that have used next to nothing do not wait as long as there is room for them.
 // The rule: nobody waits while there is time left in the turn, and whoever waits is served sooner than whoever used more.
 
+import assert from 'node:assert';
 import type { Clock } from '../ports/clock.js';
 
 /** What a session, or all sessions of a principal, have used: milliseconds, at a time, fading. */
@@ -34,10 +35,19 @@ const countedMs = 0.25;
 /** Principals that are remembered; those whose use has faded are dropped first. */
 const principalsMax = 1_000;
 
+/** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
+const slotsMax = 32;
+
+/** A session waits with one line at a time, so its use does not change meanwhile, and neither does the order among them. */
 interface Waiter {
   readonly session: LineShare;
-  readonly principal: LineShare;
   readonly resolve: () => void;
+}
+
+/** The waiting sessions of one principal; the one that has used least comes last. */
+interface Queue {
+  readonly principal: LineShare;
+  readonly waiters: Waiter[];
 }
 
 /** What a session has used that has just begun: nothing. */
@@ -48,7 +58,9 @@ export function createLineShare(): LineShare {
 /** Nobody waits. */
 export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTurns {
   const principals = new Map<string, LineShare>();
-  const waiting = new Set<Waiter>();
+  const queues = new Map<LineShare, Queue>();
+  let waiting = 0;
+  let slots = 0;
   let spentMs = 0;
   let isEndAwaited = false;
 
@@ -70,27 +82,47 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
 
   /** Schedules one slot: it serves whoever has used least by then. Callbacks of one turn run one after the other, each with what follows from it. */
   function addSlot(): void {
+    if (slots >= Math.min(waiting, slotsMax)) return;
+    slots += 1;
     void clock.nextTurn().then(() => {
-      if (waiting.size === 0) return;
-      if (spentMs >= turnMs) addSlot();
-      else serveOne();
+      slots -= 1;
+      if (waiting > 0 && spentMs < turnMs) serveOne();
+      addSlot();
     });
   }
 
   function serveOne(): void {
     const nowMs = clock.now();
-    let first: { readonly waiter: Waiter; readonly rank: readonly [number, number] } | undefined;
-    for (const waiter of waiting) {
-      const rank = [usedBy(waiter.principal, nowMs), usedBy(waiter.session, nowMs)] as const;
-      const isLess =
-        first === undefined ||
-        rank[0] < first.rank[0] ||
-        (rank[0] === first.rank[0] && rank[1] < first.rank[1]);
-      if (isLess) first = { waiter, rank };
+    let first: Queue | undefined;
+    let least: readonly [number, number] = [Infinity, Infinity];
+    for (const queue of queues.values()) {
+      const rank = [usedBy(queue.principal, nowMs), usedBy(lastOf(queue).session, nowMs)] as const;
+      if (first !== undefined && (rank[0] > least[0] || (rank[0] === least[0] && rank[1] >= least[1]))) continue;
+      first = queue;
+      least = rank;
     }
     if (first === undefined) return;
-    waiting.delete(first.waiter);
-    first.waiter.resolve();
+    const waiter = first.waiters.pop();
+    assert(waiter !== undefined);
+    if (first.waiters.length === 0) queues.delete(first.principal);
+    waiting -= 1;
+    waiter.resolve();
+  }
+
+  function add(principal: LineShare, waiter: Waiter, nowMs: number): void {
+    const queue = queues.get(principal) ?? { principal, waiters: [] };
+    queues.set(principal, queue);
+    const used = usedBy(waiter.session, nowMs);
+    let [low, high] = [0, queue.waiters.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const other = queue.waiters[middle];
+      assert(other !== undefined);
+      if (usedBy(other.session, nowMs) > used) low = middle + 1;
+      else high = middle;
+    }
+    queue.waiters.splice(low, 0, waiter);
+    waiting += 1;
   }
 
   return {
@@ -98,10 +130,10 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
       const nowMs = clock.now();
       const principal = shareOf(name);
       const isLight = usedBy(session, nowMs) < lightMs && usedBy(principal, nowMs) < lightMs;
-      const isRoom = isLight ? spentMs < 2 * turnMs : spentMs < turnMs && waiting.size === 0;
+      const isRoom = isLight ? spentMs < 2 * turnMs : spentMs < turnMs && waiting === 0;
       if (isRoom) return undefined;
       return new Promise((resolve) => {
-        waiting.add({ session, principal, resolve });
+        add(principal, { session, resolve }, nowMs);
         addSlot();
       });
     },
@@ -121,11 +153,17 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
       });
     },
     get size() {
-      return waiting.size;
+      return waiting;
     },
   };
 }
 
 function usedBy({ usedMs, atMs }: LineShare, nowMs: number): number {
   return Math.max(0, usedMs - (nowMs - atMs) * forgottenShare);
+}
+
+function lastOf({ waiters }: Queue): Waiter {
+  const last = waiters.at(-1);
+  assert(last !== undefined);
+  return last;
 }

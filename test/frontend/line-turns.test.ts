@@ -25,6 +25,8 @@ function open() {
   return {
     turns,
     served,
+    /** Callbacks that the next turn runs. */
+    scheduled: () => scheduled.length,
     /** One line that takes so long. */
     line: async (session: string, ms: number): Promise<void> => {
       const waits = turns.enter(shareOf(session), principalOf(session));
@@ -121,4 +123,29 @@ void test('what was used fades, and then a session is light again', async () => 
   assert.equal(served.at(-1), 'job');
   for (let at = 0; at < 60; at += 1) await turn();
   assert.equal(turns.size, 0);
+});
+
+void test('a thousand sessions that wait cost a turn no more than a few callbacks', async () => {
+  const { line, scheduled, served, turn, turns } = open();
+  for (let at = 0; at < 1_000; at += 1) void line(`flood/${at}`, 0.5);
+  for (let count = 0; count < 20; count += 1) {
+    assert.ok(scheduled() <= 40, `${scheduled()} callbacks for ${turns.size} sessions that wait`);
+    await turn();
+  }
+  void line('light', 0.1);
+  await turn();
+  assert.ok(served.slice(-6).includes('light'), served.slice(-6).join());
+  for (let count = 0; count < 400; count += 1) await turn();
+  assert.deepEqual([turns.size, scheduled()], [0, 0]);
+  assert.equal(served.length, 1_001);
+});
+
+void test('of the sessions of one principal that wait, the one that used least is first, and those alike in their order', async () => {
+  const { line, served, turn } = open();
+  void line('team/heavy', 3);
+  for (let at = 0; at < 3; at += 1) void line(`team/${at}`, 1);
+  void line('team/heavy', 1);
+  void line('team/last', 1);
+  for (let count = 0; count < 6; count += 1) await turn();
+  assert.deepEqual(served, ['team/heavy', 'team/0', 'team/1', 'team/2', 'team/last', 'team/heavy']);
 });
