@@ -97,7 +97,8 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     let least: readonly [number, number] = [Infinity, Infinity];
     for (const queue of queues.values()) {
       const rank = [usedBy(queue.principal, nowMs), usedBy(lastOf(queue).session, nowMs)] as const;
-      if (first !== undefined && (rank[0] > least[0] || (rank[0] === least[0] && rank[1] >= least[1]))) continue;
+      if (first !== undefined && (rank[0] > least[0] || (rank[0] === least[0] && rank[1] >= least[1])))
+        continue;
       first = queue;
       least = rank;
     }
