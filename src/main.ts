@@ -2,15 +2,15 @@
 // From the command line to an exit code. The only place that ends the process.
 
 import { basename } from 'node:path';
-import { exitCodes } from './terminal/exit-codes.js';
+import { exitCodes } from './gateway/outcome/exit-codes.js';
 
 /** Loads only what the name calls for: scripts call doveadm once for each mailbox. */
 async function run(name: string, args: readonly string[]): Promise<number> {
   if (basename(name) === 'doveadm') {
-    const { doveadm } = await import('./drop-in/doveadm.js');
+    const { doveadm } = await import('./cli/doveadm/doveadm.js');
     return doveadm(args, process.env);
   }
-  const { runDovegate } = await import('./daemon/subcommands.js');
+  const { runDovegate } = await import('./cli/subcommands.js');
   return runDovegate(args);
 }
 

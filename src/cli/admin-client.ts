@@ -2,14 +2,14 @@
 // itself. It does not know what is asked.
 
 import { request } from 'node:http';
-import { findAdmin } from '../config/find-section.js';
-import type { AdminSettings } from '../config/settings.js';
-import { whyDenied } from '../host/accounts.js';
-import { readSecretFile } from '../host/files.js';
-import { readFromDisk } from '../host/program.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr } from '../terminal/output.js';
-import { loadConfiguration, summarise } from './configuration.js';
+import { whyDenied } from '../adapters/host/accounts.js';
+import { readSecretFile } from '../adapters/host/files.js';
+import { readFromDisk } from '../adapters/host/program.js';
+import { findAdmin } from '../domain/config/find-section.js';
+import type { AdminSettings } from '../domain/config/settings.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { loadConfiguration, summarise } from '../setup/configuration.js';
+import { plain, stderr } from './output/output.js';
 
 /** Which daemon: the one of a configuration, or whoever listens on a socket, which is looked at first. */
 export interface WhichDaemon {

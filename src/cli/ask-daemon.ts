@@ -1,14 +1,14 @@
 // Asks the daemon at a socket one of its own commands, as whoever runs this, and says what went wrong in words and by an exit code.
 // It knows neither the configuration nor what is asked.
 
+import { whyDenied } from '../adapters/host/accounts.js';
 import { CommandFailed, SessionFault } from '../client/connect.js';
-import { askRows } from '../drop-in/ask-rows.js';
-import { exitCodeOf } from '../drop-in/doveadm-exit.js';
-import { parseServerAddress } from '../drop-in/server-door.js';
-import { whyDenied } from '../host/accounts.js';
-import type { AnswerRow } from '../judgement/answer.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr } from '../terminal/output.js';
+import type { AnswerRow } from '../domain/policy/answer.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { askRows } from './doveadm/ask-rows.js';
+import { exitCodeOf } from './doveadm/doveadm-exit.js';
+import { parseServerAddress } from './doveadm/server-door.js';
+import { plain, stderr } from './output/output.js';
 
 /** How long people wait. */
 const patienceMs = 30_000;

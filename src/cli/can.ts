@@ -1,15 +1,15 @@
 // `dovegate can`: what a listener may do, as `sudo -l` says it. It judges no command; it reads the configuration, or asks the daemon.
 
-import { describeRule } from '../judgement/describe-rule.js';
-import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../judgement/rights.js';
-import { formatListenerSocket, type ListenerSettings } from '../listening/settings.js';
-import type { Policy, Rule } from '../policy/rule.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { formatJson, formatPlace, plain, stdout } from '../terminal/output.js';
-import { formatRights } from '../terminal/rights-text.js';
+import { formatListenerSocket, type ListenerSettings } from '../domain/config/listener-settings.js';
+import { describeRule } from '../domain/policy/describe-rule.js';
+import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../domain/policy/rights.js';
+import type { Policy, Rule } from '../domain/policy/rule.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './describe-settings.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
+import { formatJson, formatPlace, plain, stdout } from './output/output.js';
+import { formatRights } from './output/rights-text.js';
 
 /** Whose rights, and how to show them. */
 export type CanOptions = {

@@ -1,10 +1,10 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
-import { formatJson as formatJsonLine } from '../audit/export.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { stdout } from '../terminal/output.js';
-import { loadConfiguration, summarise } from './configuration.js';
+import { formatJson as formatJsonLine } from '../domain/audit/export.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { describeSettings } from './describe-settings.js';
+import { stdout } from './output/output.js';
 
 /** What to look at, and how to tell it. */
 export interface CheckOptions {

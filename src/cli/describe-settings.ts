@@ -1,13 +1,13 @@
 // The effective settings and rules as text, for `check --verbose`. Secrets are not in settings, only the paths to them.
 
-import type { Settings } from '../config/settings.js';
 import {
   type AccountSettings,
   formatListenerSocket,
   type ListenerSocket,
   type PeersSettings,
-} from '../listening/settings.js';
-import { formatTarget } from '../routing/route.js';
+} from '../domain/config/listener-settings.js';
+import type { Settings } from '../domain/config/settings.js';
+import { formatTarget } from '../domain/policy/route.js';
 
 /** Several lines, without the last LF. */
 export function describeSettings(settings: Settings): string {

@@ -1,19 +1,17 @@
 // `dovegate explain`: what would become of a command line, and which line of the configuration says so. Asks no backend: it reads the
 // files and judges as the daemon does, or asks the daemon how it would judge the line of who runs this.
 
-import { commandsOf } from '../catalog/catalog.js';
-import { allSeries, type Series } from '../catalog/series.js';
-import { jointDestination } from '../config/destination.js';
-import { systemClock } from '../host/clock.js';
-import { createUserNames } from '../identity/user-name.js';
-import { type Explanation, explanationOf, explanationOfRows } from '../judgement/explanation.js';
-import { type JudgeContext, type Judgement, judge } from '../judgement/judge.js';
-import type { Policy } from '../policy/rule.js';
-import { nearestName } from '../source/problem.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { formatExplanation } from '../terminal/explanation-text.js';
-import { formatJson, formatPlace, stdout } from '../terminal/output.js';
-import type { CommandLine } from '../wire/command.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { commandsOf } from '../domain/commands/catalog.js';
+import { allSeries, type Series } from '../domain/commands/series.js';
+import { jointDestination } from '../domain/config/destination.js';
+import { nearestName } from '../domain/config/problem.js';
+import { createUserNames } from '../domain/identity/user-name.js';
+import { type Explanation, explanationOf, explanationOfRows } from '../domain/policy/explanation.js';
+import { type JudgeContext, type Judgement, judge } from '../domain/policy/judge-line.js';
+import type { Policy } from '../domain/policy/rule.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import type { CommandLine } from '../protocol/command.js';
 import { askDaemon } from './ask-daemon.js';
 import {
   type CommandRoute,
@@ -23,6 +21,8 @@ import {
   routeOf,
   settleRoute,
 } from './named-listener.js';
+import { formatExplanation } from './output/explanation-text.js';
+import { formatJson, formatPlace, stdout } from './output/output.js';
 
 /** A command line, who sends it, and to what. */
 export type ExplainOptions = {

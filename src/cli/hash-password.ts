@@ -2,10 +2,10 @@
 // are seen by everybody on the machine.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { costDefault, costMax, costMin, hashPassword } from '../identity/account.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { createHiddenLine } from '../terminal/hidden-line.js';
-import { stderr, stdout } from '../terminal/output.js';
+import { costDefault, costMax, costMin, hashPassword } from '../domain/identity/account.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { createHiddenLine } from './output/hidden-line.js';
+import { stderr, stdout } from './output/output.js';
 
 /** What it is to cost. */
 export interface HashPasswordOptions {

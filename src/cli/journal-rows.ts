@@ -1,10 +1,10 @@
 // Rows of an audit journal for subcommands that review policies. It does not know what is done with them.
 
-import type { ExchangeRow, TrailFilter } from '../audit/search.js';
-import { JournalFault } from '../engine/journal-fault.js';
-import { findTrail, searchTrail } from '../segments/trail.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr } from '../terminal/output.js';
+import { findTrail, searchTrail } from '../adapters/journal/trail.js';
+import type { ExchangeRow, TrailFilter } from '../domain/audit/search.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { JournalFault } from '../gateway/outcome/journal-fault.js';
+import { plain, stderr } from './output/output.js';
 
 /**
  * Gives every exchange of a directory of segments (or of one segment) to `take`. A number is the exit code: nothing could

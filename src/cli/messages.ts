@@ -9,10 +9,10 @@ import {
   journalCodes,
   lookupCodes,
   shipCodes,
-} from '../observe/error-codes.js';
-import { logCodes, type Meaning } from '../observe/log-codes.js';
-import { problemCodes } from '../source/problem-code.js';
-import type { exitCodes } from '../terminal/exit-codes.js';
+} from '../adapters/telemetry/error-codes.js';
+import { logCodes, type Meaning } from '../adapters/telemetry/log-codes.js';
+import { problemCodes } from '../domain/config/problem-code.js';
+import type { exitCodes } from '../gateway/outcome/exit-codes.js';
 
 const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
   0: ['it was done'],

@@ -1,24 +1,24 @@
 // What subcommands about policies begin with: the configuration, one listener of it with its policy, and who asks there.
 // It does not judge. Files that settings name are not looked at: rules can be tried where no password lies.
 
-import { backendsFor } from '../config/destination.js';
-import type { BackendSettings, Settings } from '../config/settings.js';
-import { gidsOf, userNameOf } from '../host/accounts.js';
-import { policyOfAnybody } from '../identity/choose-policy.js';
-import { type Principal, principalOf } from '../identity/principal.js';
-import { createUserNames } from '../identity/user-name.js';
-import { isServerCommand, type Judgement } from '../judgement/judge.js';
-import type { ListenerSettings } from '../listening/settings.js';
-import type { Policy } from '../policy/rule.js';
-import { reachable, reachableFor } from '../routing/route.js';
-import { routeServerCommand } from '../routing/server-commands.js';
-import { nearestName } from '../source/problem.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { formatPlace, plain, stderr } from '../terminal/output.js';
-import type { CommandLine } from '../wire/command.js';
-import { loadConfiguration, summarise } from './configuration.js';
+import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
+import { backendsFor } from '../domain/config/destination.js';
+import type { ListenerSettings } from '../domain/config/listener-settings.js';
+import { nearestName } from '../domain/config/problem.js';
+import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import { policyOfAnybody } from '../domain/identity/choose-policy.js';
+import { type Principal, principalOf } from '../domain/identity/principal.js';
+import { createUserNames } from '../domain/identity/user-name.js';
+import { isServerCommand, type Judgement } from '../domain/policy/judge-line.js';
+import { reachable, reachableFor } from '../domain/policy/route.js';
+import type { Policy } from '../domain/policy/rule.js';
+import { routeServerCommand } from '../domain/policy/server-commands.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import type { CommandLine } from '../protocol/command.js';
+import { loadConfiguration, summarise } from '../setup/configuration.js';
+import { createPolicyChooser } from '../setup/peers.js';
 import { peersOf } from './describe-settings.js';
-import { createPolicyChooser } from './peers.js';
+import { formatPlace, plain, stderr } from './output/output.js';
 
 /** Who asks at a listener. */
 export interface Asker {

@@ -1,11 +1,11 @@
 // `dovegate kill`, `dovegate backend drain|enable`, `dovegate reload`: what an operator wants of the running daemon.
 
-import { findAdmin } from '../config/find-section.js';
-import { readFromDisk } from '../host/program.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr, stdout } from '../terminal/output.js';
+import { readFromDisk } from '../adapters/host/program.js';
+import { findAdmin } from '../domain/config/find-section.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { findDaemon, type WhichDaemon } from './admin-client.js';
-import { loadConfiguration, summarise } from './configuration.js';
+import { plain, stderr, stdout } from './output/output.js';
 
 /** Ends one running command. Exit code 0; 1: it does not run; 69: no daemon; 77: not permitted; 78: configuration. */
 export function kill(options: WhichDaemon & { readonly id: string }): Promise<number> {

@@ -1,9 +1,9 @@
 // The command line of the subcommands about policies. It does not know what they do.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { readMoment } from '../auditor/audit-filter.js';
-import { allSeries, type Series } from '../catalog/series.js';
-import { momentHelp } from '../source/moment.js';
+import { allSeries, type Series } from '../domain/commands/series.js';
+import { momentHelp } from '../domain/config/moment.js';
+import { readMoment } from './audit/audit-filter.js';
 import type { CanOptions } from './can.js';
 import { configOption } from './config-option.js';
 import type { ExplainOptions } from './explain.js';

@@ -1,12 +1,12 @@
 // The command line: subcommands and their options. It does not know what they do.
 
 import { Command, CommanderError } from 'commander';
-import { registerAudit } from '../auditor/audit.js';
-import { addCompletion } from '../completion/completion-commands.js';
-import { addSend, type SendSubcommand } from '../drop-in/send.js';
-import { exitCodes } from '../terminal/exit-codes.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
+import { addCompletion } from './completion/completion-commands.js';
 import { configOption } from './config-option.js';
+import { addSend, type SendSubcommand } from './doveadm/send.js';
 import { addHashPassword, type HashPasswordSubcommand } from './hash-password.js';
 import { addOperatorCommands, type OperatorSubcommands } from './operator-commands.js';
 import { addPolicyCommands, type PolicySubcommands } from './policy-commands.js';

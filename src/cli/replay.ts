@@ -1,12 +1,12 @@
 // `dovegate test --replay`: past records judged by a configuration, and which decisions would change.
 
-import { formatTime } from '../audit/time.js';
-import { createCoverage } from '../review/coverage.js';
-import { createReplay, type ReplayChange, type ReplayResult } from '../review/replay.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { formatCanonical, formatPlace, plain, plural, stdout } from '../terminal/output.js';
+import { formatTime } from '../domain/audit/time.js';
+import { createCoverage } from '../domain/review/coverage.js';
+import { createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
+import { formatCanonical, formatPlace, plain, plural, stdout } from './output/output.js';
 import { formatCoverage } from './test.js';
 
 /** What is judged by what. */

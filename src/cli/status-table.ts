@@ -1,7 +1,7 @@
 // The status of a daemon as text for people. It takes what status.json says and does not ask for it.
 // The rule: a newer or older daemon may say more or less; what is not there is shown as nothing, and never fails.
 
-import { formatColumns, plain } from '../terminal/output.js';
+import { formatColumns, plain } from './output/output.js';
 
 type Values = Readonly<Record<string, unknown>>;
 

@@ -1,13 +1,13 @@
 // `dovegate status`: what the running daemon does, as a table.
 
-import { systemClock } from '../host/clock.js';
-import { holdProcess } from '../host/signals.js';
-import { CommandFault, formatFault } from '../terminal/command-fault.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr } from '../terminal/output.js';
-import { openScreen, type Screen } from '../terminal/screen.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { holdProcess } from '../adapters/host/signals.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { type AskDaemon, findDaemon, type WhichDaemon } from './admin-client.js';
 import { exitCodeOf } from './operate.js';
+import { CommandFault, formatFault } from './output/command-fault.js';
+import { plain, stderr } from './output/output.js';
+import { openScreen, type Screen } from './output/screen.js';
 import { formatStatus, isClosed } from './status-table.js';
 
 /** Which daemon, and how to show it. */

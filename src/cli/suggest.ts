@@ -1,12 +1,12 @@
 // `dovegate suggest`: a policy that allows what a listener was seen doing, from the audit journal.
 
-import { systemClock } from '../host/clock.js';
-import { createSightings } from '../review/seen.js';
-import { suggest as suggestPolicy } from '../review/suggest.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { plain, stderr, stdout } from '../terminal/output.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { createSightings } from '../domain/review/seen.js';
+import { suggest as suggestPolicy } from '../domain/review/suggest.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
+import { plain, stderr, stdout } from './output/output.js';
 
 /** Whose records (of whoever is named alone, for the policy that holds there; else of everybody), and since when, in Unix milliseconds. */
 export interface SuggestOptions extends ListenerChoice {

@@ -1,14 +1,14 @@
 // `dovegate test`: runs the policy tests of a configuration, and tells which rules none of them exercised. With --replay, past
 // records are judged instead (replay.ts).
 
-import { runTests, type TestOutcome } from '../config/parse-tests.js';
-import type { Settings } from '../config/settings.js';
-import { systemClock } from '../host/clock.js';
-import { isAllowed, type Judgement } from '../policy/judge.js';
-import { type CoveredRule, createCoverage } from '../review/coverage.js';
-import { exitCodes } from '../terminal/exit-codes.js';
-import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from '../terminal/output.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { runTests, type TestOutcome } from '../domain/config/parse-tests.js';
+import type { Settings } from '../domain/config/settings.js';
+import { isAllowed, type Judgement } from '../domain/policy/judge.js';
+import { type CoveredRule, createCoverage } from '../domain/review/coverage.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { openSettings } from './named-listener.js';
+import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from './output/output.js';
 
 /** What is tested. */
 export interface TestOptions {

@@ -2,7 +2,7 @@
 // hold them whole. It knows neither sockets nor statuses.
 // The rule: the bytes of a body may be cut anywhere, also behind the SOH of an escape.
 
-import { unescapeLenient } from '../wire/escape.js';
+import { unescapeLenient } from '../protocol/escape.js';
 import { SessionFault } from './client-fault.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */

@@ -2,8 +2,8 @@
 // what was given, word by word.
 // The rule: `dovegate-reason` goes to servers of minor 3 and above only; older ones would answer it, and shift every reply.
 
-import { encodeCommandLine, encodeOption } from '../wire/command.js';
-import { WireFault } from '../wire/wire-fault.js';
+import { encodeCommandLine, encodeOption } from '../protocol/command.js';
+import { WireFault } from '../protocol/wire-fault.js';
 import { SessionFault } from './client-fault.js';
 
 /** What `save` and `sieve put` read: text of any size, in pieces or whole. A string is sent as UTF-8. */

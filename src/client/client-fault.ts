@@ -2,7 +2,7 @@
 // The rule: a message holds what this end knows, never a password.
 
 import type { UpstreamFaultCode } from '../ports/upstream-fault.js';
-import type { LogLine } from '../wire/log-line.js';
+import type { LogLine } from '../protocol/log-line.js';
 
 /** Why a session is over, or never began. Never renamed. */
 export type SessionFaultCode =

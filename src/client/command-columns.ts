@@ -1,10 +1,10 @@
 // How many cells a row of a command's reply has, by what is known of Dovecot's commands. Loaded when somebody asks only: most programs
 // that call often say it themselves.
 
-import { replyShape } from '../catalog/columns.js';
-import { parseArguments } from '../catalog/parse.js';
-import { resolveCommand } from '../catalog/resolve.js';
-import type { Series } from '../catalog/series.js';
+import { replyShape } from '../domain/commands/columns.js';
+import { parseArguments } from '../domain/commands/parse.js';
+import { resolveCommand } from '../domain/commands/resolve.js';
+import type { Series } from '../domain/commands/series.js';
 
 /** Undefined: it is no known command, its arguments are not right, or its rows are of no known form. */
 export function columnsOf(

@@ -2,12 +2,12 @@
 // is in the files beside it; this one puts socket, TLS and clock together, and names what others may import.
 // The rule: it loads neither policies nor foreign functions, and a password goes in clear only where that was said.
 
-import { systemClock } from '../host/clock.js';
-import { createConnect } from '../net/dial.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { createConnect } from '../adapters/net/dial.js';
 import { greet } from './greet.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
-export type { LogLine, LogType } from '../wire/log-line.js';
+export type { LogLine, LogType } from '../protocol/log-line.js';
 export type { CellPiece, Row } from './cells.js';
 export type { Command, CommandInput } from './client-command.js';
 export { CommandFailed, SessionFault, type SessionFaultCode } from './client-fault.js';

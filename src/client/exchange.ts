@@ -1,8 +1,8 @@
 // One command on its way: what came for it and was not taken yet, whether it was sent, how it ended. It knows no transport.
 // The rule: it ends once, by its status or by a failure, and everybody who waits for it is woken then.
 
-import type { LogLine } from '../wire/log-line.js';
-import type { Status } from '../wire/status.js';
+import type { LogLine } from '../protocol/log-line.js';
+import type { Status } from '../protocol/status.js';
 import { type CellPiece, createCellDecoder } from './cells.js';
 import { CommandFailed } from './client-fault.js';
 

@@ -2,11 +2,11 @@
 // It knows neither commands nor replies. The rules: every phase has a time limit, because a server at its process limit accepts
 // and says nothing; a password leaves through TLS only, but for UNIX sockets, loopback and who allows it in so many words.
 
-import { faultOfFailure, type HandshakeOptions, shakeHands } from '../greeting/shake-hands.js';
 import type { Clock } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault } from '../ports/upstream-fault.js';
+import { faultOfFailure, type HandshakeOptions, shakeHands } from '../protocol/shake-hands.js';
 import { SessionFault } from './client-fault.js';
 
 /** Opens a transport. */

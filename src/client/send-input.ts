@@ -4,8 +4,8 @@
 // a server that was stopped for too long gives the text up there, and goes on as if one did.
 
 import type { Clock } from '../ports/clock.js';
-import { createTextPieces, slicesOfLine, type TextPieces } from '../text/text-pieces.js';
-import { WireFault } from '../wire/wire-fault.js';
+import { createTextPieces, slicesOfLine, type TextPieces } from '../protocol/text-pieces.js';
+import { WireFault } from '../protocol/wire-fault.js';
 import { type CommandInput, piecesOf } from './client-command.js';
 import { SessionFault } from './client-fault.js';
 import type { Exchange } from './exchange.js';
@@ -103,7 +103,7 @@ async function sendPieces(
 /** Who sends no text over TCP alone never loads the names of all commands. */
 async function createText(keepsWhole: boolean): Promise<TextPieces> {
   if (keepsWhole) return createTextPieces(undefined);
-  const { createCommandSpotter } = await import('../text/command-spotter.js');
+  const { createCommandSpotter } = await import('../domain/commands/command-spotter.js');
   return createTextPieces(createCommandSpotter());
 }
 

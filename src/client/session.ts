@@ -6,11 +6,16 @@
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import { TransportFault } from '../ports/transport-fault.js';
-import { encodeOption } from '../wire/command.js';
-import { createLogDecoder, type LogLine } from '../wire/log-line.js';
-import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../wire/multiplex-decode.js';
-import { createReplyDecoder } from '../wire/reply.js';
-import { WireFault } from '../wire/wire-fault.js';
+import { encodeOption } from '../protocol/command.js';
+import { createLogDecoder, type LogLine } from '../protocol/log-line.js';
+import {
+  createMultiplexDecoder,
+  framingOf,
+  logChannel,
+  outputChannel,
+} from '../protocol/multiplex-decode.js';
+import { createReplyDecoder } from '../protocol/reply.js';
+import { WireFault } from '../protocol/wire-fault.js';
 import { type CellPiece, createRowDecoder, type Row } from './cells.js';
 import { type Command, encodeCommand } from './client-command.js';
 import { SessionFault } from './client-fault.js';

@@ -1,9 +1,9 @@
 // The end of the journal, in order or not, and how the process ends then. It does not know what the daemon does besides.
 
-import { JournalFault } from '../engine/journal-fault.js';
-import type { Journal } from '../engine/ports.js';
-import type { Log } from '../observe/log.js';
-import { exitCodes } from '../terminal/exit-codes.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { JournalFault } from '../gateway/outcome/journal-fault.js';
+import type { Journal } from '../gateway/outcome/ports.js';
 
 /** With what the process ends. */
 export interface End {

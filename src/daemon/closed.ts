@@ -4,26 +4,26 @@
 // The rules: nothing of the file is used but its section `admin`; clients see the name of a file and a line, never a value; no
 // command gets through; what many clients cost is bounded.
 
-import type { Act } from '../admin/actions.js';
-import type { Admin } from '../admin/admin.js';
-import type { AdminSettings } from '../admin/settings.js';
-import type { DaemonSnapshot } from '../admin/snapshot.js';
-import { formatTime } from '../audit/time.js';
-import { type LoadedConfiguration, loadConfiguration } from '../cli/configuration.js';
-import { findAdmin } from '../config/find-section.js';
-import { type RefusalLimits, refusePeer } from '../frontend/refused-peer.js';
-import type { FindPeer } from '../host/find-peer.js';
-import { descriptorsMax } from '../host/limits.js';
-import { programVersion, readFromDisk } from '../host/program.js';
-import { holdProcess, onSignal } from '../host/signals.js';
-import type { PassedSocket, ServiceManager } from '../host/systemd.js';
-import { type InheritedListener, listenInherited } from '../net/inherited.js';
-import type { Log } from '../observe/log.js';
-import { createMetrics } from '../observe/metrics.js';
+import type { Act } from '../adapters/admin/actions.js';
+import type { Admin } from '../adapters/admin/admin.js';
+import type { AdminSettings } from '../adapters/admin/settings.js';
+import type { DaemonSnapshot } from '../adapters/admin/snapshot.js';
+import type { FindPeer } from '../adapters/host/find-peer.js';
+import { descriptorsMax } from '../adapters/host/limits.js';
+import { programVersion, readFromDisk } from '../adapters/host/program.js';
+import { holdProcess, onSignal } from '../adapters/host/signals.js';
+import type { PassedSocket, ServiceManager } from '../adapters/host/systemd.js';
+import { type InheritedListener, listenInherited } from '../adapters/net/inherited.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { createMetrics } from '../adapters/telemetry/metrics.js';
+import { stderr } from '../cli/output/output.js';
+import { formatTime } from '../domain/audit/time.js';
+import { findAdmin } from '../domain/config/find-section.js';
+import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';
-import { stderr } from '../terminal/output.js';
+import { type LoadedConfiguration, loadConfiguration } from '../setup/configuration.js';
 import { openEndpoints } from './admin-parts.js';
 
 /** What it works with. */

@@ -1,9 +1,9 @@
 // The end of the daemon's service: what runs is waited for within its time, then told and given up, then cut.
 // It does not know listeners or the journal. The rule: it ends in bounded time, whatever a backend or a client does.
 
-import type { Pool } from '../backend/pool-options.js';
-import type { Service } from '../frontend/service.js';
-import { onSignal } from '../host/signals.js';
+import { onSignal } from '../adapters/host/signals.js';
+import type { Pool } from '../gateway/pool/pool-options.js';
+import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 
 /** From giving up to cutting: long enough to say so to every client that reads. */

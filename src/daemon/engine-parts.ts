@@ -1,29 +1,29 @@
 // Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to. It does not know signals or listeners.
 
-import type { Redactor } from '../audit/redact.js';
-import { createUlidSource } from '../audit/ulid.js';
-import { createPoisonTable, poisonLimits } from '../backend/poison.js';
-import type { Pool } from '../backend/pool-options.js';
-import { mailboxNamesOf } from '../config/destination.js';
-import type { Settings } from '../config/settings.js';
-import { createRouter, type Destination } from '../destination/router.js';
-import { createUserLock } from '../destination/user-lock.js';
-import { createBuffered } from '../engine/buffered.js';
-import { createFloodWatch } from '../engine/flood-watch.js';
-import type { Connect, Journal, Observe } from '../engine/ports.js';
-import { createTokenBuckets } from '../engine/token-buckets.js';
-import { createTurns } from '../engine/turns.js';
-import type { ExchangeContext, KnownLine } from '../exchange/exchange-context.js';
-import { knownLineBytes } from '../exchange/inquiry.js';
-import type { SessionLimits } from '../frontend/session-context.js';
-import { randomBytes } from '../host/chance.js';
-import { createUserNames } from '../identity/user-name.js';
-import { type Judged, judgedBytes } from '../judgement/judge.js';
-import { createLookup, lookupLimits } from '../lookup/lookup.js';
-import type { Lookup, LookupLimits } from '../lookup/lookup-options.js';
-import { createUserResolver, type UserResolver } from '../lookup/resolve-user.js';
-import { createDecisionCache } from '../policy/cache.js';
-import { createLimiter } from '../policy/limits.js';
+import { randomBytes } from '../adapters/host/chance.js';
+import { createBuffered } from '../concurrency/byte-budget.js';
+import { createTurns } from '../concurrency/keyed-semaphore.js';
+import { createTokenBuckets } from '../concurrency/token-buckets.js';
+import type { Redactor } from '../domain/audit/redact.js';
+import { createUlidSource } from '../domain/audit/ulid.js';
+import { mailboxNamesOf } from '../domain/config/destination.js';
+import type { Settings } from '../domain/config/settings.js';
+import { createUserNames } from '../domain/identity/user-name.js';
+import { createDecisionCache } from '../domain/policy/cache.js';
+import { type Judged, judgedBytes } from '../domain/policy/judge-line.js';
+import { createLimiter } from '../domain/policy/limits.js';
+import type { ExchangeContext, KnownLine } from '../gateway/command/exchange-context.js';
+import { knownLineBytes } from '../gateway/command/inquiry.js';
+import { createRouter, type Destination } from '../gateway/command/router.js';
+import { createUserLock } from '../gateway/command/user-lock.js';
+import { createLookup, lookupLimits } from '../gateway/lookup/lookup.js';
+import type { Lookup, LookupLimits } from '../gateway/lookup/lookup-options.js';
+import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
+import { createFloodWatch } from '../gateway/outcome/flood-watch.js';
+import type { Connect, Journal, Observe } from '../gateway/outcome/ports.js';
+import { createPoisonTable, poisonLimits } from '../gateway/pool/poison.js';
+import type { Pool } from '../gateway/pool/pool-options.js';
+import type { SessionLimits } from '../gateway/session/session-context.js';
 import type { Clock } from '../ports/clock.js';
 
 /** What the adapters give to the engine. */

@@ -2,15 +2,25 @@
 // The rules: a change is made ready first, all of it or nothing, and then comes into force without a wait; a socket that
 // stays is never closed in between, so nobody who connects meanwhile is turned away.
 
-import type { NameNumbers } from '../host/accounts.js';
-import { formatListenerSocket, type ListenerSettings, type ListenerSocket } from '../listening/settings.js';
-import { listenTcp, type TcpPlace } from '../net/bind-tcp.js';
-import { listenInherited } from '../net/inherited.js';
-import { type Accept, type BoundListener, ListenFault, listenUnix, type UnixPlace } from '../net/listen.js';
+import type { NameNumbers } from '../adapters/host/accounts.js';
+import { listenTcp, type TcpPlace } from '../adapters/net/bind-tcp.js';
+import { listenInherited } from '../adapters/net/inherited.js';
+import {
+  type Accept,
+  type BoundListener,
+  ListenFault,
+  listenUnix,
+  type UnixPlace,
+} from '../adapters/net/listen.js';
+import { isLoopback } from '../domain/config/address.js';
+import {
+  formatListenerSocket,
+  type ListenerSettings,
+  type ListenerSocket,
+} from '../domain/config/listener-settings.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';
-import { isLoopback } from '../source/address.js';
 import { type PassedSockets, type SocketFamily, wrongFamily } from './passed-sockets.js';
 
 /** Takes what a listener accepted. */

@@ -1,15 +1,15 @@
 // Opens the journal as the settings say, and turns what it tells into our log. It does not know who appends.
 
-import { parseLine } from '../audit/line.js';
-import { createRedactor, makeHmacKey, type Redactor } from '../audit/redact.js';
-import { catalogHash } from '../catalog/catalog.js';
-import type { AuditSettings } from '../config/settings.js';
-import { gidOf } from '../host/accounts.js';
-import { readOrMakeFile, readText } from '../host/files.js';
-import { programVersion } from '../host/program.js';
-import { type JournalEvent, type OpenJournal, openJournal } from '../journal/journal.js';
-import type { Found } from '../journal/messages.js';
-import type { Log } from '../observe/log.js';
+import { gidOf } from '../adapters/host/accounts.js';
+import { readOrMakeFile, readText } from '../adapters/host/files.js';
+import { programVersion } from '../adapters/host/program.js';
+import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
+import type { Found } from '../adapters/journal/messages.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { parseLine } from '../domain/audit/line.js';
+import { createRedactor, makeHmacKey, type Redactor } from '../domain/audit/redact.js';
+import { catalogHash } from '../domain/commands/catalog.js';
+import type { AuditSettings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { SignKey } from './sign-key.js';

@@ -1,13 +1,13 @@
 // Who gets the records, as the settings say. It does not know how they are sent, or who writes them.
 
-import type { Settings, SinkSettings } from '../config/settings.js';
-import type { Connect, Observe } from '../engine/ports.js';
-import { randomFraction } from '../host/chance.js';
-import { readText } from '../host/files.js';
-import { hostName, processId } from '../host/program.js';
+import { randomFraction } from '../adapters/host/chance.js';
+import { readText } from '../adapters/host/files.js';
+import { hostName, processId } from '../adapters/host/program.js';
+import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
+import type { Settings, SinkSettings } from '../domain/config/settings.js';
+import type { Connect, Observe } from '../gateway/outcome/ports.js';
 import type { Clock } from '../ports/clock.js';
 import type { TlsDemand } from '../ports/transport.js';
-import { openShipping as open, type Shipping, type Sink } from '../ship/shipping.js';
 
 /** Knows where shipping stands when it resolves; nothing is sent before `start`. Never rejects. */
 export function openShipping(

@@ -2,13 +2,13 @@
 // before it is done. It does not know HTTP or signals.
 // The rules: no record, no action; what is taken out of service stays so over a restart.
 
-import type { Act, ActionResult, Operator, OperatorAction } from '../admin/actions.js';
-import type { AuditRecord } from '../audit/record.js';
-import { formatTime } from '../audit/time.js';
-import type { Service } from '../frontend/service.js';
-import { readIfThere, writeAtomically } from '../host/files.js';
-import type { OpenJournal } from '../journal/journal.js';
-import type { Log } from '../observe/log.js';
+import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/admin/actions.js';
+import { readIfThere, writeAtomically } from '../adapters/host/files.js';
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import type { AuditRecord } from '../domain/audit/record.js';
+import { formatTime } from '../domain/audit/time.js';
+import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';

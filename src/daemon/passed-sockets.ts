@@ -2,8 +2,8 @@
 // The rule: they are systemd's. They are never closed, unlinked or changed; who takes one gets a descriptor of his own, so
 // that a listener can be taken away and come back.
 
-import type { PassedSocket } from '../host/systemd.js';
-import { ListenFault } from '../net/listen.js';
+import type { PassedSocket } from '../adapters/host/systemd.js';
+import { ListenFault } from '../adapters/net/listen.js';
 import type { Native } from '../ports/native.js';
 
 /** What a listener is made for. */

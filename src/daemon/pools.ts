@@ -2,13 +2,13 @@
 // changed. It does not know who leases. The rules: a change is made ready first and comes into force at once; what an
 // operator took out of service stays out, whatever the file says, and the other way round.
 
-import type { DialTarget } from '../backend/greet.js';
-import { createPool } from '../backend/pool.js';
-import type { Pool, PoolLimits } from '../backend/pool-options.js';
-import type { BackendSettings, Settings } from '../config/settings.js';
-import { randomFraction } from '../host/chance.js';
-import { readSecretFile, readText } from '../host/files.js';
-import { Secret } from '../identity/secret.js';
+import { randomFraction } from '../adapters/host/chance.js';
+import { readSecretFile, readText } from '../adapters/host/files.js';
+import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import { Secret } from '../domain/identity/secret.js';
+import type { DialTarget } from '../gateway/pool/greet.js';
+import { createPool } from '../gateway/pool/pool.js';
+import type { Pool, PoolLimits } from '../gateway/pool/pool-options.js';
 import type { Adapters } from './engine-parts.js';
 
 /** Pools for a configuration that is not in force yet. */

@@ -1,14 +1,14 @@
 // Counts again, at the start, what destroying commands of the last hour have used up of their limits: a restart is no
 // amnesty. It does not know how limits are counted or how records are read.
 
-import type { Settings } from '../config/settings.js';
-import type { OpenJournal } from '../journal/journal.js';
-import type { Log } from '../observe/log.js';
-import type { Limiter } from '../policy/limits.js';
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import { findRecent } from '../adapters/journal/recent.js';
+import { readPieces } from '../adapters/journal/trail.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import type { Settings } from '../domain/config/settings.js';
+import type { Limiter } from '../domain/policy/limits.js';
+import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Clock } from '../ports/clock.js';
-import { createSpent, rebuiltMs } from '../review/spent.js';
-import { findRecent } from '../segments/recent.js';
-import { readPieces } from '../segments/trail.js';
 
 /** A start must not take minutes: of the default size these are 512 MiB, read in seconds. */
 const filesMax = 8;

@@ -3,20 +3,20 @@
 // The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything
 // comes into force; sessions and running commands stay, counters go on.
 
-import type { Certificates } from '../certificates/certificates.js';
-import { loadConfiguration } from '../cli/configuration.js';
-import { tlsFilesOf } from '../cli/inspect-certificates.js';
-import { inspectAccounts, namesIn } from '../cli/peers.js';
-import type { Settings } from '../config/settings.js';
-import type { Lifecycle } from '../engine/lifecycle.js';
-import type { Service } from '../frontend/service.js';
-import { lookUpNumbers, ourselves } from '../host/accounts.js';
-import type { OpenJournal } from '../journal/journal.js';
-import type { Log } from '../observe/log.js';
+import { lookUpNumbers, ourselves } from '../adapters/host/accounts.js';
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import type { Shipping } from '../adapters/shipping/shipping.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { formatProblem } from '../domain/config/problem.js';
+import type { Settings } from '../domain/config/settings.js';
+import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
-import type { Shipping } from '../ship/shipping.js';
-import { formatProblem } from '../source/problem.js';
+import type { Certificates } from '../setup/certificates.js';
+import { loadConfiguration } from '../setup/configuration.js';
+import { tlsFilesOf } from '../setup/inspect-certificates.js';
+import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
+import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
 import { sinksOf } from './open-shipping.js';
 import type { Pools, PreparedPools } from './pools.js';

@@ -2,23 +2,23 @@
 // does not know sockets. The rule: nobody holds half of one configuration and half of another: whoever decides something
 // takes all of it from one `now`.
 
-import { connectionsMax } from '../admin/connections.js';
-import { createPolicyChooser } from '../cli/peers.js';
-import type { Settings } from '../config/settings.js';
-import { kernelsDoor, type ListenerDoor } from '../frontend/door.js';
-import { createLineTurns } from '../frontend/line-turns.js';
-import { createLogins, type LoginGuard } from '../frontend/logins.js';
-import { refusedMax, type ServedListener } from '../frontend/service.js';
-import type { SessionContext, SessionLimits } from '../frontend/session-context.js';
-import type { NameNumbers } from '../host/accounts.js';
-import { descriptorsMax } from '../host/limits.js';
-import { type Account, type Login, parsePasswordHash } from '../identity/account.js';
-import type { Peer } from '../identity/peer.js';
-import { createGate } from '../listening/networks.js';
-import type { ListenerSettings } from '../listening/settings.js';
-import type { Log } from '../observe/log.js';
-import type { Policy } from '../policy/rule.js';
+import { connectionsMax } from '../adapters/admin/connections.js';
+import type { NameNumbers } from '../adapters/host/accounts.js';
+import { descriptorsMax } from '../adapters/host/limits.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import type { ListenerSettings } from '../domain/config/listener-settings.js';
+import { createGate } from '../domain/config/networks.js';
+import type { Settings } from '../domain/config/settings.js';
+import { type Account, type Login, parsePasswordHash } from '../domain/identity/account.js';
+import type { Peer } from '../domain/identity/peer.js';
+import type { Policy } from '../domain/policy/rule.js';
+import { createLogins, type LoginGuard } from '../gateway/login/logins.js';
+import { kernelsDoor, type ListenerDoor } from '../gateway/session/door.js';
+import { createLineTurns } from '../gateway/session/line-turns.js';
+import { refusedMax, type ServedListener } from '../gateway/session/service.js';
+import type { SessionContext, SessionLimits } from '../gateway/session/session-context.js';
 import type { TlsOffer } from '../ports/transport.js';
+import { createPolicyChooser } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */

@@ -1,9 +1,9 @@
 // The key that signs the journal: the configured one, or one of this host's own, which is made in `state` at the first start.
 // The rule: a configured key that is missing is never replaced by another one.
 
-import { makeSignKey, parseSignKey } from '../audit/signature.js';
-import { ownSignKeyName, type Settings } from '../config/settings.js';
-import { makeFolder, readOrMakeFile, readText } from '../host/files.js';
+import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js';
+import { makeSignKey, parseSignKey } from '../domain/audit/signature.js';
+import { ownSignKeyName, type Settings } from '../domain/config/settings.js';
 
 /** A private key. */
 export interface SignKey {

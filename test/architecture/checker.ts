@@ -1,4 +1,4 @@
-// Judges a set of sources by the table: arrows between folders, packages and Node modules, globals, limits, comments, cycles.
+// Judges a set of sources by the table: arrows between modules, packages and Node modules, globals, limits, comments, cycles.
 // It reads nothing itself: sources come in by path, so that forged ones can prove that it catches what it should.
 import { isBuiltin } from 'node:module';
 import { posix } from 'node:path';
@@ -8,50 +8,48 @@ import { factsOf, type Reference, type SourceFacts } from './references.js';
 import {
   bannedFileNames,
   builtinsEverywhere,
-  type FolderRule,
   fileLinesMax,
-  floors,
-  folders,
   globalRules,
   isData,
+  type ModuleRule,
+  modules,
 } from './table.js';
 
 export type Rule =
-  | 'unknown-folder'
+  | 'unknown-module'
   | 'too-deep'
   | 'stray-file'
   | 'file-name'
   | 'file-lines'
   | 'unreadable'
-  | 'import-value'
-  | 'import-type'
+  | 'import'
+  | 'import-private'
   | 'import-builtin'
   | 'import-package'
   | 'import-missing'
   | 'import-unclear'
   | 'import-cycle'
   | 'global'
-  | 'opening-comment'
-  | 'undocumented-export';
+  | 'opening-comment';
 
 export interface Violation {
   readonly rule: Rule;
-  /** `src/wire/lines.ts`, or a folder. */
+  /** `src/protocol/lines.ts`, or a folder. */
   readonly path: string;
   readonly line: number;
   readonly message: string;
 }
 
-/** Checks sources by path (`src/wire/lines.ts` -> text). */
-export function check(sources: ReadonlyMap<string, string>): Violation[] {
+/** Checks sources by path (`src/protocol/lines.ts` -> text). */
+export function check(sources: ReadonlyMap<string, string>, rules: Rules = modules): Violation[] {
   const violations: Violation[] = [];
   const arrows = new Map<string, string[]>();
   for (const [path, source] of sources) {
     const add = (rule: Rule, line: number, message: string): void =>
       void violations.push({ rule, path, line, message });
-    const place = placeOf(path);
+    const place = placeOf(path, rules);
     if (typeof place === 'string') {
-      add(place, 1, 'src/ holds main.ts and folders of the table with TypeScript files in them');
+      add(place, 1, 'src/ holds main.ts and modules of the table with TypeScript files in them');
       continue;
     }
     checkFile(path, source, add);
@@ -63,10 +61,10 @@ export function check(sources: ReadonlyMap<string, string>): Violation[] {
       add('unreadable', error.line, error.message);
       continue;
     }
-    checkFacts(place.folder, facts, add);
+    checkFacts(place.module, facts, add);
     const targets: string[] = [];
     for (const reference of facts.references) {
-      const target = checkReference(path, place, reference, sources, add);
+      const target = checkReference(path, place, reference, { sources, rules, add });
       // A file loaded by its address runs as a program of its own.
       if (target !== undefined && reference.kind !== 'url') targets.push(target);
     }
@@ -84,21 +82,30 @@ export function formatViolation({ rule, path, line, message }: Violation): strin
   return `${path}:${line}: ${rule}: ${message}`;
 }
 
+type Rules = Readonly<Record<string, ModuleRule>>;
+
+interface Surroundings {
+  readonly sources: ReadonlyMap<string, string>;
+  readonly rules: Rules;
+  readonly add: Add;
+}
+
 type Add = (rule: Rule, line: number, message: string) => void;
 
 interface Place {
-  readonly folder: string;
-  readonly rule: FolderRule;
+  readonly module: string;
+  readonly rule: ModuleRule;
 }
 
-function placeOf(path: string): Place | 'unknown-folder' | 'too-deep' | 'stray-file' {
-  const parts = path.split('/').slice(1);
-  const folder = path === 'src/main.ts' ? 'main' : (parts[0] ?? '');
-  const rule = Object.hasOwn(folders, folder) ? folders[folder] : undefined;
-  if (parts.length === 1) return path === 'src/main.ts' && rule ? { folder, rule } : 'stray-file';
-  if (rule === undefined || folder === 'main') return 'unknown-folder';
+/** The module of a file: the folder that it lies in. */
+function placeOf(path: string, rules: Rules): Place | 'unknown-module' | 'too-deep' | 'stray-file' {
+  const parts = path.split('/').slice(1, -1);
   if (parts.length > 2) return 'too-deep';
-  return path.endsWith('.ts') && !path.endsWith('.d.ts') ? { folder, rule } : 'stray-file';
+  if (parts.length === 0 && path !== 'src/main.ts') return 'stray-file';
+  const module = parts.length === 0 ? 'main' : parts.join('/');
+  const rule = Object.hasOwn(rules, module) ? rules[module] : undefined;
+  if (rule === undefined || (module === 'main' && parts.length > 0)) return 'unknown-module';
+  return path.endsWith('.ts') && !path.endsWith('.d.ts') ? { module, rule } : 'stray-file';
 }
 
 function checkFile(path: string, source: string, add: Add): void {
@@ -111,15 +118,13 @@ function checkFile(path: string, source: string, add: Add): void {
     add('file-lines', lines, `${lines} lines, at most ${fileLinesMax}`);
 }
 
-function checkFacts(folder: string, facts: SourceFacts, add: Add): void {
+function checkFacts(module: string, facts: SourceFacts, add: Add): void {
   if (!facts.opensWithComment) add('opening-comment', 1, 'a file opens with what it owns');
-  for (const { line, name } of facts.undocumented)
-    add('undocumented-export', line, `${name} has no doc comment`);
   for (const { line, message } of facts.unclear) add('import-unclear', line, message);
   for (const { name, line } of facts.globals) {
     const rule = globalRules.find((candidate) => candidate.name === name);
     if (name === 'globalThis') add('global', line, 'globalThis as a value: name the global');
-    else if (rule && !rule.allowedIn.includes(folder)) {
+    else if (rule && !rule.allowedIn.includes(module)) {
       const where = rule.allowedIn.length > 0 ? `only in ${rule.allowedIn.join(', ')}` : 'nowhere';
       add('global', line, `${name} is used ${where}`);
     }
@@ -131,8 +136,7 @@ function checkReference(
   path: string,
   place: Place,
   reference: Reference,
-  sources: ReadonlyMap<string, string>,
-  add: Add,
+  { sources, rules, add }: Surroundings,
 ): string | undefined {
   const { specifier, line, kind } = reference;
   // An address is an arrow where it can name a program to run; elsewhere it names a file to read, such as package.json.
@@ -147,26 +151,31 @@ function checkReference(
   }
   const target = posix.join(posix.dirname(path), specifier);
   const file = target.replace(/\.js$/, '.ts');
-  if (file.startsWith('test/') && place.rule.imports.includes(posix.dirname(file))) return undefined;
   if (!target.endsWith('.js') || !sources.has(file)) {
     add('import-missing', line, `${specifier} is no file under src/`);
     return undefined;
   }
-  const to = placeOf(file);
+  const to = placeOf(file, rules);
   if (typeof to === 'string') return undefined; // told where that file is checked
-  if (to.folder === place.folder || mayImportValues(place.rule, to.folder, file)) return file;
-  if (kind !== 'type') {
-    add('import-value', line, `${place.folder} may not import ${to.folder} (${specifier})`);
+  if (to.module === place.module) return file;
+  if (!mayImport(place.rule, to.module, file)) {
+    add('import', line, `${place.module} may not import ${to.module} (${specifier})`);
     return undefined;
   }
-  const isLower = floors[to.rule.floor] < floors[place.rule.floor];
-  if (isLower && place.rule.neverTypes?.includes(to.folder) !== true) return file;
-  add('import-type', line, `${place.folder} may not import types of ${to.folder} (${specifier})`);
-  return undefined;
+  if (to.rule.public?.includes(posix.basename(file, '.ts')) === false) {
+    const files = to.rule.public.join(', ');
+    add('import-private', line, `${specifier} is not a public file of ${to.module} (${files})`);
+    return undefined;
+  }
+  return file;
 }
 
-function mayImportValues(rule: FolderRule, folder: string, file: string): boolean {
-  return rule.imports.includes(folder) || rule.imports.includes(file.slice('src/'.length, -'.ts'.length));
+function mayImport({ imports }: ModuleRule, module: string, file: string): boolean {
+  return (
+    imports.includes(module) ||
+    imports.includes(`${posix.dirname(module)}/*`) ||
+    imports.includes(file.slice('src/'.length, -'.ts'.length))
+  );
 }
 
 function checkForeign(place: Place, specifier: string, { line, names }: Reference, add: Add): void {
@@ -174,7 +183,7 @@ function checkForeign(place: Place, specifier: string, { line, names }: Referenc
     const name = specifier.replace(/^node:/, '').split('/')[0] ?? '';
     if (!specifier.startsWith('node:')) add('import-builtin', line, `write node:${specifier}`);
     if (!place.rule.builtins.includes(name) && !builtinsEverywhere.includes(name))
-      add('import-builtin', line, `${place.folder} may not import ${specifier}`);
+      add('import-builtin', line, `${place.module} may not import ${specifier}`);
     // Under its own name only: the rules about globals go by name.
     else if (name === 'process' && names.join() !== 'process')
       add('import-builtin', line, "write import process from 'node:process'");
@@ -183,5 +192,5 @@ function checkForeign(place: Place, specifier: string, { line, names }: Referenc
   const parts = specifier.split('/');
   const name = specifier.startsWith('@') ? parts.slice(0, 2).join('/') : (parts[0] ?? '');
   if (!place.rule.packages.includes(name))
-    add('import-package', line, `${place.folder} may not import ${specifier}`);
+    add('import-package', line, `${place.module} may not import ${specifier}`);
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
-import { parseSettings } from '../../src/config/parse-settings.js';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { textOf } from './project.js';
 
 /** What a text says of a configuration: every problem, warnings too. */

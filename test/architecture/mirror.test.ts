@@ -11,52 +11,56 @@ void test('every test file has its source, and every pure source its test file',
 
 const none: MirrorExceptions = {
   otherTestFolders: ['kit'],
-  fullyTestedFolders: ['wire'],
-  needsNoTest: (path) => path === 'src/wire/data.ts',
+  fullyTestedModules: ['protocol'],
+  needsNoTest: (path) => path === 'src/protocol/data.ts',
   testsWithoutSource: {},
   sourcesWithoutTest: {},
 };
 const code = '// Owns x.\nexport const x = 1;\n';
 const sources = new Map([
-  ['src/wire/lines.ts', code],
-  ['src/net/dial.ts', code],
+  ['src/protocol/lines.ts', code],
+  ['src/adapters/net/dial.ts', code],
 ]);
 
 void test('a source without a test is found, unless it holds types only', () => {
   assert.deepEqual(checkMirror(sources, [], none), [
-    'src/wire/lines.ts: there is no test/wire/lines.test.ts',
+    'src/protocol/lines.ts: there is no test/protocol/lines.test.ts',
   ]);
-  assert.deepEqual(checkMirror(sources, ['test/wire/lines.test.ts'], none), []);
-  assert.deepEqual(checkMirror(sources, ['test/wire/lines.cuts.test.ts'], none), []);
-  assert.deepEqual(checkMirror(new Map([['src/wire/data.ts', code]]), [], none), []);
+  assert.deepEqual(checkMirror(sources, ['test/protocol/lines.test.ts'], none), []);
+  assert.deepEqual(checkMirror(sources, ['test/protocol/lines.cuts.test.ts'], none), []);
+  assert.deepEqual(checkMirror(new Map([['src/protocol/data.ts', code]]), [], none), []);
   const types =
     "// Owns T.\nimport type { U } from './u.js';\n/** A pair. */\nexport type T = { a: U }[];\nexport interface V { b(): T }\n";
-  assert.deepEqual(checkMirror(new Map([['src/wire/t.ts', types]]), [], none), []);
+  assert.deepEqual(checkMirror(new Map([['src/protocol/t.ts', types]]), [], none), []);
   for (const more of [
     'export const y = 2;',
     "import './x.js';",
     "import { z } from './z.js';",
     'export class C {}',
   ])
-    assert.equal(checkMirror(new Map([['src/wire/t.ts', `${types}${more}\n`]]), [], none).length, 1, more);
+    assert.equal(
+      checkMirror(new Map([['src/protocol/t.ts', `${types}${more}\n`]]), [], none).length,
+      1,
+      more,
+    );
 });
 
 void test('a test without a source is found, and so is a folder that mirrors nothing', () => {
-  const tests = ['test/wire/lines.test.ts', 'test/kit/any.test.ts', 'test/net/cases.json'];
+  const tests = ['test/protocol/lines.test.ts', 'test/kit/any.test.ts', 'test/adapters/net/cases.json'];
   assert.deepEqual(checkMirror(sources, tests, none), []);
   assert.deepEqual(
-    checkMirror(sources, [...tests, 'test/net/lines.test.ts', 'test/wires/lines.test.ts'], none),
+    checkMirror(sources, [...tests, 'test/adapters/net/lines.test.ts', 'test/wires/lines.test.ts'], none),
     [
-      'test/net/lines.test.ts: there is no source of this name',
-      'test/wires/lines.test.ts: test/ has no folder wires',
+      'test/adapters/net/lines.test.ts: there is no source of this name',
+      'test/wires/lines.test.ts: src/ has no module for it',
     ],
   );
 });
 
 void test('an exception works as long as it is needed', () => {
-  const sourcesWithoutTest = { 'src/wire/lines.ts': 'tested by the stories' };
+  const sourcesWithoutTest = { 'src/protocol/lines.ts': 'tested by the stories' };
   assert.deepEqual(checkMirror(sources, [], { ...none, sourcesWithoutTest }), []);
-  assert.deepEqual(checkMirror(sources, ['test/wire/lines.test.ts'], { ...none, sourcesWithoutTest }), [
-    'src/wire/lines.ts: the exception is not needed',
+  assert.deepEqual(checkMirror(sources, ['test/protocol/lines.test.ts'], { ...none, sourcesWithoutTest }), [
+    'src/protocol/lines.ts: the exception is not needed',
   ]);
 });

@@ -9,13 +9,13 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, 
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { encodeBody } from '../../src/audit/encode.js';
-import { createLedger } from '../../src/audit/ledger.js';
-import type { AuditRecord } from '../../src/audit/record.js';
-import { makeSignKey } from '../../src/audit/signature.js';
-import { formatTime } from '../../src/audit/time.js';
-import { createUlidSource } from '../../src/audit/ulid.js';
-import { findTrail, verifyTrail } from '../../src/segments/trail.js';
+import { findTrail, verifyTrail } from '../../src/adapters/journal/trail.js';
+import { encodeBody } from '../../src/domain/audit/encode.js';
+import { createLedger } from '../../src/domain/audit/ledger.js';
+import type { AuditRecord } from '../../src/domain/audit/record.js';
+import { makeSignKey } from '../../src/domain/audit/signature.js';
+import { formatTime } from '../../src/domain/audit/time.js';
+import { createUlidSource } from '../../src/domain/audit/ulid.js';
 import { builtProgram } from '../kit/daemon.js';
 
 const segmentBytes = 64 << 20;

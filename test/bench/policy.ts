@@ -1,17 +1,17 @@
 // What a decision costs: the parse of a line, the judgement by a policy of 100 rules, and a remembered one; beside it, in the same
 // run, JSON.parse of the same line as JSON. Prints nanoseconds and the ratio; asserts nothing, since machines are noisy.
 
-import { canonicalArguments } from '../../src/catalog/canonical.js';
-import { commandsOf } from '../../src/catalog/catalog.js';
-import { parseArguments } from '../../src/catalog/parse.js';
-import { resolveCommand } from '../../src/catalog/resolve.js';
-import { parseSettings } from '../../src/config/parse-settings.js';
-import { createUserNames } from '../../src/identity/user-name.js';
-import { attemptOf } from '../../src/policy/attempt.js';
-import { createDecisionCache, questionKey } from '../../src/policy/cache.js';
-import { type Decision, decide } from '../../src/policy/decide.js';
-import { judgeLine } from '../../src/policy/judge.js';
-import { parseCommandLine } from '../../src/wire/command.js';
+import { canonicalArguments } from '../../src/domain/commands/canonical.js';
+import { commandsOf } from '../../src/domain/commands/catalog.js';
+import { parseArguments } from '../../src/domain/commands/parse.js';
+import { resolveCommand } from '../../src/domain/commands/resolve.js';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { createUserNames } from '../../src/domain/identity/user-name.js';
+import { attemptOf } from '../../src/domain/policy/attempt.js';
+import { createDecisionCache, questionKey } from '../../src/domain/policy/cache.js';
+import { type Decision, decide } from '../../src/domain/policy/decide.js';
+import { judgeLine } from '../../src/domain/policy/judge.js';
+import { parseCommandLine } from '../../src/protocol/command.js';
 
 const names = commandsOf('2.3').filter((command) => command.grant !== 'never' && command.scope === 'user');
 const many = Array.from({ length: 90 }, (_, at) => names[at % names.length]?.name ?? 'quota get');

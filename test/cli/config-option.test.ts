@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryDirectory } from '../journal/reading.js';
+import { temporaryDirectory } from '../adapters/journal/reading.js';
 import { runDovegate } from '../kit/daemon.js';
 
 const standard = '/etc/dovegate/dovegate.yaml';

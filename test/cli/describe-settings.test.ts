@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeSettings } from '../../src/cli/describe-settings.js';
-import { settingsOf } from '../config/sound.js';
-import { hash, withJobs } from '../listening/jobs.js';
+import { hash, withJobs } from '../domain/config/jobs.js';
+import { settingsOf } from '../domain/config/sound.js';
 
 void test('accounts and their proofs', () => {
   const pin = `sha256:${'ab'.repeat(32)}`;

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { encodeBody } from '../../src/audit/encode.js';
-import { createLedger } from '../../src/audit/ledger.js';
-import { parseSettings } from '../../src/config/parse-settings.js';
+import { encodeBody } from '../../src/domain/audit/encode.js';
+import { createLedger } from '../../src/domain/audit/ledger.js';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { admission, type Sent } from '../domain/review/recording.js';
 import { runDovegate } from '../kit/daemon.js';
 import { type Owner, openFolder } from '../kit/folder.js';
 import type { ProgramResult } from '../kit/program.js';
-import { admission, type Sent } from '../review/recording.js';
 
 /** Lines count: tests name them. */
 export const deskConfiguration = `version: 1

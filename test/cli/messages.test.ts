@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { logCodes } from '../../src/adapters/telemetry/log-codes.js';
 import { formatMessages, formatWarnings } from '../../src/cli/messages.js';
-import { logCodes } from '../../src/observe/log-codes.js';
 
 // From build/test/cli to the project.
 const root = new URL('../../../', import.meta.url);

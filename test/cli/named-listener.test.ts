@@ -2,7 +2,7 @@
 // particular.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hash } from '../listening/jobs.js';
+import { hash } from '../domain/config/jobs.js';
 import { deskConfiguration, linesOf, openDesk } from './desk.js';
 
 const configuration = deskConfiguration.replace(

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { preset } from '../../src/config/policy-schema.js';
+import { preset } from '../../src/domain/config/policy-schema.js';
 import { runDovegate } from '../kit/daemon.js';
 import { openFolder } from '../kit/folder.js';
 import { writeJournal } from './desk.js';

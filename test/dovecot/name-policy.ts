@@ -1,11 +1,12 @@
 // What policy says to a line that names a mailbox, under a rule for some patterns; for tests that know from a real server which mailbox
 // the name reaches. One policy a question, with the rule as the configuration would read it.
-import { createMailboxNames, doubtedNames, type Namespace } from '../../src/catalog/mailbox-names.js';
-import type { Series } from '../../src/catalog/series.js';
-import { createUserNames, defaultCharacters } from '../../src/identity/user-name.js';
-import { createGlobList } from '../../src/policy/glob.js';
-import { judgeLine } from '../../src/policy/judge.js';
-import { createPolicy, type Rule } from '../../src/policy/rule.js';
+
+import { createGlobList } from '../../src/domain/commands/glob.js';
+import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/commands/mailbox-names.js';
+import type { Series } from '../../src/domain/commands/series.js';
+import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
+import { judgeLine } from '../../src/domain/policy/judge.js';
+import { createPolicy, type Rule } from '../../src/domain/policy/rule.js';
 import { lineWith, type NameUse } from './mailbox-world.js';
 import { alice } from './real-gateway.js';
 

@@ -21,7 +21,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { Series } from '../../src/catalog/series.js';
+import type { Series } from '../../src/domain/commands/series.js';
 import { type Lab, type NoLab, openLab, type Release } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';

@@ -1,16 +1,16 @@
-// The promise of src/auth-wire: any bytes of an auth service, cut anywhere, give events or a WireFault and nothing else; what is held
+// The promise of src/gateway/lookup: any bytes of an auth service, cut anywhere, give events or a WireFault and nothing else; what is held
 // stays within the limits; the answer does not depend on the cuts; no name makes a question of more than one line.
 //
 // Inputs are captured sessions with bytes changed, and soups of what the protocol is made of. DOVEGATE_ROUNDS multiplies
 // their number; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerOf } from '../../src/auth-wire/answer.js';
-import { createAuthDialogue } from '../../src/auth-wire/auth-dialogue.js';
-import { encodeQuestion, questionBytesMax, whyUnaskable } from '../../src/auth-wire/question.js';
-import { splitFields } from '../../src/wire/escape.js';
-import { WireFault } from '../../src/wire/wire-fault.js';
-import { asExpected, authVectorsOf, bytesOf } from '../auth-wire/captured.js';
+import { answerOf } from '../../src/gateway/lookup/answer.js';
+import { createAuthDialogue } from '../../src/gateway/lookup/auth-dialogue.js';
+import { encodeQuestion, questionBytesMax, whyUnaskable } from '../../src/gateway/lookup/question.js';
+import { splitFields } from '../../src/protocol/escape.js';
+import { WireFault } from '../../src/protocol/wire-fault.js';
+import { asExpected, authVectorsOf, bytesOf } from '../gateway/lookup/captured.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);

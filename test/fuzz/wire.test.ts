@@ -1,23 +1,23 @@
-// The promise of src/wire to everybody above it: any bytes, cut anywhere, give events or a WireFault and nothing else;
+// The promise of src/protocol to everybody above it: any bytes, cut anywhere, give events or a WireFault and nothing else;
 // what is held stays within the limits that were passed in; and the answer does not depend on the cuts.
 //
 // Inputs are captured sessions with bytes changed, and soups of what the protocol is made of. DOVEGATE_ROUNDS multiplies
 // their number; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCommandLine } from '../../src/wire/command.js';
-import { createDotDecoder } from '../../src/wire/dot.js';
-import { escapeField, splitFields, unescapeField, unescapeLenient } from '../../src/wire/escape.js';
-import { createHandshakeAccept } from '../../src/wire/handshake-accept.js';
-import { createHandshakeDial } from '../../src/wire/handshake-dial.js';
-import { createLineSplitter } from '../../src/wire/lines.js';
-import { createLogDecoder } from '../../src/wire/log-line.js';
-import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/wire/multiplex-decode.js';
-import { parsePlain } from '../../src/wire/plain.js';
-import { createCellCounter, createReplyDecoder, parseCells } from '../../src/wire/reply.js';
-import { formatStatus, parseStatus } from '../../src/wire/status.js';
-import { parseVersion } from '../../src/wire/version.js';
-import { WireFault } from '../../src/wire/wire-fault.js';
+import { parseCommandLine } from '../../src/protocol/command.js';
+import { createDotDecoder } from '../../src/protocol/dot.js';
+import { escapeField, splitFields, unescapeField, unescapeLenient } from '../../src/protocol/escape.js';
+import { createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { createHandshakeDial } from '../../src/protocol/handshake-dial.js';
+import { createLineSplitter } from '../../src/protocol/lines.js';
+import { createLogDecoder } from '../../src/protocol/log-line.js';
+import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/protocol/multiplex-decode.js';
+import { parsePlain } from '../../src/protocol/plain.js';
+import { createCellCounter, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
+import { formatStatus, parseStatus } from '../../src/protocol/status.js';
+import { parseVersion } from '../../src/protocol/version.js';
+import { WireFault } from '../../src/protocol/wire-fault.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { hearServer, serveClient } from '../kit/replay.js';
 import { connectionsOf, segmentsOf, vectorsOf } from '../kit/vectors.js';

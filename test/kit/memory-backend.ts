@@ -1,10 +1,10 @@
 // Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
 import assert from 'node:assert/strict';
-import type { DialTarget } from '../../src/backend/greet.js';
-import type { Pool } from '../../src/backend/pool-options.js';
-import { createUpstream } from '../../src/backend/upstream.js';
-import type { Upstream, UpstreamLimits, UpstreamOwner } from '../../src/backend/upstream-options.js';
-import type { Address, Connect } from '../../src/engine/ports.js';
+import type { Address, Connect } from '../../src/gateway/outcome/ports.js';
+import type { DialTarget } from '../../src/gateway/pool/greet.js';
+import type { Pool } from '../../src/gateway/pool/pool-options.js';
+import { createUpstream } from '../../src/gateway/pool/upstream.js';
+import type { Upstream, UpstreamLimits, UpstreamOwner } from '../../src/gateway/pool/upstream-options.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Transport } from '../../src/ports/transport.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';

@@ -5,7 +5,7 @@ import { closeSync, linkSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { loadNative } from '../../src/host/native.js';
+import { loadNative } from '../../src/adapters/host/native.js';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.js';
 import { openDatagramSocket } from './datagram-socket.js';
 import { openFolder } from './folder.js';

@@ -1,20 +1,20 @@
-// Owns the replaying of captured sessions through src/wire, as its callers are meant to use it: what a server sent goes
+// Owns the replaying of captured sessions through src/protocol, as its callers are meant to use it: what a server sent goes
 // through the dialling handshake, the channels, the replies and the log; what a client sent through the accepting
 // handshake, the lines and their input. The answers are plain values that do not depend on how the bytes were cut.
-import { type CommandLine, parseCommandLine } from '../../src/wire/command.js';
-import { createDotDecoder } from '../../src/wire/dot.js';
-import { createHandshakeAccept } from '../../src/wire/handshake-accept.js';
-import { createHandshakeDial, type DialStep } from '../../src/wire/handshake-dial.js';
-import { createLineSplitter } from '../../src/wire/lines.js';
-import { createLogDecoder, type LogLine } from '../../src/wire/log-line.js';
+import { type CommandLine, parseCommandLine } from '../../src/protocol/command.js';
+import { createDotDecoder } from '../../src/protocol/dot.js';
+import { createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake-dial.js';
+import { createLineSplitter } from '../../src/protocol/lines.js';
+import { createLogDecoder, type LogLine } from '../../src/protocol/log-line.js';
 import {
   createMultiplexDecoder,
   framingOf,
   logChannel,
   outputChannel,
-} from '../../src/wire/multiplex-decode.js';
-import { createReplyDecoder } from '../../src/wire/reply.js';
-import { WireFault, type WireFaultCode } from '../../src/wire/wire-fault.js';
+} from '../../src/protocol/multiplex-decode.js';
+import { createReplyDecoder } from '../../src/protocol/reply.js';
+import { WireFault, type WireFaultCode } from '../../src/protocol/wire-fault.js';
 import { chunkings } from './chunkings.js';
 import type { Segment, VectorTls } from './vectors.js';
 

@@ -5,14 +5,14 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { makeSignKey } from '../../src/audit/signature.js';
+import { makeSignKey } from '../../src/domain/audit/signature.js';
+import { readMessage } from '../adapters/shipping/rfc5424.js';
 import { askHttp, type Got } from '../kit/ask-http.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { openRsyslog, type Rsyslog } from '../kit/rsyslog-lab.js';
-import { readMessage } from '../ship/rfc5424.js';
 
 const authority = makeAuthority({ name: 'shipping authority' });
 const shown = authority.issue({ names: ['gate1.example.com'], client: true });

@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { pairedIds, readWhole } from '../journal/reading.js';
+import { pairedIds, readWhole } from '../adapters/journal/reading.js';
 import { builtProgram, type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';

@@ -1,0 +1,152 @@
+// Foreign functions of the C library: the only file that knows the foreign-function package. It is loaded when it is first
+// asked for, and tested before anybody relies on it: a package that loads and then answers wrongly would be worse than none.
+
+import { closeSync, openSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { Native } from '../../ports/native.js';
+import { serviceFunctions } from './service-functions.js';
+
+/** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
+const lockExclusiveNow = 2 | 4;
+
+/** Of Linux on x86, ARM and RISC-V: SOL_SOCKET, SO_PEERCRED, AF_UNIX, SOCK_STREAM; struct ucred is pid, uid, gid. */
+const solSocket = 1;
+const soPeercred = 17;
+const pollHup = 0x10;
+const afUnix = 1;
+const sockStream = 1;
+const ucredBytes = 12;
+const mfdCloexec = 1;
+const soPeergroups = 59;
+const soPeerpidfd = 77;
+const siocoutq = 0x5411;
+/** A first guess at how many groups somebody is in; the kernel says when there are more. */
+const groupsGuessed = 64;
+/** What Linux permits (NGROUPS_MAX). */
+const groupsMax = 65_536;
+
+/** RLIMIT_CORE and PR_SET_DUMPABLE of Linux. */
+const rlimitCore = 4;
+const prSetDumpable = 4;
+
+let loaded: Promise<Native> | undefined;
+
+/**
+ * The foreign functions, loaded once. Rejects when the package or its compiled part is not installed (`npm install
+ * --omit=optional` leaves it out) or does not do what it should.
+ */
+export function loadNative(): Promise<Native> {
+  loaded ??= load();
+  return loaded;
+}
+
+async function load(): Promise<Native> {
+  const { default: koffi } = await import('koffi');
+  // The program's own symbols: the C library is among them under whatever name this system gives it.
+  const library = koffi.load(null);
+  const flock = library.func('int flock(int, int)');
+  const getsockopt = library.func('int getsockopt(int, int, int, void *, void *)');
+  const socketpair = library.func('int socketpair(int, int, int, void *)');
+  const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
+  const ioctl = library.func('int ioctl(int, unsigned long, void *)');
+  const exitNow = library.func('void _exit(int)');
+  const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
+  const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
+  const setrlimit = library.func('int setrlimit(int, void *)');
+  // Made once, and plain memory: every accept asks three times, and what koffi converts costs twice what the question does.
+  const answerBytes = Buffer.alloc(4);
+  const ucred = Buffer.alloc(ucredBytes);
+  const pidfd = Buffer.alloc(4);
+  const queued = Buffer.alloc(4);
+  /** Asks for an option of a socket. False: the kernel refuses. What came, or would have come, has `answerBytes`. */
+  const ask = (descriptor: number, option: number, answer: Buffer): boolean => {
+    answerBytes.writeUInt32LE(answer.length, 0);
+    return Number(getsockopt(descriptor, solSocket, option, answer, answerBytes)) === 0;
+  };
+  const native: Native = {
+    lockExclusive(descriptor) {
+      if (Number(flock(descriptor, lockExclusiveNow)) === 0) return true;
+      const code = koffi.errno();
+      if (code === constants.errno.EWOULDBLOCK) return false;
+      throw new Error(`flock failed with errno ${code}`);
+    },
+    peerCredentials(descriptor) {
+      if (!ask(descriptor, soPeercred, ucred) || answerBytes.readUInt32LE(0) !== ucredBytes) return undefined;
+      return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
+    },
+    hasHungUp(descriptor) {
+      // struct pollfd: int fd, short events, short revents. POLLHUP is told without being asked for.
+      const asked = Buffer.alloc(8);
+      asked.writeInt32LE(descriptor, 0);
+      return Number(poll(asked, 1, 0)) === 1 && (asked.readInt16LE(6) & pollHup) !== 0;
+    },
+    queuedBytes(descriptor) {
+      return Number(ioctl(descriptor, siocoutq, queued)) === 0 ? queued.readInt32LE(0) : undefined;
+    },
+    leave(exitCode) {
+      exitNow(exitCode);
+    },
+    ...serviceFunctions((prototype) => library.func(prototype), koffi.errno),
+    peerGroups(descriptor) {
+      let room = groupsGuessed;
+      for (;;) {
+        const gids = Buffer.alloc(room * 4);
+        const isAnswered = ask(descriptor, soPeergroups, gids);
+        const needed = answerBytes.readUInt32LE(0) / 4;
+        if (isAnswered) return Array.from({ length: needed }, (_, at) => gids.readUInt32LE(at * 4));
+        if (koffi.errno() !== constants.errno.ERANGE || needed <= room || needed > groupsMax)
+          return undefined;
+        room = needed;
+      }
+    },
+    peerProcess(descriptor) {
+      if (ask(descriptor, soPeerpidfd, pidfd)) return { kind: 'held', descriptor: pidfd.readInt32LE(0) };
+      // ENOPROTOOPT: the kernel has no such option. What else it says, it says of this peer.
+      return { kind: koffi.errno() === constants.errno.ENOPROTOOPT ? 'unsupported' : 'gone' };
+    },
+    forbidCoreDumps() {
+      // Two unsigned longs, both 0: no dump, and no way to permit one again.
+      if (Number(setrlimit(rlimitCore, Buffer.alloc(16))) !== 0)
+        throw new Error(`setrlimit failed with errno ${koffi.errno()}`);
+      // A dump that goes to a program (core_pattern with a pipe) does not ask for the limit.
+      if (Number(prctl(prSetDumpable, 0, 0, 0, 0)) !== 0)
+        throw new Error(`prctl failed with errno ${koffi.errno()}`);
+    },
+  };
+  testLock(native, Number(memfdCreate('dovegate', mfdCloexec)));
+  const pair = Buffer.alloc(8);
+  if (Number(socketpair(afUnix, sockStream, 0, pair)) !== 0) throw new Error('no pair of UNIX sockets');
+  testCredentials(native, [pair.readInt32LE(0), pair.readInt32LE(4)]);
+  return native;
+}
+
+/** On a file in memory: a container may have no place to write one. */
+function testLock(native: Native, file: number): void {
+  if (file < 0) throw new Error('no file in memory');
+  const descriptors = [file];
+  try {
+    for (let count = 0; count < 2; count += 1) descriptors.push(openSync(`/proc/self/fd/${file}`, 'r+'));
+    const taken = descriptors.slice(1).map((descriptor) => native.lockExclusive(descriptor));
+    if (taken[0] !== true || taken[1] !== false) throw new Error('flock does not exclude a second holder');
+  } finally {
+    for (const descriptor of descriptors) closeSync(descriptor);
+  }
+}
+
+function testCredentials(native: Native, pair: readonly number[]): void {
+  try {
+    for (const descriptor of pair) {
+      const own = native.peerCredentials(descriptor);
+      if (own?.pid !== process.pid || own.uid !== process.getuid?.() || own.gid !== process.getgid?.()) {
+        throw new Error('SO_PEERCRED does not name this process as the peer of its own socket');
+      }
+      const groups = native.peerGroups(descriptor);
+      const ownGroups = process.getgroups?.() ?? [];
+      if (groups !== undefined && !groups.every((gid) => ownGroups.includes(gid) || gid === own.gid)) {
+        throw new Error('SO_PEERGROUPS names groups that this process is not in');
+      }
+    }
+  } finally {
+    for (const descriptor of pair) closeSync(descriptor);
+  }
+}

@@ -1,0 +1,257 @@
+// The directory of a journal: which files are segments and in which order, how one is made so that it is still there
+// after a power cut, and the lock file. It does not know what a record is.
+// The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
+//
+//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   policies/HASH.yaml   reserve   lock
+
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { JournalFault } from '../../gateway/outcome/journal-fault.js';
+
+/** One segment, in either form. */
+export interface Segment {
+  readonly number: number;
+  /** File name within the directory, as records name it: always without `.gz`. */
+  readonly name: string;
+  readonly isCompressed: boolean;
+}
+
+const pattern = /^(\d{8,15})\.jsonl(\.gz)?$/;
+
+/** The name of a segment as records and directories have it. */
+export function segmentName(number: number): string {
+  return `${String(number).padStart(8, '0')}.jsonl`;
+}
+
+/** The number in a segment's name. */
+export function segmentNumber(name: string): number {
+  return Number.parseInt(name, 10);
+}
+
+/** The segments of a directory in their order; a plain file hides the compressed one of the same number. */
+export function listSegments(directory: string): Segment[] {
+  const found = new Map<number, Segment>();
+  for (const file of readdirSync(directory).toSorted()) {
+    const match = pattern.exec(file);
+    if (match === null) continue;
+    const number = Number(match[1]);
+    if (found.get(number)?.isCompressed === false) continue;
+    found.set(number, { number, name: segmentName(number), isCompressed: match[2] !== undefined });
+  }
+  return [...found.values()].toSorted((one, other) => one.number - other.number);
+}
+
+/**
+ * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
+ * JournalFault, or what the system says, if it is not safe to use.
+ */
+export function makeDirectory(directory: string, groupId: number | undefined): void {
+  const made = mkdirSync(directory, { recursive: true, mode: 0o700 });
+  if (made !== undefined) {
+    for (let at = directory; ; at = dirname(at)) {
+      syncDirectory(dirname(at));
+      if (at === made || at === dirname(at)) break;
+    }
+  }
+  const found = statSync(directory);
+  if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
+  const mode = groupId === undefined ? 0o700 : 0o750;
+  if (groupId !== undefined && found.gid !== groupId)
+    permit(directory, groupId, () => chownSync(directory, -1, groupId));
+  // Also the test that it is ours: only its owner may do this.
+  if ((found.mode & 0o7777) !== mode) permit(directory, groupId, () => chmodSync(directory, mode));
+}
+
+/** A file in a directory of the journal, as `flags` say; whoever may read the directory may read it. */
+export function openIn(directory: string, name: string, flags: number): number {
+  const { mode: directoryMode, gid } = statSync(directory);
+  const groupId = (directoryMode & 0o040) === 0 ? undefined : gid;
+  const path = join(directory, name);
+  const descriptor = openSync(path, flags | constants.O_NOFOLLOW, fileMode(groupId));
+  try {
+    shareFile(path, descriptor, groupId);
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** Those that a group of auditors may read; not the lock, the reserve and keys. */
+const readable =
+  /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
+
+/**
+ * Gives the files that are there the mode and group of new ones: `audit.group` may have been turned on or off since they were made.
+ * A file of another user is left alone. Throws what `makeDirectory` throws.
+ */
+export function shareFiles(directory: string, groupId: number | undefined): void {
+  const ourselves = process.geteuid?.();
+  for (const name of readdirSync(directory)) {
+    if (!readable.test(name)) continue;
+    const path = join(directory, name);
+    const found = lstatSync(path);
+    if (!found.isFile() || (ourselves !== 0 && found.uid !== ourselves)) continue;
+    const isRight = (found.mode & 0o7777) === fileMode(groupId) && (groupId ?? found.gid) === found.gid;
+    if (isRight) continue;
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    try {
+      shareFile(path, descriptor, groupId);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+}
+
+function fileMode(groupId: number | undefined): number {
+  return groupId === undefined ? 0o600 : 0o640;
+}
+
+/** Explicitly, whatever the umask and the group of new files are. */
+function shareFile(path: string, descriptor: number, groupId: number | undefined): void {
+  const found = fstatSync(descriptor);
+  if (groupId !== undefined && found.gid !== groupId)
+    permit(path, groupId, () => fchownSync(descriptor, -1, groupId));
+  const mode = fileMode(groupId);
+  if ((found.mode & 0o7777) !== mode) permit(path, groupId, () => fchmodSync(descriptor, mode));
+}
+
+/** A refusal names the setting that asks for it. */
+function permit(path: string, groupId: number | undefined, change: () => void): void {
+  try {
+    change();
+  } catch (error) {
+    if (groupId === undefined || !(error instanceof Error && 'code' in error && error.code === 'EPERM'))
+      throw error;
+    const text =
+      `audit.group: ${path} cannot be given to group ${groupId} (EPERM): the daemon must own it and be a member of the group, ` +
+      'and its unit must permit chown (SystemCallFilter=@chown)';
+    throw new JournalFault('unreadable', text, error);
+  }
+}
+
+/** Makes what was created, renamed or removed in a directory survive a power cut. */
+export function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A new, empty segment, open for appending; its name is on disk when this returns. */
+export function createSegment(directory: string, name: string): number {
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_EXCL;
+  const descriptor = openIn(directory, name, flags);
+  try {
+    syncDirectory(directory);
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+}
+
+/** A segment that exists, open for reading and appending. */
+export function openSegment(directory: string, name: string): number {
+  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
+  return openRegular(join(directory, name), flags);
+}
+
+/** Removes a segment; it stays removed after a power cut. */
+export function removeSegment(directory: string, file: string): void {
+  unlinkSync(join(directory, file));
+  syncDirectory(directory);
+}
+
+/** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
+export function writeWhole(directory: string, name: string, text: string): void {
+  const path = join(directory, name);
+  const descriptor = openIn(
+    directory,
+    `${name}.new`,
+    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC,
+  );
+  try {
+    writeFileSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(`${path}.new`, path);
+  syncDirectory(directory);
+}
+
+/** The text of a small file; undefined: it cannot be read. */
+export function readIn(directory: string, name: string): string | undefined {
+  try {
+    return readFileSync(join(directory, name), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** The lock file, made if it is not there. Its kernel lock is the caller's business. */
+export function openLock(directory: string): number {
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
+  return openRegular(join(directory, lockName), flags);
+}
+
+/** The file whose kernel lock makes one writer. */
+export const lockName = 'lock';
+/** The last checkpoint, beside the segments. */
+export const checkpointName = 'checkpoint.json';
+/** The public half of the key that signs. */
+export const publicKeyName = 'key.pub';
+/** The file that a full disk takes its room from. */
+export const reserveName = 'reserve';
+
+/** Whether a path still leads to the file that a descriptor is open on; and how long that file is. */
+export function isSameFile(path: string, file: { readonly device: number; readonly inode: number }): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found !== undefined && found.dev === file.device && found.ino === file.inode;
+}
+
+/** An open file, by what its name must lead to as long as it counts. */
+export interface Held {
+  readonly descriptor: number;
+  readonly device: number;
+  readonly inode: number;
+}
+
+/** What a descriptor is open on. */
+export function holdFile(descriptor: number): Held {
+  const found = fstatSync(descriptor);
+  return { descriptor, device: found.dev, inode: found.ino };
+}
+
+function openRegular(path: string, flags: number): number {
+  // Without blocking: a FIFO of that name must not hang the thread.
+  const descriptor = openSync(path, flags | constants.O_NONBLOCK, 0o600);
+  const found: Stats = fstatSync(descriptor);
+  if (!found.isFile()) {
+    closeSync(descriptor);
+    throw new JournalFault('unreadable', `${path} is not a plain file`);
+  }
+  return descriptor;
+}

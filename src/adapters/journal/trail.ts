@@ -1,0 +1,297 @@
+// Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for whoever looks at a trail.
+// Compressed segments are read as they are. Memory is bounded whatever lies there; it judges nothing itself.
+
+import { createReadStream, existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { createGunzip } from 'node:zlib';
+import { readClaim } from '../../domain/audit/chain.js';
+import { parseLine, readHead } from '../../domain/audit/line.js';
+import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
+import { createSurvey, type Surveyed } from '../../domain/audit/survey.js';
+import { parseTime } from '../../domain/audit/time.js';
+import type { Verdict } from '../../domain/audit/verdict.js';
+import { createVerifier } from '../../domain/audit/verify.js';
+import type { KeptCheckpoint } from '../../domain/audit/vouch.js';
+import { JournalFault } from '../../gateway/outcome/journal-fault.js';
+import { listSegments } from './segments.js';
+
+const chunkBytes = 1 << 20;
+/** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
+const keptBytesMax = 65_536;
+
+/** One line of a plain segment. */
+export interface RawLine {
+  /** Without LF; valid only until the next line is read. */
+  readonly bytes: Buffer;
+  /** Where in the file it begins. */
+  readonly at: number;
+  /** Where the byte after its LF is. */
+  readonly end: number;
+  /** False: the file ended before the LF, or the line is too long to be held whole. */
+  readonly isWhole: boolean;
+}
+
+/** Calls `take` for every line from `from` on, until it returns false or the file ends. Returns the bytes of the file. */
+export function readLines(descriptor: number, from: number, take: (line: RawLine) => boolean): number {
+  const chunk = Buffer.allocUnsafe(chunkBytes);
+  let kept: Buffer | undefined;
+  let keptAt = from;
+  let isCut = false;
+  let at = from;
+  for (;;) {
+    const read = readSync(descriptor, chunk, 0, chunkBytes, at);
+    if (read === 0) break;
+    let start = 0;
+    for (;;) {
+      const lf = chunk.subarray(0, read).indexOf(0x0a, start);
+      if (lf < 0) break;
+      const part = chunk.subarray(start, lf);
+      const bytes = kept === undefined ? part : Buffer.concat([kept, part]);
+      const line = {
+        bytes,
+        at: kept === undefined ? at + start : keptAt,
+        end: at + lf + 1,
+        isWhole: !isCut && bytes.length <= keptBytesMax,
+      };
+      kept = undefined;
+      isCut = false;
+      start = lf + 1;
+      if (!take(line)) return line.end;
+    }
+    if (start < read) {
+      if (kept === undefined) keptAt = at + start;
+      const rest = Buffer.concat([kept ?? Buffer.alloc(0), chunk.subarray(start, read)]);
+      isCut ||= rest.length > keptBytesMax;
+      kept = Buffer.from(rest.subarray(0, keptBytesMax));
+    }
+    at += read;
+  }
+  if (kept !== undefined) take({ bytes: kept, at: keptAt, end: at, isWhole: false });
+  return at;
+}
+
+/** One file of a trail. */
+export interface TrailFile {
+  readonly path: string;
+  /** As records name it: without `.gz`. */
+  readonly name: string;
+  readonly isCompressed: boolean;
+}
+
+/** What there is to read of a journal. */
+export interface Trail {
+  readonly files: readonly TrailFile[];
+  /** The checkpoints beside the segments. */
+  readonly kept: readonly KeptCheckpoint[];
+}
+
+/**
+ * What is to be read: all segments of a directory in their order, or single files as they were given. Checkpoints are read
+ * here, before any segment, so that one that is written meanwhile is never ahead of what is read. Throws a JournalFault.
+ */
+export function findTrail(paths: readonly string[]): Trail {
+  const files: TrailFile[] = [];
+  const kept: KeptCheckpoint[] = [];
+  for (const path of paths) {
+    try {
+      if (statSync(path).isDirectory()) {
+        for (const file of readdirSync(path).filter((name) => /^checkpoint(-\d+)?\.json$/.test(name))) {
+          kept.push({ file, text: readFileSync(join(path, file), 'utf8') });
+        }
+        for (const { name, isCompressed } of listSegments(path)) {
+          files.push({ path: join(path, isCompressed ? `${name}.gz` : name), name, isCompressed });
+        }
+      } else {
+        const isCompressed = path.endsWith('.gz');
+        files.push({ path, name: basename(path, '.gz'), isCompressed });
+      }
+    } catch (error) {
+      throw new JournalFault('unreadable', `${path} cannot be read`, error);
+    }
+  }
+  return { files, kept };
+}
+
+/** A piece of a file. */
+export interface Piece {
+  /** Valid only until the next piece is asked for. */
+  readonly bytes: Buffer;
+  /** False: the last line has no LF, because the file ends or because it is too long to be a line of ours. */
+  readonly endsInLine: boolean;
+}
+
+/** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
+export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
+  return cutPieces(file.isCompressed ? inflated(file.path) : plain(file.path));
+}
+
+/** What comes in chunks, in pieces of whole lines; each chunk is copied before the next one is asked for. */
+export async function* cutPieces(chunks: AsyncIterable<Buffer>): AsyncGenerator<Piece> {
+  let buffer = Buffer.allocUnsafe(chunkBytes * 2);
+  let filled = 0;
+  for await (const chunk of chunks) {
+    if (filled + chunk.length > buffer.length) {
+      const larger = Buffer.allocUnsafe((filled + chunk.length) * 2);
+      buffer.copy(larger, 0, 0, filled);
+      buffer = larger;
+    }
+    filled += chunk.copy(buffer, filled);
+    const end = buffer.lastIndexOf(0x0a, filled - 1) + 1;
+    if (end > 0) {
+      yield { bytes: buffer.subarray(0, end), endsInLine: true };
+      buffer.copyWithin(0, end, filled);
+      filled -= end;
+    } else if (filled > chunkBytes) {
+      yield { bytes: buffer.subarray(0, filled), endsInLine: false };
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield { bytes: buffer.subarray(0, filled), endsInLine: false };
+}
+
+async function* plain(path: string): AsyncGenerator<Buffer> {
+  // A daemon that runs compresses what it has closed: since the directory was read it may have another name.
+  const file = await open(path, 'r').catch((error: unknown) => {
+    if (!existsSync(`${path}.gz`)) throw error;
+  });
+  if (file === undefined) {
+    yield* inflated(`${path}.gz`);
+    return;
+  }
+  try {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    for (;;) {
+      const { bytesRead } = await file.read(chunk, 0, chunkBytes, null);
+      if (bytesRead === 0) return;
+      yield chunk.subarray(0, bytesRead);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function* inflated(path: string): AsyncGenerator<Buffer> {
+  const source = createReadStream(path);
+  const gunzip = createGunzip({ chunkSize: chunkBytes });
+  source.on('error', (error) => gunzip.destroy(error));
+  yield* source.pipe(gunzip);
+}
+
+/** How a trail is to be verified. */
+export interface VerifyRequest {
+  readonly trustedKeys: readonly string[];
+  /** The host's own public key, as verifying takes it. */
+  readonly ownKey?: string | undefined;
+  /** Where to begin: a seq; the segment that holds it is the first one that is read. Undefined: at the first. */
+  readonly fromSeq: number | undefined;
+  readonly faultsMax: number;
+}
+
+/** Follows the whole trail. Rejects with a JournalFault when a file cannot be read at all. */
+export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise<Verdict> {
+  const files = request.fromSeq === undefined ? trail.files : await behind(trail.files, request.fromSeq);
+  const { trustedKeys, ownKey, faultsMax } = request;
+  const isPart = files.length < trail.files.length;
+  const verifier = createVerifier({ trustedKeys, ownKey, kept: trail.kept, isPart, faultsMax });
+  for (const file of files) {
+    verifier.beginSegment(file.name);
+    try {
+      for await (const { bytes, endsInLine } of readPieces(file)) {
+        for (let at = 0; at < bytes.length; ) {
+          const lf = bytes.indexOf(0x0a, at);
+          const end = lf < 0 ? bytes.length : lf;
+          verifier.takeLine(bytes.subarray(at, end), lf >= 0 || endsInLine);
+          at = end + 1;
+        }
+      }
+    } catch (error) {
+      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+      verifier.breakOff('the compressed file is damaged: nothing behind this can be read');
+    }
+  }
+  return verifier.finish();
+}
+
+/** The files from the one on that holds a seq. */
+async function behind(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
+  for (let at = files.length - 1; at > 0; at -= 1) {
+    const file = files[at];
+    if (file === undefined) continue;
+    const began = readClaim(await firstLineOf(file))?.seq;
+    if (began !== undefined && began <= seq) return files.slice(at);
+  }
+  return files;
+}
+
+async function firstLineOf(file: TrailFile): Promise<Buffer> {
+  try {
+    for await (const { bytes } of readPieces(file)) {
+      return Buffer.from(bytes.subarray(0, Math.max(bytes.indexOf(0x0a), 0)));
+    }
+  } catch {
+    // Damage is told when the file is read for good; here it only cannot say where it begins.
+  }
+  return Buffer.alloc(0);
+}
+
+/**
+ * The exchanges that match, each when its completion comes; those without one at the end. Damage is stepped over.
+ * `look` sees every piece before it is searched, and undefined where a compressed file cannot be read further.
+ */
+export async function* searchTrail(
+  trail: Trail,
+  filter: TrailFilter,
+  look?: (file: TrailFile, piece: Piece | undefined) => void,
+): AsyncGenerator<ExchangeRow> {
+  const search = createSearch(filter);
+  for (const file of await since(trail.files, filter.sinceMs)) {
+    try {
+      for await (const piece of readPieces(file)) {
+        look?.(file, piece);
+        yield* search.take(piece.bytes);
+      }
+    } catch (error) {
+      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+      look?.(file, undefined);
+    }
+  }
+  yield* search.finish();
+}
+
+/** The files from the last one on that begins before a time. */
+async function since(files: readonly TrailFile[], timeMs: number | undefined): Promise<readonly TrailFile[]> {
+  if (timeMs === undefined) return files;
+  for (let at = files.length - 1; at > 0; at -= 1) {
+    const file = files[at];
+    const began = file === undefined ? undefined : await beginOf(file);
+    if (began === undefined) continue;
+    // Where the clock was set back, records of files before this one may have later times.
+    const setBackMs = Math.max(0, -began.stepsMs);
+    if (began.timeMs + setBackMs <= timeMs) return files.slice(at);
+  }
+  return files;
+}
+
+/** When a file begins, by the wall clock, and how far that had been set until then; undefined: it does not tell. */
+export async function beginOf(
+  file: TrailFile,
+): Promise<{ readonly timeMs: number; readonly stepsMs: number } | undefined> {
+  const line = (await firstLineOf(file)).toString('utf8');
+  const timeMs = parseTime(readHead(line)?.time ?? '');
+  const stepsMs = parseLine(line)?.['steps_ms'];
+  return timeMs === undefined ? undefined : { timeMs, stepsMs: typeof stepsMs === 'number' ? stepsMs : 0 };
+}
+
+/** What there is in the trails, and users like the one that is asked for; what cannot be read is left out. */
+export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter): Promise<Surveyed> {
+  const survey = createSurvey(filter);
+  for (const file of trails.flatMap(({ files }) => files)) {
+    try {
+      for await (const { bytes } of readPieces(file)) survey.take(bytes);
+    } catch {
+      // The search before has told it.
+    }
+  }
+  return survey.finish();
+}

@@ -1,0 +1,161 @@
+// Makes a UNIX socket on which clients are accepted. It does not know what is spoken there, or how the socket's file is made.
+
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../../ports/clock.js';
+import type { Native } from '../../ports/native.js';
+import type { Transport } from '../../ports/transport.js';
+import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
+import { wrapSocket } from './transport.js';
+
+/** Where a socket is made, and who may connect. */
+export interface UnixPlace extends SocketAccess {
+  readonly path: string;
+}
+
+/** A bound socket that accepts. */
+export interface BoundListener {
+  /**
+   * Gives the socket another mode and owner: at no moment can somebody connect who may neither before nor after. Throws
+   * a ListenFault.
+   */
+  change(access: SocketAccess): void;
+  /** Stops accepting and removes the socket; accepted transports live on. */
+  close(): Promise<void>;
+}
+
+/** Why a listener could not be made; the message is a sentence that names the path. */
+export class ListenFault extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'ListenFault';
+  }
+}
+
+/** How many may wait to be accepted; the kernel cuts it to its own limit (net.core.somaxconn). */
+export const backlog = 4096;
+
+/** What sockaddr_un of Linux holds. */
+const pathBytesMax = 107;
+/** The file descriptor below an accepted socket; Node has it, but does not promise it (there on 20, 22 and 24). */
+export function descriptorOf(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const descriptor: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+  return typeof descriptor === 'number' && descriptor >= 0 ? descriptor : undefined;
+}
+
+/** What is asked of the kernel about a connected socket. */
+export type SocketQuestions = Pick<Native, 'hasHungUp' | 'queuedBytes'>;
+
+/** Takes what was accepted: the transport, the descriptor below it, and the address of a TCP peer. */
+export type Accept = (
+  transport: Transport,
+  descriptor: number | undefined,
+  address: string | undefined,
+) => void;
+
+/** How a server of transports accepts: a peer may end its side first, and one that vanishes is noticed within two minutes. */
+const acceptOptions = {
+  allowHalfOpen: true,
+  pauseOnConnect: false,
+  noDelay: true,
+  keepAlive: true,
+  keepAliveInitialDelay: 60_000,
+} as const;
+
+/** A server that does not listen yet and hands what it accepts to `accept`. What is no TCP socket has no use for its options. */
+export function createAcceptor(clock: Clock, accept: Accept, kernel: SocketQuestions | undefined): Server {
+  return createServer(acceptOptions, (socket) =>
+    accept(wrapAccepted(socket, clock, kernel), descriptorOf(socket), addressOf(socket)),
+  );
+}
+
+/** Of a peer, without the clothes that an IPv4 address has on a socket for both. */
+function addressOf({ remoteAddress }: Socket): string | undefined {
+  return remoteAddress?.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+/** A transport over an accepted socket that notices a peer that is gone also while nothing is read from it. */
+export function wrapAccepted(socket: Socket, clock: Clock, kernel: SocketQuestions | undefined): Transport {
+  if (kernel === undefined) return wrapSocket(socket, clock);
+  return wrapSocket(socket, clock, {
+    hasHungUp() {
+      const descriptor = descriptorOf(socket);
+      return descriptor !== undefined && kernel.hasHungUp(descriptor);
+    },
+    queuedBytes() {
+      const descriptor = descriptorOf(socket);
+      return descriptor === undefined ? undefined : kernel.queuedBytes(descriptor);
+    },
+  });
+}
+
+function listenAt(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ path, backlog }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/**
+ * Binds `place` and hands each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault.
+ * Where there is `kernel`, a peer that is gone is noticed within 250 ms while somebody asks for it (`Transport.onGone`).
+ * `onError` is told of errors of the listening socket; accepting goes on. (Running out of descriptors is none: the library
+ * below Node then drops clients in silence.)
+ */
+export function listenUnix(
+  place: UnixPlace,
+  clock: Clock,
+  accept: Accept,
+  onError: (text: string) => void,
+  kernel?: SocketQuestions,
+): Promise<BoundListener> {
+  return bindUnix(createAcceptor(clock, accept, kernel), place, onError);
+}
+
+/** Binds `place` for a server that takes what it accepts itself, as one of HTTP does. The rest is as with `listenUnix`. */
+export async function bindUnix(
+  server: Server,
+  place: UnixPlace,
+  onError: (text: string) => void,
+): Promise<BoundListener> {
+  const { path } = place;
+  // Longer ones are cut off in silence by the library below Node, and something else is bound.
+  const tooMany = Buffer.byteLength(path) - pathBytesMax;
+  if (tooMany > 0) throw new ListenFault(`${path}: the path is too long by ${tooMany} bytes`);
+  let file: SocketFile;
+  try {
+    file = await makeSocketFile(path, place, (bound) => listenAt(server, bound));
+  } catch (cause) {
+    server.close();
+    const text = textOf(cause);
+    throw new ListenFault(
+      cause instanceof PlaceTaken ? `${path}: ${text}` : `${path}: the socket cannot be made: ${text}`,
+      cause,
+    );
+  }
+  server.on('error', (cause) => onError(`${path}: ${cause.message}`));
+  return {
+    change(access) {
+      try {
+        file.change(access);
+      } catch (cause) {
+        throw new ListenFault(`${path}: ${textOf(cause)}`, cause);
+      }
+    },
+    close: () =>
+      new Promise((resolve) => {
+        file.remove();
+        // Resolves when the last accepted transport ended as well; who waits for those waits on its own.
+        server.close();
+        resolve();
+      }),
+  };
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

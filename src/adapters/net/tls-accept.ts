@@ -1,0 +1,166 @@
+// TLS on the accepting side: a handshake over an accepted socket, with the client's certificate judged before a byte of it
+// is read inside. It does not know what protocol follows, or who the client's certificate makes it.
+// The rules: TLS 1.2 at least, no renegotiation, and no resumption: a session that is resumed brings the judgement of its
+// first handshake along, when the certificate may have expired, or its authority be gone.
+
+import { constants } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
+import { foldAscii } from '../../domain/identity/fold-ascii.js';
+import type { TlsOffer, TlsPeer } from '../../ports/transport.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { keyPinOf } from './tls-connect.js';
+
+/** A handshake that succeeded. */
+export interface AcceptedTls {
+  readonly socket: TLSSocket;
+  readonly peer: TlsPeer | undefined;
+}
+
+/** Built once for each offer: to read keys and certificates again for each client would cost more than the handshake. */
+const contexts = new WeakMap<TlsOffer, SecureContext>();
+
+/** Makes an offer ready. Throws what OpenSSL says of a certificate, key or authority that cannot be used. */
+export function prepareOffer(offer: TlsOffer): SecureContext {
+  const known = contexts.get(offer);
+  if (known !== undefined) return known;
+  const context = createSecureContext({
+    cert: offer.certificate.chain,
+    key: offer.certificate.key,
+    ...(offer.clientCa === undefined ? {} : { ca: [...offer.clientCa] }),
+    minVersion: 'TLSv1.2',
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  });
+  contexts.set(offer, context);
+  return context;
+}
+
+/** Sentences for what OpenSSL and Node call by code. */
+const causes: ReadonlyMap<string, string> = new Map([
+  ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'the client has no TLS version from 1.2 on'],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'what came is not TLS'],
+  ['ERR_SSL_HTTP_REQUEST', 'what came is HTTP'],
+  ['ERR_SSL_HTTPS_PROXY_REQUEST', 'what came is HTTP'],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'what came is not TLS'],
+  ['ERR_SSL_NO_SHARED_CIPHER', 'the client has no cipher that is accepted here'],
+  ['ERR_SSL_NO_APPLICATION_PROTOCOL', 'the client wants to speak another protocol (ALPN)'],
+  ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', 'the client does not accept our certificate: unknown authority'],
+  ['ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE', 'the client does not accept our certificate'],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN', 'the client does not accept our certificate'],
+  ['ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED', 'the client does not accept our certificate: expired'],
+  ['ECONNRESET', 'the client ended the transport within the handshake'],
+]);
+
+function sentenceOf(cause: Error): string {
+  const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  return causes.get(code) ?? (code === '' ? 'the handshake failed' : `the handshake failed (${code})`);
+}
+
+/**
+ * Runs the handshake over `plain`, of which nobody reads any more; `early` was read of it already. Rejects with a
+ * TransportFault `tls-failed` whose message names the cause; the socket is destroyed then.
+ */
+export function acceptTls(plain: Socket, offer: TlsOffer, early: Buffer): Promise<AcceptedTls> {
+  return new Promise((resolve, reject) => {
+    let tls: TLSSocket;
+    const refuse = (text: string, cause?: unknown): void => {
+      // What is above it ends with it: to destroy both in one turn is a segmentation fault of Node 20 while TLS still writes.
+      plain.destroy();
+      reject(new TransportFault('tls-failed', `TLS failed: ${text}`, cause));
+    };
+    try {
+      const secureContext = prepareOffer(offer);
+      if (early.length > 0) plain.unshift(early);
+      tls = new TLSSocket(plain, {
+        isServer: true,
+        secureContext,
+        requestCert: offer.clientCa !== undefined,
+        // Judged below, since it is a server of Node's that judges it else.
+        rejectUnauthorized: false,
+        ALPNProtocols: [...offer.protocols],
+      });
+    } catch (cause) {
+      return refuse('our certificate, its key or the authorities of clients cannot be used', cause);
+    }
+    const onError = (cause: Error): void => refuse(sentenceOf(cause), cause);
+    const onEnd = (): void => refuse('the client ended the transport within the handshake');
+    // The error listener stays while it is not ours: a second error of a dying socket must not end the process.
+    tls.on('error', onError);
+    // Half open it would wait for ever.
+    tls.on('end', onEnd);
+    tls.on('close', onEnd);
+    tls.once('secure', () => {
+      tls.off('end', onEnd);
+      tls.off('close', onEnd);
+      let peer: TlsPeer | undefined;
+      try {
+        peer = offer.clientCa === undefined ? undefined : peerOf(tls, offer.clientCa);
+      } catch (cause) {
+        return refuse(cause instanceof Error ? cause.message : String(cause), cause);
+      }
+      tls.off('error', onError);
+      // Node tells a fault within TLS to a server of its own only: unheard, the socket would stand there, deaf, for ever.
+      tls.on('_tlsError', () => plain.destroy());
+      resolve({ socket: tls, peer });
+    });
+  });
+}
+
+/** Who showed a certificate; undefined: nobody. Throws when it does not count. */
+function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undefined {
+  const certificate = tls.getPeerX509Certificate();
+  if (certificate === undefined) return undefined;
+  const why = verifyFault(tls);
+  if (why !== undefined) throw new Error(`the client's certificate does not count (${why})`);
+  return { names: namesIn(certificate), keyPin: keyPinOf(certificate), authorities };
+}
+
+/**
+ * What OpenSSL found wrong with the client's chain; undefined: nothing. Node keeps it in the handle and gives it to its own
+ * server only (there on 20, 22 and 24): where it is not there, no certificate counts.
+ */
+function verifyFault(tls: TLSSocket): string | undefined {
+  const handle: unknown = Reflect.get(tls, '_handle');
+  const verify: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : undefined;
+  if (typeof verify !== 'function') return 'this version of Node does not say whether it does';
+  const fault: unknown = Reflect.apply(verify, handle, []);
+  if (fault === null || fault === undefined) return undefined;
+  return fault instanceof Error && 'code' in fault ? String(fault.code) : 'it does not verify';
+}
+
+type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
+
+/** Each kind of name has a shape of its own, so that none can be taken for one of another kind. */
+const nameShapes: readonly (readonly [prefix: string, shape: RegExp])[] = [
+  ['DNS:', /^[A-Za-z0-9*._-]+$/],
+  ['email:', /^[^@"]+@[A-Za-z0-9._-]+$/],
+  ['URI:', /^[a-z][a-z0-9+.-]*:[^"]+$/],
+];
+
+/** One entry of subjectAltName as Node prints it, `DNS:mail.example.com` or `DNS:"..."`, and all of them. */
+const altName = /[^", ][^",]*(?:"(?:[^"\\]|\\.)*")?/g;
+const altNames = /^[^",]+(?:"(?:[^"\\]|\\.)*")?(?:, [^",]+(?:"(?:[^"\\]|\\.)*")?)*$/;
+
+/** The names of a certificate, as a list of accounts has them. */
+export function namesIn({
+  subjectAltName,
+  subject,
+}: Pick<PeerCertificate, 'subjectAltName' | 'subject'>): string[] {
+  if (subjectAltName === undefined) {
+    const names = subject.split('\n').flatMap((line) => (line.startsWith('CN=') ? [line.slice(3)] : []));
+    // Several, or one that had to be escaped, is not plainly one name.
+    return names.length === 1 && !/[\\"+]/.test(names[0] ?? '') ? names.map(foldAscii) : [];
+  }
+  // What holds a comma or a quote is quoted by Node, and no name of ours. A text that is not of that form has no names.
+  if (!altNames.test(subjectAltName)) return [];
+  return (subjectAltName.match(altName) ?? []).flatMap((entry) => {
+    for (const [prefix, shape] of nameShapes) {
+      if (!entry.startsWith(prefix)) continue;
+      const name = entry.slice(prefix.length);
+      return shape.test(name) ? [prefix === 'URI:' ? name : foldAscii(name)] : [];
+    }
+    return [];
+  });
+}

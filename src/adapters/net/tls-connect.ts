@@ -1,0 +1,108 @@
+// TLS on the dialling side: a handshake over a connected socket, with chain, name and key pins judged before a byte of
+// ours is sent inside. It does not know what protocol follows. The rule: nothing here can be switched off.
+
+import { isIP, type Socket } from 'node:net';
+import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
+import { sha256Hex } from '../../domain/identity/digest.js';
+import type { TlsDemand } from '../../ports/transport.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
+
+const otherName = 'the certificate is for another name than `server_name`';
+
+/** Sentences for what OpenSSL and Node call by code. */
+const causes: ReadonlyMap<string, string> = new Map([
+  ['CERT_HAS_EXPIRED', 'the certificate has expired'],
+  ['CERT_NOT_YET_VALID', 'the certificate is not valid yet'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'the certificate is signed by itself and not in `ca`'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', 'the certificate comes from an authority that is not in `ca`'],
+  ['UNABLE_TO_GET_ISSUER_CERT', 'the certificate comes from an authority that is not in `ca`'],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'the certificate comes from an authority that is not in `ca`'],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'the certificate comes from an authority that is not in `ca`'],
+  ['CERT_SIGNATURE_FAILURE', 'the certificate is not signed by the authority that it names'],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', otherName],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', 'what came is not TLS'],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'what came is not TLS'],
+  ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'it has no TLS version from 1.2 on'],
+  ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'it has no TLS version from 1.2 on'],
+  ['ECONNRESET', 'the transport ended within the handshake'],
+]);
+
+function sentenceOf(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+  return causes.get(code) ?? (code === '' ? 'the handshake failed' : `the handshake failed (${code})`);
+}
+
+/** Lower-case hex SHA-256 over the SubjectPublicKeyInfo of a certificate: what `key_pins` holds. */
+export function keyPinOf(certificate: PeerCertificate): string {
+  return sha256Hex(certificate.publicKey.export({ type: 'spki', format: 'der' }));
+}
+
+/** An address with a zone is no certificate's. */
+function isForAddress(certificate: PeerCertificate, address: string): boolean {
+  try {
+    return certificate.checkIP(address) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+type PeerCertificate = NonNullable<ReturnType<TLSSocket['getPeerX509Certificate']>>;
+
+/**
+ * Runs the handshake over `plain` and judges the other end, TLS 1.2 at least. A protocol that is offered need not be
+ * selected (real doveadm servers select none and go on). Rejects with an UpstreamFault `tls-failed` whose message names
+ * the cause; the socket is destroyed then.
+ */
+export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket> {
+  const isAddress = isIP(demand.serverName) !== 0;
+  const options: ConnectionOptions = {
+    socket: plain,
+    // Without both, a certificate dialled by address is checked against "localhost". SNI takes no addresses.
+    host: demand.serverName,
+    servername: isAddress ? '' : demand.serverName,
+    // Addresses are compared below: Node 22.23 takes none of IPv6 for an address here.
+    checkServerIdentity: (_host, certificate) =>
+      isAddress ? undefined : checkServerIdentity(demand.serverName, certificate),
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+  };
+  if (demand.protocols !== undefined) options.ALPNProtocols = [...demand.protocols];
+  if (demand.certificate !== undefined) {
+    options.cert = demand.certificate.chain;
+    options.key = demand.certificate.key;
+  }
+  if (demand.ca !== undefined) options.ca = demand.ca;
+  return new Promise((resolve, reject) => {
+    let tls: TLSSocket;
+    try {
+      tls = connect(options);
+    } catch (cause) {
+      plain.destroy();
+      const text = 'TLS failed: `ca`, or the certificate and key to show, cannot be used';
+      return reject(new UpstreamFault('tls-failed', text, cause));
+    }
+    const onError = (cause: Error): void => refuse(sentenceOf(cause), cause);
+    const onClose = (): void => refuse('the transport ended within the handshake');
+    const refuse = (text: string, cause?: unknown): void => {
+      tls.off('close', onClose);
+      // The error listener stays: a second error of a dying socket must not end the process.
+      tls.destroy();
+      plain.destroy();
+      reject(new UpstreamFault('tls-failed', `TLS failed: ${text}`, cause));
+    };
+    tls.on('error', onError);
+    tls.on('close', onClose);
+    tls.once('secureConnect', () => {
+      const certificate = tls.getPeerX509Certificate();
+      if (!tls.authorized || certificate === undefined) return refuse('the certificate was not accepted');
+      if (isAddress && !isForAddress(certificate, demand.serverName)) return refuse(otherName);
+      if (demand.keyPins.length > 0 && !demand.keyPins.includes(keyPinOf(certificate))) {
+        return refuse('the key of the certificate is none of `key_pins`');
+      }
+      tls.off('error', onError);
+      tls.off('close', onClose);
+      demand.onAccepted?.(certificate.validTo);
+      resolve(tls);
+    });
+  });
+}

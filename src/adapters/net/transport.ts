@@ -1,0 +1,323 @@
+// A transport over a socket of Node: read by asking, corked writes, TLS in the middle, one close.
+// It does not know who listens or dials. The rule: the socket's events end here; what the system says about a broken
+// socket becomes a TransportFault or an UpstreamFault, with the system's error as its cause.
+//
+// Reading is a pull over one `data` listener (an async iterator would destroy the socket when it is left, and costs
+// 3.5 KiB more per idle session). At most `readAheadBytesMax` are held for a reader that does not come.
+
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
+import { createHangUpPoll, type HangUpPoll } from './hang-up.js';
+import { type Drain, Latch, type Pending, pendingDrain } from './pending.js';
+import { acceptTls } from './tls-accept.js';
+import { connectTls } from './tls-connect.js';
+import { createGroupWriter, type GroupWriter } from './write-group.js';
+
+/** How much is read from the socket while nobody asks for it. */
+const readAheadBytesMax = 64 * 1024;
+/** How long a closed transport may take to deliver what was written before. */
+const lingerMs = 5_000;
+
+/** What is asked of the kernel about the socket of a transport. */
+export interface KernelView {
+  /** Whether the other end is gone altogether. */
+  hasHungUp(): boolean;
+  /** Bytes that wait in the kernel for the other end; undefined: it does not say. */
+  queuedBytes(): number | undefined;
+}
+
+class SocketTransport implements Transport {
+  #socket: Socket | TLSSocket;
+  /** The socket below TLS: only it can be reset. */
+  readonly #raw: Socket;
+  readonly #clock: Clock;
+  #chunks: Buffer[] = [];
+  #heldBytes = 0;
+  #hasEnded = false;
+  #fault: TransportFault | undefined;
+  #reader: Pending<Buffer | null> | undefined;
+  readonly #groups: GroupWriter;
+  #drain: Drain | undefined;
+  #isInHandshake = false;
+  #closedFor: CloseReason | undefined;
+  #linger: Timer | undefined;
+  #goneListener: (() => void) | undefined;
+  readonly #gone = new Latch();
+  readonly #kernel: KernelView | undefined;
+  /** Made when somebody wants to hear of it for the first time: most transports never need it. */
+  #hangUp: HangUpPoll | undefined;
+
+  constructor(socket: Socket | TLSSocket, clock: Clock, kernel: KernelView | undefined) {
+    this.#kernel = kernel;
+    this.#socket = socket;
+    this.#raw = socket;
+    this.#clock = clock;
+    this.#groups = createGroupWriter(clock);
+    this.#listen();
+  }
+
+  read(): Promise<Buffer | null> {
+    if (this.#reader !== undefined) throw new Error('two readers on one transport');
+    const chunk = this.#chunks.shift();
+    if (chunk !== undefined) {
+      this.#heldBytes -= chunk.length;
+      if (this.#heldBytes < readAheadBytesMax && !this.#hasEnded) this.#socket.resume();
+      return Promise.resolve(chunk);
+    }
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#hasEnded) return Promise.resolve(null);
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+    });
+  }
+
+  write(parts: readonly Buffer[]): Promise<void> | undefined {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#groups.write(this.#socket, parts)) return undefined;
+    this.#drain ??= pendingDrain();
+    return this.#drain.promise;
+  }
+
+  writeWhole(bytes: Buffer): Promise<void> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    this.#drain ??= pendingDrain();
+    const { promise } = this.#drain;
+    // One buffer, and nothing before it that still waits: Node makes one TLS record of it, or one call of the kernel.
+    this.#socket.write(bytes, (cause) => {
+      if (!cause) this.#onDrain();
+    });
+    return promise;
+  }
+
+  endWriting(): void {
+    this.#socket.end();
+  }
+
+  async startTls(demand: TlsDemand): Promise<void> {
+    // Whoever sits on the way could put bytes in clear in front of what the backend says inside TLS; and TLS over a
+    // socket that has told its end already would wait for it for ever.
+    const isEarly = this.#heldBytes > 0;
+    if (isEarly || this.#hasEnded || this.#fault !== undefined) {
+      const cause = this.#fault;
+      this.close('dial-failed', true);
+      const text = isEarly ? 'bytes in clear text came' : 'the transport ended';
+      throw new UpstreamFault('tls-failed', `${text} before the TLS handshake`, cause);
+    }
+    await this.#turnToTls('dial-failed', async (plain) => ({ socket: await connectTls(plain, demand) }));
+  }
+
+  async acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined> {
+    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#hasEnded) {
+      this.close('tls-failed');
+      throw new TransportFault('tls-failed', 'TLS failed: the client ended its side before the handshake');
+    }
+    const early = Buffer.concat([rest, ...this.#chunks]);
+    this.#chunks = [];
+    this.#heldBytes = 0;
+    const { peer } = await this.#turnToTls('tls-failed', (plain) => acceptTls(plain, offer, early));
+    return peer;
+  }
+
+  /** Puts TLS in the middle. Rejects as `shake` does, or with a TransportFault when it was closed meanwhile. */
+  async #turnToTls<Shaken extends { readonly socket: TLSSocket }>(
+    reason: CloseReason,
+    shake: (plain: Socket) => Promise<Shaken>,
+  ): Promise<Shaken> {
+    const plain = this.#socket;
+    this.#unlisten();
+    plain.pause();
+    this.#isInHandshake = true;
+    try {
+      const shaken = await shake(plain);
+      if (this.#fault !== undefined) throw this.#fault;
+      this.#socket = shaken.socket;
+      this.#listen();
+      return shaken;
+    } catch (cause) {
+      this.#closedFor ??= reason;
+      this.#reset();
+      this.#fail('closed', `the transport was closed: ${this.#closedFor}`);
+      this.#linger?.cancel();
+      this.#gone.open();
+      throw cause;
+    } finally {
+      this.#isInHandshake = false;
+    }
+  }
+
+  close(reason: CloseReason, isAbrupt = false): void {
+    if (this.#closedFor !== undefined) {
+      // The peer may still hold it open, for as long as a close may linger.
+      if (isAbrupt) this.#reset();
+      return;
+    }
+    this.#closedFor = reason;
+    const socket = this.#socket;
+    const hadFault = this.#fault !== undefined;
+    this.#fail('closed', `the transport was closed: ${reason}`);
+    if (hadFault) {
+      socket.destroy();
+    } else if (isAbrupt || this.#isInHandshake) {
+      this.#reset();
+    } else {
+      const isUnix = this.#raw.remoteAddress === undefined;
+      // Who has said all and was told all needs no goodbye, which costs a call and a wait: most sessions end so.
+      if (isUnix && socket === this.#raw && this.#hasEnded && socket.writableLength === 0)
+        return void socket.destroy();
+      // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
+      socket.resume();
+      // The same happens to a TCP socket that is gone while the peer still sends: so its end is waited for.
+      void (isUnix ? socket.destroySoon() : socket.end());
+      this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
+    }
+  }
+
+  get keepsWhole(): boolean {
+    return this.#socket !== this.#raw || this.#raw.remoteAddress === undefined;
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  onGone(run: (() => void) | undefined): void {
+    this.#goneListener = run;
+    if (run === undefined) this.#hangUp?.stop();
+    else this.#poll();
+    if (run !== undefined && this.#fault?.code === 'peer-gone') this.#tellGone();
+  }
+
+  whenClosed(): Promise<void> {
+    return this.#gone.wait();
+  }
+
+  get closedFor(): CloseReason | undefined {
+    return this.#closedFor;
+  }
+
+  get unsentBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  get takenBytes(): number {
+    const sent = sentBytesOf(this.#raw) ?? this.#raw.bytesWritten - this.#socket.writableLength;
+    return sent - (this.#kernel?.queuedBytes() ?? 0);
+  }
+
+  // Named, so that only ours are taken off again: Node keeps listeners of its own on a socket.
+  readonly #onData = (chunk: Buffer): void => this.#take(chunk);
+  readonly #onEnd = (): void => this.#end();
+  readonly #onError = (cause: Error): void => this.#fail('peer-gone', 'the other side is gone', cause);
+  readonly #onClose = (): void => {
+    this.#linger?.cancel();
+    this.#fail('peer-gone', 'the other side is gone');
+    this.#gone.open();
+  };
+  readonly #onDrain = (): void => {
+    this.#drain?.pending.resolve();
+    this.#drain = undefined;
+  };
+
+  #listen(): void {
+    this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
+    this.#socket.on('error', this.#onError).on('close', this.#onClose);
+  }
+
+  #unlisten(): void {
+    this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
+    this.#socket.off('error', this.#onError).off('close', this.#onClose);
+  }
+
+  /**
+   * A reset where there is one: the peer must not take what came so far for the whole. Only a TCP socket has one, below
+   * TLS. What is above it is left alone: it ends with the one below, and to destroy both in one turn is a segmentation
+   * fault of Node 20 while TLS still writes.
+   */
+  #reset(): void {
+    if (this.#raw.remoteAddress !== undefined) this.#raw.resetAndDestroy();
+    this.#raw.destroy();
+  }
+
+  /** While somebody wants to hear of a peer that is gone, and no event would tell. */
+  #poll(): void {
+    const kernel = this.#kernel;
+    if (kernel === undefined || this.#goneListener === undefined) return;
+    this.#hangUp ??= createHangUpPoll(
+      this.#clock,
+      () => kernel.hasHungUp(),
+      () => this.#fault === undefined && (this.#hasEnded || this.#socket.isPaused()),
+      () => this.#socket.destroy(),
+    );
+    this.#hangUp.watch();
+  }
+
+  #tellGone(): void {
+    const run = this.#goneListener;
+    this.#goneListener = undefined;
+    run?.();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#closedFor !== undefined) return;
+    const reader = this.#reader;
+    if (reader !== undefined) {
+      this.#reader = undefined;
+      reader.resolve(chunk);
+      return;
+    }
+    this.#chunks.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#heldBytes < readAheadBytesMax) return;
+    this.#socket.pause();
+    this.#poll();
+  }
+
+  #end(): void {
+    this.#hasEnded = true;
+    this.#poll();
+    this.#reader?.resolve(null);
+    this.#reader = undefined;
+  }
+
+  #fail(code: 'peer-gone' | 'closed', message: string, cause?: unknown): void {
+    if (this.#fault === undefined) {
+      this.#fault = new TransportFault(code, message, cause);
+      if (code === 'closed') {
+        this.#chunks = [];
+        this.#heldBytes = 0;
+      }
+    }
+    this.#hangUp?.stop();
+    this.#reader?.reject(this.#fault);
+    this.#reader = undefined;
+    this.#drain?.pending.reject(this.#fault);
+    this.#drain = undefined;
+    if (code === 'peer-gone') this.#tellGone();
+  }
+}
+
+/**
+ * Bytes that the kernel has taken, also of a write that it has not taken whole; Node has both numbers, but does not promise them (there on
+ * 20, 22 and 24).
+ */
+function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null) return undefined;
+  const written: unknown = Reflect.get(handle, 'bytesWritten');
+  const queued: unknown = Reflect.get(handle, 'writeQueueSize');
+  return typeof written === 'number' && typeof queued === 'number' ? written - queued : undefined;
+}
+
+/**
+ * Wraps a connected socket, made with `allowHalfOpen`. The transport owns it from here on. `kernel` is asked where no event would tell
+ * what becomes of the other end.
+ */
+export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: KernelView): Transport {
+  return new SocketTransport(socket, clock, kernel);
+}

@@ -1,0 +1,195 @@
+// Follows a journal's files record by record, while it is written, rotated, compressed and retired, in batches that one can
+// go on behind later. It does not know where records are sent to, and judges only whether one follows the other.
+// The rule: no record is given out before it is on disk. What lies behind the last one that is may be cut off and written
+// again, so how far that goes must be known before the file is read, and nothing behind it is kept for later.
+
+import { readClaim } from '../../domain/audit/chain.js';
+import { openSegmentReader, type SegmentReader } from '../journal/segment-reader.js';
+import { listSegments, segmentName } from '../journal/segments.js';
+
+/** Behind a record: its segment, how many bytes of that segment's text came up to its LF, and which record it is. */
+export interface Position {
+  readonly segment: number;
+  readonly bytes: number;
+  readonly seq: number;
+  /** Of that record; empty: no record came before. */
+  readonly hash: string;
+}
+
+/** Before the oldest record that there is. */
+export const beginning: Position = { segment: -1, bytes: 0, seq: 0, hash: '' };
+
+/** One record as it lies in the journal, without LF. */
+export interface FollowedLine {
+  readonly seq: number;
+  readonly bytes: Buffer;
+}
+
+/** Records in their order; their bytes are valid until the next call. */
+export interface Batch {
+  readonly lines: readonly FollowedLine[];
+  /** Behind the last of them. */
+  readonly position: Position;
+}
+
+/** What is wrong with what is followed. */
+export type FollowFault =
+  /** Records that were not given out, and are not there any more. */
+  | { readonly kind: 'missing'; readonly from: number; readonly to: number }
+  | { readonly kind: 'damaged'; readonly text: string }
+  /** What lies at the position is not what follows the record before it: everything is given out anew. */
+  | { readonly kind: 'not-continued'; readonly text: string };
+
+/** A journal that is followed; one call at a time. */
+export interface Follower {
+  /** Goes on behind a position. */
+  seek(position: Position): Promise<void>;
+  /**
+   * The next records up to a seq that is on disk; undefined: all of them were given out. Rejects with what the system says
+   * when a file cannot be read; the next call tries again.
+   */
+  next(untilSeq: number): Promise<Batch | undefined>;
+  /** Lets go of the file; a seek comes next, if anything. */
+  close(): Promise<void>;
+}
+
+/** Bytes that are read at once, and so of a batch. A line has at most 7 KiB. */
+const batchBytes = 1 << 16;
+
+/** Follows the journal in a directory from `beginning`, until it is told another position. */
+export function createFollower(directory: string, tell: (fault: FollowFault) => void): Follower {
+  let position = beginning;
+  let reader: SegmentReader | undefined;
+  /** The segment of the position is gone, so the next record must tell whether it is the one behind it. */
+  let isFirst = false;
+  /** What was told is not told again when the same records are gone through again. */
+  let toldSeq = 0;
+  let toldDamageSeq = 0;
+
+  return {
+    async seek(to) {
+      await close();
+      position = to;
+      isFirst = to.hash !== '';
+    },
+    async next(untilSeq) {
+      if (position.seq > untilSeq) {
+        await rewind(`the journal ends with record ${untilSeq}, and ${position.seq} was shipped already`);
+      }
+      for (;;) {
+        reader ??= await reopen();
+        const batch = await scan(untilSeq);
+        if (batch !== undefined) return batch;
+        if (position.seq >= untilSeq) return undefined;
+        const at = reader?.segment.number ?? position.segment;
+        const following = listSegments(directory).find(({ number }) => number > at);
+        if (following === undefined) return undefined;
+        // Now that another segment has begun, nothing more comes to this one: but something may have come since the read.
+        const rest = await scan(untilSeq);
+        if (rest !== undefined) return rest;
+        const opened = await openSegmentReader(directory, following);
+        // Compressed or retired just now: the next look at the directory shows it.
+        if (opened === undefined) continue;
+        await close();
+        reader = opened;
+      }
+    },
+    close,
+  };
+
+  async function close(): Promise<void> {
+    const old = reader;
+    reader = undefined;
+    await old?.close();
+  }
+
+  async function rewind(text: string): Promise<void> {
+    await close();
+    position = beginning;
+    isFirst = false;
+    tell({ kind: 'not-continued', text });
+  }
+
+  /** The segment of the position, which must hold the record that it is behind; undefined: it is gone. */
+  async function reopen(): Promise<SegmentReader | undefined> {
+    const segment = listSegments(directory).find(({ number }) => number === position.segment);
+    const opened = segment === undefined ? undefined : await openSegmentReader(directory, segment);
+    if (opened === undefined) return undefined;
+    const end = Buffer.from(`${position.hash}"}\n`);
+    const at = position.bytes - end.length;
+    if (at >= 0 && (await readOf(opened, at, end.length)).equals(end)) {
+      isFirst = false;
+      return opened;
+    }
+    await opened.close();
+    await rewind(`record ${position.seq}, which was shipped, is not in ${segmentName(position.segment)}`);
+    return undefined;
+  }
+
+  /** The whole lines behind the position in the segment that is open. */
+  async function scan(untilSeq: number): Promise<Batch | undefined> {
+    if (reader === undefined) return undefined;
+    const { number } = reader.segment;
+    let damagedAt: number | undefined;
+    for (let at = number === position.segment ? position.bytes : 0; ; ) {
+      const bytes = await readOf(reader, at, batchBytes);
+      const lines: FollowedLine[] = [];
+      let start = 0;
+      for (;;) {
+        const lf = bytes.indexOf(0x0a, start);
+        if (lf < 0) break;
+        const line = bytes.subarray(start, lf);
+        const claim = readClaim(line);
+        if (claim === undefined) damagedAt ??= at + start;
+        else if (claim.seq > untilSeq) return lines.length === 0 ? undefined : { lines, position };
+        else {
+          if (isFirst && !isContinued(claim)) {
+            await rewind(`record ${claim.seq} does not follow record ${position.seq}, which was shipped`);
+            return undefined;
+          }
+          isFirst = false;
+          if (damagedAt !== undefined) {
+            tellDamaged(claim.seq, `${segmentName(number)}, byte ${damagedAt}: this is not a record`);
+          }
+          damagedAt = undefined;
+          tellMissing(claim.seq);
+          position = { segment: number, bytes: at + lf + 1, seq: claim.seq, hash: claim.hash };
+          lines.push({ seq: claim.seq, bytes: line });
+        }
+        start = lf + 1;
+      }
+      if (lines.length > 0) return { lines, position };
+      if (bytes.length < batchBytes) return undefined;
+      // Nothing but damage so far; where not even a line ends, the whole of it is passed over.
+      if (start === 0) damagedAt ??= at;
+      at += start === 0 ? bytes.length : start;
+    }
+  }
+
+  /** The same place in the chain, or further on where segments are gone. */
+  function isContinued({ seq, prev }: { readonly seq: number; readonly prev: string }): boolean {
+    return seq > position.seq + 1 || (seq === position.seq + 1 && prev === position.hash);
+  }
+
+  async function readOf(from: SegmentReader, at: number, bytes: number): Promise<Buffer> {
+    try {
+      return await from.read(at, bytes);
+    } catch (error) {
+      if (!from.segment.isCompressed) throw error;
+      tellDamaged(position.seq + 1, `${from.segment.name}.gz cannot be read further: ${String(error)}`);
+      return Buffer.alloc(0);
+    }
+  }
+
+  /** `seq`: of a record behind the damage. */
+  function tellDamaged(seq: number, text: string): void {
+    if (seq > toldDamageSeq) tell({ kind: 'damaged', text });
+    toldDamageSeq = Math.max(toldDamageSeq, seq);
+  }
+
+  function tellMissing(seq: number): void {
+    const from = position.seq + 1;
+    if (position.hash !== '' && seq > from && seq > toldSeq) tell({ kind: 'missing', from, to: seq - 1 });
+    toldSeq = Math.max(toldSeq, seq);
+  }
+}

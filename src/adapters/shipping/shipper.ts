@@ -1,0 +1,253 @@
+// Sends a journal to one receiver: a script that dials, sends what is on disk, waits for more, and begins again when the
+// transport ends. It owns the transport and the place in the journal. It does not know who writes the journal, and nobody
+// waits for it.
+// The rules: records go in their order, and only those that are on disk; after each dial the last ones are sent again; a
+// receiver that is away, slow or mad costs nobody else anything.
+
+import { createBell } from '../../concurrency/wake-signal.js';
+import type { Connect, Observe } from '../../gateway/outcome/ports.js';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { Transport } from '../../ports/transport.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
+import { backOffMs } from './back-off.js';
+import { dialReceiver, type Receiver } from './dial-receiver.js';
+import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
+import { createOutlet, type Outlet } from './outlet.js';
+import { createOverlap } from './overlap.js';
+import type { PositionFile } from './position-file.js';
+import { type ShipFault, shipFaultOf } from './ship-fault.js';
+import { encodeFrames, type Sender } from './syslog.js';
+
+/** What a shipper needs. */
+export interface ShipperOptions {
+  /** Its name in events and metrics. */
+  readonly sink: string;
+  readonly receiver: Receiver;
+  /** Of the journal. */
+  readonly directory: string;
+  /** The journal's id. */
+  readonly journal: string;
+  /** Seq of the last record that is on disk. */
+  readonly untilSeq: () => number;
+  /** Behind the last record that the receiver certainly has, and where that is kept. */
+  readonly position: Position;
+  readonly file: PositionFile;
+  readonly sender: Sender;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** From 0 up to 1, without 1. */
+  readonly chance: () => number;
+  readonly observe: Observe;
+}
+
+/** How it stands with the receiver. */
+export type ShipperState =
+  | { readonly at: 'connecting' }
+  | { readonly at: 'connected' }
+  | ({ readonly at: 'away' } & ShipFault);
+
+/** Shipping under way. */
+export interface Shipper {
+  /** There may be more on disk. */
+  nudge(): void;
+  /** Sends what is on disk now, if the receiver is there and takes it in time; resolves when nothing of it is left. */
+  end(ms: number): Promise<void>;
+  readonly state: ShipperState;
+  /** The last record that the receiver certainly has, also after a restart. */
+  readonly safeSeq: number;
+  /** Records on disk that were not sent yet. */
+  readonly lagRecords: number;
+}
+
+/** What syslog's missing acknowledgement is met with: so much is sent again, whichever is more. */
+const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
+/** Records that come one by one are gathered for so long: a read and a write for each would be dear. */
+const gatherMs = 20;
+/** Between two batches, each of which takes about as long: a long backlog leaves half of the processor to commands. */
+const restMs = 1;
+/** A receiver that refuses our certificate says so only behind its handshake: until then nobody is told that it is there. */
+const provenMs = 1_000;
+/** A transport that lived so long was a good one: the next dial is not held back by failures before it. */
+const steadyMs = 10_000;
+const keepIntervalMs = 1_000;
+/** At the end, beyond the time for the receiver: a disk that hangs holds up nobody. */
+const diskMs = 1_000;
+
+/** Begins at once. */
+export function startShipper(options: ShipperOptions): Shipper {
+  const { sink, clock, observe, untilSeq } = options;
+  const bell = createBell(clock);
+  const overlap = createOverlap(overlapLimits, options.position);
+  const follower = createFollower(options.directory, tellFault);
+  /** Aborted first: send what is there and stop. Aborted second: stop. */
+  const ending = new AbortController();
+  const hurry = new AbortController();
+  let state: ShipperState = { at: 'connecting' };
+  let connectedMs = 0;
+  let connectedSince: number | undefined;
+  let kept = options.position;
+  let keptAtMs = clock.now();
+  let keepFault: string | undefined;
+  const running = run();
+
+  return {
+    nudge() {
+      if (connectedSince !== undefined) bell.ring();
+    },
+    async end(ms) {
+      ending.abort();
+      bell.ring();
+      const timers: Timer[] = [];
+      const late = new Promise<void>((resolve) => {
+        timers.push(clock.setTimer(ms, stop), clock.setTimer(ms + diskMs, resolve));
+      });
+      await Promise.race([running, late]);
+      stop();
+      for (const timer of timers) timer.cancel();
+    },
+    get state() {
+      return state;
+    },
+    get safeSeq() {
+      return kept.seq;
+    },
+    get lagRecords() {
+      return Math.max(untilSeq() - overlap.sentSeq, 0);
+    },
+  };
+
+  function stop(): void {
+    hurry.abort(new UpstreamFault('dial-timeout', 'it took too long for the end'));
+    bell.ring();
+  }
+
+  async function run(): Promise<void> {
+    let failures = 0;
+    for (;;) {
+      const before = connectedMs;
+      const fault = await attempt();
+      await follower.close();
+      await keep();
+      if (fault === undefined || ending.signal.aborted) return;
+      become({ at: 'away', ...fault });
+      failures = connectedMs - before >= steadyMs ? 1 : failures + 1;
+      const dueMs = clock.now() + backOffMs(failures, options.chance());
+      // The bell rings for other things too, such as the end of the transport that was.
+      for (let leftMs = 1; leftMs > 0; leftMs = dueMs - clock.now()) {
+        if (ending.signal.aborted) return;
+        await bell.wait(dueMs - clock.now());
+      }
+      if (ending.signal.aborted) return;
+    }
+  }
+
+  /** One transport from its dial to its end; undefined: everything was sent, and no more is wanted. */
+  async function attempt(): Promise<ShipFault | undefined> {
+    let transport: Transport | undefined;
+    const giveUp = (): void => transport?.close('draining', true);
+    try {
+      transport = await dialReceiver(options.receiver, options.connect, clock, hurry.signal);
+      hurry.signal.addEventListener('abort', giveUp, { once: true });
+      connectedSince = clock.now();
+      await ship(transport);
+      transport.close('draining');
+      return undefined;
+    } catch (cause) {
+      transport?.close('peer-gone', true);
+      return shipFaultOf(cause);
+    } finally {
+      hurry.signal.removeEventListener('abort', giveUp);
+      connectedMs = connectedTime();
+      connectedSince = undefined;
+    }
+  }
+
+  async function ship(transport: Transport): Promise<void> {
+    const outlet = createOutlet(transport, clock, () => bell.ring());
+    const proof = clock.setTimer(provenMs, () => {
+      if (outlet.fault === undefined) become({ at: 'connected' });
+    });
+    try {
+      await sendAll(outlet);
+      // A receiver that answers our end with its own has read everything: the only acknowledgement that there is.
+      transport.endWriting();
+      while (outlet.fault === undefined && !hurry.signal.aborted) await bell.wait();
+    } finally {
+      proof.cancel();
+    }
+  }
+
+  /** Until nothing more is wanted and everything is sent; rejects when the receiver ends before. */
+  async function sendAll(outlet: Outlet): Promise<void> {
+    await follower.seek(overlap.safe(connectedTime()));
+    for (;;) {
+      if (outlet.fault !== undefined) throw outlet.fault;
+      // Asked before the look: what reached the disk since is not among what that look found to be all.
+      const isLastLook = ending.signal.aborted;
+      const batch = await follower.next(untilSeq());
+      if (batch === undefined) {
+        if (isLastLook) return;
+        await bell.wait();
+        if (!ending.signal.aborted && outlet.fault === undefined) await pause(gatherMs);
+        continue;
+      }
+      const frames = encodeFrames(batch.lines, options.sender);
+      await outlet.send(frames);
+      overlap.note(batch.position, frames.length, connectedTime());
+      if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
+      await pause(restMs);
+    }
+  }
+
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      clock.setTimer(ms, resolve);
+    });
+  }
+
+  function connectedTime(): number {
+    return connectedMs + (connectedSince === undefined ? 0 : clock.now() - connectedSince);
+  }
+
+  async function keep(): Promise<void> {
+    keptAtMs = clock.now();
+    const position = overlap.safe(connectedTime());
+    if (position === kept || position === beginning) return;
+    try {
+      await options.file.save({ journal: options.journal, position });
+      kept = position;
+      keepFault = undefined;
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      if (keepFault !== text) observe({ kind: 'ship-position-failed', sink, text });
+      keepFault = text;
+    }
+  }
+
+  /** Told once for each change; while it is away, for each other cause. */
+  function become(next: ShipperState): void {
+    const isSame =
+      next.at === state.at && (next.at !== 'away' || state.at !== 'away' || next.code === state.code);
+    state = next;
+    if (isSame) return;
+    const lagRecords = Math.max(untilSeq() - overlap.sentSeq, 0);
+    if (next.at === 'connected') observe({ kind: 'ship-connected', sink, lagRecords });
+    if (next.at === 'away')
+      observe({ kind: 'ship-away', sink, code: next.code, text: next.text, lagRecords });
+  }
+
+  function tellFault(fault: FollowFault): void {
+    switch (fault.kind) {
+      case 'missing':
+        return observe({ kind: 'ship-missing', sink, from: fault.from, to: fault.to });
+      case 'damaged':
+        return observe({ kind: 'ship-damaged', sink, text: fault.text });
+      case 'not-continued':
+        kept = beginning;
+        overlap.reset(beginning);
+        return observe({ kind: 'ship-restarted', sink, text: fault.text });
+      default:
+        return fault satisfies never;
+    }
+  }
+}

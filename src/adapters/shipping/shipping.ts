@@ -1,0 +1,176 @@
+// All receivers of a journal's records: one shipper each, and what the journal must know of them together. It does not know
+// how a record is sent. The rule: what any one of them may still need counts as not shipped.
+
+import type { Connect, Observe } from '../../gateway/outcome/ports.js';
+import type { Clock } from '../../ports/clock.js';
+import type { Receiver } from './dial-receiver.js';
+import { beginning } from './follow.js';
+import { createPositionFile, type KeptPosition, type PositionFile } from './position-file.js';
+import { type Shipper, type ShipperState, startShipper } from './shipper.js';
+import type { Sender } from './syslog.js';
+
+/** A receiver under its name, `HOST:PORT`. */
+export interface Sink extends Receiver {
+  readonly name: string;
+  /** What makes it this receiver and no other: with another one its transport is made anew. */
+  readonly key: string;
+}
+
+/** What shipping needs. */
+export interface ShippingOptions {
+  readonly sinks: readonly Sink[];
+  /** Of the positions. */
+  readonly stateDirectory: string;
+  /** Of the journal. */
+  readonly directory: string;
+  readonly sender: Sender;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** From 0 up to 1, without 1. */
+  readonly chance: () => number;
+  readonly observe: Observe;
+}
+
+/** The journal, as far as it is shipped. */
+export interface ShippedJournal {
+  readonly id: string;
+  /** Seq of the last record that is on disk. */
+  readonly seq: () => number;
+}
+
+/** How it stands with one receiver. */
+export interface SinkState {
+  readonly name: string;
+  readonly state: ShipperState;
+  /** Records on disk that were not sent there yet. */
+  readonly lagRecords: number;
+  /** The last record that it certainly has. */
+  readonly safeSeq: number;
+}
+
+/** Shipping to all receivers. */
+export interface Shipping {
+  /** The last record that every receiver certainly has; undefined: there is no receiver. */
+  readonly shippedSeq: number | undefined;
+  readonly sinks: readonly SinkState[];
+  /** Begins. Once. */
+  start(journal: ShippedJournal): void;
+  /**
+   * From now on these are the receivers: who is not among them is ended after what is on disk now, who is new begins with the oldest
+   * record, or where it stood when it was a receiver before. Does not wait.
+   */
+  replace(sinks: readonly Sink[]): void;
+  /** There may be more on disk. */
+  nudge(): void;
+  /** Sends what is on disk, to those who take it in time; resolves when nothing runs any more. */
+  end(): Promise<void>;
+}
+
+/** For what is left when the daemon stops: long enough for a receiver that is there. */
+const endMs = 5_000;
+
+/** A receiver from when it is named to when nothing of it is left. */
+interface Entry {
+  readonly sink: Sink;
+  readonly file: PositionFile;
+  /** The same receiver as it was configured before, until this one has begun: it ends first. */
+  before: Entry | undefined;
+  /** How far it was shipped when that was last read. */
+  kept: KeptPosition | undefined;
+  /** Undefined: not begun. */
+  shipper: Shipper | undefined;
+}
+
+/** Reads where shipping stands, so that the journal knows it before it removes anything. Never rejects. */
+export async function openShipping(options: ShippingOptions): Promise<Shipping> {
+  const { observe } = options;
+  let entries = options.sinks.map((sink) => entryOf(sink, undefined));
+  await Promise.all(entries.map(load));
+  let shipped: ShippedJournal | undefined;
+  let phase: 'open' | 'ending' = 'open';
+  /** Changes of receivers, one after the other. */
+  let changes: Promise<unknown> = Promise.resolve();
+
+  return {
+    get shippedSeq() {
+      return entries.length === 0 ? undefined : Math.min(...entries.map(safeSeqOf));
+    },
+    get sinks() {
+      return entries.map((entry) => {
+        const { sink, shipper } = entry;
+        const safeSeq = safeSeqOf(entry);
+        const lagRecords = shipper?.lagRecords ?? Math.max((shipped?.seq() ?? 0) - safeSeq, 0);
+        return { name: sink.name, state: shipper?.state ?? { at: 'connecting' }, lagRecords, safeSeq };
+      });
+    },
+    start(started) {
+      shipped = started;
+      for (const entry of entries) entry.shipper = begin(entry, started);
+    },
+    replace(sinks) {
+      const known = new Map(entries.map((entry) => [entry.sink.name, entry]));
+      const before = entries;
+      entries = sinks.map((sink) => {
+        const old = known.get(sink.name);
+        return old?.sink.key === sink.key ? old : entryOf(sink, old);
+      });
+      const gone = before.filter((entry) => !entries.includes(entry));
+      const fresh = entries.filter((entry) => !before.includes(entry));
+      changes = changes.then(async () => {
+        // Who is changed goes on where it stood, so what was keeps its place first.
+        await endAll(gone);
+        await Promise.all(fresh.map(load));
+        if (phase === 'ending' || shipped === undefined) return;
+        for (const entry of fresh) {
+          if (!entries.includes(entry)) continue;
+          entry.shipper = begin(entry, shipped);
+          entry.before = undefined;
+        }
+      });
+    },
+    nudge() {
+      for (const { shipper } of entries) shipper?.nudge();
+    },
+    async end() {
+      phase = 'ending';
+      await Promise.all([changes, endAll(entries)]);
+    },
+  };
+
+  function entryOf(sink: Sink, before: Entry | undefined): Entry {
+    const file = createPositionFile(options.stateDirectory, sink.name);
+    return { sink, file, before, kept: undefined, shipper: undefined };
+  }
+
+  async function load(entry: Entry): Promise<void> {
+    const { sink, file } = entry;
+    entry.kept = await file.load().catch((cause: unknown) => {
+      const text = `everything is shipped anew: ${cause instanceof Error ? cause.message : String(cause)}`;
+      observe({ kind: 'ship-restarted', sink: sink.name, text });
+      return undefined;
+    });
+  }
+
+  function begin({ sink, file, kept }: Entry, journal: ShippedJournal): Shipper {
+    const { directory, sender, connect, clock, chance } = options;
+    const isSame = kept === undefined || kept.journal === journal.id;
+    if (!isSame) {
+      const text = `the journal is ${journal.id}, and what was shipped was ${kept.journal}`;
+      observe({ kind: 'ship-restarted', sink: sink.name, text });
+    }
+    const position = isSame ? (kept?.position ?? beginning) : beginning;
+    const common = { directory, sender, connect, clock, chance, observe };
+    const place = { sink: sink.name, receiver: sink, file, position };
+    return startShipper({ ...common, ...place, journal: journal.id, untilSeq: journal.seq });
+  }
+}
+
+/** The last record that it certainly has, also while it is not begun. */
+function safeSeqOf({ shipper, kept, before }: Entry): number {
+  if (shipper !== undefined) return shipper.safeSeq;
+  return before === undefined ? (kept?.position.seq ?? 0) : safeSeqOf(before);
+}
+
+async function endAll(entries: readonly Entry[]): Promise<void> {
+  await Promise.all(entries.flatMap(({ shipper }) => (shipper === undefined ? [] : [shipper.end(endMs)])));
+}

@@ -1,0 +1,121 @@
+// Records as syslog messages (RFC 5424) in the frames of its TLS transport (RFC 5425). Bytes in, bytes out; it knows neither
+// sockets nor files. The rule: MSG is the record exactly as it lies in the journal, so that whoever stored the messages can
+// follow the chain; the structured data in front repeats its main keys for filters, and may be cut.
+//
+//   412 <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17" event="admission" ...] {"seq":17, ... }
+//
+// No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
+
+import { isObject, parseLine } from '../../domain/audit/line.js';
+import { parseTime } from '../../domain/audit/time.js';
+
+/** Who sends; both are shown as they are where the grammar permits. */
+export interface Sender {
+  readonly hostName: string;
+  readonly processId: number;
+}
+
+/** A message is never longer: what rsyslog takes unless it is told otherwise. (RFC 5425, 4.3.1: receivers should take 8192.) */
+export const messageBytesMax = 8096;
+
+/** 13: "log audit". */
+const facility = 13;
+const appName = 'dovegate';
+/** 32473 is the number for examples (RFC 5612): the project has none of its own, and the form of the name demands one. */
+const structuredId = 'dovegate@32473';
+/** What is repeated, and how many bytes of it, escaped: with these no message is above its limit, however long the record is. */
+const shownKeys = Object.entries({
+  event: 16,
+  id: 40,
+  principal: 128,
+  command: 128,
+  user: 128,
+  decision: 8,
+  outcome: 16,
+});
+
+const severities = { critical: 2, error: 3, warning: 4, notice: 5, informational: 6 } as const;
+type Severity = keyof typeof severities;
+
+/** The frames of some records, one after the other. `bytes`: a line of the journal without LF. */
+export function encodeFrames(lines: readonly { readonly bytes: Buffer }[], sender: Sender): Buffer {
+  const parts: Buffer[] = [];
+  for (const { bytes } of lines) {
+    const head = formatHead(bytes, sender);
+    const length = Buffer.byteLength(head) + bytes.length;
+    parts.push(Buffer.from(`${length} ${head}`), bytes);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Everything of a message up to MSG, with the space before it. A line that is no record still makes a message. */
+export function formatHead(line: Buffer, { hostName, processId }: Sender): string {
+  const record = parseLine(line.toString('utf8')) ?? {};
+  const { seq, time, event } = record;
+  const priority = facility * 8 + severities[severityOf(record)];
+  const timestamp = typeof time === 'string' && parseTime(time) !== undefined ? time : '-';
+  const data = [`seq="${typeof seq === 'number' ? seq : ''}"`];
+  for (const [key, bytesMax] of shownKeys) {
+    const value = textOf(record[key]);
+    if (value !== undefined) data.push(`${key}="${formatValue(value, bytesMax)}"`);
+  }
+  const names = `${printableName(hostName, 255)} ${appName} ${processId} ${printableName(textOf(event) ?? '', 32)}`;
+  return `<${priority}>1 ${timestamp} ${names} [${structuredId} ${data.join(' ')}] `;
+}
+
+/** What a receiver's filters and pagers go by. */
+function severityOf({ event, decision, outcome, error, level }: Readonly<Record<string, unknown>>): Severity {
+  switch (event) {
+    case 'start':
+      // With an error: the journal was cut or rewritten while nobody watched.
+      return error === undefined ? 'notice' : 'critical';
+    case 'admission':
+      return decision === 'deny' ? 'warning' : 'informational';
+    case 'completion':
+      return outcome === 'ok' || outcome === 'denied' ? 'informational' : 'warning';
+    case 'log':
+      if (level === 'fatal' || level === 'panic' || level === 'error') return 'error';
+      return level === 'warning' ? 'warning' : 'informational';
+    case 'limit':
+      return 'warning';
+    case 'clock':
+    case 'operator':
+    case 'reload':
+    case 'retire':
+    case 'stop':
+      return 'notice';
+    default:
+      return 'informational';
+  }
+}
+
+/** The text of a value; of one that the journal cut, what is left of it. */
+function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  return isObject(value) && typeof value['cut'] === 'string' ? `${value['cut']}...` : undefined;
+}
+
+/** PRINTUSASCII of the header's fields, or the value that stands for none. */
+function printableName(text: string, lengthMax: number): string {
+  return /^[!-~]+$/.test(text) && text.length <= lengthMax ? text : '-';
+}
+
+/** A PARAM-VALUE: escaped, without what a terminal would obey, cut at a character. */
+function formatValue(value: string, bytesMax: number): string {
+  if (value.length <= bytesMax && plainValue.test(value)) return value;
+  let text = '';
+  let bytes = 0;
+  for (const character of value) {
+    const shown = unprintable.test(character) ? '\ufffd' : character;
+    const escaped = shown === '"' || shown === '\\' || shown === ']' ? `\\${shown}` : shown;
+    bytes += Buffer.byteLength(escaped);
+    if (bytes > bytesMax - cutMark.length) return `${text}${cutMark}`;
+    text += escaped;
+  }
+  return text;
+}
+
+const cutMark = '...';
+const plainValue = /^[ !#-[^-~]*$/;
+// Controls, surrogates that are alone, and the characters that change how others are shown.
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;

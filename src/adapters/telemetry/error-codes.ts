@@ -1,0 +1,247 @@
+// What the codes within log lines and records mean, and what they ask of whoever reads them: `error`, `reason`, and `type` where a
+// line of some event has one. docs/messages.md is made of it. It does not know when they are used.
+// The rule: every code of a closed list stands here; the compiler refuses a list with one that does not.
+
+import type { DecisionCode } from '../../domain/policy/decide.js';
+import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
+import type { ErrorCode } from '../../gateway/outcome/error-code.js';
+import type { JournalFaultCode } from '../../gateway/outcome/journal-fault.js';
+import type { ShipFaultCode } from '../../gateway/outcome/ship-events.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+
+/** What it means; and what to do, where that is not nothing. */
+export type CodeMeaning = readonly [means: string, ask?: string];
+
+type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
+
+const readAgain = 'correct the command; `dovegate explain` shows how it is read';
+const backendLog = "look into the backend's log";
+
+/** The key `error` of completions and of lines about commands. Lookups follow in a list of their own. */
+export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
+  // not understood: the client gets -USAGE, nothing was sent
+  'command-unknown': ['no such command in the series of its backend', readAgain],
+  'unknown-option': ['an option that the command does not have', readAgain],
+  'abbreviated-option': ['a long option that is not written out', 'write it out'],
+  'value-not-taken': ['a value for an option that takes none', readAgain],
+  'value-missing': ['an option without its value', readAgain],
+  'repeated-option': ['an option twice, of which servers take one or the other', readAgain],
+  'surplus-argument': ['more arguments than the command takes', readAgain],
+  'argument-missing': ['an argument is missing', readAgain],
+  'number-invalid': ['a number that a server would read otherwise, or die of', readAgain],
+  'ambiguous-argument': ['an argument that servers read in more than one way', readAgain],
+  'text-invalid': ['bytes that are no UTF-8, or characters that servers change', readAgain],
+  'fields-invalid': ['fetch or status fields that do not exist', readAgain],
+  'query-invalid': ['a search query that servers refuse or read otherwise', readAgain],
+  'user-invalid': ['a user name outside of `mail_users.characters`, or `-u` that names another', readAgain],
+  'user-surplus': ['`-u` at a command that is about who asks', 'leave it out'],
+  'too-long': ['a user name or mask above 320 bytes, or a mailbox name or pattern above 1 KiB', 'shorten it'],
+  'too-many': [
+    'more users, masks, fields or flags than one command line may name',
+    'use several commands, or raise `limits.users` or `max_users` of the rule',
+  ],
+  'kills-server': ['a command of which a server process dies', 'ask otherwise'],
+  'series-differ': [
+    'Dovecot 2.3 and 2.4 read it differently, and which one the backend is, is not known yet',
+    'ask again once the backend was reached, or set `series`',
+  ],
+  'backends-differ': [
+    'the backends that it goes to would read it, or be allowed it, differently',
+    'ask one backend: give the command a line in `server_commands`',
+  ],
+  'all-users-series': [
+    'a command for all users that could reach a Dovecot 2.3, which has none',
+    'ask user by user, or through backends of 2.4 only',
+  ],
+  'no-server-route': [
+    'a server command that changes something, and several backends',
+    'give it a line in `server_commands`',
+  ],
+  'no-single-user': [
+    'it goes where its users live, and names none, or a mask',
+    'name users, or give it a line in `server_commands`',
+  ],
+  'several-backends': ['its users live on several backends', 'ask for those of one at a time'],
+  // allowed, and refused before it was sent
+  'over-limit': ['over a rate, a limit or `distinct_users` of the policy', 'wait, or raise the limit'],
+  'limits-full': [
+    'the table of counters is full of ones that still count, so nothing new is let through',
+    'find out who asks under so many names; it clears by itself',
+  ],
+  'audit-failed': ['its record could not be written, so it was not sent', 'as for the event `audit-failed`'],
+  'audit-reserve': [
+    'the disk of the records is full but for its reserve, or the records have reached `audit.max_size` within `audit.keep_min`',
+    'free the disk, or raise `max_size`; rules with `emergency: true` are served',
+  ],
+  'backend-drained': [
+    'an operator or the configuration took the backend out of service',
+    '`dovegate backend enable NAME`, or `drained: false`',
+  ],
+  draining: ['dovegate is stopping; `outcome: unknown` where it had been sent', 'ask again'],
+  'no-route': [
+    'no backend for this user, or not the one that it was judged for',
+    'add a route, or ask again',
+  ],
+  'queue-full': ['`limits.queue` commands wait already', 'raise `connections`, or find out who asks so much'],
+  'queue-timeout': ['no upstream became free within `limits.queue_timeout`', 'as `queue-full`'],
+  'poison-repeated': [
+    'the same command has ended processes of the backend again and again, and is held back for a while',
+    'find out what it does to the backend, and mend that',
+  ],
+  // the way to the backend, and its answer
+  'dial-refused': ['nobody listens there, no route, or no such name', 'correct `address`, start the backend'],
+  'dial-timeout': [
+    'no connection or no greeting in time; a Dovecot at its `process_limit` accepts and says nothing',
+    'raise `process_limit`, or lower the `connections` of all gates',
+  ],
+  'tls-failed': [
+    'certificate, name or pin are not as demanded, or there is no TLS where it was',
+    'correct `ca`, `server_name`, `key_pins`, or the certificate',
+  ],
+  'auth-rejected': ['the backend refused our password', 'correct `password_file` or `doveadm_password`'],
+  'version-unsupported': ['no doveadm server, or one that we do not know', 'correct `address`'],
+  'closed-early': ['the backend ended before a status', backendLog],
+  'reply-timeout': [
+    'no first byte within `limits.deadline`, or silence within a reply; log lines do not count',
+    backendLog,
+  ],
+  'reply-line-too-long': ['a line of the reply is longer than any real one', backendLog],
+  'reply-bad-escape': ['the reply holds an escape that is none', backendLog],
+  'reply-bad-version': ['the backend greeted with something else than its version', 'correct `address`'],
+  'reply-bad-command': ['the backend sent what only clients send', backendLog],
+  'reply-bad-status': ['the reply has no status line', backendLog],
+  'reply-bad-frame': ['the reply breaks its framing', backendLog],
+  'reply-unexpected-input': ['the backend spoke where it had nothing to say', backendLog],
+  'reply-truncated': ['the reply ended within a line', backendLog],
+  referral: [
+    'the backend refers to a host that is not configured, or it was followed once already',
+    'add it',
+  ],
+  poison: ['a process of the backend ended, and it looks as if this command did it', backendLog],
+  'early-answer': ['the backend answered before the text was complete', backendLog],
+  // the client, or somebody else
+  'client-gone': ['the client left before it had its answer'],
+  'client-stall': [
+    'the client did not read for `limits.client_stall`, or for 10 s while others waited for the backend',
+    'mend the client',
+  ],
+  'client-slow': [
+    'the client read, or sent its text, slower than `limits.min_rate` while others waited for the backend',
+    'mend the client, or raise `connections`',
+  ],
+  'input-cut': ['the text ended before its final dot; nothing was done'],
+  'input-late': ['the text was not complete within `limits.input_time`; nothing was done', 'mend the client'],
+  'input-too-long': ['the text is longer than `limits.input`; nothing was done', 'raise it if that is right'],
+  'input-command-like': [
+    'a line of the text could have become a command had the backend stopped within it; nothing was done',
+    'send that text another way',
+  ],
+  killed: ['an operator ended it (`dovegate kill`)'],
+  internal: ['a bug of ours', 'tell us, with the lines around it'],
+};
+
+const authService = 'see whether the auth service runs, and its log';
+
+/** What stands behind `lookup-` in the key `error`, and alone as `type` of `lookup-failing`. */
+export const lookupCodes: Table<ResolveFailure> = {
+  'dial-refused': ['nobody listens at its socket, or it may not be opened', authService],
+  'dial-timeout': ['no connection or no greeting in time', authService],
+  'wrong-socket': [
+    'the socket is of another type than userdb',
+    'name a `unix_listener` of `service auth`, userdb',
+  ],
+  'version-unsupported': ['no auth service, or one that we do not know', 'correct the path'],
+  'wire-fault': ['what came is not of its protocol', authService],
+  'closed-early': ['it ended before it answered', authService],
+  'auth-failed': ['its databases do not work, or we may not ask', authService],
+  'passdb-unsupported': [
+    'none of its passdbs can be asked without a password',
+    'route by patterns, not `passdb`',
+  ],
+  'bad-answer': ['an answer that is no name or no text', authService],
+  'name-unaskable': ['a name that would be another one to the service', 'correct the command'],
+  'reply-timeout': ['no answer in time', authService],
+  'queue-full': ['too many questions wait for it', authService],
+  closed: ['dovegate is stopping'],
+  'alias-unnamable': [
+    'an alias that `mail_users.characters` does not take',
+    'correct the userdb, or that setting',
+  ],
+  'alias-chain': ['an alias of an alias of an alias', 'correct the userdb'],
+  'users-many': ['a command with more users than are asked for', 'name fewer'],
+};
+
+/** The key `type` of `audit-failed`, and why a start fails on its journal. */
+export const journalCodes: Table<JournalFaultCode> = {
+  'write-failed': ['the disk refused a write or a sync', 'free or mend the disk'],
+  deadline: ['a write or a sync took longer than `audit.deadline`', 'mend the disk'],
+  removed: ['the segment, its directory or the lock file is gone or was replaced', 'give it back, restart'],
+  'writer-died': ['the thread that writes has ended', 'restart; tell us'],
+  overflow: ['too much waits for a disk that takes nothing', 'mend the disk'],
+  closed: ['dovegate is stopping'],
+  locked: ['another process writes this journal', 'stop it, or choose another directory'],
+  'newer-format': ['a later release wrote it', 'run that release'],
+  unreadable: ['what lies in the directory is no journal that can be continued', '`dovegate audit verify`'],
+};
+
+/** The key `type` of `ship-away`. */
+export const shipCodes: Table<ShipFaultCode> = {
+  'dial-refused': ['nobody listens there, no route, or no such name', 'mend the receiver, or its address'],
+  'dial-timeout': ['no connection or no TLS handshake in time', 'mend the receiver'],
+  'tls-failed': ['certificate, name, pin, or a file of ours', 'correct them'],
+  'closed-early': ['the receiver ended the connection', "look into the receiver's log"],
+  stalled: ['the receiver takes nothing any more', 'mend the receiver'],
+  'journal-unreadable': ['a file of our journal cannot be read', '`dovegate audit verify`'],
+  internal: ['a bug of ours', 'tell us'],
+};
+
+/** The key `reason` of the end of a session or of an upstream. */
+export const closeReasons: Table<CloseReason> = {
+  'peer-ended': ['the other side had said all that it wanted'],
+  'peer-gone': ['the other side is gone: a reset, a hang-up, or a write that failed'],
+  'wire-fault': ['bytes that are not of the protocol', 'mend whoever sent them'],
+  draining: ['dovegate is stopping, or the backend is taken out of service'],
+  internal: ['a bug of ours', 'tell us'],
+  'handshake-timeout': ['no complete handshake within `limits.handshake`', 'mend the client'],
+  'login-failed': ["nobody's name and password, or a certificate of several accounts", 'correct them'],
+  'tls-failed': ['the TLS handshake that the client began failed', 'mend its certificate or its authorities'],
+  'sessions-limit': ['as many sessions as are permitted', 'raise the limit, or find out who keeps them'],
+  'not-configured': [
+    'the configuration had problems at the start (sockets from systemd)',
+    '`dovegate check`; the file is read again every 10 s',
+  ],
+  'peer-refused': ['nobody whom the listener serves', 'add it to `peers`'],
+  revoked: ['a reload, or another `client_ca`, took the right to the listener away'],
+  'input-unknown': [
+    'after a refused command nobody could tell whether a text follows',
+    'correct the command',
+  ],
+  'input-limit': ['a text over its limits', 'raise `limits.input` or `limits.input_time` if that is right'],
+  'client-stall': ['the client did not read', 'mend the client'],
+  'client-slow': ['the client held up an upstream that others waited for', 'as the error of that name'],
+  'cut-reply': ['a cell of the reply was cut, and nothing behind it could be told apart', backendLog],
+  'dial-failed': ['the upstream never came to its first command', 'as for the event `dial-failed`'],
+  'idle-timeout': ['nobody asked for `idle_timeout`'],
+  lifetime: ['it was open for `max_lifetime`'],
+  'series-changed': ['the backend is of another series since'],
+  'spoke-while-idle': ['it spoke while nobody asked; Dovecot does so before it ends a connection'],
+  'not-reusable': ['after this command, or this reply, it must not serve another'],
+  'reply-timeout': ['no answer in time', backendLog],
+  probed: ['it was only to see whether the backend greets'],
+  stale: ['its Dovecot was stopped, though the process behind it lives on'],
+  aborted: ['the command on it was given up'],
+  'receiver-stall': ['a receiver of records took nothing', 'mend the receiver'],
+};
+
+/** The `code` of a decision, in `dovegate explain --json`. */
+export const decisionCodes: Table<DecisionCode> = {
+  allowed: ['a rule allows it'],
+  observed: ['no rule allows it, and the policy only observes'],
+  'no-user': ['it names no mailbox user where one is needed', 'name one'],
+  user: ['a user that the policy does not hold for', 'widen `users`, or ask elsewhere'],
+  except: ['a user under `except`'],
+  never: ['something that no rule can allow'],
+  'deny-rule': ['a line of `deny`'],
+  'no-rule': ['no rule names the command', 'add one'],
+  'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
+};

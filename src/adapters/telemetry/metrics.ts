@@ -1,0 +1,173 @@
+// The numbers of the daemon for Prometheus: what happened is counted as the engine tells it, what is there is asked for
+// when somebody reads. It does not know HTTP, and keeps nothing outside of its own registry.
+// The rules: no client can add a series: `command` is a name of the catalog or `other`, every other label is from the
+// configuration or from a closed list; an observer never throws and never waits.
+
+import { Counter, Registry } from 'prom-client';
+import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
+import type { Clock } from '../../ports/clock.js';
+import { createDistribution } from './distribution.js';
+import { createGauges, type MetricsSnapshot } from './gauges.js';
+import { watchLoopLag } from './loop-lag.js';
+import { createTally } from './tally.js';
+
+/** What the metrics need. */
+export interface MetricsOptions {
+  /** Version of the program and of its runtime. */
+  readonly version: string;
+  readonly runtime: string;
+  /** Every name of the catalog: the only values of the label `command` besides `other`. */
+  readonly commands: ReadonlySet<string>;
+  readonly clock: Clock;
+  /** What is there now; asked at each `render`, must not wait. */
+  readonly snapshot: () => MetricsSnapshot;
+}
+
+/** The metrics of one daemon. */
+export interface Metrics {
+  /** An observer for the engine. */
+  observe(event: EngineEvent): void;
+  /** A group of records reached the disk; how long its write and sync took. */
+  recordsSynced(records: number, durationMs: number): void;
+  /** All of it as Prometheus reads it (text format 0.0.4). Rejects only with what `snapshot` throws. */
+  render(): Promise<string>;
+  /** Ends the measurement of the event loop. */
+  close(): void;
+}
+
+/** Seconds. From a local command to one that takes as long as commands may. */
+const exchangeBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600];
+const waitBuckets = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30];
+const syncBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2, 5];
+const lagBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
+
+/** Metrics in a registry of their own. */
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { commands, clock } = options;
+  const registry = new Registry();
+  const registers = [registry];
+
+  const exchanges = createTally(
+    registry,
+    'dovegate_exchanges_total',
+    'Commands by listener, command, decision and outcome; also those that were refused.',
+    ['listener', 'command', 'decision', 'outcome'],
+  );
+  const exchangeSeconds = createDistribution(registry, {
+    name: 'dovegate_exchange_duration_seconds',
+    help: 'From a command line to the end of its reply, of commands that were allowed and had a backend.',
+    labelNames: ['listener', 'backend'],
+    buckets: exchangeBuckets,
+  });
+  const waitSeconds = createDistribution(registry, {
+    name: 'dovegate_lease_wait_seconds',
+    help: 'How long a command waited for an upstream that it got.',
+    labelNames: [],
+    buckets: waitBuckets,
+  });
+  const dials = createTally(
+    registry,
+    'dovegate_dials_total',
+    'Upstreams that were opened (result ok), and dials that failed, by the code of the fault.',
+    ['backend', 'result'],
+  );
+  const logins = createTally(
+    registry,
+    'dovegate_logins_total',
+    'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, ambiguous, tls-failed.',
+    ['listener', 'result'],
+  );
+  const relayed = createTally(
+    registry,
+    'dovegate_relayed_bytes_total',
+    'Bytes of replies: in from backends, out to clients (framing and log lines included); up: of what clients send behind a command.',
+    ['direction'],
+  );
+  const logLines = createTally(
+    registry,
+    'dovegate_log_lines_total',
+    'Log lines that backends sent, by level.',
+    ['backend', 'level'],
+  );
+  const records = new Counter({
+    name: 'dovegate_audit_records_total',
+    help: 'Audit records that reached the disk.',
+    registers,
+  });
+  const syncSeconds = createDistribution(registry, {
+    name: 'dovegate_audit_sync_seconds',
+    help: 'Write and sync of a group of audit records.',
+    labelNames: [],
+    buckets: syncBuckets,
+  });
+  const lagSeconds = createDistribution(registry, {
+    name: 'dovegate_event_loop_lag_seconds',
+    help: 'By how much a timer of the event loop came late, ten times a second.',
+    labelNames: [],
+    buckets: lagBuckets,
+  });
+  const gauges = createGauges(registry, options);
+  const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
+  // Known from the start, so that a rate can be made of the first byte.
+  relayed.add(0, 'in');
+  relayed.add(0, 'out');
+  relayed.add(0, 'up');
+
+  function exchangeEnded(event: ExchangeEnded): void {
+    const { exchange, backend, decision, outcome, bytesIn, bytesOut, bytesUp, waitMs, durationMs } = event;
+    const { listener } = exchange;
+    const command = exchange.command;
+    const label = command !== undefined && commands.has(command) ? command : 'other';
+    exchanges.add(1, listener, label, decision, outcome);
+    relayed.add(bytesIn, 'in');
+    relayed.add(bytesOut, 'out');
+    relayed.add(bytesUp, 'up');
+    if (backend !== undefined) exchangeSeconds.add(durationMs / 1000, listener, backend);
+    if (waitMs !== undefined) waitSeconds.add(waitMs / 1000);
+  }
+
+  return {
+    observe(event) {
+      switch (event.kind) {
+        case 'exchange-ended':
+          return exchangeEnded(event);
+        case 'backend-log':
+          return logLines.add(1, event.backend, event.type);
+        case 'upstream-opened':
+          return dials.add(1, event.backend, 'ok');
+        case 'dial-failed':
+          return dials.add(1, event.backend, event.code);
+        case 'login':
+          return logins.add(1, event.listener, event.result);
+        case 'session-opened':
+        case 'session-closed':
+        case 'session-refused':
+        case 'upstream-closed':
+        case 'audit-failed':
+        case 'flood':
+        case 'lookup-failing':
+        case 'lookup-working':
+        case 'backend-down':
+        case 'backend-up':
+        case 'ship-connected':
+        case 'ship-away':
+        case 'ship-missing':
+        case 'ship-damaged':
+        case 'ship-restarted':
+        case 'ship-position-failed':
+          return;
+        default:
+          return event satisfies never;
+      }
+    },
+    recordsSynced(count, durationMs) {
+      records.inc(count);
+      syncSeconds.add(durationMs / 1000);
+    },
+    async render() {
+      gauges.take(options.snapshot());
+      return registry.metrics();
+    },
+    close: () => lag.end(),
+  };
+}

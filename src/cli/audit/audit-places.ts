@@ -1,0 +1,99 @@
+// Which journal a subcommand of `audit` means: the directory of a configuration, or what was named.
+// The rule: of a configuration only the settings are read, and of the files that they name at most the keys of the journal: an auditor may
+// read the journal, and not the passwords of backends.
+
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { readFromDisk, standardConfig } from '../../adapters/host/program.js';
+import { findTrail, type Trail } from '../../adapters/journal/trail.js';
+import { printable } from '../../domain/audit/export.js';
+import { type AuditSection, findAudit } from '../../domain/config/find-section.js';
+import { parseSettings } from '../../domain/config/parse-settings.js';
+import { formatProblem } from '../../domain/config/problem.js';
+import { ownSignKeyName } from '../../domain/config/settings.js';
+import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { CommandFault } from '../output/command-fault.js';
+import type { Screen } from '../output/screen.js';
+
+/** As they were given on the command line; with neither, the journal of the standard configuration is meant. */
+export interface Places {
+  readonly config: string | undefined;
+  readonly paths: readonly string[];
+}
+
+/** The directories and files that are meant, at least one. Throws a CommandFault. */
+export function pathsOf(screen: Screen, places: Places): readonly string[] {
+  return journalsOf(screen, places).paths;
+}
+
+/** What is meant, and the private key that should have signed it; undefined: that is not known. */
+export interface Journals {
+  readonly paths: readonly string[];
+  readonly signKeyFile: string | undefined;
+}
+
+/** The same as `pathsOf`, with the key of the configuration. Throws a CommandFault. */
+export function journalsOf(screen: Screen, places: Places): Journals {
+  const { config, paths } = places;
+  if (config !== undefined && paths.length > 0) {
+    throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
+  }
+  if (paths.length > 0) return { paths, signKeyFile: undefined };
+  const { directory, signKeyFile } = auditSection(screen, config);
+  return { paths: [directory], signKeyFile };
+}
+
+/**
+ * `audit` of a configuration. Problems elsewhere are a warning on stderr: auditors need the journal also when the daemon could not start
+ * with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a CommandFault with the problems because of which the
+ * journal or its keys cannot be found.
+ */
+export function auditSection(screen: Screen, config = standardConfig()): AuditSection {
+  const { settings, problems } = parseSettings(config, readFromDisk);
+  if (settings !== undefined) return withSignKey(settings.audit, settings.state);
+  const found = findAudit(config, readFromDisk);
+  if (found.audit === undefined) {
+    const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
+    throw new CommandFault(exitCodes.configuration, lines.join('\n'));
+  }
+  const errors = problems.filter(({ severity }) => severity === 'error').length;
+  const count = errors === 1 ? 'is an error' : `are ${errors} errors`;
+  const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
+  screen.complain(`dovegate: ${printable(text)}`);
+  return withSignKey(found.audit, found.state);
+}
+
+function withSignKey(audit: AuditSection, state: string | undefined): AuditSection {
+  return state === undefined ? audit : { signKeyFile: join(state, ownSignKeyName), ...audit };
+}
+
+/** The trail of one place. Throws a CommandFault or a JournalFault where none is. */
+export function trailAt(path: string): Trail {
+  const trail = findTrail([path]);
+  if (trail.files.length === 0 && trail.kept.length === 0) {
+    throw new CommandFault(exitCodes.configuration, `${path} holds no journal`);
+  }
+  return trail;
+}
+
+/** Whether it is there, and a directory. Throws a CommandFault. */
+export function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, error);
+  }
+}
+
+/** No key file is longer, and no part of a log that somebody looked a checkpoint up in. */
+const textBytesMax = 1 << 20;
+
+/** A small file, whole. Throws a CommandFault. */
+export function readSmallFile(path: string): string {
+  try {
+    if (statSync(path).size <= textBytesMax) return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, error);
+  }
+  throw new CommandFault(exitCodes.configuration, `${path} is longer than ${textBytesMax} bytes`);
+}

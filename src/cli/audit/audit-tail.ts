@@ -1,0 +1,194 @@
+// `dovegate audit tail`: the last records of a journal, one a line, and with -f those that come.
+// It reads what is written, not what is proven: a record is shown before its sync, and nothing is verified.
+
+import { closeSync, fstatSync, openSync } from 'node:fs';
+import { findTrail, readLines, readPieces, type TrailFile } from '../../adapters/journal/trail.js';
+import { formatJson, printable } from '../../domain/audit/export.js';
+import { parseLine } from '../../domain/audit/line.js';
+import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { JournalFault } from '../../gateway/outcome/journal-fault.js';
+import type { Clock } from '../../ports/clock.js';
+import { CommandFault } from '../output/command-fault.js';
+import type { Screen } from '../output/screen.js';
+import { type Places, pathsOf, trailAt } from './audit-places.js';
+import { paintOfOutcome } from './audit-search.js';
+import { formatDetail } from './audit-show.js';
+
+/** What is shown, and for how long. */
+export interface TailOptions {
+  readonly places: Places;
+  /** How many records are shown at first. */
+  readonly lines: number;
+  readonly isFollowed: boolean;
+  readonly isJson: boolean;
+  /** Ends the following, in time. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long what was written may wait to be seen. */
+const lookIntervalMs = 200;
+
+/** 0, when nobody reads any more or the signal aborts. Throws what readers throw. */
+export async function auditTail(screen: Screen, clock: Clock, options: TailOptions): Promise<number> {
+  const paths = pathsOf(screen, options.places);
+  const [path, ...more] = paths;
+  if (path === undefined || more.length > 0)
+    throw new CommandFault(exitCodes.usage, 'tail shows one journal at a time');
+  const print = (text: string): Promise<void> => screen.print(formatLine(screen, text, options.isJson));
+
+  const last = await readLast(trailAt(path).files, options.lines);
+  for (const text of last.lines) await print(text);
+  await screen.flush();
+  let { position } = last;
+  while (options.isFollowed && !screen.isGone && options.signal?.aborted !== true) {
+    await passing(clock, lookIntervalMs, options.signal);
+    const came = await readNew(path, position);
+    for (const text of came.lines) await print(text);
+    await screen.flush();
+    ({ position } = came);
+  }
+  return exitCodes.ok;
+}
+
+/** Behind the last whole line that was shown. */
+interface Position {
+  readonly file: string;
+  readonly bytes: number;
+}
+
+interface Read {
+  readonly lines: readonly string[];
+  readonly position: Position;
+}
+
+/** The last lines of the trail, from as many files as it takes. */
+async function readLast(files: readonly TrailFile[], count: number): Promise<Read> {
+  let lines: string[] = [];
+  let position: Position | undefined;
+  for (const file of files.toReversed()) {
+    const here: string[] = [];
+    let bytes = 0;
+    try {
+      for await (const piece of readPieces(file)) {
+        if (!piece.endsInLine) break;
+        bytes += piece.bytes.length;
+        here.push(...lastLines(piece.bytes, count));
+        here.splice(0, Math.max(here.length - count, 0));
+      }
+    } catch (error) {
+      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+    }
+    position ??= { file: file.name, bytes };
+    lines = [...here, ...lines].slice(-count);
+    if (lines.length >= count) break;
+  }
+  return { lines: count === 0 ? [] : lines, position: position ?? { file: '', bytes: 0 } };
+}
+
+function lastLines(bytes: Buffer, count: number): string[] {
+  const lines: string[] = [];
+  for (let end = bytes.length - 1; end > 0 && lines.length < count; ) {
+    const start = bytes.lastIndexOf(0x0a, end - 1) + 1;
+    lines.push(bytes.toString('utf8', start, end));
+    end = start - 1;
+  }
+  return lines.toReversed();
+}
+
+/** What was written behind a position: the rest of that file, then the files behind it. */
+async function readNew(path: string, from: Position): Promise<Read> {
+  const files = findTrail([path]).files.filter(({ name }) => name >= from.file);
+  const lines: string[] = [];
+  let position = from;
+  for (const file of files) {
+    const at = file.name === from.file ? from.bytes : 0;
+    // Nothing comes to a compressed file; it is read once more when there is another one behind it.
+    if (file.isCompressed && file.name === from.file && file === files.at(-1)) break;
+    const bytes = file.isCompressed ? await inflateFrom(file, at, lines) : readFrom(file.path, at, lines);
+    // Compressed just now: the next look finds it under its other name.
+    if (bytes === undefined) break;
+    position = { file: file.name, bytes };
+  }
+  return { lines, position };
+}
+
+/** As `readFrom`, of a file that was compressed since the last look. */
+async function inflateFrom(file: TrailFile, from: number, lines: string[]): Promise<number> {
+  let at = 0;
+  try {
+    for await (const { bytes, endsInLine } of readPieces(file)) {
+      if (!endsInLine) break;
+      const skipped = Math.min(Math.max(from - at, 0), bytes.length);
+      at += bytes.length;
+      const text = bytes.toString('utf8', skipped);
+      if (text !== '') lines.push(...text.slice(0, -1).split('\n'));
+    }
+  } catch {
+    // Damage is for verify; what can be read was shown.
+  }
+  return at;
+}
+
+/** Adds the whole lines from there on; returns where they end. Undefined: there is no such file. */
+function readFrom(path: string, from: number, lines: string[]): number | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw new JournalFault('unreadable', `${path} cannot be read`, error);
+  }
+  try {
+    // A start after a crash may have cut what was never promised to anybody.
+    let end = Math.min(from, fstatSync(descriptor).size);
+    readLines(descriptor, end, (line) => {
+      if (!line.isWhole) return false;
+      lines.push(line.bytes.toString('utf8'));
+      end = line.end;
+      return true;
+    });
+    return end;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function passing(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.setTimer(ms, () => resolve());
+    signal?.addEventListener(
+      'abort',
+      () => {
+        timer.cancel();
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}
+
+/** Said in front, or by nobody who watches. */
+const quietKeys = new Set(
+  'seq time event prev hash version session peer series journal catalog head segment_hash key signature'.split(
+    ' ',
+  ),
+);
+
+function formatLine(screen: Screen, text: string, isJson: boolean): string {
+  const record = parseLine(text);
+  if (record === undefined) return isJson ? formatJson({ damaged: text }) : `(no record) ${printable(text)}`;
+  if (isJson) return formatJson(record);
+  const { seq, time, event, outcome, decision } = record;
+  const parts = Object.entries(record)
+    .filter(([key]) => !quietKeys.has(key))
+    .map(([key, value]) => `${printable(key)}=${quoted(printable(formatDetail(value)))}`);
+  const name = printable(formatDetail(event)).padEnd(10);
+  const paint =
+    event === 'completion' ? paintOfOutcome(outcome) : decision === 'deny' ? 'bad' : ('title' as const);
+  const head = `${printable(formatDetail(time))} ${printable(formatDetail(seq))}`;
+  return `${screen.paint('faint', head)} ${screen.paint(paint, name)} ${parts.join(' ')}`;
+}
+
+function quoted(text: string): string {
+  return /^[^\s"=]+$/.test(text) ? text : `"${text.replaceAll('"', '\\"')}"`;
+}

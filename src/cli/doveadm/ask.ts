@@ -1,0 +1,185 @@
+// Asks a server one typed command, for one user or for several one after another, and prints what it says as doveadm does: rows on
+// stdout, log lines on stderr, doveadm's exit code. `send` and the drop-in doveadm differ only in what was typed.
+
+import { systemClock } from '../../adapters/host/clock.js';
+import { onSignal } from '../../adapters/host/signals.js';
+import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
+import { CommandFault, formatFault } from '../output/command-fault.js';
+import { plain, stderr } from '../output/output.js';
+import { createProgress, type Progress } from '../output/progress.js';
+import { openRawOutput } from '../output/raw-output.js';
+import type { Format } from '../output/row-printer.js';
+import {
+  exitCodeOf,
+  formatOwnError,
+  formatRemoteLog,
+  joinExitCodes,
+  noUser,
+  tempFail,
+} from './doveadm-exit.js';
+import { openInput, readInput } from './local-input.js';
+import { createReplyPrinter, type ReplyPrinter } from './reply-printer.js';
+import type { ServerDoor } from './server-door.js';
+import { readTypedCommand, type TypedCommand } from './typed-command.js';
+import { listUsers, type UserSource } from './user-list.js';
+
+/** What is asked, of whom, and how it is shown. */
+export interface Question {
+  readonly words: readonly string[];
+  readonly typed: TypedCommand;
+  readonly users: UserSource;
+  readonly door: ServerDoor;
+  readonly format: Format | undefined;
+  readonly hidesTitles: boolean;
+  readonly reason: string | undefined;
+  readonly isVerbose: boolean;
+  readonly isDebug: boolean;
+  /** Of the whole; undefined: none. */
+  readonly timeoutMs: number | undefined;
+}
+
+/** Resolves to the exit code. Throws a CommandFault for what went wrong here. */
+export async function ask(question: Question): Promise<number> {
+  const controller = new AbortController();
+  const { timeoutMs } = question;
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : systemClock.setTimer(timeoutMs, () =>
+          controller.abort(new CommandFault(tempFail, `not done after ${timeoutMs} ms`)),
+        );
+  const letGo = onSignal(['SIGINT', 'SIGTERM'], () =>
+    controller.abort(new CommandFault(tempFail, 'Aborted')),
+  );
+  const isShown = process.stderr.isTTY && !process.stdout.isTTY;
+  const progress = createProgress(systemClock, isShown ? (text) => process.stderr.write(text) : undefined);
+  const output = openRawOutput();
+  const printer = createReplyPrinter(
+    question.typed,
+    {
+      format: question.format,
+      hidesTitles: question.hidesTitles,
+      width: process.stdout.isTTY ? process.stdout.columns : undefined,
+      hasUsers: question.users.kind !== 'one',
+    },
+    output,
+  );
+  try {
+    const code = await askAll(question, { signal: controller.signal, output, printer, progress });
+    progress.clear();
+    printer.end(code);
+    await output.flush();
+    return code;
+  } catch (fault) {
+    progress.clear();
+    // What came before it is printed, and the line of names, as the real program does.
+    if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end(tempFail);
+    await output.flush();
+    throw fault;
+  } finally {
+    timer?.cancel();
+    letGo();
+  }
+}
+
+interface Asking {
+  readonly signal: AbortSignal;
+  readonly output: ReturnType<typeof openRawOutput>;
+  readonly printer: ReplyPrinter;
+  readonly progress: Progress;
+}
+
+async function askAll(question: Question, asking: Asking): Promise<number> {
+  const { door, typed, users } = question;
+  let code = 0;
+  let user = '';
+  let session: Session | undefined;
+  const onLog = (line: LogLine): void => {
+    const text = formatRemoteLog(user, door.name, line, question.isDebug);
+    if (text === undefined) return;
+    asking.progress.clear();
+    stderr(plain(text));
+  };
+  const input = typed.input && openInput(typed.input.file, (bytes) => asking.progress.sent(bytes));
+  const kept = input !== undefined && users.kind !== 'one' ? await readInput(input) : input;
+  try {
+    for await (const name of listUsers(users, door, asking.signal)) {
+      user = name;
+      try {
+        session ??= await door.open(onLog, asking.signal);
+        const failure = await askOne(question, name, session, asking, kept);
+        if (failure === undefined) continue;
+        if (failure.code === 'NOUSER')
+          complain(asking, formatOwnError(name, typed.command.name, `${door.name}: No such user: ${name}`));
+        if (failure.referral !== undefined)
+          complain(
+            asking,
+            formatOwnError(name, typed.command.name, `the user is at ${failure.referral.host}`),
+          );
+        code = joinExitCodes(code, failure.code === 'NOUSER' ? noUser : exitCodeOf(failure.code));
+        // A server of 2.3 may say more after a failure than it was asked.
+        await session.close();
+        session = undefined;
+      } catch (fault) {
+        if (!(fault instanceof SessionFault)) throw fault;
+        asking.printer.begin(name, session?.serverMinor, typed.parsed);
+        complain(asking, formatOwnError(name, typed.command.name, causeOf(fault, question, name)));
+        // To try again is of no use, and the daemon would say the same of that text.
+        return fault.code === 'input-command-like' ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
+      }
+      if (asking.output.isGone) return code;
+    }
+    return code;
+  } finally {
+    await session?.close();
+  }
+}
+
+async function askOne(
+  question: Question,
+  user: string,
+  session: Session,
+  { output, printer, progress, signal }: Asking,
+  input: AsyncIterable<Buffer> | Buffer | undefined,
+): Promise<CommandFailed | undefined> {
+  const { serverMinor } = session;
+  // What was typed is read as 2.4 reads it; a server of 2.3 may read it otherwise.
+  const isOld = serverMinor !== undefined && serverMinor < 3;
+  const typed = isOld ? readTypedCommand(question.words, '2.3') : question.typed;
+  const knowsReasons = (serverMinor ?? 0) >= 3;
+  printer.begin(user, serverMinor, typed.parsed);
+  const cells = session.cells({
+    user,
+    name: typed.command.name,
+    args: typed.args,
+    debug: question.isDebug,
+    verbose: question.isVerbose,
+    signal,
+    ...(question.reason !== undefined && knowsReasons && { reason: question.reason }),
+    ...(input !== undefined && { input }),
+  });
+  try {
+    for await (const piece of cells) {
+      printer.piece(piece);
+      progress.received(piece.bytes.length + 1);
+      if (output.isFull) await output.flush();
+      if (output.isGone) return undefined;
+    }
+    return undefined;
+  } catch (fault) {
+    if (fault instanceof CommandFailed) return fault;
+    throw fault;
+  }
+}
+
+function complain({ progress }: Asking, text: string): void {
+  progress.clear();
+  stderr(plain(text));
+}
+
+function causeOf(fault: SessionFault, { door, typed }: Question, user: string): string {
+  if (fault.cause instanceof CommandFault) return formatFault(fault.cause);
+  if (fault.mayHaveRun)
+    return `${door.name}: Command ${typed.command.name} failed for ${user}: ${fault.message}`;
+  return `${door.name}: ${fault.message}`;
+}

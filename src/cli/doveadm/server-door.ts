@@ -1,0 +1,176 @@
+// Opens sessions for `send` and the drop-in doveadm: where the server is, who we are there, and why it cannot be reached in words of
+// doveadm. It does not know what is asked.
+
+import { readSecretFile, readText } from '../../adapters/host/files.js';
+import type { LogLine } from '../../client/connect.js';
+import { type ConnectOptions, connect, type Session } from '../../client/connect.js';
+import { isLoopback } from '../../domain/config/address.js';
+import type { ClientSettings } from '../../domain/config/client-settings.js';
+import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { CommandFault } from '../output/command-fault.js';
+
+/** A way to a server; sessions are opened one after another. */
+export interface ServerDoor {
+  /** As doveadm names it in messages: the path, or HOST:PORT. */
+  readonly name: string;
+  /** Rejects with a SessionFault, or with the signal's reason. */
+  open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
+}
+
+/** Where the server is when neither the command line nor DOVEADM_SOCKET says it. */
+export const clientSettingsFile = '/etc/dovegate/client.yaml';
+
+/** What the command line says of TLS and of who we are; each counts for more than client.yaml. */
+export interface DoorOptions {
+  readonly account?: string;
+  readonly passwordFile?: string;
+  readonly ca?: string;
+  readonly certificate?: string;
+  readonly key?: string;
+  readonly tls?: ClientSettings['tls'];
+}
+
+/**
+ * The way to the server that is named, else to that of DOVEADM_SOCKET, else to that of client.yaml (DOVEGATE_CLIENT_CONFIG);
+ * undefined: none of them names one. Rejects with a CommandFault for a place that is none, and for files that cannot be read.
+ */
+export async function findServerDoor(
+  named: string | undefined,
+  environment: NodeJS.ProcessEnv,
+  options: DoorOptions = {},
+): Promise<ServerDoor | undefined> {
+  const told = named ?? environment['DOVEADM_SOCKET'];
+  // The path of a socket is all that there is to know.
+  const written = told?.includes('/') === true ? undefined : await readClientSettings(environment);
+  const at = told ?? written?.at;
+  if (at === undefined) return undefined;
+  const address = parseServerAddress(at);
+  if (address === undefined)
+    throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
+  const settings = written === undefined || isPlaceOf(written, address) ? written : onlyAuthorities(written);
+  let session: ConnectOptions = address;
+  if ('host' in address) session = { ...address, ...(await tcpOptions(address.host, settings, options)) };
+  else refuseTcpOptions(at, options);
+  return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+}
+
+/** Whether client.yaml is about this server: it names it, or none. */
+function isPlaceOf({ at }: ClientSettings, address: ServerAddress): boolean {
+  if (at === undefined) return true;
+  const own = parseServerAddress(at);
+  if (own === undefined || !('host' in own) || !('host' in address)) return false;
+  return own.host === address.host && own.port === address.port;
+}
+
+/** Another server gets no password, and is not looked at as if it were that one: any local user can own a free port. */
+function onlyAuthorities({ caFile }: ClientSettings): ClientSettings {
+  return {
+    at: undefined,
+    tls: 'starttls',
+    caFile,
+    serverName: undefined,
+    account: undefined,
+    passwordFile: undefined,
+    certificateFile: undefined,
+    keyFile: undefined,
+  };
+}
+
+/** Undefined when there is no file at the usual place; one that the environment names must be there. */
+async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<ClientSettings | undefined> {
+  const asked = environment['DOVEGATE_CLIENT_CONFIG'];
+  const path = asked ?? clientSettingsFile;
+  let content: string;
+  try {
+    content = readText(path);
+  } catch (cause) {
+    if (asked === undefined && cause instanceof Error && 'code' in cause && cause.code === 'ENOENT')
+      return undefined;
+    const whence = asked === undefined ? '' : ' (named by DOVEGATE_CLIENT_CONFIG)';
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read${whence}`, cause);
+  }
+  // Whoever names a socket needs no reader of YAML, and scripts call this often.
+  const { parseClientSettings } = await import('../../domain/config/client-settings.js');
+  const { settings, problems } = parseClientSettings(path, content);
+  if (settings === undefined) throw new CommandFault(exitCodes.configuration, problems.join('\n'));
+  return settings;
+}
+
+/** Options that would be without effect are a mistake about where the command goes. */
+function refuseTcpOptions(at: string, options: DoorOptions): void {
+  const { account, passwordFile, ca, certificate, key, tls } = options;
+  const given = [account, passwordFile, ca, certificate, key, tls];
+  if (given.every((option) => option === undefined)) return;
+  const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
+  throw new CommandFault(exitCodes.usage, text);
+}
+
+async function tcpOptions(
+  host: string,
+  settings: ClientSettings | undefined,
+  options: DoorOptions,
+): Promise<Partial<ConnectOptions>> {
+  const tls = options.tls ?? settings?.tls ?? 'starttls';
+  if (tls === 'off' && host !== 'localhost' && !isLoopback(host)) {
+    const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
+    throw new CommandFault(exitCodes.usage, text);
+  }
+  const isPair = (options.certificate === undefined) === (options.key === undefined);
+  if (!isPair) throw new CommandFault(exitCodes.usage, 'a certificate needs its key: give both, or none');
+  const certificateFile = options.certificate ?? settings?.certificateFile;
+  const keyFile = options.key ?? settings?.keyFile;
+  const account = options.account ?? settings?.account;
+  // The password of client.yaml is that of its account, and nobody else's.
+  const isItsAccount = options.account === undefined || options.account === settings?.account;
+  const passwordFile = options.passwordFile ?? (isItsAccount ? settings?.passwordFile : undefined);
+  if (options.account !== undefined && passwordFile === undefined && certificateFile === undefined)
+    throw new CommandFault(
+      exitCodes.usage,
+      `account ${options.account} needs a password file or a certificate`,
+    );
+  const caFile = options.ca ?? settings?.caFile;
+  const serverName = settings?.serverName;
+  return {
+    tls,
+    ...(caFile !== undefined && { ca: readNamed('the file of authorities', caFile) }),
+    ...(serverName !== undefined && { serverName }),
+    ...(account !== undefined && { account }),
+    ...(passwordFile !== undefined && { password: await readPassword(passwordFile) }),
+    ...(certificateFile !== undefined &&
+      keyFile !== undefined && {
+        certificate: {
+          certificate: readNamed('the certificate', certificateFile),
+          key: readNamed('the key of the certificate', keyFile),
+        },
+      }),
+  };
+}
+
+function readNamed(what: string, path: string): string {
+  try {
+    return readText(path);
+  } catch (cause) {
+    throw new CommandFault(exitCodes.configuration, `${what} cannot be read: ${path}`, cause);
+  }
+}
+
+async function readPassword(path: string): Promise<Buffer> {
+  try {
+    return await readSecretFile(path);
+  } catch (cause) {
+    // The sentence names the path.
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new CommandFault(exitCodes.configuration, `the password file cannot be read: ${text}`);
+  }
+}
+
+type ServerAddress = { readonly socket: string } | { readonly host: string; readonly port: number };
+
+/** A socket path or HOST:PORT as an address; undefined for a text that is neither. A path has a slash. */
+export function parseServerAddress(at: string): ServerAddress | undefined {
+  if (at.includes('/')) return { socket: at };
+  const [, bracketed, plain, digits = ''] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(at) ?? [];
+  const host = bracketed ?? plain;
+  const port = Number(digits);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}

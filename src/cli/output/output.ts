@@ -1,0 +1,63 @@
+// Where subcommands write: text for people and pipes on stdout, complaints on stderr; and how text that somebody else wrote
+// is shown. The rule: what a client, a backend or a file said reaches a terminal through `plain` only.
+
+import { harmlessJson, printable } from '../../domain/audit/export.js';
+
+/** One line, or several. */
+export function stdout(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** One line or several, for complaints: a pipe behind stdout never gets them. */
+export function stderr(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** A value as JSON of several lines, without characters that a terminal obeys. */
+export function formatJson(value: unknown): string {
+  const lines = JSON.stringify(value, undefined, 2).split('\n');
+  return lines.map(harmlessJson).join('\n');
+}
+
+/** A text of one line, with what a terminal would obey made visible. */
+export function plain(text: string): string {
+  return printable(text);
+}
+
+/** `FILE:LINE`, safe to show. */
+export function formatPlace({ file, line }: { readonly file: string; readonly line: number }): string {
+  return plain(`${file}:${line}`);
+}
+
+/** Words of a command line as they would be typed into a shell, safe to show. */
+export function formatWords(words: readonly string[]): string {
+  return words.map((word) => plain(isBare(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)).join(' ');
+}
+
+/** The canonical form: the name, which is one word to Dovecot, as people write it, then the arguments. */
+export function formatCanonical([name = '', ...args]: readonly string[]): string {
+  return [plain(name), formatWords(args)].join(' ').trimEnd();
+}
+
+function isBare(word: string): boolean {
+  return /^[\w@%+=:,./-]+$/u.test(word);
+}
+
+/** Rows of cells below one another; the last cell of a row is not padded. */
+export function formatColumns(rows: readonly (readonly string[])[], indent = ''): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [at, cell] of row.slice(0, -1).entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length);
+  }
+  return rows
+    .map((row) => {
+      const cells = row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0)));
+      return `${indent}${cells.join('  ')}`.trimEnd();
+    })
+    .join('\n');
+}
+
+/** `1 rule`, `2 rules`. */
+export function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

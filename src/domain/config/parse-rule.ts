@@ -1,0 +1,243 @@
+// Owns the reading of one rule: the command, what else it says, and whether it could ever match.
+// It does not read conditions (parse-where), and does not judge.
+import { stringify } from 'yaml';
+import { type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
+import { cautionOf } from '../commands/dangerous.js';
+import { createGlobList } from '../commands/glob.js';
+import { mayOverlap } from '../commands/mask.js';
+import { allSeries } from '../commands/series.js';
+import { parametersOf } from '../policy/nameable.js';
+import type { Policy, Rule } from '../policy/rule.js';
+import { userPatterns } from './parse-backends.js';
+import { parseWhere, type RuleKind } from './parse-where.js';
+import { plainOf } from './parse-yaml.js';
+import type { RawRule } from './policy-schema.js';
+import { nearestName } from './problem.js';
+import { parseRate, parseTime } from './schema-parts.js';
+import type { Cursor } from './written.js';
+
+/** What the reading of rules needs besides their text. */
+export interface RuleReading {
+  /** For telling rules that have ended; undefined: they are not told. */
+  readonly nowMs: number | undefined;
+}
+
+const commandNames: ReadonlySet<string> = new Set(
+  allSeries.flatMap((series) => commandsOf(series).map((command) => command.name)),
+);
+
+/** The rules of a list that could be read; what is wrong with the others is told. `cursor` stands at the list. */
+export function parseRules(
+  raw: readonly RawRule[],
+  cursor: Cursor,
+  kind: RuleKind,
+  reading: RuleReading,
+): Rule[] {
+  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, reading) ?? []);
+}
+
+type RawMap = Exclude<RawRule, string>;
+
+function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleReading): Rule | undefined {
+  const map: RawMap = typeof raw === 'string' ? { command: raw } : raw;
+  const { command } = map;
+  if (!commandNames.has(command)) {
+    cursor.error(typeof raw === 'string' ? [] : ['command'], unknownCommand(command), 'unknown-name');
+    return undefined;
+  }
+  const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
+  const where = map.where === undefined ? undefined : parseWhere(cursor.down('where'), command, kind);
+  const named = where?.tests.map((each) => each.parameter) ?? [];
+  if (kind === 'deny') checkDeny(map, commands, named, cursor);
+  else checkAllow(map, commands, named, cursor);
+  const expiresMs = parseExpiry(map, cursor, reading);
+  const limit = map.limit === undefined ? undefined : parseRate(map.limit);
+  const { meaning, limitKey } = meaningOf(cursor);
+  return {
+    place: cursor.place(),
+    command,
+    meaning,
+    where: where?.tests,
+    query: where?.query,
+    users: map.users === undefined ? undefined : createGlobList(userPatterns(cursor, 'users')),
+    rootEquivalent: map.root_equivalent ?? false,
+    masks: map.masks ?? false,
+    shared: map.shared ?? false,
+    allUsers: map.all_users ?? false,
+    content: map.content ?? false,
+    maxUsers: map.max_users,
+    expiresMs,
+    obligations: {
+      reason: map.reason === 'required',
+      ...(limit === undefined ? {} : { limit }),
+      limitKey,
+      ...(map.max_matches === undefined ? {} : { maxMatches: map.max_matches }),
+      emergency: map.emergency ?? false,
+    },
+  };
+}
+
+function unknownCommand(command: string): string {
+  const nearest = nearestName(command, commandNames);
+  const shown = JSON.stringify(command);
+  return nearest === undefined
+    ? `no Dovecot has a command ${shown} that can be sent to it; names are full and separated by one blank`
+    : `no Dovecot has a command ${shown} that can be sent to it; did you mean ${nearest}?`;
+}
+
+/** A deny holds always and whatever happens: what makes an allow conditional would only be a way round it. */
+function checkDeny(
+  raw: RawMap,
+  commands: readonly Command[],
+  named: readonly string[],
+  cursor: Cursor,
+): void {
+  const never = Object.keys(raw).filter((key) => !['command', 'where', 'users'].includes(key));
+  for (const key of never) cursor.error([key], 'has no meaning in a deny; take it out', 'key-conflict');
+  for (const name of named) {
+    const isPositional = parametersOf(raw.command).get(name)?.isPositional === true;
+    if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
+      cursor.error(
+        ['where', name],
+        'is called otherwise by another series of Dovecot, where this would deny nothing; deny the command, or name users in except',
+      );
+    }
+  }
+}
+
+function checkAllow(
+  raw: RawMap,
+  commands: readonly Command[],
+  named: readonly string[],
+  cursor: Cursor,
+): void {
+  const { command } = raw;
+  const parameters = [...parametersOf(command).values()];
+  const roles = new Set(parameters.map((parameter) => parameter.role));
+  const isRoot = commands.some((each) => each.grant === 'never');
+  if (isRoot && raw.root_equivalent !== true) {
+    cursor.error(
+      [],
+      `"${command}" amounts to root on the mail server: say root_equivalent: true if that is meant`,
+    );
+  }
+  if (!isRoot && raw.root_equivalent === true)
+    cursor.warning(['root_equivalent'], 'has no effect for this command', 'no-effect');
+  for (const unnamed of unnamedIn(commands, named)) {
+    cursor.error(
+      [],
+      `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`,
+    );
+  }
+  if (
+    raw.max_matches !== undefined &&
+    !(roles.has('search-query') && commands.every((each) => each.scope === 'user'))
+  ) {
+    cursor.error(['max_matches'], 'is for commands that take a search query');
+  }
+  if (raw.max_matches !== undefined && raw.all_users === true) {
+    cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
+  }
+  if (raw.content === true && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
+    cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
+  }
+}
+
+/** Parameters that a rule must name, and that the command always has, in every series that has the command. */
+function unnamedIn(commands: readonly Command[], named: readonly string[]): string[] {
+  const missing = commands.map((command) =>
+    command.params
+      .filter(
+        (each) => !each.isOptional && cautionOf(command, each) === 'named' && !named.includes(each.name),
+      )
+      .map((each) => each.name),
+  );
+  return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
+}
+
+function parseExpiry(raw: RawMap, cursor: Cursor, { nowMs }: RuleReading): number | undefined {
+  if (raw.expires === undefined) return undefined;
+  const expiresMs = parseTime(raw.expires);
+  if (expiresMs === undefined) {
+    cursor.error(
+      ['expires'],
+      'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z',
+    );
+  } else if (nowMs !== undefined && expiresMs <= nowMs)
+    cursor.warning(['expires'], 'is over: the rule allows nothing');
+  return expiresMs;
+}
+
+/** Keys that say how often, until when and on what terms, and do not make it another rule. */
+const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches', 'max_users']);
+
+/** The rule in one spelling, and what its counter is known by: the same without its terms. */
+function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
+  const node = cursor.node();
+  const plain = node === undefined ? undefined : plainOf(node);
+  if (typeof plain !== 'object' || plain === null) return { meaning: plain, limitKey: String(plain) };
+  const entries = Object.entries(plain);
+  const isName = entries.length === 1;
+  const limitKey = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), {
+    lineWidth: 0,
+  });
+  return { meaning: isName ? entries[0]?.[1] : plain, limitKey };
+}
+
+/** Tells what rules say in vain: everybody, in a policy that is not for everybody; what a rule above them allows already. */
+export function checkReach(policy: Policy, cursor: Cursor): void {
+  // A preset says it for whoever has such a policy.
+  const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
+  for (const rule of own) {
+    if (rule.allUsers && !policy.isForEverybody) {
+      cursor.warningAt(
+        rule.place,
+        ['allow'],
+        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
+      );
+    }
+    if (isOfUser(rule) && rule.users?.globs.some(({ text }) => mayHoldFor(policy, text)) === false) {
+      cursor.warningAt(rule.place, ['allow'], 'never matches: the policy does not hold for these users');
+    }
+    const rules = policy.allowByCommand.get(rule.command) ?? [];
+    const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
+    if (first === undefined) continue;
+    const { reason, limit, maxMatches } = rule.obligations;
+    const hasTerms = reason || limit !== undefined || maxMatches !== undefined;
+    cursor.warningAt(
+      rule.place,
+      ['allow'],
+      `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`,
+    );
+  }
+}
+
+/** Other commands may name no user at all; then whom a rule is for does not matter. */
+function isOfUser({ command }: Rule): boolean {
+  return allSeries.every((series) => commandNamed(series, command)?.scope !== 'server');
+}
+
+function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
+  return mayOverlap(pattern, users) && !except.isEverything && !except.matches(pattern);
+}
+
+/** Whether nothing that the later rule allows gets past the earlier one; only told where it is plain to see. */
+function allowsAllOf(earlier: Rule, later: Rule): boolean {
+  const isConditional =
+    earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;
+  const grants = ['rootEquivalent', 'masks', 'shared', 'allUsers', 'content'] as const;
+  if (isConditional || grants.some((grant) => later[grant] && !earlier[grant])) return false;
+  return (later.where ?? []).every(({ parameter, test }) => {
+    const commands = allSeries.flatMap((series) => commandNamed(series, later.command) ?? []);
+    const cautions = commands.map((command) => {
+      const found = parameterNamed(command, parameter);
+      return found === undefined ? 'free' : cautionOf(command, found);
+    });
+    // What must be named is not allowed by a rule that names nothing; nor is a mask, but by its very value.
+    return (
+      test.kind === 'absent' || (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
+    );
+  });
+}
+
+const userMasks: ReadonlySet<string> = new Set(['mask', 'user', 'user-mask']);

@@ -1,0 +1,298 @@
+// Owns the reading of a rule's `where`: conditions on parameters and on the search query, checked against the catalog.
+// It does not judge.
+// The rule: a condition that could never hold, or that its author cannot have meant, is a problem; nothing is read as text
+// because it could not be read as what it looks like.
+import type { Parameter } from '../commands/catalog.js';
+import { createGlobList, globLengthMax } from '../commands/glob.js';
+import { type SearchKey, searchKeyNamed } from '../commands/search-keys.js';
+import { foldAscii } from '../identity/fold-ascii.js';
+import { parseDuration } from '../policy/duration.js';
+import { parametersOf, whyUnnamable } from '../policy/nameable.js';
+import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
+import { createRegex } from '../policy/regex.js';
+import type { ParameterTest } from '../policy/rule.js';
+import type { ValueTest } from '../policy/value-test.js';
+import { nearestName } from './problem.js';
+import { parseSize } from './schema-parts.js';
+import type { Cursor } from './written.js';
+
+/** Whether a rule allows (all must pass) or denies (what may be meant strikes). */
+export type RuleKind = 'allow' | 'deny';
+
+/** The conditions of one `where`. */
+export interface Where {
+  readonly tests: readonly ParameterTest[];
+  readonly query: QueryTest | undefined;
+}
+
+/** Reads a `where`; `cursor` stands at it. What is wrong is told, and left out. */
+export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Where {
+  const node = cursor.node();
+  const names = node?.kind === 'map' ? [...node.entries.keys()] : [];
+  const parameters = parametersOf(command);
+  const tests: ParameterTest[] = [];
+  let query: QueryTest | undefined;
+  for (const name of names) {
+    const parameter = parameters.get(name);
+    const at = cursor.down(name);
+    const refusal = whyUnnamable(command, name);
+    if (refusal !== undefined) at.error([], refusal);
+    else if (parameter === undefined)
+      at.error([], unknownParameter(command, name, [...parameters.keys()]), 'unknown-name');
+    else if (parameter.role === 'search-query') query = parseQuery(at, kind);
+    else {
+      const test = parseValueTest(at, command, parameter, kind);
+      if (test !== undefined) tests.push({ parameter: name, test });
+    }
+  }
+  return { tests, query };
+}
+
+function unknownParameter(command: string, name: string, known: readonly string[]): string {
+  const nearest = nearestName(name, known);
+  const hint = nearest === undefined ? `it has: ${known.join(', ')}` : `did you mean ${nearest}?`;
+  return `"${command}" has no parameter ${JSON.stringify(name)}; ${hint}`;
+}
+
+function parseValueTest(
+  cursor: Cursor,
+  command: string,
+  parameter: Parameter,
+  kind: RuleKind,
+): ValueTest | undefined {
+  const word = wordOf(cursor);
+  if (word === 'any') return { kind: kind === 'deny' ? 'present' : 'any' };
+  if (word === 'present' || (word === 'true' && parameter.type === 'bool')) return { kind: 'present' };
+  if (word === 'absent' || (word === 'false' && parameter.type === 'bool')) {
+    if (!parameter.isOptional && parameter.type !== 'bool') {
+      cursor.error([], 'can never be absent: the command cannot be given without it');
+    }
+    return { kind: 'absent' };
+  }
+  if (parameter.type === 'bool') {
+    cursor.error([], 'is an option without a value; write true, false or any');
+    return undefined;
+  }
+  const node = cursor.node();
+  if (node?.kind === 'map') return parseComparison(cursor, command, parameter, kind);
+  return oneOf(cursor, [], command, parameter, kind, false);
+}
+
+/** `{ one_of: ... }`, `{ equals: ... }`, `{ regex: ... }`, `{ at_least: ..., at_most: ... }`, each with `optional`. */
+function parseComparison(
+  cursor: Cursor,
+  command: string,
+  parameter: Parameter,
+  kind: RuleKind,
+): ValueTest | undefined {
+  const has = (key: string): boolean => cursor.node(key) !== undefined;
+  const kinds = ['one_of', 'equals', 'regex'].filter(has);
+  const isNumber = has('at_least') || has('at_most');
+  if (kinds.length + (isNumber ? 1 : 0) !== 1) {
+    cursor.error([], 'needs one of: one_of, equals, regex, or at_least and at_most', 'missing-key');
+    return undefined;
+  }
+  const isOptional = cursor.source('optional') === 'true';
+  if (isOptional && !parameter.isOptional) {
+    cursor.error(
+      ['optional'],
+      'has no meaning: the command cannot be given without this parameter',
+      'key-conflict',
+    );
+  }
+  if (isNumber) {
+    const number = (key: string): bigint | undefined => {
+      const text = cursor.source(key);
+      if (text === undefined) return undefined;
+      if (/^-?\d{1,18}$/.test(text)) return BigInt(text);
+      cursor.error([key], 'must be a whole number (ages and sizes are for search keys, below query)');
+      return undefined;
+    };
+    return { kind: 'number', atLeast: number('at_least'), atMost: number('at_most'), isOptional };
+  }
+  if (has('regex')) {
+    const regex = regexOf(cursor);
+    return regex === undefined ? undefined : { kind: 'regex', regex, isOptional };
+  }
+  if (has('equals')) {
+    return {
+      kind: 'equals',
+      values: cursor.words('equals').map(({ text }) => fold(text, command, parameter, kind)),
+      isOptional,
+    };
+  }
+  return oneOf(cursor, ['one_of'], command, parameter, kind, isOptional);
+}
+
+function oneOf(
+  cursor: Cursor,
+  path: readonly PropertyKey[],
+  command: string,
+  parameter: Parameter,
+  kind: RuleKind,
+  isOptional: boolean,
+): ValueTest {
+  const texts = patterns(cursor, path).map((text) => fold(text, command, parameter, kind));
+  return { kind: 'one-of', globs: createGlobList(texts), isOptional };
+}
+
+/** Names of users and fields are compared in lower case, as the attempt has them; in a `deny` everything is. */
+function fold(text: string, command: string, parameter: Parameter, kind: RuleKind): string {
+  const isField = command === 'fetch' && parameter.name === 'field';
+  if (kind === 'deny') return text.toLowerCase();
+  return userRoles.has(parameter.role) || isField ? foldAscii(text) : text;
+}
+
+const userRoles: ReadonlySet<Parameter['role']> = new Set([
+  'user',
+  'user-mask',
+  'user-mask-or-ip',
+  'source-user',
+]);
+
+function patterns(cursor: Cursor, path: readonly PropertyKey[]): string[] {
+  const words = cursor.words(...path).map(({ text }) => text);
+  if (words.some((text) => text.length > globLengthMax)) {
+    cursor.error(path, `a pattern can have ${globLengthMax} characters`);
+    return [];
+  }
+  return words;
+}
+
+function regexOf(cursor: Cursor): (QueryTest & { readonly kind: 'regex' })['regex'] | undefined {
+  const result = createRegex(cursor.source('regex') ?? '');
+  if (result.kind === 'regex') return result.regex;
+  cursor.error(['regex'], `the expression ${result.message}`);
+  return undefined;
+}
+
+function parseQuery(cursor: Cursor, kind: RuleKind): QueryTest | undefined {
+  if (wordOf(cursor) === 'any') return { kind: 'any' };
+  const node = cursor.node();
+  if (node?.kind !== 'map') {
+    cursor.error([], 'must be any, or a map from search keys to conditions');
+    return undefined;
+  }
+  if (kind === 'deny') return parseDenyQuery(cursor, [...node.entries.keys()]);
+  const names = [...node.entries.keys()].filter((name) => name !== 'any_of');
+  const [whole] = names.filter((name) => name === 'regex' || name === 'equals');
+  if (whole !== undefined) {
+    if (node.entries.size > 1)
+      cursor.error([whole], 'speaks of the whole query, so it stands alone', 'key-conflict');
+    if (whole === 'equals') {
+      const words = cursor
+        .words('equals')
+        .flatMap(({ text }) => (cursor.node('equals')?.kind === 'list' ? [text] : text.split(' ')));
+      return { kind: 'equals', words };
+    }
+    const regex = regexOf(cursor);
+    return regex === undefined ? undefined : { kind: 'regex', regex };
+  }
+  const alternatives = cursor.node('any_of');
+  const anyOf = alternatives?.kind === 'list' ? alternatives.items : [];
+  return {
+    kind: 'keys',
+    conditions: parseKeys(cursor, names),
+    anyOf: anyOf.map((item, index) =>
+      parseKeys(cursor.down('any_of', index), item.kind === 'map' ? [...item.entries.keys()] : []),
+    ),
+  };
+}
+
+/** A `deny` strikes where a query may reach a mailbox; nothing else can be said so that it cannot be got round. */
+function parseDenyQuery(cursor: Cursor, names: readonly string[]): QueryTest | undefined {
+  for (const name of names.filter((each) => each !== 'mailbox')) {
+    cursor.error([name], 'a deny can speak of mailbox only; say the rest as a condition of the allow');
+  }
+  if (!names.includes('mailbox')) return undefined;
+  const texts = patterns(cursor, ['mailbox']).map((text) => text.toLowerCase());
+  const test: KeyTest = { kind: 'one-of', globs: createGlobList(texts), texts };
+  return { kind: 'keys', conditions: [{ key: 'mailbox', test }], anyOf: [] };
+}
+
+function parseKeys(cursor: Cursor, names: readonly string[]): KeyCondition[] {
+  return names.flatMap((name) => {
+    const at = cursor.down(name);
+    const key = searchKeyNamed(name);
+    if (key === undefined) {
+      const nearest = nearestName(name, searchKeyNames);
+      at.error(
+        [],
+        `there is no search key ${JSON.stringify(name)}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
+      );
+      return [];
+    }
+    const test = parseKeyTest(at, key);
+    return test === undefined ? [] : [{ key: key.name, test }];
+  });
+}
+
+/** Keys that select older or larger ones ask for `at_least`, keys that select newer or smaller ones for `at_most`. */
+const boundOf: Readonly<Record<string, 'at_least' | 'at_most'>> = {
+  before: 'at_least',
+  sentbefore: 'at_least',
+  savedbefore: 'at_least',
+  older: 'at_least',
+  larger: 'at_least',
+  since: 'at_most',
+  sentsince: 'at_most',
+  savedsince: 'at_most',
+  younger: 'at_most',
+  smaller: 'at_most',
+};
+
+function parseKeyTest(cursor: Cursor, key: SearchKey): KeyTest | undefined {
+  const word = wordOf(cursor);
+  if (word === 'present' || word === 'true') return { kind: 'present' };
+  if (word === 'absent' || word === 'false') return { kind: 'absent' };
+  if (word === 'any') {
+    cursor.error([], 'asks for nothing; write present if the key must be there, or leave it out');
+    return undefined;
+  }
+  if (key.values.length === 0) {
+    cursor.error([], 'is a key without a value; write present or absent');
+    return undefined;
+  }
+  if (cursor.node()?.kind === 'map') return parseBound(cursor, key);
+  const isFolded = key.name === 'header';
+  const texts = patterns(cursor, []).map((text) => (isFolded ? text.toLowerCase() : text));
+  return { kind: 'one-of', globs: createGlobList(texts), texts };
+}
+
+function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {
+  const bound = boundOf[key.name];
+  const node = cursor.node();
+  const given = node?.kind === 'map' ? [...node.entries.keys()] : [];
+  if (bound === undefined || given.length !== 1 || given[0] !== bound) {
+    const can = bound === undefined ? 'a value or a list of values' : `${bound} and nothing else`;
+    cursor.error([], `${key.name} takes ${can} here`);
+    return undefined;
+  }
+  const text = cursor.source(bound) ?? '';
+  const isSize = key.values[0] === 'size';
+  const value = isSize ? parseSize(text) : parseDuration(text);
+  if (value === undefined) {
+    cursor.error(
+      [bound],
+      isSize ? 'must be a size with its unit, as 1MiB' : 'must be an age with its unit, as 30d',
+    );
+    return undefined;
+  }
+  const limit = isSize ? value : Math.ceil(value / 1000);
+  const isLeast = bound === 'at_least';
+  return {
+    kind: isSize ? 'size' : 'age',
+    atLeast: isLeast ? limit : undefined,
+    atMost: isLeast ? undefined : limit,
+  };
+}
+
+/** The condition, if it is a single word. */
+function wordOf(cursor: Cursor): string | undefined {
+  return cursor.node()?.kind === 'scalar' ? cursor.source() : undefined;
+}
+
+const searchKeyNames =
+  'mailbox mailbox-guid all oldestonly uid larger smaller guid modseq before on since sentbefore senton sentsince savedbefore savedon savedsince older younger savedatesupported answered unanswered deleted undeleted draft undraft flagged unflagged seen unseen recent old new keyword unkeyword bcc cc from to subject body text header'.split(
+    ' ',
+  );

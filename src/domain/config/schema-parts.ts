@@ -1,0 +1,156 @@
+// Owns the pieces that the shape of a configuration is made of: the sentence that each says of what does not fit, and the
+// spellings of quantities (durations, sizes, rates). It does not know which keys there are.
+// The rule: a number without a unit is never guessed at.
+import { z } from 'zod';
+import { durationPattern } from '../policy/duration.js';
+import type { Rate } from '../policy/rule.js';
+import { nearestName } from './problem.js';
+
+const sizeUnits: Readonly<Record<string, number>> = {
+  B: 1,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+};
+
+const ratePeriods: Readonly<Record<string, number>> = {
+  second: 1000,
+  minute: 60_000,
+  hour: 3_600_000,
+  day: 86_400_000,
+};
+
+/** The spelling of a size. */
+export const sizePattern = /^(\d{1,9})(B|KiB|MiB|GiB|TiB)$/;
+/** The spelling of a rate. */
+export const ratePattern = /^(\d{1,6})\/(second|minute|hour|day)$/;
+
+/** `512B`, `64KiB`, `1GiB` in bytes; undefined for anything else. */
+export function parseSize(written: string): number | undefined {
+  return quantity(sizePattern.exec(written), sizeUnits);
+}
+
+/** `20/hour`; undefined for anything else, and for a count of 0. */
+export function parseRate(written: string): Rate | undefined {
+  const match = ratePattern.exec(written);
+  const number = Number(match?.[1] ?? 0);
+  const windowMs = ratePeriods[match?.[2] ?? ''];
+  return windowMs === undefined || number === 0 ? undefined : { count: number, windowMs };
+}
+
+/**
+ * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that
+ * no month has. Computed here, since a date object would bring the clock of the machine along.
+ */
+export function parseTime(written: string): number | undefined {
+  const match =
+    /^(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
+      written,
+    );
+  if (match === null) return undefined;
+  const [, year, month, day, hour, minuteText, secondText, fraction, zone] = match;
+  const days = daysSince1970(Number(year), Number(month), Number(day));
+  if (days === undefined) return undefined;
+  const dayMs = 86_400_000;
+  if (zone === undefined) return (days + 1) * dayMs;
+  const [hours, minutes, seconds] = [Number(hour), Number(minuteText), Number(secondText)];
+  const zoneMinutes = /^z$/i.test(zone) ? 0 : Number(zone.slice(0, 3)) * 60 + Number(zone[0] + zone.slice(4));
+  if (hours > 23 || minutes > 59 || seconds > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
+  const ofDay = ((hours * 60 + minutes - zoneMinutes) * 60 + seconds) * 1000;
+  return days * dayMs + ofDay + Number((fraction ?? '').padEnd(3, '0'));
+}
+
+/** Days of the Gregorian calendar, counted in years that begin in March, so that a leap day is the last of its year. */
+function daysSince1970(year: number, month: number, day: number): number | undefined {
+  const isLeap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
+  const lengths = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+  if (day < 1 || day > (lengths[month - 1] ?? 0)) return undefined;
+  const from = month > 2 ? year : year - 1;
+  const before = 365 * from + Math.floor(from / 4) - Math.floor(from / 100) + Math.floor(from / 400);
+  return before + Math.floor((153 * ((month + 9) % 12) + 2) / 5) + day - 719_469;
+}
+
+function quantity(
+  match: RegExpExecArray | null,
+  units: Readonly<Record<string, number>>,
+): number | undefined {
+  const unit = units[match?.[2] ?? ''];
+  const value = Number(match?.[1]) * (unit ?? Number.NaN);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** A map that takes these keys and no others. Unknown keys are told one a line, with the nearest known one. */
+export function strict<Shape extends z.core.$ZodLooseShape>(what: string, shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => unknownKey(key, Object.keys(shape))).join('\n')
+        : `must be ${what}: a map of keys`,
+  });
+}
+
+/** The sentence for a key that is not known here. */
+export function unknownKey(key: string, known: readonly string[]): string {
+  const nearest = nearestName(key, known);
+  const shown = JSON.stringify(key);
+  return nearest === undefined
+    ? `${shown} is not a key here; known are: ${known.toSorted().join(', ')}`
+    : `${shown} is not a key here; did you mean ${nearest}?`;
+}
+
+/** Text that is not empty. */
+export function text(what: string) {
+  return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` });
+}
+
+/** A path. */
+export function file(what: string) {
+  return text(what).meta({ description: `${what}; relative to the file that names it` });
+}
+
+/** A duration with its unit. */
+export const durationText = z
+  .string({ error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
+  .regex(durationPattern, { error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
+  .meta({ description: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
+
+/** A size with its unit. */
+export const sizeText = z
+  .string({ error: 'must be a size with its unit, as 64KiB or 1GiB' })
+  .regex(sizePattern, { error: 'must be a size with its unit, as 64KiB or 1GiB' })
+  .meta({ description: 'a size: 512B, 64KiB, 1MiB, 2GiB' });
+
+/** A whole number within bounds. */
+export function count(low: number, high: number) {
+  const error = `must be a whole number from ${low} to ${high}`;
+  return z.int({ error }).min(low, { error }).max(high, { error });
+}
+
+/** One of some words. */
+export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
+  return z.enum(words, { error: `must be one of: ${words.join(', ')}` });
+}
+
+/** A boolean. */
+export const flag = z.boolean({ error: 'must be true or false' });
+
+/** A list of such items; `what` names them in the plural. */
+export function listOf<Item extends z.ZodType>(item: Item, what: string) {
+  return z.array(item, { error: `must be a list of ${what}` });
+}
+
+/** Scalars of a text-valued list may look like numbers to YAML; their source is what counts. */
+export const word = z.union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' });
+
+/** A map from names that its author chooses. */
+export function named<Value extends z.ZodType>(value: Value, what: string) {
+  return z.record(
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+      error:
+        'a name is 1 to 64 letters, digits, dots, dashes and underscores, and begins with a letter or digit',
+    }),
+    value,
+    { error: `must be a map from names to ${what}` },
+  );
+}

@@ -1,0 +1,197 @@
+// Owns the shape of a configuration file: which keys there are, what their values look like, and the sentence for
+// each that tells what is expected. The JSON Schema for editors is generated from here.
+// It does not know what keys mean together; that is the reading (parse-settings) and the checks after it.
+import { z } from 'zod';
+import { allEffects } from '../commands/catalog.js';
+import { listener } from './listener-schema.js';
+import { policy, policyTest } from './policy-schema.js';
+import {
+  count,
+  durationText,
+  file,
+  flag,
+  listOf,
+  named,
+  oneOf,
+  sizeText,
+  strict,
+  text,
+  word,
+} from './schema-parts.js';
+import { logLevels } from './settings.js';
+
+const namespace = strict('a namespace', {
+  prefix: z.string({ error: 'must be text: what names of its mailboxes begin with, "" for nothing' }),
+  separator: z
+    .string({ error: 'must be one character in quotes, as "/"' })
+    .regex(/^[!-/:-@[-`{-~]$/, { error: 'must be one character in quotes, as "/"' })
+    .optional(),
+  inbox: flag.optional(),
+  alias_for: z.string({ error: 'must be the prefix of another namespace' }).optional(),
+  kind: oneOf(['private', 'shared', 'public']).optional(),
+});
+
+const backend = strict('a backend', {
+  address: text('HOST:PORT or unix:PATH'),
+  tls: oneOf(['starttls', 'implicit', 'off']).optional(),
+  ca: file('a file of CA certificates (PEM)').optional(),
+  server_name: text("the name in the backend's certificate").optional(),
+  key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+  allow_plaintext: flag.optional(),
+  username: text('a user name').optional(),
+  password_file: z
+    .union(
+      [
+        file('a file that holds the password'),
+        listOf(file('a file that holds the password'), 'files').min(1, {
+          error: 'must name at least one file',
+        }),
+      ],
+      {
+        error: 'must be a file or a list of files',
+      },
+    )
+    .optional(),
+  series: z
+    .union([z.enum(['auto', '2.3', '2.4']), z.literal(2.3), z.literal(2.4)], {
+      error: 'must be one of: auto, "2.3", "2.4"',
+    })
+    .optional(),
+  shared_namespaces: listOf(word, 'prefixes, as ["shared/"]').optional(),
+  namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
+    .min(1, { error: 'must hold at least one namespace' })
+    .optional(),
+  connections: count(1, 1000).optional(),
+  idle: count(0, 1000).optional(),
+  idle_timeout: durationText.optional(),
+  max_lifetime: durationText.optional(),
+  connect_timeout: durationText.optional(),
+  greeting_timeout: durationText.optional(),
+  drained: flag.optional(),
+}).meta({ description: 'a Dovecot that commands go to' });
+
+const route = strict('a route', {
+  users: listOf(word, 'patterns, as ["*@example.com"]').min(1, { error: 'must hold at least one pattern' }),
+  backend: text('the name of a backend').optional(),
+  spread: listOf(text('the name of a backend'), 'names of backends')
+    .min(1, { error: 'must name a backend' })
+    .optional(),
+  passdb: file('a socket of the Dovecot auth service').optional(),
+  cache_ttl: durationText.optional(),
+});
+
+const sink = strict('a receiver of the records', {
+  syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514'),
+  ca: file('a file of CA certificates (PEM)').optional(),
+  server_name: text("the name in the receiver's certificate").optional(),
+  key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+  certificate: file(
+    'a file with the certificate that is shown to the receiver (PEM, with its chain)',
+  ).optional(),
+  key: file('a file with the private key of that certificate (PEM)').optional(),
+}).meta({ description: 'a syslog receiver that gets every record, over TLS' });
+
+const audit = strict('the audit settings', {
+  directory: file('a directory').optional(),
+  group: word.optional(),
+  strict: listOf(oneOf(allEffects), 'effects').optional(),
+  segment: sizeText.optional(),
+  deadline: durationText.optional(),
+  keep: durationText.optional(),
+  keep_min: durationText.optional(),
+  max_size: z
+    .string({ error: 'must be a size, as 10GiB, or a share of the file system, as 80%' })
+    .regex(/^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/, {
+      error: 'must be a size, as 10GiB, or a share of the file system, as 80%',
+    })
+    .optional(),
+  unshipped_max: sizeText.optional(),
+  reserve: sizeText.optional(),
+  sign_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
+  checkpoint_interval: durationText.optional(),
+  hmac_key: file('a file with a key of at least 16 bytes').optional(),
+  ship: listOf(sink, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]').optional(),
+});
+
+const admin = strict('the admin endpoints', {
+  unix: file('the path of a UNIX socket').optional(),
+  mode: z
+    .string({ error: 'must be written in quotes, as "0600": unquoted it is another number' })
+    .regex(/^0?[0-7]{3}$/, { error: 'must be three or four octal digits, as "0600"' })
+    .optional(),
+  tcp: z
+    .string({ error: 'must be a loopback address and a port, as 127.0.0.1:9146' })
+    .regex(/^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5}$/, {
+      error: 'must be a loopback address and a port, as 127.0.0.1:9146',
+    })
+    .optional(),
+  token_file: file('a file with a token').optional(),
+});
+
+const limits = strict('the limits', {
+  line: sizeText.optional(),
+  queue: count(0, 100_000).optional(),
+  queue_timeout: durationText.optional(),
+  reply_idle: durationText.optional(),
+  client_stall: durationText.optional(),
+  min_rate: sizeText.optional(),
+  log_lines: count(1, 1_000_000).optional(),
+  handshake: durationText.optional(),
+  drain: durationText.optional(),
+  input: sizeText.optional(),
+  input_time: durationText.optional(),
+  buffered: sizeText.optional(),
+  users: count(1, 1_000).optional(),
+  deadline: strict('deadlines by effect', {
+    read: durationText.optional(),
+    session: durationText.optional(),
+    write: durationText.optional(),
+    admin: durationText.optional(),
+    destroy: durationText.optional(),
+  }).optional(),
+});
+
+/** The whole file. Settings from several files are merged before they meet it. */
+export const configurationSchema = strict('a configuration', {
+  version: z.literal(1, { error: 'must be 1; a newer configuration needs a newer dovegate' }).optional(),
+  include: listOf(text('a path or a pattern of paths'), 'paths, as [conf.d/*.yaml]').optional(),
+  listeners: named(listener, 'listeners').optional(),
+  mail_users: strict('the settings of user names', {
+    default_realm: text('a domain').optional(),
+    characters: text('a class of characters, as "A-Za-z0-9._+=@-"').optional(),
+    resolve: file('a socket of the Dovecot auth service').optional(),
+  }).optional(),
+  backends: named(backend, 'backends').optional(),
+  routes: listOf(route, 'routes').optional(),
+  policies: named(policy, 'policies').optional(),
+  server_commands: z
+    .record(z.string(), text('all, by_user, or the name of a backend'), {
+      error: 'must be a map of server commands, as { who: all }',
+    })
+    .optional(),
+  tests: listOf(policyTest, 'policy tests').optional(),
+  state: file('a directory').optional(),
+  audit: audit.optional(),
+  limits: limits.optional(),
+  admin: admin.optional(),
+  log: strict('the log settings', { level: oneOf(logLevels).optional() }).optional(),
+});
+
+/** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
+export type RawConfiguration = z.infer<typeof configurationSchema>;
+/** A part of {@link RawConfiguration}. */
+export type RawBackend = z.infer<typeof backend>;
+/** A part of {@link RawConfiguration}. */
+export type RawAudit = z.infer<typeof audit>;
+/** A part of {@link RawConfiguration}. */
+export type RawSink = z.infer<typeof sink>;
+/** The admin section as it is written. */
+export type RawAdmin = z.infer<typeof admin>;
+/** A part of {@link RawConfiguration}. */
+export type RawLimits = z.infer<typeof limits>;
+
+/** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
+export function formatJsonSchema(): string {
+  const schema = z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-7', reused: 'inline' });
+  return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
+}

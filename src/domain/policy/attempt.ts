@@ -1,0 +1,226 @@
+// Owns what policy sees of a command: who, from where, which command, whose mailboxes, which values by name.
+// It does not know how the command was spelled: spelling ends with the catalog's parser.
+// The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
+// parsed or named is refused before policy is asked.
+import { type Command, type Effect, parameterNamed } from '../commands/catalog.js';
+import { cautionOf, effectOf } from '../commands/dangerous.js';
+import { fetchFieldClass } from '../commands/fetch-fields.js';
+import { doubtedNames, type MailboxNames } from '../commands/mailbox-names.js';
+import { isMask } from '../commands/mask.js';
+import type { ParsedArguments } from '../commands/parse.js';
+import { conditionsIn } from '../commands/search-query.js';
+import type { Series } from '../commands/series.js';
+import { sharedReach } from '../commands/shared-mailboxes.js';
+import { userdbContent } from '../commands/user-fields.js';
+import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../commands/users.js';
+import { foldAscii } from '../identity/fold-ascii.js';
+import { type UserNames } from '../identity/user-name.js';
+
+/** One command that somebody wants to run. */
+export interface Attempt {
+  readonly listener: string;
+  /** `NAME@LISTENER`. */
+  readonly principal: string;
+  readonly series: Series;
+  readonly command: Command;
+  /** The arguments as they are judged and sent: users in them have their normal form. */
+  readonly parsed: ParsedArguments;
+  /** Highest of the command's and its present parameters'. */
+  readonly effect: Effect;
+  /** The wire user in normal form; undefined when the line names none. */
+  readonly user: string | undefined;
+  /** Every user that is named literally, the wire user too, in normal form. */
+  readonly users: readonly string[];
+  /** Whom the userdb says that these are, in normal form; none of `users`. Judged as these are. */
+  readonly aliases: readonly string[];
+  /** What may stand for several users. */
+  readonly masks: readonly AttemptMask[];
+  /** Users and masks as they were written: a rule may say how many. */
+  readonly named: number;
+  /** More than `limits.users`: only a rule that says so may allow it. */
+  readonly isCrowd: boolean;
+  /** Why everybody is concerned: an option, a listing that names nobody; `unknown`: whom it concerns cannot be told. */
+  readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
+  /** The parameter that reaches into shared namespaces. */
+  readonly shared: string | undefined;
+  /** The backend does not say which namespaces are shared, so the usual prefixes counted. */
+  readonly isSharedUnsaid: boolean;
+  /** Which mailboxes its names may be to the backend. */
+  readonly mailboxNames: MailboxNames;
+  /** What asks for the content of mails, for people: `field hdr`, `key text`; of `user`: what it shows of a userdb. */
+  readonly content: readonly string[];
+  /** Present parameters that a rule must name, and those that no rule can allow. */
+  readonly mustBeNamed: readonly string[];
+  readonly never: readonly string[];
+}
+
+/** A value that may stand for several users. */
+export interface AttemptMask {
+  readonly parameter: string;
+  /** ASCII letters in lower case. */
+  readonly value: string;
+  /** A mask over the names of users, with `*` and `?`; else an address, a network, a group: nobody knows whom it means. */
+  readonly isUserMask: boolean;
+}
+
+/** Whose command, and what is known of where it goes. */
+export interface AttemptFrom {
+  readonly listener: string;
+  readonly principal: string;
+  /** The user field of the line as the client wrote it; empty: none. */
+  readonly wireUser: string;
+  readonly userNames: UserNames;
+  /** Of the backend that it would go to; undefined: not said. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+  /** The same; undefined: not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
+  /** Other names of the users of this line, in normal form, where the userdb was asked. */
+  readonly aliases?: readonly string[] | undefined;
+  /** How many users a rule for this command allows one line to name, where one says so. */
+  readonly ruleUsersMax?: number | undefined;
+}
+
+/** Masks in one line. Each is compared with every pattern of the policy. */
+const masksMax = 16;
+
+/** The attempt, or why there is none: a user's name that cannot be one. The message never holds the name. */
+export type AttemptResult =
+  | { readonly kind: 'attempt'; readonly attempt: Attempt }
+  | { readonly kind: 'user-invalid' | 'too-many'; readonly message: string };
+
+/** The attempt that a parsed command is, once its options about the wire user are settled. */
+export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptResult {
+  const { command, series } = given;
+  const { userNames } = from;
+  const wire = from.wireUser === '' ? undefined : userNames.normalise(from.wireUser);
+  if (wire?.kind === 'refused') return { kind: 'user-invalid', message: wire.message };
+  const user = wire?.name;
+  const touched = touchedUsers(given, user ?? '');
+  const users = user === undefined ? [] : [user];
+  let parsed = given;
+  // The first user of a mail command is that of its line.
+  const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
+  const named = touched.users.length + touched.masks.length;
+  const isCrowd = named > userNames.perLineMax;
+  // Before anything is done for each of them.
+  const namedMax = Math.max(userNames.perLineMax, from.ruleUsersMax ?? 0);
+  if (named > namedMax) {
+    const message = `"${command.name}" is given more than ${namedMax} users (limits.users, or max_users of a rule); use several commands`;
+    return { kind: 'too-many', message };
+  }
+  if (touched.masks.length > masksMax) {
+    const message = `"${command.name}" is given more than ${masksMax} masks, addresses or groups; use several commands`;
+    return { kind: 'too-many', message };
+  }
+  if (inArguments.length > 0) {
+    const names = new Map<string, string>();
+    for (const { value } of inArguments) {
+      const result = userNames.normalise(value);
+      if (result.kind === 'refused') return { kind: 'user-invalid', message: result.message };
+      names.set(value, result.name);
+    }
+    users.push(...names.values());
+    parsed = withNames(given, inArguments, names);
+  }
+  const { mustBeNamed, never } = cautionsIn(given);
+  return {
+    kind: 'attempt',
+    attempt: {
+      listener: from.listener,
+      principal: from.principal,
+      series,
+      command,
+      parsed,
+      effect: effectOf(given),
+      user,
+      users,
+      aliases: from.aliases ?? none,
+      masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
+      named,
+      isCrowd,
+      everybody: everybodyIn(touched),
+      shared: sharedReach(given, from.sharedNamespaces)?.parameter,
+      isSharedUnsaid: from.sharedNamespaces === undefined,
+      mailboxNames: from.mailboxNames ?? doubtedNames,
+      content: contentOf(given),
+      mustBeNamed,
+      never,
+    },
+  };
+}
+
+const none: readonly never[] = [];
+
+/** Most commands have neither; the two lists are shared then. */
+function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBeNamed' | 'never'> {
+  const mustBeNamed: string[] = [];
+  const never: string[] = [];
+  for (const name of values.keys()) {
+    const parameter = parameterNamed(command, name);
+    const caution = parameter === undefined ? 'never' : cautionOf(command, parameter);
+    // A -u that nobody has compared with the wire user: the server ignores it, and what was meant is anybody's guess.
+    const isUnsettled = name === 'user' && command.scope === 'user';
+    if (caution === 'never' || isUnsettled) never.push(name);
+    else if (caution === 'named') mustBeNamed.push(name);
+  }
+  return { mustBeNamed, never };
+}
+
+/** A mask that means everybody is among the masks, and judged there. */
+function everybodyIn(touched: TouchedUsers): Attempt['everybody'] {
+  if (touched.kind === 'unknown') return 'unknown';
+  if (touched.kind !== 'all') return 'none';
+  if (touched.by === undefined) return 'listing';
+  return touched.by === 'all-users' ? 'option' : 'none';
+}
+
+function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, names: UserNames): AttemptMask {
+  const role = parsed.command.params.find((each) => each.name === parameter)?.role;
+  const isOfGroup = role === 'acl-id' && (parsed.values.get(parameter) ?? []).includes(value);
+  // With passdb-field the mask is over the values of a field, which are not names of users.
+  const isUserMask =
+    isMask(value) &&
+    names.holdsOnly(value, '*?') &&
+    !isAddress(value) &&
+    !isOfGroup &&
+    !parsed.hasOption('passdb-field');
+  return { parameter, value: foldAscii(value), isUserMask };
+}
+
+/** The arguments with users by their normal names. */
+function withNames(
+  parsed: ParsedArguments,
+  users: readonly UserArgument[],
+  names: ReadonlyMap<string, string>,
+): ParsedArguments {
+  const values = new Map(parsed.values);
+  for (const parameter of new Set(users.map((each) => each.parameter))) {
+    // Of an ACL only `user=NAME` is the name of a user.
+    const prefix = parameterNamed(parsed.command, parameter)?.role === 'acl-id' ? 'user=' : '';
+    values.set(
+      parameter,
+      (values.get(parameter) ?? []).map((value) => {
+        const name = value.startsWith(prefix) ? names.get(value.slice(prefix.length)) : undefined;
+        return name === undefined ? value : prefix + name;
+      }),
+    );
+  }
+  return { ...parsed, values };
+}
+
+/** Names no value of the client: what follows a dot in a field is a header of its choice. */
+function contentOf(parsed: ParsedArguments): readonly string[] {
+  const { query } = parsed;
+  const isFetch = parsed.command.name === 'fetch';
+  const ofUserdb = userdbContent(parsed);
+  if (ofUserdb !== undefined) return [ofUserdb];
+  if (query === undefined && !isFetch) return none;
+  const content: string[] = [];
+  for (const field of isFetch ? (parsed.values.get('field') ?? none) : none) {
+    if (fetchFieldClass(parsed.series, field) !== 'plain') content.push(`field ${field.split('.')[0] ?? ''}`);
+  }
+  for (const { key } of query === undefined ? none : conditionsIn(query)) {
+    if (key.class === 'content') content.push(`key ${key.name}`);
+  }
+  return content;
+}

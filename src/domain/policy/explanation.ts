@@ -1,0 +1,242 @@
+// Why a command line would be sent or refused, in words: what `explain` says, whether it reads the configuration or asks the daemon.
+// It judges nothing itself. The rule: it names rules by what they say. Where they were written is for who may read the files.
+
+import { conditionsIn } from '../commands/search-query.js';
+import type { Series } from '../commands/series.js';
+import {
+  type AnswerPart,
+  type AnswerRow,
+  moreOf,
+  partsOf,
+  type RuleInWords,
+  rowsOfRule,
+  valuesOf,
+} from './answer.js';
+import type { Decision } from './decide.js';
+import { describeRule } from './describe-rule.js';
+import type { Judged, Judgement } from './judge-line.js';
+import type { Policy, Rule, RulePlace } from './rule.js';
+
+/** A judgement, and what is known around it. */
+export interface Explained {
+  readonly policy: Policy;
+  readonly principal: string;
+  readonly judgement: Judgement;
+  /** The backends that it may lead to; none where `noBackend` says why. */
+  readonly backends: readonly string[];
+  readonly noBackend: string | undefined;
+  /** As a backend of each series alone would have it judged. */
+  readonly readings: readonly { readonly series: Series; readonly judgement: Judgement }[];
+  /** What is asked of others only when the command comes, and may make a no of it. */
+  readonly later: readonly string[];
+}
+
+/** The rule that misses least, and what it misses. */
+export interface NearestRule extends RuleInWords {
+  readonly missing: readonly string[];
+}
+
+/** What would become of a command line. */
+export interface Explanation {
+  readonly decision: 'allow' | 'deny' | 'unparsable';
+  /** For machines. */
+  readonly code: string;
+  readonly reason: string;
+  /** Under observe: what enforce would have said. */
+  readonly would: string | undefined;
+  readonly policy: string;
+  readonly principal: string;
+  /** The rule that decided, where one did. */
+  readonly rule: RuleInWords | undefined;
+  readonly command: string | undefined;
+  /** The name and the arguments, as they would go upstream; empty: it cannot be read. */
+  readonly sent: readonly string[];
+  /** Whose mailboxes. */
+  readonly concerns: string | undefined;
+  readonly effect: string | undefined;
+  readonly backends: readonly string[];
+  readonly noBackend: string | undefined;
+  readonly series: readonly string[];
+  /** What an allowed command has to meet besides. */
+  readonly terms: readonly string[];
+  readonly later: readonly string[];
+  readonly nearest: NearestRule | undefined;
+  /** Where the answer depends on the series: a sentence for each. */
+  readonly differs: readonly string[];
+}
+
+/** The judgement in words. */
+export function explanationOf(explained: Explained): Explanation {
+  const { policy, principal, judgement, readings } = explained;
+  const around = {
+    policy: policy.name,
+    principal,
+    backends: explained.backends,
+    noBackend: explained.noBackend,
+    series: readings.map(({ series }) => series),
+    later: explained.later,
+    differs: differencesOf(readings),
+  };
+  if (judgement.kind === 'unparsable') {
+    const { code, message, command } = judgement;
+    const unknown = { would: undefined, rule: undefined, concerns: undefined, nearest: undefined };
+    const read = { command, effect: judgement.effect, sent: [], terms: [] };
+    return { decision: 'unparsable', code, reason: message, ...unknown, ...read, ...around };
+  }
+  const { decision, attempt } = judgement;
+  return {
+    decision: decision.kind,
+    code: decision.code,
+    reason: decision.reason,
+    would: decision.would?.reason,
+    rule: decision.rule && ruleAt(policy, decision.rule),
+    command: attempt.command.name,
+    sent: sentOf(judgement),
+    concerns: concernOf(judgement),
+    effect: attempt.effect,
+    terms: termsOf(decision),
+    nearest: nearestOf(policy, decision),
+    ...around,
+  };
+}
+
+function sentOf({ attempt, args }: Judged): string[] {
+  return [attempt.command.name, ...args.map(({ text }) => text)];
+}
+
+function concernOf({ attempt }: Judged): string {
+  const everybody = {
+    none: [],
+    option: ['all users (-A)'],
+    listing: ['all users: it names nobody'],
+    unknown: ['anybody: whom it concerns cannot be told from its arguments'],
+  }[attempt.everybody];
+  const masks = attempt.masks.map(({ value, isUserMask }) =>
+    isUserMask ? `all users like ${value}` : `whoever ${value} stands for`,
+  );
+  const people = [...new Set([...attempt.users, ...masks, ...everybody])];
+  const shared = attempt.shared === undefined ? '' : `, and mailboxes that others share (${attempt.shared})`;
+  return `${people.length === 0 ? 'no mailbox' : people.join(', ')}${shared}${otherNamesOf(attempt)}`;
+}
+
+/** Mailboxes that are named otherwise than rules name them, as far as the backend's namespaces are known. */
+function otherNamesOf({ command, parsed, mailboxNames }: Judged['attempt']): string {
+  const named = command.params
+    .filter(({ role }) => role === 'mailbox' || role === 'mailbox-mask')
+    .flatMap(({ name }) => parsed.values.get(name) ?? []);
+  for (const { key, values } of parsed.query === undefined ? [] : conditionsIn(parsed.query)) {
+    if (key.name === 'mailbox') named.push(values[0] ?? '');
+  }
+  return [...new Set(named)]
+    .flatMap((name) => mailboxNames.readings(name).map((other) => `, "${name}" may be "${other}"`))
+    .slice(0, otherNamesShown)
+    .join('');
+}
+
+const otherNamesShown = 8;
+
+function termsOf({ kind, obligations }: Decision): string[] {
+  if (kind === 'deny' || obligations === undefined) return [];
+  return [
+    ...(obligations.reason ? ['the client must say why'] : []),
+    ...(obligations.limit === undefined ? [] : ['within the limit of its rule']),
+    ...(obligations.maxMatches === undefined
+      ? []
+      : [`not when its query finds more than ${obligations.maxMatches} mails`]),
+  ];
+}
+
+function nearestOf(policy: Policy, decision: Decision): NearestRule | undefined {
+  const { nearest } = decision.would ?? decision;
+  const rule = nearest && ruleAt(policy, nearest.rule);
+  return nearest && rule && { ...rule, missing: nearest.missing };
+}
+
+/** In words; undefined where no rule stands there, but the users of the policy, or whom it excepts. */
+function ruleAt({ allow, deny }: Policy, place: RulePlace): RuleInWords | undefined {
+  const rule = [...allow, ...deny].find((each: Rule) => each.place === place);
+  return rule && { command: rule.command, says: describeRule(rule) };
+}
+
+/** Where the series of the backend is not known, and the answer depends on it. */
+function differencesOf(readings: Explained['readings']): string[] {
+  const answers = readings.map(({ judgement }) => answerOf(judgement));
+  const isUnknown = readings.every(({ judgement }) => judgement.command === undefined);
+  if (isUnknown || new Set(answers).size < 2) return [];
+  return readings.map(({ series }, at) => `Dovecot ${series}: ${answers[at] ?? ''}`);
+}
+
+function answerOf(judgement: Judgement): string {
+  if (judgement.kind === 'unparsable') return `cannot be read: ${judgement.message}`;
+  const { decision } = judgement;
+  return decision.kind === 'allow'
+    ? `allowed, sent as ${sentOf(judgement).join(' ')}`
+    : `denied: ${decision.reason}`;
+}
+
+/** The explanation as an answer. */
+export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
+  const { rule, nearest } = explanation;
+  const each = (what: string, values: readonly string[]): AnswerRow[] =>
+    values.map((value): AnswerRow => [what, value]);
+  const maybe = (what: string, value: string | undefined): AnswerRow[] =>
+    value === undefined ? [] : [[what, value]];
+  return [
+    ['decision', explanation.decision],
+    ['code', explanation.code],
+    ['reason', explanation.reason],
+    ...maybe('would', explanation.would),
+    ['policy', explanation.policy],
+    ['principal', explanation.principal],
+    ...(rule === undefined ? [] : rowsOfRule('rule', rule)),
+    ...maybe('command', explanation.command),
+    ...each('sent', explanation.sent),
+    ...maybe('concerns', explanation.concerns),
+    ...maybe('effect', explanation.effect),
+    ...each('backend', explanation.backends),
+    ...maybe('no-backend', explanation.noBackend),
+    ...each('series', explanation.series),
+    ...each('term', explanation.terms),
+    ...each('later', explanation.later),
+    ...(nearest === undefined
+      ? []
+      : [...rowsOfRule('nearest', nearest), ...each('missing', nearest.missing)]),
+    ...each('differs', explanation.differs),
+  ];
+}
+
+const decisions: readonly Explanation['decision'][] = ['allow', 'deny', 'unparsable'];
+
+/** An answer read back. Undefined: it is none. */
+export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | undefined {
+  const parts = partsOf(rows, ['if', 'missing']);
+  const first = (what: string): string | undefined => valuesOf(parts, what)[0];
+  const decision = decisions.find((one) => one === first('decision'));
+  if (decision === undefined) return undefined;
+  const rule = parts.find(({ what }) => what === 'rule');
+  const nearest = parts.find(({ what }) => what === 'nearest');
+  return {
+    decision,
+    code: first('code') ?? '',
+    reason: first('reason') ?? '',
+    would: first('would'),
+    policy: first('policy') ?? '',
+    principal: first('principal') ?? '',
+    rule: rule && ruleOfPart(rule),
+    command: first('command'),
+    sent: valuesOf(parts, 'sent'),
+    concerns: first('concerns'),
+    effect: first('effect'),
+    backends: valuesOf(parts, 'backend'),
+    noBackend: first('no-backend'),
+    series: valuesOf(parts, 'series'),
+    terms: valuesOf(parts, 'term'),
+    later: valuesOf(parts, 'later'),
+    nearest: nearest && { ...ruleOfPart(nearest), missing: moreOf(nearest, 'missing') },
+    differs: valuesOf(parts, 'differs'),
+  };
+}
+
+function ruleOfPart(part: AnswerPart): RuleInWords {
+  return { command: part.value, says: moreOf(part, 'if') };
+}

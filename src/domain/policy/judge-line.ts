@@ -1,0 +1,329 @@
+// From a command line to a judgement for an exchange: whose mailbox, which command, what its arguments mean to the series
+// that it would be sent to, what policy says, and whether this version can carry it out. Pure.
+// The rules: what is judged is what is sent (users in normal form, canonical arguments); where the series is not known
+// yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
+
+import type { CommandLine } from '../../protocol/command.js';
+import { canonicalWords } from '../commands/canonical.js';
+import { strongerEffect } from '../commands/catalog.js';
+import { replyCells } from '../commands/columns.js';
+import { doubtedNames, type MailboxNames, rememberNames } from '../commands/mailbox-names.js';
+import type { ParsedArguments } from '../commands/parse.js';
+import { inputOf, parseArguments } from '../commands/parse.js';
+import { resolveCommand } from '../commands/resolve.js';
+import { conditionsIn } from '../commands/search-query.js';
+import { allSeries, type Series } from '../commands/series.js';
+import { foldAscii } from '../identity/fold-ascii.js';
+import { type UserNames } from '../identity/user-name.js';
+import type { Attempt } from './attempt.js';
+import { type DecisionCache, questionKey } from './cache.js';
+import { type Decision, decide } from './decide.js';
+import { judgeLine, seriesDiffer, type UnreadCode } from './judge.js';
+import { type Policy, stricterTerms } from './rule.js';
+
+/** Whether bytes that are not command lines follow a refused command. */
+export type FollowingInput = 'none' | 'dot' | 'unknown';
+
+/** One word of the canonical arguments; a secret one is never written down. */
+export interface CanonicalWord {
+  readonly text: string;
+  readonly isSecret: boolean;
+}
+
+/** What is known of a command whatever becomes of it; for records and logs. */
+export interface Known {
+  /** Full name from the catalog. */
+  readonly command: string | undefined;
+  readonly effect: string | undefined;
+  /** In normal form; as the client wrote it when it has none. */
+  readonly user: string;
+  readonly input: FollowingInput;
+}
+
+/** A command line that was read, and what policy says to it. */
+export interface Judged extends Known {
+  readonly kind: 'judged';
+  readonly decision: Decision;
+  readonly attempt: Attempt;
+  /** The series that it was judged for; empty: a command of our own, which means the same in all. */
+  readonly series: readonly Series[];
+  /** In canonical form: what is recorded and sent. */
+  readonly args: readonly CanonicalWord[];
+  /** The client expects the user's name in front of each row, which the backend will not send. */
+  readonly wantsUsernameCell: boolean;
+  /** What the policy's shadow says, where that differs. */
+  readonly shadow: Decision | undefined;
+  /** The same line is judged the same until then, in Unix milliseconds; undefined: as long as its policy stands. */
+  readonly holdsUntilMs: number | undefined;
+}
+
+/** Why a line could not be judged. */
+export type UnjudgeableCode = UnreadCode | 'backends-differ' | 'user-surplus';
+
+/** What came of reading and judging a command line. */
+export type Judgement =
+  | (Known & { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string })
+  | Judged;
+
+/** Of a line that cannot be judged; `message`: why, for people. */
+export function unparsable(known: Known, code: UnjudgeableCode, message: string): Judgement {
+  return { ...known, kind: 'unparsable', code, message };
+}
+
+/** Who asks, and by what it is judged. */
+export interface JudgeContext {
+  readonly listener: string;
+  readonly principal: string;
+  readonly clientMinor: number;
+  readonly policy: Policy;
+  readonly userNames: UserNames;
+  /** Of the backend that it would go to; undefined: not said. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+  /** Of that backend; undefined: its namespaces are not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
+  /** Unix milliseconds. */
+  readonly nowMs: number;
+  /** Other names of the users of this line, where the userdb was asked. */
+  readonly aliases?: readonly string[] | undefined;
+}
+
+/** What was judged before; for one set of settings, since it does not hold names of realms or characters. */
+export type JudgementCache = DecisionCache<Judged>;
+
+/**
+ * What a remembered judgement takes, in bytes, as measured on Node 20 for lines of each form (1.9 KiB for "quota get", 17 to 21 KiB for 480
+ * bytes of short words or search keys), and a quarter more.
+ */
+export function judgedBytes(key: string, { args, attempt }: Judged): number {
+  const { query } = attempt.parsed;
+  const conditions = query === undefined ? 0 : conditionsIn(query).length;
+  return 2_000 + key.length * 4 + args.length * 85 + conditions * 140;
+}
+
+/** Judges as `judge`, or remembers. Lines with secrets are not remembered, nor what the userdb said. */
+export function judgeOnce(
+  line: CommandLine,
+  series: readonly Series[],
+  context: JudgeContext,
+  cache: JudgementCache,
+): Judgement {
+  // So many words are above what is remembered, and the key of them costs as much as a judgement.
+  const isLong = line.words.length > rememberedWordsMax;
+  if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
+  const { listener, principal, clientMinor, sharedNamespaces, mailboxNames } = context;
+  const key = questionKey(context.policy, {
+    listener,
+    principal,
+    groups: [],
+    series: series.join(' '),
+    namespaces: `${sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01')}\x04${(mailboxNames ?? doubtedNames).key}`,
+    clientMinor,
+    user: line.user,
+    words: line.words,
+  });
+  const known = cache.find(key, context.nowMs);
+  if (known !== undefined) return known;
+  const judgement = judge(line, series, context);
+  if (judgement.kind === 'judged' && !judgement.args.some((word) => word.isSecret))
+    cache.keep(key, judgement);
+  return judgement;
+}
+
+const rememberedWordsMax = 512;
+
+/** No prefix of a namespace: so that nothing said differs from nothing there. */
+const unsaid = '\x02';
+
+/** Judges a command line for all of `series`, which are not empty. */
+export function judge(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
+  const mailboxNames = rememberNames(context.mailboxNames ?? doubtedNames);
+  const judgement = judgeAll(line, series, { ...context, mailboxNames });
+  // The judgement itself may be remembered for long.
+  mailboxNames.forget();
+  return judgement;
+}
+
+function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeContext): Judgement {
+  const known = knownOf(line, series, context.userNames);
+  if (!line.isUtf8) return unparsable(known, 'text-invalid', 'the line is not UTF-8');
+  const asked = {
+    listener: context.listener,
+    principal: context.principal,
+    user: line.user,
+    words: line.words,
+    clientMinor: context.clientMinor,
+    aliases: context.aliases,
+  };
+  const { shadow } = context.policy;
+  let worst: Judged | undefined;
+  let candidate: Decision | undefined;
+  let holdsUntilMs: number | undefined;
+  for (const one of series) {
+    const answer = judgeLine(
+      context.policy,
+      asked,
+      one,
+      context.sharedNamespaces,
+      context.userNames,
+      context.nowMs,
+      context.mailboxNames,
+    );
+    if (answer.kind === 'unparsable') return unparsable(known, answer.code, answer.message);
+    const { attempt, wantsUsernameCell } = answer;
+    const decision = withinThisVersion(answer.decision, attempt, wantsUsernameCell);
+    holdsUntilMs = sooner(holdsUntilMs, decision.holdsUntilMs);
+    if (shadow !== undefined && candidate?.kind !== 'deny') {
+      candidate = enforced(decide(shadow, attempt, context.nowMs));
+      holdsUntilMs = sooner(holdsUntilMs, candidate.holdsUntilMs);
+    }
+    const args = canonicalWords(attempt.parsed);
+    if (worst !== undefined && !isSame(worst.args, args)) {
+      return unparsable(known, seriesDiffer.code, seriesDiffer.message);
+    }
+    const user = attempt.user ?? known.user;
+    const read = { user, attempt, series, args, wantsUsernameCell };
+    const judged: Judged = {
+      ...known,
+      ...read,
+      kind: 'judged',
+      decision,
+      shadow: undefined,
+      holdsUntilMs: undefined,
+    };
+    const both = worst === undefined ? judged : stricterOf(worst, judged);
+    if (both === undefined) return unparsable(known, seriesDiffer.code, seriesDiffer.message);
+    worst = both;
+  }
+  if (worst === undefined) throw new Error('judged for no series');
+  const differs = candidate !== undefined && candidate.kind !== enforced(worst.decision).kind;
+  return { ...worst, shadow: differs ? candidate : undefined, holdsUntilMs };
+}
+
+/**
+ * What holds where either of two series may turn out to be the backend's: a denial of one, or else the terms of both rules, the
+ * stronger effect, and secret what is secret in one. Undefined: they do not mean the same users.
+ */
+function stricterOf(one: Judged, other: Judged): Judged | undefined {
+  if (one.decision.kind === 'deny') return one;
+  if (other.decision.kind === 'deny') return other;
+  if (one.wantsUsernameCell !== other.wantsUsernameCell || !areSamePeople(one.attempt, other.attempt)) {
+    return undefined;
+  }
+  // Of an observing policy the record says what it would deny.
+  const base = one.decision.would === undefined && other.decision.would !== undefined ? other : one;
+  const second = base === one ? other : one;
+  const [terms, others] = [base.decision.obligations, second.decision.obligations];
+  const obligations =
+    terms === undefined || others === undefined ? (terms ?? others) : stricterTerms(terms, others);
+  const args = base.args.map((word, at) =>
+    second.args[at]?.isSecret === true ? { ...word, isSecret: true } : word,
+  );
+  const effect = strongerEffect(base.attempt.effect, second.attempt.effect);
+  return {
+    ...base,
+    args,
+    attempt: { ...base.attempt, effect },
+    decision: { ...base.decision, ...(obligations === undefined ? {} : { obligations }) },
+  };
+}
+
+/** Whether both name the same users, in the same way. */
+function areSamePeople(one: Attempt, other: Attempt): boolean {
+  const peopleOf = ({ users, masks, everybody }: Attempt): string =>
+    [everybody, ...users, ...masks.map(({ value }) => `mask ${value}`)].join('\0');
+  return one.command.scope === other.command.scope && peopleOf(one) === peopleOf(other);
+}
+
+/** What counts when policies are compared: not that one of them observes only. */
+function enforced(decision: Decision): Decision {
+  return decision.would ?? decision;
+}
+
+function sooner(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
+}
+
+/** Whether policy says yes. */
+export function isAllowed(judgement: Judgement): judgement is Judged {
+  return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
+}
+
+/** Whether the words name a command that does not look at the user field, in either series. */
+export function isServerCommand(line: CommandLine): boolean {
+  return allSeries.some((one) => resolveCommand(one, line.words)?.command.scope === 'server');
+}
+
+/** Whether two canonical forms are the same words. */
+export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalWord[]): boolean {
+  return one.length === other.length && one.every((word, at) => word.text === other[at]?.text);
+}
+
+/** What policy allows and this version cannot carry out yet is refused, with the reason. */
+function withinThisVersion(decision: Decision, attempt: Attempt, wantsUsernameCell: boolean): Decision {
+  if (decision.kind === 'deny') return decision;
+  const why = whyNotYet(attempt, wantsUsernameCell);
+  return why === undefined ? decision : { kind: 'deny', code: 'never', reason: why };
+}
+
+function whyNotYet(attempt: Attempt, wantsUsernameCell: boolean): string | undefined {
+  const { command, parsed } = attempt;
+  if (command.input !== 'none' && attempt.everybody !== 'none') {
+    return `"${command.name}" takes input, which goes to one user's backend only`;
+  }
+  if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
+    return `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
+  }
+  return undefined;
+}
+
+/** The number of cells depends on the release, which is known when an upstream is. */
+function canCountLater(parsed: ParsedArguments): boolean {
+  return replyCells(parsed, 2) !== undefined && replyCells(parsed, 4) !== undefined;
+}
+
+function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNames): Known {
+  const name = userNames.normalise(line.user);
+  const first = series
+    .map((one) => resolveCommand(one, line.words)?.command)
+    .find((one) => one !== undefined);
+  return {
+    command: first?.name,
+    effect: first?.effect,
+    user: name.kind === 'name' ? name.name : line.user,
+    input: followingInput(line, series),
+  };
+}
+
+/** As much of a line as can be the name of a command, however it is spelled. */
+function firstWords({ words }: CommandLine): string[] {
+  const found: string[] = [];
+  for (const word of words) {
+    for (const [part] of word.matchAll(/[^ ]+/g)) {
+      found.push(foldAscii(part));
+      if (found.length === nameWordsMax) return found;
+    }
+  }
+  return found;
+}
+
+/** No name has more. */
+const nameWordsMax = 8;
+
+/** Whether the client will send input behind a line that is refused. */
+export function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
+  let following: FollowingInput = 'none';
+  for (const one of series) {
+    const found = resolveCommand(one, line.words);
+    if (found === undefined) {
+      // In another case, or with blanks too many, it is no command; but who wrote it may well send the input of one.
+      const meant = resolveCommand(one, firstWords(line));
+      if (meant !== undefined && meant.command.input !== 'none') return 'unknown';
+      continue;
+    }
+    if (found.command.input === 'none') continue;
+    const kind = inputOf(found.command, parseArguments(one, found.command, found.args));
+    if (kind === 'dot') following = 'dot';
+    else if (kind !== 'none') return 'unknown';
+  }
+  return following;
+}

@@ -1,0 +1,269 @@
+// Owns the suggestion: the smallest readable policy that allows what a listener was seen doing.
+// It reads no journal and prints nothing; the text is its result. The rules: nothing that present policy denies in so many words comes
+// back; what amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
+
+import { formatTime } from '../audit/time.js';
+import { allEffects } from '../commands/catalog.js';
+import type { Settings } from '../config/settings.js';
+import type { Policy, RulePlace } from '../policy/rule.js';
+import { effectOf } from './generalise.js';
+import { formatPolicy, type Plain, type WrittenRule } from './policy-text.js';
+import { type Sightings, understand } from './seen.js';
+import {
+  decidingRule,
+  findRule,
+  formatRate,
+  graveRule,
+  patternsOf,
+  type RuleText,
+  type Sight,
+  type Trial,
+  usesOf,
+} from './suggested-rule.js';
+
+/** By what it is made. */
+export interface SuggestRequest {
+  readonly settings: Settings;
+  /** The policy of the listener today: its exceptions, denials and limits stay. */
+  readonly policy: Policy;
+  readonly listener: string;
+  /** Milliseconds since 1970. */
+  readonly nowMs: number;
+}
+
+/** A policy, and how much it covers. */
+export interface Suggestion {
+  /** YAML with comments, ending in LF: a file to include in the place of the policy of today. */
+  readonly text: string;
+  /** Rules that grant something. */
+  readonly rules: number;
+  /** Records that they allow. */
+  readonly allowed: number;
+}
+
+/** What became of each line, by command. */
+interface Sorted {
+  readonly wanted: ReadonlyMap<string, Sight[]>;
+  readonly root: ReadonlyMap<string, Sight[]>;
+  readonly everybody: ReadonlyMap<string, Sight[]>;
+  readonly refused: readonly Refused[];
+  /** Records that this version cannot read any more. */
+  readonly unreadable: number;
+}
+
+/** What is not suggested, and why. */
+interface Refused {
+  readonly sight: Sight;
+  readonly why: string;
+}
+
+/** Makes the suggestion. */
+export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
+  const { policy, settings, nowMs } = request;
+  const sorted = sortOut(sightings, request);
+  const users = patternsOf([...sorted.wanted.values()].flat());
+  const trial: Trial = { policy, mailUsers: settings.mailUsers, users, nowMs };
+  const allow: WrittenRule[] = [];
+  const refused = [...sorted.refused];
+  let allowed = 0;
+  for (const sights of byEffect(sorted.wanted)) {
+    const found = findRule(sights, trial);
+    if (found.kind === 'none') {
+      refused.push(...sights.map((sight) => ({ sight, why: found.why })));
+      continue;
+    }
+    allowed += countOf(sights);
+    const comments = [seenComment(sights), ...notesOf(sights, found.rule, policy)];
+    allow.push({ comments, rule: found.rule, isCommentedOut: false });
+  }
+  const text = formatPolicy({
+    name: policy.name,
+    comments: headOf(sightings, request, allowed),
+    traits: traitsOf(policy, users),
+    allow: [
+      ...allow,
+      ...[...sorted.root.values()].map((sights) => warnedRule(sights, trial, 'root_equivalent')),
+      ...[...sorted.everybody.values()].map((sights) => warnedRule(sights, trial, 'all_users')),
+    ],
+    remarks: [...refusedRemarks(refused), ...gapRemarks(sorted.unreadable, sightings)],
+  });
+  return { text, rules: allow.length, allowed };
+}
+
+function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
+  const wanted = new Map<string, Sight[]>();
+  const root = new Map<string, Sight[]>();
+  const everybody = new Map<string, Sight[]>();
+  const refused: Refused[] = [];
+  let unreadable = 0;
+  for (const seen of lines) {
+    const understood = understand(settings, policy, seen);
+    if (understood === undefined) {
+      unreadable += seen.count;
+      continue;
+    }
+    const sight: Sight = { seen, ...understood };
+    const { attempts, decision } = understood;
+    if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
+    else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
+    else if (saidToBeDenied.has(decision.code)) refused.push({ sight, why: withPlace(decision) });
+    else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
+    else add(wanted, sight);
+  }
+  return { wanted, root, everybody, refused, unreadable };
+}
+
+/** By a line that somebody wrote, not for the lack of one. */
+const saidToBeDenied: ReadonlySet<string> = new Set(['deny-rule', 'except', 'never']);
+
+function withPlace({ reason, rule }: { readonly reason: string; readonly rule?: RulePlace }): string {
+  return rule === undefined ? reason : `${reason} (${rule.file}:${rule.line})`;
+}
+
+function add(map: Map<string, Sight[]>, sight: Sight): void {
+  const name = sight.attempts[0]?.command.name ?? '';
+  const list = map.get(name);
+  if (list === undefined) map.set(name, [sight]);
+  else list.push(sight);
+}
+
+/** The harmless first, of equals the frequent. */
+function byEffect(wanted: ReadonlyMap<string, Sight[]>): Sight[][] {
+  const rank = (sights: readonly Sight[]): number => allEffects.indexOf(effectOf(usesOf(sights)));
+  return [...wanted.values()].toSorted((a, b) => rank(a) - rank(b) || countOf(b) - countOf(a));
+}
+
+function countOf(sights: readonly Sight[]): number {
+  return sights.reduce((sum, { seen }) => sum + seen.count, 0);
+}
+
+/** What of the policy of today stays. */
+function traitsOf(policy: Policy, users: readonly string[]): Readonly<Record<string, Plain>> {
+  const { rate, distinctUsers, atOnce } = policy.limits;
+  const limits = {
+    ...(rate === undefined ? {} : { rate: formatRate(rate) }),
+    ...(distinctUsers === undefined ? {} : { distinct_users: formatRate(distinctUsers) }),
+    ...(atOnce === undefined ? {} : { at_once: atOnce }),
+  };
+  const except = policy.except.globs.map((glob) => glob.text);
+  const deny = policy.deny.map((rule) => plainOf(rule.meaning));
+  return {
+    mode: 'enforce',
+    users,
+    ...(except.length === 0 ? {} : { except }),
+    ...(deny.length === 0 ? {} : { deny }),
+    ...(Object.keys(limits).length === 0 ? {} : { limits }),
+    ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
+    ...(policy.debug ? { debug: true } : {}),
+  };
+}
+
+/** The meaning of a rule is what YAML can say, though its type does not tell. */
+function plainOf(value: unknown): Plain {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (Array.isArray(value)) return value.map(plainOf);
+  if (typeof value !== 'object' || value === null) return '';
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plainOf(each)]));
+}
+
+function warnedRule(
+  sights: readonly Sight[],
+  trial: Trial,
+  grant: 'root_equivalent' | 'all_users',
+): WrittenRule {
+  const why = {
+    root_equivalent: 'it amounts to root on the mail server',
+    all_users: 'it concerns all users at once, and needs a policy with users: ["*"] and no except',
+  }[grant];
+  const comments = [`WARNING, not granted: ${why}.`, seenComment(sights)];
+  return { comments, rule: graveRule(sights, trial, grant), isCommentedOut: true };
+}
+
+/** How often, for how many, and when last. */
+function seenComment(sights: readonly Sight[]): string {
+  const count = countOf(sights);
+  const users = new Set(sights.flatMap(({ attempts }) => attempts.flatMap((attempt) => attempt.users)));
+  const principals = new Set(sights.flatMap(({ seen }) => [...seen.principals]));
+  const lastMs = Math.max(...sights.map(({ seen }) => seen.lastMs));
+  const times = count === 1 ? 'once' : `${count} times`;
+  const [only] = principals;
+  const by = principals.size === 1 ? (only ?? '') : `${principals.size} principals`;
+  const forWhom = users.size === 0 ? '' : ` for ${users.size === 1 ? '1 user' : `${users.size} users`}`;
+  const effect = effectOf(usesOf(sights));
+  return `${times}${forWhom} by ${by}, last ${minuteOf(lastMs)}; effect: ${effect}`;
+}
+
+/** `2026-11-20 08:22 UTC`. */
+function minuteOf(ms: number): string {
+  return `${formatTime(ms).slice(0, 16).replace('T', ' ')} UTC`;
+}
+
+/** What a reader should not overlook. */
+function notesOf(sights: readonly Sight[], rule: RuleText, policy: Policy): string[] {
+  const attempts = sights.flatMap((sight) => sight.attempts);
+  const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
+  const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
+  const shared = [...new Set(attempts.flatMap((attempt) => attempt.shared ?? []))].toSorted();
+  const deciding = decidingRule(sights, policy);
+  const hasTerms = ['reason', 'limit', 'max_matches', 'emergency', 'expires'].some((key) => key in rule);
+  return [
+    ...(content.length === 0 ? [] : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}`]),
+    ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
+    ...(named.length === 0 ? [] : [`note: refused unless named, as here: ${named.join(', ')}`]),
+    ...(deciding === undefined || !hasTerms
+      ? []
+      : [`terms as in ${deciding.place.file}:${deciding.place.line}`]),
+  ];
+}
+
+function whatIsTold({ command }: RuleText): string {
+  return command === 'user' ? 'what a userdb holds' : 'what mails say';
+}
+
+function headOf(sightings: Sightings, { policy, listener }: SuggestRequest, allowed: number): string[] {
+  const { lines } = sightings;
+  const all = lines.reduce((sum, { count }) => sum + count, 0);
+  const first = lines.reduce((least, { firstMs }) => Math.min(least, firstMs), Number.POSITIVE_INFINITY);
+  const last = lines.reduce((most, { lastMs }) => Math.max(most, lastMs), 0);
+  const span = all === 0 ? '' : ` from ${minuteOf(first)} to ${minuteOf(last)}`;
+  const place = `${policy.place.file}:${policy.place.line}`;
+  return [
+    `Suggested by what listener ${listener} did${span}: ${all} records, of which this allows ${allowed}.`,
+    `Read it before it takes the place of policy ${policy.name} (${place}).`,
+    ...(sightings.isOverfull
+      ? ['WARNING: there were more kinds of lines than are looked at; use a shorter --since.']
+      : []),
+  ];
+}
+
+/** What is left out, by command and reason. */
+function refusedRemarks(refused: readonly Refused[]): string[] {
+  const kinds = new Map<string, { count: number; lastMs: number }>();
+  for (const { sight, why } of refused) {
+    const { seen, attempts } = sight;
+    const key = `"${attempts[0]?.command.name ?? ''}": ${why}`;
+    const kind = kinds.get(key) ?? { count: 0, lastMs: 0 };
+    kind.count += seen.count;
+    kind.lastMs = Math.max(kind.lastMs, seen.lastMs);
+    kinds.set(key, kind);
+  }
+  if (kinds.size === 0) return [];
+  const rows = [...kinds].map(
+    ([key, { count, lastMs }]) =>
+      `  ${count === 1 ? 'once' : `${count} times`}, last ${minuteOf(lastMs)}, ${key}`,
+  );
+  return ['Seen and not suggested:', ...rows];
+}
+
+function gapRemarks(unreadable: number, { passedOver }: Sightings): string[] {
+  const whys = {
+    unreadable: 'no command that could be read',
+    cut: 'too long to be recorded whole',
+    hidden: 'hiding which option a secret belongs to',
+    'unknown-form': 'of another form than this version writes',
+  };
+  return [
+    ...[...passedOver].map(([why, count]) => `Left out: ${count}, ${whys[why]}.`),
+    ...(unreadable === 0 ? [] : [`Left out: ${unreadable}, which this version cannot read any more.`]),
+  ];
+}

@@ -1,0 +1,163 @@
+// Owns the finding of one rule: the narrowest that allows every line of a command that was seen, tried out by policy itself.
+// It does not choose what is wanted. The rule: nothing is suggested that was not read by the configuration's own reader and judged.
+
+import { formatTime } from '../audit/time.js';
+import type { Effect } from '../commands/catalog.js';
+import { parseSettings } from '../config/parse-settings.js';
+import type { MailUserSettings } from '../config/settings.js';
+import { decide } from '../policy/decide.js';
+import type { Policy, Rate, Rule } from '../policy/rule.js';
+import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
+import { formatPolicy, formatValue, type Plain } from './policy-text.js';
+import type { SeenLine, Understood } from './seen.js';
+
+/** A line that was seen, with what it means. */
+export interface Sight extends Understood {
+  readonly seen: SeenLine;
+}
+
+/** A rule as it is written, with its key `command`. */
+export type RuleText = { readonly [key: string]: Plain };
+
+/** By what rules are tried. */
+export interface Trial {
+  /** The policy of today. */
+  readonly policy: Policy;
+  readonly mailUsers: MailUserSettings;
+  /** Whom the suggested policy holds for. */
+  readonly users: readonly string[];
+  readonly nowMs: number;
+}
+
+/** The rule, or why there is none that may be suggested. */
+export type Found =
+  | { readonly kind: 'rule'; readonly rule: RuleText }
+  | { readonly kind: 'none'; readonly why: string };
+
+/** The narrowest rule that allows all of it, then and now. The sights are not empty and of one command. */
+export function findRule(sights: readonly Sight[], trial: Trial): Found {
+  let why = '';
+  for (const narrowness of allNarrowness) {
+    const rule = ruleFor(sights, trial, narrowness);
+    const refusal = tryOut(rule, sights, trial);
+    if (refusal === undefined) return { kind: 'rule', rule };
+    why = refusal;
+  }
+  return { kind: 'none', why };
+}
+
+/** The rule that would grant what nobody should grant without a second look; not tried out. */
+export function graveRule(
+  sights: readonly Sight[],
+  trial: Trial,
+  grant: 'root_equivalent' | 'all_users',
+): RuleText {
+  return { ...ruleFor(sights, trial, 'named'), [grant]: true };
+}
+
+/** Users by domain; masks that end in a domain count as its users. */
+export function patternsOf(sights: readonly Sight[]): string[] {
+  const users = sights
+    .flatMap(({ attempts }) => attempts)
+    .flatMap((attempt) => [
+      ...attempt.users,
+      ...attempt.masks.filter((mask) => mask.isUserMask).map(({ value }) => value),
+    ]);
+  const patterns = users.map(userPattern).filter((pattern) => !/[?]|.[*]/.test(pattern) && pattern !== '*');
+  return [...new Set(patterns)].toSorted();
+}
+
+/** Each attempt with when it was first seen. */
+export function usesOf(sights: readonly Sight[]): Use[] {
+  return sights.flatMap(({ attempts, seen }) =>
+    attempts.map((attempt) => ({ attempt, firstMs: seen.firstMs })),
+  );
+}
+
+/** The one rule of today that allows all of it. */
+export function decidingRule(sights: readonly Sight[], policy: Policy): Rule | undefined {
+  const places = new Set(
+    sights.map(({ decision }) => (decision.kind === 'allow' ? decision.rule : undefined)),
+  );
+  const [only] = places;
+  return places.size === 1 && only !== undefined
+    ? policy.allow.find((rule) => rule.place === only)
+    : undefined;
+}
+
+/** `20/hour`. */
+export function formatRate({ count, windowMs }: Rate): string {
+  const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
+  return `${count}/${periods[windowMs] ?? 'day'}`;
+}
+
+/** What changes rights or destroys is held to the domains in which it was seen. */
+const gravest: ReadonlySet<Effect> = new Set<Effect>(['admin', 'destroy']);
+
+function ruleFor(sights: readonly Sight[], { policy, users }: Trial, narrowness: Narrowness): RuleText {
+  const uses = usesOf(sights);
+  const where = whereFor(uses, narrowness);
+  const own = patternsOf(sights);
+  const isForSome = gravest.has(effectOf(uses)) && own.length > 0 && own.length < users.length;
+  return {
+    command: uses[0]?.attempt.command.name ?? '',
+    ...(where === undefined ? {} : { where }),
+    ...(isForSome ? { users: own } : {}),
+    ...(uses.some(({ attempt }) => attempt.shared !== undefined) ? { shared: true } : {}),
+    ...(uses.some(({ attempt }) => attempt.content.length > 0) ? { content: true } : {}),
+    ...termsOf(decidingRule(sights, policy)),
+  };
+}
+
+/** What the rule of today demands besides stays demanded. */
+function termsOf(rule: Rule | undefined): RuleText {
+  if (rule === undefined) return {};
+  const { reason, limit, maxMatches, emergency } = rule.obligations;
+  return {
+    ...(reason ? { reason: 'required' } : {}),
+    ...(limit === undefined ? {} : { limit: formatRate(limit) }),
+    ...(maxMatches === undefined ? {} : { max_matches: maxMatches }),
+    ...(rule.maxUsers === undefined ? {} : { max_users: rule.maxUsers }),
+    ...(emergency ? { emergency: true } : {}),
+    ...(rule.expiresMs === undefined ? {} : { expires: formatTime(rule.expiresMs) }),
+  };
+}
+
+/** Why a policy of this rule alone does not allow all of it; undefined: it does. */
+function tryOut(rule: RuleText, sights: readonly Sight[], trial: Trial): string | undefined {
+  const policy = policyOf(rule, trial);
+  if (typeof policy === 'string') return policy;
+  for (const { attempts, seen } of sights) {
+    for (const attempt of attempts) {
+      for (const atMs of [seen.lastMs, trial.nowMs]) {
+        const decision = decide(policy, attempt, atMs);
+        if (decision.kind === 'deny') return decision.nearest?.missing[0] ?? decision.reason;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Read as a configuration is read; a text: what is wrong with it. */
+function policyOf(rule: RuleText, { policy, mailUsers, users }: Trial): Policy | string {
+  const { characters, defaultRealm } = mailUsers;
+  const names = { characters, ...(defaultRealm === undefined ? {} : { default_realm: defaultRealm }) };
+  const text = [
+    'listeners: { trial: { unix: /trial, policy: trial } }',
+    'backends: { trial: { address: "unix:/trial" } }',
+    'routes: [{ users: ["*"], backend: trial }]',
+    `mail_users: ${formatValue(names)}`,
+    formatPolicy({
+      name: 'trial',
+      comments: [],
+      traits: { users, except: policy.except.globs.map((glob) => glob.text) },
+      allow: [{ comments: [], rule, isCommentedOut: false }],
+      remarks: [],
+    }),
+  ].join('\n');
+  const { settings, problems } = parseSettings('trial', { readText: () => text, glob: () => [] });
+  const read = settings?.policies.get('trial');
+  return (
+    read ?? problems.find(({ severity }) => severity === 'error')?.message ?? 'the rule cannot be written'
+  );
+}

@@ -1,0 +1,194 @@
+// Who may log in at one listener, as the configuration says it now: by a client certificate, or by a name and a password.
+// It does not know the wire. The rules: what is answered, and when, does not depend on whether a name is an account's; a
+// password is wiped when it was judged.
+
+import {
+  type Account,
+  decoyOf,
+  isCertificateOf,
+  isTrustedBy,
+  type Login,
+  type PasswordHash,
+  stampOf,
+  verifyPassword,
+} from '../../domain/identity/account.js';
+import { createKeyedDigest, type KeyedDigest } from '../../domain/identity/keyed-digest.js';
+import { networkOf } from '../../domain/identity/network-of.js';
+import type { Clock } from '../../ports/clock.js';
+import type { TlsPeer } from '../../ports/transport.js';
+import { createLoginPace, type LoginPace } from './login-pace.js';
+import { createLoginQueue, type LoginQueue, type PendingTry, type TryAnswer } from './login-queue.js';
+import { createRememberedLogins, type RememberedLogins } from './remembered-logins.js';
+import { createStrangerTurns, type StrangerTurns } from './stranger-turns.js';
+
+/** What all listeners share, and what a reload leaves as it is: who waits, who failed, who is remembered. */
+export interface LoginGuard {
+  readonly clock: Clock;
+  readonly pace: LoginPace;
+  readonly queue: LoginQueue;
+  readonly turns: StrangerTurns;
+  readonly remembered: RememberedLogins;
+  readonly digest: KeyedDigest;
+}
+
+/** A name and a password, as a peer said them. */
+export interface PasswordTry {
+  /** Undefined: nothing is known of where it comes from; all those count together. */
+  readonly address: string | undefined;
+  readonly user: string;
+  /** Overwritten in the end. */
+  readonly password: Buffer;
+  /** The account of its client certificate: then it must be this one, and its password is not asked for. */
+  readonly certified: Login | undefined;
+  /** The longest pause that its failure may cost the next one. */
+  readonly pauseMaxMs: number;
+  /** Nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** Called once it waits behind others' failures from there: where room is needed, it goes. */
+  readonly onSuspect: () => void;
+}
+
+/** How a try ended; the names are values of a metric. */
+export type PasswordAnswer =
+  | { readonly result: 'ok' | 'remembered' | 'certificate'; readonly login: Login }
+  | { readonly result: 'failed' | 'crowded' | 'gone' };
+
+/** Whose certificate was shown, and by what it was known: a name in it, or its key. */
+export interface Certified {
+  readonly kind: 'account';
+  readonly login: Login;
+  readonly certificate: string;
+}
+
+/** Whose a certificate is. One that fits several accounts proves none of them: which one is meant, nobody said. */
+export type CertificateOwner =
+  | Certified
+  | { readonly kind: 'nobody' }
+  | { readonly kind: 'several'; readonly accounts: readonly string[] };
+
+/** The accounts of one listener. */
+export interface Logins {
+  /** Resolves when it is the turn of a stranger from there to have something done that costs. */
+  turnOf(address: string | undefined): Promise<void>;
+  /** Whether somebody from there, a place on the network, proved to be an account within the last hour. */
+  isProven(network: string): boolean;
+  /** Whose certificate it is. An account's proves as much of the place that it comes from as a password does. */
+  byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner;
+  /** Rejects only when no hash can be computed at all. */
+  byPassword(said: PasswordTry): Promise<PasswordAnswer>;
+  /**
+   * The name of the policy of somebody who logged in, where certificates of clients count under these authorities now; undefined:
+   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified.
+   */
+  policyOf(login: Login, clientCa: readonly string[] | undefined): string | undefined;
+}
+
+/** Nobody waits, nobody failed. */
+export function createLoginGuard(clock: Clock): LoginGuard {
+  const pace = createLoginPace();
+  const queue = createLoginQueue({ clock, pace });
+  const rankOf = (network: string): number => pace.rankOf(network, clock.now());
+  const turns = createStrangerTurns({ rankOf, nextTurn: () => clock.nextTurn() });
+  return { clock, pace, queue, turns, remembered: createRememberedLogins(), digest: createKeyedDigest() };
+}
+
+/** What a name is cut to where it is counted. */
+const nameMax = 128;
+
+/** The accounts of `listener`; their names differ. */
+export function createLogins(listener: string, accounts: readonly Account[], guard: LoginGuard): Logins {
+  const { clock, pace, queue, turns, remembered, digest } = guard;
+  const byName = new Map(
+    accounts.map((account) => [
+      account.name,
+      { account, login: { account: account.name, stamp: stampOf(account), authorities: undefined } },
+    ]),
+  );
+  const decoys = accounts.flatMap(({ passwordHash }) =>
+    passwordHash === undefined ? [] : [decoyOf(passwordHash)],
+  );
+
+  /** For a name, always the same one of them: where hashes differ in cost, a name that costs another time each time would tell. */
+  function decoyFor(name: string): PasswordHash | undefined {
+    const at =
+      Buffer.from(digest(['decoy', listener, name]), 'base64').readUInt32BE() % Math.max(1, decoys.length);
+    return decoys[at];
+  }
+
+  async function byPassword(said: PasswordTry): Promise<PasswordAnswer> {
+    const { user, password, certified, signal } = said;
+    const found = byName.get(user);
+    if (certified?.account === user) return { result: 'certificate', login: certified };
+    const network = placeOf(said.address);
+    const real = certified === undefined ? found?.account.passwordHash : undefined;
+    const hash = real ?? decoyFor(user);
+    const known = { listener, network, account: user, password, hash: hash?.text ?? '' };
+    const isRemembered = remembered.has(known, clock.now());
+    if (isRemembered && real !== undefined && found !== undefined)
+      return { result: 'remembered', login: found.login };
+    // Who says the same is judged with it, and may still wait when this one is gone: so a copy is judged.
+    const judged = Buffer.from(password);
+    const pending = queue.add({
+      key: digest(['try', listener, network, user, hash?.text ?? '', String(real !== undefined), password]),
+      source: { network, name: `${user.length > nameMax ? digest(['name', user]) : user}@${listener}` },
+      pauseMaxMs: said.pauseMaxMs,
+      judge: async () => hash !== undefined && (await verifyPassword(hash, judged)) && real !== undefined,
+      forget: () => void judged.fill(0),
+    });
+    if (pending.isSuspect) said.onSuspect();
+    const answer = await unlessAborted(pending, signal);
+    if (answer === 'wrong') return { result: 'failed' };
+    if (answer !== 'right') return { result: answer };
+    if (found === undefined) return { result: 'failed' };
+    remembered.remember(known, clock.now());
+    return { result: 'ok', login: found.login };
+  }
+
+  return {
+    turnOf: (address) => turns.take(placeOf(address)),
+    isProven: (network) => pace.rankOf(network, clock.now()) < 0,
+    byCertificate: (certificate, address) => {
+      const [owner, ...others] = accounts.filter((account) => isCertificateOf(account, certificate));
+      if (owner === undefined) return { kind: 'nobody' };
+      if (others.length > 0) return { kind: 'several', accounts: [owner, ...others].map(({ name }) => name) };
+      pace.succeeded({ network: placeOf(address), name: `${owner.name}@${listener}` }, clock.now());
+      const { authorities, keyPin } = certificate;
+      const login = { account: owner.name, stamp: stampOf(owner), authorities };
+      return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
+    },
+    byPassword: async (said) => {
+      try {
+        return await byPassword(said);
+      } finally {
+        said.password.fill(0);
+      }
+    },
+    policyOf(login, clientCa) {
+      const found = byName.get(login.account);
+      const holds = found?.login.stamp === login.stamp && isTrustedBy(login, clientCa);
+      return holds ? found.account.policy : undefined;
+    },
+  };
+}
+
+function placeOf(address: string | undefined): string {
+  return networkOf(address ?? '-');
+}
+
+/** The answer, or `gone` as soon as nobody waits for it. */
+async function unlessAborted(pending: PendingTry, signal: AbortSignal): Promise<TryAnswer> {
+  let giveUp: (() => void) | undefined;
+  const aborted = new Promise<'gone'>((resolve) => {
+    giveUp = () => {
+      pending.takeBack();
+      resolve('gone');
+    };
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp, { once: true });
+  });
+  try {
+    return await Promise.race([pending.answer, aborted]);
+  } finally {
+    if (giveUp !== undefined) signal.removeEventListener('abort', giveUp);
+  }
+}

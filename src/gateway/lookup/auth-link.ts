@@ -1,0 +1,292 @@
+// One transport to Dovecot's auth service, from its dial to its end: a machine. Many questions are in flight at once, and replies
+// find theirs by id. It does not know who asks, what is asked again, nor what is remembered.
+// The rules: an id is not used again while its reply may still come; a question that nobody waits for any more does not close the
+// transport (2.4.1 crashes when a client leaves while it delays a failure, measured); what is odd ends it.
+
+import assert from 'node:assert';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import type { Transport } from '../../ports/transport.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
+import { WireFault } from '../../protocol/wire-fault.js';
+import type { Address, Connect } from '../outcome/ports.js';
+import { type AuthAnswer, answerOf } from './answer.js';
+import { type AuthDialogueLimits, type AuthEvent, createAuthDialogue } from './auth-dialogue.js';
+import type { AuthReply } from './auth-reply.js';
+import { encodeQuestion, type QuestionKind, questionIdMax, versionLine } from './question.js';
+
+/** Why the service could not be asked, or ended without an answer. */
+export type LinkFailure =
+  | 'dial-refused'
+  | 'dial-timeout' // no transport, or no greeting, in time
+  | 'wrong-socket' // a listener of another type than userdb
+  | 'version-unsupported' // no auth service, or one of another major version
+  | 'wire-fault' // what came is not of the protocol
+  | 'closed-early';
+
+/** One question about a user; by its identity. */
+export interface LinkQuestion {
+  readonly kind: QuestionKind;
+  /** Must be askable (`whyUnaskable`). */
+  readonly user: string;
+}
+
+/** How long, and how much. */
+export interface LinkLimits extends AuthDialogueLimits {
+  /** From the dial to the second line of the greeting. The wrong type of listener may say nothing at all. */
+  readonly greetingTimeoutMs: number;
+  /** Without a question. An open transport keeps a stopped service alive, which answers from what it knew. */
+  readonly idleTimeoutMs: number;
+  /** How long a transport stays open, and is read, for replies that nobody waits for. */
+  readonly lingerMs: number;
+  /** Replies that are missing and that nobody waits for; at so many no more is asked here. */
+  readonly lateMax: number;
+}
+
+/** Who opened the link. Called at any time between the calls of the link's methods, and never before `openAuthLink` returned. */
+export interface LinkOwner<Q extends LinkQuestion> {
+  /** Questions may be asked. */
+  greeted(link: AuthLink<Q>): void;
+  answered(link: AuthLink<Q>, question: Q, answer: AuthAnswer): void;
+  /** Once, and last. Undefined: our side closed it. `unanswered`: the questions that were in flight. */
+  ended(link: AuthLink<Q>, failure: LinkFailure | undefined, unanswered: readonly Q[]): void;
+}
+
+/** Owned by the one who opened it, who retires it. */
+export interface AuthLink<Q extends LinkQuestion> {
+  readonly openedMs: number;
+  /** It was greeted; also when it has ended since. */
+  readonly wasGreeted: boolean;
+  /** `ask` may be called. */
+  readonly takesQuestions: boolean;
+  /** It takes questions, or will. */
+  readonly isUsable: boolean;
+  /** Questions that somebody waits for. */
+  readonly inFlight: number;
+  /** Replies that came to questions. */
+  readonly answers: number;
+  ask(question: Q): void;
+  /** Nobody waits for this question any more. A link that said nothing since it was asked takes no more. */
+  abandon(question: Q): void;
+  /** Takes no more questions, and closes when nothing is to come any more. */
+  retire(reason: CloseReason): void;
+}
+
+/** Dials at once. */
+export function openAuthLink<Q extends LinkQuestion>(
+  address: Address,
+  connect: Connect,
+  clock: Clock,
+  limits: LinkLimits,
+  owner: LinkOwner<Q>,
+): AuthLink<Q> {
+  return new LiveLink(address, connect, clock, limits, owner);
+}
+
+/** `idle` runs while nothing is in flight, `linger` while nothing is but late replies. */
+type LinkState =
+  | { readonly at: 'dialing' | 'greeting'; readonly timer: Timer }
+  | { readonly at: 'open'; readonly idle: Timer | undefined }
+  | { readonly at: 'retired'; readonly reason: CloseReason; readonly linger: Timer | undefined }
+  | { readonly at: 'closed' };
+
+interface Asked<Q> {
+  readonly question: Q;
+  readonly sinceMs: number;
+}
+
+class LiveLink<Q extends LinkQuestion> implements AuthLink<Q> {
+  readonly openedMs: number;
+  wasGreeted = false;
+  answers = 0;
+  readonly #clock: Clock;
+  readonly #limits: LinkLimits;
+  readonly #owner: LinkOwner<Q>;
+  readonly #controller = new AbortController();
+  readonly #asked = new Map<number, Asked<Q>>();
+  readonly #late = new Set<number>();
+  #state: LinkState;
+  #transport: Transport | undefined;
+  #heardMs = 0;
+  #lastId = 0;
+
+  constructor(address: Address, connect: Connect, clock: Clock, limits: LinkLimits, owner: LinkOwner<Q>) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#owner = owner;
+    this.openedMs = clock.now();
+    const timer = clock.setTimer(limits.greetingTimeoutMs, () => this.#end('dial-timeout', 'dial-failed'));
+    this.#state = { at: 'dialing', timer };
+    void this.#run(connect, address);
+  }
+
+  get takesQuestions(): boolean {
+    return this.#state.at === 'open';
+  }
+
+  get isUsable(): boolean {
+    return this.#state.at !== 'retired' && this.#state.at !== 'closed';
+  }
+
+  get inFlight(): number {
+    return this.#asked.size;
+  }
+
+  ask(question: Q): void {
+    assert(this.#state.at === 'open', 'a question to a link that takes none');
+    this.#state.idle?.cancel();
+    this.#state = { at: 'open', idle: undefined };
+    const id = this.#freeId();
+    this.#asked.set(id, { question, sinceMs: this.#clock.now() });
+    this.#write(encodeQuestion(question.kind, id, question.user));
+  }
+
+  abandon(question: Q): void {
+    for (const [id, asked] of this.#asked) {
+      if (asked.question !== question) continue;
+      this.#asked.delete(id);
+      this.#late.add(id);
+      const isSilent = this.#heardMs <= asked.sinceMs;
+      if (isSilent || this.#late.size >= this.#limits.lateMax) this.retire('reply-timeout');
+      else this.#rest();
+      return;
+    }
+  }
+
+  retire(reason: CloseReason): void {
+    switch (this.#state.at) {
+      case 'dialing':
+      case 'greeting':
+        return this.#end(undefined, reason);
+      case 'open':
+        this.#state.idle?.cancel();
+        this.#state = { at: 'retired', reason, linger: undefined };
+        return this.#rest();
+      case 'retired':
+        return this.#rest();
+      case 'closed':
+        return;
+      default:
+        return this.#state satisfies never;
+    }
+  }
+
+  /** Dials, greets and reads until it is over, whoever ends it. */
+  async #run(connect: Connect, address: Address): Promise<void> {
+    try {
+      const transport = await connect(address, this.#controller.signal);
+      this.#transport = transport;
+      if (this.#state.at !== 'dialing') return transport.close('dial-failed', true);
+      this.#state = { at: 'greeting', timer: this.#state.timer };
+      // Only after this does the wrong type of listener of 2.4 show itself.
+      this.#write(Buffer.from(versionLine));
+      const dialogue = createAuthDialogue(this.#limits);
+      for (;;) {
+        const chunk = await transport.read();
+        if (chunk === null) return this.#end('closed-early', 'peer-ended');
+        this.#heardMs = this.#clock.now();
+        for (const event of dialogue.push(chunk)) this.#take(event);
+      }
+    } catch (fault) {
+      this.#fail(fault);
+    }
+  }
+
+  /** Not waited for: what may be unsent is bounded by the questions in flight. */
+  #write(bytes: Buffer): void {
+    this.#transport?.write([bytes])?.catch((fault: unknown) => this.#fail(fault));
+  }
+
+  #take(event: AuthEvent): void {
+    if (this.#state.at === 'closed') return;
+    switch (event.kind) {
+      case 'greeted':
+        assert(this.#state.at === 'greeting', 'greeted twice');
+        this.#state.timer.cancel();
+        this.#state = { at: 'open', idle: undefined };
+        this.wasGreeted = true;
+        this.#owner.greeted(this);
+        return this.#rest();
+      case 'wrong-type':
+        return this.#end('wrong-socket', 'wire-fault');
+      case 'reply':
+        return this.#match(event.reply);
+      default:
+        return event satisfies never;
+    }
+  }
+
+  #match(reply: AuthReply): void {
+    if (this.#late.delete(reply.id)) return this.#rest();
+    const question = this.#asked.get(reply.id)?.question;
+    const answer = question === undefined ? undefined : answerOf(question.kind, reply);
+    if (question === undefined || answer === undefined) {
+      throw new WireFault('unexpected-input', 'a reply belongs to no question');
+    }
+    this.#asked.delete(reply.id);
+    this.answers += 1;
+    this.#owner.answered(this, question, answer);
+    this.#rest();
+  }
+
+  /** Where nothing is in flight: an open link waits for a question, a retired one for what is late, and not for long. */
+  #rest(): void {
+    if (this.#asked.size > 0) return;
+    const { idleTimeoutMs, lingerMs } = this.#limits;
+    if (this.#state.at === 'open' && this.#state.idle === undefined) {
+      const idle = this.#clock.setTimer(idleTimeoutMs, () => this.#end(undefined, 'idle-timeout'));
+      this.#state = { at: 'open', idle };
+    } else if (this.#state.at === 'retired') {
+      const { reason } = this.#state;
+      if (this.#late.size === 0) return this.#end(undefined, reason);
+      const linger = this.#state.linger ?? this.#clock.setTimer(lingerMs, () => this.#end(undefined, reason));
+      this.#state = { at: 'retired', reason, linger };
+    }
+  }
+
+  #fail(fault: unknown): void {
+    if (this.#state.at === 'closed') return;
+    if (fault instanceof WireFault) {
+      const isNoGreeting = this.#state.at === 'greeting' && fault.code === 'bad-version';
+      return this.#end(isNoGreeting ? 'version-unsupported' : 'wire-fault', 'wire-fault');
+    }
+    if (fault instanceof TransportFault) return this.#end('closed-early', 'peer-gone');
+    this.#end('dial-refused', 'dial-failed');
+    // Anything else is no failure of the outside world.
+    if (!(fault instanceof UpstreamFault)) throw fault;
+  }
+
+  #end(failure: LinkFailure | undefined, reason: CloseReason): void {
+    const state = this.#state;
+    switch (state.at) {
+      case 'dialing':
+      case 'greeting':
+        state.timer.cancel();
+        break;
+      case 'open':
+        state.idle?.cancel();
+        break;
+      case 'retired':
+        state.linger?.cancel();
+        break;
+      case 'closed':
+        return;
+      default:
+        return state satisfies never;
+    }
+    this.#state = { at: 'closed' };
+    this.#controller.abort(new UpstreamFault('dial-timeout', 'the dial was given up'));
+    this.#transport?.close(reason, true);
+    const unanswered = [...this.#asked.values()].map(({ question }) => question);
+    this.#asked.clear();
+    this.#owner.ended(this, failure, unanswered);
+  }
+
+  #freeId(): number {
+    do {
+      this.#lastId = this.#lastId === questionIdMax ? 1 : this.#lastId + 1;
+    } while (this.#asked.has(this.#lastId) || this.#late.has(this.#lastId));
+    return this.#lastId;
+  }
+}

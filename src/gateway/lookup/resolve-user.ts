@@ -1,0 +1,68 @@
+// Owns who is meant by the users that a command names: Dovecot's userdb may answer a name with another one (an alias), and
+// the command then runs on that one's mailbox. It does not judge; whoever judges takes every name that comes from here beside the
+// names as given.
+// The rule: what cannot be found out is a failure, never "no alias": else `except` ends where the auth service does.
+
+import type { UserNames } from '../../domain/identity/user-name.js';
+import type { Lookup, LookupFailure } from './lookup-options.js';
+
+/** Why it could not be found out who is meant. */
+export type ResolveFailure =
+  | LookupFailure
+  | 'alias-unnamable' // the userdb's answer is no name by mail_users.characters
+  | 'alias-chain' // an alias of an alias of an alias ...
+  | 'users-many';
+
+/** What has to be judged besides. */
+export type ResolvedUsers =
+  /** In normal form, each once, none of the given ones. */
+  | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
+  | { readonly kind: 'failed'; readonly code: ResolveFailure };
+
+/** Resolves the users of commands. A promise of it never rejects. */
+export interface UserResolver {
+  /** `users` in normal form, as the command would be sent with them. */
+  resolve(users: readonly string[]): Promise<ResolvedUsers>;
+}
+
+/** Names behind one name. The service follows one step and answers an alias of an alias with that one; loops are ours to stop. */
+const stepsMax = 4;
+/** Users of one command. Each is a question; stops a line from being thousands. */
+const usersMax = 256;
+
+/** Asks the userdb through the lookup, whose owner remains the caller. */
+export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: UserNames): UserResolver {
+  return {
+    async resolve(users) {
+      const given = new Set(users);
+      if (given.size > usersMax) return { kind: 'failed', code: 'users-many' };
+      const aliases = new Set<string>();
+      for (const user of given) {
+        const failure = await follow(user, given, aliases);
+        if (failure !== undefined) return { kind: 'failed', code: failure };
+      }
+      return { kind: 'resolved', aliases: [...aliases] };
+    },
+  };
+
+  /** Adds every name behind `user`, up to one that is known already, or that the userdb does not know. */
+  async function follow(
+    user: string,
+    given: ReadonlySet<string>,
+    aliases: Set<string>,
+  ): Promise<ResolveFailure | undefined> {
+    let name = user;
+    for (let step = 0; step <= stepsMax; step += 1) {
+      const answer = await lookup.user(name);
+      if (answer.kind === 'failed') return answer.code;
+      // Unknown here: judged as given. What the backend makes of the name is its business, and it asks the same database.
+      if (answer.kind === 'not-found') return undefined;
+      const next = userNames.normalise(answer.user);
+      if (next.kind === 'refused') return 'alias-unnamable';
+      if (next.name === name || given.has(next.name) || aliases.has(next.name)) return undefined;
+      aliases.add(next.name);
+      name = next.name;
+    }
+    return 'alias-chain';
+  }
+}

@@ -1,0 +1,161 @@
+// What observers are told: one closed union of things that happened, in the words of the log's `event` key.
+// It does not know what is done with them. An event holds no secret and no bytes that were not decoded.
+
+import type { CloseReason } from '../../ports/close-reason.js';
+import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/upstream-fault.js';
+import type { LogType } from '../../protocol/log-line.js';
+import type { ErrorCode } from './error-code.js';
+import type { ShipEvent } from './ship-events.js';
+import type { LogLevel, Outcome } from './verdict.js';
+
+/** Which exchange something belongs to; the keys that every log line about it carries. */
+export interface ExchangeNames {
+  readonly listener: string;
+  readonly session: string;
+  readonly id: string;
+  readonly principal: string;
+  readonly user: string;
+  /** The catalog's name, else undefined: text of a client never becomes a label. */
+  readonly command: string | undefined;
+}
+
+/** A line of channel L, tied to the command that caused it when there was one. */
+export interface BackendLog {
+  readonly kind: 'backend-log';
+  readonly backend: string;
+  readonly upstream: string;
+  readonly exchange: ExchangeNames | undefined;
+  readonly type: LogType;
+  readonly text: string;
+}
+
+/** What is counted where there is too much of it, each by itself. */
+export type FloodKind = 'refused' | 'session' | 'turned-away' | 'login-failed';
+
+/** An exchange ended; observed once for each, also for the refused ones. */
+export interface ExchangeEnded {
+  readonly kind: 'exchange-ended';
+  /** False: one of a flood of refusals, of which `flood` says how many. */
+  readonly isTold: boolean;
+  readonly exchange: ExchangeNames;
+  readonly backend: string | undefined;
+  readonly upstream: string | undefined;
+  readonly decision: 'allow' | 'deny';
+  readonly outcome: Outcome;
+  /** The status line that the client got, without LF. */
+  readonly status: string;
+  readonly level: LogLevel;
+  readonly error: ErrorCode | undefined;
+  /** One sentence for operators where the outcome is not `ok`. */
+  readonly text: string | undefined;
+  /** Bytes of the reply as the backend sent them, and all bytes that the client was sent. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** Bytes of the client's input (a text, or its half of a duplex exchange) behind a command that went upstream. */
+  readonly bytesUp: number;
+  /** From asking for an upstream to having it; undefined: none was leased. */
+  readonly waitMs: number | undefined;
+  readonly durationMs: number;
+}
+
+/**
+ * How a try to log in ended: right by its hash, right as a few minutes before, by a client certificate; wrong; not judged,
+ * since there were too many at once, or nobody waited any more; no password where or as one may be said; a certificate of several
+ * accounts; no TLS.
+ */
+export type LoginResult =
+  | 'ok'
+  | 'remembered'
+  | 'certificate'
+  | 'failed'
+  | 'crowded'
+  | 'gone'
+  | 'malformed'
+  | 'ambiguous'
+  | 'tls-failed';
+
+/**
+ * Everything that observers hear of. `kind` and the keys are as fixed as those of records; times are milliseconds.
+ */
+export type EngineEvent =
+  | BackendLog
+  | ExchangeEnded
+  | {
+      readonly kind: 'session-opened';
+      readonly listener: string;
+      readonly session: string;
+      readonly minor: number;
+    }
+  | {
+      readonly kind: 'session-closed';
+      readonly listener: string;
+      readonly session: string;
+      readonly reason: CloseReason;
+      readonly exchanges: number;
+      readonly text: string | undefined;
+      /** False: it never logged in, and why was told already, or so many end like this that it is only counted. */
+      readonly isTold: boolean;
+    }
+  | {
+      readonly kind: 'session-refused';
+      readonly listener: string;
+      readonly principal: string | undefined;
+      readonly text: string;
+    }
+  | {
+      readonly kind: 'login';
+      readonly listener: string;
+      readonly result: LoginResult;
+      readonly address: string | undefined;
+      /** As the peer said it, cut and made safe to show; nobody vouches for it. */
+      readonly account: string | undefined;
+      /** False: it succeeded, or so many fail that this one is only counted. */
+      readonly isTold: boolean;
+      readonly text: string | undefined;
+    }
+  | {
+      readonly kind: 'upstream-opened';
+      readonly backend: string;
+      readonly upstream: string;
+      readonly series: string;
+      readonly serverMinor: number;
+      readonly durationMs: number;
+    }
+  | {
+      readonly kind: 'upstream-closed';
+      readonly backend: string;
+      readonly upstream: string;
+      readonly reason: CloseReason;
+      readonly exchanges: number;
+    }
+  | {
+      readonly kind: 'dial-failed';
+      readonly backend: string;
+      readonly code: UpstreamFaultCode;
+      readonly phase: UpstreamPhase;
+      readonly text: string;
+      /** The last dial before this one did not fail. */
+      readonly isFirst: boolean;
+    }
+  /** Nothing of it lives and it cannot be dialled: commands for it are refused at once. `code`, `text`: why. */
+  | {
+      readonly kind: 'backend-down';
+      readonly backend: string;
+      readonly code: UpstreamFaultCode;
+      readonly text: string;
+    }
+  | { readonly kind: 'backend-up'; readonly backend: string; readonly downMs: number }
+  | { readonly kind: 'audit-failed'; readonly text: string }
+  /** So many more within a second than are told one by one; of a principal, or of a place on the network at a listener. */
+  | {
+      readonly kind: 'flood';
+      readonly action: FloodKind;
+      readonly count: number;
+      readonly principal: string | undefined;
+      readonly listener: string | undefined;
+      readonly address: string | undefined;
+    }
+  /** Once per change: the auth service at `socket` does not answer (`code` says why), or answers again. */
+  | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
+  | { readonly kind: 'lookup-working'; readonly socket: string }
+  | ShipEvent;

@@ -1,0 +1,364 @@
+// Who waits, in the order of turns: principals take turns, each with as many as its weight; one principal's own stand in
+// the order in which they came. It does not know what is waited for, only that somebody who needs a fresh one (an upstream
+// on which nothing ran) can be passed over while there is none.
+// A principal that has enough is passed over while others have not; what is enough, the caller says.
+// Whose turn has come may be promised something that is not there yet; then it is out of the order, before all others.
+// The rule: whoever is passed over keeps its turn; a principal that comes anew stands behind those who wait already, and
+// so waits for at most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is
+// taken, not before: newcomers that arrive meanwhile are served first.
+
+import { createOrderedSet, type OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
+
+/** Somebody who waits. */
+export interface Queued {
+  readonly principal: string;
+  /** Turns in a round; at least 1. */
+  readonly weight: number;
+  readonly isFresh: boolean;
+  /** Higher than that of all who came before. */
+  readonly arrival: number;
+}
+
+/** Everybody who waits. */
+export interface FairQueue<W extends Queued & Placed<W>> {
+  /** With those who were promised something. */
+  readonly size: number;
+  /** Whether somebody who was promised nothing waits for a fresh one. */
+  readonly hasFresh: boolean;
+  /** Oldest first. */
+  readonly promised: Iterable<W>;
+  readonly promisedCount: number;
+  /** Of the promised: those who need a fresh one. */
+  readonly promisedFreshCount: number;
+  add(waiter: W): void;
+  /**
+   * Takes out the first one that is accepted, which costs its principal a turn; undefined: there is none. A principal that has enough
+   * (`isSated`) is passed over for another one that has not.
+   */
+  take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined;
+  /** Whether somebody of that principal waits who was promised nothing. */
+  hasLine(principal: string): boolean;
+  /** Takes one turn of this round from a principal that waits. */
+  spendTurn(principal: string): void;
+  /** Takes all turns of this round from a principal that waits: all others that wait are served before it. */
+  postpone(principal: string): void;
+  /** Whether somebody of another principal waits, promised or not. */
+  hasOther(principal: string): boolean;
+  /** Whether a waiter of another principal is accepted, was promised nothing, and its principal has not enough. */
+  hasOtherFor(
+    principal: string,
+    accepts: (isFresh: boolean) => boolean,
+    isSated: (principal: string) => boolean,
+  ): boolean;
+  /** Somebody who was taken waits on, before all others. */
+  promise(waiter: W): void;
+  /** A promise, the last one unless said, is not kept: its waiter is the first of its principal again, and its principal is first. */
+  breakPromise(promised?: W): void;
+  /** Takes somebody out, promised or not. */
+  delete(waiter: W): void;
+  /** Takes out everybody. */
+  clear(): readonly W[];
+  /**
+   * Where there is room for nobody more, who should go for one more of that principal: the last one of the principal that
+   * has most waiters, if it has two more at least. Undefined: nobody. Not the promised.
+   */
+  lastOfMost(principal: string): W | undefined;
+  /**
+   * Whether so many of this principal, or more, wait for a fresh one, or for any; not those who were promised something. If
+   * so, `onFew` is called, once, when fewer than half of that many are left; it must not call back.
+   */
+  hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean;
+  /** The how manieth would be served, as things stand; above some thousand it is a guess. */
+  positionOf(waiter: W): number;
+}
+
+/** The waiters of one principal. */
+interface Line<W> {
+  place: Place<Line<W>> | undefined;
+  weight: number;
+  /** Turns that are left in this round; 0 only for the spent line. */
+  turns: number;
+  readonly any: OrderedSet<W>;
+  readonly fresh: OrderedSet<W>;
+}
+
+/** How far the position of somebody is counted exactly. */
+const countedMax = 1000;
+
+/** An empty queue. */
+export function createFairQueue<W extends Queued & Placed<W>>(): FairQueue<W> {
+  return new TurnQueue<W>();
+}
+
+class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
+  readonly #promised = createOrderedSet<W>();
+  readonly #lines = new Map<string, Line<W>>();
+  /** In the order in which they have their turn. None is empty. */
+  readonly #round = createOrderedSet<Line<W>>();
+  /** Without turns in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
+  #spent: Line<W> | undefined;
+  /** Who was promised nothing, and who of them needs a fresh one. */
+  #waiting = 0;
+  #waitingFresh = 0;
+  #promisedFresh = 0;
+  /** Who is told of a set that gets small. */
+  readonly #watched = new Map<OrderedSet<W>, { readonly few: number; readonly onFew: () => void }>();
+
+  get size(): number {
+    return this.#waiting + this.#promised.size;
+  }
+
+  get hasFresh(): boolean {
+    return this.#waitingFresh > 0;
+  }
+
+  get promised(): Iterable<W> {
+    return this.#promised.size === 0 ? [] : this.#promised;
+  }
+
+  get promisedCount(): number {
+    return this.#promised.size;
+  }
+
+  get promisedFreshCount(): number {
+    return this.#promisedFresh;
+  }
+
+  add(waiter: W): void {
+    setOf(this.#line(waiter), waiter).add(waiter);
+    this.#count(waiter, 1);
+  }
+
+  take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined {
+    if (this.#waiting === 0) return undefined;
+    const takesAny = accepts(false);
+    const takesFresh = accepts(true);
+    if (!takesAny && !takesFresh) return undefined;
+    /** The first that was passed over: it is taken where nobody is better off for it. */
+    let passed: { readonly line: Line<W>; readonly waiter: W } | undefined;
+    for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
+      const waiter = firstOf(
+        takesAny ? line.any.first : undefined,
+        takesFresh ? line.fresh.first : undefined,
+      );
+      if (waiter === undefined) continue;
+      if (!this.hasOther(waiter.principal) || !isSated(waiter.principal)) return this.#takeOut(line, waiter);
+      passed ??= { line, waiter };
+    }
+    return passed && this.#takeOut(passed.line, passed.waiter);
+  }
+
+  hasLine(principal: string): boolean {
+    return this.#lines.has(principal);
+  }
+
+  spendTurn(principal: string): void {
+    const line = this.#lines.get(principal);
+    if (line !== undefined) this.#setTurns(line, line.turns - 1);
+  }
+
+  postpone(principal: string): void {
+    const line = this.#lines.get(principal);
+    if (line !== undefined) this.#setTurns(line, 0);
+  }
+
+  hasOther(principal: string): boolean {
+    return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
+  }
+
+  hasOtherFor(
+    principal: string,
+    accepts: (isFresh: boolean) => boolean,
+    isSated: (principal: string) => boolean,
+  ): boolean {
+    const takesAny = accepts(false);
+    const takesFresh = accepts(true);
+    for (const [other, { any, fresh }] of this.#lines) {
+      if (other === principal) continue;
+      if (((takesAny && any.size > 0) || (takesFresh && fresh.size > 0)) && !isSated(other)) return true;
+    }
+    return false;
+  }
+
+  promise(waiter: W): void {
+    this.#promised.add(waiter);
+    if (waiter.isFresh) this.#promisedFresh += 1;
+  }
+
+  breakPromise(promised?: W): void {
+    const waiter = promised ?? this.#promised.last;
+    if (waiter === undefined) return;
+    this.#unpromise(waiter);
+    const line = this.#line(waiter);
+    setOf(line, waiter).addFirst(waiter);
+    this.#count(waiter, 1);
+    line.turns = this.#after(undefined) === line ? Math.min(line.weight, line.turns + 1) : 1;
+    if (this.#spent === line) this.#spent = undefined;
+    this.#round.addFirst(line);
+  }
+
+  delete(waiter: W): void {
+    if (this.#unpromise(waiter)) return;
+    const line = this.#lines.get(waiter.principal);
+    if (line === undefined || !this.#leave(line, waiter)) return;
+    this.#forgetEmpty(waiter.principal, line);
+  }
+
+  clear(): readonly W[] {
+    const all = [...this.#promised];
+    for (const line of this.#round) all.push(...line.any, ...line.fresh);
+    for (const waiter of all) this.delete(waiter);
+    return all;
+  }
+
+  lastOfMost(principal: string): W | undefined {
+    const own = this.#lines.get(principal);
+    let most = (own === undefined ? 0 : sizeOf(own)) + 1;
+    let longest: Line<W> | undefined;
+    for (const line of this.#round) {
+      if (sizeOf(line) <= most) continue;
+      most = sizeOf(line);
+      longest = line;
+    }
+    if (longest === undefined) return undefined;
+    const { any, fresh } = longest;
+    if (any.last === undefined || fresh.last === undefined) return any.last ?? fresh.last;
+    return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
+  }
+
+  hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean {
+    const line = this.#lines.get(principal);
+    const set = isFresh ? line?.fresh : line?.any;
+    if (set === undefined || set.size < many) return false;
+    this.#watched.set(set, { few: many / 2, onFew });
+    return true;
+  }
+
+  positionOf(waiter: W): number {
+    if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
+    return 1 + this.#promised.size + this.#ahead(waiter);
+  }
+
+  #promisesOther(principal: string): boolean {
+    for (let each = this.#promised.first; each !== undefined; each = this.#promised.after(each))
+      if (each.principal !== principal) return true;
+    return false;
+  }
+
+  /** The next line in the order of turns; the first one after undefined. */
+  #after(line: Line<W> | undefined): Line<W> | undefined {
+    const spent = this.#spent;
+    if (line !== undefined && line === spent) return undefined;
+    const next = line === undefined ? this.#round.first : this.#round.after(line);
+    return (next !== undefined && next === spent ? this.#round.after(next) : next) ?? spent;
+  }
+
+  #setTurns(line: Line<W>, turns: number): void {
+    if (turns <= 0) {
+      this.#renewSpent();
+      this.#spent = line;
+    }
+    line.turns = Math.max(0, turns);
+  }
+
+  /** A new round begins for the spent line. */
+  #renewSpent(): void {
+    const spent = this.#spent;
+    if (spent === undefined) return;
+    this.#spent = undefined;
+    spent.turns = spent.weight;
+    this.#round.add(spent);
+  }
+
+  /** It has had its turn. */
+  #takeOut(line: Line<W>, waiter: W): W {
+    this.#renewSpent();
+    this.#leave(line, waiter);
+    this.#setTurns(line, line.turns - 1);
+    this.#forgetEmpty(waiter.principal, line);
+    return waiter;
+  }
+
+  /** False: it did not wait there. */
+  #leave(line: Line<W>, waiter: W): boolean {
+    const set = setOf(line, waiter);
+    if (!set.delete(waiter)) return false;
+    this.#count(waiter, -1);
+    const watch = this.#watched.get(set);
+    if (watch !== undefined && set.size < watch.few) {
+      this.#watched.delete(set);
+      watch.onFew();
+    }
+    return true;
+  }
+
+  #count({ isFresh }: W, more: 1 | -1): void {
+    this.#waiting += more;
+    if (isFresh) this.#waitingFresh += more;
+  }
+
+  #unpromise(waiter: W): boolean {
+    if (!this.#promised.delete(waiter)) return false;
+    if (waiter.isFresh) this.#promisedFresh -= 1;
+    return true;
+  }
+
+  #ahead(waiter: W): number {
+    const own = this.#lines.get(waiter.principal);
+    if (own === undefined) return 0;
+    const ownAhead = setOf(own, waiter).before(waiter, countedMax);
+    const turnsOf = (line: Line<W>): number => (line === this.#spent ? line.weight : line.turns);
+    const ownTurns = turnsOf(own);
+    /** Rounds that end before it is its turn. */
+    const rounds = ownAhead < ownTurns ? 0 : 1 + Math.floor((ownAhead - ownTurns) / own.weight);
+    let ahead = ownAhead;
+    let isBefore = true;
+    for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
+      if (line === own) {
+        isBefore = false;
+        continue;
+      }
+      const turns = isBefore
+        ? turnsOf(line) + rounds * line.weight
+        : rounds === 0
+          ? 0
+          : turnsOf(line) + (rounds - 1) * line.weight;
+      ahead += Math.min(turns, sizeOf(line));
+    }
+    return ahead;
+  }
+
+  /** The line of its principal, which is at the end of the round where it is new. */
+  #line({ principal, weight }: W): Line<W> {
+    const known = this.#lines.get(principal);
+    if (known !== undefined) {
+      known.weight = weight;
+      return known;
+    }
+    const [any, fresh] = [createOrderedSet<W>(), createOrderedSet<W>()];
+    const line: Line<W> = { place: undefined, weight, turns: weight, any, fresh };
+    this.#lines.set(principal, line);
+    this.#round.add(line);
+    return line;
+  }
+
+  #forgetEmpty(principal: string, line: Line<W>): void {
+    if (sizeOf(line) > 0) return;
+    this.#lines.delete(principal);
+    this.#round.delete(line);
+    if (this.#spent === line) this.#spent = undefined;
+  }
+}
+
+function setOf<W extends Queued>(line: Line<W>, waiter: W): OrderedSet<W> {
+  return waiter.isFresh ? line.fresh : line.any;
+}
+
+function sizeOf({ any, fresh }: Line<unknown>): number {
+  return any.size + fresh.size;
+}
+
+function firstOf<W extends Queued>(one: W | undefined, other: W | undefined): W | undefined {
+  if (one === undefined || other === undefined) return one ?? other;
+  return one.arrival < other.arrival ? one : other;
+}

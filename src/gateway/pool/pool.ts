@@ -1,0 +1,369 @@
+// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, by
+// fair turns, dials when nobody is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back
+// only when the exchange says that it ended cleanly. It does not know commands, policy or records. The rules: counts are sizes
+// of sets; every change ends in `match`, the only place that joins a waiter and an upstream; whatever fails while it is dialled
+// or leased is closed; what calls back (closing an upstream does) is called only while the sets agree.
+
+import assert from 'node:assert';
+import type { Abortable } from '../../concurrency/abortable.js';
+import type { Series } from '../../domain/commands/series.js';
+import type { Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import type { UpstreamFault } from '../../ports/upstream-fault.js';
+import type { LogLine } from '../../protocol/log-line.js';
+import { createDials, type Dials, type DialsOwner } from './dials.js';
+import { createFairQueue } from './fair-queue.js';
+import { type LeaseEnd, type LeaseOptions, LeaseRefusal, type UseLease } from './lease.js';
+import { createOpenUpstreams } from './open-upstreams.js';
+import type { Pool, PoolOptions, PoolSnapshot } from './pool-options.js';
+import { createSigns } from './signs.js';
+import type { Upstream } from './upstream-options.js';
+import { createWaiter, makeRoom, type Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
+
+/** A pool without upstreams; it dials when it is started, or when the first exchange comes. */
+export function createPool(options: PoolOptions): Pool {
+  return new UpstreamPool(options);
+}
+
+/** Dials under way while one is begun that nobody waits for. */
+const readyDialsMax = 2;
+const anybody = (): boolean => true;
+/** Between two looks at the clients of leases that somebody waits for. */
+const sweepMs = 500;
+
+class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
+  readonly backend: string;
+  series: Series | undefined;
+  readonly #options: PoolOptions;
+  readonly #dials: Dials;
+  readonly #signs = createSigns();
+  /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
+  readonly #queue = createFairQueue<Waiter>();
+  readonly #open = createOpenUpstreams();
+  readonly #room: WaitingRoom;
+  /** Half of all at most are for commands that must be alone, so that the others always have some. */
+  readonly #aloneMax: number;
+  #mode: 'serving' | 'drained' | 'draining' = 'serving';
+  /** Runs while somebody waits: then clients that hold up what is leased are looked at. */
+  #sweep: Timer | undefined;
+  /** Upstreams that are kept open. */
+  #kept = 0;
+  #arrivals = 0;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    this.backend = options.target.name;
+    this.series = options.series === 'auto' ? undefined : options.series;
+    this.#aloneMax = Math.max(1, Math.floor(options.limits.connections / 2));
+    this.#dials = createDials(options, this);
+    this.#room = { clock: options.clock, owner: this, queue: this.#queue };
+  }
+
+  async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {
+    const idle = abortable.isAborted ? undefined : this.#takeIdle(options);
+    const upstream = idle ?? (await this.#wait(abortable, options));
+    let end: LeaseEnd<T> | undefined;
+    try {
+      end = await use(upstream);
+      return end.value;
+    } finally {
+      this.#takeBack(upstream, end);
+    }
+  }
+
+  start(): void {
+    this.#kept = this.#options.limits.idle;
+    if (this.#mode === 'serving') this.#serve();
+  }
+
+  setDrained(isDrained: boolean): void {
+    if (isDrained && this.#mode === 'serving') this.#leave('drained', 'backend-drained');
+    else if (!isDrained && this.#mode === 'drained') this.#serve();
+  }
+
+  drain(): void {
+    this.#leave('draining', 'draining');
+  }
+
+  snapshot(): PoolSnapshot {
+    const { state, fault, failed } = this.#dials.health;
+    const { idleCount: idle, leasedCount: leased } = this.#open;
+    const counts = { dialing: this.#dials.count, idle, leased, waiters: this.#queue.size };
+    if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
+    return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
+  }
+
+  isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean {
+    // Two for each upstream: none of them is without work while one more is on its way. Each kind has places of its own.
+    return this.#queue.hasMany(principal, isFresh, 2 * this.#options.limits.connections, onShort);
+  }
+
+  opened(upstream: Upstream): void {
+    const { series } = upstream;
+    this.#open.setLeased(upstream, false);
+    if (this.#mode !== 'serving') return upstream.close('draining');
+    this.#rest(upstream);
+    if (this.series !== series) {
+      // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
+      this.series = series;
+      this.#open.closeIdle('series-changed', (other) => other.series !== series);
+    }
+    this.match();
+  }
+
+  dialFailed({ code }: UpstreamFault): void {
+    const { fault, isRefusing } = this.#dials.health;
+    if (fault !== undefined) for (const waiter of this.#queue.clear()) waiter.reject(fault);
+    if (code === 'dial-refused' && isRefusing) this.#open.closeIdle('stale', () => true);
+    this.match();
+  }
+
+  closed(upstream: Upstream, reason: CloseReason): void {
+    assert(this.#open.delete(upstream), 'an upstream of no state was closed');
+    const { clock, observe } = this.#options;
+    const { id, exchanges } = upstream;
+    observe({ kind: 'upstream-closed', backend: this.backend, upstream: id, reason, exchanges });
+    if (this.#signs.closed(reason, clock.now())) this.#dials.lost(upstream);
+    this.match();
+  }
+
+  straySpoke({ backend, id: upstream }: Upstream, { type, text }: LogLine): void {
+    this.#options.observe({ kind: 'backend-log', backend, upstream, exchange: undefined, type, text });
+  }
+
+  rested(upstream: Upstream): void {
+    if (this.#restMs(upstream) === 0) upstream.close('lifetime');
+    else if (this.#shared > this.#kept) upstream.close('idle-timeout');
+    else upstream.restOn(this.#restMs(upstream));
+  }
+
+  died(upstream: Upstream, isKilled: boolean): void {
+    this.#signs.died(upstream.id, isKilled, this.#options.clock.now());
+  }
+
+  isPoisoned({ id, openedMs }: Upstream): boolean {
+    const others = this.#open.all().flatMap((other) => (other.id === id ? [] : other.openedMs));
+    return this.#signs.isPoisoned(id, openedMs, others, this.#options.clock.now());
+  }
+
+  left(waiter: Waiter): void {
+    this.#queue.delete(waiter);
+    this.match();
+  }
+
+  get openCount(): number {
+    return this.#open.idleCount + this.#open.leasedCount;
+  }
+
+  get hasRoom(): boolean {
+    return this.openCount + this.#dials.count < this.#options.limits.connections;
+  }
+
+  /** Those that are, or will be, for one command that must be alone. */
+  get #alone(): number {
+    return this.#open.aloneCount + this.#queue.promisedFreshCount;
+  }
+
+  /** Those that may serve one command after another, and those that will. */
+  get #shared(): number {
+    return this.openCount + this.#dials.count - this.#alone;
+  }
+
+  #takeIdle({ isFresh, principal }: LeaseOptions): Upstream | undefined {
+    if (this.#queue.size > 0) return undefined; // who waits was here before us
+    const upstream = isFresh && this.#alone >= this.#aloneMax ? undefined : this.#open.newestIdle(isFresh);
+    if (upstream !== undefined) this.#lease(upstream, isFresh, principal);
+    if (upstream !== undefined && isFresh) this.match(); // it does not come back
+    return upstream;
+  }
+
+  #lease(upstream: Upstream, isFresh: boolean, principal: string): void {
+    this.#open.setLeased(upstream, isFresh);
+    upstream.holder = principal;
+    upstream.lease();
+  }
+
+  #wait(abortable: Abortable, options: LeaseOptions): Promise<Upstream> {
+    if (abortable.isAborted) return Promise.reject(abortable.reason);
+    const refusal = this.#refusal(options.principal);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    this.#arrivals += 1;
+    const { limits } = this.#options;
+    const waiter = createWaiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
+    const isNew = !this.#queue.hasLine(options.principal);
+    this.#queue.add(waiter);
+    // It has the only upstream, or was promised it: that is the first turn of its round.
+    if (isNew && limits.connections === 1 && this.#isSated(options.principal))
+      this.#queue.spendTurn(options.principal);
+    this.match();
+    return waiter.upstream;
+  }
+
+  #refusal(principal: string): LeaseRefusal | UpstreamFault | undefined {
+    if (this.#mode !== 'serving')
+      return new LeaseRefusal(this.#mode === 'drained' ? 'backend-drained' : 'draining');
+    if (this.#dials.health.fault !== undefined) return this.#dials.health.fault;
+    return this.#queue.size < this.#options.limits.queue ? undefined : makeRoom(this.#queue, principal);
+  }
+
+  #takeBack<T>(upstream: Upstream, end: LeaseEnd<T> | undefined): void {
+    const answer = end?.answer;
+    upstream.holder = undefined;
+    this.#dials.health.leaseEnded(end?.closeFor, answer);
+    const doubtedMs = answer && this.#signs.answered(upstream.openedMs, answer, this.#options.clock.now());
+    if (upstream.state.at !== 'closed') {
+      const isOther = upstream.series !== this.series;
+      const reason =
+        (end === undefined ? 'aborted' : end.closeFor) ??
+        (this.#mode !== 'serving' ? 'draining' : isOther ? 'series-changed' : undefined) ??
+        (this.#open.isAlone(upstream) ? 'not-reusable' : undefined) ??
+        (this.#restMs(upstream) === 0 ? 'lifetime' : undefined);
+      if (reason === undefined && doubtedMs === undefined && this.#handOver(upstream)) return;
+      if (reason === undefined) this.#rest(upstream);
+      else upstream.close(reason, reason === 'aborted');
+    }
+    if (doubtedMs !== undefined) this.#open.closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
+    this.match();
+  }
+
+  /** To whose turn it is, as `match` would, and with nothing left to match: one waiter is fewer. False: it is not that simple. */
+  #handOver(upstream: Upstream): boolean {
+    if (this.#queue.size === 0 || this.#queue.promisedCount > 0 || this.#queue.hasFresh) return false;
+    const waiter = upstream.isClean ? this.#queue.take(anybody, this.#isSated) : undefined;
+    if (waiter === undefined) return false;
+    upstream.handOver();
+    upstream.holder = waiter.principal;
+    waiter.resolve(upstream);
+    this.#watchClients();
+    return true;
+  }
+
+  /** Idle from now on; it may turn out to be unfit, and is closed then. */
+  #rest(upstream: Upstream): void {
+    upstream.release(this.#restMs(upstream));
+    if (upstream.state.at === 'idle') this.#open.setIdle(upstream);
+  }
+
+  /** How long it may be idle; 0: it is too old. */
+  #restMs(upstream: Upstream): number {
+    const { clock, limits } = this.#options;
+    return Math.min(limits.idleTimeoutMs, Math.max(0, upstream.endsMs - clock.now()));
+  }
+
+  /** Joins waiters and idle upstreams, in turn; dials where waiters or too few upstreams are left over. */
+  match(): void {
+    if (this.#mode !== 'serving') return;
+    for (const waiter of this.#queue.promised) {
+      const { principal } = waiter;
+      // What was promised before others came is no exception.
+      if (this.#open.heldBy(principal) >= this.#half && this.#queue.hasOther(principal)) {
+        this.#queue.breakPromise(waiter);
+        continue;
+      }
+      const upstream = this.#open.newestIdle(waiter.isFresh);
+      if (upstream !== undefined) this.#give(waiter, upstream);
+    }
+    while (this.#queue.promisedCount > this.#dials.count) this.#queue.breakPromise();
+    for (;;) {
+      const waiter = this.#queue.take(this.#mayServe, this.#isSated);
+      if (waiter === undefined) break;
+      const upstream = this.#open.newestIdle(waiter.isFresh);
+      if (upstream !== undefined) {
+        this.#give(waiter, upstream);
+        continue;
+      }
+      this.#queue.promise(waiter);
+      if (this.#dials.count >= this.#queue.promisedCount) continue;
+      const hasRoom = this.hasRoom;
+      this.#dials.dial();
+      // Only who must be alone gets here without room; its dial begins after this.
+      if (!hasRoom) this.#open.oldestIdle?.close('not-reusable');
+    }
+    while (this.#shared < this.#kept && this.#dials.count < readyDialsMax) {
+      if (!this.hasRoom || !this.#dials.isAllowed) break;
+      this.#dials.dial();
+    }
+    this.#watchClients();
+  }
+
+  readonly #mayServe = (isFresh: boolean): boolean => {
+    if (isFresh && this.#alone >= this.#aloneMax) return false;
+    if (this.#open.newestIdle(isFresh) !== undefined || this.#dials.count > this.#queue.promisedCount)
+      return true;
+    if (!this.#dials.isAllowed) return false;
+    if (isFresh) return this.hasRoom || this.#open.idleCount > 0;
+    return this.hasRoom && this.#mayShareMore;
+  };
+
+  /** The half of those who must be alone is left to them while they wait: what took it would be closed again soon. */
+  get #mayShareMore(): boolean {
+    const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
+    return this.#shared < sharedMax || !this.#queue.hasFresh;
+  }
+
+  /** What one principal may have, with what it was promised, while others wait. */
+  get #half(): number {
+    return Math.max(1, Math.floor(this.#options.limits.connections / 2));
+  }
+
+  readonly #isSated = (principal: string): boolean => {
+    let count = this.#open.heldBy(principal);
+    for (const waiter of this.#queue.promised) if (waiter.principal === principal) count += 1;
+    return count >= this.#half;
+  };
+
+  /** While somebody waits, and no longer. One timer for all: what is leased costs nothing for it. */
+  #watchClients(): void {
+    const isNeeded = this.#queue.size > 0;
+    if (isNeeded === (this.#sweep !== undefined)) return;
+    this.#sweep?.cancel();
+    this.#sweep = isNeeded ? this.#options.clock.setTimer(sweepMs, () => this.#lookAtClients()) : undefined;
+  }
+
+  /** Gives up clients that hold up what others wait for. */
+  #lookAtClients(): void {
+    this.#sweep = undefined;
+    this.#watchClients();
+    // New upstreams are on their way, and there is room for more: nobody needs what is leased.
+    if (this.hasRoom && this.#dials.count > 0) return;
+    const { clock, limits } = this.#options;
+    const nowMs = clock.now();
+    for (const upstream of this.#open.leased) {
+      const { holder, pace } = upstream;
+      const accepts = (isFresh: boolean): boolean => this.#isOfUse(upstream, isFresh);
+      if (holder === undefined || !this.#queue.hasOtherFor(holder, accepts, this.#isSated)) continue;
+      // Else the next client of the same principal could hold it up before anybody else has a turn.
+      if (pace.check(nowMs, limits.minRateBytes)) this.#queue.postpone(holder);
+    }
+  }
+
+  /** Whether a waiter of that kind could be served, then or soon, because the lease of this upstream ends. */
+  #isOfUse(upstream: Upstream, isFresh: boolean): boolean {
+    const isAlone = this.#open.isAlone(upstream);
+    // It is closed then, and another one is dialled in its place.
+    if (isFresh) return isAlone || this.#alone < this.#aloneMax;
+    return !isAlone || this.#mayShareMore;
+  }
+
+  #give(waiter: Waiter, upstream: Upstream): void {
+    this.#queue.delete(waiter);
+    this.#lease(upstream, waiter.isFresh, waiter.principal);
+    waiter.resolve(upstream);
+  }
+
+  #serve(): void {
+    this.#mode = 'serving';
+    if (this.#kept > 0) this.#dials.health.watch();
+    this.match();
+  }
+
+  #leave(mode: 'drained' | 'draining', why: LeaseRefusal['why']): void {
+    this.#mode = mode;
+    const refusal = new LeaseRefusal(why);
+    this.#dials.health.rest();
+    this.#dials.abort(refusal);
+    for (const waiter of this.#queue.clear()) waiter.reject(refusal);
+    this.#watchClients();
+    this.#open.closeIdle('draining', () => true);
+  }
+}

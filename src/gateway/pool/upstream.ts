@@ -1,0 +1,269 @@
+// One live, greeted transport to a backend: `greeted -> idle <-> leased -> closed`. It turns chunks into events of the reply
+// and of the log channel, and watches its input while nobody leases it. It does not know what is asked over it.
+// The rule: whatever is odd ends it; an upstream is only handed on after a clean end.
+
+import assert from 'node:assert';
+import type { Place } from '../../concurrency/ordered-set.js';
+import type { Series } from '../../domain/commands/series.js';
+import type { Clock } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import type { Transport } from '../../ports/transport.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
+import { createLogDecoder, type LogLine } from '../../protocol/log-line.js';
+import {
+  type ChannelBytes,
+  createMultiplexDecoder,
+  framingOf,
+  logChannel,
+  outputChannel,
+} from '../../protocol/multiplex-decode.js';
+import { createReplyDecoder } from '../../protocol/reply.js';
+import { WireFault } from '../../protocol/wire-fault.js';
+import { ClientPace } from './client-pace.js';
+import type { Greeted } from './greet.js';
+import type {
+  Upstream,
+  UpstreamEvent,
+  UpstreamLimits,
+  UpstreamOwner,
+  UpstreamState,
+} from './upstream-options.js';
+
+type UpstreamNames = Pick<Upstream, 'id' | 'backend' | 'series' | 'endsMs'>;
+
+function earlyAnswer(): WireFault {
+  return new WireFault('unexpected-input', 'an answer came before any command');
+}
+
+/**
+ * An upstream in state `greeted`.
+ * Throws a WireFault when an answer came behind the greeting already; the transport is the caller's then.
+ */
+export function createUpstream(
+  greeted: Greeted,
+  names: UpstreamNames,
+  limits: UpstreamLimits,
+  clock: Clock,
+  owner: UpstreamOwner,
+): Upstream {
+  return new LiveUpstream(greeted, names, limits, clock, owner);
+}
+
+class LiveUpstream implements Upstream {
+  place: Place<Upstream> | undefined = undefined;
+  readonly id: string;
+  readonly backend: string;
+  holder: string | undefined = undefined;
+  readonly pace = new ClientPace();
+  readonly series: Series;
+  readonly serverMinor: number;
+  readonly openedMs: number;
+  readonly endsMs: number;
+  exchanges = 0;
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #owner: UpstreamOwner;
+  readonly #demux;
+  readonly #reply;
+  readonly #logs;
+  #state: UpstreamState = { at: 'greeted' };
+  #isKilled = false;
+  #watch: Promise<Buffer | null> | undefined;
+  #fault: unknown;
+  #isRaw = false;
+
+  constructor(
+    greeted: Greeted,
+    names: UpstreamNames,
+    limits: UpstreamLimits,
+    clock: Clock,
+    owner: UpstreamOwner,
+  ) {
+    this.id = names.id;
+    this.backend = names.backend;
+    this.series = names.series;
+    this.serverMinor = greeted.serverMinor ?? 0;
+    this.openedMs = clock.now();
+    this.endsMs = names.endsMs;
+    this.#transport = greeted.transport;
+    this.#clock = clock;
+    this.#owner = owner;
+    this.#demux = createMultiplexDecoder(framingOf(greeted.minor), { frameBytesMax: limits.frameBytesMax });
+    this.#reply = createReplyDecoder({ statusBytesMax: limits.statusBytesMax });
+    this.#logs = createLogDecoder({ lineBytesMax: limits.logLineBytesMax });
+    this.#takeEarly(greeted.rest);
+  }
+
+  get state(): UpstreamState {
+    return this.#state;
+  }
+
+  write(bytes: readonly Buffer[]): Promise<void> | undefined {
+    assert(this.#state.at === 'leased', 'written without a lease');
+    return this.#transport.write(bytes);
+  }
+
+  writeWhole(bytes: Buffer): Promise<void> {
+    assert(this.#state.at === 'leased', 'written without a lease');
+    return this.#transport.writeWhole(bytes);
+  }
+
+  get keepsWhole(): boolean {
+    return this.#transport.keepsWhole;
+  }
+
+  async next(): Promise<readonly UpstreamEvent[]> {
+    if (this.#fault !== undefined) throw this.#fault;
+    const pending = this.#watch ?? this.#transport.read();
+    this.#watch = undefined;
+    const chunk = await pending;
+    if (chunk !== null) return this.#decode(chunk);
+    // What a dying process wrote last is often the line that says why.
+    const lines = this.#ownLines(this.#logs.end());
+    this.#died();
+    this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
+    if (lines.length === 0) throw this.#fault;
+    return lines.map((line) => ({ kind: 'log', line }));
+  }
+
+  get isPoisoned(): boolean {
+    return this.#owner.isPoisoned(this);
+  }
+
+  goRaw(): void {
+    assert(this.#state.at === 'leased' && !this.#reply.isStarted, 'made raw within a reply');
+    this.#isRaw = true;
+  }
+
+  endWriting(): void {
+    assert(this.#state.at === 'leased' && this.#isRaw, 'ended without a raw lease');
+    this.#transport.endWriting();
+  }
+
+  lease(): void {
+    assert(this.#state.at === 'idle', 'leased twice');
+    this.#become({ at: 'leased' });
+    this.pace.reset();
+    this.exchanges += 1;
+  }
+
+  handOver(): void {
+    assert(this.#state.at === 'leased' && !this.#isRaw && this.isClean, 'handed over in doubt');
+    this.pace.reset();
+    this.exchanges += 1;
+  }
+
+  release(restMs: number): void {
+    assert(this.#state.at === 'leased' || this.#state.at === 'greeted', 'released without a lease');
+    assert(!this.#isRaw, 'released though it is raw');
+    if (!this.isClean) return this.close('spoke-while-idle');
+    this.#rest(this.#clock.now(), restMs);
+    const watch = this.#watch ?? this.#transport.read();
+    this.#watch = watch;
+    watch.then(
+      (chunk) => this.#heard(watch, chunk),
+      () => this.#heard(watch, null),
+    );
+  }
+
+  restOn(restMs: number): void {
+    assert(this.#state.at === 'idle', 'it does not rest');
+    this.#rest(this.#state.sinceMs, restMs);
+  }
+
+  close(reason: CloseReason, isAbrupt = false): void {
+    if (this.#state.at === 'closed') return;
+    this.#become({ at: 'closed', reason });
+    try {
+      this.#transport.close(reason, isAbrupt);
+    } finally {
+      for (const line of this.#logs.end()) this.#owner.straySpoke(this, line);
+      this.#owner.closed(this, reason);
+    }
+  }
+
+  #rest(sinceMs: number, restMs: number): void {
+    const timer = this.#clock.setTimer(restMs, () => this.#owner.rested(this));
+    this.#become({ at: 'idle', sinceMs, timer });
+  }
+
+  /** The end of what goes both ways is no death: nothing more was to be said. */
+  #died(): void {
+    if (this.#state.at !== 'closed' && !this.#isRaw) this.#owner.died(this, this.#isKilled);
+  }
+
+  /**
+   * Without the line in which Dovecot says, before it ends a process at a reload, that a signal did it: the command that is
+   * out has no part in that.
+   */
+  #ownLines(lines: readonly LogLine[]): readonly LogLine[] {
+    return lines.filter((line) => {
+      if (!line.text.includes('Killed with signal')) return true;
+      this.#isKilled = true;
+      this.#owner.straySpoke(this, line);
+      return false;
+    });
+  }
+
+  /** The only place where a state is left and entered. */
+  #become(next: UpstreamState): void {
+    assert(this.#state.at !== 'closed', 'a closed upstream was used');
+    if (this.#state.at === 'idle') this.#state.timer.cancel();
+    this.#state = next;
+  }
+
+  /** Something came, or the end, while `watch` was out. If a lease took the promise over, that is its chunk. */
+  #heard(watch: Promise<Buffer | null>, chunk: Buffer | null): void {
+    if (this.#watch !== watch || this.#state.at !== 'idle') return;
+    if (chunk === null) return this.close('peer-ended');
+    try {
+      for (const event of this.#decode(chunk))
+        if (event.kind === 'log') this.#owner.straySpoke(this, event.line);
+    } catch {
+      // What it says is of no interest any more: it spoke without being asked, and goes.
+    }
+    this.close('spoke-while-idle');
+  }
+
+  /** Bytes behind the greeting, before anything was asked: log lines are told, an answer to nothing is a fault. */
+  #takeEarly(rest: Buffer): void {
+    for (const event of this.#decode(rest)) {
+      if (event.kind !== 'log') throw earlyAnswer();
+      this.#owner.straySpoke(this, event.line);
+    }
+    if (this.#fault !== undefined) throw this.#fault;
+    if (!this.isClean) throw earlyAnswer();
+  }
+
+  /** Bytes that came already, or that the backend still owes of a frame, would be the next command's answer. */
+  get isClean(): boolean {
+    if (this.#reply.isStarted || this.#demux.isMidFrame || this.#transport.heldBytes > 0) return false;
+    return this.#fault === undefined && this.#logs.pendingBytes === 0;
+  }
+
+  /** What is decoded of a chunk before a fault in it is given out; the fault comes with the next call of `next`. */
+  #decode(chunk: Buffer): UpstreamEvent[] {
+    const events: UpstreamEvent[] = [];
+    try {
+      for (const slice of this.#demux.push(chunk)) this.#decodeSlice(slice, events);
+    } catch (fault) {
+      this.#fault = fault;
+      if (events.length === 0) throw fault;
+    }
+    return events;
+  }
+
+  #decodeSlice(slice: ChannelBytes, events: UpstreamEvent[]): void {
+    // Other channels do not exist yet; real clients ignore them too.
+    if (slice.channel === outputChannel && this.#isRaw) {
+      events.push({ kind: 'body', bytes: slice.bytes });
+    } else if (slice.channel === outputChannel) {
+      for (const event of this.#reply.push(slice.bytes)) {
+        events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
+      }
+    } else if (slice.channel === logChannel) {
+      const lines = this.#ownLines(this.#logs.push(slice.bytes));
+      for (const line of lines) events.push({ kind: 'log', line });
+    }
+  }
+}

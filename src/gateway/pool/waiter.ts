@@ -1,0 +1,138 @@
+// One exchange that waits for an upstream: until it gets one, is refused, gives up, or has waited too long. Meanwhile it is
+// told now and then where it stands. It does not enter or leave the queue by itself.
+// The rule: it is settled exactly once, and its timer and its ear for the abort go with that.
+
+import type { Abortable, AbortListener } from '../../concurrency/abortable.js';
+import type { Place } from '../../concurrency/ordered-set.js';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { FairQueue, Queued } from './fair-queue.js';
+import { type LeaseOptions, LeaseRefusal } from './lease.js';
+import type { Upstream } from './upstream-options.js';
+
+/** In the queue of a pool. */
+export interface Waiter extends Queued {
+  /** The queue's. */
+  place: Place<Waiter> | undefined;
+  /** What it waits for. Rejects with what it was refused with, or with the reason of the abort. */
+  readonly upstream: Promise<Upstream>;
+  resolve(upstream: Upstream): void;
+  reject(fault: unknown): void;
+}
+
+/** The pool, as far as a waiter needs it. */
+export interface WaiterOwner {
+  /** It gave up, or waited too long, and is about to reject. */
+  left(waiter: Waiter): void;
+}
+
+/** Where it waits: the same for all waiters of a pool. */
+export interface WaitingRoom {
+  readonly clock: Clock;
+  readonly owner: WaiterOwner;
+  /** Where it stands; it does not put itself there. */
+  readonly queue: Pick<FairQueue<Waiter>, 'positionOf'>;
+}
+
+/** Who waits is told so after this time, and then each time after twice as long: it is a word, not a clock. */
+const tellAfterMs = 5_000;
+
+/** A waiter that waits from now on, for so long at most. `abortable` is not aborted yet. */
+export function createWaiter(
+  options: LeaseOptions,
+  abortable: Abortable,
+  arrival: number,
+  timeoutMs: number,
+  room: WaitingRoom,
+): Waiter {
+  return new WaitingExchange(options, abortable, arrival, timeoutMs, room);
+}
+
+/**
+ * Makes room for one more in a full queue: who has filled it gives way, since a queue that is full of one principal would
+ * shut out all others. A refusal where nobody has more of it than the newcomer.
+ */
+export function makeRoom(queue: FairQueue<Waiter>, principal: string): LeaseRefusal | undefined {
+  const last = queue.lastOfMost(principal);
+  if (last === undefined) return new LeaseRefusal('queue-full');
+  queue.delete(last);
+  last.reject(new LeaseRefusal('queue-full'));
+  return undefined;
+}
+
+/** A class, and its own listener: where a backend is busy every command waits, and closures for each would add up. */
+class WaitingExchange implements Waiter, AbortListener {
+  readonly principal: string;
+  readonly weight: number;
+  readonly isFresh: boolean;
+  readonly arrival: number;
+  place: Place<Waiter> | undefined;
+  readonly upstream: Promise<Upstream>;
+  readonly #onWaiting: LeaseOptions['onWaiting'];
+  readonly #abortable: Abortable;
+  readonly #room: WaitingRoom;
+  readonly #endMs: number;
+  #timer: Timer;
+  #take: ((upstream: Upstream) => void) | undefined;
+  #refuse: ((fault: unknown) => void) | undefined;
+
+  constructor(
+    options: LeaseOptions,
+    abortable: Abortable,
+    arrival: number,
+    timeoutMs: number,
+    room: WaitingRoom,
+  ) {
+    this.principal = options.principal;
+    this.weight = options.weight;
+    this.isFresh = options.isFresh;
+    this.arrival = arrival;
+    this.place = undefined;
+    this.#onWaiting = options.onWaiting;
+    this.#abortable = abortable;
+    this.#room = room;
+    this.#endMs = room.clock.now() + timeoutMs;
+    this.upstream = new Promise<Upstream>((resolve, reject) => {
+      this.#take = resolve;
+      this.#refuse = reject;
+    });
+    abortable.listen(this);
+    this.#timer = this.#wait(timeoutMs, tellAfterMs);
+  }
+
+  resolve(given: Upstream): void {
+    this.#settle();
+    this.#take?.(given);
+  }
+
+  reject(fault: unknown): void {
+    this.#settle();
+    this.#refuse?.(fault);
+  }
+
+  aborted(reason: unknown): void {
+    this.#giveUp(reason);
+  }
+
+  #giveUp(why: unknown): void {
+    this.reject(why);
+    this.#room.owner.left(this);
+  }
+
+  #settle(): void {
+    this.#timer.cancel();
+    this.#abortable.unlisten(this);
+  }
+
+  /** Until it is told next, or has waited too long. */
+  #wait(leftMs: number, tellMs: number): Timer {
+    const { clock, queue } = this.#room;
+    const onWaiting = this.#onWaiting;
+    if (onWaiting === undefined || leftMs <= tellMs) {
+      return clock.setTimer(Math.max(0, leftMs), () => this.#giveUp(new LeaseRefusal('queue-timeout')));
+    }
+    return clock.setTimer(tellMs, () => {
+      this.#timer = this.#wait(this.#endMs - clock.now(), 2 * tellMs);
+      onWaiting(queue.positionOf(this));
+    });
+  }
+}

@@ -1,0 +1,170 @@
+// How the command lines of all sessions share the event loop: reading and judging a line is work that nothing interrupts, so a client
+// that sends the most expensive lines as fast as it can would hold up everybody else.
+//
+// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the one whose principal
+// has used least of late is served first. Sessions that have used next to nothing do not wait as long as there is room for them.
+// The rule: nobody waits while there is time left in the turn, and whoever waits is served sooner than whoever used more.
+
+import assert from 'node:assert';
+import type { Clock } from '../../ports/clock.js';
+
+/** What a session, or all sessions of a principal, have used: milliseconds, at a time, fading. */
+export interface LineShare {
+  usedMs: number;
+  atMs: number;
+}
+
+/** One for the whole daemon; outlives a reload. */
+export interface LineTurns {
+  /** Before a line is read. Undefined: at once; else resolves when it is this session's turn. */
+  enter(session: LineShare, principal: string): Promise<void> | undefined;
+  /** A line of that session took so long. */
+  used(session: LineShare, principal: string, ms: number): void;
+  /** Sessions that wait. */
+  readonly size: number;
+}
+
+/** What all lines together take of one turn. A line that was begun is finished, so the last one comes on top. */
+const turnMs = 2;
+/** Who has used less than this of late does not queue up behind those who have used more, up to twice the time of a turn. */
+const lightMs = 1;
+/** The share of a processor that is forgotten: who uses no more than this is light again and again. */
+const forgottenShare = 0.05;
+/** Less than this needs no end of its turn. */
+const countedMs = 0.25;
+/** Principals that are remembered; those whose use has faded are dropped first. */
+const principalsMax = 1_000;
+
+/** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
+const slotsMax = 32;
+
+/** A session waits with one line at a time, so its use does not change meanwhile, and neither does the order among them. */
+interface Waiter {
+  readonly session: LineShare;
+  readonly resolve: () => void;
+}
+
+/** The waiting sessions of one principal; the one that has used least comes last. */
+interface Queue {
+  readonly principal: LineShare;
+  readonly waiters: Waiter[];
+}
+
+/** What a session has used that has just begun: nothing. */
+export function createLineShare(): LineShare {
+  return { usedMs: 0, atMs: 0 };
+}
+
+/** Nobody waits. */
+export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTurns {
+  const principals = new Map<string, LineShare>();
+  const queues = new Map<LineShare, Queue>();
+  let waiting = 0;
+  let slots = 0;
+  let spentMs = 0;
+  let isEndAwaited = false;
+
+  function shareOf(principal: string): LineShare {
+    let share = principals.get(principal);
+    if (share === undefined) {
+      if (principals.size >= principalsMax) forgetFaded();
+      share = createLineShare();
+      principals.set(principal, share);
+    }
+    return share;
+  }
+
+  function forgetFaded(): void {
+    const nowMs = clock.now();
+    for (const [principal, share] of principals) if (usedBy(share, nowMs) === 0) principals.delete(principal);
+    if (principals.size >= principalsMax) principals.clear();
+  }
+
+  /** Schedules one slot: it serves whoever has used least by then. Callbacks of one turn run one after the other, each with what follows from it. */
+  function addSlot(): void {
+    if (slots >= Math.min(waiting, slotsMax)) return;
+    slots += 1;
+    void clock.nextTurn().then(() => {
+      slots -= 1;
+      if (waiting > 0 && spentMs < turnMs) serveOne();
+      addSlot();
+    });
+  }
+
+  function serveOne(): void {
+    const nowMs = clock.now();
+    let first: Queue | undefined;
+    let least: readonly [number, number] = [Infinity, Infinity];
+    for (const queue of queues.values()) {
+      const rank = [usedBy(queue.principal, nowMs), usedBy(lastOf(queue).session, nowMs)] as const;
+      if (first !== undefined && (rank[0] > least[0] || (rank[0] === least[0] && rank[1] >= least[1])))
+        continue;
+      first = queue;
+      least = rank;
+    }
+    if (first === undefined) return;
+    const waiter = first.waiters.pop();
+    assert(waiter !== undefined);
+    if (first.waiters.length === 0) queues.delete(first.principal);
+    waiting -= 1;
+    waiter.resolve();
+  }
+
+  function add(principal: LineShare, waiter: Waiter, nowMs: number): void {
+    const queue = queues.get(principal) ?? { principal, waiters: [] };
+    queues.set(principal, queue);
+    const used = usedBy(waiter.session, nowMs);
+    let [low, high] = [0, queue.waiters.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const other = queue.waiters[middle];
+      assert(other !== undefined);
+      if (usedBy(other.session, nowMs) > used) low = middle + 1;
+      else high = middle;
+    }
+    queue.waiters.splice(low, 0, waiter);
+    waiting += 1;
+  }
+
+  return {
+    enter(session, name) {
+      const nowMs = clock.now();
+      const principal = shareOf(name);
+      const isLight = usedBy(session, nowMs) < lightMs && usedBy(principal, nowMs) < lightMs;
+      const isRoom = isLight ? spentMs < 2 * turnMs : spentMs < turnMs && waiting === 0;
+      if (isRoom) return undefined;
+      return new Promise((resolve) => {
+        add(principal, { session, resolve }, nowMs);
+        addSlot();
+      });
+    },
+    used(session, name, ms) {
+      const nowMs = clock.now();
+      for (const share of [session, shareOf(name)]) {
+        share.usedMs = usedBy(share, nowMs) + ms;
+        share.atMs = nowMs;
+      }
+      spentMs += ms;
+      if (isEndAwaited || spentMs < countedMs) return;
+      isEndAwaited = true;
+      // Before any slot of those who come to wait now.
+      void clock.nextTurn().then(() => {
+        isEndAwaited = false;
+        spentMs = 0;
+      });
+    },
+    get size() {
+      return waiting;
+    },
+  };
+}
+
+function usedBy({ usedMs, atMs }: LineShare, nowMs: number): number {
+  return Math.max(0, usedMs - (nowMs - atMs) * forgottenShare);
+}
+
+function lastOf({ waiters }: Queue): Waiter {
+  const last = waiters.at(-1);
+  assert(last !== undefined);
+  return last;
+}

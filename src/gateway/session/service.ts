@@ -1,0 +1,306 @@
+// All sessions of the daemon: takes accepted transports, lets in whom their listener serves, holds the limits on how many
+// there may be, ends them at a drain or when a reload takes their right away.
+// It does not know sockets or configuration files.
+// The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
+
+import { createOrderedSet, type OrderedSet } from '../../concurrency/ordered-set.js';
+import { networkOf } from '../../domain/identity/network-of.js';
+import type { Peer } from '../../domain/identity/peer.js';
+import { principalOf } from '../../domain/identity/principal.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import type { Transport } from '../../ports/transport.js';
+import type { RunningNames } from '../command/exchange-context.js';
+import { strangerToGo } from '../login/stranger-to-go.js';
+import { strangerSource } from '../outcome/flood-watch.js';
+import { type RefusalLimits, refusePeer } from './refused-peer.js';
+import { startSession } from './session.js';
+import type { RunningSession, SessionContext } from './session-context.js';
+
+/** One listener as the service sees it; replaced by a reload. */
+export interface ServedListener {
+  readonly name: string;
+  readonly sessionsMax: number;
+  /** Of one uid or one address. */
+  readonly sessionsPerPeerMax: number;
+  readonly context: SessionContext;
+}
+
+/**
+ * Clients that are over a limit of sessions and get the reason, at once; one uid gets at most half of these places. Further ones are
+ * closed without a word. `daemon/served` keeps descriptors free for them.
+ */
+export const refusedMax = 32;
+/** A refused session answers one command: how long its handshake, its command and its text may take each. */
+const refusedMs = 5_000;
+const refusedInputBytesMax = 16 * 1024 * 1024;
+
+/** All sessions. */
+export interface Service {
+  /**
+   * Serves a transport until it ends; never rejects. `describe` is called once the peer is let in, and gives what takes
+   * longer to know of it than the accept may take; it never rejects.
+   */
+  serve(listener: ServedListener, transport: Transport, peer: Peer, describe?: () => Promise<Peer>): void;
+  /** Sessions that run. */
+  readonly sessions: number;
+  /** Sessions that run, by the name of their listener. */
+  sessionsByListener(): ReadonlyMap<string, number>;
+  /** Commands that run. */
+  running(): readonly RunningNames[];
+  /** Ends one of them by its id, as told to its client; false: it does not run. */
+  kill(id: string): boolean;
+  /** After a reload, or another offer: ends the sessions whose listener, right or proof is gone, each after its exchange. */
+  reviewRights(): void;
+  /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
+  drain(): Promise<void>;
+  /** Gives up what still runs, and tells the clients. */
+  abort(): void;
+  /** Ends all sessions now, whatever is still to be said. */
+  cut(): void;
+}
+
+/**
+ * The sessions of one listener, by who has them: how many somebody has is the size of a set. (A Set of the language that many
+ * come to and leave hands what it held from one table to the next, and all of that outlives every small collection.)
+ */
+type SessionsByPeer = Map<string, OrderedSet<RunningSession>>;
+
+/** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
+export function createService({ sessionsMax }: { readonly sessionsMax: number }): Service {
+  const running = new Map<string, SessionsByPeer>();
+  /** Transports of clients that are told why they get no session -> whose they are. */
+  const refusedPeers = new Map<Transport, string>();
+  let isDraining = false;
+  let emptied: (() => void) | undefined;
+
+  function* all(): Iterable<RunningSession> {
+    for (const byPeer of running.values()) for (const sessions of byPeer.values()) yield* sessions;
+  }
+
+  function count(): number {
+    let sum = 0;
+    for (const byPeer of running.values()) sum += sizeOf(byPeer);
+    return sum;
+  }
+
+  /** Why this peer gets no session now; undefined: it gets one. Strangers go where that makes room. */
+  function refusal(listener: ServedListener, peer: Peer): Refusal | undefined {
+    const { context, name } = listener;
+    if (context.door(name)?.mayConnect(peer.address) === false) {
+      return {
+        reason: 'peer-refused',
+        text: (who) => `${nameOf(who)} is not among the networks of this listener`,
+      };
+    }
+    if (context.door(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
+      const text = (who: Peer): string =>
+        who.uid === undefined
+          ? 'the kernel does not say who connected, and this listener asks'
+          : `${nameOf(who)} is not among the peers of this listener`;
+      return { reason: 'peer-refused', text };
+    }
+    const byPeer = running.get(name) ?? new Map();
+    const key = keyOf(peer);
+    const isProven = (place: string): boolean => context.door(name)?.logins?.isProven(place) ?? false;
+    if ((byPeer.get(key)?.size ?? 0) >= listener.sessionsPerPeerMax) {
+      const text = (who: Peer): string =>
+        `more than ${listener.sessionsPerPeerMax} sessions of ${who.user ?? nameOf(who)} at once`;
+      if (
+        !makeRoom(
+          [...(byPeer.get(key) ?? [])].map((session) => ({ key, session })),
+          key,
+          isProven,
+        )
+      ) {
+        return { reason: 'sessions-limit', text };
+      }
+    }
+    if (sizeOf(byPeer) >= listener.sessionsMax && !makeRoom(withKeys([byPeer]), key, isProven)) {
+      return { reason: 'sessions-limit', text: () => `more than ${listener.sessionsMax} sessions at once` };
+    }
+    if (count() < sessionsMax || makeRoom(withKeys(running.values()), key, isProven)) return undefined;
+    return {
+      reason: 'sessions-limit',
+      text: () => `all ${sessionsMax} sessions that there are descriptors for are in use`,
+    };
+  }
+
+  /**
+   * Whether this client is told why: the kernel says who it is, and not too many are told now. A client of TCP is a stranger up to its
+   * login, which costs TLS and a hash: it gets nothing.
+   */
+  function canExplain({ name, context }: ServedListener, peer: Peer, reason: CloseReason): boolean {
+    if (reason !== 'sessions-limit' || peer.address !== undefined) return false;
+    if (context.door(name)?.isPreauthenticated !== true || refusedPeers.size >= refusedMax) return false;
+    const key = keyOf(peer);
+    return [...refusedPeers.values()].filter((each) => each === key).length < refusedMax / 2;
+  }
+
+  /** Greets, answers one command with `-TEMPFAIL` and the reason, closes. */
+  function explain(
+    { context }: ServedListener,
+    transport: Transport,
+    peer: Peer,
+    describe: () => Promise<Peer>,
+    { reason, text }: Refusal,
+  ): void {
+    const { lineBytesMax, fieldsMax } = context.limits();
+    const limits: RefusalLimits = {
+      lineBytesMax,
+      fieldsMax,
+      inputBytesMax: refusedInputBytesMax,
+      inputTimeMs: refusedMs,
+      patienceMs: refusedMs,
+      commandsMax: 1,
+    };
+    refusedPeers.set(transport, keyOf(peer));
+    const described = describe();
+    const { clock } = context.exchanges();
+    void refusePeer({
+      transport,
+      clock,
+      limits,
+      reason,
+      text: async () => text(await described),
+    }).finally(() => refusedPeers.delete(transport));
+  }
+
+  /** Sends one of these strangers away for a newcomer; false: none has to go for it. */
+  function makeRoom(
+    sessions: readonly KeyedSession[],
+    newcomer: string,
+    isProven: (key: string) => boolean,
+  ): boolean {
+    const gone = strangerToGo(
+      sessions.map(({ key, session }) => ({ key, standing: session.standing, session })),
+      newcomer,
+      isProven,
+    );
+    if (gone === undefined) return false;
+    for (const byPeer of running.values()) forget(byPeer, gone.key, gone.session);
+    gone.session.giveWay();
+    return true;
+  }
+
+  return {
+    serve(listener, transport, peer, describe = () => Promise.resolve(peer)) {
+      if (isDraining) return transport.close('draining');
+      const refused = refusal(listener, peer);
+      if (refused !== undefined) {
+        let described: Promise<Peer> | undefined;
+        const describeOnce = (): Promise<Peer> => (described ??= describe());
+        turnAway(listener, peer, describeOnce, refused);
+        if (canExplain(listener, peer, refused.reason))
+          return explain(listener, transport, peer, describeOnce, refused);
+        // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
+        return transport.close(refused.reason, peer.address !== undefined);
+      }
+      const byPeer: SessionsByPeer = running.get(listener.name) ?? new Map();
+      running.set(listener.name, byPeer);
+      const key = keyOf(peer);
+      const sessions = byPeer.get(key) ?? createOrderedSet<RunningSession>();
+      byPeer.set(key, sessions);
+      const session = startSession(listener.context, transport, peer, describe);
+      sessions.add(session);
+      void session.done.finally(() => {
+        forget(byPeer, key, session);
+        if (byPeer.size === 0 && running.get(listener.name) === byPeer) running.delete(listener.name);
+        if (isDraining && running.size === 0) emptied?.();
+      });
+    },
+    get sessions() {
+      return count();
+    },
+    sessionsByListener() {
+      return new Map([...running].map(([listener, byPeer]) => [listener, sizeOf(byPeer)]));
+    },
+    running() {
+      return [...all()].flatMap((session) => session.running?.describe() ?? []);
+    },
+    kill(id) {
+      for (const session of all()) {
+        const exchange = session.running;
+        if (exchange?.describe().id !== id) continue;
+        exchange.abort('killed');
+        return true;
+      }
+      return false;
+    },
+    reviewRights() {
+      for (const session of all()) if (!session.isPermitted()) session.drain('revoked');
+    },
+    drain() {
+      isDraining = true;
+      for (const session of all()) session.drain('draining');
+      if (running.size === 0) return Promise.resolve();
+      return new Promise((resolve) => {
+        emptied = resolve;
+      });
+    },
+    abort() {
+      for (const session of all()) session.abort();
+    },
+    cut() {
+      for (const session of all()) session.cut();
+      for (const transport of refusedPeers.keys()) transport.close('draining', true);
+    },
+  };
+}
+
+/** Why a client gets no session: for the transport, and as a sentence about the client. */
+interface Refusal {
+  readonly reason: CloseReason;
+  readonly text: (who: Peer) => string;
+}
+
+/** Rate-limits logging of refused connections; only what is logged asks the system for a name. */
+function turnAway(
+  { name: listener, context }: ServedListener,
+  peer: Peer,
+  describe: () => Promise<Peer>,
+  { text }: Refusal,
+): void {
+  const { floods, observe } = context.exchanges();
+  const { address } = peer;
+  const source =
+    address === undefined ? principalOf(peer).text : strangerSource(networkOf(address), listener);
+  if (!floods.admit('turned-away', source)) return;
+  void describe().then((who) =>
+    observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) }),
+  );
+}
+
+interface KeyedSession {
+  readonly key: string;
+  readonly session: RunningSession;
+}
+
+function withKeys(all: Iterable<SessionsByPeer>): KeyedSession[] {
+  return [...all].flatMap((byPeer) =>
+    [...byPeer].flatMap(([key, sessions]) => [...sessions].map((session) => ({ key, session }))),
+  );
+}
+
+/** Takes a session out of the count; again is no harm. */
+function forget(byPeer: SessionsByPeer, key: string, session: RunningSession): void {
+  const sessions = byPeer.get(key);
+  sessions?.delete(session);
+  if (sessions?.size === 0) byPeer.delete(key);
+}
+
+function sizeOf(byPeer: SessionsByPeer): number {
+  let sum = 0;
+  for (const sessions of byPeer.values()) sum += sessions.size;
+  return sum;
+}
+
+/** Whom a peer counts as: a person, or a place on the network. Those of whom nothing is known count together. */
+function keyOf({ uid, address }: Peer): string {
+  if (uid !== undefined) return `uid ${uid}`;
+  return address === undefined ? '-' : networkOf(address);
+}
+
+function nameOf(peer: Peer): string {
+  const { uid, gid } = peer;
+  return uid === undefined ? keyOf(peer) : `uid ${uid} (gid ${gid ?? '-'})`;
+}

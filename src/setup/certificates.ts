@@ -1,0 +1,239 @@
+// What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and told
+// about before it ends, as is what backends show us. It does not know listeners and backends beyond their names, nor TLS.
+// The rules: files that cannot be used change nothing, and are told once; a pair of which only one half is replaced yet is
+// looked at again before anybody is told; who was shown a certificate keeps it, and whether his own still counts is asked elsewhere.
+
+import { type BigIntStats, statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import type { Clock, Timer } from '../ports/clock.js';
+import type { TlsOffer } from '../ports/transport.js';
+import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
+
+/** The files of one listener. */
+export interface NamedTlsFiles extends TlsFiles {
+  readonly name: string;
+}
+
+/** How long a certificate still holds. */
+export interface CertificateExpiry {
+  /** `listener`: what it shows. `client-ca`: the first of its authorities of clients that ends. `backend`: what it showed last. */
+  readonly role: 'listener' | 'client-ca' | 'backend';
+  readonly name: string;
+  /** Below 0: it has ended. */
+  readonly leftMs: number;
+}
+
+/** What is reported: a line of the log. */
+export interface CertificateEvent {
+  readonly event: 'certificate-replaced' | 'certificate-kept' | 'certificate-expires';
+  readonly level: 'info' | 'warn' | 'error';
+  readonly listener?: string;
+  readonly backend?: string;
+  readonly text: string;
+}
+
+/** What all listeners show. */
+export interface Certificates {
+  /** Reads all of them; of other backends than these nothing is kept. Nothing has changed before `commit`. Throws a CertificateFault. */
+  prepare(listeners: readonly NamedTlsFiles[], backends: readonly string[]): { commit(): void };
+  /** A backend showed a certificate that ends then: `Nov 20 09:05:00 2026 GMT`. */
+  saw(backend: string, validTo: string): void;
+  /** What a listener shows now; undefined: nothing. */
+  offerOf(listener: string): TlsOffer | undefined;
+  /** Of all, now. */
+  expiries(): readonly CertificateExpiry[];
+  /** Looks no more. */
+  close(): void;
+}
+
+/** What certificates need. */
+export interface CertificateParts {
+  readonly clock: Clock;
+  /** Builds what is shown, once for each state of the files; throws where OpenSSL refuses. */
+  readonly prepareOffer: (offer: TlsOffer) => unknown;
+  readonly report: (event: CertificateEvent) => void;
+  /** Called once something else is shown, or other authorities count, than before a look: not at a `commit`, whose caller knows. */
+  readonly onReplaced: () => void;
+}
+
+/** Between two looks at the files. */
+const lookMs = 10_000;
+const dayMs = 86_400_000;
+/** From then on it is told every day. */
+export const warnMs = 14 * dayMs;
+
+interface Shown {
+  readonly files: NamedTlsFiles;
+  readonly read: ReadTls;
+  /** Of the files, taken before they were read. */
+  readonly stamp: string;
+  /** A later state of the files, that cannot be used. */
+  readonly trouble?: { readonly stamp: string; readonly text: string; readonly isTold: boolean };
+}
+
+/** Nothing is shown yet. */
+export function createCertificates(parts: CertificateParts): Certificates {
+  const { clock, prepareOffer, report, onReplaced } = parts;
+  const shown = new Map<string, Shown>();
+  /** When the certificate of a backend ends, in Unix milliseconds. */
+  const seen = new Map<string, number>();
+  /** When the end of one was told last, by role and name. */
+  const toldMs = new Map<string, number>();
+  let timer: Timer | undefined;
+  let isClosed = false;
+
+  /** The same offer where the files hold the same: what was built of it goes on. */
+  function readAs(files: NamedTlsFiles, before: ReadTls | undefined): ReadTls {
+    const read = readTls(files, () => undefined);
+    if (before !== undefined && isSame(before.offer, read.offer)) return { ...read, offer: before.offer };
+    return readTls(files, prepareOffer);
+  }
+
+  async function look(): Promise<void> {
+    for (const [name, before] of shown) {
+      const stamp = await stampOf(before.files);
+      // A reload came in between.
+      if (shown.get(name) !== before) continue;
+      const after = lookedAt(before, stamp);
+      shown.set(name, after);
+      if (after.read.offer !== before.read.offer) onReplaced();
+    }
+    tellExpiries();
+  }
+
+  function lookedAt(before: Shown, stamp: string): Shown {
+    const { files, read, trouble } = before;
+    const listener = files.name;
+    if (stamp === before.stamp) return { files, read, stamp };
+    if (trouble?.stamp === stamp) {
+      if (trouble.isTold) return before;
+      const text = `the old certificate is kept: ${trouble.text}`;
+      report({ event: 'certificate-kept', level: 'error', listener, text });
+      return { ...before, trouble: { ...trouble, isTold: true } };
+    }
+    try {
+      const next = readAs(files, read);
+      if (next.offer !== read.offer) {
+        const text = `the files of ${files.certificate} have changed: new sessions get what they hold now`;
+        report({ event: 'certificate-replaced', level: 'info', listener, text });
+      }
+      return { files, read: next, stamp };
+    } catch (fault) {
+      if (!(fault instanceof CertificateFault)) throw fault;
+      return { ...before, trouble: { stamp, text: fault.message, isTold: false } };
+    }
+  }
+
+  function expiries(): CertificateExpiry[] {
+    const now = clock.wallMs();
+    const ends: (readonly [CertificateExpiry['role'], string, number | undefined])[] = [
+      ...[...shown].map(([name, { read }]) => ['listener', name, read.notAfterMs] as const),
+      ...[...shown].map(([name, { read }]) => ['client-ca', name, read.clientCaNotAfterMs] as const),
+      ...[...seen].map(([name, endMs]) => ['backend', name, endMs] as const),
+    ];
+    return ends.flatMap(([role, name, endMs]) =>
+      endMs === undefined ? [] : [{ role, name, leftMs: endMs - now }],
+    );
+  }
+
+  function tellExpiries(): void {
+    for (const { role, name, leftMs } of expiries()) {
+      const key = `${role} ${name}`;
+      if (leftMs >= warnMs) {
+        toldMs.delete(key);
+        continue;
+      }
+      const last = toldMs.get(key);
+      if (last !== undefined && clock.now() - last < dayMs) continue;
+      toldMs.set(key, clock.now());
+      const level = leftMs < 0 ? 'error' : 'warn';
+      const whose = role === 'backend' ? { backend: name } : { listener: name };
+      report({ event: 'certificate-expires', level, ...whose, text: expirySentence(role, leftMs) });
+    }
+  }
+
+  function arm(): void {
+    if (isClosed || timer !== undefined || shown.size + seen.size === 0) return;
+    timer = clock.setTimer(lookMs, () => {
+      void look().finally(() => {
+        timer = undefined;
+        arm();
+      });
+    });
+  }
+
+  return {
+    prepare(listeners, backends) {
+      const next = listeners.map((files): Shown => {
+        const before = shown.get(files.name);
+        const stamp = stampNow(files);
+        return { files, read: readAs(files, before?.read), stamp };
+      });
+      return {
+        commit() {
+          shown.clear();
+          for (const each of next) shown.set(each.files.name, each);
+          for (const name of seen.keys()) if (!backends.includes(name)) seen.delete(name);
+          tellExpiries();
+          arm();
+        },
+      };
+    },
+    saw(backend, validTo) {
+      seen.set(backend, parseEnd(validTo));
+      arm();
+    },
+    offerOf: (listener) => shown.get(listener)?.read.offer,
+    expiries,
+    close() {
+      isClosed = true;
+      timer?.cancel();
+    },
+  };
+}
+
+/** The sentence for the log, and for `check`. */
+export function expirySentence(role: CertificateExpiry['role'], leftMs: number): string {
+  const what = role === 'client-ca' ? 'an authority of client certificates' : 'the certificate';
+  if (leftMs < 0) return `${what} has expired`;
+  const days = Math.floor(leftMs / dayMs);
+  return `${what} expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;
+}
+
+function isSame(one: TlsOffer, other: TlsOffer): boolean {
+  return (
+    one.certificate.chain === other.certificate.chain &&
+    one.certificate.key === other.certificate.key &&
+    one.clientCa?.join() === other.clientCa?.join()
+  );
+}
+
+/** What changes when a file is written or replaced, links followed; a file that is away has a stamp too. */
+async function stampOf(files: TlsFiles): Promise<string> {
+  const stamps = pathsOf(files).map((path) => stat(path, { bigint: true }).then(textOf, codeOf));
+  return (await Promise.all(stamps)).join('\n');
+}
+
+/** The same without a wait: a reload is made ready in one go. */
+function stampNow(files: TlsFiles): string {
+  const stamps = pathsOf(files).map((path) => {
+    try {
+      return textOf(statSync(path, { bigint: true }));
+    } catch (cause) {
+      return codeOf(cause);
+    }
+  });
+  return stamps.join('\n');
+}
+
+function pathsOf({ certificate, key, clientCa }: TlsFiles): string[] {
+  return [certificate, key, ...(clientCa === undefined ? [] : [clientCa])];
+}
+
+function textOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+}

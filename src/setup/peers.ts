@@ -1,0 +1,149 @@
+// Persons as a configuration names them, in the numbers of this machine. It does not know who connects.
+// The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
+
+import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';
+import type { ListenerSettings, PeersSettings } from '../domain/config/listener-settings.js';
+import type { Place, Problem, Severity } from '../domain/config/problem.js';
+import type { Settings } from '../domain/config/settings.js';
+import { choosePolicy, demandsIdentity } from '../domain/identity/choose-policy.js';
+import type { Peer } from '../domain/identity/peer.js';
+import { isAmong, type People } from '../domain/identity/people.js';
+
+/** Everybody whom the settings mean; names that are not known are left out. */
+export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {
+  const known = (found: number | undefined): number[] => (found === undefined ? [] : [found]);
+  return {
+    uids: new Set(peers.users.flatMap((name) => known(numbers.uidOf(name)))),
+    gids: new Set(peers.groups.flatMap((name) => known(numbers.gidOf(name)))),
+  };
+}
+
+/** Chooses among the policies of a listener by numbers that were asked for once; undefined: it does not let this peer in. */
+export function createPolicyChooser(
+  listener: ListenerSettings,
+  numbers: NameNumbers = systemNumbers,
+): (peer: Peer) => string | undefined {
+  const people = new Map(peersIn(listener).map((peers) => [peers, peopleOf(peers, numbers)]));
+  const asksWho = demandsIdentity(listener);
+  const asksGroups = peersIn(listener).some((peers) => peers.groups.length > 0);
+  return (peer) => {
+    // Nobody is let in, or given what others get, because the kernel did not say who it is.
+    if (asksWho && peer.uid === undefined) return undefined;
+    if (asksGroups && peer.groups === undefined) return undefined;
+    return choosePolicy(listener, (peers) => {
+      const meant = people.get(peers);
+      return meant !== undefined && isAmong(meant, peer);
+    });
+  };
+}
+
+/** Every list of persons that a listener has. */
+function peersIn({ peers, policies }: ListenerSettings): PeersSettings[] {
+  return [peers, ...policies.map((choice) => choice.peers)].filter((each) => each !== undefined);
+}
+
+/** Every name that these settings need the number of. */
+export function namesIn({ listeners, audit }: Settings): {
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+} {
+  const set = (name: string | undefined): string[] => (name === undefined ? [] : [name]);
+  return {
+    users: listeners.flatMap((each) => [
+      ...set(ownersOf(each).owner),
+      ...peersIn(each).flatMap(({ users }) => users),
+    ]),
+    groups: [
+      ...listeners.flatMap((each) => [
+        ...set(ownersOf(each).group),
+        ...peersIn(each).flatMap(({ groups }) => groups),
+      ]),
+      ...set(audit.group),
+    ],
+  };
+}
+
+/** Who this daemon is. */
+export interface Ourselves {
+  readonly isRoot: boolean;
+  readonly uid: number;
+  readonly gids: readonly number[];
+}
+
+/**
+ * Problems with accounts: names that this machine does not know, and owners that we may not give to a file. Without an owner or a
+ * group that is there `serve` does not start, so that is an error; what the daemon may give away is not known for sure where another
+ * user checks, so that is a warning.
+ */
+export function inspectAccounts(
+  settings: Settings,
+  ourselves: Ourselves,
+  numbers: NameNumbers = systemNumbers,
+): readonly Problem[] {
+  const { listeners, audit } = settings;
+  const { file = '' } = listeners[0]?.place ?? {};
+  const tellTop = teller({ file, line: 1, column: 1 }, 'audit');
+  return [
+    ...listeners.flatMap((listener) => {
+      const tell = teller(listener.place, `listeners.${listener.name}`);
+      const { owner, group } = ownersOf(listener);
+      return [
+        ...strangers(listener, numbers, tell),
+        ...(owner === undefined ? [] : inspectOwner(owner, ourselves, numbers, tell)),
+        ...(group === undefined ? [] : inspectGroup(group, ourselves, numbers, tell)),
+      ];
+    }),
+    ...(audit.group === undefined ? [] : inspectGroup(audit.group, ourselves, numbers, tellTop)),
+  ];
+}
+
+type Tell = (key: string, severity: Severity, message: string) => Problem;
+
+function teller(place: Place, path: string): Tell {
+  return (key, severity, message) => ({
+    ...place,
+    path: `${path}.${key}`,
+    message,
+    severity,
+    code: 'unknown-account',
+  });
+}
+
+function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell): Problem[] {
+  const told = (word: string, name: string): Problem =>
+    tell('peers', 'warning', `this machine has no ${word} ${name}, so the name lets nobody in`);
+  return peersIn(listener).flatMap(({ users, groups }) => [
+    ...users.filter((name) => numbers.uidOf(name) === undefined).map((name) => told('user', name)),
+    ...groups.filter((name) => numbers.gidOf(name) === undefined).map((name) => told('group', name)),
+  ]);
+}
+
+/** Only root gives a file away. */
+function inspectOwner(name: string, { isRoot, uid }: Ourselves, numbers: NameNumbers, tell: Tell): Problem[] {
+  const meant = numbers.uidOf(name);
+  if (meant === undefined)
+    return [tell('owner', 'error', `this machine has no user ${name}, so serve cannot start`)];
+  if (isRoot || meant === uid) return [];
+  const why = 'only root gives a socket away, and serve does not start where it cannot';
+  return [tell('owner', 'warning', `cannot be set by who runs this: ${why}`)];
+}
+
+/** A group can be given a file by root, and by who is in it. */
+function inspectGroup(
+  name: string,
+  { isRoot, gids }: Ourselves,
+  numbers: NameNumbers,
+  tell: Tell,
+): Problem[] {
+  const meant = numbers.gidOf(name);
+  if (meant === undefined)
+    return [tell('group', 'error', `this machine has no group ${name}, so serve cannot start`)];
+  if (isRoot || gids.includes(meant)) return [];
+  const why = `only root, or somebody in group ${name}, can, and serve does not start where it cannot`;
+  return [tell('group', 'warning', `cannot be set by who runs this: ${why}`)];
+}
+
+/** Of a socket that we make; systemd's has its own. */
+function ownersOf({ socket }: ListenerSettings): { readonly owner?: string; readonly group?: string } {
+  return socket.kind === 'unix' ? socket : {};
+}

@@ -1,0 +1,58 @@
+// Who gets in by which door.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type AccessRefusal, type Door, refuseAccess } from '../../../src/adapters/admin/access.js';
+import { Secret } from '../../../src/domain/identity/secret.js';
+
+const unix: Door = { kind: 'unix' };
+const open: Door = { kind: 'tcp', host: '127.0.0.1', token: undefined };
+const guarded: Door = { kind: 'tcp', host: 'gate.internal', token: new Secret('correct-horse-battery') };
+
+const right = 'Bearer correct-horse-battery';
+const cases: readonly [
+  why: string,
+  door: Door,
+  host: string | undefined,
+  authorization: string | undefined,
+  isHarmless: boolean,
+  refused: AccessRefusal | undefined,
+][] = [
+  ['the UNIX socket shows all, whatever is said', unix, 'evil.example', undefined, false, undefined],
+  ['health over TCP without a token', open, '127.0.0.1:9146', undefined, true, undefined],
+  ['status over TCP where no token is set', open, '127.0.0.1:9146', right, false, 'no-token-set'],
+  ['health where a token is set, without it', guarded, 'localhost', undefined, true, undefined],
+  ['status with the token', guarded, 'localhost', right, false, undefined],
+  [
+    'the scheme in any case, spaces',
+    guarded,
+    'localhost',
+    'bearer   correct-horse-battery ',
+    false,
+    undefined,
+  ],
+  ['no token given', guarded, 'localhost', undefined, false, 'token-needed'],
+  ['a wrong token', guarded, 'localhost', 'Bearer correct-horse-batterx', false, 'token-needed'],
+  ['the beginning of the token', guarded, 'localhost', 'Bearer correct-horse', false, 'token-needed'],
+  ['more than the token', guarded, 'localhost', `${right}x`, false, 'token-needed'],
+  ['two words', guarded, 'localhost', `${right} x`, false, 'token-needed'],
+  ['another scheme', guarded, 'localhost', 'Basic correct-horse-battery', false, 'token-needed'],
+  ['an empty token', guarded, 'localhost', 'Bearer ', false, 'token-needed'],
+  ['no Host, as HTTP/1.0', open, undefined, undefined, true, undefined],
+  ['its own name', guarded, 'Gate.Internal:9146', undefined, true, undefined],
+  ['any address: nobody can make one point here', open, '192.0.2.7', undefined, true, undefined],
+  ['an address of IPv6', open, '[::1]:9146', undefined, true, undefined],
+  ['a name of somebody else', open, 'evil.example:9146', undefined, true, 'wrong-host'],
+  ['also with the token', guarded, 'evil.example', right, false, 'wrong-host'],
+  ['a name that begins as an address', open, '127.0.0.1.evil.example', undefined, true, 'wrong-host'],
+  ['a name that begins as ours', open, 'localhost.evil.example', undefined, true, 'wrong-host'],
+  ['a user part', open, 'localhost@evil.example', undefined, true, 'wrong-host'],
+  ['a port that is none', open, 'localhost:80:80', undefined, true, 'wrong-host'],
+  ['an empty Host', open, '', undefined, true, 'wrong-host'],
+];
+
+for (const [why, door, host, authorization, isHarmless, refused] of cases) {
+  test(`${why}: ${refused ?? 'passes'}`, () => {
+    assert.equal(refuseAccess(door, { host, authorization }, isHarmless), refused);
+  });
+}

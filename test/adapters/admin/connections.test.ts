@@ -1,0 +1,95 @@
+// Which connection of an admin socket goes, and when, without sockets.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type Connections,
+  connectionsMax,
+  createConnections,
+} from '../../../src/adapters/admin/connections.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
+
+class FakeConnection {
+  bytesRead = 0;
+  isOpen = true;
+  #onClose: () => void = () => undefined;
+  destroy(): void {
+    this.isOpen = false;
+    this.#onClose();
+  }
+  once(_: 'close', run: () => void): void {
+    this.#onClose = run;
+  }
+}
+
+function fill(connections: Connections<FakeConnection>): FakeConnection[] {
+  return Array.from({ length: connectionsMax }, () => accept(connections));
+}
+
+function accept(connections: Connections<FakeConnection>): FakeConnection {
+  const made = new FakeConnection();
+  connections.accepted(made);
+  return made;
+}
+
+/** Which of them are closed, by their index. */
+const closed = (all: readonly FakeConnection[]): number[] =>
+  all.flatMap(({ isOpen }, at) => (isOpen ? [] : [at]));
+
+test('the first byte is due within a second, all of it within ten', async () => {
+  const clock = createFakeClock();
+  const connections = createConnections<FakeConnection>(clock);
+  const [silent, slow] = [accept(connections), accept(connections)];
+  slow.bytesRead = 1;
+  await clock.advance(999);
+  assert.deepEqual([silent.isOpen, slow.isOpen], [true, true]);
+  await clock.advance(1);
+  assert.deepEqual([silent.isOpen, slow.isOpen], [false, true]);
+  await clock.advance(8_999);
+  assert.equal(slow.isOpen, true);
+  await clock.advance(1);
+  assert.equal(slow.isOpen, false);
+  assert.equal(clock.timers, 0);
+});
+
+test('a new connection always finds a place: the oldest without a whole request goes', () => {
+  const connections = createConnections<FakeConnection>(createFakeClock());
+  const all = fill(connections);
+  // A half request keeps its place no longer than a silent connection that came after it.
+  for (const each of all) each.bytesRead = 1;
+  connections.asked(all[0] ?? assert.fail());
+  assert.equal(accept(connections).isOpen, true);
+  assert.deepEqual(closed(all), [1]);
+  assert.equal(accept(connections).isOpen, true);
+  assert.deepEqual(closed(all), [1, 2]);
+});
+
+test('after those, the oldest that does not take its answer goes; an answer that is being made is never given up', () => {
+  const connections = createConnections<FakeConnection>(createFakeClock());
+  const all = fill(connections);
+  for (const each of all) connections.asked(each);
+  connections.answered(all[5] ?? assert.fail());
+  connections.answered(all[3] ?? assert.fail());
+  for (let count = 0; count < 2; count += 1) {
+    const next = accept(connections);
+    assert.equal(next.isOpen, true);
+    connections.asked(next);
+  }
+  assert.deepEqual(closed(all), [3, 5]);
+  const last = accept(connections);
+  assert.equal(last.isOpen, false);
+  assert.deepEqual(closed(all), [3, 5]);
+});
+
+test('a place is free again when its connection closes; what is said of a closed one changes nothing', () => {
+  const clock = createFakeClock();
+  const connections = createConnections<FakeConnection>(clock);
+  const all = fill(connections);
+  const first = all[0] ?? assert.fail();
+  first.destroy();
+  connections.asked(first);
+  accept(connections);
+  assert.deepEqual(closed(all), [0]);
+  for (const each of all) each.destroy();
+  assert.equal(clock.timers, 1);
+});

@@ -1,0 +1,148 @@
+// What each endpoint says; and that asking all the time does not cost all the time.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Answer, createPages } from '../../../src/adapters/admin/pages.js';
+import type { DaemonSnapshot } from '../../../src/adapters/admin/snapshot.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
+import { down, healthy } from './snapshots.js';
+
+function open(snapshot: DaemonSnapshot, metrics: () => Promise<string> = () => Promise.resolve('m 1\n')) {
+  const clock = createFakeClock();
+  const pages = createPages({ clock, snapshot: () => snapshot, metrics });
+  const ask = async (path: string): Promise<Answer> => {
+    const page = pages.get(path);
+    assert.ok(page !== undefined, path);
+    return page.answer();
+  };
+  return { clock, pages, ask };
+}
+
+function parsed(answer: Answer): unknown {
+  assert.equal(answer.type, 'application/json; charset=utf-8');
+  assert.ok(answer.body.endsWith('}\n'));
+  return JSON.parse(answer.body);
+}
+
+test('over TCP without a token: health and metrics, not the status', () => {
+  const { pages } = open(healthy);
+  assert.deepEqual(
+    [...pages].map(([path, { isHarmless }]) => [path, isHarmless]),
+    [
+      ['/healthz', true],
+      ['/readyz', true],
+      ['/metrics', true],
+      ['/status.json', false],
+    ],
+  );
+});
+
+test('healthz says ok whatever is broken', async () => {
+  const { ask } = open({ ...healthy, state: 'draining', backends: [] });
+  assert.deepEqual(await ask('/healthz'), {
+    status: 200,
+    type: 'text/plain; charset=utf-8',
+    body: 'ok\n',
+  });
+});
+
+test('readyz: 200 or 503, with the reasons and the state of every route', async () => {
+  const ready = await open(healthy).ask('/readyz');
+  assert.equal(ready.status, 200);
+  assert.deepEqual(parsed(ready), {
+    ready: true,
+    state: 'serving',
+    reasons: [],
+    routes: [
+      { route: 'dovegate.yaml:9', state: 'up', backends: ['mail1'] },
+      { route: 'dovegate.yaml:10', state: 'up', backends: ['mail1', 'mail2'] },
+    ],
+    backends: [
+      { backend: 'mail1', up: true },
+      { backend: 'mail2', up: true },
+    ],
+    journal: 'writable',
+  });
+  const not = await open({ ...healthy, backends: [down('mail1')] }).ask('/readyz');
+  assert.equal(not.status, 503);
+  assert.deepEqual(parsed(not), {
+    ready: false,
+    state: 'serving',
+    reasons: [{ code: 'backends-down', text: 'no backend is up (mail1: dial-refused, nobody listens)' }],
+    routes: [
+      { route: 'dovegate.yaml:9', state: 'down', backends: ['mail1'] },
+      { route: 'dovegate.yaml:10', state: 'down', backends: ['mail1', 'mail2'] },
+    ],
+    backends: [{ backend: 'mail1', up: false, text: 'dial-refused, nobody listens' }],
+    journal: 'writable',
+  });
+});
+
+test('status.json: all of the snapshot, in the words of the records', async () => {
+  const exchange = {
+    listener: 'support',
+    session: 'S1',
+    id: 'E1',
+    principal: 'bob@support',
+    user: 'alice@example.org',
+    command: 'search',
+    backend: 'mail1',
+    durationMs: 12.3,
+  };
+  const fault = { code: 'dial-refused', text: 'nobody listens there' };
+  const sinks = [{ name: 'logs:6514', state: 'away' as const, fault, lagRecords: 7, safeSeq: 3 }];
+  const answer = await open({ ...healthy, exchanges: [exchange], sinks }).ask('/status.json');
+  assert.equal(answer.status, 200);
+  const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, waiters: 0 };
+  const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
+  const { durationMs: _, ...names } = exchange;
+  assert.deepEqual(parsed(answer), {
+    program: 'dovegate',
+    version: '1.2.3',
+    state: 'serving',
+    started: '2026-01-02T03:04:05.000Z',
+    uptime_ms: 60_000,
+    config: 'aa',
+    ready: true,
+    reasons: [],
+    listeners: [{ listener: 'support', address: 'unix:/run/support.sock', sessions: 2, sessions_max: 200 }],
+    backends: ['mail1', 'mail2'].map((name) => ({
+      backend: name,
+      up: true,
+      address: `${name}.example.com:24245`,
+      series: '2.3',
+      health: 'up',
+      ...counts,
+      failed,
+    })),
+    routes: [
+      { route: 'dovegate.yaml:9', state: 'up', backends: ['mail1'] },
+      { route: 'dovegate.yaml:10', state: 'up', backends: ['mail1', 'mail2'] },
+    ],
+    journal: { state: 'writable', space: 'normal', lost: 0, free_bytes: 1e9 },
+    // Whoever is not there makes the daemon no less ready.
+    shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, safe_seq: 3 }],
+    exchanges: [{ ...names, duration_ms: 12 }],
+  });
+});
+
+test('metrics are made at most ten times a second, and a failure is not kept', async () => {
+  let made = 0;
+  let isBroken = false;
+  const { clock, ask } = open(healthy, () => {
+    made += 1;
+    return isBroken ? Promise.reject(new Error('not now')) : Promise.resolve(`m ${made}\n`);
+  });
+  const first = await ask('/metrics');
+  assert.deepEqual(first, {
+    status: 200,
+    type: 'text/plain; version=0.0.4; charset=utf-8',
+    body: 'm 1\n',
+  });
+  for (let at = 0; at < 50; at += 1) assert.equal((await ask('/metrics')).body, 'm 1\n');
+  await clock.advance(100);
+  isBroken = true;
+  await assert.rejects(ask('/metrics'), /not now/);
+  isBroken = false;
+  assert.equal((await ask('/metrics')).body, 'm 3\n');
+});

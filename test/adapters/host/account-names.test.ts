@@ -1,0 +1,42 @@
+// Goal: names of uids come without anybody waiting on the event loop, are remembered, and a directory that is mute costs a name.
+import assert from 'node:assert/strict';
+import { userInfo } from 'node:os';
+import { test } from 'node:test';
+import { createAccountNames } from '../../../src/adapters/host/account-names.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
+
+const own = userInfo();
+/** No machine has it in its file. */
+const strange = 4_294_000_001;
+
+void test('the own name, from the file; a uid without a name has none', async () => {
+  const names = createAccountNames(createFakeClock(), () => Promise.resolve([]));
+  assert.equal(await names.userName(own.uid), own.username);
+  assert.equal(await names.userName(strange), undefined);
+});
+
+void test('a directory is asked once for all who wait, and again after a minute', async () => {
+  const clock = createFakeClock();
+  let asked = 0;
+  const names = createAccountNames(clock, (uid) => {
+    asked += 1;
+    return Promise.resolve([`dora${asked}:x:${uid}:100::/:`]);
+  });
+  assert.deepEqual(await Promise.all([names.userName(strange), names.userName(strange)]), ['dora1', 'dora1']);
+  assert.equal(await names.userName(strange), 'dora1');
+  await clock.advance(60_000);
+  assert.equal(await names.userName(strange), 'dora2');
+});
+
+void test('more uids than are remembered: the oldest is asked for again', async () => {
+  let asked = 0;
+  const names = createAccountNames(createFakeClock(), () => {
+    asked += 1;
+    return Promise.resolve([]);
+  });
+  for (let n = 0; n < 1_001; n += 1) await names.userName(strange + n);
+  await names.userName(strange + 1_000);
+  assert.equal(asked, 1_001);
+  await names.userName(strange);
+  assert.equal(asked, 1_002);
+});

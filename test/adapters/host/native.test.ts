@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { loadNative } from '../../../src/adapters/host/native.js';
+import { descriptorOf } from '../../../src/adapters/net/listen.js';
+import { openSockets } from '../net/pair.js';
+
+void test('a lock excludes a second open file, also of this process, and ends with its descriptor', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'dovegate-native-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const native = await loadNative();
+  const path = join(directory, 'lock');
+  const first = openSync(path, 'w');
+  const second = openSync(path, 'w');
+  assert.equal(native.lockExclusive(first), true);
+  assert.equal(native.lockExclusive(first), true, 'the holder may ask again');
+  assert.equal(native.lockExclusive(second), false);
+  closeSync(first);
+  assert.equal(native.lockExclusive(second), true);
+  closeSync(second);
+});
+
+void test('a descriptor that is none is an error, not a refusal', async () => {
+  const native = await loadNative();
+  assert.throws(() => native.lockExclusive(1_000_000), /errno/);
+});
+
+for (const kind of ['unix', 'tcp'] as const) {
+  void test(`what a ${kind} peer has not taken is counted, and is less once it reads`, async (t) => {
+    const native = await loadNative();
+    const { near, far } = await openSockets(t, kind);
+    const descriptor = descriptorOf(near);
+    assert.ok(descriptor !== undefined);
+    assert.equal(native.queuedBytes(descriptor), 0);
+    far.pause();
+    near.write(Buffer.alloc(32 * 1024 * 1024));
+    const full = native.queuedBytes(descriptor) ?? 0;
+    assert.ok(full > 10_000, `${full}`);
+    far.resume();
+    await new Promise((resolve) => near.once('drain', resolve));
+    while ((native.queuedBytes(descriptor) ?? 0) > 0) await new Promise(setImmediate);
+    assert.equal(native.queuedBytes(1_000_000), undefined, 'no descriptor, no answer');
+  });
+}
+
+void test('a peer that is gone differs from one that has ended its side', async (t) => {
+  const native = await loadNative();
+  const { near, far } = await openSockets(t, 'unix');
+  const descriptor = descriptorOf(near);
+  assert.ok(descriptor !== undefined);
+  assert.equal(native.hasHungUp(descriptor), false);
+  far.end();
+  await new Promise((resolve) => far.once('finish', resolve));
+  assert.equal(native.hasHungUp(descriptor), false);
+  far.destroy();
+  await new Promise((resolve) => far.once('close', resolve));
+  assert.equal(native.hasHungUp(descriptor), true);
+  assert.equal(native.hasHungUp(1_000_000), false, 'no descriptor is no peer');
+});

@@ -1,0 +1,183 @@
+// Goal: what systemd hands over is taken out of the environment, and what it is told has the form that it reads. What must not
+// happen: a descriptor or a watchdog of another process taken for ours, a second message smuggled into a status, a sign of
+// life while we are not healthy, a failure of ours because systemd is gone.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createServiceManager,
+  encodeNotification,
+  takeServiceEnvironment,
+} from '../../../src/adapters/host/systemd.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
+
+void test('the text of every notification', () => {
+  assert.deepEqual(
+    [
+      encodeNotification({ kind: 'ready', status: 'serves' }),
+      encodeNotification({ kind: 'reloading', monotonicUs: 12_345_678_901n }),
+      encodeNotification({ kind: 'stopping', status: 'finishes', withinMs: 1500.25 }),
+      encodeNotification({ kind: 'status', status: 'one\nREADY=1\r\0two' }),
+      encodeNotification({ kind: 'watchdog' }),
+    ],
+    [
+      'READY=1\nSTATUS=serves\n',
+      'RELOADING=1\nMONOTONIC_USEC=12345678901\n',
+      'STOPPING=1\nSTATUS=finishes\nEXTEND_TIMEOUT_USEC=1500250\n',
+      'STATUS=one READY=1 two\n',
+      'WATCHDOG=1\n',
+    ],
+  );
+});
+
+const passed = { LISTEN_FDS: '2', LISTEN_PID: '7', LISTEN_FDNAMES: 'support:billing' };
+
+void test('sockets, watchdog and address are taken out of the environment', () => {
+  const env: NodeJS.ProcessEnv = {
+    HOME: '/',
+    ...passed,
+    NOTIFY_SOCKET: '@abstract/name',
+    WATCHDOG_USEC: '30000000',
+    WATCHDOG_PID: '7',
+    LISTEN_PIDFDID: '4711',
+  };
+  assert.deepEqual(takeServiceEnvironment(env, 7), {
+    notify: '\0abstract/name',
+    watchdogMs: 30_000,
+    sockets: [
+      { descriptor: 3, name: 'support' },
+      { descriptor: 4, name: 'billing' },
+    ],
+  });
+  assert.deepEqual(env, { HOME: '/' });
+});
+
+void test('without systemd there is nothing', () => {
+  assert.deepEqual(takeServiceEnvironment({}, 7), { notify: undefined, watchdogMs: undefined, sockets: [] });
+});
+
+void test('what is for another process is not ours, and goes all the same', () => {
+  const env: NodeJS.ProcessEnv = { ...passed, WATCHDOG_USEC: '1000', WATCHDOG_PID: '7' };
+  const taken = takeServiceEnvironment(env, 8);
+  assert.deepEqual([taken.sockets, taken.watchdogMs, env], [[], undefined, {}]);
+  assert.deepEqual(takeServiceEnvironment({ LISTEN_FDS: '1' }, 8).sockets, []);
+  assert.equal(takeServiceEnvironment({ WATCHDOG_USEC: '3000' }, 8).watchdogMs, 3);
+});
+
+void test('sockets without names, and addresses that are none', () => {
+  const env = { LISTEN_FDS: '1', LISTEN_PID: '7' };
+  assert.deepEqual(takeServiceEnvironment(env, 7).sockets, [{ descriptor: 3, name: 'unknown' }]);
+  assert.equal(takeServiceEnvironment({ NOTIFY_SOCKET: '/run/notify' }, 7).notify, '/run/notify');
+  for (const address of ['', '@', '/', 'run/notify', 'vsock:2:1234'])
+    assert.equal(takeServiceEnvironment({ NOTIFY_SOCKET: address }, 7).notify, undefined, address);
+});
+
+void test('numbers that systemd does not write are told', () => {
+  for (const wrong of [
+    { ...passed, LISTEN_FDS: '-1' },
+    { ...passed, LISTEN_FDS: '1e3' },
+    { ...passed, LISTEN_FDS: '5000' },
+    { ...passed, LISTEN_FDNAMES: 'support' },
+    { WATCHDOG_USEC: '0' },
+    { WATCHDOG_USEC: 'soon' },
+  ])
+    assert.throws(() => takeServiceEnvironment(wrong, 7), /LISTEN_FD|WATCHDOG_USEC/);
+});
+
+/** A manager that hears all until `answers` says otherwise. */
+function openManager(watchdogMs?: number) {
+  const clock = createFakeClock();
+  const heard: string[] = [];
+  const answers: (boolean | Error)[] = [];
+  const manager = createServiceManager(
+    { notify: '/run/notify', watchdogMs },
+    {
+      sendDatagram(address, text) {
+        const answer = answers.shift() ?? true;
+        if (answer instanceof Error) throw answer;
+        if (answer) heard.push(`${address} ${text}`);
+        return answer;
+      },
+    },
+    clock,
+    () => 5n,
+  );
+  const told = (): string[] => heard.splice(0).map((each) => each.replace('/run/notify ', ''));
+  return { clock, answers, manager, told };
+}
+
+void test('what is said goes to the socket, in order', () => {
+  const { manager, told } = openManager();
+  manager.ready('serves');
+  manager.reloading();
+  manager.status('reads');
+  manager.stopping('ends', 10);
+  assert.deepEqual(told(), [
+    'READY=1\nSTATUS=serves\n',
+    'RELOADING=1\nMONOTONIC_USEC=5\n',
+    'STATUS=reads\n',
+    'STOPPING=1\nSTATUS=ends\nEXTEND_TIMEOUT_USEC=10000\n',
+  ]);
+});
+
+void test('a full queue: said later, in the same order; a manager that is gone: dropped', async () => {
+  const { manager, clock, answers, told } = openManager();
+  answers.push(false, false);
+  manager.ready('serves');
+  manager.status('more');
+  assert.deepEqual(told(), []);
+  await clock.advance(100);
+  assert.deepEqual(told(), []);
+  await clock.advance(100);
+  assert.deepEqual(told(), ['READY=1\nSTATUS=serves\n', 'STATUS=more\n']);
+  answers.push(new Error('ECONNREFUSED'));
+  manager.status('lost');
+  manager.status('heard');
+  assert.deepEqual(told(), ['STATUS=heard\n']);
+  assert.equal(clock.timers, 0);
+});
+
+void test('a queue that stays full holds the newest messages', async () => {
+  const { manager, clock, answers, told } = openManager();
+  answers.push(false);
+  for (let count = 0; count < 20; count += 1) manager.status(String(count));
+  await clock.advance(100);
+  const kept = told();
+  assert.deepEqual([kept.length, kept[0], kept.at(-1)], [16, 'STATUS=4\n', 'STATUS=19\n']);
+});
+
+void test('signs of life at every third of the time, only while healthy, until the end', async () => {
+  const { manager, clock, told } = openManager(30_000);
+  let isHealthy = true;
+  manager.watch(() => false);
+  // The last one counts, and there is one beat.
+  manager.watch(() => isHealthy);
+  assert.deepEqual(told(), []);
+  await clock.advance(10_000);
+  assert.equal(told().length, 1);
+  await clock.advance(10_000);
+  assert.deepEqual(told(), ['WATCHDOG=1\n']);
+  isHealthy = false;
+  await clock.advance(40_000);
+  assert.deepEqual(told(), []);
+  isHealthy = true;
+  await clock.advance(10_000);
+  assert.deepEqual(told(), ['WATCHDOG=1\n']);
+  manager.close();
+  assert.equal(clock.timers, 0);
+});
+
+void test('nobody watches, or nobody listens: nothing is said', async () => {
+  const watched = openManager();
+  watched.manager.watch(() => true);
+  assert.deepEqual([watched.told(), watched.clock.timers], [[], 0]);
+  const clock = createFakeClock();
+  const alone = createServiceManager(
+    { notify: undefined, watchdogMs: 3 },
+    { sendDatagram: () => assert.fail('there is nobody') },
+    clock,
+  );
+  alone.ready('serves');
+  alone.watch(() => true);
+  await clock.advance(10);
+  alone.close();
+});

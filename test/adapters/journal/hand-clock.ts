@@ -1,0 +1,38 @@
+// A clock that a test turns by hand.
+
+import type { Clock } from '../../../src/ports/clock.js';
+
+export interface HandClock extends Clock {
+  /** Turns to the next timer and lets it fire; false: none is set. */
+  turn(): boolean;
+  readonly timers: number;
+}
+
+export function createHandClock(): HandClock {
+  let nowMs = 1000;
+  const timers = new Set<{ readonly at: number; readonly run: () => void }>();
+  return {
+    now: () => nowMs,
+    wallMs: () => 1_795_000_000_000 + nowMs,
+    setTimer(ms, run) {
+      const timer = { at: nowMs + ms, run };
+      timers.add(timer);
+      return { cancel: () => timers.delete(timer) };
+    },
+    nextTurn: () =>
+      new Promise((resolve) => {
+        setImmediate(resolve);
+      }),
+    turn() {
+      const [next] = [...timers].toSorted((one, other) => one.at - other.at);
+      if (next === undefined) return false;
+      timers.delete(next);
+      nowMs = Math.max(nowMs, next.at);
+      next.run();
+      return true;
+    },
+    get timers() {
+      return timers.size;
+    },
+  };
+}

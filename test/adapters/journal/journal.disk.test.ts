@@ -1,0 +1,299 @@
+// The journal on real file systems that really fail: a full one, a frozen one, one that went read-only. Needs root, since
+// only root may mount; where that is not to be had, the tests say so and are skipped.
+// What must not happen: a wait beyond the deadline, a record promised and not on disk, a service that needs a hand to return.
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { reserveName } from '../../../src/adapters/journal/segments.js';
+import { createWriter } from '../../../src/adapters/journal/writer.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import { admission, completion, openFor } from './opening.js';
+import { closeAll, pairedIds, readWhole, segmentFiles } from './reading.js';
+
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const appender = fileURLToPath(new URL('./appender.js', import.meta.url));
+const durable = { durable: true };
+const queued = { durable: false };
+
+function run(program: string, ...args: string[]): boolean {
+  return spawnSync(program, args, { stdio: 'ignore' }).status === 0;
+}
+
+/** A mounted file system that goes with the test; undefined, with the test skipped, where it cannot be had. */
+function mounted(t: TestContext, kind: 'tmpfs' | 'ext4'): string | undefined {
+  const parent = mkdtempSync(join(tmpdir(), 'dovegate-disk-'));
+  const place = join(parent, 'disk');
+  const image = join(parent, 'image');
+  mkdirSync(place);
+  t.after(async () => {
+    run('fsfreeze', '-u', place);
+    await closeAll(t);
+    for (const mount of [place, join(parent, 'after')]) run('umount', '-l', mount);
+    rmSync(parent, { recursive: true });
+  });
+  if (kind === 'ext4') {
+    writeFileSync(image, '');
+    truncateSync(image, 32 << 20);
+  }
+  const isThere =
+    kind === 'tmpfs'
+      ? run('mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', place)
+      : run('mkfs.ext4', '-q', image) && run('mount', '-o', 'loop', image, place);
+  if (isThere) return place;
+  t.skip(`no ${kind} can be mounted here (needs root)`);
+  return undefined;
+}
+
+function faultOf(...codes: string[]) {
+  return (error: unknown) => error instanceof JournalFault && codes.includes(error.code);
+}
+
+void test('every piece of the reserve that is given up is told, also for the first record of a segment', (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const reserveBytes = 64 * 1024;
+  const options = {
+    directory,
+    segmentBytes: 8192,
+    program: 'p',
+    catalog: '',
+    signKey: undefined,
+    reserveBytes,
+  };
+  const writer = createWriter(options, 'ab'.repeat(16));
+  const lock = writer.carryOut({ do: 'open', lock: undefined, wallMs: 0 });
+  assert.ok(lock.kind === 'lock');
+  assert.equal(writer.carryOut({ do: 'open', lock: lock.descriptor, wallMs: 0 }).kind, 'opened');
+  const reserve = join(directory, reserveName);
+  writeFileSync(reserve, Buffer.alloc(reserveBytes));
+  assert.throws(() => writeFileSync(join(place, 'filler'), Buffer.alloc(256 * 1024)), { code: 'ENOSPC' });
+  for (let used = 0; used < 12; ) {
+    const before = statSync(reserve).size;
+    const bodies = [encodeBody(admission('A')), encodeBody(completion('A'))];
+    const report = writer.carryOut({ do: 'write', bodies, sync: true, wallMs: 0 });
+    assert.ok(report.kind === 'written');
+    const isUsed = statSync(reserve).size < before;
+    assert.equal(report.isReserveUsed, isUsed);
+    if (isUsed) used += 1;
+  }
+});
+
+void test('a full disk refuses, keeps what was promised, and serves again when there is room', async (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  await journal.append(admission('A'), durable);
+  const ids: string[] = [];
+  const refused: string[] = [];
+  for (let count = 0; refused.length === 0; count += 1) {
+    const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
+    const settled = await Promise.allSettled(group.map((id) => journal.append(admission(id), durable)));
+    for (const [at, one] of settled.entries()) {
+      (one.status === 'fulfilled' ? ids : refused).push(group[at] ?? '');
+      if (one.status === 'rejected') assert.ok(faultOf('write-failed')(one.reason), String(one.reason));
+    }
+  }
+  assert.equal(journal.state, 'failed');
+  await assert.rejects(journal.append(admission('B'), durable), faultOf('write-failed'));
+  assert.ok(segmentFiles(directory).length < 5, 'attempts to heal leave nothing behind');
+  run('mount', '-o', 'remount,size=8m', place);
+  await seen('writable');
+  for (const id of ['A', 'B', ...ids, ...refused]) await journal.append(completion(id), queued);
+  await journal.close();
+  const admitted = pairedIds(readWhole(directory));
+  for (const id of ['A', 'B', ...ids, ...refused]) assert.ok(admitted.has(id), id);
+  assert.equal(journal.lost, 0);
+});
+
+void test('a disk that stands still is a failed one: nobody waits longer than the deadline', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const deadlineMs = 300;
+  const { journal, seen } = await openFor(t, directory, { deadlineMs });
+  await journal.append(admission('A'), durable);
+  assert.ok(run('fsfreeze', '-f', place));
+  const started = performance.now();
+  const waiting = ['B', 'C'].map((id) => journal.append(admission(id), durable));
+  for (const one of waiting) await assert.rejects(one, faultOf('deadline'));
+  assert.ok(performance.now() - started < deadlineMs + 2000, `${performance.now() - started} ms`);
+  assert.equal(journal.state, 'failed');
+  const again = performance.now();
+  await assert.rejects(journal.append(admission('D'), durable), faultOf('deadline'));
+  assert.ok(performance.now() - again < deadlineMs, 'a failed journal refuses at once');
+  await journal.append(completion('A'), queued);
+  assert.ok(run('fsfreeze', '-u', place));
+  await seen('writable');
+  for (const id of ['B', 'C', 'D']) await journal.append(completion(id), durable);
+  await journal.close();
+  assert.equal(pairedIds(readWhole(directory)).size, 4);
+  assert.ok(segmentFiles(directory).length > 1, 'the segment of the overdue sync is not written to again');
+});
+
+void test('a disk that stands still does not keep the daemon from ending', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const { journal } = await openFor(t, join(place, 'audit'), { deadlineMs: 200 });
+  assert.ok(run('fsfreeze', '-f', place));
+  const started = performance.now();
+  const waiting = journal.append(admission('A'), durable);
+  const closed = journal.close();
+  await assert.rejects(waiting, faultOf('deadline'));
+  await assert.rejects(closed, JournalFault);
+  assert.ok(performance.now() - started < 5000);
+  assert.equal(journal.lost, 1);
+  assert.ok(run('fsfreeze', '-u', place));
+});
+
+void test('a disk that stands still at the start: an error within the deadline, not a wait', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  assert.ok(run('fsfreeze', '-f', place));
+  const started = performance.now();
+  await assert.rejects(openFor(t, directory, { openDeadlineMs: 300 }), faultOf('deadline'));
+  assert.ok(performance.now() - started < 3000);
+  assert.ok(run('fsfreeze', '-u', place));
+});
+
+void test('a file system that went read-only is a failed disk until it is mounted again', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const directory = join(place, 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  await journal.append(admission('A'), durable);
+  // What the kernel does itself when the journal of the file system breaks.
+  run('mount', '-o', 'remount,abort', place);
+  await assert.rejects(journal.append(admission('B'), durable), faultOf('write-failed', 'removed'));
+  assert.ok(run('umount', '-l', place));
+  rmSync(place, { recursive: true, force: true });
+  mkdirSync(place);
+  assert.ok(run('mount', '-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', place));
+  await seen('writable');
+  await journal.append(completion('B'), durable);
+  await journal.close();
+});
+
+void test('on a full disk the reserve carries on, and is told; then it is made again', async (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  run('mount', '-o', 'remount,size=2m', place);
+  const directory = join(place, 'audit');
+  const reserveBytes = 512 << 10;
+  const { journal, events } = await openFor(t, directory, { reserveBytes, segmentBytes: 65_536 });
+  const spaces = () => events.flatMap((event) => (event.kind === 'space' ? [event.space] : []));
+  while (!existsSync(join(directory, 'reserve'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  writeFileSync(join(place, 'filler'), Buffer.alloc(1 << 20));
+  const ids: string[] = [];
+  for (let count = 0; spaces().length === 0; count += 1) {
+    const group = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
+    await Promise.all(group.map((id) => journal.append(admission(id), durable)));
+    ids.push(...group);
+  }
+  assert.deepEqual([journal.space, journal.state], ['reserve', 'writable']);
+  rmSync(join(place, 'filler'));
+  while (journal.space === 'reserve') await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(statSync(join(directory, 'reserve')).size, reserveBytes);
+  await Promise.all(ids.map((id) => journal.append(completion(id), queued)));
+  await journal.close();
+  assert.equal(pairedIds(readWhole(directory)).size, ids.length);
+});
+
+void test('a start on a full disk takes its room from the reserve', async (t) => {
+  const place = mounted(t, 'tmpfs');
+  if (place === undefined) return;
+  run('mount', '-o', 'remount,size=2m', place);
+  const directory = join(place, 'audit');
+  const reserveBytes = 512 << 10;
+  const first = await openFor(t, directory, { reserveBytes });
+  await first.journal.append(admission('A'), durable);
+  const reserve = join(directory, 'reserve');
+  while (statSync(reserve, { throwIfNoEntry: false })?.size !== reserveBytes)
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  await first.journal.close();
+  // What a crash leaves: half a record, that a start puts aside.
+  appendFileSync(join(directory, '00000001.jsonl'), '{"seq":99,'.padEnd(5000, 'x'));
+  const filler = openSync(join(place, 'filler'), 'w');
+  const block = Buffer.alloc(4096);
+  assert.throws(() => {
+    for (;;) writeSync(filler, block);
+  }, /ENOSPC/);
+  closeSync(filler);
+  const { journal } = await openFor(t, directory, { reserveBytes });
+  assert.deepEqual([journal.state, journal.space], ['writable', 'reserve']);
+  await journal.keepPolicy('ab'.repeat(32), 'x'.repeat(60_000));
+  await journal.append(admission('B'), durable);
+  await journal.append(completion('B'), durable);
+  await journal.close();
+  assert.ok(statSync(join(directory, 'reserve')).size < reserveBytes);
+  assert.deepEqual([...pairedIds(readWhole(directory))], ['A', 'B']);
+});
+
+void test('a power cut at random instants: what was promised is there, in one chain', async (t) => {
+  const place = mounted(t, 'ext4');
+  if (place === undefined) return;
+  const image = join(place, '..', 'image');
+  const copy = join(place, '..', 'copy');
+  const after = join(place, '..', 'after');
+  mkdirSync(after);
+  const count = 6 * rounds;
+  let promised = 0;
+  let torn = 0;
+  for (let round = 0; round < count; round += 1) {
+    const child = spawn(process.execPath, [appender, join(place, 'audit'), `P${round}`, '16'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let told = '';
+    const linesMax = 1 + Math.floor(Math.random() * 800);
+    await new Promise<void>((resolve) => {
+      child.stdout.on('data', (chunk: Buffer) => {
+        told += chunk.toString();
+        if (told.split('\n').length > linesMax) resolve();
+      });
+    });
+    // Nothing is written any more, and what is only in the page cache of the file system is not in its image: the image
+    // as it is now is the disk after the plug was pulled.
+    child.kill('SIGSTOP');
+    const ids = told.split('\n').slice(1, -1);
+    copyFileSync(image, copy);
+    child.kill('SIGKILL');
+    await once(child, 'close');
+    assert.ok(run('mount', '-o', 'loop', copy, after), 'the file system survives it');
+    const { journal } = await openFor(t, join(after, 'audit'));
+    await journal.close();
+    const records = readWhole(join(after, 'audit'));
+    const admitted = pairedIds(records);
+    assert.deepEqual(
+      ids.filter((id) => !admitted.has(id)),
+      [],
+    );
+    promised += ids.length;
+    torn += journal.found.tornBytes;
+    assert.ok(run('umount', after));
+    rmSync(join(place, 'audit'), { recursive: true });
+  }
+  t.diagnostic(`${count} power cuts, ${promised} records promised and found, ${torn} torn bytes put aside`);
+});

@@ -1,0 +1,439 @@
+// The journal with real files, a real thread and real kills. What must not happen: a command that went on without its
+// admission on disk, a number that is missing or comes twice, a wait without end.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import type { Clock } from '../../../src/ports/clock.js';
+import { admission, completion, openFor } from './opening.js';
+import { eventsIn, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';
+
+const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const appender = fileURLToPath(new URL('./appender.js', import.meta.url));
+const durable = { durable: true };
+const queued = { durable: false };
+
+function faultOf(code: string) {
+  return (error: unknown) => error instanceof JournalFault && error.code === code;
+}
+
+void test('a journal begins with a start record and ends with a stop record, in files of the owner only', async (t) => {
+  const directory = join(temporaryDirectory(t), 'deep', 'audit');
+  const { journal } = await openFor(t, directory);
+  assert.equal(journal.state, 'writable');
+  await journal.append(admission('A'), durable);
+  assert.deepEqual(eventsIn(directory), ['start', 'admission'], 'on disk when the promise resolves');
+  await journal.append(completion('A'), queued);
+  await journal.close();
+  assert.equal(journal.state, 'failed');
+  const records = readWhole(directory);
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'completion', 'stop']);
+  const [first] = records;
+  assert.match(String(first?.['journal']), /^[0-9a-f]{32}$/);
+  assert.deepEqual(
+    [first?.['format'], first?.['program'], first?.['catalog']],
+    [1, 'dovegate test', 'c0ffee'],
+  );
+  assert.equal(statSync(directory).mode & 0o777, 0o700);
+  for (const file of readdirSync(directory)) {
+    assert.equal(statSync(join(directory, file)).mode & 0o777, 0o600, file);
+  }
+});
+
+void test('a closed journal takes nothing more, and closes once', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  await Promise.all([journal.close(), journal.close()]);
+  await assert.rejects(journal.append(admission('A'), durable), faultOf('closed'));
+  await assert.rejects(journal.append(admission('A'), queued), faultOf('closed'));
+  assert.equal(journal.lost, 2);
+  assert.deepEqual(eventsIn(directory), ['start', 'stop']);
+});
+
+void test('records are on disk in the order of the calls, awaited or not', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  const ids = Array.from({ length: 500 }, (_, at) => `E${at}`);
+  const appended = ids.map((id, at) => journal.append(admission(id), { durable: at % 3 === 0 }));
+  await Promise.all(appended);
+  await journal.close();
+  const records = readWhole(directory).filter((record) => record.event === 'admission');
+  assert.deepEqual(
+    records.map((record) => record['id']),
+    ids,
+  );
+});
+
+void test('a record that nobody waits for is on disk soon', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, seen } = await openFor(t, directory, { syncIntervalMs: 20 });
+  await journal.append(completion('A'), queued);
+  await seen('synced');
+  assert.deepEqual(eventsIn(directory), ['start', 'completion']);
+});
+
+void test('64 waiting clients share their syncs', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events: seen } = await openFor(t, directory);
+  await Promise.all(
+    Array.from({ length: 64 }, async (_, client) => {
+      for (let count = 0; count < 50; count += 1) {
+        await journal.append(admission(`${client}-${count}`), durable);
+        await journal.append(completion(`${client}-${count}`), queued);
+      }
+    }),
+  );
+  await journal.close();
+  const syncs = seen.filter((event) => event.kind === 'synced').length;
+  t.diagnostic(`${((syncs * 1000) / 3200).toFixed(1)} syncs for 1,000 exchanges of 64 clients`);
+  assert.equal(pairedIds(readWhole(directory)).size, 3200);
+  assert.ok(syncs * 10 < 3200, `${syncs} syncs`);
+});
+
+void test('who was patient is on disk at once when the journal is told to hurry', async (t) => {
+  const directory = temporaryDirectory(t);
+  const never = { cancel: () => undefined };
+  const clock: Clock = {
+    ...systemClock,
+    setTimer: (ms, run) => (ms < 1000 ? never : systemClock.setTimer(ms, run)),
+  };
+  const { journal } = await openFor(t, directory, { clock });
+  const appended = journal.append(admission('A'), { durable: true, isPatient: true });
+  journal.hurry();
+  await appended;
+  assert.deepEqual(eventsIn(directory), ['start', 'admission']);
+  journal.hurry();
+  await journal.close();
+  journal.hurry();
+});
+
+void test('a full segment is closed and the next one names it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory, { segmentBytes: 8192 });
+  for (let count = 0; count < 20; count += 1) {
+    const group = Array.from({ length: 5 }, (_, at) => journal.append(admission(`${count}-${at}`), durable));
+    await Promise.all(group);
+    await Promise.all(
+      Array.from({ length: 5 }, (_, at) => journal.append(completion(`${count}-${at}`), queued)),
+    );
+  }
+  await journal.close();
+  const files = segmentFiles(directory);
+  assert.ok(files.length > 4);
+  const records = readWhole(directory);
+  assert.equal(pairedIds(records).size, 100);
+  for (const file of files) assert.ok(statSync(join(directory, file)).size <= 8192, file);
+  const firsts = records.filter((record) => record['segment'] !== undefined);
+  assert.deepEqual(
+    firsts.map((record) => record['segment']),
+    files.slice(0, -1).map((file) => file.replace(/\.gz$/, '')),
+  );
+  for (const first of firsts) {
+    assert.equal(first.event, 'checkpoint');
+    assert.deepEqual([first['segment_hash'], first['head']], [first['prev'], first['prev']]);
+    assert.deepEqual([first['journal'], first['format']], [records[0]?.['journal'], 1]);
+  }
+});
+
+void test('a second daemon is refused, and may write when the first is gone', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  await assert.rejects(openFor(t, directory), faultOf('locked'));
+  await journal.append(admission('A'), durable);
+  await journal.close();
+  const { journal: second } = await openFor(t, directory);
+  assert.equal(second.found.unknown, 1);
+  await second.close();
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'stop', 'completion', 'start', 'stop']);
+});
+
+void test('a killed daemon leaves its lock, and admissions that the next one closes as unknown', async (t) => {
+  const directory = temporaryDirectory(t);
+  const child = spawn(process.execPath, [appender, directory, 'K', '8'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let told = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    told += chunk.toString();
+  });
+  await once(child.stdout, 'data');
+  await assert.rejects(openFor(t, directory), faultOf('locked'));
+  assert.equal(child.exitCode, null, 'it was alive');
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  const records = readWhole(directory);
+  const admitted = pairedIds(records);
+  for (const id of told.split('\n').slice(1, -1))
+    assert.ok(admitted.has(id), `${id} went on without admission`);
+  const unknown = records.filter((record) => record['outcome'] === 'unknown');
+  assert.equal(unknown.length, journal.found.unknown);
+  assert.deepEqual(unknown[0]?.['session'], unknown.length > 0 ? 'S1' : undefined);
+});
+
+void test('kill -9 at random instants: the trail stays whole and true', async (t) => {
+  const directory = temporaryDirectory(t);
+  const sent: string[] = [];
+  const count = 12 * rounds;
+  for (let round = 0; round < count; round += 1) {
+    const child = spawn(process.execPath, [appender, directory, `R${round}`, '16'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let told = '';
+    // A random number of exchanges is what decides the instant: also none at all.
+    const linesMax = Math.floor(Math.random() * 2000);
+    child.stdout.on('data', (chunk: Buffer) => {
+      told += chunk.toString();
+      if (told.split('\n').length > linesMax) child.kill('SIGKILL');
+    });
+    await once(child, 'close');
+    sent.push(...told.split('\n').slice(1, -1));
+  }
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  const records = readWhole(directory);
+  const admitted = pairedIds(records);
+  assert.deepEqual(
+    sent.filter((id) => !admitted.has(id)),
+    [],
+  );
+  t.diagnostic(`${count} kills, ${sent.length} commands sent, ${records.length} records, all in one chain`);
+});
+
+void test('the disk is not trusted: a removed segment is noticed, and what was not promised is written again', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events: seen } = await openFor(t, directory);
+  await journal.append(admission('A'), durable);
+  rmSync(join(directory, '00000001.jsonl'));
+  await assert.rejects(journal.append(admission('B'), durable), faultOf('removed'));
+  await journal.append(completion('B'), queued);
+  while (journal.state === 'failed') await new Promise((resolve) => setTimeout(resolve, 5));
+  await journal.append(completion('A'), durable);
+  await journal.close();
+  assert.deepEqual(segmentFiles(directory), ['00000002.jsonl']);
+  const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
+  const records = lines.map((line) => JSON.parse(line));
+  assert.deepEqual(
+    records.map(({ event, id, seq }) => [seq, event, id]),
+    [
+      [4, 'checkpoint', undefined],
+      [5, 'admission', 'B'],
+      [6, 'completion', 'B'],
+      [7, 'completion', 'A'],
+      [8, 'stop', undefined],
+      [9, 'checkpoint', undefined],
+    ],
+  );
+  assert.deepEqual([records[0].action, records[0].segment], ['recover', '00000001.jsonl']);
+  assert.deepEqual(
+    seen.map(({ kind }) => kind).filter((kind) => kind === 'failed' || kind === 'writable'),
+    ['failed', 'writable'],
+  );
+});
+
+void test('what is taken away while nothing happens is noticed and made again', async (t) => {
+  const tricks: ((directory: string) => void)[] = [
+    (directory) => rmSync(directory, { recursive: true }),
+    (directory) => rmSync(join(directory, '00000001.jsonl')),
+    (directory) => rmSync(join(directory, 'lock')),
+    (directory) => renameSync(directory, `${directory}-away`),
+  ];
+  for (const trick of tricks) {
+    const directory = join(temporaryDirectory(t), 'audit');
+    const { journal, events, seen } = await openFor(t, directory, { lookIntervalMs: 20 });
+    trick(directory);
+    await seen('writable');
+    const failed = events.find((event) => event.kind === 'failed');
+    assert.equal(failed?.kind === 'failed' && failed.fault.code, 'removed');
+    await journal.append(admission('A'), durable);
+    assert.equal(segmentFiles(directory).at(-1), '00000002.jsonl', String(trick));
+  }
+});
+
+void test('a disk that does not answer at the start: an error within the deadline', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openFor(t, directory);
+  await journal.close();
+  // Opened for reading it waits for a writer, as a file on a dead disk waits for its blocks.
+  const checkpoint = join(directory, 'checkpoint.json');
+  const pipe = join(temporaryDirectory(t), 'pipe');
+  rmSync(checkpoint);
+  execFileSync('mkfifo', [pipe]);
+  linkSync(pipe, checkpoint);
+  const started = performance.now();
+  await assert.rejects(openFor(t, directory, { openDeadlineMs: 200 }), faultOf('deadline'));
+  assert.ok(performance.now() - started < 2000);
+  // Lets the thread go, which ends then: one that was slower than the deadline finds a file, one that waits has a writer.
+  writeFileSync(`${checkpoint}.new`, '');
+  renameSync(`${checkpoint}.new`, checkpoint);
+  closeSync(openSync(pipe, 'r+'));
+});
+
+void test('a removed directory comes back with its lock', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  rmSync(directory, { recursive: true });
+  await assert.rejects(journal.append(admission('A'), durable), faultOf('removed'));
+  await seen('writable');
+  await journal.append(admission('B'), durable);
+  assert.deepEqual(readdirSync(directory), ['00000002.jsonl', 'checkpoint.json', 'lock']);
+  await assert.rejects(openFor(t, directory), faultOf('locked'));
+});
+
+void test('a segment or a lock that was replaced, cut or written to by somebody else is not trusted either', async (t) => {
+  const tricks: ((directory: string, segment: string) => void)[] = [
+    (_, segment) => {
+      copyFileSync(segment, `${segment}.copy`);
+      renameSync(`${segment}.copy`, segment);
+    },
+    (_, segment) => writeFileSync(segment, ''),
+    (_, segment) => appendFileSync(segment, 'forged\n'),
+    (directory) => rmSync(join(directory, 'lock')),
+    (directory) => renameSync(directory, `${directory}-away`),
+  ];
+  for (const trick of tricks) {
+    const directory = join(temporaryDirectory(t), 'audit');
+    const { journal, seen } = await openFor(t, directory);
+    await journal.append(admission('A'), durable);
+    trick(directory, join(directory, '00000001.jsonl'));
+    await assert.rejects(journal.append(admission('B'), durable), faultOf('removed'));
+    await seen('writable');
+    await journal.append(admission('C'), durable);
+    const newest = segmentFiles(directory).at(-1) ?? '';
+    assert.equal(newest, '00000002.jsonl');
+    assert.deepEqual(
+      readFileSync(join(directory, newest), 'utf8').match(/"id":"[A-Z]"/g),
+      ['"id":"B"', '"id":"C"'],
+      String(trick),
+    );
+  }
+});
+
+void test('when the directory cannot be had, it stays failed, keeps what it can, and comes back', async (t) => {
+  const parent = temporaryDirectory(t);
+  const directory = join(parent, 'audit');
+  const { journal, seen } = await openFor(t, directory);
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.append(admission('A'), durable));
+  await assert.rejects(journal.append(admission('B'), durable));
+  await journal.append(completion('A'), queued);
+  assert.equal(journal.state, 'failed');
+  assert.ok(journal.fault instanceof JournalFault);
+  rmSync(directory);
+  await seen('writable');
+  assert.equal(journal.fault, undefined);
+  await journal.close();
+  assert.equal(journal.lost, 0);
+  const text = readFileSync(join(directory, '00000002.jsonl'), 'utf8');
+  assert.deepEqual(text.match(/"event":"[a-z]+"/g), [
+    '"event":"checkpoint"',
+    '"event":"admission"',
+    '"event":"admission"',
+    '"event":"completion"',
+    '"event":"stop"',
+    '"event":"checkpoint"',
+  ]);
+  assert.ok(
+    JSON.parse(text.split('\n')[0] ?? '').count >= 1,
+    'records that are older than the checkpoint before them',
+  );
+});
+
+void test('what a broken disk cannot take is bounded and counted', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const { journal, events: seen } = await openFor(t, directory, { heldBytesMax: 8192, deadlineMs: 500 });
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.append(admission('A'), durable));
+  for (let count = 0; count < 50; count += 1) await assert.rejects(journal.append(admission('B'), durable));
+  const lostBefore = journal.lost;
+  assert.ok(lostBefore > 20);
+  await journal.append(completion('A'), queued);
+  assert.equal(journal.lost, lostBefore, 'completions have room of their own');
+  const many = Array.from({ length: 50 }, () => journal.append(completion('B'), queued));
+  const settled = await Promise.allSettled(many);
+  assert.ok(settled.some((one) => one.status === 'rejected' && faultOf('overflow')(one.reason)));
+  await assert.rejects(journal.close(), JournalFault);
+  assert.equal(journal.lost, 52 + 50, 'everything is lost now, and counted');
+  const told = seen.map((event) => (event.kind === 'lost' ? event.records : 0));
+  assert.equal(
+    told.reduce((sum, records) => sum + records, 0),
+    journal.lost,
+  );
+});
+
+void test('a step of the wall clock is a record of its own', async (t) => {
+  const directory = temporaryDirectory(t);
+  let setBackMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const { journal } = await openFor(t, directory, { clock });
+  await journal.append(admission('A'), durable);
+  setBackMs = 3_600_000;
+  await journal.append({ ...completion('A'), time: clock.wallMs() }, queued);
+  await journal.close();
+  const records = readWhole(directory).filter(({ event }) => event === 'clock');
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'completion', 'stop']);
+  assert.equal(Math.round(Number(records[0]?.['step_ms']) / 1000), -3600);
+});
+
+void test('an unsafe or unreadable place is refused with a word', async (t) => {
+  const parent = temporaryDirectory(t);
+  writeFileSync(join(parent, 'file'), '');
+  await assert.rejects(openFor(t, join(parent, 'file')), JournalFault);
+  const directory = join(parent, 'audit');
+  mkdirSync(directory, { mode: 0o777 });
+  chmodSync(directory, 0o777);
+  const { journal } = await openFor(t, directory);
+  assert.equal(statSync(directory).mode & 0o777, 0o700);
+  await journal.close();
+  rmSync(join(directory, 'lock'));
+  mkdirSync(join(directory, 'lock'));
+  await assert.rejects(openFor(t, directory), JournalFault);
+  assert.ok(existsSync(join(directory, '00000001.jsonl')));
+});
+
+void test('of many daemons that start at once, one writes', async (t) => {
+  const directory = temporaryDirectory(t);
+  const opening = await Promise.allSettled(Array.from({ length: 6 }, () => openFor(t, directory)));
+  const opened = opening.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  assert.equal(opened.length, 1);
+  for (const one of opening) if (one.status === 'rejected') assert.ok(faultOf('locked')(one.reason));
+  await opened[0]?.journal.close();
+  assert.deepEqual(eventsIn(directory), ['start', 'stop']);
+});
+
+void test('a process that was stopped for longer than the deadline has no failed journal', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events } = await openFor(t, directory, { deadlineMs: 100 });
+  for (let count = 0; count < 5; count += 1) {
+    const waiting = journal.append(admission(`E${count}`), durable);
+    for (let turns = 0; turns < 10; turns += 1) await Promise.resolve();
+    // This thread stands still while the other one writes.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);
+    await waiting;
+  }
+  await journal.close();
+  assert.ok(events.every(({ kind }) => kind !== 'failed'));
+});

@@ -1,0 +1,105 @@
+// Opens a real journal in a directory, with real time, and gathers what it tells.
+
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { loadNative } from '../../../src/adapters/host/native.js';
+import {
+  type JournalEvent,
+  type JournalOptions,
+  type OpenJournal,
+  openJournal,
+} from '../../../src/adapters/journal/journal.js';
+import type { RetentionLimits } from '../../../src/adapters/journal/messages.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { closeBefore } from './reading.js';
+
+export interface Watched {
+  readonly journal: OpenJournal;
+  readonly events: JournalEvent[];
+  /** Resolves with the next event of a kind, one that happened already included. */
+  readonly seen: (kind: JournalEvent['kind']) => Promise<JournalEvent>;
+}
+
+/** Nothing goes. */
+export const keepAll: RetentionLimits = {
+  keepMs: Infinity,
+  keepMinMs: 0,
+  sizeMax: { bytes: Infinity },
+  shippedSeq: undefined,
+  unshippedBytesMax: Infinity,
+};
+
+export async function openWatched(directory: string, more: Partial<JournalOptions> = {}): Promise<Watched> {
+  const native = await loadNative();
+  const events: JournalEvent[] = [];
+  const waiting: { kind: string; resolve: (event: JournalEvent) => void }[] = [];
+  const journal = await openJournal({
+    directory,
+    segmentBytes: 64 << 20,
+    program: 'dovegate test',
+    catalog: 'c0ffee',
+    clock: systemClock,
+    lock: (descriptor) => native.lockExclusive(descriptor),
+    // A machine that runs many tests at once may keep a sync waiting for seconds; where that matters, a test says so.
+    deadlineMs: 60_000,
+    openDeadlineMs: 60_000,
+    lookIntervalMs: 3_600_000,
+    syncIntervalMs: 50,
+    checkpointIntervalMs: 3_600_000,
+    tendIntervalMs: 3_600_000,
+    limits: () => keepAll,
+    signKey: undefined,
+    reserveBytes: 0,
+    heldBytesMax: 16 << 20,
+    observe: (event) => {
+      events.push(event);
+      for (const waiter of waiting.filter(({ kind }) => kind === event.kind)) waiter.resolve(event);
+    },
+    ...more,
+  });
+  return {
+    journal,
+    events,
+    seen(kind) {
+      const found = events.find((event) => event.kind === kind);
+      if (found !== undefined) return Promise.resolve(found);
+      return new Promise((resolve) => {
+        waiting.push({ kind, resolve });
+      });
+    },
+  };
+}
+
+/** As `openWatched`, closed at the end of the test if it is not closed yet. */
+export async function openFor(
+  t: TestContext,
+  directory: string,
+  more: Partial<JournalOptions> = {},
+): Promise<Watched> {
+  const watched = await openWatched(directory, more);
+  closeBefore(t, () => watched.journal.close());
+  return watched;
+}
+
+export function admission(id: string): AuditRecord {
+  const named = { session: 'S1', id, listener: 'support', principal: 'bob@support', policy: 'support' };
+  const asked = {
+    decision: 'allow',
+    command: 'quota get',
+    user: 'alice@example.com',
+    effect: 'read',
+  } as const;
+  return { time: systemClock.wallMs(), event: 'admission', ...named, ...asked, backend: 'mail1' };
+}
+
+export function completion(id: string): AuditRecord {
+  const named = { session: 'S1', id, listener: 'support' };
+  return {
+    time: systemClock.wallMs(),
+    event: 'completion',
+    ...named,
+    outcome: 'ok',
+    status: '+',
+    sent: true,
+  };
+}

@@ -1,0 +1,84 @@
+// The page between the main thread and the writer's thread, with both sides in one thread.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Mark, Order, Report } from '../../../src/adapters/journal/messages.js';
+import { createOrderPage, openWriterPage } from '../../../src/adapters/journal/page.js';
+
+const write = (bodies: readonly string[], sync: boolean): Order => ({ do: 'write', bodies, sync, wallMs: 0 });
+const mark = (seq: number, segment = '00000001'): Mark => ({
+  segment,
+  device: 3,
+  inode: 2 ** 40 + 1,
+  bytes: seq * 500,
+  seq,
+  hash: `${seq}`.padStart(64, 'a'),
+  journal: 'ab',
+  stepsMs: -1500,
+  oldestSeq: 1,
+  timeMs: 1_795_000_000_000 + seq,
+  openSeq: seq + 1,
+});
+const written = (reached: Mark | undefined, checkpoint?: string): Report => ({
+  kind: 'written',
+  mark: reached,
+  checkpoint,
+  isReserveUsed: false,
+});
+
+function pair() {
+  const main = createOrderPage();
+  return { main, writer: openWriterPage(main.memory) };
+}
+
+void test('an order to write lies on the page, whatever its text', () => {
+  const { main, writer } = pair();
+  for (const [bodies, sync] of [
+    [['"a":1', '"b":"é\u{1f600}"'], true],
+    [[], true],
+    [['x'.repeat(7000)], false],
+  ] as const) {
+    assert.ok(main.lay(write(bodies, sync)));
+    main.ring();
+    const order = writer.wait();
+    assert.equal(order?.text.toString(), bodies.map((body) => `${body}\n`).join(''));
+    assert.equal(order.sync, sync);
+  }
+});
+
+void test('what is no order to write, or too much, goes as a message', () => {
+  const { main, writer } = pair();
+  for (const order of [
+    { do: 'checkpoint', wallMs: 0 },
+    write(
+      Array.from({ length: 100 }, () => 'é'.repeat(5000)),
+      true,
+    ),
+  ] satisfies Order[]) {
+    assert.equal(main.lay(order), false);
+    main.ring();
+    assert.equal(writer.wait(), undefined);
+  }
+});
+
+void test('a report is the same on the other side, and costs no message once its place is known', () => {
+  const { main, writer } = pair();
+  const reports: readonly (readonly [Report, boolean])[] = [
+    [{ kind: 'lock', descriptor: 7 }, false],
+    [written(undefined), true],
+    [written(mark(5)), false],
+    [written(mark(7)), true],
+    [written(undefined), true],
+    [written(mark(9), 'the checkpoint'), false],
+    [written(mark(11)), true],
+    [written(mark(12, '00000002')), false],
+    [written(mark(15, '00000002')), true],
+    [{ kind: 'failed', code: 'write-failed', message: 'no' }, false],
+    [written(mark(16, '00000002')), true],
+    [{ kind: 'written', mark: mark(17, '00000002'), checkpoint: undefined, isReserveUsed: true }, false],
+  ];
+  for (const [report, isPacked] of reports) {
+    const message = writer.pack(report);
+    assert.equal(typeof message === 'string', isPacked);
+    assert.deepEqual(main.unpack(structuredClone(message)), report);
+  }
+});

@@ -1,0 +1,437 @@
+// What an open journal does for itself: checkpoints while idle, retention, compression, the reserve, another key.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import type { JournalOptions, OpenJournal } from '../../../src/adapters/journal/journal.js';
+import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/signature.js';
+import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import type { Clock } from '../../../src/ports/clock.js';
+import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
+import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
+
+const key = makeSignKey();
+const durable = { durable: true };
+const day = 86_400_000;
+
+/** Appends exchanges until there are so many segments. */
+async function fill(watched: Watched, directory: string, segments: number, name = 'E'): Promise<void> {
+  for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
+    await watched.journal.append(admission(`${name}${count}`), durable);
+    await watched.journal.append(completion(`${name}${count}`), durable);
+  }
+}
+
+function tending(t: TestContext, directory: string, more: Partial<JournalOptions> = {}): Promise<Watched> {
+  return openFor(t, directory, { segmentBytes: 8192, signKey: key.secretPem, tendIntervalMs: 20, ...more });
+}
+
+function verified(directory: string): Promise<unknown> {
+  const request = { trustedKeys: [key.key], fromSeq: undefined, faultsMax: 9 };
+  return verifyTrail(findTrail([directory]), request).then(({ faults }) => faults);
+}
+
+async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+void test('an idle journal is signed on a timer, and the last checkpoint lies beside it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal, events } = await tending(t, directory, { checkpointIntervalMs: 20 });
+  await until(() => events.filter(({ kind }) => kind === 'checkpoint').length > 3);
+  await journal.close();
+  const records = readWhole(directory);
+  const last = readFileSync(join(directory, 'checkpoint.json'), 'utf8');
+  assert.deepEqual(JSON.parse(last), records.at(-1));
+  assert.deepEqual(
+    events.flatMap((event) => (event.kind === 'checkpoint' ? [JSON.parse(event.line).seq] : [])),
+    records.filter(({ event }) => event === 'checkpoint').map(({ seq }) => seq),
+  );
+  const unsigned = unsignedLine(last.trimEnd());
+  assert.ok(unsigned !== undefined && isSignedBy(key.key, unsigned.text, unsigned.signature));
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('segments that are closed are compressed, and read as they are by the next start', async (t) => {
+  const directory = temporaryDirectory(t);
+  const watched = await tending(t, directory);
+  await fill(watched, directory, 4);
+  await until(() => segmentFiles(directory).filter((file) => file.endsWith('.gz')).length >= 3);
+  await watched.journal.close();
+  const size = statSync(join(directory, '00000001.jsonl.gz')).size;
+  assert.ok(size < 8192, `${size} bytes`);
+  assert.ok(!existsSync(join(directory, '00000001.jsonl')));
+  const { journal } = await openFor(t, directory, { signKey: key.secretPem });
+  assert.equal(journal.found.damage, undefined);
+  await journal.close();
+  pairedIds(readWhole(directory));
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('a segment that a restart must read is neither compressed nor retired', async (t) => {
+  const directory = temporaryDirectory(t);
+  const limits = { ...keepAll, keepMs: -1 };
+  const watched = await tending(t, directory, { limits: () => limits });
+  await watched.journal.append(admission('OPEN'), durable);
+  for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
+    await watched.journal.append(admission(`E${count}`), durable);
+  }
+  await watched.seen('tended');
+  assert.equal(segmentFiles(directory)[0], '00000001.jsonl');
+  await watched.journal.close();
+});
+
+function retired(records: readonly StoredRecord[]): unknown[] {
+  return records.filter(({ event }) => event === 'retire').map((record) => record['segment']);
+}
+
+/** Records of the segments that are left. */
+function leftIn(directory: string): StoredRecord[] {
+  return segmentFiles(directory).flatMap((file) =>
+    readFileSync(join(directory, file), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+  );
+}
+
+void test('what is too much is retired, oldest first, each with a signed record, never the last segment', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = keepAll;
+  const watched = await openFor(t, directory, {
+    segmentBytes: 8192,
+    signKey: key.secretPem,
+    tendIntervalMs: 20,
+    limits: () => limits,
+  });
+  // Compressed segments would hide how much there is.
+  await fill(watched, directory, 6);
+  limits = { ...keepAll, sizeMax: { bytes: 1 } };
+  await until(() => segmentFiles(directory).length === 1);
+  await watched.journal.close();
+
+  const [last = ''] = segmentFiles(directory);
+  const gone = Array.from({ length: Number.parseInt(last, 10) - 1 }, (_, at) => `0000000${at + 1}.jsonl`);
+  assert.ok(gone.length >= 3);
+  assert.deepEqual(retired(leftIn(directory)), gone);
+  assert.deepEqual(await verified(directory), []);
+  const { oldest_seq: oldest } = JSON.parse(readFileSync(join(directory, 'checkpoint.json'), 'utf8'));
+  assert.equal(oldest, leftIn(directory)[0]?.seq);
+});
+
+void test('age is counted by the records: a clock that leaps ahead retires nothing', async (t) => {
+  const directory = temporaryDirectory(t);
+  let leapMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + leapMs };
+  const watched = await tending(t, directory, { clock, limits: () => ({ ...keepAll, keepMs: 400 * day }) });
+  await fill(watched, directory, 3);
+  leapMs = 2 * 365 * day;
+  const tended = () => watched.events.filter(({ kind }) => kind === 'tended').length;
+  const before = tended();
+  await until(() => tended() > before + 3);
+  assert.equal(segmentFiles(directory).length, 3);
+  await watched.journal.close();
+  // The same between two runs: nobody knows whether the daemon stood still for two years.
+  leapMs = 4 * 365 * day;
+  const again = await tending(t, directory, { clock, limits: () => ({ ...keepAll, keepMs: 400 * day }) });
+  await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
+  assert.equal(segmentFiles(directory).length, 3);
+  await again.journal.close();
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('what is old is retired', async (t) => {
+  const directory = temporaryDirectory(t);
+  const watched = await tending(t, directory, {
+    checkpointIntervalMs: 20,
+    limits: () => ({ ...keepAll, keepMs: 100 }),
+  });
+  await fill(watched, directory, 3);
+  await until(() => segmentFiles(directory).length === 1);
+  await watched.journal.close();
+  assert.deepEqual(await verified(directory), []);
+});
+
+/** Appends exchanges until one is refused; false: all of them were taken. */
+async function isRefused(journal: OpenJournal, name: string): Promise<boolean> {
+  for (let at = 0; at < 200; at += 1) {
+    const id = `${name}${at}`;
+    const isTaken = await journal.append(admission(id), durable).then(
+      () => true,
+      (fault: unknown) => {
+        assert.ok(fault instanceof JournalFault);
+        return false;
+      },
+    );
+    await journal.append(completion(id), { durable: false });
+    if (!isTaken) return true;
+  }
+  return false;
+}
+
+void test('what is young stays: without room the reserve is used, then nothing is taken, and later all goes on', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = { ...keepAll, sizeMax: { bytes: 1 } as const, keepMinMs: day };
+  const reserveBytes = 16_384;
+  const watched = await tending(t, directory, { limits: () => limits, reserveBytes });
+  const { journal, events, seen } = watched;
+  for (let at = 0; at < 12; at += 1) await journal.append(admission(`A${at}`), durable);
+  for (let at = 0; at < 12; at += 1) await journal.append(completion(`A${at}`), durable);
+  const full = await seen('space');
+  assert.deepEqual(full, { kind: 'space', space: 'reserve', isForSize: true });
+  assert.equal(await isRefused(journal, 'B'), true);
+  assert.match(journal.fault?.message ?? '', /audit\.max_size is reached.*audit\.reserve is used up/);
+  assert.ok(
+    existsSync(join(directory, '00000001.jsonl')) || existsSync(join(directory, '00000001.jsonl.gz')),
+  );
+  assert.ok(events.every((event) => event.kind !== 'tended' || event.tended.retired.length === 0));
+  limits = { ...limits, keepMinMs: 0 };
+  await until(() => journal.state === 'writable' && journal.space === 'normal');
+  await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
+  await journal.append(admission('C'), durable);
+  await journal.append(completion('C'), durable);
+  await journal.close();
+  assert.equal(journal.lost, 0);
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('a journal that is full serves again as soon as its oldest segment is old enough', async (t) => {
+  const directory = temporaryDirectory(t);
+  const hour = 3_600_000;
+  let passedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => systemClock.now() + passedMs,
+    wallMs: () => systemClock.wallMs() + passedMs,
+  };
+  const limits = { ...keepAll, sizeMax: { bytes: 1 }, keepMinMs: hour };
+  const more = { clock, limits: () => limits, reserveBytes: 16_384, deadlineMs: day };
+  const watched = await tending(t, directory, more);
+  const { journal, events, seen } = watched;
+  await fill(watched, directory, 2);
+  await seen('space');
+  assert.equal(await isRefused(journal, 'B'), true);
+  const tended = () => events.flatMap((event) => (event.kind === 'tended' ? [event.tended] : []));
+  passedMs = 2 * hour;
+  const isServing = () =>
+    journal.state === 'writable' && tended().some(({ retired: gone }) => gone.length > 0);
+  // Far more rounds than fit between two attempts to heal.
+  const last = tended().length + 250;
+  await until(() => isServing() || tended().length > last);
+  assert.ok(isServing(), `${journal.state} after 250 rounds: ${journal.fault?.message}`);
+  await journal.append(admission('C'), durable);
+  await journal.append(completion('C'), durable);
+  await journal.close();
+  assert.equal(journal.lost, 0);
+  assert.deepEqual(await verified(directory), []);
+});
+
+void test('a size that is raised while the journal is failed, and reached again, limits it again', async (t) => {
+  const directory = temporaryDirectory(t);
+  const held: { watched?: Watched } = {};
+  let isOver = false;
+  const isRaised = () =>
+    isOver ||
+    held.watched?.events.findLast(({ kind }) => kind === 'failed' || kind === 'writable')?.kind === 'failed';
+  const limits = () => ({ ...keepAll, sizeMax: { bytes: isRaised() ? Infinity : 1 }, keepMinMs: day });
+  const watched = await tending(t, directory, { limits, reserveBytes: 16_384 });
+  held.watched = watched;
+  const { journal, events, seen } = watched;
+  await fill(watched, directory, 2);
+  await seen('space');
+  assert.equal(await isRefused(journal, 'A'), true);
+  await seen('writable');
+  const tended = () => events.filter(({ kind }) => kind === 'tended').length;
+  const before = tended();
+  await until(() => tended() > before + 2);
+  assert.equal(await isRefused(journal, 'B'), true);
+  assert.match(journal.fault?.message ?? '', /audit\.max_size is reached/);
+  isOver = true;
+  await until(() => journal.state === 'writable');
+  await journal.close();
+});
+
+void test('what was not shipped stays, up to a limit of its own', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
+  const watched = await tending(t, directory, { limits: () => limits });
+  await fill(watched, directory, 4);
+  const tended = () => watched.events.filter(({ kind }) => kind === 'tended').length;
+  const before = tended();
+  await until(() => tended() > before + 2);
+  assert.equal(segmentFiles(directory).length, 4);
+  limits = { ...limits, unshippedBytesMax: 1 };
+  await until(() => segmentFiles(directory).length === 1);
+  // Told when the round is over, which is after the files are gone.
+  const gone = () =>
+    watched.events.flatMap((event) => (event.kind === 'tended' ? event.tended.unshipped : []));
+  await until(() => gone().length > 0);
+  assert.deepEqual(gone(), ['00000001.jsonl', '00000002.jsonl', '00000003.jsonl'], 'which is told');
+  await watched.journal.close();
+});
+
+void test('what every receiver has may go, and the rest stays', async (t) => {
+  const directory = temporaryDirectory(t);
+  let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
+  const watched = await tending(t, directory, { limits: () => limits });
+  await fill(watched, directory, 4);
+  const second = readFirstSeq(directory, '00000003.jsonl') - 1;
+  limits = { ...limits, shippedSeq: second };
+  await until(() => segmentFiles(directory).length === 2);
+  const before = watched.events.length;
+  await until(() => watched.events.slice(before).filter(({ kind }) => kind === 'tended').length > 2);
+  assert.equal(segmentFiles(directory).length, 2);
+  const unshipped = watched.events.flatMap((event) =>
+    event.kind === 'tended' ? event.tended.unshipped : [],
+  );
+  assert.deepEqual(unshipped, []);
+  await watched.journal.close();
+});
+
+function readFirstSeq(directory: string, name: string): number {
+  const path = join(directory, name);
+  const text = existsSync(path) ? readFileSync(path) : gunzipSync(readFileSync(`${path}.gz`));
+  return JSON.parse(text.toString().split('\n')[0] ?? '').seq;
+}
+
+void test('what may be cut off yet is no closed segment: healing leaves one chain, and retiring explains what goes', async (t) => {
+  for (const isRoomLeft of [false, true]) {
+    const directory = temporaryDirectory(t);
+    let limits = keepAll;
+    const watched = await tending(t, directory, { limits: () => limits });
+    const { journal, events } = watched;
+    const size = (): number => statSync(join(directory, '00000001.jsonl')).size;
+    for (let count = 0; size() < (isRoomLeft ? 4000 : 7000); count += 1) {
+      await journal.append(admission(`E${count}`), durable);
+      await journal.append(completion(`E${count}`), durable);
+    }
+    // A group begins the second segment, finds the third taken by another process, and cannot be healed while that one is there.
+    const obstacle = join(directory, '00000003.jsonl');
+    writeFileSync(obstacle, '{"seq":1,"time":"2026-11-20T12:00:00.000Z","event":"start"}\n');
+    const long = { ...admission('A0'), user: 'x'.repeat(1500) };
+    const group = [long, ...Array.from({ length: 60 }, (_, at) => admission(`A${at + 1}`))];
+    const outcomes = await Promise.allSettled(group.map((each) => journal.append(each, durable)));
+    assert.ok(outcomes.some(({ status }) => status === 'rejected'));
+    assert.ok(existsSync(join(directory, '00000002.jsonl')));
+    const tended = (): number => events.filter(({ kind }) => kind === 'tended').length;
+    const before = tended();
+    await until(() => tended() > before + 2);
+    rmSync(obstacle);
+    await watched.seen('writable');
+    for (const { id = '' } of group) await journal.append(completion(id), durable);
+    // Nothing moves any more when all but the last is compressed.
+    await until(() => segmentFiles(directory).filter((file) => !file.endsWith('.gz')).length === 1);
+    const records = readWhole(directory);
+    pairedIds(records);
+    assert.deepEqual(await verified(directory), []);
+    const endOfFirst = (all: readonly StoredRecord[]): unknown[] =>
+      all.flatMap((each) => (each['segment'] === '00000001.jsonl' ? [each['segment_hash']] : []));
+    limits = { ...keepAll, sizeMax: { bytes: 1 } };
+    await until(() => segmentFiles(directory).length === 1);
+    await journal.close();
+    assert.deepEqual(await verified(directory), []);
+    assert.deepEqual(
+      endOfFirst(leftIn(directory)),
+      endOfFirst(records),
+      'what retires it names its true end',
+    );
+  }
+});
+
+void test('a reserve is kept, and made again when somebody takes it', async (t) => {
+  const directory = temporaryDirectory(t);
+  const reserveBytes = 300_000;
+  const { journal, seen } = await tending(t, directory, { reserveBytes });
+  await seen('tended');
+  const path = join(directory, 'reserve');
+  await until(() => existsSync(path) && statSync(path).size === reserveBytes);
+  assert.ok(statSync(path).blocks * 512 >= reserveBytes, 'not a hole');
+  rmSync(path);
+  await until(() => existsSync(path) && statSync(path).size === reserveBytes);
+  await journal.close();
+  assert.equal(journal.space, 'normal');
+});
+
+void test('another key takes over while the journal is open, named by the one before', async (t) => {
+  const directory = temporaryDirectory(t);
+  const next = makeSignKey();
+  const { journal } = await tending(t, directory);
+  await journal.append(admission('A'), durable);
+  await assert.rejects(journal.changeKey('no key'), TypeError);
+  await journal.changeKey(next.secretPem);
+  await journal.append(completion('A'), durable);
+  await journal.close();
+  assert.deepEqual(await verified(directory), [], 'who trusts the old key trusts the new one');
+  const [named] = readWhole(directory).filter((record) => record['next_key'] !== undefined);
+  assert.deepEqual([named?.['key'], named?.['next_key']], [key.key, next.key]);
+});
+
+void test('a policy lies beside the segments before it is used', async (t) => {
+  const directory = temporaryDirectory(t);
+  const { journal } = await tending(t, directory);
+  const version = 'ab'.repeat(32);
+  await journal.keepPolicy(version, 'policies: {}\n');
+  const path = join(directory, 'policies', `${version}.yaml`);
+  assert.equal(readFileSync(path, 'utf8'), 'policies: {}\n');
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  await assert.rejects(journal.keepPolicy('../../etc/passwd', 'x'), TypeError);
+  await journal.close();
+  await assert.rejects(journal.keepPolicy(version, 'x'), JournalFault);
+});
+
+void test('nothing that tending finds can fail the journal', async (t) => {
+  const directory = temporaryDirectory(t);
+  const watched = await openWatched(directory, { segmentBytes: 8192 });
+  await fill(watched, directory, 3);
+  await watched.journal.close();
+  writeFileSync(join(directory, '00000001.jsonl'), 'garbage');
+  writeFileSync(join(directory, '00000000.jsonl.gz'), 'garbage');
+  const again = await tending(t, directory, { limits: () => ({ ...keepAll, sizeMax: { bytes: 1 } }) });
+  await until(() => again.events.filter(({ kind }) => kind === 'tended').length > 2);
+  assert.equal(again.journal.state, 'writable');
+  assert.ok(existsSync(join(directory, '00000001.jsonl')), 'damage is not removed by a program');
+});
+
+void test('a group may read what is there, and nobody else', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  // A group of ours that is not the one of new files, where there is one.
+  const groupId =
+    process.getgroups?.().find((id) => id !== process.getegid?.()) ??
+    (process.geteuid?.() === 0 ? 1 : undefined);
+  if (groupId === undefined) {
+    t.skip('needs root or a second group');
+    return;
+  }
+  const umask = process.umask(0o077);
+  t.after(() => process.umask(umask));
+  const watched = await tending(t, directory, { groupId, reserveBytes: 4096 });
+  await fill(watched, directory, 3);
+  await watched.journal.keepPolicy('ab'.repeat(32), 'x');
+  await until(() => segmentFiles(directory).some((file) => file.endsWith('.gz')));
+  await watched.journal.close();
+  const look = (directoryMode: number, fileMode: number): void => {
+    for (const place of [directory, join(directory, 'policies')]) {
+      assert.equal(statSync(place).mode & 0o7777, directoryMode, place);
+      for (const file of readdirSync(place)) {
+        // What was being made when the journal was closed is nobody's to read yet.
+        if (['lock', 'reserve', 'policies', 'hmac.key'].includes(file) || file.endsWith('.new')) continue;
+        const { mode, gid } = statSync(join(place, file));
+        assert.equal(mode & 0o7777, fileMode, file);
+        if (fileMode === 0o640) assert.equal(gid, groupId, file);
+      }
+    }
+  };
+  look(0o750, 0o640);
+  writeFileSync(join(directory, 'hmac.key'), 'secret', { mode: 0o600 });
+  const none = await tending(t, directory);
+  await none.journal.close();
+  look(0o700, 0o600);
+  // Turned on later: what was written before is theirs to read, too.
+  const again = await tending(t, directory, { groupId });
+  await again.journal.close();
+  look(0o750, 0o640);
+  assert.equal(statSync(join(directory, 'hmac.key')).mode & 0o7777, 0o600, 'a key is not');
+});

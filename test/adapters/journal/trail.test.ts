@@ -1,0 +1,197 @@
+// Verifying what really lies on the disk: plain and compressed segments, damage, what a start does about it.
+import assert from 'node:assert/strict';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { findTrail, readPieces, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { genesisHash, sealLine } from '../../../src/domain/audit/chain.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { makeSignKey } from '../../../src/domain/audit/signature.js';
+import type { Verdict } from '../../../src/domain/audit/verdict.js';
+import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import { admission, completion, openWatched } from './opening.js';
+import { segmentFiles, temporaryDirectory } from './reading.js';
+
+const key = makeSignKey();
+const durable = { durable: true };
+
+function verify(directory: string, fromSeq?: number): Promise<Verdict> {
+  return verifyTrail(findTrail([directory]), { trustedKeys: [key.key], fromSeq, faultsMax: 20 });
+}
+
+async function told(directory: string): Promise<unknown[]> {
+  return (await verify(directory)).faults.map(({ kind, file, line }) => [kind, file, line]);
+}
+
+/** A signed journal of some segments, closed. */
+async function written(t: TestContext, exchanges = 40, segmentBytes = 8192): Promise<string> {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openWatched(directory, { segmentBytes, signKey: key.secretPem });
+  for (let count = 0; count < exchanges; count += 1) {
+    await journal.append(admission(`E${count}`), durable);
+    await journal.append(completion(`E${count}`), { durable: false });
+  }
+  await journal.close();
+  return directory;
+}
+
+/** Unless the journal has done it already. */
+function compress(directory: string, name: string): void {
+  const file = name.replace(/\.gz$/, '');
+  if (existsSync(join(directory, `${file}.gz`))) return;
+  writeFileSync(join(directory, `${file}.gz`), gzipSync(readFileSync(join(directory, file))));
+  rmSync(join(directory, file));
+}
+
+void test('an untouched journal passes, also compressed, also as single files', async (t) => {
+  const directory = await written(t);
+  const plain = await verify(directory);
+  assert.deepEqual(plain.faults, []);
+  assert.equal(plain.signedSeq, plain.lastSeq, 'a closed journal ends in a checkpoint');
+  const files = segmentFiles(directory);
+  assert.ok(files.length >= 3);
+  for (const file of files.slice(0, -1)) compress(directory, file);
+  assert.deepEqual(await verify(directory), plain);
+  const paths = segmentFiles(directory).map((file) => join(directory, file));
+  const single = await verifyTrail(findTrail(paths), {
+    trustedKeys: [key.key],
+    fromSeq: undefined,
+    faultsMax: 20,
+  });
+  assert.deepEqual(single, plain);
+});
+
+void test('verifying may begin at a seq', async (t) => {
+  const directory = await written(t);
+  const whole = await verify(directory);
+  const part = await verify(directory, 45);
+  assert.deepEqual(part.faults, []);
+  assert.ok(part.records < whole.records && (part.firstSeq ?? 99) <= 45);
+  assert.equal(part.lastSeq, whole.lastSeq);
+  assert.equal((await verify(directory, 1)).records, whole.records);
+});
+
+void test('a compressed segment that is damaged is told with its place', async (t) => {
+  const directory = await written(t);
+  compress(directory, '00000002.jsonl');
+  const path = join(directory, '00000002.jsonl.gz');
+  const bytes = readFileSync(path);
+  truncateSync(path, bytes.length - 20);
+  const lines = gunzipSync(bytes).toString().split('\n').length - 1;
+  const [first] = (await verify(directory)).faults;
+  assert.deepEqual([first?.kind, first?.file], ['malformed', '00000002.jsonl']);
+  assert.ok((first?.line ?? 0) <= lines + 1);
+});
+
+void test('a line longer than any buffer, and a file of nothing, are damage and not an accident', async (t) => {
+  const directory = temporaryDirectory(t);
+  writeFileSync(join(directory, '00000001.jsonl'), Buffer.alloc(5 << 20, 0x61));
+  writeFileSync(join(directory, '00000002.jsonl'), '');
+  writeFileSync(join(directory, '00000003.jsonl'), `\n\n${'x'.repeat(10)}\n`);
+  const verdict = await verifyTrail(findTrail([directory]), {
+    trustedKeys: [],
+    fromSeq: undefined,
+    faultsMax: 99,
+  });
+  assert.ok(verdict.faultCount > 3);
+  assert.ok(verdict.faults.every(({ kind }) => kind === 'malformed'));
+});
+
+void test('what is not there cannot be read', async (t) => {
+  assert.throws(() => findTrail([join(temporaryDirectory(t), 'none')]), JournalFault);
+});
+
+void test('pieces are whole lines, however the file is cut', async (t) => {
+  const directory = temporaryDirectory(t);
+  const path = join(directory, '00000001.jsonl');
+  const lines: string[] = [];
+  let prev = genesisHash;
+  for (let seq = 1; lines.join('').length < 3_000_000; seq += 500) {
+    for (let at = seq; at < seq + 500; at += 1) {
+      const sealed = sealLine(
+        at,
+        encodeBody({ time: 0, event: 'log', text: 'x'.repeat((at * 37) % 3000) }),
+        prev,
+      );
+      prev = sealed.hash;
+      lines.push(sealed.line);
+    }
+  }
+  writeFileSync(path, lines.join(''));
+  let text = '';
+  for await (const { bytes, endsInLine } of readPieces({ path, name: '', isCompressed: false })) {
+    assert.ok(endsInLine);
+    text += bytes.toString();
+  }
+  assert.equal(text, lines.join(''));
+});
+
+void test('a start notices that the tail was cut, says so, and keeps the checkpoint that tells', async (t) => {
+  const directory = await written(t, 10, 1 << 20);
+  const path = join(directory, segmentFiles(directory).at(-1) ?? '');
+  const lines = readFileSync(path, 'utf8').split('\n');
+  writeFileSync(path, `${lines.slice(0, -4).join('\n')}\n`);
+  assert.equal((await verify(directory)).faults[0]?.kind, 'cut');
+  const { journal } = await openWatched(directory, { signKey: key.secretPem });
+  await journal.close();
+  assert.equal(journal.found.damage, 'cut');
+  assert.ok(readdirSync(directory).some((file) => /^checkpoint-\d+\.json$/.test(file)));
+  const [first] = (await verify(directory)).faults;
+  assert.deepEqual([first?.kind, first?.seq], ['missing', Number(JSON.parse(lines.at(-4) ?? '').seq)]);
+  assert.match(readFileSync(path, 'utf8'), /"event":"start".*"error":"journal-cut"/);
+});
+
+void test('a start notices that the end was rewritten, and its own checkpoints do not cover that up', async (t) => {
+  const directory = await written(t, 10);
+  const path = join(directory, segmentFiles(directory).at(-1) ?? '');
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  let prev = '';
+  const forged = lines.map((line, at) => {
+    const isFrom = at >= lines.length - 5;
+    const text = line.replace('alice', 'mallory');
+    const { seq, hash } = JSON.parse(line);
+    const body = text.slice(text.indexOf('"time"'), text.indexOf(',"prev"'));
+    const sealed = isFrom ? sealLine(seq, body, prev) : { line: `${line}\n`, hash };
+    prev = sealed.hash;
+    return sealed.line;
+  });
+  writeFileSync(path, forged.join(''));
+  const { journal } = await openWatched(directory, { signKey: key.secretPem });
+  await journal.close();
+  assert.equal(journal.found.damage, 'rewritten');
+  const kinds = (await verify(directory)).faults.map(({ kind }) => kind);
+  assert.ok(kinds.includes('rewritten'), kinds.join());
+});
+
+void test('when all segments are gone, the numbers go on where the checkpoint says', async (t) => {
+  const directory = await written(t, 3);
+  const { seq, journal: id } = JSON.parse(readFileSync(join(directory, 'checkpoint.json'), 'utf8'));
+  for (const file of segmentFiles(directory)) rmSync(join(directory, file));
+  const { journal } = await openWatched(directory, { signKey: key.secretPem });
+  await journal.close();
+  assert.deepEqual([journal.found.journal, journal.found.damage], [id, 'cut']);
+  assert.deepEqual((await told(directory))[0], ['segment-missing', '00000001.jsonl', 1]);
+  assert.equal((await verify(directory)).firstSeq, seq + 1);
+});
+
+void test('a restored older copy of a segment is found', async (t) => {
+  const directory = await written(t, 10);
+  const path = join(directory, segmentFiles(directory).at(-1) ?? '');
+  const bytes = readFileSync(path);
+  const { journal } = await openWatched(directory, { signKey: key.secretPem });
+  await journal.append(admission('later'), durable);
+  await journal.append(completion('later'), durable);
+  await journal.close();
+  writeFileSync(`${path}.old`, bytes);
+  renameSync(`${path}.old`, path);
+  assert.equal((await verify(directory)).faults[0]?.kind, 'cut');
+});

@@ -1,0 +1,472 @@
+// The writer without its thread: what a start makes of what a crash left, byte by byte.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Mark, Order, Report } from '../../../src/adapters/journal/messages.js';
+import { cutBehind } from '../../../src/adapters/journal/torn.js';
+import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
+import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { makeSignKey } from '../../../src/domain/audit/signature.js';
+import { admission, completion } from './opening.js';
+import {
+  eventsIn,
+  pairedIds,
+  readWhole,
+  type StoredRecord,
+  segmentFiles,
+  temporaryDirectory,
+} from './reading.js';
+
+const wallMs = Date.UTC(2026, 10, 20);
+const first = '00000001.jsonl';
+
+function writerIn(directory: string, segmentBytes = 1 << 20, signKey?: string): Writer {
+  const options = {
+    directory,
+    segmentBytes,
+    program: 'dovegate test',
+    catalog: '',
+    signKey,
+    reserveBytes: 0,
+  };
+  return createWriter(options, 'ab'.repeat(16));
+}
+
+function carry(writer: Writer, order: Order): Report {
+  const report = writer.carryOut(order);
+  if (report.kind !== 'lock' || !('lock' in order)) return report;
+  return writer.carryOut({ ...order, lock: report.descriptor });
+}
+
+function opened(directory: string, segmentBytes?: number): Writer {
+  const writer = writerIn(directory, segmentBytes);
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+  return writer;
+}
+
+function write(writer: Writer, ...records: Parameters<typeof encodeBody>[0][]): void {
+  const report = carry(writer, {
+    do: 'write',
+    bodies: records.map((record) => encodeBody(record)),
+    sync: true,
+    wallMs,
+  });
+  assert.equal(report.kind, 'written');
+}
+
+/** All that was written is on disk, up to here. */
+function markOf(writer: Writer): Mark {
+  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
+  return synced.mark;
+}
+
+function restarted(directory: string, segmentBytes?: number): StoredRecord[] {
+  const report = carry(opened(directory, segmentBytes), { do: 'stop', wallMs });
+  assert.equal(report.kind, 'stopped');
+  return readWhole(directory);
+}
+
+function tornOf(records: readonly StoredRecord[]): unknown {
+  return records.filter((record) => record.event === 'start').at(-1)?.['torn'];
+}
+
+void test('torn at every byte of the last two records: what is whole stays, what is torn lies beside', (t) => {
+  const parent = temporaryDirectory(t, 'memory');
+  const whole = join(parent, 'whole');
+  const writer = opened(whole);
+  write(writer, admission('A'), completion('A'));
+  const before = readFileSync(join(whole, first));
+  write(writer, { ...admission('B'), reason: 'größe' }, completion('B'));
+  const after = readFileSync(join(whole, first));
+  const middle = after.indexOf(0x0a, before.length) + 1;
+  for (let end = before.length; end < after.length; end += 1) {
+    const directory = join(parent, `torn-${end}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, first), after.subarray(0, end));
+    const records = restarted(directory);
+    const kept = end >= middle ? middle : before.length;
+    const ids = end >= middle ? ['A', 'B'] : ['A'];
+    assert.deepEqual([...pairedIds(records)], ids, `cut at ${end}`);
+    const torn = after.subarray(kept, end);
+    if (torn.length === 0) {
+      assert.equal(tornOf(records), undefined);
+      assert.ok(!existsSync(join(directory, `${first}.torn`)));
+      continue;
+    }
+    const sha256 = createHash('sha256').update(torn).digest('hex');
+    assert.deepEqual(tornOf(records), { file: `${first}.torn`, bytes: torn.length, sha256 });
+    assert.deepEqual(readFileSync(join(directory, `${first}.torn`)), torn);
+  }
+});
+
+void test('torn at every byte of the very first record: the journal begins anew, with an id of its own', (t) => {
+  const parent = temporaryDirectory(t, 'memory');
+  opened(join(parent, 'whole'));
+  const whole = readFileSync(join(parent, 'whole', first));
+  const bytes = whole.subarray(0, whole.indexOf(0x0a) + 1);
+  for (let end = 0; end < bytes.length; end += 1) {
+    const directory = join(parent, `torn-${end}`);
+    mkdirSync(directory);
+    writeFileSync(join(directory, first), bytes.subarray(0, end));
+    restarted(directory);
+    assert.deepEqual(eventsIn(directory), ['start', 'stop']);
+  }
+});
+
+void test('torn at every byte of the first record of a later segment', (t) => {
+  const parent = temporaryDirectory(t, 'memory');
+  const whole = join(parent, 'whole');
+  const writer = opened(whole, 4096);
+  for (let count = 0; segmentFiles(whole).length < 2; count += 1) write(writer, admission(`E${count}`));
+  const bytes = readFileSync(join(whole, '00000002.jsonl'));
+  const checkpointBytes = bytes.indexOf(0x0a) + 1;
+  for (let end = 0; end < checkpointBytes; end += 1) {
+    const directory = join(parent, `torn-${end}`);
+    mkdirSync(directory);
+    cpSync(join(whole, first), join(directory, first));
+    writeFileSync(join(directory, '00000002.jsonl'), bytes.subarray(0, end));
+    pairedIds(restarted(directory, 4096));
+    assert.equal(existsSync(join(directory, '00000002.jsonl.torn')), end > 0);
+  }
+});
+
+void test('a hole that never reached the disk is torn, with the records behind it', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'), completion('A'));
+  const before = readFileSync(join(directory, first)).length;
+  write(writer, admission('B'), admission('C'), admission('D'));
+  const bytes = readFileSync(join(directory, first));
+  bytes.fill(0, before + 10, before + 200);
+  writeFileSync(join(directory, first), bytes);
+  const records = restarted(directory);
+  assert.deepEqual([...pairedIds(records)], ['A']);
+  assert.deepEqual(readFileSync(join(directory, `${first}.torn`)), bytes.subarray(before));
+});
+
+void test('damage before the last whole record is left where it is', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'), completion('A'), admission('B'), completion('B'));
+  const bytes = readFileSync(join(directory, first));
+  bytes[bytes.indexOf('"id":"A"') + 6] = 0x58;
+  writeFileSync(join(directory, first), bytes);
+  carry(opened(directory), { do: 'stop', wallMs });
+  const after = readFileSync(join(directory, first));
+  assert.deepEqual(after.subarray(0, bytes.length), bytes);
+  assert.deepEqual(segmentFiles(directory), [first]);
+  assert.throws(() => readWhole(directory));
+  const seqs = after
+    .toString()
+    .match(/(?<="seq":)\d+/g)
+    ?.map(Number);
+  assert.deepEqual(
+    seqs,
+    seqs?.map((_, at) => at + 1),
+  );
+});
+
+void test('an end that is not what the checkpoint beside it says: told by the start, and the checkpoint is kept', (t) => {
+  const tricks: Readonly<Record<string, (directory: string) => void>> = {
+    cut(directory) {
+      const lines = readFileSync(join(directory, first), 'utf8').split('\n');
+      writeFileSync(join(directory, first), `${lines.slice(0, 4).join('\n')}\n`);
+    },
+    rewritten(directory) {
+      const path = join(directory, first);
+      const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+      // Another end with a right chain, as long as the one before.
+      writeFileSync(path, `${lines.slice(0, 4).join('\n')}\n`);
+      rmSync(join(directory, 'checkpoint.json'));
+      const writer = opened(directory);
+      while (readFileSync(path, 'utf8').trimEnd().split('\n').length < lines.length + 4)
+        write(writer, admission('X'), completion('X'));
+      const checkpoint = lines.findLast((line) => line.includes('"event":"checkpoint"')) ?? '';
+      writeFileSync(join(directory, 'checkpoint.json'), `${checkpoint}\n`);
+    },
+    unvouched: (directory) => rmSync(join(directory, 'checkpoint.json')),
+    'unvouched by garbage': (directory) => writeFileSync(join(directory, 'checkpoint.json'), '{}\n'),
+  };
+  for (const [name, trick] of Object.entries(tricks)) {
+    const directory = temporaryDirectory(t);
+    const writer = opened(directory);
+    write(writer, admission('A'), completion('A'), admission('B'), completion('B'));
+    carry(writer, { do: 'stop', wallMs });
+    trick(directory);
+    const before = existsSync(join(directory, 'checkpoint.json'));
+    const report = carry(writerIn(directory), { do: 'open', lock: undefined, wallMs });
+    const [expected] = name.split(' ');
+    assert.equal(report.kind === 'opened' && report.found.damage, expected);
+    const text = readFileSync(join(directory, first), 'utf8');
+    assert.match(text, new RegExp(`"event":"start".*"error":"journal-${expected}"`));
+    const kept = readdirSync(directory).filter((file) => /^checkpoint-\d+\.json$/.test(file));
+    assert.equal(kept.length, before ? 1 : 0, name);
+  }
+});
+
+void test('an exchange that outlived many segments is closed after a crash', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 4096);
+  write(writer, admission('OLD'));
+  for (let count = 0; segmentFiles(directory).length < 6; count += 1) {
+    write(writer, admission(`E${count}`), completion(`E${count}`));
+  }
+  write(writer, admission('NEW'));
+  const records = restarted(directory, 4096);
+  pairedIds(records);
+  const unknown = records.filter((record) => record['outcome'] === 'unknown').map((record) => record['id']);
+  assert.deepEqual(unknown, ['OLD', 'NEW']);
+});
+
+void test('restarts go on in the same segment until it is full', (t) => {
+  const directory = temporaryDirectory(t);
+  for (let count = 0; count < 5; count += 1) restarted(directory, 65_536);
+  assert.deepEqual(segmentFiles(directory), [first]);
+  restarted(directory, 1024);
+  assert.deepEqual(segmentFiles(directory), [first, '00000002.jsonl']);
+});
+
+void test('a journal of a newer format is not touched', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, {
+    time: wallMs,
+    event: 'start',
+    journal: 'ab'.repeat(16),
+    format: 2,
+    program: 'dovegate 9.0.0',
+  });
+  const bytes = readFileSync(join(directory, first));
+  const report = carry(writerIn(directory), { do: 'open', lock: undefined, wallMs });
+  assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'newer-format']);
+  assert.deepEqual(readFileSync(join(directory, first)), bytes);
+});
+
+void test('a crash between two steps of healing is healed by the next start', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  // The new segment exists, and nothing is in it yet; or only half of its first record.
+  writeFileSync(join(directory, '00000002.jsonl'), '');
+  writeFileSync(join(directory, '00000003.jsonl'), '{"seq":3,"time":"2026');
+  const records = restarted(directory);
+  assert.deepEqual([...pairedIds(records)], ['A']);
+  assert.deepEqual(segmentFiles(directory), [first]);
+  assert.deepEqual(readdirSync(directory).toSorted(), [
+    first,
+    '00000003.jsonl.torn',
+    'checkpoint.json',
+    'lock',
+  ]);
+});
+
+void test('healing writes again what was behind the mark, once', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
+  const mark = markOf(writer);
+  assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  // A second attempt with the same mark, as after an answer that came too late to be believed.
+  assert.equal(carry(writer, heal).kind, 'written');
+  write(writer, completion('B'));
+  assert.equal(carry(writer, { do: 'stop', wallMs }).kind, 'stopped');
+  pairedIds(readWhole(directory));
+});
+
+void test('a crash within healing leaves no admission of before without its completion', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const mark = markOf(writer);
+  const bodies = [encodeBody(completion('A'))];
+  assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  // Of the new segment only its first record had reached the disk.
+  const second = join(directory, '00000002.jsonl');
+  truncateSync(second, readFileSync(second).indexOf(0x0a) + 1);
+  const records = restarted(directory);
+  assert.deepEqual([...pairedIds(records)], ['A']);
+  const completions = records.filter(({ event }) => event === 'completion');
+  assert.deepEqual(
+    completions.map(({ outcome }) => outcome),
+    ['unknown'],
+  );
+});
+
+void test('a new thread heals by the mark alone', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const mark = markOf(writer);
+  const bodies = [encodeBody(admission('B'))];
+  carry(writer, { do: 'write', bodies, sync: false, wallMs });
+  truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
+  const second = writerIn(directory);
+  assert.equal(carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs }).kind, 'written');
+  write(second, completion('A'), completion('B'));
+  carry(second, { do: 'stop', wallMs });
+  pairedIds(readWhole(directory));
+});
+
+void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 8192);
+  const mark = markOf(writer);
+  // The group begins one segment, and cannot make the next.
+  const obstacle = join(directory, '00000003.jsonl');
+  mkdirSync(obstacle);
+  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
+  assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
+  assert.ok(existsSync(join(directory, '00000002.jsonl')));
+  rmSync(obstacle, { recursive: true });
+  cutBehind(directory, mark);
+  assert.deepEqual(
+    restarted(directory).flatMap(({ event, error }) => (event === 'start' ? [error] : [])),
+    [undefined, undefined],
+  );
+});
+
+void test('a checkpoint that is told is behind the mark, whether a sync was asked for or not', (t) => {
+  const writer = opened(temporaryDirectory(t), 8192);
+  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
+  const report = carry(writer, { do: 'write', bodies, sync: false, wallMs });
+  assert.ok(report.kind === 'written' && report.checkpoint !== undefined);
+  const { seq }: { seq: number } = JSON.parse(report.checkpoint);
+  assert.ok(seq <= (report.mark?.seq ?? 0));
+});
+
+void test('a key that could not take over signs nothing, and is named when it is tried again', (t) => {
+  const [old, next] = [makeSignKey(), makeSignKey()];
+  const begun = (segmentBytes: number) => {
+    const directory = temporaryDirectory(t);
+    const writer = writerIn(directory, segmentBytes, old.secretPem);
+    assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+    for (let count = 0; count < 20; count += 1)
+      write(writer, admission(`A${count}`), completion(`A${count}`));
+    return { directory, writer, mark: markOf(writer) };
+  };
+  // The first checkpoint of the change still fits, and the second would have to begin a segment, which cannot be made.
+  const { bytes } = begun(1 << 20).mark;
+  const { directory, writer, mark } = begun(bytes + 1024);
+  const obstacle = join(directory, '00000002.jsonl');
+  mkdirSync(obstacle);
+  const change = { do: 'change-key', pem: next.secretPem, wallMs } as const;
+  assert.equal(carry(writer, change).kind, 'failed');
+  rmSync(obstacle, { recursive: true });
+  const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  assert.equal(carry(writer, change).kind, 'written');
+  const keys = readWhole(directory).flatMap(({ event, key, next_key: named }) =>
+    key === undefined || event === 'start' ? [] : [[key, named]],
+  );
+  assert.deepEqual(keys, [
+    [old.key, undefined],
+    [old.key, undefined],
+    [old.key, next.key],
+    [next.key, undefined],
+  ]);
+});
+
+void test('a key whose public half cannot be shown signs nothing', (t) => {
+  const [old, next] = [makeSignKey(), makeSignKey()];
+  const directory = temporaryDirectory(t);
+  const writer = writerIn(directory, 1 << 20, old.secretPem);
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
+  const mark = markOf(writer);
+  const obstacle = join(directory, 'key.pub.new');
+  mkdirSync(obstacle);
+  const change = { do: 'change-key', pem: next.secretPem, wallMs } as const;
+  assert.equal(carry(writer, change).kind, 'failed');
+  rmSync(obstacle, { recursive: true });
+  const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  const signed = readWhole(directory).flatMap(({ event, key }) => (event === 'checkpoint' ? [key] : []));
+  assert.deepEqual(signed, [old.key, old.key]);
+  assert.equal(readFileSync(join(directory, 'key.pub'), 'utf8'), old.publicPem);
+  assert.equal(carry(writer, change).kind, 'written');
+  assert.equal(readFileSync(join(directory, 'key.pub'), 'utf8'), next.publicPem);
+});
+
+void test('what another daemon wrote behind the mark is not cut off', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const mark = markOf(writer);
+  // The first one's thread died, and its lock with it; another daemon came and went.
+  restarted(directory);
+  const bytes = readFileSync(join(directory, first));
+  const bodies = [encodeBody(admission('B'))];
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  const report = carry(writerIn(directory), heal);
+  assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
+  assert.deepEqual(readFileSync(join(directory, first)), bytes);
+  assert.deepEqual(segmentFiles(directory), [first]);
+});
+
+void test('behind a mark whose segment somebody took away nothing is cut off, and verify says what is missing', async (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory, 8192);
+  write(writer, admission('A'));
+  const mark = markOf(writer);
+  // The group begins one segment, and cannot make the next.
+  const obstacle = join(directory, '00000003.jsonl');
+  mkdirSync(obstacle);
+  const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`B${count}`)));
+  assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
+  rmSync(obstacle, { recursive: true });
+  rmSync(join(directory, first));
+  const second = readFileSync(join(directory, '00000002.jsonl'));
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  assert.equal(carry(writer, heal).kind, 'written');
+  assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
+  const written = segmentFiles(directory)
+    .slice(1)
+    .map((file) => readFileSync(join(directory, file), 'utf8'))
+    .join('');
+  assert.equal(written.match(/"event":"admission"/g)?.length, bodies.length);
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+  const { faults } = await verifyTrail(findTrail([directory]), request);
+  assert.deepEqual(
+    faults.map(({ kind, file }) => [kind, file]),
+    [
+      ['segment-missing', first],
+      ['reordered', '00000003.jsonl'],
+    ],
+  );
+});
+
+void test('a time that went back between two runs is told before anything else', (t) => {
+  const directory = temporaryDirectory(t);
+  restarted(directory);
+  const writer = writerIn(directory);
+  const early = wallMs - 60_000;
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: early }).kind, 'opened');
+  carry(writer, { do: 'stop', wallMs: early });
+  const clock = readWhole(directory).find(({ event }) => event === 'clock');
+  assert.equal(clock?.['step_ms'], -60_000);
+  assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
+});
+
+void test('without a lock nothing is promised', (t) => {
+  const directory = temporaryDirectory(t);
+  const report = writerIn(directory).carryOut({ do: 'open', lock: undefined, wallMs });
+  assert.equal(report.kind, 'lock');
+  assert.deepEqual(segmentFiles(directory), []);
+});

@@ -1,0 +1,214 @@
+// Goal: every record that is on disk is given out once, in its order, whatever happens to the files meanwhile. What must not happen:
+// a record that is not on disk yet, a gap or damage that is not told, a journal that is taken for another one.
+import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import {
+  beginning,
+  createFollower,
+  type FollowFault,
+  type Position,
+} from '../../../src/adapters/shipping/follow.js';
+import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
+
+function follow(t: TestContext, journal: DiskJournal) {
+  const faults: FollowFault[] = [];
+  const follower = createFollower(journal.directory, (fault) => faults.push(fault));
+  t.after(() => follower.close());
+  let position: Position = beginning;
+  return {
+    faults,
+    follower,
+    position: () => position,
+    /** Everything that there is, as text. */
+    all: async (untilSeq = journal.seq): Promise<string[]> => {
+      const texts: string[] = [];
+      for (;;) {
+        const batch = await follower.next(untilSeq);
+        if (batch === undefined) return texts;
+        assert.ok(batch.lines.length > 0);
+        assert.equal(batch.position.seq, batch.lines.at(-1)?.seq);
+        texts.push(...batch.lines.map(({ bytes }) => bytes.toString()));
+        ({ position } = batch);
+      }
+    },
+  };
+}
+
+void test('records are given out as they come, through rotation and compression', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  assert.deepEqual(await all(), []);
+  let given = 0;
+  const assertNext = async (): Promise<void> => {
+    assert.deepEqual(await all(), journal.lines.slice(given));
+    given = journal.lines.length;
+  };
+  journal.write(3);
+  await assertNext();
+  await assertNext();
+  journal.write(500);
+  await assertNext();
+  journal.rotate();
+  await assertNext();
+  journal.write(2);
+  await assertNext();
+  // Several segments at once, some of them compressed before anybody looked.
+  journal.write(300);
+  for (let count = 0; count < 4; count += 1) {
+    journal.rotate();
+    journal.write(200 * count);
+  }
+  for (const number of [1, 2, 3, 4]) journal.compress(number);
+  await assertNext();
+  journal.write(1);
+  await assertNext();
+  assert.deepEqual(faults, []);
+});
+
+void test('one can go on behind every batch, in either form of the segment', async (t) => {
+  const journal = openDiskJournal(t);
+  for (let count = 0; count < 3; count += 1) {
+    journal.write(400);
+    journal.rotate();
+  }
+  journal.write(5);
+  const positions: Position[] = [beginning];
+  const first = follow(t, journal);
+  for (let batch = await first.follower.next(journal.seq); batch; ) {
+    positions.push(batch.position);
+    batch = await first.follower.next(journal.seq);
+  }
+  assert.ok(positions.length > 6);
+  for (const compressed of [0, 1, 2, 3]) {
+    if (compressed > 0) journal.compress(compressed);
+    for (const position of positions) {
+      const { follower, all, faults } = follow(t, journal);
+      await follower.seek(position);
+      assert.deepEqual(await all(), journal.lines.slice(position.seq));
+      assert.deepEqual(faults, []);
+    }
+  }
+});
+
+void test('what is not on disk is not given out, and what is written again in its place is', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(20);
+  assert.deepEqual(await all(12), journal.lines.slice(0, 12));
+  assert.deepEqual(await all(12), []);
+  // A write failed: what was behind the last sync is cut off and written again, to another segment.
+  const lost = journal.lines.slice(12);
+  journal.cut(8);
+  journal.rotate();
+  journal.write(9, { user: 'bob@example.org' });
+  const again = await all();
+  assert.deepEqual(again, journal.lines.slice(12));
+  assert.ok(!again.some((line) => lost.includes(line)));
+  assert.deepEqual(faults, []);
+});
+
+void test('a torn end waits for its rest', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(2);
+  journal.writeRaw('{"seq":3,"time":"2026-');
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(await all(3), []);
+  assert.deepEqual(faults, []);
+});
+
+void test('segments that go under its feet: what is open is read to its end, what was missed is told', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults, follower } = follow(t, journal);
+  journal.write(300);
+  const first = await follower.next(journal.seq);
+  assert.ok(first !== undefined && first.lines.length < 300);
+  const given = first.lines.length;
+  for (let count = 0; count < 3; count += 1) {
+    journal.rotate();
+    journal.write(10);
+  }
+  journal.remove(1);
+  journal.remove(2);
+  assert.deepEqual(await all(), [...journal.lines.slice(given, 300), ...journal.lines.slice(310)]);
+  assert.deepEqual(faults, [{ kind: 'missing', from: 301, to: 310 }]);
+  // Who begins at what is left misses nothing, and what was told is not told again.
+  await follower.seek(first.position);
+  assert.deepEqual(await all(), journal.lines.slice(310));
+  assert.equal(faults.length, 1);
+  const fresh = follow(t, journal);
+  assert.deepEqual(await fresh.all(), journal.lines.slice(310));
+  assert.deepEqual(fresh.faults, []);
+});
+
+void test('damage is stepped over and told, however long it is', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(3);
+  journal.writeRaw('garbage\n');
+  journal.write(1);
+  journal.writeRaw(`${'x'.repeat(200_000)}\n\n{"seq":}\n`);
+  journal.write(2);
+  assert.deepEqual(await all(), journal.lines);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['damaged', 'damaged'],
+  );
+  // A changed record has the form of one: whoever has it shall see what it is.
+  const before = journal.lines.length;
+  journal.write(1);
+  journal.writeRaw((journal.lines[0] ?? '').replace('"seq":1,', '"seq":8,').concat('\n'));
+  journal.seq = 8;
+  assert.equal((await all()).length, journal.lines.length - before + 1);
+});
+
+void test('a compressed segment that cannot be read further costs what is behind it, and no more', async (t) => {
+  const journal = openDiskJournal(t);
+  const { all, faults } = follow(t, journal);
+  journal.write(10);
+  assert.equal((await all()).length, 10);
+  journal.rotate();
+  journal.remove(2);
+  writeFileSync(`${journal.directory}/00000002.jsonl.gz`, 'not gzip');
+  journal.rotate();
+  journal.write(5);
+  assert.deepEqual(await all(), journal.lines.slice(10));
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    ['damaged'],
+  );
+});
+
+void test('a journal that is not what was shipped is given out anew, as a whole', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(20);
+  const shipped = follow(t, journal);
+  await shipped.all();
+  const at = shipped.position();
+  const stories: Readonly<Record<string, () => void>> = {
+    'its end was cut off': () => journal.cut(5),
+    'its end was cut off, and others were written': () => journal.write(30, { user: 'mallory' }),
+  };
+  for (const [name, change] of Object.entries(stories)) {
+    change();
+    const { follower, all, faults } = follow(t, journal);
+    await follower.seek(at);
+    assert.deepEqual(await all(), journal.lines, name);
+    assert.deepEqual(
+      faults.map(({ kind }) => kind),
+      ['not-continued'],
+      name,
+    );
+  }
+});
+
+void test('a directory that cannot be read is told, and read when it is back', async (t) => {
+  const journal = openDiskJournal(t);
+  journal.write(2);
+  const { all } = follow(t, journal);
+  renameSync(journal.directory, `${journal.directory}.gone`);
+  await assert.rejects(all(), { code: 'ENOENT' });
+  renameSync(`${journal.directory}.gone`, journal.directory);
+  assert.deepEqual(await all(), journal.lines);
+});

@@ -1,0 +1,284 @@
+// Goal: a receiver gets every record in its order, again where it may have lost some, and nobody else notices whether it is there.
+// What must not happen: a record that is not on disk, a gap, a dial without a pause, a timer or transport that stays behind.
+import assert from 'node:assert/strict';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Shipper } from '../../../src/adapters/shipping/shipper.js';
+import { at } from '../../kit/memory-backend.js';
+import { ended, openStory, type Story } from './shipping-story.js';
+
+const kinds = ({ events }: Story): string[] =>
+  events.map((event) => (event.kind === 'ship-away' ? `ship-away ${event.code}` : event.kind));
+
+void test('records go out as they reach the disk, and none before', async (t) => {
+  const story = openStory(t);
+  const { clock, dialler, journal, records, until } = story;
+  journal.write(10);
+  journal.seq = 6;
+  const shipper = await story.start();
+  await until(() => records(0).length === 6);
+  await clock.advance(1000);
+  assert.deepEqual(records(0), journal.lines.slice(0, 6));
+  assert.equal(shipper.lagRecords, 0);
+  journal.seq = 10;
+  assert.equal(shipper.lagRecords, 4);
+  shipper.nudge();
+  await until(() => records(0).length === 10);
+  journal.rotate();
+  journal.write(300);
+  shipper.nudge();
+  await until(() => records(0).length === 310);
+  assert.deepEqual(records(0), journal.lines);
+  assert.deepEqual([shipper.state.at, dialler.dials, kinds(story)], ['connected', 1, ['ship-connected']]);
+  const ending = shipper.end(5000);
+  at(dialler.ends, 0).peer.end();
+  await ending;
+  assert.deepEqual([clock.timers, dialler.open.length], [0, 0]);
+});
+
+void test('after each dial the last ones come again, and what is long safe does not', async (t) => {
+  const story = openStory(t);
+  const { clock, dialler, journal, records, until } = story;
+  const shipper = await story.start();
+  await until(() => shipper.state.at === 'connected');
+  // 2 MiB in the first two minutes, a few records in the next two.
+  const many = 2500;
+  for (let part = 0; part < 12; part += 1) {
+    journal.write(many / 10, { text: 'x'.repeat(600) });
+    shipper.nudge();
+    await until(() => shipper.lagRecords === 0);
+    await clock.advance(10_000);
+  }
+  journal.write(3);
+  shipper.nudge();
+  await until(() => shipper.lagRecords === 0);
+  assert.deepEqual(records(0), journal.lines);
+  at(dialler.ends, 0).peer.end();
+  await until(() => dialler.ends.length === 2 && shipper.state.at === 'connected');
+  journal.write(1);
+  shipper.nudge();
+  await until(() => shipper.lagRecords === 0);
+  const again = records(1);
+  assert.deepEqual(again, journal.lines.slice(-again.length));
+  const bytes = at(dialler.ends, 1).peer.received().length;
+  assert.ok(bytes >= 1 << 20 && bytes < 1.5 * 2 ** 20, `${bytes} bytes`);
+  assert.deepEqual(kinds(story), ['ship-connected', 'ship-away closed-early', 'ship-connected']);
+  await ended(story, shipper);
+});
+
+void test('a receiver that is away is dialled with pauses, and told once', async (t) => {
+  const story = openStory(t);
+  const { clock, dialler, journal, records, until } = story;
+  journal.write(3);
+  dialler.setAnswer('refuse');
+  const shipper = await story.start();
+  await until(() => shipper.state.at === 'away');
+  const beganMs = clock.now();
+  await until(() => dialler.dials === 6);
+  // 375, 750, 1500, 3000, 6000 ms by the chance of the story; the clock goes on while files are looked at.
+  const tookMs = clock.now() - beganMs;
+  assert.ok(tookMs >= 11_620 && tookMs < 11_650, `${tookMs} ms`);
+  assert.deepEqual(kinds(story), ['ship-away dial-refused']);
+  assert.equal(shipper.lagRecords, 3);
+  dialler.setAnswer('accept');
+  dialler.onAccept(({ peer }) => peer.setTls('refuse'));
+  await until(() => story.events.length === 2);
+  dialler.onAccept(() => undefined);
+  await until(() => records(dialler.ends.length - 1).length === 3);
+  await until(() => shipper.state.at === 'connected');
+  assert.deepEqual(kinds(story), ['ship-away dial-refused', 'ship-away tls-failed', 'ship-connected']);
+  await ended(story, shipper);
+});
+
+void test('a receiver that accepts and ends at once does not get a dial each turn', async (t) => {
+  const story = openStory(t);
+  const { clock, dialler, journal, until } = story;
+  journal.write(3);
+  const shipper = await story.start();
+  const beganMs = clock.now();
+  await until(() => {
+    for (const { peer } of dialler.open) if (peer.tlsDemands.length > 0) peer.end();
+    return dialler.dials === 5;
+  });
+  assert.ok(clock.now() - beganMs >= 375 + 750 + 1500 + 3000);
+  assert.deepEqual(kinds(story), ['ship-away closed-early'], 'nor is it told each time');
+  await ended(story, shipper);
+});
+
+void test('one that takes nothing any more is given up, and gets everything again', async (t) => {
+  const story = openStory(t);
+  const { clock, dialler, journal, records, until } = story;
+  const shipper = await story.start();
+  await until(() => shipper.state.at === 'connected');
+  at(dialler.ends, 0).peer.setStopped(true);
+  journal.write(2000);
+  const beganMs = clock.now();
+  shipper.nudge();
+  await until(() => shipper.state.at === 'away');
+  assert.ok(clock.now() - beganMs >= 30_000);
+  assert.equal(at(dialler.ends, 0).transport.closedFor, 'receiver-stall');
+  assert.deepEqual(kinds(story), ['ship-connected', 'ship-away stalled']);
+  await until(() => records(1).length === 2000);
+  assert.deepEqual(records(1), journal.lines);
+  await ended(story, shipper);
+});
+
+void test('what a receiver says is dropped', async (t) => {
+  const story = openStory(t);
+  const { dialler, journal, records, until } = story;
+  const shipper = await story.start();
+  await until(() => shipper.state.at === 'connected');
+  at(dialler.ends, 0).peer.send('x'.repeat(100_000));
+  journal.write(1);
+  shipper.nudge();
+  await until(() => records(0).length === 1);
+  assert.equal(at(dialler.ends, 0).transport.heldBytes, 0);
+  await ended(story, shipper);
+});
+
+void test('the end: what is left goes out, and the receiver is waited for, but not for ever', async (t) => {
+  for (const answer of ['ends', 'hangs'] as const) {
+    const story = openStory(t);
+    const { clock, dialler, journal, records, until } = story;
+    const shipper = await story.start();
+    await until(() => shipper.state.at === 'connected');
+    journal.write(500);
+    const { peer } = at(dialler.ends, 0);
+    const beganMs = clock.now();
+    const ending = ended(story, shipper, 3000);
+    await until(() => peer.isEnded);
+    assert.deepEqual(records(0), journal.lines);
+    if (answer === 'ends') peer.end();
+    await ending;
+    assert.equal(clock.now() - beganMs >= 3000, answer === 'hangs');
+    assert.deepEqual([clock.timers, dialler.open.length], [0, 0]);
+    assert.equal(at(story.events, -1).kind, 'ship-connected', 'nothing is told about a wanted end');
+  }
+});
+
+void test('what reaches the disk while the last look begins goes out, too', async (t) => {
+  const story = openStory(t);
+  const { dialler, journal, records, until } = story;
+  let look = (): void => undefined;
+  const shipper: Shipper = await story.start({
+    untilSeq() {
+      const { seq } = journal;
+      look();
+      return seq;
+    },
+  });
+  await until(() => shipper.state.at === 'connected');
+  let ending: Promise<void> | undefined;
+  look = () => {
+    look = () => undefined;
+    journal.write(3);
+    ending = shipper.end(5000);
+  };
+  shipper.nudge();
+  await until(() => at(dialler.ends, 0).peer.isEnded);
+  assert.deepEqual(records(0), journal.lines);
+  at(dialler.ends, 0).peer.end();
+  await ending;
+});
+
+void test('the end does not wait for a receiver that is away, or hangs', async (t) => {
+  for (const state of ['refuses', 'hangs', 'takes nothing'] as const) {
+    const story = openStory(t);
+    const { clock, dialler, journal, until } = story;
+    journal.write(1000);
+    if (state === 'refuses') dialler.setAnswer('refuse');
+    if (state === 'hangs') dialler.setAnswer('hang');
+    dialler.onAccept(({ peer }) => peer.setStopped(true));
+    const shipper = await story.start();
+    if (state === 'refuses') await until(() => shipper.state.at === 'away');
+    if (state === 'takes nothing') await until(() => shipper.state.at === 'connected');
+    const beganMs = clock.now();
+    await ended(story, shipper, 1000);
+    assert.ok(clock.now() - beganMs < 2000, state);
+    assert.deepEqual([clock.timers, dialler.open.length], [0, 0], state);
+  }
+});
+
+/** Enough that something is safe: more than a MiB, more than a minute ago. */
+async function shipMuch(story: Story, shipper: Shipper): Promise<void> {
+  const { clock, journal, until } = story;
+  for (let part = 0; part < 4; part += 1) {
+    journal.write(1000, { text: 'x'.repeat(400) });
+    shipper.nudge();
+    await until(() => shipper.lagRecords === 0);
+    await clock.advance(30_000);
+  }
+  journal.write(1);
+  shipper.nudge();
+  await until(() => shipper.lagRecords === 0);
+}
+
+void test('where it stands is kept, and the next run goes on there', async (t) => {
+  const story = openStory(t);
+  const { journal, records, until } = story;
+  const first = await story.start();
+  await shipMuch(story, first);
+  await until(() => first.safeSeq > 0);
+  await ended(story, first);
+  const { safeSeq } = first;
+  const kept = await story.file.load();
+  assert.deepEqual([kept?.journal, kept?.position.seq], [journal.id, safeSeq]);
+  journal.rotate();
+  journal.write(5);
+  const second = await story.start();
+  assert.equal(second.safeSeq, safeSeq);
+  await until(() => records(1).at(-1) === journal.lines.at(-1));
+  assert.deepEqual(records(1), journal.lines.slice(safeSeq));
+  await ended(story, second);
+});
+
+void test('a position that cannot be kept is told once and stops nothing', async (t) => {
+  const story = openStory(t);
+  const { journal, records, until } = story;
+  const way = join(journal.directory, 'state');
+  const running = await story.start();
+  writeFileSync(way, 'in the way');
+  await shipMuch(story, running);
+  await until(() => kinds(story).includes('ship-position-failed'));
+  await shipMuch(story, running);
+  assert.deepEqual(records(0), journal.lines);
+  assert.equal(running.safeSeq, 0);
+  assert.deepEqual(kinds(story), ['ship-connected', 'ship-position-failed']);
+  rmSync(way);
+  await shipMuch(story, running);
+  await until(() => running.safeSeq > 0);
+  await ended(story, running);
+});
+
+void test('a journal that cannot be read is told, and shipped when it can be', async (t) => {
+  const story = openStory(t);
+  const { dialler, journal, records, until } = story;
+  journal.write(2);
+  const gone = `${journal.directory}.gone`;
+  renameSync(journal.directory, gone);
+  const shipper = await story.start();
+  await until(() => shipper.state.at === 'away');
+  assert.equal(kinds(story).at(-1), 'ship-away journal-unreadable');
+  renameSync(gone, journal.directory);
+  await until(() => shipper.lagRecords === 0);
+  assert.deepEqual(records(dialler.ends.length - 1), journal.lines);
+  await ended(story, shipper);
+});
+
+void test('another journal in the place of the one that was shipped is sent as a whole', async (t) => {
+  const story = openStory(t);
+  const { dialler, journal, records, until } = story;
+  journal.write(10);
+  const position = { segment: 1, bytes: 700, seq: 4, hash: 'ab'.repeat(32) };
+  const shipper = await story.start({ position });
+  await until(() => records(0).length === 10);
+  assert.deepEqual(records(0), journal.lines);
+  assert.equal(shipper.safeSeq, 0);
+  const restarts = (): number => kinds(story).filter((kind) => kind === 'ship-restarted').length;
+  assert.equal(restarts(), 1);
+  at(dialler.ends, 0).peer.end();
+  await until(() => records(1).length === 10);
+  assert.equal(restarts(), 1);
+  await ended(story, shipper);
+});

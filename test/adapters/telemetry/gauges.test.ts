@@ -1,0 +1,84 @@
+// What snapshots become, and what is no longer there.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Registry } from 'prom-client';
+import { createGauges, type MetricsSnapshot } from '../../../src/adapters/telemetry/gauges.js';
+
+const program = { version: '1.2.3', runtime: 'v20.19.0' };
+const first: MetricsSnapshot = {
+  configHash: 'aa',
+  isReloadSuccess: true,
+  sessions: new Map([
+    ['support', 3],
+    ['jobs', 0],
+  ]),
+  backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, waiters: 4 }],
+  journal: { isWritable: true, lost: 0, freeBytes: undefined },
+  shipLag: new Map([['logs.example.com:6514', 12]]),
+  certificates: [],
+  logDropped: 0,
+};
+
+async function shown(registry: Registry): Promise<Set<string>> {
+  const text = await registry.metrics();
+  return new Set(text.split('\n').filter((line) => line !== '' && !line.startsWith('#')));
+}
+
+test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
+  const registry = new Registry();
+  createGauges(registry, program).take(first);
+  assert.deepEqual(
+    await shown(registry),
+    new Set([
+      'dovegate_build_info{version="1.2.3",node="v20.19.0"} 1',
+      'dovegate_config_info{hash="aa"} 1',
+      'dovegate_config_reload_success 1',
+      'dovegate_upstreams{backend="mail1",state="dialing"} 1',
+      'dovegate_upstreams{backend="mail1",state="idle"} 2',
+      'dovegate_upstreams{backend="mail1",state="leased"} 3',
+      'dovegate_waiters{backend="mail1"} 4',
+      'dovegate_backend_up{backend="mail1"} 1',
+      'dovegate_sessions{listener="support"} 3',
+      'dovegate_sessions{listener="jobs"} 0',
+      'dovegate_audit_writable 1',
+      'dovegate_audit_lost_total 0',
+      'dovegate_audit_ship_lag_records{sink="logs.example.com:6514"} 12',
+      'dovegate_log_dropped_total 0',
+    ]),
+  );
+});
+
+test('the next one replaces it: other names, other numbers', async () => {
+  const registry = new Registry();
+  const gauges = createGauges(registry, program);
+  gauges.take(first);
+  gauges.take({
+    configHash: 'bb',
+    isReloadSuccess: true,
+    sessions: new Map([['support', 1]]),
+    backends: [{ name: 'mail2', isUp: false, dialing: 0, idle: 0, leased: 0, waiters: 9 }],
+    journal: { isWritable: false, lost: 7, freeBytes: 0 },
+    shipLag: new Map(),
+    certificates: [
+      { role: 'listener', name: 'gate', leftMs: 86_400_400 },
+      { role: 'client-ca', name: 'gate', leftMs: -1_000 },
+    ],
+    logDropped: 2,
+  });
+  const lines = await shown(registry);
+  for (const line of [
+    'dovegate_config_info{hash="bb"} 1',
+    'dovegate_backend_up{backend="mail2"} 0',
+    'dovegate_waiters{backend="mail2"} 9',
+    'dovegate_audit_writable 0',
+    'dovegate_audit_free_bytes 0',
+    'dovegate_audit_lost_total 7',
+    'dovegate_log_dropped_total 2',
+    'dovegate_certificate_expiry_seconds{role="listener",name="gate"} 86400',
+    'dovegate_certificate_expiry_seconds{role="client-ca",name="gate"} -1',
+  ]) {
+    assert.ok(lines.has(line), line);
+  }
+  assert.ok(![...lines].some((line) => /mail1|jobs|logs|"aa"/.test(line)));
+});

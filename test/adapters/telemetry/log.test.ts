@@ -1,0 +1,71 @@
+// What the log writes of texts that clients and backends chose, on a terminal and as JSON, in a process of its own.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { DaemonEvent } from '../../../src/adapters/telemetry/log.js';
+import { runProgram } from '../../kit/program.js';
+
+const log = fileURLToPath(new URL('../../../src/adapters/telemetry/log.js', import.meta.url));
+
+/** Writes events to stdout as the daemon does. */
+const writer = `
+const [log, isTerminal, event, reports] = process.argv.slice(1).map((text) => JSON.parse(text));
+const { createLog } = await import(log);
+const made = createLog('info', isTerminal);
+made.observe(event);
+for (const report of reports) made.report(report);
+await made.flush();
+`;
+
+const hostile = 'a\u202eb\u2066c\u200bd\u001b[2Je\u009bf\u0007g\u007fh\u2028i\ufeffj\rk\nl\u061cm';
+/** Characters that a terminal obeys, or that change how others are shown. */
+const obeyed = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
+
+const exchange = {
+  session: 's',
+  id: 'i',
+  principal: hostile,
+  listener: 'support',
+  user: hostile,
+  command: hostile,
+};
+const backendLog = {
+  kind: 'backend-log',
+  backend: 'mail1',
+  upstream: 'u1',
+  exchange,
+  type: 'error',
+  text: hostile,
+};
+
+async function written(isTerminal: boolean, reports: readonly DaemonEvent[] = []): Promise<string> {
+  const args = [log, isTerminal, backendLog, reports].map((each) => JSON.stringify(each));
+  const { text, exit } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
+  assert.equal(exit, 0, text);
+  return text;
+}
+
+test('on a terminal, what a backend or a client said is shown without what a terminal obeys', async () => {
+  const text = await written(true);
+  assert.doesNotMatch(text.replace(/\u001b\[\d+m/g, ''), obeyed);
+  const shown =
+    'a\\u{202e}b\\u{2066}c\\u{200b}d\\x1b[2Je\\x9bf\\x07g\\x7fh\\u{2028}i\\u{feff}j\\rk\\nl\\u{61c}m';
+  assert.ok(text.split('\n')[0]?.endsWith(`backend-log: ${shown}`), text);
+  for (const key of ['user', 'principal', 'command']) assert.ok(text.includes(`${key}: "${shown}"`), text);
+});
+
+test('several lines of the daemon itself stay several, each of them harmless', async () => {
+  const text = `the configuration is not replaced: a\n  b${hostile}`;
+  const shown = await written(true, [{ event: 'reload-failed', level: 'error', text }]);
+  assert.match(shown, /reload-failed: the configuration is not replaced: a\n {4} {2}ba\\u\{202e\}b/);
+  assert.doesNotMatch(shown.replace(/\u001b\[\d+m/g, ''), obeyed);
+});
+
+test('as JSON, the same text comes back, and the line itself holds nothing that a terminal obeys', async () => {
+  const line = (await written(false)).trimEnd();
+  assert.doesNotMatch(line, obeyed);
+  assert.ok(!line.includes('\n'));
+  const { text, user, principal, command } = JSON.parse(line);
+  assert.deepEqual([text, user, principal, command], [hostile, hostile, hostile, hostile]);
+});

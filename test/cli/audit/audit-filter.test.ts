@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Command } from 'commander';
+import { addFilterOptions, filterOf } from '../../../src/cli/audit/audit-filter.js';
+import type { TrailFilter } from '../../../src/domain/audit/search.js';
+
+function read(...args: string[]): TrailFilter {
+  const command = addFilterOptions(new Command())
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  command.parse(args, { from: 'user' });
+  return filterOf(command.opts());
+}
+
+void test('options become a filter', () => {
+  const given = ['--user', 'a*', '--command', 'mailbox list', '--decision', 'deny', '--outcome', 'open'];
+  const more = [
+    '--effect',
+    'write',
+    '--backend',
+    'mail1',
+    '--listener',
+    'support',
+    '--session',
+    'S1',
+    '--text',
+    'x y',
+  ];
+  const { principal, sinceMs, untilMs, ...filter } = read(...given, ...more);
+  assert.deepEqual([principal, sinceMs, untilMs], [undefined, undefined, undefined]);
+  assert.deepEqual(filter, {
+    user: 'a*',
+    command: 'mailbox list',
+    decision: 'deny',
+    outcome: 'open',
+    effect: 'write',
+    backend: 'mail1',
+    listener: 'support',
+    session: 'S1',
+    text: 'x y',
+  });
+});
+
+void test('a principal without listener is that one at any', () => {
+  assert.equal(read('--principal', 'bob').principal, 'bob@*');
+  assert.equal(read('--principal', 'bob@support').principal, 'bob@support');
+  assert.equal(read('--principal', 'b*').principal, 'b*');
+});
+
+void test('times are moments; a day begins or ends there', () => {
+  const range = (since: string, until: string) => {
+    const { sinceMs, untilMs } = read('--since', since, '--until', until);
+    return [sinceMs, untilMs];
+  };
+  assert.deepEqual(range('2026-11-19', '2026-11-19'), [Date.UTC(2026, 10, 19), Date.UTC(2026, 10, 20)]);
+  const [today = 0, tomorrow = 0] = range('today', 'today');
+  const before = Date.now();
+  const { sinceMs = 0 } = read('--since', '2h');
+  assert.ok(sinceMs >= before - 7_200_000 && sinceMs <= Date.now() - 7_200_000);
+  assert.deepEqual([today % 86_400_000, tomorrow - today], [0, 86_400_000]);
+});
+
+void test('what is no time, decision, outcome or effect is refused', () => {
+  assert.throws(() => read('--since', '2026-02-30'));
+  assert.throws(() => read('--until', 'tomorrow'));
+  assert.throws(() => read('--decision', 'maybe'));
+  assert.throws(() => read('--outcome', 'fine'));
+  assert.throws(() => read('--effect', 'harmless'));
+});

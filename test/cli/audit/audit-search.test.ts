@@ -1,0 +1,201 @@
+// Searching and exporting real journals on the disk, whole and damaged ones, as people and programs see it.
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { auditSearch, type RowFormat } from '../../../src/cli/audit/audit-search.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import type { TrailFilter } from '../../../src/domain/audit/search.js';
+import { keepScreen, tamper, writeJournal } from './shown.js';
+
+async function search(
+  directory: string,
+  filter: TrailFilter = {},
+  format: RowFormat = 'json',
+  columns?: number,
+): Promise<{ lines: string[]; complaints: string }> {
+  const screen = keepScreen(columns);
+  const code = await auditSearch(screen, { config: undefined, paths: [directory] }, filter, format);
+  assert.equal(code, 0);
+  return { lines: screen.lines(), complaints: screen.complaints() };
+}
+
+async function idsOf(directory: string, filter: TrailFilter = {}): Promise<string[]> {
+  return (await search(directory, filter)).lines.map((line) => String(JSON.parse(line).id));
+}
+
+/** Exchanges of which each is somebody's, or something, else. */
+function varied(record: AuditRecord, count: number): AuditRecord {
+  if (record.event === 'admission') {
+    if (count === 1) return { ...record, user: 'bob@example.org', command: 'mailbox list', backend: 'mail2' };
+    if (count === 2)
+      return { ...record, principal: 'carol@jobs', decision: 'deny', args: ['--', '\u001b]0;x\u0007'] };
+    if (count === 3) return { ...record, would: 'deny', reason: '=1+1' };
+    return record;
+  }
+  if (count === 1) return { ...record, backend: 'mail2', duration_ms: 1234.567 };
+  if (count === 2) return { ...record, outcome: 'denied', status: '-NOPERM', sent: false };
+  if (count === 3) return { ...record, event: 'log', text: 'instead of a completion' };
+  return record;
+}
+
+void test('every filter chooses by what was recorded', async (t) => {
+  const directory = await writeJournal(t, 5, varied);
+  const filters: [TrailFilter, string][] = [
+    [{}, 'E0 E1 E2 E4 E3'],
+    [{ user: 'bob@example.org' }, 'E1'],
+    [{ command: 'mailbox' }, 'E1'],
+    [{ principal: 'carol@*' }, 'E2'],
+    [{ decision: 'deny' }, 'E2'],
+    [{ outcome: 'open' }, 'E3'],
+    [{ backend: 'mail1' }, 'E0 E2 E4 E3'],
+    [{ untilMs: 0 }, ''],
+    [{ text: '=1+1' }, 'E3'],
+  ];
+  for (const [filter, ids] of filters) {
+    assert.equal((await idsOf(directory, filter)).join(' '), ids, JSON.stringify(filter));
+  }
+});
+
+void test('the table pairs both records of an exchange, and shows the text of clients without obeying it', async (t) => {
+  const { lines, complaints } = await search(await writeJournal(t, 5, varied), {}, 'table');
+  assert.equal(complaints, '');
+  const [header, first, second, third, , last] = lines;
+  assert.match(header ?? '', /^SEQ {2}TIME \(UTC\) +PRINCIPAL +USER +COMMAND +OUTCOME +BACKEND +MS +ID$/);
+  assert.match(
+    first ?? '',
+    /^ +\d+ {2}[-\d]{10} [:\d]{8} {2}bob@support +alice@example.com +quota get +ok +mail1 +E0$/,
+  );
+  assert.match(second ?? '', /bob@example.org +mailbox list +ok +mail2 +1235 +E1$/);
+  assert.match(third ?? '', /carol@jobs +alice@example.com +quota get -- \\x1b\]0;x\\x07 +denied/);
+  assert.match(last ?? '', /open \(would deny\)/);
+});
+
+void test('in a terminal no line is wider than it, and outcomes have a colour', async (t) => {
+  const { lines } = await search(await writeJournal(t, 5, varied), {}, 'table', 80);
+  for (const line of lines) assert.ok(line.replaceAll(/<\w+:|>/g, '').length <= 80, line);
+  assert.match(lines.join('\n'), /<good:ok *>[^]*<bad:denied *>[^]*<doubtful:open/);
+});
+
+void test('CSV has a header, a line for each exchange that ends in CR LF, and no formula', async (t) => {
+  const { lines } = await search(await writeJournal(t, 5, varied), {}, 'csv');
+  assert.equal(lines.length, 6);
+  assert.ok(lines.every((line) => line.endsWith('\r')));
+  assert.match(lines[0] ?? '', /^time,id,session,/);
+  assert.match(lines.join('\n'), /"'=1\+1"/);
+  assert.doesNotMatch(lines.join(''), /[\u0000-\u000c\u000e-\u001f]/);
+});
+
+void test('several journals are searched one after the other', async (t) => {
+  const screen = keepScreen();
+  const paths = [await writeJournal(t, 2), await writeJournal(t, 3)];
+  await auditSearch(screen, { config: undefined, paths }, {}, 'json');
+  assert.equal(screen.lines().length, 5);
+});
+
+function compress(directory: string, name: string): string {
+  const path = join(directory, name);
+  writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
+  rmSync(path);
+  return `${path}.gz`;
+}
+
+const damages: Readonly<
+  Record<string, [hurt: (t: TestContext, directory: string) => string, note: RegExp, isWhole: boolean]>
+> = {
+  nothing: [(_, directory) => directory, /^$/, true],
+  'compressed segments': [
+    (_, directory) => {
+      compress(directory, '00000001.jsonl');
+      return directory;
+    },
+    /^$/,
+    true,
+  ],
+  'a compressed segment that ends too early': [
+    (_, directory) => {
+      truncateSync(compress(directory, '00000002.jsonl'), 300);
+      return directory;
+    },
+    /00000002\.jsonl\.gz is damaged: its end could not be read/,
+    false,
+  ],
+  'a missing segment': [
+    (_, directory) => {
+      rmSync(join(directory, '00000002.jsonl'));
+      return directory;
+    },
+    /00000003\.jsonl: begins with seq \d+, but \d+ comes next/,
+    false,
+  ],
+  'a missing record': [
+    (t, directory) => tamper(t, directory, ({ segments }) => segments[1]?.lines.splice(3, 2)),
+    /00000002\.jsonl: has \d+ records, but their numbers go from \d+ to \d+/,
+    false,
+  ],
+  'lines of garbage': [
+    (t, directory) =>
+      tamper(t, directory, ({ segments }) =>
+        segments[1]?.lines.splice(3, 0, '', '\u001b[2Jgarbage', '{"seq":'),
+      ),
+    /00000002\.jsonl: 3 lines are no records, the first at line 4/,
+    true,
+  ],
+};
+
+for (const [name, [hurt, note, isWhole]] of Object.entries(damages)) {
+  void test(`searched all the same: ${name}`, async (t) => {
+    const directory = hurt(t, await writeJournal(t));
+    const { lines, complaints } = await search(directory, {});
+    assert.match(complaints, note);
+    if (complaints !== '') assert.match(complaints, /`dovegate audit verify` says what can be trusted\n$/);
+    const ids = new Set(lines.map((line) => JSON.parse(line).id));
+    assert.ok(ids.has('E0') && ids.has('E39'));
+    if (isWhole) assert.equal(ids.size, 40);
+    else assert.ok(ids.size < 40 || lines.some((line) => JSON.parse(line).outcome === undefined));
+  });
+}
+
+void test('a record that is being written just now is no damage', async (t) => {
+  const directory = await writeJournal(t, 2);
+  const path = join(directory, '00000001.jsonl');
+  writeFileSync(path, '{"seq":9,"time":"2026', { flag: 'a' });
+  assert.equal((await search(directory)).complaints, '');
+});
+
+/** Two exchanges of alice@example.com, and one that is for everybody. */
+function withWho(record: AuditRecord, count: number): AuditRecord {
+  if (record.event !== 'admission') return record;
+  return count === 2
+    ? { ...record, user: '', users: ['*'], command: 'who' }
+    : { ...record, users: ['alice@example.com'] };
+}
+
+void test('a name without its domain is told also where a command for everybody was found', async (t) => {
+  const directory = await writeJournal(t, 3, withWho);
+  for (const format of ['table', 'json', 'csv'] as const) {
+    const { lines, complaints } = await search(directory, { user: 'alice' }, format);
+    assert.equal(lines.length, format === 'json' ? 1 : 2);
+    assert.match(complaints, /^dovegate: no record names "alice": .*; did you mean alice@example\.com\?\n$/);
+  }
+  assert.match((await search(directory, { user: 'ALICE' })).complaints, /did you mean alice@example\.com\?/);
+  for (const user of ['alice@example.com', 'bob', 'alice*']) {
+    assert.equal((await search(directory, { user })).complaints, '', user);
+  }
+});
+
+void test('the case of a name does not matter', async (t) => {
+  const directory = await writeJournal(t, 3, withWho);
+  for (const user of ['Alice@example.com', 'ALICE@EXAMPLE.*']) {
+    assert.deepEqual(await idsOf(directory, { user }), ['E0', 'E1', 'E2'], user);
+    assert.equal((await search(directory, { user })).complaints, '', user);
+  }
+});
+
+void test('a name that other filters leave out is not proposed for itself', async (t) => {
+  const directory = await writeJournal(t, 3, withWho);
+  const { complaints } = await search(directory, { user: 'alice@example.com', command: 'expunge' });
+  assert.match(complaints, /no command for "alice@example\.com" was found/);
+  assert.doesNotMatch(complaints, /did you mean/);
+});

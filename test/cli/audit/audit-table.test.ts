@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { type Column, cellsOf, createTable, cutTo } from '../../../src/cli/audit/audit-table.js';
+import { keepScreen } from './shown.js';
+
+type Row = readonly string[];
+
+const columns: readonly Column<Row>[] = [
+  { name: 'N', isNumber: true, text: (row) => row[0] ?? '' },
+  { name: 'USER', text: (row) => row[1] ?? '', cellsMin: 6 },
+  { name: 'WHERE', text: (row) => row[2] ?? '', goes: 1 },
+  { name: 'ID', text: (row) => row[3] ?? '', goes: 2 },
+];
+
+function table(rows: readonly Row[], width?: number): string[] {
+  const made = createTable(columns, keepScreen(width));
+  const lines = [...rows.flatMap((row) => made.add(row)), ...made.finish()];
+  return lines.map((line) => line.replaceAll(/<title:(.*)>/g, '$1'));
+}
+
+const rows = [
+  ['1', 'alice@example.com', 'mail1', 'E1'],
+  ['22', 'bob', '', 'E2'],
+];
+
+void test('without a terminal every value is whole', () => {
+  assert.deepEqual(table(rows), [
+    ' N  USER               WHERE  ID',
+    ' 1  alice@example.com  mail1  E1',
+    '22  bob                       E2',
+  ]);
+  const long = table([['1', 'x'.repeat(500), 'mail1', 'E1'], rows[1] ?? []]);
+  assert.equal(long[1], ` 1  ${'x'.repeat(500)}  mail1  E1`);
+  assert.equal((long[2] ?? '').length, '22  '.length + 60 + '  mail1  E2'.length);
+});
+
+void test('in a narrow terminal values are cut, then columns go', () => {
+  assert.deepEqual(table(rows, 26), [
+    ' N  USER         WHERE  ID',
+    ' 1  alice@exam…  mail1  E1',
+    '22  bob                 E2',
+  ]);
+  assert.deepEqual(table(rows, 17), [' N  USER    WHERE', ' 1  alice…  mail1', '22  bob']);
+  assert.deepEqual(table(rows, 12), [' N  USER', ' 1  alice@e…', '22  bob']);
+});
+
+void test('later rows keep to the widths of the first ones', () => {
+  const many = Array.from({ length: 300 }, (_, at) => [String(at), at < 250 ? 'bob' : 'somebody', 'm', 'E']);
+  const lines = table(many, 40);
+  assert.equal(lines.length, 301);
+  assert.equal(lines.at(-1), '299  some…  m      E'.replace('some…', 'som…'));
+});
+
+void test('nothing is printed for nothing', () => {
+  assert.deepEqual(table([]), []);
+});
+
+void test('no line is wider than the terminal, whatever is in it', () => {
+  const text = fc.string({ unit: 'grapheme', maxLength: 60 });
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(text, text, text), { maxLength: 5 }),
+      fc.integer({ min: 20, max: 90 }),
+      (list, width) => {
+        for (const line of table(
+          list.map(([user, where, id]) => ['1', user, where, id]),
+          width,
+        )) {
+          assert.ok(cellsOf(line) <= width, `${cellsOf(line)} in ${width}: ${line}`);
+        }
+      },
+    ),
+  );
+});
+
+void test('wide characters take two cells, marks none, and a pile of marks ends', () => {
+  assert.deepEqual(['größe', '漢字', 'e\u0301', '\u{1f600}'].map(cellsOf), [5, 4, 1, 2]);
+  assert.equal(cutTo('漢字漢字', 5), '漢字…');
+  assert.equal(cutTo('abc', 3), 'abc');
+  assert.ok(cutTo(`a${'\u0301'.repeat(9000)}`, 10).length < 60);
+});

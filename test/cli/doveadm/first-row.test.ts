@@ -1,0 +1,58 @@
+// Goal: columns that depend on a release which dovegate does not tell are known from the first cells, as far as these tell it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { unsettled } from '../../../src/cli/doveadm/first-row.js';
+import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
+
+/** The keys of the columns; undefined: nothing needs to be told. */
+function columns(
+  line: string,
+  cells: readonly string[],
+  serverMinor: number | undefined = 3,
+): string | undefined {
+  const { parsed } = readTypedCommand(line.split('|'));
+  const unknown = unsettled(parsed, serverMinor);
+  return unknown
+    ?.shapeOf(cells.slice(0, unknown.cells))
+    ?.columns.map(({ key }) => key)
+    .join(' ');
+}
+
+void test('who -1: the fifth cell is an address, or the next user', () => {
+  const old = 'username service=proto pid ip'.replace('service=proto', 'service');
+  const row = ['bob@example.org', 'imap', '12', '192.0.2.1'];
+  assert.equal(columns('who|-1', row), old);
+  assert.equal(columns('who|-1', [...row, 'alice@example.org', 'imap']), old);
+  assert.equal(columns('who|-1', [...row, '192.0.2.9']), `${old} dest_ip`);
+  assert.equal(columns('who|-1', [...row, '2001:db8::1']), `${old} dest_ip`);
+  assert.equal(columns('who|-1', [...row, '']), `${old} dest_ip`);
+  assert.equal(columns('who|-1', []), `${old} dest_ip`);
+  assert.equal(columns('who', row), undefined);
+});
+
+void test('kick: how many, or whose', () => {
+  assert.equal(columns('kick|bob', ['2']), 'count');
+  assert.equal(columns('kick|bob', ['bob@example.org']), 'result');
+  assert.equal(columns('kick|bob', []), 'count');
+});
+
+void test('log errors: the fraction of the second, the colon of the prefix', () => {
+  const isOld = (time: string, prefix: string): boolean => {
+    const { parsed } = readTypedCommand(['log', 'errors']);
+    return unsettled(parsed, 3)?.shapeOf([time, prefix])?.template?.includes('prefix}: ') === true;
+  };
+  assert.equal(isOld('Nov 20 15:18:31', 'doveadm(17087)'), true);
+  assert.equal(isOld('Nov 20 15:18:39.403534', 'doveadm(18052): '), false);
+  assert.equal(isOld('Nov 20 15:18:39.403534', ''), false);
+});
+
+void test('mailbox status all: where the GUID stands', () => {
+  const cells = ['INBOX', '1', '0', '2', '3', '0', '4', '5', 'ab'.repeat(16), '0'];
+  assert.ok(!columns('mailbox status|all|*', cells)?.includes('deleted'));
+  assert.ok(columns('mailbox status|all|*', cells.toSpliced(3, 0, '0'))?.includes('deleted'));
+});
+
+void test('a server that says what it is needs no guess', () => {
+  for (const minor of [2, 4]) assert.equal(columns('who|-1', [], minor), undefined);
+  assert.equal(columns('quota get', []), undefined);
+});

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
+import { CommandFault } from '../../../src/cli/output/command-fault.js';
+
+void test('what concerns this end only is taken out of what goes over the wire', () => {
+  const typed = readTypedCommand(['mailbox', 'delete', '-S', '/run/s', '-u', 'alice', '-rs', 'Old']);
+  assert.equal(typed.command.name, 'mailbox delete');
+  assert.deepEqual([typed.socket, typed.user], ['/run/s', 'alice']);
+  assert.deepEqual(typed.args, ['-s', '-r', '--', 'Old']);
+  const everybody = readTypedCommand(['purge', '-A']);
+  assert.deepEqual([everybody.isAllUsers, everybody.args], [true, ['--']]);
+  assert.equal(readTypedCommand(['purge', '-F', 'list']).userFile, 'list');
+});
+
+void test('the text of save and sieve put is read here', () => {
+  assert.deepEqual(readTypedCommand(['save', '-u', 'a']).input, { file: undefined });
+  assert.deepEqual(readTypedCommand(['save', '-u', 'a', '-']).input, { file: undefined });
+  const named = readTypedCommand(['sieve', 'put', '-a', 'main', '/tmp/script']);
+  assert.deepEqual([named.input, named.args], [{ file: '/tmp/script' }, ['-a', '--', 'main']]);
+  assert.equal(readTypedCommand(['quota', 'get']).input, undefined);
+});
+
+const refused: readonly [number, ...string[]][] = [
+  [64, 'nonsense'],
+  [64, 'mailbox'],
+  [64, 'pw'],
+  [64, 'config', '-n'],
+  [64, 'mailbox', 'mutf7', 'x'],
+  [64, 'dsync-server'],
+  [64, 'quota', 'get', 'extra'],
+  [64, 'mailbox', 'create'],
+  [64, 'mailbox', 'status', 'bogus', 'INBOX'],
+  [64, 'expunge', 'all'],
+  [75, 'fetch', 'bogus', 'all'],
+  [75, 'search', 'bogus'],
+  [75, 'expunge', 'mailbox', 'INBOX', 'bogus'],
+];
+
+for (const [code, ...words] of refused) {
+  test(`${words.join(' ')}: ${code}`, () => {
+    assert.throws(
+      () => readTypedCommand(words),
+      (fault) => fault instanceof CommandFault && fault.exitCode === code,
+    );
+  });
+}
+
+void test('what only 2.3 has is read as 2.3 has it', () => {
+  assert.equal(readTypedCommand(['replicator', 'status']).parsed.series, '2.3');
+  assert.equal(readTypedCommand(['quota', 'get']).parsed.series, '2.4');
+  assert.equal(readTypedCommand(['quota', 'get'], '2.3').parsed.series, '2.3');
+});

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
+import { test } from 'node:test';
+import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { type Output, openScreen } from '../../../src/cli/output/screen.js';
+
+/** Keeps what is written; `code`: every write ends in that error of the system. */
+function output(columns?: number, code?: string): Output & { readonly texts: string[] } {
+  const texts: string[] = [];
+  const stream = new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      if (code === undefined) texts.push(text);
+      done(code === undefined ? null : Object.assign(new Error('refused'), { code }));
+    },
+  });
+  return Object.assign(stream, { texts }, columns === undefined ? {} : { isTTY: true, columns });
+}
+
+void test('colours are for a terminal, and not for one that wants none', () => {
+  const cases: [number | undefined, NodeJS.ProcessEnv, boolean][] = [
+    [80, {}, true],
+    [80, { NO_COLOR: '' }, true],
+    [80, { NO_COLOR: '1' }, false],
+    [80, { TERM: 'dumb' }, false],
+    [undefined, {}, false],
+    [undefined, { FORCE_COLOR: '1' }, false],
+  ];
+  for (const [columns, environment, isPainted] of cases) {
+    const screen = openScreen(output(columns), output(), environment);
+    assert.equal(screen.paint('bad', 'x') !== 'x', isPainted, JSON.stringify([columns, environment]));
+    assert.equal(screen.columns, columns);
+  }
+});
+
+void test('much text leaves in large pieces, and all of it', async () => {
+  const out = output();
+  const screen = openScreen(out, output(), {});
+  for (let count = 0; count < 50_000; count += 1) await screen.print(`line ${count}`);
+  await screen.flush();
+  assert.ok(out.texts.length > 5 && out.texts.length < 20, `${out.texts.length} writes`);
+  assert.equal(out.texts.join('').split('\n').length, 50_001);
+});
+
+void test('a reader that went away is no failure, and is known', async () => {
+  const screen = openScreen(output(undefined, 'EPIPE'), output(), {});
+  await screen.print('x');
+  assert.equal(screen.isGone, false);
+  await screen.flush();
+  assert.equal(screen.isGone, true);
+  await screen.print('x'.repeat(100_000));
+});
+
+void test('a full disk behind stdout is a failure', async () => {
+  const screen = openScreen(output(undefined, 'ENOSPC'), output(), {});
+  await screen.print('x');
+  await assert.rejects(screen.flush(), (fault) => fault instanceof CommandFault && fault.exitCode === 1);
+});

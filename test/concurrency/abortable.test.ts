@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAbortable } from '../../src/concurrency/abortable.js';
+
+test('the first reason counts, for a signal made before and one made after', () => {
+  const early = createAbortable();
+  const { signal } = early;
+  assert.equal(signal.aborted, false);
+  early.abort('first');
+  early.abort('second');
+  assert.equal(early.isAborted, true);
+  assert.equal(signal.aborted, true);
+  assert.equal(signal.reason, 'first');
+
+  const late = createAbortable();
+  late.abort('first');
+  assert.equal(late.signal.aborted, true);
+  assert.equal(late.signal.reason, 'first');
+  assert.equal(late.signal, late.signal);
+});
+
+test('nothing is aborted by being asked for its signal', () => {
+  const abortable = createAbortable();
+  assert.equal(abortable.isAborted, false);
+  assert.equal(abortable.signal.aborted, false);
+  assert.equal(abortable.isAborted, false);
+});
+
+test('who listens is told once; who has left, and who comes after it, is not', () => {
+  const abortable = createAbortable();
+  const told: string[] = [];
+  const listeners = ['a', 'b', 'c', 'd'].map((name) => ({
+    aborted: (reason: unknown): void => void told.push(`${name} ${String(reason)}`),
+  }));
+  for (const listener of listeners) abortable.listen(listener);
+  for (const at of [0, 2]) {
+    const listener = listeners[at];
+    if (listener !== undefined) abortable.unlisten(listener);
+  }
+  const [first] = listeners;
+  assert.ok(first);
+  abortable.abort('gone');
+  abortable.listen(first);
+  abortable.abort('again');
+  assert.deepEqual(told, ['b gone', 'd gone']);
+});

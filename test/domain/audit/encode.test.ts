@@ -1,0 +1,405 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { sealLine } from '../../../src/domain/audit/chain.js';
+import { encodeBody, lineBytesMax, quote } from '../../../src/domain/audit/encode.js';
+import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
+
+const time = Date.UTC(2026, 10, 20, 8, 22, 34, 123);
+
+function parse(record: JournalRecord): Record<string, unknown> {
+  return JSON.parse(`{${encodeBody(record)}}`);
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** The order of the documentation; keys that came later stand before `error`. */
+const documented =
+  `time event journal format session id for listener peer principal policy version rule series decision
+  would mode reason command user args input effect backend upstream backends matches program catalog segment segment_hash
+  head oldest_seq key signature action by count level text status outcome sent rows cells bytes_in bytes_out wait_ms
+  first_byte_ms duration_ms logs users next_key open_seq step_ms steps_ms lost torn until error`.split(/\s+/);
+
+const everything: JournalRecord = {
+  error: 'poison',
+  until: '2026-11-13T08:22:34.123Z',
+  torn: { sha256: 'cc', bytes: 3, file: '00000001.jsonl.torn' },
+  lost: 1,
+  steps_ms: -5,
+  step_ms: 5,
+  open_seq: 4,
+  next_key: 'bmV4dA==',
+  users: ['alice@example.org', 'b*@example.org'],
+  logs: { panic: 0, debug: 1 },
+  duration_ms: 1.23456,
+  first_byte_ms: 1,
+  wait_ms: 0,
+  bytes_out: 10,
+  bytes_in: 9,
+  cells: 2,
+  rows: 1,
+  sent: false,
+  outcome: 'unknown',
+  status: '-NOUSER',
+  text: 'a line',
+  level: 'info',
+  count: 11,
+  by: 'root@admin',
+  action: 'recover',
+  signature: 'c2ln',
+  key: 'a2V5',
+  oldest_seq: 1,
+  head: 'ab',
+  segment_hash: 'cd',
+  segment: '00000001.jsonl',
+  catalog: 'ef',
+  program: 'dovegate 0.1.0',
+  matches: 500,
+  backends: ['mail1', 'mail2'],
+  upstream: 'mail1-3',
+  backend: 'mail1',
+  effect: 'destroy',
+  input: { hmac: 'aa', bytes: 12 },
+  args: ['-d', { hmac: 'bb' }, '--'],
+  user: 'alice@example.com',
+  command: 'expunge',
+  reason: 'ticket 4711',
+  mode: 'observe',
+  would: 'deny',
+  decision: 'allow',
+  series: '2.3',
+  rule: 'dovegate.yaml:17',
+  version: 'ff',
+  policy: 'support',
+  principal: 'bob@support',
+  peer: {
+    certificate: 'CN=x',
+    address: '192.0.2.1:4',
+    login_uid: 1000,
+    unit: 'cron.service',
+    exe: '/bin/sh',
+    user: 'bob',
+    pid: 3,
+    gid: 2,
+    uid: 1,
+  },
+  listener: 'support',
+  for: '01J3',
+  id: '01J2',
+  session: '01J1',
+  format: 1,
+  journal: 'aabb',
+  event: 'checkpoint',
+  time,
+};
+
+void test('the keys stand in the documented order, whatever the order of the record', () => {
+  const body = parse(everything);
+  assert.deepEqual(Object.keys(body), documented);
+  assert.equal(
+    Object.keys(body['peer'] ?? {}).join(' '),
+    'uid gid pid user exe unit login_uid address certificate',
+  );
+  assert.deepEqual(body, {
+    ...everything,
+    time: '2026-11-20T08:22:34.123Z',
+    duration_ms: 1.235,
+  });
+});
+
+void test('keys that do not apply are absent, also where the engine says undefined', () => {
+  assert.equal(
+    encodeBody({
+      time,
+      event: 'completion',
+      user: undefined,
+      peer: { uid: 0, exe: undefined },
+      cells: Number.NaN,
+    }),
+    '"time":"2026-11-20T08:22:34.123Z","event":"completion","peer":{"uid":0}',
+  );
+});
+
+void test('a list of users says how many it does not hold, and leaves the arguments their room', () => {
+  const users = Array.from({ length: 4000 }, (_, at) => `user-${at}@example.org`);
+  const args = ['--', 'x'.repeat(3000)];
+  const body = parse({ time, event: 'admission', args, users });
+  assert.deepEqual(body['args'], args);
+  const recorded: unknown[] = Object(body['users']);
+  const rest = users.slice(recorded.length - 1);
+  assert.deepEqual(recorded.slice(0, -1), users.slice(0, recorded.length - 1));
+  assert.ok(recorded.length > 60, String(recorded.length));
+  assert.deepEqual(recorded.at(-1), {
+    more: rest.length,
+    bytes: rest.join('\0').length,
+    sha256: sha256(rest.join('\0')),
+  });
+});
+
+void test('no line is longer than 7 KiB, whatever is in the record, and it is JSON', () => {
+  // Every character of these costs six bytes in JSON.
+  const wild = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.integer({ min: 0, max: 8000 }).map((count) => '\u0001'.repeat(count)),
+    fc.integer({ min: 0, max: 3000 }).map((count) => '\u2028\ud83d\ude00'.repeat(count)),
+    fc.integer({ min: 0, max: 8000 }).map((count) => '\ud800'.repeat(count)),
+  );
+  const record = fc.record<AuditRecord>(
+    {
+      time: fc.constant(time),
+      event: fc.constantFrom('admission', 'completion', 'log'),
+      session: wild,
+      id: wild,
+      for: wild,
+      listener: wild,
+      principal: wild,
+      policy: wild,
+      version: wild,
+      rule: wild,
+      reason: wild,
+      command: wild,
+      user: wild,
+      args: fc.array(fc.oneof(wild, fc.record({ hmac: wild })), { maxLength: 12 }),
+      backends: fc.array(wild, { maxLength: 30 }),
+      upstream: wild,
+      text: wild,
+      status: wild,
+      error: wild,
+      peer: fc.record({ user: wild, exe: wild, unit: wild, address: wild, certificate: wild }),
+    },
+    { requiredKeys: ['time', 'event'] },
+  );
+  fc.assert(
+    fc.property(record, (value) => {
+      const { line } = sealLine(Number.MAX_SAFE_INTEGER, encodeBody(value), 'f'.repeat(64));
+      assert.ok(Buffer.byteLength(line) <= lineBytesMax, `${Buffer.byteLength(line)}`);
+      assert.equal(line.indexOf('\n'), line.length - 1);
+      assert.equal(typeof JSON.parse(line), 'object');
+    }),
+    { numRuns: 300 },
+  );
+});
+
+void test('the worst record of all fits', () => {
+  const worst = '\u0001'.repeat(70_000);
+  const texts =
+    `session id for listener principal policy version rule series decision would mode reason command user effect
+    backend upstream program catalog segment segment_hash head key signature action by level text status outcome error
+    journal next_key`.split(/\s+/);
+  const record = {
+    time,
+    event: 'checkpoint',
+    ...Object.fromEntries(texts.map((key) => [key, worst])),
+    args: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
+    backends: Array.from({ length: 5000 }, () => worst.slice(0, 60)),
+    peer: { user: worst, exe: worst, unit: worst, address: worst, certificate: worst },
+    input: { bytes: 1, hmac: worst },
+    torn: { file: worst, bytes: 1, sha256: worst },
+  } satisfies Record<keyof JournalRecord, unknown> | Record<string, unknown>;
+  const fields: JournalRecord = JSON.parse(JSON.stringify(record));
+  assert.ok(Buffer.byteLength(encodeBody(fields)) < lineBytesMax);
+});
+
+void test('a long value is cut, with its length and hash', () => {
+  const text = `${'ä'.repeat(5000)}end`;
+  const { user } = parse({ time, event: 'admission', user: text });
+  assert.deepEqual(user, { cut: 'ä'.repeat(2048), bytes: 10_003, sha256: sha256(text) });
+});
+
+void test('a value that just fits stays whole', () => {
+  const text = 'x'.repeat(4094);
+  assert.equal(parse({ time, event: 'admission', user: text })['user'], text);
+  assert.equal(typeof parse({ time, event: 'admission', user: `${text}x` })['user'], 'object');
+});
+
+void test('a cut never parts a character', () => {
+  const text = '\ud83d\ude00'.repeat(3000);
+  const { user } = parse({ time, event: 'admission', user: text });
+  assert.deepEqual(user, { cut: '\ud83d\ude00'.repeat(1024), bytes: 12_000, sha256: sha256(text) });
+});
+
+void test('a long list ends in what is not shown', () => {
+  const args = [...Array.from({ length: 3000 }, (_, at) => `argument-${at}`), { hmac: 'aa' }];
+  const shown = parse({ time, event: 'admission', args })['args'];
+  assert.ok(Array.isArray(shown));
+  const rest = args
+    .slice(shown.length - 1)
+    .map((one) => (typeof one === 'string' ? one : JSON.stringify(one)));
+  assert.ok(shown.length > 100);
+  assert.deepEqual(shown.slice(0, -1), args.slice(0, shown.length - 1));
+  const joined = rest.join('\0');
+  assert.deepEqual(shown.at(-1), {
+    more: rest.length,
+    bytes: Buffer.byteLength(joined),
+    sha256: sha256(joined),
+  });
+});
+
+void test('a terminal that is shown a line obeys nothing in it', () => {
+  const hostile = '\u001b[2J\r\b\u0007\u007f\u009b31m\u202ereversed\u2066\ufeff\u200b\u2028"\\';
+  const text = quote(hostile);
+  assert.match(text, /^[ -~]+$/);
+  assert.equal(JSON.parse(text), hostile);
+  assert.equal(
+    quote('größe 漢字 \ud83d\ude00'),
+    '"größe 漢字 \ud83d\ude00"',
+    'but people can read their language',
+  );
+});
+
+void test('a lone surrogate becomes the replacement character', () => {
+  assert.equal(quote('a\ud800b\udc00\ud83d\ude00'), '"a\ufffdb\ufffd\ud83d\ude00"');
+});
+
+void test('every string survives, but for lone surrogates', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      assert.equal(JSON.parse(quote(text)), text);
+    }),
+  );
+});
+
+void test('a value that was recorded before gives the same text, under every budget', () => {
+  const name = '\u0001'.repeat(100);
+  const short = { time, event: 'admission', user: name, command: 'quota get' } as const;
+  const long = { ...short, args: Array.from({ length: 300 }, () => '\u202e'.repeat(300)) };
+  for (const record of [short, long, short, long]) {
+    assert.deepEqual(encodeBody(record), encodeBody(structuredClone(record)));
+    assert.ok(Buffer.byteLength(encodeBody(record)) < lineBytesMax);
+  }
+  assert.equal(parse(short)['user'], name);
+});
+
+void test('a brief record has at most 2 KiB, whatever was said, and still shows how it began', () => {
+  const long = 'x'.repeat(60_000);
+  const peer = { uid: 1, exe: `/${long}`, unit: long };
+  const asked = { principal: 'bob@support', user: long, reason: long.slice(0, 512), text: long };
+  for (const args of [
+    [long],
+    ['-u', 'bob', '--', 'fetch', long],
+    Array.from({ length: 5000 }, () => 'word'),
+  ]) {
+    const body = encodeBody({ time, event: 'admission', peer, ...asked, args }, true);
+    assert.ok(Buffer.byteLength(body) <= 2048, `${body.length} bytes`);
+    const { principal } = JSON.parse(`{${body}}`);
+    assert.equal(principal, 'bob@support');
+  }
+  const question: unknown[] = JSON.parse(
+    `{${encodeBody({ time, event: 'admission', args: ['-u', 'bob', '--', 'fetch', long] }, true)}}`,
+  ).args;
+  assert.deepEqual(question.slice(0, 4), ['-u', 'bob', '--', 'fetch']);
+  assert.equal(Buffer.byteLength(JSON.stringify(question)) <= 1024, true);
+  const short = { time, event: 'admission', user: 'bob', args: ['a', 'b'] } as const;
+  assert.equal(encodeBody(short, true), encodeBody(short));
+});
+
+void test('a peer who runs a program below a long path does not fill each record with it', () => {
+  const peer = { uid: 1, exe: `/${'p'.repeat(4000)}` };
+  assert.ok(Buffer.byteLength(encodeBody({ time, event: 'admission', peer })) < 600);
+});
+
+void test('fractions keep three digits, without zeros at their end', () => {
+  for (const [value, text] of [
+    [0.0004, '0'],
+    [0.0005, '0.001'],
+    [0.9996, '1'],
+    [1.5, '1.5'],
+    [12.34, '12.34'],
+    [1e9 + 0.5, '1000000000.5'],
+    [-0.25, '-0.25'],
+    [-3, '-3'],
+  ] as const) {
+    assert.ok(encodeBody({ time, event: 'log', duration_ms: value }).endsWith(`"duration_ms":${text}`));
+  }
+});
+
+void test('what one record was too long for is whole in the next', () => {
+  // Above what is kept of a value that no budget cuts, and short when it is cut to nothing.
+  const name = '\u0001'.repeat(30);
+  const long = '\u0001'.repeat(70_000);
+  const short: JournalRecord = { time, event: 'admission', user: name };
+  const texts = `session id for listener principal policy version rule series decision would mode outcome reason command effect
+    backend upstream program catalog segment segment_hash head key signature action by level text status error journal next_key`;
+  const others = Object.fromEntries(texts.split(/\s+/).map((key) => [key, long]));
+  const args = Array.from({ length: 500 }, () => long.slice(0, 60));
+  const peer = { user: long, exe: long, unit: long, address: long, certificate: long };
+  const torn = { file: long, bytes: 1, sha256: long };
+  encodeBody({ ...others, ...short, args, backends: args, peer, torn, input: { bytes: 1, hmac: long } });
+  assert.equal(parse(short)['user'], name);
+});
+
+/** The documentation's words, with the standard library: no table, no memory of what came before. */
+function reference(value: string): string {
+  const json = JSON.stringify(value.replace(/\p{Surrogate}/gu, '\ufffd'));
+  const shy = /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  return json.replace(shy, (one) => `\\u${`000${one.charCodeAt(0).toString(16)}`.slice(-4)}`);
+}
+
+void test('short records are what a plain encoder makes of them, whatever came before them', () => {
+  const hostile = [
+    '__proto__',
+    'constructor',
+    'toString',
+    '',
+    '\0',
+    '\n',
+    '"',
+    '\\',
+    '\u2028',
+    '\ud800x',
+    'x\udc00',
+  ];
+  const word = fc.oneof(
+    fc.constantFrom(...hostile),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+    fc.string({ maxLength: 20 }),
+  );
+  const strange = [0, -0, 1e21, 2 ** 53, -1.0005, 0.0004, 0.9996, 1e9 + 0.5, NaN, Infinity, -Infinity];
+  const number = fc.oneof(
+    fc.double(),
+    fc.double({ min: 0, max: 1e6 }),
+    fc.integer(),
+    fc.constantFrom(...strange),
+  );
+  const record = fc.record<AuditRecord>(
+    {
+      time: fc.constant(time),
+      event: fc.constant('completion'),
+      listener: word,
+      principal: word,
+      rule: word,
+      reason: word,
+      user: word,
+      args: fc.array(fc.oneof(word, fc.record({ hmac: word })), { maxLength: 5 }),
+      status: word,
+      sent: fc.boolean(),
+      cells: number,
+      duration_ms: number,
+      error: word,
+    },
+    { requiredKeys: ['time', 'event'] },
+  );
+  const textOf = (value: unknown): string | undefined => {
+    if (typeof value === 'string') return reference(value);
+    if (Array.isArray(value)) return `[${value.map(textOf).join(',')}]`;
+    if (typeof value === 'object' && value !== null && 'hmac' in value)
+      return `{"hmac":${textOf(value.hmac)}}`;
+    if (typeof value !== 'number') return JSON.stringify(value);
+    const shown = Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
+    return Number.isFinite(shown) ? JSON.stringify(shown) : undefined;
+  };
+  fc.assert(
+    fc.property(record, (value) => {
+      const shown: Record<string, unknown> = { ...value, time: '2026-11-20T08:22:34.123Z' };
+      const members = documented.flatMap((key) => {
+        const text = textOf(shown[key]);
+        return text === undefined ? [] : [`"${key}":${text}`];
+      });
+      assert.equal(encodeBody(value), members.join(','));
+    }),
+    { numRuns: 2000 },
+  );
+});

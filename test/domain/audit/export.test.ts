@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  exportColumns,
+  formatCsvHeader,
+  formatCsvRow,
+  formatJson,
+  formatJsonRow,
+  formatValue,
+  printable,
+} from '../../../src/domain/audit/export.js';
+import type { ExchangeRow } from '../../../src/domain/audit/search.js';
+
+function row(fields: Record<string, unknown>): ExchangeRow {
+  return { fields, admittedSeq: 3, completedSeq: 7, completedTime: '2026-11-20T08:00:03.500Z' };
+}
+
+/** As a program that reads CSV would. */
+function cells(line: string): string[] {
+  const found: string[] = [];
+  for (let at = 0; at <= line.length; ) {
+    if (line[at] === '"') {
+      let until = line.indexOf('"', at + 1);
+      while (line[until + 1] === '"') until = line.indexOf('"', until + 2);
+      found.push(line.slice(at + 1, until).replaceAll('""', '"'));
+      at = until + 2;
+    } else {
+      const comma = line.indexOf(',', at);
+      const until = comma < 0 ? line.length : comma;
+      found.push(line.slice(at, until));
+      at = until + 1;
+    }
+  }
+  return found;
+}
+
+function cell(column: (typeof exportColumns)[number], value: unknown): string {
+  return cells(formatCsvRow(row({ [column]: value })))[exportColumns.indexOf(column)] ?? 'none';
+}
+
+void test('columns stand under their names', () => {
+  const line = formatCsvRow(row({ user: 'a,"b"', args: ['--', 'x y'], sent: true, cells: 4, outcome: 'ok' }));
+  const header = formatCsvHeader().split(',');
+  const values = cells(line);
+  assert.equal(values.length, header.length);
+  const at = (name: string) => values[header.indexOf(name)];
+  assert.deepEqual(
+    [at('user'), at('args'), at('sent'), at('cells'), at('seq')],
+    ['a,"b"', "'-- x y", 'true', '4', '3'],
+  );
+});
+
+void test('no cell is a formula in a spreadsheet', () => {
+  for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', ' =1', '\uff1d1', '|calc', '%0a']) {
+    assert.match(cell('user', text), /^'/, JSON.stringify(text));
+  }
+  assert.equal(cell('user', '\t=1'), '\\t=1', 'a TAB that is seen is not one');
+  assert.equal(cell('duration_ms', -1), '-1', 'a number is a number');
+  assert.equal(cell('user', 'alice@example.com'), 'alice@example.com');
+});
+
+void test('a row is one line of text, whatever is in it', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const one = row({ user: text, reason: text, args: [text], command: text });
+      assert.equal(cells(formatCsvRow(one)).length, exportColumns.length);
+      for (const line of [formatCsvRow(one), formatJsonRow(one), printable(text)]) {
+        assert.doesNotMatch(line, /[\u0000-\u001f\u007f-\u009f\u202e\u2028\ufeff]/);
+      }
+      if (!/\p{Surrogate}/u.test(text)) assert.equal(JSON.parse(formatJsonRow(one)).user, text);
+    }),
+  );
+});
+
+void test('what would command a terminal is made visible', () => {
+  assert.equal(
+    printable('\u001b[2J\n\r\t\u009b\u202egpj.exe\ud800'),
+    '\\x1b[2J\\n\\r\\t\\x9b\\u{202e}gpj.exe\\u{d800}',
+  );
+  assert.equal(printable('größe 漢字 \ud83d\ude00'), 'größe 漢字 \ud83d\ude00');
+});
+
+void test('JSON of any value is the same value, and harmless', () => {
+  const value = { 'k\u202e': ['\u001b[2J', 1, null], größe: '漢' };
+  assert.equal(formatJson(value), '{"k\\u202e":["\\u001b[2J",1,null],"größe":"漢"}');
+  assert.deepEqual(JSON.parse(formatJson(value)), value);
+});
+
+void test('hidden and cut values say what they are', () => {
+  const args = [
+    '-d',
+    { hmac: 'abc' },
+    { cut: 'long', bytes: 9000, sha256: 'x' },
+    { more: 3, bytes: 1, sha256: 'y' },
+  ];
+  assert.equal(formatValue(args), '-d hmac:abc long(9000 bytes) (3 more)');
+  assert.equal(formatValue(undefined), '');
+});
+
+void test('an exchange without completion is open', () => {
+  const open: ExchangeRow = {
+    fields: { id: 'A' },
+    admittedSeq: 1,
+    completedSeq: undefined,
+    completedTime: undefined,
+  };
+  assert.equal(cells(formatCsvRow(open))[exportColumns.indexOf('outcome')], 'open');
+  assert.deepEqual(JSON.parse(formatJsonRow(open)), { id: 'A', seq: 1 });
+});

@@ -1,0 +1,90 @@
+// Which records count for a user, as a table: of this release by the users that they name, of older ones by their arguments.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { parseLine } from '../../../src/domain/audit/line.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { createUserSearch } from '../../../src/domain/audit/search-user.js';
+
+const alice = 'alice@example.com';
+const bob = 'bob@example.com';
+const cut = 'x'.repeat(9000);
+const many = Array.from({ length: 200 }, (_, at) => `user-${at}@example.com`);
+
+const cases: readonly (readonly [what: string, record: Partial<AuditRecord>, hits: string])[] = [
+  ['her own', { user: alice, users: [alice] }, 'alice@example.com alice@* *li*'],
+  [
+    'named beside another',
+    { user: bob, users: [bob, alice] },
+    'alice@example.com bob@example.com alice@* *li*',
+  ],
+  ['a mask', { user: '', users: ['al*@example.com'] }, 'alice@example.com alice@* *li*'],
+  ['a mask with ?', { user: '', users: ['?ob@example.com'] }, 'bob@example.com'],
+  ['a mask of a domain', { users: ['*@example.com'] }, 'alice@example.com bob@example.com alice@* *li*'],
+  ['everybody', { user: bob, users: ['*'] }, 'alice@example.com bob@example.com alice@* *li*'],
+  ['nobody', { user: '', users: [], args: ['--', alice] }, ''],
+  ['more than are recorded', { users: many }, 'alice@example.com bob@example.com alice@* *li*'],
+  ['a name that was cut', { user: cut, users: [cut] }, '*li*'],
+  ['older: her own', { user: alice, args: ['--'] }, 'alice@example.com alice@* *li*'],
+  [
+    'older: in arguments',
+    { user: bob, args: ['--', 'Saved', 'user', alice] },
+    'alice@example.com bob@example.com alice@* *li*',
+  ],
+  [
+    'older: of an ACL',
+    { user: bob, args: ['--', 'INBOX', `user=${alice}`] },
+    'alice@example.com bob@example.com alice@* *li*',
+  ],
+  ['older: a mask', { user: '', args: ['--', 'al*'] }, 'alice@example.com alice@* *li*'],
+  ['older: a mask of mailboxes', { user: bob, args: ['--', '*'] }, 'bob@example.com'],
+  ['older: all users', { user: bob, args: ['-A', '--'] }, 'alice@example.com bob@example.com alice@* *li*'],
+  ['older: a digest', { user: bob, args: ['--', { hmac: 'ab' }] }, 'bob@example.com'],
+  ['older: no arguments', { user: bob }, 'bob@example.com'],
+];
+
+test('records that may touch a user, table', () => {
+  const told: string[] = [];
+  for (const [what, record, hits] of cases) {
+    const line = `{"seq":7,${encodeBody({ time: 0, event: 'admission', id: 'E', ...record })},"prev":"ab","hash":"cd"}`;
+    const found: string[] = [];
+    for (const pattern of [alice, bob, 'alice@*', '*li*']) {
+      const search = createUserSearch(pattern);
+      const isWanted = search.isWanted(parseLine(line) ?? {});
+      // What the bytes say must never be less.
+      const hasNeedle = search.needles?.some((needle) => line.includes(needle.toString())) ?? true;
+      if (isWanted && !(hasNeedle && search.isLineWanted(Buffer.from(line))))
+        told.push(`${what}: not by its bytes`);
+      if (isWanted) found.push(pattern);
+    }
+    if (found.join(' ') !== hits) told.push(`${what}: ${found.join(' ')}`);
+  }
+  assert.deepEqual(told, []);
+});
+
+test('the case of the name that is asked for does not matter, and one that was recorded in capitals is still found', () => {
+  for (const [user, pattern, isWanted] of [
+    [alice, 'Alice@EXAMPLE.com', true],
+    [alice, 'ALICE@*', true],
+    ['Alice@example.com', 'Alice@example.com', true],
+    [bob, 'Alice@EXAMPLE.com', false],
+  ] as const) {
+    const search = createUserSearch(pattern);
+    const line = `{"seq":7,${encodeBody({ time: 0, event: 'admission', id: 'E', user, users: [user] })},"prev":"ab"}`;
+    assert.equal(search.isWanted(parseLine(line) ?? {}), isWanted, pattern);
+    assert.equal(search.isNamed(parseLine(line) ?? {}), isWanted, pattern);
+    if (isWanted) {
+      assert.ok(search.needles?.some((needle) => line.includes(needle.toString())));
+      assert.ok(search.isLineWanted(Buffer.from(line)));
+    }
+  }
+});
+
+test('who is found through a mask, or a list that was cut, is not named', () => {
+  const search = createUserSearch(alice);
+  const named = (record: object): boolean => search.isNamed({ ...record });
+  assert.ok(named({ user: alice }) && named({ user: bob, users: [bob, alice] }));
+  assert.ok(named({ user: bob, args: ['--', 'Saved', 'user', alice] }), 'of an older release');
+  assert.ok(!named({ users: ['*'] }) && !named({ users: ['al*@example.com'] }));
+  assert.ok(!named({ users: [bob, { more: 3 }] }) && !named({ args: ['-A', '--', 'al*'] }));
+});

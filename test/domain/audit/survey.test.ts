@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { createSurvey, type Surveyed } from '../../../src/domain/audit/survey.js';
+
+const startMs = Date.UTC(2026, 10, 20, 8);
+
+function survey(
+  records: readonly Partial<AuditRecord>[],
+  asked: Parameters<typeof createSurvey>[0],
+): Surveyed {
+  const made = createSurvey(asked);
+  const lines = records.map((record, at) => {
+    const body = encodeBody({ time: startMs + at * 1000, event: 'admission', id: `E${at}`, ...record });
+    return `{"seq":${at + 1},${body},"prev":"ab","hash":"cd"}\n`;
+  });
+  made.take(Buffer.from(lines.slice(0, 2).join('')));
+  made.take(Buffer.from(`torn\n${lines.slice(2).join('')}`));
+  return made.finish();
+}
+
+const records: readonly Partial<AuditRecord>[] = [
+  { principal: 'alice@support', user: 'bob@example.com', users: ['bob@example.com'] },
+  { user: 'bob@example.com', users: ['bob@example.com', 'alice@example.com'] },
+  { user: 'alice@example.net', users: ['alice@example.net'], text: 'alice@text' },
+  { user: 'alicebob@example.net' },
+];
+
+test('records and times of a trail, and of the time that was asked for', () => {
+  const { names: _, ...all } = survey(records, {});
+  const [firstTime, lastTime] = ['2026-11-20T08:00:00.000Z', '2026-11-20T08:00:03.000Z'];
+  assert.deepEqual(all, { records: 4, all: 4, firstTime, lastTime });
+  assert.equal(survey(records, { sinceMs: startMs + 1000, untilMs: startMs + 3000 }).records, 2);
+  assert.equal(survey(records, { sinceMs: startMs + 9000 }).records, 0);
+  assert.deepEqual(survey([], { user: 'alice' }).firstTime, undefined);
+});
+
+test('users with that name and a domain, and no principals', () => {
+  assert.deepEqual(survey(records, { user: 'alice' }).names, ['alice@example.com', 'alice@example.net']);
+  assert.deepEqual(survey(records, { user: 'ALICE' }).names, ['alice@example.com', 'alice@example.net']);
+  assert.deepEqual(
+    survey(records, { user: 'Alice@EXAMPLE.com' }).names,
+    [],
+    'the search finds that name itself',
+  );
+  assert.deepEqual(survey(records, { user: 'support' }).names, []);
+  assert.deepEqual(survey(records, { user: 'ali*' }).names, []);
+  assert.deepEqual(survey(records, {}).names, []);
+});

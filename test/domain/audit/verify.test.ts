@@ -1,0 +1,380 @@
+// What an intruder or a disk can do to a trail, and what verifying says about it: kind, file, line and seq, each in a table.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { makeSignKey } from '../../../src/domain/audit/signature.js';
+import { createVerifier } from '../../../src/domain/audit/verify.js';
+import { key, makeTrail, nameOf, type PaperTrail, rehash, seal, started, verify } from './paper-trail.js';
+
+/** [kind, file, line, seq] of every fault. */
+type Told = readonly (readonly [string, string, number, number | undefined])[];
+
+function told(trail: PaperTrail, more?: Parameters<typeof verify>[1]): Told {
+  return verify(trail, more).faults.map(({ kind, file, line, seq }) => [kind, file, line, seq]);
+}
+
+/** The lines of the second segment: a checkpoint (seq 11), four exchanges (12 to 19), a checkpoint (20). */
+function second(trail: PaperTrail): string[] {
+  return trail.segments[1]?.lines ?? [];
+}
+
+function swap(lines: string[], at: number): void {
+  const [one = '', other = ''] = lines.slice(at, at + 2);
+  lines.splice(at, 2, other, one);
+}
+
+/** Changes the text of a record, and its hash with it. */
+function forge(line: string, change: (record: Record<string, unknown>) => void): string {
+  const { seq, prev, hash: _, ...body } = JSON.parse(line);
+  change(body);
+  const ledger = createLedger('', undefined, '');
+  ledger.resume({
+    journal: '',
+    seq: seq - 1,
+    hash: prev,
+    stepsMs: 0,
+    open: new Map(),
+    oldestSeq: 1,
+    timeMs: 0,
+  });
+  return ledger.seal(encodeBody({ ...body, time: Date.parse(body.time) })).trimEnd();
+}
+
+void test('an untouched trail is whole, and its signature reaches to its last checkpoint', () => {
+  const verdict = verify(makeTrail());
+  assert.deepEqual(verdict.faults, []);
+  assert.deepEqual(
+    [verdict.records, verdict.firstSeq, verdict.lastSeq, verdict.signedSeq, verdict.openCount],
+    [30, 1, 30, 30, 0],
+  );
+  assert.deepEqual([verdict.keys, verdict.isTorn, verdict.isNewer], [[key.key], false, false]);
+  assert.deepEqual(
+    told(makeTrail(false), { trustedKeys: [] }),
+    [],
+    'without signatures, when nobody asks for them',
+  );
+});
+
+const tampering: readonly [string, (trail: PaperTrail) => void, Told][] = [
+  [
+    'a byte flipped in a value',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace('alice', 'alicf');
+    },
+    [['changed', nameOf(2), 4, 14]],
+  ],
+  [
+    'a byte flipped in seq',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace('"seq":14', '"seq":15');
+    },
+    [['changed', nameOf(2), 4, 14]],
+  ],
+  [
+    'a byte flipped in prev',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace(/"prev":"./, '"prev":"x');
+    },
+    [['changed', nameOf(2), 4, 14]],
+  ],
+  [
+    'a byte flipped in hash',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace(/"hash":"./, '"hash":"x');
+    },
+    [['changed', nameOf(2), 4, 14]],
+  ],
+  [
+    'a byte flipped in the form of the line',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace('{"seq"', '["seq"');
+    },
+    [['malformed', nameOf(2), 4, 14]],
+  ],
+  [
+    'a record changed and hashed again',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = forge(lines[3] ?? '', (record) => {
+        record['user'] = 'mallory@example.com';
+      });
+    },
+    [['unlinked', nameOf(2), 5, 15]],
+  ],
+  ['a record deleted', (trail) => second(trail).splice(3, 1), [['missing', nameOf(2), 4, 14]]],
+  ['three records deleted', (trail) => second(trail).splice(3, 3), [['missing', nameOf(2), 4, 14]]],
+  [
+    'the first record of a segment deleted',
+    (trail) => second(trail).shift(),
+    [['missing', nameOf(2), 1, 11]],
+  ],
+  [
+    'the last record of a segment deleted',
+    (trail) => trail.segments[0]?.lines.pop(),
+    [['missing', nameOf(2), 1, 10]],
+  ],
+  [
+    'a record inserted that claims a place',
+    (trail) => {
+      const lines = second(trail);
+      const forged = forge(lines[3] ?? '', (record) => {
+        record['user'] = 'mallory@example.com';
+      });
+      lines.splice(3, 0, forged);
+    },
+    [['inserted', nameOf(2), 5, 14]],
+  ],
+  [
+    'garbage inserted',
+    (trail) => second(trail).splice(3, 0, '{"seq":14,"user":"mallory"}'),
+    [['malformed', nameOf(2), 4, 14]],
+  ],
+  ['two records swapped', (trail) => swap(second(trail), 3), [['reordered', nameOf(2), 4, 14]]],
+  [
+    'a record moved to another segment',
+    (trail) => {
+      const [moved = ''] = second(trail).splice(3, 1);
+      trail.segments[2]?.lines.splice(4, 0, moved);
+    },
+    [['reordered', nameOf(2), 4, 14]],
+  ],
+  [
+    'a record duplicated',
+    (trail) => second(trail).splice(3, 0, second(trail)[3] ?? ''),
+    [['duplicated', nameOf(2), 5, 14]],
+  ],
+  [
+    'an old record put in again elsewhere',
+    (trail) => second(trail).splice(6, 0, second(trail)[2] ?? ''),
+    [['duplicated', nameOf(2), 7, 13]],
+  ],
+  ['the first segment removed', (trail) => trail.segments.shift(), [['segment-missing', nameOf(1), 0, 10]]],
+  [
+    'a middle segment removed',
+    (trail) => trail.segments.splice(1, 1),
+    [['segment-missing', nameOf(3), 1, 11]],
+  ],
+  ['the last segment removed', (trail) => trail.segments.pop(), [['cut', nameOf(2), 10, 21]]],
+  [
+    'all but the last segment removed',
+    (trail) => trail.segments.splice(0, 2),
+    [['segment-missing', nameOf(2), 0, 20]],
+  ],
+  [
+    'two segments swapped',
+    (trail) => {
+      const [one, other] = trail.segments;
+      if (one !== undefined && other !== undefined) [one.lines, other.lines] = [other.lines, one.lines];
+    },
+    [
+      ['segment-missing', nameOf(1), 0, 10],
+      ['reordered', nameOf(2), 1, 1],
+      ['missing', nameOf(3), 1, 11],
+    ],
+  ],
+  [
+    'the tail cut, with its checkpoint',
+    (trail) => {
+      const last = trail.segments[2];
+      if (last !== undefined) last.lines = last.lines.slice(0, 5);
+    },
+    [['cut', nameOf(3), 5, 26]],
+  ],
+  [
+    'everything removed',
+    (trail) => {
+      trail.segments = [];
+    },
+    [
+      ['cut', '', 0, 1],
+      ['untrusted', '', 0, undefined],
+    ],
+  ],
+  [
+    'the end rewritten with a right chain, without a key',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace('alice', 'mallory');
+      rehash(trail, 1, 3);
+    },
+    // A signature that was copied is not right any more for the record that it stands in.
+    [
+      ['bad-signature', nameOf(2), 10, 20],
+      ['bad-signature', nameOf(3), 1, 21],
+      ['bad-signature', nameOf(3), 10, 30],
+      ['rewritten', nameOf(3), 10, 30],
+    ],
+  ],
+  [
+    'the end rewritten, and signatures left out',
+    (trail) => {
+      const lines = second(trail);
+      lines[3] = (lines[3] ?? '').replace('alice', 'mallory');
+      for (const { lines: all } of trail.segments.slice(1)) {
+        for (const [at, line] of all.entries())
+          all[at] = line.replace(/"key":"[^"]*","signature":"[^"]*",/, '');
+      }
+      rehash(trail, 1, 0);
+    },
+    [
+      ['untrusted', nameOf(2), 1, 11],
+      ['rewritten', nameOf(3), 10, 30],
+    ],
+  ],
+  [
+    'the whole trail written again with a key of the intruder',
+    (trail) => Object.assign(trail, makeTrail(makeSignKey().secretPem)),
+    [['untrusted', nameOf(1), 10, 10]],
+  ],
+  [
+    'a checkpoint beside the trail that is none',
+    (trail) => {
+      trail.kept = [{ file: 'checkpoint.json', text: '{}' }];
+    },
+    [['bad-signature', 'checkpoint.json', 1, undefined]],
+  ],
+];
+
+for (const [what, tamper, expected] of tampering) {
+  void test(`tampering: ${what}`, () => {
+    const trail = makeTrail();
+    tamper(trail);
+    assert.deepEqual(told(trail), expected);
+  });
+}
+
+void test('the clock set back: time goes back without a record that says why', () => {
+  const lines: string[] = [];
+  const ledger = createLedger('p', undefined, 'ab');
+  seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
+  seal(lines, ledger, { time: started + 5000, event: 'session-open' });
+  seal(lines, ledger, { time: started + 4500, event: 'session-close' });
+  seal(lines, ledger, { time: started - 5000, event: 'session-open' });
+  const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
+  assert.deepEqual(told(trail, { trustedKeys: [] }), [['clock-back', nameOf(1), 4, 4]]);
+
+  const honest: string[] = [];
+  const other = createLedger('p', undefined, 'ab');
+  seal(honest, other, { time: started, event: 'start', journal: 'ab', format: 1 });
+  seal(honest, other, { time: started - 5000, event: 'clock', step_ms: -5000 });
+  seal(honest, other, { time: started - 4000, event: 'session-open' });
+  assert.deepEqual(
+    told({ segments: [{ name: nameOf(1), lines: honest }], kept: [] }, { trustedKeys: [] }),
+    [],
+  );
+});
+
+void test('a segment that retention removed is explained by its retire record', () => {
+  const trail = makeTrail();
+  const ledger = createLedger('dovegate test', key.secretPem, 'ab'.repeat(16));
+  const last = trail.segments[2]?.lines ?? [];
+  const { seq, hash } = JSON.parse(last.at(-1) ?? '');
+  ledger.resume({
+    journal: 'ab'.repeat(16),
+    seq,
+    hash,
+    stepsMs: 0,
+    open: new Map(),
+    oldestSeq: 1,
+    timeMs: 0,
+  });
+  const { segment, segment_hash: segmentHash } = JSON.parse(second(trail)[0] ?? '');
+  const retire = {
+    time: started + 600_000,
+    event: 'retire',
+    segment,
+    segment_hash: segmentHash,
+    oldest_seq: 11,
+  } as const;
+  last.push(
+    ledger.sealSigned(retire).trimEnd(),
+    ledger.sealSigned(ledger.checkpoint(started + 600_000)).trimEnd(),
+  );
+  trail.segments.shift();
+  assert.deepEqual(told(trail), []);
+  trail.segments.shift();
+  assert.deepEqual(told(trail), [['segment-missing', nameOf(2), 0, 20]], 'but only that one');
+});
+
+void test('a part of a trail can be verified alone', () => {
+  const trail = makeTrail();
+  trail.segments.shift();
+  assert.deepEqual(told(trail, { isPart: true }), []);
+});
+
+void test('an old key names the new one; a key that nobody named is a stranger', () => {
+  const next = makeSignKey();
+  const lines: string[] = [];
+  const ledger = createLedger('p', key.secretPem, 'ab');
+  seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
+  lines.push(ledger.sealSigned({ ...ledger.checkpoint(started), next_key: next.key }).trimEnd());
+  ledger.changeKey(next.secretPem);
+  lines.push(ledger.sealSigned(ledger.checkpoint(started)).trimEnd());
+  const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
+  assert.deepEqual(told(trail), [], 'who trusts the old one');
+  assert.deepEqual(told(trail, { trustedKeys: [next.key] }), [], 'who trusts the new one');
+  assert.deepEqual(verify(trail, { trustedKeys: [next.key] }).signedSeq, 3);
+  const third = makeSignKey();
+  ledger.changeKey(third.secretPem);
+  lines.push(ledger.sealSigned(ledger.checkpoint(started)).trimEnd());
+  assert.deepEqual(told(trail), [['untrusted', nameOf(1), 4, 4]]);
+});
+
+void test('exchanges without completion are named, and are no fault', () => {
+  const trail = makeTrail();
+  const last = trail.segments[2]?.lines ?? [];
+  trail.kept = [];
+  last.splice(8);
+  const verdict = verify(trail);
+  assert.deepEqual(verdict.faults, []);
+  assert.deepEqual(verdict.open, [{ id: 'E3-3', seq: 28, file: nameOf(3), line: 8 }]);
+  assert.equal(verdict.openCount, 1);
+});
+
+void test('a line without end is a crash at the end, and damage elsewhere', () => {
+  const trail = makeTrail();
+  const feed = (isLast: boolean) => {
+    const verifier = createVerifier({ trustedKeys: [], kept: [], isPart: false, faultsMax: 9 });
+    for (const [number, { name, lines }] of trail.segments.entries()) {
+      verifier.beginSegment(name);
+      const isTorn = (number === trail.segments.length - 1) === isLast;
+      for (const [at, line] of lines.entries())
+        verifier.takeLine(Buffer.from(line), !isTorn || at < lines.length - 1);
+      if (isTorn && !isLast) break;
+    }
+    return verifier;
+  };
+  const crash = feed(true).finish();
+  assert.deepEqual([crash.isTorn, crash.faults.length, crash.lastSeq], [true, 0, 29]);
+  const verifier = feed(false);
+  verifier.beginSegment(nameOf(2));
+  assert.deepEqual(
+    verifier.finish().faults.map(({ kind, line, seq }) => [kind, line, seq]),
+    [['malformed', 10, 10]],
+  );
+});
+
+void test('of many faults the first are kept and all are counted', () => {
+  const trail = makeTrail(key.secretPem, 50);
+  for (const { lines } of trail.segments) {
+    for (let at = 3; at < 60; at += 2) lines[at] = (lines[at] ?? '').replace('alice', 'bobby');
+  }
+  const verdict = verify(trail, { faultsMax: 5 });
+  assert.deepEqual([verdict.faults.length, verdict.faultCount], [5, 87]);
+});
+
+void test('a record of another journal is foreign', () => {
+  const lines: string[] = [];
+  const ledger = createLedger('p', undefined, 'ab');
+  seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
+  seal(lines, ledger, { time: started, event: 'start', journal: 'cd', format: 2 });
+  const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
+  assert.deepEqual(told(trail, { trustedKeys: [] }), [['foreign', nameOf(1), 2, 2]]);
+  assert.equal(verify(trail, { trustedKeys: [] }).isNewer, true);
+});

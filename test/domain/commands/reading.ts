@@ -1,0 +1,18 @@
+// Reads a whole command line, name and arguments, for tests.
+import assert from 'node:assert/strict';
+import { type ParsedArguments, parseArguments, type Unparsable } from '../../../src/domain/commands/parse.js';
+import { resolveCommand } from '../../../src/domain/commands/resolve.js';
+import type { Series } from '../../../src/domain/commands/series.js';
+
+/** Undefined: there is no such command. */
+export function read(series: Series, line: readonly string[]): ParsedArguments | Unparsable | undefined {
+  const found = resolveCommand(series, line);
+  return found === undefined ? undefined : parseArguments(series, found.command, found.args);
+}
+
+/** The arguments of a line that must be accepted. */
+export function accept(series: Series, line: readonly string[]): ParsedArguments {
+  const parsed = read(series, line);
+  if (parsed?.kind !== 'parsed') assert.fail(`${line.join(' ')}: ${parsed?.message ?? 'no such command'}`);
+  return parsed;
+}

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { commandsOf } from '../../../src/domain/commands/catalog.js';
+import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import {
+  isAddress,
+  maskCovers,
+  reconcileUserOptions,
+  touchedUsers,
+} from '../../../src/domain/commands/users.js';
+import { accept } from './reading.js';
+
+/** `kind: users / masks`, the line's user being bob. */
+function touched(series: Series, line: string[]): string {
+  const who = touchedUsers(accept(series, line), 'bob');
+  const names = who.users.map((one) => one.value).join(' ');
+  const masks = who.masks.map((one) => `${one.parameter}=${one.value}`).join(' ');
+  return `${who.kind}: ${names}${masks === '' ? '' : ` / ${masks}`}`;
+}
+
+const rows: [line: string[], shown: string, only?: Series][] = [
+  [['mailbox list'], 'one: bob'],
+  [['quota get', '-u', 'eve'], 'one: bob'],
+  [['mailbox list', '-A'], 'all: bob'],
+  [['mailbox list', '-F', '/etc/passwd'], 'unknown: bob'],
+  [['mailbox list', '-A', '-F', '/x'], 'unknown: bob'],
+  [['copy', 'Dst', 'user', 'eve', 'all'], 'several: bob eve'],
+  [['copy', 'Dst', 'user', 'BOB', 'all'], 'one: bob BOB'],
+  [['copy', 'Dst', 'user', '*', 'all'], 'all: bob / source-user=*'],
+  [['copy', 'Dst', 'user', '', 'all'], 'several: bob / source-user='],
+  [['import', '-U', 'eve', 'maildir:/x', '', 'all'], 'several: bob eve'],
+  [['acl set', 'INBOX', 'user=eve', 'read'], 'several: bob eve'],
+  [['acl set', 'INBOX', 'anyone', 'read'], 'several: bob / id=anyone'],
+  [['acl add', 'INBOX', 'group=staff', 'read'], 'several: bob / id=group=staff'],
+  [['acl set', 'INBOX', 'owner', 'read'], 'one: bob'],
+  [['acl set', 'INBOX', 'user=bob', 'read'], 'one: bob bob'],
+  [['who'], 'all: '],
+  [['who', 'eve'], 'one: eve'],
+  [['who', 'eve', 'mallory'], 'several: eve mallory'],
+  [['who', '*'], 'all:  / mask=*'],
+  [['who', '**?'], 'all:  / mask=**?'],
+  [['who', 'e*'], 'several:  / mask=e*'],
+  [['who', '192.0.2.0/24'], 'several:  / mask=192.0.2.0/24'],
+  [['who', '--', '1'], 'one: 1'],
+  [['who', '-f', 'account', 'eve'], 'several:  / mask=eve', '2.4'],
+  [['kick', 'eve'], 'one: eve'],
+  [['kick', '--mask=eve'], 'one: eve'],
+  [['kick', 'eve', '::1'], 'several: eve / mask=::1'],
+  [['kick', '-h', '192.0.2.1', 'eve'], 'one: eve', '2.4'],
+  [['proxy list'], 'all: '],
+  [['proxy kick', '-h', 'x'], 'all: ', '2.3'],
+  [['proxy kick', 'eve'], 'one: eve'],
+  [['user', 'eve'], 'one: eve'],
+  [['user', 'eve', 'mallory'], 'several: eve mallory'],
+  [['user', '*@example.org'], 'several:  / user-mask=*@example.org'],
+  [['auth cache flush', '*'], 'all:  / user=*', '2.3'],
+  [['auth cache flush', '*'], 'all:  / user-mask=*', '2.4'],
+  [['auth cache flush', 'eve'], 'one: eve'],
+  [['log errors'], 'all: '],
+  [['replicator status'], 'all: ', '2.3'],
+  [['replicator status', 'eve'], 'one: eve', '2.3'],
+  [['replicator replicate', '*'], 'all:  / user-mask=*', '2.3'],
+  [['replicator dsync-status'], 'all: ', '2.3'],
+  [['director kick', 'eve'], 'one: eve', '2.3'],
+  [['director status'], 'none: ', '2.3'],
+  [['director flush', 'all'], 'all: ', '2.3'],
+  [['indexer list'], 'all: ', '2.4'],
+  [['oldstats dump', 'user'], 'all: ', '2.3'],
+  [['oldstats dump', 'session', 'connected'], 'all: ', '2.3'],
+  [['oldstats dump', 'user', 'user=eve'], 'all: ', '2.3'],
+  [['oldstats dump', 'ip'], 'all: ', '2.3'],
+  [['oldstats dump', 'global'], 'none: ', '2.3'],
+  [['oldstats dump', 'global', 'x\tEXPORT\tuser'], 'all: ', '2.3'],
+  [['indexer add', 'eve', 'INBOX'], 'one: eve', '2.4'],
+  [['indexer remove', 'e*', 'INBOX'], 'several:  / user-mask=e*', '2.4'],
+  [['mailbox mutf7', 'x'], 'none: '],
+  [['stats dump'], 'none: '],
+  [['reload'], 'none: '],
+  [['dict get', '-u', 'eve', 'file:/x', 'priv/k'], 'unknown: eve'],
+  [['batch', ':', 'fetch', 'uid', 'all'], 'unknown: bob', '2.3'],
+  [['mail dict get', 'x', 'k'], 'one: bob', '2.4'],
+];
+
+for (const [line, shown, only] of rows) {
+  for (const series of only === undefined ? allSeries : [only]) {
+    test(`${series}: ${line.join(' ')} touches ${shown}`, () => assert.equal(touched(series, line), shown));
+  }
+}
+
+test('no command of scope server touches the user of the line', () => {
+  for (const series of allSeries) {
+    for (const command of commandsOf(series)) {
+      if (command.scope === 'user') continue;
+      const parsed = {
+        kind: 'parsed',
+        command,
+        series,
+        values: new Map(),
+        query: undefined,
+        hasOption: () => false,
+      } as const;
+      assert.deepEqual(touchedUsers(parsed, 'bob').users, [], command.name);
+    }
+  }
+});
+
+test('what who and kick take for an address', () => {
+  const addresses = [
+    '192.0.2.1',
+    '192.0.2.0/24',
+    '::1',
+    '[::1]',
+    'fe80::1%eth0',
+    '10.1',
+    '0x7f000001',
+    '0x7f.1',
+    '010.1',
+    '1/8',
+    '0X0A.1',
+    'eve/8',
+    '10.',
+  ];
+  for (const value of addresses) assert.equal(isAddress(value), true, value);
+  for (const value of ['eve', '1234', 'eve@192.0.2.1', '0xeve', 'a.b', '1.2.3.4.5', 'x10.1'])
+    assert.equal(isAddress(value), false, value);
+});
+
+test('masks cover texts, and take no longer than they must', () => {
+  const yes: [string, string][] = [
+    ['*', ''],
+    ['*', 'bob'],
+    ['b*b', 'bob'],
+    ['b?b', 'bob'],
+    ['*@x', 'a@x'],
+    ['**b', 'bob'],
+    ['bob*', 'bob'],
+    ['*o*', 'bob'],
+  ];
+  const no: [string, string][] = [
+    ['', 'bob'],
+    ['?', ''],
+    ['bo', 'bob'],
+    ['b?', 'bob'],
+    ['*@x', 'a@xy'],
+    ['*z*', 'bob'],
+    ['b*z', 'bob'],
+  ];
+  for (const [mask, text] of yes) assert.equal(maskCovers(mask, text), true, `${mask} ${text}`);
+  for (const [mask, text] of no) assert.equal(maskCovers(mask, text), false, `${mask} ${text}`);
+  assert.equal(maskCovers(`${'*a'.repeat(2000)}b`, 'a'.repeat(20_000)), false);
+});
+
+const settled: [line: string[], minor: number, shown: string][] = [
+  [['quota get'], 2, ''],
+  [['quota get', '-u', 'bob'], 2, ''],
+  [['quota get', '-u', 'BOB'], 3, ''],
+  [['quota get', '-A'], 2, 'cell'],
+  [['quota get', '-A'], 0, 'cell'],
+  [['quota get', '-A'], 3, 'all -A'],
+  [['quota get', '-A', '-u', 'bob'], 4, 'all -A'],
+  [['quota get', '-u', '*'], 2, 'cell'],
+  [['quota get', '-u', 'b*'], 1, 'cell'],
+  [['quota get', '-A', '-u', '?ob'], 2, 'cell'],
+  [['quota get', '-u', '*'], 3, ''],
+  [['quota get', '-u', 'eve'], 2, 'user-invalid'],
+  [['quota get', '-u', 'e*'], 2, 'user-invalid'],
+  [['quota get', '-u', ''], 2, 'user-invalid'],
+  [['quota get', '-A', '-u', 'eve'], 3, 'user-invalid'],
+  [['dict get', '-u', 'eve', 'x', 'priv/k'], 2, '-u eve x priv/k'],
+  [['who', 'eve'], 3, 'eve'],
+];
+
+for (const [line, minor, shown] of settled) {
+  for (const series of allSeries) {
+    test(`${series}: ${line.join(' ')} of a client of minor ${minor}: ${shown}`, () => {
+      const settledUser = reconcileUserOptions(accept(series, line), 'bob', minor);
+      if (settledUser.kind === 'unparsable') return assert.equal(settledUser.code, shown);
+      const words = [...settledUser.parsed.values].flatMap(([name, values]) => {
+        if (name === 'all-users') return '-A';
+        return name === 'user' ? ['-u', ...values] : values;
+      });
+      const flags = [settledUser.wantsUsernameCell && 'cell', settledUser.isAllUsers && 'all'].filter(
+        Boolean,
+      );
+      return assert.equal([...flags, ...words].join(' '), shown);
+    });
+  }
+}
+
+test('names are completed before they are compared', () => {
+  const parsed = accept('2.4', ['quota get', '-u', 'bob']);
+  const complete = (user: string): string => (user.includes('@') ? user : `${user}@example.org`);
+  assert.equal(reconcileUserOptions(parsed, 'bob@example.org', 3).kind, 'unparsable');
+  assert.equal(reconcileUserOptions(parsed, 'bob@example.org', 3, complete).kind, 'reconciled');
+});

@@ -1,0 +1,84 @@
+// One section of a file whose rest has problems, and when it counts as not found.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findAdmin, findAudit } from '../../../src/domain/config/find-section.js';
+import type { ReadFiles } from '../../../src/domain/config/read-files.js';
+
+function files(texts: Readonly<Record<string, string>>): ReadFiles {
+  return {
+    readText: (path) => {
+      const text = texts[path];
+      if (text === undefined) throw new Error('no such file');
+      return text;
+    },
+    glob: () => {
+      throw new Error('permission denied');
+    },
+  };
+}
+
+const standard = '/var/lib/dovegate/audit';
+const cases: readonly (readonly [what: string, main: string, part: string | undefined, directory: string])[] =
+  [
+    ['said', 'audit: { directory: trail }', undefined, '/etc/trail'],
+    ['the rest is broken', 'audit: { directory: trail }\nlisteners: 5\nnothing: [', undefined, '/etc/trail'],
+    [
+      'another key of it is broken',
+      'audit: { directory: trail, keep: long, later: 1 }',
+      undefined,
+      '/etc/trail',
+    ],
+    [
+      'an include cannot be read',
+      'audit: { directory: trail }\ninclude: [part.yaml]',
+      undefined,
+      '/etc/trail',
+    ],
+    [
+      'a folder cannot be read',
+      'audit: { directory: trail }\ninclude: [parts/*.yaml]',
+      undefined,
+      '/etc/trail',
+    ],
+    ['in an include', 'include: [part.yaml]', 'audit: { directory: trail }', '/etc/trail'],
+    ['not said', 'listeners: 5', undefined, standard],
+    ['not said, and no key of it is right', 'audit: { keep: long }', undefined, standard],
+    ['not said in what could be read', 'include: [part.yaml]', undefined, ''],
+    ['not said in what could be listed', 'include: [parts/*.yaml]', undefined, ''],
+    ['not said in what is YAML', 'listeners: [', undefined, ''],
+    ['no map', 'audit: 5', undefined, ''],
+    ['no path', 'audit: { directory: [] }', undefined, ''],
+    ['said twice', 'audit: { directory: trail }\ninclude: [part.yaml]', 'audit: { directory: other }', ''],
+    ['a broken key', 'audit: { directory: trail, hmac_key: {} }', undefined, ''],
+  ];
+
+test('the section audit, table', () => {
+  for (const [what, main, part, directory] of cases) {
+    const read = files({ '/etc/main.yaml': main, ...(part !== undefined && { '/etc/part.yaml': part }) });
+    const found = findAudit('/etc/main.yaml', read);
+    assert.equal(found.audit?.directory ?? '', directory, what);
+    if (found.audit === undefined) assert.ok(found.problems.length > 0, what);
+  }
+  assert.equal(findAudit('/etc/none.yaml', files({})).audit, undefined);
+});
+
+test('state, beside the section audit', () => {
+  const stateOf = (main: string): unknown => {
+    const found = findAudit(
+      '/etc/main.yaml',
+      files({ '/etc/main.yaml': `audit: { directory: trail }\n${main}` }),
+    );
+    return found.audit && found.state;
+  };
+  assert.equal(stateOf('listeners: 5\nstate: kept'), '/etc/kept');
+  assert.equal(stateOf('listeners: 5'), '/var/lib/dovegate');
+  assert.equal(stateOf('state: []'), undefined, 'a broken value is no default');
+  assert.equal(stateOf('include: [part.yaml]'), undefined, 'it may stand in what could not be read');
+});
+
+test('the section admin, where the rest is broken', () => {
+  const main = 'admin: { unix: /run/admin.sock }\nlisteners: 5\n';
+  assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': main }))?.unix, '/run/admin.sock');
+  assert.equal(findAdmin('/etc/main.yaml', files({ '/etc/main.yaml': 'listeners: 5' })), undefined);
+  assert.equal(findAdmin('/etc/none.yaml', files({})), undefined);
+});

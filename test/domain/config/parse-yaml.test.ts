@@ -1,0 +1,85 @@
+// Goal: every key and scalar knows its line and column, and nothing odd of YAML gets in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { nodeAt, parseYaml, toValue, without } from '../../../src/domain/config/parse-yaml.js';
+import { createProblemList } from '../../../src/domain/config/problem.js';
+
+function parse(text: string) {
+  const problems = createProblemList();
+  const root = parseYaml('f.yaml', text, problems);
+  return { root, told: problems.sorted().map(({ line, column, message }) => `${line}:${column} ${message}`) };
+}
+
+void test('places of keys, values and items', () => {
+  const { root, told } = parse('# comment\na:\n  b: "x"\n  "c d": [1, {e: 007}]\n\u00e4: off\n');
+  assert.ok(root);
+  assert.deepEqual(told, []);
+  const at = (...path: PropertyKey[]): string => {
+    const found = nodeAt(root, path);
+    const source = found?.node.kind === 'scalar' ? found.node.source : found?.node.kind;
+    return `${found?.place.line}:${found?.place.column} ${source}`;
+  };
+  assert.equal(at('a'), '2:1 map');
+  assert.equal(at('a', 'b'), '3:3 x');
+  assert.equal(at('a', 'c d'), '4:3 list');
+  assert.equal(at('a', 'c d', 0), '4:11 1');
+  assert.equal(at('a', 'c d', 1, 'e'), '4:15 007');
+  assert.equal(at('ä'), '5:1 off');
+  assert.equal(nodeAt(root, ['a', 'x']), undefined);
+  assert.deepEqual(JSON.stringify(toValue(root)), '{"a":{"b":"x","c d":[1,{"e":7}]},"ä":"off"}');
+});
+
+const odd: readonly (readonly [text: string, expected: RegExp])[] = [
+  ['a: 1\na: 2\n', /^2:1 not valid YAML: Map keys must be unique/],
+  ['a: &x 1\nb: *x\n', /^2:4 aliases \(\*name\) are not taken/],
+  ['a: [*@example.com]\n', /put patterns with \* in quotes/],
+  ['a: !!binary aGk=\n', /^1:\d+ .*(taken|tag)/],
+  ['a: !secret x\n', /^1:4 not valid YAML: Unresolved tag/],
+  ['a: !!set {x}\n', /tag/],
+  ['<<: {a: 1}\n', /^1:1 the key << is not taken/],
+  ['__proto__: {a: 1}\n', /^1:1 the key __proto__ is not taken/],
+  ['? [a]\n: 1\n', /a key must be plain text/],
+  ['a: 1\n---\nb: 2\n', /^2:1 not valid YAML/],
+  ['- a\n', /^1:1 a configuration is a map of keys/],
+  ['a: "x\n', /not valid YAML/],
+  ['a: {\n', /not valid YAML/],
+  ['\ta: 1\n', /not valid YAML/],
+  [`a: ${'['.repeat(40)}${']'.repeat(40)}\n`, /more than 32 levels/],
+  [`a: ${'['.repeat(50_000)}\n`, /more than 32 levels|not valid YAML/],
+  [Array.from({ length: 40 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'), /more than 32 levels/],
+];
+
+for (const [text, expected] of odd) {
+  void test(`not taken: ${JSON.stringify(text.slice(0, 40))}`, () => {
+    const { told } = parse(text);
+    assert.ok(
+      told.some((line) => expected.test(line)),
+      JSON.stringify(told.slice(0, 3)),
+    );
+  });
+}
+
+void test('an empty file is an empty map', () => {
+  for (const text of ['', '# only a comment\n', '---\n']) {
+    assert.equal(parse(text).root?.entries.size, 0);
+    assert.deepEqual(parse(text).told, []);
+  }
+});
+
+void test('a prototype cannot be reached through a key', () => {
+  const { root } = parse('a: {__proto__: {polluted: 1}, constructor: 2}\n');
+  assert.ok(root);
+  assert.deepEqual(toValue(root), { a: { constructor: 2 } });
+  assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
+});
+
+void test('taking something out leaves the rest where it was', () => {
+  const { root } = parse('a: [x, y, z]\nb: {c: 1, d: 2}\n');
+  assert.ok(root);
+  const less = without(without(root, ['a', 1]), ['b', 'c']);
+  assert.equal(JSON.stringify(toValue(less)), '{"a":["x","z"],"b":{"d":2}}');
+  assert.equal(nodeAt(less, ['a', 1])?.place.column, 11);
+  assert.equal(JSON.stringify(toValue(root)), '{"a":["x","y","z"],"b":{"c":1,"d":2}}');
+  assert.deepEqual(without(root, ['a', 'q', 1]), root);
+  assert.deepEqual(without(root, ['q']), root);
+});

@@ -1,0 +1,76 @@
+// Goal: a problem reads as FILE:LINE:COLUMN and points at the source; the nearest name is the one that was meant.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createProblemList,
+  formatProblem,
+  nearestName,
+  type Problem,
+} from '../../../src/domain/config/problem.js';
+
+const problem: Problem = {
+  file: 'd.yaml',
+  line: 2,
+  column: 5,
+  path: 'a.b',
+  message: 'is wrong',
+  severity: 'error',
+  code: 'invalid-value',
+};
+
+void test('one line without the source, three with it', () => {
+  assert.equal(formatProblem(problem), 'd.yaml:2:5: a.b: is wrong');
+  assert.equal(
+    formatProblem({ ...problem, severity: 'warning' }, 'x\nabc defg\n'),
+    'd.yaml:2:5: warning: a.b: is wrong\n    abc defg\n        ^',
+  );
+  assert.equal(formatProblem({ ...problem, path: '', line: 9 }, 'x\n'), 'd.yaml:9:5: is wrong');
+  assert.equal(
+    formatProblem({ ...problem, column: 99 }, 'x\nabc\n'),
+    'd.yaml:2:99: a.b: is wrong\n    abc\n       ^',
+  );
+});
+
+void test('control characters of the source do not reach the terminal', () => {
+  const shown = formatProblem({ ...problem, line: 1, column: 3 }, '\x1b[31m\u202e\tx');
+  assert.ok(!/[\x1b\u202e\t]/.test(shown));
+  assert.ok(shown.endsWith('\n      ^'));
+});
+
+void test('a long line is cut around the caret', () => {
+  const text = `${'a'.repeat(500)}HERE${'b'.repeat(500)}`;
+  const [, source, caret] = formatProblem({ ...problem, line: 1, column: 501 }, text).split('\n');
+  assert.ok(source !== undefined && caret !== undefined && source.length <= 110);
+  assert.equal(source.indexOf('HERE'), caret.indexOf('^'));
+});
+
+void test('problems come in the order of the file, each once', () => {
+  const list = createProblemList();
+  const place = (line: number, column: number) => ({ file: 'd.yaml', line, column });
+  list.warning(place(2, 1), '', 'b');
+  list.error(place(1, 9), '', 'a');
+  list.error(place(1, 2), '', 'c');
+  list.error(place(1, 2), 'other', 'c');
+  assert.deepEqual(
+    list.sorted().map((each) => each.message),
+    ['c', 'a', 'b'],
+  );
+  assert.equal(list.hasErrors, true);
+});
+
+const names = ['quota get', 'quota recalc', 'mailbox list', 'mailbox delete', 'tls', 'users'];
+
+void test('the nearest name', () => {
+  const table: Record<string, string | undefined> = {
+    'quota gte': 'quota get',
+    'Quota Get': 'quota get',
+    'mailbox lst': 'mailbox list',
+    tsl: 'tls',
+    user: 'users',
+    'quota r': 'quota recalc',
+    exec: undefined,
+    x: undefined,
+  };
+  for (const [name, expected] of Object.entries(table))
+    assert.equal(nearestName(name, names), expected, name);
+});

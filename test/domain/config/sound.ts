@@ -1,0 +1,70 @@
+// A configuration without a problem, in memory; the tests of this folder change parts of it and see what is told.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGlob } from '../../../src/domain/commands/glob.js';
+import { type ParsedSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
+import { formatProblem } from '../../../src/domain/config/problem.js';
+import type { ReadFiles } from '../../../src/domain/config/read-files.js';
+import type { Settings } from '../../../src/domain/config/settings.js';
+
+/** Files by path; patterns with one star. */
+export function memoryFiles(files: Readonly<Record<string, string>>): ReadFiles {
+  return {
+    readText(path) {
+      const text = files[path];
+      if (text === undefined) throw new Error('no such file');
+      return text;
+    },
+    glob(pattern) {
+      const glob = createGlob(pattern);
+      return Object.keys(files).filter((path) => glob.matches(path));
+    },
+  };
+}
+
+/** The smallest configuration without a problem. */
+export const sound = `version: 1
+listeners:
+  support: { unix: /run/s.sock, policy: support }
+backends:
+  mail1: { address: "127.0.0.1:24245", tls: off, password_file: /etc/p, shared_namespaces: [] }
+routes:
+  - { users: ["*"], backend: mail1 }
+policies:
+  support:
+    users: ["*@example.com"]
+    allow: [quota get]
+`;
+
+export function parse(text: string): ParsedSettings {
+  return parseSettings('/etc/dovegate/d.yaml', memoryFiles({ '/etc/dovegate/d.yaml': text }));
+}
+
+/** The settings of a text in which nothing may be wrong. */
+export function settingsOf(text: string): Settings {
+  const { settings, problems } = parse(text);
+  assert.deepEqual(problems, []);
+  assert.ok(settings);
+  return settings;
+}
+
+/** What is told about a text: `LINE:COLUMN: [warning: ]PATH: MESSAGE` each. */
+export function told(text: string): string[] {
+  return parse(text).problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', ''));
+}
+
+/** A change of the sound configuration, and all that must be told about it. */
+export type Mistake = readonly [name: string, from: string, to: string, ...expected: string[]];
+
+/** One test a row: exactly these problems, and settings if and only if none of them is an error. */
+export function testMistakes(mistakes: readonly Mistake[]): void {
+  for (const [name, from, to, ...expected] of mistakes) {
+    void test(`mistake: ${name}`, () => {
+      const text = sound.replace(from, to);
+      assert.notEqual(text, sound);
+      assert.deepEqual(told(text), expected);
+      const isError = expected.some((line) => !line.includes(': warning: '));
+      assert.equal(parse(text).settings === undefined, isError);
+    });
+  }
+}

@@ -1,0 +1,121 @@
+// Goal: a judgement in words survives the way over the wire, and names rules by what they say, never by where they stand.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import {
+  type Explanation,
+  explanationOf,
+  explanationOfRows,
+  rowsOfExplanation,
+} from '../../../src/domain/policy/explanation.js';
+import { judge } from '../../../src/domain/policy/judge-line.js';
+import { parse } from '../config/sound.js';
+
+const text = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.com"]
+    allow:
+      - quota get
+      - fts flatcurve check
+      - { command: flags add, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 20/hour }
+    deny: [mailbox delete]
+  watch: { mode: observe, users: ["*"], allow: [who] }
+`;
+const { settings, problems } = parse(text);
+
+/** The explanation of a line, after its way over the wire. */
+function explained(
+  words: readonly string[],
+  from: { policy?: string; series?: readonly Series[] } = {},
+): Explanation {
+  const { series = ['2.4'] } = from;
+  const policy = settings?.policies.get(from.policy ?? 'support');
+  assert.ok(policy, JSON.stringify(problems));
+  const [user = '', ...command] = words;
+  const line = { user, words: command, isUtf8: true } as const;
+  const flags = { debug: false, verbose: false, proxyTtl: undefined, hasForward: false };
+  const context = {
+    listener: 'support',
+    principal: 'alice@support',
+    clientMinor: 4,
+    policy,
+    userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-', defaultRealm: 'example.com' }),
+    sharedNamespaces: [],
+    nowMs: 0,
+  };
+  const judgeFor = (which: readonly Series[]) => judge({ ...line, ...flags }, which, context);
+  const explanation = explanationOf({
+    policy,
+    principal: 'alice@support',
+    judgement: judgeFor(series),
+    backends: ['mail1'],
+    noBackend: undefined,
+    readings: series.map((one) => ({ series: one, judgement: judgeFor([one]) })),
+    later: [],
+  });
+  const rows = rowsOfExplanation(explanation);
+  assert.deepEqual(explanationOfRows(rows), explanation);
+  assert.doesNotMatch(JSON.stringify(rows), /\.yaml/);
+  return explanation;
+}
+
+void test('allowed: by which rule, what is sent, for whom', () => {
+  const { decision, rule, sent, concerns, effect, terms, backends } = explained(['BOB', 'quota', 'get']);
+  assert.deepEqual([decision, rule], ['allow', { command: 'quota get', says: [] }]);
+  assert.deepEqual([sent, concerns, effect], [['quota get', '--'], 'bob@example.com', 'read']);
+  assert.deepEqual([terms, backends], [[], ['mail1']]);
+});
+
+void test('denied: by which rule, or which comes nearest and what it misses', () => {
+  assert.equal(explained(['bob', 'mailbox', 'delete', 'Old']).rule?.command, 'mailbox delete');
+  const near = explained(['bob', 'flags', 'add', '\\Seen', 'mailbox', 'Trash', 'savedbefore', '10d']);
+  assert.equal(near.decision, 'deny');
+  assert.equal(near.rule, undefined);
+  assert.equal(near.nearest?.command, 'flags add');
+  assert.match(near.nearest?.missing[0] ?? '', /savedbefore/);
+  assert.deepEqual(near.terms, []);
+  const outside = explained(['bob@example.org', 'quota', 'get']);
+  assert.deepEqual([outside.decision, outside.code, outside.rule], ['deny', 'user', undefined]);
+});
+
+void test('terms, observing, and what cannot be read', () => {
+  const words = ['bob', 'flags', 'add', '\\Seen', 'mailbox', 'Trash', 'savedbefore', '40d'];
+  assert.deepEqual(explained(words).terms, ['the client must say why', 'within the limit of its rule']);
+  const observed = explained(['bob', 'quota', 'get'], { policy: 'watch' });
+  assert.equal(observed.decision, 'allow');
+  assert.match(observed.would ?? '', /no rule allows/);
+  const unknown = explained(['bob', 'quota', 'gte'], { series: allSeries });
+  assert.deepEqual([unknown.decision, unknown.code, unknown.sent], ['unparsable', 'command-unknown', []]);
+  assert.deepEqual(unknown.differs, []);
+});
+
+void test('where the series differ each is told', () => {
+  const { decision, differs } = explained(['bob', 'fts flatcurve check', 'INBOX'], { series: allSeries });
+  assert.equal(decision, 'unparsable');
+  assert.match(differs[0] ?? '', /^Dovecot 2\.3: cannot be read/);
+  assert.match(differs[1] ?? '', /^Dovecot 2\.4: allowed, sent as fts flatcurve check/);
+});
+
+void test('what is no answer', () => {
+  assert.equal(explanationOfRows([]), undefined);
+  assert.equal(explanationOfRows([['decision', 'perhaps']]), undefined);
+});
+
+void test('a name that may be another mailbox is said to be', () => {
+  const of = (...words: string[]): string | undefined => explained(['BOB', ...words]).concerns;
+  assert.equal(
+    of('flags', 'add', '\\Seen', 'mailbox', 'A/INBOX', 'all'),
+    'bob@example.com, "A/INBOX" may be "INBOX", "A/INBOX" may be "A"',
+  );
+  assert.equal(of('flags', 'add', '\\Seen', 'mailbox', 'Trash', 'all'), 'bob@example.com');
+  assert.equal(
+    of('mailbox', 'delete', 'a.Inbox'),
+    'bob@example.com, "a.Inbox" may be "INBOX", "a.Inbox" may be "a"',
+  );
+});

@@ -1,0 +1,68 @@
+// Goal: a policy is immutable, named by the hash of its text, and finds its rules by command in the order of the file.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createPolicy, type Rule } from '../../../src/domain/policy/rule.js';
+
+const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
+const rule = (command: string, line: number): Rule => ({
+  command,
+  place: place(line),
+  meaning: command,
+  where: undefined,
+  query: undefined,
+  users: undefined,
+  rootEquivalent: false,
+  masks: false,
+  shared: false,
+  allUsers: false,
+  content: false,
+  maxUsers: undefined,
+  expiresMs: undefined,
+  obligations: { reason: false, limitKey: command, emergency: false },
+});
+
+const policy = createPolicy(
+  {
+    name: 'support',
+    place: place(1),
+    users: ['*@example.com'],
+    usersPlace: place(2),
+    except: [],
+    exceptPlace: place(1),
+    allow: [rule('search', 3), rule('fetch', 4), rule('search', 5)],
+    deny: [],
+    mode: 'enforce',
+    logs: 'filtered',
+    debug: false,
+    weight: 1,
+    limits: {},
+    effectiveText: 'text',
+  },
+  (text) => `hash of ${text}`,
+);
+
+void test('its version is the hash of its text', () => {
+  assert.equal(policy.version, 'hash of text');
+});
+
+void test('nobody changes it', () => {
+  assert.throws(() => Object.assign(policy, { name: 'other' }), TypeError);
+});
+
+void test('rules by command keep their order', () => {
+  assert.deepEqual(
+    policy.allowByCommand.get('search')?.map((each) => each.place.line),
+    [3, 5],
+  );
+  assert.equal(policy.allowByCommand.get('quota get'), undefined);
+  assert.equal(policy.denyByCommand.size, 0);
+});
+
+void test('it is for everybody only without exceptions', () => {
+  const of = (users: string[], except: string[]): boolean =>
+    createPolicy({ ...policy, users, except, allow: [], deny: [] }, String).isForEverybody;
+  assert.equal(of(['*'], []), true);
+  assert.equal(of(['x', '**'], []), true);
+  assert.equal(of(['*'], ['ceo']), false);
+  assert.equal(of(['*@*'], []), false);
+});

@@ -1,0 +1,72 @@
+// Makes rows of a trail as the daemon would have recorded them: judged by the engine's own judge, encoded as the journal encodes.
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { isObject } from '../../../src/domain/audit/line.js';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { createRedactor } from '../../../src/domain/audit/redact.js';
+import type { ExchangeRow } from '../../../src/domain/audit/search.js';
+import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import type { Settings } from '../../../src/domain/config/settings.js';
+import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { judge } from '../../../src/domain/policy/judge-line.js';
+import { admissionOf } from '../../../src/gateway/command/exchange-records.js';
+
+/** 2026-11-20T12:00:00Z. */
+export const recordedMs = 1_795_176_000_000;
+
+export interface Sent {
+  user: string;
+  words: readonly string[];
+  series?: readonly Series[];
+  atMs?: number;
+  reason?: string;
+  outcome?: string;
+  principal?: string;
+  /** Default 4: of a client of today. */
+  clientMinor?: number;
+}
+
+const redactor = createRedactor('k'.repeat(32));
+
+/** The admission of a line that came to a listener. */
+export function admission(settings: Settings, listener: string, sent: Sent, id = 'E'): AuditRecord {
+  const { user, words, series = allSeries, atMs = recordedMs, principal = `carol@${listener}` } = sent;
+  const name = settings.listeners.find((each) => each.name === listener)?.policies[0]?.policy ?? '';
+  const policy = settings.policies.get(name);
+  if (policy === undefined) throw new Error(`no listener ${listener}`);
+  const line = {
+    debug: false,
+    verbose: false,
+    proxyTtl: undefined,
+    hasForward: false,
+    user,
+    words: [...words],
+    isUtf8: true,
+  };
+  const judgement = judge(line, series, {
+    listener,
+    principal,
+    clientMinor: sent.clientMinor ?? 4,
+    policy,
+    userNames: createUserNames(settings.mailUsers),
+    sharedNamespaces: settings.backends[0]?.sharedNamespaces,
+    nowMs: atMs,
+  });
+  return admissionOf({
+    time: atMs,
+    names: { session: 'S', listener, peer: { listener }, principal },
+    id,
+    policy: { name: policy.name, version: policy.version },
+    judgement,
+    backends: ['mail1'],
+    reason: sent.reason,
+    redact: (value) => redactor.redact(value),
+  });
+}
+
+/** The row of a line that came to a listener. */
+export function record(settings: Settings, listener: string, sent: Sent): ExchangeRow {
+  const fields: unknown = JSON.parse(`{${encodeBody(admission(settings, listener, sent))}}`);
+  if (!isObject(fields)) throw new Error('no record');
+  const outcome = sent.outcome ?? (fields['decision'] === 'deny' ? 'denied' : 'ok');
+  return { fields: { ...fields, outcome }, admittedSeq: 1, completedSeq: 2, completedTime: undefined };
+}

@@ -1,0 +1,113 @@
+// Goal: the suggestion reads as a policy, keeps what today's policy refuses, and says what it leaves out.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createSightings } from '../../../src/domain/review/seen.js';
+import { type Suggestion, suggest } from '../../../src/domain/review/suggest.js';
+import { settingsOf, sound } from '../config/sound.js';
+import { record, recordedMs } from './recording.js';
+import { wordsOf } from './seeing.js';
+
+function suggestion(policy: string, ...lines: string[]): Suggestion {
+  const settings = settingsOf(
+    `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
+  );
+  const sightings = createSightings('support');
+  for (const [at, line] of lines.entries()) {
+    const [user = '', words = ''] = line.split(': ');
+    const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';
+    sightings.take(
+      record(settings, 'support', { user, words: wordsOf(words), principal, atMs: recordedMs - at * 60_000 }),
+    );
+  }
+  const found = settings.policies.get('support') ?? assert.fail();
+  return suggest(sightings, { settings, policy: found, listener: 'support', nowMs: recordedMs });
+}
+
+void test('the whole text', () => {
+  const { text, rules, allowed } = suggestion(
+    `mode: observe
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    limits: { rate: 60/minute, distinct_users: 5/day, at_once: 2 }
+    logs: full
+    debug: true
+    deny: [mailbox delete, { command: sieve delete, where: { scriptname: [main] } }]
+    allow: [quota get]`,
+    'bob@example.com: quota get',
+    'eve@example.com: quota get',
+    'bob@example.com: fetch "uid hdr.subject" mailbox INBOX all',
+    'bob@example.com: mailbox create "Old stuff"',
+    'bob@example.com: mailbox delete A',
+    'ceo@example.com: quota get',
+    ': reload',
+    'bob@example.com: quota get -A',
+    'bob@example.com: nonsense',
+    'bob@example.com: who *',
+    'bob@example.com: expunge -d mailbox Trash deleted',
+  );
+  assert.deepEqual([rules, allowed], [4, 5]);
+  assert.equal(
+    text,
+    `# Suggested by what listener support did from 2026-11-20 11:50 UTC to 2026-11-20 12:00 UTC: 10 records, of which this allows 5.
+# Read it before it takes the place of policy support (/etc/dovegate/d.yaml:9).
+policies:
+  support:
+    mode: enforce
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    deny: [mailbox delete, { command: sieve delete, where: { scriptname: [main] } }]
+    limits: { rate: 60/minute, distinct_users: 5/day, at_once: 2 }
+    logs: full
+    debug: true
+    allow:
+      # 2 times for 2 users by 2 principals, last 2026-11-20 12:00 UTC; effect: read
+      - quota get
+      # once for 1 user by carol@support, last 2026-11-20 11:58 UTC; effect: read
+      # note: it tells what mails say: field hdr
+      - command: fetch
+        where: { field: [hdr.subject, uid] }
+        content: true
+      # once for 1 user by dave@support, last 2026-11-20 11:57 UTC; effect: write
+      - command: mailbox create
+        where: { mailbox: [Old stuff] }
+      # once for 1 user by carol@support, last 2026-11-20 11:50 UTC; effect: destroy
+      # note: refused unless named, as here: delete-empty-mailbox
+      - command: expunge
+        where: { delete-empty-mailbox: present, query: { mailbox: [Trash], deleted: present } }
+      # WARNING, not granted: it amounts to root on the mail server.
+      # once by carol@support, last 2026-11-20 11:54 UTC; effect: admin
+      # - command: reload
+      #   root_equivalent: true
+      # WARNING, not granted: it concerns all users at once, and needs a policy with users: ["*"] and no except.
+      # once for 1 user by dave@support, last 2026-11-20 11:53 UTC; effect: read
+      # - command: quota get
+      #   all_users: true
+    # Seen and not suggested:
+    #   once, last 2026-11-20 11:56 UTC, "mailbox delete": a rule of policy support denies "mailbox delete" (/etc/dovegate/d.yaml:16)
+    #   once, last 2026-11-20 11:55 UTC, "quota get": policy support excepts a user of this command (/etc/dovegate/d.yaml:12)
+    #   once, last 2026-11-20 11:51 UTC, "who": no rule allows "who"
+    # Left out: 1, no command that could be read.
+`,
+  );
+});
+
+void test('nothing that was allowed gives a policy that allows nothing', () => {
+  const { text, rules, allowed } = suggestion(
+    'users: ["*@example.com"]\n    allow: [quota get]',
+    'bob@example.com: sieve list',
+  );
+  assert.deepEqual([rules, allowed], [0, 0]);
+  assert.match(text, /users: \[\]\n {4}allow: \[\]\n/);
+  assert.match(text, /once, last .*"sieve list": no rule allows "sieve list"/);
+});
+
+void test('under enforce the terms of the deciding rule are named', () => {
+  const { text } = suggestion(
+    'users: ["*@example.com"]\n    allow: [{ command: quota get, limit: 9/hour }]',
+    'bob@example.com: quota get',
+  );
+  assert.match(
+    text,
+    /# terms as in \/etc\/dovegate\/d\.yaml:11\n {6}- command: quota get\n {8}limit: 9\/hour\n/,
+  );
+});

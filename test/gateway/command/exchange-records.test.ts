@@ -1,0 +1,212 @@
+// Goal: the two records of an exchange, and the event beside them, say the same of it. What must not happen: a secret in a record, or
+// arguments of a line that nobody could read.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { type Judgement, judge } from '../../../src/domain/policy/judge-line.js';
+import {
+  admissionOf,
+  backendLogOf,
+  type CompletionFacts,
+  completionOf,
+  endedOf,
+  formatPlace,
+  logRecordOf,
+  recordedPeer,
+} from '../../../src/gateway/command/exchange-records.js';
+import { judgeEnding } from '../../../src/gateway/outcome/outcome.js';
+import { emptyCount } from '../../../src/gateway/relay/converse.js';
+import { parseCommandLine } from '../../../src/protocol/command.js';
+import { openMemoryEngine } from '../../kit/memory-engine.js';
+
+const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
+const peer = { listener: 'support', uid: 1000, gid: 100, pid: 4711, user: 'anna' };
+const names = { session: 'S', listener: 'support', peer, principal: 'anna@support' };
+
+function judged(line: string): Judgement {
+  const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 100 });
+  assert.ok(read.kind === 'command');
+  return judge(read.command, ['2.3', '2.4'], {
+    listener: 'support',
+    principal: 'anna@support',
+    clientMinor: 2,
+    policy,
+    userNames: createUserNames({ characters: 'A-Za-z0-9._+=@-' }),
+    sharedNamespaces: [],
+    nowMs: 0,
+  });
+}
+
+function admission(judgement: Judgement, backend: string | undefined) {
+  const redact = (value: string) => ({ hmac: `hmac of ${value.length}` });
+  const backends = backend === undefined ? [] : [backend];
+  return admissionOf({ time: 1, names, id: 'I', policy, judgement, backends, reason: 'ticket 7', redact });
+}
+
+void test('an allowed command', () => {
+  const record = admission(judged('|ALICE@example.org|quota|get|-u|alice@example.org'), 'mail1');
+  assert.deepEqual(JSON.parse(JSON.stringify(record)), {
+    time: 1,
+    event: 'admission',
+    session: 'S',
+    id: 'I',
+    listener: 'support',
+    peer: { uid: 1000, gid: 100, pid: 4711, user: 'anna' },
+    principal: 'anna@support',
+    policy: 'support',
+    version: policy.version,
+    rule: '/etc/dovegate.yaml:9',
+    series: '2.3 2.4',
+    decision: 'allow',
+    reason: 'ticket 7',
+    command: 'quota get',
+    user: 'alice@example.org',
+    args: ['--'],
+    effect: 'read',
+    backend: 'mail1',
+    users: ['alice@example.org'],
+  });
+});
+
+void test('a denied command has no backend and says why; one that nobody could read has no arguments', () => {
+  const denied = admission(judged('|bob@example.org|expunge|mailbox|INBOX|all'), undefined);
+  assert.deepEqual([denied.decision, denied.backend, denied.effect], ['deny', undefined, 'destroy']);
+  assert.match(denied.text ?? '', /no rule allows "expunge"/);
+  assert.deepEqual(denied.args, ['--', 'mailbox', 'INBOX', 'all']);
+  const unread = admission(judged('|bob@example.org|quota get|--secret|hunter2'), undefined);
+  assert.deepEqual(
+    [unread.decision, unread.args, unread.rule, unread.series],
+    ['deny', undefined, undefined, undefined],
+  );
+  assert.doesNotMatch(JSON.stringify(unread), /hunter2/);
+  // Refused ones are found by whom they name.
+  assert.deepEqual([denied.users, unread.users], [['bob@example.org'], ['bob@example.org']]);
+});
+
+void test('a secret argument is a digest', () => {
+  const record = admission(judged('|alice@example.org|sync|-p|hunter2|tcp:mail2'), undefined);
+  assert.doesNotMatch(JSON.stringify(record), /hunter2/);
+});
+
+const count = Object.assign(emptyCount(), { cells: 3, bytesIn: 40, firstByteMs: 1.23456 });
+
+function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
+  const verdict = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
+  return {
+    isTold: true,
+    time: 2,
+    names,
+    id: 'I',
+    judgement: judged('|alice@example.org|quota get'),
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    parts: undefined,
+    verdict,
+    status: '-TEMPFAIL',
+    isSent: true,
+    input: undefined,
+    count,
+    bytesOut: 50,
+    waitMs: 0.00049,
+    durationMs: 10_000.0006,
+    ...changes,
+  };
+}
+
+void test('the end of an exchange: record and event from the same facts', () => {
+  count.logs.set('warning', 2);
+  const given = facts();
+  const record = completionOf(given);
+  assert.deepEqual(JSON.parse(JSON.stringify(record)), {
+    time: 2,
+    event: 'completion',
+    session: 'S',
+    id: 'I',
+    listener: 'support',
+    principal: 'anna@support',
+    command: 'quota get',
+    user: 'alice@example.org',
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    status: '-TEMPFAIL',
+    outcome: 'timeout',
+    sent: true,
+    cells: 3,
+    bytes_in: 40,
+    bytes_out: 50,
+    wait_ms: 0,
+    first_byte_ms: 1.235,
+    duration_ms: 10_000.001,
+    logs: { warning: 2 },
+    error: 'reply-timeout',
+  });
+  const event = endedOf(given);
+  assert.deepEqual(
+    [event.outcome, event.error, event.status, event.bytesOut, event.decision, event.exchange.command],
+    [record.outcome, record.error, record.status, record.bytes_out, 'allow', 'quota get'],
+  );
+});
+
+void test('what was never sent has no counts', () => {
+  const verdict = judgeEnding({ kind: 'refused', why: 'draining' });
+  const unsent = facts({ verdict, isSent: false, count: undefined, upstream: undefined, waitMs: undefined });
+  const { sent, cells, bytes_in, wait_ms, first_byte_ms, logs } = completionOf(unsent);
+  assert.deepEqual(
+    [sent, cells, bytes_in, wait_ms, first_byte_ms, logs],
+    [false, undefined, undefined, undefined, undefined, undefined],
+  );
+  assert.equal(endedOf(unsent).bytesIn, 0);
+  const input = { bytes: 70 };
+  assert.deepEqual(
+    [endedOf(facts({ input })).bytesUp, endedOf({ ...unsent, input }).bytesUp, endedOf(unsent).bytesUp],
+    [70, 0, 0],
+  );
+});
+
+void test('text of a client never becomes the name of a command', () => {
+  const judgement = judged('|alice@example.org|no such command');
+  assert.equal(admission(judgement, undefined).command, undefined);
+  assert.equal(endedOf(facts({ judgement })).exchange.command, undefined);
+});
+
+void test('a line of the log channel, as record and as event', () => {
+  const line = { type: 'warning', text: 'slow', isCut: false } as const;
+  const upstream = { backend: 'mail1', id: 'mail1-1' };
+  const log = { names, id: 'I', judgement: undefined, upstream, line };
+  assert.deepEqual(logRecordOf(log, 3), {
+    time: 3,
+    event: 'log',
+    session: 'S',
+    id: 'I',
+    listener: 'support',
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    level: 'warning',
+    text: 'slow',
+  });
+  const { exchange, ...event } = backendLogOf(log);
+  assert.deepEqual(event, {
+    kind: 'backend-log',
+    backend: 'mail1',
+    upstream: 'mail1-1',
+    type: 'warning',
+    text: 'slow',
+  });
+  assert.deepEqual([exchange?.id, exchange?.user, exchange?.command], ['I', '', undefined]);
+});
+
+void test('what a server repeats of a secret argument is taken out of its lines', () => {
+  const judgement = judged('|alice@example.org|mailbox metadata set|INBOX|/private/comment|hunter2');
+  const line = { type: 'error', text: 'cannot set hunter2: x', isCut: false } as const;
+  const log = { names, id: 'I', judgement, upstream: { backend: 'mail1', id: 'mail1-1' }, line };
+  assert.equal(logRecordOf(log, 3).text, 'cannot set [secret]: x');
+  assert.equal(backendLogOf(log).text, 'cannot set [secret]: x');
+});
+
+void test('a place as people write it, and a peer under the names of the file', () => {
+  assert.equal(formatPlace({ file: '/etc/d.yaml', line: 12, column: 3 }), '/etc/d.yaml:12');
+  assert.deepEqual(JSON.parse(JSON.stringify(recordedPeer({ listener: 'x', loginUid: 5, exe: '/bin/x' }))), {
+    exe: '/bin/x',
+    login_uid: 5,
+  });
+});

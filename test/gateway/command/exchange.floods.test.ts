@@ -1,0 +1,86 @@
+// Goal: what sends nothing cannot fill the disk, and nothing that was sent goes unrecorded. Phases: refusals of every kind in a flood,
+// allowed commands among them; sessions in a flood. What must not happen: a refusal that is neither recorded nor counted, an exchange with one of
+// its two records, an allowed command that is only counted.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { settle } from '../../kit/fake-clock.js';
+import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const settings = memorySettings.replace('search, fetch', '{ command: expunge, limit: 5/hour }');
+
+function recordsOf({ records }: MemoryEngine, event: AuditRecord['event']): AuditRecord[] {
+  return records.flatMap(({ record }) => (record.event === event ? [record] : []));
+}
+
+function limitsOf(engine: MemoryEngine): string[] {
+  return recordsOf(engine, 'limit').map(({ principal, action, count }) => `${principal} ${action} ${count}`);
+}
+
+const refused: Readonly<Record<string, readonly [line: string, allowed: number]>> = {
+  denied: ['|alice@example.org|mailbox delete|Work', 0],
+  unparsable: ['|alice@example.org|no such command', 0],
+  'over a limit': ['|alice@example.org|expunge|mailbox|Trash|all', 5],
+};
+
+for (const [hint, [line, allowed]] of Object.entries(refused)) {
+  void test(`a flood of commands that are ${hint}`, async () => {
+    const engine = openMemoryEngine({ settings });
+    const client = await engine.client(2);
+    const count = 300;
+    for (let at = 0; at < count; at += 1) await client.line(line);
+    for (let at = 0; at < 3; at += 1) await client.line('|alice@example.org|quota get');
+    await engine.clock.advance(1000);
+    assert.deepEqual(limitsOf(engine), [`1000@support refused ${count - allowed - 10}`]);
+    assert.equal(recordsOf(engine, 'admission').length, allowed + 10 + 3);
+    const idsOf = (event: AuditRecord['event']) => new Set(recordsOf(engine, event).map(({ id }) => id));
+    assert.deepEqual(idsOf('admission'), idsOf('completion'));
+    assert.equal(engine.commands.length, allowed + 3);
+    const told = engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
+    assert.equal(told, count + 3, 'observers hear of all of them');
+    const worth = engine.events.filter((event) => event.kind === 'exchange-ended' && event.isTold).length;
+    assert.equal(worth, allowed + 10 + 3, 'the log has a line of as many as the journal');
+    const floods = engine.events.flatMap((event) =>
+      event.kind === 'flood' ? [`${event.principal} ${event.action} ${event.count}`] : [],
+    );
+    assert.deepEqual(floods, limitsOf(engine), 'and the same number');
+    await client.line(line);
+    await settle();
+    assert.equal(recordsOf(engine, 'admission').length, allowed + 14, 'the next second has records again');
+  });
+}
+
+void test('refused input is thrown away in a flood as well', async () => {
+  const engine = openMemoryEngine({ settings });
+  const client = await engine.client(2);
+  for (let at = 0; at < 30; at += 1) {
+    await client.line('|alice@example.org|save|-m|INBOX');
+    await client.line('Subject: x\n\n|alice@example.org|mailbox subscribe|Smuggled\n.');
+  }
+  await engine.clock.advance(1000);
+  assert.deepEqual(limitsOf(engine), ['1000@support refused 20']);
+  assert.equal(engine.commands.length, 0);
+});
+
+void test('sessions that send nothing: ten leave records, the others a number; a broken handshake leaves neither', async () => {
+  const engine = openMemoryEngine({ settings });
+  for (let at = 0; at < 200; at += 1) {
+    const client = await engine.client(2);
+    client.peer.end();
+    await settle();
+    const stranger = await engine.client();
+    stranger.peer.send('GET / HTTP/1.1\n');
+    stranger.peer.end();
+    await settle();
+  }
+  engine.context.exchanges().floods.tell();
+  assert.deepEqual(limitsOf(engine), ['1000@support session 190']);
+  assert.deepEqual(
+    [recordsOf(engine, 'session-open').length, recordsOf(engine, 'session-close').length],
+    [10, 10],
+  );
+  const late = await engine.client(2);
+  await late.line('|alice@example.org|quota get');
+  const [admission] = recordsOf(engine, 'admission');
+  assert.equal(admission?.peer?.uid, 1000, 'what is sent in a session without records says who asked');
+});

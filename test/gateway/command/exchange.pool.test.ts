@@ -1,0 +1,250 @@
+// Goal: what a client hears of the pool behind its commands. Phases: a command that kills its process, once and again; waiting for
+// long; a drained backend; a backend that is down. What must not happen: a command that is sent though it is held back, a poison
+// that takes the backend from the others.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { settle } from '../../kit/fake-clock.js';
+import { logPacket } from '../../kit/memory-backend.js';
+import { emptyReply, type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const poison = '|alice@example.org|mailbox list|Killer';
+const harmless = '|alice@example.org|quota get';
+
+/** A backend whose process dies of one command. */
+function openFragile(): MemoryEngine {
+  const engine = openMemoryEngine();
+  engine.setAnswer((line, at) => {
+    if (!line.includes('Killer')) return emptyReply(line, at);
+    engine.commands.at(-1)?.end.peer.end();
+    return undefined;
+  });
+  return engine;
+}
+
+/** Outcomes and codes of the completions so far. */
+function endings({ records }: MemoryEngine): string[] {
+  return records.flatMap(({ record }) =>
+    record.event === 'completion' ? `${record.outcome} ${record.error ?? '-'}` : [],
+  );
+}
+
+void test('PROTOCOL 8: a command that kills its process is recorded so, and the backend stays up for others', async () => {
+  const engine = openFragile();
+  const [client, other] = [await engine.client(2), await engine.client(2)];
+  await client.line(poison);
+  await engine.clock.advance(0);
+  assert.match(
+    client.said(),
+    /backend mail1 died of this command; whether it ran is not known, id .*-TEMPFAIL\n/s,
+  );
+  await other.line(harmless);
+  await client.line(harmless);
+  assert.deepEqual(endings(engine), ['unknown poison', 'ok -', 'ok -']);
+  assert.equal(engine.pool.snapshot().health, 'up');
+  const sent = engine.records.find(({ record }) => record.error === 'poison')?.record;
+  assert.deepEqual([sent?.sent, sent?.rows], [true, undefined]);
+});
+
+void test('the same again and again is held back, and only that, and only from the same principal', async () => {
+  const engine = openFragile();
+  const client = await engine.client(2);
+  for (let n = 0; n < 3; n += 1) {
+    await client.line(poison);
+    await engine.clock.advance(0);
+  }
+  const before = engine.commands.length;
+  await client.line(poison);
+  await client.line('|carol@example.org|mailbox list|Killer');
+  assert.equal(engine.commands.length, before, 'nothing is sent');
+  assert.match(client.said(), /has died of this command several times; try again in 2 s, id .*-TEMPFAIL\n/s);
+  await client.line(harmless);
+  const eve = await engine.client(2, { user: 'eve' });
+  await eve.line(poison);
+  await engine.clock.advance(0);
+  await engine.clock.advance(2_000);
+  await client.line(poison);
+  await engine.clock.advance(0);
+  assert.deepEqual(endings(engine), [
+    'unknown poison',
+    'unknown poison',
+    'unknown poison',
+    'limited poison-repeated',
+    'limited poison-repeated',
+    'ok -',
+    'unknown poison',
+    'unknown poison',
+  ]);
+});
+
+void test('a command that kills process after process that had served others is held back too', async () => {
+  const settings = memorySettings
+    .replace('sessions: 3', 'sessions: 9')
+    .replace('connections: 2', 'connections: 4, idle: 4');
+  const engine = openMemoryEngine({ settings });
+  const clients = await Promise.all([1, 2, 3, 4].map(() => engine.client(2)));
+  for (let n = 0; n < 4; n += 1) {
+    // All four upstreams serve somebody.
+    const from = engine.commands.length;
+    engine.setAnswer(() => undefined);
+    for (const client of clients) await client.line(harmless);
+    for (const { line, end } of engine.commands.slice(from))
+      end.peer.send(emptyReply(line, end) ?? Buffer.alloc(0));
+    await engine.clock.advance(0);
+    engine.setAnswer((_line, end) => {
+      end.peer.end();
+      return undefined;
+    });
+    await clients[0]?.line(poison);
+    await engine.clock.advance(0);
+    await engine.clock.advance(1_000);
+  }
+  assert.deepEqual(
+    endings(engine).filter((ending) => ending !== 'ok -'),
+    ['unknown poison', 'unknown poison', 'unknown poison', 'limited poison-repeated'],
+  );
+});
+
+void test('a Dovecot that reloads is not the fault of a command', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const [one, two] = [await engine.client(2), await engine.client(2)];
+  const change = '|alice@example.org|mailbox subscribe|Work';
+  await one.line(change);
+  await two.line(change);
+  await engine.clock.advance(1_000);
+  for (const { peer } of engine.dialler.open) peer.end();
+  await engine.clock.advance(0);
+  await engine.clock.advance(0);
+  assert.deepEqual(endings(engine), ['unknown closed-early', 'unknown closed-early']);
+});
+
+void test('PROTOCOL 12 trap 27: a read on an upstream that a reload ended just then is answered by another one', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  await client.line(harmless);
+  await engine.clock.advance(6_000);
+  engine.setAnswer((line, at) => {
+    if (engine.commands.length > 2) return emptyReply(line, at);
+    const { peer } = at;
+    peer.send(logPacket('warning', 'Killed with signal 15 (by pid=1 uid=0 code=kill)'));
+    peer.end();
+    return undefined;
+  });
+  await client.line(harmless);
+  await engine.clock.advance(0);
+  await engine.clock.advance(0);
+  assert.deepEqual([endings(engine), engine.commands.length], [['ok -', 'ok -'], 3]);
+  assert.doesNotMatch(client.said(), /Killed/);
+});
+
+void test('who waits for long is told where it stands, on the log channel', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const clients = [];
+  for (let n = 0; n < 3; n += 1) clients.push(await engine.client(2, { user: `u${n}` }));
+  for (const client of clients) await client.line(harmless);
+  await engine.clock.advance(4_999);
+  assert.equal(clients[2]?.said(), '');
+  await engine.clock.advance(1);
+  assert.match(clients[2]?.said() ?? '', /dovegate: waiting for mail1, position 1\n$/);
+  assert.equal(clients[0]?.said(), '');
+});
+
+void test('a drained backend, and one that is down: -TEMPFAIL at once, and why', async () => {
+  const engine = openMemoryEngine();
+  const client = await engine.client(2);
+  engine.pool.setDrained(true);
+  await client.line(harmless);
+  assert.match(
+    client.said(),
+    /backend mail1 is drained; try again when it is back in service, id .*-TEMPFAIL\n/s,
+  );
+  engine.pool.setDrained(false);
+  await client.line(harmless);
+  engine.pool.setDrained(true);
+  engine.pool.setDrained(false);
+  engine.dialler.setAnswer('refuse');
+  await client.line(harmless);
+  await client.line(harmless);
+  assert.deepEqual(endings(engine), [
+    'failed backend-drained',
+    'ok -',
+    'failed dial-refused',
+    'failed dial-refused',
+  ]);
+  assert.equal(engine.pool.snapshot().health, 'down');
+});
+
+void test('an admission waits for company only where its principal has a queue before it', async () => {
+  const engine = openMemoryEngine({ settings: memorySettings.replace('sessions: 3', 'sessions: 9') });
+  engine.setAnswer(() => undefined);
+  const clients = [];
+  // Two upstreams for mail1: two run, four wait, and from then on nobody is in a hurry.
+  for (let n = 0; n < 7; n += 1) {
+    const client = await engine.client(2);
+    await client.line(harmless);
+    clients.push(client);
+  }
+  const newcomer = await engine.client(2, { user: 'eve' });
+  await newcomer.line(harmless);
+  const admissions = engine.records.filter(({ record }) => record.event === 'admission');
+  assert.deepEqual(
+    admissions.map(({ durable, isPatient }) => [durable, isPatient]),
+    [false, false, false, false, false, false, true, false].map((isPatient) => [true, isPatient]),
+  );
+  for (const client of [...clients, newcomer]) client.transport.close('draining');
+});
+
+void test('when the queue before a patient admission gets short, its record is hurried', async () => {
+  const engine = openMemoryEngine({ settings: memorySettings.replace('sessions: 3', 'sessions: 9') });
+  let hold = true;
+  engine.setAnswer((line, at) => (hold ? undefined : emptyReply(line, at)));
+  const clients = [];
+  for (let n = 0; n < 6; n += 1) {
+    const client = await engine.client(2);
+    await client.line(harmless);
+    clients.push(client);
+  }
+  // What stays with the journal: the seventh, while two run and four wait.
+  engine.setJournal('hold');
+  const last = await engine.client(2);
+  await last.line(harmless);
+  const [first, second] = engine.commands;
+  first?.end.peer.send(emptyReply('', first.end) ?? '');
+  second?.end.peer.send(emptyReply('', second.end) ?? '');
+  await settle();
+  assert.deepEqual([engine.pool.snapshot().waiters, engine.hurries], [2, 0], 'one waits for each upstream');
+  hold = false;
+  first?.end.peer.send(emptyReply('', first.end) ?? '');
+  await settle();
+  assert.deepEqual([engine.pool.snapshot().waiters, engine.hurries], [0, 1]);
+  engine.setJournal('take');
+  await settle();
+  assert.match(last.said(), /\+\n$/);
+  for (const client of [...clients, last]) client.transport.close('draining');
+});
+
+void test('server commands that wait for a place of their own make no admission of a mail command wait', async () => {
+  const engine = openMemoryEngine({
+    settings: memorySettings
+      .replace('sessions: 3', 'sessions: 9')
+      .replace('fetch, who', '{ command: who, masks: true, where: { mask: any } }'),
+  });
+  engine.setAnswer((line, at) => (line.includes('who') ? undefined : emptyReply(line, at)));
+  const clients = [];
+  // One of the two upstreams for mail1 is theirs: one runs, four wait, and the sixth has time.
+  for (let n = 0; n < 6; n += 1) {
+    const client = await engine.client(2);
+    await client.line('||who|alice@example.org');
+    clients.push(client);
+  }
+  const reader = await engine.client(2);
+  await reader.line(harmless);
+  assert.match(reader.said(), /\+\n$/);
+  const admissions = engine.records.filter(({ record }) => record.event === 'admission');
+  assert.deepEqual(
+    admissions.map(({ isPatient }) => isPatient),
+    [false, false, false, false, false, true, false],
+  );
+  for (const client of [...clients, reader]) client.transport.close('draining');
+});

@@ -1,0 +1,174 @@
+// Goal: what an exchange asks besides its policy. Whom the userdb means is judged before anything is recorded as allowed or sent; what a
+// shadow says is recorded and changes nothing; a remembered judgement holds no longer than its rule.
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { lookupLimits } from '../../../src/gateway/lookup/lookup.js';
+import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const withUserdb = memorySettings
+  .replace('users: ["*@example.org"]', 'users: ["*@example.org"]\n    except: [ceo@example.org]')
+  .concat('mail_users: { default_realm: example.org, resolve: /run/dovecot/dovegate-userdb }\n');
+
+/** One line to an engine with that auth service: what the client read, what the backend got, what was recorded. */
+async function ask(line: string, options: MemoryEngineOptions) {
+  const engine = openMemoryEngine(options);
+  const client = await engine.client(2);
+  await client.line(line);
+  await engine.clock.advance(0);
+  const admission = engine.records.find(({ record }) => record.event === 'admission')?.record;
+  const completion = engine.records.find(({ record }) => record.event === 'completion')?.record;
+  return {
+    said: client.said(),
+    sent: engine.commands.map(({ line: sent }) => sent.replaceAll('\t', '|')),
+    admission,
+    completion,
+    engine,
+    client,
+  };
+}
+
+void describe('whom the userdb means', () => {
+  const answers: Readonly<Record<string, string>> = {
+    'boss@example.org': 'USER|ceo@example.org',
+    'sales@example.org': 'USER|carol@example.org',
+    'far@example.org': 'USER|dave@example.net',
+    'broken@example.org': 'FAIL',
+  };
+  const auth = (kind: string, user: string): string => {
+    assert.equal(kind, 'USER');
+    return answers[user] ?? `USER|${user}`;
+  };
+  const run = (line: string) => ask(line, { settings: withUserdb, auth });
+
+  void test('himself, or another one whom the policy permits: sent as it was asked', async () => {
+    for (const user of ['alice', 'sales']) {
+      const { said, sent, admission, completion } = await run(`|${user}|quota get`);
+      assert.deepEqual(sent, [`|${user}@example.org|quota get|--`]);
+      assert.match(said, /\n\+\n$/);
+      assert.equal(admission?.decision, 'allow');
+      assert.equal(completion?.outcome, 'ok');
+      // Who looks for carol finds it.
+      const meant = user === 'sales' ? ['carol@example.org'] : [];
+      assert.deepEqual(admission?.users, [`${user}@example.org`, ...meant]);
+    }
+  });
+
+  const denied: readonly (readonly [name: string, line: string, users: readonly string[]])[] = [
+    ['an alias of an excepted user', '|boss|quota get', ['boss@example.org', 'ceo@example.org']],
+    ['an alias of somebody outside', '|far|quota get', ['far@example.org', 'dave@example.net']],
+    ['an alias in the arguments', '||who|boss', ['boss@example.org', 'ceo@example.org']],
+    ['one of several', '||who|alice|far', ['alice@example.org', 'far@example.org', 'dave@example.net']],
+  ];
+  for (const [name, line, users] of denied) {
+    void test(`${name} is denied, and nothing is sent`, async () => {
+      const { said, sent, admission, completion } = await run(line);
+      assert.deepEqual(sent, []);
+      assert.match(said, /\n-NOPERM\n$/);
+      assert.equal(admission?.decision, 'deny');
+      assert.equal(completion?.outcome, 'denied');
+      assert.deepEqual(admission?.users, users);
+    });
+  }
+
+  void test('a userdb that cannot say is a failure, never "no alias"', async () => {
+    const { said, sent, completion } = await run('|broken|quota get');
+    assert.deepEqual(sent, []);
+    assert.match(said, /\n-TEMPFAIL\n$/);
+    assert.deepEqual([completion?.outcome, completion?.sent], ['failed', false]);
+    assert.match(completion?.error ?? '', /^lookup-/);
+  });
+
+  void test('a remembered judgement does not spare the question: who becomes an alias is refused', async () => {
+    let meant = 'alice@example.org';
+    const { engine, client, sent } = await ask('|alice|quota get', {
+      settings: withUserdb,
+      auth: () => `USER|${meant}`,
+    });
+    assert.equal(sent.length, 1);
+    meant = 'ceo@example.org';
+    await engine.clock.advance(lookupLimits.foundTtlMs + 1);
+    for (const _ of [1, 2]) {
+      await client.line('|alice|quota get');
+      await engine.clock.advance(0);
+    }
+    assert.equal(engine.commands.length, 1);
+    assert.equal(client.said().match(/-NOPERM\n/g)?.length, 2);
+    // And is himself again when the userdb says so.
+    meant = 'alice@example.org';
+    await engine.clock.advance(lookupLimits.foundTtlMs + 1);
+    await client.line('|alice|quota get');
+    await engine.clock.advance(0);
+    assert.equal(engine.commands.length, 2);
+  });
+
+  void test('nobody is asked about a command that is denied anyway', async () => {
+    const { sent, completion } = await ask('|eve@example.net|quota get', {
+      settings: withUserdb,
+      auth: () => assert.fail('the userdb was asked'),
+    });
+    assert.deepEqual(sent, []);
+    assert.equal(completion?.outcome, 'denied');
+  });
+});
+
+void describe('the shadow of a policy', () => {
+  const live = memorySettings.replace('allow:', 'shadow: candidate.yaml\n    allow:');
+  const candidate = 'users: ["*@example.org"]\nallow: [quota get, mailbox delete]\n';
+  const run = (line: string) => ask(line, { settings: live, files: { 'candidate.yaml': candidate } });
+
+  void test('a difference is recorded, and changes nothing', async () => {
+    const { sent, admission } = await run('|alice@example.org|search|mailbox|INBOX');
+    assert.equal(sent.length, 1);
+    assert.deepEqual([admission?.decision, admission?.would, admission?.mode], ['allow', 'deny', 'shadow']);
+    assert.match(admission?.text ?? '', /shadow/);
+  });
+
+  void test('what only the shadow would allow is denied', async () => {
+    const { sent, admission } = await run('|alice@example.org|mailbox delete|Old');
+    assert.deepEqual(sent, []);
+    assert.deepEqual([admission?.decision, admission?.would, admission?.mode], ['deny', 'allow', 'shadow']);
+  });
+
+  void test('agreement leaves no trace', async () => {
+    const { admission } = await run('|alice@example.org|quota get');
+    assert.deepEqual(
+      [admission?.decision, admission?.would, admission?.mode],
+      ['allow', undefined, undefined],
+    );
+  });
+});
+
+void test('a remembered judgement ends with its rule', async () => {
+  const settings = memorySettings.replace(
+    'allow: [quota get,',
+    'allow: [{ command: quota get, expires: 2026-01-03T00:00:00Z },',
+  );
+  const { engine, client, sent } = await ask('|alice@example.org|quota get', { settings });
+  assert.equal(sent.length, 1);
+  await client.line('|alice@example.org|quota get');
+  assert.equal(engine.commands.length, 2);
+  engine.clock.leap(2 * 86_400_000);
+  await client.line('|alice@example.org|quota get');
+  assert.equal(engine.commands.length, 2);
+  assert.match(client.said(), /-NOPERM\n$/);
+});
+
+void test('a rule that ends while its command waits allows it no more', async () => {
+  const settings = memorySettings
+    .replace('connections: 2', 'connections: 1')
+    .replace('allow: [quota get,', 'allow: [{ command: quota get, expires: 2026-01-03T00:00:00Z },');
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(() => undefined);
+  const first = await engine.client(2);
+  await first.line('|alice@example.org|search|mailbox|INBOX');
+  const waiting = await engine.client(2);
+  await waiting.line('|alice@example.org|quota get');
+  engine.clock.leap(2 * 86_400_000);
+  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+  await settle();
+  await settle();
+  assert.equal(engine.commands.length, 1);
+  assert.match(waiting.said(), /\n-NOPERM\n$/);
+});

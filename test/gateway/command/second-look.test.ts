@@ -1,0 +1,159 @@
+// Goal: a command that waited through a reload is judged by what holds then; the stricter wins, and what was not waited for stays.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Policy } from '../../../src/domain/policy/rule.js';
+import type { ExchangeContext } from '../../../src/gateway/command/exchange-context.js';
+import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
+
+/** A policy of another configuration. */
+function policyOf(text: string): Policy {
+  const settings = memorySettings.replace('allow: [quota get, mailbox list', text);
+  return openMemoryEngine({ settings }).settings.policies.get('support') ?? assert.fail('no policy');
+}
+
+interface Waiting {
+  readonly engine: MemoryEngine;
+  /** From now on this holds. */
+  readonly reload: (
+    policy: Policy | undefined,
+    change?: (context: ExchangeContext) => ExchangeContext,
+  ) => void;
+  /** The upstream that it waits for becomes free; what it said then. */
+  readonly go: () => Promise<string>;
+}
+
+/** A command that waits, while two others have both upstreams. */
+async function waiting(
+  settings = memorySettings,
+  line = '\talice@example.org\tquota get\n',
+): Promise<Waiting> {
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer(() => undefined);
+  const before = engine.context;
+  let holding = { exchanges: before.exchanges, policy: before.policy };
+  const context = {
+    ...before,
+    exchanges: () => holding.exchanges(),
+    policy: (peer: { readonly listener: string }) => holding.policy(peer),
+  };
+  const open = async () => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve({ ...engine.listener, context }, transport, { listener: 'support' });
+    peer.send('VERSION\tdoveadm-server\t1\t0\n');
+    await settle();
+    const { length } = peer.received();
+    return { peer, said: () => peer.received().subarray(length).toString() };
+  };
+  for (let n = 0; n < 2; n += 1) {
+    const { peer } = await open();
+    peer.send(line);
+    await settle();
+  }
+  assert.equal(engine.commands.length, 2);
+  const last = await open();
+  last.peer.send(line);
+  await settle();
+  assert.equal(engine.pool.snapshot().waiters, 1);
+  return {
+    engine,
+    reload(policy, change = (each) => ({ ...each })) {
+      const exchanges = change(before.exchanges());
+      holding = { exchanges: () => exchanges, policy: () => policy };
+    },
+    async go() {
+      engine.commands[0]?.end.peer.send(replyPacket('row\t\n+\n'));
+      await settle();
+      engine.commands[2]?.end.peer.send(replyPacket('row\t\n+\n'));
+      await settle();
+      return last.said();
+    },
+  };
+}
+
+const allows = 'allow: [quota get, mailbox list';
+
+void test('what both allow is sent as it was judged', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(policyOf('limits: { rate: 1/hour }\n    allow: [quota get, mailbox list'));
+  assert.match(await go(), /\n\+\n$/);
+  assert.equal(engine.commands.length, 3);
+});
+
+void test('what is denied now is not sent, though its admission says allow', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(policyOf('allow: [mailbox list'));
+  assert.match(await go(), /\n-NOPERM\n$/);
+  assert.equal(engine.commands.length, 2);
+  const [admission, completion] = engine.records
+    .map(({ record }) => record)
+    .filter(({ event }) => event === 'admission' || event === 'completion')
+    .slice(-2);
+  assert.ok(admission && completion);
+});
+
+void test('a peer that is no longer served', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(undefined);
+  assert.match(await go(), /\n-NOPERM\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('a reason that is needed now and was not given', async () => {
+  const { engine, reload, go } = await waiting();
+  reload(policyOf('allow: [{ command: quota get, reason: required }, mailbox list'));
+  assert.match(await go(), /\n-NOPERM\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('what cannot be made stricter on the way is to be tried again: log lines, a count of mails, another pool', async () => {
+  const changes: readonly ((waits: Waiting) => void)[] = [
+    ({ reload }) => reload(policyOf(`logs: none\n    ${allows}`)),
+    ({ reload, engine }) =>
+      reload(engine.settings.policies.get('support'), (context) => ({
+        ...context,
+        router: { ...context.router, all: [] },
+      })),
+  ];
+  for (const change of changes) {
+    const waits = await waiting();
+    change(waits);
+    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
+    assert.equal(waits.engine.commands.length, 2);
+  }
+});
+
+void test('a user whose name means another one now is not sent as the first', async () => {
+  const settings = (realm: string): string =>
+    `${memorySettings.replace('*@example.org', `*@${realm}`)}mail_users: { default_realm: ${realm} }\n`;
+  const { engine, reload, go } = await waiting(settings('example.org'), '\talice\tquota get\n');
+  const next = openMemoryEngine({ settings: settings('example.net') });
+  const { userNames } = next.context.exchanges();
+  reload(next.settings.policies.get('support'), (context) => ({ ...context, userNames }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('who else the user is, is to be asked now and was not', async () => {
+  const { engine, reload, go } = await waiting();
+  const resolver = { resolve: () => Promise.resolve({ kind: 'resolved', aliases: [] } as const) };
+  reload(engine.settings.policies.get('support'), (context) => ({ ...context, resolver }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});
+
+void test('a user who was moved to another backend meanwhile is not looked for where he was', async () => {
+  const { engine, reload, go } = await waiting();
+  const moved = memorySettings
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+  const routed = openMemoryEngine({ settings: moved }).context.exchanges().router;
+  reload(engine.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: { ...routed, all: [...context.router.all, ...routed.all] },
+  }));
+  assert.match(await go(), /\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 2);
+});

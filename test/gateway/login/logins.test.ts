@@ -1,0 +1,246 @@
+// Goal: who may log in at a listener. What must not happen: an answer, or a cost, that depends on whether a name is an account's; a password
+// that stays in memory; a login that outlives a change of its account.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/account.js';
+import { networkOf } from '../../../src/domain/identity/network-of.js';
+import {
+  createLoginGuard,
+  createLogins,
+  type Logins,
+  type PasswordTry,
+} from '../../../src/gateway/login/logins.js';
+import { createFakeClock } from '../../kit/fake-clock.js';
+
+const cheap = 10;
+
+async function account(
+  name: string,
+  password: string | undefined,
+  more: Partial<Account> = {},
+): Promise<Account> {
+  const hash =
+    password === undefined ? undefined : parsePasswordHash(await hashPassword(Buffer.from(password), cheap));
+  if (typeof hash === 'string') assert.fail(hash);
+  return { name, policy: 'jobs', passwordHash: hash, certificateName: undefined, keyPins: [], ...more };
+}
+
+function trying(user: string, password: string, more: Partial<PasswordTry> = {}): PasswordTry {
+  return {
+    address: '192.0.2.1',
+    user,
+    password: Buffer.from(password),
+    certified: undefined,
+    pauseMaxMs: 2500,
+    signal: new AbortController().signal,
+    onSuspect: () => undefined,
+    ...more,
+  };
+}
+
+const clock = createFakeClock();
+
+async function resultOf(logins: Logins, said: PasswordTry): Promise<string> {
+  const { result } = await logins.byPassword(said);
+  // Whatever it cost is over before the next one.
+  await clock.advance(10_000);
+  return result;
+}
+
+void test('right, wrong, unknown, and again from memory; the password is wiped each time', async () => {
+  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const cases: readonly (readonly [string, string, string])[] = [
+    ['migrator', 'secret ', 'failed'],
+    ['nobody', 'secret', 'failed'],
+    ['', '', 'failed'],
+    ['Migrator', 'secret', 'failed'],
+    ['migrator', 'secret', 'ok'],
+    ['migrator', 'secret', 'remembered'],
+    ['migrator', 'wrong', 'failed'],
+    ['x'.repeat(5000), 'secret', 'failed'],
+  ];
+  for (const [user, password, expected] of cases) {
+    const said = trying(user, password);
+    assert.equal(await resultOf(logins, said), expected, `${user} ${password}`);
+    assert.ok(said.password.every((byte) => byte === 0));
+  }
+  assert.equal(await resultOf(logins, trying('migrator', 'secret', { address: '192.0.2.2' })), 'ok');
+});
+
+void test('a name that is no account, or has no password, costs a hash like any other', async () => {
+  const accounts = [
+    await account('migrator', 'secret'),
+    await account('robot', undefined, { keyPins: ['ab'] }),
+  ];
+  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const costs = new Map<string, number>();
+  for (const user of ['migrator', 'nobody', 'robot']) {
+    for (let n = 0; n < 9; n += 1) {
+      const startMs = performance.now();
+      await logins.byPassword(trying(user, `wrong ${n}`, { address: `192.0.2.${n}` }));
+      costs.set(user, Math.min(costs.get(user) ?? Infinity, performance.now() - startMs));
+    }
+  }
+  const [most, least] = [Math.max(...costs.values()), Math.min(...costs.values())];
+  // Without a hash it would be a hundredth.
+  assert.ok(least > most / 4, JSON.stringify([...costs]));
+});
+
+void test('twenty at once with the right password are one hash, and all are in', async () => {
+  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, () => logins.byPassword(trying('migrator', 'secret'))),
+  );
+  assert.ok(answers.every(({ result }) => result === 'ok'));
+});
+
+void test('given up: answered at once, while others who say the same are judged', async () => {
+  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const [gone, before] = [new AbortController(), AbortSignal.abort()];
+  const first = logins.byPassword(trying('migrator', 'secret', { signal: gone.signal }));
+  const second = logins.byPassword(trying('migrator', 'secret'));
+  gone.abort();
+  assert.equal((await first).result, 'gone');
+  assert.equal((await second).result, 'ok');
+  assert.equal((await logins.byPassword(trying('other', 'x', { signal: before }))).result, 'gone');
+});
+
+void test('who comes from where others failed is told of as such', async () => {
+  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  let suspects = 0;
+  const onSuspect = (): void => {
+    suspects += 1;
+  };
+  await resultOf(logins, trying('migrator', 'wrong', { onSuspect }));
+  assert.equal(suspects, 0);
+  await resultOf(logins, trying('nobody', 'wrong', { onSuspect }));
+  assert.equal(suspects, 1);
+  await resultOf(logins, trying('migrator', 'secret', { onSuspect, address: '2001:db8::1' }));
+  assert.equal(suspects, 1);
+});
+
+void test('a certificate is enough, with its own name only', async () => {
+  const pin = 'ab'.repeat(32);
+  const accounts = [
+    await account('backup', 'other secret', { certificateName: 'backup.example.com' }),
+    await account('robot', undefined, { keyPins: [pin] }),
+    await account('migrator', 'secret'),
+  ];
+  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const byCertificate = (names: readonly string[], keyPin: string, address: string) => {
+    const owner = logins.byCertificate({ names, keyPin, authorities: ['ours'] }, address);
+    return owner.kind === 'account' ? owner : assert.equal(owner.kind, 'nobody');
+  };
+  const backup = byCertificate(['backup.example.com'], 'cd', '192.0.2.1');
+  assert.deepEqual([backup?.login.account, backup?.certificate], ['backup', 'backup.example.com']);
+  const robot = byCertificate([], pin, '2001:db8::1');
+  assert.deepEqual([robot?.login.account, robot?.certificate], ['robot', `sha256:${pin}`]);
+  assert.equal(byCertificate(['migrator'], 'cd', '192.0.2.2'), undefined);
+  // What is known of a place afterwards.
+  const places = ['192.0.2.1', networkOf('2001:db8::2'), '192.0.2.2'];
+  assert.deepEqual(
+    places.map((place) => logins.isProven(place)),
+    [true, true, false],
+  );
+  const certified = backup?.login;
+  assert.equal(await resultOf(logins, trying('backup', '', { certified })), 'certificate');
+  assert.equal(await resultOf(logins, trying('migrator', 'secret', { certified })), 'failed');
+  assert.equal(await resultOf(logins, trying('robot', '', { certified })), 'failed');
+  // Without a certificate its password is enough, and an empty one is none.
+  assert.equal(await resultOf(logins, trying('backup', 'other secret')), 'ok');
+  assert.equal(await resultOf(logins, trying('robot', '')), 'failed');
+});
+
+void test('a listener without any hash lets nobody in by a password', async () => {
+  for (const accounts of [[], [await account('robot', undefined, { keyPins: ['ab'] })]]) {
+    const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+    assert.equal(await resultOf(logins, trying('robot', '')), 'failed');
+    assert.equal(await resultOf(logins, trying('robot', 'x')), 'failed');
+  }
+});
+
+void test('after a reload: the same account goes on, one that changed or is gone does not, nor what was remembered of it', async () => {
+  const guard = createLoginGuard(clock);
+  const before = await account('migrator', 'secret');
+  const logins = createLogins('jobs', [before], guard);
+  const answer = await logins.byPassword(trying('migrator', 'secret'));
+  assert.ok('login' in answer);
+  const { login } = answer;
+  const policyAfter = (accounts: readonly Account[]): string | undefined =>
+    createLogins('jobs', accounts, guard).policyOf(login, undefined);
+  assert.equal(logins.policyOf(login, undefined), 'jobs');
+  assert.equal(policyAfter([{ ...before }, await account('other', 'x')]), 'jobs');
+  assert.equal(policyAfter([]), undefined);
+  assert.equal(policyAfter([{ ...before, policy: 'other' }]), undefined);
+  const changed = await account('migrator', 'new secret');
+  assert.equal(policyAfter([changed]), undefined);
+  const after = createLogins('jobs', [changed], guard);
+  assert.equal(await resultOf(after, trying('migrator', 'secret')), 'failed');
+  assert.equal(await resultOf(after, trying('migrator', 'new secret')), 'ok');
+  assert.equal(
+    await resultOf(createLogins('jobs', [before], guard), trying('migrator', 'new secret')),
+    'failed',
+  );
+});
+
+void test('a certificate proves as much as the authorities that it was verified under: one of them gone, and it proves nothing', async () => {
+  const accounts = [await account('backup', 'secret', { certificateName: 'backup' })];
+  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const shown = { names: ['backup'], keyPin: 'cd', authorities: ['first', 'second'] };
+  const owner = logins.byCertificate(shown, '192.0.2.1');
+  assert.ok(owner.kind === 'account');
+  const { login: certified } = owner;
+  const said = await logins.byPassword(trying('backup', '', { certified }));
+  assert.ok('login' in said);
+  const cases: readonly (readonly [readonly string[] | undefined, string | undefined])[] = [
+    [shown.authorities, 'jobs'],
+    [['first', 'second'], 'jobs'],
+    [['third', 'second', 'first'], 'jobs'],
+    [['first'], undefined],
+    [['second', 'third'], undefined],
+    [[], undefined],
+    [undefined, undefined],
+  ];
+  // By its certificate alone, and with its name said after STARTTLS.
+  for (const login of [certified, said.login]) {
+    for (const [now, expected] of cases)
+      assert.equal(logins.policyOf(login, now), expected, JSON.stringify(now));
+  }
+  const byPassword = await logins.byPassword(trying('backup', 'secret'));
+  assert.ok('login' in byPassword);
+  for (const [now] of cases) assert.equal(logins.policyOf(byPassword.login, now), 'jobs');
+});
+
+void test('a certificate that fits several accounts proves none of them, nor anything of its place', async () => {
+  const pin = 'ab'.repeat(32);
+  const accounts = [
+    await account('backup', undefined, { certificateName: 'backup.example.com' }),
+    await account('mail', undefined, { certificateName: 'mail.example.com' }),
+    await account('robot', undefined, { keyPins: [pin] }),
+  ];
+  const cases: readonly (readonly [readonly string[], string, readonly string[]])[] = [
+    [['backup.example.com'], 'cd', ['backup']],
+    [['mail.example.com', 'other.example.com'], 'cd', ['mail']],
+    [['other.example.com'], pin, ['robot']],
+    [['mail.example.com', 'backup.example.com'], 'cd', ['backup', 'mail']],
+    [['mail.example.com'], pin, ['mail', 'robot']],
+    [['backup.example.com', 'mail.example.com'], pin, ['backup', 'mail', 'robot']],
+    [['other.example.com'], 'cd', []],
+  ];
+  // The order of the accounts tells nothing.
+  for (const listed of [accounts, accounts.toReversed()]) {
+    const logins = createLogins('jobs', listed, createLoginGuard(clock));
+    for (const [at, [names, keyPin, expected]] of cases.entries()) {
+      const address = `192.0.2.${at}`;
+      const owner = logins.byCertificate({ names, keyPin, authorities: [] }, address);
+      const found =
+        owner.kind === 'account'
+          ? [owner.login.account]
+          : owner.kind === 'several'
+            ? owner.accounts.toSorted()
+            : [];
+      assert.deepEqual(found, expected);
+      assert.equal(logins.isProven(address), expected.length === 1);
+    }
+  }
+});

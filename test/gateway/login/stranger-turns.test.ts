@@ -1,0 +1,64 @@
+// Goal: strangers take turns by the places that they come from. What must not happen: a place with a thousand that keeps one with a single
+// stranger waiting, everybody else kept waiting by all of them, somebody who never has a turn.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createStrangerTurns } from '../../../src/gateway/login/stranger-turns.js';
+import { settle } from '../../kit/fake-clock.js';
+
+/** Turns whose ends are made by hand; `served`: the places in the order in which they had theirs. */
+function open(ranks: Readonly<Record<string, number>> = {}) {
+  const ends: (() => void)[] = [];
+  const turns = createStrangerTurns({
+    rankOf: (network) => ranks[network] ?? 0,
+    nextTurn: () => new Promise((resolve) => void ends.push(resolve)),
+  });
+  const served: string[] = [];
+  return {
+    turns,
+    served,
+    come: (network: string, count = 1): void => {
+      for (let n = 0; n < count; n += 1) void turns.take(network).then(() => served.push(network));
+    },
+    turn: async (): Promise<void> => {
+      ends.shift()?.();
+      await settle();
+    },
+    isOver: () => ends.length === 0,
+  };
+}
+
+void test('four in a turn, then everybody else', async () => {
+  const { come, turn, served, turns, isOver } = open();
+  come('a', 6);
+  assert.deepEqual(served, []);
+  await turn();
+  assert.deepEqual([served.length, turns.size], [4, 2]);
+  await turn();
+  assert.deepEqual([served.length, turns.size, isOver()], [6, 0, true]);
+  come('a');
+  await turn();
+  assert.equal(served.length, 7);
+});
+
+void test('places take turns, however many come from one', async () => {
+  const { come, turn, served } = open();
+  come('a', 1000);
+  come('b', 2);
+  come('c');
+  await turn();
+  assert.deepEqual(served, ['a', 'b', 'c', 'a']);
+  await turn();
+  assert.deepEqual(served.slice(4), ['b', 'a', 'a', 'a']);
+});
+
+void test('who failed less comes before, whoever came first', async () => {
+  const { come, turn, served } = open({ proven: -1, guesser: 7, clumsy: 1 });
+  come('guesser', 100);
+  come('clumsy');
+  come('fresh');
+  come('proven', 2);
+  await turn();
+  assert.deepEqual(served, ['proven', 'proven', 'fresh', 'clumsy']);
+  await turn();
+  assert.deepEqual(served.slice(4), ['guesser', 'guesser', 'guesser', 'guesser']);
+});

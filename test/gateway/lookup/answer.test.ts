@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { answerOf } from '../../../src/gateway/lookup/answer.js';
+import { parseAuthReply } from '../../../src/gateway/lookup/auth-reply.js';
+import type { QuestionKind } from '../../../src/gateway/lookup/question.js';
+
+const answer = (asked: QuestionKind, line: string): ReturnType<typeof answerOf> =>
+  answerOf(asked, parseAuthReply(Buffer.from(line, 'latin1'), { fieldsMax: 64 }));
+
+void test('a found user, with the fields by which he is routed', () => {
+  assert.deepEqual(answer('pass', 'PASS\t1\tuser=Bob\tproxy\thost=mail2\thostip=192.0.2.2\tport=24245'), {
+    kind: 'found',
+    user: 'Bob',
+    fields: new Map([
+      ['proxy', ''],
+      ['host', 'mail2'],
+      ['hostip', '192.0.2.2'],
+      ['port', '24245'],
+    ]),
+  });
+  assert.deepEqual(answer('user', 'USER\t1\tbob@example.org\tuid=1\thome=/srv/bob'), {
+    kind: 'found',
+    user: 'bob@example.org',
+    fields: new Map(),
+  });
+});
+
+void test('passwords, and all fields that are not known, are gone', () => {
+  const found = answer(
+    'pass',
+    'PASS\t1\tuser=a\tpass=hop-secret\tproxy=y\tmaster=admin\tforward_token=hop-secret\tPASS=hop-secret\tnote=hop-secret',
+  );
+  assert.doesNotMatch(inspect(found, { depth: 9 }), /hop-secret|686f702d/);
+  assert.deepEqual(found, { kind: 'found', user: 'a', fields: new Map([['proxy', 'y']]) });
+});
+
+void test('the last of two equal fields holds; the first name does', () => {
+  const found = answer('pass', 'PASS\t1\tuser=a\thost=x\thost=y\tuser=b');
+  assert.deepEqual(found, { kind: 'found', user: 'a', fields: new Map([['host', 'y']]) });
+});
+
+void test('not found, and failures', () => {
+  assert.deepEqual(answer('pass', 'NOTFOUND\t1'), { kind: 'not-found' });
+  assert.deepEqual(answer('user', 'FAIL\t1\treason=db down'), { kind: 'failed', code: 'auth-failed' });
+  assert.deepEqual(answer('user', 'FAIL\t1'), { kind: 'failed', code: 'auth-failed' });
+  assert.deepEqual(answer('pass', "FAIL\t1\treason=Configured passdbs don't support credentials lookups"), {
+    kind: 'failed',
+    code: 'passdb-unsupported',
+  });
+});
+
+void test('a name or an address that is no sound text is no answer', () => {
+  for (const line of [
+    'PASS\t1',
+    'PASS\t1\thost=x',
+    'PASS\t1\tuser',
+    'PASS\t1\tuser=',
+    'PASS\t1\tuser=\xff',
+    'PASS\t1\tuser=a\x010b',
+    'PASS\t1\tuser=a\x01nb',
+    'PASS\t1\tuser=a\thost=\xc3',
+    'PASS\t1\tuser=a\thost=a\x01tb',
+  ]) {
+    assert.deepEqual(answer('pass', line), { kind: 'failed', code: 'bad-answer' }, JSON.stringify(line));
+  }
+  assert.deepEqual(answer('user', 'USER\t1\ta\x010'), { kind: 'failed', code: 'bad-answer' });
+  // What is dropped is not looked at.
+  assert.equal(answer('pass', 'PASS\t1\tuser=a\tnote=\xff\x01n')?.kind, 'found');
+});
+
+void test('a reply to another kind of question is none', () => {
+  for (const line of ['USER\t1\ta', 'LIST\t1\ta', 'DONE\t1\t', 'OK\t1\t2']) {
+    assert.equal(answer('pass', line), undefined, line);
+  }
+  assert.equal(answer('user', 'PASS\t1\tuser=a'), undefined);
+});

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { appendQuietly } from '../../../src/gateway/outcome/append.js';
+import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
+import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import type { Journal } from '../../../src/gateway/outcome/ports.js';
+
+test('a record that does not get to the journal is told, and thrown at nobody', async () => {
+  const events: EngineEvent[] = [];
+  const appended: AuditRecord[] = [];
+  const journal: Journal = {
+    state: 'writable',
+    space: 'normal',
+    append(record, { durable }) {
+      assert.equal(durable, false);
+      appended.push(record);
+      return appended.length === 1
+        ? Promise.resolve()
+        : Promise.reject(new JournalFault('closed', 'it is closed'));
+    },
+    hurry: () => undefined,
+    close: () => Promise.resolve(),
+  };
+  const record = { time: 0, event: 'session-open' } as const;
+  for (let n = 0; n < 2; n += 1) appendQuietly(journal, (event) => events.push(event), record);
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  assert.deepEqual(appended, [record, record]);
+  assert.deepEqual(events, [{ kind: 'audit-failed', text: 'it is closed' }]);
+});

@@ -1,0 +1,100 @@
+// Goal: whatever number of refusals and sessions comes, a principal leaves at most ten records of each kind a second and one number.
+// What must not happen: one that is neither recorded nor counted, a timer that stays, one principal that hides another.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import {
+  createFloodWatch,
+  type FloodWatch,
+  strangerSource,
+} from '../../../src/gateway/outcome/flood-watch.js';
+import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
+
+interface Story {
+  readonly clock: FakeClock;
+  readonly watch: FloodWatch;
+  /** `PRINCIPAL ACTION COUNT` of each record. */
+  readonly told: string[];
+}
+
+function open(): Story {
+  const clock = createFakeClock();
+  const told: string[] = [];
+  const append = (record: AuditRecord) => {
+    assert.equal(record.event, 'limit');
+    const who =
+      record.principal ?? (record.listener && `${record.peer?.address ?? 'anywhere'} at ${record.listener}`);
+    told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
+    return Promise.resolve();
+  };
+  const hurry = (): void => undefined;
+  const close = () => Promise.resolve();
+  const journal = { state: 'writable', space: 'normal', append, hurry, close } as const;
+  return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
+}
+
+function admitted(watch: FloodWatch, principal: string, count: number): number {
+  return Array.from({ length: count }, () => watch.admit('refused', principal)).filter(Boolean).length;
+}
+
+void test('ten a second are recorded, the others become one record when the second is over', async () => {
+  const { clock, watch, told } = open();
+  assert.equal(admitted(watch, 'bob@support', 10), 10);
+  assert.equal(clock.timers, 0, 'nothing to tell');
+  assert.equal(admitted(watch, 'bob@support', 5000), 0);
+  assert.equal(admitted(watch, 'alice@support', 3), 3, 'another principal has a count of its own');
+  assert.equal(watch.admit('session', 'bob@support'), true, 'sessions are counted by themselves');
+  await clock.advance(999);
+  assert.deepEqual(told, []);
+  await clock.advance(1);
+  assert.deepEqual(told, ['bob@support refused 5000']);
+  assert.equal(clock.timers, 0);
+  assert.equal(admitted(watch, 'bob@support', 11), 10);
+});
+
+void test('a second that began later is told too, without another refusal', async () => {
+  const { clock, watch, told } = open();
+  admitted(watch, 'bob@support', 12);
+  await clock.advance(600);
+  admitted(watch, 'alice@support', 14);
+  await clock.advance(400);
+  assert.deepEqual(told, ['bob@support refused 2']);
+  await clock.advance(1000);
+  assert.deepEqual(told, ['bob@support refused 2', 'alice@support refused 4']);
+  assert.equal(clock.timers, 0);
+});
+
+void test('at the end everything is told, whatever the second', () => {
+  const { clock, watch, told } = open();
+  admitted(watch, 'bob@support', 12);
+  for (let count = 0; count < 15; count += 1) watch.admit('session', 'bob@support');
+  watch.tell();
+  assert.deepEqual(told, ['bob@support refused 2', 'bob@support session 5']);
+  assert.equal(clock.timers, 0);
+  watch.tell();
+  assert.equal(told.length, 2, 'once');
+});
+
+void test('more principals than can be told apart are counted together', () => {
+  const { watch, told } = open();
+  for (let count = 0; count < 5000; count += 1) watch.admit('refused', `p${count}@support`);
+  watch.tell();
+  assert.deepEqual(told, ['? refused 904']);
+});
+
+void test('who has no name yet is told by the place on the network, and by the listener', () => {
+  const { watch, told } = open();
+  for (const listener of ['jobs', 'panel']) {
+    for (let count = 0; count < 12; count += 1)
+      watch.admit('login-failed', strangerSource('192.0.2.1', listener));
+  }
+  watch.tell();
+  assert.deepEqual(told, ['192.0.2.1 at jobs login-failed 2', '192.0.2.1 at panel login-failed 2']);
+});
+
+void test('strangers from everywhere leave no more than one from one place', () => {
+  const { watch, told } = open();
+  for (let n = 0; n < 100; n += 1) watch.admit('login-failed', strangerSource(`192.0.2.${n}`, 'jobs'));
+  watch.tell();
+  assert.deepEqual(told, ['anywhere at jobs login-failed 90']);
+});

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
+import { TransportFault } from '../../../src/ports/transport-fault.js';
+import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { parseStatus } from '../../../src/protocol/status.js';
+import { WireFault } from '../../../src/protocol/wire-fault.js';
+
+const secret = 'hunter2';
+const fault = (cause: unknown, isSent: boolean): Ending => ({
+  kind: 'fault',
+  fault: cause,
+  isSent,
+  backend: 'mail1',
+});
+
+// ending -> status line code for the client (undefined: the backend's own), outcome, error code, told to the client
+const table: readonly (readonly [string, Ending, string | undefined, string, string | undefined, boolean])[] =
+  [
+    [
+      'success',
+      { kind: 'replied', status: parseStatus(Buffer.from('+')), peer: 'ready' },
+      undefined,
+      'ok',
+      undefined,
+      false,
+    ],
+    [
+      'a failure',
+      { kind: 'replied', status: parseStatus(Buffer.from('-NOUSER')), peer: 'ready' },
+      undefined,
+      'failed',
+      undefined,
+      false,
+    ],
+    [
+      'a bare failure',
+      { kind: 'replied', status: parseStatus(Buffer.from('-')), peer: 'ready' },
+      undefined,
+      'failed',
+      undefined,
+      false,
+    ],
+    ['denied', { kind: 'denied', reason: 'no rule', policy: 'p' }, 'NOPERM', 'denied', undefined, true],
+    [
+      'unparsable',
+      { kind: 'unparsable', code: 'user-invalid', reason: 'y' },
+      'USAGE',
+      'unparsable',
+      'user-invalid',
+      true,
+    ],
+    ['no route', { kind: 'unroutable', reason: 'none' }, 'TEMPFAIL', 'failed', 'no-route', true],
+    ['queue full', { kind: 'refused', why: 'queue-full' }, 'TEMPFAIL', 'failed', 'queue-full', true],
+    ['queue timeout', { kind: 'refused', why: 'queue-timeout' }, 'TEMPFAIL', 'failed', 'queue-timeout', true],
+    ['drained', { kind: 'drained', backend: 'mail1' }, 'TEMPFAIL', 'failed', 'backend-drained', true],
+    ['draining', { kind: 'refused', why: 'draining' }, 'TEMPFAIL', 'failed', 'draining', true],
+    ['reserve', { kind: 'refused', why: 'audit-reserve' }, 'TEMPFAIL', 'failed', 'audit-reserve', true],
+    [
+      'journal',
+      fault(new JournalFault('deadline', secret), false),
+      'TEMPFAIL',
+      'failed',
+      'audit-failed',
+      true,
+    ],
+    [
+      'not dialled',
+      fault(new UpstreamFault('dial-refused', secret), false),
+      'TEMPFAIL',
+      'failed',
+      'dial-refused',
+      true,
+    ],
+    [
+      'broke off',
+      fault(new UpstreamFault('closed-early', secret), true),
+      'TEMPFAIL',
+      'unknown',
+      'closed-early',
+      true,
+    ],
+    [
+      'gone',
+      fault(new TransportFault('peer-gone', secret), true),
+      'TEMPFAIL',
+      'unknown',
+      'closed-early',
+      true,
+    ],
+    [
+      'nonsense',
+      fault(new WireFault('bad-frame', secret), true),
+      'TEMPFAIL',
+      'unknown',
+      'reply-bad-frame',
+      true,
+    ],
+    ['a bug', fault(new Error(secret), true), 'TEMPFAIL', 'unknown', 'internal', true],
+    ['a bug before sending', fault(secret, false), 'TEMPFAIL', 'failed', 'internal', true],
+    [
+      'success for a client that left',
+      { kind: 'replied', status: parseStatus(Buffer.from('+')), peer: 'client-gone' },
+      undefined,
+      'ok',
+      'client-gone',
+      false,
+    ],
+    ['cut off', { kind: 'cut-off', isSent: true }, 'TEMPFAIL', 'unknown', 'draining', true],
+    ['cut off before sending', { kind: 'cut-off', isSent: false }, 'TEMPFAIL', 'failed', 'draining', true],
+    ['timeout', { kind: 'reply-timeout', backend: 'mail1' }, 'TEMPFAIL', 'timeout', 'reply-timeout', true],
+    [
+      'referral',
+      { kind: 'referral', backend: 'mail1', target: undefined },
+      'TEMPFAIL',
+      'failed',
+      'referral',
+      true,
+    ],
+    [
+      'unresolved',
+      { kind: 'unresolved', code: 'dial-refused' },
+      'TEMPFAIL',
+      'failed',
+      'lookup-dial-refused',
+      true,
+    ],
+    ['answered here', { kind: 'answered' }, '', 'ok', undefined, false],
+    [
+      'joined, all well',
+      { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined },
+      '',
+      'ok',
+      undefined,
+      false,
+    ],
+    [
+      'joined, one down',
+      { kind: 'joined', code: 'TEMPFAIL', outcome: 'failed', error: 'dial-refused', text: 'mail2: down' },
+      'TEMPFAIL',
+      'failed',
+      'dial-refused',
+      true,
+    ],
+    ['poison', { kind: 'poison', backend: 'mail1' }, 'TEMPFAIL', 'unknown', 'poison', true],
+    [
+      'poison again',
+      { kind: 'held-back', backend: 'mail1', retryAfterMs: 1_500 },
+      'TEMPFAIL',
+      'limited',
+      'poison-repeated',
+      true,
+    ],
+    ['client gone', { kind: 'client-gone', isSent: true }, 'TEMPFAIL', 'aborted', 'client-gone', false],
+    ['client stall', { kind: 'client-stall' }, 'TEMPFAIL', 'aborted', 'client-stall', false],
+    ['client slow', { kind: 'client-slow' }, 'TEMPFAIL', 'aborted', 'client-slow', true],
+  ];
+
+for (const [name, ending, code, outcome, error, isTold] of table) {
+  test(`${name}: what is told, journalled and counted`, () => {
+    const verdict = judgeEnding(ending);
+    assert.deepEqual(
+      { code: verdict.code, outcome: verdict.outcome, error: verdict.error, isTold: verdict.isTold },
+      { code, outcome, error, isTold },
+    );
+    // A sentence for operators wherever it is not the backend's own answer, and never what a fault says of itself.
+    assert.equal(verdict.text === undefined, verdict.code === undefined || verdict.code === '');
+    assert.ok(!(verdict.text ?? '').includes(secret));
+  });
+}
+
+test('the log has a line at its usual level for all but what simply went well', () => {
+  const quiet = table.filter(([, ending]) => judgeEnding(ending).level === 'debug').map(([name]) => name);
+  assert.deepEqual(quiet, ['success', 'joined, all well']);
+});

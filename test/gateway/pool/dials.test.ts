@@ -1,0 +1,115 @@
+// Goal: dials are counted, bounded and told. Phases: good and bad ones; looks; an idle upstream that was lost; giving up. What
+// must not happen: a dial that is told twice or not at all, a look that stands in the way of a dial.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createDials, type DialsOwner } from '../../../src/gateway/pool/dials.js';
+import type { Upstream } from '../../../src/gateway/pool/upstream-options.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { at, carelessOwner, createMemoryDialler, greeting, memoryTarget } from '../../kit/memory-backend.js';
+import { poolLimits } from './pooled.js';
+
+function open() {
+  const dialler = createMemoryDialler();
+  const clock = createFakeClock();
+  const told: string[] = [];
+  const upstreams: Upstream[] = [];
+  const owner: DialsOwner = {
+    ...carelessOwner,
+    opened(upstream) {
+      told.push(`opened ${upstream.id}`);
+      upstreams.push(upstream);
+    },
+    dialFailed: (fault) => void told.push(`failed ${fault.code}`),
+    match: () => void told.push('match'),
+    get openCount() {
+      return upstreams.filter(({ state }) => state.at !== 'closed').length;
+    },
+    hasRoom: true,
+  };
+  const dials = createDials(
+    {
+      target: memoryTarget(),
+      series: 'auto',
+      limits: poolLimits,
+      connect: dialler.connect,
+      clock,
+      observe: () => undefined,
+      chance: () => 0,
+    },
+    owner,
+  );
+  return { dialler, clock, told, upstreams, dials };
+}
+
+const greets = ({ dialler }: ReturnType<typeof open>): void =>
+  dialler.onAccept(({ peer }) => peer.send(greeting(2)));
+
+void test('a dial is counted while it is under way, and told once', async () => {
+  const story = open();
+  greets(story);
+  story.dials.dial();
+  assert.deepEqual([story.dials.count, story.dialler.dials], [1, 0], 'it begins a moment later');
+  await settle();
+  assert.deepEqual([story.dials.count, story.told], [0, ['opened mail1-1']]);
+  story.dialler.setAnswer('refuse');
+  story.dials.dial();
+  await settle();
+  assert.deepEqual([story.dials.count, story.told.at(-1)], [0, 'failed dial-refused']);
+  assert.equal(story.dials.health.state.at, 'pausing');
+});
+
+void test('so many at once, and not more', async () => {
+  const story = open();
+  story.dialler.setAnswer('hang');
+  for (; story.dials.isAllowed; ) story.dials.dial();
+  await settle();
+  assert.deepEqual([story.dials.count, story.dialler.dials], [8, 8]);
+  story.dials.abort(new Error('enough'));
+  await settle();
+  assert.deepEqual([story.dials.count, story.clock.timers], [0, 0]);
+  assert.ok(!story.told.some((word) => word.startsWith('failed')), 'what was given up is no fault');
+  assert.deepEqual(story.dials.health.failed.dial, 0);
+});
+
+void test('a quiet backend is looked after; a dial does not wait for a look', async () => {
+  const story = open();
+  greets(story);
+  story.dials.health.watch();
+  story.dials.dial();
+  await settle();
+  await story.clock.advance(poolLimits.lookEveryMs);
+  assert.deepEqual([story.dialler.dials, story.dialler.open.length], [2, 1], 'a look leaves nothing open');
+  story.dialler.onAccept(() => undefined);
+  await story.clock.advance(poolLimits.lookEveryMs);
+  assert.deepEqual([story.dialler.dials, story.dialler.open.length, story.dials.count], [3, 2, 0]);
+  story.dials.dial();
+  assert.equal(story.dialler.open.length, 1);
+  await settle();
+  at(story.dialler.ends, -1).peer.send(greeting(2));
+  await settle();
+  assert.equal(story.told.at(-1), 'opened mail1-2');
+  story.dialler.setAnswer('refuse');
+  await story.clock.advance(poolLimits.lookEveryMs);
+  assert.equal(story.told.at(-1), 'failed dial-refused');
+});
+
+void test('one that died at once and unused counts as a dial that failed', async () => {
+  const story = open();
+  greets(story);
+  story.dials.dial();
+  await settle();
+  const upstream = at(story.upstreams, 0);
+  upstream.release(1_000);
+  upstream.close('lifetime');
+  story.dials.lost(upstream);
+  assert.deepEqual([story.told.at(-1), story.dials.health.failed.greeting], ['failed closed-early', 1]);
+  const { length } = story.told;
+  await story.clock.advance(1_000);
+  story.dials.lost(upstream);
+  assert.equal(story.told.filter((word) => word.startsWith('failed')).length, 1);
+  assert.ok(story.told.length >= length);
+  story.dials.abort('end');
+  story.dials.health.rest();
+  await settle();
+  assert.equal(story.clock.timers, 0);
+});

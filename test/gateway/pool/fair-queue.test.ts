@@ -1,0 +1,274 @@
+// Goal: turns are fair. Phases: the order between and within principals; weights; who is passed over; promises; positions. What
+// must not happen: a principal that gets more than its share, a newcomer that waits for more than a turn of each of the others.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Place } from '../../../src/concurrency/ordered-set.js';
+import { createFairQueue, type FairQueue, type Queued } from '../../../src/gateway/pool/fair-queue.js';
+import { seededRandom } from '../../kit/chunkings.js';
+
+interface Named extends Queued {
+  readonly name: string;
+  place: Place<Named> | undefined;
+}
+
+const anything = (): boolean => true;
+/** Nobody has enough. */
+const hungry = (): boolean => false;
+const anyOnly = (isFresh: boolean): boolean => !isFresh;
+
+/** A queue, and a way to fill it: `a3` is the third that `a` sent. */
+function open(weights: Readonly<Record<string, number>> = {}) {
+  const queue = createFairQueue<Named>();
+  let arrival = 0;
+  const sent = new Map<string, number>();
+  const add = (principal: string, isFresh = false) => {
+    arrival += 1;
+    const count = (sent.get(principal) ?? 0) + 1;
+    sent.set(principal, count);
+    const waiter: Named = {
+      place: undefined,
+      principal,
+      weight: weights[principal] ?? 1,
+      isFresh,
+      arrival,
+      name: `${principal}${count}`,
+    };
+    queue.add(waiter);
+    return waiter;
+  };
+  return { queue, add };
+}
+
+function takeAll(queue: FairQueue<Named>): string {
+  const names: string[] = [];
+  for (let next = queue.take(anything, hungry); next !== undefined; next = queue.take(anything, hungry))
+    names.push(next.name);
+  assert.equal(queue.size, 0);
+  return names.join(' ');
+}
+
+void test('principals take turns, and their own stand in the order in which they came', () => {
+  const { queue, add } = open();
+  for (const principal of 'aaaabbc') add(principal);
+  assert.equal(takeAll(queue), 'a1 b1 c1 a2 b2 a3 a4');
+});
+
+void test('a newcomer waits at most for the rest of the round of each of the others', () => {
+  const { queue, add } = open({ greedy: 2 });
+  for (let n = 0; n < 200; n += 1) add('greedy');
+  for (let n = 0; n < 51; n += 1) queue.take(anything, hungry);
+  add('new');
+  assert.equal(queue.take(anything, hungry)?.name, 'greedy52');
+  assert.equal(queue.take(anything, hungry)?.name, 'new1');
+});
+
+void test('a weight is so many turns in a round', () => {
+  const { queue, add } = open({ b: 3 });
+  for (const principal of 'aaabbbbbb') add(principal);
+  assert.equal(takeAll(queue), 'a1 b1 b2 b3 a2 b4 b5 b6 a3');
+});
+
+void test('shares of those who always wait are as their weights, whoever comes and goes beside them', () => {
+  const weights = { a: 1, b: 1, c: 2, d: 5 };
+  const { queue, add } = open(weights);
+  const random = seededRandom(3);
+  const taken = new Map<string, number>();
+  const [backlog, guest] = ['abcd', 'e'];
+  for (const principal of backlog) for (let n = 0; n < 10; n += 1) add(principal);
+  for (let n = 0; n < 9_000; n += 1) {
+    if (random() < 0.05) add(guest);
+    const next = queue.take(anything, hungry);
+    assert.ok(next);
+    taken.set(next.principal, (taken.get(next.principal) ?? 0) + 1);
+    if (next.principal !== guest) add(next.principal);
+  }
+  const rounds = taken.get('a') ?? 0;
+  for (const [principal, weight] of Object.entries(weights)) {
+    const share = (taken.get(principal) ?? 0) / rounds;
+    assert.ok(Math.abs(share - weight) < 0.02 * weight, `${principal}: ${share} of ${weight}`);
+  }
+});
+
+void test('who needs a fresh one is passed over, keeps its turn, and holds up nobody', () => {
+  const { queue, add } = open();
+  add('a', true);
+  add('a');
+  add('b');
+  add('a');
+  assert.equal(queue.take(anyOnly, hungry)?.name, 'a2');
+  assert.equal(queue.take(anyOnly, hungry)?.name, 'b1');
+  assert.equal(queue.take(anyOnly, hungry)?.name, 'a3');
+  assert.equal(queue.take(anyOnly, hungry), undefined);
+  assert.equal(
+    queue.take(() => false, hungry),
+    undefined,
+  );
+  assert.equal(queue.take(anything, hungry)?.name, 'a1');
+});
+
+void test('promised: out of the order and before all others; a broken promise puts it first again', () => {
+  const { queue, add } = open();
+  for (const principal of 'aab') add(principal);
+  const [first, second] = [queue.take(anything, hungry), queue.take(anything, hungry)];
+  assert.ok(first && second);
+  queue.promise(first);
+  queue.promise(second);
+  assert.deepEqual([queue.size, queue.promisedCount, [...queue.promised]], [3, 2, [first, second]]);
+  queue.breakPromise();
+  assert.deepEqual([queue.size, queue.promisedCount, queue.positionOf(first)], [3, 1, 1]);
+  assert.equal(queue.positionOf(second), 2);
+  queue.breakPromise();
+  queue.breakPromise();
+  assert.equal(takeAll(queue), 'a1 b1 a2');
+});
+
+void test('whoever leaves is out, promised or not; the rest can be cleared', () => {
+  const { queue, add } = open();
+  const [a, b, c] = [add('a'), add('b'), add('b')];
+  assert.equal(queue.take(anything, hungry), a);
+  queue.promise(a);
+  queue.delete(b);
+  queue.delete(b);
+  assert.deepEqual([queue.size, queue.clear()], [2, [a, c]]);
+  queue.delete(c);
+  assert.deepEqual([queue.size, queue.promisedCount, takeAll(queue)], [0, 0, '']);
+});
+
+void test('positions are the order in which they would be taken', () => {
+  const random = seededRandom(11);
+  for (let n = 0; n < 200; n += 1) {
+    const { queue, add } = open({ a: 2, b: 1, c: 3 });
+    const all = Array.from({ length: 30 }, () => add('abcd'[Math.floor(random() * 4)] ?? ''));
+    for (let taken = Math.floor(random() * 10); taken > 0; taken -= 1) {
+      const next = queue.take(anything, hungry);
+      if (next) all.splice(all.indexOf(next), 1);
+    }
+    const told = new Map(all.map((waiter) => [waiter.name, queue.positionOf(waiter)]));
+    const order = takeAll(queue).split(' ');
+    assert.deepEqual(
+      order.map((name) => told.get(name)),
+      order.map((_name, index) => index + 1),
+    );
+  }
+});
+
+void test('who makes room is the last of the principal that has most, and only for one that has clearly less', () => {
+  const { queue, add } = open();
+  for (const principal of 'aaabb') add(principal);
+  const last = add('a', true);
+  assert.equal(queue.lastOfMost('c'), last);
+  assert.equal(queue.lastOfMost('b'), last);
+  assert.equal(queue.lastOfMost('a'), undefined);
+  queue.delete(last);
+  assert.equal(queue.lastOfMost('b'), undefined, 'three and two: the next one would only change places');
+  assert.equal(queue.lastOfMost('c')?.name, 'a3');
+  assert.equal(queue.size, 5, 'nobody was taken out');
+});
+
+void test('whether a principal has many is asked for each kind, of those who were promised nothing, and few are told', () => {
+  const { queue, add } = open();
+  for (const principal of 'aaaab') add(principal);
+  for (let n = 0; n < 3; n += 1) add('a', true);
+  let told = '';
+  const has = (principal: string, isFresh: boolean, many: number): boolean =>
+    queue.hasMany(principal, isFresh, many, () => {
+      told += isFresh ? 'F' : 'A';
+    });
+  assert.deepEqual(
+    [has('a', false, 5), has('a', true, 4), has('b', false, 2), has('c', false, 1)],
+    [false, false, false, false],
+  );
+  assert.equal(has('a', false, 4), true);
+  const taken = queue.take(anything, hungry);
+  assert.equal(taken?.name, 'a1');
+  queue.promise(taken);
+  assert.equal(has('a', false, 4), false);
+  for (let n = 0; n < 2; n += 1) queue.take(anything, hungry);
+  assert.equal(told, '', 'a3 and a4 wait');
+  queue.take(anything, hungry);
+  assert.equal(told, 'A', 'once there are fewer than half');
+  queue.take(anything, hungry);
+  assert.equal(has('a', true, 3), true);
+  queue.clear();
+  assert.equal(told, 'AF', 'and once for each time that it was asked');
+});
+
+void test('a principal that is postponed has its next turn after all who wait now', () => {
+  const { queue, add } = open({ a: 3 });
+  for (const principal of ['a', 'a', 'b', 'c']) add(principal);
+  queue.postpone('a');
+  queue.postpone('nobody');
+  assert.deepEqual([queue.hasLine('a'), queue.hasLine('nobody')], [true, false]);
+  assert.equal(takeAll(queue), 'b1 c1 a1 a2');
+});
+
+void test('a principal whose turns are used up comes after all who wait when the next one is taken', () => {
+  const { queue, add } = open({ a: 2 });
+  for (const principal of 'aaaaa') add(principal);
+  assert.equal(queue.take(anything, hungry)?.name, 'a1');
+  assert.equal(queue.take(anything, hungry)?.name, 'a2');
+  const [b, c] = [add('b'), add('c')];
+  assert.deepEqual([queue.positionOf(b), queue.positionOf(c)], [1, 2]);
+  assert.equal(takeAll(queue), 'b1 c1 a3 a4 a5');
+});
+
+void test('a turn that is spent counts as one that was taken', () => {
+  const { queue, add } = open({ a: 3, b: 2 });
+  for (const principal of 'aaaa') add(principal);
+  queue.spendTurn('a');
+  queue.spendTurn('nobody');
+  for (const principal of 'bbb') add(principal);
+  const last = add('c');
+  assert.equal(queue.positionOf(last), 5);
+  assert.equal(takeAll(queue), 'a1 a2 b1 b2 c1 a3 a4 b3');
+});
+
+void test('whether a waiter of another principal could take something: its kind, its share, and no promise', () => {
+  const { queue, add } = open();
+  const anyone = (
+    isSated: (principal: string) => boolean = hungry,
+    accepts: (isFresh: boolean) => boolean = anything,
+  ): boolean => queue.hasOtherFor('a', accepts, isSated);
+  add('a');
+  assert.equal(anyone(), false);
+  const fresh = add('b', true);
+  assert.deepEqual(
+    [anyone(), anyone(hungry, anyOnly), anyone((principal) => principal === 'b')],
+    [true, false, false],
+  );
+  queue.delete(fresh);
+  queue.promise(fresh);
+  assert.equal(anyone(), false);
+  add('c');
+  assert.deepEqual([anyone(hungry, anyOnly), queue.hasOtherFor('c', anyOnly, hungry)], [true, true]);
+});
+
+void test('a principal that has enough is passed over while one waits that has not, and keeps its turn', () => {
+  const { queue, add } = open();
+  for (const principal of ['a', 'a', 'b', 'c']) add(principal);
+  const sated = (principal: string): boolean => principal !== 'c';
+  assert.equal(queue.take(anything, sated)?.name, 'c1');
+  // All that wait have enough: turns as ever.
+  assert.deepEqual([queue.hasOther('a'), queue.hasOther('c')], [true, true]);
+  assert.equal(queue.take(anything, sated)?.name, 'a1');
+  assert.equal(queue.take(anything, sated)?.name, 'b1');
+  assert.equal(queue.hasOther('a'), false);
+  assert.equal(queue.take(anything, sated)?.name, 'a2', 'nobody else waits');
+});
+
+void test('nobody is passed over for one that may take nothing, or was promised something; a promise may be broken', () => {
+  const { queue, add } = open();
+  add('a');
+  const fresh = add('b', true);
+  const sated = (principal: string): boolean => principal === 'a';
+  assert.equal(queue.take(anyOnly, sated)?.name, 'a1');
+  add('a');
+  assert.equal(queue.take(anything, sated), fresh);
+  queue.promise(fresh);
+  assert.equal(queue.hasOther('a'), true);
+  add('c');
+  queue.breakPromise(fresh);
+  assert.equal(queue.take(anything, sated), fresh);
+  assert.equal(queue.take(anything, sated)?.name, 'c1');
+  assert.equal(queue.take(anything, sated)?.name, 'a2');
+});

@@ -1,0 +1,607 @@
+// Goal: exchanges get upstreams in turn, as few as will do, and none that is not sound. Phases: leasing and reuse; waiting; failed
+// dials; upstreams that age, change or speak; drain in every state. What must not happen: an upstream above the maximum, somebody
+// who waits for nobody, a timer or transport that stays behind.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAbortable } from '../../../src/concurrency/abortable.js';
+import { Secret } from '../../../src/domain/identity/secret.js';
+import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
+import type { PoolSnapshot } from '../../../src/gateway/pool/pool-options.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';
+import { settle } from '../../kit/fake-clock.js';
+import { at, greeting, logPacket, memoryTarget, replyPacket } from '../../kit/memory-backend.js';
+import { type Leasing, openPool, type PooledStory, poolLimits } from './pooled.js';
+
+/** Sizes as `dialing idle leased waiters`. */
+function sizes({ dialing, idle, leased, waiters }: PoolSnapshot): string {
+  return `${dialing} ${idle} ${leased} ${waiters}`;
+}
+
+function assertSizes(story: PooledStory, expected: string): void {
+  assert.equal(sizes(story.pool.snapshot()), expected);
+}
+
+function assertRefused(leasing: Leasing, why: LeaseRefusal['why']): void {
+  assert.ok(leasing.outcome instanceof LeaseRefusal, String(leasing.outcome));
+  assert.equal(leasing.outcome.why, why);
+}
+
+function assertFault(leasing: Leasing, code: UpstreamFaultCode): void {
+  assert.ok(leasing.outcome instanceof UpstreamFault, String(leasing.outcome));
+  assert.equal(leasing.outcome.code, code);
+}
+
+/** Why upstreams were closed, in order. */
+function closings({ events }: PooledStory): string[] {
+  return events.flatMap((event) =>
+    event.kind === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
+  );
+}
+
+/** After the end of a story: nothing is left. */
+async function assertEnds(story: PooledStory): Promise<void> {
+  story.pool.drain();
+  await settle();
+  assertSizes(story, '0 0 0 0');
+  assert.deepEqual([story.clock.timers, story.dialler.open.length], [0, 0]);
+}
+
+void test('nothing is dialled before somebody comes; then one upstream serves one after another', async () => {
+  const story = openPool();
+  assert.deepEqual([story.dialler.dials, story.pool.series], [0, undefined]);
+  for (let n = 1; n <= 3; n += 1) {
+    const leasing = await story.leased();
+    assert.deepEqual([leasing.upstream?.id, leasing.upstream?.exchanges], ['mail1-1', n]);
+    assertSizes(story, '0 0 1 0');
+    await leasing.finish();
+    assert.equal(leasing.outcome, 'ended');
+    assertSizes(story, '0 1 0 0');
+  }
+  assert.deepEqual([story.dialler.dials, story.pool.series], [1, '2.3']);
+  await assertEnds(story);
+  assert.deepEqual(
+    story.events.map(({ kind }) => kind),
+    ['upstream-opened', 'upstream-closed'],
+  );
+});
+
+void test('never more than the maximum; who waits is served in the order of coming', async () => {
+  const story = openPool({ connections: 2, queue: 10 });
+  const all = Array.from({ length: 6 }, () => story.lease());
+  await settle();
+  assert.deepEqual(
+    [story.dialler.dials, all.map(({ outcome }) => outcome)],
+    [2, ['leased', 'leased', 'waiting', 'waiting', 'waiting', 'waiting']],
+  );
+  for (let n = 0; n < 4; n += 1) {
+    assertSizes(story, `0 0 2 ${4 - n}`);
+    await all[n]?.finish();
+    assert.deepEqual(all.map(({ outcome }) => outcome).indexOf('waiting'), n === 3 ? -1 : n + 3);
+  }
+  assert.equal(story.dialler.dials, 2);
+  await at(all, 4).finish();
+  await at(all, 5).finish();
+  await assertEnds(story);
+});
+
+void test('who comes later does not get in front of who waits', async () => {
+  const story = openPool({ connections: 1 });
+  const first = await story.leased();
+  const second = story.lease();
+  // The upstream is idle for a moment within this call, and the newcomer asks in the same turn.
+  const done = first.finish();
+  const third = story.lease();
+  await done;
+  assert.deepEqual([second.outcome, third.outcome], ['leased', 'waiting']);
+  await second.finish();
+  assert.equal(third.outcome, 'leased');
+  await third.finish();
+  await assertEnds(story);
+});
+
+void test('the newest idle upstream is taken, so that the others age out', async () => {
+  const story = openPool({ connections: 3 });
+  const three = [await story.leased(), await story.leased(), await story.leased()];
+  for (const n of [1, 0, 2]) {
+    await three[n]?.finish();
+    await story.clock.advance(1_000);
+  }
+  for (let n = 0; n < 100; n += 1) {
+    const leasing = await story.leased();
+    assert.equal(leasing.upstream?.id, 'mail1-3');
+    await leasing.finish();
+    await story.clock.advance(1_000);
+  }
+  assert.deepEqual(closings(story), ['mail1-2 idle-timeout', 'mail1-1 idle-timeout']);
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('the queue has a limit, and waiting has one', async () => {
+  const story = openPool({ connections: 1, queue: 2, queueTimeoutMs: 5_000 });
+  const running = await story.leased();
+  const waiting = [story.lease(), story.lease()];
+  const surplus = await story.leased();
+  assertRefused(surplus, 'queue-full');
+  await story.clock.advance(4_999);
+  assertSizes(story, '0 0 1 2');
+  await story.clock.advance(1);
+  for (const leasing of waiting) assertRefused(leasing, 'queue-timeout');
+  assertSizes(story, '0 0 1 0');
+  assert.equal(story.clock.timers, 0);
+  await running.finish();
+  await assertEnds(story);
+});
+
+void test('aborted while waiting: its place is free at once, and the others move up', async () => {
+  const story = openPool({ connections: 1, queue: 2 });
+  const running = await story.leased();
+  const [first, second] = [story.lease(), story.lease()];
+  first.abort('gone');
+  await settle();
+  assert.equal(first.outcome, 'gone');
+  assertSizes(story, '0 0 1 1');
+  const third = await story.leased();
+  await running.finish();
+  assert.deepEqual([second.outcome, third.outcome], ['leased', 'waiting']);
+  second.abort('too late to matter here');
+  await second.finish();
+  assert.deepEqual([second.outcome, third.outcome], ['ended', 'leased']);
+  await third.finish();
+  await assertEnds(story);
+});
+
+void test('aborted before it asked: no lease when one would have to wait, and no dial', async () => {
+  const story = openPool();
+  const abortable = createAbortable();
+  abortable.abort('early');
+  await assert.rejects(
+    story.pool.withLease(abortable, () => assert.fail('leased'), {
+      principal: 'desk@support',
+      weight: 1,
+      isFresh: false,
+    }),
+    (fault) => fault === 'early',
+  );
+  assert.equal(story.dialler.dials, 0);
+  await assertEnds(story);
+});
+
+void test('aborted before it asked: no idle one is spent on it, nor the one kept for who must be alone', async () => {
+  const story = openPool({ idle: 1 });
+  story.pool.start();
+  await settle();
+  const abortable = createAbortable();
+  abortable.abort('early');
+  for (const isFresh of [false, true]) {
+    await assert.rejects(
+      story.pool.withLease(abortable, () => assert.fail('leased'), {
+        principal: 'desk@support',
+        weight: 1,
+        isFresh,
+      }),
+      (fault) => fault === 'early',
+    );
+  }
+  assertSizes(story, '0 1 0 0');
+  const next = await story.leased();
+  assert.equal(next.upstream?.exchanges, 1, 'nothing ran on it yet');
+  await next.finish();
+});
+
+void test('who waited leaves while the dial runs: the upstream is kept for the next', async () => {
+  const story = openPool({}, { minor: null });
+  const first = await story.leased();
+  first.abort('gone');
+  await settle();
+  assertSizes(story, '1 0 0 0');
+  at(story.dialler.ends, 0).peer.send(greeting(2));
+  await settle();
+  assertSizes(story, '0 1 0 0');
+  assert.equal(story.clock.nextTimerMs, poolLimits.idleTimeoutMs);
+  const second = await story.leased({ isFresh: true });
+  assert.equal(second.upstream?.exchanges, 1, 'nothing ran on it yet');
+  await second.finish();
+  await assertEnds(story);
+});
+
+void test('an upstream that ended oddly, or whose exchange threw, is closed and replaced for who waits', async () => {
+  for (const end of ['not-reusable', 'throws', 'closed within'] as const) {
+    const story = openPool({ connections: 1 });
+    const first = await story.leased();
+    const second = await story.leased();
+    if (end === 'throws') {
+      await first.fail(new Error('a bug'));
+      assert.match(String(first.outcome), /a bug/);
+      assert.ok(at(story.dialler.ends, 0).peer.isReset);
+    } else if (end === 'closed within') {
+      first.upstream?.close('aborted', true);
+      await settle();
+      // The place is free at once, whatever the exchange still does.
+      assert.deepEqual([first.outcome, second.outcome], ['leased', 'leased']);
+      await first.finish();
+      assert.equal(first.outcome, 'ended');
+    } else {
+      await first.finish(end);
+    }
+    assert.equal(second.upstream?.id, 'mail1-2');
+    assert.equal(closings(story).length, 1);
+    await second.finish();
+    await assertEnds(story);
+  }
+});
+
+void test('handed back with bytes in it: closed, and who waits gets a new one', async () => {
+  const story = openPool({ connections: 1 });
+  const first = await story.leased();
+  const second = await story.leased();
+  at(story.dialler.ends, 0).peer.send(replyPacket('late\t\n+\n'));
+  await first.finish();
+  assert.deepEqual(closings(story), ['mail1-1 spoke-while-idle']);
+  assert.equal(second.upstream?.id, 'mail1-2');
+  await second.finish();
+  await assertEnds(story);
+});
+
+void test('an idle upstream that speaks, ends or vanishes is never handed out', async () => {
+  for (const leave of ['speak', 'end', 'vanish'] as const) {
+    const story = openPool();
+    await (await story.leased()).finish();
+    const { peer } = at(story.dialler.ends, 0);
+    if (leave === 'speak') peer.send(logPacket('error', 'dying'));
+    else peer[leave]();
+    await settle();
+    assertSizes(story, '0 0 0 0');
+    const stray = story.events.flatMap((event) => (event.kind === 'backend-log' ? event : []));
+    assert.deepEqual(
+      stray.map(({ upstream, exchange, text }) => [upstream, exchange, text]),
+      leave === 'speak' ? [['mail1-1', undefined, 'dying']] : [],
+    );
+    const next = await story.leased();
+    assert.equal(next.upstream?.id, 'mail1-2');
+    await next.finish();
+    await assertEnds(story);
+  }
+});
+
+void test('nobody listens: who waits and who comes is told at once, and it comes back by itself', async () => {
+  const story = openPool({ connections: 2, redialMs: 500 });
+  story.dialler.setAnswer('refuse');
+  const all = [story.lease(), story.lease(), story.lease()];
+  await settle();
+  for (const leasing of all) assertFault(leasing, 'dial-refused');
+  assertSizes(story, '0 0 0 0');
+  const { dials } = story.dialler;
+  for (let n = 0; n < 100; n += 1) assertFault(await story.leased(), 'dial-refused');
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [dials, 'down']);
+  await story.clock.advance(499);
+  assert.equal(story.dialler.dials, dials);
+  await story.clock.advance(1);
+  assert.equal(story.dialler.dials, dials + 1);
+  story.dialler.setAnswer('accept');
+  await story.clock.advance(1_000);
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [dials + 2, 'up']);
+  const next = await story.leased();
+  assert.deepEqual([next.outcome, story.dialler.dials], ['leased', dials + 2]);
+  await next.finish();
+  const told = story.events.filter(({ kind }) => kind === 'backend-down' || kind === 'backend-up');
+  assert.deepEqual(
+    told.map(({ kind }) => kind),
+    ['backend-down', 'backend-up'],
+  );
+  await assertEnds(story);
+});
+
+void test('one of two dials fails: who waits is not told before the other has failed too', async () => {
+  for (const second of ['serves', 'fails'] as const) {
+    const story = openPool({ connections: 2 }, { minor: null });
+    const both = [story.lease(), story.lease()];
+    await settle();
+    assertSizes(story, '2 0 0 2');
+    at(story.dialler.ends, 0).peer.end();
+    await settle();
+    assertSizes(story, '1 0 0 2');
+    if (second === 'fails') {
+      at(story.dialler.ends, 1).peer.end();
+      await settle();
+      for (const leasing of both) assertFault(leasing, 'closed-early');
+    } else {
+      at(story.dialler.ends, 1).peer.send(greeting(2));
+      await settle();
+      assert.deepEqual(
+        both.map(({ outcome }) => outcome),
+        ['leased', 'waiting'],
+      );
+      await at(both, 0).finish();
+      assert.equal(at(both, 1).outcome, 'leased');
+      await at(both, 1).finish();
+    }
+    await assertEnds(story);
+  }
+});
+
+void test('while others serve, a failed dial holds back the next one, then it is tried again', async () => {
+  const story = openPool({ connections: 2, redialMs: 500 });
+  const running = await story.leased();
+  story.dialler.setAnswer('refuse');
+  const waiting = [await story.leased(), await story.leased()];
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(499);
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(1);
+  assert.equal(story.dialler.dials, 3);
+  story.dialler.setAnswer('accept');
+  // The pause doubles.
+  await story.clock.advance(999);
+  assert.equal(story.dialler.dials, 3);
+  await story.clock.advance(1);
+  assert.deepEqual([story.dialler.dials, ...waiting.map(({ outcome }) => outcome)], [4, 'leased', 'waiting']);
+  await running.finish();
+  for (const leasing of waiting) await leasing.finish();
+  await assertEnds(story);
+});
+
+void test('the one that served goes while the next dial is held back: it is dialled at once', async () => {
+  const story = openPool({ connections: 2, redialMs: 500 });
+  const running = await story.leased();
+  story.dialler.setAnswer('refuse');
+  const waiting = await story.leased();
+  story.dialler.setAnswer('accept');
+  await running.finish('peer-gone');
+  assert.deepEqual([waiting.outcome, story.dialler.dials], ['leased', 3]);
+  await waiting.finish();
+  await assertEnds(story);
+});
+
+/** A backend that takes one password. */
+function lockedPool(): PooledStory & { unlock(): void } {
+  let isLocked = true;
+  const target = memoryTarget({
+    mayAuthenticateInClear: true,
+    passwords: () => Promise.resolve([new Secret('p')]),
+  });
+  const story = openPool({ redialMs: 500 }, { minor: null, target });
+  story.dialler.onAccept(({ peer }) => {
+    peer.send('VERSION\tdoveadm-client\t1\t2\n-\n');
+    void peer.receive((bytes) => bytes.includes('PLAIN')).then(() => peer.send(isLocked ? '-\n' : '+\n'));
+  });
+  return {
+    ...story,
+    unlock() {
+      isLocked = false;
+    },
+  };
+}
+
+void test('a wrong password: many clients do not make many logins', async () => {
+  const story = lockedPool();
+  assertFault(await story.leased(), 'auth-rejected');
+  const { dials } = story.dialler;
+  for (let n = 0; n < 1000; n += 1) assertFault(await story.leased(), 'auth-rejected');
+  assert.equal(story.dialler.dials, dials);
+  story.unlock();
+  await story.clock.advance(499);
+  assertFault(await story.leased(), 'auth-rejected');
+  await story.clock.advance(1);
+  const next = await story.leased();
+  assert.equal(next.outcome, 'leased');
+  await next.finish('not-reusable');
+  // And what failed before it is forgotten.
+  assert.equal((await story.leased()).outcome, 'leased');
+  assert.equal(story.dialler.dials, dials + 2);
+});
+
+void test('a dial that worked makes a failure before it old', async () => {
+  const story = openPool({ redialMs: 500 }, { minor: null });
+  const two = [story.lease(), story.lease()];
+  await settle();
+  at(story.dialler.ends, 0).peer.send('VERSION\tdoveadm-client\t1\t2\n-\n');
+  await settle();
+  at(story.dialler.ends, 1).peer.send(greeting(2));
+  await settle();
+  await at(two, 0).finish();
+  await at(two, 1).finish('not-reusable');
+  const next = await story.leased();
+  assert.equal(next.outcome, 'waiting', 'it dials, and does not repeat a fault that is over');
+  assertSizes(story, '1 0 0 1');
+  await assertEnds(story);
+});
+
+void test('an answer behind the greeting is no upstream', async () => {
+  const story = openPool({}, { minor: null });
+  story.dialler.onAccept(({ peer }) =>
+    peer.send(Buffer.concat([Buffer.from(greeting(2)), replyPacket('\n+\n')])),
+  );
+  assertFault(await story.leased(), 'version-unsupported');
+  assert.deepEqual(
+    story.events.map((event) => (event.kind === 'dial-failed' ? event.code : event.kind)),
+    ['version-unsupported', 'backend-down'],
+  );
+  await assertEnds(story);
+});
+
+void test('another series than before: idle ones go at once, leased ones when they come back', async () => {
+  const story = openPool({ connections: 3 }, { minor: null });
+  const minors = [2, 2, 3];
+  story.dialler.onAccept(({ peer }) => peer.send(greeting(minors.shift() ?? 3)));
+  const first = await story.leased();
+  const second = await story.leased();
+  assert.equal(story.pool.series, '2.3');
+  const third = await story.leased();
+  assert.equal(third.upstream?.series, '2.4');
+  assert.equal(story.pool.series, '2.4');
+  await second.finish();
+  assert.deepEqual(closings(story), ['mail1-2 series-changed']);
+  await third.finish();
+  await first.finish();
+  assert.deepEqual(closings(story), ['mail1-2 series-changed', 'mail1-1 series-changed']);
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('another series than before, found by a dial that nobody waits for any more', async () => {
+  const story = openPool({ connections: 2 }, { minor: null });
+  const first = await story.leased();
+  const second = await story.leased();
+  at(story.dialler.ends, 0).peer.send(greeting(2));
+  await settle();
+  await first.finish();
+  assert.equal(second.outcome, 'leased');
+  await second.finish();
+  assertSizes(story, '1 1 0 0');
+  at(story.dialler.ends, 1).peer.send(greeting(4));
+  await settle();
+  assert.deepEqual(closings(story), ['mail1-1 series-changed']);
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('a series that is configured is known from the start, and another one is refused', async () => {
+  const story = openPool({}, { series: '2.4', minor: 2 });
+  assert.equal(story.pool.series, '2.4');
+  assertFault(await story.leased(), 'version-unsupported');
+  await assertEnds(story);
+});
+
+void test('an old upstream is closed when it comes back', async () => {
+  const story = openPool({ maxLifetimeMs: 30_000 });
+  const first = await story.leased();
+  await story.clock.advance(29_999);
+  await first.finish();
+  assertSizes(story, '0 1 0 0');
+  const second = await story.leased();
+  assert.equal(second.upstream?.id, 'mail1-1');
+  await story.clock.advance(1);
+  await second.finish();
+  assert.deepEqual(closings(story), ['mail1-1 lifetime']);
+  await assertEnds(story);
+});
+
+void test('an idle upstream is closed after its time', async () => {
+  const story = openPool({ idleTimeoutMs: 1_000 });
+  await (await story.leased()).finish();
+  await story.clock.advance(1_000);
+  assert.deepEqual(closings(story), ['mail1-1 idle-timeout']);
+  await assertEnds(story);
+});
+
+void test('a fresh one: never used before, dialled even while others are idle', async () => {
+  const story = openPool({ connections: 2 });
+  await (await story.leased()).finish();
+  const fresh = await story.leased({ isFresh: true });
+  assert.deepEqual([fresh.upstream?.id, fresh.upstream?.exchanges], ['mail1-2', 1]);
+  assertSizes(story, '0 1 1 0');
+  await fresh.finish('not-reusable');
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('a fresh one: where all places are taken, an idle upstream makes room, and a leased one is waited for', async () => {
+  const story = openPool({ connections: 2 });
+  const [first, second] = [await story.leased(), await story.leased()];
+  const fresh = await story.leased({ isFresh: true });
+  assert.equal(fresh.outcome, 'waiting');
+  await first.finish();
+  assert.deepEqual(closings(story), ['mail1-1 not-reusable']);
+  assert.equal(fresh.upstream?.id, 'mail1-3');
+  await second.finish();
+  await fresh.finish('not-reusable');
+  await assertEnds(story);
+});
+
+void test('who waits for a fresh one does not hold up who would take any', async () => {
+  const story = openPool({ connections: 2 }, { minor: null });
+  story.dialler.onAccept((end) => {
+    if (story.dialler.ends.length === 1) end.peer.send(greeting(2));
+  });
+  const first = await story.leased();
+  await first.finish();
+  const fresh = await story.leased({ isFresh: true });
+  assertSizes(story, '1 1 0 1');
+  const any = await story.leased();
+  assert.deepEqual([fresh.outcome, any.upstream?.id], ['waiting', 'mail1-1']);
+  await any.finish();
+  at(story.dialler.ends, 1).peer.send(greeting(2));
+  await settle();
+  assert.equal(fresh.upstream?.id, 'mail1-2');
+  await fresh.finish('not-reusable');
+  await assertEnds(story);
+});
+
+void test('drain: in every state at once', async () => {
+  const story = openPool({ connections: 4, queue: 5 }, { minor: null });
+  const [first, second] = [story.lease(), story.lease()];
+  await settle();
+  for (const { peer } of story.dialler.ends) peer.send(greeting(2));
+  await settle();
+  await second.finish();
+  story.pool.drain();
+  await settle();
+  assert.deepEqual(closings(story), ['mail1-2 draining']);
+  assertSizes(story, '0 0 1 0');
+  assertRefused(await story.leased(), 'draining');
+  await first.finish();
+  assert.deepEqual([first.outcome, closings(story)], ['ended', ['mail1-2 draining', 'mail1-1 draining']]);
+  await assertEnds(story);
+});
+
+void test('drain: while it dials, greets, waits, or is held back', async () => {
+  for (const phase of ['dials', 'greets', 'waits', 'is held back'] as const) {
+    const story = openPool({ connections: 2 }, { minor: phase === 'greets' ? null : 2 });
+    const running = phase === 'waits' || phase === 'is held back' ? [await story.leased()] : [];
+    if (phase === 'waits') running.push(await story.leased());
+    if (phase === 'dials') story.dialler.setAnswer('hang');
+    if (phase === 'is held back') story.dialler.setAnswer('refuse');
+    const waiting = await story.leased();
+    assert.equal(waiting.outcome, 'waiting');
+    story.pool.drain();
+    await settle();
+    assertRefused(waiting, 'draining');
+    assert.equal(story.clock.timers, 0);
+    // A dial that was given up is no fault of the backend.
+    assert.equal(
+      story.events.filter(({ kind }) => kind === 'dial-failed').length,
+      phase === 'is held back' ? 1 : 0,
+    );
+    for (const leasing of running) await leasing.finish();
+    await assertEnds(story);
+  }
+});
+
+void test('drain in the moment in which the greeting came', async () => {
+  const story = openPool({}, { minor: null });
+  const waiting = await story.leased();
+  at(story.dialler.ends, 0).peer.send(greeting(2));
+  story.pool.drain();
+  await settle();
+  assertRefused(waiting, 'draining');
+  await assertEnds(story);
+});
+
+void test('an upstream that comes back goes to whose turn it is at once, and is never idle between', async () => {
+  const story = openPool({ connections: 1 });
+  const first = await story.leased();
+  const { upstream } = first;
+  // The holder of the only upstream has had its turn: another principal comes before the next command of its own.
+  const [third, second] = [await story.leased(), await story.leased({ principal: 'other@support' })];
+  const timersMs = story.clock.timers;
+  await first.finish();
+  assert.deepEqual([second.upstream?.id, third.outcome], [upstream?.id, 'waiting']);
+  assert.deepEqual([upstream?.exchanges, story.clock.timers], [2, timersMs - 1]);
+  await second.finish();
+  assert.equal(third.upstream?.id, upstream?.id);
+  await third.finish();
+  await assertEnds(story);
+});
+
+void test('who must be alone on an upstream and has its turn is not passed over by those who need not', async () => {
+  const story = openPool({ connections: 1 });
+  const first = await story.leased();
+  const [alone, other] = [await story.leased({ isFresh: true }), await story.leased()];
+  await first.finish();
+  assert.deepEqual([alone.outcome, other.outcome], ['leased', 'waiting']);
+  await alone.finish('not-reusable');
+  assert.equal(other.outcome, 'leased');
+  await other.finish();
+  await assertEnds(story);
+});

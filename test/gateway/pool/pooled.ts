@@ -1,0 +1,147 @@
+// A pool over a dialler in memory with a clock turned by hand, for the tests of the pool.
+
+import { createAbortable } from '../../../src/concurrency/abortable.js';
+import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
+import type { LeaseEnd, LeaseOptions } from '../../../src/gateway/pool/lease.js';
+import { createPool } from '../../../src/gateway/pool/pool.js';
+import type { Pool, PoolLimits, PoolOptions } from '../../../src/gateway/pool/pool-options.js';
+import type { Upstream } from '../../../src/gateway/pool/upstream-options.js';
+import type { CloseReason } from '../../../src/ports/close-reason.js';
+import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
+import { createMemoryDialler, greeting, type MemoryDialler, memoryTarget } from '../../kit/memory-backend.js';
+
+export const poolLimits: PoolLimits = {
+  connections: 2,
+  idle: 0,
+  queue: 3,
+  queueTimeoutMs: 10_000,
+  minRateBytes: 0,
+  idleTimeoutMs: 60_000,
+  maxLifetimeMs: 600_000,
+  redialMs: 500,
+  redialMaxMs: 4_000,
+  lookEveryMs: 3_000,
+  statusBytesMax: 100,
+  frameBytesMax: 1_000,
+  logLineBytesMax: 100,
+};
+
+/** Who asks; default: a principal of weight 1 that takes any upstream. */
+export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'weight' | 'isFresh'>>;
+
+/** A call of withLease, from its beginning to its end. */
+export interface Leasing {
+  /** It wants an upstream on which nothing ran before. */
+  readonly isFresh: boolean;
+  readonly principal: string;
+  /** While `use` runs. */
+  readonly upstream: Upstream | undefined;
+  /** Ends `use`: undefined as an upstream that may serve another. */
+  finish(closeFor?: CloseReason, answer?: LeaseEnd<string>['answer']): Promise<void>;
+  /** Lets `use` throw. */
+  fail(fault: unknown): Promise<void>;
+  abort(reason: unknown): void;
+  /** Positions that it was told while it waited. */
+  readonly told: readonly number[];
+  /** `waiting`, `leased`, `ended`, or what it rejected with. */
+  readonly outcome: unknown;
+}
+
+export interface PooledStory {
+  readonly pool: Pool;
+  readonly clock: FakeClock;
+  readonly dialler: MemoryDialler;
+  readonly events: EngineEvent[];
+  /** Asks for a lease; not waited for. */
+  lease(asked?: Asked): Leasing;
+  /** The same, when everything that can run has run. */
+  leased(asked?: Asked): Promise<Leasing>;
+}
+
+/** `minor`: what each accepted end greets with at once; null: the test speaks itself. */
+export function openPool(
+  limits: Partial<PoolLimits> = {},
+  { minor = 2, ...options }: { minor?: number | null } & Partial<PoolOptions> = {},
+): PooledStory {
+  const clock = createFakeClock();
+  const dialler = createMemoryDialler();
+  const events: EngineEvent[] = [];
+  if (minor !== null) dialler.onAccept(({ peer }) => peer.send(greeting(minor)));
+  const pool = createPool({
+    target: memoryTarget(),
+    series: 'auto',
+    limits: { ...poolLimits, ...limits },
+    connect: dialler.connect,
+    clock,
+    observe: (event) => void events.push(event),
+    chance: () => 0,
+    ...options,
+  });
+  const lease = (asked: Asked = {}): Leasing => startLeasing(pool, asked);
+  return {
+    pool,
+    clock,
+    dialler,
+    events,
+    lease,
+    async leased(asked) {
+      const leasing = lease(asked);
+      await settle();
+      return leasing;
+    },
+  };
+}
+
+function startLeasing(pool: Pool, asked: Asked): Leasing {
+  const { principal = 'desk@support', weight = 1, isFresh = false } = asked;
+  const told: number[] = [];
+  const abortable = createAbortable();
+  let upstream: Upstream | undefined;
+  let end: ((ended: LeaseEnd<string>) => void) | undefined;
+  let fail: ((fault: unknown) => void) | undefined;
+  let outcome: unknown = 'waiting';
+  pool
+    .withLease(
+      abortable,
+      (leased) => {
+        upstream = leased;
+        outcome = 'leased';
+        return new Promise<LeaseEnd<string>>((resolve, reject) => {
+          end = resolve;
+          fail = reject;
+        });
+      },
+      { principal, weight, isFresh, onWaiting: (position) => void told.push(position) },
+    )
+    .then(
+      (value) => {
+        outcome = value;
+      },
+      (fault: unknown) => {
+        outcome = fault;
+      },
+    )
+    .finally(() => {
+      upstream = undefined;
+    });
+  return {
+    isFresh,
+    principal,
+    told,
+    get upstream() {
+      return upstream;
+    },
+    async finish(closeFor, answer = 'other') {
+      end?.({ value: 'ended', closeFor, answer });
+      await settle();
+    },
+    async fail(fault) {
+      fail?.(fault);
+      await settle();
+    },
+    abort: (reason) => abortable.abort(reason),
+    get outcome() {
+      return outcome;
+    },
+  };
+}

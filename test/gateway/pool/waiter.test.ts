@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createAbortable } from '../../../src/concurrency/abortable.js';
+import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
+import { createWaiter, type Waiter } from '../../../src/gateway/pool/waiter.js';
+import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
+
+const timeoutMs = 60_000;
+
+/** A waiter, what it was told, and how often it left by itself. */
+function wait(clock: FakeClock, isToldOf = true) {
+  const abortable = createAbortable();
+  const told: number[] = [];
+  const left: Waiter[] = [];
+  const onWaiting = (position: number): void => void told.push(position);
+  const waiter = createWaiter(
+    { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
+    abortable,
+    1,
+    timeoutMs,
+    {
+      clock,
+      owner: { left: (who) => void left.push(who) },
+      queue: { positionOf: () => told.length + 1 },
+    },
+  );
+  return { waiter, told, left, abort: (reason: string): void => abortable.abort(reason) };
+}
+
+void test('who waits too long leaves with a refusal', async () => {
+  for (const isToldOf of [true, false]) {
+    const clock = createFakeClock();
+    const { waiter, left } = wait(clock, isToldOf);
+    const isLate = assert.rejects(
+      waiter.upstream,
+      (fault) => fault instanceof LeaseRefusal && fault.why === 'queue-timeout',
+    );
+    await clock.advance(timeoutMs - 1);
+    assert.deepEqual([left.length, clock.timers], [0, 1]);
+    await clock.advance(1);
+    await isLate;
+    assert.deepEqual([left, clock.timers], [[waiter], 0]);
+  }
+});
+
+void test('who is aborted leaves with the reason; who is refused is taken out by who refuses', async () => {
+  const clock = createFakeClock();
+  const aborted = wait(clock);
+  aborted.abort('gone');
+  await assert.rejects(aborted.waiter.upstream, (reason) => reason === 'gone');
+  assert.deepEqual(aborted.left, [aborted.waiter]);
+  const refused = wait(clock);
+  refused.waiter.reject('no');
+  refused.abort('too late');
+  await assert.rejects(refused.waiter.upstream, (fault) => fault === 'no');
+  assert.deepEqual([refused.left.length, clock.timers], [0, 0]);
+});
+
+void test('who waits is told after 5 s, and then ever less often', async () => {
+  const clock = createFakeClock();
+  const { waiter, told } = wait(clock);
+  waiter.upstream.catch(() => undefined);
+  const times: number[] = [];
+  for (let second = 1; second <= 60; second += 1) {
+    const before = told.length;
+    await clock.advance(1_000);
+    if (told.length > before) times.push(second);
+  }
+  assert.deepEqual(
+    [times, told],
+    [
+      [5, 15, 35],
+      [1, 2, 3],
+    ],
+  );
+  assert.equal(clock.timers, 0);
+});

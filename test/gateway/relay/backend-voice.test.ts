@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { explainFailure, isLineOfOther } from '../../../src/gateway/relay/backend-voice.js';
+import { parseStatus } from '../../../src/protocol/status.js';
+
+const status = (line: string) => parseStatus(Buffer.from(line));
+
+test('a failure becomes a sentence of ours, never the text of the backend', () => {
+  assert.equal(explainFailure(status('+'), 'anything'), undefined);
+  assert.equal(explainFailure(status('-NOUSER'), ''), 'no such user');
+  assert.equal(
+    explainFailure(status('-UNKNOWN'), 'save: Quota exceeded (mailbox for user is full)'),
+    'over quota',
+  );
+  assert.equal(explainFailure(status('-UNKNOWN'), '/srv/mail/alice: secret path'), 'the command failed');
+  assert.equal(explainFailure(status('-'), ''), 'the command failed');
+  // A status word of a backend is not text of ours: what is not known has one sentence.
+  assert.equal(explainFailure(status('-constructor'), ''), 'the command failed');
+});
+
+// [user of the command, line, whether it names somebody else]
+const lines: readonly (readonly [string, string, boolean])[] = [
+  ['alice@example.org', "doveadm(alice@example.org)<12><ab+c>: User doesn't exist", false],
+  ['alice@example.org', 'doveadm(ALICE@example.org): text', false],
+  ['alice@example.org', 'doveadm(bob@example.org)<12><x>: text', true],
+  ['alice@example.org', "doveadm(127.0.0.1,alice@example.org): User doesn't exist", false],
+  ['alice@example.org', 'doveadm(127.0.0.1,bob@example.org): text', true],
+  ['alice@example.org', 'remote(192.0.2.1:24245): doveadm(bob@example.org): text', true],
+  ['alice@example.org', 'Mailbox INBOX: no prefix at all (2.3.13)', false],
+  ['alice@example.org', 'doveadm(10.0.0.1,root): User no longer exists', true],
+  // A file of -F comes back line by line as names of users.
+  [
+    'alice@example.org',
+    'doveadm(10.0.0.1,root:x:0:0:root:/root:/bin/bash): User no longer exists, skipping',
+    true,
+  ],
+  // Behind one's own prefix, behind a proxy's, among addresses, in capitals, with letters that fold into those of the own name.
+  ['alice@example.org', 'doveadm(alice@example.org)<1><s>: doveadm(bob@example.org)<1><s>: text', true],
+  ['alice@example.org', 'remote(192.0.2.1:24245): doveadm(alice@example.org)<1><s>: text', false],
+  ['alice@example.org', 'doveadm(alice@example.org,bob@example.org): text', true],
+  ['alice@example.org', 'doveadm(BOB@EXAMPLE.ORG)<1><s>: text', true],
+  ['kate@example.org', 'doveadm(\u212Aate@example.org)<1><s>: text', true],
+  ['alice@example.org', 'doveadm(alice@example.org.)<1><s>: text', true],
+  ['alice@example.org', 'doveadm(alice@example.org )<1><s>: text', true],
+  ['alice@example.org', 'doveadm(alice@example.org)x@example.org)<1><s>: text', true],
+  ['alice@example.org', 'doveadm(): text', true],
+  // Of commands between two servers.
+  ['alice@example.org', 'dsync-local(alice@example.org)<s>: text', false],
+  ['alice@example.org', 'dsync-local(bob@example.org)<s>: text', true],
+  ['alice@example.org', 'dsync-remote(bob@example.org)<s>: text', true],
+  // A command that names no user hears of none.
+  ['', 'doveadm(bob@example.org)<1><s>: text', true],
+  ['', 'doveadm: Fatal: Missing user parameter', false],
+];
+for (const [user, text, isOther] of lines) {
+  test(`${isOther ? 'hidden' : 'shown'}: ${text}`, () => assert.equal(isLineOfOther(text, user), isOther));
+}

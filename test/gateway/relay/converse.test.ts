@@ -1,0 +1,240 @@
+// Goal: a command goes out encoded afresh, and its end tells what becomes of the upstream. Phases: the line that is sent; what of
+// the log channel the client hears; every way to end. What must not happen: an upstream handed on after anything odd, another user's
+// name or a backend's text where policy filters.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type Conversation,
+  converse,
+  emptyCount,
+  type LogMode,
+  type OutgoingCommand,
+} from '../../../src/gateway/relay/converse.js';
+import type { RelayCount } from '../../../src/gateway/relay/relay.js';
+import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
+import { createDemux } from '../../oracle/framing.js';
+
+const command: OutgoingCommand = {
+  user: 'alice@example.org',
+  name: 'quota get',
+  args: ['--'],
+  debug: false,
+  verbose: false,
+  isLast: false,
+  usernameEvery: 0,
+  proxyTtl: undefined,
+  isReading: true,
+};
+
+interface Setting {
+  readonly serverMinor?: number;
+  readonly logs?: LogMode;
+  readonly cutOff?: Conversation['cutOff'];
+  readonly command?: Partial<OutgoingCommand>;
+  /** What the pool says of an end. */
+  readonly isPoisoned?: boolean;
+  readonly count?: RelayCount;
+}
+
+/** A conversation that runs, with a client of minor 2. */
+function start({
+  serverMinor = 2,
+  logs = 'filtered',
+  cutOff = () => undefined,
+  command: changes,
+  isPoisoned = false,
+  count = emptyCount(),
+}: Setting = {}) {
+  const clock = createFakeClock();
+  const backend = createMemoryTransport();
+  const client = createMemoryTransport();
+  const sizes = { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 };
+  const owner = { ...carelessOwner, isPoisoned: () => isPoisoned };
+  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes, owner });
+  const writer = createReplyWriter(client.transport, 2);
+  const heard: string[] = [];
+  const running = converse({
+    upstream,
+    command: { ...command, ...changes },
+    writer,
+    logs,
+    clock,
+    limits: { deadlineMs: 1_000, replyIdleMs: 1_000, clientStallMs: 1_000, logLinesMax: 3 },
+    count,
+    cutOff,
+    onLog: (line) => void heard.push(line.text),
+  });
+  return {
+    clock,
+    backend: backend.peer,
+    upstream,
+    heard,
+    running,
+    sent: () => String(backend.peer.received()),
+    /** Channels that the client has, each as text. */
+    got(): { out: string; log: string } {
+      void writer.flush(0);
+      let out = '';
+      let log = '';
+      for (const { channel, bytes } of createDemux('packet').push(client.peer.received())) {
+        if (channel === 0) out += String(bytes);
+        else log += String(bytes);
+      }
+      return { out, log };
+    },
+  };
+}
+
+void test('the line: flags as asked and granted, extra fields only where they are understood', () => {
+  const lines: readonly (readonly [Setting, string])[] = [
+    [{}, '\talice@example.org\tquota get\t--\n'],
+    [{ command: { verbose: true } }, 'v\talice@example.org\tquota get\t--\n'],
+    [{ command: { debug: true, verbose: true } }, 'D\talice@example.org\tquota get\t--\n'],
+    [{ command: { proxyTtl: 4 } }, '\talice@example.org\tquota get\t--\n'],
+    [{ serverMinor: 3, command: { proxyTtl: 4 } }, 'x\tproxy-ttl=4\talice@example.org\tquota get\t--\n'],
+    [{ command: { args: ['--', 'a\tb\nc', ''] } }, '\talice@example.org\tquota get\t--\ta\x01tb\x01nc\t\n'],
+  ];
+  for (const [setting, line] of lines) assert.equal(start(setting).sent(), line);
+});
+
+void test('the log channel: nothing, a sentence of ours, or the lines, but for those that name another user', async () => {
+  const told: readonly (readonly [LogMode, string])[] = [
+    ['none', ''],
+    ['filtered', '\x04dovegate: the backend says: no such user\n'],
+    ['full', '\x03doveadm(alice@example.org): text of the backend\n'],
+  ];
+  for (const [logs, expected] of told) {
+    const story = start({ logs });
+    story.backend.send(
+      Buffer.concat([
+        logPacket('warning', 'doveadm(alice@example.org): text of the backend'),
+        logPacket('error', 'doveadm(bob@example.org): of another'),
+        replyPacket('\n-NOUSER\n'),
+      ]),
+    );
+    await story.running;
+    assert.deepEqual(story.got(), { out: '\n-NOUSER\n', log: expected });
+    // The observer hears all of them in every mode.
+    assert.equal(story.heard.length, 2);
+  }
+  const good = start({ logs: 'filtered' });
+  good.backend.send(Buffer.concat([logPacket('warning', 'text of the backend'), replyPacket('\n+\n')]));
+  await good.running;
+  assert.deepEqual(good.got(), { out: '\n+\n', log: '' });
+});
+
+void test('log lines beyond the limit of a command are counted, and go nowhere', async () => {
+  const count = emptyCount();
+  const story = start({ logs: 'full', count });
+  for (let n = 1; n <= 50; n += 1) story.backend.send(logPacket('info', `line ${n}`));
+  story.backend.send(Buffer.concat([logPacket('error', 'Quota exceeded'), replyPacket('row\t\n-\n')]));
+  const { value } = await story.running;
+  assert.equal(value.kind, 'replied');
+  assert.deepEqual([count.logs.get('info'), count.logs.get('error')], [50, 1]);
+  const last =
+    'dovegate: more than 3 log lines for this command (limits.log_lines); the others are only counted';
+  assert.deepEqual(story.heard, ['line 1', 'line 2', 'line 3', last]);
+  assert.deepEqual(
+    story
+      .got()
+      .log.split('\n')
+      .map((line) => line.slice(1)),
+    ['line 1', 'line 2', 'line 3', last, ''],
+  );
+  // What the status is explained by is looked at even so.
+  const short = start({ logs: 'filtered' });
+  for (let n = 1; n <= 5; n += 1) short.backend.send(logPacket('info', `line ${n}`));
+  short.backend.send(Buffer.concat([logPacket('error', 'Quota exceeded'), replyPacket('\n-\n')]));
+  await short.running;
+  assert.match(short.got().log, /the backend says: over quota/);
+});
+
+void test('the name of the user in front of each row', async () => {
+  const story = start({ command: { usernameEvery: 2 } });
+  story.backend.send(replyPacket('a\tb\tc\td\t\n+\n'));
+  await story.running;
+  assert.equal(story.got().out, 'alice@example.org\ta\tb\talice@example.org\tc\td\t\n+\n');
+});
+
+// [what it shows, minor of the server, what the command is, reply, what becomes of the upstream]
+const ends: readonly (readonly [string, number, Partial<OutgoingCommand>, string, string | undefined])[] = [
+  ['a clean end', 2, {}, 'row\t\n+\n', undefined],
+  ['a clean end', 3, {}, 'row\t\n+\n', undefined],
+  // A second status line follows a failure of some releases of minor 2 and below.
+  ['PROTOCOL 8.1, 12 trap 7', 2, {}, '\n-NOUSER\n', 'not-reusable'],
+  ['PROTOCOL 8.1, 12 trap 7', 1, {}, '\n-NOTFOUND\n', 'not-reusable'],
+  ['one status', 3, {}, '\n-NOUSER\n', undefined],
+  // A process whose Dovecot was stopped lives on, and says this to everything.
+  ['PROTOCOL 9, 12 trap 27', 3, {}, '\n-TEMPFAIL\n', 'not-reusable'],
+  ['bytes behind the status', 3, {}, '\n+\nmore\t', 'not-reusable'],
+  ['PROTOCOL 8.1, 12 trap 8: a server command', 3, { isLast: true }, '\n+\n', 'not-reusable'],
+];
+for (const [what, serverMinor, changes, reply, closeFor] of ends) {
+  void test(`${what}: minor ${serverMinor}, ${JSON.stringify(reply)}: ${closeFor ?? 'reusable'}`, async () => {
+    const story = start({ serverMinor, command: changes });
+    story.backend.send(replyPacket(reply));
+    const end = await story.running;
+    assert.equal(end.closeFor, closeFor);
+    assert.equal(end.value.kind, 'replied');
+    assert.equal(story.clock.timers, 0);
+  });
+}
+
+void test('a referral is an ending of its own, and the client does not see it', async () => {
+  const story = start({ serverMinor: 3 });
+  story.backend.send(replyPacket('\n-REFERRAL alice@mail2.example.com\n'));
+  assert.deepEqual(await story.running, {
+    value: { kind: 'referral', backend: 'mail1', target: { user: 'alice', host: 'mail2.example.com' } },
+    closeFor: undefined,
+    answer: 'other',
+  });
+  assert.deepEqual(story.got(), { out: '', log: '' });
+});
+
+void test('what breaks off: a word for the record, and one for the upstream', async () => {
+  const late = start();
+  await settle();
+  await late.clock.advance(1_000);
+  assert.deepEqual(await late.running, {
+    value: { kind: 'reply-timeout', backend: 'mail1' },
+    closeFor: 'reply-timeout',
+  });
+  const faults: readonly (readonly [(story: ReturnType<typeof start>) => void, string])[] = [
+    [(story) => story.backend.end(), 'peer-gone'],
+    [(story) => story.backend.vanish(), 'peer-gone'],
+    [(story) => story.backend.send(replyPacket('\n!\n')), 'wire-fault'],
+  ];
+  for (const [fail, closeFor] of faults) {
+    const story = start();
+    fail(story);
+    const end = await story.running;
+    assert.equal(end.closeFor, closeFor);
+    assert.ok(end.value.kind === 'fault' && end.value.isSent && end.value.backend === 'mail1');
+    assert.equal(story.clock.timers, 0);
+  }
+});
+
+void test('PROTOCOL 12 trap 12: an end that looks like the work of the command is told apart', async () => {
+  for (const isPoisoned of [true, false]) {
+    const story = start({ isPoisoned });
+    story.backend.end();
+    const { value, closeFor } = await story.running;
+    assert.deepEqual([value.kind, closeFor], [isPoisoned ? 'poison' : 'fault', 'peer-gone']);
+  }
+});
+
+void test('given up from outside: that is how it ended, not the fault that it looks like', async () => {
+  const story = start({ cutOff: () => ({ kind: 'cut-off', isSent: true }) });
+  story.upstream.close('aborted', true);
+  assert.deepEqual(await story.running, { value: { kind: 'cut-off', isSent: true }, closeFor: 'aborted' });
+});
+
+void test('a command that does not leave: the deadline ends the wait', async () => {
+  const story = start();
+  story.backend.vanish();
+  const end = await story.running;
+  assert.equal(end.value.kind, 'fault');
+});

@@ -1,0 +1,201 @@
+// Goal: a text on its way: how much is read before an upstream is asked for, how long its client may take, what is recorded of it, and
+// that nothing is held when it is over. Phases: gathering; pieces; ends; time; the count of all sessions.
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { test } from 'node:test';
+import { createBuffered } from '../../../src/concurrency/byte-budget.js';
+import { createRedactor } from '../../../src/domain/audit/redact.js';
+import { createHeldText, type HeldText, heldBytesMax } from '../../../src/gateway/relay/held-text.js';
+import { createCommandInput } from '../../../src/gateway/session/command-input.js';
+import { createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { chunkings } from '../../kit/chunkings.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
+
+const key = 'a key for tests only';
+const never = new AbortController().signal;
+
+function open({ buffered = createBuffered(10_000_000), inputBytesMax = 10_000_000 } = {}) {
+  const { transport, peer } = createMemoryTransport();
+  const clock = createFakeClock();
+  const client = createCommandInput(createSessionInput(transport, Buffer.alloc(0), 100), {
+    inputBytesMax,
+    inputTimeMs: 1_000,
+    clock,
+    close: (reason) => transport.close(reason),
+  });
+  const text = createHeldText({ client, meter: createRedactor(key).meterInput(), buffered, clock });
+  return { peer, clock, text, buffered };
+}
+
+/** All pieces up to the end, as one text, and how it ended. */
+async function drain(text: HeldText): Promise<readonly [string, string]> {
+  let all = '';
+  for (;;) {
+    const piece = await text.next();
+    if (typeof piece === 'string') return [all, piece];
+    all += Buffer.concat([...piece.parts]).toString();
+    if (piece.isLast) return [all, 'whole'];
+  }
+}
+
+void test('a short text is gathered whole, at every cutting, and recorded with its HMAC', async () => {
+  const whole = 'Subject: x\n\n.\ntext';
+  for (const { name, chunks } of chunkings(Buffer.from('Subject: x\n\n..\ntext\n.\n'))) {
+    const { peer, clock, text, buffered } = open();
+    const gathering = text.gather(never);
+    for (const chunk of chunks) peer.send(chunk);
+    assert.equal(await gathering, undefined, name);
+    assert.deepEqual(
+      [buffered.bytes, clock.timers],
+      [whole.length, 0],
+      'no time runs while we keep it waiting',
+    );
+    text.start(() => assert.fail('late'));
+    assert.deepEqual(await drain(text), [whole, 'whole'], name);
+    text.close();
+    text.close();
+    assert.deepEqual([buffered.bytes, clock.timers], [0, 0]);
+    const hmac = createHmac('sha256', key).update(whole).digest('hex');
+    assert.deepEqual(text.recorded(), { bytes: whole.length, hmac });
+  }
+});
+
+void test('a long one is gathered to a MiB, and read on only as it is taken', async () => {
+  const { peer, text, buffered } = open();
+  const gathering = text.gather(never);
+  const chunk = 'x'.repeat(100_000);
+  for (let n = 0; n < 20; n += 1) peer.send(chunk);
+  peer.send('\n.\n');
+  assert.equal(await gathering, undefined);
+  assert.ok(buffered.bytes >= heldBytesMax && buffered.bytes < heldBytesMax + chunk.length);
+  text.start(() => assert.fail('late'));
+  const first = await text.next();
+  assert.ok(typeof first === 'object' && !first.isLast);
+  assert.equal(buffered.bytes, 0);
+  const [rest, end] = await drain(text);
+  assert.deepEqual([(first.parts[0]?.length ?? 0) + rest.length, end], [20 * chunk.length, 'whole']);
+  text.close();
+});
+
+void test('an empty text is a piece too, the last one', async () => {
+  const { peer, text } = open();
+  const gathering = text.gather(never);
+  peer.send('.\n');
+  assert.equal(await gathering, undefined);
+  text.start(() => assert.fail('late'));
+  assert.deepEqual(await drain(text), ['', 'whole']);
+  assert.equal(text.recorded()?.bytes, 0);
+  text.close();
+});
+
+void test('why a text ends before its dot, while it is gathered and after that', async () => {
+  const ends: readonly (readonly [string, (opened: ReturnType<typeof open>) => unknown])[] = [
+    ['cut', ({ peer }) => peer.end()],
+    ['client-gone', ({ peer }) => peer.vanish()],
+    ['too-long', ({ peer }) => peer.send('x'.repeat(2_000_000))],
+    ['late', ({ clock }) => clock.advance(1_000)],
+  ];
+  for (const [end, make] of ends) {
+    for (const isGathered of [false, true]) {
+      const opened = open({ inputBytesMax: 1_500_000 });
+      const { peer, clock, text, buffered } = opened;
+      peer.send('begin\n');
+      const gathering = text.gather(never);
+      await settle();
+      let lates = 0;
+      if (isGathered) {
+        peer.send('x'.repeat(1_100_000));
+        assert.equal(await gathering, undefined);
+        text.start(() => {
+          lates += 1;
+        });
+        await text.next();
+        const next = text.next();
+        await settle();
+        await make(opened);
+        assert.equal(await next, end);
+        assert.equal(await text.next(), end);
+      } else {
+        await make(opened);
+        assert.equal(await gathering, end);
+      }
+      assert.equal(text.end, end);
+      assert.equal(lates, end === 'late' && isGathered ? 1 : 0);
+      assert.equal(text.recorded()?.hmac, undefined);
+      text.close();
+      assert.deepEqual([buffered.bytes, clock.timers], [0, 0], end);
+    }
+  }
+});
+
+void test('the time of a text does not run while it waits for an upstream', async () => {
+  const { peer, clock, text } = open();
+  const gathering = text.gather(never);
+  await clock.advance(600);
+  peer.send('x'.repeat(heldBytesMax));
+  peer.send('y');
+  assert.equal(await gathering, undefined);
+  await clock.advance(10_000);
+  let isLate = false;
+  text.start(() => {
+    isLate = true;
+  });
+  await text.next();
+  const next = text.next();
+  await clock.advance(399);
+  assert.equal(isLate, false);
+  await clock.advance(1);
+  assert.equal(isLate, true);
+  // What came before is sent no more.
+  assert.ok((await next) === 'late' || (await text.next()) === 'late');
+  text.close();
+});
+
+void test('given up while it is gathered, and stopped while it is sent', async () => {
+  const gathered = open();
+  const controller = new AbortController();
+  const gathering = gathered.text.gather(controller.signal);
+  gathered.peer.send('begin\n');
+  await settle();
+  controller.abort('draining');
+  await assert.rejects(gathering, (reason) => reason === 'draining');
+  gathered.text.close();
+  // A piece that comes late is not held any more.
+  gathered.peer.send('more\n');
+  await settle();
+  assert.deepEqual([gathered.buffered.bytes, gathered.clock.timers], [0, 0]);
+
+  const sent = open();
+  const whole = sent.text.gather(never);
+  sent.peer.send('x'.repeat(heldBytesMax));
+  await whole;
+  sent.text.start(() => assert.fail('late'));
+  await sent.text.next();
+  const next = sent.text.next();
+  sent.text.stop();
+  assert.equal(await next, 'stopped');
+  sent.text.close();
+});
+
+void test('no more than the count of all sessions allows: who has not begun waits, who has goes on', async () => {
+  const buffered = createBuffered(1_000);
+  const first = open({ buffered });
+  const second = open({ buffered });
+  const gathering = first.text.gather(never);
+  first.peer.send('x'.repeat(1_200));
+  assert.equal(await gathering, undefined);
+  assert.ok(buffered.isFull);
+  second.peer.send('text\n.\n');
+  let isGathered = false;
+  const waiting = second.text.gather(never).then(() => {
+    isGathered = true;
+  });
+  await settle();
+  assert.deepEqual([isGathered, buffered.bytes, second.clock.timers], [false, 1_200, 0]);
+  first.text.close();
+  await waiting;
+  assert.equal(buffered.bytes, 4);
+  second.text.close();
+  assert.equal(buffered.bytes, 0);
+});

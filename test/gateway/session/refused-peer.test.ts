@@ -1,0 +1,131 @@
+// Goal: a refused client hears why at each command, and costs little. Phases: every minor; commands with input; broken lines; clients
+// that are silent, slow, or do not read. What must not happen: a line of input that is answered as a command, an answer to a
+// broken line, a session without an end.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type RefusalLimits, refusePeer } from '../../../src/gateway/session/refused-peer.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
+
+const quota = '\talice@example.org\tquota get\n';
+const limits: RefusalLimits = {
+  lineBytesMax: 1024,
+  fieldsMax: 64,
+  inputBytesMax: 64,
+  inputTimeMs: 2_000,
+  patienceMs: 5_000,
+  commandsMax: 3,
+};
+
+function open(minor: number | undefined, more: Partial<RefusalLimits> = {}) {
+  const clock = createFakeClock();
+  const { transport, peer } = createMemoryTransport();
+  const done = refusePeer({
+    transport,
+    clock,
+    limits: { ...limits, ...more },
+    text: () => 'no service today',
+    reason: 'not-configured',
+  });
+  if (minor !== undefined) peer.send(`VERSION\tdoveadm-server\t1\t${minor}\n`);
+  return {
+    clock,
+    transport,
+    peer,
+    done,
+    say: async (text: string): Promise<void> => {
+      peer.send(text);
+      // A line a turn.
+      for (let turn = 0; turn < 30; turn += 1) await settle();
+    },
+    /** Status lines so far. */
+    answers: () => String(peer.received()).split('-TEMPFAIL\n').length - 1,
+  };
+}
+
+void test('every minor is greeted and answered; the log channel says why, where there is one', async () => {
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const { say, peer, answers, done, clock } = open(minor);
+    await say(quota);
+    assert.equal(answers(), 1);
+    assert.equal(/dovegate: no service today/.test(String(peer.received())), minor === 1 || minor === 2);
+    await say(`\t\tOPTION\tlog-passthrough\n${quota}`);
+    assert.equal(answers(), 2);
+    assert.equal(/dovegate: no service today/.test(String(peer.received())), minor > 0);
+    peer.end();
+    await done;
+    assert.equal(clock.timers, 0);
+  }
+});
+
+void test('as many commands as are permitted, then the end', async () => {
+  const { say, answers, done, transport } = open(2);
+  await say(quota.repeat(5));
+  await done;
+  assert.deepEqual([answers(), transport.closedFor], [3, 'not-configured']);
+});
+
+void test('a text is read to its dot and never run; one that is too long, late or unknown ends the session after the answer', async () => {
+  const whole = open(2);
+  await whole.say('\talice@example.org\tsave\n');
+  assert.equal(whole.answers(), 0);
+  await whole.say(`${quota}.\n`);
+  assert.equal(whole.answers(), 1);
+  await whole.say(quota);
+  assert.equal(whole.answers(), 2);
+
+  const long = open(2);
+  await long.say(`\talice@example.org\tsave\n${quota.repeat(10)}`);
+  await long.done;
+  assert.equal(long.answers(), 1);
+
+  const late = open(2);
+  await late.say(`\talice@example.org\tsave\n${quota}`);
+  await late.clock.advance(2_000);
+  await late.done;
+  assert.equal(late.answers(), 0);
+
+  for (const line of ['sieve put\t--frobnicate', 'SAVE', 'dsync-server']) {
+    const unknown = open(2);
+    await unknown.say(`\talice@example.org\t${line}\n${quota}`);
+    await unknown.done;
+    assert.deepEqual([unknown.answers(), unknown.transport.closedFor], [1, 'not-configured'], line);
+  }
+});
+
+void test('a broken line, another protocol and a line without an end are not answered', async () => {
+  for (const bytes of ['\n', 'GET / HTTP/1.1\n', 'x'.repeat(2_000)]) {
+    const { say, done, answers, transport } = open(2);
+    await say(bytes);
+    await done;
+    assert.deepEqual([answers(), transport.closedFor], [0, 'wire-fault']);
+  }
+  const stranger = open(undefined);
+  await stranger.say('GET / HTTP/1.1\n');
+  await stranger.done;
+  assert.equal(String(stranger.peer.received()), '');
+});
+
+void test('who is silent, or does not read, is gone after its time', async () => {
+  for (const minor of [undefined, 2]) {
+    const { clock, done, transport, peer } = open(minor);
+    await settle();
+    await clock.advance(5_000);
+    await done;
+    assert.deepEqual([transport.closedFor, peer.isReset], ['not-configured', true]);
+  }
+  // Lines that have no answer win no time.
+  const busy = open(2);
+  for (let second = 0; second < 5; second += 1) {
+    await busy.say('\t\tOPTION\tlog-passthrough\n');
+    await busy.clock.advance(1_000);
+  }
+  await busy.done;
+  assert.deepEqual([busy.transport.closedFor, busy.answers()], ['not-configured', 0]);
+  const deaf = open(2, { commandsMax: Infinity });
+  deaf.peer.setStopped(true);
+  await deaf.say(quota.repeat(10_000));
+  await deaf.clock.advance(5_000);
+  await deaf.done;
+  assert.equal(deaf.transport.closedFor, 'not-configured');
+});

@@ -1,0 +1,253 @@
+// Goal: all sessions are counted, limited, and ended together.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Peer } from '../../../src/domain/identity/peer.js';
+import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
+import { kernelsDoor } from '../../../src/gateway/session/door.js';
+import { refusedMax } from '../../../src/gateway/session/service.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { openMemoryEngine } from '../../kit/memory-engine.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
+
+void test('no more sessions than the listener may have; one that ends makes room', async () => {
+  const engine = openMemoryEngine();
+  const { sessionsMax } = engine.listener;
+  const clients = [];
+  for (let n = 0; n < sessionsMax; n += 1) clients.push(await engine.client(2));
+  const surplus = await engine.client(2);
+  assert.equal(surplus.transport.closedFor, undefined);
+  await surplus.line('|alice@example.org|quota get');
+  assert.equal(surplus.transport.closedFor, 'sessions-limit');
+  assert.match(surplus.said(), /dovegate: more than 3 sessions at once\n.*\n-TEMPFAIL\n$/s);
+  assert.ok(engine.events.some((event) => event.kind === 'session-refused' && event.listener === 'support'));
+  assert.deepEqual(
+    [engine.commands.length, engine.records.filter(({ record }) => record.event === 'admission').length],
+    [0, 0],
+  );
+  assert.equal(engine.service.sessions, sessionsMax);
+  clients[0]?.peer.end();
+  await settle();
+  assert.equal(engine.service.sessions, sessionsMax - 1);
+  const next = await engine.client(2);
+  assert.equal(next.transport.closedFor, undefined);
+  engine.service.cut();
+  await settle();
+  assert.equal(engine.service.sessions, 0);
+});
+
+void test('one uid has no more sessions than a peer may have; others are served, and it is again when one ended', async () => {
+  const engine = openMemoryEngine();
+  const listener = { ...engine.listener, sessionsMax: 10, sessionsPerPeerMax: 2 };
+  const serve = (uid: number | undefined) => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', ...(uid === undefined ? {} : { uid }) });
+    return { transport, peer };
+  };
+  /** Whether it is over when its client has sent a command. */
+  const isRefused = async ({ transport, peer }: ReturnType<typeof serve>): Promise<boolean> => {
+    peer.send('VERSION\tdoveadm-server\t1\t2\n\talice@example.org\tquota get\n');
+    await settle();
+    return transport.closedFor === 'sessions-limit' && /TEMPFAIL/.test(String(peer.received()));
+  };
+  const first = serve(1000);
+  const some = [serve(1000), serve(1000), serve(1001)];
+  assert.deepEqual(await Promise.all(some.map(isRefused)), [false, true, false]);
+  // Of whom nothing is known count together.
+  const unknown = [serve(undefined), serve(undefined), serve(undefined)];
+  assert.deepEqual(await Promise.all(unknown.map(isRefused)), [false, false, true]);
+  first.peer.end();
+  await settle();
+  assert.equal(serve(1000).transport.closedFor, undefined);
+  engine.service.cut();
+  await settle();
+});
+
+void test('clients over a limit are told why: so many at once, half of them of one uid, each for one command and a few seconds', async () => {
+  const engine = openMemoryEngine();
+  const listener = { ...engine.listener, sessionsMax: 1000, sessionsPerPeerMax: 1 };
+  let described = 0;
+  const serve = (uid: number) => {
+    const { transport, peer } = createMemoryTransport();
+    const who: Peer = { listener: 'support', uid };
+    engine.service.serve(listener, transport, who, () => {
+      described += 1;
+      return Promise.resolve({ ...who, user: `user${uid}` });
+    });
+    return { transport, peer };
+  };
+  for (const uid of [1, 2, 3]) serve(uid);
+  const greedy = Array.from({ length: 100 }, () => serve(1));
+  const others = Array.from({ length: 100 }, () => serve(2));
+  const isOpen = ({ transport }: (typeof greedy)[0]): boolean => transport.closedFor === undefined;
+  assert.deepEqual(
+    [greedy.filter(isOpen).length, others.filter(isOpen).length, isOpen(serve(3))],
+    [refusedMax / 2, refusedMax / 2, false],
+  );
+  // Ten a second are logged of each uid; the system is asked for the names of these, and of those that are told.
+  assert.ok(described <= refusedMax + 40, String(described));
+  await settle();
+  const refused = engine.events.find((event) => event.kind === 'session-refused');
+  assert.ok(refused?.kind === 'session-refused');
+  assert.deepEqual(
+    [refused.principal, refused.text],
+    ['user1@support', 'more than 1 sessions of user1 at once'],
+  );
+  const [asking, silent] = greedy;
+  asking?.peer.send(
+    'VERSION\tdoveadm-server\t1\t1\n\ta@example.org\tquota get\n\ta@example.org\tquota get\n',
+  );
+  await settle();
+  const said = String(asking?.peer.received());
+  assert.equal(said.split('TEMPFAIL').length, 2, said);
+  assert.match(said, /dovegate: more than 1 sessions of user1 at once/);
+  // The place is free again; who says nothing has it for a few seconds.
+  assert.ok(isOpen(serve(3)));
+  await engine.clock.advance(6_000);
+  assert.deepEqual([silent?.transport.closedFor, silent?.peer.isReset], ['sessions-limit', true]);
+  engine.service.cut();
+  await engine.untilIdle();
+});
+
+void test('who comes by TCP and is turned away is gone at once: nobody counts what is left of him', async () => {
+  const engine = openMemoryEngine();
+  const { listener } = engine;
+  const serve = (address: string, sessionsMax: number) => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve({ ...listener, sessionsMax }, transport, { listener: 'support', address });
+    return [transport.closedFor, peer.isReset];
+  };
+  assert.deepEqual(serve('192.0.2.1', 1), [undefined, false]);
+  assert.deepEqual(serve('192.0.2.1', 1), ['sessions-limit', true]);
+  engine.service.cut();
+  await settle();
+});
+
+void test('silent strangers of many addresses do not keep out who logged in from his lately', async () => {
+  const guard = createLoginGuard(createFakeClock());
+  const account = { name: 'robot', policy: 'support', passwordHash: undefined };
+  const logins = createLogins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
+  const door = { ...kernelsDoor, isPreauthenticated: false, logins } as const;
+  const engine = openMemoryEngine({ door: () => door });
+  const listener = { ...engine.listener, sessionsMax: 2 };
+  const serve = (address: string) => {
+    const { transport } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', address });
+    return transport;
+  };
+  const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
+  assert.equal(serve('192.0.2.3').closedFor, 'sessions-limit');
+  logins.byCertificate({ names: ['robot'], keyPin: '', authorities: [] }, '192.0.2.3');
+  assert.equal(serve('192.0.2.3').closedFor, undefined);
+  assert.deepEqual(
+    strangers.map(({ closedFor }) => closedFor),
+    ['sessions-limit', undefined],
+  );
+  engine.service.cut();
+  await settle();
+});
+
+void test('whom no policy takes gets no session; a flood of them is one record', async () => {
+  const engine = openMemoryEngine();
+  const { context } = engine;
+  const policy = (peer: Peer) => (peer.uid === 1000 ? context.policy(peer) : undefined);
+  const listener = { ...engine.listener, context: { ...context, policy } };
+  for (let n = 0; n < 25; n += 1) {
+    const { transport } = createMemoryTransport();
+    const peer = { listener: 'support', uid: 1001, gid: 5, groups: [] };
+    engine.service.serve(listener, transport, peer, () => Promise.resolve({ ...peer, user: 'anna' }));
+    assert.equal(transport.closedFor, 'peer-refused');
+  }
+  await settle();
+  const refused = () => engine.events.filter(({ kind }) => kind === 'session-refused');
+  await engine.clock.advance(0);
+  assert.equal(refused().length, 10);
+  assert.deepEqual(refused()[0], {
+    kind: 'session-refused',
+    listener: 'support',
+    principal: 'anna@support',
+    text: 'uid 1001 (gid 5) is not among the peers of this listener',
+  });
+  await engine.clock.advance(1000);
+  const records = engine.records.map(({ record }) => record);
+  assert.deepEqual(
+    records.map(({ event, action, principal, count }) => [event, action, principal, count]),
+    [['limit', 'turned-away', '1001@support', 15]],
+  );
+});
+
+void test('a reload that takes a right away ends its sessions: idle ones now, the others after their exchange', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  let isGone = false;
+  const { context } = engine;
+  const policy = (peer: Peer) => (isGone && peer.uid === 1001 ? undefined : context.policy(peer));
+  const listener = { ...engine.listener, context: { ...context, policy } };
+  const serve = (uid: number) => {
+    const { transport, peer } = createMemoryTransport();
+    engine.service.serve(listener, transport, { listener: 'support', uid });
+    peer.send('VERSION\tdoveadm-server\t1\t0\n');
+    return { transport, peer };
+  };
+  const [stays, idle, busy] = [serve(1000), serve(1001), serve(1001)];
+  busy.peer.send('\talice@example.org\tquota get\n');
+  await settle();
+  isGone = true;
+  engine.service.reviewRights();
+  assert.deepEqual(
+    [stays, idle, busy].map(({ transport }) => transport.closedFor),
+    [undefined, 'revoked', undefined],
+  );
+  engine.commands[0]?.end.peer.send(replyPacket('row\t\n+\n'));
+  await settle();
+  assert.equal(busy.transport.closedFor, 'revoked');
+  assert.equal(stays.transport.closedFor, undefined);
+  engine.service.cut();
+  await settle();
+});
+
+void test('each listener has its own count', async () => {
+  const engine = openMemoryEngine();
+  const other = { ...engine.listener, name: 'billing', sessionsMax: 1 };
+  await engine.client(2);
+  await engine.client(2);
+  const clients = [createMemoryTransport(), createMemoryTransport()];
+  for (const { transport, peer } of clients) {
+    engine.service.serve(other, transport, { listener: 'billing' });
+    peer.send('VERSION\tdoveadm-server\t1\t2\n\ta@example.org\tquota get\n');
+  }
+  await settle();
+  assert.deepEqual(Object.fromEntries(engine.service.sessionsByListener()), { support: 2, billing: 1 });
+  assert.deepEqual(
+    clients.map(({ transport }) => transport.closedFor),
+    [undefined, 'sessions-limit'],
+  );
+  engine.service.cut();
+  await settle();
+  assert.equal(engine.service.sessions, 0);
+});
+
+void test('drain without sessions is over at once; afterwards nobody is served', async () => {
+  const engine = openMemoryEngine();
+  await engine.service.drain();
+  const late = await engine.client(2);
+  assert.deepEqual([late.transport.closedFor, late.said(), engine.service.sessions], ['draining', '', 0]);
+});
+
+void test('drain is over when the last session is, and its last bytes have left', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const client = await engine.client(2);
+  await client.line('|alice@example.org|quota get');
+  let isOver = false;
+  const drained = engine.service.drain().then(() => {
+    isOver = true;
+  });
+  client.peer.setStopped(true);
+  engine.commands[0]?.end.peer.send(replyPacket('row\t\n+\n'));
+  await settle();
+  assert.deepEqual([client.transport.closedFor, isOver], ['draining', false]);
+  client.peer.setStopped(false);
+  await drained;
+  assert.match(client.said(), /row\t\n\+\n$/);
+});

@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import {
+  type CommandLine,
+  encodeCommandLine,
+  encodeOption,
+  parseCommandLine,
+} from '../../src/protocol/command.js';
+
+const limits = { fieldsMax: 20 };
+
+function parse(text: string | Buffer): CommandLine {
+  const line = parseCommandLine(typeof text === 'string' ? Buffer.from(text) : text, limits);
+  assert.equal(line.kind, 'command');
+  assert.ok(line.kind === 'command');
+  return line.command;
+}
+
+const plain = {
+  debug: false,
+  verbose: false,
+  proxyTtl: undefined,
+  hasForward: false,
+  user: 'alice@example.org',
+  words: ['quota get', '-u', 'alice@example.org', '--'],
+  isUtf8: true,
+};
+
+void test('the line of a 2.3 client', () => {
+  assert.deepEqual(parse('\talice@example.org\tquota get\t-u\talice@example.org\t--'), plain);
+});
+
+void test('the line of a 2.4 client', () => {
+  assert.deepEqual(parse('x\tproxy-ttl=5\talice@example.org\tquota get\t-u\talice@example.org\t--'), {
+    ...plain,
+    proxyTtl: 5,
+  });
+});
+
+void test('flags', () => {
+  assert.deepEqual(parse('D\tu\tc'), { ...plain, debug: true, user: 'u', words: ['c'] });
+  assert.deepEqual(parse('vx\t\tu\tc'), { ...plain, verbose: true, user: 'u', words: ['c'] });
+  assert.deepEqual(parse('DvD\t\tc'), { ...plain, debug: true, verbose: true, user: '', words: ['c'] });
+});
+
+void test('extra fields are a list of their own', () => {
+  assert.deepEqual(parse('x\tproxy-ttl=3\x01tforward=a=b\tu\tc'), {
+    ...plain,
+    proxyTtl: 3,
+    hasForward: true,
+    user: 'u',
+    words: ['c'],
+  });
+  assert.equal(parse('x\tforward=proxy-ttl=3\tu\tc').proxyTtl, undefined);
+  assert.equal(parse('x\tforward=a\x011tproxy-ttl=3\tu\tc').proxyTtl, undefined);
+  assert.equal(parse('x\tsomething=else\tu\tc').hasForward, false);
+  assert.equal(parse('x\tproxy-ttl=0\tu\tc').proxyTtl, 0);
+});
+
+void test('fields are unescaped', () => {
+  assert.deepEqual(parse('\tu\tsearch\tsubject\ta b\x01tc\x011d').words, [
+    'search',
+    'subject',
+    'a b\tc\x01d',
+  ]);
+});
+
+void test('bytes that are no UTF-8 are told', () => {
+  const command = parse(Buffer.from([0x09, 0x61, 0xff, 0x09, 0x63]));
+  assert.equal(command.isUtf8, false);
+  assert.equal(command.user, 'a\ufffd');
+  assert.equal(parse('\t\u00fc\tc').isUtf8, true);
+  assert.equal(parse('\t\ufeffu\tc').user, '\ufeffu');
+});
+
+void test('an option is no command, whatever its user and flags say', () => {
+  const option = (text: string) => parseCommandLine(Buffer.from(text), limits);
+  assert.deepEqual(option('\t\tOPTION\tlog-passthrough'), { kind: 'option', name: 'log-passthrough' });
+  assert.deepEqual(option('x\tproxy-ttl=5\tu\tOPTION\ta\x01tb\tmore'), { kind: 'option', name: 'a\tb' });
+  assert.deepEqual(option('\t\tOPTION'), { kind: 'option', name: '' });
+  assert.equal(option('\t\toption\tlog-passthrough').kind, 'command');
+});
+
+void test('broken lines', () => {
+  for (const text of [
+    '',
+    '\t',
+    '\tuser',
+    'x\tproxy-ttl=5\tuser',
+    'PLAIN\tAGRvdmVhZG0Ac2VjcmV0',
+    'q\tuser\tcommand',
+    'd\tuser\tcommand',
+    'xx\ta\tb\tvictim\tfetch',
+    'xvx\ta\tb\tvictim\tfetch',
+    ' \tuser\tcommand',
+    '\tuser\tcommand\0',
+    '\tvictim\x010@allowed.example\tcommand',
+    '\x010\tuser\tcommand',
+    'x\tproxy-ttl=1\x010\tuser\tcommand',
+    'x\tproxy-ttl=1\x01110\tuser\tcommand',
+    'x\tproxy-ttl=\tuser\tcommand',
+    'x\tproxy-ttl=-1\tuser\tcommand',
+    'x\tproxy-ttl=1x\tuser\tcommand',
+    'x\tproxy-ttl=4294967296\tuser\tcommand',
+    'x\tproxy-ttl=3\x01tproxy-ttl=4\tuser\tcommand',
+    `\t${'\t'.repeat(19)}`,
+  ]) {
+    assert.throws(
+      () => parseCommandLine(Buffer.from(text), limits),
+      { name: 'WireFault', code: 'bad-command' },
+      JSON.stringify(text),
+    );
+  }
+  for (const text of ['\tuser\x01\tcommand', '\tuser\tfe\x01Xtch', 'x\ta\x011\tuser\tcommand']) {
+    assert.throws(
+      () => parseCommandLine(Buffer.from(text), limits),
+      { name: 'WireFault', code: 'bad-escape' },
+      JSON.stringify(text),
+    );
+  }
+});
+
+void test('as many fields as the limit says', () => {
+  const line = (fields: number): Buffer => Buffer.from(`\tuser${'\tw'.repeat(fields - 2)}`);
+  assert.equal(parse(line(20)).words.length, 18);
+  assert.throws(() => parseCommandLine(line(21), limits), { code: 'bad-command' });
+  for (const fieldsMax of [21, 0xffff_fffe, 0xffff_ffff, 2 ** 53, Number.POSITIVE_INFINITY]) {
+    assert.equal(parseCommandLine(line(21), { fieldsMax }).kind, 'command', String(fieldsMax));
+  }
+  const entries = (count: number): Buffer => Buffer.from(`x\t${'a\x01t'.repeat(count - 1)}a\tu\tc`);
+  assert.equal(parse(entries(20)).user, 'u');
+  assert.throws(() => parseCommandLine(entries(21), limits), { code: 'bad-command' });
+});
+
+void test('written as the real clients write it', () => {
+  const line = { user: 'alice@example.org', name: 'quota get', args: ['-u', 'alice@example.org', '--'] };
+  assert.equal(
+    encodeCommandLine(line).toString(),
+    '\talice@example.org\tquota get\t-u\talice@example.org\t--\n',
+  );
+  assert.equal(
+    encodeCommandLine({ ...line, debug: true, verbose: true, proxyTtl: 5 }).toString(),
+    'Dx\tproxy-ttl=5\talice@example.org\tquota get\t-u\talice@example.org\t--\n',
+  );
+  assert.equal(encodeCommandLine({ user: 'u', name: 'c', args: [], verbose: true }).toString(), 'v\tu\tc\n');
+  assert.equal(encodeOption('log-passthrough').toString(), '\t\tOPTION\tlog-passthrough\n');
+});
+
+void test('what would arrive as something else is not written', () => {
+  const line = { user: 'u', name: 'c', args: ['a'] };
+  for (const bad of [
+    { ...line, user: 'victim\0@allowed.example' },
+    { ...line, name: 'c\0' },
+    { ...line, args: ['\0'] },
+    { ...line, args: ['\ud800'] },
+    { ...line, user: '\udc00x' },
+    { ...line, name: 'OPTION' },
+  ]) {
+    assert.throws(() => encodeCommandLine(bad), { name: 'WireFault', code: 'bad-command' });
+  }
+  assert.equal(encodeCommandLine({ ...line, args: ['😀'] }).toString(), '\tu\tc\t😀\n');
+  assert.throws(() => encodeCommandLine({ ...line, proxyTtl: 1.5 }), RangeError);
+  assert.throws(() => encodeOption('\0'), { code: 'bad-command' });
+});
+
+void test('round trip: what is written is read', () => {
+  const text = fc
+    .oneof(
+      fc.string({ unit: 'binary' }),
+      fc.string({ unit: fc.constantFrom('\x01', '\t', '\r', '\n', 't', ' ') }),
+    )
+    .filter((value) => !value.includes('\0'));
+  fc.assert(
+    fc.property(
+      fc.record({
+        debug: fc.boolean(),
+        verbose: fc.boolean(),
+        proxyTtl: fc.option(fc.nat(), { nil: undefined }),
+        user: text,
+        name: text.filter((name) => name !== 'OPTION'),
+        args: fc.array(text, { maxLength: 6 }),
+      }),
+      (command) => {
+        const line = encodeCommandLine(command);
+        assert.equal(line.indexOf(0x0a), line.length - 1);
+        assert.deepEqual(parse(line.subarray(0, -1)), {
+          debug: command.debug,
+          verbose: command.verbose && !command.debug,
+          proxyTtl: command.proxyTtl,
+          hasForward: false,
+          user: command.user,
+          words: [command.name, ...command.args],
+          isUtf8: true,
+        });
+      },
+    ),
+  );
+});
+
+void test('trap 13: OPTION has no reply, so it is no command', () => {
+  assert.equal(parseCommandLine(Buffer.from('\t\tOPTION\tlog-passthrough'), limits).kind, 'option');
+  assert.equal(parseCommandLine(Buffer.from('\t\tOPTION\tnonsense'), limits).kind, 'option');
+  assert.equal(parseCommandLine(Buffer.from('\t\tquota get\tOPTION'), limits).kind, 'command');
+});
+
+void test('trap 32: fields are C strings to the server, so a NUL is refused in every place', () => {
+  for (const nul of ['\0', '\x010']) {
+    for (const text of [
+      `${nul}\tu\tc`,
+      `\tvictim${nul}@allowed.example\tc`,
+      `\tu\tfetch${nul}\ttext`,
+      `\tu\tc\t${nul}`,
+      `x\tproxy-ttl=5${nul}\tu\tc`,
+    ]) {
+      assert.throws(
+        () => parseCommandLine(Buffer.from(text), limits),
+        { code: 'bad-command' },
+        JSON.stringify(text),
+      );
+    }
+  }
+});
+
+void test('trap 32: another spelling of a name is refused, not repaired', () => {
+  for (const name of ['fe\x01tch', 'fe\x01Xtch', 'fetch\x01']) {
+    const parsed = (): string[] => parse(`\tu\t${name}`).words;
+    if (name === 'fe\x01tch') assert.deepEqual(parsed(), ['fe\tch']);
+    else assert.throws(parsed, { code: 'bad-escape' });
+  }
+});

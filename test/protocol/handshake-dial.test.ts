@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  createHandshakeDial,
+  type DialStep,
+  type HandshakeDialOptions,
+} from '../../src/protocol/handshake-dial.js';
+
+const options: HandshakeDialOptions = {
+  minor: 2,
+  tls: 'none',
+  credentials: { user: 'doveadm', password: Buffer.from('secret') },
+  mayAuthenticateInClear: true,
+  lineBytesMax: 200,
+};
+const secured: HandshakeDialOptions = { ...options, tls: 'starttls', mayAuthenticateInClear: false };
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+const send = (text: string): DialStep => ({ do: 'send', bytes: bytes(text) });
+const version = (minor: number): string => `VERSION\tdoveadm-client\t1\t${minor}\n`;
+const plain = send('PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n');
+const startTls: DialStep[] = [send('STARTTLS\n'), { do: 'start-tls' }];
+const ready = (minor: number, serverMinor: number | undefined, rest = ''): DialStep[] => [
+  { do: 'ready', minor, serverMinor, rest: bytes(rest) },
+];
+
+function started(changes: Partial<HandshakeDialOptions> = {}): ReturnType<typeof createHandshakeDial> {
+  const merged = { ...options, ...changes };
+  const dial = createHandshakeDial(merged);
+  assert.deepEqual(dial.start(), [send(`VERSION\tdoveadm-server\t1\t${merged.minor}\n`)]);
+  return dial;
+}
+
+function failure(steps: readonly DialStep[]): string | undefined {
+  const last = steps.at(-1);
+  return last?.do === 'fail' ? last.code : undefined;
+}
+
+void test('a preauthenticated server', () => {
+  assert.deepEqual(started().push(bytes(`${version(4)}+\n`)), ready(2, 4));
+  assert.deepEqual(started().push(bytes(`${version(1)}+\n\0\0`)), ready(1, 1, '\0\0'));
+});
+
+void test('VERSION and go-ahead in two pieces', () => {
+  const dial = started();
+  assert.deepEqual(dial.push(bytes(version(4))), []);
+  assert.deepEqual(dial.push(bytes('+')), []);
+  assert.deepEqual(dial.push(bytes('\n')), ready(2, 4));
+  assert.deepEqual(dial.push(bytes('more')), []);
+  assert.deepEqual(dial.end(), []);
+});
+
+void test('VERSION behind the go-ahead, as very old servers send it', () => {
+  assert.deepEqual(started().push(bytes(`+\n${version(1)}`)), ready(1, 1));
+  const halves = started();
+  assert.deepEqual(halves.push(bytes('+\nVERS')), []);
+  assert.deepEqual(halves.push(bytes(version(1).slice(4))), ready(1, 1));
+  const plainText = started();
+  assert.deepEqual(plainText.push(bytes(`-\n${version(1)}`)), [plain]);
+  assert.deepEqual(plainText.push(bytes('+\n')), ready(1, 1));
+});
+
+void test('no VERSION at all: nothing is multiplexed', () => {
+  assert.deepEqual(started().push(bytes('+\n')), ready(0, undefined));
+  assert.deepEqual(started().push(bytes('+\nx')), ready(0, undefined, 'x'));
+});
+
+void test('PLAIN in clear, where that may be', () => {
+  const dial = started();
+  assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), [plain]);
+  assert.deepEqual(dial.push(bytes('+\n')), ready(2, 2));
+  assert.equal(failure(started({ mayAuthenticateInClear: false }).push(bytes('-\n'))), 'auth-required');
+  assert.equal(failure(started({ credentials: undefined }).push(bytes('-\n'))), 'auth-required');
+});
+
+void test('anything but + to PLAIN is a refusal', () => {
+  for (const answer of ['-\n', '+OK\n', '\n', version(2), '-NOPERM\n']) {
+    const dial = started();
+    dial.push(bytes(`${version(2)}-\n`));
+    assert.equal(failure(dial.push(bytes(answer))), 'auth-rejected', answer);
+  }
+});
+
+void test('a password that no server can take is not sent', () => {
+  const dial = started({ credentials: { user: 'doveadm', password: Buffer.from('sec\0ret') } });
+  const steps = dial.push(bytes(`${version(2)}-\n`));
+  assert.deepEqual([steps.length, failure(steps)], [1, 'auth-rejected']);
+});
+
+void test('STARTTLS, then PLAIN at once, then +', () => {
+  const dial = started(secured);
+  assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), startTls);
+  assert.deepEqual(dial.tlsStarted(), [plain]);
+  assert.deepEqual(dial.push(bytes('+\n')), ready(2, 2));
+});
+
+void test('STARTTLS with a server that announces nothing to minor 0', () => {
+  assert.deepEqual(started({ ...secured, minor: 0 }).push(bytes('-\n')), startTls);
+});
+
+void test('TLS was demanded, and is not there', () => {
+  assert.equal(failure(started(secured).push(bytes(`${version(2)}+\n`))), 'tls-missing');
+  assert.equal(failure(started(secured).push(bytes(`${version(1)}-\n`))), 'tls-missing');
+  assert.equal(failure(started(secured).push(bytes('-\n'))), 'tls-missing');
+});
+
+void test('clear text behind the go-ahead for STARTTLS', () => {
+  assert.equal(failure(started(secured).push(bytes(`${version(2)}-\n+\n`))), 'plaintext-injected');
+  const later = started(secured);
+  later.push(bytes(`${version(2)}-\n`));
+  assert.equal(failure(later.push(bytes('+'))), 'plaintext-injected');
+});
+
+void test('TLS from the first byte', () => {
+  const implicit = { ...secured, tls: 'done' } as const;
+  assert.deepEqual(started(implicit).push(bytes(`${version(4)}-\n`)), [plain]);
+  assert.deepEqual(started(implicit).push(bytes(`${version(4)}+\n`)), ready(2, 4));
+});
+
+void test('versions that are not ours', () => {
+  assert.equal(failure(started().push(bytes(version(5)))), 'version-unsupported');
+  assert.deepEqual(started({ serverMinorMax: 5 }).push(bytes(`${version(5)}+\n`)), ready(2, 5));
+  assert.equal(failure(started().push(bytes('VERSION\tdoveadm-client\t2\t0\n'))), 'version-unsupported');
+});
+
+void test('whatever else greets is no doveadm server', () => {
+  for (const greeting of [
+    '* OK IMAP ready\n',
+    '-NOPERM\n',
+    '\n',
+    'VERSION\tdoveadm-server\t1\t2\n',
+    `${version(2)}${version(2)}`,
+    `+\n${version(2).slice(0, 9)}x\n`,
+    'x'.repeat(201),
+  ]) {
+    assert.equal(failure(started().push(bytes(greeting))), 'not-doveadm', greeting);
+  }
+});
+
+void test('the server ends', () => {
+  assert.equal(failure(started().end()), 'closed-early');
+  const half = started();
+  half.push(bytes(`${version(2)}-`));
+  assert.equal(failure(half.end()), 'closed-early');
+  const answering = started();
+  answering.push(bytes(`${version(2)}-\n`));
+  assert.equal(failure(answering.end()), 'closed-early');
+});
+
+void test('a failure holds no byte of the server', () => {
+  for (const greeting of ['sesame\n', `${version(2)}-\nsesame\n`, 'VERSION\tdoveadm-client\t1\t77777\n']) {
+    const [step] = started().push(bytes(greeting)).slice(-1);
+    assert.ok(step?.do === 'fail');
+    assert.doesNotMatch(step.message, /sesame|77777|secret/);
+  }
+});
+
+void test('calls that nothing asked for are bugs of the caller', () => {
+  assert.throws(() => createHandshakeDial(options).tlsStarted(), /unasked/);
+  const dial = started();
+  assert.throws(() => dial.start(), /twice/);
+});
+
+void test('trap 1: the client speaks first, and says doveadm-server', () => {
+  assert.deepEqual(createHandshakeDial(options).start(), [send('VERSION\tdoveadm-server\t1\t2\n')]);
+});
+
+void test('trap 2: no VERSION line comes back to M = 0', () => {
+  assert.deepEqual(started({ minor: 0 }).push(bytes('+\n')), ready(0, undefined));
+  assert.deepEqual(started({ minor: 0 }).push(bytes('-\n')), [plain]);
+});
+
+void test('trap 3: the smaller minor rules, and the server announces its own', () => {
+  for (const ours of [0, 1, 2, 3, 4]) {
+    for (const theirs of [0, 1, 2, 3, 4]) {
+      const greeting = bytes(`${version(theirs)}+\n`);
+      assert.deepEqual(started({ minor: ours }).push(greeting), ready(Math.min(ours, theirs), theirs));
+    }
+  }
+});
+
+void test('trap 4: multiplexing starts with the byte behind the last plain +, in the same segment or not', () => {
+  const framed = '\0\0\0\0\x03\n+\n';
+  assert.deepEqual(started().push(bytes(`${version(2)}+\n${framed}`)), ready(2, 2, framed));
+  const dial = started();
+  dial.push(bytes(`${version(2)}-\n`));
+  assert.deepEqual(dial.push(bytes(`+\n${framed}`)), ready(2, 2, framed));
+});
+
+void test('trap 16: nothing is waited for between STARTTLS and the ClientHello, nor repeated inside TLS', () => {
+  const dial = started(secured);
+  assert.deepEqual(dial.push(bytes(`${version(2)}-\n`)), startTls);
+  assert.deepEqual(dial.tlsStarted(), [plain]);
+});
+
+void test('trap 17: + where TLS was demanded means that there is none', () => {
+  for (const greeting of ['+\n', `${version(4)}+\n`, `+\n${version(4)}`]) {
+    const steps = started(secured).push(bytes(greeting));
+    assert.deepEqual([steps.length, failure(steps)], [1, 'tls-missing']);
+  }
+});
+
+void test('trap 18: a refused PLAIN is over, even when a + follows', () => {
+  const dial = started();
+  dial.push(bytes(`${version(2)}-\n`));
+  assert.equal(failure(dial.push(bytes('-\n+\n'))), 'auth-rejected');
+  assert.deepEqual(dial.push(bytes('+\n')), []);
+});

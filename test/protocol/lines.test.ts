@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createLineSplitter, type LineSplitter } from '../../src/protocol/lines.js';
+import { chunkings } from '../kit/chunkings.js';
+
+function readAll(lines: LineSplitter): string[] {
+  const read: string[] = [];
+  for (let line = lines.next(); line !== undefined; line = lines.next()) read.push(line.toString('latin1'));
+  return read;
+}
+
+void test('lines end in LF, and one CR before it goes', () => {
+  const bytes = Buffer.from('one\ntwo\r\n\nthree\r\r\n\r\nfo\rur\nrest');
+  for (const { name, chunks } of chunkings(bytes)) {
+    const lines = createLineSplitter({ lineBytesMax: 100 });
+    const read = chunks.flatMap((chunk) => {
+      lines.push(chunk);
+      return readAll(lines);
+    });
+    assert.deepEqual(read, ['one', 'two', '', 'three\r', '', 'fo\rur'], name);
+    assert.equal(lines.pendingBytes, 4, name);
+    assert.throws(() => lines.end(), { name: 'WireFault', code: 'truncated' }, name);
+    assert.equal(lines.takeRest().toString(), 'rest', name);
+    assert.equal(lines.pendingBytes, 0, name);
+    lines.end();
+  }
+});
+
+void test('all chunks may come before the first line is asked for', () => {
+  const bytes = Buffer.from('a\nbb\nccc\nd');
+  for (const { name, chunks } of chunkings(bytes)) {
+    const lines = createLineSplitter({ lineBytesMax: 3 });
+    for (const chunk of chunks) lines.push(chunk);
+    assert.equal(lines.pendingBytes, bytes.length, name);
+    assert.equal(lines.next()?.toString(), 'a', name);
+    assert.equal(lines.takeRest().toString(), 'bb\nccc\nd', name);
+    assert.equal(lines.next(), undefined, name);
+  }
+});
+
+void test('the rest can be taken after any line, and what comes later is lines again', () => {
+  const lines = createLineSplitter({ lineBytesMax: 100 });
+  lines.push(Buffer.from('STARTTLS\n\x16\x03\x01'));
+  assert.equal(lines.next()?.toString(), 'STARTTLS');
+  assert.equal(lines.takeRest().toString('hex'), '160301');
+  lines.push(Buffer.from('PLAIN\n'));
+  assert.deepEqual(readAll(lines), ['PLAIN']);
+});
+
+void test('a line is a slice of the chunk that holds all of it', () => {
+  const lines = createLineSplitter({ lineBytesMax: 100 });
+  const chunk = Buffer.from('whole\n');
+  lines.push(chunk);
+  const line = lines.next();
+  assert.equal(line?.buffer, chunk.buffer);
+  assert.equal(line?.byteOffset, chunk.byteOffset);
+});
+
+void test('a pushed chunk whose line is not complete may be overwritten once it was asked for', () => {
+  const lines = createLineSplitter({ lineBytesMax: 100 });
+  const chunk = Buffer.from('begin');
+  lines.push(chunk);
+  assert.equal(lines.next(), undefined);
+  chunk.fill(0);
+  lines.push(Buffer.from('ning\n'));
+  assert.equal(lines.next()?.toString(), 'beginning');
+});
+
+void test('a line of lineBytesMax passes, one byte more is too long, complete or not', () => {
+  for (const [text, isTooLong] of [
+    ['12345678\n', false],
+    ['12345678', false],
+    ['1234567\r\n', false],
+    ['123456789\n', true],
+    ['123456789', true],
+    ['12345678\r\n', true],
+  ] as const) {
+    for (const { name, chunks } of chunkings(Buffer.from(text))) {
+      const lines = createLineSplitter({ lineBytesMax: 8 });
+      const read = (): void => {
+        for (const chunk of chunks) {
+          lines.push(chunk);
+          lines.next();
+        }
+      };
+      if (isTooLong) {
+        assert.throws(read, { name: 'WireFault', code: 'line-too-long' }, `${text} ${name}`);
+        assert.equal(lines.pendingBytes, 0);
+        lines.push(Buffer.from('next\n'));
+        assert.throws(() => lines.next(), { code: 'line-too-long' }, 'it stays so');
+      } else {
+        read();
+      }
+    }
+  }
+});
+
+void test('lines before one that is too long are read', () => {
+  const lines = createLineSplitter({ lineBytesMax: 4 });
+  lines.push(Buffer.from('good\nworse\n'));
+  assert.equal(lines.next()?.toString(), 'good');
+  assert.throws(() => lines.next(), { code: 'line-too-long' });
+});
+
+void test('the end is no fault when all lines are complete, read or not', () => {
+  const lines = createLineSplitter({ lineBytesMax: 10 });
+  lines.end();
+  lines.push(Buffer.from('one\ntwo\n'));
+  lines.end();
+  assert.deepEqual(readAll(lines), ['one', 'two']);
+  lines.end();
+});
+
+void test('a reader that is always behind does not lose lines', () => {
+  const lines = createLineSplitter({ lineBytesMax: 10 });
+  const read: string[] = [];
+  lines.push(Buffer.from('0\n'));
+  for (let count = 1; count < 1000; count += 1) {
+    lines.push(Buffer.from(`${count}\n`));
+    read.push(lines.next()?.toString() ?? 'none');
+  }
+  assert.deepEqual(
+    read,
+    Array.from({ length: 999 }, (_, count) => String(count)),
+  );
+});
+
+void test('trap 29: at the end of the input complete lines count, and one without LF does not', () => {
+  const lines = createLineSplitter({ lineBytesMax: 100 });
+  lines.push(Buffer.from('\tu\tone\n\tu\ttwo\n\tu\thalf'));
+  assert.throws(() => lines.end(), { code: 'truncated' });
+  assert.deepEqual(readAll(lines), ['\tu\tone', '\tu\ttwo']);
+  assert.throws(() => lines.end(), { code: 'truncated' });
+});

@@ -1,0 +1,181 @@
+// Nothing on the wire costs more than a constant for each byte, however the bytes are cut and whatever they are.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseCommandLine } from '../../src/protocol/command.js';
+import { createDotDecoder, createDotEncoder } from '../../src/protocol/dot.js';
+import { escapeField, splitFields, unescapeField, unescapeLenient } from '../../src/protocol/escape.js';
+import { createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { createHandshakeDial } from '../../src/protocol/handshake-dial.js';
+import { createLineSplitter } from '../../src/protocol/lines.js';
+import { createLogDecoder } from '../../src/protocol/log-line.js';
+import { createMultiplexDecoder } from '../../src/protocol/multiplex-decode.js';
+import { createMultiplexEncoder } from '../../src/protocol/multiplex-encode.js';
+import { createCellCounter, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
+import { WireFault } from '../../src/protocol/wire-fault.js';
+import { cutEvery } from '../kit/chunkings.js';
+import { countWork } from '../kit/work.js';
+
+const small = 1 << 13;
+const large = 1 << 20;
+const limit = 1 << 30;
+/** Work for a byte; the most is needed for lines of two bytes in chunks of one. Quadratic work would be thousands. */
+const workPerByteMax = 32;
+
+/** What eats chunks; it may refuse them with a WireFault. */
+type Eater = () => { push: (chunk: Buffer) => unknown };
+
+const streamHeader = Buffer.from('ffffffffff000203fe', 'hex');
+
+const eaters: Record<string, Eater> = {
+  lines: () => {
+    const lines = createLineSplitter({ lineBytesMax: limit });
+    return {
+      push(chunk) {
+        lines.push(chunk);
+        while (lines.next() !== undefined);
+      },
+    };
+  },
+  'lines that nobody reads, then the rest': () => {
+    const lines = createLineSplitter({ lineBytesMax: limit });
+    let pushed = 0;
+    return {
+      push(chunk) {
+        lines.push(chunk);
+        pushed += chunk.length;
+        if (pushed === small || pushed === large) lines.takeRest();
+      },
+    };
+  },
+  reply: () => createReplyDecoder({ statusBytesMax: limit }),
+  log: () => createLogDecoder({ lineBytesMax: limit }),
+  'log, cut': () => createLogDecoder({ lineBytesMax: 100 }),
+  dot: () => createDotDecoder({ inputBytesMax: limit }),
+  'dot, written': () => createDotEncoder(),
+  packet: () => createMultiplexDecoder('packet', { frameBytesMax: 0xffff_ffff }),
+  stream: () => {
+    const decoder = createMultiplexDecoder('stream', { frameBytesMax: limit });
+    decoder.push(streamHeader);
+    return decoder;
+  },
+  'stream, written': () => {
+    const encoder = createMultiplexEncoder('stream');
+    return { push: (chunk) => encoder.frame(0, [chunk]) };
+  },
+  cells: () => createCellCounter(),
+  accept: () =>
+    createHandshakeAccept({
+      minor: 3,
+      preauthenticated: false,
+      tls: 'starttls',
+      plainAllowed: true,
+      lineBytesMax: limit,
+    }),
+  dial: () => {
+    const dial = createHandshakeDial({
+      minor: 2,
+      tls: 'none',
+      credentials: undefined,
+      mayAuthenticateInClear: false,
+      lineBytesMax: limit,
+    });
+    dial.start();
+    return dial;
+  },
+};
+
+/** One character each, or a pattern that is bad for somebody. */
+const patterns: Record<string, string> = {
+  text: 'x',
+  LF: '\n',
+  CR: '\r',
+  TAB: '\t',
+  SOH: '\x01',
+  dots: '\n.',
+  'dots and CR': '\n.\r',
+  'dots, CR and text': '.\r\n.x\r',
+  '03': '\x03',
+  '03 FE 01': '\x03\xfe\x01',
+  '03 FE 00': '\x03\xfe\x00\x00',
+  'tiny replies': '\n+\n',
+  'tiny frames': '\0\0\0\0\x01x',
+  'empty frames': '\0\0\0\0\0',
+  'tiny log lines': '\x04x\n',
+  'cells that end where the counter stops looking': `${'x'.repeat(24)}\t`,
+};
+
+function workOf(eater: Eater, pattern: string, length: number, chunkBytes: number): number {
+  const bytes = Buffer.alloc(length, pattern, 'latin1');
+  const chunks = chunkBytes >= length ? [bytes] : cutEvery(bytes, chunkBytes);
+  return countWork(() => {
+    const decoder = eater();
+    try {
+      for (const chunk of chunks) decoder.push(chunk);
+    } catch (error) {
+      if (!(error instanceof WireFault)) throw error;
+    }
+  });
+}
+
+for (const [name, eater] of Object.entries(eaters)) {
+  void test(`${name}: work grows as the bytes do`, () => {
+    for (const [patternName, pattern] of Object.entries(patterns)) {
+      for (const chunkBytes of [1, 7, 4096, Number.POSITIVE_INFINITY]) {
+        const work = workOf(eater, pattern, small, chunkBytes);
+        const label = `${patternName}, chunks of ${chunkBytes}: ${work}`;
+        assert.ok(work <= workPerByteMax * small, label);
+      }
+    }
+  });
+}
+
+void test('a line, a reply, a log line and a text of 1 MiB in chunks of one byte', () => {
+  for (const name of [
+    'lines',
+    'lines that nobody reads, then the rest',
+    'reply',
+    'log',
+    'dot',
+    'accept',
+  ] as const) {
+    const eater = eaters[name];
+    assert.ok(eater !== undefined);
+    const work = workOf(eater, 'x', large, 1);
+    assert.ok(work <= workPerByteMax * large, `${name}: ${work}`);
+  }
+});
+
+void test('a whole chunk of a reply is searched once and not copied', () => {
+  const decoder = createReplyDecoder({ statusBytesMax: 100 });
+  const chunk = Buffer.alloc(large, 'a cell of some length\t');
+  const work = countWork(() => decoder.push(chunk));
+  assert.ok(work >= large && work <= large + 100, String(work));
+});
+
+void test('fields, cells and escapes', () => {
+  const cases: Record<string, (bytes: Buffer) => unknown> = {
+    escapeField,
+    splitFields,
+    unescapeField,
+    unescapeLenient,
+    parseCells,
+    parseCommandLine: (bytes) => parseCommandLine(bytes, { fieldsMax: limit }),
+  };
+  for (const [name, run] of Object.entries(cases)) {
+    for (const [patternName, pattern] of Object.entries({
+      ...patterns,
+      escapes: '\x01t',
+      doubled: '\x011',
+    })) {
+      const bytes = Buffer.alloc(small, pattern, 'latin1');
+      const work = countWork(() => {
+        try {
+          run(bytes);
+        } catch (error) {
+          if (!(error instanceof WireFault)) throw error;
+        }
+      });
+      assert.ok(work <= workPerByteMax * small, `${name}, ${patternName}: ${work}`);
+    }
+  }
+});

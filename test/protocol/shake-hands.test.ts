@@ -1,0 +1,58 @@
+// Goal: the handshake comes to what the server says, and whoever started it knows what it waited for. All of its answers are tested in
+// test/protocol; what daemon and library make of them, beside those.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { shakeHands } from '../../src/protocol/shake-hands.js';
+import { createMemoryTransport } from '../kit/memory-transport.js';
+
+/** What came of it when the server says that, and the phases on the way. */
+async function shaken(said: readonly (string | null)[], password?: string) {
+  const { transport, peer } = createMemoryTransport();
+  const phases: string[] = [];
+  const credentials =
+    password === undefined ? undefined : { user: 'doveadm', password: Buffer.from(password) };
+  const done = shakeHands(
+    transport,
+    {
+      minor: 2,
+      tls: 'off',
+      demand: { serverName: 'x', ca: undefined, keyPins: [], protocols: [] },
+      credentials,
+      mayAuthenticateInClear: true,
+    },
+    (phase) => phases.push(phase),
+  );
+  for (const text of said) {
+    if (text === null) peer.end();
+    else peer.send(text);
+  }
+  return { handshake: await done, phases, sent: peer.received().toString() };
+}
+
+void test('preauthenticated: ready, with what came behind the greeting', async () => {
+  const { handshake, phases, sent } = await shaken(['VERSION\tdoveadm-client\t1\t3\n+\nmore']);
+  assert.ok(handshake.kind === 'ready');
+  assert.deepEqual([handshake.minor, handshake.serverMinor], [2, 3]);
+  assert.equal(handshake.rest.toString(), 'more');
+  assert.deepEqual(phases, []);
+  assert.match(sent, /^VERSION\tdoveadm-server\t1\t2\n/);
+});
+
+void test('a password is sent when it is asked for, and may be refused', async () => {
+  const good = await shaken(['VERSION\tdoveadm-client\t1\t2\n-\n', '+\n'], 'secret');
+  assert.equal(good.handshake.kind, 'ready');
+  assert.deepEqual(good.phases, ['authentication']);
+  assert.match(good.sent, /\nPLAIN\t/);
+  const bad = await shaken(['VERSION\tdoveadm-client\t1\t2\n-\n', '-\n'], 'secret');
+  assert.ok(bad.handshake.kind === 'failed');
+  assert.equal(bad.handshake.code, 'auth-rejected');
+});
+
+void test('an end, and what is no doveadm server', async () => {
+  const ended = await shaken([null]);
+  assert.ok(ended.handshake.kind === 'failed');
+  assert.equal(ended.handshake.code, 'closed-early');
+  const other = await shaken(['VERSION\tsomething-else\t1\t0\n']);
+  assert.ok(other.handshake.kind === 'failed');
+  assert.equal(other.handshake.code, 'not-doveadm');
+});

@@ -1,0 +1,57 @@
+// Goal: `check` says of the certificates of listeners what the daemon would say of them, at the place of the listener.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { formatProblem } from '../../src/domain/config/problem.js';
+import { inspectCertificates, tlsFilesOf } from '../../src/setup/inspect-certificates.js';
+import { withJobs } from '../domain/config/jobs.js';
+import { settingsOf } from '../domain/config/sound.js';
+import { makeAuthority } from '../kit/certificates.js';
+import { openFolder } from '../kit/folder.js';
+
+const day = 86_400_000;
+
+void test('each in its file; an end that is near is a warning', (t) => {
+  const folder = openFolder(t);
+  const authority = makeAuthority({ name: 'authority' });
+  const { certificatePem, keyPem } = authority.issue({
+    names: ['gate'],
+    notAfter: new Date(Date.now() + 10 * day),
+  });
+  const tls = (ca: string) =>
+    `tls: { certificate: ${join(folder, 'crt')}, key: ${join(folder, 'key')}, client_ca: ${join(folder, ca)} }`;
+  writeFileSync(join(folder, 'crt'), certificatePem);
+  writeFileSync(join(folder, 'key'), keyPem, { mode: 0o600 });
+  writeFileSync(join(folder, 'ca'), authority.certificatePem);
+  const told = (ca: string, nowMs = Date.now()) =>
+    inspectCertificates(settingsOf(withJobs(tls(ca))).listeners, nowMs, undefined).map((problem) =>
+      formatProblem(problem).replace(`${folder}/`, ''),
+    );
+  const at = '/etc/dovegate/d.yaml:4:3: ';
+  assert.deepEqual(told('ca'), [
+    `${at}warning: listeners.jobs.tls.certificate: the certificate expires in 9 days`,
+  ]);
+  assert.deepEqual(told('ca', Date.now() - 30 * day), []);
+  assert.deepEqual(told('ca', Date.now() + 11 * day), [
+    `${at}warning: listeners.jobs.tls.certificate: the certificate has expired`,
+  ]);
+  assert.deepEqual(told('no'), [
+    `${at}listeners.jobs.tls.client_ca: no cannot be read: there is no such file`,
+  ]);
+});
+
+void test('a UNIX socket has none; a credential is not looked at before its service runs', () => {
+  const text = withJobs(
+    'tls: { certificate: /run/credentials/s/crt, key: /run/credentials/s/key, client_ca: /run/credentials/s/ca }',
+  );
+  const { listeners } = settingsOf(text);
+  assert.deepEqual(
+    tlsFilesOf(listeners).map(({ name }) => name),
+    ['jobs'],
+  );
+  const told = (credentials: string | undefined) =>
+    inspectCertificates(listeners, Date.now(), credentials).map(({ severity }) => severity);
+  assert.deepEqual(told(undefined), ['warning']);
+  assert.deepEqual(told('/run/credentials/s'), ['error']);
+});

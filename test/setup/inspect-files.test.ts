@@ -1,0 +1,94 @@
+// Goal: every file that a backend needs is asked for, all that is wrong is told at once, and where it was written.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatProblem } from '../../src/domain/config/problem.js';
+import { inspectFiles } from '../../src/setup/inspect-files.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
+
+const text = sound
+  .replace(
+    'mail1: {',
+    `mail2: { address: "mail2.example.com:24245", ca: /etc/ca2, password_file: [/etc/p, /etc/p-next] }
+  mail1: {`,
+  )
+  .replace('routes:', 'routes:\n  - { users: ["*@example.net"], backend: mail2 }');
+
+void test('each file is asked for, those of each backend', () => {
+  const asked: string[] = [];
+  const problems = inspectFiles(
+    settingsOf(text),
+    (path) => {
+      asked.push(path);
+      return undefined;
+    },
+    undefined,
+  );
+  assert.deepEqual(problems, []);
+  assert.deepEqual(asked.toSorted(), ['/etc/ca2', '/etc/p', '/etc/p', '/etc/p-next']);
+});
+
+void test('keys of the journal, and the token of the admin endpoints', () => {
+  const more = `audit: { sign_key: /etc/sign, hmac_key: /etc/hmac }
+admin: { tcp: "127.0.0.1:9146", token_file: /etc/token }
+`;
+  const why = (path: string) => (path === '/etc/p' ? undefined : 'permission denied');
+  const problems = inspectFiles(settingsOf(`${sound}${more}`), why, undefined);
+  assert.deepEqual(
+    problems.map(({ path, message }) => `${path}: ${message}`),
+    [
+      'audit.sign_key: /etc/sign cannot be read: permission denied',
+      'audit.hmac_key: /etc/hmac cannot be read: permission denied',
+      'admin.token_file: /etc/token cannot be read: permission denied',
+    ],
+  );
+});
+
+void test('all that is wrong, at the place of its backend', () => {
+  const why = (path: string): string | undefined =>
+    path === '/etc/p' ? undefined : path === '/etc/ca2' ? 'there is no such file' : 'permission denied';
+  const problems = inspectFiles(settingsOf(text), why, undefined);
+  assert.deepEqual(
+    problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
+    [
+      '5:3: backends.mail2.password_file[1]: /etc/p-next cannot be read: permission denied',
+      '5:3: backends.mail2.ca: /etc/ca2 cannot be read: there is no such file',
+    ],
+  );
+  assert.ok(problems.every(({ severity }) => severity === 'error'));
+});
+
+void test('the files of a receiver of records, each at the place of that receiver', () => {
+  const settings = settingsOf(`${sound}
+audit:
+  ship:
+    - { syslog: "a:1", ca: /etc/ca }
+    - { syslog: "b:1", certificate: /etc/c.pem, key: /etc/c.key }
+`);
+  const problems = inspectFiles(
+    settings,
+    (path) => (path === '/etc/p' ? undefined : 'permission denied'),
+    undefined,
+  );
+  assert.deepEqual(
+    problems.map((problem) => formatProblem(problem).replace('/etc/dovegate/d.yaml:', '')),
+    [
+      '15:7: audit.ship[0].ca: /etc/ca cannot be read: permission denied',
+      '16:7: audit.ship[1].certificate: /etc/c.pem cannot be read: permission denied',
+      '16:7: audit.ship[1].key: /etc/c.key cannot be read: permission denied',
+    ],
+  );
+});
+
+void test('a credential of the service is missed by the service alone', () => {
+  const settings = settingsOf(sound.replaceAll('/etc/p', '/run/credentials/dovegate.service/p'));
+  const told = (credentials: string | undefined) =>
+    inspectFiles(settings, () => 'there is no such file', credentials).map(
+      ({ severity, message }) => `${severity}: ${message}`,
+    );
+  assert.deepEqual(told(undefined), [
+    'warning: /run/credentials/dovegate.service/p is there only while its service runs, so it was not looked at',
+  ]);
+  assert.deepEqual(told('/run/credentials/dovegate.service'), [
+    'error: /run/credentials/dovegate.service/p cannot be read: there is no such file',
+  ]);
+});

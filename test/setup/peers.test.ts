@@ -1,0 +1,92 @@
+// Goal: names become numbers once, decide by numbers only, and what this machine does not know is told and lets nobody in.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { NameNumbers } from '../../src/adapters/host/accounts.js';
+import type { Settings } from '../../src/domain/config/settings.js';
+import { createPolicyChooser, inspectAccounts, namesIn } from '../../src/setup/peers.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
+
+const numbers: NameNumbers = {
+  uidOf: (name) => ({ alice: 1001, '1002': 1002, root: 0 })[name],
+  gidOf: (name) => ({ desk: 2000, admins: 2001 })[name],
+};
+
+function settingsWith(listener: string) {
+  const admin = listener.includes('admin }') ? '  admin: { users: ["*"], allow: [quota get] }\n' : '';
+  return settingsOf(
+    sound.replace('policies:\n', `policies:\n${admin}`).replace('policy: support }', `${listener} }`),
+  );
+}
+
+function chooser(listener: string) {
+  const [first] = settingsWith(listener).listeners;
+  assert.ok(first);
+  return createPolicyChooser(first, numbers);
+}
+
+const listener = 'support';
+
+void test('by user, by group, and nobody else', () => {
+  const choose = chooser('peers: { users: [alice, 1002, nobody-here], groups: [desk] }, policy: support');
+  assert.equal(choose({ listener, uid: 1001, gid: 1, groups: [] }), 'support');
+  assert.equal(choose({ listener, uid: 1002, gid: 1, groups: [] }), 'support');
+  assert.equal(choose({ listener, uid: 7, gid: 7, groups: [2000] }), 'support');
+  assert.equal(choose({ listener, uid: 7, gid: 7, groups: [7] }), undefined);
+  // The name is no proof: only the kernel's number is.
+  assert.equal(choose({ listener, uid: 7, gid: 7, groups: [], user: 'alice' }), undefined);
+});
+
+void test('where it matters who somebody is, and the kernel does not say, nobody is let in', () => {
+  const byGroup = 'policies: [{ peers: { groups: [admins] }, policy: admin }, { policy: support }]';
+  assert.equal(chooser(byGroup)({ listener }), undefined);
+  assert.equal(chooser(byGroup)({ listener, uid: 7, gid: 2001 }), undefined);
+  assert.equal(chooser(byGroup)({ listener, uid: 7, gid: 2001, groups: [] }), 'admin');
+  assert.equal(chooser(byGroup)({ listener, uid: 7, gid: 7, groups: [] }), 'support');
+  const byUser = 'policies: [{ peers: { users: [alice] }, policy: admin }, { policy: support }]';
+  assert.equal(chooser(byUser)({ listener }), undefined);
+  assert.equal(chooser(byUser)({ listener, uid: 1001 }), 'admin');
+  assert.equal(chooser('policy: support')({ listener }), 'support');
+});
+
+void test('every name that is needed is asked for', () => {
+  const settings = settingsWith('owner: root, group: desk, peers: { users: [alice] }, policy: support');
+  assert.deepEqual(namesIn(settings), { users: ['root', 'alice'], groups: ['desk'] });
+});
+
+const root = { isRoot: true, uid: 0, gids: [0] };
+const mail = { isRoot: false, uid: 100, gids: [100, 2000] };
+
+function told(settings: Settings, who = root): string[] {
+  return inspectAccounts(settings, who, numbers).map(
+    ({ line, severity, path, message }) => `${line} ${severity}: ${path}: ${message}`,
+  );
+}
+
+void test('what is not known here lets nobody in, or ends the start, and both are told', () => {
+  assert.deepEqual(told(settingsWith('owner: alice, group: desk, policy: support')), []);
+  const strangers = 'peers: { users: [eve], groups: [evil] }';
+  assert.deepEqual(
+    told(settingsWith(`owner: eve, group: evil, policies: [{ ${strangers}, policy: support }]`)),
+    [
+      '3 warning: listeners.support.peers: this machine has no user eve, so the name lets nobody in',
+      '3 warning: listeners.support.peers: this machine has no group evil, so the name lets nobody in',
+      '3 error: listeners.support.owner: this machine has no user eve, so serve cannot start',
+      '3 error: listeners.support.group: this machine has no group evil, so serve cannot start',
+    ],
+  );
+  const journal = settingsOf(`${sound}audit: { group: evil }\n`);
+  assert.deepEqual(told(journal), [
+    '1 error: audit.group: this machine has no group evil, so serve cannot start',
+  ]);
+  assert.deepEqual(namesIn(journal).groups, ['evil']);
+});
+
+void test('what cannot be set by who runs this is told', () => {
+  assert.deepEqual(told(settingsWith('group: desk, policy: support'), mail), []);
+  assert.deepEqual(told(settingsWith('owner: alice, policy: support'), mail), [
+    '3 warning: listeners.support.owner: cannot be set by who runs this: only root gives a socket away, and serve does not start where it cannot',
+  ]);
+  assert.deepEqual(told(settingsWith('group: admins, policy: support'), mail), [
+    '3 warning: listeners.support.group: cannot be set by who runs this: only root, or somebody in group admins, can, and serve does not start where it cannot',
+  ]);
+});
