@@ -35,10 +35,12 @@ function stageOf(path) {
 function testFiles(folder) {
   const path = join(root, 'build', 'test', folder);
   if (!existsSync(path)) return [];
-  return readdirSync(path)
-    .filter((name) => name.endsWith('.test.js'))
-    .toSorted()
-    .map((name) => join('build', 'test', folder, name));
+  return readdirSync(path, { withFileTypes: true })
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+    .flatMap((entry) => {
+      if (entry.isDirectory()) return testFiles(join(folder, entry.name));
+      return entry.name.endsWith('.test.js') ? [join('build', 'test', folder, entry.name)] : [];
+    });
 }
 
 function filesOf(stage) {

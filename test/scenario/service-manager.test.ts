@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { builtProgram, type DaemonOptions, DaemonStartError } from '../kit/daemon.js';
+import { builtProgram, type Daemon, type DaemonOptions, DaemonStartError } from '../kit/daemon.js';
 import { configurationOf, openSocket, openTcpSocket, openWorld } from '../kit/passed-sockets.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { authority, hash, password } from '../kit/tcp-gate.js';
@@ -48,31 +48,42 @@ void test('start, life and end are told; a client who comes between two daemons 
   assert.equal((await second.stop()).code, 0);
 });
 
-void test('a socket that is not there, two of one name, one that is none: no start, and why', async (t) => {
+/** A daemon that serves nobody; why. Its clients are refused, as test/scenario/closed.test.ts shows. */
+async function closedBy(
+  start: (options: Partial<DaemonOptions>) => Promise<Daemon>,
+  options: Partial<DaemonOptions>,
+): Promise<string> {
+  const daemon = await start({ ...options, startEvent: 'not-configured' });
+  assert.equal(
+    daemon.logs.some(({ event }) => event === 'started'),
+    false,
+  );
+  assert.equal((await daemon.stop()).code, 0);
+  return daemon.logs.map(({ text }) => String(text)).join('\n');
+}
+
+void test('a socket that is not there, two of one name, one that is none: nobody is served, and why', async (t) => {
   const { start, descriptor } = await openWorld(t);
-  const stopsBy = async (options: Partial<DaemonOptions>): Promise<string> => {
-    const fault = await start(options).then(
-      () => assert.fail('it started'),
-      (error: unknown) => error,
-    );
-    assert.ok(fault instanceof DaemonStartError);
-    assert.equal(fault.exit?.code, 78);
-    return fault.output;
-  };
   assert.match(
-    await stopsBy({ env: { LISTEN_FDNAMES: 'billing' } }),
+    await closedBy(start, { env: { LISTEN_FDNAMES: 'billing' } }),
     /no socket named support \(handed over: billing\)/,
   );
   assert.match(
-    await stopsBy({ descriptors: [descriptor, descriptor], env: { LISTEN_FDNAMES: 'support:support' } }),
+    await closedBy(start, {
+      descriptors: [descriptor, descriptor],
+      env: { LISTEN_FDNAMES: 'support:support' },
+    }),
     /2 sockets named support/,
   );
   // Standard output listens to nobody, whatever it is.
-  assert.match(await stopsBy({ descriptors: [1] }), /as support is .*socket/);
-  assert.match(
-    await stopsBy({ env: { LISTEN_FDNAMES: 'a:b' } }),
-    /LISTEN_FDNAMES has 2 names for 1 descriptors/,
-  );
+  assert.match(await closedBy(start, { descriptors: [1] }), /as support is .*socket/);
+  // Nobody knows which socket is which.
+  await assert.rejects(start({ env: { LISTEN_FDNAMES: 'a:b' } }), (fault) => {
+    assert.ok(fault instanceof DaemonStartError);
+    assert.equal(fault.exit?.code, 78);
+    assert.match(fault.output, /LISTEN_FDNAMES has 2 names for 1 descriptors/);
+    return true;
+  });
 });
 
 void test('a socket that no listener takes is told', async (t) => {
@@ -137,19 +148,10 @@ test('a TCP socket that was handed over: TLS and accounts, or loopback alone', a
   const plain = await openRawClient(login);
   plain.close();
   await clear.stop();
-  await assert.rejects(start({ ...inClear, descriptors: [everywhere.descriptor] }), (fault) => {
-    assert.ok(fault instanceof DaemonStartError);
-    assert.equal(fault.exit?.code, 78);
-    assert.match(
-      fault.output,
-      /tls off is for loopback addresses, and systemd handed over one at 0\.0\.0\.0/,
-    );
-    return true;
-  });
+  assert.match(
+    await closedBy(start, { ...inClear, descriptors: [everywhere.descriptor] }),
+    /tls off is for loopback addresses, and systemd handed over one at 0\.0\.0\.0/,
+  );
   const unix = await openSocket(t, join(folder, 'other.sock'));
-  await assert.rejects(start({ ...inClear, descriptors: [unix] }), (fault) => {
-    assert.ok(fault instanceof DaemonStartError);
-    assert.match(fault.output, /is a UNIX socket/);
-    return true;
-  });
+  assert.match(await closedBy(start, { ...inClear, descriptors: [unix] }), /is a UNIX socket/);
 });
