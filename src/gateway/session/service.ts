@@ -3,18 +3,17 @@
 // It does not know sockets or configuration files.
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
-import { createOrderedSet, type OrderedSet } from '../../concurrency/ordered-set.js';
 import { networkOf } from '../../domain/identity/network-of.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { principalOf } from '../../domain/identity/principal.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange-context.js';
-import { strangerToGo } from '../login/stranger-to-go.js';
 import { strangerSource } from '../outcome/flood-watch.js';
 import { type RefusalLimits, refusePeer } from './refused-peer.js';
+import { createRoster } from './roster.js';
 import { startSession } from './session.js';
-import type { RunningSession, SessionContext } from './session-context.js';
+import type { SessionContext } from './session-context.js';
 
 /** One listener as the service sees it; replaced by a reload. */
 export interface ServedListener {
@@ -59,29 +58,13 @@ export interface Service {
   cut(): void;
 }
 
-/**
- * The sessions of one listener, by who has them: how many somebody has is the size of a set. (A Set of the language that many
- * come to and leave hands what it held from one table to the next, and all of that outlives every small collection.)
- */
-type SessionsByPeer = Map<string, OrderedSet<RunningSession>>;
-
 /** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
 export function createService({ sessionsMax }: { readonly sessionsMax: number }): Service {
-  const running = new Map<string, SessionsByPeer>();
+  const roster = createRoster();
   /** Transports of clients that are told why they get no session -> whose they are. */
   const refusedPeers = new Map<Transport, string>();
   let isDraining = false;
   let emptied: (() => void) | undefined;
-
-  function* all(): Iterable<RunningSession> {
-    for (const byPeer of running.values()) for (const sessions of byPeer.values()) yield* sessions;
-  }
-
-  function count(): number {
-    let sum = 0;
-    for (const byPeer of running.values()) sum += sizeOf(byPeer);
-    return sum;
-  }
 
   /** Why this peer gets no session now; undefined: it gets one. Strangers go where that makes room. */
   function refusal(listener: ServedListener, peer: Peer): Refusal | undefined {
@@ -99,26 +82,24 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
           : `${nameOf(who)} is not among the peers of this listener`;
       return { reason: 'peer-refused', text };
     }
-    const byPeer = running.get(name) ?? new Map();
     const key = keyOf(peer);
     const isProven = (place: string): boolean => context.door(name)?.logins?.isProven(place) ?? false;
-    if ((byPeer.get(key)?.size ?? 0) >= listener.sessionsPerPeerMax) {
+    const makesRoom = (scope: 'peer' | 'listener' | 'all'): boolean => {
+      const seat = roster.whoGivesWay(scope, name, key, isProven);
+      if (seat === undefined) return false;
+      roster.delete(seat.listener, seat.peer, seat.session);
+      seat.session.giveWay();
+      return true;
+    };
+    if (roster.sizeAt(name, key) >= listener.sessionsPerPeerMax && !makesRoom('peer')) {
       const text = (who: Peer): string =>
         `more than ${listener.sessionsPerPeerMax} sessions of ${who.user ?? nameOf(who)} at once`;
-      if (
-        !makeRoom(
-          [...(byPeer.get(key) ?? [])].map((session) => ({ key, session })),
-          key,
-          isProven,
-        )
-      ) {
-        return { reason: 'sessions-limit', text };
-      }
+      return { reason: 'sessions-limit', text };
     }
-    if (sizeOf(byPeer) >= listener.sessionsMax && !makeRoom(withKeys([byPeer]), key, isProven)) {
+    if (roster.sizeAt(name) >= listener.sessionsMax && !makesRoom('listener')) {
       return { reason: 'sessions-limit', text: () => `more than ${listener.sessionsMax} sessions at once` };
     }
-    if (count() < sessionsMax || makeRoom(withKeys(running.values()), key, isProven)) return undefined;
+    if (roster.size < sessionsMax || makesRoom('all')) return undefined;
     return {
       reason: 'sessions-limit',
       text: () => `all ${sessionsMax} sessions that there are descriptors for are in use`,
@@ -141,7 +122,7 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
     { context }: ServedListener,
     transport: Transport,
     peer: Peer,
-    describe: () => Promise<Peer>,
+    described: Promise<Peer>,
     { reason, text }: Refusal,
   ): void {
     const { lineBytesMax, fieldsMax } = context.limits();
@@ -154,7 +135,6 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       commandsMax: 1,
     };
     refusedPeers.set(transport, keyOf(peer));
-    const described = describe();
     const { clock } = context.exchanges();
     void refusePeer({
       transport,
@@ -165,60 +145,38 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
     }).finally(() => refusedPeers.delete(transport));
   }
 
-  /** Sends one of these strangers away for a newcomer; false: none has to go for it. */
-  function makeRoom(
-    sessions: readonly KeyedSession[],
-    newcomer: string,
-    isProven: (key: string) => boolean,
-  ): boolean {
-    const gone = strangerToGo(
-      sessions.map(({ key, session }) => ({ key, standing: session.standing, session })),
-      newcomer,
-      isProven,
-    );
-    if (gone === undefined) return false;
-    for (const byPeer of running.values()) forget(byPeer, gone.key, gone.session);
-    gone.session.giveWay();
-    return true;
-  }
-
   return {
     serve(listener, transport, peer, describe = () => Promise.resolve(peer)) {
       if (isDraining) return transport.close('draining');
       const refused = refusal(listener, peer);
       if (refused !== undefined) {
-        let described: Promise<Peer> | undefined;
-        const describeOnce = (): Promise<Peer> => (described ??= describe());
-        turnAway(listener, peer, describeOnce, refused);
+        const described = turnAway(listener, peer, describe, refused) ?? Promise.resolve(peer);
         if (canExplain(listener, peer, refused.reason))
-          return explain(listener, transport, peer, describeOnce, refused);
+          return explain(listener, transport, peer, described, refused);
         // Nobody counts it any more, so it must not stay for as long as an orderly close lets its peer take.
         return transport.close(refused.reason, peer.address !== undefined);
       }
-      const byPeer: SessionsByPeer = running.get(listener.name) ?? new Map();
-      running.set(listener.name, byPeer);
       const key = keyOf(peer);
-      const sessions = byPeer.get(key) ?? createOrderedSet<RunningSession>();
-      byPeer.set(key, sessions);
-      const session = startSession(listener.context, transport, peer, describe);
-      sessions.add(session);
+      const session = startSession(listener.context, transport, peer, describe, (changed) =>
+        roster.update(changed),
+      );
+      roster.add(listener.name, key, session);
       void session.done.finally(() => {
-        forget(byPeer, key, session);
-        if (byPeer.size === 0 && running.get(listener.name) === byPeer) running.delete(listener.name);
-        if (isDraining && running.size === 0) emptied?.();
+        roster.delete(listener.name, key, session);
+        if (isDraining && roster.size === 0) emptied?.();
       });
     },
     get sessions() {
-      return count();
+      return roster.size;
     },
     sessionsByListener() {
-      return new Map([...running].map(([listener, byPeer]) => [listener, sizeOf(byPeer)]));
+      return roster.sizes;
     },
     running() {
-      return [...all()].flatMap((session) => session.running?.describe() ?? []);
+      return [...roster].flatMap((session) => session.running?.describe() ?? []);
     },
     kill(id) {
-      for (const session of all()) {
+      for (const session of roster) {
         const exchange = session.running;
         if (exchange?.describe().id !== id) continue;
         exchange.abort('killed');
@@ -227,21 +185,21 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       return false;
     },
     reviewRights() {
-      for (const session of all()) if (!session.isPermitted()) session.drain('revoked');
+      for (const session of roster) if (!session.isPermitted()) session.drain('revoked');
     },
     drain() {
       isDraining = true;
-      for (const session of all()) session.drain('draining');
-      if (running.size === 0) return Promise.resolve();
+      for (const session of roster) session.drain('draining');
+      if (roster.size === 0) return Promise.resolve();
       return new Promise((resolve) => {
         emptied = resolve;
       });
     },
     abort() {
-      for (const session of all()) session.abort();
+      for (const session of roster) session.abort();
     },
     cut() {
-      for (const session of all()) session.cut();
+      for (const session of roster) session.cut();
       for (const transport of refusedPeers.keys()) transport.close('draining', true);
     },
   };
@@ -253,45 +211,22 @@ interface Refusal {
   readonly text: (who: Peer) => string;
 }
 
-/** Rate-limits logging of refused connections; only what is logged asks the system for a name. */
+/** Rate-limits logging of refused connections. Only what is logged asks the system for a name, which it returns. */
 function turnAway(
   { name: listener, context }: ServedListener,
   peer: Peer,
   describe: () => Promise<Peer>,
   { text }: Refusal,
-): void {
+): Promise<Peer> | undefined {
   const { floods, observe } = context.exchanges();
   const { address } = peer;
   const source =
     address === undefined ? principalOf(peer).text : strangerSource(networkOf(address), listener);
-  if (!floods.admit('turned-away', source)) return;
-  void describe().then((who) =>
-    observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) }),
-  );
-}
-
-interface KeyedSession {
-  readonly key: string;
-  readonly session: RunningSession;
-}
-
-function withKeys(all: Iterable<SessionsByPeer>): KeyedSession[] {
-  return [...all].flatMap((byPeer) =>
-    [...byPeer].flatMap(([key, sessions]) => [...sessions].map((session) => ({ key, session }))),
-  );
-}
-
-/** Takes a session out of the count; again is no harm. */
-function forget(byPeer: SessionsByPeer, key: string, session: RunningSession): void {
-  const sessions = byPeer.get(key);
-  sessions?.delete(session);
-  if (sessions?.size === 0) byPeer.delete(key);
-}
-
-function sizeOf(byPeer: SessionsByPeer): number {
-  let sum = 0;
-  for (const sessions of byPeer.values()) sum += sessions.size;
-  return sum;
+  if (!floods.admit('turned-away', source)) return undefined;
+  return describe().then((who) => {
+    observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) });
+    return who;
+  });
 }
 
 /** Whom a peer counts as: a person, or a place on the network. Those of whom nothing is known count together. */

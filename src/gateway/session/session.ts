@@ -32,14 +32,15 @@ import { createSessionInput } from './session-input.js';
  */
 const firstCommandMs = 1_000;
 
-/** Starts a session on an accepted transport; `describe` is called at once. */
+/** Starts a session on an accepted transport; `describe` is called at once, `onStanding` whenever its standing has changed. */
 export function startSession(
   context: SessionContext,
   transport: Transport,
   peer: Peer,
   describe: () => Promise<Peer>,
+  onStanding: (session: RunningSession) => void,
 ): RunningSession {
-  return new Session(context, transport, peer, describe);
+  return new Session(context, transport, peer, describe, onStanding);
 }
 
 class Session implements RunningSession, ServedPeerOwner {
@@ -54,12 +55,20 @@ class Session implements RunningSession, ServedPeerOwner {
   endsFor: 'draining' | 'revoked' | undefined;
   readonly #startedMs: number;
   #standing: RunningSession['standing'];
+  readonly #onStanding: (session: RunningSession) => void;
   #login: Login | undefined;
   /** Ends the wait for a login. */
   readonly #greeting = createAbortable();
   #firstCommand: Timer | undefined;
 
-  constructor(context: SessionContext, transport: Transport, peer: Peer, describe: () => Promise<Peer>) {
+  constructor(
+    context: SessionContext,
+    transport: Transport,
+    peer: Peer,
+    describe: () => Promise<Peer>,
+    onStanding: (session: RunningSession) => void,
+  ) {
+    this.#onStanding = onStanding;
     this.#context = context;
     this.#transport = transport;
     const { clock, newId } = context.exchanges();
@@ -102,6 +111,12 @@ class Session implements RunningSession, ServedPeerOwner {
     this.#close('sessions-limit', true);
   }
 
+  #become(standing: RunningSession['standing']): void {
+    if (standing === this.#standing) return;
+    this.#standing = standing;
+    this.#onStanding(this);
+  }
+
   get standing(): RunningSession['standing'] {
     return this.#standing;
   }
@@ -139,7 +154,7 @@ class Session implements RunningSession, ServedPeerOwner {
       const principal = principalOf(peer, login?.account).text;
       this.#names = { ...this.#names, peer, principal };
       this.#login = login;
-      this.#standing = 'known';
+      this.#become('known');
       // A reload may have come while it waited.
       if (login !== undefined && this.policy() === undefined) {
         reason = 'revoked';
@@ -208,9 +223,7 @@ class Session implements RunningSession, ServedPeerOwner {
       context: this.#context.exchanges(),
       limits: this.#context.limits(),
       waiting: this.#greeting,
-      onSuspect: () => {
-        this.#standing = 'suspect';
-      },
+      onSuspect: () => this.#become('suspect'),
     });
   }
 

@@ -441,7 +441,13 @@ void test('a bug in the evaluation of one line ends that session only, and says 
     throw new Error('an assumption was false');
   };
   const who = { listener: 'support' };
-  const { done } = startSession({ ...context, policy }, transport, who, () => Promise.resolve(who));
+  const { done } = startSession(
+    { ...context, policy },
+    transport,
+    who,
+    () => Promise.resolve(who),
+    () => undefined,
+  );
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;
   assert.equal(transport.closedFor, 'internal');
