@@ -244,8 +244,8 @@ const listed = {
   },
   'accept-failed': {
     levels: ['error'],
-    means: 'a listening socket had an error; it goes on after a pause',
-    ask: 'as `text` says; mostly descriptors are used up: raise `LimitNOFILE=`',
+    means: 'a listening socket had an error, or did not get its new mode or owner; it goes on as it was',
+    ask: 'as `text` says; a reload tries mode and owner again. Missing descriptors show as `few-descriptors`',
   },
   'admin-failed': {
     levels: ['error'],
