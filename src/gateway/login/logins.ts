@@ -18,8 +18,7 @@ import type { Clock } from '../../ports/clock.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import { createLoginPace, type LoginPace } from './login-pace.js';
 import { createLoginQueue, type LoginQueue, type PendingTry, type TryAnswer } from './login-queue.js';
-import { createRememberedLogins, type RememberedLogins } from './remembered-logins.js';
-import { createStrangerTurns, type StrangerTurns } from './stranger-turns.js';
+import { createStrangerTurns, type StrangerTurns } from './unauthenticated-turns.js';
 
 /** What all listeners share, and what a reload leaves as it is: who waits, who failed, who is remembered. */
 export interface LoginGuard {
@@ -191,4 +190,82 @@ async function unlessAborted(pending: PendingTry, signal: AbortSignal): Promise<
   } finally {
     if (giveUp !== undefined) signal.removeEventListener('abort', giveUp);
   }
+}
+
+/** A name and a password from one place, with the text of the hash that counts now: a changed hash is another login. */
+export interface SaidLogin {
+  readonly listener: string;
+  /** A place on the network. */
+  readonly network: string;
+  readonly account: string;
+  readonly password: Buffer;
+  readonly hash: string;
+}
+
+/**
+ * Successful logins of the last minutes, as digests under a key of the process: the same password from the same place costs no
+ * second hash. A guess that is answered at once must be worth no more than one that waits: after `missesMax` wrong
+ * guesses from that place the account is not remembered there for a while. One for all listeners; outlives a reload.
+ */
+export interface RememberedLogins {
+  /** Whether this very login was right lately. A wrong one is counted, where there is a right one. */
+  has(login: SaidLogin, nowMs: number): boolean;
+  /** It was judged just now, and right. */
+  remember(login: SaidLogin, nowMs: number): void;
+  readonly size: number;
+}
+
+interface Remembered {
+  digest: string;
+  readonly untilMs: number;
+  misses: number;
+}
+
+const holdsMs = 5 * 60_000;
+/** Of one account from one place. A guess that is judged takes up to seconds; so many are what a day of those gives. */
+const missesMax = 1024;
+const loginsMax = 4096;
+
+export function createRememberedLogins(): RememberedLogins {
+  const digest = createKeyedDigest();
+  /** Oldest first, since each is held for as long. */
+  const logins = new Map<string, Remembered>();
+
+  const whoOf = ({ listener, network, account }: SaidLogin): string =>
+    digest(['who', listener, network, account]);
+  const proofOf = ({ hash, password }: SaidLogin): string => digest(['proof', hash, password]);
+
+  function forget(nowMs: number): void {
+    for (const [who, { untilMs }] of logins) {
+      if (untilMs > nowMs && logins.size < loginsMax) return;
+      logins.delete(who);
+    }
+  }
+
+  return {
+    has(login, nowMs) {
+      // Both digests always, so that nobody sees by the time whether there is anything.
+      const [who, proof] = [whoOf(login), proofOf(login)];
+      const found = logins.get(who);
+      if (found === undefined || found.untilMs <= nowMs || found.misses >= missesMax) return false;
+      if (found.digest === proof) return true;
+      found.misses += 1;
+      return false;
+    },
+    remember(login, nowMs) {
+      const [who, proof] = [whoOf(login), proofOf(login)];
+      const found = logins.get(who);
+      if (found !== undefined && found.untilMs > nowMs) {
+        // What was missed stays: else each honest login would give a guesser as many again.
+        found.digest = proof;
+        return;
+      }
+      logins.delete(who);
+      forget(nowMs);
+      logins.set(who, { digest: proof, untilMs: nowMs + holdsMs, misses: 0 });
+    },
+    get size() {
+      return logins.size;
+    },
+  };
 }

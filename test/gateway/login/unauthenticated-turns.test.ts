@@ -1,8 +1,9 @@
 // Goal: strangers take turns by the places that they come from. What must not happen: a place with a thousand that keeps one with a single
 // stranger waiting, everybody else kept waiting by all of them, somebody who never has a turn.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createStrangerTurns } from '../../../src/gateway/login/stranger-turns.js';
+import { createStrangerTurns } from '../../../src/gateway/login/unauthenticated-turns.js';
 import { settle } from '../../kit/fake-clock.js';
 
 /** Turns whose ends are made by hand; `served`: the places in the order in which they had theirs. */

@@ -1,8 +1,9 @@
 // Goal: who logged in a few minutes ago is let in at once, and nobody else. What must not happen: another password, place, listener or
 // hash that is let in; a guess at once that is worth more than one that waits; a table without end.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRememberedLogins, type SaidLogin } from '../../../src/gateway/login/remembered-logins.js';
+import { createRememberedLogins, type SaidLogin } from '../../../src/gateway/login/logins.js';
 
 const right: SaidLogin = {
   listener: 'jobs',
