@@ -16,8 +16,7 @@ import type { ExchangeContext, KnownLine } from '../gateway/command/exchange-con
 import { knownLineBytes } from '../gateway/command/inquiry.js';
 import { createRouter, type Destination } from '../gateway/command/router.js';
 import { createUserLock } from '../gateway/command/user-lock.js';
-import { createLookup, lookupLimits } from '../gateway/lookup/lookup.js';
-import type { Lookup, LookupLimits } from '../gateway/lookup/lookup-options.js';
+import { createLookup, type Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
 import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
 import { createFloodWatch } from '../gateway/outcome/flood-watch.js';
 import type { Connect, Journal, Observe } from '../gateway/outcome/ports.js';

@@ -58,7 +58,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/review': rule(['protocol', 'domain/config', ...domain]),
 
   'gateway/outcome': rule(belowGateway),
-  'gateway/lookup': rule([...belowGateway, 'gateway/outcome'], { packages: ['lru-cache'] }),
+  'gateway/lookup': rule([...belowGateway, 'gateway/outcome'], {
+    public: ['lookup', 'resolve-user'],
+    packages: ['lru-cache'],
+  }),
   'gateway/pool': rule([...belowGateway, 'gateway/outcome', 'gateway/lookup'], { packages: ['lru-cache'] }),
   'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool']),
   'gateway/command': rule([

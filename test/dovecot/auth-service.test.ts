@@ -1,6 +1,7 @@
 // Goal: our questions to a real auth service, from the socket that README has people set up, as an unprivileged user.
 // Phases: users, aliases, routes; who may ask what on which listener; an entry that kills the service, and a service that was killed.
 // What must not happen: an alias that is not seen, a permission that is taken for "not found", an innocent question that is lost.
+
 import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,8 +10,13 @@ import { inspect } from 'node:util';
 import { systemClock } from '../../src/adapters/host/clock.js';
 import { createConnect } from '../../src/adapters/net/dial.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import { createLookup, lookupLimits } from '../../src/gateway/lookup/lookup.js';
-import type { Lookup, LookupAnswer, LookupLimits } from '../../src/gateway/lookup/lookup-options.js';
+import {
+  createLookup,
+  type Lookup,
+  type LookupAnswer,
+  type LookupLimits,
+  lookupLimits,
+} from '../../src/gateway/lookup/lookup.js';
 import { createUserResolver } from '../../src/gateway/lookup/resolve-user.js';
 import type { Connect } from '../../src/gateway/outcome/ports.js';
 import type { Clock } from '../../src/ports/clock.js';

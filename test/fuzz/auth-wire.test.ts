@@ -3,11 +3,16 @@
 //
 // Inputs are captured sessions with bytes changed, and soups of what the protocol is made of. DOVEGATE_ROUNDS multiplies
 // their number; DOVEGATE_SEED repeats a run.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerOf } from '../../src/gateway/lookup/answer.js';
-import { createAuthDialogue } from '../../src/gateway/lookup/auth-dialogue.js';
-import { encodeQuestion, questionBytesMax, whyUnaskable } from '../../src/gateway/lookup/question.js';
+import {
+  answerOf,
+  createAuthDialogue,
+  encodeQuestion,
+  questionBytesMax,
+  whyUnaskable,
+} from '../../src/gateway/lookup/auth-protocol.js';
 import { splitFields } from '../../src/protocol/escape.js';
 import { WireFault } from '../../src/protocol/wire-fault.js';
 import { asExpected, authVectorsOf, bytesOf } from '../gateway/lookup/captured.js';

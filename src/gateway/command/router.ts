@@ -12,7 +12,7 @@ import {
   type ServerCommandRules,
   type UnroutableCode,
 } from '../../domain/policy/server-commands.js';
-import type { Lookup } from '../lookup/lookup-options.js';
+import type { Lookup } from '../lookup/lookup.js';
 import type { Address } from '../outcome/ports.js';
 import type { Pool } from '../pool/pool-options.js';
 

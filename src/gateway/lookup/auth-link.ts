@@ -11,10 +11,18 @@ import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { WireFault } from '../../protocol/wire-fault.js';
 import type { Address, Connect } from '../outcome/ports.js';
-import { type AuthAnswer, answerOf } from './answer.js';
-import { type AuthDialogueLimits, type AuthEvent, createAuthDialogue } from './auth-dialogue.js';
-import type { AuthReply } from './auth-reply.js';
-import { encodeQuestion, type QuestionKind, questionIdMax, versionLine } from './question.js';
+import {
+  type AuthAnswer,
+  type AuthEvent,
+  type AuthLimits,
+  type AuthReply,
+  answerOf,
+  createAuthDialogue,
+  encodeQuestion,
+  type QuestionKind,
+  questionIdMax,
+  versionLine,
+} from './auth-protocol.js';
 
 /** Why the service could not be asked, or ended without an answer. */
 export type LinkFailure =
@@ -33,7 +41,7 @@ export interface LinkQuestion {
 }
 
 /** How long, and how much. */
-export interface LinkLimits extends AuthDialogueLimits {
+export interface LinkLimits extends AuthLimits {
   /** From the dial to the second line of the greeting. The wrong type of listener may say nothing at all. */
   readonly greetingTimeoutMs: number;
   /** Without a question. An open transport keeps a stopped service alive, which answers from what it knew. */

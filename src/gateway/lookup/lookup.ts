@@ -1,19 +1,81 @@
-// Questions about users to Dovecot's auth service, with their answers remembered for a short time: a machine over the links that it
-// opens. It does not know what an answer is used for.
+// Questions about users to Dovecot's auth service, with a short cache of the answers: a machine over the links that it opens.
 // The rules: every question is answered within its time, by a failure if by nothing else; no answer is made of a failure; an
 // answer is cut to the fields that route users before it comes here, so that no password is kept or shown.
 //
-// The service may die of a question (an entry with `proxy` and an empty `host=` kills every release, measured), and then all that
-// is in flight is lost. So what was in flight is asked again once, one by one: who is alone when it dies a second time is not asked for a while.
+// A question may crash the service (an entry with `proxy` and an empty `host=` crashes every release, measured), and then all that
+// is in flight is lost. So what was in flight is asked again once, one by one; a question that crashes it again is not asked for a while.
 
 import { LRUCache } from 'lru-cache';
-import type { Timer } from '../../ports/clock.js';
-import type { AuthAnswer } from './answer.js';
-import { type AuthLink, type LinkFailure, type LinkOwner, openAuthLink } from './auth-link.js';
-import type { Lookup, LookupAnswer, LookupFailure, LookupLimits, LookupOptions } from './lookup-options.js';
-import { type QuestionKind, whyUnaskable } from './question.js';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { Address, Connect } from '../outcome/ports.js';
+import {
+  type AuthLink,
+  type LinkFailure,
+  type LinkLimits,
+  type LinkOwner,
+  openAuthLink,
+} from './auth-link.js';
+import { type AnswerFailure, type AuthAnswer, type QuestionKind, whyUnaskable } from './auth-protocol.js';
 
-/** What holds where nobody says otherwise. */
+/** Why there is no answer. Records and logs hold these words: none is ever renamed or reused. */
+export type LookupFailure =
+  | LinkFailure
+  | AnswerFailure
+  | 'name-unaskable' // empty, too long, or with a character that would make it another name
+  | 'reply-timeout'
+  | 'queue-full'
+  | 'closed';
+
+export type LookupAnswer =
+  | Exclude<AuthAnswer, { kind: 'failed' }>
+  | { readonly kind: 'failed'; readonly code: LookupFailure };
+
+export interface LookupLimits extends LinkLimits {
+  /** From the question to its answer, the time in the queue and a second try included. */
+  readonly questionTimeoutMs: number;
+  /** Questions that wait for a link. */
+  readonly queueMax: number;
+  readonly inFlightMax: number;
+  /** After so long new questions get a new link: an old one may be to a service that was reloaded or stopped. */
+  readonly maxLifetimeMs: number;
+  /** Between two dials after a failure: at first, and at most, doubled each time. */
+  readonly redialMs: number;
+  readonly redialMaxMs: number;
+  /** How long an answer holds; 0: it is not remembered. */
+  readonly foundTtlMs: number;
+  readonly notFoundTtlMs: number;
+  readonly rememberedMax: number;
+  /** Of all remembered answers together. */
+  readonly rememberedBytesMax: number;
+  /** How long a question that crashed the service is not asked. */
+  readonly poisonTtlMs: number;
+}
+
+export interface LookupOptions {
+  readonly address: Address;
+  readonly connect: Connect;
+  readonly clock: Clock;
+  readonly limits: LookupLimits;
+  /** Called once per change: how the service fails; undefined when it answers again. Never throws. */
+  readonly tell: (failure: LinkFailure | undefined) => void;
+}
+
+/** The users of one auth service. Its promises never reject. */
+export interface Lookup {
+  /** Asks the userdb: who is this here. `user` of the answer is as the database wrote it, not normalised. */
+  user(name: string): Promise<LookupAnswer>;
+  /** Asks the passdb: where is this user served. */
+  pass(name: string): Promise<LookupAnswer>;
+  /**
+   * After a reload: questions are still answered, but no connection stays open for the next one, and nothing keeps the lookup
+   * alive once all are answered.
+   */
+  retire(): void;
+  /** Fails all questions. Resolves when the last connection is closed, after the linger time at most. */
+  close(): Promise<void>;
+}
+
+/** The limits of the daemon. */
 export const lookupLimits: LookupLimits = {
   lineBytesMax: 64 * 1024,
   fieldsMax: 256,
@@ -34,12 +96,12 @@ export const lookupLimits: LookupLimits = {
   poisonTtlMs: 30_000,
 };
 
-/** Nothing is dialled before the first question. */
+/** Dials at the first question. */
 export function createLookup(options: LookupOptions): Lookup {
   return new LiveLookup(options);
 }
 
-/** In one place at a time: among the waiting, among the suspects, or in flight on a link. */
+/** A question. It is in one place at a time: waiting, suspect, or in flight on a link. */
 interface Asking {
   readonly key: string;
   readonly kind: QuestionKind;
@@ -53,10 +115,10 @@ interface Asking {
 class LiveLookup implements Lookup, LinkOwner<Asking> {
   readonly #options: LookupOptions;
   readonly #remembered: LRUCache<string, { readonly answer: LookupAnswer; readonly untilMs: number }>;
-  /** All that have no answer yet. */
+  /** All without an answer yet. */
   readonly #asking = new Map<string, Asking>();
   readonly #waiting = new Set<Asking>();
-  /** Were in flight when a link died, and wait for their second try. */
+  /** In flight when a link died; waiting for their second try. */
   readonly #suspects = new Set<Asking>();
   /** The suspect that is asked alone. */
   #trial: Asking | undefined;
@@ -178,7 +240,7 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
     }
   }
 
-  /** Nothing waits. What is in flight is waited for; after that, who is retired keeps no link. */
+  /** Nothing waits. A retired lookup gives up its link after the last answer. */
   #rest(): void {
     if (this.#phase !== 'retired' || this.#asking.size > 0) return;
     const last = this.#current;
@@ -222,7 +284,7 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
     this.#tell(failure);
   }
 
-  /** It was in flight when a link died: the first time it is asked again, the second time it was alone. */
+  /** A question in flight when its link died is asked again once, alone; if the link dies again, the question is to blame. */
   #suspect(asking: Asking): void {
     asking.link = undefined;
     if (asking !== this.#trial) {
@@ -264,7 +326,7 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
   }
 }
 
-/** What a remembered answer takes, in bytes. */
+/** Estimated memory of a cached answer. */
 function rememberedBytes(key: string, answer: LookupAnswer): number {
   let bytes = 500 + key.length * 4;
   if (answer.kind === 'found') {

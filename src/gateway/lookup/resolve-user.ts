@@ -1,33 +1,30 @@
-// Owns who is meant by the users that a command names: Dovecot's userdb may answer a name with another one (an alias), and
-// the command then runs on that one's mailbox. It does not judge; whoever judges takes every name that comes from here beside the
-// names as given.
-// The rule: what cannot be found out is a failure, never "no alias": else `except` ends where the auth service does.
+// Resolves aliases: Dovecot's userdb may answer a name with another one, and the command then runs on that one's mailbox. Policy
+// is evaluated for the names as given and for every alias. The rule: a look-up that fails is a failure, never "no alias";
+// otherwise `except` would stop working when the auth service does.
 
 import type { UserNames } from '../../domain/identity/user-name.js';
-import type { Lookup, LookupFailure } from './lookup-options.js';
+import type { Lookup, LookupFailure } from './lookup.js';
 
-/** Why it could not be found out who is meant. */
 export type ResolveFailure =
   | LookupFailure
   | 'alias-unnamable' // the userdb's answer is no name by mail_users.characters
   | 'alias-chain' // an alias of an alias of an alias ...
   | 'users-many';
 
-/** What has to be judged besides. */
 export type ResolvedUsers =
   /** In normal form, each once, none of the given ones. */
   | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
   | { readonly kind: 'failed'; readonly code: ResolveFailure };
 
-/** Resolves the users of commands. A promise of it never rejects. */
+/** Its promises never reject. */
 export interface UserResolver {
   /** `users` in normal form, as the command would be sent with them. */
   resolve(users: readonly string[]): Promise<ResolvedUsers>;
 }
 
-/** Names behind one name. The service follows one step and answers an alias of an alias with that one; loops are ours to stop. */
+/** Aliases of one name in a row. The service follows one step only, so an endless loop must be stopped here. */
 const stepsMax = 4;
-/** Users of one command. Each is a question; stops a line from being thousands. */
+/** Users of one command; each is a question. Stops a line from causing thousands. */
 const usersMax = 256;
 
 /** Asks the userdb through the lookup, whose owner remains the caller. */

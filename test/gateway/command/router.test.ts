@@ -1,4 +1,5 @@
 // Goal: a command goes where its route says, or nowhere; what the auth service could not say is never taken for an answer.
+
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createGlobList } from '../../../src/domain/commands/glob.js';
@@ -10,7 +11,7 @@ import {
   type Routed,
   type Router,
 } from '../../../src/gateway/command/router.js';
-import type { LookupAnswer } from '../../../src/gateway/lookup/lookup-options.js';
+import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import type { Pool } from '../../../src/gateway/pool/pool-options.js';
 
 /** Only the name of a pool counts here. */

@@ -1,14 +1,15 @@
 // Goal: one transport from its dial to its end, in every state. What must not happen: an id used twice, a second end, a timer or a
 // transport that stays.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AuthAnswer } from '../../../src/gateway/lookup/answer.js';
 import {
   type AuthLink,
   type LinkFailure,
   type LinkQuestion,
   openAuthLink,
 } from '../../../src/gateway/lookup/auth-link.js';
+import type { AuthAnswer } from '../../../src/gateway/lookup/auth-protocol.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import {
   authAddress,

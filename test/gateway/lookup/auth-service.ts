@@ -1,5 +1,6 @@
 // An auth service in the hands of a test: what it was asked, and what it says; over transports in memory.
-import type { LookupLimits } from '../../../src/gateway/lookup/lookup-options.js';
+
+import type { LookupLimits } from '../../../src/gateway/lookup/lookup.js';
 import { at, createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/memory-backend.js';
 
 export const authAddress = { kind: 'unix', path: '/run/dovecot/dovegate-userdb' } as const;

@@ -1,6 +1,7 @@
 // The captured sessions with Dovecot's auth service (test/vectors/auth-service), and their replies in the form that our reader gives.
+
 import { readdirSync, readFileSync } from 'node:fs';
-import type { AuthField, AuthReply } from '../../../src/gateway/lookup/auth-reply.js';
+import type { AuthField, AuthReply } from '../../../src/gateway/lookup/auth-protocol.js';
 import type { VectorStep } from '../../kit/vectors.js';
 
 type Text = string | { hex: string };

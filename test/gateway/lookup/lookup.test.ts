@@ -1,12 +1,17 @@
 // Goal: every question is answered once, within its time, whatever the service does. Phases: questions and what is remembered; timeouts; a
 // service that dies of a question; faults and back-off; ages; the end; a failure of each port call; seeded random events.
 // What must not happen: another's answer, a failure that is taken for an answer, a password in what is handed out, something that stays.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { LinkFailure } from '../../../src/gateway/lookup/auth-link.js';
-import { createLookup, lookupLimits } from '../../../src/gateway/lookup/lookup.js';
-import type { LookupAnswer, LookupLimits } from '../../../src/gateway/lookup/lookup-options.js';
+import {
+  createLookup,
+  type LookupAnswer,
+  type LookupLimits,
+  lookupLimits,
+} from '../../../src/gateway/lookup/lookup.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';

@@ -1,9 +1,10 @@
 // Goal: every name that a command may touch is known before it is judged. What must not happen: a failure that passes for "no alias", an
 // endless chain, an alias that no policy could name.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
-import type { LookupAnswer } from '../../../src/gateway/lookup/lookup-options.js';
+import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import { createUserResolver, type ResolvedUsers } from '../../../src/gateway/lookup/resolve-user.js';
 
 const userNames = createUserNames({ characters: defaultCharacters, defaultRealm: 'example.com' });

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { answerOf } from '../../../src/gateway/lookup/answer.js';
-import { parseAuthReply } from '../../../src/gateway/lookup/auth-reply.js';
-import type { QuestionKind } from '../../../src/gateway/lookup/question.js';
+import { answerOf, parseAuthReply, type QuestionKind } from '../../../src/gateway/lookup/auth-protocol.js';
 
 const answer = (asked: QuestionKind, line: string): ReturnType<typeof answerOf> =>
   answerOf(asked, parseAuthReply(Buffer.from(line, 'latin1'), { fieldsMax: 64 }));

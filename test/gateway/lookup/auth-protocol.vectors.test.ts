@@ -1,8 +1,13 @@
 // Every captured session with an auth service, read whole, byte by byte and cut in two at every byte: always the same replies.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AuthEvent, createAuthDialogue } from '../../../src/gateway/lookup/auth-dialogue.js';
-import { encodeQuestion, versionLine } from '../../../src/gateway/lookup/question.js';
+import {
+  type AuthEvent,
+  createAuthDialogue,
+  encodeQuestion,
+  versionLine,
+} from '../../../src/gateway/lookup/auth-protocol.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { asExpected, authVectorsOf, bytesOf } from './captured.js';
 

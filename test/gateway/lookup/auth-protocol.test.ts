@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AuthEvent, createAuthDialogue } from '../../../src/gateway/lookup/auth-dialogue.js';
+import { type AuthEvent, createAuthDialogue } from '../../../src/gateway/lookup/auth-protocol.js';
 import { WireFault, type WireFaultCode } from '../../../src/protocol/wire-fault.js';
 import { countWork } from '../../kit/work.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseAuthReply } from '../../../src/gateway/lookup/auth-reply.js';
+import { parseAuthReply } from '../../../src/gateway/lookup/auth-protocol.js';
 import { WireFault } from '../../../src/protocol/wire-fault.js';
 import { asExpected } from './captured.js';
 

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  encodeList,
   encodeQuestion,
   questionBytesMax,
   questionIdMax,
   versionLine,
   whyUnaskable,
-} from '../../../src/gateway/lookup/question.js';
+} from '../../../src/gateway/lookup/auth-protocol.js';
 
 void test('the lines', () => {
   assert.equal(versionLine, 'VERSION\t1\t1\n');
@@ -19,7 +18,6 @@ void test('the lines', () => {
     encodeQuestion('user', questionIdMax, 'bücher@example.org').toString(),
     'USER\t4294967295\tbücher@example.org\tservice=doveadm\n',
   );
-  assert.equal(encodeList(3, '*@example.?rg').toString(), 'LIST\t3\tservice=doveadm\tuser=*@example.?rg\n');
 });
 
 void test('names that cannot be asked for', () => {
@@ -57,20 +55,10 @@ void test('no line is longer than the service takes, and the longest is exactly 
     assert.ok(line.length <= questionBytesMax && line.length > questionBytesMax - letter.length * 3, letter);
   }
   assert.equal(encodeQuestion('pass', questionIdMax, longest('a')).length, 1024);
-  const room = 1024 - encodeList(questionIdMax, 'a').length;
-  assert.equal(encodeList(questionIdMax, 'a'.repeat(room + 1)).length, 1024);
-  assert.throws(() => encodeList(1, 'a'.repeat(room + 2)), RangeError);
-});
-
-void test('a list always has a mask, which cannot leave its field', () => {
-  for (const mask of ['', 'a\tb', 'a\nb', 'a\0', '\ud800']) {
-    assert.throws(() => encodeList(1, mask), RangeError, JSON.stringify(mask));
-  }
 });
 
 void test('ids are whole numbers of 32 bits', () => {
   for (const id of [-1, 0.5, Number.NaN, questionIdMax + 1]) {
     assert.throws(() => encodeQuestion('pass', id, 'alice'), RangeError);
-    assert.throws(() => encodeList(id, '*'), RangeError);
   }
 });

@@ -1,0 +1,346 @@
+// Dovecot's auth service as listeners of type userdb and master speak it (src/auth/auth-master-connection.c of Dovecot), which is
+// not the SASL protocol. Bytes in both directions; no socket and no clock.
+//
+//     we:  VERSION TAB 1 TAB 1 LF                                      at once after connecting
+//     it:  VERSION TAB 1 TAB 4 LF   SPID TAB 25893 LF                  its greeting
+//     we:  USER TAB 7 TAB alice@example.org TAB service=doveadm LF     userdb: who is this here
+//          PASS TAB 8 TAB alice@example.org TAB service=doveadm LF     passdb: where is this user served
+//     it:  USER TAB 7 TAB alice@example.org TAB uid=1000 TAB home=/srv/mail/alice LF
+//          PASS TAB 8 TAB user=alice@example.org TAB proxy=y TAB host=192.0.2.1 TAB pass=... LF
+//          NOTFOUND TAB 9 LF          FAIL TAB 9 TAB reason=TEXT LF
+//          LIST TAB 4 TAB bob@example.org LF          DONE TAB 4 TAB LF          DONE TAB 4 TAB fail LF
+//
+// Replies come in any order and are matched by id. The rules: one line that the service does not accept ends the connection with
+// every other question on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's
+// password in clear, so no reply line goes into a message or a log, and fields are kept by a list of names.
+
+import { decodeUtf8, splitRaw, unescapeLenient } from '../../protocol/escape.js';
+import { createLineSplitter } from '../../protocol/lines.js';
+import { WireFault } from '../../protocol/wire-fault.js';
+
+/** `pass` asks the passdb (where is this user served), `user` the userdb (who is this here). */
+export type QuestionKind = 'pass' | 'user';
+
+/** Why a name cannot be asked for. */
+export type UnaskableCode = 'empty' | 'character' | 'too-long';
+
+/** Written at once after connecting, before or after the greeting was read. Nothing depends on the minors. */
+export const versionLine = 'VERSION\t1\t1\n';
+
+/** Ids are decimal, from 0 to this; one more ends the connection. */
+export const questionIdMax = 0xffff_ffff;
+
+/** A question's bytes with its LF. One more, and the service closes without a word (measured: 1024 works, 1025 does not). */
+export const questionBytesMax = 1024;
+
+/** Required by every release; it chooses passdbs and settings, and doveadm-server itself sends the same. */
+const service = 'service=doveadm';
+const nameBytesMax = questionBytesMax - `PASS\t${questionIdMax}\t\t${service}\n`.length;
+
+/**
+ * Control characters: an escaped NUL cuts the name, so that `alice<NUL>junk` is answered for alice. `*`: the usual separator
+ * between a user and a master user, at which the service would split the name.
+ */
+const neverInName = /[\0-\x1f\x7f*]/;
+
+/** Why the service cannot be asked for this name; undefined: it can. */
+export function whyUnaskable(user: string): UnaskableCode | undefined {
+  if (user === '') return 'empty';
+  // A lone half of a surrogate pair would be written as another name.
+  if (neverInName.test(user) || /\p{Cs}/u.test(user)) return 'character';
+  return Buffer.byteLength(user) > nameBytesMax ? 'too-long' : undefined;
+}
+
+/**
+ * The question as a line. `user` must be askable. No client address is sent, so a passdb entry with `allow_nets` is
+ * not found.
+ */
+export function encodeQuestion(kind: QuestionKind, id: number, user: string): Buffer {
+  if (!Number.isInteger(id) || id < 0 || id > questionIdMax) throw new RangeError('id is out of range');
+  const why = whyUnaskable(user);
+  if (why !== undefined) throw new RangeError(`the name cannot be asked for: ${why}`);
+  return Buffer.from(`${kind === 'pass' ? 'PASS' : 'USER'}\t${id}\t${user}\t${service}\n`);
+}
+
+/** `key=value`, or `key` alone (2.3 writes `nologin` where 2.4 writes `nologin=`). */
+export interface AuthField {
+  readonly key: string;
+  /** Unescaped; often a slice of the chunk. */
+  readonly value: Buffer | undefined;
+}
+
+/** One reply line. */
+export type AuthReply =
+  | { readonly kind: 'pass'; readonly id: number; readonly fields: readonly AuthField[] }
+  | {
+      readonly kind: 'user';
+      readonly id: number;
+      readonly user: Buffer;
+      readonly fields: readonly AuthField[];
+    }
+  /** Unknown; or disabled, expired, with characters that the service does not accept, or outside of `allow_nets`. */
+  | { readonly kind: 'not-found'; readonly id: number }
+  /** Temporary, or we may not ask: only the service's own log says which. */
+  | { readonly kind: 'fail'; readonly id: number; readonly reason: Buffer | undefined }
+  | { readonly kind: 'listed'; readonly id: number; readonly user: Buffer }
+  | { readonly kind: 'list-done'; readonly id: number; readonly isComplete: boolean }
+  /** The answer to CACHE-FLUSH, which only a listener of type master accepts. */
+  | { readonly kind: 'done'; readonly id: number; readonly words: readonly Buffer[] };
+
+/** What one auth service may make us hold. */
+export interface AuthLimits {
+  /** Bytes of a line before its LF. Stops a line without end; the service itself has no limit for a reply. */
+  readonly lineBytesMax: number;
+  /** Fields of one reply. Stops lines of nothing but TABs, which cost more memory than their bytes. */
+  readonly fieldsMax: number;
+}
+
+const EQUALS = 0x3d;
+const TAB = 0x09;
+const idGrammar = /^[0-9]{1,10}$/;
+const reasonKey = Buffer.from('reason=');
+
+/** Reads a line without its LF. Throws WireFault bad-status for what is no reply. */
+export function parseAuthReply(line: Buffer, limits: Pick<AuthLimits, 'fieldsMax'>): AuthReply {
+  const nameEnd = endOfField(line, 0);
+  const idEnd = endOfField(line, nameEnd + 1);
+  const name = line.toString('latin1', 0, nameEnd);
+  const id = parseId(line.toString('latin1', nameEnd + 1, idEnd));
+  const rest = line.subarray(idEnd + 1);
+  switch (name) {
+    case 'PASS':
+      return { kind: 'pass', id, fields: fieldsOf(splitWithin(rest, limits.fieldsMax)) };
+    case 'USER': {
+      const [user, ...fields] = splitWithin(rest, limits.fieldsMax);
+      if (user === undefined || user.length === 0) throw noReply('a USER reply names nobody');
+      return { kind: 'user', id, user: unescapeLenient(user), fields: fieldsOf(fields) };
+    }
+    case 'NOTFOUND':
+      return { kind: 'not-found', id };
+    case 'FAIL': {
+      // The one field that is written without escaping: a TAB in it is part of it.
+      const isReason = rest.subarray(0, reasonKey.length).equals(reasonKey);
+      return { kind: 'fail', id, reason: isReason ? rest.subarray(reasonKey.length) : undefined };
+    }
+    case 'LIST': {
+      const [user] = splitWithin(rest, limits.fieldsMax);
+      if (user === undefined || user.length === 0) throw noReply('a LIST reply names nobody');
+      return { kind: 'listed', id, user: unescapeLenient(user) };
+    }
+    case 'DONE': {
+      const words = splitWithin(rest, limits.fieldsMax);
+      return { kind: 'list-done', id, isComplete: !words.some((word) => word.toString('latin1') === 'fail') };
+    }
+    case 'OK': {
+      const words = splitWithin(rest, limits.fieldsMax).filter((word) => word.length > 0);
+      return { kind: 'done', id, words: words.map(unescapeLenient) };
+    }
+    default:
+      throw noReply('a line is no reply of the auth service');
+  }
+}
+
+function endOfField(line: Buffer, from: number): number {
+  const tab = line.indexOf(TAB, from);
+  return tab < 0 ? line.length : tab;
+}
+
+function parseId(text: string): number {
+  const id = idGrammar.test(text) ? Number(text) : Number.NaN;
+  if (!(id <= questionIdMax)) throw noReply('a reply has no id');
+  return id;
+}
+
+function splitWithin(rest: Buffer, fieldsMax: number): Buffer[] {
+  let count = 1;
+  for (let at = rest.indexOf(TAB); at >= 0; at = rest.indexOf(TAB, at + 1)) {
+    count += 1;
+    if (count > fieldsMax) throw noReply(`a reply has more than ${fieldsMax} fields`);
+  }
+  return splitRaw(rest);
+}
+
+/** Skips empty fields: 2.3 ends a reply without fields with a TAB. Each is cut at its first `=` and then unescaped. */
+function fieldsOf(raw: readonly Buffer[]): AuthField[] {
+  return raw
+    .filter((field) => field.length > 0)
+    .map((field) => {
+      const equals = field.indexOf(EQUALS);
+      const key = unescapeLenient(equals < 0 ? field : field.subarray(0, equals)).toString('latin1');
+      return { key, value: equals < 0 ? undefined : unescapeLenient(field.subarray(equals + 1)) };
+    });
+}
+
+function noReply(message: string): WireFault {
+  return new WireFault('bad-status', message);
+}
+
+/** Why there is no answer although a reply came. */
+export type AnswerFailure =
+  /** FAIL: the service's databases do not work, or we may not ask. */
+  | 'auth-failed'
+  /** FAIL for good: none of the passdbs can be asked without a password. */
+  | 'passdb-unsupported'
+  /** No name, or a name or field that is not UTF-8 or has control characters. */
+  | 'bad-answer';
+
+/** The answer to a question about one user. */
+export type AuthAnswer =
+  /**
+   * `user` as the database wrote it: not normalised, not looked up again. A field is set when its key is there; one without a
+   * value has the value ''.
+   */
+  | { readonly kind: 'found'; readonly user: string; readonly fields: ReadonlyMap<string, string> }
+  | { readonly kind: 'not-found' }
+  | { readonly kind: 'failed'; readonly code: AnswerFailure };
+
+/**
+ * The fields that say where a user is served. All others are dropped here: `pass` is the next hop's password, a userdb may
+ * return keys, and an operator's own fields may hold anything.
+ */
+const keptFields: ReadonlySet<string> = new Set([
+  'proxy',
+  'proxy_maybe',
+  'host',
+  'hostip',
+  'port',
+  'destuser',
+  'ssl',
+  'starttls',
+  'nologin',
+]);
+
+/** The reason that every release gives when its passdbs need a password (PAM; measured on 2.3.19.1 and 2.4.1). */
+const unsupportedReason = "Configured passdbs don't support credentials lookups";
+
+/** What a reply says to a question of that kind; undefined: it does not answer such a question. */
+export function answerOf(asked: QuestionKind, reply: AuthReply): AuthAnswer | undefined {
+  switch (reply.kind) {
+    case 'pass':
+      return asked === 'pass'
+        ? found(reply.fields.find(({ key }) => key === 'user')?.value, reply.fields)
+        : undefined;
+    case 'user':
+      return asked === 'user' ? found(reply.user, reply.fields) : undefined;
+    case 'not-found':
+      return { kind: 'not-found' };
+    case 'fail': {
+      const isUnsupported = reply.reason?.toString('latin1') === unsupportedReason;
+      return { kind: 'failed', code: isUnsupported ? 'passdb-unsupported' : 'auth-failed' };
+    }
+    case 'listed':
+    case 'list-done':
+    case 'done':
+      return undefined;
+    default:
+      return reply satisfies never;
+  }
+}
+
+function found(name: Buffer | undefined, given: readonly AuthField[]): AuthAnswer {
+  const user = textOf(name);
+  if (user === undefined || user === '') return { kind: 'failed', code: 'bad-answer' };
+  const fields = new Map<string, string>();
+  for (const { key, value } of given) {
+    if (!keptFields.has(key)) continue;
+    const text = value === undefined ? '' : textOf(value);
+    if (text === undefined) return { kind: 'failed', code: 'bad-answer' };
+    fields.set(key, text);
+  }
+  return { kind: 'found', user, fields };
+}
+
+/** A copy; undefined where it is not UTF-8 or has control characters, which no valid name or address has. */
+function textOf(bytes: Buffer | undefined): string | undefined {
+  const text = bytes === undefined ? undefined : decodeUtf8(bytes);
+  return text === undefined || /[\0-\x1f\x7f]/.test(text) ? undefined : text;
+}
+
+/** What came, in order. */
+export type AuthEvent =
+  /** First, and once. `pid` is that of the service, which changes at its reload. */
+  | { readonly kind: 'greeted'; readonly minor: number; readonly pid: string }
+  /** This listener speaks the SASL protocol: no further events, whatever is pushed. */
+  | { readonly kind: 'wrong-type' }
+  | { readonly kind: 'reply'; readonly reply: AuthReply };
+
+/** Decodes everything that the service sends on one connection. */
+export interface AuthDialogue {
+  /**
+   * The events of a chunk. Throws WireFault: bad-version for a first line that is no VERSION line of major 1, bad-status for what
+   * is no reply, line-too-long.
+   */
+  push(chunk: Buffer): AuthEvent[];
+  /** At the end of the input: throws WireFault truncated inside a line. An end before the greeting is no fault here. */
+  end(): void;
+  /** Bytes of the line that has no end yet. */
+  readonly pendingBytes: number;
+}
+
+const numberMax = 0xffff_ffff;
+const versionGrammar = /^VERSION\t([0-9]{1,10})\t([0-9]{1,10})$/;
+const pidGrammar = /^SPID\t([0-9]{1,10})$/;
+/** The SASL protocol begins with VERSION and SPID too; these lines follow there. */
+const saslGrammar = /^(MECH|CUID|COOKIE)\t|^DONE$/;
+
+/** A decoder for a new connection. Accepts CRLF for LF. */
+export function createAuthDialogue(limits: AuthLimits): AuthDialogue {
+  const lines = createLineSplitter(limits);
+  let at: 'version' | 'spid' | 'first-reply' | 'replies' | 'wrong-type' = 'version';
+  let minor = 0;
+
+  function readLine(line: Buffer): AuthEvent | undefined {
+    switch (at) {
+      case 'version':
+        minor = parseMinor(line);
+        at = 'spid';
+        return undefined;
+      case 'spid': {
+        const pid = pidGrammar.exec(line.toString('latin1'))?.[1];
+        at = pid === undefined ? 'wrong-type' : 'first-reply';
+        return pid === undefined ? { kind: 'wrong-type' } : { kind: 'greeted', minor, pid };
+      }
+      case 'first-reply':
+        at = saslGrammar.test(line.toString('latin1')) ? 'wrong-type' : 'replies';
+        return at === 'wrong-type'
+          ? { kind: 'wrong-type' }
+          : { kind: 'reply', reply: parseAuthReply(line, limits) };
+      case 'replies':
+        return { kind: 'reply', reply: parseAuthReply(line, limits) };
+      case 'wrong-type':
+        return undefined;
+      default:
+        return at satisfies never;
+    }
+  }
+
+  return {
+    get pendingBytes() {
+      return lines.pendingBytes;
+    },
+    push(chunk) {
+      if (at === 'wrong-type') return [];
+      lines.push(chunk);
+      const events: AuthEvent[] = [];
+      for (let line = lines.next(); line !== undefined; line = lines.next()) {
+        const event = readLine(line);
+        if (event === undefined) continue;
+        events.push(event);
+        if (event.kind === 'wrong-type') lines.takeRest();
+      }
+      return events;
+    },
+    end() {
+      lines.end();
+    },
+  };
+}
+
+function parseMinor(line: Buffer): number {
+  const versions = versionGrammar.exec(line.toString('latin1'));
+  if (versions === null) throw new WireFault('bad-version', 'not a VERSION line of the auth service');
+  const minor = Number(versions[2]);
+  if (Number(versions[1]) !== 1 || minor > numberMax)
+    throw new WireFault('bad-version', 'another major version of the auth protocol');
+  return minor;
+}
