@@ -22,8 +22,8 @@ void test('the thread is found beside the journal, under any path', (t) => {
   cpSync(join(sources, '..', '..', 'package.json'), join(place, 'package.json'));
   const url = (file: string) => JSON.stringify(pathToFileURL(join(place, 'dist', file)).href);
   const program = `
-    const { openJournal } = await import(${url('journal/journal.js')});
-    const { systemClock } = await import(${url('host/clock.js')});
+    const { openJournal } = await import(${url('adapters/journal/journal.js')});
+    const { systemClock } = await import(${url('adapters/host/clock.js')});
     const journal = await openJournal({
       directory: ${JSON.stringify(join(parent, 'audit'))}, segmentBytes: 65536, program: 'p', catalog: '',
       clock: systemClock, lock: () => true, deadlineMs: 5000, syncIntervalMs: 10, heldBytesMax: 65536, observe() {},
