@@ -2,7 +2,7 @@
 // are seen by everybody on the machine.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { costDefault, costMax, costMin, hashPassword } from '../domain/identity/account.js';
+import { costDefault, costMax, costMin, hashPassword } from '../domain/identity/credentials.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { createHiddenLine } from './output/hidden-line.js';
 import { stderr, stdout } from './output/output.js';

@@ -20,7 +20,7 @@ import { commandsOf, ownCommands } from '../domain/commands/catalog.js';
 import { allSeries } from '../domain/commands/series.js';
 import { formatListenerSocket } from '../domain/config/listener-settings.js';
 import type { BackendAddress, Settings } from '../domain/config/settings.js';
-import { Secret } from '../domain/identity/secret.js';
+import { Secret } from '../domain/identity/credentials.js';
 import { reachable } from '../domain/policy/route.js';
 import type { Observe } from '../gateway/outcome/ports.js';
 import type { Pool } from '../gateway/pool/pool-options.js';

@@ -5,7 +5,7 @@
 import { randomFraction } from '../adapters/host/chance.js';
 import { readSecretFile, readText } from '../adapters/host/files.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
-import { Secret } from '../domain/identity/secret.js';
+import { Secret } from '../domain/identity/credentials.js';
 import type { DialTarget } from '../gateway/pool/greet.js';
 import { createPool } from '../gateway/pool/pool.js';
 import type { Pool, PoolLimits } from '../gateway/pool/pool-options.js';

@@ -5,9 +5,7 @@ import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';
 import type { ListenerSettings, PeersSettings } from '../domain/config/listener-settings.js';
 import type { Place, Problem, Severity } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
-import { choosePolicy, demandsIdentity } from '../domain/identity/choose-policy.js';
-import type { Peer } from '../domain/identity/peer.js';
-import { isAmong, type People } from '../domain/identity/people.js';
+import { choosePolicy, demandsIdentity, isAmong, type Peer, type People } from '../domain/identity/peer.js';
 
 /** Everybody whom the settings mean; names that are not known are left out. */
 export function peopleOf(peers: PeersSettings, numbers: NameNumbers = systemNumbers): People {

@@ -177,8 +177,8 @@ void test('the library loads its own few files and nothing else; the names of co
     const others = files.filter((path) => /^(?:adapters\/host|domain\/identity)\//.test(path)).toSorted();
     assert.deepEqual(others, [
       'adapters/host/clock.js',
-      'domain/identity/digest.js',
-      'domain/identity/fold-ascii.js',
+      'domain/identity/credentials.js',
+      'domain/identity/user-name.js',
     ]);
   }
 });

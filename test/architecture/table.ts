@@ -45,8 +45,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   protocol: rule(['ports']),
   concurrency: rule(['ports']),
 
-  'domain/commands': rule(['protocol']),
-  'domain/identity': rule(['protocol'], { builtins: ['crypto', 'net'] }),
+  'domain/identity': rule(['protocol'], {
+    public: ['peer', 'credentials', 'user-name'],
+    // net: addresses, no sockets.
+    builtins: ['crypto', 'net'],
+  }),
+  // identity: how names are folded.
+  'domain/commands': rule(['protocol', 'domain/identity/user-name']),
   'domain/audit': rule(['protocol', 'domain/commands', 'domain/identity'], { builtins: ['crypto'] }),
   'domain/policy': rule(['protocol', 'domain/commands', 'domain/identity', 'domain/audit'], {
     packages: ['lru-cache', 're2js'],

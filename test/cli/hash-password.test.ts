@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { parsePasswordHash, verifyPassword } from '../../src/domain/identity/account.js';
+import { parsePasswordHash, verifyPassword } from '../../src/domain/identity/credentials.js';
 import { runProgram } from '../kit/program.js';
 
 const programFile = fileURLToPath(new URL('../../src/main.js', import.meta.url));

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { hashPassword } from '../../src/domain/identity/account.js';
+import { hashPassword } from '../../src/domain/identity/credentials.js';
 import { makeAuthority } from '../kit/certificates.js';
 import type { Daemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';

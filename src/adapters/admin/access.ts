@@ -3,7 +3,7 @@
 // of this machine reaches, nothing but the harmless without the token; and a page in somebody's browser never gets in
 // by a name that it made point here.
 
-import type { Secret } from '../../domain/identity/secret.js';
+import type { Secret } from '../../domain/identity/credentials.js';
 
 /** The way in: which kind of socket, and what it asks for. */
 export type Door =

@@ -3,7 +3,7 @@
 
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
-import { sha256Hex } from '../../domain/identity/digest.js';
+import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { TlsDemand } from '../../ports/transport.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 

@@ -4,7 +4,7 @@
 import { createGlobList, globLengthMax } from '../commands/glob.js';
 import { mayOverlap } from '../commands/mask.js';
 import { maskCovers } from '../commands/users.js';
-import { foldAscii } from '../identity/fold-ascii.js';
+import { foldAscii } from '../identity/user-name.js';
 import { quote } from './encode.js';
 import { isObject } from './line.js';
 

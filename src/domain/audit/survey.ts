@@ -1,7 +1,7 @@
 // What a search without a hit by name looked through: how many records, from when to when, and which users have a name like the one that was
 // looked for. Reads lines by their bytes; damage is stepped over.
 
-import { foldAscii } from '../identity/fold-ascii.js';
+import { foldAscii } from '../identity/user-name.js';
 import { quote } from './encode.js';
 import { parseLine } from './line.js';
 import { formatTime } from './time.js';

@@ -1,10 +1,12 @@
 // The words that list parameters take: fields of `fetch` and of `mailbox status`, mail flags, rights. Which of them show what a mail
 // says, and how many there are in `all`. An unknown one ends the server's process without a status, so it is refused here; and so
 // are other single values that servers die of.
+
+import { foldAscii } from '../identity/user-name.js';
 import type { Command, Parameter } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { searchSize, searchTime } from './search-keys.js';
-import { type Series, toLowerAscii } from './series.js';
+import type { Series } from './series.js';
 
 const plainFields = new Set(
   ['user mailbox mailbox-guid seq uid guid flags modseq size.physical size.virtual']
@@ -55,7 +57,7 @@ const systemFlags = ['Answered', 'Flagged', 'Deleted', 'Seen', 'Draft', 'Recent'
 
 /** A system flag as servers write it, whatever its case; other words, and keywords, as they are. */
 export function foldFlag(flag: string): string {
-  return systemFlags.find((one) => toLowerAscii(one) === toLowerAscii(flag)) ?? flag;
+  return systemFlags.find((one) => foldAscii(one) === foldAscii(flag)) ?? flag;
 }
 
 /** `:admin` would be the same right as `admin` to a server; only names are taken. */

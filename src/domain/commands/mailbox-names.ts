@@ -7,7 +7,7 @@
 //
 // Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows
 // must match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
-import { toLowerAscii } from './series.js';
+import { foldAscii } from '../identity/user-name.js';
 import { usualSharedPrefixes } from './shared-mailboxes.js';
 import { maskCovers } from './users.js';
 
@@ -61,7 +61,7 @@ export function createMailboxNames(
   const emptyParts = emptyPartsBetween(isInboxDoubted ? usualHierarchySeparators + said : said);
   // Below the prefix of a public namespace are mailboxes, not users.
   const ofUsers = namespaces?.filter(({ kind }) => kind === 'shared').map(({ prefix }) => prefix);
-  const shared = (ofUsers ?? sharedPrefixes).map(toLowerAscii);
+  const shared = (ofUsers ?? sharedPrefixes).map(foldAscii);
 
   return {
     key: [
@@ -140,14 +140,14 @@ export function createMailboxNames(
   }
 
   function mayBeInbox(name: string): boolean {
-    const folded = toLowerAscii(name);
+    const folded = foldAscii(name);
     if (isMailboxMask(name)) {
       const mask = folded.replaceAll('%', '*');
       return (
         maskCovers(mask, 'inbox') ||
         lastPartOf(name)[0] === 'inbox' ||
         listed.some(
-          (each) => homeOf(each).inbox && rootOf(each) !== '' && maskCovers(mask, toLowerAscii(rootOf(each))),
+          (each) => homeOf(each).inbox && rootOf(each) !== '' && maskCovers(mask, foldAscii(rootOf(each))),
         )
       );
     }
@@ -155,8 +155,7 @@ export function createMailboxNames(
     if (isInboxDoubted && lastPartOf(name)[0] === 'inbox') return true;
     return placesOf(name).some(
       ({ namespace, rest }) =>
-        homeOf(namespace).inbox &&
-        (toLowerAscii(rest) === 'inbox' || (rest === '' && namespace.prefix !== '')),
+        homeOf(namespace).inbox && (foldAscii(rest) === 'inbox' || (rest === '' && namespace.prefix !== '')),
     );
   }
 
@@ -197,7 +196,7 @@ export function createMailboxNames(
   /** INBOX at its beginning is upper case to servers, in any case; of a mask as far as it is text. */
   function inCapitals(name: string): string {
     const wild = name.search(/[*%]/);
-    const literal = toLowerAscii(name.slice(0, wild === -1 ? 6 : Math.min(6, wild)));
+    const literal = foldAscii(name.slice(0, wild === -1 ? 6 : Math.min(6, wild)));
     const isWhole = literal.startsWith('inbox') && (literal.length === 5 || separators.has(literal[5] ?? ''));
     const isStart = wild !== -1 && literal.length < 5 && 'inbox'.startsWith(literal);
     if (!isWhole && !isStart) return name;
@@ -208,15 +207,15 @@ export function createMailboxNames(
   /** The last part of a name in lower case, and what stands before its separator. */
   function lastPartOf(name: string): [part: string, above: string] {
     for (let at = name.length - 1; at >= 0; at -= 1) {
-      if (separators.has(name[at] ?? '')) return [toLowerAscii(name.slice(at + 1)), name.slice(0, at)];
+      if (separators.has(name[at] ?? '')) return [foldAscii(name.slice(at + 1)), name.slice(0, at)];
       if (name.length - at > inboxName.length + 1) break;
     }
-    return [toLowerAscii(name), ''];
+    return [foldAscii(name), ''];
   }
 
   /** The INBOX of the user whose mailboxes stand below a shared namespace's prefix; undefined: the name is not just that user's. */
   function sharedOwnerOf(name: string): string | undefined {
-    const folded = toLowerAscii(name);
+    const folded = foldAscii(name);
     for (const prefix of shared) {
       // Of one character it is no separator, and what follows the user is not known.
       if (prefix.length === 1) continue;

@@ -3,11 +3,13 @@
 // refuse, what would kill its process, and whatever two readers could read differently. Knows no policy.
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
+
+import { foldAscii } from '../identity/user-name.js';
 import { type Command, listOfText, type Parameter, parameterNamed, type Role } from './catalog.js';
 import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
 import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
-import { type Series, toLowerAscii } from './series.js';
+import type { Series } from './series.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode } from './getopt.js';
 
@@ -229,7 +231,7 @@ function joinTwins(
       return unparsable('argument-missing', `"${command.name}" is given an empty list of ${listName}s`);
     }
     values.delete(parameter.name);
-    values.set(listName, lowerCaseFields.has(command.name) ? words.map(toLowerAscii) : words);
+    values.set(listName, lowerCaseFields.has(command.name) ? words.map(foldAscii) : words);
   }
   return undefined;
 }
@@ -252,13 +254,13 @@ function readSourceUser(
     ];
     for (const name of ['source-type', 'source-user', 'query']) values.delete(name);
     const [key, user] = flat;
-    const isNamed = user !== undefined && (toLowerAscii(key ?? '') === 'user' || key === 'source-user');
+    const isNamed = user !== undefined && (foldAscii(key ?? '') === 'user' || key === 'source-user');
     if (isNamed) values.set('source-user', [user]);
     const query = isNamed ? flat.slice(2) : flat;
     if (query.length > 0) values.set('query', query);
   }
   // Not a search key, and written out again it would be taken for the key of the source user.
-  const first = toLowerAscii(values.get('query')?.[0] ?? '');
+  const first = foldAscii(values.get('query')?.[0] ?? '');
   if (first === 'user' || first === 'source-user') {
     return unparsable(
       'query-invalid',
@@ -292,7 +294,7 @@ function foldNames(
         folded.filter((mailbox) => mailbox !== undefined),
       );
     } else if (role === 'metadata-key') {
-      values.set(name, list.map(toLowerAscii));
+      values.set(name, list.map(foldAscii));
     } else if (name === 'flag') {
       values.set(name, list.map(foldFlag));
     }

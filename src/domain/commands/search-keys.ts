@@ -2,7 +2,9 @@
 // both series but where said. Knows nothing of AND, OR and parentheses.
 //
 // A key or value that doveadm-server cannot read ends its process without a status, so each is checked here first.
-import { type Series, toLowerAscii } from './series.js';
+
+import { foldAscii } from '../identity/user-name.js';
+import type { Series } from './series.js';
 
 /**
  * What a key asks about. `place`: which mailbox. `number`: position, id or size. `date`: age. `flag`: flags and keywords.
@@ -69,13 +71,13 @@ export const sequenceKey: SearchKey = { name: 'sequence', class: 'number', value
 /** The key of that name, in any case; undefined for what is no key of both series. */
 export function searchKeyNamed(word: string): SearchKey | undefined {
   if (word.length > longestKey) return undefined;
-  const name = toLowerAscii(word);
+  const name = foldAscii(word);
   return keys.get(Object.hasOwn(aliases, name) ? (aliases[name] ?? '') : name);
 }
 
 /** Why a key that servers know is not taken, as the end of a sentence. */
 export function whyRefused(word: string): string | undefined {
-  const name = toLowerAscii(word);
+  const name = foldAscii(word);
   return Object.hasOwn(refusedKeys, name) ? refusedKeys[name] : undefined;
 }
 

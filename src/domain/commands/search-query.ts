@@ -5,9 +5,11 @@
 //
 // The server makes one OR of everything in a list where it meets one (`a b OR c` is a OR b OR c), and ends its process for what
 // it cannot read. What people and it read differently is refused: a list is either all AND or all OR.
+
+import { foldAscii } from '../identity/user-name.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { isSearchValue, type SearchKey, searchKeyNamed, sequenceKey, whyRefused } from './search-keys.js';
-import { type Series, toLowerAscii } from './series.js';
+import type { Series } from './series.js';
 
 /** One key with its values; `at` is the place of its first word in the query. */
 export interface SearchCondition {
@@ -145,7 +147,7 @@ function readList(reader: Reader, depth: number): SearchNode | Unparsable {
       reader.next += 1;
       break;
     }
-    if (toLowerAscii(word) === 'or') {
+    if (foldAscii(word) === 'or') {
       if (nodes.length === 0) return refuse(reader, 'OR stands between two keys');
       if (nodes.length > 1 && !isOr)
         return refuse(reader, 'OR and AND are mixed; put parentheses around one of them');
@@ -171,7 +173,7 @@ function readKey(reader: Reader, depth: number): SearchNode | Unparsable {
   if (word === undefined || word === ')') return refuse(reader, 'a key is missing');
   if (depth >= depthMax) return refuse(reader, `it is nested more than ${depthMax} deep`);
   reader.next += 1;
-  const name = toLowerAscii(word);
+  const name = foldAscii(word);
   switch (name) {
     case '(':
       return readList(reader, depth + 1);
@@ -200,7 +202,7 @@ function readCondition(reader: Reader, word: string, at: number): SearchNode | U
   const key = searchKeyNamed(word);
   if (key === undefined) {
     const instead = whyRefused(word);
-    if (instead !== undefined) return refuse(reader, `the key ${toLowerAscii(word)} is refused: ${instead}`);
+    if (instead !== undefined) return refuse(reader, `the key ${foldAscii(word)} is refused: ${instead}`);
     return refuse(reader, `word ${at + 1} is no key; each word of a query is a field of its own`);
   }
   if (key.name === 'mailbox') reader.mailboxes += 1;

@@ -1,9 +1,10 @@
 // Whether a command line can reach mailboxes of other people that a user sees below the prefix of a shared namespace. doveadm ignores
 // ACLs, so whoever may name `shared/victim/INBOX` has the victim's mail. Says what is possible, never whether it is allowed.
+
+import { foldAscii } from '../identity/user-name.js';
 import type { Parameter } from './catalog.js';
 import type { ParsedArguments } from './parse.js';
 import { conditionsIn, namesMailbox } from './search-query.js';
-import { toLowerAscii } from './series.js';
 
 /** Counted where a configuration does not say which prefixes there are; case does not matter. */
 export const usualSharedPrefixes: readonly string[] = [
@@ -40,7 +41,7 @@ export function sharedReach(
   parsed: ParsedArguments,
   prefixes: readonly string[] | undefined,
 ): SharedReach | undefined {
-  const folded = prefixes?.map(toLowerAscii) ?? usualSharedPrefixes;
+  const folded = prefixes?.map(foldAscii) ?? usualSharedPrefixes;
   if (folded.length === 0) return undefined;
   // Without a mask it lists everything that `*` does, and in shared namespaces too (measured on 2.3.19.1 and 2.4.1).
   if (parsed.command.name === 'mailbox list' && !parsed.values.has('mailbox-mask')) {
@@ -61,11 +62,11 @@ export function sharedReach(
 function valueReaches(parameter: Parameter, value: string, prefixes: readonly string[]): boolean {
   const { role } = parameter;
   if (role === 'mailbox' || role === 'namespace') {
-    const name = toLowerAscii(value);
+    const name = foldAscii(value);
     return prefixes.some((prefix) => nameReaches(name, prefix));
   }
   if (role === 'mailbox-mask') {
-    const mask = toLowerAscii(value);
+    const mask = foldAscii(value);
     return prefixes.some((prefix) => maskReaches(mask, prefix));
   }
   return role === 'mailbox-guid' || parameter.name === 'all-namespaces';
@@ -83,7 +84,7 @@ function queryReaches(
   return conditionsIn(query).some(({ key, values }) => {
     if (key.name === 'mailbox-guid') return true;
     if (key.name !== 'mailbox') return false;
-    const name = toLowerAscii(values[0] ?? '');
+    const name = foldAscii(values[0] ?? '');
     return prefixes.some((prefix) => maskReaches(name, prefix));
   });
 }

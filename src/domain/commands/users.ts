@@ -1,10 +1,11 @@
 // Whose mailboxes or sessions a command line touches: the user of its line, users, masks, addresses and groups among its arguments,
 // or everybody. Says what is named, never whether that is allowed.
+
+import { foldAscii } from '../identity/user-name.js';
 import type { Command, Parameter, Role } from './catalog.js';
 import { isAddress } from './fetch-fields.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { type ParsedArguments, withoutParameters } from './parse.js';
-import { toLowerAscii } from './series.js';
 
 export { isAddress } from './fetch-fields.js';
 
@@ -101,7 +102,7 @@ export function touchedUsers(parsed: ParsedArguments, wireUser: string): Touched
   const [first] = users;
   if (masks.length > 0) return { users, masks, kind: 'several' };
   if (first === undefined) return { users, masks, kind: 'none' };
-  const isOne = users.every(({ value }) => toLowerAscii(value) === toLowerAscii(first.value));
+  const isOne = users.every(({ value }) => foldAscii(value) === foldAscii(first.value));
   return isOne ? { users, masks, kind: 'one', user: first.value } : { users, masks, kind: 'several' };
 }
 
@@ -178,8 +179,8 @@ export function reconcileUserOptions(
   const isMask = option !== undefined && /[*?]/.test(option);
   if (option !== undefined) {
     const isCovered = isMask
-      ? maskCovers(toLowerAscii(option), toLowerAscii(normalise(wireUser)))
-      : toLowerAscii(normalise(option)) === toLowerAscii(normalise(wireUser));
+      ? maskCovers(foldAscii(option), foldAscii(normalise(wireUser)))
+      : foldAscii(normalise(option)) === foldAscii(normalise(wireUser));
     if (!isCovered) {
       return unparsable(
         'user-invalid',

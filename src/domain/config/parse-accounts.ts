@@ -2,8 +2,8 @@
 // It opens no files; what is in a certificate is looked at elsewhere.
 // The rule: whatever could let in somebody else than meant is an error: a certificate that nobody verifies, one that is always two
 // accounts', an account without a proof.
-import { parsePasswordHash } from '../identity/account.js';
-import { foldAscii } from '../identity/fold-ascii.js';
+import { parsePasswordHash } from '../identity/credentials.js';
+import { foldAscii } from '../identity/user-name.js';
 import type { RawListener } from './listener-schema.js';
 import { type AccountSettings, type ListenerTls, tlsModeDefault } from './listener-settings.js';
 import { parsePins } from './pins.js';

@@ -2,7 +2,7 @@
 // It does not know how a backend is dialled; it refuses what could only be dialled unsafely.
 
 import { globLengthMax } from '../commands/glob.js';
-import { foldAscii } from '../identity/fold-ascii.js';
+import { foldAscii } from '../identity/user-name.js';
 import { serverTargetWords } from '../policy/server-commands.js';
 import { isLoopback, parseHostAndPort, socketPathBytesMax } from './address.js';
 import { parseNamespaces } from './parse-namespaces.js';

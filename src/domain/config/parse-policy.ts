@@ -3,7 +3,7 @@
 // The rule: the effective text holds everything that changes a judgement, in one order and one spelling, so that the
 // same meaning has the same version whatever the file looked like.
 import { stringify } from 'yaml';
-import { sha256Hex } from '../identity/digest.js';
+import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
 import { userPatterns } from './parse-backends.js';

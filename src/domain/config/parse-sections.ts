@@ -1,8 +1,7 @@
 // Owns the reading of the sections that stand for themselves: mail_users, audit, admin, limits; defaults filled in.
 // It does not know how sockets are made or limits held.
 import type { Effect } from '../commands/catalog.js';
-import { foldAscii } from '../identity/fold-ascii.js';
-import { createUserNames, defaultCharacters, parseCharacterClass } from '../identity/user-name.js';
+import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { formatDuration, parseDuration } from '../policy/duration.js';
 import { socketPath } from './parse-listeners.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawLimits } from './schema.js';

@@ -5,8 +5,8 @@
 // name counts as defined when it was written, even if its value is broken.
 import { commandNamed } from '../commands/catalog.js';
 import { allSeries } from '../commands/series.js';
-import { sha256Hex } from '../identity/digest.js';
-import { foldAscii } from '../identity/fold-ascii.js';
+import { sha256Hex } from '../identity/credentials.js';
+import { foldAscii } from '../identity/user-name.js';
 import { reachable } from '../policy/route.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import { checkListeners, policiesUsed } from './check-listeners.js';

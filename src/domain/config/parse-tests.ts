@@ -1,7 +1,7 @@
 // Owns the policy tests of a configuration: their reading, and their running against the policies beside them.
 // It does not judge; that is policy.
 import type { Series } from '../commands/series.js';
-import { choosePolicy, policyOfAnybody } from '../identity/choose-policy.js';
+import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
 import { backendsFor, jointDestination } from './destination.js';

@@ -5,7 +5,7 @@
 import type { Parameter } from '../commands/catalog.js';
 import { createGlobList, globLengthMax } from '../commands/glob.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-keys.js';
-import { foldAscii } from '../identity/fold-ascii.js';
+import { foldAscii } from '../identity/user-name.js';
 import { parseDuration } from '../policy/duration.js';
 import { parametersOf, whyUnnamable } from '../policy/nameable.js';
 import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';

@@ -1,6 +1,8 @@
-// Owns what can be known about the process at the other end of an accepted transport, before anybody trusts it.
-// Types only: who gathers these facts (kernel, TLS) is not known here.
-// The rule: every field but `listener` may be missing, and a missing fact is never read as a permission.
+// The process at the other end of an accepted transport: what the kernel or TLS says about it, the network that it comes
+// from, the name under which it is judged and recorded (`NAME@LISTENER`), and the policy that applies to it.
+// The rules: a missing fact is never a permission, a peer that no line takes is not let in, and two different people never
+// get the same principal on one listener.
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
 /** Facts about a peer; each was told by the kernel or by a verified certificate, never by the peer itself. */
 export interface Peer {
@@ -22,4 +24,153 @@ export interface Peer {
   readonly address?: string;
   /** Of a verified client certificate: the name that was matched. */
   readonly certificate?: string;
+}
+
+/** Users and groups of a list, by the kernel's numbers. */
+export interface People {
+  readonly uids: ReadonlySet<number>;
+  readonly gids: ReadonlySet<number>;
+}
+
+/** Whether a peer is among them: by its uid, by its own group, or by a supplementary one. */
+export function isAmong(people: People, peer: Peer): boolean {
+  const { uid, gid, groups = [] } = peer;
+  if (uid !== undefined && people.uids.has(uid)) return true;
+  if (gid !== undefined && people.gids.has(gid)) return true;
+  return groups.some((each) => people.gids.has(each));
+}
+
+/** The peers that are let in, and those of each policy; absent: everybody. */
+export interface Choices<Peers> {
+  readonly peers?: Peers;
+  readonly policies: readonly { readonly peers?: Peers; readonly policy: string }[];
+}
+
+/** Name of the first policy that takes the peer; undefined: the peer is not let in. */
+export function choosePolicy<Peers>(
+  { peers, policies }: Choices<Peers>,
+  takes: (peers: Peers) => boolean,
+): string | undefined {
+  if (peers !== undefined && !takes(peers)) return undefined;
+  return policies.find((choice) => choice.peers === undefined || takes(choice.peers))?.policy;
+}
+
+/** Name of the policy without `peers`; undefined: each policy names its peers. */
+export function policyOfAnybody<Peers>({ policies }: Choices<Peers>): string | undefined {
+  return policies.find((choice) => choice.peers === undefined)?.policy;
+}
+
+/** Whether the identity of a peer matters. */
+export function demandsIdentity<Peers>({ peers, policies }: Choices<Peers>): boolean {
+  return peers !== undefined || policies.some((choice) => choice.peers !== undefined);
+}
+
+/** `text` is `NAME@LISTENER`. */
+export interface Principal {
+  readonly name: string;
+  readonly listener: string;
+  readonly text: string;
+}
+
+const maxNameBytes = 256;
+
+/**
+ * The principal of a peer: the system's user name, else the uid, else the verified account, else `-`.
+ *
+ * A system user name that could be mistaken for something else (all digits would look like a uid; `-` is the
+ * nameless one; blanks and control characters would break a line of a log) gives way to the uid.
+ */
+export function principalOf(peer: Peer, account?: string): Principal {
+  return principal(nameOf(peer, account), peer.listener);
+}
+
+/** The principal with this name on this listener; for texts that were written by us before. */
+export function principal(name: string, listener: string): Principal {
+  return { name, listener, text: `${name}@${listener}` };
+}
+
+/** Reads `NAME@LISTENER`; the name may hold an `@`, a listener never does. Undefined when it is not of that form. */
+export function parsePrincipal(text: string): Principal | undefined {
+  const at = text.lastIndexOf('@');
+  if (at <= 0 || at === text.length - 1) return undefined;
+  return principal(text.slice(0, at), text.slice(at + 1));
+}
+
+function nameOf(peer: Peer, account: string | undefined): string {
+  if (peer.user !== undefined && isUnmistakable(peer.user)) return peer.user;
+  if (peer.uid !== undefined) return String(peer.uid);
+  if (account !== undefined && account !== '') return account;
+  return '-';
+}
+
+function isUnmistakable(name: string): boolean {
+  return name !== '-' && !/^[0-9]*$/.test(name) && !/[\s\p{C}]/u.test(name) && name.length <= maxNameBytes;
+}
+
+/**
+ * The text under which an address is counted, one text for all spellings: an IPv4 address, or the /64 of an IPv6 one, since
+ * a host has all addresses of its /64. `::ffff:192.0.2.1` counts as 192.0.2.1; what is no address counts as written.
+ */
+export function networkOf(address: string): string {
+  const bare = withoutZone(address).toLowerCase();
+  const groups = isIPv6(bare) ? addressGroups(bare) : undefined;
+  if (groups === undefined) return bare;
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = groups;
+  const isMapped = f === 0xffff && a + b + c + d + e === 0;
+  if (isMapped) return [g >> 8, g & 0xff, h >> 8, h & 0xff].join('.');
+  return `${[a, b, c, d].map((group) => group.toString(16)).join(':')}::/64`;
+}
+
+/** A network as `from` of a listener has it. */
+export interface Network {
+  readonly address: string;
+  readonly bits: number;
+  /** False: bits are set beyond its length. */
+  readonly isFirst: boolean;
+}
+
+/** Reads an address or `ADDRESS/BITS`; undefined: the text is neither. */
+export function parseNetwork(text: string): Network | undefined {
+  const [, address = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
+  const groups = addressGroups(address);
+  if (groups === undefined) return undefined;
+  const most = isIPv4(address) ? 32 : 128;
+  const bits = length === undefined ? most : Number(length);
+  if (bits > most) return undefined;
+  // Of the mapped form, so that both kinds end at bit 128.
+  const counting = (index: number) => Math.min(16, Math.max(0, bits + 128 - most - index * 16));
+  const isFirst = groups.every((group, index) => (group & (0xffff >> counting(index))) === 0);
+  return { address, bits, isFirst };
+}
+
+/**
+ * Whether an address may connect; without networks every one may. A socket for both families gives `::ffff:192.0.2.1`, which
+ * BlockList takes for the IPv4 address. What is no address is in no network.
+ */
+export function createGate(networks: readonly string[]): (address: string | undefined) => boolean {
+  if (networks.length === 0) return () => true;
+  const list = new BlockList();
+  for (const network of networks) {
+    const { address = '', bits = 0 } = parseNetwork(network) ?? {};
+    if (address !== '') list.addSubnet(address, bits, isIPv4(address) ? 'ipv4' : 'ipv6');
+  }
+  return (address) => {
+    const bare = withoutZone(address ?? '');
+    return isIP(bare) !== 0 && list.check(bare, isIPv4(bare) ? 'ipv4' : 'ipv6');
+  };
+}
+
+/** The eight numbers of an address without a zone, an IPv4 one as mapped into IPv6; undefined: it is none. */
+function addressGroups(text: string): number[] | undefined {
+  const six = isIPv4(text) ? `::ffff:${text}` : text;
+  if (!isIPv6(six) || six.includes('%')) return undefined;
+  // The URL parser writes every IPv6 address in hexadecimal, with at most one `::`.
+  const halves = new URL(`http://[${six}]`).hostname.slice(1, -1).split('::');
+  const [left = [], right = []] = halves.map((half) => (half === '' ? [] : half.split(':')));
+  const zeros = Array<string>(8 - left.length - right.length).fill('0');
+  return [...left, ...zeros, ...right].map((group) => Number.parseInt(group, 16));
+}
+
+function withoutZone(address: string): string {
+  return address.replace(/%.*$/s, '');
 }

@@ -1,8 +1,6 @@
-// Owns what a mail user's name may look like and its one normal form, in which it is judged, routed and sent.
-// It does not know which users exist, nor who may touch them.
+// The name of a mail user: which characters it may hold, and its one normal form, in which it is judged, routed and sent.
 // The rule: two spellings that Dovecot takes for one user never stay two names here, so that `except` cannot be
 // got round by a capital letter or a missing realm.
-import { foldAscii } from './fold-ascii.js';
 
 /** How names are read. `characters` is a class as in `A-Za-z0-9._+=@-`: single characters and ranges. */
 export interface UserNameRules {
@@ -12,11 +10,23 @@ export interface UserNameRules {
   readonly perLineMax?: number;
 }
 
-/** `limits.users` unless the configuration says otherwise. */
+/** Default of `limits.users`. */
 export const usersPerLine = 100;
 
-/** What names may hold unless the configuration says otherwise. */
+/** Default of `mail_users.characters`. */
 export const defaultCharacters = 'A-Za-z0-9._+=@-';
+
+/**
+ * ASCII letters in lower case, everything else as it is: how Dovecot folds names of users and commands. What Unicode folds alike
+ * may be two users (a Kelvin sign is no k).
+ */
+export function foldAscii(text: string): string {
+  if (!/[A-Z]/.test(text)) return text;
+  // The usual way is much faster; where there is more than ASCII, it would fold that too.
+  return /[^\0-\x7f]/.test(text)
+    ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+    : text.toLowerCase();
+}
 
 /** Longest name in bytes, realm included. Stops names made to fill tables and records. */
 export const userNameMax = 320;
@@ -29,7 +39,6 @@ export type UserNameResult =
   | { readonly kind: 'name'; readonly name: string }
   | { readonly kind: 'refused'; readonly code: UserNameCode; readonly message: string };
 
-/** Reads names by one set of rules. */
 export interface UserNames {
   /** Names that one command line may hold where its rule does not say otherwise. */
   readonly perLineMax: number;

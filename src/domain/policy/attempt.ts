@@ -13,8 +13,7 @@ import type { Series } from '../commands/series.js';
 import { sharedReach } from '../commands/shared-mailboxes.js';
 import { userdbContent } from '../commands/user-fields.js';
 import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../commands/users.js';
-import { foldAscii } from '../identity/fold-ascii.js';
-import { type UserNames } from '../identity/user-name.js';
+import { foldAscii, type UserNames } from '../identity/user-name.js';
 
 /** One command that somebody wants to run. */
 export interface Attempt {

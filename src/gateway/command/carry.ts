@@ -6,7 +6,7 @@
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/series.js';
-import { sha256Hex } from '../../domain/identity/digest.js';
+import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { Judged } from '../../domain/policy/judge-line.js';
 import type { Clock } from '../../ports/clock.js';
 import { TransportFault } from '../../ports/transport-fault.js';

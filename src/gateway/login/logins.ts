@@ -4,16 +4,17 @@
 
 import {
   type Account,
+  createKeyedDigest,
   decoyOf,
   isCertificateOf,
   isTrustedBy,
+  type KeyedDigest,
   type Login,
   type PasswordHash,
   stampOf,
   verifyPassword,
-} from '../../domain/identity/account.js';
-import { createKeyedDigest, type KeyedDigest } from '../../domain/identity/keyed-digest.js';
-import { networkOf } from '../../domain/identity/network-of.js';
+} from '../../domain/identity/credentials.js';
+import { networkOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/clock.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import { createLoginPace, type LoginPace } from './login-pace.js';

@@ -1,7 +1,7 @@
 // From a target to an upstream: greeted, of a series that is accepted, with nothing in it that nobody asked for. A script.
 // It does not know how many there are. The rule: it resolves to an upstream or leaves nothing open.
 
-import type { Secret } from '../../domain/identity/secret.js';
+import type { Secret } from '../../domain/identity/credentials.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { WireFault } from '../../protocol/wire-fault.js';
 import { seriesOfBackend } from './backend-series.js';

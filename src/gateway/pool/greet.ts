@@ -2,7 +2,7 @@
 // It does not know pools or exchanges. The rules: nothing secret before TLS except to loopback and UNIX sockets; every
 // phase has a time limit, because a backend at its process limit accepts and says nothing.
 
-import type { Secret } from '../../domain/identity/secret.js';
+import type { Secret } from '../../domain/identity/credentials.js';
 import type { Clock } from '../../ports/clock.js';
 import type { TlsDemand, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';

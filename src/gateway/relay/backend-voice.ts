@@ -2,7 +2,7 @@
 // The rule: under `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it read a
 // line whose prefix names another user (2.3.19 and newer put the user of the command before into it at times).
 
-import { foldAscii } from '../../domain/identity/fold-ascii.js';
+import { foldAscii } from '../../domain/identity/user-name.js';
 import type { Status } from '../../protocol/status.js';
 
 /** Sentences for status codes, as measured: what Dovecot means by them. */

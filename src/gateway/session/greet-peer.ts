@@ -3,9 +3,8 @@
 
 import type { Abortable } from '../../concurrency/abortable.js';
 import { printable } from '../../domain/audit/export.js';
-import type { Login } from '../../domain/identity/account.js';
-import { networkOf } from '../../domain/identity/network-of.js';
-import type { Peer } from '../../domain/identity/peer.js';
+import type { Login } from '../../domain/identity/credentials.js';
+import { networkOf, type Peer } from '../../domain/identity/peer.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';

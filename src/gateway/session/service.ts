@@ -3,9 +3,7 @@
 // It does not know sockets or configuration files.
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
-import { networkOf } from '../../domain/identity/network-of.js';
-import type { Peer } from '../../domain/identity/peer.js';
-import { principalOf } from '../../domain/identity/principal.js';
+import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange-context.js';

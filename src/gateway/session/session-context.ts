@@ -1,7 +1,7 @@
 // What a session is held to and what it asks for, and what others see of it. Types only. It does not know how a session goes on.
 
 import type { Placed } from '../../concurrency/ordered-set.js';
-import type { Login } from '../../domain/identity/account.js';
+import type { Login } from '../../domain/identity/credentials.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { ExchangeContext, RunningExchange } from '../command/exchange-context.js';

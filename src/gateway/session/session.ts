@@ -6,10 +6,8 @@
 import { createAbortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import type { Login } from '../../domain/identity/account.js';
-import { networkOf } from '../../domain/identity/network-of.js';
-import type { Peer } from '../../domain/identity/peer.js';
-import { principalOf } from '../../domain/identity/principal.js';
+import type { Login } from '../../domain/identity/credentials.js';
+import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';

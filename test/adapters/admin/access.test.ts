@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type AccessRefusal, type Door, refuseAccess } from '../../../src/adapters/admin/access.js';
-import { Secret } from '../../../src/domain/identity/secret.js';
+import { Secret } from '../../../src/domain/identity/credentials.js';
 
 const unix: Door = { kind: 'unix' };
 const open: Door = { kind: 'tcp', host: '127.0.0.1', token: undefined };

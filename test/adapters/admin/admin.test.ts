@@ -12,7 +12,7 @@ import { type AdminDoor, type AdminOptions, openAdmin } from '../../../src/adapt
 import { connectionsMax } from '../../../src/adapters/admin/connections.js';
 import { bindTcp } from '../../../src/adapters/net/bind-tcp.js';
 import { bindUnix } from '../../../src/adapters/net/listen.js';
-import { Secret } from '../../../src/domain/identity/secret.js';
+import { Secret } from '../../../src/domain/identity/credentials.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { healthy } from './snapshots.js';

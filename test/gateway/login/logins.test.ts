@@ -2,8 +2,8 @@
 // that stays in memory; a login that outlives a change of its account.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/account.js';
-import { networkOf } from '../../../src/domain/identity/network-of.js';
+import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
+import { networkOf } from '../../../src/domain/identity/peer.js';
 import {
   createLoginGuard,
   createLogins,

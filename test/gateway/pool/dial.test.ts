@@ -2,7 +2,7 @@
 // that are read once at a time. What must not happen: a transport that stays open.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Secret } from '../../../src/domain/identity/secret.js';
+import { Secret } from '../../../src/domain/identity/credentials.js';
 import { dialUpstream, probeBackend, sharingReads } from '../../../src/gateway/pool/dial.js';
 import type { PoolOptions } from '../../../src/gateway/pool/pool-options.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';

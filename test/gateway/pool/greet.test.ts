@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { Secret } from '../../../src/domain/identity/secret.js';
+import { Secret } from '../../../src/domain/identity/credentials.js';
 import { type DialTarget, type Greeted, greet } from '../../../src/gateway/pool/greet.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';

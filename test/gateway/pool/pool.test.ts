@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAbortable } from '../../../src/concurrency/abortable.js';
-import { Secret } from '../../../src/domain/identity/secret.js';
+import { Secret } from '../../../src/domain/identity/credentials.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import type { PoolSnapshot } from '../../../src/gateway/pool/pool-options.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';

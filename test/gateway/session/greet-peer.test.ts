@@ -3,7 +3,7 @@
 // wrong, a record of somebody who did not log in, a session that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/account.js';
+import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
 import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
 import type { ListenerDoor } from '../../../src/gateway/session/door.js';
 import type { TlsOffer, TlsPeer } from '../../../src/ports/transport.js';

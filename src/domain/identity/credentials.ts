@@ -1,13 +1,97 @@
-// Owns what an account of a listener proves itself by: a password, of which only a hash is kept, or a client certificate.
+// What proves an identity and must not be shown: secrets that cannot be printed, digests, the password hashes and client
+// certificates of accounts.
 //
 //     scrypt$32768$8$1$c2l4dGVlbiBieXRlcyEh$GJv...        scrypt, N, r, p, salt and hash in base64 with its padding
 //
-// It does not know who tries how often, nor where accounts are written down. The rules: a password is bytes without a NUL
-// (scrypt takes one with NULs at its end for the one without), and is compared whole; what a hash may cost is bounded,
-// because whoever writes one decides what every guess costs us.
-import { randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
-import { sha256Hex } from './digest.js';
-import { foldAscii } from './fold-ascii.js';
+// The rules: a password is bytes without a NUL (scrypt takes one with NULs at its end for the one without), and is compared
+// whole; the cost of a hash is bounded, because its author decides what every guess costs us.
+import {
+  createHash,
+  createHmac,
+  randomBytes,
+  type ScryptOptions,
+  scrypt,
+  timingSafeEqual,
+} from 'node:crypto';
+import { foldAscii } from './user-name.js';
+
+const shown = '[secret]';
+
+/**
+ * Passwords, keys, tokens: bytes that no log, template string, JSON or inspector can print: each of them shows `[secret]`.
+ * The bytes live in a private field, so copying the object's properties does not carry them along either. The caller of `reveal` passes the bytes to
+ * the wire or to a hash and keeps no copy.
+ */
+export class Secret {
+  readonly #bytes: Buffer;
+
+  /** Takes a copy of the bytes; a string is taken as UTF-8. */
+  constructor(bytes: Buffer | string) {
+    this.#bytes = typeof bytes === 'string' ? Buffer.from(bytes, 'utf8') : Buffer.from(bytes);
+  }
+
+  /** A fresh copy of the bytes; the caller may overwrite it when it is done. */
+  reveal(): Buffer {
+    return Buffer.from(this.#bytes);
+  }
+
+  get isEmpty(): boolean {
+    return this.#bytes.length === 0;
+  }
+
+  /**
+   * Whether these are the same bytes, whole length, in a time that does not depend on where they differ
+   * (both sides are hashed first, so that not even the length shows).
+   */
+  equals(other: Buffer): boolean {
+    return timingSafeEqual(sha256(this.#bytes), sha256(other));
+  }
+
+  toString(): string {
+    return shown;
+  }
+
+  toJSON(): string {
+    return shown;
+  }
+
+  [Symbol.toPrimitive](): string {
+    return shown;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return shown;
+  }
+}
+
+/** SHA-256 over bytes, or over the UTF-8 bytes of a text, 64 lower-case hex digits. */
+export function sha256Hex(content: string | Buffer): string {
+  return sha256(content).toString('hex');
+}
+
+function sha256(content: string | Buffer): Buffer {
+  return createHash('sha256').update(content).digest();
+}
+
+/** One text for equal lists of parts, 32 base64 digits; different lists have different texts. */
+export type KeyedDigest = (parts: readonly (string | Buffer)[]) => string;
+
+/**
+ * Digests under a key that is made here and never leaves the process: a dump of a table keyed by them tells nothing, and
+ * nobody can choose values that collide.
+ */
+export function createKeyedDigest(): KeyedDigest {
+  const key = randomBytes(32);
+  return (parts) => {
+    const hmac = createHmac('sha256', key);
+    for (const part of parts) {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(Buffer.byteLength(part));
+      hmac.update(length).update(part);
+    }
+    return hmac.digest('base64').slice(0, 32);
+  };
+}
 
 /** A hash that was read, with what it takes to compute it again. */
 export interface PasswordHash {
@@ -25,7 +109,7 @@ export interface ScryptCost {
   readonly p: number;
 }
 
-/** Somebody of whom a listener knows more than the address. At least one of the three proofs is there. */
+/** An account of a listener. At least one of the three proofs is there. */
 export interface Account {
   readonly name: string;
   /** The name of its policy. */
@@ -37,10 +121,10 @@ export interface Account {
   readonly keyPins: readonly string[];
 }
 
-/** Somebody who proved to be an account. */
+/** A proved account. */
 export interface Login {
   readonly account: string;
-  /** What the account was then ({@link stampOf}): another one since means that the proof does not hold any more. */
+  /** {@link stampOf} the account at the login; if it differs now, the proof does not hold any more. */
   readonly stamp: string;
   /** The authorities that its client certificate was verified under, PEM of each; undefined: it was proved by a password. */
   readonly authorities: readonly string[] | undefined;
@@ -99,7 +183,7 @@ export async function verifyPassword(expected: PasswordHash, password: Buffer): 
   return isSame && !password.includes(0);
 }
 
-/** A hash of nobody knows what, that costs what the other one costs: for names that are no account's. */
+/** A random hash of the same cost, for names without an account: the time of an answer must not tell which names exist. */
 export function decoyOf({ cost, salt, hash }: PasswordHash): PasswordHash {
   return { text: '', cost, salt: randomBytes(salt.length), hash: randomBytes(hash.length) };
 }
@@ -110,9 +194,9 @@ export function stampOf({ name, policy, passwordHash, certificateName, keyPins }
 }
 
 /**
- * Whether a login counts where these authorities of clients' certificates do. Whoever verified under some of them verifies under
- * those and more, so a certificate need not be judged again while all of them are there. Which of them its chain led to is not
- * known: only OpenSSL follows a chain (intermediates, purposes, lengths), and it does so in handshakes only.
+ * Whether a login counts where these authorities of clients' certificates do. A certificate that verified under some of
+ * them verifies under those and more, so it is not checked again while all of them are there. Which of them its chain led to is
+ * not known: only OpenSSL follows a chain (intermediates, purposes, lengths), and it does so in handshakes only.
  */
 export function isTrustedBy({ authorities }: Login, now: readonly string[] | undefined): boolean {
   // Each command asks: the same list is the usual answer.

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { format, inspect } from 'node:util';
-import { Secret } from '../../../src/domain/identity/secret.js';
+import { Secret } from '../../../src/domain/identity/credentials.js';
 
 const password = 'hunter2-correct-horse';
 

@@ -1,7 +1,7 @@
 // Goal: a peer is among people by the kernel's numbers alone, and what the kernel did not say matches nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isAmong } from '../../../src/domain/identity/people.js';
+import { isAmong } from '../../../src/domain/identity/peer.js';
 
 const people = { uids: new Set([1001, 0]), gids: new Set([2000, 0]) };
 const listener = 'support';

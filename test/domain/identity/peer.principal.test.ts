@@ -1,8 +1,7 @@
 // Goal: a principal is the best name that was proved, and no two people share one on a listener.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Peer } from '../../../src/domain/identity/peer.js';
-import { parsePrincipal, principalOf } from '../../../src/domain/identity/principal.js';
+import { type Peer, parsePrincipal, principalOf } from '../../../src/domain/identity/peer.js';
 
 const table: readonly (readonly [peer: Peer, account: string | undefined, expected: string])[] = [
   [{ listener: 'support', uid: 1001, user: 'alice' }, undefined, 'alice@support'],

@@ -10,7 +10,7 @@ import {
   parsePasswordHash,
   stampOf,
   verifyPassword,
-} from '../../../src/domain/identity/account.js';
+} from '../../../src/domain/identity/credentials.js';
 
 const salt = Buffer.alloc(16, 1).toString('base64');
 const hash = Buffer.alloc(32, 2).toString('base64');

@@ -1,7 +1,7 @@
 // Goal: a digest tells lists of parts apart, also where their bytes fall together, and is of this process only.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createKeyedDigest } from '../../../src/domain/identity/keyed-digest.js';
+import { createKeyedDigest } from '../../../src/domain/identity/credentials.js';
 
 void test('equal lists have equal digests, others do not', () => {
   const digest = createKeyedDigest();

@@ -2,11 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ListenerSettings, PeersSettings } from '../../../src/domain/config/listener-settings.js';
-import {
-  choosePolicy,
-  demandsIdentity,
-  policyOfAnybody,
-} from '../../../src/domain/identity/choose-policy.js';
+import { choosePolicy, demandsIdentity, policyOfAnybody } from '../../../src/domain/identity/peer.js';
 import { settingsOf, sound } from '../config/sound.js';
 
 function listenerOf(text: string): ListenerSettings {
