@@ -12,7 +12,7 @@ import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 import type { Certificates } from '../setup/certificates.js';
-import { loadConfiguration } from '../setup/configuration.js';
+import { loadBeside } from '../setup/configuration.js';
 import { tlsFilesOf } from '../setup/inspect-certificates.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
@@ -126,7 +126,7 @@ async function replace(
     contextOf,
     doorsOf,
   } = parts;
-  const loaded = loadConfiguration(config, { asksForAccounts: false });
+  const loaded = await loadBeside(config, clock, { asksForAccounts: false });
   const { settings } = loaded;
   if (settings === undefined) return kept(loaded.problems);
   const before = served.now.settings;

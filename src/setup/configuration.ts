@@ -1,15 +1,31 @@
-// Reads a configuration from the disk and prints what is wrong with it. It does not know what is done with settings.
+// Reads a configuration from the disk with what this machine says of it, and prints what is wrong. Commands read it in one go; a daemon
+// that serves clients reads it in a thread and takes the settings over in steps of a few milliseconds, because the reading of 2 MiB
+// takes seconds. Files with secrets are read on the main thread only.
 
+import { Worker } from 'node:worker_threads';
 import { gidsOf, ourselves } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { ownerOf, readIfThere, whyUnreadable } from '../adapters/host/files.js';
 import { readFromDisk } from '../adapters/host/program.js';
 import { credentialsFolder } from '../adapters/host/systemd.js';
 import { trustedByUs, type Unsafe, whyUnsafe } from '../adapters/host/trusted-path.js';
-import { plain } from '../cli/output/output.js';
-import { parseSettings } from '../domain/config/parse-settings.js';
-import { formatProblem, type Problem } from '../domain/config/problem.js';
+import {
+  type ParsedSettings,
+  type ProblemReport,
+  parseSettings,
+  reportProblems,
+} from '../domain/config/parse-settings.js';
+import type { Problem } from '../domain/config/problem.js';
+import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
+import type { Clock } from '../ports/clock.js';
+import {
+  createSettingsBuilder,
+  type FileLine,
+  type Piece,
+  type ProblemLine,
+  type ThreadOrder,
+} from './configuration-lines.js';
 import { inspectCertificates } from './inspect-certificates.js';
 import { inspectFiles } from './inspect-files.js';
 import { inspectModes } from './inspect-modes.js';
@@ -41,36 +57,123 @@ export interface LoadOptions {
 /** Reads `file` and what it includes. Never throws: what fails is a problem. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
   const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
-  const problems = [...parsed.problems];
-  // Who looks at files knows settings only, which are without the places of single values.
-  const placed = (problem: Problem): Problem => ({ ...problem, ...parsed.valueAt(problem.path) });
-  if (options.asksForFiles !== false) {
-    const trusted = trustedByUs(options.isForDaemon === true ? ownersOf(parsed.settings) : []);
-    const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
-    problems.push(...inspectModes(parsed.files, parsed.settings, why).map(placed));
+  const inspected = [...inspect(parsed.settings, parsed.files, options)].flat();
+  return loadedOf(parsed.settings, reportProblems(parsed, inspected));
+}
+
+/**
+ * The same in a thread, while this one goes on: it works for at most a few milliseconds at a time. Rejects when the thread dies, as it
+ * does where the configuration needs more memory than there is.
+ */
+export async function loadBeside(
+  file: string,
+  clock: Clock,
+  options: LoadOptions = {},
+): Promise<LoadedConfiguration> {
+  const thread = openThread();
+  const pause = createPause(clock);
+  try {
+    const builder = createSettingsBuilder();
+    const files = new Map<string, Asking | undefined>();
+    let hasSettings = false;
+    await thread.lines({ kind: 'read', file, nowMs: clock.wallMs() }, pause, (line) => {
+      if (line.startsWith('["file",')) {
+        const [, { path, from }]: FileLine = JSON.parse(line);
+        files.set(path, from);
+      } else {
+        builder.push(line);
+        hasSettings = true;
+      }
+    });
+    const settings = hasSettings ? builder.settings() : undefined;
+    const inspected: Problem[] = [];
+    for (const problems of inspect(settings, files, options)) {
+      inspected.push(...problems);
+      await pause();
+    }
+    const found: Problem[] = [];
+    const problems: string[] = [];
+    await thread.lines({ kind: 'report', inspected }, pause, (line) => {
+      const [problem, text]: ProblemLine = JSON.parse(line);
+      found.push(problem);
+      problems.push(text);
+    });
+    return loadedOf(settings, { found, problems });
+  } finally {
+    await thread.end();
   }
-  if (parsed.settings !== undefined && options.asksForFiles !== false)
-    problems.push(
-      ...[
-        ...inspectSignKey(parsed.settings, readIfThere),
-        ...inspectFiles(parsed.settings, whyUnreadable, credentialsFolder()),
-        ...inspectCertificates(parsed.settings.listeners, systemClock.wallMs(), credentialsFolder()),
-        ...(options.asksForAccounts === false ? [] : inspectAccounts(parsed.settings, ourselves())),
-      ].map(placed),
-    );
-  const errors = problems.filter((problem) => problem.severity === 'error').length;
-  return {
-    settings: errors === 0 ? parsed.settings : undefined,
-    problems: problems.map((problem) => formatProblem(shown(problem), parsed.texts.get(problem.file))),
-    found: problems,
-    errors,
+}
+
+/** Longest run of work on the main thread. */
+const sliceMs = 5;
+
+/** Resolves in a later turn of the event loop once a slice is used up. */
+function createPause(clock: Clock): () => Promise<void> | undefined {
+  let startedMs = clock.now();
+  return () => {
+    if (clock.now() - startedMs < sliceMs) return undefined;
+    return clock.nextTurn().then(() => {
+      startedMs = clock.now();
+    });
   };
 }
 
-/** Values of the configuration stand in its messages and paths. */
-function shown(problem: Problem): Problem {
-  const { file, path, message } = problem;
-  return { ...problem, file: plain(file), path: plain(path), message: plain(message) };
+function openThread() {
+  const worker = new Worker(new URL('./configuration-thread.js', import.meta.url), {
+    // Whatever flags and variables the program was started with are not for this thread.
+    env: {},
+    execArgv: [],
+    name: 'configuration',
+  });
+  let settle: { resolve(piece: Piece): void; reject(fault: Error): void } | undefined;
+  worker.on('message', (piece: Piece) => settle?.resolve(piece));
+  worker.on('error', (fault) =>
+    settle?.reject(new Error(`reading failed: ${fault.message}`, { cause: fault })),
+  );
+  worker.on('exit', () => settle?.reject(new Error('reading failed: the thread ended')));
+  const ask = (order: ThreadOrder): Promise<Piece> =>
+    new Promise((resolve, reject) => {
+      settle = { resolve, reject };
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
+      worker.postMessage(order);
+    });
+  return {
+    async lines(order: ThreadOrder, pause: () => Promise<void> | undefined, take: (line: string) => void) {
+      let rest = '';
+      for (let piece = await ask(order); ; piece = await ask({ kind: 'more' })) {
+        const lines = (rest + piece.text).split('\n');
+        rest = lines.pop() ?? '';
+        for (const line of lines) {
+          take(line);
+          await pause();
+        }
+        if (piece.isLast) return;
+      }
+    },
+    end: () => worker.terminate(),
+  };
+}
+
+function loadedOf(settings: Settings | undefined, { found, problems }: ProblemReport): LoadedConfiguration {
+  const errors = found.filter(({ severity }) => severity === 'error').length;
+  return { settings: errors === 0 ? settings : undefined, problems, found, errors };
+}
+
+/** What only this machine can tell, in small steps. */
+function* inspect(
+  settings: Settings | undefined,
+  files: ParsedSettings['files'],
+  { asksForFiles = true, asksForAccounts = true, isForDaemon = false }: LoadOptions,
+): Generator<readonly Problem[]> {
+  if (!asksForFiles) return;
+  const trusted = trustedByUs(isForDaemon ? ownersOf(settings) : []);
+  const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
+  yield* inspectModes(files, settings, why);
+  if (settings === undefined) return;
+  yield inspectSignKey(settings, readIfThere);
+  yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
+  yield* inspectCertificates(settings.listeners, systemClock.wallMs(), credentialsFolder());
+  if (asksForAccounts) yield inspectAccounts(settings, ourselves());
 }
 
 /** The user that the journal belongs to, with its groups: whoever ran the daemon before. */

@@ -17,46 +17,53 @@ export function tlsFilesOf(listeners: readonly ListenerSettings[]): readonly Nam
   });
 }
 
-/** `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
-export function inspectCertificates(
+/** The problems of each listener. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
+export function* inspectCertificates(
+  listeners: readonly ListenerSettings[],
+  nowMs: number,
+  credentials: string | undefined,
+): Generator<readonly Problem[]> {
+  for (const files of tlsFilesOf(listeners)) yield inspectPair(files, listeners, nowMs, credentials);
+}
+
+function inspectPair(
+  files: NamedTlsFiles,
   listeners: readonly ListenerSettings[],
   nowMs: number,
   credentials: string | undefined,
 ): readonly Problem[] {
-  return tlsFilesOf(listeners).flatMap((files): Problem[] => {
-    const place = listeners.find(({ name }) => name === files.name)?.place ?? {
-      file: '',
-      line: 1,
-      column: 1,
-    };
-    const problem = (key: string, message: string, severity: Problem['severity']): Problem => ({
-      ...place,
-      path: `listeners.${files.name}.tls.${key}`,
-      message,
-      severity,
-      code: 'bad-certificate',
-    });
-    const later = [files.certificate, files.key, files.clientCa ?? ''].find(
-      (path) => credentials === undefined && path.startsWith(credentialsFolder),
-    );
-    if (later !== undefined) {
-      const message = `${later} is there only while its service runs, so it was not looked at`;
-      return [problem('certificate', message, 'warning')];
-    }
-    try {
-      const { concerns, notAfterMs, clientCaNotAfterMs } = readTls(files, prepareOffer);
-      const problems = concerns.map(({ key, text }) => problem(key, text, 'warning'));
-      for (const [key, role, endMs] of [
-        ['certificate', 'listener', notAfterMs],
-        ['client_ca', 'client-ca', clientCaNotAfterMs],
-      ] as const) {
-        const leftMs = (endMs ?? Number.POSITIVE_INFINITY) - nowMs;
-        if (leftMs < warnMs) problems.push(problem(key, expirySentence(role, leftMs), 'warning'));
-      }
-      return problems;
-    } catch (fault) {
-      if (!(fault instanceof CertificateFault)) throw fault;
-      return [problem(fault.key, fault.message, 'error')];
-    }
+  const place = listeners.find(({ name }) => name === files.name)?.place ?? {
+    file: '',
+    line: 1,
+    column: 1,
+  };
+  const problem = (key: string, message: string, severity: Problem['severity']): Problem => ({
+    ...place,
+    path: `listeners.${files.name}.tls.${key}`,
+    message,
+    severity,
+    code: 'bad-certificate',
   });
+  const later = [files.certificate, files.key, files.clientCa ?? ''].find(
+    (path) => credentials === undefined && path.startsWith(credentialsFolder),
+  );
+  if (later !== undefined) {
+    const message = `${later} is there only while its service runs, so it was not looked at`;
+    return [problem('certificate', message, 'warning')];
+  }
+  try {
+    const { concerns, notAfterMs, clientCaNotAfterMs } = readTls(files, prepareOffer);
+    const problems = concerns.map(({ key, text }) => problem(key, text, 'warning'));
+    for (const [key, role, endMs] of [
+      ['certificate', 'listener', notAfterMs],
+      ['client_ca', 'client-ca', clientCaNotAfterMs],
+    ] as const) {
+      const leftMs = (endMs ?? Number.POSITIVE_INFINITY) - nowMs;
+      if (leftMs < warnMs) problems.push(problem(key, expirySentence(role, leftMs), 'warning'));
+    }
+    return problems;
+  } catch (fault) {
+    if (!(fault instanceof CertificateFault)) throw fault;
+    return [problem(fault.key, fault.message, 'error')];
+  }
 }

@@ -19,23 +19,26 @@ export interface NamedFile {
 }
 
 /**
- * A problem for each file that the daemon will need and could not read now. `credentials`: the folder of ours, where we run
+ * Of each file that the daemon will need: the problem if it cannot be read now. `credentials`: the folder of ours, where we run
  * as a service that has some; elsewhere a missing credential is a warning, since only the service ever sees it.
  */
-export function inspectFiles(
+export function* inspectFiles(
   settings: Settings,
   whyUnreadable: WhyUnreadable,
   credentials: string | undefined,
-): readonly Problem[] {
-  return namedFiles(settings).flatMap(({ place, path, file }): Problem[] => {
+): Generator<readonly Problem[]> {
+  for (const { place, path, file } of namedFiles(settings)) {
     const why = file === undefined ? undefined : whyUnreadable(file);
-    if (file === undefined || why === undefined) return [];
+    if (file === undefined || why === undefined) {
+      yield [];
+      continue;
+    }
     const isLater = credentials === undefined && file.startsWith(credentialsFolder);
     const message = isLater
       ? `${file} is there only while its service runs, so it was not looked at`
       : `${file} cannot be read: ${why}`;
-    return [{ ...place, path, message, severity: isLater ? 'warning' : 'error', code: 'unreadable-file' }];
-  });
+    yield [{ ...place, path, message, severity: isLater ? 'warning' : 'error', code: 'unreadable-file' }];
+  }
 }
 
 /** Every file that settings name, but for those of listeners' TLS. */

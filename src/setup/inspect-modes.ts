@@ -14,26 +14,25 @@ export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
 const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file)(\[\d+\])?$/;
 
 /**
- * A problem for each file that is not safe: of `files`, which hold the configuration itself, and of those that `settings` name. At the
+ * Of each file, the problem if it is not safe: of `files`, which hold the configuration itself, and of those that `settings` name. At the
  * place of the value that names the file; the first file is named by nobody, so it is told at its own first line.
  */
-export function inspectModes(
+export function* inspectModes(
   files: ReadonlyMap<string, Asking | undefined>,
   settings: Settings | undefined,
   whyUnsafe: WhyUnsafe,
-): readonly Problem[] {
+): Generator<readonly Problem[]> {
   const asked = [...files].map(([file, from]) => ({
     place: from?.place ?? { file, line: 1, column: 1 },
     path: from?.path ?? '',
     file,
   }));
   const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfListeners(settings)];
-  return [...asked, ...named].flatMap(({ place, path, file }): Problem[] => {
+  for (const { place, path, file } of [...asked, ...named]) {
     const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
-    if (why === undefined) return [];
-    const severity = why.isDoubtful ? 'warning' : 'error';
-    return [{ ...place, path, message: why.text, severity, code: 'unsafe-file' }];
-  });
+    const severity = why?.isDoubtful === true ? 'warning' : 'error';
+    yield why === undefined ? [] : [{ ...place, path, message: why.text, severity, code: 'unsafe-file' }];
+  }
 }
 
 /** The files of TLS; that they can be read, and what stands in them, is judged with the certificates. */

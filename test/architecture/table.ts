@@ -115,10 +115,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['http'],
   }),
 
-  setup: rule(
-    ['ports', 'domain/*', 'adapters/net', 'adapters/host', 'adapters/journal/segments', 'cli/output/output'],
-    { builtins: ['fs', 'path', 'crypto'] },
-  ),
+  setup: rule(['ports', 'domain/*', 'adapters/net', 'adapters/host', 'adapters/journal/segments'], {
+    builtins: ['fs', 'path', 'crypto', 'worker_threads'],
+  }),
   // The catalog is loaded when it is needed only (command-columns).
   client: rule([
     'protocol',

@@ -4,13 +4,16 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatProblem } from '../../src/domain/config/problem.js';
-import { inspectCertificates, tlsFilesOf } from '../../src/setup/inspect-certificates.js';
+import { inspectCertificates as steps, tlsFilesOf } from '../../src/setup/inspect-certificates.js';
 import { withJobs } from '../domain/config/jobs.js';
 import { settingsOf } from '../domain/config/sound.js';
 import { makeAuthority } from '../kit/certificates.js';
 import { openFolder } from '../kit/folder.js';
 
 const day = 86_400_000;
+
+/** All problems at once. */
+const inspectCertificates = (...args: Parameters<typeof steps>) => [...steps(...args)].flat();
 
 void test('each in its file; an end that is near is a warning', (t) => {
   const folder = openFolder(t);

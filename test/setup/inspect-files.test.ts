@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatProblem } from '../../src/domain/config/problem.js';
-import { inspectFiles } from '../../src/setup/inspect-files.js';
+import { inspectFiles as steps } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const text = sound
@@ -12,6 +12,9 @@ const text = sound
   mail1: {`,
   )
   .replace('routes:', 'routes:\n  - { users: ["*@example.net"], backend: mail2 }');
+
+/** All problems at once. */
+const inspectFiles = (...args: Parameters<typeof steps>) => [...steps(...args)].flat();
 
 void test('each file is asked for, those of each backend', () => {
   const asked: string[] = [];

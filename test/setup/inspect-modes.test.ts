@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { inspectModes } from '../../src/setup/inspect-modes.js';
+import { inspectModes as steps } from '../../src/setup/inspect-modes.js';
 import { memoryFiles, sound } from '../domain/config/sound.js';
 
 const main = '/etc/dovegate/d.yaml';
@@ -21,6 +21,9 @@ listeners:
     accounts: { job: { certificate_name: job, policy: support } }
 `,
 };
+
+/** All problems at once. */
+const inspectModes = (...args: Parameters<typeof steps>) => [...steps(...args)].flat();
 
 void test('every file is asked for; passwords, keys and tokens are secrets', () => {
   const parsed = parseSettings(main, memoryFiles(files));

@@ -18,7 +18,7 @@ import { parseRoutes, parseServerCommands } from './parse-routes.js';
 import { parseAdmin, parseAudit, parseLimits, parseMailUsers } from './parse-sections.js';
 import { parseSinks } from './parse-sinks.js';
 import { checkTests, parseTests } from './parse-tests.js';
-import { createProblemList, type Place, type Problem, unknownName } from './problem.js';
+import { createProblemList, formatProblem, type Place, type Problem, unknownName } from './problem.js';
 import { createSources, gather, type ReadFiles, type Sources } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import { logLevelDefault, meaningOf, type Settings, stateDefault } from './settings.js';
@@ -58,6 +58,20 @@ export function parseSettings(file: string, read: ReadFiles, options: ParseOptio
   checkSettings(settings, createCursor(root, problems), cursor);
   if (problems.hasErrors) return { problems: problems.sorted(), texts, files, valueAt };
   return { settings, problems: problems.sorted(), texts, files, valueAt };
+}
+
+/** All problems of a configuration. */
+export interface ProblemReport {
+  readonly found: readonly Problem[];
+  /** The same as text, with their source lines. */
+  readonly problems: readonly string[];
+}
+
+/** The problems of a configuration and those of `inspected`, which get the places of the values that their paths name. */
+export function reportProblems(parsed: ParsedSettings, inspected: readonly Problem[]): ProblemReport {
+  const placed = inspected.map((problem) => ({ ...problem, ...parsed.valueAt(problem.path) }));
+  const found = [...parsed.problems, ...placed];
+  return { found, problems: found.map((problem) => formatProblem(problem, parsed.texts.get(problem.file))) };
 }
 
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {

@@ -2,6 +2,7 @@
 // It does not know what a configuration means.
 // The rule: a message says what is wrong and what to do, and never holds a secret (secrets are in files of their own).
 
+import { printable } from '../audit/export.js';
 import type { ProblemCode } from './problem-code.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
@@ -71,13 +72,13 @@ export function createProblemList(): ProblemList {
 
 /**
  * `FILE:LINE:COLUMN: message`, and, when the file's text is given, the source line with a caret below the column.
- * Long lines are cut around the caret; control characters of the source are shown as dots.
+ * Long lines are cut around the caret. Characters that a terminal obeys are made visible; in the source line they are dots.
  */
 export function formatProblem(problem: Problem, text?: string): string {
-  const where = `${problem.file}:${problem.line}:${problem.column}`;
+  const where = `${printable(problem.file)}:${problem.line}:${problem.column}`;
   const kind = problem.severity === 'warning' ? 'warning: ' : '';
-  const path = problem.path === '' ? '' : `${problem.path}: `;
-  const head = `${where}: ${kind}${path}${problem.message}`;
+  const path = problem.path === '' ? '' : `${printable(problem.path)}: `;
+  const head = `${where}: ${kind}${path}${printable(problem.message)}`;
   const line = text?.split(/\r?\n/)[problem.line - 1];
   if (line === undefined || line.trim() === '') return head;
   const at = Math.min(problem.column - 1, line.length);

@@ -1,0 +1,242 @@
+// Settings as lines of JSON, for the way from the thread that reads a configuration to the main thread. Functions do not cross: patterns
+// and expressions travel as their texts and are compiled again. Each line is a small step, so that the main thread can pause between any two.
+
+import assert from 'node:assert/strict';
+import { createGlobList, type GlobList } from '../domain/commands/glob.js';
+import type { ListenerSettings } from '../domain/config/listener-settings.js';
+import type { Problem } from '../domain/config/problem.js';
+import type { Asking } from '../domain/config/read-files.js';
+import type { BackendSettings, PolicyTest, RouteSettings, Settings } from '../domain/config/settings.js';
+import { createRegex, type Regex } from '../domain/policy/regex.js';
+import { createPolicy, type Policy, type PolicyText, type Rule } from '../domain/policy/rule.js';
+
+/** What the thread is asked for; it answers with the first {@link Piece} of its lines, and with the next one for each `more`. */
+export type ThreadOrder =
+  /** Settings, if there are any, and the files that were read. */
+  | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
+  /** All problems, with those that the machine told. */
+  | { readonly kind: 'report'; readonly inspected: readonly Problem[] }
+  | { readonly kind: 'more' };
+
+/** The next characters of the lines that were asked for. */
+export interface Piece {
+  readonly text: string;
+  readonly isLast: boolean;
+}
+
+/** A file of the configuration, and what asked for it. */
+export type FileLine = readonly ['file', { readonly path: string; readonly from?: Asking | undefined }];
+/** A problem, and its text. */
+export type ProblemLine = readonly [Problem, string];
+
+/** Characters of an effective text, or patterns of a list, in one line. */
+const textStep = 8 * 1024;
+const patternStep = 200;
+
+type PolicyHead = Omit<PolicyText, 'users' | 'except' | 'allow' | 'deny' | 'shadow' | 'effectiveText'> & {
+  readonly version: string;
+};
+type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
+type Rest = Omit<Settings, keyof Lists | 'policies'>;
+
+/** What one line says. A policy begins with `policy` and ends with `end`; its shadow stands between the two. */
+type Line =
+  | readonly ['rest', Rest]
+  | { [Name in keyof Lists]: readonly [Name, Lists[Name][number]] }[keyof Lists]
+  | readonly ['policy', PolicyHead]
+  | readonly ['users' | 'except', readonly string[]]
+  | readonly ['allow' | 'deny', Rule]
+  | readonly ['text', string]
+  | readonly ['end'];
+
+/** Characters of one message: at most 64 KiB, which takes the main thread some 50 us. */
+export const pieceChars = 32 * 1024;
+
+/** Lines with their ends, cut into messages. */
+export function* piecesOf(lines: Iterable<string>): Generator<string> {
+  let text = '';
+  for (const line of lines) {
+    text += `${line}\n`;
+    for (; text.length >= pieceChars; text = text.slice(pieceChars)) yield text.slice(0, pieceChars);
+  }
+  if (text !== '') yield text;
+}
+
+/** The lines of settings, without their ends. */
+export function* settingsLines(settings: Settings): Generator<string> {
+  const { listeners, backends, routes, tests, policies, ...rest } = settings;
+  yield lineOf(['rest', rest]);
+  for (const [name, items] of Object.entries({ listeners, backends, routes, tests })) {
+    for (const item of items) yield JSON.stringify([name, item], asPlain);
+  }
+  for (const policy of policies.values()) yield* policyLines(policy);
+}
+
+function* policyLines(policy: Policy): Generator<string> {
+  const { users, except, allow, deny, shadow, effectiveText, ...more } = policy;
+  const { isForEverybody: _, allowByCommand: _allow, denyByCommand: _deny, ...head } = more;
+  yield lineOf(['policy', head]);
+  for (const [key, list] of Object.entries({ users, except })) {
+    const texts = list.globs.map(({ text }) => text);
+    for (let at = 0; at < texts.length; at += patternStep)
+      yield JSON.stringify([key, texts.slice(at, at + patternStep)]);
+  }
+  for (const rule of allow) yield lineOf(['allow', rule]);
+  for (const rule of deny) yield lineOf(['deny', rule]);
+  for (let at = 0; at < effectiveText.length; at += textStep)
+    yield lineOf(['text', effectiveText.slice(at, at + textStep)]);
+  if (shadow !== undefined) yield* policyLines(shadow);
+  yield lineOf(['end']);
+}
+
+function lineOf(line: Line): string {
+  return JSON.stringify(line, asPlain);
+}
+
+/** What stands for a value that JSON does not have. */
+type Tagged =
+  | { readonly $: 'globs'; readonly of: readonly string[] }
+  | { readonly $: 'regex'; readonly of: string }
+  | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
+  | { readonly $: 'set'; readonly of: readonly unknown[] }
+  | { readonly $: 'bigint'; readonly of: string }
+  // A map of the configuration may have a key of this name.
+  | { readonly $: '$'; readonly of: readonly (readonly [string, unknown])[] };
+
+function asPlain(_key: string, value: unknown): unknown {
+  assert.ok(typeof value !== 'function', 'a function does not cross');
+  return tagged(value) ?? value;
+}
+
+function tagged(value: unknown): Tagged | undefined {
+  if (typeof value === 'bigint') return { $: 'bigint', of: String(value) };
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (value instanceof Map) return { $: 'map', of: [...value] };
+  if (value instanceof Set) return { $: 'set', of: [...value] };
+  if (isGlobList(value)) return { $: 'globs', of: value.globs.map(({ text }) => text) };
+  if (isRegex(value)) return { $: 'regex', of: value.source };
+  return '$' in value ? { $: '$', of: Object.entries(value) } : undefined;
+}
+
+function isGlobList(value: object): value is GlobList {
+  return 'globs' in value && 'matches' in value;
+}
+
+function isRegex(value: object): value is Regex {
+  return 'source' in value && 'matches' in value;
+}
+
+function asWas(_key: string, value: unknown): unknown {
+  return isTagged(value) ? untagged(value) : value;
+}
+
+function isTagged(value: unknown): value is Tagged {
+  return typeof value === 'object' && value !== null && '$' in value;
+}
+
+function untagged(value: Tagged): unknown {
+  switch (value.$) {
+    case 'bigint':
+      return BigInt(value.of);
+    case 'map':
+      return new Map(value.of);
+    case 'set':
+      return new Set(value.of);
+    case 'globs':
+      return createGlobList(value.of);
+    case 'regex': {
+      const result = createRegex(value.of);
+      assert.ok(result.kind === 'regex');
+      return result.regex;
+    }
+    case '$':
+      return Object.fromEntries(value.of);
+    default:
+      return value satisfies never;
+  }
+}
+
+/** Settings in the making. */
+export interface SettingsBuilder {
+  /** Takes the next line. */
+  push(line: string): void;
+  /** Once all lines were pushed. */
+  settings(): Settings;
+}
+
+interface Draft {
+  readonly head: PolicyHead;
+  readonly users: string[];
+  readonly except: string[];
+  readonly allow: Rule[];
+  readonly deny: Rule[];
+  readonly texts: string[];
+  shadow?: Policy;
+}
+
+/** Builds settings of the lines that {@link settingsLines} made of equal ones. */
+export function createSettingsBuilder(): SettingsBuilder {
+  const listeners: ListenerSettings[] = [];
+  const backends: BackendSettings[] = [];
+  const routes: RouteSettings[] = [];
+  const tests: PolicyTest[] = [];
+  const policies = new Map<string, Policy>();
+  const drafts: Draft[] = [];
+  let rest: Rest | undefined;
+
+  function end({ head, texts, ...draft }: Draft): void {
+    const { version, ...traits } = head;
+    const policy = createPolicy({ ...traits, ...draft, effectiveText: texts.join('') }, () => version);
+    const above = drafts.at(-1);
+    if (above === undefined) policies.set(policy.name, policy);
+    else above.shadow = policy;
+  }
+
+  return {
+    push(text) {
+      const line: Line = JSON.parse(text, asWas);
+      const draft = drafts.at(-1);
+      switch (line[0]) {
+        case 'rest':
+          rest = line[1];
+          break;
+        case 'listeners':
+          listeners.push(line[1]);
+          break;
+        case 'backends':
+          backends.push(line[1]);
+          break;
+        case 'routes':
+          routes.push(line[1]);
+          break;
+        case 'tests':
+          tests.push(line[1]);
+          break;
+        case 'policy':
+          drafts.push({ head: line[1], users: [], except: [], allow: [], deny: [], texts: [] });
+          break;
+        case 'users':
+        case 'except':
+          draft?.[line[0]].push(...line[1]);
+          break;
+        case 'allow':
+        case 'deny':
+          draft?.[line[0]].push(line[1]);
+          break;
+        case 'text':
+          draft?.texts.push(line[1]);
+          break;
+        case 'end':
+          drafts.pop();
+          if (draft !== undefined) end(draft);
+          break;
+        default:
+          line satisfies never;
+      }
+    },
+    settings() {
+      assert.ok(rest !== undefined && drafts.length === 0);
+      return { ...rest, listeners, backends, routes, tests, policies };
+    },
+  };
+}
