@@ -23,7 +23,7 @@ import type { BackendAddress, Settings } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
 import { reachable } from '../domain/policy/route.js';
 import type { Observe } from '../gateway/outcome/ports.js';
-import type { Pool } from '../gateway/pool/pool-options.js';
+import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 import type { Certificates } from '../setup/certificates.js';

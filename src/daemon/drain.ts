@@ -2,7 +2,7 @@
 // It does not know listeners or the journal. The rule: it ends in bounded time, whatever a backend or a client does.
 
 import { onSignal } from '../adapters/host/signals.js';
-import type { Pool } from '../gateway/pool/pool-options.js';
+import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 

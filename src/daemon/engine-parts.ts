@@ -21,7 +21,7 @@ import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve
 import { createFloodWatch } from '../gateway/outcome/flood-watch.js';
 import type { Connect, Journal, Observe } from '../gateway/outcome/ports.js';
 import { createPoisonTable, poisonLimits } from '../gateway/pool/poison.js';
-import type { Pool } from '../gateway/pool/pool-options.js';
+import type { Pool } from '../gateway/pool/pool.js';
 import type { SessionLimits } from '../gateway/session/session-context.js';
 import type { Clock } from '../ports/clock.js';
 

@@ -6,9 +6,8 @@ import { randomFraction } from '../adapters/host/chance.js';
 import { readSecretFile, readText } from '../adapters/host/files.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
-import type { DialTarget } from '../gateway/pool/greet.js';
-import { createPool } from '../gateway/pool/pool.js';
-import type { Pool, PoolLimits } from '../gateway/pool/pool-options.js';
+import type { DialTarget } from '../gateway/pool/dial.js';
+import { createPool, type Pool, type PoolLimits } from '../gateway/pool/pool.js';
 import type { Adapters } from './engine-parts.js';
 
 /** Pools for a configuration that is not in force yet. */

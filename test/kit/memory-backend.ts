@@ -1,10 +1,15 @@
 // Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
+
 import assert from 'node:assert/strict';
 import type { Address, Connect } from '../../src/gateway/outcome/ports.js';
-import type { DialTarget } from '../../src/gateway/pool/greet.js';
-import type { Pool } from '../../src/gateway/pool/pool-options.js';
-import { createUpstream } from '../../src/gateway/pool/upstream.js';
-import type { Upstream, UpstreamLimits, UpstreamOwner } from '../../src/gateway/pool/upstream-options.js';
+import type { DialTarget } from '../../src/gateway/pool/dial.js';
+import type { Pool } from '../../src/gateway/pool/pool.js';
+import {
+  createUpstream,
+  type Upstream,
+  type UpstreamLimits,
+  type UpstreamOwner,
+} from '../../src/gateway/pool/upstream.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Transport } from '../../src/ports/transport.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';

@@ -1,5 +1,6 @@
 // The whole engine without a socket, a disk or a second of waiting: settings from a text, sessions and upstreams in memory, a journal
 // that is a list, a clock that the test turns. Only the adapters are not the real ones.
+
 import assert from 'node:assert/strict';
 import { basename } from 'node:path';
 import { readFromDisk } from '../../src/adapters/host/program.js';
@@ -13,7 +14,7 @@ import type { Peer } from '../../src/domain/identity/peer.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
 import { JournalFault } from '../../src/gateway/outcome/journal-fault.js';
 import type { AppendOptions, Journal } from '../../src/gateway/outcome/ports.js';
-import type { Pool } from '../../src/gateway/pool/pool-options.js';
+import type { Pool } from '../../src/gateway/pool/pool.js';
 import { kernelsDoor, type ListenerDoor } from '../../src/gateway/session/door.js';
 import { createLineTurns } from '../../src/gateway/session/line-turns.js';
 import { createService, type ServedListener, type Service } from '../../src/gateway/session/service.js';

@@ -13,7 +13,7 @@ import { TransportFault } from '../../ports/transport-fault.js';
 import type { LogLine } from '../../protocol/log-line.js';
 import type { Ending } from '../outcome/outcome.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from '../pool/lease.js';
-import type { Upstream } from '../pool/upstream-options.js';
+import type { Upstream } from '../pool/upstream.js';
 import { type Conversation, emptyCount, type OutgoingCommand } from '../relay/converse.js';
 import type { RelayCount, RelayLimits } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';

@@ -11,7 +11,7 @@ import type { CloseReason } from '../../ports/close-reason.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { LogLine } from '../../protocol/log-line.js';
 import { type Ending, judgeEnding } from '../outcome/outcome.js';
-import type { Upstream } from '../pool/upstream-options.js';
+import type { Upstream } from '../pool/upstream.js';
 import type { OutgoingCommand } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
 import type { RelayTarget } from '../relay/reply-writer.js';

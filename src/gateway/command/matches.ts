@@ -17,7 +17,7 @@ import { appendQuietly } from '../outcome/append.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Outcome } from '../outcome/verdict.js';
 import type { LeaseEnd } from '../pool/lease.js';
-import type { Upstream } from '../pool/upstream-options.js';
+import type { Upstream } from '../pool/upstream.js';
 import type { ExchangeContext } from './exchange-context.js';
 import type { SessionNames } from './exchange-records.js';
 

@@ -14,7 +14,7 @@ import {
 } from '../../domain/policy/server-commands.js';
 import type { Lookup } from '../lookup/lookup.js';
 import type { Address } from '../outcome/ports.js';
-import type { Pool } from '../pool/pool-options.js';
+import type { Pool } from '../pool/pool.js';
 
 /** Where a command may go. */
 export interface Destination {

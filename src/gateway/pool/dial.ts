@@ -1,21 +1,42 @@
-// From a target to an upstream: greeted, of a series that is accepted, with nothing in it that nobody asked for. A script.
-// It does not know how many there are. The rule: it resolves to an upstream or leaves nothing open.
+// Dials a backend: connect, handshake, TLS, PLAIN, series. Scripts. The rules: a dial resolves to an upstream or leaves nothing
+// open; nothing secret is sent before TLS except to loopback and UNIX sockets; every phase has a time limit, because a backend
+// at its process limit accepts and says nothing.
 
+import type { Series } from '../../domain/commands/series.js';
 import type { Secret } from '../../domain/identity/credentials.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
+import type { Clock } from '../../ports/clock.js';
+import type { TlsDemand, Transport } from '../../ports/transport.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
+import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/shake-hands.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import { seriesOfBackend } from './backend-series.js';
-import { type DialTarget, greet } from './greet.js';
-import type { PoolOptions } from './pool-options.js';
-import { createUpstream } from './upstream.js';
-import type { Upstream, UpstreamOwner } from './upstream-options.js';
+import type { Address, Connect } from '../outcome/ports.js';
+import {
+  createUpstream,
+  type Greeted,
+  type Upstream,
+  type UpstreamLimits,
+  type UpstreamOwner,
+} from './upstream.js';
 
-/** Of its lifetime an upstream may miss so much: those that were opened together do not end together. */
+/** What a dial needs. */
+export interface DialOptions {
+  readonly target: DialTarget;
+  /** From the configuration; `auto`: by the minor that the backend announces. */
+  readonly series: Series | 'auto';
+  readonly limits: UpstreamLimits & { readonly maxLifetimeMs: number };
+  readonly connect: Connect;
+  readonly clock: Clock;
+  /** A random number from 0 to below 1. */
+  readonly chance: () => number;
+}
+
+/** Share of the lifetime that is random, so that upstreams opened together do not end together. */
 const lifetimeJitter = 0.1;
 
 /** A greeted upstream. Rejects with an UpstreamFault, or with the signal's reason. */
 export async function dialUpstream(
-  options: PoolOptions,
+  options: DialOptions,
   nextId: () => string,
   owner: UpstreamOwner,
   signal: AbortSignal,
@@ -40,8 +61,8 @@ export async function dialUpstream(
   }
 }
 
-/** Whether a backend greets: a handshake that is closed again. Rejects as `dialUpstream` does. */
-export async function probeBackend(options: PoolOptions, signal: AbortSignal): Promise<void> {
+/** Checks that a backend greets: a handshake that is closed again. Rejects as `dialUpstream` does. */
+export async function probeBackend(options: DialOptions, signal: AbortSignal): Promise<void> {
   const { target, connect, clock } = options;
   try {
     const greeted = await greet(target, connect, clock, signal);
@@ -58,8 +79,8 @@ function asFault(fault: unknown): UpstreamFault {
 }
 
 /**
- * The target with passwords that are read once at a time: a read that hangs is shared, because each would hold a thread of
- * the few that all files of the daemon share.
+ * The target with shared password reads: a read that hangs would hold one of the few threads that all files of the daemon
+ * share, so there is at most one.
  */
 export function sharingReads(target: DialTarget): DialTarget {
   let reading: Promise<readonly Secret[]> | undefined;
@@ -72,4 +93,197 @@ export function sharingReads(target: DialTarget): DialTarget {
       return reading;
     },
   };
+}
+
+/** A backend, as dialling needs it. */
+export interface DialTarget {
+  readonly name: string;
+  readonly address: Address;
+  readonly tls: 'starttls' | 'implicit' | 'off';
+  readonly demand: TlsDemand;
+  readonly username: string;
+  /** Read at each dial, so that a rotated password is found; tried in order when one is refused. */
+  readonly passwords: () => Promise<readonly Secret[]>;
+  /** True for loopback, UNIX sockets and `allow_plaintext`: PLAIN may go without TLS. */
+  readonly mayAuthenticateInClear: boolean;
+  readonly connectTimeoutMs: number;
+  /** From the connection to the end of the authentication. */
+  readonly greetingTimeoutMs: number;
+}
+
+/** With minor 2 every release sends PACKET framing and log lines without being asked (measured on 2.3.13 to 2.4.5). */
+const announcedMinor = 2;
+
+const phases: Readonly<Record<HandshakePhase, string>> = {
+  greeting: 'its greeting',
+  tls: 'the TLS handshake',
+  authentication: 'the answer to PLAIN',
+};
+
+/** Dials and greets. Rejects with an UpstreamFault, or with the signal's reason; nothing stays open then. */
+export async function greet(
+  target: DialTarget,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Greeted> {
+  const passwords = await readInTime(target, clock, signal);
+  const tries: readonly (Secret | undefined)[] = passwords.length > 0 ? passwords : [undefined];
+  for (const [index, password] of tries.entries()) {
+    try {
+      return await greetOnce(target, password, connect, clock, signal);
+    } catch (fault) {
+      // A wrong PLAIN ends the connection, so the next password of a rotation needs a new one.
+      const isRefused = fault instanceof UpstreamFault && fault.code === 'auth-rejected';
+      if (!isRefused || index === tries.length - 1) throw fault;
+    }
+  }
+  throw new Error('no password was tried');
+}
+
+async function greetOnce(
+  target: DialTarget,
+  password: Secret | undefined,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Greeted> {
+  const transport = await connectInTime(target, connect, clock, signal);
+  let phase: HandshakePhase = 'greeting';
+  let fault: unknown;
+  const stop = (reason: unknown): void => {
+    fault ??= reason;
+    transport.close('dial-failed', true);
+  };
+  const timer = clock.setTimer(target.greetingTimeoutMs, () =>
+    stop(
+      new UpstreamFault(
+        'dial-timeout',
+        `nothing came within ${target.greetingTimeoutMs} ms where ${phases[phase]} should`,
+        undefined,
+        phase,
+      ),
+    ),
+  );
+  const onAbort = (): void => stop(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    if (signal.aborted) throw signal.reason;
+    const shaken = await shakeHands(
+      transport,
+      {
+        minor: announcedMinor,
+        tls: target.tls,
+        demand: target.demand,
+        credentials:
+          password === undefined ? undefined : { user: target.username, password: password.reveal() },
+        mayAuthenticateInClear: target.mayAuthenticateInClear,
+      },
+      (next) => {
+        phase = next;
+      },
+    );
+    if (shaken.kind === 'failed') throw failed(shaken.code, shaken.message, phase);
+    const { minor, serverMinor, rest } = shaken;
+    return { transport, minor, serverMinor, rest };
+  } catch (cause) {
+    transport.close('dial-failed', true);
+    throw asUpstreamFault(fault ?? cause, phase);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function failed(code: keyof typeof faultOfFailure, message: string, phase: UpstreamPhase): UpstreamFault {
+  const fault = faultOfFailure[code];
+  return fault === 'closed-early'
+    ? new UpstreamFault(fault, message, undefined, phase)
+    : new UpstreamFault(fault, message);
+}
+
+/** Reads the passwords within the connect timeout: their file may lie on a mount that hangs. */
+async function readInTime(target: DialTarget, clock: Clock, signal: AbortSignal): Promise<readonly Secret[]> {
+  if (signal.aborted) throw signal.reason;
+  const { connectTimeoutMs } = target;
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', onAbort);
+    };
+    const fail = (text: string, cause?: unknown): void => {
+      settle();
+      reject(new UpstreamFault('auth-rejected', `the password cannot be read: ${text}`, cause));
+    };
+    const onAbort = (): void => {
+      settle();
+      reject(signal.reason);
+    };
+    const timer = clock.setTimer(connectTimeoutMs, () => fail(`not within ${connectTimeoutMs} ms`));
+    signal.addEventListener('abort', onAbort, { once: true });
+    target.passwords().then(
+      (passwords) => {
+        settle();
+        resolve(passwords);
+      },
+      (cause: unknown) => fail(cause instanceof Error ? cause.message : String(cause), cause),
+    );
+  });
+}
+
+async function connectInTime(
+  target: DialTarget,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Transport> {
+  if (signal.aborted) throw signal.reason;
+  const controller = new AbortController();
+  const timer = clock.setTimer(target.connectTimeoutMs, () =>
+    controller.abort(new UpstreamFault('dial-timeout', `no connection within ${target.connectTimeoutMs} ms`)),
+  );
+  const onAbort = (): void => controller.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await connect(target.address, controller.signal);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
+  if (cause instanceof WireFault) {
+    return new UpstreamFault(
+      'version-unsupported',
+      `what came is no doveadm greeting (${cause.code})`,
+      cause,
+    );
+  }
+  if (cause instanceof TransportFault) {
+    const text = `it ended the connection where ${phases[phase]} should come`;
+    return new UpstreamFault('closed-early', text, cause, phase);
+  }
+  return cause;
+}
+
+/**
+ * The series of a backend that announced `serverMinor` (undefined: no VERSION line). Throws an UpstreamFault
+ * `version-unsupported` where neither the configuration nor the backend says it, or where they differ: a command that is
+ * parsed for the wrong series would bypass policy.
+ */
+export function seriesOfBackend(configured: Series | 'auto', serverMinor: number | undefined): Series {
+  if (serverMinor === undefined) {
+    if (configured !== 'auto') return configured;
+    throw new UpstreamFault('version-unsupported', 'it names no version, and `series` is auto: set `series`');
+  }
+  // Measured on 2.3.13 to 2.4.5: minors 0 to 2 are 2.3, 3 and 4 are 2.4.
+  const announced: Series = serverMinor <= 2 ? '2.3' : '2.4';
+  if (configured !== 'auto' && configured !== announced) {
+    throw new UpstreamFault(
+      'version-unsupported',
+      `it is Dovecot ${announced}, but \`series\` says ${configured}`,
+    );
+  }
+  return announced;
 }

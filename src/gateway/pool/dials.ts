@@ -1,50 +1,56 @@
-// The dials of one pool: those that will be upstreams, those that only look whether the backend greets, and what their
-// ends say of its health. It does not know who waits, or when another upstream is wanted.
-// The rule: a dial is counted from its call to its end, and its end is told exactly once, unless it was given up.
+// The dials of one pool, and the health of its backend that follows from them. Two machines.
+// Health is a circuit breaker: up (closed); pausing and retrying (a dial failed while other upstreams live: only dials wait);
+// down (open: nothing lives, and commands fail at once with the reason); probing (half-open: one handshake decides).
+// The rules: a dial is counted from its call to its end, and its end is reported exactly once, unless it was canceled; the
+// end of a command never opens the breaker, only a dial that failed while nothing else lived; health has at most one timer.
 
-import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { dialUpstream, probeBackend, sharingReads } from './dial.js';
-import { createHealth, type Health } from './health.js';
-import type { PoolOptions } from './pool-options.js';
-import type { Upstream, UpstreamOwner } from './upstream-options.js';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
+import type { Observe } from '../outcome/ports.js';
+import { type DialOptions, dialUpstream, probeBackend, sharingReads } from './dial.js';
+import type { Upstream, UpstreamOwner } from './upstream.js';
 
-/** Whoever wants upstreams. */
+/** The pool. */
 export interface DialsOwner extends UpstreamOwner {
-  /** A greeted upstream: the owner's from here on. */
+  /** A greeted upstream, which the owner owns from now on. */
   opened(upstream: Upstream): void;
-  /** A dial failed; health knows of it. */
+  /** A dial failed; health is updated already. */
   dialFailed(fault: UpstreamFault): void;
-  /** Dials may be tried again, or there is room for another one: the owner begins what it wants. */
+  /** Dials are allowed again, or there is room for another one. */
   match(): void;
   readonly openCount: number;
-  /** Whether there is room for one more. */
+  /** Whether one more upstream is allowed. */
   readonly hasRoom: boolean;
 }
 
-/** Dials under way. */
 export interface Dials {
   readonly health: Health;
-  /** Those that will be upstreams. */
+  /** Dials under way that become upstreams; probes do not count. */
   readonly count: number;
-  /** Whether another one may begin. */
+  /** Whether another dial may begin. */
   readonly isAllowed: boolean;
-  /** Begins one; nothing happens before the next turn of the microtasks. */
+  /** Begins a dial; its result comes in a later microtask. */
   dial(): void;
-  /** An idle upstream was ended by its backend. */
+  /** The backend ended an idle upstream. */
   lost(upstream: Upstream): void;
-  /** Gives up all of them; nothing of them is told. */
+  /** Cancels all dials without a report. */
   abort(reason: unknown): void;
 }
 
-/** At once: a backend that just came back is not rushed. */
+/** Concurrent dials: a backend that just came back is not flooded. */
 const dialsMax = 8;
-/** One that dies at once and unused was as good as not dialled, and the next one waits as after a failed dial. */
+/** A connection that closes within this time without serving a command counts as a failed dial. */
 const newMs = 1_000;
 const unneeded = new Error('the backend is dialled anyway');
 const gone = 'it did not keep a connection that nobody had used yet';
 
-/** No dial is under way. */
-export function createDials(options: PoolOptions, owner: DialsOwner): Dials {
+export interface DialsOptions extends DialOptions {
+  readonly limits: DialOptions['limits'] & HealthLimits;
+  readonly observe: Observe;
+}
+
+export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
   const own = { ...options, target: sharingReads(options.target) };
   const { clock, observe } = options;
   const backend = options.target.name;
@@ -75,7 +81,7 @@ export function createDials(options: PoolOptions, owner: DialsOwner): Dials {
     owner.opened(upstream);
   }
 
-  /** Asks a backend that nobody asked for a while whether it greets: an idle upstream does not tell. */
+  /** Checks that a backend without demand still greets: an idle upstream does not show it. */
   async function look(): Promise<void> {
     if (owner.openCount === 0 || !owner.hasRoom || looking.size > 0) return;
     const controller = new AbortController();
@@ -92,7 +98,7 @@ export function createDials(options: PoolOptions, owner: DialsOwner): Dials {
   }
 
   function failed(fault: unknown): void {
-    if (!(fault instanceof UpstreamFault)) return owner.match(); // given up
+    if (!(fault instanceof UpstreamFault)) return owner.match(); // canceled
     health.dialFailed(fault, owner.openCount + dialing.size === 0);
     owner.dialFailed(fault);
   }
@@ -103,7 +109,7 @@ export function createDials(options: PoolOptions, owner: DialsOwner): Dials {
   }
 
   function dial(): void {
-    // A look never stands in the way; this dial finds out the same.
+    // This dial replaces any probe.
     for (const controller of looking) controller.abort(unneeded);
     const controller = new AbortController();
     dialing.add(controller);
@@ -113,7 +119,7 @@ export function createDials(options: PoolOptions, owner: DialsOwner): Dials {
   function retry(): void {
     if (health.state.at === 'probing') return dial();
     owner.match();
-    // Nobody wants an upstream just now, but somebody must find out.
+    // No demand; probe the backend anyway.
     if (dialing.size === 0) void look();
   }
 
@@ -132,4 +138,222 @@ export function createDials(options: PoolOptions, owner: DialsOwner): Dials {
       for (const controller of [...dialing, ...looking]) controller.abort(reason);
     },
   };
+}
+
+/** `failures`: dials that failed in a row. */
+export type HealthState =
+  /** `timer`: for the next probe while there is no demand. */
+  | { readonly at: 'up'; readonly timer: Timer | undefined }
+  | {
+      readonly at: 'pausing';
+      readonly fault: UpstreamFault;
+      readonly failures: number;
+      readonly timer: Timer;
+    }
+  | { readonly at: 'retrying'; readonly fault: UpstreamFault; readonly failures: number }
+  | {
+      readonly at: 'down';
+      readonly fault: UpstreamFault;
+      readonly failures: number;
+      readonly sinceMs: number;
+      readonly timer: Timer;
+    }
+  | {
+      readonly at: 'probing';
+      readonly fault: UpstreamFault;
+      readonly failures: number;
+      readonly sinceMs: number;
+    };
+
+export interface HealthLimits {
+  /** Pause after the first failed dial; doubled after each further one, up to the maximum. */
+  readonly redialMs: number;
+  readonly redialMaxMs: number;
+  /** How old the last sign of life may be before the backend is probed. */
+  readonly lookEveryMs: number;
+}
+
+export interface HealthParts {
+  readonly backend: string;
+  readonly limits: HealthLimits;
+  readonly clock: Clock;
+  readonly chance: () => number;
+  readonly observe: Observe;
+  /** The pause is over: it may be dialled again; in state `probing` it must be. */
+  readonly retry: () => void;
+  /** No sign of life for a while: probe it. */
+  readonly look: () => void;
+}
+
+export interface Health {
+  readonly state: HealthState;
+  /** Why it is down; undefined: it is up. */
+  readonly fault: UpstreamFault | undefined;
+  /** Failures so far, by the step that failed. */
+  readonly failed: Readonly<Record<UpstreamPhase, number>>;
+  /** Several dials in a row failed while upstreams live: if they were refused, Dovecot's master has stopped. */
+  readonly isRefusing: boolean;
+  /** `isAlone`: nothing else lives or is dialled; `isDialing`: another dial is under way. */
+  mayDial(isAlone: boolean, isDialing: boolean): boolean;
+  /** From now on it is probed while there is no demand. */
+  watch(): void;
+  dialled(): void;
+  dialFailed(fault: UpstreamFault, isAlone: boolean): void;
+  /** A command ended, with the fields of its LeaseEnd. */
+  leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void;
+  /** Ends the timer and resets to `up`: there will be no more dials. */
+  rest(): void;
+}
+
+/** No reply, or an unreadable one. */
+const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-fault', 'peer-gone']);
+
+/** A success shorter than this does not reset the failure count. */
+const rememberedMs = 2_000;
+const refusalsMax = 2;
+
+/** Starts as up, so that a daemon that just started does not reject its first clients. */
+export function createHealth(parts: HealthParts): Health {
+  return new BackendHealth(parts);
+}
+
+class BackendHealth implements Health {
+  readonly failed: Record<UpstreamPhase, number> = {
+    dial: 0,
+    tls: 0,
+    greeting: 0,
+    authentication: 0,
+    reply: 0,
+  };
+  readonly #parts: HealthParts;
+  #state: HealthState = { at: 'up', timer: undefined };
+  #isWatched = false;
+  #aliveMs: number;
+  /** Failures before the last successful dial, and when that was. */
+  #before = { failures: 0, upMs: 0 };
+
+  constructor(parts: HealthParts) {
+    this.#parts = parts;
+    this.#aliveMs = parts.clock.now();
+  }
+
+  get state(): HealthState {
+    return this.#state;
+  }
+
+  get fault(): UpstreamFault | undefined {
+    const state = this.#state;
+    return state.at === 'down' || state.at === 'probing' ? state.fault : undefined;
+  }
+
+  get isRefusing(): boolean {
+    return this.#state.at === 'pausing' && this.#state.failures >= refusalsMax;
+  }
+
+  mayDial(isAlone: boolean, isDialing: boolean): boolean {
+    switch (this.#state.at) {
+      case 'up':
+        return true;
+      case 'pausing':
+        // The upstreams that served meanwhile are gone: waiting clients must not wait for the pause too.
+        return isAlone;
+      case 'retrying':
+        return !isDialing;
+      case 'down':
+      case 'probing':
+        return false;
+      default:
+        return this.#state satisfies never;
+    }
+  }
+
+  watch(): void {
+    this.#isWatched = true;
+    this.#aliveMs = this.#parts.clock.now();
+    if (this.#state.at === 'up') this.#becomeUp();
+  }
+
+  dialled(): void {
+    const { clock, backend, observe } = this.#parts;
+    const was = this.#state;
+    this.#aliveMs = clock.now();
+    if (was.at === 'up') return;
+    this.#before = { failures: was.failures, upMs: this.#aliveMs };
+    this.#becomeUp();
+    if (was.at === 'down' || was.at === 'probing') {
+      observe({ kind: 'backend-up', backend, downMs: clock.now() - was.sinceMs });
+    }
+  }
+
+  dialFailed(fault: UpstreamFault, isAlone: boolean): void {
+    const { clock, backend, observe, retry } = this.#parts;
+    const was = this.#state;
+    const { code, phase, message: text } = fault;
+    this.failed[phase] += 1;
+    observe({ kind: 'dial-failed', backend, code, phase, text, isFirst: was.at === 'up' });
+    // While pausing, only dials that were under way fail: one failure, reported several times.
+    if (was.at === 'pausing' && !isAlone) return;
+    const before = was.at === 'up' ? this.#remembered : was.failures;
+    const failures = was.at === 'pausing' ? before : before + 1;
+    const pauseMs = this.#pauseMs(failures);
+    if (!isAlone) {
+      const timer = clock.setTimer(pauseMs, () => {
+        this.#become({ at: 'retrying', fault, failures });
+        retry();
+      });
+      this.#become({ at: 'pausing', fault, failures, timer });
+      return;
+    }
+    const isNew = was.at !== 'down' && was.at !== 'probing';
+    const sinceMs = isNew ? clock.now() : was.sinceMs;
+    const timer = clock.setTimer(pauseMs, () => {
+      this.#become({ at: 'probing', fault, failures, sinceMs });
+      retry();
+    });
+    this.#become({ at: 'down', fault, failures, sinceMs, timer });
+    if (isNew) observe({ kind: 'backend-down', backend, code, text });
+  }
+
+  leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void {
+    // Processes of a stopped Dovecot answer TEMPFAIL, so that is no sign of life.
+    if (answer === 'other') this.#aliveMs = this.#parts.clock.now();
+    if (answer === undefined && closeFor !== undefined && replyFailures.has(closeFor)) this.failed.reply += 1;
+  }
+
+  rest(): void {
+    this.#isWatched = false;
+    this.#becomeUp();
+  }
+
+  get #remembered(): number {
+    const { failures, upMs } = this.#before;
+    return this.#parts.clock.now() - upMs < rememberedMs ? failures : 0;
+  }
+
+  /** 50 % jitter, so that instances do not reconnect in lockstep. */
+  #pauseMs(failures: number): number {
+    const { limits, chance } = this.#parts;
+    const fullMs = Math.min(limits.redialMaxMs, limits.redialMs * 2 ** Math.min(failures - 1, 30));
+    return fullMs * (1 - chance() / 2);
+  }
+
+  #becomeUp(): void {
+    this.#become({ at: 'up', timer: this.#isWatched ? this.#lookLater() : undefined });
+  }
+
+  #lookLater(): Timer {
+    const { clock, limits, look } = this.#parts;
+    const leftMs = this.#aliveMs + limits.lookEveryMs - clock.now();
+    return clock.setTimer(leftMs > 0 ? leftMs : limits.lookEveryMs, () => {
+      const isSilent = clock.now() - this.#aliveMs >= limits.lookEveryMs;
+      this.#becomeUp();
+      if (isSilent) look();
+    });
+  }
+
+  #become(next: HealthState): void {
+    const state = this.#state;
+    if (state.at === 'up' || state.at === 'pausing' || state.at === 'down') state.timer?.cancel();
+    this.#state = next;
+  }
 }

@@ -3,7 +3,7 @@
 
 import { createOrderedSet } from '../../concurrency/ordered-set.js';
 import type { CloseReason } from '../../ports/close-reason.js';
-import type { Upstream } from './upstream-options.js';
+import type { Upstream } from './upstream.js';
 
 /** Open upstreams. */
 export interface OpenUpstreams {

@@ -7,7 +7,7 @@ import type { Place } from '../../concurrency/ordered-set.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { FairQueue, Queued } from './fair-queue.js';
 import { type LeaseOptions, LeaseRefusal } from './lease.js';
-import type { Upstream } from './upstream-options.js';
+import type { Upstream } from './upstream.js';
 
 /** In the queue of a pool. */
 export interface Waiter extends Queued {

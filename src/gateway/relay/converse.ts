@@ -9,7 +9,7 @@ import type { Status } from '../../protocol/status.js';
 import { WireFault } from '../../protocol/wire-fault.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
-import type { Upstream } from '../pool/upstream-options.js';
+import type { Upstream } from '../pool/upstream.js';
 import { explainFailure, isLineOfOther } from './backend-voice.js';
 import {
   type RelayCount,

@@ -4,7 +4,7 @@
 
 import type { LogLine } from '../../protocol/log-line.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { Upstream, UpstreamEvent } from '../pool/upstream-options.js';
+import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import type { ReplySource } from './relay.js';
 
 /** What came before the text was sent whole. */

@@ -7,8 +7,8 @@ import type { Clock, Timer } from '../../ports/clock.js';
 import type { LogLine } from '../../protocol/log-line.js';
 import { createCellCounter } from '../../protocol/reply.js';
 import type { Status } from '../../protocol/status.js';
-import type { ClientPace, SlowClient } from '../pool/client-pace.js';
-import type { Upstream, UpstreamEvent } from '../pool/upstream-options.js';
+import type { ClientPace, SlowClient } from '../pool/lease.js';
+import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import type { RelayTarget } from './reply-writer.js';
 
 /** Times of a relay. */

@@ -12,7 +12,7 @@ import {
   type Router,
 } from '../../../src/gateway/command/router.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
-import type { Pool } from '../../../src/gateway/pool/pool-options.js';
+import type { Pool } from '../../../src/gateway/pool/pool.js';
 
 /** Only the name of a pool counts here. */
 function destination(backend: string, host: string, port = 24245): Destination {

@@ -1,10 +1,11 @@
 // Goal: from a target to an upstream or a fault. Phases: good ones; what is refused behind the greeting; aborts; a look; passwords
 // that are read once at a time. What must not happen: a transport that stays open.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { dialUpstream, probeBackend, sharingReads } from '../../../src/gateway/pool/dial.js';
-import type { PoolOptions } from '../../../src/gateway/pool/pool-options.js';
+import type { PoolOptions } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import {

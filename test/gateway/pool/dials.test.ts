@@ -1,9 +1,10 @@
 // Goal: dials are counted, bounded and told. Phases: good and bad ones; looks; an idle upstream that was lost; giving up. What
 // must not happen: a dial that is told twice or not at all, a look that stands in the way of a dial.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDials, type DialsOwner } from '../../../src/gateway/pool/dials.js';
-import type { Upstream } from '../../../src/gateway/pool/upstream-options.js';
+import type { Upstream } from '../../../src/gateway/pool/upstream.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { at, carelessOwner, createMemoryDialler, greeting, memoryTarget } from '../../kit/memory-backend.js';
 import { poolLimits } from './pooled.js';

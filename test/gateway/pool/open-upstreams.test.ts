@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOpenUpstreams, type OpenUpstreams } from '../../../src/gateway/pool/open-upstreams.js';
-import type { Upstream } from '../../../src/gateway/pool/upstream-options.js';
+import type { Upstream } from '../../../src/gateway/pool/upstream.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { leasedUpstream } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

@@ -1,9 +1,10 @@
 // Goal: one principal does not keep an upstream from the others. Phases: half of the upstreams while others wait, in every order; upstreams
 // that are still dialled; clients that hold theirs up while others wait. What must not happen: a lease that is taken away for the half, an
 // upstream that stays idle while somebody waits, a client given up for whom nobody else waits.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SlowClient } from '../../../src/gateway/pool/client-pace.js';
+import type { SlowClient } from '../../../src/gateway/pool/lease.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { settle } from '../../kit/fake-clock.js';
 import { greeting } from '../../kit/memory-backend.js';

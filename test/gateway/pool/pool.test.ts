@@ -1,12 +1,13 @@
 // Goal: exchanges get upstreams in turn, as few as will do, and none that is not sound. Phases: leasing and reuse; waiting; failed
 // dials; upstreams that age, change or speak; drain in every state. What must not happen: an upstream above the maximum, somebody
 // who waits for nobody, a timer or transport that stays behind.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAbortable } from '../../../src/concurrency/abortable.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
-import type { PoolSnapshot } from '../../../src/gateway/pool/pool-options.js';
+import type { PoolSnapshot } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';
 import { settle } from '../../kit/fake-clock.js';
 import { at, greeting, logPacket, memoryTarget, replyPacket } from '../../kit/memory-backend.js';

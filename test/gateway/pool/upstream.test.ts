@@ -1,10 +1,10 @@
 // Goal: one upstream from its greeting to its end. Phases: states and the calls that they forbid; events of the reply and of the
 // log channel; what comes early, late or while nobody asked; faults in the middle of a chunk; the end. What must not happen: an
 // upstream that is handed on with bytes of an answer in it, a timer or transport that stays behind, a log line that is lost.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUpstream } from '../../../src/gateway/pool/upstream.js';
-import type { Upstream, UpstreamEvent } from '../../../src/gateway/pool/upstream-options.js';
+import { createUpstream, type Upstream, type UpstreamEvent } from '../../../src/gateway/pool/upstream.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { WireFault, type WireFaultCode } from '../../../src/protocol/wire-fault.js';

@@ -1,9 +1,10 @@
 // Goal: a backend that is away is found out once, dialled ever less often, and found again soon. Phases: the table of states; pauses
 // and their chance; what is told; looks. What must not happen: two timers, a state that nothing leads out of.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
-import { createHealth, type Health } from '../../../src/gateway/pool/health.js';
+import { createHealth, type Health } from '../../../src/gateway/pool/dials.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { createFakeClock } from '../../kit/fake-clock.js';

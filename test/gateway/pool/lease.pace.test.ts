@@ -1,9 +1,10 @@
 // Goal: a client is given up for the time in which it is waited for, and for nothing else. Phases: clients that move nothing, too little,
 // enough, in lumps; time of a backend between; a pause between two questions; one lease after the other.
 // What must not happen: an honest client that is given up because a backend, or another lease, took its time.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClientPace, paceWindowMs, type SlowClient } from '../../../src/gateway/pool/client-pace.js';
+import { ClientPace, paceWindowMs, type SlowClient } from '../../../src/gateway/pool/lease.js';
 
 const minRate = 64 * 1024;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seriesOfBackend } from '../../../src/gateway/pool/backend-series.js';
+import { seriesOfBackend } from '../../../src/gateway/pool/dial.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 
 test('what a backend announces names its series', () => {

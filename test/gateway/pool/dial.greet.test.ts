@@ -1,11 +1,13 @@
 // Goal: from an address to a greeted transport, step by step. Phases: each way of greeting; what is no greeting; time limits and
 // aborts in every phase; rotated passwords; a failure of each port call. What must not happen: a password before TLS, a transport,
 // timer or listener that stays behind.
+
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { Secret } from '../../../src/domain/identity/credentials.js';
-import { type DialTarget, type Greeted, greet } from '../../../src/gateway/pool/greet.js';
+import { type DialTarget, greet } from '../../../src/gateway/pool/dial.js';
+import type { Greeted } from '../../../src/gateway/pool/upstream.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
