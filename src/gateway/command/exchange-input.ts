@@ -9,11 +9,15 @@ import type { Judgement } from '../../domain/policy/judge-line.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
-import type { ClientInput } from '../relay/client-input.js';
 import { type Conversation, converse } from '../relay/converse.js';
 import { duplex } from '../relay/duplex.js';
-import { createHeldText, type HeldText, type TextEnd } from '../relay/held-text.js';
 import { upload } from '../relay/upload.js';
+import {
+  type ClientInput,
+  createUploadBuffer,
+  type TextEnd,
+  type UploadBuffer,
+} from '../relay/upload-buffer.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
 
 /** The input of one exchange. */
@@ -66,7 +70,7 @@ class LineInput implements ExchangeInput {
   readonly #judgement: Judgement;
   readonly #session: Pick<ExchangeSession, 'openInput'>;
   #client: ClientInput | undefined;
-  #text: HeldText | undefined;
+  #text: UploadBuffer | undefined;
   #upBytes: number | undefined;
 
   constructor(
@@ -84,7 +88,7 @@ class LineInput implements ExchangeInput {
   async gather(abortable: Abortable): Promise<Ending | undefined> {
     if (this.#judgement.input !== 'dot') return undefined;
     const { clock, buffered, meterInput } = this.#context;
-    const text = createHeldText({ client: this.#input(), meter: meterInput(), buffered, clock });
+    const text = createUploadBuffer({ client: this.#input(), meter: meterInput(), buffered, clock });
     this.#text = text;
     try {
       return endingOf(await text.gather(abortable.signal));

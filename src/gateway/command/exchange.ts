@@ -245,7 +245,13 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     if (known?.sent?.serverMinor === serverMinor) return known.sent.command;
     const rowCells = usernameEvery(this.judgement, serverMinor);
     if (rowCells === undefined) return undefined;
-    const command = outgoingCommand(this.judgement, this.line, this.session.policy.debug, rowCells);
+    const command = outgoingCommand(
+      this.judgement,
+      this.line,
+      this.session.policy.debug,
+      rowCells,
+      serverMinor,
+    );
     if (known !== undefined) known.sent = { serverMinor, command };
     return command;
   }

@@ -8,8 +8,7 @@ import { type Ending, judgeEnding } from '../outcome/outcome.js';
 import type { Outcome, Verdict } from '../outcome/verdict.js';
 import { emptyCount } from '../relay/converse.js';
 import type { RelayCount } from '../relay/relay.js';
-import type { RelayTarget } from '../relay/reply-writer.js';
-import { createRowJoiner, createStatusKeeper } from '../relay/row-joiner.js';
+import { createRowJoiner, createStatusKeeper, type RelayTarget } from '../relay/reply-writer.js';
 import type { Carriage } from './carry.js';
 
 /** One way, and where its reply goes, to be made when its turn comes. */

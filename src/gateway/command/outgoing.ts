@@ -4,17 +4,18 @@
 import { replyCells } from '../../domain/commands/columns.js';
 import type { Judged } from '../../domain/policy/judge-line.js';
 import type { CommandLine } from '../../protocol/command.js';
-import type { OutgoingCommand } from '../relay/converse.js';
+import { encodeOutgoing, type OutgoingCommand } from '../relay/converse.js';
 
-/** The command as it is sent, from what was judged and what the line asked besides. */
+/** The command for upstreams of that minor, from what was judged and what the line asked besides. */
 export function outgoingCommand(
   judgement: Judged,
   line: CommandLine,
   mayDebug: boolean,
   rowCells: number,
+  serverMinor: number,
 ): OutgoingCommand {
   const { command, effect } = judgement.attempt;
-  return {
+  const fields = {
     user: judgement.user,
     name: command.name,
     args: judgement.args.map((word) => word.text),
@@ -25,8 +26,8 @@ export function outgoingCommand(
     // Never 0, which is an error to a server that looks at it; the backend may go no further at 1 anyhow.
     proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
     isReading: effect === 'read',
-    encoded: undefined,
   };
+  return encodeOutgoing(fields, serverMinor);
 }
 
 /** Why a reply cannot get the column. */

@@ -1,6 +1,5 @@
-// What happens on a leased upstream: the command goes out, encoded afresh, and its reply comes back to the peer.
-// It does not know how the lease came about or what is recorded at the end.
-// The rules: an upstream is fit for another command only after a clean end; log lines reach the peer as its policy says.
+// One command on a leased upstream: it is sent, encoded from what was judged, and its reply is relayed to the client.
+// The rule: an upstream may serve another command only after a clean end.
 
 import type { Clock } from '../../ports/clock.js';
 import { encodeCommandLine } from '../../protocol/command.js';
@@ -10,7 +9,7 @@ import { WireFault } from '../../protocol/wire-fault.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
 import type { Upstream } from '../pool/upstream.js';
-import { explainFailure, isLineOfOther } from './backend-voice.js';
+import { BackendLogFilter, type LogMode } from './backend-log-filter.js';
 import {
   type RelayCount,
   type RelayEnd,
@@ -19,36 +18,28 @@ import {
   type ReplySource,
   relay,
 } from './relay.js';
-import type { RelayTarget } from './reply-writer.js';
-import { createRowPrefixer } from './row-prefixer.js';
+import { createRowPrefixer, type RelayTarget } from './reply-writer.js';
 
-/** A command as it is sent. */
 export interface OutgoingCommand {
   readonly user: string;
   readonly name: string;
   readonly args: readonly string[];
-  /** The flag D, where policy grants it. */
+  /** The flag D, where policy allows it. */
   readonly debug: boolean;
   readonly verbose: boolean;
-  /** A server command leaves rows behind that would become the next command's answer: nothing may follow it. */
+  /** Rows of a server command may come after its status and would become the next command's answer: nothing may follow it. */
   readonly isLast: boolean;
-  /** Cells of a row, where the user's name goes in front of each; 0: it does not. */
+  /** Cells of a row, where the user's name goes in front of each row; 0: it does not. */
   readonly usernameEvery: number;
-  /** Already lowered; sent where the backend takes it. */
+  /** Already decremented; sent where the backend accepts it. */
   readonly proxyTtl: number | undefined;
-  /** A command that only reads is given up when its peer is gone; a change is left to finish. */
+  /** A command that only reads is canceled when its client is gone; a change is left to finish. */
   readonly isReading: boolean;
-  /** Its line, once it was made: who sends the same again to upstreams of the same minor keeps it. */
-  encoded?: Buffer | undefined;
+  /** As it is sent to upstreams of one minor. */
+  readonly line: Buffer;
 }
 
-/** What of channel L reaches the peer: nothing, one sentence of ours on a failure, or the lines as they came. */
-export type LogMode = 'none' | 'filtered' | 'full';
-
-/**
- * What one command needs while its upstream is leased. `count` is written to as the reply comes; the caller keeps
- * it.
- */
+/** One command on its upstream. `count` is written to as the reply comes. */
 export interface Conversation {
   readonly upstream: Upstream;
   readonly command: OutgoingCommand;
@@ -57,17 +48,16 @@ export interface Conversation {
   readonly clock: Clock;
   readonly limits: RelayLimits;
   readonly count: RelayCount;
-  /** The ending when the exchange was given up from outside; undefined: it was not. */
+  /** The ending when the exchange was canceled from outside; undefined: it was not. */
   readonly cutOff: () => Ending | undefined;
   readonly onLog: (line: LogLine) => void;
 }
 
-/** Counters of a reply of which nothing came yet. */
 export function emptyCount(): RelayCount {
   return new CountedReply();
 }
 
-/** A class, for every reply has one, and few have log lines: the map is made when somebody looks for it. */
+/** A class, because every reply has one and few have log lines: the map is made when it is needed. */
 class CountedReply implements RelayCount {
   cells = 0;
   bytesIn = 0;
@@ -86,70 +76,20 @@ class CountedReply implements RelayCount {
 
 /** Sends the command and relays its reply. Never rejects. */
 export function converse(options: Conversation): Promise<LeaseEnd<Ending>> {
-  // When it does not leave, no reply comes, and the deadline of the relay ends the wait.
-  options.upstream.write([encodeOutgoing(options)])?.catch(() => undefined);
-  return relayReply(options, options.upstream, listenTo(options));
+  // If the write fails, no reply comes, and the deadline of the relay ends the wait.
+  options.upstream.write([options.command.line])?.catch(() => undefined);
+  return relayReply(options, options.upstream, new BackendLogFilter(options));
 }
 
-/** The line as this upstream takes it. */
-export function encodeOutgoing({ command, upstream }: Conversation): Buffer {
-  command.encoded ??= encodeCommandLine({
-    debug: command.debug,
-    verbose: command.verbose,
-    // Servers of minor 2 and below end the connection at the flag x.
-    proxyTtl: upstream.serverMinor < 3 ? undefined : command.proxyTtl,
-    user: command.user,
-    name: command.name,
-    args: command.args,
-  });
-  return command.encoded;
+/** Encodes the line for upstreams of that minor. */
+export function encodeOutgoing(command: Omit<OutgoingCommand, 'line'>, serverMinor: number): OutgoingCommand {
+  const { debug, verbose, user, name, args } = command;
+  // Servers of minor 2 and below end the connection at the flag x.
+  const proxyTtl = serverMinor < 3 ? undefined : command.proxyTtl;
+  return { ...command, line: encodeCommandLine({ debug, verbose, proxyTtl, user, name, args }) };
 }
 
-/** Hears the log channel of one command: hands lines on as policy says, and knows what they said when the status comes. */
-export interface LogEar {
-  hear(line: LogLine): void;
-  /** Adds our own sentence on a failure, where policy wants that. */
-  explain(status: Status): void;
-}
-
-/** An ear that has heard nothing yet. */
-export function listenTo(options: Conversation): LogEar {
-  return new ReplyEar(options);
-}
-
-class ReplyEar implements LogEar {
-  readonly #options: Conversation;
-  #lastText = '';
-  #lines = 0;
-
-  constructor(options: Conversation) {
-    this.#options = options;
-  }
-
-  hear(line: LogLine): void {
-    this.#lastText = line.text;
-    const { logLinesMax } = this.#options.limits;
-    this.#lines += 1;
-    if (this.#lines <= logLinesMax) return this.#handOn(line);
-    if (this.#lines > logLinesMax + 1) return;
-    const text = `dovegate: more than ${logLinesMax} log lines for this command (limits.log_lines); the others are only counted`;
-    this.#handOn({ type: 'warning', text, isCut: false });
-  }
-
-  #handOn(line: LogLine): void {
-    const { command, logs, writer } = this.#options;
-    this.#options.onLog(line);
-    if (logs === 'full' && !isLineOfOther(line.text, command.user)) writer.addLog(line.type, line.text);
-  }
-
-  explain(status: Status): void {
-    if (this.#options.logs !== 'filtered') return;
-    const text = explainFailure(status, this.#lastText);
-    if (text !== undefined) this.#options.writer.addLog('error', `dovegate: the backend says: ${text}`);
-  }
-}
-
-/** What the relay of one reply needs; a class, because an object of closures for each reply would be garbage by the megabyte. */
+/** A class, because an object of closures for each reply would be megabytes of garbage. */
 class ReplyRelay implements RelayOptions {
   readonly upstream: ReplySource;
   readonly writer: RelayTarget;
@@ -158,9 +98,9 @@ class ReplyRelay implements RelayOptions {
   readonly count: RelayCount;
   readonly reshape: RelayOptions['reshape'];
   readonly goesOnWithoutPeer: boolean;
-  readonly #ear: LogEar;
+  readonly #filter: BackendLogFilter;
 
-  constructor(options: Conversation, source: ReplySource, ear: LogEar) {
+  constructor(options: Conversation, source: ReplySource, filter: BackendLogFilter) {
     const { user, usernameEvery, isReading } = options.command;
     this.upstream = source;
     this.writer = options.writer;
@@ -169,7 +109,7 @@ class ReplyRelay implements RelayOptions {
     this.count = options.count;
     this.reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
     this.goesOnWithoutPeer = !isReading;
-    this.#ear = ear;
+    this.#filter = filter;
   }
 
   passesStatus(status: Status): boolean {
@@ -177,11 +117,11 @@ class ReplyRelay implements RelayOptions {
   }
 
   onLog(line: LogLine): void {
-    this.#ear.hear(line);
+    this.#filter.take(line);
   }
 
   beforeStatus(status: Status): void {
-    this.#ear.explain(status);
+    this.#filter.explain(status);
   }
 }
 
@@ -189,9 +129,9 @@ class ReplyRelay implements RelayOptions {
 export function relayReply(
   options: Conversation,
   source: ReplySource,
-  ear: LogEar,
+  filter: BackendLogFilter,
 ): Promise<LeaseEnd<Ending>> {
-  return relay(new ReplyRelay(options, source, ear)).then((end) =>
+  return relay(new ReplyRelay(options, source, filter)).then((end) =>
     end.kind === 'fault' ? judgeFault(end, options) : judgeRelay(end, options),
   );
 }
@@ -202,13 +142,12 @@ async function judgeFault(end: RelayEnd, options: Conversation): Promise<LeaseEn
   return judgeRelay(end, options);
 }
 
-/** The ending when the upstream was closed for the exchange. A client that is gone is no reason to close it under a change. */
+/** The ending when the upstream was closed because the exchange was canceled. A client that is gone does not cancel a change. */
 function givenUp(options: Conversation): Ending | undefined {
   const ending = options.cutOff();
   return ending?.kind === 'client-gone' && !options.command.isReading ? undefined : ending;
 }
 
-/** What a status tells of whoever stands behind an upstream: see LeaseEnd. */
 export function answerOf(status: Status): NonNullable<LeaseEnd<unknown>['answer']> {
   return status.kind === 'failed' && status.code === 'TEMPFAIL' ? 'tempfail' : 'other';
 }
@@ -218,8 +157,8 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
   const { backend } = upstream;
   switch (end.kind) {
     case 'status': {
-      // Up to 2.3.16 a second status line follows a failure, and nothing in the handshake tells who does that. A process
-      // whose Dovecot was stopped lives on and says TEMPFAIL to everything: the next command shall find a living one.
+      // Up to 2.3.16 a second status line follows a failure, and the handshake does not show which releases do that. Processes
+      // of a stopped Dovecot live on and answer TEMPFAIL to everything.
       const isFailed = end.status.kind !== 'ok';
       const isOdd =
         options.command.isLast ||

@@ -1,32 +1,32 @@
-// A command that speaks both ways until its connection ends (`dsync-server`): its first reply, and then bytes as they are. A
-// script with two pumps. It does not know what the bytes mean.
-// The rules: what the client says behind the command is handed on only after the backend's `+`; neither side is read while the
-// other does not take what came; nothing of ours gets between the bytes; the upstream is closed at the end, and so is the session.
+// A command that streams in both directions until its connection ends (`dsync-server`): its first reply, and then raw bytes. A script
+// with two pumps. The rules: what the client sends after the command is forwarded only after the backend's `+`; neither side is read
+// while the other does not take what came; nothing of ours gets between the bytes; the upstream is closed at the end, and so is the
+// session.
 
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { createGather } from '../../protocol/gather.js';
+import type { LogLine } from '../../protocol/log-line.js';
 import { parseStatus, type Status } from '../../protocol/status.js';
 import { WireFault } from '../../protocol/wire-fault.js';
 import type { DuplexEnd } from '../outcome/input-ending.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
-import type { ClientInput } from './client-input.js';
-import { answerOf, type Conversation, encodeOutgoing, type LogEar, listenTo } from './converse.js';
+import { BackendLogFilter } from './backend-log-filter.js';
+import { answerOf, type Conversation } from './converse.js';
 import { countLog, waitForPeer } from './relay.js';
+import type { ClientInput } from './upload-buffer.js';
 
-/** What a duplex exchange needs besides. */
 export interface Duplex extends Conversation {
   readonly client: ClientInput;
-  /** So many bytes of the client went upstream. */
   readonly onUp: (bytes: number) => void;
 }
 
-/** How much may wait for a peer before no more is read upstream. */
+/** How much may wait for the client before no more is read upstream. */
 const relayedBytesMax = 128 * 1024;
-/** Rows and status line of the first reply; real ones have neither rows nor more than a code. */
+/** Real first replies have no rows and a status of one code. */
 const firstReplyBytesMax = 4096;
 
-/** Carries it out on an upstream on which nothing ran before. Never rejects; the upstream is closed then. */
+/** Runs on an upstream on which nothing ran before. Never rejects; the upstream is closed then. */
 export async function duplex(options: Duplex): Promise<LeaseEnd<Ending>> {
   const run = new DuplexRun(options);
   try {
@@ -39,18 +39,18 @@ export async function duplex(options: Duplex): Promise<LeaseEnd<Ending>> {
 
 class DuplexRun {
   readonly #options: Duplex;
-  readonly #ear: LogEar;
+  readonly #filter: BackendLogFilter;
   readonly #startMs: number;
-  /** Why it ended, by whoever was first; the others end because the upstream is closed then. */
+  /** The first reason to end; everything else ends because the upstream is closed then. */
   #how: DuplexEnd | undefined;
-  /** The first reply's, once it came. */
+  /** Of the first reply. */
   status: Status | undefined;
   #hasClientEnded = false;
   #idle: { cancel(): void };
 
   constructor(options: Duplex) {
     this.#options = options;
-    this.#ear = listenTo(options);
+    this.#filter = new BackendLogFilter(options);
     this.#startMs = options.clock.now();
     this.#idle = this.#startIdle();
   }
@@ -59,7 +59,7 @@ class DuplexRun {
     const { upstream, writer } = this.#options;
     const { backend } = upstream;
     upstream.goRaw();
-    upstream.write([encodeOutgoing(this.#options)])?.catch(() => undefined);
+    upstream.write([this.#options.command.line])?.catch(() => undefined);
     let first: { readonly status: Status; readonly rest: readonly Buffer[] };
     try {
       first = await this.#firstReply();
@@ -72,7 +72,7 @@ class DuplexRun {
     const { status } = first;
     this.status = status;
     if (status.kind === 'referral') return { kind: 'referral', backend, target: status.referral };
-    if (status.kind !== 'ok') this.#ear.explain(status);
+    if (status.kind !== 'ok') this.#filter.explain(status);
     writer.addRawStatus(status.raw);
     if (status.kind !== 'ok') return { kind: 'replied', status, peer: 'ready' };
     void this.#pumpUp();
@@ -87,13 +87,13 @@ class DuplexRun {
     this.#options.upstream.close('not-reusable', true);
   }
 
-  /** Up to the status line, and what came behind it. */
+  /** Reads up to the status line; `rest` is what came after it. */
   async #firstReply() {
     const { upstream, count, clock } = this.#options;
     const gather = createGather(firstReplyBytesMax);
     for (;;) {
       for (const event of await upstream.next()) {
-        if (event.kind === 'log') this.#hear(event.line);
+        if (event.kind === 'log') this.#takeLog(event.line);
         else if (event.kind === 'body') {
           this.#moved();
           count.firstByteMs ??= clock.now() - this.#startMs;
@@ -110,7 +110,7 @@ class DuplexRun {
     }
   }
 
-  /** Until the backend ends, or the client cannot be told any more. */
+  /** Until the backend ends, or the client stalls or is gone. */
   async #pumpDown(rest: readonly Buffer[]): Promise<DuplexEnd> {
     const { upstream, writer, count, clock, limits } = this.#options;
     for (const bytes of rest) writer.addBody(bytes);
@@ -120,22 +120,22 @@ class DuplexRun {
         if (drained !== undefined) {
           const lease = { pace: upstream.pace, writer, isRated: false };
           const peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
-          // A client that has ended its side may be gone when the backend's last bytes come: they are dropped. One that is there
-          // and does not read would hold the upstream, and what is queued for it would grow.
+          // A client that ended its side may be gone when the backend's last bytes come: they are dropped. A client that is
+          // connected and does not read would hold the upstream, and its queue would grow.
           if (peer !== 'ready' && !(peer === 'client-gone' && this.#hasClientEnded))
             return this.#how ?? (peer === 'client-gone' ? peer : 'client-stall');
           this.#moved();
         }
         let hasMoved = false;
         for (const event of await upstream.next()) {
-          if (event.kind === 'log') this.#hear(event.line);
+          if (event.kind === 'log') this.#takeLog(event.line);
           else if (event.kind === 'body') {
             hasMoved = true;
             count.bytesIn += event.bytes.length;
             writer.addBody(event.bytes);
           }
         }
-        // Log lines do not renew it.
+        // Log lines do not renew the timer.
         if (hasMoved) this.#moved();
       }
     } catch (fault) {
@@ -166,15 +166,15 @@ class DuplexRun {
       try {
         await upstream.write([bytes]);
       } catch {
-        // An upstream that is gone is heard of where it is read.
+        // The read side reports an upstream that is gone.
         return;
       }
     }
   }
 
-  #hear(line: Parameters<LogEar['hear']>[0]): void {
+  #takeLog(line: LogLine): void {
     countLog(this.#options.count, line);
-    this.#ear.hear(line);
+    this.#filter.take(line);
   }
 
   #moved(): void {
@@ -191,7 +191,7 @@ class DuplexRun {
   }
 }
 
-/** Rows of a first reply are none, as far as is known; if there were some, the client gets them as what they are: no status. */
+/** Undefined: not complete yet. No known release sends rows in a first reply. */
 function splitReply(bytes: Buffer): { status: Status; rest: Buffer[] } | undefined {
   const rows = bytes.indexOf('\n');
   const end = rows < 0 ? -1 : bytes.indexOf('\n', rows + 1);

@@ -1,7 +1,7 @@
-// Brings one reply from an upstream to a peer, chunk by chunk, in constant memory. A script. It does not know policy or
-// records. The rules: slices of what was read are written, not copies; no more is read while the peer's side is full;
-// a broken reply is never made to look complete; a peer that does not read is given up before the backend gives up
-// (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer).
+// Relays one reply from an upstream to a client, chunk by chunk, in constant memory. A script. The rules: slices of what was read
+// are written, not copies; no more is read while the client's side is full; a broken reply is never made to look complete; a client
+// that does not read is disconnected before the backend gives up (it silently drops the rest of a reply that stays unread for
+// 60 s: measured on 2.3.19.1 and newer).
 
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { LogLine } from '../../protocol/log-line.js';
@@ -11,69 +11,64 @@ import type { ClientPace, SlowClient } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
 import type { RelayTarget } from './reply-writer.js';
 
-/** Times of a relay. */
 export interface RelayLimits {
   /** From the first byte sent to the first byte of the reply. */
   readonly deadlineMs: number;
   /** Between two chunks of the reply. */
   readonly replyIdleMs: number;
-  /** How long one write may wait for the peer. */
+  /** How long one write may wait for the client. */
   readonly clientStallMs: number;
-  /** Log lines of one command that are handed on; more are only counted. */
+  /** Log lines of one command that are forwarded; more are only counted. */
   readonly logLinesMax: number;
 }
 
-/** What was relayed, also where it broke off. */
+/** What was relayed, also of a reply that broke off. */
 export interface RelayCount {
   cells: number;
   bytesIn: number;
   firstByteMs: number | undefined;
   readonly logs: Map<LogLine['type'], number>;
-  /** Whether there are any of `logs`. */
   readonly hasLogs: boolean;
 }
 
-/** What became of a peer that was waited for. */
 export type PeerState = 'ready' | 'client-gone' | SlowClient;
 
-/** How it ended. */
 export type RelayEnd =
   | {
       readonly kind: 'status';
       readonly status: Status;
-      /** Bytes came behind the status that nobody asked for. */
+      /** Unexpected bytes came after the status. */
       readonly hasTrailing: boolean;
-      /** A peer that did not get the reply whole, because it was gone or did not read fast enough. */
+      /** Whether the client got the whole reply; if not, why. */
       readonly peer: PeerState;
     }
   | { readonly kind: 'reply-timeout' }
   | { readonly kind: Exclude<PeerState, 'ready'> }
   | { readonly kind: 'fault'; readonly fault: unknown };
 
-/** Where a reply comes from: an upstream, or whoever has begun to read it. */
+/** An upstream, or what has begun to read it. */
 export type ReplySource = Pick<Upstream, 'next' | 'close' | 'pace'>;
 
-/** What a relay needs. */
 export interface RelayOptions {
   readonly upstream: ReplySource;
   readonly writer: RelayTarget;
   readonly clock: Clock;
   readonly limits: RelayLimits;
-  /** A peer that is gone ends a relay only when the command reads; a change is left to finish, its reply dropped. */
+  /** For a change: when the client is gone it is left to finish, and its reply is dropped. */
   readonly goesOnWithoutPeer: boolean;
-  /** Whether the status line goes to the peer as the backend sent it. */
+  /** Whether the status line goes to the client as the backend sent it. */
   readonly passesStatus: (status: Status) => boolean;
-  /** What the rows are made into before the peer gets them; undefined: they go as they came. */
+  /** Changes the rows on their way; undefined: they go as they came. */
   readonly reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
   readonly onLog: (line: LogLine) => void;
-  /** Called before a status that passes is written: the last chance for log lines of our own. */
+  /** Called before a status that passes is written; log lines of ours go here. */
   readonly beforeStatus: (status: Status) => void;
   readonly count: RelayCount;
 }
 
 /**
- * How much of a reply may wait for a peer before no more is read upstream: most replies are smaller, so that a peer that
- * does not read costs no backend anything. Larger ones are held back by it.
+ * How much of a reply may wait for the client before no more is read upstream: most replies are smaller, so a client that
+ * does not read holds no upstream.
  */
 const relayedBytesMax = 128 * 1024;
 
@@ -82,7 +77,7 @@ export function relay(options: RelayOptions): Promise<RelayEnd> {
   return new RelayRun(options).run();
 }
 
-/** A class, so that the script keeps little while it waits: there is one for every reply. */
+/** A class, so that it holds little memory while it waits: there is one for every reply. */
 class RelayRun {
   readonly #options: RelayOptions;
   readonly #startMs: number;
@@ -106,7 +101,7 @@ class RelayRun {
         let leftMs = taken === 'reply' ? this.#options.limits.replyIdleMs : undefined;
         const drained = this.#peer === 'ready' ? this.#options.writer.flush(relayedBytesMax) : undefined;
         if (drained !== undefined) {
-          // The time of the backend does not run while the peer is the one that is waited for.
+          // The time of the backend does not run while we wait for the client.
           leftMs ??= Math.max(0, this.#dueMs - this.#options.clock.now());
           this.#timer.cancel();
           const gone = await this.#waitForPeer(drained);
@@ -133,8 +128,8 @@ class RelayRun {
   }
 
   /**
-   * One chunk. Without its status, what came: bytes of the reply, or nothing that counts. Log lines do not: a backend that writes
-   * some now and then would hold its upstream for ever.
+   * One chunk. Without a status: whether bytes of the reply came. Log lines do not count, or a backend that writes some now and
+   * then could hold its upstream forever.
    */
   #take(events: readonly UpstreamEvent[]): RelayEnd | 'reply' | 'nothing' {
     const { count, clock } = this.#options;
@@ -181,12 +176,12 @@ class RelayRun {
     if (this.#peer !== 'ready' || !this.#options.passesStatus(status)) return;
     this.#options.beforeStatus(status);
     writer.addRawStatus(status.raw);
-    // At once, before anything is written down or given back: the client waits for nothing else. Whether it reads is not waited
-    // for here: the backend has done its part, and its upstream may serve another meanwhile.
+    // At once, before records are written or the upstream is returned: the client waits for this. Not awaited: the backend is
+    // done, and its upstream may serve another client.
     void writer.flush(Number.POSITIVE_INFINITY);
   }
 
-  /** The end, where it did not take what was written and nobody else waits for this reply. */
+  /** The end, if the client did not take the reply and the command is not left to finish. */
   async #waitForPeer(drained: Promise<void>): Promise<RelayEnd | undefined> {
     const { clock, limits, goesOnWithoutPeer, upstream, writer } = this.#options;
     const lease = { pace: upstream.pace, writer, isRated: true };
@@ -197,20 +192,19 @@ class RelayRun {
   }
 }
 
-/** One more line of its level. */
 export function countLog(count: RelayCount, line: LogLine): void {
   count.logs.set(line.type, (count.logs.get(line.type) ?? 0) + 1);
 }
 
-/** What a peer holds up that is waited for. */
+/** The lease that waits while its client does not read. */
 export interface HeldLease {
   readonly pace: ClientPace;
   readonly writer: Pick<RelayTarget, 'takenBytes'>;
-  /** Whether the least rate holds for it. */
+  /** Whether the minimum rate applies. */
   readonly isRated: boolean;
 }
 
-/** Waits until what was written has left; `lease`: what waits with it. */
+/** Waits until what was written has left. */
 export function waitForPeer(
   drained: Promise<void>,
   clock: Clock,

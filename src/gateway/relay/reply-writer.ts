@@ -1,8 +1,10 @@
-// Writes replies and log lines to one peer in its framing. It does not know what is said or why.
-// The rules: one write for whatever belongs together; a log line goes before the status of its command, because real
-// clients have gone when the status is read; nothing is written after the transport failed.
+// Writes replies and log lines to one client in its framing, and the two targets that replies of several backends go through first.
+// The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
+// disconnect when they have read the status; nothing is written after the transport failed. Rows have no mark: a row is so many
+// cells, each ended by a TAB.
 
 import type { Transport } from '../../ports/transport.js';
+import { escapeField } from '../../protocol/escape.js';
 import { encodeLogLine, type LogType } from '../../protocol/log-line.js';
 import { type Framing, framingOf, logChannel, outputChannel } from '../../protocol/multiplex-decode.js';
 import {
@@ -11,43 +13,42 @@ import {
   type MultiplexEncoder,
 } from '../../protocol/multiplex-encode.js';
 import { formatStatus } from '../../protocol/status.js';
+import { WireFault } from '../../protocol/wire-fault.js';
 
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');
-/** Output that is shorter leaves as one buffer with its header: most replies are a row and a status. */
+/** Shorter output is copied into one buffer with its header: most replies are a row and a status. */
 const joinedBytesMax = 2 * 1024;
 
-/** One for each session. Pieces are gathered in order and leave with `flush`; only that touches the transport. */
+/** One for each session. Pieces are collected in order; only `flush` touches the transport. */
 export interface ReplyWriter {
-  /** Whether log lines reach the peer: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
+  /** Whether log lines reach the client: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
   readonly hasLogChannel: boolean;
-  /** The peer sent OPTION log-passthrough. */
+  /** The client sent OPTION log-passthrough. */
   passLogs(): void;
-  /** A piece of the group that the next `flush` writes. `bytes` are not copied. */
+  /** `bytes` are not copied. */
   addBody(bytes: Buffer): void;
-  /** Does nothing where there is no log channel. `text` may have several lines. */
+  /** Does nothing without a log channel. `text` may have several lines. */
   addLog(type: LogType, text: string): void;
   /** Ends the rows and adds a status line that a backend sent, given without its LF. */
   addRawStatus(line: Buffer): void;
   /** Ends the rows and adds a status line of our own; `''` is success. */
   addStatus(code: string): void;
-  /** The rows of the reply at hand end within a cell: what is said next could be taken for a part of it. */
+  /** The rows so far end within a cell, so bytes that follow could be taken for a part of it. */
   readonly isMidCell: boolean;
   /** Bytes of the output channel so far, over all replies. */
   readonly bytesOut: number;
-  /** As that of its transport. */
   readonly takenBytes: number;
   /**
-   * Writes the group. Undefined while at most `unsentBytesMax` wait for the peer; else a promise as of Transport.write,
-   * which rejects with a TransportFault when the peer is gone.
+   * Writes what was added. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write,
+   * which rejects with a TransportFault when the client is gone.
    */
   flush(unsentBytesMax: number): Promise<void> | undefined;
 }
 
-/** What the relay of one reply needs of where the reply goes. */
+/** Where the relay of one reply writes. */
 export type RelayTarget = Pick<ReplyWriter, 'addBody' | 'addLog' | 'addRawStatus' | 'flush' | 'takenBytes'>;
 
-/** A writer for the negotiated minor. */
 export function createReplyWriter(transport: Transport, minor: number): ReplyWriter {
   return new FramedWriter(transport, minor);
 }
@@ -120,12 +121,12 @@ class FramedWriter implements ReplyWriter {
   flush(unsentBytesMax: number): Promise<void> | undefined {
     this.#frameOutput();
     const group = this.#group;
-    // An empty group asks whether what was written before has left.
+    // With an empty group: whether earlier writes have left.
     if (group.length === 0 && this.#transport.unsentBytes === 0) return undefined;
     this.#group = [];
     const drained = this.#transport.write(group);
     if (drained === undefined || this.#transport.unsentBytes > unsentBytesMax) return drained;
-    // Whoever goes on without waiting hears of a peer that is gone from the transport.
+    // The transport reports a client that is gone.
     drained.catch(() => undefined);
     return undefined;
   }
@@ -146,4 +147,98 @@ class FramedWriter implements ReplyWriter {
     this.#outputBytes += bytes.length;
     this.#bytesOut += bytes.length;
   }
+}
+
+const plus = 0x2b;
+/** The longest row that is held back. Stops a backend that never ends a row from using our memory. */
+const rowBytesMax = 4 * 1024 * 1024;
+
+/**
+ * One of several replies that share a client: only whole rows go out, and no status line, so that a reply that breaks off never
+ * shifts the rows of another. `cells`: of each row, at least 1. Throws a WireFault where a reply does not consist of whole rows.
+ */
+export function createRowJoiner(target: RelayTarget, cells: number): RelayTarget {
+  /** The start of a row that is not complete yet. */
+  let kept: Buffer[] = [];
+  let keptBytes = 0;
+  let left = cells;
+  return {
+    addBody(bytes) {
+      let at = 0;
+      let whole = 0;
+      for (;;) {
+        const end = bytes.indexOf(tab, at);
+        if (end < 0) break;
+        at = end + 1;
+        left -= 1;
+        if (left > 0) continue;
+        left = cells;
+        whole = at;
+      }
+      if (whole > 0) {
+        for (const part of kept) target.addBody(part);
+        target.addBody(bytes.subarray(0, whole));
+        kept = [];
+        keptBytes = 0;
+      }
+      if (whole === bytes.length) return;
+      kept.push(bytes.subarray(whole));
+      keptBytes += bytes.length - whole;
+      if (keptBytes > rowBytesMax)
+        throw new WireFault('bad-frame', 'a row above the limit of joined replies');
+    },
+    addLog: (type, text) => target.addLog(type, text),
+    addRawStatus(line) {
+      // The incomplete row is dropped: the reply was cut, or its rows have another number of cells.
+      if (line[0] === plus && (left !== cells || keptBytes > 0)) {
+        throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
+      }
+    },
+    flush: (unsentBytesMax) => target.flush(unsentBytesMax),
+    get takenBytes() {
+      return target.takenBytes;
+    },
+  };
+}
+
+/** For a reply with an unknown number of columns: it goes out as it comes, without its status. No other may be joined meanwhile. */
+export function createStatusKeeper(target: RelayTarget): RelayTarget {
+  return {
+    addBody: (bytes) => target.addBody(bytes),
+    addLog: (type, text) => target.addLog(type, text),
+    addRawStatus: () => undefined,
+    flush: (unsentBytesMax) => target.flush(unsentBytesMax),
+    get takenBytes() {
+      return target.takenBytes;
+    },
+  };
+}
+
+/**
+ * Puts the user's name in front of each row: clients of the 2.3 series expect it after `-A` or a wildcard `-u`, and backends are
+ * not asked for it. Called with the pieces of one reply in order. `cells`: of a row as the backend sends it, at least 1.
+ */
+export function createRowPrefixer(user: string, cells: number): (body: Buffer) => readonly Buffer[] {
+  const name = Buffer.concat([escapeField(user), Buffer.of(tab)]);
+  let left = 0;
+  return (body) => {
+    const parts: Buffer[] = [];
+    let from = 0;
+    let at = 0;
+    while (at < body.length) {
+      if (left === 0) {
+        // A row begins with this byte.
+        if (at > from) parts.push(body.subarray(from, at));
+        parts.push(name);
+        from = at;
+        left = cells;
+      }
+      const end = body.indexOf(tab, at);
+      if (end < 0) break;
+      left -= 1;
+      at = end + 1;
+    }
+    if (from < body.length) parts.push(body.subarray(from));
+    return parts;
+  };
 }

@@ -7,7 +7,7 @@ import type { CloseReason } from '../../ports/close-reason.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { createDotDecoder, type DotDecoder } from '../../protocol/dot.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { ClientInput, TextPiece } from '../relay/client-input.js';
+import type { ClientInput, TextPiece } from '../relay/upload-buffer.js';
 import type { SessionInput } from './session-input.js';
 
 /** Limits of a text, and how a session is ended that goes beyond its time. */

@@ -16,8 +16,8 @@ import type {
 } from '../command/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../command/exchange-records.js';
 import { findLine, lineKey, lineScope } from '../command/inquiry.js';
-import type { ClientInput } from '../relay/client-input.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
+import type { ClientInput } from '../relay/upload-buffer.js';
 import { createCommandInput } from './command-input.js';
 import { createLineShare } from './line-turns.js';
 import type { SessionContext } from './session-context.js';

@@ -3,11 +3,12 @@
 // name or a backend's text where policy filters.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { LogMode } from '../../../src/gateway/relay/backend-log-filter.js';
 import {
   type Conversation,
   converse,
   emptyCount,
-  type LogMode,
+  encodeOutgoing,
   type OutgoingCommand,
 } from '../../../src/gateway/relay/converse.js';
 import type { RelayCount } from '../../../src/gateway/relay/relay.js';
@@ -17,7 +18,7 @@ import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux } from '../../oracle/framing.js';
 
-const command: OutgoingCommand = {
+const command: Omit<OutgoingCommand, 'line'> = {
   user: 'alice@example.org',
   name: 'quota get',
   args: ['--'],
@@ -58,7 +59,7 @@ function start({
   const heard: string[] = [];
   const running = converse({
     upstream,
-    command: { ...command, ...changes },
+    command: encodeOutgoing({ ...command, ...changes }, serverMinor),
     writer,
     logs,
     clock,

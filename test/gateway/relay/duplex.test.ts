@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
-import { emptyCount } from '../../../src/gateway/relay/converse.js';
+import { emptyCount, encodeOutgoing } from '../../../src/gateway/relay/converse.js';
 import { duplex } from '../../../src/gateway/relay/duplex.js';
 import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { createCommandInput } from '../../../src/gateway/session/command-input.js';
@@ -38,17 +38,20 @@ function start({ cutOff = () => undefined as Ending | undefined, roomBytes = 65_
   let up = 0;
   const running = duplex({
     upstream,
-    command: {
-      user: 'alice@example.org',
-      name: 'dsync-server',
-      args: ['--'],
-      debug: false,
-      verbose: false,
-      isLast: false,
-      usernameEvery: 0,
-      proxyTtl: undefined,
-      isReading: false,
-    },
+    command: encodeOutgoing(
+      {
+        user: 'alice@example.org',
+        name: 'dsync-server',
+        args: ['--'],
+        debug: false,
+        verbose: false,
+        isLast: false,
+        usernameEvery: 0,
+        proxyTtl: undefined,
+        isReading: false,
+      },
+      upstream.serverMinor,
+    ),
     writer,
     logs: 'filtered',
     clock,

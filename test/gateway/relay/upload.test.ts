@@ -1,15 +1,17 @@
 // Goal: a text on its way up. Phases: what is sent, at every cutting of what the client sends; an upstream that speaks before the end, in every
 // way; one that does not take it; clients that leave. What must not happen: a byte of the text behind an early word, a dot that the
 // client did not send, an upstream fit for another command, anything that is still held.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createBuffered } from '../../../src/concurrency/byte-budget.js';
 import { createRedactor } from '../../../src/domain/audit/redact.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
-import { type Conversation, emptyCount, type LogMode } from '../../../src/gateway/relay/converse.js';
-import { createHeldText } from '../../../src/gateway/relay/held-text.js';
+import type { LogMode } from '../../../src/gateway/relay/backend-log-filter.js';
+import { type Conversation, emptyCount, encodeOutgoing } from '../../../src/gateway/relay/converse.js';
 import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { upload } from '../../../src/gateway/relay/upload.js';
+import { createUploadBuffer } from '../../../src/gateway/relay/upload-buffer.js';
 import { createCommandInput } from '../../../src/gateway/session/command-input.js';
 import { createSessionInput } from '../../../src/gateway/session/session-input.js';
 import { wholeBytesMax } from '../../../src/ports/transport.js';
@@ -54,23 +56,26 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     close: (reason) => client.transport.close(reason),
   });
   const meter = createRedactor('a key for tests only').meterInput();
-  const text = createHeldText({ client: input, meter, buffered, clock });
+  const text = createUploadBuffer({ client: input, meter, buffered, clock });
   const writer = createReplyWriter(client.transport, 2);
   const count = emptyCount();
   const heard: string[] = [];
   const conversation: Conversation = {
     upstream,
-    command: {
-      user: 'alice@example.org',
-      name: 'save',
-      args: setting.args ?? ['--'],
-      debug: false,
-      verbose: false,
-      isLast: false,
-      usernameEvery: 0,
-      proxyTtl: undefined,
-      isReading: false,
-    },
+    command: encodeOutgoing(
+      {
+        user: 'alice@example.org',
+        name: 'save',
+        args: setting.args ?? ['--'],
+        debug: false,
+        verbose: false,
+        isLast: false,
+        usernameEvery: 0,
+        proxyTtl: undefined,
+        isReading: false,
+      },
+      upstream.serverMinor,
+    ),
     writer,
     logs: setting.logs ?? 'filtered',
     clock,

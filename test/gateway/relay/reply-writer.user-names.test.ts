@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRowPrefixer } from '../../../src/gateway/relay/row-prefixer.js';
+import { createRowPrefixer } from '../../../src/gateway/relay/reply-writer.js';
 import { chunkings } from '../../kit/chunkings.js';
 
 test('the name stands in front of each row, however the reply is cut', () => {

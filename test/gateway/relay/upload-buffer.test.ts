@@ -1,11 +1,16 @@
 // Goal: a text on its way: how much is read before an upstream is asked for, how long its client may take, what is recorded of it, and
 // that nothing is held when it is over. Phases: gathering; pieces; ends; time; the count of all sessions.
+
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { createBuffered } from '../../../src/concurrency/byte-budget.js';
 import { createRedactor } from '../../../src/domain/audit/redact.js';
-import { createHeldText, type HeldText, heldBytesMax } from '../../../src/gateway/relay/held-text.js';
+import {
+  createUploadBuffer,
+  heldBytesMax,
+  type UploadBuffer,
+} from '../../../src/gateway/relay/upload-buffer.js';
 import { createCommandInput } from '../../../src/gateway/session/command-input.js';
 import { createSessionInput } from '../../../src/gateway/session/session-input.js';
 import { chunkings } from '../../kit/chunkings.js';
@@ -24,12 +29,12 @@ function open({ buffered = createBuffered(10_000_000), inputBytesMax = 10_000_00
     clock,
     close: (reason) => transport.close(reason),
   });
-  const text = createHeldText({ client, meter: createRedactor(key).meterInput(), buffered, clock });
+  const text = createUploadBuffer({ client, meter: createRedactor(key).meterInput(), buffered, clock });
   return { peer, clock, text, buffered };
 }
 
 /** All pieces up to the end, as one text, and how it ended. */
-async function drain(text: HeldText): Promise<readonly [string, string]> {
+async function drain(text: UploadBuffer): Promise<readonly [string, string]> {
   let all = '';
   for (;;) {
     const piece = await text.next();

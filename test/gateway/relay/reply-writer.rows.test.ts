@@ -1,9 +1,11 @@
 // Goal: rows of several replies are joined whole, however they are cut; what breaks off leaves no trace in others.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+
 import * as fc from 'fast-check';
 import type { RelayTarget } from '../../../src/gateway/relay/reply-writer.js';
-import { createRowJoiner, createStatusKeeper } from '../../../src/gateway/relay/row-joiner.js';
+import { createRowJoiner, createStatusKeeper } from '../../../src/gateway/relay/reply-writer.js';
 
 function createTarget(): RelayTarget & { text(): string; logs: string[] } {
   const parts: Buffer[] = [];

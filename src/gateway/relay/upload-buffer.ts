@@ -1,69 +1,64 @@
-// A text between the client that sends it and the upstream that gets it: what of it is here, how long it has taken, its digest.
-// A machine, poked by the client, by a timer, and by the upload that takes pieces out. It does not know what is done with the text.
-// The rules: no more is read than there is a use for; a client may take its time while no upstream waits for it, and has `timeMs`
-// in all, not counting the time that we made it wait.
+// Buffers a text on its way from the client to an upstream, with its time limit and its digest. A machine, driven by the client, by
+// a timer, and by the upload that takes pieces out. The rules: no more is read than can be used; the client has `timeMs` in all,
+// not counting the time that we made it wait.
 
 import type { Buffered } from '../../concurrency/byte-budget.js';
 import type { RecordedInput } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/redact.js';
 import type { Clock, Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { createGather } from '../../protocol/gather.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { ClientInput } from './client-input.js';
 
-/** Why a text will never be whole: its client ended before the dot or is gone, it is too long, it took too long, or it came too slowly. */
+/** Why a text will never be complete: the client ended before the dot or is gone, or it is too long, too late or too slow. */
 export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow';
 
-/** A piece to be sent. */
 export interface HeldPiece {
   readonly parts: readonly Buffer[];
   readonly isLast: boolean;
 }
 
-/** One text. `gather`, then `start` and `next` until it ends, then `close`, in any case. */
-export interface HeldText {
+/** Call `gather`, then `start` and `next` until the text ends, and `close` in any case. */
+export interface UploadBuffer {
   /**
-   * Reads until the text is whole or enough of it is here to be worth an upstream, or no more may be held. Resolves to how
-   * it ended, if it did. Rejects with the signal's reason.
+   * Reads until the text is complete, or enough of it is here to be worth an upstream, or no more may be buffered. Resolves to
+   * how it ended, if it did. Rejects with the signal's reason.
    */
   gather(signal: AbortSignal): Promise<TextEnd | undefined>;
-  /** The time runs from here on again; `onLate` is called when it is over, or when the text is given up. */
+  /** Starts the clock again; `onLate` is called when the time is over, or when the text is given up. */
   start(onLate: () => void): void;
-  /** While somebody waits in `next`: its client is too slow. */
+  /** The client is too slow. Only during `next`. */
   giveUp(): void;
   /** Bytes that came so far. */
   readonly bytes: number;
-  /** What is sent next, or that nothing will be; `stopped` after `stop`. */
+  /** The next piece, or why there is none; `stopped` after `stop`. */
   next(): Promise<HeldPiece | TextEnd | 'stopped'>;
-  /** Nobody wants the rest; whoever waits in `next` is told. */
+  /** The rest is not needed; ends a pending `next`. */
   stop(): void;
-  /** How it ended, if it never will be whole. */
   readonly end: TextEnd | undefined;
-  /** How many bytes came, and what to compare them by when all of them did; undefined: none came. */
+  /** Bytes that came, with a digest when the text is complete; undefined: none came. */
   recorded(): RecordedInput | undefined;
-  /** Gives back what it holds and ends its timer. Idempotent. */
+  /** Releases its bytes and its timer. Idempotent. */
   close(): void;
 }
 
-/** What a HeldText is made of. */
-export interface HeldTextOptions {
+export interface UploadBufferOptions {
   readonly client: ClientInput;
   readonly meter: InputMeter;
   readonly buffered: Buffered;
   readonly clock: Clock;
 }
 
-/** So much of a text is worth an upstream, before the rest is here: fast clients must not wait for their own end. */
+/** This much of a text is worth an upstream before the rest is here, so that long texts of fast clients are streamed. */
 export const heldBytesMax = 1024 * 1024;
 
-/** A text of which nothing was read. */
-export function createHeldText(options: HeldTextOptions): HeldText {
-  return new Holder(options);
+export function createUploadBuffer(options: UploadBufferOptions): UploadBuffer {
+  return new TextBuffer(options);
 }
 
-class Holder implements HeldText {
-  readonly #options: HeldTextOptions;
+class TextBuffer implements UploadBuffer {
+  readonly #options: UploadBufferOptions;
   readonly #held = createGather(heldBytesMax);
   bytes = 0;
   #isWhole = false;
@@ -78,7 +73,7 @@ class Holder implements HeldText {
     | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
     | undefined;
 
-  constructor(options: HeldTextOptions) {
+  constructor(options: UploadBufferOptions) {
     this.#options = options;
     this.#leftMs = options.client.timeMs;
   }
@@ -158,7 +153,7 @@ class Holder implements HeldText {
     this.#running = undefined;
   }
 
-  /** Until something happened: a piece came, or the end, or somebody woke us. One reading at a time, also of one that was left. */
+  /** Waits for a piece, the end, or a wake-up. One read at a time, also after a `next` that was given up. */
   async #turn(): Promise<void> {
     if (!this.#isReading) void this.#read();
     await new Promise<void>((resolve) => {
@@ -199,4 +194,27 @@ class Holder implements HeldText {
     }
     this.#isWhole = isLast;
   }
+}
+
+export type TextPiece =
+  /** Decoded; may be empty. `isLast`: the final dot followed. */
+  | { readonly kind: 'piece'; readonly parts: readonly Buffer[]; readonly isLast: boolean }
+  /** The client ended its side before the final dot. */
+  | { readonly kind: 'cut' };
+
+/**
+ * What a client sends after a command line; the session implements it, once for each command. One call at a time, except
+ * for a `skipText` during a `nextText` that was given up.
+ */
+export interface ClientInput {
+  readonly timeMs: number;
+  /**
+   * The next piece of the text. Rejects with a WireFault when the text is too long, with a TransportFault when the client is
+   * gone. Not to be called after the last piece.
+   */
+  nextText(): Promise<TextPiece>;
+  /** Reads the rest of the text and drops it, within the limits of a text; else why the session must end. Never rejects. */
+  skipText(): Promise<'skipped' | CloseReason>;
+  /** Bytes as they come; null: the client ended its side. Rejects with a TransportFault when the client is gone. */
+  readRaw(): Promise<Buffer | null>;
 }

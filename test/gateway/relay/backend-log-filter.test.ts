@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { explainFailure, isLineOfOther } from '../../../src/gateway/relay/backend-voice.js';
+import { explainFailure, isLineOfOther } from '../../../src/gateway/relay/backend-log-filter.js';
 import { parseStatus } from '../../../src/protocol/status.js';
 
 const status = (line: string) => parseStatus(Buffer.from(line));
