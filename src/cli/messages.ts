@@ -1,4 +1,4 @@
-// docs/messages.md and the table of log lines in README: every code that the program has, with what it means and what to do. It
+// docs/messages.md and the table of log lines in docs/operations.md: every code that the program has, with what it means and what to do. It
 // only puts together what stands with the codes.
 
 import {
@@ -42,7 +42,7 @@ function events(chosen: (meaning: Meaning) => boolean): string {
   return table(['event', 'level', 'means', 'do'], rows);
 }
 
-/** The rows of README: what somebody has to look at. */
+/** The rows of docs/operations.md: what somebody has to look at. */
 export function formatWarnings(): string {
   return events(({ levels }) => levels.includes('warn') || levels.includes('error'));
 }

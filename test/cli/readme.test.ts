@@ -1,79 +1,136 @@
-// Goal: what README shows of the program is what the program prints, to the letter but for dates.
+// Goal: what README and docs/ show of the program is what the program prints, to the letter but for dates and ids; and every
+// configuration in them is one that it takes. Pages that need a daemon run in test/scenario/docs.test.ts.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { preset } from '../../src/domain/config/policy-schema.js';
 import { runDovegate } from '../kit/daemon.js';
-import { openFolder } from '../kit/folder.js';
-import { writeJournal } from './desk.js';
+import {
+  complete,
+  example,
+  fencesOf,
+  needsDaemon,
+  pages,
+  readPage as read,
+  runPage,
+  stepsOf,
+} from './docs-page.js';
 
-const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
-
-/** The fenced blocks of a language behind a heading or a line of text. */
-function blocksBehind(text: string, language: string): string[] {
-  const from = readme.indexOf(text);
-  assert.ok(from >= 0, text);
-  const blocks = readme.slice(from).matchAll(/^```([a-z]*)\n(.*?)^```$/gms);
-  return [...blocks].filter(([, name]) => name === language).map(([, , content]) => content ?? '');
-}
-
-const conditions = '### Conditions';
-const [firstExample = ''] = blocksBehind('**2. Write `/etc/dovegate/dovegate.yaml`:**', 'yaml');
-
-/** As README says it: the first example, with the policies behind a heading; its files are where the test is. */
-function withPolicies(heading: string): string {
-  const [policies = ''] = blocksBehind(heading, 'yaml');
-  return firstExample
-    .replace(/^policies:\n.*?(?=^audit:)/ms, policies)
-    .replaceAll('/etc/dovegate/', '')
-    .replace('/var/lib/dovegate/', '');
-}
-
-const configuration = withPolicies('### Asking what a policy says');
-
-const files: Readonly<Record<string, string>> = {
-  'conditions.yaml': withPolicies(conditions),
-  'dovegate.yaml': configuration,
-  'mistakes.yaml': configuration
-    .replace('mailbox list\n', 'mailbox lst\n')
-    .replace('at_least: 30d', 'at_least: 30'),
-  'observe.yaml': configuration
-    .replace('  support:\n    users', '  support:\n    mode: observe\n    users')
-    .replace(/ {6}- mailbox list\n.*(?= {4}deny:)/s, ''),
+const presetText = (name: string): string | undefined => {
+  try {
+    return read(`config/presets/${name}.yaml`);
+  } catch {
+    return undefined;
+  }
 };
 
-/** The day that the journal of the suggestion saw. */
-const day: readonly (readonly [user: string, ...words: string[]])[] = [
-  ['alice@example.com', 'quota', 'get'],
-  ['bob@example.com', 'quota', 'get'],
-  ['alice@example.com', 'mailbox', 'status', 'messages', 'INBOX'],
-  ['bob@example.com', 'mailbox', 'status', 'messages vsize', 'INBOX'],
-  ['bob@example.com', 'expunge', 'mailbox', 'Trash', 'savedbefore', '30d'],
-  ['alice@example.com', 'mailbox', 'delete', 'Old'],
-];
+for (const path of pages.filter((each) => each === 'README.md' || !needsDaemon(each))) {
+  test(`${path}: commands print what it shows`, { timeout: 120_000 }, (t) => runPage(t, path));
+}
 
-/** Commands and what they print: each begins with `$ `. */
-const shown = blocksBehind(conditions, '')
-  .filter((block) => block.startsWith('$ '))
-  .flatMap((block) => block.split(/^(?=\$ )/m))
-  .map((text) => {
-    const [command = '', ...lines] = text.split('\n');
-    return { command: command.slice('$ dovegate '.length), output: lines.join('\n').trimEnd() };
-  });
-
-test('README shows explain, can, check, test and suggest', () => {
-  const subcommands = new Set(shown.map(({ command }) => command.split(' ')[0]));
-  for (const name of ['explain', 'can', 'check', 'test', 'suggest']) assert.ok(subcommands.has(name), name);
+test('the pages show explain, can, check, test, suggest and the other subcommands', () => {
+  const commands = pages
+    .flatMap((path) => stepsOf(read(path), example))
+    .flatMap((step) => (step.kind === 'shown' ? [step.command] : []));
+  for (const name of [
+    'explain',
+    'can',
+    'check',
+    'test',
+    'suggest',
+    'send',
+    'status',
+    'kill',
+    'backend',
+    'reload',
+    'hash-password',
+    'audit verify',
+    'audit search',
+    'audit show',
+    'audit tail',
+    'audit export',
+    'audit keygen',
+  ])
+    assert.ok(
+      commands.some((each) => each.includes(`dovegate ${name}`)),
+      name,
+    );
 });
 
-test('README names every preset, and what each takes and holds without being told', () => {
+test('every configuration in the pages has no problem', () => {
+  for (const path of pages) {
+    for (const { language, text, info } of fencesOf(read(path))) {
+      if (language !== 'yaml') continue;
+      if (info !== '' && !info.endsWith('dovegate.yaml')) continue;
+      const whole = complete(text, example).replace('$1$...', `$1$${'A'.repeat(22)}==$${'A'.repeat(43)}=`);
+      const { problems } = parseSettings('/etc/dovegate/dovegate.yaml', {
+        readText: (file) => (file.endsWith('dovegate.yaml') ? whole : 'users: ["*"]'),
+        glob: () => [],
+        presetText,
+      });
+      const errors = problems.filter(({ severity }) => severity !== 'warning');
+      assert.deepEqual(
+        errors.map((each) => `${path}: ${each.path}: ${each.message}`),
+        [],
+      );
+    }
+  }
+});
+
+/** Programs of the system that the pages call, besides dovegate. */
+const foreign = new Set(
+  `apt-get cat chmod chown cp curl docker doveadm dovecot export groupadd install journalctl kubectl ln ls mkdir mv node
+  npm openssl scp source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(/\s+/),
+);
+
+test('every command of a sh block is one that there is, with options that it has', async () => {
+  const scripts = z
+    .object({ scripts: z.record(z.string(), z.string()) })
+    .parse(JSON.parse(read('package.json')));
+  const help = new Map<string, string>();
+  for (const path of pages) {
+    const blocks = fencesOf(read(path)).filter(({ language }) => language === 'sh' || language === 'console');
+    const lines = blocks.flatMap(({ language, text }) =>
+      text
+        .replaceAll(/\\\n\s*/g, '')
+        .split('\n')
+        .filter((line) => language === 'sh' || line.startsWith('$ '))
+        .map((line) => line.replace(/^\$ /, '').replace(/\s+#.*$/, '')),
+    );
+    for (const line of lines.filter((each) => each !== '' && !each.startsWith('#'))) {
+      const [word = ''] = line.replace(/^(?:sudo|[A-Z_]+=(?:'[^']*'|\S+)) /, '').split(' ');
+      const isOurs = word === 'dovegate' || word === 'echo';
+      assert.ok(isOurs || foreign.has(word), `${path}: ${line}`);
+      const script = /\bnpm run ([\w:]+)/.exec(line)?.[1];
+      if (script !== undefined) assert.ok(Object.hasOwn(scripts.scripts, script), `${path}: ${line}`);
+      if (word === 'docker') continue;
+      for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| |$|\)|;)/g)) {
+        const name = /^(?:audit )?[a-z-]+/.exec(rest)?.[0] ?? '';
+        if (name === 'help' || name === '') continue;
+        if (!help.has(name)) help.set(name, (await runDovegate([...name.split(' '), '--help'])).text);
+        const text = help.get(name) ?? '';
+        assert.ok(text.startsWith(`Usage: dovegate ${name} `), `${path}: ${line}: no ${name}`);
+        for (const [option] of rest
+          .split(' -- ', 1)
+          .join('')
+          .matchAll(/(?<= )--[a-z][a-z-]*/g))
+          assert.ok(text.includes(`${option} `), `${path}: ${line}: no ${option}`);
+      }
+    }
+  }
+});
+
+test('docs/presets.md names every preset, and what each takes and holds without being told', () => {
   const folder = new URL('../../../config/presets/', import.meta.url);
   const shape = z.object({ parameters: preset.shape.parameters });
   const said = Object.fromEntries(
-    [...readme.matchAll(/^\| `([a-z-]+)` +\| [^|]+ \|(.*)\|$/gm)].map(([, name, values]) => [name, values]),
+    [...read('docs/presets.md').matchAll(/^\| `([a-z-]+)` +\| [^|]+ \|(.*)\|$/gm)].map(([, name, values]) => [
+      name,
+      values,
+    ]),
   );
   for (const file of readdirSync(folder)) {
     const { parameters = {} } = shape.parse(parse(readFileSync(new URL(file, folder), 'utf8')));
@@ -91,19 +148,37 @@ test('README names every preset, and what each takes and holds without being tol
   }
 });
 
-for (const { command, output } of shown) {
-  test(`README: dovegate ${command}`, async (t) => {
-    const folder = openFolder(t);
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-    for (const name of ['ca.pem', 'mail1.password']) writeFileSync(join(folder, name), 'x', { mode: 0o600 });
-    const atMs = Date.now() - 3_600_000;
-    const sent = day.map(([user, ...words]) => ({ listener: 'support', user, words, atMs }));
-    writeJournal(folder, sent, files['observe.yaml']);
-    const told = await runDovegate(command.split(' '), { cwd: folder });
-    assert.equal(datesOut(told.stdout.toString().trimEnd()), datesOut(output));
-  });
+/** A page without its fences, comments and generated tables. */
+function proseOf(page: string): string {
+  return page
+    .replace(/<!-- codes -->.*<!-- \/codes -->/s, '')
+    .replaceAll(/^( *)```.*?^\1```$/gms, '')
+    .replaceAll(/<!--.*?-->/gs, '');
 }
 
-function datesOut(text: string): string {
-  return text.replaceAll(/\d{4}-\d\d-\d\d(?:T[\d:.]+Z| \d\d:\d\d UTC)?/g, 'DATE');
-}
+test('README has at most 250 lines; no paragraph more than five; no cell more than a line and a half', () => {
+  assert.ok(read('README.md').split('\n').length <= 251);
+  for (const path of pages) {
+    const lines = proseOf(read(path)).split('\n');
+    let length = 0;
+    for (const line of lines) {
+      if (line.startsWith('|')) {
+        for (const cell of line.split('|')) assert.ok(cell.trim().length <= 165, `${path}: ${cell.trim()}`);
+        length = 0;
+        continue;
+      }
+      assert.ok(line.length <= 130, `${path}: ${line}`);
+      length = line.trim() === '' ? 0 : /^\s*(?:[-*]|\d+\.) /.test(line) ? 1 : length + 1;
+      assert.ok(length <= 5, `${path}: a paragraph of more than five lines: ${line}`);
+    }
+  }
+});
+
+test('the figures in README are those of docs/performance.md', () => {
+  const [table = ''] =
+    /<!-- figures -->\n\n(.*?)\n\n<!-- \/figures -->/s.exec(read('README.md'))?.slice(1) ?? [];
+  const source = proseOf(read('docs/performance.md'));
+  const figures = [...table.matchAll(/\d+(?:\.\d+)? (?:x|us|MiB|commands\/s|ms)/g)].map(([each]) => each);
+  assert.ok(figures.length > 3);
+  for (const figure of figures) assert.ok(source.includes(figure), figure);
+});

@@ -1,4 +1,4 @@
-// Goal: every example of the client library runs, those of examples/ and those of the README, as they stand there, against the
+// Goal: every example of the client library runs, those of examples/ and those of docs/client-node.md, as they stand there, against the
 // scripted server. What must not happen: an example that was never run, or a session that stays open.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -109,16 +109,14 @@ test('every example is run here', () => {
   assert.deepEqual(readdirSync(join(root, 'examples')).toSorted(), Object.keys(examples).toSorted());
 });
 
-test('the examples of the README run', async (t) => {
+test('the examples of docs/client-node.md run', async (t) => {
   const here = await openHere(t);
-  const section = /^## The client library\n([\s\S]*?)^## /m.exec(
-    readFileSync(join(root, 'README.md'), 'utf8'),
-  )?.[1];
-  const blocks = [...(section ?? '').matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code = '']) => code);
+  const page = readFileSync(join(root, 'docs/client-node.md'), 'utf8');
+  const blocks = [...page.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code = '']) => code);
   assert.ok(blocks.length >= 2, 'there are examples');
   for (const [at, code] of blocks.entries()) {
     // Inside of the package, so that it finds itself by its name.
-    const file = join(root, 'build', `readme-${process.pid}-${at}.mjs`);
+    const file = join(root, 'build', `page-${process.pid}-${at}.mjs`);
     writeFileSync(file, code.replaceAll('/run/dovegate/support.sock', here.socket));
     try {
       const { exit, text, stderr } = await here.run(file);

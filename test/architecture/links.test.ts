@@ -1,0 +1,62 @@
+// Goal: every relative link in the pages that people read leads to a file, and to a heading in it where it names one.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { root, textOf } from './project.js';
+
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'src/README.md',
+  ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`),
+];
+
+/** The anchors of a page, as GitHub makes them of its headings. */
+function anchorsOf(text: string): Set<string> {
+  const prose = text.replaceAll(/^( *)```.*?^\1```$/gms, '');
+  return new Set(
+    [...prose.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+function brokenLinks(page: string, text: string): string[] {
+  const prose = text.replaceAll(/^( *)```.*?^\1```$/gms, '').replaceAll(/`[^`\n]*`/g, '');
+  return [...prose.matchAll(/\]\((?![a-z]+:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].flatMap(
+    ([, path = '', anchor]) => {
+      const target = path === '' ? page : join(dirname(page), path);
+      if (!existsSync(join(root, target))) return [`${page}: ${path}`];
+      if (anchor === undefined || anchorsOf(path === '' ? text : textOf(target)).has(anchor)) return [];
+      return [`${page}: ${path}#${anchor}`];
+    },
+  );
+}
+
+void test('every relative link and anchor leads somewhere', () => {
+  assert.deepEqual(
+    pages.flatMap((page) => brokenLinks(page, textOf(page))),
+    [],
+  );
+});
+
+void test('a link to no file and one to no heading are found', () => {
+  const text =
+    '# Title\n\n[a](none.md) [b](#title) [c](#other) [d](README.md#title) [e](https://example.com/x.md)\n';
+  assert.deepEqual(brokenLinks('README.md', text), [
+    'README.md: none.md',
+    'README.md: #other',
+    'README.md: README.md#title',
+  ]);
+});
+
+void test('README leads to every page of docs/', () => {
+  const readme = textOf('README.md');
+  for (const page of pages.filter((each) => each.startsWith('docs/')))
+    assert.ok(readme.includes(`](${page})`), `README has no link to ${page}`);
+});

@@ -1,0 +1,341 @@
+// Runs what a page of the documentation shows: writes its files, starts the daemon in front of scripted Dovecots, runs each command
+// of a `console` block in bash, and compares what it prints. A page is read from top to bottom:
+//
+//   ```yaml FILE             writes FILE; without `version:` its keys replace those of the first example in README
+//   ```yaml FILE alone       writes FILE as it stands
+//   ```console               `$ command` lines, each with what it prints (stdout and stderr)
+//   <!-- file: FILE ... -->  the same for a file that the page does not show
+//   <!-- run: COMMAND -->    runs a command that the page does not show
+//   <!-- daemon -->          starts `dovegate serve` with /etc/dovegate/dovegate.yaml; `<!-- daemon: stop -->` ends it
+//
+// The places /etc/dovegate, /run/dovegate and /var/lib/dovegate are folders of the test, of names as long. Dates, ids, durations and
+// digests may differ. An id that a page shows may be used in its later commands.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { makeAuthority } from '../kit/certificates.js';
+import { builtProgram, type Daemon, startDaemon } from '../kit/daemon.js';
+import { type Owner, removeAfter } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
+import { runProgram } from '../kit/program.js';
+import type { Script } from '../kit/script.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** What a page tells the test, in order of the lines. */
+type Step =
+  | { readonly kind: 'file'; readonly name: string; readonly text: string }
+  | { readonly kind: 'hidden'; readonly command: string }
+  | { readonly kind: 'daemon'; readonly isStart: boolean }
+  | { readonly kind: 'shown'; readonly command: string; readonly output: string; readonly at: number };
+
+interface Fence {
+  readonly language: string;
+  /** The rest of the opening line. */
+  readonly info: string;
+  readonly text: string;
+  /** Offset of the text in the page. */
+  readonly at: number;
+}
+
+const fencePattern = /^( *)```([a-z]*)(?: ([^\n]*))?\n(.*?)^\1```$/gms;
+
+export function fencesOf(page: string): Fence[] {
+  return [...page.matchAll(fencePattern)].map((found) => {
+    const [whole, indent = '', language = '', info = '', text = ''] = found;
+    const at = found.index + whole.length - indent.length - 3 - text.length;
+    return { language, info, text: text.replaceAll(new RegExp(`^${indent}`, 'gm'), ''), at };
+  });
+}
+
+/** The configuration of the first example in README. */
+function firstExample(readme: string): string {
+  const text = fencesOf(readme).find(({ language, info }) => language === 'yaml' && info !== '')?.text;
+  assert.ok(
+    text !== undefined && text.startsWith('version: 1\n'),
+    'README begins with a whole configuration',
+  );
+  return text;
+}
+
+/** A whole configuration of a fragment: each of its keys replaces that of the first example, or follows the key before. */
+export function complete(fragment: string, base: string): string {
+  if (/^version:/m.test(fragment)) return fragment;
+  const isKey = /^(?=[a-z_]+:)/m;
+  const sections = base.split(isKey).map((text) => ({ key: text.split(':', 1)[0], text }));
+  let last = sections.length - 1;
+  for (const text of fragment.split(isKey).filter((each) => /^[a-z_]+:/.test(each))) {
+    const key = text.split(':', 1)[0];
+    const same = sections.findIndex((each) => each.key === key);
+    if (same >= 0) last = same;
+    else last += 1;
+    sections.splice(last, same >= 0 ? 1 : 0, { key, text: text.endsWith('\n') ? text : `${text}\n` });
+  }
+  return sections.map(({ text }) => text).join('');
+}
+
+export function stepsOf(page: string, base: string): Step[] {
+  const steps: { at: number; step: Step }[] = [];
+  for (const { language, info, text, at } of fencesOf(page)) {
+    const [name = '', isAlone] = info.split(' ');
+    if (language === 'yaml' && name !== '')
+      steps.push({
+        at,
+        step: { kind: 'file', name, text: isAlone === undefined ? complete(text, base) : text },
+      });
+    if (language !== 'console') continue;
+    let offset = at;
+    for (const part of text.split(/^(?=\$ )/m)) {
+      const [first = ''] = /^\$ (?:.*\\\n)*.*\n?/.exec(part) ?? [];
+      assert.ok(first !== '', `a console block begins with "$ ": ${part}`);
+      const outputAt = offset + first.length;
+      const command = first.slice(2).trimEnd();
+      steps.push({
+        at: offset,
+        step: { kind: 'shown', command, output: part.slice(first.length), at: outputAt },
+      });
+      offset += part.length;
+    }
+  }
+  for (const { 1: name = '', 2: text = '', index: at } of page.matchAll(/^<!-- file: (\S+)\n(.*?)-->$/gms))
+    steps.push({ at, step: { kind: 'file', name, text: complete(text, base) } });
+  for (const found of page.matchAll(/^<!-- (run|daemon)(?:: (.*?))? -->$/gms)) {
+    const [, what, text = ''] = found;
+    const step: Step =
+      what === 'run' ? { kind: 'hidden', command: text } : { kind: 'daemon', isStart: text !== 'stop' };
+    steps.push({ at: found.index, step });
+  }
+  return steps.toSorted((one, other) => one.at - other.at).map(({ step }) => step);
+}
+
+const ids = /\b[0-9A-HJKMNP-TV-Z]{26}\b/g;
+
+/** A text without what differs from run to run. */
+function comparable(text: string): string {
+  return text
+    .replaceAll(ids, 'ID')
+    .replaceAll(/\d{4}-\d\d-\d\d(?:T[\d:.]+Z?| \d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC)?)?/g, 'DATE')
+    .replaceAll(/\b\d\d:\d\d:\d\d(?:\.\d+)?\b/g, 'TIME')
+    .replaceAll(/\b\d+(?:\.\d+)? ?(?:ms|us|KiB|MiB|s)\b/g, 'AMOUNT')
+    .replaceAll(/"time":\d+/g, '"time":0')
+    .replaceAll(/\b[0-9a-f]{16,64}\b/g, 'DIGEST')
+    .replaceAll(/\bsha256:[\w+/=-]+/g, 'DIGEST')
+    .replaceAll(/scrypt\$[\w$+/=]+/g, 'HASH')
+    .replaceAll(/(pid|uid|gid)("?[ :=]+)\d+/g, '$1$2N')
+    .replaceAll(/\b\d+(?:\.\d+)?(?=  ID)/g, 'N')
+    .replaceAll(/\b\d+\.\d$/gm, 'N')
+    .replaceAll(/[A-Za-z0-9+/]{40,}=/g, 'KEY')
+    .replaceAll(/^( +peer +).*$/gm, '$1WHO')
+    .replaceAll(/_ms=[\d.]+/g, '_ms=N')
+    .replaceAll(/(?<=,)\d+\.\d+(?=,)/g, 'N')
+    .replaceAll(/ {2,}|─{2,}/g, '  ')
+    .replaceAll(/ +$/gm, '')
+    .trim();
+}
+
+/** The day of the support desk, as the scripted Dovecots answer. */
+const answer: Script = async ({ user, fields }, connection) => {
+  const line = fields.join(' ');
+  if (fields[0] === 'save') await connection.readInput();
+  if (user.startsWith('nobody')) return connection.status('-NOUSER');
+  if (user.startsWith('full')) {
+    await connection.log('error', `lda(${user}): Quota exceeded (mailbox for user is full)`);
+    return connection.status('-TEMPFAIL');
+  }
+  if (user.startsWith('slow')) return connection.closed;
+  if (line.startsWith('quota get')) {
+    await connection.row('User quota', 'STORAGE', '81920', '102400', '80');
+    await connection.row('User quota', 'MESSAGE', '1204', '-', '0');
+  }
+  if (line.startsWith('mailbox list'))
+    for (const box of ['INBOX', 'Sent', 'Trash']) await connection.row(box);
+  if (line.startsWith('mailbox status')) await connection.row('INBOX', '1204');
+  if (line.startsWith('user ')) await connection.body('{"userList":["alice@example.com","bob@example.com"]}');
+  if (line.startsWith('who')) await connection.row('alice@example.com', '1', 'imap', '(4711)', '(192.0.2.7)');
+  await connection.status('+');
+};
+
+const unixSocket = '/run/dovecot/dovegate-doveadm';
+
+interface Scene {
+  /** Runs a step; of a shown command, what it printed, in the words of the page. */
+  take(step: Step): Promise<string | undefined>;
+}
+
+/** A machine with the three folders of dovegate and the files that the pages name. */
+function openScene(owner: Owner): Scene {
+  const folders = {
+    '/etc/dovegate': mkdtempSync(join(tmpdir(), 'e-')),
+    '/run/dovegate': mkdtempSync(join(tmpdir(), 'r-')),
+    '/var/lib/dovegate': mkdtempSync(join(tmpdir(), 'lib---')),
+  };
+  const etc = folders['/etc/dovegate'];
+  const programs = join(etc, '.bin');
+  mkdirSync(programs);
+  chmodSync(builtProgram, 0o755);
+  for (const name of ['dovegate', 'doveadm']) symlinkSync(builtProgram, join(programs, name));
+
+  const authority = makeAuthority({ name: 'example authority' });
+  const hosts = ['mail1.example.com', 'mail2.example.com', 'gate.example.com', 'localhost'];
+  const server = authority.issue({ names: hosts });
+  const client = authority.issue({ names: ['backup.example.com'], client: true });
+  const given: Readonly<Record<string, string>> = {
+    'ca.pem': authority.certificatePem,
+    'clients.crt': authority.certificatePem,
+    'logs-ca.pem': authority.certificatePem,
+    'tls.crt': server.certificatePem,
+    'tls.key': server.keyPem,
+    'backup.crt': client.certificatePem,
+    'backup.key': client.keyPem,
+    'mail1.password': 'secret\n',
+    'mail2.password': 'secret\n',
+    'migrator.password': 'correct-horse-battery\n',
+  };
+  for (const [name, text] of Object.entries(given)) writeFileSync(join(etc, name), text, { mode: 0o600 });
+
+  /** Words of the page -> words of this machine. */
+  const words = new Map<string, string>(Object.entries(folders));
+  const idsHere = new Map<string, string>();
+  const me = userInfo().username;
+  const here = (text: string): string =>
+    [...words, ...idsHere].reduce((now, [page, actual]) => now.replaceAll(page, actual), text);
+  const there = (text: string): string =>
+    [...words]
+      .toReversed()
+      .reduce((now, [page, actual]) => now.replaceAll(actual, page), text)
+      .replaceAll(new RegExp(`\\b${me}(@|, )`, 'g'), 'anna$1');
+  let daemon: Daemon | undefined;
+  let exit = 0;
+
+  /** The addresses and names of the page, as they are on this machine. */
+  const prepare = async (text: string): Promise<void> => {
+    for (const [, address = ''] of text.matchAll(/\baddress: "?([\w.]+:\d+)"?/g)) {
+      if (words.has(address)) continue;
+      const tls = text.includes('tls: off') ? 'plain' : 'starttls';
+      const dovecot = await openScriptedDovecot({ minor: 3, tls, certificate: server, script: answer });
+      owner.after(() => dovecot.close());
+      words.set(address, `127.0.0.1:${dovecot.port}`);
+    }
+    if (text.includes(unixSocket) && !words.has(unixSocket)) {
+      const path = join(folders['/run/dovegate'], 'dovecot');
+      const dovecot = await openScriptedDovecot({ minor: 3, unix: path, script: answer });
+      owner.after(() => dovecot.close());
+      words.set(unixSocket, path);
+    }
+    if (text.includes('0.0.0.0:24246') && !words.has('0.0.0.0:24246')) {
+      const [port = 0] = await freePorts(1);
+      words.set('gate.example.com:24246', `localhost:${port}`);
+      words.set('0.0.0.0:24246', `127.0.0.1:${port}`);
+      words.set('192.0.2.0/24', '127.0.0.0/8');
+      const args = [builtProgram, 'hash-password', '--cost', '14'];
+      const hash = execFileSync(process.execPath, args, {
+        input: 'correct-horse-battery\n',
+        encoding: 'utf8',
+      });
+      words.set('scrypt$32768$8$1$...', hash.trim());
+    }
+  };
+  const ofThisMachine = (text: string): string =>
+    here(text)
+      .replaceAll(/\bgroup: [a-z-]+/g, `group: "${process.getgid?.()}"`)
+      .replaceAll(/\bgroups: \[[a-z, -]+\]/g, `groups: ["${process.getgid?.()}"]`)
+      .replaceAll(/\busers: \[anna\]/g, `users: [${me}]`);
+  const place = (name: string): string => (name.startsWith('/') ? here(name) : join(etc, name));
+
+  const run = async (command: string): Promise<string> => {
+    const result = await runProgram('bash', ['-c', `exec 2>&1; (exit ${exit})\n${here(command)}`], {
+      cwd: etc,
+      env: {
+        PATH: `${programs}:${process.env['PATH']}`,
+        LC_ALL: 'C.UTF-8',
+        TZ: 'UTC',
+        DOVEADM_SOCKET: undefined,
+        DOVEGATE_CONFIG: join(etc, 'dovegate.yaml'),
+        DOVEGATE_CLIENT_CONFIG: undefined,
+      },
+    });
+    exit = result.exit;
+    return result.text;
+  };
+
+  owner.after(async () => {
+    await daemon?.stop();
+  });
+  for (const folder of Object.values(folders)) removeAfter(owner, folder);
+  return {
+    async take(step) {
+      if (step.kind === 'file') {
+        await prepare(step.text);
+        writeFileSync(place(step.name), ofThisMachine(step.text), { mode: 0o600 });
+        return undefined;
+      }
+      if (step.kind === 'daemon') {
+        await daemon?.stop();
+        const config = readFileSync(join(etc, 'dovegate.yaml'), 'utf8');
+        daemon = step.isStart
+          ? await startDaemon({ after: () => undefined }, { folder: etc, config })
+          : undefined;
+        return undefined;
+      }
+      const printed = there(await run(step.command));
+      if (step.kind === 'hidden') return undefined;
+      const shown = step.output.match(ids) ?? [];
+      for (const [at, id] of (printed.match(ids) ?? []).entries()) {
+        const written = shown[at];
+        if (written !== undefined && written !== id && !idsHere.has(written)) idsHere.set(written, id);
+      }
+      return [...idsHere].reduce((now, [page, actual]) => now.replaceAll(actual, page), printed);
+    },
+  };
+}
+
+/** Pages that are made of the program, and tested where they are made. */
+const generated = new Set(['docs/messages.md', 'docs/preset-effects.md', 'docs/settings.md']);
+
+export const readPage = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+/** README and the pages of docs/ that people write. */
+export const pages: readonly string[] = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`)
+    .filter((path) => !generated.has(path)),
+];
+
+export const example = firstExample(readPage('README.md'));
+
+export const needsDaemon = (path: string): boolean => /^<!-- daemon -->$/m.test(readPage(path));
+
+/** Runs a page; what is printed must be what it shows. DOVEGATE_DOCS=write puts what is printed into the page instead. */
+export async function runPage(owner: Owner, path: string): Promise<void> {
+  const page = readPage(path);
+  const scene = openScene(owner);
+  let written = page;
+  let moved = 0;
+  for (const step of stepsOf(page, example)) {
+    const printed = await scene.take(step);
+    if (printed === undefined || step.kind !== 'shown') continue;
+    if (comparable(printed) === comparable(step.output)) continue;
+    if (process.env['DOVEGATE_DOCS'] !== 'write')
+      assert.equal(comparable(printed), comparable(step.output), `${path}: ${step.command}`);
+    const text = printed.trimEnd().replaceAll(/ +$/gm, '');
+    const now = text === '' ? '' : `${text}\n`;
+    const at = step.at + moved;
+    written = written.slice(0, at) + now + written.slice(at + step.output.length);
+    moved += now.length - step.output.length;
+  }
+  if (written !== page) writeFileSync(join(root, path), written);
+}
