@@ -4,7 +4,6 @@ import { gidOf } from '../adapters/host/accounts.js';
 import { readOrMakeFile, readText } from '../adapters/host/files.js';
 import { programVersion } from '../adapters/host/program.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
-import type { Found } from '../adapters/journal/messages.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { parseLine } from '../domain/audit/line.js';
 import { createRedactor, makeHmacKey, type Redactor } from '../domain/audit/redact.js';
@@ -94,7 +93,7 @@ function readSeq(line: string): number | undefined {
 }
 
 /** A key that is new to the journal: somebody must know it, or look for the old one. */
-function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: Found): void {
+function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: OpenJournal['found']): void {
   if (isNew) {
     const text = `made ${path}, the key that signs the journal; its public half is ${key}`;
     log.report({ event: 'audit-key-made', level: 'info', text });
@@ -104,7 +103,7 @@ function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: Found
   log.report({ event: 'audit-key-changed', level: 'error', text });
 }
 
-const damages: Readonly<Record<NonNullable<Found['damage']>, string>> = {
+const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, string>> = {
   cut: 'records that its last checkpoint names are missing at its end',
   rewritten: 'the record that its last checkpoint names is another one',
   unvouched:
@@ -112,7 +111,7 @@ const damages: Readonly<Record<NonNullable<Found['damage']>, string>> = {
 };
 
 /** What a start found is told once, loudly where somebody else must have been there. */
-function reportFound(log: Log, { damage, unknown, tornBytes }: Found): void {
+function reportFound(log: Log, { damage, unknown, tornBytes }: OpenJournal['found']): void {
   if (damage !== undefined) {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
   }

@@ -2,8 +2,7 @@
 // amnesty. It does not know how limits are counted or how records are read.
 
 import type { OpenJournal } from '../adapters/journal/journal.js';
-import { findRecent } from '../adapters/journal/recent.js';
-import { readPieces } from '../adapters/journal/trail.js';
+import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/policy/limits.js';

@@ -94,10 +94,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['koffi'],
   }),
   'adapters/journal': rule(['ports', 'concurrency', 'domain/audit', 'gateway/outcome'], {
+    public: ['journal', 'segments', 'trail'],
     builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
   }),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(['ports', 'concurrency', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
+    public: ['shipping'],
     builtins: ['fs', 'path'],
   }),
   'adapters/telemetry': rule(

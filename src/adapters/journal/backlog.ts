@@ -1,12 +1,12 @@
-// The records that are not on disk yet, in order, with those who wait for them: not given to the writer's thread,
-// under way, or written and not synced; and orders of another kind that wait among them. It knows no thread and no disk:
-// the driver tells it what became of a group.
-// The rule: a record leaves only when it is on disk (or the limit refuses it at the door), whoever gave up waiting.
+// The records that are not on disk yet, in order, with their waiters: not given to the writer's thread, under way, or written
+// and not synced; the orders of another kind among them; and the batcher, which says when records go to the thread.
+// The rule: a record leaves only when it is on disk (or the limit refused it), also when its waiter gave up.
 
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
+import type { Clock, Timer } from '../../ports/clock.js';
 import type { Order, Report } from './messages.js';
 
-/** Who waits until a record is on disk. */
+/** Waits until a record is on disk. */
 export interface Waiter {
   readonly resolve: () => void;
   readonly reject: (fault: JournalFault) => void;
@@ -29,11 +29,10 @@ interface Held {
 /** Records that go to the disk together. */
 export interface Group {
   readonly bodies: string[];
-  /** Somebody waits for it, or too much was written since the last sync. */
+  /** It has a waiter, or too much was written since the last sync. */
   readonly needsSync: boolean;
 }
 
-/** One for each open journal. */
 export interface Backlog {
   /** False: it would go above `bytesMax` and was not taken. */
   add(body: string, since: number, waiter: Waiter | undefined, bytesMax: number): boolean;
@@ -43,21 +42,21 @@ export interface Backlog {
   takeAll(): string[];
   /** What is under way was handed to the kernel. */
   wrote(): void;
-  /** What was written, the group under way included, is on disk: who waits is told. Returns how many records. */
+  /** What was written, the group under way included, is on disk: resolves its waiters. Returns how many records. */
   synced(): number;
   /** An order that is to be given when all records that are here now have been taken. */
   addErrand(errand: Errand): void;
   /** The next errand whose turn it is; it is the caller's from now on. */
   takeErrand(): Errand | undefined;
-  /** Tells all who wait, and those only: the records stay, the errands go. Undefined: the journal is closed. */
+  /** Rejects all waiters and drops the errands; the records stay. Undefined: the journal is closed. */
   reject(fault: JournalFault | undefined): void;
-  /** When the longest waiting came; undefined: nobody waits. */
+  /** When the oldest record with a waiter came. */
   readonly oldestWaiterSince: number | undefined;
-  /** Whether what can be taken is so much that it should not be kept for company any more. */
+  /** So much waits that a longer batch would spare nothing. */
   readonly isFull: boolean;
   /** Whether a group can be taken. */
   readonly hasWaiting: boolean;
-  /** Forgets all records, nobody waits any more; returns how many they were. */
+  /** Forgets all records; returns how many they were. */
   drop(): number;
 }
 
@@ -68,7 +67,6 @@ const fullChars = 64 * 1024;
 /** Beside its text, what a record costs in memory. */
 const overheadBytes = 128;
 
-/** An empty one. */
 export function createBacklog(): Backlog {
   let written: Held[] = [];
   let underWay: Held[] = [];
@@ -147,7 +145,7 @@ export function createBacklog(): Backlog {
       }
     },
     get oldestWaiterSince() {
-      // Nobody waits for what was written: a group with a waiter is synced at once.
+      // What was written has no waiter: a group with one is synced at once.
       for (const group of [underWay, waiting]) {
         const oldest = group.find((held) => held.waiter !== undefined);
         if (oldest !== undefined) return oldest.since;
@@ -171,4 +169,79 @@ export function createBacklog(): Backlog {
       return records;
     },
   };
+}
+
+/**
+ * When records go to the writer's thread: an order wakes the thread and its report wakes us, which costs more than ten records. So
+ * records of one turn of the event loop go together, and those that delay nothing wait up to `lingerMsMax` to be batched.
+ */
+export interface Batcher {
+  /** A record came. `isPatient`: nothing waits for it; `isBusy`: an order is under way, and the next one follows its report at once. */
+  came(isPatient: boolean, isBusy: boolean): void;
+  /** Flush now. */
+  hurry(): void;
+  /** Whether the records go with the next order. */
+  readonly isDue: boolean;
+  /** A group went, or there was none; whether records are left that did not fit in. */
+  went(isMoreLeft: boolean): void;
+  cancel(): void;
+}
+
+/**
+ * How long a record may wait to be batched. A Dovecot on the same processors answers some hundred commands a second: in a shorter time
+ * each completion would wake the writer for itself.
+ */
+const lingerMsMax = 20;
+
+/** `deadlineMs`: of the journal, which includes the wait here; `send`: called when something is due, also where nothing waits any more. */
+export function createBatcher(clock: Clock, deadlineMs: number, send: () => void): Batcher {
+  const lingerMs = Math.min(lingerMsMax, deadlineMs / 10);
+  let isDue = false;
+  let isTurnAwaited = false;
+  let isLingering = false;
+  /** Not canceled when another group takes the lingering records along: under load it would be armed for each group. */
+  let timer: Timer | undefined;
+
+  return {
+    came(isPatient, isBusy) {
+      if (isDue) return;
+      if (isPatient) linger();
+      else if (isBusy) isDue = true;
+      else sendAfterTurn();
+    },
+    hurry,
+    get isDue() {
+      return isDue;
+    },
+    went(isMoreLeft) {
+      isDue = isMoreLeft;
+      isLingering = false;
+    },
+    cancel() {
+      timer?.cancel();
+      timer = undefined;
+    },
+  };
+
+  function linger(): void {
+    isLingering = true;
+    timer ??= clock.setTimer(lingerMs, () => {
+      timer = undefined;
+      if (isLingering) hurry();
+    });
+  }
+
+  function sendAfterTurn(): void {
+    if (isTurnAwaited) return;
+    isTurnAwaited = true;
+    void clock.nextTurn().then(() => {
+      isTurnAwaited = false;
+      hurry();
+    });
+  }
+
+  function hurry(): void {
+    isDue = true;
+    send();
+  }
 }

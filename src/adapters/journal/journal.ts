@@ -1,6 +1,6 @@
-// The journal as the engine sees it: takes records, and tells when they are on disk. It opens the directory through the
-// writer's thread and gives every record its text; it touches no file and gives no order after that (drive.ts does).
-// The rule: a record is encoded when it is appended, so that what is too long or hostile costs nobody else anything.
+// The journal as the engine sees it: takes records, and resolves when they are on disk. Opens the directory through the writer's
+// thread and encodes every record; the driver gives all further orders.
+// The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
 
 import { encodeBody } from '../../domain/audit/encode.js';
 import type { JournalRecord } from '../../domain/audit/record.js';
@@ -9,12 +9,11 @@ import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/ports.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import { createBacklog, type Waiter } from './backlog.js';
-import { startDriver } from './drive.js';
-import type { DriverEvent, Found, Order, Report, RetentionLimits, WriterOptions } from './messages.js';
-import { startTending, type TendEvent } from './tend.js';
+import { type DriverEvent, startDriver } from './driver.js';
+import { type MaintenanceEvent, type RetentionLimits, startMaintenance } from './maintenance.js';
+import type { Found, Order, Report, WriterOptions } from './messages.js';
 import { openWriterThread, type WriterThread } from './thread.js';
 
-/** What `openJournal` needs. */
 export interface JournalOptions extends WriterOptions {
   readonly clock: Clock;
   /** Takes the kernel lock of a descriptor without waiting; false: another process has it. May throw: there are no locks. */
@@ -38,10 +37,9 @@ export interface JournalOptions extends WriterOptions {
   readonly observe: (event: JournalEvent) => void;
 }
 
-/** What the journal tells whoever watches. */
 export type JournalEvent =
   | DriverEvent
-  | TendEvent
+  | MaintenanceEvent
   | { readonly kind: 'lost'; readonly records: number }
   /** `isForSize`: the segments have reached their size, and none of them is old enough to go. */
   | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean };
@@ -96,7 +94,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
       observe: (event) => {
         if (event.kind === 'reserve-used') {
           enter('reserve');
-          tending.hurry();
+          maintenance.hurry();
         }
         options.observe(event);
       },
@@ -105,7 +103,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     opened.mark,
   );
   if (opened.checkpoint !== undefined) options.observe({ kind: 'checkpoint', line: opened.checkpoint });
-  const tending = startTending({ ...options, driver, enter, setFull, noteClockStep });
+  const maintenance = startMaintenance({ ...options, driver, enter, setFull, noteClockStep });
   const repeated = [
     // A segment, directory or lock that somebody took away shows with the next sync; an empty one is enough.
     repeat(options.lookIntervalMs, (wallMs) => ({ do: 'write', bodies: [], sync: true, wallMs })),
@@ -149,7 +147,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
       isClosed = true;
       for (const timer of repeated) timer.cancel();
       // The lock goes with the writer: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
-      await Promise.race([tending.end(), later(clock, options.deadlineMs)]);
+      await Promise.race([maintenance.end(), later(clock, options.deadlineMs)]);
       try {
         await driver.close();
       } finally {

@@ -1,6 +1,5 @@
-// Slow work beside the writer: compresses segments that are closed, and fills the reserve. In a thread of its own, so that
-// it stands before no record. It decides nothing: the writer says which segments, the journal says when.
-// The reserve is a file that nobody reads; the writer gives it up piece by piece when the disk is full.
+// Slow work on the disk, in a thread of its own, so that it delays no record: looks at the segments, compresses and removes
+// closed ones, fills the reserve (a file without content that the writer gives up piece by piece when the disk is full).
 // The rule: a segment's plain file goes only when the compressed one is whole and on disk under its name.
 
 import { randomFillSync } from 'node:crypto';
@@ -20,46 +19,97 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import type { KeeperOrder, KeeperReport } from './messages.js';
-import { readShelf } from './retention.js';
-import { openIn, openSegment, removeSegment, reserveName, syncDirectory } from './segments.js';
+import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
+import { parseLine, readHead } from '../../domain/audit/line.js';
+import { parseTime } from '../../domain/audit/time.js';
+import {
+  fileName,
+  listSegments,
+  openIn,
+  openSegment,
+  removeSegment,
+  reserveName,
+  type Segment,
+  syncDirectory,
+} from './segments.js';
 
-/** What the keeper's thread does. */
-export interface Keeper {
-  carryOut(order: KeeperOrder): KeeperReport;
+/** A closed segment, and what the first record of the one behind it says about its end. */
+export interface Shelved {
+  readonly number: number;
+  readonly name: string;
+  readonly isCompressed: boolean;
+  readonly bytes: number;
+  /** Hash of its last record; the first seq, and the time without steps, of the segment behind it. */
+  readonly lastHash: string;
+  readonly nextSeq: number;
+  readonly endMs: number;
+  /** The same time by the wall clock. */
+  readonly endWallMs: number;
+}
+
+/** A segment that retention removes, and for which of its limits. */
+export interface Retired extends Shelved {
+  readonly why: 'age' | 'size';
+}
+
+/** Slow work on the disk that must not stand before a record: done by a thread of its own. */
+export type KeeperOrder =
+  /** Look at the segments above a number. Closed are only those below that of the mark: what lies behind it may be cut off yet. */
+  | { readonly do: 'look'; readonly above: number; readonly mark: number }
+  | { readonly do: 'compress'; readonly name: string }
+  | { readonly do: 'remove'; readonly files: readonly string[] }
+  | { readonly do: 'fill-reserve'; readonly bytes: number };
+
+/** What became of a keeper's order. */
+export type KeeperReport =
+  | { readonly kind: 'looked'; readonly shelf: Shelf }
+  /** `bytes`: what the file has now, where a file was made. */
+  | { readonly kind: 'done'; readonly bytes: number }
+  /** Nothing changed: no room, or the disk refused. */
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** What lies in the directory. */
+export interface Shelf {
+  /** Those below the mark's segment, oldest first, up to the first whose end is not known. */
+  readonly closed: readonly Shelved[];
+  /** The first segment that its successor does not name: nothing from there on is known to be closed. */
+  readonly damaged: string | undefined;
+  /** Bytes of the segments that were looked at and are not among these. */
+  readonly otherBytes: number;
+  /** Of the file system. */
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  readonly reserveBytes: number;
 }
 
 /** Bytes of a segment that become one gzip member; members one after the other are a gzip file as any. */
 const memberBytes = 1 << 20;
 /** How many pieces the whole reserve is. */
 const pieces = 16;
+/** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
+const headBytes = 65_536;
 
-/** Works in one directory. Its reports never throw. */
-export function createKeeper(directory: string): Keeper {
-  return {
-    carryOut(order) {
-      try {
-        switch (order.do) {
-          case 'look':
-            return { kind: 'looked', shelf: readShelf(directory, order.above, order.mark) };
-          case 'compress':
-            return { kind: 'done', bytes: compress(directory, order.name) };
-          case 'remove':
-            for (const file of order.files) rmSync(join(directory, file), { force: true });
-            syncDirectory(directory);
-            return { kind: 'done', bytes: 0 };
-          case 'fill-reserve':
-            fillReserve(directory, order.bytes);
-            return { kind: 'done', bytes: order.bytes };
-          default:
-            return order satisfies never;
-        }
-      } catch (error) {
-        return { kind: 'failed', message: String(error) };
-      }
-    },
-  };
+/** Never throws: what goes wrong is a report. */
+export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperReport {
+  try {
+    switch (order.do) {
+      case 'look':
+        return { kind: 'looked', shelf: readShelf(directory, order.above, order.mark) };
+      case 'compress':
+        return { kind: 'done', bytes: compress(directory, order.name) };
+      case 'remove':
+        for (const file of order.files) rmSync(join(directory, file), { force: true });
+        syncDirectory(directory);
+        return { kind: 'done', bytes: 0 };
+      case 'fill-reserve':
+        fillReserve(directory, order.bytes);
+        return { kind: 'done', bytes: order.bytes };
+      default:
+        return order satisfies never;
+    }
+  } catch (error) {
+    return { kind: 'failed', message: String(error) };
+  }
 }
 
 /** Returns the bytes of the compressed file. */
@@ -132,4 +182,64 @@ export function releaseReserve(directory: string, bytes: number): number {
   const left = Math.max(0, size - Math.ceil(bytes / pieces));
   truncateSync(path, left);
   return size - left;
+}
+
+/** Looks at the segments above a number; `mark`: that of the mark's. Takes a while where there are thousands. */
+function readShelf(directory: string, above: number, mark: number): Shelf {
+  const segments = listSegments(directory).filter(({ number }) => number > above);
+  const closed: Shelved[] = [];
+  let otherBytes = 0;
+  let damaged: string | undefined;
+  for (const [at, segment] of segments.entries()) {
+    const bytes = statSync(join(directory, fileName(segment))).size;
+    // Healing may cut off what lies behind the mark and begin the next segment anew: until then none of it is closed.
+    const next = segment.number < mark ? segments[at + 1] : undefined;
+    const first = next === undefined ? undefined : readFirst(directory, next);
+    // What its successor does not name is not removed by a program.
+    if (next !== undefined && first?.before !== segment.name) damaged ??= segment.name;
+    if (damaged === undefined && first !== undefined) {
+      const { lastHash, nextSeq, endMs, endWallMs } = first;
+      closed.push({ ...segment, bytes, lastHash, nextSeq, endMs, endWallMs });
+    } else otherBytes += bytes;
+  }
+  const { bsize, bavail, blocks } = statfsSync(directory);
+  const reserve = statSync(join(directory, reserveName), { throwIfNoEntry: false });
+  const sizes = { freeBytes: bsize * bavail, totalBytes: bsize * blocks, reserveBytes: reserve?.size ?? 0 };
+  return { closed, damaged, otherBytes, ...sizes };
+}
+
+interface FirstRecord {
+  readonly before: unknown;
+  readonly lastHash: string;
+  readonly nextSeq: number;
+  readonly endMs: number;
+  readonly endWallMs: number;
+}
+
+function readFirst(directory: string, segment: Segment): FirstRecord | undefined {
+  const descriptor = openSync(join(directory, fileName(segment)), 'r');
+  let text: string;
+  try {
+    const head = Buffer.alloc(headBytes);
+    const bytes = head.subarray(0, readSync(descriptor, head, 0, headBytes, 0));
+    text = segment.isCompressed ? inflateStart(bytes) : bytes.toString('utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+  const line = text.slice(0, text.indexOf('\n'));
+  const { segment: before, segment_hash: lastHash, seq, steps_ms: stepsMs } = parseLine(line) ?? {};
+  const timeMs = parseTime(readHead(line)?.time ?? '');
+  if (timeMs === undefined || typeof lastHash !== 'string' || typeof seq !== 'number') return undefined;
+  const endMs = timeMs - (typeof stepsMs === 'number' ? stepsMs : 0);
+  return { before, lastHash, nextSeq: seq, endMs, endWallMs: timeMs };
+}
+
+/** What can be had of a gzip file of which only the start was read. */
+function inflateStart(bytes: Buffer): string {
+  try {
+    // Told that more will come, the decoder does not mind the missing end.
+    return gunzipSync(bytes, { finishFlush: zlib.Z_SYNC_FLUSH, maxOutputLength: 1 << 26 }).toString('utf8');
+  } catch {
+    return '';
+  }
 }

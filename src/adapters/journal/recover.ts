@@ -1,17 +1,42 @@
-// Finds where a journal stopped: the last whole record, what a crash tore behind it, which exchanges it left open.
-// It reads and never writes: the writer does what follows from it. Memory is bounded by one chunk and the open exchanges.
-// The rule: only what lies behind the last whole record is torn. Damage before it is not ours to tidy away: it stays
-// where it is, for `verify` to find.
+// Finds where a journal stopped: the last whole record, the torn tail that a crash left after it, the open exchanges. Cuts off
+// torn tails, and owns the checkpoint file beside the segments. Memory is bounded by one chunk and the open exchanges.
+// The rules: only what lies after the last whole record is torn. Damage before it stays where it is, for `verify` to find.
+// Whatever is cut off at a start goes to a file of its own first, so that nothing that ever lay in a journal is lost unseen.
 
-import { closeSync, readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { genesisHash, journalFormat, readClaim, readLink } from '../../domain/audit/chain.js';
 import { noteExchange, type OpenExchanges } from '../../domain/audit/ledger.js';
 import { parseLine, readHead } from '../../domain/audit/line.js';
+import type { TornTail } from '../../domain/audit/record.js';
+import { isSignedBy, unsignedLine } from '../../domain/audit/signature.js';
 import { parseTime } from '../../domain/audit/time.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
-import { listSegments, openSegment, type Segment } from './segments.js';
+import type { Mark } from './messages.js';
+import {
+  checkpointName,
+  isSameFile,
+  listSegments,
+  openIn,
+  openSegment,
+  readIn,
+  removeSegment,
+  type Segment,
+  segmentNumber,
+  syncDirectory,
+  writeWhole,
+} from './segments.js';
 import { readLines } from './trail.js';
 
 /** Where a journal stopped. */
@@ -43,22 +68,24 @@ export interface Tail {
   readonly open: OpenExchanges;
 }
 
-/** A record that was certainly on disk, by what lies beside the segments. */
-export interface Vouched {
+/** The record that the checkpoint file names: it was certainly on disk. */
+export interface KnownRecord {
   readonly seq: number;
   readonly hash: string;
 }
+
+const chunkBytes = 1 << 20;
 
 /** A hole (bytes that never reached the disk read as NUL) is torn only this near to the end: what is unsynced at most. */
 const unsyncedBytesMax = 4 << 20;
 
 /** Throws a JournalFault: `newer-format`, or `unreadable`. */
-export function findTail(directory: string, vouched?: Vouched): Tail {
+export function findTail(directory: string, known?: KnownRecord): Tail {
   const segments = listSegments(directory);
   const nextNumber = (segments.at(-1)?.number ?? 0) + 1;
   const empty: Segment[] = [];
   for (const segment of segments.toReversed()) {
-    const start = { ...nothing, vouched };
+    const start = { ...nothing, known };
     const end = segment.isCompressed
       ? readCompressedEnd(directory, segment, start)
       : readEnd(directory, segment, start);
@@ -67,17 +94,17 @@ export function findTail(directory: string, vouched?: Vouched): Tail {
       continue;
     }
     const open = readOpen(directory, segments, segment, end);
-    const damage = end.damage ?? (vouched !== undefined && vouched.seq > end.seq ? 'cut' : undefined);
+    const damage = end.damage ?? (known !== undefined && known.seq > end.seq ? 'cut' : undefined);
     return { ...end, damage, segment, void: empty, nextNumber, open };
   }
-  const damage = vouched === undefined ? undefined : 'cut';
+  const damage = known === undefined ? undefined : 'cut';
   return { ...nothing, damage, segment: undefined, void: empty, nextNumber, open: new Map() };
 }
 
 type End = Omit<Tail, 'segment' | 'void' | 'nextNumber' | 'open'> & {
   /** The oldest record that recovery must read, as the segment's first record tells. */
   readonly openSeq: number | undefined;
-  readonly vouched: Vouched | undefined;
+  readonly known: KnownRecord | undefined;
 };
 
 const nothing: End = {
@@ -92,7 +119,7 @@ const nothing: End = {
   oldestSeq: 1,
   damage: undefined,
   openSeq: undefined,
-  vouched: undefined,
+  known: undefined,
 };
 
 function readEnd(directory: string, segment: Segment, start: End): End {
@@ -140,7 +167,7 @@ function follow(end: End, bytes: Buffer, endsAt: number): End | undefined {
   if (head === undefined) return undefined;
   // A record that was put at the end once more must not make numbers come twice.
   const seq = Math.max(end.seq, link.seq);
-  const isOther = link.seq === end.vouched?.seq && link.hash !== end.vouched.hash;
+  const isOther = link.seq === end.known?.seq && link.hash !== end.known.hash;
   const damage = isOther ? 'rewritten' : end.damage;
   const next = { ...end, bytes: endsAt, seq, hash: link.hash, timeMs: parseTime(head.time), damage };
   if (end.bytes > 0 && head.event !== 'start' && head.event !== 'checkpoint' && head.event !== 'clock')
@@ -206,5 +233,149 @@ function firstSeq(directory: string, segment: Segment | undefined): number {
     return seq;
   } finally {
     closeSync(descriptor);
+  }
+}
+
+/**
+ * Copies the torn bytes of the tail beside their segments and cuts them off; segments without a record go altogether.
+ * Undefined: nothing was torn. Of several, the one with most bytes is returned.
+ */
+export function putTornAside(directory: string, tail: Tail): TornTail | undefined {
+  const torn: TornTail[] = [];
+  for (const segment of tail.void) {
+    const part = copyTail(directory, segment.name, 0);
+    if (part !== undefined) torn.push(part);
+    removeSegment(directory, segment.name);
+  }
+  if (tail.segment !== undefined && tail.fileBytes > tail.bytes) {
+    const part = copyTail(directory, tail.segment.name, tail.bytes);
+    if (part !== undefined) torn.push(part);
+    const descriptor = openSegment(directory, tail.segment.name);
+    try {
+      ftruncateSync(descriptor, tail.bytes);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  return torn.toSorted((one, other) => other.bytes - one.bytes)[0];
+}
+
+/**
+ * Cuts off everything after a mark: it was never promised, and is about to be written again. Does nothing when the mark's file
+ * is not there any more: it was removed or replaced, maybe with all of the directory, so the segments after it may be another
+ * daemon's, whose promises must not go. What is written again may then stand there twice, with its numbers; `verify` reports
+ * that, and the missing segment. Throws a JournalFault `locked` when another process went on after the mark: it may have had
+ * the lock while ours was lost with its thread, and its records are not ours to cut off.
+ */
+export function cutAfterMark(directory: string, mark: Mark): void {
+  if (!isSameFile(join(directory, mark.segment), mark)) return;
+  for (const segment of listSegments(directory)) {
+    const from = segment.name === mark.segment ? mark.bytes : 0;
+    if (segment.number < segmentNumber(mark.segment)) continue;
+    if (segment.isCompressed || hasStart(directory, segment.name, from)) {
+      throw new JournalFault('locked', 'another process went on with this journal');
+    }
+  }
+  for (const segment of listSegments(directory)) {
+    if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
+      removeSegment(directory, segment.name);
+  }
+  const descriptor = openSegment(directory, mark.segment);
+  try {
+    if (fstatSync(descriptor).size <= mark.bytes) return;
+    ftruncateSync(descriptor, mark.bytes);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** A process that takes over a journal writes a start record first. */
+function hasStart(directory: string, segment: string, from: number): boolean {
+  const descriptor = openSegment(directory, segment);
+  try {
+    let isFound = false;
+    readLines(descriptor, from, ({ bytes }) => {
+      isFound = readHead(bytes.toString('latin1', 0, 128))?.event === 'start';
+      return !isFound;
+    });
+    return isFound;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Replaces the checkpoint file; `line`: the checkpoint without LF. Never throws. */
+export function writeCheckpointFile(directory: string, line: string): void {
+  try {
+    writeWhole(directory, checkpointName, `${line}\n`);
+  } catch {
+    // The record itself is on disk; the copy beside it is made anew with the next one.
+  }
+}
+
+/** The checkpoint file; undefined: it is missing, or not a checkpoint as it was written. */
+export function readCheckpointFile(
+  directory: string,
+): (KnownRecord & { readonly journal: string | undefined }) | undefined {
+  const text = readIn(directory, checkpointName)?.trimEnd();
+  if (text === undefined) return undefined;
+  const link = readLink(Buffer.from(text));
+  const record = parseLine(text);
+  if (link === undefined || !link.isIntact || record === undefined) return undefined;
+  const { key, journal } = record;
+  const signed = unsignedLine(text);
+  const isRight =
+    typeof key === 'string' && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
+  if (key !== undefined && !isRight) return undefined;
+  return { seq: link.seq, hash: link.hash, journal: typeof journal === 'string' ? journal : undefined };
+}
+
+/** Keeps a copy of the checkpoint file before the next checkpoint replaces it, so that `verify` still sees what was wrong. */
+export function keepCheckpointFile(directory: string): void {
+  const text = readIn(directory, checkpointName);
+  if (text === undefined) return;
+  const seq = readLink(Buffer.from(text.trimEnd()))?.seq ?? 0;
+  writeWhole(directory, `checkpoint-${seq}.json`, text);
+}
+
+function copyTail(directory: string, segment: string, from: number): TornTail | undefined {
+  const source = openSegment(directory, segment);
+  try {
+    const chunk = Buffer.allocUnsafe(chunkBytes);
+    let read = readSync(source, chunk, 0, chunkBytes, from);
+    if (read === 0) return undefined;
+    const { file, target } = createTorn(directory, segment);
+    const digest = createHash('sha256');
+    let bytes = 0;
+    try {
+      while (read > 0) {
+        digest.update(chunk.subarray(0, read));
+        for (let at = 0; at < read; ) at += writeSync(target, chunk, at, read - at);
+        bytes += read;
+        read = readSync(source, chunk, 0, chunkBytes, from + bytes);
+      }
+      fsyncSync(target);
+    } finally {
+      closeSync(target);
+    }
+    syncDirectory(directory);
+    return { file, bytes, sha256: digest.digest('hex') };
+  } finally {
+    closeSync(source);
+  }
+}
+
+/** A new file beside the segment; the same segment may have been torn before. */
+function createTorn(directory: string, segment: string): { file: string; target: number } {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
+  for (let count = 1; ; count += 1) {
+    const file = count === 1 ? `${segment}.torn` : `${segment}.torn-${count}`;
+    try {
+      return { file, target: openIn(directory, file, flags) };
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    }
   }
 }

@@ -1,5 +1,5 @@
 // The directory of a journal: which files are segments and in which order, how one is made so that it is still there
-// after a power cut, and the lock file. It does not know what a record is.
+// after a power cut, the lock file, and a reader that starts anywhere in a segment.
 // The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
 //
 //   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   policies/HASH.yaml   reserve   lock
@@ -24,7 +24,9 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { createGunzip, type Gunzip } from 'node:zlib';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 
 /** One segment, in either form. */
@@ -37,14 +39,17 @@ export interface Segment {
 
 const pattern = /^(\d{8,15})\.jsonl(\.gz)?$/;
 
-/** The name of a segment as records and directories have it. */
 export function segmentName(number: number): string {
   return `${String(number).padStart(8, '0')}.jsonl`;
 }
 
-/** The number in a segment's name. */
 export function segmentNumber(name: string): number {
   return Number.parseInt(name, 10);
+}
+
+/** The name of the file that a segment is in. */
+export function fileName({ name, isCompressed }: Segment): string {
+  return isCompressed ? `${name}.gz` : name;
 }
 
 /** The segments of a directory in their order; a plain file hides the compressed one of the same number. */
@@ -226,7 +231,7 @@ export const publicKeyName = 'key.pub';
 /** The file that a full disk takes its room from. */
 export const reserveName = 'reserve';
 
-/** Whether a path still leads to the file that a descriptor is open on; and how long that file is. */
+/** Whether a path still leads to the file that a descriptor is open on. */
 export function isSameFile(path: string, file: { readonly device: number; readonly inode: number }): boolean {
   const found = statSync(path, { throwIfNoEntry: false });
   return found !== undefined && found.dev === file.device && found.ino === file.inode;
@@ -254,4 +259,116 @@ function openRegular(path: string, flags: number): number {
     throw new JournalFault('unreadable', `${path} is not a plain file`);
   }
   return descriptor;
+}
+
+/**
+ * An open segment, plain or compressed, for readers that follow a journal while it is written. It stays readable when the file
+ * goes. What is read may not be on disk yet, and may be cut off again: a reader that must not see it compares the seqs.
+ */
+export interface SegmentReader {
+  readonly segment: Segment;
+  /**
+   * So many bytes of its text from there on; fewer: that is where it ends now. Valid until the next call. Rejects with what
+   * the system says, or, for a damaged compressed file, the decoder.
+   */
+  read(at: number, bytes: number): Promise<Buffer>;
+  close(): Promise<void>;
+}
+
+/** Undefined: the file is gone, or has its other form since the directory was read. Rejects with what the system says. */
+export async function openSegmentReader(
+  directory: string,
+  segment: Segment,
+): Promise<SegmentReader | undefined> {
+  const path = join(directory, fileName(segment));
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  return segment.isCompressed ? inflating(segment, file) : plain(segment, file);
+}
+
+function plain(segment: Segment, file: FileHandle): SegmentReader {
+  let buffer = Buffer.alloc(0);
+  return {
+    segment,
+    async read(at, bytes) {
+      if (buffer.length < bytes) buffer = Buffer.allocUnsafe(bytes);
+      let filled = 0;
+      while (filled < bytes) {
+        const { bytesRead } = await file.read(buffer, filled, bytes - filled, at + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return buffer.subarray(0, filled);
+    },
+    close: () => file.close(),
+  };
+}
+
+const inflateBytes = 1 << 18;
+const inputBytes = 1 << 16;
+
+/** Forward only, but for a step back, which begins at the start again. */
+function inflating(segment: Segment, file: FileHandle): SegmentReader {
+  let chunks = inflate(file);
+  let held = Buffer.alloc(0);
+  let heldAt = 0;
+  const restart = async (): Promise<void> => {
+    await chunks.return(undefined);
+    chunks = inflate(file);
+    held = Buffer.alloc(0);
+    heldAt = 0;
+  };
+  return {
+    segment,
+    async read(at, bytes) {
+      if (at < heldAt) await restart();
+      while (heldAt + held.length < at + bytes) {
+        const next = await chunks.next().catch(async (error: unknown) => {
+          // The next call must meet the damage too, not an end.
+          await restart();
+          throw error;
+        });
+        if (next.done === true) break;
+        const passed = Math.min(at - heldAt, held.length);
+        held = Buffer.concat([held.subarray(passed), next.value]);
+        heldAt += passed;
+      }
+      return held.subarray(at - heldAt, at - heldAt + bytes);
+    },
+    async close() {
+      await chunks.return(undefined);
+      await file.close();
+    },
+  };
+}
+
+async function* inflate(file: FileHandle): AsyncGenerator<Buffer, undefined> {
+  const gunzip = createGunzip({ chunkSize: inflateBytes });
+  // Not a stream over the file: that would close it.
+  feed(file, gunzip).catch((error: unknown) => gunzip.destroy(error instanceof Error ? error : undefined));
+  try {
+    yield* gunzip;
+  } finally {
+    gunzip.destroy();
+  }
+  return undefined;
+}
+
+async function feed(file: FileHandle, gunzip: Gunzip): Promise<void> {
+  for (let at = 0; !gunzip.destroyed; ) {
+    const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(inputBytes), 0, inputBytes, at);
+    at += bytesRead;
+    if (bytesRead === 0) {
+      gunzip.end();
+      return;
+    }
+    await new Promise<void>((resolve) => {
+      gunzip.write(buffer.subarray(0, bytesRead), () => resolve());
+    });
+  }
 }

@@ -1,27 +1,30 @@
-// A thread as one question at a time: an order goes in, its report comes out, also when the thread dies. It owns the thread
-// and does not know what an order means. The thread's file is found beside this one, so that it is there in a checkout,
-// in a package and under any path.
+// A thread as one question at a time: an order goes in, its report comes out, also when the thread dies. The thread's file is
+// found beside this one, so that it is there in a checkout, in a package and under any path.
 
 import { Worker } from 'node:worker_threads';
-import type { KeeperOrder, KeeperReport, Order, Report, ThreadTask, WriterOptions } from './messages.js';
-import { createOrderPage, type PackedReport } from './page.js';
+import type { KeeperOrder, KeeperReport } from './keeper.js';
+import {
+  createOrderPage,
+  type Order,
+  type PackedReport,
+  type Report,
+  type ThreadTask,
+  type WriterOptions,
+} from './messages.js';
 
-/** A thread that answers. */
 export interface Thread<Asked, Told> {
   /** Gives an order; one at a time. Resolves with its report, or with a failed one when the thread ends before. */
   ask(order: Asked): Promise<Told>;
   /** Ends the thread; resolves when it is gone. A thread that hangs in the kernel goes on until the kernel lets go. */
   end(): Promise<void>;
-  /** False: it ended, and another thread may be begun. */
+  /** False: it ended, and another thread may be started. */
   readonly isAlive: boolean;
 }
 
-/** Writes records. */
 export type WriterThread = Thread<Order, Report>;
-/** Does what is slow. */
 export type KeeperThread = Thread<KeeperOrder, KeeperReport>;
 
-/** Begins the thread; the journal is opened by the first order. */
+/** The journal is opened by the first order. */
 export function openWriterThread(options: WriterOptions): WriterThread {
   const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
   const page = createOrderPage();
@@ -41,7 +44,6 @@ export function openWriterThread(options: WriterOptions): WriterThread {
   );
 }
 
-/** Begins the thread. */
 export function openKeeperThread(directory: string): KeeperThread {
   return openThread(
     { role: 'keep', directory },

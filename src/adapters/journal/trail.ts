@@ -1,5 +1,5 @@
-// Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for whoever looks at a trail.
-// Compressed segments are read as they are. Memory is bounded whatever lies there; it judges nothing itself.
+// Reads the files of a journal: line by line for the writer's start, in pieces of whole lines for commands. Memory is bounded
+// whatever lies there.
 
 import { createReadStream, existsSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -14,7 +14,7 @@ import type { Verdict } from '../../domain/audit/verdict.js';
 import { createVerifier } from '../../domain/audit/verify.js';
 import type { KeptCheckpoint } from '../../domain/audit/vouch.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
-import { listSegments } from './segments.js';
+import { fileName, listSegments } from './segments.js';
 
 const chunkBytes = 1 << 20;
 /** No line of ours is longer than 7 KiB; what is longer is damage, and only its start is kept. */
@@ -99,8 +99,9 @@ export function findTrail(paths: readonly string[]): Trail {
         for (const file of readdirSync(path).filter((name) => /^checkpoint(-\d+)?\.json$/.test(name))) {
           kept.push({ file, text: readFileSync(join(path, file), 'utf8') });
         }
-        for (const { name, isCompressed } of listSegments(path)) {
-          files.push({ path: join(path, isCompressed ? `${name}.gz` : name), name, isCompressed });
+        for (const segment of listSegments(path)) {
+          const { name, isCompressed } = segment;
+          files.push({ path: join(path, fileName(segment)), name, isCompressed });
         }
       } else {
         const isCompressed = path.endsWith('.gz');
@@ -274,7 +275,7 @@ async function since(files: readonly TrailFile[], timeMs: number | undefined): P
 }
 
 /** When a file begins, by the wall clock, and how far that had been set until then; undefined: it does not tell. */
-export async function beginOf(
+async function beginOf(
   file: TrailFile,
 ): Promise<{ readonly timeMs: number; readonly stepsMs: number } | undefined> {
   const line = (await firstLineOf(file)).toString('utf8');
@@ -294,4 +295,34 @@ export async function surveyTrails(trails: readonly Trail[], filter: TrailFilter
     }
   }
   return survey.finish();
+}
+
+/** The newest segments of a journal, back to a time. */
+export interface Recent {
+  /** Oldest first. */
+  readonly files: readonly TrailFile[];
+  /** Sum of the steps of the wall clock that were recorded before the first of them. */
+  readonly stepsMs: number;
+  /** False: there would have been more than `filesMax`. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * The segments that hold what was recorded since a time, which is counted without the steps of the wall clock; at most
+ * `filesMax` of them. Throws a JournalFault when the directory cannot be read.
+ */
+export async function findRecent(directory: string, sinceMs: number, filesMax: number): Promise<Recent> {
+  const { files } = findTrail([directory]);
+  const chosen: TrailFile[] = [];
+  let stepsMs = 0;
+  for (const file of files.toReversed()) {
+    if (chosen.length >= filesMax) return { files: chosen, stepsMs, isWhole: false };
+    chosen.unshift(file);
+    const began = await beginOf(file);
+    // A segment that does not tell is read, and so is the one before it.
+    if (began === undefined) continue;
+    ({ stepsMs } = began);
+    if (began.timeMs - stepsMs <= sinceMs) break;
+  }
+  return { files: chosen, stepsMs, isWhole: true };
 }

@@ -1,23 +1,29 @@
 // Entry of the journal's threads: takes orders from the main thread, one at a time, and posts their reports.
-// Nothing but a module that a thread loads; main-thread code never imports it.
+// Main-thread code never imports it.
 
 import { randomBytes } from 'node:crypto';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { createKeeper } from './keeper.js';
-import type { KeeperOrder, Order, SharedWrite, ThreadTask, WriterOptions } from './messages.js';
-import { openWriterPage, type WriterPage } from './page.js';
+import { carryOutSlowly, type KeeperOrder } from './keeper.js';
+import {
+  type Order,
+  openWriterPage,
+  type SharedWrite,
+  type ThreadTask,
+  type WriterOptions,
+  type WriterPage,
+} from './messages.js';
 import { createWriter } from './writer.js';
 
-// Only thread.ts begins a thread here, with exactly this.
+// Only thread.ts starts a thread here, with exactly this.
 const task: ThreadTask = workerData;
 if (parentPort !== null) begin(parentPort);
 
 function begin(port: MessagePort): void {
   if (task.role === 'write') return write(port, task.options, openWriterPage(task.page));
-  const keeper = createKeeper(task.directory);
+  const { directory } = task;
   port.on('message', (order: KeeperOrder) => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    port.postMessage(keeper.carryOut(order));
+    port.postMessage(carryOutSlowly(directory, order));
   });
 }
 

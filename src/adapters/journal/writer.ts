@@ -1,7 +1,7 @@
 // Carries out the orders of the main thread: the one place where records reach the disk, synchronously, in a thread that
-// may wait for it. It knows neither time (it comes with each order) nor who waits for a record.
-// The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what
-// lies behind the mark is cut off and written once more to a new segment, by the order `heal`.
+// may block. The time comes with each order.
+// The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what lies
+// after the mark is cut off and written once more to a new segment, by the order `heal`.
 
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,8 +11,17 @@ import { createLedger } from '../../domain/audit/ledger.js';
 import type { JournalRecord } from '../../domain/audit/record.js';
 import { formatTime } from '../../domain/audit/time.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
-import type { Found, Mark, Order, Report, Retired, SharedWrite, WriterOptions, Written } from './messages.js';
-import { findTail } from './recover.js';
+import type { Retired } from './keeper.js';
+import type { Found, Mark, Order, Report, SharedWrite, WriterOptions, Written } from './messages.js';
+import { createOpenSegment } from './open-segment.js';
+import {
+  cutAfterMark,
+  findTail,
+  keepCheckpointFile,
+  putTornAside,
+  readCheckpointFile,
+  writeCheckpointFile,
+} from './recover.js';
 import {
   type Held,
   holdFile,
@@ -27,10 +36,7 @@ import {
   shareFiles,
   writeWhole,
 } from './segments.js';
-import { createSink } from './sink.js';
-import { cutBehind, keepEvidence, putAside, readVouched, vouch } from './torn.js';
 
-/** What the writer's thread does. */
 export interface Writer {
   /** Never throws: what goes wrong is a report. */
   carryOut(order: Order | SharedWrite): Report;
@@ -55,7 +61,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   const { directory, groupId, segmentBytes, program, catalog, reserveBytes } = options;
   let { signKey } = options;
   const ledger = createLedger(program, signKey, journal);
-  const sink = createSink(directory, reserveBytes);
+  const out = createOpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
   /** Sealed lines on their way to the file. */
@@ -72,15 +78,15 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
           const report = perform(order);
           if ('mark' in report && report.mark !== undefined) ledger.settle();
           // Not before all of the order is on disk: healing would cut off what it vouches for.
-          if (order.do !== 'stop') vouch(directory, checkpointLine);
+          if (order.do !== 'stop') publish();
           return report;
         } catch (error) {
-          sink.close();
+          out.close();
           // Healing cuts off where the other key was named.
           if (order.do === 'change-key') ledger.changeKey(signKey);
           // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
           // what a crash would have left.
-          if (sink.release(error) && order.do === 'open') continue;
+          if (out.release(error) && order.do === 'open') continue;
           if (error instanceof JournalFault)
             return { kind: 'failed', code: error.code, message: error.message };
           return { kind: 'failed', code: 'write-failed', message: String(error) };
@@ -117,7 +123,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         return { kind: 'written', ...written(changed) };
       }
       case 'limit':
-        sink.setFull(order.isFull);
+        out.setFull(order.isFull);
         return { kind: 'kept' };
       case 'retire':
         return { kind: 'written', ...written(retire(order.segments, order.wallMs)) };
@@ -127,8 +133,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       case 'stop': {
         write([encodeBody({ time: order.wallMs, event: 'stop' })]);
         const last = checkpoint(order.wallMs, {});
-        vouch(directory, checkpointLine);
-        sink.close();
+        publish();
+        out.close();
         if (lock !== undefined) closeSync(lock.descriptor);
         lock = undefined;
         return { kind: 'stopped', ...written(last) };
@@ -163,14 +169,14 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       makeDirectory(policies, groupId);
       shareFiles(policies, groupId);
     }
-    const vouched = readVouched(directory);
+    const vouched = readCheckpointFile(directory);
     let tail = findTail(directory, vouched);
-    const torn = putAside(directory, tail);
+    const torn = putTornAside(directory, tail);
     if (torn !== undefined) tail = findTail(directory, vouched);
     const isUnvouched = vouched === undefined && tail.seq > unvouchedSeqMax;
     const damage: Found['damage'] = tail.damage ?? (isUnvouched ? 'unvouched' : undefined);
     // A number that was given once is never given again: the gap stays to be seen, and so does the checkpoint that tells.
-    if (damage !== undefined) keepEvidence(directory);
+    if (damage !== undefined) keepCheckpointFile(directory);
     const seq = damage === 'cut' ? Math.max(tail.seq, vouched?.seq ?? 0) : tail.seq;
     const known = { journal: tail.journal ?? vouched?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
     ledger.resume({ ...tail, ...known, seq });
@@ -183,7 +189,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       : {};
     showKey();
     if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
-      sink.resume(segment.number, tail.bytes);
+      out.resume(segment.number, tail.bytes);
     } else {
       begin(tail.nextNumber, segment?.name, wallMs, change);
       change = {};
@@ -226,24 +232,24 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       const more = end - at + sealBytesMax;
       const isTooMuch = isFull(lineBytes + more);
       if (isTooMuch || lineBytes + more > lines.length) {
-        sink.write(lines.subarray(0, lineBytes));
+        out.write(lines.subarray(0, lineBytes));
         lineBytes = 0;
       }
       if (isTooMuch) rotate();
       lineBytes = ledger.sealInto(lines, lineBytes, text.subarray(at, end));
       at = end + 1;
     }
-    sink.write(lines.subarray(0, lineBytes));
+    out.write(lines.subarray(0, lineBytes));
   }
 
   /** A segment takes one record more than it should rather than none at all. */
   function isFull(more: number): boolean {
-    return sink.bytes + more > segmentBytes && sink.bytes + more > 8192;
+    return out.bytes + more > segmentBytes && out.bytes + more > 8192;
   }
 
   /** Everything written so far is on disk, in files that are still in their place, when this returns. */
   function sync(): Mark {
-    const synced = sink.sync();
+    const synced = out.sync();
     if (lock === undefined || !isSameFile(join(directory, lockName), lock)) {
       throw new JournalFault('removed', 'the lock file was removed or replaced');
     }
@@ -253,23 +259,28 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   /** Once, at the end of an order: whoever watches is told of the reserve that it took. */
   function written<Reached extends Mark | undefined>(mark: Reached): Written & { readonly mark: Reached } {
-    return { mark, checkpoint: checkpointLine, isReserveUsed: sink.takeReserveUsed() };
+    return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed() };
+  }
+
+  /** The last checkpoint of the order under way goes to the checkpoint file. */
+  function publish(): void {
+    if (checkpointLine !== undefined) writeCheckpointFile(directory, checkpointLine);
   }
 
   /** A checkpoint, on disk in the segment. */
   function checkpoint(wallMs: number, more: Partial<JournalRecord>): Mark {
     if (isFull(1024)) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
-    sink.write(Buffer.from(line));
+    out.write(Buffer.from(line));
     const mark = sync();
     checkpointLine = line.trimEnd();
     return mark;
   }
 
   function rotate(): void {
-    const { number, name } = sink;
+    const { number, name } = out;
     sync();
-    sink.close();
+    out.close();
     // At the time of the last record: the clock may have leapt since, and what tells of it comes with a later record.
     begin(number + 1, name, ledger.timeMs, {});
   }
@@ -283,7 +294,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
         if (readIn(place, `${version}.yaml`) !== text) writeWhole(place, `${version}.yaml`, text);
         return;
       } catch (error) {
-        if (!sink.release(error)) throw error;
+        if (!out.release(error)) throw error;
       }
     }
   }
@@ -295,7 +306,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     wallMs: number,
     more: Partial<JournalRecord>,
   ): void {
-    sink.begin(number);
+    out.begin(number);
     // The first record of a whole journal is the start record, which has all of this anyway.
     if (before === undefined && ledger.seq === 0) return;
     const place = { segment: before, segment_hash: ledger.hash };
@@ -304,10 +315,10 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   function heal(order: Order & { readonly do: 'heal' }): Report {
-    sink.close();
-    sink.setFull(order.isFull === true);
+    out.close();
+    out.setFull(order.isFull === true);
     const target = order.mark;
-    cutBehind(directory, target);
+    cutAfterMark(directory, target);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     ledger.resume({ ...target, open: left });
@@ -324,10 +335,10 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   function retire(segments: readonly Retired[], wallMs: number): Mark {
     for (const { name, number, lastHash, nextSeq, why, endWallMs } of segments) {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
-      if (number >= sink.number || nextSeq > ledger.openSeq) continue;
+      if (number >= out.number || nextSeq > ledger.openSeq) continue;
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
       const cause = { action: why, until: formatTime(endWallMs) };
-      sink.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));
+      out.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));
       ledger.forget(nextSeq);
     }
     return checkpoint(wallMs, {});

@@ -1,11 +1,10 @@
-// Follows a journal's files record by record, while it is written, rotated, compressed and retired, in batches that one can
-// go on behind later. It does not know where records are sent to, and judges only whether one follows the other.
-// The rule: no record is given out before it is on disk. What lies behind the last one that is may be cut off and written
-// again, so how far that goes must be known before the file is read, and nothing behind it is kept for later.
+// Follows a journal's files record by record, while it is written, rotated, compressed and retired, in batches after which it
+// can go on later.
+// The rule: no record is given out before it is on disk. What lies after the last one that is may be cut off and written again,
+// so how far that goes must be known before the file is read, and nothing after it is kept for later.
 
 import { readClaim } from '../../domain/audit/chain.js';
-import { openSegmentReader, type SegmentReader } from '../journal/segment-reader.js';
-import { listSegments, segmentName } from '../journal/segments.js';
+import { listSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 
 /** Behind a record: its segment, how many bytes of that segment's text came up to its LF, and which record it is. */
 export interface Position {

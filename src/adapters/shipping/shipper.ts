@@ -1,24 +1,25 @@
-// Sends a journal to one receiver: a script that dials, sends what is on disk, waits for more, and begins again when the
-// transport ends. It owns the transport and the place in the journal. It does not know who writes the journal, and nobody
-// waits for it.
+// Sends a journal to one receiver: a script that dials, sends what is on disk, waits for more, and starts again when the
+// transport ends. It owns the transport and the place in the journal.
 // The rules: records go in their order, and only those that are on disk; after each dial the last ones are sent again; a
-// receiver that is away, slow or mad costs nobody else anything.
+// receiver that is down, slow or misbehaving never affects others.
 
 import { createBell } from '../../concurrency/wake-signal.js';
 import type { Connect, Observe } from '../../gateway/outcome/ports.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { Transport } from '../../ports/transport.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { backOffMs } from './back-off.js';
-import { dialReceiver, type Receiver } from './dial-receiver.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
-import { createOutlet, type Outlet } from './outlet.js';
-import { createOverlap } from './overlap.js';
-import type { PositionFile } from './position-file.js';
-import { type ShipFault, shipFaultOf } from './ship-fault.js';
+import { createOverlap, type PositionFile } from './position.js';
+import {
+  createOutlet,
+  dialReceiver,
+  type Outlet,
+  type Receiver,
+  type ShipFault,
+  shipFaultOf,
+} from './receiver.js';
 import { encodeFrames, type Sender } from './syslog.js';
 
-/** What a shipper needs. */
 export interface ShipperOptions {
   /** Its name in events and metrics. */
   readonly sink: string;
@@ -40,13 +41,11 @@ export interface ShipperOptions {
   readonly observe: Observe;
 }
 
-/** How it stands with the receiver. */
 export type ShipperState =
   | { readonly at: 'connecting' }
   | { readonly at: 'connected' }
   | ({ readonly at: 'away' } & ShipFault);
 
-/** Shipping under way. */
 export interface Shipper {
   /** There may be more on disk. */
   nudge(): void;
@@ -65,15 +64,26 @@ const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
 const gatherMs = 20;
 /** Between two batches, each of which takes about as long: a long backlog leaves half of the processor to commands. */
 const restMs = 1;
-/** A receiver that refuses our certificate says so only behind its handshake: until then nobody is told that it is there. */
+/** A receiver that refuses our certificate says so only after its handshake: until then it is not reported as connected. */
 const provenMs = 1_000;
 /** A transport that lived so long was a good one: the next dial is not held back by failures before it. */
 const steadyMs = 10_000;
 const keepIntervalMs = 1_000;
-/** At the end, beyond the time for the receiver: a disk that hangs holds up nobody. */
+/** At the end, beyond the time for the receiver: a hanging disk must not delay the stop. */
 const diskMs = 1_000;
 
-/** Begins at once. */
+const delayMsMin = 500;
+const delayMsMax = 30_000;
+
+/**
+ * Milliseconds after so many failures in a row (from 1 on); `chance` is from 0 up to 1, without 1. Jitter, so that gateways that
+ * lost the same receiver do not come back in lockstep.
+ */
+export function backOffMs(failures: number, chance: number): number {
+  const delayMs = Math.min(delayMsMin * 2 ** (failures - 1), delayMsMax);
+  return Math.round(delayMs * (0.5 + chance / 2));
+}
+
 export function startShipper(options: ShipperOptions): Shipper {
   const { sink, clock, observe, untilSeq } = options;
   const bell = createBell(clock);
@@ -224,7 +234,7 @@ export function startShipper(options: ShipperOptions): Shipper {
     }
   }
 
-  /** Told once for each change; while it is away, for each other cause. */
+  /** Reports each change once; while it is away, each other cause. */
   function become(next: ShipperState): void {
     const isSame =
       next.at === state.at && (next.at !== 'away' || state.at !== 'away' || next.code === state.code);

@@ -1,11 +1,11 @@
-// All receivers of a journal's records: one shipper each, and what the journal must know of them together. It does not know
-// how a record is sent. The rule: what any one of them may still need counts as not shipped.
+// All receivers of a journal's records: one shipper each, and what the journal must know of them together.
+// The rule: what any one of them may still need counts as not shipped.
 
 import type { Connect, Observe } from '../../gateway/outcome/ports.js';
 import type { Clock } from '../../ports/clock.js';
-import type { Receiver } from './dial-receiver.js';
 import { beginning } from './follow.js';
-import { createPositionFile, type KeptPosition, type PositionFile } from './position-file.js';
+import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
+import type { Receiver } from './receiver.js';
 import { type Shipper, type ShipperState, startShipper } from './shipper.js';
 import type { Sender } from './syslog.js';
 
@@ -16,7 +16,6 @@ export interface Sink extends Receiver {
   readonly key: string;
 }
 
-/** What shipping needs. */
 export interface ShippingOptions {
   readonly sinks: readonly Sink[];
   /** Of the positions. */
@@ -31,14 +30,12 @@ export interface ShippingOptions {
   readonly observe: Observe;
 }
 
-/** The journal, as far as it is shipped. */
 export interface ShippedJournal {
   readonly id: string;
   /** Seq of the last record that is on disk. */
   readonly seq: () => number;
 }
 
-/** How it stands with one receiver. */
 export interface SinkState {
   readonly name: string;
   readonly state: ShipperState;
@@ -48,7 +45,6 @@ export interface SinkState {
   readonly safeSeq: number;
 }
 
-/** Shipping to all receivers. */
 export interface Shipping {
   /** The last record that every receiver certainly has; undefined: there is no receiver. */
   readonly shippedSeq: number | undefined;
@@ -56,13 +52,13 @@ export interface Shipping {
   /** Begins. Once. */
   start(journal: ShippedJournal): void;
   /**
-   * From now on these are the receivers: who is not among them is ended after what is on disk now, who is new begins with the oldest
-   * record, or where it stood when it was a receiver before. Does not wait.
+   * Replaces the receivers: one that is not among them is ended after what is on disk now, a new one starts with the oldest record, or
+   * where it stood when it was a receiver before. Does not wait.
    */
   replace(sinks: readonly Sink[]): void;
   /** There may be more on disk. */
   nudge(): void;
-  /** Sends what is on disk, to those who take it in time; resolves when nothing runs any more. */
+  /** Sends what is on disk to the receivers that take it in time; resolves when nothing runs any more. */
   end(): Promise<void>;
 }
 
@@ -117,7 +113,7 @@ export async function openShipping(options: ShippingOptions): Promise<Shipping> 
       const gone = before.filter((entry) => !entries.includes(entry));
       const fresh = entries.filter((entry) => !before.includes(entry));
       changes = changes.then(async () => {
-        // Who is changed goes on where it stood, so what was keeps its place first.
+        // A changed receiver goes on where it stood, so the old shipper must save its position first.
         await endAll(gone);
         await Promise.all(fresh.map(load));
         if (phase === 'ending' || shipped === undefined) return;

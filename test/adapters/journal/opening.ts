@@ -9,7 +9,7 @@ import {
   type OpenJournal,
   openJournal,
 } from '../../../src/adapters/journal/journal.js';
-import type { RetentionLimits } from '../../../src/adapters/journal/messages.js';
+import type { RetentionLimits } from '../../../src/adapters/journal/maintenance.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { closeBefore } from './reading.js';
 

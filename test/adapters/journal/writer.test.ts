@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Mark, Order, Report } from '../../../src/adapters/journal/messages.js';
-import { cutBehind } from '../../../src/adapters/journal/torn.js';
+import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
@@ -336,7 +336,7 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
   assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
   assert.ok(existsSync(join(directory, '00000002.jsonl')));
   rmSync(obstacle, { recursive: true });
-  cutBehind(directory, mark);
+  cutAfterMark(directory, mark);
   assert.deepEqual(
     restarted(directory).flatMap(({ event, error }) => (event === 'start' ? [error] : [])),
     [undefined, undefined],

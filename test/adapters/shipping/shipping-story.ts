@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { beginning } from '../../../src/adapters/shipping/follow.js';
-import { createPositionFile, type PositionFile } from '../../../src/adapters/shipping/position-file.js';
+import { createPositionFile, type PositionFile } from '../../../src/adapters/shipping/position.js';
 import { type Shipper, type ShipperOptions, startShipper } from '../../../src/adapters/shipping/shipper.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/ship-events.js';
 import type { Clock } from '../../../src/ports/clock.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createPositionFile } from '../../../src/adapters/shipping/position-file.js';
+import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/ship-events.js';
 import { createFakeClock } from '../../kit/fake-clock.js';

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { findRecent } from '../../../src/adapters/journal/recent.js';
+import { findRecent } from '../../../src/adapters/journal/trail.js';
 import { formatTime } from '../../../src/domain/audit/time.js';
 import { temporaryDirectory } from './reading.js';
 

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createBacklog } from '../../../src/adapters/journal/backlog.js';
-import { startDriver } from '../../../src/adapters/journal/drive.js';
-import type { DriverEvent, Order, Report } from '../../../src/adapters/journal/messages.js';
+import { type DriverEvent, startDriver } from '../../../src/adapters/journal/driver.js';
+import type { Order, Report } from '../../../src/adapters/journal/messages.js';
 import type { WriterThread } from '../../../src/adapters/journal/thread.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';

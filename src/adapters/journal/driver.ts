@@ -1,21 +1,35 @@
-// Drives the writer's thread: gives it one order after the other, looks at the deadlines, heals what failed.
-// It owns the thread and the journal's state; records and those who wait for them lie in the backlog. A script: one loop,
-// and beside it a timer that looks at the deadlines.
-// The rules: a record is told to be on disk in one place (`settle`); after a failure nothing is served before all that
-// was not on disk has been written to a new segment within the deadline; nobody waits for a thread that is mute.
+// Drives the writer's thread: gives it one order after the other, watches the deadlines, heals what failed. Owns the thread and
+// the journal's state; records and their waiters are in the backlog. A script: one loop, and beside it a timer for the deadlines.
+// The rules: `settle` is the only place that reports a record as on disk; after a failure nothing is served before all that was
+// not on disk has been written to a new segment within the deadline; no waiter waits for a mute thread.
 
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Clock, Timer } from '../../ports/clock.js';
-import type { Backlog, Waiter } from './backlog.js';
-import { createGathering } from './gathering.js';
-import type { DriverEvent, DriverState, Mark, Order, Report } from './messages.js';
+import { type Backlog, createBatcher, type Waiter } from './backlog.js';
+import type { Mark, Order, Report } from './messages.js';
 import type { WriterThread } from './thread.js';
 
-/** What driving needs. */
+/** What the driver tells whoever watches. */
+export type DriverEvent =
+  | { readonly kind: 'failed'; readonly fault: JournalFault }
+  | { readonly kind: 'writable' }
+  /** A group reached the disk: how many records, and how long from the order to its report. */
+  | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
+  | { readonly kind: 'checkpoint'; readonly line: string }
+  /** A full disk: a piece of the reserve was given up. */
+  | { readonly kind: 'reserve-used' };
+
+/** Whether records can be promised. */
+export type DriverState =
+  | { readonly at: 'writable' }
+  /** `heal`: what lies behind the mark may be damaged. `probe`: all of it is on disk, but that took too long. */
+  | { readonly at: 'failed'; readonly fault: JournalFault; readonly needs: 'heal' | 'probe' }
+  | { readonly at: 'closed' };
+
 export interface DriverOptions {
   readonly clock: Clock;
   readonly backlog: Backlog;
-  /** Begins a new thread, for when the old one is gone. */
+  /** Starts a new thread when the old one is gone. */
   readonly openThread: () => WriterThread;
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
@@ -27,12 +41,11 @@ export interface DriverOptions {
   readonly observe: (event: DriverEvent) => void;
 }
 
-/** The driver of an open journal. */
 export interface Driver {
   readonly state: DriverState;
   /** The last place that is certainly on disk. */
   readonly mark: Mark;
-  /** Something is in the backlog. `isAwaited`: somebody waits for it; `isPatient`: but not for that alone, or nobody. */
+  /** Something is in the backlog. `isAwaited`: it has a waiter; `isPatient`: nothing is delayed by it alone. */
   nudge(isAwaited: boolean, isPatient?: boolean): void;
   /**
    * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
@@ -48,9 +61,9 @@ const orderBytesMax = 256 * 1024;
 /** Between attempts to heal: the first at once, then the time doubles up to the longest. */
 const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
-/** A thread that has been mute for so many deadlines is ended; when it is gone, another is begun. */
+/** Terminate a thread that missed five deadlines; another one is started when it is gone. */
 const muteDeadlines = 5;
-/** Behind a deadline, until it is looked at. */
+/** After a deadline, until it is looked at. */
 const graceMs = 50;
 
 /** Takes over a thread that has opened the journal, and the mark that it reported. */
@@ -71,7 +84,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   let wake: (() => void) | undefined;
   let closing: Waiter | undefined;
   let closed: Promise<void> | undefined;
-  const gathering = createGathering(clock, deadlineMs, () => {
+  const batcher = createBatcher(clock, deadlineMs, () => {
     if (state.at === 'writable') wake?.();
   });
   void drive();
@@ -86,12 +99,12 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     nudge(isAwaited, isPatient = !isAwaited) {
       // Looked at only when it can be earlier than what is armed: this is the way of every record.
       if (isAwaited && clock.now() + deadlineMs < watchedMs) watch();
-      if (state.at === 'writable') gathering.came(isPatient && !backlog.isFull, wake === undefined);
+      if (state.at === 'writable') batcher.came(isPatient && !backlog.isFull, wake === undefined);
     },
     run(order) {
       return new Promise((resolve) => {
         backlog.addErrand({ order, resolve });
-        if (state.at === 'writable') gathering.hurry();
+        if (state.at === 'writable') batcher.hurry();
         else backlog.reject(state.at === 'failed' ? state.fault : undefined);
       });
     },
@@ -139,13 +152,13 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
   }
 
   function next(wallMs: number): Order | undefined {
-    if (backlog.hasWaiting && (gathering.isDue || isSyncDue || closing !== undefined)) {
+    if (backlog.hasWaiting && (batcher.isDue || isSyncDue || closing !== undefined)) {
       const { bodies, needsSync } = backlog.take(orderBytesMax);
-      gathering.went(backlog.hasWaiting);
+      batcher.went(backlog.hasWaiting);
       return { do: 'write', bodies, sync: needsSync || isSyncDue, wallMs };
     }
     if (closing !== undefined) return { do: 'stop', wallMs };
-    if (!backlog.hasWaiting) gathering.went(false);
+    if (!backlog.hasWaiting) batcher.went(false);
     return isSyncDue ? { do: 'write', bodies: [], sync: true, wallMs } : undefined;
   }
 
@@ -231,14 +244,14 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     const now = state;
     if (now.at !== 'failed') return;
     if (report.kind !== 'written') {
-      // Somebody wants to be gone: one attempt is what a broken disk gets.
+      // While closing, a broken disk gets one attempt.
       if (isLast) finish(now.fault);
     } else if (lastDurationMs >= deadlineMs) {
       // On disk, every record of it, but still too slow to serve: no need to begin segment after segment.
       state = { ...now, needs: 'probe' };
     } else {
       state = { at: 'writable' };
-      gathering.hurry();
+      batcher.hurry();
       observe({ kind: 'writable' });
     }
   }
@@ -281,7 +294,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     if (state.at === 'closed') return undefined;
     if (state.at === 'failed') {
       if (underWay === undefined || underWay.isGivenUp) return undefined;
-      // Who wants to be gone waits for no mute thread: a new one may still write what is left.
+      // A closing journal does not wait for a mute thread: a new one may still write what is left.
       return underWay.since + (closing === undefined ? muteDeadlines : 1) * deadlineMs;
     }
     const since = Math.min(underWay?.since ?? Infinity, backlog.oldestWaiterSince ?? Infinity);
@@ -296,11 +309,11 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     void thread.end();
   }
 
-  /** The one end: of the thread, the timers, those who wait. */
+  /** The one end: of the thread, the timers, the waiters. */
   function finish(fault: JournalFault | undefined): void {
     if (state.at === 'closed') return;
     state = { at: 'closed' };
-    for (const one of [gathering, syncTimer, watchTimer, pauseTimer, closeTimer]) one?.cancel();
+    for (const one of [batcher, syncTimer, watchTimer, pauseTimer, closeTimer]) one?.cancel();
     backlog.reject(fault);
     void thread.end();
     if (fault === undefined) closing?.resolve();

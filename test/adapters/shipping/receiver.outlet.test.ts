@@ -1,7 +1,7 @@
 // The sending end: a receiver's end is noticed whenever it comes, what it says is dropped, one that takes nothing is given up.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOutlet, stallMs } from '../../../src/adapters/shipping/outlet.js';
+import { createOutlet, stallMs } from '../../../src/adapters/shipping/receiver.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

@@ -1,13 +1,13 @@
 // When records go to the writer's thread, with a clock that is turned by hand.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGathering } from '../../../src/adapters/journal/gathering.js';
+import { createBatcher } from '../../../src/adapters/journal/backlog.js';
 import { createHandClock } from './hand-clock.js';
 
 function begin(deadlineMs = 2_000) {
   const clock = createHandClock();
   let sent = 0;
-  const gathering = createGathering(clock, deadlineMs, () => {
+  const gathering = createBatcher(clock, deadlineMs, () => {
     sent += 1;
   });
   return { clock, gathering, sent: () => sent };

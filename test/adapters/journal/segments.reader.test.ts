@@ -4,8 +4,11 @@ import { appendFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { openSegmentReader, type SegmentReader } from '../../../src/adapters/journal/segment-reader.js';
-import { segmentName } from '../../../src/adapters/journal/segments.js';
+import {
+  openSegmentReader,
+  type SegmentReader,
+  segmentName,
+} from '../../../src/adapters/journal/segments.js';
 import { temporaryDirectory } from './reading.js';
 
 const text = Buffer.from(Array.from({ length: 300_000 }, (_, at) => (at * 7919) % 251));

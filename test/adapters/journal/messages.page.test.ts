@@ -1,8 +1,13 @@
 // The page between the main thread and the writer's thread, with both sides in one thread.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Mark, Order, Report } from '../../../src/adapters/journal/messages.js';
-import { createOrderPage, openWriterPage } from '../../../src/adapters/journal/page.js';
+import {
+  createOrderPage,
+  type Mark,
+  type Order,
+  openWriterPage,
+  type Report,
+} from '../../../src/adapters/journal/messages.js';
 
 const write = (bodies: readonly string[], sync: boolean): Order => ({ do: 'write', bodies, sync, wallMs: 0 });
 const mark = (seq: number, segment = '00000001'): Mark => ({

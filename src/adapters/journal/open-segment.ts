@@ -1,6 +1,6 @@
-// The open segment: takes text, and knows when it is on disk and still at its place. It owns one descriptor, and gives up
-// the reserve when the disk is full. It does not know what a record is.
-// The rule: after a failure it is closed for good; only a new segment is written to then.
+// The segment that is written to: takes text, and knows when it is on disk and still at its place. Owns one descriptor, and
+// gives up the reserve when the disk is full.
+// The rule: after a failure it is closed for good, and only a new segment is written to.
 
 import { closeSync, fdatasyncSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,8 +8,7 @@ import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import { releaseReserve } from './keeper.js';
 import { createSegment, type Held, holdFile, openSegment, segmentName } from './segments.js';
 
-/** The segment that is written to, one after the other. */
-export interface Sink {
+export interface OpenSegment {
   /** Makes a segment and goes on in it. */
   begin(number: number): void;
   /** Goes on in a segment that has so many bytes. */
@@ -17,7 +16,7 @@ export interface Sink {
   write(bytes: Uint8Array): void;
   /** Everything written is on disk when this returns. Throws a JournalFault `removed` when the file is not what it was. */
   sync(): SyncedFile;
-  /** Closes it if it is open. Never throws. */
+  /** Never throws. */
   close(): void;
   /** Gives up a piece of the reserve if the error says that the disk is full; false: it says something else, or nothing is left. */
   release(error: unknown): boolean;
@@ -48,13 +47,13 @@ interface OpenFile extends Held {
 }
 
 /** Nothing is open yet. `reserveBytes`: what the whole reserve has. */
-export function createSink(directory: string, reserveBytes: number): Sink {
+export function createOpenSegment(directory: string, reserveBytes: number): OpenSegment {
   let file: OpenFile | undefined;
   let isReserveUsed = false;
   /** Bytes that the reserve gave up and that nothing was written to yet; undefined: there is room. */
   let roomBytes: number | undefined;
 
-  const sink: Sink = {
+  const segment: OpenSegment = {
     begin(number) {
       const name = segmentName(number);
       file = { number, name, ...holdFile(createSegment(directory, name)), bytes: 0 };
@@ -71,7 +70,7 @@ export function createSink(directory: string, reserveBytes: number): Sink {
           // A short write is no error yet: the next one says what is wrong.
           at += writeSync(target.descriptor, bytes, at, bytes.length - at);
         } catch (error) {
-          if (!sink.release(error)) throw error;
+          if (!segment.release(error)) throw error;
         }
       }
       target.bytes += bytes.length;
@@ -121,7 +120,7 @@ export function createSink(directory: string, reserveBytes: number): Sink {
       return now().bytes;
     },
   };
-  return sink;
+  return segment;
 
   function takeRoom(bytes: number): void {
     if (roomBytes === undefined) return;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { backOffMs } from '../../../src/adapters/shipping/back-off.js';
+import { backOffMs } from '../../../src/adapters/shipping/shipper.js';
 
 void test('it doubles up to half a minute, and nobody knows it exactly', () => {
   const longest = [1, 2, 3, 4, 5, 6, 7, 8, 2000].map((failures) => backOffMs(failures, 1 - 2 ** -24));

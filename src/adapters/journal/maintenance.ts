@@ -1,23 +1,36 @@
-// Tending the journal while it is open: retention, compression, the reserve. It knows what segments there are, has the
-// keeper's thread do what is slow, and has the writer tell what goes. It owns that thread, which lives while it has work.
-// The rule: one round at a time, so that nothing is compressed while it is being retired; nothing here fails the journal.
+// Maintenance of an open journal: retention, compression, the reserve. The keeper's thread does what is slow and lives while it
+// has work; the writer records what is removed.
+// The rules: one round at a time, so that nothing is compressed while it is being retired. Nothing here fails the journal.
+// Ages are counted by the records' own times, without the steps of the wall clock that the journal recorded: a clock that leaps
+// a year ahead removes nothing.
 
 import type { JournalSpace } from '../../gateway/outcome/ports.js';
 import type { Clock, Timer } from '../../ports/clock.js';
-import type { Driver } from './drive.js';
-import type { KeeperOrder, KeeperReport, RetentionLimits, Shelf, Shelved } from './messages.js';
-import { bytesOf, chooseCompressible, chooseRetired, fileName } from './retention.js';
-import { segmentNumber } from './segments.js';
+import type { Driver } from './driver.js';
+import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
+import { fileName, segmentNumber } from './segments.js';
 import { type KeeperThread, openKeeperThread } from './thread.js';
 
-/** What tending tells. */
-export type TendEvent =
+export type MaintenanceEvent =
   | { readonly kind: 'tended'; readonly tended: Tended }
   /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
   | { readonly kind: 'not-tended'; readonly text: string };
 
-/** What tending works with: the journal's options and the parts of it that it asks. */
-export interface TendOptions {
+/** What retention may remove. Never the last segment, and none that holds an exchange under way. */
+export interface RetentionLimits {
+  /** Age of a segment's last record beyond which it goes, by the records' own times without steps of the clock. */
+  readonly keepMs: number;
+  /** A segment whose last record is younger does not go for the size of all. */
+  readonly keepMinMs: number;
+  /** All segments together: bytes, or a share of the file system's size (above 0, at most 1). */
+  readonly sizeMax: { readonly bytes: number } | { readonly share: number };
+  /** The last record that every receiver has; segments behind it stay. Undefined: nothing is shipped. */
+  readonly shippedSeq: number | undefined;
+  /** Segments that were not shipped may have so many bytes together; above that they go as well. */
+  readonly unshippedBytesMax: number;
+}
+
+export interface MaintenanceOptions {
   readonly directory: string;
   readonly clock: Clock;
   readonly driver: Driver;
@@ -29,11 +42,10 @@ export interface TendOptions {
   /** Whether the segments have reached their size and none of them may go yet; asked for with each healing. */
   readonly setFull: (isFull: boolean) => Promise<void>;
   readonly noteClockStep: () => void;
-  readonly observe: (event: TendEvent) => void;
+  readonly observe: (event: MaintenanceEvent) => void;
 }
 
-/** Tending under way. */
-export interface Tending {
+export interface Maintenance {
   /** The disk is full: look again soon whether somebody made room. */
   hurry(): void;
   /** Resolves when nothing of it touches the directory any more. */
@@ -56,7 +68,7 @@ export interface Tended {
 const fullIntervalMs = 3000;
 
 /** Begins with a round at once, then every `tendIntervalMs`; while the disk is full, sooner. */
-export function startTending(options: TendOptions): Tending {
+export function startMaintenance(options: MaintenanceOptions): Maintenance {
   const { clock, driver, observe } = options;
   let keeper: KeeperThread | undefined;
   /** Closed segments that are known: what does not change is not looked at twice. */
@@ -188,4 +200,48 @@ export function startTending(options: TendOptions): Tending {
     tell(order.do, report.kind === 'failed' ? `${order.do}: ${report.message}` : undefined);
     return report;
   }
+}
+
+/** What retention does with the segments that there are. */
+export interface Choice {
+  /** Oldest first. */
+  readonly retired: readonly Retired[];
+  /** What stays is above the size, and too young to go. */
+  readonly isFull: boolean;
+}
+
+/** `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
+export function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
+  const retired: Retired[] = [];
+  const sizeMax = 'bytes' in limits.sizeMax ? limits.sizeMax.bytes : limits.sizeMax.share * shelf.totalBytes;
+  const { shippedSeq } = limits;
+  const isShipped = (segment: Shelved) => shippedSeq === undefined || segment.nextSeq - 1 <= shippedSeq;
+  let bytes = bytesOf(shelf);
+  let unshippedBytes = bytes;
+  for (const segment of shelf.closed) if (isShipped(segment)) unshippedBytes -= segment.bytes;
+  for (const segment of shelf.closed) {
+    if (segment.nextSeq > openSeq) break;
+    const ageMs = nowMs - segment.endMs;
+    const isOld = ageMs > limits.keepMs;
+    if (!isOld && bytes <= sizeMax) break;
+    // Else somebody who writes enough records, refused ones too, could choose what is forgotten.
+    if (!isOld && ageMs < limits.keepMinMs) return { retired, isFull: true };
+    if (!isShipped(segment)) {
+      if (unshippedBytes <= limits.unshippedBytesMax) break;
+      unshippedBytes -= segment.bytes;
+    }
+    retired.push({ ...segment, why: isOld ? 'age' : 'size' });
+    bytes -= segment.bytes;
+  }
+  return { retired, isFull: false };
+}
+
+/** Plain segments that a restart does not read, oldest first. */
+export function chooseCompressible(shelf: Shelf, openSeq: number): readonly Shelved[] {
+  return shelf.closed.filter((segment) => !segment.isCompressed && segment.nextSeq <= openSeq);
+}
+
+/** Bytes of all segments. */
+export function bytesOf(shelf: Shelf): number {
+  return shelf.closed.reduce((sum, { bytes }) => sum + bytes, shelf.otherBytes);
 }

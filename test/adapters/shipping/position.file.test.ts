@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createPositionFile } from '../../../src/adapters/shipping/position-file.js';
+import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
 const position = { segment: 12, bytes: 4711, seq: 90_210, hash: 'ab'.repeat(32) };

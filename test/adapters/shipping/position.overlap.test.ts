@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { beginning, type Position } from '../../../src/adapters/shipping/follow.js';
-import { createOverlap } from '../../../src/adapters/shipping/overlap.js';
+import { createOverlap } from '../../../src/adapters/shipping/position.js';
 
 const limits = { ms: 60_000, bytes: 1000 };
 

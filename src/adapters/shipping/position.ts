@@ -1,5 +1,8 @@
-// Where shipping stands, on disk: one small file for each receiver, replaced as a whole. It does not know what a position
-// means. The rule: a file that is not exactly what was written here counts for nothing, and everything is shipped again.
+// How far a receiver certainly is, and where that is kept. Syslog has no acknowledgement, so what was sent last may be lost in
+// the buffers of both sides and is sent again after a reconnect.
+// The rules: a record is safe when it was sent so long ago and so many bytes ago, whichever reaches further back. Time counts
+// only while a transport is there: a receiver that soon ends every transport cannot hold everything up for ever, and one that
+// is down makes nothing safe. A file that is not exactly what was written here counts for nothing, and everything is sent again.
 //
 //   {"sink":"logs.example.com:6514","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}
 
@@ -8,13 +11,70 @@ import { join } from 'node:path';
 import { parseLine } from '../../domain/audit/line.js';
 import type { Position } from './follow.js';
 
+export interface OverlapLimits {
+  readonly ms: number;
+  readonly bytes: number;
+}
+
+export interface Overlap {
+  /** Everything up to a position has left. What was sent a second time changes nothing. `connectedMs` never goes back. */
+  note(position: Position, bytes: number, connectedMs: number): void;
+  /** Behind the last record that is safe. */
+  safe(connectedMs: number): Position;
+  /** Forgets what was sent: the journal holds other records now. */
+  reset(position: Position): void;
+  /** Seq of the last record that has left. */
+  readonly sentSeq: number;
+}
+
+/** One place a second is remembered, so that a minute of the fastest journal costs no memory to speak of. */
+const markIntervalMs = 1000;
+
+interface Mark {
+  readonly position: Position;
+  readonly sentMs: number;
+  /** Sent up to here, in all. */
+  readonly bytes: number;
+}
+
+/** Begins at a position that is safe. */
+export function createOverlap(limits: OverlapLimits, from: Position): Overlap {
+  let sentBytes = 0;
+  let sentSeq = from.seq;
+  let marks: Mark[] = [{ position: from, sentMs: -Infinity, bytes: 0 }];
+  return {
+    note(position, bytes, connectedMs) {
+      if (position.seq <= sentSeq) return;
+      sentSeq = position.seq;
+      sentBytes += bytes;
+      const last = marks.at(-1);
+      if (last !== undefined && connectedMs - last.sentMs < markIntervalMs) return;
+      marks.push({ position, sentMs: connectedMs, bytes: sentBytes });
+    },
+    safe(connectedMs) {
+      const isSafe = ({ sentMs, bytes }: Mark): boolean =>
+        connectedMs - sentMs >= limits.ms && sentBytes - bytes >= limits.bytes;
+      const at = marks.findLastIndex(isSafe);
+      if (at > 0) marks = marks.slice(at);
+      return marks[0]?.position ?? from;
+    },
+    reset(position) {
+      sentBytes = 0;
+      sentSeq = position.seq;
+      marks = [{ position, sentMs: -Infinity, bytes: 0 }];
+    },
+    get sentSeq() {
+      return sentSeq;
+    },
+  };
+}
+
 /** A position in the journal of that id. */
 export interface KeptPosition {
   readonly journal: string;
   readonly position: Position;
 }
 
-/** The file of a receiver. */
 export interface PositionFile {
   /** Undefined: nothing was ever shipped there. Rejects with what the system says, or that the file is none of ours. */
   load(): Promise<KeptPosition | undefined>;

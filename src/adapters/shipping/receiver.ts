@@ -1,0 +1,146 @@
+// The transport to a receiver: connect, then TLS at once (RFC 5425 has no greeting); the sending end, which gives up a receiver
+// that takes nothing; and why it failed, in the words of events.
+// The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped.
+
+import type { Address, Connect } from '../../gateway/outcome/ports.js';
+import type { ShipFaultCode } from '../../gateway/outcome/ship-events.js';
+import type { Clock } from '../../ports/clock.js';
+import type { TlsDemand, Transport } from '../../ports/transport.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
+
+/** Where records are sent to. */
+export interface Receiver {
+  readonly address: Address;
+  /** Asked at each dial, so that new files are found. Throws what the system says of a file. */
+  readonly demand: () => TlsDemand;
+}
+
+const connectTimeoutMs = 5_000;
+const handshakeTimeoutMs = 5_000;
+
+/** Rejects with an UpstreamFault, or with the signal's reason. The caller closes the transport. */
+export async function dialReceiver(
+  { address, demand }: Receiver,
+  connect: Connect,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<Transport> {
+  const demanded = readDemand(demand);
+  const transport = await within(clock, connectTimeoutMs, 'no connection', signal, (inTime) =>
+    connect(address, inTime),
+  );
+  try {
+    await within(clock, handshakeTimeoutMs, 'no TLS handshake', signal, (inTime) => {
+      inTime.addEventListener('abort', () => transport.close('dial-failed', true), { once: true });
+      return transport.startTls(demanded);
+    });
+    return transport;
+  } catch (fault) {
+    transport.close('dial-failed', true);
+    throw fault;
+  }
+}
+
+function readDemand(demand: () => TlsDemand): TlsDemand {
+  try {
+    return demand();
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new UpstreamFault('tls-failed', `a file for TLS cannot be read: ${text}`, cause);
+  }
+}
+
+/** After an abort its reason counts, whatever the work rejects with. */
+async function within<Value>(
+  clock: Clock,
+  ms: number,
+  what: string,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<Value>,
+): Promise<Value> {
+  signal.throwIfAborted();
+  const controller = new AbortController();
+  const late = new UpstreamFault('dial-timeout', `${what} within ${ms} ms`);
+  const timer = clock.setTimer(ms, () => controller.abort(late));
+  const onAbort = (): void => controller.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await work(controller.signal);
+  } catch (fault) {
+    throw controller.signal.aborted ? controller.signal.reason : fault;
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** The sending end of a transport that the caller closes. */
+export interface Outlet {
+  /** Defined: the receiver has ended, or is gone. */
+  readonly fault: TransportFault | undefined;
+  /** Resolves when the bytes have left; rejects with a TransportFault. */
+  send(frames: Buffer): Promise<void>;
+}
+
+/** A receiver that takes less than was sent at once in this time is given up. */
+export const stallMs = 30_000;
+
+/** Calls `over` once, when `fault` is there. */
+export function createOutlet(transport: Transport, clock: Clock, over: () => void): Outlet {
+  let fault: TransportFault | undefined;
+  void watch().then((end) => {
+    fault = end;
+    over();
+  });
+  return {
+    get fault() {
+      return fault;
+    },
+    async send(frames) {
+      const left = transport.write([frames]);
+      if (left === undefined) return;
+      const timer = clock.setTimer(stallMs, () => transport.close('receiver-stall', true));
+      try {
+        await left;
+      } finally {
+        timer.cancel();
+      }
+    },
+  };
+
+  async function watch(): Promise<TransportFault> {
+    try {
+      while ((await transport.read()) !== null);
+      return new TransportFault('peer-gone', 'it ended the connection');
+    } catch (cause) {
+      return cause instanceof TransportFault ? cause : new TransportFault('peer-gone', String(cause), cause);
+    }
+  }
+}
+
+/** A code, and a sentence for operators without secrets. */
+export interface ShipFault {
+  readonly code: ShipFaultCode;
+  readonly text: string;
+}
+
+/** Total: from whatever was thrown on the way. */
+export function shipFaultOf(cause: unknown): ShipFault {
+  if (cause instanceof UpstreamFault) {
+    const { code, message } = cause;
+    const isDial = code === 'dial-refused' || code === 'dial-timeout' || code === 'tls-failed';
+    return { code: isDial ? code : 'closed-early', text: message };
+  }
+  if (cause instanceof TransportFault) {
+    // Only a stall makes us close a transport with a write pending.
+    if (cause.code === 'closed') return { code: 'stalled', text: `it took nothing for ${stallMs} ms` };
+    const { cause: system } = cause;
+    const why = system instanceof Error && 'code' in system ? ` (${String(system.code)})` : '';
+    return { code: 'closed-early', text: `${cause.message}${why}` };
+  }
+  const text = cause instanceof Error ? cause.message : String(cause);
+  // Otherwise only reading the journal meets system errors.
+  const isSystem = cause instanceof Error && 'code' in cause;
+  return { code: isSystem ? 'journal-unreadable' : 'internal', text };
+}
