@@ -223,10 +223,10 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     const isLast = closing !== undefined;
     healDelayMs = Math.min(Math.max(healDelayMs * 2, healDelayMsMin), healDelayMsMax);
     if (!thread.isAlive) thread = options.openThread();
-    const wallMs = clock.wallMs();
     const order: Order =
       failed.needs === 'probe'
-        ? { do: 'checkpoint', wallMs }
+        ? // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
+          { do: 'checkpoint', wallMs: mark.timeMs }
         : {
             do: 'heal',
             lock: undefined,
@@ -234,7 +234,6 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
             bodies: backlog.takeAll(),
             lost: options.lost(),
             isFull: options.isFull(),
-            wallMs,
           };
     let report = await ask(order);
     if (report.kind === 'lock' && order.do === 'heal' && options.lock(report.descriptor)) {

@@ -4,7 +4,6 @@
 
 import { encodeBody } from '../../domain/audit/encode.js';
 import type { JournalRecord } from '../../domain/audit/record.js';
-import { parseSignKey } from '../../domain/audit/signature.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/ports.js';
 import type { Clock, Timer } from '../../ports/clock.js';
@@ -58,8 +57,6 @@ export interface OpenJournal extends Journal {
   readonly stepsMs: number;
   /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
   keepPolicy(version: string, text: string): Promise<void>;
-  /** Signs with another key from now on. Throws a TypeError for what is no Ed25519 key; rejects with a JournalFault. */
-  changeKey(pem: string): Promise<void>;
 }
 
 /** A step of the wall clock that is worth a record. */
@@ -74,7 +71,6 @@ const clockStepMsMin = 1000;
  */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
   const { clock, heldBytesMax } = options;
-  let { signKey } = options;
   const thread = openWriterThread(options);
   const opened = await open(options, thread);
   const backlog = createBacklog();
@@ -88,7 +84,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
       ...options,
       backlog,
       lock: (descriptor) => takeLock(options, descriptor),
-      openThread: () => openWriterThread({ ...options, signKey }),
+      openThread: () => openWriterThread(options),
       lost: () => lost,
       isFull: () => isFull,
       observe: (event) => {
@@ -136,14 +132,12 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     async keepPolicy(version, text) {
       // The name of a file: nothing but what a hash is made of.
       if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
-      demand(await driver.run(() => ({ do: 'keep-policy', version, text })));
-    },
-    async changeKey(pem) {
-      parseSignKey(pem);
-      demand(await driver.run((wallMs) => ({ do: 'change-key', pem, wallMs })));
-      signKey = pem;
+      const report = await driver.run(() => ({ do: 'keep-policy', version, text }));
+      if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
     },
     async close() {
+      // A stop record that is older than the record before it would look like tampering.
+      if (!isClosed) noteClockStep();
       isClosed = true;
       for (const timer of repeated) timer.cancel();
       // The lock goes with the writer: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
@@ -264,10 +258,6 @@ function later(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
     clock.setTimer(ms, resolve);
   });
-}
-
-function demand(report: Report): void {
-  if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
 }
 
 function overflow(): JournalFault {

@@ -71,15 +71,12 @@ export type Order =
       readonly lost: number;
       /** As in `limit`; absent: no. */
       readonly isFull?: boolean;
-      readonly wallMs: number;
     }
   /**
    * `isFull`: the segments have reached their size and none of them may go yet. What is written from now on takes its room from
    * the reserve, as on a full disk.
    */
   | { readonly do: 'limit'; readonly isFull: boolean }
-  /** Sign with another key from now on; a last checkpoint under the old one names it. */
-  | { readonly do: 'change-key'; readonly pem: string; readonly wallMs: number }
   /** Write retire records for these segments, oldest first. Their files may go when that is on disk. */
   | { readonly do: 'retire'; readonly segments: readonly Retired[]; readonly wallMs: number }
   /** A policy's text beside the segments, on disk before a record names it. */

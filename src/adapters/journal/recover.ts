@@ -277,6 +277,7 @@ export function cutAfterMark(directory: string, mark: Mark): void {
       throw new JournalFault('locked', 'another process went on with this journal');
     }
   }
+  setBackCheckpointFile(directory, mark);
   for (const segment of listSegments(directory)) {
     if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
       removeSegment(directory, segment.name);
@@ -289,6 +290,28 @@ export function cutAfterMark(directory: string, mark: Mark): void {
   } finally {
     closeSync(descriptor);
   }
+}
+
+/**
+ * The thread may have died between the checkpoint file and its report. Then the file names a record after the mark: once that is
+ * cut off, `verify` and the next start would report a journal that was cut. Every segment begins with a checkpoint, so there is
+ * one before the mark.
+ */
+function setBackCheckpointFile(directory: string, mark: Mark): void {
+  const known = readCheckpointFile(directory);
+  if (known === undefined || known.seq <= mark.seq) return;
+  let last: string | undefined;
+  const descriptor = openSegment(directory, mark.segment);
+  try {
+    readLines(descriptor, 0, ({ bytes, end }) => {
+      if (end > mark.bytes) return false;
+      if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint') last = bytes.toString('utf8');
+      return true;
+    });
+  } finally {
+    closeSync(descriptor);
+  }
+  if (last !== undefined) writeWhole(directory, checkpointName, `${last}\n`);
 }
 
 /** A process that takes over a journal writes a start record first. */

@@ -58,8 +58,7 @@ const lf = 0x0a;
 
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string): Writer {
-  const { directory, groupId, segmentBytes, program, catalog, reserveBytes } = options;
-  let { signKey } = options;
+  const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
   const ledger = createLedger(program, signKey, journal);
   const out = createOpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
@@ -82,8 +81,6 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
           return report;
         } catch (error) {
           out.close();
-          // Healing cuts off where the other key was named.
-          if (order.do === 'change-key') ledger.changeKey(signKey);
           // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
           // what a crash would have left.
           if (out.release(error) && order.do === 'open') continue;
@@ -111,17 +108,6 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       }
       case 'checkpoint':
         return { kind: 'written', ...written(checkpoint(order.wallMs, {})) };
-      case 'change-key': {
-        // Named first: whoever trusts the old key learns from it to trust the new one.
-        const next = createLedger(program, order.pem, journal).key;
-        if (next !== undefined && next !== ledger.key) checkpoint(order.wallMs, { next_key: next });
-        ledger.changeKey(order.pem);
-        const changed = checkpoint(order.wallMs, {});
-        showKey();
-        // Last: if anything before it fails, the old key signs on, because healing cuts off where the new one was named.
-        signKey = order.pem;
-        return { kind: 'written', ...written(changed) };
-      }
       case 'limit':
         out.setFull(order.isFull);
         return { kind: 'kept' };
@@ -326,7 +312,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     const last = listSegments(directory).at(-1)?.number ?? 0;
     const number = Math.max(last, segmentNumber(target.segment)) + 1;
     const more = { action: 'recover', count: order.bodies.length, lost: order.lost };
-    begin(number, target.segment, order.wallMs, more);
+    // At the time of the last record, as in `rotate`: the clock may have leapt while the journal was failed, and the record of
+    // that step is among the bodies or comes later. Retention takes ages from here, and a start compares the clock with it.
+    begin(number, target.segment, ledger.timeMs, more);
     write(order.bodies);
     return { kind: 'written', ...written(sync()) };
   }

@@ -75,8 +75,6 @@ export interface Ledger extends LedgerState {
   sealSigned(record: JournalRecord): string;
   /** The next checkpoint, without what only some of them have. */
   checkpoint(wallMs: number): JournalRecord;
-  /** Signs with another key, or with none, from the next record on; returns its public key. Throws a TypeError. */
-  changeKey(pem: string | undefined): string | undefined;
   /** Retention removed what was before. */
   forget(oldestSeq: number): void;
   /** Public key; undefined: checkpoints are not signed. */
@@ -89,7 +87,7 @@ export interface Ledger extends LedgerState {
 
 /** A ledger at the beginning of a journal with this id. `signKey`: PEM; throws a TypeError for what is no Ed25519 key. */
 export function createLedger(program: string, signKey: string | undefined, journal: string): Ledger {
-  let signer: Signer | undefined = signKey === undefined ? undefined : parseSignKey(signKey);
+  const signer: Signer | undefined = signKey === undefined ? undefined : parseSignKey(signKey);
   let state: Writable = {
     journal,
     seq: 0,
@@ -141,10 +139,6 @@ export function createLedger(program: string, signKey: string | undefined, journ
     checkpoint(wallMs) {
       const names = { journal: state.journal, format: journalFormat, program };
       return { time: wallMs, event: 'checkpoint', ...names, head: state.hash, oldest_seq: state.oldestSeq };
-    },
-    changeKey(pem) {
-      signer = pem === undefined ? undefined : parseSignKey(pem);
-      return signer?.key;
     },
     forget(oldestSeq) {
       state.oldestSeq = oldestSeq;

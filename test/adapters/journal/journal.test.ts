@@ -384,6 +384,17 @@ void test('what a broken disk cannot take is bounded and counted', async (t) => 
   );
 });
 
+void test('a step of the wall clock just before the end is recorded before the stop record', async (t) => {
+  const directory = temporaryDirectory(t);
+  let setBackMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const { journal } = await openFor(t, directory, { clock });
+  await journal.append(admission('A'), durable);
+  setBackMs = 3_600_000;
+  await journal.close();
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'stop']);
+});
+
 void test('a step of the wall clock is a record of its own', async (t) => {
   const directory = temporaryDirectory(t);
   let setBackMs = 0;

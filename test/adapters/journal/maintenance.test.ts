@@ -355,20 +355,6 @@ void test('a reserve is kept, and made again when somebody takes it', async (t) 
   assert.equal(journal.space, 'normal');
 });
 
-void test('another key takes over while the journal is open, named by the one before', async (t) => {
-  const directory = temporaryDirectory(t);
-  const next = makeSignKey();
-  const { journal } = await tending(t, directory);
-  await journal.append(admission('A'), durable);
-  await assert.rejects(journal.changeKey('no key'), TypeError);
-  await journal.changeKey(next.secretPem);
-  await journal.append(completion('A'), durable);
-  await journal.close();
-  assert.deepEqual(await verified(directory), [], 'who trusts the old key trusts the new one');
-  const [named] = readWhole(directory).filter((record) => record['next_key'] !== undefined);
-  assert.deepEqual([named?.['key'], named?.['next_key']], [key.key, next.key]);
-});
-
 void test('a policy lies beside the segments before it is used', async (t) => {
   const directory = temporaryDirectory(t);
   const { journal } = await tending(t, directory);

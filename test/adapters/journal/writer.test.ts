@@ -13,12 +13,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import type { Mark, Order, Report } from '../../../src/adapters/journal/messages.js';
 import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { makeSignKey } from '../../../src/domain/audit/signature.js';
 import { admission, completion } from './opening.js';
 import {
   eventsIn,
@@ -280,7 +280,7 @@ void test('healing writes again what was behind the mark, once', (t) => {
   const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
   const mark = markOf(writer);
   assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // A second attempt with the same mark, as after an answer that came too late to be believed.
   assert.equal(carry(writer, heal).kind, 'written');
@@ -296,7 +296,7 @@ void test('a crash within healing leaves no admission of before without its comp
   const mark = markOf(writer);
   const bodies = [encodeBody(completion('A'))];
   assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // Of the new segment only its first record had reached the disk.
   const second = join(directory, '00000002.jsonl');
@@ -319,7 +319,7 @@ void test('a new thread heals by the mark alone', (t) => {
   carry(writer, { do: 'write', bodies, sync: false, wallMs });
   truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
   const second = writerIn(directory);
-  assert.equal(carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs }).kind, 'written');
+  assert.equal(carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0 }).kind, 'written');
   write(second, completion('A'), completion('B'));
   carry(second, { do: 'stop', wallMs });
   pairedIds(readWhole(directory));
@@ -352,57 +352,56 @@ void test('a checkpoint that is told is behind the mark, whether a sync was aske
   assert.ok(seq <= (report.mark?.seq ?? 0));
 });
 
-void test('a key that could not take over signs nothing, and is named when it is tried again', (t) => {
-  const [old, next] = [makeSignKey(), makeSignKey()];
-  const begun = (segmentBytes: number) => {
-    const directory = temporaryDirectory(t);
-    const writer = writerIn(directory, segmentBytes, old.secretPem);
-    assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
-    for (let count = 0; count < 20; count += 1)
-      write(writer, admission(`A${count}`), completion(`A${count}`));
-    return { directory, writer, mark: markOf(writer) };
-  };
-  // The first checkpoint of the change still fits, and the second would have to begin a segment, which cannot be made.
-  const { bytes } = begun(1 << 20).mark;
-  const { directory, writer, mark } = begun(bytes + 1024);
-  const obstacle = join(directory, '00000002.jsonl');
-  mkdirSync(obstacle);
-  const change = { do: 'change-key', pem: next.secretPem, wallMs } as const;
-  assert.equal(carry(writer, change).kind, 'failed');
-  rmSync(obstacle, { recursive: true });
-  const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, wallMs } as const;
-  assert.equal(carry(writer, heal).kind, 'written');
-  assert.equal(carry(writer, change).kind, 'written');
-  const keys = readWhole(directory).flatMap(({ event, key, next_key: named }) =>
-    key === undefined || event === 'start' ? [] : [[key, named]],
+void test('a thread that dies between the checkpoint file and its report leaves a clean tail, also when healing is killed', async (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const mark = markOf(writer);
+  write(writer, completion('A'));
+  // Nobody hears of this: the main thread's mark stays where it is, and healing cuts off what the checkpoint file names.
+  assert.equal(carry(writer, { do: 'checkpoint', wallMs }).kind, 'written');
+  cutAfterMark(directory, mark);
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+  const { faults } = await verifyTrail(findTrail([directory]), request);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    [],
   );
-  assert.deepEqual(keys, [
-    [old.key, undefined],
-    [old.key, undefined],
-    [old.key, next.key],
-    [next.key, undefined],
-  ]);
+  const starts = restarted(directory).filter(({ event }) => event === 'start');
+  assert.deepEqual(
+    starts.map(({ error }) => error),
+    [undefined, undefined],
+  );
 });
 
-void test('a key whose public half cannot be shown signs nothing', (t) => {
-  const [old, next] = [makeSignKey(), makeSignKey()];
-  const directory = temporaryDirectory(t);
-  const writer = writerIn(directory, 1 << 20, old.secretPem);
-  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
-  const mark = markOf(writer);
-  const obstacle = join(directory, 'key.pub.new');
-  mkdirSync(obstacle);
-  const change = { do: 'change-key', pem: next.secretPem, wallMs } as const;
-  assert.equal(carry(writer, change).kind, 'failed');
-  rmSync(obstacle, { recursive: true });
-  const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, wallMs } as const;
-  assert.equal(carry(writer, heal).kind, 'written');
-  const signed = readWhole(directory).flatMap(({ event, key }) => (event === 'checkpoint' ? [key] : []));
-  assert.deepEqual(signed, [old.key, old.key]);
-  assert.equal(readFileSync(join(directory, 'key.pub'), 'utf8'), old.publicPem);
-  assert.equal(carry(writer, change).kind, 'written');
-  assert.equal(readFileSync(join(directory, 'key.pub'), 'utf8'), next.publicPem);
-});
+for (const leapMs of [-3_600_000, 3_600_000]) {
+  void test(`the wall clock leapt by ${leapMs} ms while the journal was failed: healing does not take part in it`, async (t) => {
+    const directory = temporaryDirectory(t);
+    const writer = opened(directory);
+    write(writer, { ...admission('A'), time: wallMs });
+    const mark = markOf(writer);
+    const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0 } as const;
+    assert.equal(carry(writer, heal).kind, 'written');
+    // Retention takes the age of a segment from the first record of the next one.
+    const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark: 2 });
+    assert.ok(looked.kind === 'looked');
+    assert.deepEqual(
+      looked.shelf.closed.map(({ endMs }) => endMs),
+      [wallMs],
+    );
+    // Killed before the record of the step came. The next start sees the step and says so.
+    const next = writerIn(directory);
+    const later = wallMs + leapMs + 5000;
+    assert.equal(carry(next, { do: 'open', lock: undefined, wallMs: later }).kind, 'opened');
+    assert.equal(carry(next, { do: 'stop', wallMs: later }).kind, 'stopped');
+    const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+    const { faults } = await verifyTrail(findTrail([directory]), request);
+    assert.deepEqual(
+      faults.map(({ kind }) => kind),
+      [],
+    );
+  });
+}
 
 void test('what another daemon wrote behind the mark is not cut off', (t) => {
   const directory = temporaryDirectory(t);
@@ -413,7 +412,7 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
   restarted(directory);
   const bytes = readFileSync(join(directory, first));
   const bodies = [encodeBody(admission('B'))];
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
   const report = carry(writerIn(directory), heal);
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
   assert.deepEqual(readFileSync(join(directory, first)), bytes);
@@ -433,7 +432,7 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   rmSync(obstacle, { recursive: true });
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, wallMs } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
   const written = segmentFiles(directory)

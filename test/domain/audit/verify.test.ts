@@ -314,15 +314,16 @@ void test('an old key names the new one; a key that nobody named is a stranger',
   const ledger = createLedger('p', key.secretPem, 'ab');
   seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
   lines.push(ledger.sealSigned({ ...ledger.checkpoint(started), next_key: next.key }).trimEnd());
-  ledger.changeKey(next.secretPem);
-  lines.push(ledger.sealSigned(ledger.checkpoint(started)).trimEnd());
+  const successor = createLedger('p', next.secretPem, 'ab');
+  successor.resume(ledger);
+  lines.push(successor.sealSigned(successor.checkpoint(started)).trimEnd());
   const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
   assert.deepEqual(told(trail), [], 'who trusts the old one');
   assert.deepEqual(told(trail, { trustedKeys: [next.key] }), [], 'who trusts the new one');
   assert.deepEqual(verify(trail, { trustedKeys: [next.key] }).signedSeq, 3);
-  const third = makeSignKey();
-  ledger.changeKey(third.secretPem);
-  lines.push(ledger.sealSigned(ledger.checkpoint(started)).trimEnd());
+  const unnamed = createLedger('p', makeSignKey().secretPem, 'ab');
+  unnamed.resume(successor);
+  lines.push(unnamed.sealSigned(unnamed.checkpoint(started)).trimEnd());
   assert.deepEqual(told(trail), [['untrusted', nameOf(1), 4, 4]]);
 });
 
