@@ -1,6 +1,6 @@
 // `dovegate can`: what a listener may do, as `sudo -l` says it. It judges no command; it reads the configuration, or asks the daemon.
 
-import { formatListenerSocket, type ListenerSettings } from '../domain/config/listener-settings.js';
+import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import { describeRule } from '../domain/policy/describe-rule.js';
 import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../domain/policy/rights.js';
 import type { Policy, Rule } from '../domain/policy/rule.js';

@@ -5,8 +5,8 @@ import {
   formatListenerSocket,
   type ListenerSocket,
   type PeersSettings,
-} from '../domain/config/listener-settings.js';
-import type { Settings } from '../domain/config/settings.js';
+  type Settings,
+} from '../domain/config/settings.js';
 import { formatTarget } from '../domain/policy/route.js';
 
 /** Several lines, without the last LF. */

@@ -11,7 +11,7 @@ import {
   shipCodes,
 } from '../adapters/telemetry/error-codes.js';
 import { logCodes, type Meaning } from '../adapters/telemetry/log-codes.js';
-import { problemCodes } from '../domain/config/problem-code.js';
+import { problemCodes } from '../domain/config/problem.js';
 import type { exitCodes } from '../gateway/outcome/exit-codes.js';
 
 const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {

@@ -3,9 +3,8 @@
 
 import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
 import { backendsFor } from '../domain/config/destination.js';
-import type { ListenerSettings } from '../domain/config/listener-settings.js';
 import { nearestName } from '../domain/config/problem.js';
-import type { BackendSettings, Settings } from '../domain/config/settings.js';
+import type { BackendSettings, ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Principal, policyOfAnybody, principalOf } from '../domain/identity/peer.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { isServerCommand, type Judgement } from '../domain/policy/judge-line.js';

@@ -1,7 +1,7 @@
 // `dovegate kill`, `dovegate backend drain|enable`, `dovegate reload`: what an operator wants of the running daemon.
 
 import { readFromDisk } from '../adapters/host/program.js';
-import { findAdmin } from '../domain/config/find-section.js';
+import { findAdmin } from '../domain/config/parse-settings.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { findDaemon, type WhichDaemon } from './admin-client.js';

@@ -18,7 +18,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics } from '../adapters/telemetry/metrics.js';
 import { stderr } from '../cli/output/output.js';
 import { formatTime } from '../domain/audit/time.js';
-import { findAdmin } from '../domain/config/find-section.js';
+import { findAdmin } from '../domain/config/parse-settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';

@@ -12,12 +12,12 @@ import {
   listenUnix,
   type UnixPlace,
 } from '../adapters/net/listen.js';
-import { isLoopback } from '../domain/config/address.js';
 import {
   formatListenerSocket,
   type ListenerSettings,
   type ListenerSocket,
-} from '../domain/config/listener-settings.js';
+} from '../domain/config/settings.js';
+import { isLoopback } from '../domain/config/spellings.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';

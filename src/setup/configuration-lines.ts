@@ -3,10 +3,15 @@
 
 import assert from 'node:assert/strict';
 import { createGlobList, type GlobList } from '../domain/commands/glob.js';
-import type { ListenerSettings } from '../domain/config/listener-settings.js';
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
-import type { BackendSettings, PolicyTest, RouteSettings, Settings } from '../domain/config/settings.js';
+import type {
+  BackendSettings,
+  ListenerSettings,
+  PolicyTest,
+  RouteSettings,
+  Settings,
+} from '../domain/config/settings.js';
 import { createRegex, type Regex } from '../domain/policy/regex.js';
 import { createPolicy, type Policy, type PolicyText, type Rule } from '../domain/policy/rule.js';
 

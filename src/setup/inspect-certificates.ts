@@ -2,8 +2,8 @@
 // The rule: nothing is found at the start of the daemon that could not have been told before.
 
 import { prepareOffer } from '../adapters/net/tls-accept.js';
-import type { ListenerSettings } from '../domain/config/listener-settings.js';
 import type { Problem } from '../domain/config/problem.js';
+import type { ListenerSettings } from '../domain/config/settings.js';
 import { expirySentence, type NamedTlsFiles, warnMs } from './certificates.js';
 import { credentialsFolder } from './inspect-files.js';
 import { CertificateFault, readTls } from './read-certificates.js';

@@ -2,9 +2,8 @@
 // The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
 
 import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';
-import type { ListenerSettings, PeersSettings } from '../domain/config/listener-settings.js';
 import type { Place, Problem, Severity } from '../domain/config/problem.js';
-import type { Settings } from '../domain/config/settings.js';
+import type { ListenerSettings, PeersSettings, Settings } from '../domain/config/settings.js';
 import { choosePolicy, demandsIdentity, isAmong, type Peer, type People } from '../domain/identity/peer.js';
 
 /** Everybody whom the settings mean; names that are not known are left out. */

@@ -4,8 +4,8 @@
 import { readSecretFile, readText } from '../../adapters/host/files.js';
 import type { LogLine } from '../../client/connect.js';
 import { type ConnectOptions, connect, type Session } from '../../client/connect.js';
-import { isLoopback } from '../../domain/config/address.js';
 import type { ClientSettings } from '../../domain/config/client-settings.js';
+import { isLoopback } from '../../domain/config/spellings.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/command-fault.js';
 

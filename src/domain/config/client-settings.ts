@@ -2,10 +2,10 @@
 // It does not dial and reads no secrets.
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
+import { validate } from './cursor.js';
 import { parseYaml } from './parse-yaml.js';
 import { createProblemList, formatProblem } from './problem.js';
 import { file, oneOf, strict, text } from './schema-parts.js';
-import { validate } from './written.js';
 
 /** What client.yaml says. Files are absolute paths. */
 export interface ClientSettings {

@@ -1,6 +1,6 @@
 // Reads `from` of a listener: the networks that may connect.
 import { parseNetwork } from '../identity/peer.js';
-import type { Cursor } from './written.js';
+import type { Cursor } from './cursor.js';
 
 /** `from` of a listener, as written; what is no network is told. */
 export function parseNetworks(at: Cursor): string[] {

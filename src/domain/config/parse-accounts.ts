@@ -4,10 +4,10 @@
 // accounts', an account without a proof.
 import { parsePasswordHash } from '../identity/credentials.js';
 import { foldAscii } from '../identity/user-name.js';
-import type { RawListener } from './listener-schema.js';
-import { type AccountSettings, type ListenerTls, tlsModeDefault } from './listener-settings.js';
-import { parsePins } from './pins.js';
-import type { Cursor } from './written.js';
+import type { Cursor } from './cursor.js';
+import type { RawListener } from './schema.js';
+import { type AccountSettings, type ListenerTls, tlsModeDefault } from './settings.js';
+import { parsePins } from './spellings.js';
 
 /** TLS of a TCP socket; undefined: something is missing, which is told. `at` is the listener. */
 export function parseTls(raw: RawListener, at: Cursor): ListenerTls | undefined {

@@ -1,17 +1,18 @@
 // Owns the reading of `listeners`; defaults filled in. It does not know how sockets are made, nor who has what policy.
 // The rule: a key that would have no effect on this kind of socket is an error, because whoever wrote it relies on it.
-import { isLoopback, parseHostAndPort, socketPathBytesMax } from './address.js';
-import type { RawListener } from './listener-schema.js';
+
+import type { Cursor } from './cursor.js';
+import { parseNetworks } from './networks.js';
+import { parseAccounts, parseTls } from './parse-accounts.js';
+import type { RawListener } from './schema.js';
 import {
   type ListenerSettings,
   type ListenerSocket,
   listenerDefaults,
   type PeersSettings,
   type PolicyChoice,
-} from './listener-settings.js';
-import { parseNetworks } from './networks.js';
-import { parseAccounts, parseTls } from './parse-accounts.js';
-import type { Cursor } from './written.js';
+} from './settings.js';
+import { isLoopback, parseHostAndPort, socketPath } from './spellings.js';
 
 /** Every listener that has a socket and somebody to serve; what the others lack is told. */
 export function parseListeners(
@@ -170,13 +171,4 @@ function peersOf(at: Cursor): PeersSettings | undefined {
   const groups = at.words('groups').map(({ text }) => text);
   if (users.length + groups.length === 0) at.error([], 'names nobody; add users or groups, or leave it out');
   return { users, groups };
-}
-
-/** The path of a UNIX socket, which has room for so many bytes only. */
-export function socketPath(cursor: Cursor): string | undefined {
-  const unix = cursor.file('unix');
-  const bytes = Buffer.byteLength(unix ?? '');
-  if (bytes > socketPathBytesMax)
-    cursor.error(['unix'], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
-  return unix;
 }

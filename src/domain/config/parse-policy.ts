@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
-import { userPatterns } from './parse-backends.js';
+import { type Cursor, createCursor, validate } from './cursor.js';
 import { checkReach, parseRules, type RuleReading } from './parse-rule.js';
 import type { MapNode } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
@@ -14,7 +14,7 @@ import type { ProblemList } from './problem.js';
 import { fillIn, type Sources } from './read-files.js';
 import { parseRate } from './schema-parts.js';
 import { type MailUserSettings, policyDefaults } from './settings.js';
-import { type Cursor, createCursor, validate } from './written.js';
+import { userPatterns } from './spellings.js';
 
 /** What the reading of policies needs besides their text. */
 export interface PolicyReading extends RuleReading {

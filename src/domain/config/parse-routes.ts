@@ -6,12 +6,12 @@ import { createGlobList } from '../commands/glob.js';
 import { allSeries } from '../commands/series.js';
 import type { RouteTarget } from '../policy/route.js';
 import type { ServerCommandRules, ServerTarget } from '../policy/server-commands.js';
-import { userPatterns } from './parse-backends.js';
+import type { Cursor } from './cursor.js';
 import { timerOf } from './parse-sections.js';
 import { nearestName } from './problem.js';
 import type { RawConfiguration } from './schema.js';
 import { cacheTtlDefaultMs, type RouteSettings } from './settings.js';
-import type { Cursor } from './written.js';
+import { userPatterns } from './spellings.js';
 
 /** Every route that could be read. */
 export function parseRoutes(raw: RawConfiguration, cursor: Cursor): RouteSettings[] {

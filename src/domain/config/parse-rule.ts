@@ -8,13 +8,13 @@ import { mayOverlap } from '../commands/mask.js';
 import { allSeries } from '../commands/series.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
-import { userPatterns } from './parse-backends.js';
+import type { Cursor } from './cursor.js';
 import { parseWhere, type RuleKind } from './parse-where.js';
 import { plainOf } from './parse-yaml.js';
 import type { RawRule } from './policy-schema.js';
 import { nearestName } from './problem.js';
 import { parseRate, parseTime } from './schema-parts.js';
-import type { Cursor } from './written.js';
+import { userPatterns } from './spellings.js';
 
 /** What the reading of rules needs besides their text. */
 export interface RuleReading {

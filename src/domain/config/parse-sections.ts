@@ -3,8 +3,8 @@
 import type { Effect } from '../commands/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { formatDuration, parseDuration } from '../policy/duration.js';
-import { socketPath } from './parse-listeners.js';
-import type { RawAdmin, RawAudit, RawConfiguration, RawLimits } from './schema.js';
+import type { Cursor } from './cursor.js';
+import type { RawAdmin, RawAudit, RawConfiguration, RawLimits, RawSink } from './schema.js';
 import { parseSize } from './schema-parts.js';
 import {
   type AdminSettings,
@@ -13,9 +13,10 @@ import {
   type LimitSettings,
   limitDefaults,
   type MailUserSettings,
+  type SinkSettings,
   timerMsMax,
 } from './settings.js';
-import type { Cursor } from './written.js';
+import { parseHostAndPort, parsePins, socketPath } from './spellings.js';
 
 /** How user names are read. */
 export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
@@ -180,4 +181,45 @@ function sizeOf(text: string | undefined, otherwise: number, cursor: Cursor, key
   const bytes = parseSize(text);
   if (bytes === undefined || bytes < 1) cursor.error([key], 'must be a size of at least one byte');
   return bytes ?? otherwise;
+}
+
+/** Every receiver that could be read; what is wrong with the others is told. `cursor` is at the list. */
+export function parseSinks(raw: readonly RawSink[], cursor: Cursor): SinkSettings[] {
+  const sinks: SinkSettings[] = [];
+  for (const [index, each] of raw.entries()) {
+    const at = cursor.down(index);
+    const place = parseHostAndPort(each.syslog);
+    const client = parseClient(at);
+    const caFile = at.file('ca');
+    const keyPins = parsePins(at);
+    if (place === undefined) {
+      at.error(['syslog'], 'must be HOST:PORT or [IPV6]:PORT, as logs.example.com:6514');
+      continue;
+    }
+    const { host, port } = place;
+    const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+    if (sinks.some((sink) => sink.name === name))
+      at.error(['syslog'], `${name} gets the records already`, 'defined-twice');
+    sinks.push({
+      name,
+      host,
+      port,
+      ...(caFile === undefined ? {} : { caFile }),
+      serverName: each.server_name ?? host,
+      keyPins,
+      ...(client === undefined ? {} : { client }),
+      place: at.place(),
+    });
+  }
+  return sinks;
+}
+
+function parseClient(at: Cursor): SinkSettings['client'] {
+  const certificateFile = at.file('certificate');
+  const keyFile = at.file('key');
+  if (certificateFile === undefined && keyFile === undefined) return undefined;
+  if (certificateFile === undefined) at.error(['key'], 'is of no use without certificate', 'key-conflict');
+  else if (keyFile === undefined) at.error(['certificate'], 'is of no use without its key', 'key-conflict');
+  else return { certificateFile, keyFile };
+  return undefined;
 }

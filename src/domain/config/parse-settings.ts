@@ -1,28 +1,26 @@
-// Owns the whole reading of a configuration: files -> tree -> shape -> settings, or every problem at once; and what must hold
-// between sections: names that exist, sockets that differ, users that lead somewhere.
-// It does not open files (they come through ReadFiles) and knows no defaults (settings) and no shapes (schema).
-// The rule: settings come out only when there is not one error; warnings come along with them. One mistake is told once: a
-// name counts as defined when it was written, even if its value is broken.
-import { commandNamed } from '../commands/catalog.js';
-import { allSeries } from '../commands/series.js';
+// Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts
+// have problems. Settings come out only when there is not one error; warnings come along with them.
 import { sha256Hex } from '../identity/credentials.js';
-import { foldAscii } from '../identity/user-name.js';
-import { reachable } from '../policy/route.js';
-import type { Policy, Rule } from '../policy/rule.js';
-import { checkListeners, policiesUsed } from './check-listeners.js';
-import { checkNamespaces } from './check-namespaces.js';
+import { checkSettings } from './check-settings.js';
+import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
 import { parseListeners } from './parse-listeners.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseRoutes, parseServerCommands } from './parse-routes.js';
-import { parseAdmin, parseAudit, parseLimits, parseMailUsers } from './parse-sections.js';
-import { parseSinks } from './parse-sinks.js';
-import { checkTests, parseTests } from './parse-tests.js';
-import { createProblemList, formatProblem, type Place, type Problem, unknownName } from './problem.js';
+import { parseAdmin, parseAudit, parseLimits, parseMailUsers, parseSinks } from './parse-sections.js';
+import { parseTests } from './parse-tests.js';
+import { salvageYaml } from './parse-yaml.js';
+import { createProblemList, formatProblem, type Place, type Problem } from './problem.js';
 import { createSources, gather, type ReadFiles, type Sources } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
-import { logLevelDefault, meaningOf, type Settings, stateDefault } from './settings.js';
-import { type Cursor, createCursor, namesIn, validate, valuePlace } from './written.js';
+import {
+  type AdminSettings,
+  type AuditSettings,
+  logLevelDefault,
+  meaningOf,
+  type Settings,
+  stateDefault,
+} from './settings.js';
 
 /** What was read. */
 export interface ParsedSettings {
@@ -97,178 +95,65 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
   return { ...settings, hash: sha256Hex(meaningOf(settings)) };
 }
 
-/** `written` is the whole configuration, `valid` what was left of it and became the settings. */
-function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
-  checkPresence(written);
-  checkListeners(settings.listeners, settings.admin, written, valid);
-  checkRoutes(settings, written, valid);
-  checkNamespaces(settings, valid);
-  checkPolicies(settings, written, valid);
-  const listeners = namesIn(written, 'listeners');
-  checkTests(settings, valid, (name) =>
-    listeners.includes(name) ? undefined : unknownName('listener', name, listeners),
-  );
+/** The section `audit`, without the receivers of copies. */
+export type AuditSection = Omit<AuditSettings, 'ship'>;
+
+/** What could be read of a configuration, and everything that was wrong with it so far. */
+interface Salvaged {
+  readonly raw: RawConfiguration | undefined;
+  readonly cursor: Cursor | undefined;
+  readonly problems: () => Problem[];
+  readonly texts: ReadonlyMap<string, string>;
 }
 
-function checkPresence(written: Cursor): void {
-  for (const [key, what] of [
-    ['listeners', 'there is no listener, so nobody could connect'],
-    ['backends', 'there is no backend, so no command could be sent'],
-    ['policies', 'there is no policy, so every command would be denied'],
-    ['routes', 'no user leads to a backend; for a single one: [{ users: ["*"], backend: NAME }]'],
-  ] as const) {
-    const node = written.node(key);
-    if (node === undefined) written.error([key], `is missing: ${what}`, 'missing-key');
-    else if (sizeOf(written, key) === 0 && node.kind !== 'scalar')
-      written.error([key], `is empty: ${what}`, 'missing-key');
-  }
-}
-
-function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
-  const backends = namesIn(written, 'backends');
-  const unknown = checkTargets(settings, backends, valid);
-  let everything: number | undefined;
-  for (const [index, { users }] of settings.routes.entries()) {
-    const at = valid.down('routes', index);
-    for (const [item, { text }] of at.words('users').entries()) {
-      if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
-    }
-    if (everything !== undefined)
-      at.warning([], 'is never reached: a route above takes every user', 'never-reached');
-    else if (users.isEverything) everything = index;
-  }
-  // A name that is there and unknown is told already; it may be the one that is missing here.
-  const { length } = settings.routes;
-  if (length === 0 || sizeOf(written, 'routes') !== length || unknown > 0) return;
-  const reached = new Set(reachable(settings.routes, backends));
-  for (const { name } of settings.backends) {
-    if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here', 'unused');
-  }
-}
-
-/** Names of backends in routes and server_commands; how many of the routes' are unknown. */
-function checkTargets(settings: Settings, backends: readonly string[], valid: Cursor): number {
-  let unknown = 0;
-  const check = (name: string, at: Cursor, path: readonly PropertyKey[]): void => {
-    if (backends.includes(name)) return;
-    unknown += 1;
-    at.error(path, unknownName('backend', name, backends), 'unknown-name');
+function salvage(file: string, read: ReadFiles): Salvaged {
+  const problems = createProblemList();
+  const sources = createSources(read, problems, salvageYaml);
+  const root = gather(file, sources, read, problems);
+  const valid = root === undefined ? undefined : validate(configurationSchema, root, problems);
+  return {
+    raw: valid?.value,
+    cursor: valid && createCursor(valid.root, problems),
+    problems: () => problems.sorted(),
+    texts: sources.texts,
   };
-  for (const [index, { target }] of settings.routes.entries()) {
-    const at = valid.down('routes', index);
-    if (target.kind === 'backend') check(target.backend, at, ['backend']);
-    else if (target.kind === 'spread') {
-      for (const [item, name] of target.backends.entries()) check(name, at, ['spread', item]);
+}
+
+/** The section `admin` of `file`, or of what it includes; undefined where none can be read. Reports no problems. */
+export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefined {
+  const { raw, cursor } = salvage(file, read);
+  return cursor && parseAdmin(raw?.admin, cursor.down('admin'));
+}
+
+/** The section `audit`; or the errors because of which nobody can say where the journal and its keys are. */
+export type FoundAudit =
+  | {
+      readonly audit: AuditSection;
+      /** The directory of `state`; undefined: nobody can say which. */
+      readonly state: string | undefined;
     }
-  }
-  const inRoutes = unknown;
-  const { serverCommands } = settings;
-  for (const [name, target] of [['default', serverCommands.default] as const, ...serverCommands.byCommand]) {
-    if (target.kind === 'backend') check(target.backend, valid.down('server_commands'), [name]);
-  }
-  return inRoutes;
-}
+  | {
+      readonly audit?: undefined;
+      readonly problems: readonly Problem[];
+      readonly texts: ReadonlyMap<string, string>;
+    };
 
-function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
-  const names = namesIn(written, 'policies');
-  const used = policiesUsed(settings.listeners);
-  const areUsesKnown =
-    settings.listeners.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
-  const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
-  for (const [name, policy] of settings.policies) {
-    const at = valid.down('policies', name);
-    if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
-    const writes = (key: string): number => sizeOf(written, 'policies', name, key);
-    if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
-    if (writes('users') === 0) at.warning(['users'], 'holds for nobody');
-    for (const [index, { text }] of at.words('users').entries()) {
-      if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
-        at.warning(['users', index], 'no route takes these users');
-      }
-    }
-    checkPatterns(settings, at, policy);
-    if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
-      at.warning(
-        ['except'],
-        'an alias of such a user gets round it; set mail_users.resolve',
-        'except-bypassed',
-      );
-    }
-    for (const rule of policy.allow) {
-      const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));
-      if (deny !== undefined) {
-        const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
-        at.warningAt(rule.place, ['allow'], message);
-      }
-      if (!isKnownSomewhere(rule.command, settings)) {
-        const message = `never matches: no backend is of a series that has "${rule.command}"`;
-        at.warningAt(rule.place, ['allow'], message);
-      }
-    }
-  }
-}
+/** Keys of `audit` that are used; a problem with another one does not matter here. */
+const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'];
 
-/** Whether a deny strikes whatever the rule could allow: its command whatever it says, or on the very same conditions. */
-function shadows(deny: Rule, rule: Rule): boolean {
-  if (deny.users !== undefined) return false;
-  if (deny.where === undefined) return true;
-  const [denied = '', allowed] = [deny, rule].map(({ meaning }) => JSON.stringify(whereIn(meaning)));
-  // A deny strikes what is given only, and `any` allows also what is not.
-  return denied === allowed && !denied.includes('"any"') && !denied.includes('"optional"');
-}
-
-function whereIn(meaning: unknown): unknown {
-  return typeof meaning === 'object' && meaning !== null && 'where' in meaning ? meaning.where : undefined;
-}
-
-function isKnownSomewhere(command: string, { backends }: Settings): boolean {
-  const series = backends.flatMap((each) => (each.series === 'auto' ? allSeries : [each.series]));
-  return series.length === 0 || series.some((each) => commandNamed(each, command) !== undefined);
-}
-
-/** Patterns that match nobody, because every name has a realm; users who are excepted altogether. */
-function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void {
-  for (const [index, { text }] of at.words('except').entries()) {
-    // An error, since whoever wrote it relies on it.
-    if (lacksRealm(text, settings)) at.error(['except', index], withRealm(text, settings));
-  }
-  for (const [index, { text }] of at.words('users').entries()) {
-    if (lacksRealm(text, settings)) at.warning(['users', index], withRealm(text, settings));
-    else if (except.isEverything || except.matches(foldAscii(text))) {
-      at.warning(['users', index], 'is excepted altogether');
-    }
-  }
-}
-
-/** With a default realm every name has an @, which no single star crosses. */
-function lacksRealm(pattern: string, { mailUsers }: Settings): boolean {
-  return mailUsers.defaultRealm !== undefined && !/@|\*\*|^\*?$/.test(pattern);
-}
-
-function withRealm(pattern: string, { mailUsers }: Settings): string {
-  return `matches nobody: names have a realm (default_realm); write ${pattern}@${mailUsers.defaultRealm ?? ''}`;
-}
-
-/** Whether a route can take a user of that pattern; asked by its domain alone, which is good enough for a warning. */
-function isRouted(pattern: string, settings: Settings): boolean {
-  const domain = domainOf(pattern);
-  return (
-    domain.includes('*') ||
-    settings.routes.some(
-      ({ users }) =>
-        users.matches(pattern.replace(/\*+/g, 'x')) ||
-        users.globs.some(({ text }) => domainOf(text) === domain || domainOf(text).includes('*')),
-    )
-  );
-}
-
-function domainOf(pattern: string): string {
-  return pattern.slice(pattern.lastIndexOf('@') + 1);
-}
-
-/** Number of entries of a map or list; 0 where there is none. */
-function sizeOf(written: Cursor, ...path: PropertyKey[]): number {
-  const node = written.node(...path);
-  if (node?.kind === 'map') return node.entries.size;
-  return node?.kind === 'list' ? node.items.length : 0;
+/** The section `audit` of `file`, or of what it includes. */
+export function findAudit(file: string, read: ReadFiles): FoundAudit {
+  const { raw, cursor, problems, texts } = salvage(file, read);
+  const audit = cursor && parseAudit(raw?.audit ?? {}, cursor.down('audit'));
+  const errors = problems().filter(({ severity }) => severity === 'error');
+  const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
+  // The default directory counts only if every file was read: the section may stand in what could not be.
+  const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
+  const isSaid = raw?.audit?.directory !== undefined;
+  const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
+  if (audit === undefined) return { problems: errors, texts };
+  if (why.length > 0) return { problems: why, texts };
+  const said = cursor?.file('state');
+  const isDoubtful = errors.some(({ path }) => path === 'state') || (said === undefined && unread.length > 0);
+  return { audit, state: isDoubtful ? undefined : (said ?? stateDefault) };
 }

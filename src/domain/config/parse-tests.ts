@@ -4,12 +4,11 @@ import type { Series } from '../commands/series.js';
 import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
+import type { Cursor } from './cursor.js';
 import { backendsFor, jointDestination } from './destination.js';
-import type { ListenerSettings } from './listener-settings.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { nearestName } from './problem.js';
-import type { Person, PolicyTest, Settings } from './settings.js';
-import type { Cursor } from './written.js';
+import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {

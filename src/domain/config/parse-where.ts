@@ -12,9 +12,9 @@ import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
 import { createRegex } from '../policy/regex.js';
 import type { ParameterTest } from '../policy/rule.js';
 import type { ValueTest } from '../policy/value-test.js';
+import type { Cursor } from './cursor.js';
 import { nearestName } from './problem.js';
 import { parseSize } from './schema-parts.js';
-import type { Cursor } from './written.js';
 
 /** Whether a rule allows (all must pass) or denies (what may be meant strikes). */
 export type RuleKind = 'allow' | 'deny';

@@ -9,7 +9,6 @@ import { usersPerLine } from '../identity/user-name.js';
 import type { Route } from '../policy/route.js';
 import type { Policy } from '../policy/rule.js';
 import type { ServerCommandRules } from '../policy/server-commands.js';
-import type { ListenerSettings } from './listener-settings.js';
 import type { Place } from './problem.js';
 
 /** Everything that the daemon is told. */
@@ -33,6 +32,100 @@ export interface Settings {
   readonly log: { readonly level: LogLevel };
   /** SHA-256 of the whole meaning, 64 hex digits; equal settings have equal hashes. */
   readonly hash: string;
+}
+
+/** A socket for one team. */
+export interface ListenerSettings {
+  readonly name: string;
+  readonly socket: ListenerSocket;
+  /** Who is let in at all; everybody who can open the socket when absent. */
+  readonly peers?: PeersSettings;
+  /**
+   * The first one holds that has no peers, or whose peers the person is among; nobody else is let in. Empty where there
+   * are accounts: each has a policy of its own.
+   */
+  readonly policies: readonly PolicyChoice[];
+  readonly sessions: number;
+  /** Of one uid, or of one address. */
+  readonly sessionsPerPeer: number;
+  /** Networks whose addresses may connect, as `192.0.2.0/24`; empty: every address. */
+  readonly from: readonly string[];
+  /** Of a TCP socket, and only there. */
+  readonly tls: ListenerTls | undefined;
+  /** Who may log in; empty on a UNIX socket, where the kernel says who comes. */
+  readonly accounts: readonly AccountSettings[];
+  readonly place: Place;
+}
+
+/**
+ * Where a team's socket comes from: one that the daemon makes at a path, or one that systemd made and hands over, by its
+ * FileDescriptorName; that one's mode and owner are systemd's.
+ */
+export type ListenerSocket =
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      /** Permission bits, as 0o660. */
+      readonly mode: number;
+      /** Names or ids; the daemon's own when absent. */
+      readonly owner?: string;
+      readonly group?: string;
+    }
+  | { readonly kind: 'systemd'; readonly name: string }
+  /** `host` is a name or an address without brackets. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
+
+/** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`, `tcp:[::]:24246`. */
+export function formatListenerSocket(socket: ListenerSocket): string {
+  switch (socket.kind) {
+    case 'unix':
+      return `unix:${socket.path}`;
+    case 'systemd':
+      return `systemd:${socket.name}`;
+    case 'tcp':
+      return `tcp:${socket.host.includes(':') ? `[${socket.host}]` : socket.host}:${socket.port}`;
+    default:
+      return socket satisfies never;
+  }
+}
+
+/** TLS of a listener. */
+export type ListenerTls =
+  | {
+      readonly mode: 'starttls' | 'implicit';
+      /** Paths: the certificate with its chain, its key, and the authorities of clients' certificates. */
+      readonly certificate: string;
+      readonly key: string;
+      readonly clientCa: string | undefined;
+    }
+  /** Loopback only: passwords come in clear. */
+  | { readonly mode: 'off' };
+
+/** Somebody who comes by TCP, and how that is proved: by a password, by a certificate, or by either. */
+export interface AccountSettings {
+  readonly name: string;
+  /** The name of its policy. */
+  readonly policy: string;
+  /** `scrypt$N$r$p$SALT$HASH`. */
+  readonly passwordHash: string | undefined;
+  /** A name in its certificate, in lower case. */
+  readonly certificateName: string | undefined;
+  /** SHA-256 over the SubjectPublicKeyInfo of its certificate, 64 lower-case hex digits each; empty: any key. */
+  readonly keyPins: readonly string[];
+  readonly place: Place;
+}
+
+/** Persons of this machine: names, or ids as text. Whoever is one of the users or in one of the groups is meant. */
+export interface PeersSettings {
+  readonly users: readonly string[];
+  readonly groups: readonly string[];
+}
+
+/** A policy, and whose it is. */
+export interface PolicyChoice {
+  readonly peers?: PeersSettings;
+  /** Its name. */
+  readonly policy: string;
 }
 
 /** Where a backend listens. `host` is a name or an address without brackets. */
@@ -198,6 +291,12 @@ export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as
 const second = 1000;
 const minute = 60 * second;
 const mebibyte = 1024 ** 2;
+
+/** What a listener has when it says nothing. */
+export const listenerDefaults = { mode: 0o660, sessions: 1000, sessionsPerPeer: 500 } as const;
+
+/** How TLS begins on a listener that does not say it. */
+export const tlsModeDefault = 'starttls';
 
 /** What a backend has when it says nothing. TLS: STARTTLS, but none for a UNIX socket. */
 export const backendDefaults = {

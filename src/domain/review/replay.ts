@@ -5,8 +5,7 @@
 
 import type { ExchangeRow } from '../audit/search.js';
 import { backendsFor, jointDestination } from '../config/destination.js';
-import type { ListenerSettings } from '../config/listener-settings.js';
-import type { Settings } from '../config/settings.js';
+import type { ListenerSettings, Settings } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
 import { createUserNames } from '../identity/user-name.js';
 import { isAllowed, type Judgement, judgeLine } from '../policy/judge.js';

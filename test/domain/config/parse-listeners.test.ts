@@ -1,7 +1,7 @@
 // Goal: a TCP listener is read whole, and every key that would not do what it says is told, at its place.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatListenerSocket } from '../../../src/domain/config/listener-settings.js';
+import { formatListenerSocket } from '../../../src/domain/config/settings.js';
 import { hash, withJobs } from './jobs.js';
 import { settingsOf, told } from './sound.js';
 

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatListenerSocket } from '../../../src/domain/config/listener-settings.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
+import { formatListenerSocket } from '../../../src/domain/config/settings.js';
 import { formatTarget } from '../../../src/domain/policy/route.js';
 import { memoryFiles, sound } from './sound.js';
 

@@ -1,7 +1,7 @@
 // Goal: the first line that takes a person is the one that holds; whom none takes is not let in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ListenerSettings, PeersSettings } from '../../../src/domain/config/listener-settings.js';
+import type { ListenerSettings, PeersSettings } from '../../../src/domain/config/settings.js';
 import { choosePolicy, demandsIdentity, policyOfAnybody } from '../../../src/domain/identity/peer.js';
 import { settingsOf, sound } from '../config/sound.js';
 

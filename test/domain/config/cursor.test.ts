@@ -1,9 +1,9 @@
 // Goal: every value of the tree is found again with its place, its spelling and its path, also when it is not there.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createCursor, valuePlace } from '../../../src/domain/config/cursor.js';
 import { parseYaml, without } from '../../../src/domain/config/parse-yaml.js';
 import { createProblemList } from '../../../src/domain/config/problem.js';
-import { createCursor, valuePlace } from '../../../src/domain/config/written.js';
 
 function cursorOf(text: string, file = '/etc/d.yaml') {
   const problems = createProblemList();

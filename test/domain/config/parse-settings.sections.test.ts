@@ -1,7 +1,7 @@
 // One section of a file whose rest has problems, and when it counts as not found.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findAdmin, findAudit } from '../../../src/domain/config/find-section.js';
+import { findAdmin, findAudit } from '../../../src/domain/config/parse-settings.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 
 function files(texts: Readonly<Record<string, string>>): ReadFiles {

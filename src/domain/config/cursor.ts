@@ -4,8 +4,7 @@
 import { dirname, resolve } from 'node:path';
 import type { core, ZodType } from 'zod';
 import { type MapNode, type Node, nodeAt, toValue, without } from './parse-yaml.js';
-import type { Place, ProblemList } from './problem.js';
-import type { ProblemCode } from './problem-code.js';
+import type { Place, ProblemCode, ProblemList } from './problem.js';
 
 /** A point in the tree. Paths of keys and indexes are relative to it. */
 export interface Cursor {

@@ -1,0 +1,303 @@
+// What must hold between the sections of a configuration: names that exist, sockets that differ, users that lead somewhere, rules that can
+// match. A name counts as defined when it was written, even if its value is broken, so that one mistake is reported once.
+import { commandNamed, parameterNamed } from '../commands/catalog.js';
+import { allSeries } from '../commands/series.js';
+import { foldAscii } from '../identity/user-name.js';
+import { reachable } from '../policy/route.js';
+import type { Policy, Rule } from '../policy/rule.js';
+import { type Cursor, namesIn } from './cursor.js';
+import { checkTests } from './parse-tests.js';
+import { unknownName } from './problem.js';
+import {
+  type AdminSettings,
+  formatListenerSocket,
+  type ListenerSettings,
+  type Settings,
+} from './settings.js';
+
+/** `written` is the whole configuration, `valid` what was left of it and became the settings. */
+export function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
+  checkPresence(written);
+  checkListeners(settings.listeners, settings.admin, written, valid);
+  checkRoutes(settings, written, valid);
+  checkNamespaces(settings, valid);
+  checkPolicies(settings, written, valid);
+  const listeners = namesIn(written, 'listeners');
+  checkTests(settings, valid, (name) =>
+    listeners.includes(name) ? undefined : unknownName('listener', name, listeners),
+  );
+}
+
+function checkPresence(written: Cursor): void {
+  for (const [key, what] of [
+    ['listeners', 'there is no listener, so nobody could connect'],
+    ['backends', 'there is no backend, so no command could be sent'],
+    ['policies', 'there is no policy, so every command would be denied'],
+    ['routes', 'no user leads to a backend; for a single one: [{ users: ["*"], backend: NAME }]'],
+  ] as const) {
+    const node = written.node(key);
+    if (node === undefined) written.error([key], `is missing: ${what}`, 'missing-key');
+    else if (sizeOf(written, key) === 0 && node.kind !== 'scalar')
+      written.error([key], `is empty: ${what}`, 'missing-key');
+  }
+}
+
+function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
+  const backends = namesIn(written, 'backends');
+  const unknown = checkTargets(settings, backends, valid);
+  let everything: number | undefined;
+  for (const [index, { users }] of settings.routes.entries()) {
+    const at = valid.down('routes', index);
+    for (const [item, { text }] of at.words('users').entries()) {
+      if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
+    }
+    if (everything !== undefined)
+      at.warning([], 'is never reached: a route above takes every user', 'never-reached');
+    else if (users.isEverything) everything = index;
+  }
+  // A name that is there and unknown is told already; it may be the one that is missing here.
+  const { length } = settings.routes;
+  if (length === 0 || sizeOf(written, 'routes') !== length || unknown > 0) return;
+  const reached = new Set(reachable(settings.routes, backends));
+  for (const { name } of settings.backends) {
+    if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here', 'unused');
+  }
+}
+
+/** Names of backends in routes and server_commands; how many of the routes' are unknown. */
+function checkTargets(settings: Settings, backends: readonly string[], valid: Cursor): number {
+  let unknown = 0;
+  const check = (name: string, at: Cursor, path: readonly PropertyKey[]): void => {
+    if (backends.includes(name)) return;
+    unknown += 1;
+    at.error(path, unknownName('backend', name, backends), 'unknown-name');
+  };
+  for (const [index, { target }] of settings.routes.entries()) {
+    const at = valid.down('routes', index);
+    if (target.kind === 'backend') check(target.backend, at, ['backend']);
+    else if (target.kind === 'spread') {
+      for (const [item, name] of target.backends.entries()) check(name, at, ['spread', item]);
+    }
+  }
+  const inRoutes = unknown;
+  const { serverCommands } = settings;
+  for (const [name, target] of [['default', serverCommands.default] as const, ...serverCommands.byCommand]) {
+    if (target.kind === 'backend') check(target.backend, valid.down('server_commands'), [name]);
+  }
+  return inRoutes;
+}
+
+function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
+  const names = namesIn(written, 'policies');
+  const used = policiesUsed(settings.listeners);
+  const areUsesKnown =
+    settings.listeners.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
+  const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
+  for (const [name, policy] of settings.policies) {
+    const at = valid.down('policies', name);
+    if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
+    const writes = (key: string): number => sizeOf(written, 'policies', name, key);
+    if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
+    if (writes('users') === 0) at.warning(['users'], 'holds for nobody');
+    for (const [index, { text }] of at.words('users').entries()) {
+      if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
+        at.warning(['users', index], 'no route takes these users');
+      }
+    }
+    checkPatterns(settings, at, policy);
+    if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
+      at.warning(
+        ['except'],
+        'an alias of such a user gets round it; set mail_users.resolve',
+        'except-bypassed',
+      );
+    }
+    for (const rule of policy.allow) {
+      const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));
+      if (deny !== undefined) {
+        const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
+        at.warningAt(rule.place, ['allow'], message);
+      }
+      if (!isKnownSomewhere(rule.command, settings)) {
+        const message = `never matches: no backend is of a series that has "${rule.command}"`;
+        at.warningAt(rule.place, ['allow'], message);
+      }
+    }
+  }
+}
+
+/** Whether a deny strikes whatever the rule could allow: its command whatever it says, or on the very same conditions. */
+function shadows(deny: Rule, rule: Rule): boolean {
+  if (deny.users !== undefined) return false;
+  if (deny.where === undefined) return true;
+  const [denied = '', allowed] = [deny, rule].map(({ meaning }) => JSON.stringify(whereIn(meaning)));
+  // A deny strikes what is given only, and `any` allows also what is not.
+  return denied === allowed && !denied.includes('"any"') && !denied.includes('"optional"');
+}
+
+function whereIn(meaning: unknown): unknown {
+  return typeof meaning === 'object' && meaning !== null && 'where' in meaning ? meaning.where : undefined;
+}
+
+function isKnownSomewhere(command: string, { backends }: Settings): boolean {
+  const series = backends.flatMap((each) => (each.series === 'auto' ? allSeries : [each.series]));
+  return series.length === 0 || series.some((each) => commandNamed(each, command) !== undefined);
+}
+
+/** Patterns that match nobody, because every name has a realm; users who are excepted altogether. */
+function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void {
+  for (const [index, { text }] of at.words('except').entries()) {
+    // An error, since whoever wrote it relies on it.
+    if (lacksRealm(text, settings)) at.error(['except', index], withRealm(text, settings));
+  }
+  for (const [index, { text }] of at.words('users').entries()) {
+    if (lacksRealm(text, settings)) at.warning(['users', index], withRealm(text, settings));
+    else if (except.isEverything || except.matches(foldAscii(text))) {
+      at.warning(['users', index], 'is excepted altogether');
+    }
+  }
+}
+
+/** With a default realm every name has an @, which no single star crosses. */
+function lacksRealm(pattern: string, { mailUsers }: Settings): boolean {
+  return mailUsers.defaultRealm !== undefined && !/@|\*\*|^\*?$/.test(pattern);
+}
+
+function withRealm(pattern: string, { mailUsers }: Settings): string {
+  return `matches nobody: names have a realm (default_realm); write ${pattern}@${mailUsers.defaultRealm ?? ''}`;
+}
+
+/** Whether a route can take a user of that pattern; asked by its domain alone, which is good enough for a warning. */
+function isRouted(pattern: string, settings: Settings): boolean {
+  const domain = domainOf(pattern);
+  return (
+    domain.includes('*') ||
+    settings.routes.some(
+      ({ users }) =>
+        users.matches(pattern.replace(/\*+/g, 'x')) ||
+        users.globs.some(({ text }) => domainOf(text) === domain || domainOf(text).includes('*')),
+    )
+  );
+}
+
+function domainOf(pattern: string): string {
+  return pattern.slice(pattern.lastIndexOf('@') + 1);
+}
+
+/** Number of entries of a map or list; 0 where there is none. */
+function sizeOf(written: Cursor, ...path: PropertyKey[]): number {
+  const node = written.node(...path);
+  if (node?.kind === 'map') return node.entries.size;
+  return node?.kind === 'list' ? node.items.length : 0;
+}
+
+/** Tells what is wrong. `written` is the whole configuration, `valid` what was left of it and became the settings. */
+function checkListeners(
+  listeners: readonly ListenerSettings[],
+  admin: AdminSettings | undefined,
+  written: Cursor,
+  valid: Cursor,
+): void {
+  const policies = namesIn(written, 'policies');
+  const sockets = new Map<string, string>();
+  for (const listener of listeners) {
+    const { name, socket, sessions, sessionsPerPeer } = listener;
+    const at = valid.down('listeners', name);
+    const place = formatListenerSocket(socket);
+    const first = sockets.get(place);
+    if (first !== undefined)
+      at.error([socket.kind], `is the socket of listener ${first} already`, 'defined-twice');
+    sockets.set(place, first ?? name);
+    checkPoliciesOf(listener, policies, at);
+    if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
+      at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`, 'no-effect');
+    }
+  }
+  const { unix, tcp } = admin ?? {};
+  const place = tcp && formatListenerSocket({ kind: 'tcp', ...tcp });
+  for (const [key, text] of [['unix', unix && `unix:${unix}`] as const, ['tcp', place] as const]) {
+    const taken = sockets.get(text ?? '');
+    if (taken !== undefined)
+      valid.down('admin').error([key], `is the socket of listener ${taken} already`, 'defined-twice');
+  }
+}
+
+function checkPoliciesOf(
+  { policies: choices, accounts }: ListenerSettings,
+  policies: readonly string[],
+  at: Cursor,
+): void {
+  for (const [index, { policy }] of choices.entries()) {
+    const path = at.node('policy') ? ['policy'] : ['policies', index, 'policy'];
+    if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies), 'unknown-name');
+  }
+  for (const { name, policy } of accounts) {
+    if (policies.includes(policy)) continue;
+    at.error(['accounts', name, 'policy'], unknownName('policy', policy, policies), 'unknown-name');
+  }
+}
+
+/** Every policy that a listener gives somebody. */
+function policiesUsed(listeners: readonly ListenerSettings[]): string[] {
+  return listeners.flatMap(({ policies, accounts }) =>
+    [...policies, ...accounts].map(({ policy }) => policy),
+  );
+}
+
+/**
+ * Warns at each backend that does not say its shared namespaces, where a rule allows a command that reaches all mailboxes when it
+ * names none; `valid` stands at the whole configuration.
+ */
+function checkNamespaces(settings: Settings, valid: Cursor): void {
+  const { backends, policies } = settings;
+  checkDenied(settings, valid);
+  const rule = [...policies.values()].flatMap(({ allow }) => allow).find(leavesMailboxOut);
+  if (rule === undefined) return;
+  const hurt = `"${rule.command}" without a mailbox is refused (${rule.place.file}:${rule.place.line})`;
+  for (const { name, sharedNamespaces } of backends) {
+    if (sharedNamespaces !== undefined) continue;
+    valid.warning(
+      ['backends', name],
+      `does not say its shared_namespaces ([] for none), so ${hurt}`,
+      'namespaces-unsaid',
+    );
+  }
+}
+
+/** Warns at each backend that does not list its namespaces, where a rule denies mailboxes, which may have more names than we know. */
+function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
+  const rule = [...policies.values()].flatMap(({ deny }) => deny).find(deniesMailboxes);
+  if (rule === undefined) return;
+  for (const { name, namespaces } of backends) {
+    if (namespaces !== undefined) continue;
+    valid.warning(
+      ['backends', name],
+      `does not list its namespaces, so a mailbox that is denied may have names that pass (${rule.place.file}:${rule.place.line})`,
+      'namespaces-unsaid',
+    );
+  }
+}
+
+function deniesMailboxes({ command, where, query }: Rule): boolean {
+  if (query?.kind === 'keys') return true;
+  const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
+  return (where ?? []).some(({ parameter, test }) => {
+    const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
+    return 'globs' in test || 'values' in test || 'regex' in test
+      ? roles.some((role) => role === 'mailbox' || role === 'mailbox-mask')
+      : false;
+  });
+}
+
+/** Whether the rule lets the mailbox be left out, where that means all of them. */
+function leavesMailboxOut({ command, shared, where, query }: Rule): boolean {
+  if (shared) return false;
+  if (command === 'mailbox list') {
+    const test = where?.find(({ parameter }) => parameter === 'mailbox-mask')?.test;
+    return test === undefined || test.kind === 'any';
+  }
+  const isSearch = allSeries.some((series) =>
+    commandNamed(series, command)?.params.some(({ role }) => role === 'search-query'),
+  );
+  return isSearch && !(query?.kind === 'keys' && query.conditions.some(({ key }) => key === 'mailbox'));
+}
