@@ -1,4 +1,4 @@
-// `npm run test:matrix`: unit and scenario tests under every Node release line that is supported; one line each.
+// `npm run test:matrix`: unit, package and scenario tests under every Node release line that is supported; one line each.
 //
 //   node scripts/matrix.mjs                    all versions
 //   node scripts/matrix.mjs 22.23.3            this version only
@@ -13,7 +13,7 @@ import { root } from './setup.mjs';
 // The oldest that package.json's `engines` allows, and one of each line that is maintained. Raised by hand: what is
 // downloaded here is run.
 const versions = ['20.19.0', '22.23.3', '24.21.0'];
-const stages = ['unit', 'scenario'];
+const stages = ['unit', 'package', 'scenario'];
 const cache = join(root, '.matrix');
 
 /** The path of the program, installed if it is not there yet; undefined, after telling why, if it cannot be had. */

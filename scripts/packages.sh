@@ -11,7 +11,8 @@ fail() { echo "${0##*/}: $*" >&2; exit 1; }
 # A program in PATH or a path pattern, and the package that has it.
 needs() {
 	case $1 in
-	unit) echo "git git"; echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
+	package) echo "git git";;
+	unit) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
 	scenario) echo "setpriv util-linux"; echo "zsh zsh"; echo "fish fish";;
 	dovecot)
 		echo "/usr/sbin/dovecot dovecot-core"

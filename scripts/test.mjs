@@ -3,18 +3,20 @@
 //
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
-//   node scripts/test.mjs STAGE...        the named stages: lint unit scenario fuzz dovecot audit systemd container
+//   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario fuzz dovecot audit systemd container
 //   node scripts/test.mjs file PATH...    single test files (test/protocol/escape.test.ts)
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
 // DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first
 // DOVEGATE_ROUNDS=N     multiplies the rounds of the tests that repeat (default 1)
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { build, install, installPackages, root, run } from './setup.mjs';
 
 const stageFolders = {
+  package: ['package'],
   scenario: ['scenario', 'shells'],
   fuzz: ['fuzz'],
   dovecot: ['dovecot'],
@@ -22,8 +24,8 @@ const stageFolders = {
   systemd: ['systemd'],
   container: ['container'],
 };
-/** Stages that have the machine for themselves: they look at how long things take, or boot another one. */
-const loneStages = new Set(['dovecot', 'systemd', 'container']);
+/** Files at a time, where it is not two. A scenario waits more than it works; systemd and container boot a machine. */
+const concurrencyOf = { scenario: 4, dovecot: 3, systemd: 1, container: 1 };
 const notUnit = new Set(['kit', 'vectors', 'bench', ...Object.values(stageFolders).flat()]);
 
 /** The stage that runs a test file. */
@@ -52,6 +54,40 @@ function filesOf(stage) {
           .toSorted()
       : stageFolders[stage];
   return folders.flatMap(testFiles);
+}
+
+/** A test that looks at its own process (memory, processor time, umask, garbage) shares it with no other file. */
+const needsOwnProcess = /\b(?:memoryUsage|cpuUsage|umask|queryObjects|setFlagsFromString)\b/;
+const batchFilesMax = 10;
+
+/**
+ * Files of one folder that import their tests together: to start a process and to load the sources takes longer than most unit tests
+ * do. A batch is a file in build/batch that imports them one after another.
+ */
+function batchesOf(files) {
+  const folder = join(root, 'build', 'batch');
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const alone = files.filter((file) => needsOwnProcess.test(readFileSync(join(root, file), 'utf8')));
+  const byFolder = new Map();
+  for (const file of files) {
+    if (alone.includes(file)) continue;
+    const name = dirname(file).split('/').slice(2).join('-');
+    byFolder.set(name, [...(byFolder.get(name) ?? []), file]);
+  }
+  const batches = [...byFolder].flatMap(([name, all]) => {
+    const count = Math.ceil(all.length / batchFilesMax);
+    return Array.from({ length: count }, (_, number) => {
+      const path = join('build', 'batch', `${name}-${number + 1}.test.mjs`);
+      const own = all.filter((_file, at) => at % count === number);
+      const imports = own.map(
+        (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
+      );
+      writeFileSync(join(root, path), imports.join(''));
+      return path;
+    });
+  });
+  return [...batches, ...alone];
 }
 
 /** Runs test files; resolves to the counts of the runner's closing lines. */
@@ -104,7 +140,7 @@ if (asked[0] === 'file') {
 
 const stages =
   asked.length === 0
-    ? ['lint', 'unit', 'fuzz', 'scenario', 'dovecot', 'audit', 'systemd', 'container']
+    ? ['lint', 'unit', 'package', 'fuzz', 'scenario', 'dovecot', 'audit', 'systemd', 'container']
     : asked.flatMap((word) => (word === 'check' ? ['lint', 'unit'] : [word]));
 // Two boots, where one is enough to notice a broken unit.
 if (asked.length === 0) process.env.DOVEGATE_SYSTEMD ??= 'bookworm';
@@ -137,7 +173,7 @@ for (const stage of stages) {
       if (noSkip) total.fail += 1;
       continue;
     }
-    const counts = await runTests(files, loneStages.has(stage) ? 1 : 2);
+    const counts = await runTests(stage === 'unit' ? batchesOf(files) : files, concurrencyOf[stage] ?? 2);
     for (const key of Object.keys(total)) total[key] += counts[key];
   }
   console.log(`== ${stage}: ${((Date.now() - started) / 1000).toFixed(1)} s`);

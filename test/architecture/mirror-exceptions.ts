@@ -12,6 +12,7 @@ export const otherTestFolders: readonly string[] = [
   'kit',
   'kit-self',
   'oracle',
+  'package',
   'prometheus',
   'rsyslog',
   'scenario',

@@ -17,7 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { root } from './project.js';
+import { root } from '../architecture/project.js';
 
 const copied =
   'package.json package-lock.json tsconfig.json tsconfig.build.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/release.mjs';

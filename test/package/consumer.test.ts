@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import * as z from 'zod';
+import { readManifest, root, textOf } from '../architecture/project.js';
 import { runProgram } from '../kit/program.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
-import { readManifest, root, textOf } from './project.js';
 
 const consumer = `
 import { CommandFailed, connect, type Command, type LogLine, type Row, SessionFault, type Session } from 'dovegate/client';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { textOf } from './project.js';
+import { textOf } from '../architecture/project.js';
 
 /** What a text says of a configuration: every problem, warnings too. */
 function problemsOf(text: string): string[] {

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { root } from './project.js';
+import { root } from '../architecture/project.js';
 
 function openDestination(t: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'dovegate-install-'));

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import * as z from 'zod';
-import { readManifest, root, textOf } from './project.js';
+import { readManifest, root, textOf } from '../architecture/project.js';
 
 const lockShape = z.object({
   version: z.string(),
