@@ -10,7 +10,7 @@ async function run(name: string, args: readonly string[]): Promise<number> {
     const { doveadm } = await import('./cli/doveadm/doveadm.js');
     return doveadm(args, process.env);
   }
-  const { runDovegate } = await import('./cli/subcommands.js');
+  const { runDovegate } = await import('./cli/program.js');
   return runDovegate(args);
 }
 

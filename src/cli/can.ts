@@ -6,7 +6,7 @@ import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../domain/pol
 import type { Policy, Rule } from '../domain/policy/rule.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
-import { peersOf } from './describe-settings.js';
+import { peersOf } from './check.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { formatJson, formatPlace, plain, stdout } from './output/output.js';
 import { formatRights } from './output/rights-text.js';

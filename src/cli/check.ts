@@ -1,9 +1,16 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
 import { formatJson as formatJsonLine } from '../domain/audit/export.js';
+import type { Settings } from '../domain/config/settings.js';
+import {
+  type AccountSettings,
+  formatListenerSocket,
+  type ListenerSocket,
+  type PeersSettings,
+} from '../domain/config/settings.js';
+import { formatTarget } from '../domain/policy/route.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
-import { describeSettings } from './describe-settings.js';
 import { stdout } from './output/output.js';
 
 /** What to look at, and how to tell it. */
@@ -26,4 +33,70 @@ export function check({ config, verbose, json }: CheckOptions): Promise<number> 
     stdout(summarise(config, loaded));
   }
   return Promise.resolve(loaded.errors === 0 ? exitCodes.ok : exitCodes.configuration);
+}
+
+/** Several lines, without the last LF. */
+export function describeSettings(settings: Settings): string {
+  const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`];
+  for (const listener of settings.listeners) {
+    lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)}${peersOf(listener.peers)}`);
+    for (const { peers, policy } of listener.policies) {
+      lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : peersOf(peers).trim()}`);
+    }
+    for (const account of listener.accounts) {
+      lines.push(`  policy ${account.policy} for account ${account.name}, by ${proofsOf(account)}`);
+    }
+  }
+  for (const backend of settings.backends) {
+    const { address } = backend;
+    const where = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`;
+    const ca = backend.caFile ?? "the system's authorities";
+    const name = backend.tls === 'off' ? '' : ` as ${backend.serverName}, authorities: ${ca}`;
+    lines.push(
+      `backend ${backend.name}: ${where} tls ${backend.tls}${name}, ${backend.connections} upstreams at most`,
+    );
+  }
+  for (const route of settings.routes) {
+    lines.push(
+      `route ${route.users.globs.map((glob) => glob.text).join(' ')} -> ${formatTarget(route.target)}`,
+    );
+  }
+  for (const [name, target] of [
+    ['other server commands that read', settings.serverCommands.default] as const,
+    ...settings.serverCommands.byCommand,
+  ]) {
+    lines.push(`${name} -> ${target.kind === 'backend' ? target.backend : target.kind}`);
+  }
+  for (const policy of settings.policies.values()) {
+    lines.push(`policy ${policy.name} ${policy.version.slice(0, 16)}:`);
+    for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);
+  }
+  return lines.join('\n');
+}
+
+function describeSocket(socket: ListenerSocket): string {
+  if (socket.kind === 'systemd') return `handed over by systemd as ${socket.name}`;
+  if (socket.kind === 'tcp') return formatListenerSocket(socket);
+  const owner = `${socket.owner ?? '(own)'}:${socket.group ?? '(own)'}`;
+  return `${socket.path} mode ${socket.mode.toString(8).padStart(4, '0')} owner ${owner}`;
+}
+
+/** What an account may prove itself by; never the hash. */
+function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
+  const pins = keyPins.length === 0 ? '' : ` with key ${keyPins.map((pin) => `sha256:${pin}`).join(' or ')}`;
+  const hasCertificate = certificateName !== undefined || keyPins.length > 0;
+  return [
+    ...(passwordHash === undefined ? [] : ['a password']),
+    ...(hasCertificate
+      ? [`a certificate${certificateName === undefined ? '' : ` of ${certificateName}`}${pins}`]
+      : []),
+  ].join(', or by ');
+}
+
+/** ` users alice 1001 groups support`; empty where everybody is let in. */
+export function peersOf(peers: PeersSettings | undefined): string {
+  const { users = [], groups = [] } = peers ?? {};
+  const named = (what: string, names: readonly string[]): string =>
+    names.length === 0 ? '' : ` ${what} ${names.join(' ')}`;
+  return `${named('users', users)}${named('groups', groups)}`;
 }

@@ -1,50 +1,15 @@
-// `dovegate hash-password`: what stands in a configuration instead of a password. The password is never an argument: those
-// are seen by everybody on the machine.
+// `dovegate hash-password`: the hash that a configuration holds instead of a password. The password is never an argument: every
+// user of the machine can see those.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { costDefault, costMax, costMin, hashPassword } from '../domain/identity/credentials.js';
+import { hashPassword } from '../domain/identity/credentials.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import { createHiddenLine } from './output/hidden-line.js';
 import { stderr, stdout } from './output/output.js';
-
-/** What it is to cost. */
-export interface HashPasswordOptions {
-  /** N is two to the power of it. */
-  readonly cost: number;
-}
-
-/** What it does; resolves to an exit code. */
-export interface HashPasswordSubcommand {
-  hashPassword(options: HashPasswordOptions): Promise<number>;
-}
-
-/** Adds it to the program; `end` takes the exit code. */
-export function addHashPassword(
-  program: Command,
-  subcommands: HashPasswordSubcommand,
-  end: (code: number) => void,
-): void {
-  program
-    .command('hash-password')
-    .description('read a password (from the terminal, or stdin) and print its hash for an account')
-    .addOption(
-      new Option(
-        '--cost <n>',
-        `2^n steps of scrypt, ${costMin} to ${costMax}; one more is twice the time and memory of each login`,
-      )
-        .argParser(parseCost)
-        .default(costDefault),
-    )
-    .action(async (options: HashPasswordOptions) => {
-      end(await subcommands.hashPassword(options));
-    });
-}
 
 /** With a name and its base64 it has to fit into the line of a stranger. */
 const passwordBytesMax = 4096;
 
 /** Exit code 0; 1: no password was given, or not the same twice; 64: one that nobody could log in with. */
-export async function hashPasswordCommand({ cost }: HashPasswordOptions): Promise<number> {
+export async function hashPasswordCommand({ cost }: { readonly cost: number }): Promise<number> {
   const password = process.stdin.isTTY ? await askTwice() : await readPassword();
   if (password === undefined) return exitCodes.failed;
   try {
@@ -118,8 +83,80 @@ function ask(
   });
 }
 
-function parseCost(text: string): number {
-  const cost = /^\d{1,2}$/.test(text) ? Number(text) : 0;
-  if (cost >= costMin && cost <= costMax) return cost;
-  throw new InvalidArgumentError(`It must be a number from ${costMin} to ${costMax}.`);
+/** What came of some keys: not yet a line; a line, and what was typed behind it; or no line, since somebody gave up. */
+export type HiddenLineStep =
+  | { readonly kind: 'more' }
+  | { readonly kind: 'line'; readonly bytes: Buffer; readonly rest: Buffer }
+  | { readonly kind: 'given-up' };
+
+/** One line. */
+export interface HiddenLine {
+  /** Bytes as the terminal gives them; overwritten. After the line was told there is nothing more to push. */
+  push(chunk: Buffer): HiddenLineStep;
+}
+
+const key = {
+  interrupt: 0x03,
+  end: 0x04,
+  backspace: 0x08,
+  lineFeed: 0x0a,
+  enter: 0x0d,
+  kill: 0x15,
+  delete: 0x7f,
+} as const;
+
+/** An empty line; beyond `bytesMax` keys are ignored. */
+export function createHiddenLine(bytesMax: number): HiddenLine {
+  const typed = Buffer.alloc(bytesMax);
+  let length = 0;
+
+  /** Takes the last character away: in UTF-8 all bytes from its first one on. */
+  function takeBack(): void {
+    while (length > 0 && isInner(typed[length - 1])) length -= 1;
+    length = Math.max(0, length - 1);
+  }
+
+  function take(byte: number): 'more' | 'line' | 'given-up' {
+    switch (byte) {
+      case key.enter:
+      case key.lineFeed:
+        return 'line';
+      case key.interrupt:
+        return 'given-up';
+      case key.end:
+        return length === 0 ? 'given-up' : 'line';
+      case key.backspace:
+      case key.delete:
+        takeBack();
+        return 'more';
+      case key.kill:
+        length = 0;
+        return 'more';
+      default:
+        if (length < bytesMax) typed[length] = byte;
+        length = Math.min(bytesMax, length + 1);
+        return 'more';
+    }
+  }
+
+  return {
+    push(chunk) {
+      for (const [at, byte] of chunk.entries()) {
+        const kind = take(byte);
+        if (kind === 'more') continue;
+        const bytes = Buffer.from(typed.subarray(0, length));
+        const rest = Buffer.from(chunk.subarray(at + 1));
+        typed.fill(0);
+        chunk.fill(0);
+        return kind === 'line' ? { kind, bytes, rest } : { kind };
+      }
+      chunk.fill(0);
+      return { kind: 'more' };
+    },
+  };
+}
+
+/** Whether a byte goes on a character of UTF-8 that began before. */
+function isInner(byte = 0): boolean {
+  return (byte & 0xc0) === 0x80;
 }

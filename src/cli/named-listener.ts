@@ -15,7 +15,7 @@ import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import type { CommandLine } from '../protocol/command.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { createPolicyChooser } from '../setup/peers.js';
-import { peersOf } from './describe-settings.js';
+import { peersOf } from './check.js';
 import { formatPlace, plain, stderr } from './output/output.js';
 
 /** Who asks at a listener. */

@@ -1,11 +1,11 @@
 // The command line of the subcommands about policies. It does not know what they do.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { standardConfig, standardConfigHelp } from '../adapters/host/program.js';
 import { allSeries, type Series } from '../domain/commands/series.js';
 import { momentHelp } from '../domain/config/moment.js';
-import { readMoment } from './audit/audit-filter.js';
+import { readMoment } from './audit/audit.js';
 import type { CanOptions } from './can.js';
-import { configOption } from './config-option.js';
 import type { ExplainOptions } from './explain.js';
 import type { ReplayOptions } from './replay.js';
 import type { SuggestOptions } from './suggest.js';
@@ -18,6 +18,11 @@ export interface PolicySubcommands {
   test(options: TestOptions): Promise<number>;
   replay(options: ReplayOptions): Promise<number>;
   suggest(options: SuggestOptions): Promise<number>;
+}
+
+/** Defaults to the standard place. It still counts as not given for options that conflict with it. */
+export function configOption(help = 'the configuration file'): Option {
+  return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
 }
 
 const listenerHelp = 'the listener, by its name in the configuration';

@@ -3,12 +3,9 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/signals.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import { type AskDaemon, findDaemon, type WhichDaemon } from './admin-client.js';
-import { exitCodeOf } from './operate.js';
-import { CommandFault, formatFault } from './output/command-fault.js';
-import { plain, stderr } from './output/output.js';
+import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
+import { CommandFault, formatColumns, formatFault, plain, stderr } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
-import { formatStatus, isClosed } from './status-table.js';
 
 /** Which daemon, and how to show it. */
 export interface StatusOptions extends WhichDaemon {
@@ -66,4 +63,100 @@ async function show(
   await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told)));
   await screen.flush();
   return isClosed(told) ? exitCodes.configuration : exitCodes.ok;
+}
+
+type Values = Readonly<Record<string, unknown>>;
+
+/** Several lines, without the last LF. */
+export function formatStatus(told: unknown): string {
+  const values = valuesOf(told);
+  const journal = valuesOf(values['journal']);
+  const isServing = !isClosed(told);
+  const head = [
+    ['dovegate', `${text(values['version'])}, ${text(values['state'])} since ${text(values['started'])}`],
+    ...(isServing
+      ? [['configuration', `${text(values['config']).slice(0, 16)}${reloadOf(valuesOf(values['reload']))}`]]
+      : []),
+    ['ready', values['ready'] === true ? 'yes' : `no: ${reasonsOf(values['reasons'])}`],
+    ...(isServing ? [['journal', `${text(journal['state'])}, space ${text(journal['space'])}`]] : []),
+  ];
+  return [
+    formatColumns(head),
+    ...problemsOf(values['problems']),
+    ...table('LISTENER SESSIONS ADDRESS', listOf(values['listeners']), (each) => [
+      text(each['listener']),
+      `${text(each['sessions'])}/${text(each['sessions_max'])}`,
+      text(each['address']),
+    ]),
+    ...table('BACKEND STATE UPSTREAMS WAITING ADDRESS', listOf(values['backends']), (each) => [
+      text(each['backend']),
+      stateOf(each),
+      `${number(each['leased'])} in use, ${number(each['idle'])} idle of ${text(each['connections'])}`,
+      text(each['waiters']),
+      text(each['address']),
+    ]),
+    ...table('ID PRINCIPAL USER COMMAND BACKEND SECONDS', listOf(values['exchanges']), (each) => [
+      text(each['id']),
+      text(each['principal']),
+      text(each['user']) || '-',
+      text(each['command']) || '-',
+      text(each['backend']) || '-',
+      (number(each['duration_ms']) / 1000).toFixed(1),
+    ]),
+  ].join('\n');
+}
+
+/** Whether the daemon serves nobody, since its configuration had problems at the start. */
+export function isClosed(told: unknown): boolean {
+  return valuesOf(told)['state'] === 'closed';
+}
+
+function problemsOf(problems: unknown): string[] {
+  if (!Array.isArray(problems)) return [];
+  return ['', ...problems.flatMap((each) => String(each).split('\n').map(plain))];
+}
+
+function stateOf(backend: Values): string {
+  const drained = backend['drained'];
+  if (Array.isArray(drained) && drained.length > 0) return `drained (${drained.map(text).join('; ')})`;
+  return backend['up'] === true ? 'up' : `down (${text(backend['text'])})`;
+}
+
+function reloadOf(reload: Values): string {
+  if (reload['time'] === undefined) return '';
+  const restart = reload['restart_needed'];
+  const waiting =
+    Array.isArray(restart) && restart.length > 0 ? `; after a restart: ${restart.map(text).join(' ')}` : '';
+  return `, ${reload['success'] === true ? 'reloaded' : 'RELOAD FAILED'} ${text(reload['time'])}${waiting}`;
+}
+
+function reasonsOf(reasons: unknown): string {
+  return listOf(reasons)
+    .map((each) => text(each['text']))
+    .join('; ');
+}
+
+function table(
+  head: string,
+  rows: readonly Values[],
+  cellsOf: (row: Values) => readonly string[],
+): readonly string[] {
+  return rows.length === 0 ? [] : ['', formatColumns([head.split(' '), ...rows.map(cellsOf)])];
+}
+
+function valuesOf(value: unknown): Values {
+  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {};
+}
+
+function listOf(value: unknown): readonly Values[] {
+  return Array.isArray(value) ? value.map(valuesOf) : [];
+}
+
+function number(value: unknown): number {
+  return typeof value === 'number' ? value : 0;
+}
+
+function text(value: unknown): string {
+  if (typeof value === 'string') return plain(value);
+  return typeof value === 'number' ? String(value) : '';
 }

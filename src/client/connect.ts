@@ -4,13 +4,12 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { createConnect } from '../adapters/net/dial.js';
-import { greet } from './greet.js';
-import { createSession, type Session, type SessionOptions } from './session.js';
+import { createSession, greet, type Session, type SessionOptions } from './session.js';
 
 export type { LogLine, LogType } from '../protocol/log-line.js';
-export type { CellPiece, Row } from './cells.js';
 export type { Command, CommandInput } from './client-command.js';
-export { CommandFailed, SessionFault, type SessionFaultCode } from './client-fault.js';
+export { CommandFailed, SessionFault, type SessionFaultCode } from './client-command.js';
+export type { CellPiece, Row } from './exchange.js';
 export type { Session, SessionOptions } from './session.js';
 
 /** Where the server is. */

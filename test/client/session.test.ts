@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CommandFailed, SessionFault } from '../../src/client/client-fault.js';
+import { CommandFailed, SessionFault } from '../../src/client/client-command.js';
 import { settle } from '../kit/fake-clock.js';
 import { logPacket, replyPacket } from '../kit/memory-backend.js';
 import { openSession, quota } from './opened.js';

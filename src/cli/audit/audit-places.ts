@@ -7,11 +7,10 @@ import { join } from 'node:path';
 import { readFromDisk, standardConfig } from '../../adapters/host/program.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/export.js';
-import { type AuditSection, findAudit, parseSettings } from '../../domain/config/parse-settings.js';
-import { formatProblem } from '../../domain/config/problem.js';
+import type { AuditSection } from '../../domain/config/parse-settings.js';
 import { ownSignKeyName } from '../../domain/config/settings.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import { CommandFault } from '../output/command-fault.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 
 /** As they were given on the command line; with neither, the journal of the standard configuration is meant. */
@@ -20,25 +19,25 @@ export interface Places {
   readonly paths: readonly string[];
 }
 
-/** The directories and files that are meant, at least one. Throws a CommandFault. */
-export function pathsOf(screen: Screen, places: Places): readonly string[] {
-  return journalsOf(screen, places).paths;
+/** The directories and files to read, at least one. Throws a CommandFault. */
+export async function pathsOf(screen: Screen, places: Places): Promise<readonly string[]> {
+  return (await journalsOf(screen, places)).paths;
 }
 
-/** What is meant, and the private key that should have signed it; undefined: that is not known. */
-export interface Journals {
+/** The journals to read, and the private key that should have signed them; undefined: not known. */
+interface Journals {
   readonly paths: readonly string[];
   readonly signKeyFile: string | undefined;
 }
 
 /** The same as `pathsOf`, with the key of the configuration. Throws a CommandFault. */
-export function journalsOf(screen: Screen, places: Places): Journals {
+export async function journalsOf(screen: Screen, places: Places): Promise<Journals> {
   const { config, paths } = places;
   if (config !== undefined && paths.length > 0) {
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
   }
   if (paths.length > 0) return { paths, signKeyFile: undefined };
-  const { directory, signKeyFile } = auditSection(screen, config);
+  const { directory, signKeyFile } = await auditSection(screen, config);
   return { paths: [directory], signKeyFile };
 }
 
@@ -47,7 +46,10 @@ export function journalsOf(screen: Screen, places: Places): Journals {
  * with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a CommandFault with the problems because of which the
  * journal or its keys cannot be found.
  */
-export function auditSection(screen: Screen, config = standardConfig()): AuditSection {
+export async function auditSection(screen: Screen, config = standardConfig()): Promise<AuditSection> {
+  // A journal that is named by its directory needs no reader of YAML, which takes longer to load than a search takes.
+  const { findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
+  const { formatProblem } = await import('../../domain/config/problem.js');
   const { settings, problems } = parseSettings(config, readFromDisk);
   if (settings !== undefined) return withSignKey(settings.audit, settings.state);
   const found = findAudit(config, readFromDisk);

@@ -1,6 +1,7 @@
 // `dovegate audit search` and `dovegate audit export`: exchanges, one row each, from journals that may be damaged.
 
-import { searchTrail, surveyTrails } from '../../adapters/journal/trail.js';
+import { type Piece, searchTrail, surveyTrails, type TrailFile } from '../../adapters/journal/trail.js';
+import { readClaim } from '../../domain/audit/chain.js';
 import {
   formatCsvHeader,
   formatCsvRow,
@@ -13,9 +14,7 @@ import { createUserSearch } from '../../domain/audit/search-user.js';
 import type { Surveyed } from '../../domain/audit/survey.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import type { Paint, Screen } from '../output/screen.js';
-import { createDamageWatch } from './audit-damage.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';
-import { type Column, createTable } from './audit-table.js';
 
 /** For people, for programs, for spreadsheets. */
 export type RowFormat = 'table' | 'json' | 'csv';
@@ -27,8 +26,8 @@ export async function auditSearch(
   filter: TrailFilter,
   format: RowFormat,
 ): Promise<number> {
-  const trails = pathsOf(screen, places).map(trailAt);
-  const table = createTable(columns, screen);
+  const trails = (await pathsOf(screen, places)).map(trailAt);
+  const table = createTable(exchangeColumns, screen);
   const byName = filter.user === undefined ? undefined : createUserSearch(filter.user);
   let isFound = false;
   let isNameFound = byName === undefined;
@@ -92,7 +91,7 @@ export function tellDamage(screen: Screen, notes: readonly string[]): void {
   screen.complain('dovegate: this journal is damaged; `dovegate audit verify` says what can be trusted');
 }
 
-const columns: readonly Column<ExchangeRow>[] = [
+const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'SEQ', isNumber: true, text: ({ admittedSeq }) => String(admittedSeq ?? '?') },
   { name: 'TIME (UTC)', text: ({ fields }) => formatMoment(fields['time']), goes: 1 },
   { name: 'PRINCIPAL', text: cell('principal'), cellsMin: 10 },
@@ -138,3 +137,228 @@ export function paintOfOutcome(outcome: unknown): Paint {
   if (outcome === 'ok') return 'good';
   return outcome === 'denied' || outcome === 'unparsable' ? 'bad' : 'doubtful';
 }
+
+/** One column, in its place from left to right. */
+export interface Column<Row> {
+  readonly name: string;
+  readonly text: (row: Row) => string;
+  /** Not narrower than this when something has to give; absent: always whole. */
+  readonly cellsMin?: number;
+  /** Goes when the terminal is too narrow; the highest number first. Absent: stays. */
+  readonly goes?: number;
+  readonly isNumber?: boolean;
+  readonly paint?: (row: Row) => Paint | undefined;
+}
+
+/** Gives lines without LF; none at all when there is no row. */
+export interface Table<Row> {
+  /** Lines that are ready. */
+  add(row: Row): string[];
+  /** The lines that waited for the widths. */
+  finish(): string[];
+}
+
+/** Rows that decide the widths; later ones are cut to them. */
+const measuredRowsMax = 200;
+/** Without a terminal nothing is cut; but one long value shall not push all columns behind it away. */
+const paddedCellsMax = 60;
+const gap = '  ';
+
+/** The first rows wait for one another, so that their widths can be chosen; what comes later passes at once. */
+export function createTable<Row>(columns: readonly Column<Row>[], screen: Screen): Table<Row> {
+  let waiting: Row[] | undefined = [];
+  let fitted: readonly FittedColumn<Row>[] = [];
+
+  return {
+    add(row) {
+      if (waiting === undefined) return [line(row)];
+      waiting.push(row);
+      return waiting.length < measuredRowsMax ? [] : release();
+    },
+    finish: () => release(),
+  };
+
+  function release(): string[] {
+    const rows = waiting ?? [];
+    waiting = undefined;
+    if (rows.length === 0) return [];
+    fitted = fit(columns, rows, screen.columns);
+    const names = fitted.map(({ column, cells }) => pad(column.name, cells, column.isNumber));
+    return [screen.paint('title', names.join(gap).trimEnd()), ...rows.map(line)];
+  }
+
+  function line(row: Row): string {
+    const isCut = screen.columns !== undefined;
+    const texts = fitted.map(({ column, cells }, at) => {
+      const whole = column.text(row);
+      const text = isCut ? cutTo(whole, cells) : whole;
+      const isLast = at === fitted.length - 1;
+      const padded = isLast && column.isNumber !== true ? text : pad(text, cells, column.isNumber);
+      const paint = column.paint?.(row);
+      return paint === undefined ? padded : screen.paint(paint, padded);
+    });
+    return texts.join(gap).trimEnd();
+  }
+}
+
+interface FittedColumn<Row> {
+  readonly column: Column<Row>;
+  readonly cells: number;
+}
+
+function fit<Row>(
+  columns: readonly Column<Row>[],
+  rows: readonly Row[],
+  width: number | undefined,
+): readonly FittedColumn<Row>[] {
+  const wanted = columns.map((column) => {
+    const cells = Math.max(cellsOf(column.name), ...rows.map((row) => cellsOf(column.text(row))));
+    return { column, cells: width === undefined ? Math.min(cells, paddedCellsMax) : cells };
+  });
+  if (width === undefined) return wanted;
+
+  const least = ({ column, cells }: FittedColumn<Row>): number => Math.min(cells, column.cellsMin ?? cells);
+  const total = (list: readonly FittedColumn<Row>[], of: (one: FittedColumn<Row>) => number): number =>
+    list.reduce((sum, one) => sum + of(one), (list.length - 1) * gap.length);
+  let kept = wanted;
+  while (total(kept, least) > width) {
+    const going = kept.reduce((most, { column }) => Math.max(most, column.goes ?? 0), 0);
+    if (going === 0) break;
+    kept = kept.filter(({ column }) => column.goes !== going);
+  }
+  const cells = kept.map((one) => one.cells);
+  for (let excess = total(kept, (one) => one.cells) - width; excess > 0; excess -= 1) {
+    let widest = -1;
+    for (const [at, one] of kept.entries()) {
+      const isWider = (cells[at] ?? 0) > (cells[widest] ?? 0);
+      if (isWider && (cells[at] ?? 0) > least(one)) widest = at;
+    }
+    if (widest < 0) break;
+    cells[widest] = (cells[widest] ?? 0) - 1;
+  }
+  return kept.map(({ column }, at) => ({ column, cells: cells[at] ?? 0 }));
+}
+
+function pad(text: string, cells: number, isNumber: boolean | undefined): string {
+  const blanks = ' '.repeat(Math.max(cells - cellsOf(text), 0));
+  return isNumber === true ? blanks + text : text + blanks;
+}
+
+// Characters that terminals show two cells wide: East Asian scripts, full-width forms, pictures.
+const wide =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]/u;
+const mark = /\p{Mark}/u;
+const ascii = /^[ -~]*$/;
+
+/** Width of a text on a terminal. */
+export function cellsOf(text: string): number {
+  if (ascii.test(text)) return text.length;
+  let cells = 0;
+  for (const character of text) cells += cellsOfOne(character);
+  return cells;
+}
+
+function cellsOfOne(character: string): number {
+  if (wide.test(character)) return 2;
+  return mark.test(character) ? 0 : 1;
+}
+
+/** The text, or its start and an ellipsis. */
+export function cutTo(text: string, cells: number): string {
+  // Marks take no room: without a limit of their own, thousands of them would be piled on one letter.
+  if (cellsOf(text) <= cells && text.length <= cells * 4) return text;
+  let start = '';
+  let used = 0;
+  for (const character of text) {
+    used += cellsOfOne(character);
+    if (used > cells - 1 || start.length >= cells * 4) break;
+    start += character;
+  }
+  return `${start}…`;
+}
+
+/** Looks on while a trail is read; one watch for one trail. */
+export interface DamageWatch {
+  /** Undefined: the file cannot be read further. */
+  look(file: TrailFile, piece: Piece | undefined): void;
+  /** At the end; one sentence each, harmless for a terminal. */
+  notes(): string[];
+}
+
+/** The start of a record, `{"se`, as a number. */
+const recordStart = 0x7b227365;
+/** More are counted and not told. */
+const notesMax = 10;
+
+interface Seen {
+  readonly path: string;
+  lines: number;
+  wrong: number;
+  firstWrong: number;
+  firstSeq: number | undefined;
+  lastSeq: number | undefined;
+}
+
+/** Its memory does not grow with the trail. */
+export function createDamageWatch(): DamageWatch {
+  const notes: string[] = [];
+  let seen: Seen | undefined;
+  let lastSeq: number | undefined;
+
+  return {
+    look(file, piece) {
+      if (seen?.path !== file.path) close(file.path);
+      if (seen === undefined) return;
+      if (piece === undefined) notes.push(`${file.path} is damaged: its end could not be read`);
+      else countRecords(seen, piece);
+    },
+    notes() {
+      close(undefined);
+      const shown = notes.slice(0, notesMax).map(printable);
+      return notes.length > notesMax ? [...shown, `and ${notes.length - notesMax} more`] : shown;
+    },
+  };
+
+  /** The file before is over. */
+  function close(next: string | undefined): void {
+    if (seen !== undefined) {
+      const { path, lines, wrong, firstWrong, firstSeq, lastSeq: last } = seen;
+      const what = wrong === 1 ? 'line is no record' : 'lines are no records';
+      if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);
+      if (firstSeq !== undefined && last !== undefined) {
+        if (lastSeq !== undefined && firstSeq !== lastSeq + 1)
+          notes.push(`${path}: begins with seq ${firstSeq}, but ${lastSeq + 1} comes next`);
+        if (wrong === 0 && lines !== last - firstSeq + 1)
+          notes.push(`${path}: has ${lines} records, but their numbers go from ${firstSeq} to ${last}`);
+        lastSeq = last;
+      }
+    }
+    seen =
+      next === undefined
+        ? undefined
+        : { path: next, lines: 0, wrong: 0, firstWrong: 0, firstSeq: undefined, lastSeq: undefined };
+  }
+}
+
+function countRecords(seen: Seen, { bytes, endsInLine }: Piece): void {
+  let last: Buffer | undefined;
+  for (let at = 0; at < bytes.length; ) {
+    const lf = bytes.indexOf(0x0a, at);
+    const end = lf < 0 ? bytes.length : lf;
+    // What stands behind the last LF is a record that is being written, or was when the power went.
+    if (lf < 0 && !endsInLine && bytes.length - at < recordBytesMax) break;
+    seen.lines += 1;
+    if (end - at > 8 && bytes.readUInt32BE(at) === recordStart && bytes[end - 1] === 0x7d) {
+      if (seen.firstSeq === undefined) seen.firstSeq = readClaim(bytes.subarray(at, end))?.seq;
+      last = bytes.subarray(at, end);
+    } else {
+      if (seen.wrong === 0) seen.firstWrong = seen.lines;
+      seen.wrong += 1;
+    }
+    at = end + 1;
+  }
+  if (last !== undefined) seen.lastSeq = readClaim(last)?.seq;
+}
+
+/** No record is longer. */
+const recordBytesMax = 7168;

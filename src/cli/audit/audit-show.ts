@@ -6,11 +6,10 @@ import { formatJson, formatValue, printable } from '../../domain/audit/export.js
 import { isObject, parseLine } from '../../domain/audit/line.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
-import { CommandFault } from '../output/command-fault.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { createDamageWatch } from './audit-damage.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';
-import { paintOfOutcome, tellDamage } from './audit-search.js';
+import { createDamageWatch, paintOfOutcome, tellDamage } from './audit-search.js';
 
 interface FoundLine {
   /** Its path. */
@@ -40,7 +39,7 @@ export async function auditShow(
 ): Promise<number> {
   if (!/^[0-9A-Za-z-]{1,64}$/.test(wanted))
     throw new CommandFault(exitCodes.usage, 'an id, or the seq of a record, is what show takes');
-  const trails = pathsOf(screen, places).map(trailAt);
+  const trails = (await pathsOf(screen, places)).map(trailAt);
   let isFound = false;
   for (const trail of trails) {
     const damage = createDamageWatch();

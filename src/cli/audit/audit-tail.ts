@@ -8,7 +8,7 @@ import { parseLine } from '../../domain/audit/line.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Clock } from '../../ports/clock.js';
-import { CommandFault } from '../output/command-fault.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';
@@ -30,7 +30,7 @@ const lookIntervalMs = 200;
 
 /** 0, when nobody reads any more or the signal aborts. Throws what readers throw. */
 export async function auditTail(screen: Screen, clock: Clock, options: TailOptions): Promise<number> {
-  const paths = pathsOf(screen, options.places);
+  const paths = await pathsOf(screen, options.places);
   const [path, ...more] = paths;
   if (path === undefined || more.length > 0)
     throw new CommandFault(exitCodes.usage, 'tail shows one journal at a time');

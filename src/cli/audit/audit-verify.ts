@@ -13,9 +13,9 @@ import { parsePublicKey } from '../../domain/audit/signature.js';
 import type { RetiredRecords, TrailFault, Verdict } from '../../domain/audit/verdict.js';
 import type { KeptCheckpoint } from '../../domain/audit/vouch.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import { CommandFault } from '../output/command-fault.js';
+import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { type Asking, acceptKey, demandMayAccept, readAccepted } from './accepted-keys.js';
+import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
 import { isDirectory, journalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
 import { type LineSource, verifyReceived } from './audit-received.js';
 
@@ -70,7 +70,7 @@ const openShownMax = 5;
 /** Exit code 0, or 1: at least one of the journals is not whole, or nobody vouches for it. Throws what readers throw. */
 export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise<number> {
   const extra = asked.checkpoint === undefined ? [] : [readCheckpoint(asked.checkpoint)];
-  const { paths, signKeyFile } = journalsOf(screen, asked.places);
+  const { paths, signKeyFile } = await journalsOf(screen, asked.places);
   const judges = judgesOf(screen, asked, paths[0] ?? '', signKeyFile);
   const options: Judging = { ...asked, judges };
   const isDirectoryAt = paths.map((path) => path !== '-' && isDirectory(path));

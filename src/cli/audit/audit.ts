@@ -1,20 +1,17 @@
-// The subcommands of `dovegate audit` and their options. It does not know what they do.
+// The subcommands of `dovegate audit` and their options. What a subcommand does is imported when it is called.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfigHelp } from '../../adapters/host/program.js';
 import { holdProcess } from '../../adapters/host/signals.js';
+import type { TrailFilter } from '../../domain/audit/search.js';
+import { allEffects } from '../../domain/commands/catalog.js';
+import { momentHelp, parseMoment } from '../../domain/config/moment.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
-import { CommandFault, formatFault } from '../output/command-fault.js';
+import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
-import { addFilterOptions, type FilterOptions, filterOf } from './audit-filter.js';
-import { auditHmac, auditKeygen } from './audit-keys.js';
 import type { Places } from './audit-places.js';
-import { auditSearch } from './audit-search.js';
-import { auditShow } from './audit-show.js';
-import { auditTail } from './audit-tail.js';
-import { auditVerify } from './audit-verify.js';
 
 interface ConfigOption {
   readonly config?: string;
@@ -36,11 +33,10 @@ interface VerifyFlags extends ConfigOption, JsonOption {
 const configText = `the journal of this configuration (default: ${standardConfigHelp})`;
 const placesText = 'directories of journals, or segments; instead of --config';
 
-/** Adds `audit` to the program; `end` is told each exit code. */
 export function registerAudit(program: Command, end: (exitCode: number) => void): void {
   const audit = program
     .command('audit')
-    .description('verify, search and show the audit journal; make its keys');
+    .description('verify, search and show the audit journal; make keys for it');
 
   const run = async (work: (screen: Screen) => Promise<number>): Promise<void> => {
     const screen = openScreen();
@@ -56,23 +52,21 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   audit
     .command('verify')
     .description(
-      'whether a journal is what was written; file, line, seq and kind of what is not; exit 0 or 1',
+      'check that nothing in a journal was changed or is missing; print each fault with its place; exit 0 or 1',
     )
     .argument('[place...]', `${placesText}; FILE or - also with syslog lines (RFC 5424)`)
     .option('--config <file>', configText)
-    .option('--key <file>', 'public or private key that must have signed; may be repeated', gather, [])
-    .option('--from <seq>', 'begin with the segment that holds this record', parseSeq)
+    .option('--key <file>', 'a key that must have signed, public or private; may be repeated', gather, [])
+    .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
-    .option('--received', 'what a syslog receiver stored: lines of others are skipped, copies left out')
-    .option(
-      '--accept-key',
-      "accept this host's own key, which the journal ends with; for root, with --config",
-    )
-    .option('--unsigned', 'pass although signatures were not checked')
+    .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
+    .option('--accept-key', "accept this host's own key, which signed the end; for root, with --config")
+    .option('--unsigned', 'pass even if signatures were not checked')
     .option('--json', 'one line of JSON for each journal')
     .action((paths: string[], flags: VerifyFlags) =>
-      run((screen) =>
-        auditVerify(screen, {
+      run(async (screen) => {
+        const { auditVerify } = await import('./audit-verify.js');
+        return auditVerify(screen, {
           places: placesOf(flags, paths),
           keys: flags.key,
           checkpoint: flags.checkpoint,
@@ -81,42 +75,46 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
           isReceived: flags.received === true,
           isAccepting: flags.acceptKey === true,
           isJson: flags.json === true,
-        }),
-      ),
+        });
+      }),
     );
 
   addFilterOptions(
     audit
       .command('search')
-      .description('exchanges, one row each')
+      .description('find commands and how they ended, one row each')
       .argument('[place...]', placesText)
       .option('--config <file>', configText),
   )
     .option('--json', 'one line of JSON for each exchange')
     .action((paths: string[], flags: ConfigOption & FilterOptions & JsonOption) =>
-      run((screen) => {
-        const filter = filterOf(flags);
-        return auditSearch(screen, placesOf(flags, paths), filter, flags.json === true ? 'json' : 'table');
+      run(async (screen) => {
+        const { auditSearch } = await import('./audit-search.js');
+        const format = flags.json === true ? 'json' : 'table';
+        return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format);
       }),
     );
 
   audit
     .command('show')
-    .description('everything about one exchange, its log lines and its session included')
-    .argument('<id>', 'its id, or the seq of one of its records')
+    .description('show all records of one command, with its log lines and its session')
+    .argument('<id>', 'the id of the command, or the seq of one of its records')
     .argument('[place...]', placesText)
     .option('--config <file>', configText)
     .option('--json', 'its records, one line of JSON each')
     .action((id: string, paths: string[], flags: ConfigOption & JsonOption) =>
-      run((screen) => auditShow(screen, placesOf(flags, paths), id, flags.json === true)),
+      run(async (screen) => {
+        const { auditShow } = await import('./audit-show.js');
+        return auditShow(screen, placesOf(flags, paths), id, flags.json === true);
+      }),
     );
 
   audit
     .command('tail')
-    .description('the last records, one a line')
+    .description('show the last records, one a line')
     .argument('[place]', 'directory of a journal, instead of --config')
     .option('--config <file>', configText)
-    .option('-f, --follow', 'go on with those that come')
+    .option('-f, --follow', 'go on with new records')
     .option('-n, --lines <count>', 'how many', parseCount, 10)
     .option('--json', 'one line of JSON for each record')
     .action(
@@ -125,7 +123,8 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
         flags: ConfigOption & JsonOption & { readonly follow?: boolean; readonly lines: number },
       ) =>
         run(async (screen) => {
-          const letGo = holdProcess();
+          const { auditTail } = await import('./audit-tail.js');
+          const release = holdProcess();
           try {
             return await auditTail(screen, systemClock, {
               places: placesOf(flags, path === undefined ? [] : [path]),
@@ -134,7 +133,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
               isJson: flags.json === true,
             });
           } finally {
-            letGo();
+            release();
           }
         }),
     );
@@ -142,30 +141,38 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   addFilterOptions(
     audit
       .command('export')
-      .description('exchanges for other programs, one row each; safe in a spreadsheet')
+      .description('like search, for other programs; safe in a spreadsheet')
       .argument('[place...]', placesText)
       .option('--config <file>', configText)
       .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv')),
   ).action((paths: string[], flags: ConfigOption & FilterOptions & { readonly format: 'csv' | 'json' }) =>
-    run((screen) => auditSearch(screen, placesOf(flags, paths), filterOf(flags), flags.format)),
+    run(async (screen) => {
+      const { auditSearch } = await import('./audit-search.js');
+      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), flags.format);
+    }),
   );
 
   audit
     .command('hmac')
-    .description('what a secret value looks like in records, for search --text')
+    .description('print what a secret value looks like in records, for search --text')
     .argument('<value>', 'the value; -: read from standard input, so that no list of processes shows it')
     .argument('[directory]', 'of the journal with the key, instead of --config')
     .option('--config <file>', configText)
     .option('--key <file>', 'the key, wherever it is')
     .action((value: string, path: string | undefined, flags: ConfigOption & { readonly key?: string }) =>
-      run((screen) => auditHmac(screen, value, placesOf(flags, path === undefined ? [] : [path]), flags.key)),
+      run(async (screen) => {
+        const { auditHmac } = await import('./audit-keys.js');
+        return auditHmac(screen, value, placesOf(flags, path === undefined ? [] : [path]), flags.key);
+      }),
     );
 
   audit
     .command('keygen')
-    .description('a new key that signs checkpoints (Ed25519, PKCS#8 in PEM); prints its public key')
-    .option('--out <file>', 'where the private key goes (0600); a file that is there is left alone')
-    .action((flags: { readonly out?: string }) => run((screen) => auditKeygen(screen, flags.out)));
+    .description('make a key that signs checkpoints (Ed25519, PKCS#8 in PEM); prints its public key')
+    .option('--out <file>', 'the file for the private key (mode 0600); an existing file is not replaced')
+    .action((flags: { readonly out?: string }) =>
+      run(async (screen) => (await import('./audit-keys.js')).auditKeygen(screen, flags.out)),
+    );
 }
 
 function placesOf({ config }: ConfigOption, paths: readonly string[]): Places {
@@ -184,4 +191,62 @@ function parseSeq(text: string): number {
 function parseCount(text: string): number {
   if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('Not a number of lines.');
   return Number(text);
+}
+
+interface FilterOptions {
+  readonly user?: string;
+  readonly command?: string;
+  readonly principal?: string;
+  readonly listener?: string;
+  readonly session?: string;
+  readonly decision?: string;
+  readonly outcome?: string;
+  readonly backend?: string;
+  readonly effect?: string;
+  /** Unix milliseconds. */
+  readonly since?: number;
+  readonly until?: number;
+  readonly text?: string;
+}
+
+const outcomes = 'ok failed denied unparsable limited unknown aborted timeout open'.split(' ');
+
+/** Adds the options that choose commands, the same for search and export. */
+export function addFilterOptions(command: Command): Command {
+  return command
+    .option(
+      '--user <name>',
+      'a mailbox user it affects, by name, by mask or with all users; * matches any characters',
+    )
+    .option('--command <name>', 'the command, or its first words: mailbox finds mailbox list')
+    .option('--principal <name>', 'who sent it: bob, bob@LISTENER; * matches any characters')
+    .option('--listener <name>', 'the listener that took it')
+    .option('--session <id>', 'all commands of one session')
+    .addOption(new Option('--decision <word>', 'the decision of the policy').choices(['allow', 'deny']))
+    .addOption(new Option('--outcome <word>', 'how it ended; open: no end is recorded').choices(outcomes))
+    .option('--backend <name>', 'the backend it went to')
+    .addOption(
+      new Option('--effect <word>', 'the most that commands of this kind can do').choices([...allEffects]),
+    )
+    .option('--since <when>', `sent at or after: ${momentHelp}`, (text) => readMoment(text, 'start'))
+    .option('--until <when>', 'sent before that; a day counts to its end', (text) => readMoment(text, 'end'))
+    .option('--text <text>', 'text anywhere in one of its records');
+}
+
+export function filterOf(options: FilterOptions): TrailFilter {
+  const { since, until, principal, ...same } = options;
+  return {
+    ...same,
+    // A name alone matches at any listener.
+    principal: principal === undefined || /[@*]/.test(principal) ? principal : `${principal}@*`,
+    sinceMs: since,
+    untilMs: until,
+  };
+}
+
+/** Unix milliseconds of a time on the command line. Throws commander's InvalidArgumentError. */
+export function readMoment(text: string, edge: 'start' | 'end'): number {
+  const atMs = parseMoment(text, edge, systemClock.wallMs());
+  if (atMs === undefined) throw new InvalidArgumentError(`It must be one of: ${momentHelp}.`);
+  return atMs;
 }

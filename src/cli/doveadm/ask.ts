@@ -1,11 +1,12 @@
 // Asks a server one typed command, for one user or for several one after another, and prints what it says as doveadm does: rows on
 // stdout, log lines on stderr, doveadm's exit code. `send` and the drop-in doveadm differ only in what was typed.
 
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
 import { systemClock } from '../../adapters/host/clock.js';
 import { onSignal } from '../../adapters/host/signals.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
-import { CommandFault, formatFault } from '../output/command-fault.js';
-import { plain, stderr } from '../output/output.js';
+import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import { createProgress, type Progress } from '../output/progress.js';
 import { openRawOutput } from '../output/raw-output.js';
 import type { Format } from '../output/row-printer.js';
@@ -17,11 +18,9 @@ import {
   noUser,
   tempFail,
 } from './doveadm-exit.js';
-import { openInput, readInput } from './local-input.js';
-import { createReplyPrinter, type ReplyPrinter } from './reply-printer.js';
+import { createReplyPrinter, parseUserList, type ReplyPrinter } from './reply-printer.js';
 import type { ServerDoor } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
-import { listUsers, type UserSource } from './user-list.js';
 
 /** What is asked, of whom, and how it is shown. */
 export interface Question {
@@ -182,4 +181,104 @@ function causeOf(fault: SessionFault, { door, typed }: Question, user: string): 
   if (fault.mayHaveRun)
     return `${door.name}: Command ${typed.command.name} failed for ${user}: ${fault.message}`;
   return `${door.name}: ${fault.message}`;
+}
+
+/** Where the names come from. */
+export type UserSource =
+  | { readonly kind: 'one'; readonly user: string }
+  | { readonly kind: 'mask'; readonly mask: string }
+  /** One name a line; `-` is stdin. */
+  | { readonly kind: 'file'; readonly path: string };
+
+/** The names, in their order. Throws a CommandFault when they cannot be had. */
+export async function* listUsers(
+  source: UserSource,
+  door: ServerDoor,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  switch (source.kind) {
+    case 'one':
+      yield source.user;
+      return;
+    case 'mask':
+      yield* await askUsers(source.mask, door, signal);
+      return;
+    case 'file': {
+      const input = source.path === '-' ? process.stdin : createReadStream(source.path);
+      try {
+        for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) yield line;
+      } catch (cause) {
+        throw new CommandFault(tempFail, `${source.path}: cannot be read`, cause);
+      }
+      return;
+    }
+    default:
+      source satisfies never;
+  }
+}
+
+async function askUsers(mask: string, door: ServerDoor, signal: AbortSignal): Promise<readonly string[]> {
+  const why = 'the users cannot be listed';
+  try {
+    await using session = await door.open(() => undefined, signal);
+    const rows = await session.run({ name: 'user', args: ['--', mask], signal });
+    const users = parseUserList(rows.flat().join(''));
+    if (users === undefined) throw new CommandFault(tempFail, `${why}: what ${door.name} said is no list`);
+    return users;
+  } catch (fault) {
+    if (fault instanceof CommandFailed)
+      throw new CommandFault(exitCodeOf(fault.code), `${why}: ${fault.message}`);
+    if (fault instanceof SessionFault) throw new CommandFault(tempFail, `${why}: ${fault.message}`);
+    throw fault;
+  }
+}
+
+const CR = 0x0d;
+const LF = 0x0a;
+const crLf = Buffer.from('\r\n');
+/** More than one user needs the text more than once. */
+const keptBytesMax = 256 * 1024 * 1024;
+const cannotRead = 75;
+
+/** Opens what is to be sent: a file's path, or stdin. `onBytes` is told how far it is. */
+export function openInput(file: string | undefined, onBytes: (count: number) => void): AsyncIterable<Buffer> {
+  return withCrLf(file, onBytes);
+}
+
+/** The whole of it, for who needs it again. */
+export async function readInput(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+  const all: Buffer[] = [];
+  let length = 0;
+  for await (const piece of pieces) {
+    all.push(piece);
+    length += piece.length;
+    if (length > keptBytesMax)
+      throw new CommandFault(cannotRead, `for several users the input may have ${keptBytesMax} bytes`);
+  }
+  return Buffer.concat(all);
+}
+
+/** Line ends become CR LF, as every real client sends them. */
+async function* withCrLf(file: string | undefined, onBytes: (count: number) => void): AsyncGenerator<Buffer> {
+  let last = 0;
+  try {
+    // Not before it is read: an error that comes earlier has no one to hear it.
+    const source: AsyncIterable<Buffer> = file === undefined ? process.stdin : createReadStream(file);
+    for await (const chunk of source) {
+      const parts: Buffer[] = [];
+      let from = 0;
+      for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, at + 1)) {
+        const before = at === 0 ? last : chunk[at - 1];
+        if (before === CR) continue;
+        parts.push(chunk.subarray(from, at), crLf);
+        from = at + 1;
+      }
+      parts.push(chunk.subarray(from));
+      last = chunk[chunk.length - 1] ?? last;
+      onBytes(chunk.length);
+      yield parts.length === 1 ? chunk : Buffer.concat(parts);
+    }
+  } catch (cause) {
+    throw new CommandFault(cannotRead, `${file ?? 'stdin'}: cannot be read`, cause);
+  }
 }

@@ -2,14 +2,14 @@
 // The rule: no more is held than the first row, where only that tells how many columns there are.
 
 import type { CellPiece } from '../../client/connect.js';
-import { type ReplyShape, replyShape } from '../../domain/commands/columns.js';
+import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
+import type { Series } from '../../domain/commands/series.js';
 import type { RawOutput } from '../output/raw-output.js';
+import type { Sink } from '../output/row-formats.js';
 import { createRowPrinter, type Format, type RowPrinter } from '../output/row-printer.js';
 import { notFound } from './doveadm-exit.js';
-import { type Unsettled, unsettled } from './first-row.js';
 import type { TypedCommand } from './typed-command.js';
-import { printUserReply } from './user-reply.js';
 
 /** How to print. */
 export interface ReplyPrintOptions {
@@ -59,7 +59,7 @@ export function createReplyPrinter(
   }
 
   function settledShape(): ReplyShape | undefined {
-    return unknown === undefined ? replyShape(parsed, minor ?? 3) : unknown.shapeOf(cellsOf(held));
+    return unknown === undefined ? replyShape(parsed, minor ?? 3) : unknown.shapeFrom(cellsOf(held));
   }
 
   return {
@@ -114,4 +114,108 @@ function createUserPrinter(
       if (held.length > 0) printUserReply(Buffer.concat(held).toString(), { ...options, field }, sink);
     },
   };
+}
+
+/** A reply whose columns are not known before its first cells. */
+export interface Unsettled {
+  /** So many tell it; a reply with fewer tells it too. */
+  readonly cells: number;
+  /** Of the first cells, all that there are when there are fewer. */
+  shapeFrom(cells: readonly string[]): ReplyShape | undefined;
+}
+
+/** The cell of `mailbox status all` that is a GUID where a server has no field `deleted`; which it is tells the release. */
+const guidCell = 8;
+const guid = /^[0-9a-f]{32}$/;
+const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
+
+/** Undefined: the columns are known. `serverMinor`: undefined where it did not say any. */
+export function unsettled(parsed: ParsedArguments, serverMinor: number | undefined): Unsettled | undefined {
+  if (serverMinor !== undefined && serverMinor !== 3) return undefined;
+  const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, serverMinor ?? 3);
+  const tell = (cells: number, isOld: (cells: readonly string[]) => boolean): Unsettled => ({
+    cells,
+    shapeFrom: (first) => as(first.length > 0 && isOld(first) ? '2.3' : '2.4'),
+  });
+  switch (parsed.command.name) {
+    case 'mailbox status': {
+      const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.hasOption('total-sum');
+      if (!isAll) return undefined;
+      const shapeFrom = (cells: readonly string[]): ReplyShape | undefined =>
+        replyShape(parsed, cells.length <= guidCell || guid.test(cells[guidCell] ?? '') ? 3 : 4);
+      return { cells: guidCell + 1, shapeFrom };
+    }
+    case 'who':
+      // The fifth cell is where the client came to, or the next user.
+      if (!parsed.hasOption('separate-connections')) return undefined;
+      return tell(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
+    case 'kick':
+      // How many connections, or whose.
+      return tell(1, ([first = '']) => !/^\d+$/.test(first));
+    case 'log errors':
+      // 2.4 has the fraction of the second, and the colon behind the prefix.
+      return tell(2, ([time = '', prefix = '']) => !/\.\d+$/.test(time) && !/(?:^|: )$/.test(prefix));
+    default:
+      return undefined;
+  }
+}
+
+/** How to print it. */
+export interface UserReplyOptions {
+  readonly format: Format | undefined;
+  readonly hidesTitles: boolean;
+  /** One field only (`-f` of the command). */
+  readonly field: string | undefined;
+}
+
+/** The names of a list of users; undefined for a reply that is none. */
+export function parseUserList(json: string): readonly string[] | undefined {
+  const found = parseMap(json)?.get('userList');
+  return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
+}
+
+/** Prints it: names one a line; or fields and values of each user. What is no such JSON is printed as it is. */
+export function printUserReply(json: string, options: UserReplyOptions, sink: Sink): void {
+  const names = parseUserList(json);
+  const users = parseMap(json);
+  if (options.format === 'json' || users === undefined) return sink(`${json}\n`);
+  if (names !== undefined) return sink(names.map((name) => `${name}\n`).join(''));
+  const isOne = options.field !== undefined;
+  const printer = isOne
+    ? undefined
+    : createRowPrinter(
+        shapeOf('tab', 'field value'),
+        { format: options.format, width: undefined, hidesTitles: options.hidesTitles, hasUsers: false },
+        sink,
+      );
+  const missing: string[] = [];
+  for (const [user, fields] of users) {
+    const values = mapOf(fields) ?? new Map<string, unknown>();
+    if (values.has('error')) missing.push(user);
+    else if (isOne) sink(`${textOf(values.get(options.field))}\n`);
+    else {
+      for (const [field, value] of values) {
+        printer?.cell(Buffer.from(field), true);
+        printer?.cell(Buffer.from(textOf(value)), true);
+      }
+    }
+  }
+  printer?.end();
+  if (!isOne) for (const user of missing) sink(`\nuserdb lookup: user ${user} doesn't exist\n`);
+}
+
+function parseMap(json: string): ReadonlyMap<string, unknown> | undefined {
+  try {
+    return mapOf(JSON.parse(json));
+  } catch {
+    return undefined;
+  }
+}
+
+function mapOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
+  return typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : undefined;
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }

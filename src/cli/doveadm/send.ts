@@ -1,11 +1,8 @@
 // `dovegate send`: a doveadm client for hosts without Dovecot. It asks for one user and prints as doveadm does; the rest is ask.ts.
 
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseDuration } from '../../domain/policy/duration.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import { CommandFault, formatFault } from '../output/command-fault.js';
-import { stderr } from '../output/output.js';
-import { allFormats, type Format } from '../output/row-printer.js';
+import { CommandFault, formatFault, stderr } from '../output/output.js';
+import type { Format } from '../output/row-printer.js';
 import { ask } from './ask.js';
 import { clientSettingsFile, type DoorOptions, findServerDoor } from './server-door.js';
 import { readTypedCommand } from './typed-command.js';
@@ -19,49 +16,6 @@ export interface SendOptions extends DoorOptions {
   readonly timeout: number | undefined;
   readonly verbose: boolean;
   readonly debug: boolean;
-}
-
-/** What it does; resolves to an exit code. */
-export interface SendSubcommand {
-  send(options: SendOptions, words: readonly string[]): Promise<number>;
-}
-
-/** Adds the subcommand; `end` takes its exit code. */
-export function addSend(program: Command, subcommand: SendSubcommand, end: (code: number) => void): void {
-  program
-    .command('send')
-    .description(
-      'send one command to a doveadm server, and print rows, log lines and exit code as doveadm does',
-    )
-    .option(
-      '--socket <where>',
-      'the socket of dovegate or of Dovecot: a path or HOST:PORT (default: DOVEADM_SOCKET, else client.yaml)',
-    )
-    .option('--user <name>', 'the mailbox user')
-    .option('--reason <text>', 'why, for the audit journal')
-    .addOption(new Option('--format <format>', 'how to print rows').choices(allFormats))
-    .option('--account <name>', 'who we are there, over TCP')
-    .option('--password-file <file>', 'the password of the account; one newline at its end is not part of it')
-    .option(
-      '--ca <file>',
-      'authorities that the certificate of the server is checked against (default: those of the system)',
-    )
-    .option('--certificate <file>', 'our own certificate, for servers that know us by it')
-    .option('--key <file>', 'its key')
-    .addOption(
-      new Option('--tls <mode>', 'over TCP; off on loopback only (default: starttls)').choices([
-        'starttls',
-        'implicit',
-        'off',
-      ]),
-    )
-    .option('--timeout <duration>', 'give up after 30s, 10m, ...', duration)
-    .option('--verbose', 'ask for more log lines', false)
-    .option('--debug', 'ask for debug log lines', false)
-    .argument('<command...>', 'the command and its arguments, behind --')
-    .action(async (words: string[], options: SendOptions) => {
-      end(await subcommand.send(options, words));
-    });
 }
 
 /** Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. */
@@ -92,10 +46,4 @@ export async function send(options: SendOptions, words: readonly string[]): Prom
     stderr(`dovegate: ${formatFault(fault)}`);
     return fault.exitCode;
   }
-}
-
-function duration(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw new InvalidArgumentError('a duration with its unit, as 30s or 10m');
-  return ms;
 }

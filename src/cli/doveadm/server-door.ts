@@ -1,13 +1,20 @@
 // Opens sessions for `send` and the drop-in doveadm: where the server is, who we are there, and why it cannot be reached in words of
 // doveadm. It does not know what is asked.
 
+import { systemClock } from '../../adapters/host/clock.js';
 import { readSecretFile, readText } from '../../adapters/host/files.js';
-import type { LogLine } from '../../client/connect.js';
-import { type ConnectOptions, connect, type Session } from '../../client/connect.js';
+import {
+  type ConnectOptions,
+  connect,
+  type LogLine,
+  type Session,
+  SessionFault,
+} from '../../client/connect.js';
 import type { ClientSettings } from '../../domain/config/client-settings.js';
 import { isLoopback } from '../../domain/config/spellings.js';
+import type { AnswerRow } from '../../domain/policy/answer.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import { CommandFault } from '../output/command-fault.js';
+import { CommandFault } from '../output/output.js';
 
 /** A way to a server; sessions are opened one after another. */
 export interface ServerDoor {
@@ -173,4 +180,27 @@ export function parseServerAddress(at: string): ServerAddress | undefined {
   const host = bracketed ?? plain;
   const port = Number(digits);
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
+}
+
+/** Rejects with CommandFailed or SessionFault, also when the answer is not there in time. */
+export async function askRows(
+  socket: string,
+  name: string,
+  args: readonly string[],
+  withinMs: number,
+): Promise<AnswerRow[]> {
+  const address = parseServerAddress(socket);
+  if (address === undefined) throw new SessionFault('dial-refused', 'neither a path nor HOST:PORT');
+  const controller = new AbortController();
+  const timer = systemClock.setTimer(withinMs, () =>
+    controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs} ms`)),
+  );
+  const { signal } = controller;
+  try {
+    await using session = await connect({ ...address, signal });
+    const rows = await session.run({ name, args, columns: 2, signal });
+    return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
+  } finally {
+    timer.cancel();
+  }
 }

@@ -4,8 +4,8 @@
 
 import { printable } from '../../domain/audit/export.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import type { Sink } from './cell-format.js';
-import { CommandFault } from './command-fault.js';
+import { CommandFault } from './output.js';
+import type { Sink } from './row-formats.js';
 
 /** Where it goes. */
 export interface RawStream {

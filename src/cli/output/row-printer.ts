@@ -3,15 +3,15 @@
 // The rule: only the table holds rows, a hundred at most; everything else leaves as it comes.
 
 import type { ReplyShape } from '../../domain/commands/columns.js';
-import type { CellFormat, Sink } from './cell-format.js';
-import { createJsonFormat } from './json-format.js';
-import { createTableFormat } from './table-format.js';
+import type { CellFormat, Sink } from './row-formats.js';
 import {
   createFlowFormat,
+  createJsonFormat,
   createPagerFormat,
   createTabFormat,
+  createTableFormat,
   createTemplateFormat,
-} from './text-formats.js';
+} from './row-formats.js';
 
 /** The formats that can be asked for. */
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;

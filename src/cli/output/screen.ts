@@ -4,7 +4,7 @@
 
 import { styleText } from 'node:util';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import { CommandFault } from './command-fault.js';
+import { CommandFault } from './output.js';
 
 /** What a piece of text is, for a terminal with colours. */
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';

@@ -9,11 +9,12 @@ import { allSeries } from '../commands/series.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import type { Cursor } from './cursor.js';
+import { parseTime } from './moment.js';
 import { parseWhere, type RuleKind } from './parse-where.js';
 import { plainOf } from './parse-yaml.js';
 import type { RawRule } from './policy-schema.js';
 import { nearestName } from './problem.js';
-import { parseRate, parseTime } from './schema-parts.js';
+import { parseRate } from './schema-parts.js';
 import { userPatterns } from './spellings.js';
 
 /** What the reading of rules needs besides their text. */

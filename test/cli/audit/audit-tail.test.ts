@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { holdProcess } from '../../../src/adapters/host/signals.js';
 import { auditTail, type TailOptions } from '../../../src/cli/audit/audit-tail.js';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 import { readWhole, temporaryDirectory } from '../../adapters/journal/reading.js';
 import { createEventWait } from '../../kit/event-wait.js';
 import { keepScreen, writeJournal } from './shown.js';

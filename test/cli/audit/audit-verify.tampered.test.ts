@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 import { openFor } from '../../adapters/journal/opening.js';
 import { segmentFiles, temporaryDirectory } from '../../adapters/journal/reading.js';
 import { type PaperTrail, rehash } from '../../domain/audit/paper-trail.js';

@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 import { makeSignKey } from '../../../src/domain/audit/signature.js';
 import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
 import { admission } from '../../adapters/journal/opening.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 
 void test('what concerns this end only is taken out of what goes over the wire', () => {
   const typed = readTypedCommand(['mailbox', 'delete', '-S', '/run/s', '-u', 'alice', '-rs', 'Old']);

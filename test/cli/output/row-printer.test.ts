@@ -1,7 +1,7 @@
 // Goal: rows look as the real doveadm prints them. The texts are those of doveadm 2.4.1, for the same cells.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 import { createRowPrinter, type Format, type PrintOptions } from '../../../src/cli/output/row-printer.js';
 import { shapeOf } from '../../../src/domain/commands/columns.js';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 import { type Output, openScreen } from '../../../src/cli/output/screen.js';
 
 /** Keeps what is written; `code`: every write ends in that error of the system. */

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CommandInput } from '../../src/client/client-command.js';
-import { CommandFailed, SessionFault } from '../../src/client/client-fault.js';
+import { CommandFailed, SessionFault } from '../../src/client/client-command.js';
 import { wholeBytesMax } from '../../src/ports/transport.js';
 import { settle } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';

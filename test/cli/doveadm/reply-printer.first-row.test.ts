@@ -1,7 +1,7 @@
 // Goal: columns that depend on a release which dovegate does not tell are known from the first cells, as far as these tell it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { unsettled } from '../../../src/cli/doveadm/first-row.js';
+import { unsettled } from '../../../src/cli/doveadm/reply-printer.js';
 import { readTypedCommand } from '../../../src/cli/doveadm/typed-command.js';
 
 /** The keys of the columns; undefined: nothing needs to be told. */
@@ -13,7 +13,7 @@ function columns(
   const { parsed } = readTypedCommand(line.split('|'));
   const unknown = unsettled(parsed, serverMinor);
   return unknown
-    ?.shapeOf(cells.slice(0, unknown.cells))
+    ?.shapeFrom(cells.slice(0, unknown.cells))
     ?.columns.map(({ key }) => key)
     .join(' ');
 }
@@ -39,7 +39,7 @@ void test('kick: how many, or whose', () => {
 void test('log errors: the fraction of the second, the colon of the prefix', () => {
   const isOld = (time: string, prefix: string): boolean => {
     const { parsed } = readTypedCommand(['log', 'errors']);
-    return unsettled(parsed, 3)?.shapeOf([time, prefix])?.template?.includes('prefix}: ') === true;
+    return unsettled(parsed, 3)?.shapeFrom([time, prefix])?.template?.includes('prefix}: ') === true;
   };
   assert.equal(isOld('Nov 20 15:18:31', 'doveadm(17087)'), true);
   assert.equal(isOld('Nov 20 15:18:39.403534', 'doveadm(18052): '), false);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Command } from 'commander';
-import { addFilterOptions, filterOf } from '../../../src/cli/audit/audit-filter.js';
+import { addFilterOptions, filterOf } from '../../../src/cli/audit/audit.js';
 import type { TrailFilter } from '../../../src/domain/audit/search.js';
 
 function read(...args: string[]): TrailFilter {

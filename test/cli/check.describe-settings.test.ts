@@ -1,7 +1,7 @@
 // Goal: `check --verbose` tells who may log in where, and how that is proved; never what a password is compared with.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeSettings } from '../../src/cli/describe-settings.js';
+import { describeSettings } from '../../src/cli/check.js';
 import { hash, withJobs } from '../domain/config/jobs.js';
 import { settingsOf } from '../domain/config/sound.js';
 

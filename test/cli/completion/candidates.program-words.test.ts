@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Argument, Command, Option } from 'commander';
-import { completeProgram } from '../../../src/cli/completion/program-words.js';
+import { completeProgram } from '../../../src/cli/completion/candidates.js';
 import type { Rights } from '../../../src/domain/policy/rights.js';
 
 function programOf(): Command {

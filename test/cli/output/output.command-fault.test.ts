@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CommandFault, formatFault } from '../../../src/cli/output/command-fault.js';
+import { CommandFault, formatFault } from '../../../src/cli/output/output.js';
 
 void test('a fault is told with the code of the system, line by line, and commands no terminal', () => {
   const cause = Object.assign(new Error('no such file'), { code: 'ENOENT' });

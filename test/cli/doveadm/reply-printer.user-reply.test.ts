@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseUserList, printUserReply, type UserReplyOptions } from '../../../src/cli/doveadm/user-reply.js';
+import {
+  parseUserList,
+  printUserReply,
+  type UserReplyOptions,
+} from '../../../src/cli/doveadm/reply-printer.js';
 
 function printed(json: string, options: Partial<UserReplyOptions> = {}): string {
   let text = '';

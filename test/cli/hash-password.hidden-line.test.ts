@@ -1,7 +1,7 @@
 // Goal: the keys of a terminal as a line, whole and key by key. What must not happen: bytes that stay in memory, half a character.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createHiddenLine } from '../../../src/cli/output/hidden-line.js';
+import { createHiddenLine } from '../../src/cli/hash-password.js';
 
 /** What keys come to: the line and `|` and what is behind it; `-`: given up; undefined: not a line yet. */
 function typed(keys: string, size: number, bytesMax = 100): string | undefined {

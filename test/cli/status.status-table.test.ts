@@ -1,7 +1,7 @@
 // Goal: the status is shown whole, and what another version says more or less never fails.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatStatus, isClosed } from '../../src/cli/status-table.js';
+import { formatStatus, isClosed } from '../../src/cli/status.js';
 
 void test('listeners, backends and what runs', () => {
   const shown = formatStatus({

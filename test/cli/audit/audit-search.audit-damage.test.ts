@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDamageWatch } from '../../../src/cli/audit/audit-damage.js';
+import { createDamageWatch } from '../../../src/cli/audit/audit-search.js';
 import { makeTrail, type PaperTrail } from '../../domain/audit/paper-trail.js';
 
 /** What is noted of a trail whose files come in pieces of so many lines. */

@@ -1,7 +1,7 @@
 // Goal: commands and usage are listed as the real program lists them, those that go over a socket and no others.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { usageLine, writeCommands, writeUsage } from '../../../src/cli/doveadm/doveadm-help.js';
+import { usageLine, writeCommands, writeUsage } from '../../../src/cli/doveadm/typed-command.js';
 
 void test('the list: a line for each command or group, groups by their words', () => {
   const lines = (writeCommands('') ?? '').split('\n');

@@ -1,7 +1,7 @@
 // Goal: names word by word, by the catalog or by rights; then options, and values where they are known.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { completeCommandWords } from '../../../src/cli/completion/command-words.js';
+import { completeCommandWords } from '../../../src/cli/completion/candidates.js';
 import type { Rights } from '../../../src/domain/policy/rights.js';
 
 const rights: Rights = {

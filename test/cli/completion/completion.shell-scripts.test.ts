@@ -1,7 +1,7 @@
 // Goal: each shell's script is for the name that it is asked for. That shells understand them is tested in test/shells.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allNames, allShells, shellScript } from '../../../src/cli/completion/shell-scripts.js';
+import { allNames, allShells, shellScript } from '../../../src/cli/completion/completion.js';
 
 void test('a script asks for its own name, and ends with a line', () => {
   for (const shell of allShells) {

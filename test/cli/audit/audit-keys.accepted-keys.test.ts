@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { acceptKey, demandMayAccept, readAccepted } from '../../../src/cli/audit/accepted-keys.js';
-import { CommandFault } from '../../../src/cli/output/command-fault.js';
+import { acceptKey, demandMayAccept, readAccepted } from '../../../src/cli/audit/audit-keys.js';
+import { CommandFault } from '../../../src/cli/output/output.js';
 import { makeSignKey } from '../../../src/domain/audit/signature.js';
 import { openFolder } from '../../kit/folder.js';
 

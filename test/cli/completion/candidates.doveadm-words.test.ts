@@ -1,7 +1,7 @@
 // Goal: the drop-in's own options stand in front of the command, its socket anywhere; the environment's counts where none is named.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { completeDoveadm } from '../../../src/cli/completion/doveadm-words.js';
+import { completeDoveadm } from '../../../src/cli/completion/candidates.js';
 
 async function offered(text: string, socket?: string): Promise<[string, string[]]> {
   const asked: string[] = [];

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCellDecoder, createRowDecoder } from '../../src/client/cells.js';
+import { createCellDecoder, createRowDecoder } from '../../src/client/exchange.js';
 import { chunkings } from '../kit/chunkings.js';
 
 void test('cells are the same at every cut, escapes too', () => {
