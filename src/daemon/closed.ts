@@ -57,7 +57,7 @@ const limits: RefusalLimits = {
   fieldsMax: 4096,
   inputBytesMax: 1024 ** 3,
   inputTimeMs: 60_000,
-  patienceMs: 10_000,
+  waitMs: 10_000,
   commandsMax: Number.POSITIVE_INFINITY,
 };
 

@@ -22,7 +22,7 @@ import { createFloodWatch } from '../gateway/outcome/flood-watch.js';
 import type { Connect, Journal, Observe } from '../gateway/outcome/ports.js';
 import { createPoisonTable, poisonLimits } from '../gateway/pool/poison.js';
 import type { Pool } from '../gateway/pool/pool.js';
-import type { SessionLimits } from '../gateway/session/session-context.js';
+import type { SessionLimits } from '../gateway/session/served-peer.js';
 import type { Clock } from '../ports/clock.js';
 
 /** What the adapters give to the engine. */

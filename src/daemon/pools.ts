@@ -6,8 +6,7 @@ import { randomFraction } from '../adapters/host/chance.js';
 import { readSecretFile, readText } from '../adapters/host/files.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
-import type { DialTarget } from '../gateway/pool/dial.js';
-import { createPool, type Pool, type PoolLimits } from '../gateway/pool/pool.js';
+import { createPool, type Pool, type PoolLimits, type PoolOptions } from '../gateway/pool/pool.js';
 import type { Adapters } from './engine-parts.js';
 
 /** Pools for a configuration that is not in force yet. */
@@ -53,7 +52,7 @@ const lookEveryMs = 4_000;
 /** Told when the certificate ends that a backend shows. */
 export type OnBackendCertificate = (backend: string, validTo: string) => void;
 
-function targetOf(backend: BackendSettings, onCertificate: OnBackendCertificate): DialTarget {
+function targetOf(backend: BackendSettings, onCertificate: OnBackendCertificate): PoolOptions['target'] {
   const { address, caFile } = backend;
   return {
     name: backend.name,
@@ -77,7 +76,7 @@ function targetOf(backend: BackendSettings, onCertificate: OnBackendCertificate)
 }
 
 /** What the pool would have to be made anew for: where it leads, and as whom. */
-function keyOf(backend: BackendSettings, target: DialTarget): string {
+function keyOf(backend: BackendSettings, target: PoolOptions['target']): string {
   return JSON.stringify([target, backend.passwordFiles, backend.series]);
 }
 

@@ -177,7 +177,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));
   const served = createSwitch(createServed(settings, exchanges, numbers, doorsOf(settings)));
-  const service = createService({ sessionsMax: sessionsWithin(settings, log) });
+  const service = createService({ sessionsMax: sessionsWithin(settings, log), clock });
   const release = holdProcess();
   const fatal = fatalError(log);
 

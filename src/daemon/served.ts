@@ -11,10 +11,9 @@ import { type Account, type Login, parsePasswordHash } from '../domain/identity/
 import { createGate, type Peer } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/rule.js';
 import { createLogins, type LoginGuard } from '../gateway/login/logins.js';
-import { kernelsDoor, type ListenerDoor } from '../gateway/session/door.js';
-import { createLineTurns } from '../gateway/session/line-turns.js';
+import type { SessionContext, SessionLimits } from '../gateway/session/served-peer.js';
+import { kernelAccess, type ListenerAccess } from '../gateway/session/served-peer.js';
 import { refusedMax, type ServedListener } from '../gateway/session/service.js';
-import type { SessionContext, SessionLimits } from '../gateway/session/session-context.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { createPolicyChooser } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
@@ -25,7 +24,7 @@ export interface Served {
   readonly exchanges: ConfiguredContext;
   readonly sessionLimits: SessionLimits;
   /** By the names of the listeners. */
-  readonly doors: ReadonlyMap<string, ListenerDoor>;
+  readonly doors: ReadonlyMap<string, ListenerAccess>;
   /** What holds for a peer at its listener, as what it logged in where it must; undefined: nothing, it is not let in. */
   readonly policyOf: (peer: Peer, login: Login | undefined) => Policy | undefined;
 }
@@ -47,13 +46,13 @@ export function createDoors(
   listeners: readonly ListenerSettings[],
   guard: LoginGuard,
   offerOf: OfferOf,
-): ReadonlyMap<string, ListenerDoor> {
+): ReadonlyMap<string, ListenerAccess> {
   return new Map(listeners.map((listener) => [listener.name, doorOf(listener, guard, offerOf)]));
 }
 
-function doorOf(listener: ListenerSettings, guard: LoginGuard, offerOf: OfferOf): ListenerDoor {
+function doorOf(listener: ListenerSettings, guard: LoginGuard, offerOf: OfferOf): ListenerAccess {
   const { name, socket, from, tls, accounts } = listener;
-  if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelsDoor;
+  if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelAccess;
   return {
     isPreauthenticated: false,
     mayConnect: createGate(from),
@@ -76,7 +75,7 @@ export function createServed(
   settings: Settings,
   exchanges: ConfiguredContext,
   numbers: NameNumbers,
-  doors: ReadonlyMap<string, ListenerDoor>,
+  doors: ReadonlyMap<string, ListenerAccess>,
 ): Served {
   const choosers = new Map(
     settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
@@ -84,17 +83,17 @@ export function createServed(
   /** Who comes from the network, or had to log in before a reload, is nobody of whom the kernel says anything. */
   const byKernel = (peer: Peer, login: Login | undefined): string | undefined =>
     login !== undefined || peer.address !== undefined ? undefined : choosers.get(peer.listener)?.(peer);
-  const byLogin = (door: ListenerDoor | undefined, login: Login | undefined): string | undefined =>
-    login === undefined ? undefined : door?.logins?.policyOf(login, door.offer()?.clientCa);
+  const byLogin = (access: ListenerAccess | undefined, login: Login | undefined): string | undefined =>
+    login === undefined ? undefined : access?.logins?.policyOf(login, access.offer()?.clientCa);
   return {
     settings,
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
     doors,
     policyOf(peer, login) {
-      const door = doors.get(peer.listener);
-      if (door?.mayConnect(peer.address) === false) return undefined;
-      const name = door?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(door, login);
+      const access = doors.get(peer.listener);
+      if (access?.mayConnect(peer.address) === false) return undefined;
+      const name = access?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(access, login);
       return name === undefined ? undefined : settings.policies.get(name);
     },
   };
@@ -105,10 +104,9 @@ export function createSwitch(first: Served): Switch {
   let now = first;
   const context: SessionContext = {
     exchanges: () => now.exchanges,
-    door: (listener) => now.doors.get(listener),
+    access: (listener) => now.doors.get(listener),
     policy: (peer, login) => now.policyOf(peer, login),
     limits: () => now.sessionLimits,
-    lineTurns: createLineTurns(now.exchanges.clock),
   };
   return {
     get now() {

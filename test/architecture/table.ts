@@ -67,7 +67,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['lookup', 'resolve-user'],
     packages: ['lru-cache'],
   }),
-  'gateway/pool': rule([...belowGateway, 'gateway/outcome', 'gateway/lookup'], { packages: ['lru-cache'] }),
+  'gateway/pool': rule([...belowGateway, 'gateway/outcome', 'gateway/lookup'], {
+    packages: ['lru-cache'],
+  }),
   'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool']),
   'gateway/command': rule([
     ...belowGateway,
@@ -76,14 +78,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     'gateway/pool',
     'gateway/relay',
   ]),
-  'gateway/login': rule([...belowGateway, 'gateway/outcome']),
-  'gateway/session': rule([
-    ...belowGateway,
-    'gateway/outcome',
-    'gateway/relay',
-    'gateway/command',
-    'gateway/login',
-  ]),
+  'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins'] }),
+  'gateway/session': rule(
+    [...belowGateway, 'gateway/outcome', 'gateway/relay', 'gateway/command', 'gateway/login'],
+    { public: ['service', 'served-peer', 'refused-peer'] },
+  ),
 
   'adapters/net': rule(['ports', 'concurrency', 'domain/identity'], {
     // crypto: the names of OpenSSL's options.

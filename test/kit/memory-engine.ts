@@ -15,10 +15,9 @@ import type { EngineEvent } from '../../src/gateway/outcome/events.js';
 import { JournalFault } from '../../src/gateway/outcome/journal-fault.js';
 import type { AppendOptions, Journal } from '../../src/gateway/outcome/ports.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
-import { kernelsDoor, type ListenerDoor } from '../../src/gateway/session/door.js';
-import { createLineTurns } from '../../src/gateway/session/line-turns.js';
+import type { SessionContext } from '../../src/gateway/session/served-peer.js';
+import { kernelAccess, type ListenerAccess } from '../../src/gateway/session/served-peer.js';
 import { createService, type ServedListener, type Service } from '../../src/gateway/session/service.js';
-import type { SessionContext } from '../../src/gateway/session/session-context.js';
 import type { Clock } from '../../src/ports/clock.js';
 import type { Transport } from '../../src/ports/transport.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
@@ -113,7 +112,7 @@ export interface MemoryEngineOptions {
   /** So long each exchange takes by the clock, until it is over: what is work for a processor takes no time here. */
   readonly workMs?: number;
   /** What clients meet first; default: the kernel says who they are. */
-  readonly door?: (clock: Clock) => ListenerDoor;
+  readonly access?: (clock: Clock) => ListenerAccess;
 }
 
 /** A good reply without rows. */
@@ -206,16 +205,16 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const policy = settings.policies.get('support');
   const [listening] = settings.listeners;
   assert.ok(pool && policy && listening);
-  const door = options.door?.(clock) ?? kernelsDoor;
+  const access = options.access?.(clock) ?? kernelAccess;
   const context: SessionContext = {
     exchanges: () => exchanges,
-    door: () => door,
+    access: () => access,
     policy: (_, login) => {
-      const isIn = login !== undefined && door.logins?.policyOf(login, door.offer()?.clientCa) !== undefined;
-      return door.isPreauthenticated || isIn ? policy : undefined;
+      const isIn =
+        login !== undefined && access.logins?.policyOf(login, access.offer()?.clientCa) !== undefined;
+      return access.isPreauthenticated || isIn ? policy : undefined;
     },
     limits: () => limits,
-    lineTurns: createLineTurns(portClock),
   };
   const listener = {
     name: listening.name,
@@ -223,7 +222,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     sessionsPerPeerMax: listening.sessionsPerPeer,
     context,
   };
-  const service = createService({ sessionsMax: 1_000 });
+  const service = createService({ sessionsMax: 1_000, clock: portClock });
   return {
     settings,
     clock,

@@ -1,5 +1,5 @@
-// The handshake with a peer, from its first byte to its first command line, with TLS and its login where the door asks for
-// them. A script. The rules: it is over in its time, whatever the peer does; whoever is refused hears `-` and nothing else.
+// The handshake with a peer, from its first byte to its first command line, with TLS and login where its listener requires them. A
+// script. The rules: it ends within its time limit, whatever the peer does; a refused peer gets `-` and nothing else.
 
 import type { Abortable } from '../../concurrency/abortable.js';
 import { printable } from '../../domain/audit/export.js';
@@ -13,39 +13,38 @@ import type { ExchangeContext } from '../command/exchange-context.js';
 import type { CertificateOwner, Certified } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
 import { strangerSource } from '../outcome/flood-watch.js';
-import type { ListenerDoor } from './door.js';
+import type { ListenerAccess } from './served-peer.js';
 
-/** A peer that was greeted: the minor of both, the one it announced, and what came behind; or why its session is over. */
+/** A greeted peer: the negotiated minor, the announced one, and the bytes that followed; or why its session is over. */
 export type GreetedPeer =
   | {
       readonly minor: number;
       readonly clientMinor: number;
       readonly rest: Buffer;
-      /** Undefined: it was not asked. */
+      /** Undefined: it did not have to log in. */
       readonly login: Login | undefined;
-      /** By what its certificate was known as the account's. */
+      /** What in its certificate matched the account. */
       readonly certificate: string | undefined;
     }
   | { readonly reason: CloseReason; readonly text: string | undefined };
 
-/** What a handshake takes place in. */
 export interface Greeting {
   readonly transport: Transport;
   readonly peer: Peer;
-  readonly door: ListenerDoor;
+  readonly access: ListenerAccess;
   readonly context: Pick<ExchangeContext, 'clock' | 'buffered' | 'floods' | 'observe'>;
   readonly limits: { readonly handshakeMs: number; readonly lineBytesMax: number };
-  /** Aborted by whoever closes the transport meanwhile, and when the time is over. */
+  /** Aborted when the transport is closed meanwhile, and when the time is over. */
   readonly waiting: Abortable;
-  /** Called when the peer waits for its login behind failures from the same place. */
+  /** Called when the login waits because logins from the same network have failed. */
   readonly onSuspect: () => void;
 }
 
 /** Our minor: PACKET framing for all clients, logs after OPTION for the newer ones, flag `x` understood. */
 export const ourMinor = 3;
-/** A stranger's line: VERSION, STARTTLS, or a name and a password. */
-const strangerLineBytesMax = 8 * 1024;
-/** What is shown of a name that nobody vouches for. */
+/** Before login: VERSION, STARTTLS, or a name and a password. */
+const unauthenticatedLineBytesMax = 8 * 1024;
+/** Logged part of a name that is not verified. */
 const shownNameMax = 64;
 
 /** Rejects with a TransportFault or a WireFault. */
@@ -58,7 +57,7 @@ export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
     waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
   });
   try {
-    // While too much of others' input is held, nobody new is read.
+    // While the input buffer is full, new peers are not read.
     if (buffered.isFull) await buffered.room(waiting.signal);
     return await shakeHands(greeting);
   } finally {
@@ -68,25 +67,25 @@ export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
 }
 
 async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
-  const { transport, door, limits } = greeting;
+  const { transport, access, limits } = greeting;
   let certified: Certified | undefined;
-  if (door.tls === 'implicit') {
-    // Whoever says nothing costs nothing: TLS begins with the first bytes, when it is their turn.
+  if (access.tls === 'implicit') {
+    // TLS begins with the first bytes, in turn: a silent connection costs nothing.
     const hello = await readInTurn(greeting);
     if (hello === null) return { reason: 'peer-ended', text: undefined };
     const owner = await acceptTls(greeting, hello);
     if (owner.kind === 'several') return endOf('auth-failed');
     certified = ofAccount(owner);
   }
-  const preauthenticated = door.isPreauthenticated || certified !== undefined;
+  const preauthenticated = access.isPreauthenticated || certified !== undefined;
   const machine = createHandshakeAccept({
     minor: ourMinor,
     preauthenticated,
-    tls: door.tls === 'implicit' ? 'done' : door.tls,
-    plainAllowed: door.plainWithoutTls,
+    tls: access.tls === 'implicit' ? 'done' : access.tls,
+    plainAllowed: access.plainWithoutTls,
     lineBytesMax: preauthenticated
       ? limits.lineBytesMax
-      : Math.min(limits.lineBytesMax, strangerLineBytesMax),
+      : Math.min(limits.lineBytesMax, unauthenticatedLineBytesMax),
   });
   let login = certified?.login;
   let hasTried = false;
@@ -111,12 +110,12 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
           steps.push(...machine.verified(login !== undefined));
           break;
         case 'ready': {
-          if (preauthenticated && login !== undefined) tell(greeting, 'certificate', login.account);
+          if (preauthenticated && login !== undefined) report(greeting, 'certificate', login.account);
           const { minor, clientMinor, rest } = step;
           return { minor, clientMinor, rest, login, certificate: certified?.certificate };
         }
         case 'close':
-          if (step.why === 'auth-failed' && !hasTried) tell(greeting, 'malformed', undefined);
+          if (step.why === 'auth-failed' && !hasTried) report(greeting, 'malformed', undefined);
           return endOf(step.why);
         default:
           return step satisfies never;
@@ -125,10 +124,10 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   }
 }
 
-/** The next bytes of somebody who has not logged in, when it is the turn of that place. */
-async function readInTurn({ transport, door, peer }: Greeting): Promise<Buffer | null> {
+/** The next bytes of an unauthenticated peer, in the turn of its network. */
+async function readInTurn({ transport, access, peer }: Greeting): Promise<Buffer | null> {
   const chunk = await transport.read();
-  if (chunk !== null) await door.logins?.turnOf(peer.address);
+  if (chunk !== null) await access.logins?.turnOf(peer.address);
   return chunk;
 }
 
@@ -138,30 +137,29 @@ function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
   return { reason: 'wire-fault', text: why };
 }
 
-/** One that is no account's is as good as none. */
 function ofAccount(owner: CertificateOwner): Certified | undefined {
   return owner.kind === 'account' ? owner : undefined;
 }
 
 /**
- * Whose certificate the peer shows. One of several accounts must end the session: taken for none it would end as a wrong password,
- * and nobody would look for the accounts.
+ * Whose certificate the peer shows. A certificate that fits several accounts must end the session here: treated as no certificate
+ * it would end as a wrong password, and the conflict would not be noticed.
  */
 async function acceptTls(greeting: Greeting, rest: Buffer): Promise<CertificateOwner> {
-  const { transport, door, peer } = greeting;
-  const offer = door.offer();
+  const { transport, access, peer } = greeting;
+  const offer = access.offer();
   if (offer === undefined) {
     transport.close('tls-failed');
     throw new TransportFault('tls-failed', 'there is no certificate to be shown');
   }
   try {
     const shown = await transport.acceptTls(offer, rest);
-    const owner = shown && door.logins?.byCertificate(shown, peer.address);
-    if (owner?.kind === 'several') tell(greeting, 'ambiguous', undefined, owner.accounts.join(' '));
+    const owner = shown && access.logins?.byCertificate(shown, peer.address);
+    if (owner?.kind === 'several') report(greeting, 'ambiguous', undefined, owner.accounts.join(' '));
     return owner ?? { kind: 'nobody' };
   } catch (fault) {
     if (fault instanceof TransportFault && fault.code === 'tls-failed') {
-      tell(greeting, 'tls-failed', undefined, fault.message);
+      report(greeting, 'tls-failed', undefined, fault.message);
     }
     throw fault;
   }
@@ -172,25 +170,25 @@ async function judge(
   { user, password }: Extract<AcceptStep, { do: 'verify' }>,
   certified: Login | undefined,
 ): Promise<Login | undefined> {
-  const { transport, door, peer, waiting, limits, onSuspect } = greeting;
-  if (door.logins === undefined) return undefined;
+  const { transport, access, peer, waiting, limits, onSuspect } = greeting;
+  if (access.logins === undefined) return undefined;
   transport.onGone(() => waiting.abort(new TransportFault('peer-gone', 'the other side is gone')));
-  const answer = await door.logins.byPassword({
+  const answer = await access.logins.byPassword({
     address: peer.address,
     user,
     password,
     certified,
-    // Half of the time is left for the handshake itself, and for those who are judged before.
+    // Half of the time is left for the handshake itself and for logins ahead in the queue.
     pauseMaxMs: limits.handshakeMs / 2,
     signal: waiting.signal,
     onSuspect,
   });
-  tell(greeting, answer.result, user);
+  report(greeting, answer.result, user);
   return 'login' in answer ? answer.login : undefined;
 }
 
-/** What became of a login: counted always, told of where it failed, unless there are too many. */
-function tell(greeting: Greeting, result: LoginResult, user: string | undefined, text?: string): void {
+/** Counts every login; failed ones are logged, rate-limited. */
+function report(greeting: Greeting, result: LoginResult, user: string | undefined, text?: string): void {
   const { peer, context } = greeting;
   const { listener, address } = peer;
   const isIn = result === 'ok' || result === 'remembered' || result === 'certificate';

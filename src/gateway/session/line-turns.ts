@@ -1,14 +1,13 @@
-// How the command lines of all sessions share the event loop: reading and judging a line is work that nothing interrupts, so a client
-// that sends the most expensive lines as fast as it can would hold up everybody else.
+// How the command lines of all sessions share the event loop: parsing and evaluating a line cannot be interrupted, so a client that
+// sends the most expensive lines as fast as it can would block everybody else.
 //
-// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the one whose principal
-// has used least of late is served first. Sessions that have used next to nothing do not wait as long as there is room for them.
-// The rule: nobody waits while there is time left in the turn, and whoever waits is served sooner than whoever used more.
+// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the session whose
+// principal used least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
 import type { Clock } from '../../ports/clock.js';
 
-/** What a session, or all sessions of a principal, have used: milliseconds, at a time, fading. */
+/** Recent use of a session, or of all sessions of a principal, in milliseconds at a time; it decays. */
 export interface LineShare {
   usedMs: number;
   atMs: number;
@@ -18,27 +17,25 @@ export interface LineShare {
 export interface LineTurns {
   /** Before a line is read. Undefined: at once; else resolves when it is this session's turn. */
   enter(session: LineShare, principal: string): Promise<void> | undefined;
-  /** A line of that session took so long. */
   used(session: LineShare, principal: string, ms: number): void;
-  /** Sessions that wait. */
   readonly size: number;
 }
 
-/** What all lines together take of one turn. A line that was begun is finished, so the last one comes on top. */
+/** For all lines of one turn. A line that was begun is finished, so the last one comes on top. */
 const turnMs = 2;
-/** Who has used less than this of late does not queue up behind those who have used more, up to twice the time of a turn. */
+/** A session that used less than this recently does not queue after those that used more, up to twice the time of a turn. */
 const lightMs = 1;
-/** The share of a processor that is forgotten: who uses no more than this is light again and again. */
+/** Decay, as the share of a processor: a session that uses no more than this stays light. */
 const forgottenShare = 0.05;
-/** Less than this needs no end of its turn. */
+/** Less than this does not need a reset at the end of the turn. */
 const countedMs = 0.25;
-/** Principals that are remembered; those whose use has faded are dropped first. */
+/** Tracked principals; those whose use has decayed are dropped first. */
 const principalsMax = 1_000;
 
 /** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
 const slotsMax = 32;
 
-/** A session waits with one line at a time, so its use does not change meanwhile, and neither does the order among them. */
+/** A session waits with one line at a time, so its use and the order do not change meanwhile. */
 interface Waiter {
   readonly session: LineShare;
   readonly resolve: () => void;
@@ -50,12 +47,10 @@ interface Queue {
   readonly waiters: Waiter[];
 }
 
-/** What a session has used that has just begun: nothing. */
 export function createLineShare(): LineShare {
   return { usedMs: 0, atMs: 0 };
 }
 
-/** Nobody waits. */
 export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTurns {
   const principals = new Map<string, LineShare>();
   const queues = new Map<LineShare, Queue>();
@@ -80,7 +75,7 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     if (principals.size >= principalsMax) principals.clear();
   }
 
-  /** Schedules one slot: it serves whoever has used least by then. Callbacks of one turn run one after the other, each with what follows from it. */
+  /** Schedules one slot: it serves the session that used least by then. Callbacks of one turn run one after the other, each with its microtasks. */
   function addSlot(): void {
     if (slots >= Math.min(waiting, slotsMax)) return;
     slots += 1;
@@ -147,7 +142,7 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
       spentMs += ms;
       if (isEndAwaited || spentMs < countedMs) return;
       isEndAwaited = true;
-      // Before any slot of those who come to wait now.
+      // Scheduled before any slot of sessions that start to wait now.
       void clock.nextTurn().then(() => {
         isEndAwaited = false;
         spentMs = 0;

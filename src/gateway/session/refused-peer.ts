@@ -1,6 +1,6 @@
-// A client of a UNIX socket that gets a reason instead of service: greeted like every other, and each of its commands answered with
-// a log line and `-TEMPFAIL`. A script. The rules: nothing is judged, sent or recorded; a session is bounded in memory, in time
-// without progress, and in commands; no byte of a command's input is read as a command line.
+// A client of a UNIX socket that gets a reason instead of service: it is greeted, and each of its commands is answered with a log
+// line and `-TEMPFAIL`. A script. The rules: nothing is evaluated, sent or recorded; memory, time without progress and commands are
+// limited; no byte of a command's input is parsed as a command line.
 
 import { allSeries } from '../../domain/commands/series.js';
 import { followingInput } from '../../domain/policy/judge-line.js';
@@ -12,29 +12,26 @@ import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { createHandshakeAccept } from '../../protocol/handshake-accept.js';
 import { WireFault } from '../../protocol/wire-fault.js';
 import { createReplyWriter } from '../relay/reply-writer.js';
-import { createCommandInput } from './command-input.js';
 import { ourMinor } from './greet-peer.js';
-import { createSessionInput, type SessionInput } from './session-input.js';
+import { createCommandInput, createSessionInput, type SessionInput } from './session-input.js';
 
-/** What one refused session may cost. */
 export interface RefusalLimits {
   readonly lineBytesMax: number;
   readonly fieldsMax: number;
-  /** Of the text behind a command. */
+  /** Of the text after a command. */
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
-  /** For the handshake, for each command with the lines that are none before it, and for reading each answer. */
-  readonly patienceMs: number;
+  /** For the handshake, for each command with the options before it, and for reading each answer. */
+  readonly waitMs: number;
   /** Commands that are answered; the session is closed after the last one. */
   readonly commandsMax: number;
 }
 
-/** A session to refuse. */
 export interface RefusedPeer {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly limits: RefusalLimits;
-  /** The reason as the client sees it; called at each command. Must not reject. */
+  /** The reason that the client reads; called at each command. Must not reject. */
   readonly text: () => string | Promise<string>;
   /** For the transport. */
   readonly reason: CloseReason;
@@ -43,14 +40,14 @@ export interface RefusedPeer {
 /** Resolves when the session is over and its transport closed. Never rejects. */
 export async function refusePeer(peer: RefusedPeer): Promise<void> {
   const { transport, clock, limits, reason } = peer;
-  const patience = createPatience(peer);
+  const waitTimer = startWaitTimer(peer);
   let closeFor = reason;
   try {
     const greeted = await greet(peer);
     if (greeted === undefined) return;
     const writer = createReplyWriter(transport, greeted.minor);
     const input = createSessionInput(transport, greeted.rest, limits.lineBytesMax);
-    patience.renew();
+    waitTimer.renew();
     let answered = 0;
     let isFirst = true;
     while (answered < limits.commandsMax) {
@@ -63,9 +60,9 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') writer.passLogs();
       } else {
-        patience.pause();
+        waitTimer.pause();
         const goesOn = await skipInput(peer, input, read.command);
-        patience.renew();
+        waitTimer.renew();
         writer.addLog('error', `dovegate: ${await peer.text()}`);
         writer.addStatus('TEMPFAIL');
         await writer.flush(0);
@@ -77,14 +74,14 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
     if (fault instanceof WireFault) closeFor = 'wire-fault';
     else closeFor = fault instanceof TransportFault ? 'peer-gone' : 'internal';
   } finally {
-    patience.pause();
+    waitTimer.pause();
     transport.close(closeFor);
   }
 }
 
-/** Cuts the session when nothing went on for too long. */
-function createPatience({ transport, clock, limits, reason }: RefusedPeer): { renew(): void; pause(): void } {
-  const start = () => clock.setTimer(limits.patienceMs, () => transport.close(reason, true));
+/** Ends the session after too long without progress. */
+function startWaitTimer({ transport, clock, limits, reason }: RefusedPeer): { renew(): void; pause(): void } {
+  const start = () => clock.setTimer(limits.waitMs, () => transport.close(reason, true));
   let timer = start();
   return {
     renew() {

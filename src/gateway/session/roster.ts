@@ -2,7 +2,28 @@
 // The rule: no question walks the sessions, because a full listener asks for each connection that it refuses.
 
 import { createOrderedSet, type OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
-import type { RunningSession } from './session-context.js';
+import type { RunningExchange } from '../command/exchange-context.js';
+
+export interface RunningSession extends Placed<RunningSession> {
+  readonly done: Promise<void>;
+  /**
+   * `unauthenticated`: it must log in and has not yet; `suspect`: the same, and logins from its network have failed. These give
+   * way when there is no room.
+   */
+  readonly standing: 'known' | 'unauthenticated' | 'suspect';
+  /** Whether its peer would still be let in. */
+  isPermitted(): boolean;
+  /** Closes it now, to make room. */
+  giveWay(): void;
+  /** Closes it now when no exchange runs, else after it. In a drain, a session that just began is served one command first. */
+  drain(reason: 'draining' | 'revoked'): void;
+  /** The drain time is over: its exchange is canceled, its client is told, and the session ends. */
+  abort(): void;
+  /** Closes it now, with unsent output. */
+  cut(): void;
+  /** The exchange that runs, if one does. */
+  readonly running: RunningExchange | undefined;
+}
 
 export interface Roster {
   readonly size: number;

@@ -1,11 +1,11 @@
-// A greeted peer: command after command, until its session ends; and the session as its exchanges see it, one object for all of them,
-// since one runs at a time. It does not know how a session begins or what is written down of it.
-// The rules: a line of the same bytes is read anew only where nothing is known of it; what an exchange looks at is changed between
-// two exchanges, never while one runs.
+// Serves a greeted peer command after command; and the session as its exchanges see it: one object for all of them, since one runs
+// at a time. The rule: what an exchange sees of its session changes between two exchanges, never while one runs.
 
+import type { Login } from '../../domain/identity/credentials.js';
+import type { Peer } from '../../domain/identity/peer.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
+import type { TlsOffer, Transport } from '../../ports/transport.js';
 import { parseCommandLine } from '../../protocol/command.js';
 import { startExchange } from '../command/exchange.js';
 import type {
@@ -16,38 +16,84 @@ import type {
 } from '../command/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../command/exchange-records.js';
 import { findLine, lineKey, lineScope } from '../command/inquiry.js';
+import type { Logins } from '../login/logins.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import type { ClientInput } from '../relay/upload-buffer.js';
-import { createCommandInput } from './command-input.js';
-import { createLineShare } from './line-turns.js';
-import type { SessionContext } from './session-context.js';
-import type { SessionInput } from './session-input.js';
-import { statedReason } from './stated-reason.js';
+import { createLineShare, type LineTurns } from './line-turns.js';
+import { createCommandInput, type SessionInput } from './session-input.js';
 
-/** The session that it is of. */
+export interface SessionLimits {
+  readonly lineBytesMax: number;
+  readonly fieldsMax: number;
+  readonly handshakeMs: number;
+  readonly inputBytesMax: number;
+  readonly inputTimeMs: number;
+}
+
+/** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
+export interface ListenerAccess {
+  /** The kernel identifies peers: no login. */
+  readonly isPreauthenticated: boolean;
+  /** Whether that address may connect; checked before a byte is read. */
+  readonly mayConnect: (address: string | undefined) => boolean;
+  /** `implicit`: from the first byte on; `starttls`: when the peer asks for it, and required before a password. */
+  readonly tls: 'none' | 'starttls' | 'implicit';
+  /** The certificate for peers; undefined: there is none, and peers that want TLS are refused. */
+  readonly offer: () => TlsOffer | undefined;
+  /** Passwords are accepted in clear: on loopback only, where the configuration says so. */
+  readonly plainWithoutTls: boolean;
+  /** Undefined: no logins. */
+  readonly logins: Logins | undefined;
+}
+
+/** For peers that the kernel identifies. */
+export const kernelAccess: ListenerAccess = {
+  isPreauthenticated: true,
+  mayConnect: () => true,
+  tls: 'none',
+  offer: () => undefined,
+  plainWithoutTls: false,
+  logins: undefined,
+};
+
+/**
+ * The current configuration. A session calls these each time, because a reload may have replaced it; two values that must belong
+ * to the same configuration are read without a wait between them.
+ */
+export interface SessionContext {
+  readonly exchanges: () => ExchangeContext;
+  /** Undefined: the listener is gone. */
+  readonly access: (listener: string) => ListenerAccess | undefined;
+  /**
+   * The policy of a peer at its listener, or of its login where it had to log in; undefined: it is not, or no longer, allowed
+   * there.
+   */
+  readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
+  readonly limits: () => SessionLimits;
+}
+
 export interface ServedPeerOwner {
   /** Why it ends after its exchange; undefined: it goes on. */
   readonly endsFor: CloseReason | undefined;
   /** Commands so far, and the one that runs; both are written here. */
   exchanges: number;
   running: RunningExchange | undefined;
-  /** What holds for it now; undefined: it is not served any more. */
+  /** Its current policy; undefined: it is no longer allowed. */
   policy(): Policy | undefined;
 }
 
-/** What a ServedPeer works with. */
 export interface ServedPeerParts {
   readonly transport: Transport;
   readonly writer: ReplyWriter;
   readonly input: SessionInput;
   readonly clientMinor: number;
   readonly context: SessionContext;
+  readonly lineTurns: LineTurns;
 }
 
-/** A refused line that took longer has waited for something, and that is not its work. */
+/** A refused line that took longer has waited for something, which does not count as its work. */
 const workMsMax = 20;
 
-/** Serves one peer. */
 export class ServedPeer implements ExchangeSession {
   readonly names: SessionNames;
   readonly writer: ReplyWriter;
@@ -57,7 +103,7 @@ export class ServedPeer implements ExchangeSession {
   readonly #parts: ServedPeerParts;
   readonly #share = createLineShare();
   #policy: Policy | undefined;
-  /** By what its lines are remembered, under that policy. */
+  /** Prefix of its keys in the line cache, under that policy. */
   #scope: { readonly policy: Policy; readonly text: string } | undefined;
 
   constructor(owner: ServedPeerOwner, names: SessionNames, parts: ServedPeerParts) {
@@ -94,7 +140,7 @@ export class ServedPeer implements ExchangeSession {
     const { context, transport, input } = this.#parts;
     const owner = this.#owner;
     const onGone = (): void => owner.running?.abort('client-gone');
-    const { lineTurns } = context;
+    const { lineTurns } = this.#parts;
     const { principal } = this.names;
     for (;;) {
       if (owner.endsFor !== undefined && owner.exchanges > 0) return owner.endsFor;
@@ -108,7 +154,7 @@ export class ServedPeer implements ExchangeSession {
       const turn = lineTurns.enter(this.#share, principal);
       if (turn !== undefined) {
         await turn;
-        // A drain in that turn has closed the transport: nobody is there to be answered.
+        // A drain closed the transport meanwhile.
         if (transport.closedFor !== undefined) return owner.endsFor ?? 'draining';
       }
       const { clock } = context.exchanges();
@@ -118,11 +164,11 @@ export class ServedPeer implements ExchangeSession {
       lineTurns.used(this.#share, principal, startedMs - startMs);
       if (running === 'option') continue;
       if (running === 'revoked') return running;
-      // Not before the exchange had its first turn: input that it reads must not be read ahead.
+      // After the exchange ran up to its first wait: input that it reads must not be read ahead.
       input.watch(onGone);
       try {
         const closeFor = await running.done;
-        // What follows from a refusal (its records, its answer) is work of the same turn; a served command waited for its backend.
+        // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
         if (!running.isServed) {
           lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
         }
@@ -130,13 +176,11 @@ export class ServedPeer implements ExchangeSession {
       } finally {
         input.unwatch();
         owner.running = undefined;
-        // What the client said of this command it did not say of the next one.
         this.reason = undefined;
       }
     }
   }
 
-  /** The exchange of a line, or what else the line was. */
   #start(bytes: Buffer): RunningExchange | 'option' | 'revoked' {
     const { context } = this.#parts;
     const exchanges = context.exchanges();
@@ -160,7 +204,6 @@ export class ServedPeer implements ExchangeSession {
     return running;
   }
 
-  /** Undefined: the line is not remembered. */
   #keyOf(line: Buffer): string | undefined {
     const policy = this.#policy;
     if (policy === undefined) return undefined;
@@ -169,4 +212,18 @@ export class ServedPeer implements ExchangeSession {
     }
     return lineKey(this.#scope.text, line);
   }
+}
+
+const reasonOption = 'dovegate-reason=';
+const reasonBytesMax = 512;
+
+/**
+ * Why a client wants its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`, which never goes upstream. Cut to its limit at a
+ * character; undefined: it is another option.
+ */
+function statedReason(name: string): string | undefined {
+  if (!name.startsWith(reasonOption)) return undefined;
+  let text = name.slice(reasonOption.length);
+  while (Buffer.byteLength(text) > reasonBytesMax) text = text.slice(0, -1);
+  return text;
 }

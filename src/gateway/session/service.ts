@@ -4,14 +4,16 @@
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange-context.js';
 import { strangerSource } from '../outcome/flood-watch.js';
+import { createLineTurns } from './line-turns.js';
 import { type RefusalLimits, refusePeer } from './refused-peer.js';
 import { createRoster } from './roster.js';
+import type { SessionContext } from './served-peer.js';
 import { startSession } from './session.js';
-import type { SessionContext } from './session-context.js';
 
 /** One listener as the service sees it; replaced by a reload. */
 export interface ServedListener {
@@ -57,23 +59,30 @@ export interface Service {
 }
 
 /** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
-export function createService({ sessionsMax }: { readonly sessionsMax: number }): Service {
+export function createService({
+  sessionsMax,
+  clock,
+}: {
+  readonly sessionsMax: number;
+  readonly clock: Clock;
+}): Service {
+  const lineTurns = createLineTurns(clock);
   const roster = createRoster();
   /** Transports of clients that are told why they get no session -> whose they are. */
   const refusedPeers = new Map<Transport, string>();
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
-  /** Why this peer gets no session now; undefined: it gets one. Strangers go where that makes room. */
+  /** Why this peer gets no session now; undefined: it gets one. Unauthenticated sessions give way if that makes room. */
   function refusal(listener: ServedListener, peer: Peer): Refusal | undefined {
     const { context, name } = listener;
-    if (context.door(name)?.mayConnect(peer.address) === false) {
+    if (context.access(name)?.mayConnect(peer.address) === false) {
       return {
         reason: 'peer-refused',
         text: (who) => `${nameOf(who)} is not among the networks of this listener`,
       };
     }
-    if (context.door(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
+    if (context.access(name)?.isPreauthenticated !== false && context.policy(peer) === undefined) {
       const text = (who: Peer): string =>
         who.uid === undefined
           ? 'the kernel does not say who connected, and this listener asks'
@@ -81,7 +90,7 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       return { reason: 'peer-refused', text };
     }
     const key = keyOf(peer);
-    const isProven = (place: string): boolean => context.door(name)?.logins?.isProven(place) ?? false;
+    const isProven = (place: string): boolean => context.access(name)?.logins?.isProven(place) ?? false;
     const makesRoom = (scope: 'peer' | 'listener' | 'all'): boolean => {
       const seat = roster.whoGivesWay(scope, name, key, isProven);
       if (seat === undefined) return false;
@@ -110,7 +119,7 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
    */
   function canExplain({ name, context }: ServedListener, peer: Peer, reason: CloseReason): boolean {
     if (reason !== 'sessions-limit' || peer.address !== undefined) return false;
-    if (context.door(name)?.isPreauthenticated !== true || refusedPeers.size >= refusedMax) return false;
+    if (context.access(name)?.isPreauthenticated !== true || refusedPeers.size >= refusedMax) return false;
     const key = keyOf(peer);
     return [...refusedPeers.values()].filter((each) => each === key).length < refusedMax / 2;
   }
@@ -129,11 +138,10 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
       fieldsMax,
       inputBytesMax: refusedInputBytesMax,
       inputTimeMs: refusedMs,
-      patienceMs: refusedMs,
+      waitMs: refusedMs,
       commandsMax: 1,
     };
     refusedPeers.set(transport, keyOf(peer));
-    const { clock } = context.exchanges();
     void refusePeer({
       transport,
       clock,
@@ -155,7 +163,7 @@ export function createService({ sessionsMax }: { readonly sessionsMax: number })
         return transport.close(refused.reason, peer.address !== undefined);
       }
       const key = keyOf(peer);
-      const session = startSession(listener.context, transport, peer, describe, (changed) =>
+      const session = startSession(listener.context, lineTurns, transport, peer, describe, (changed) =>
         roster.update(changed),
       );
       roster.add(listener.name, key, session);

@@ -1,11 +1,16 @@
-// What a peer sends after its handshake: command lines, and behind some of them what is no line. It reads ahead by at most one
-// chunk while an exchange runs, so that a peer that leaves is noticed. It does not know which command has input.
-// The rule: who asks for the next line decides that it is one; bytes of input are never looked at as lines.
+// What a peer sends after its handshake: command lines, and after some of them a text or raw bytes. It reads ahead by at most one
+// chunk while an exchange runs, to notice a peer that leaves. The rules: bytes of input are never parsed as lines; a text is read
+// within its limits; it is read to its end, or the session is over.
 
+import type { Clock } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { createDotDecoder, type DotDecoder } from '../../protocol/dot.js';
 import { createLineSplitter, type LineSplitter } from '../../protocol/lines.js';
+import { WireFault } from '../../protocol/wire-fault.js';
+import type { ClientInput, TextPiece } from '../relay/upload-buffer.js';
 
-/** What comes in behind the handshake. */
 export interface SessionInput {
   /**
    * The next line; null once the peer has ended its side (a last line without LF is never run). Rejects with a
@@ -15,21 +20,20 @@ export interface SessionInput {
   /** The next line if all of it is here already. Throws a WireFault for a line above the limit. */
   takeLine(): Buffer | undefined;
   /**
-   * What comes next, for who has found no line: to be given back with `giveBack`. As `nextLine` in steps, which spares each
-   * command a promise. Null and rejections as of `nextLine`.
+   * The next chunk, after `takeLine` found no line; to be given back with `giveBack`. `nextLine` in steps, which saves a promise
+   * for each command. Null and rejections as of `nextLine`.
    */
   nextChunk(): Promise<Buffer | null>;
-  /** What came behind the last line and the next chunks, as they are; null once the peer has ended its side. Rejects as `nextLine`. */
+  /** Raw bytes after the last line; null once the peer has ended its side. Rejects as `nextLine`. */
   nextBytes(): Promise<Buffer | null>;
   /** Bytes of `nextBytes` that are lines again. */
   giveBack(bytes: Buffer): void;
-  /** Starts to read ahead; `onGone` is called when the peer turns out to be gone before the next `nextLine`. */
+  /** Starts to read ahead; `onGone` is called when the peer is gone. */
   watch(onGone: () => void): void;
-  /** The exchange is over: nobody is told any more. */
   unwatch(): void;
 }
 
-/** Input that begins with `rest`, what came behind the handshake. */
+/** `rest`: what came after the handshake. */
 export function createSessionInput(transport: Transport, rest: Buffer, lineBytesMax: number): SessionInput {
   return new PeerInput(transport, rest, lineBytesMax);
 }
@@ -82,7 +86,7 @@ class PeerInput implements SessionInput {
     if (this.#ahead !== undefined || this.#isReading) return;
     const ahead = this.#transport.read();
     this.#ahead = ahead;
-    // Told by `onGone`, and once more to whoever reads the next line.
+    // Reported by `onGone`, and again by the next read.
     ahead.catch(ignore);
   }
 
@@ -99,5 +103,77 @@ class PeerInput implements SessionInput {
     } finally {
       this.#isReading = false;
     }
+  }
+}
+
+export interface CommandInputOptions {
+  readonly inputBytesMax: number;
+  readonly inputTimeMs: number;
+  readonly clock: Clock;
+  readonly close: (reason: CloseReason) => void;
+}
+
+/** The input of the command whose line was read last. */
+export function createCommandInput(input: SessionInput, options: CommandInputOptions): ClientInput {
+  return new CommandInput(input, options);
+}
+
+class CommandInput implements ClientInput {
+  readonly timeMs: number;
+  readonly #input: SessionInput;
+  readonly #options: CommandInputOptions;
+  #dots: DotDecoder | undefined;
+  #pending: Promise<TextPiece> | undefined;
+  #isWhole = false;
+
+  constructor(input: SessionInput, options: CommandInputOptions) {
+    this.#input = input;
+    this.#options = options;
+    this.timeMs = options.inputTimeMs;
+  }
+
+  async nextText(): Promise<TextPiece> {
+    this.#pending ??= this.#decode();
+    try {
+      return await this.#pending;
+    } finally {
+      this.#pending = undefined;
+    }
+  }
+
+  async skipText(): Promise<'skipped' | CloseReason> {
+    if (this.#isWhole) return 'skipped';
+    const { clock, close, inputTimeMs } = this.#options;
+    let isLate = false;
+    const timer = clock.setTimer(inputTimeMs, () => {
+      isLate = true;
+      close('input-limit');
+    });
+    try {
+      while (!this.#isWhole) if ((await this.nextText()).kind === 'cut') return 'peer-ended';
+      return 'skipped';
+    } catch (fault) {
+      if (isLate || fault instanceof WireFault) return 'input-limit';
+      if (fault instanceof TransportFault) return 'peer-gone';
+      throw fault;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  readRaw(): Promise<Buffer | null> {
+    return this.#input.nextBytes();
+  }
+
+  async #decode(): Promise<TextPiece> {
+    this.#dots ??= createDotDecoder(this.#options);
+    const chunk = await this.#input.nextBytes();
+    if (chunk === null) return { kind: 'cut' };
+    const { parts, isDone, rest } = this.#dots.push(chunk);
+    if (isDone) {
+      this.#isWhole = true;
+      if (rest.length > 0) this.#input.giveBack(rest);
+    }
+    return { kind: 'piece', parts, isLast: isDone };
   }
 }

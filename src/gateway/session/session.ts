@@ -1,7 +1,6 @@
-// One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that
-// closes the transport, with a reason. It does not know policy or backends.
-// The rules: a broken line ends the session without an answer and without a look at what follows; a peer that has ended
-// its side still gets its answers.
+// One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that closes the
+// transport, with a reason. The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that
+// has ended its side still gets its answers.
 
 import { createAbortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
@@ -20,31 +19,35 @@ import { appendQuietly } from '../outcome/append.js';
 import { strangerSource } from '../outcome/flood-watch.js';
 import { createReplyWriter } from '../relay/reply-writer.js';
 import { type GreetedPeer, greetPeer } from './greet-peer.js';
+import type { LineTurns } from './line-turns.js';
+import type { RunningSession } from './roster.js';
+import type { SessionContext } from './served-peer.js';
 import { ServedPeer, type ServedPeerOwner } from './served-peer.js';
-import type { RunningSession, SessionContext } from './session-context.js';
 import { createSessionInput } from './session-input.js';
 
 /**
- * How long after its accept a peer may say its first command although we are draining. It was accepted by us while another
- * process may already wait for the next ones: closed at once, its command would be lost, and a restart would be seen.
+ * How long after its accept a peer may send its first command during a drain. Closed at once, its command would be lost, and
+ * clients would notice a restart: the next process already waits for new connections.
  */
 const firstCommandMs = 1_000;
 
 /** Starts a session on an accepted transport; `describe` is called at once, `onStanding` whenever its standing has changed. */
 export function startSession(
   context: SessionContext,
+  lineTurns: LineTurns,
   transport: Transport,
   peer: Peer,
   describe: () => Promise<Peer>,
   onStanding: (session: RunningSession) => void,
 ): RunningSession {
-  return new Session(context, transport, peer, describe, onStanding);
+  return new Session(context, lineTurns, transport, peer, describe, onStanding);
 }
 
 class Session implements RunningSession, ServedPeerOwner {
   place: Place<RunningSession> | undefined;
   readonly done: Promise<void>;
   readonly #context: SessionContext;
+  readonly #lineTurns: LineTurns;
   readonly #transport: Transport;
   #names: SessionNames;
   running: RunningExchange | undefined;
@@ -61,6 +64,7 @@ class Session implements RunningSession, ServedPeerOwner {
 
   constructor(
     context: SessionContext,
+    lineTurns: LineTurns,
     transport: Transport,
     peer: Peer,
     describe: () => Promise<Peer>,
@@ -68,10 +72,12 @@ class Session implements RunningSession, ServedPeerOwner {
   ) {
     this.#onStanding = onStanding;
     this.#context = context;
+    this.#lineTurns = lineTurns;
     this.#transport = transport;
     const { clock, newId } = context.exchanges();
     this.#startedMs = clock.now();
-    this.#standing = context.door(peer.listener)?.isPreauthenticated === false ? 'stranger' : 'known';
+    this.#standing =
+      context.access(peer.listener)?.isPreauthenticated === false ? 'unauthenticated' : 'known';
     const session = newId();
     this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
     this.done = this.#run(describe());
@@ -90,7 +96,7 @@ class Session implements RunningSession, ServedPeerOwner {
     });
   }
 
-  /** A stranger who holds on to his side does not hold up a stop: nothing is owed to him. */
+  /** An unauthenticated peer that keeps its side open must not delay a stop, so it is closed abruptly. */
   #leave(reason: CloseReason): void {
     this.#close(reason, this.#standing !== 'known');
   }
@@ -119,10 +125,10 @@ class Session implements RunningSession, ServedPeerOwner {
     return this.#standing;
   }
 
-  /** Who has not logged in yet is asked when he has. */
+  /** The policy of an unauthenticated peer is checked after its login. */
   isPermitted(): boolean {
     const { peer } = this.#names;
-    if (this.#standing !== 'known') return this.#context.door(peer.listener)?.isPreauthenticated === false;
+    if (this.#standing !== 'known') return this.#context.access(peer.listener)?.isPreauthenticated === false;
     return this.policy() !== undefined;
   }
 
@@ -139,7 +145,7 @@ class Session implements RunningSession, ServedPeerOwner {
     const { listener, session } = this.#names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
-    /** One of a flood of sessions leaves a number; what is sent in it has records that say who asked. */
+    /** Sessions of a flood are only counted; admissions in them say who asked. */
     let isRecorded = false;
     try {
       const greeted = await this.#greet();
@@ -167,7 +173,14 @@ class Session implements RunningSession, ServedPeerOwner {
       const writer = createReplyWriter(this.#transport, greeted.minor);
       const input = createSessionInput(this.#transport, greeted.rest, this.#context.limits().lineBytesMax);
       const { clientMinor } = greeted;
-      const parts = { transport: this.#transport, writer, input, clientMinor, context: this.#context };
+      const parts = {
+        transport: this.#transport,
+        writer,
+        input,
+        clientMinor,
+        context: this.#context,
+        lineTurns: this.#lineTurns,
+      };
       reason = await new ServedPeer(this, this.#names, parts).serve();
     } catch (fault) {
       if (fault instanceof WireFault) {
@@ -196,13 +209,13 @@ class Session implements RunningSession, ServedPeerOwner {
         isTold,
       } as const;
       this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
-      // What was written last may still be on its way; who waits for us waits for that.
+      // `done` includes output that is still on its way.
       await this.#transport.whenClosed();
       this.#firstCommand?.cancel();
     }
   }
 
-  /** Of a stranger: what became of its login is told where that was found out; of the rest so many as of those turned away. */
+  /** Of an unauthenticated peer: failed logins are reported elsewhere; the rest is rate-limited with refused connections. */
   #isWorthTelling(reason: CloseReason): boolean {
     const { peer, listener } = this.#names;
     const { floods } = this.#context.exchanges();
@@ -212,12 +225,12 @@ class Session implements RunningSession, ServedPeerOwner {
 
   async #greet(): Promise<GreetedPeer> {
     const { peer, listener } = this.#names;
-    const door = this.#context.door(listener);
-    if (door === undefined) return { reason: 'revoked', text: undefined };
+    const access = this.#context.access(listener);
+    if (access === undefined) return { reason: 'revoked', text: undefined };
     return greetPeer({
       transport: this.#transport,
       peer,
-      door,
+      access,
       context: this.#context.exchanges(),
       limits: this.#context.limits(),
       waiting: this.#greeting,

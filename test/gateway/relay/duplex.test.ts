@@ -1,14 +1,14 @@
 // Goal: bytes both ways behind a good status, and a plain reply where there is none. Phases: refusals; bytes at every cutting; either side
 // ends, breaks, stalls or is silent. What must not happen: a byte of the client's at the backend before its `+`, a word of ours
 // within the bytes, an upstream that stays.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import { emptyCount, encodeOutgoing } from '../../../src/gateway/relay/converse.js';
 import { duplex } from '../../../src/gateway/relay/duplex.js';
 import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
-import { createCommandInput } from '../../../src/gateway/session/command-input.js';
-import { createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';

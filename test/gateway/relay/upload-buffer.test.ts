@@ -11,8 +11,7 @@ import {
   heldBytesMax,
   type UploadBuffer,
 } from '../../../src/gateway/relay/upload-buffer.js';
-import { createCommandInput } from '../../../src/gateway/session/command-input.js';
-import { createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

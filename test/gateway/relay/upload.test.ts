@@ -12,8 +12,7 @@ import { type Conversation, emptyCount, encodeOutgoing } from '../../../src/gate
 import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { upload } from '../../../src/gateway/relay/upload.js';
 import { createUploadBuffer } from '../../../src/gateway/relay/upload-buffer.js';
-import { createCommandInput } from '../../../src/gateway/session/command-input.js';
-import { createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
 import { wholeBytesMax } from '../../../src/ports/transport.js';
 import { createDotDecoder } from '../../../src/protocol/dot.js';
 import { chunkings } from '../../kit/chunkings.js';

@@ -1,11 +1,13 @@
-// Goal: peers that must log in, from accept to their first command. Phases: every door and every way through it; wrong ones, unreadable ones;
+// Goal: peers that must log in, from accept to their first command. Phases: every access and every way through it; wrong ones, unreadable ones;
 // waits, ends and drains in the middle. What must not happen: a password taken in clear, an answer that tells which of name and password was
 // wrong, a record of somebody who did not log in, a session that stays.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
 import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
-import type { ListenerDoor } from '../../../src/gateway/session/door.js';
+import { type ListenerAccess } from '../../../src/gateway/session/served-peer.js';
+
 import type { TlsOffer, TlsPeer } from '../../../src/ports/transport.js';
 import { createFakeClock, settle as settleOnce } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -31,17 +33,17 @@ function plain(user: string, password: string, authzid = ''): string {
   return `PLAIN\t${Buffer.from(`${authzid}\0${user}\0${password}`).toString('base64')}\n`;
 }
 
-function open(door: Partial<ListenerDoor>, options: MemoryEngineOptions = {}): MemoryEngine {
+function open(access: Partial<ListenerAccess>, options: MemoryEngineOptions = {}): MemoryEngine {
   return openMemoryEngine({
     ...options,
-    door: (clock) => ({
+    access: (clock) => ({
       isPreauthenticated: false,
       tls: 'starttls',
       offer: () => offer,
       plainWithoutTls: false,
       mayConnect: () => true,
       logins: createLogins('support', accounts, createLoginGuard(clock)),
-      ...door,
+      ...access,
     }),
   });
 }
@@ -59,7 +61,7 @@ async function accept(engine: MemoryEngine, address = '192.0.2.1', certificate?:
   const { transport, peer } = createMemoryTransport();
   peer.setCertificate(certificate);
   engine.service.serve(engine.listener, transport, { listener: 'support', address });
-  if (engine.context.door('support')?.tls === 'implicit') {
+  if (engine.context.access('support')?.tls === 'implicit') {
     peer.send(hello);
     await settle();
   }
@@ -211,7 +213,7 @@ void test('whatever is wrong, the answer is the same; nothing is recorded, all o
   }
 });
 
-void test('no password in clear, unless the door says so; one try', async () => {
+void test('no password in clear, unless the access says so; one try', async () => {
   const clear = open({});
   const client = await accept(clear);
   client.peer.send(version + plain('migrator', 'secret'));

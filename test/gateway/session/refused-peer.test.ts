@@ -13,7 +13,7 @@ const limits: RefusalLimits = {
   fieldsMax: 64,
   inputBytesMax: 64,
   inputTimeMs: 2_000,
-  patienceMs: 5_000,
+  waitMs: 5_000,
   commandsMax: 3,
 };
 

@@ -1,8 +1,8 @@
 // Goal: who goes where there is no room, by table. Never anybody who has logged in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { RunningSession } from '../../../src/gateway/session/roster.js';
 import { createRoster } from '../../../src/gateway/session/roster.js';
-import type { RunningSession } from '../../../src/gateway/session/session-context.js';
 
 function sessionOf(standing: RunningSession['standing']): RunningSession {
   const nothing = (): void => undefined;
@@ -24,7 +24,9 @@ function leaver(text: string, isProven: (key: string) => boolean): number | unde
   const roster = createRoster();
   const words = text.split(' ').filter((word) => word !== '');
   const sessions = words.map((word) => {
-    const session = sessionOf(word.endsWith('+') ? 'known' : word.endsWith('!') ? 'suspect' : 'stranger');
+    const session = sessionOf(
+      word.endsWith('+') ? 'known' : word.endsWith('!') ? 'suspect' : 'unauthenticated',
+    );
     roster.add('support', word[0] ?? '', session);
     return session;
   });
@@ -87,7 +89,8 @@ void test('who goes for a newcomer from n, where somebody logged in lately, as a
 
 void test('whoever logs in, or is taken out, is no candidate any more; a second time is no harm', () => {
   const roster = createRoster();
-  const session: { -readonly [Key in keyof RunningSession]: RunningSession[Key] } = sessionOf('stranger');
+  const session: { -readonly [Key in keyof RunningSession]: RunningSession[Key] } =
+    sessionOf('unauthenticated');
   const go = () => roster.whoGivesWay('listener', 'support', 'n', (key) => key === 'n')?.session;
   roster.update(session);
   roster.add('support', 'a', session);

@@ -1,10 +1,12 @@
 // Goal: what a full listener refuses costs the same however many sessions it has, and the system is asked for a name only where it is
 // logged. What must not happen: a flood of connections walks all sessions for each of them.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
-import { kernelsDoor } from '../../../src/gateway/session/door.js';
+import { kernelAccess } from '../../../src/gateway/session/served-peer.js';
+
 import { createService } from '../../../src/gateway/session/service.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -20,7 +22,7 @@ async function stepsOfRefusals(
   peerOf: (at: number) => Peer,
 ): Promise<number> {
   const listener = { ...engine.listener, sessionsMax, sessionsPerPeerMax: sessionsMax };
-  const service = createService({ sessionsMax: Number.POSITIVE_INFINITY });
+  const service = createService({ sessionsMax: Number.POSITIVE_INFINITY, clock: engine.clock });
   const serve = (at: number) => {
     const { transport } = createMemoryTransport();
     service.serve(listener, transport, peerOf(at));
@@ -46,7 +48,7 @@ async function stepsOfRefusals(
 void test('a refused connection at a full listener costs the same with 100 sessions and with 4,000', async (t) => {
   const robot = { name: 'robot', policy: 'support', passwordHash: undefined, certificateName: 'robot' };
   const logins = createLogins('support', [{ ...robot, keyPins: [] }], createLoginGuard(createFakeClock()));
-  const door = { ...kernelsDoor, isPreauthenticated: false, logins } as const;
+  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const kinds = {
     'of one person': { peerOf: () => ({ listener: 'support', uid: 1000 }), isTcp: false },
     'of many people': { peerOf: (at: number) => ({ listener: 'support', uid: 1000 + at }), isTcp: false },
@@ -56,7 +58,7 @@ void test('a refused connection at a full listener costs the same with 100 sessi
     },
   };
   for (const [name, { peerOf, isTcp }] of Object.entries(kinds)) {
-    const open = () => openMemoryEngine(isTcp ? { door: () => door } : {});
+    const open = () => openMemoryEngine(isTcp ? { access: () => access } : {});
     const few = await stepsOfRefusals(open(), 100, peerOf);
     const many = await stepsOfRefusals(open(), 4_000, peerOf);
     t.diagnostic(`${name}: ${few / refusals} steps each with 100 sessions, ${many / refusals} with 4,000`);

@@ -1,9 +1,11 @@
 // Goal: all sessions are counted, limited, and ended together.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
-import { kernelsDoor } from '../../../src/gateway/session/door.js';
+import { kernelAccess } from '../../../src/gateway/session/served-peer.js';
+
 import { refusedMax } from '../../../src/gateway/session/service.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -127,8 +129,8 @@ void test('silent strangers of many addresses do not keep out who logged in from
   const guard = createLoginGuard(createFakeClock());
   const account = { name: 'robot', policy: 'support', passwordHash: undefined };
   const logins = createLogins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
-  const door = { ...kernelsDoor, isPreauthenticated: false, logins } as const;
-  const engine = openMemoryEngine({ door: () => door });
+  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
+  const engine = openMemoryEngine({ access: () => access });
   const listener = { ...engine.listener, sessionsMax: 2 };
   const serve = (address: string) => {
     const { transport } = createMemoryTransport();

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
+import { createLineTurns } from '../../../src/gateway/session/line-turns.js';
 import { startSession } from '../../../src/gateway/session/session.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
@@ -443,6 +444,7 @@ void test('a bug in the evaluation of one line ends that session only, and says 
   const who = { listener: 'support' };
   const { done } = startSession(
     { ...context, policy },
+    createLineTurns(engine.clock),
     transport,
     who,
     () => Promise.resolve(who),

@@ -1,9 +1,9 @@
 // Goal: what stands behind a command line, as a text and as bytes, however it is cut; and whatever becomes of a text, what follows its dot
 // is a line again and nothing before it is.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCommandInput } from '../../../src/gateway/session/command-input.js';
-import { createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { WireFault } from '../../../src/protocol/wire-fault.js';
 import { chunkings } from '../../kit/chunkings.js';
