@@ -1,6 +1,6 @@
 // `dovegate test --replay`: past records judged by a configuration, and which decisions would change.
 
-import { formatTime } from '../domain/audit/time.js';
+import { formatTime } from '../domain/audit/record.js';
 import { createCoverage } from '../domain/review/coverage.js';
 import { createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';

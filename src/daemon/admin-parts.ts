@@ -15,7 +15,7 @@ import { bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics } from '../adapters/telemetry/metrics.js';
-import { formatTime } from '../domain/audit/time.js';
+import { formatTime } from '../domain/audit/record.js';
 import { commandsOf, ownCommands } from '../domain/commands/catalog.js';
 import { allSeries } from '../domain/commands/series.js';
 import { type BackendAddress, formatListenerSocket, type Settings } from '../domain/config/settings.js';

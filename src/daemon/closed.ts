@@ -17,7 +17,7 @@ import { type InheritedListener, listenInherited } from '../adapters/net/inherit
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics } from '../adapters/telemetry/metrics.js';
 import { stderr } from '../cli/output/output.js';
-import { formatTime } from '../domain/audit/time.js';
+import { formatTime } from '../domain/audit/record.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
 import type { Clock } from '../ports/clock.js';

@@ -4,7 +4,7 @@ import { randomBytes } from '../adapters/host/chance.js';
 import { createBuffered } from '../concurrency/byte-budget.js';
 import { createTurns } from '../concurrency/keyed-semaphore.js';
 import { createTokenBuckets } from '../concurrency/token-buckets.js';
-import type { Redactor } from '../domain/audit/redact.js';
+import type { Redactor } from '../domain/audit/signature.js';
 import { createUlidSource } from '../domain/audit/ulid.js';
 import { mailboxNamesOf } from '../domain/config/destination.js';
 import type { Settings } from '../domain/config/settings.js';

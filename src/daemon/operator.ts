@@ -6,8 +6,7 @@ import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/ad
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import type { AuditRecord } from '../domain/audit/record.js';
-import { formatTime } from '../domain/audit/time.js';
+import { type AuditRecord, formatTime } from '../domain/audit/record.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 import type { Pools } from './pools.js';

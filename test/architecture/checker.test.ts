@@ -272,7 +272,16 @@ void describe('globals', () => {
   const uses: Readonly<Record<string, readonly string[]>> = {
     'src/adapters/host/x.ts': [
       'new Date();',
+      'new Date ( );',
+      'new Date;',
+      'Date();',
+      'Date(0);',
+      'new Date(...[]);',
+      'new globalThis.Date(0);',
       'Date.now();',
+      'Date?.now();',
+      "Date['now']();",
+      'const { now } = Date;',
       'let x: Date;',
       'f(Date);',
       '`${new Date()}`;',
@@ -340,7 +349,7 @@ void describe('globals', () => {
         assert.deepEqual(inFile(path, form), [`global ${path}:2`], form);
   });
 
-  void test('the same words as members, keys, comments and texts pass', () => {
+  void test('the same words as members, keys, comments and texts pass, and instants that are given', () => {
     const text = [
       '// setTimeout(f, 1); new Date(); console.log(1)',
       '/* Date.now() */',
@@ -356,6 +365,8 @@ void describe('globals', () => {
       'process.exitCode = 1;',
       'AbortSignal.any([]);',
       'Math.max(1, 2);',
+      'new Date(ms).toISOString();',
+      'Date.parse(text) + Date.UTC(2026, 0, 1);',
       'const random = x.Math.random;',
     ].join('\n');
     assert.deepEqual(inFile('src/gateway/outcome/x.ts', text), []);

@@ -151,12 +151,22 @@ function freeNames(tokens: readonly Token[]): GlobalUse[] {
     const ofGlobal =
       isMember(tokens, i) && (isText(tokens[i - 2], 'globalThis') || isText(tokens[i - 2], 'global'));
     if (!ofGlobal && (isMember(tokens, i) || isKey(tokens, i))) continue;
-    uses.push({ name: text, line });
+    if (text !== 'Date' || !isGivenInstant(tokens, i)) uses.push({ name: text, line });
     const member = memberAfter(tokens, i);
     if (member !== undefined) uses.push({ name: `${text}.${member}`, line });
     for (const taken of destructuredFrom(tokens, i)) uses.push({ name: `${text}.${taken}`, line });
   }
   return uses;
+}
+
+/**
+ * Of the name `Date`: whether what follows only parses or formats an instant that is given. `new Date()`, `Date()`, `Date.now` and the
+ * class as a value bring the clock of the machine along, and so may spread arguments.
+ */
+function isGivenInstant(tokens: readonly Token[], i: number): boolean {
+  if (isText(tokens[i + 1], '.')) return ['parse', 'UTC'].some((name) => isText(tokens[i + 2], name));
+  const isNew = isText(tokens[i - 1], 'new') && isText(tokens[i + 1], '(');
+  return isNew && !isText(tokens[i + 2], ')') && !isText(tokens[i + 2], '...');
 }
 
 /** The name of an own key, method or signature: `{ setTimeout: x }`, `setTimeout(ms: number): Timer;`. */

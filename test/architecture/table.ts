@@ -160,6 +160,7 @@ export const builtinsEverywhere: readonly string[] = ['assert'];
 /** A name of the global object, or two with a dot between, and the modules that may use it. */
 export const globalRules: readonly { readonly name: string; readonly allowedIn: readonly string[] }[] = [
   { name: 'process.exit', allowedIn: ['main'] },
+  // But for `new Date(ms)`, `Date.parse` and `Date.UTC`, which read no clock.
   { name: 'Date', allowedIn: ['adapters/host'] },
   { name: 'performance', allowedIn: ['adapters/host'] },
   { name: 'setTimeout', allowedIn: ['adapters/host'] },

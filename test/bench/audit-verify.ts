@@ -12,9 +12,8 @@ import { gzipSync } from 'node:zlib';
 import { findTrail, verifyTrail } from '../../src/adapters/journal/trail.js';
 import { encodeBody } from '../../src/domain/audit/encode.js';
 import { createLedger } from '../../src/domain/audit/ledger.js';
-import type { AuditRecord } from '../../src/domain/audit/record.js';
+import { type AuditRecord, formatTime } from '../../src/domain/audit/record.js';
 import { makeSignKey } from '../../src/domain/audit/signature.js';
-import { formatTime } from '../../src/domain/audit/time.js';
 import { createUlidSource } from '../../src/domain/audit/ulid.js';
 import { builtProgram } from '../kit/daemon.js';
 

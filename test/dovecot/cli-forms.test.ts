@@ -11,7 +11,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { isObject } from '../../src/domain/audit/line.js';
+import { isObject } from '../../src/domain/audit/record.js';
 import { commandsOf } from '../../src/domain/commands/catalog.js';
 import { allSeries, type Series } from '../../src/domain/commands/series.js';
 import type { Release } from '../kit/dovecot-lab.js';

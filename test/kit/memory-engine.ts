@@ -7,7 +7,7 @@ import { readFromDisk } from '../../src/adapters/host/program.js';
 import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
 import { createPools } from '../../src/daemon/pools.js';
 import type { AuditRecord } from '../../src/domain/audit/record.js';
-import { createRedactor } from '../../src/domain/audit/redact.js';
+import { createRedactor } from '../../src/domain/audit/signature.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../src/domain/config/settings.js';
 import type { Peer } from '../../src/domain/identity/peer.js';

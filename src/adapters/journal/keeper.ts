@@ -20,8 +20,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
-import { parseLine, readHead } from '../../domain/audit/line.js';
-import { parseTime } from '../../domain/audit/time.js';
+import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import {
   fileName,
   listSegments,

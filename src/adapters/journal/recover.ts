@@ -16,12 +16,16 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { genesisHash, journalFormat, readClaim, readLink } from '../../domain/audit/chain.js';
-import { noteExchange, type OpenExchanges } from '../../domain/audit/ledger.js';
-import { parseLine, readHead } from '../../domain/audit/line.js';
-import type { TornTail } from '../../domain/audit/record.js';
+import {
+  genesisHash,
+  journalFormat,
+  noteExchange,
+  type OpenExchanges,
+  readClaim,
+  readLink,
+} from '../../domain/audit/ledger.js';
+import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { isSignedBy, unsignedLine } from '../../domain/audit/signature.js';
-import { parseTime } from '../../domain/audit/time.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Mark } from './messages.js';
 import {

@@ -5,14 +5,12 @@ import { createReadStream, existsSync, readdirSync, readFileSync, readSync, stat
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { readClaim } from '../../domain/audit/chain.js';
-import { parseLine, readHead } from '../../domain/audit/line.js';
+import type { KeptCheckpoint } from '../../domain/audit/checkpoints.js';
+import { readClaim } from '../../domain/audit/ledger.js';
+import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
 import { createSurvey, type Surveyed } from '../../domain/audit/survey.js';
-import { parseTime } from '../../domain/audit/time.js';
-import type { Verdict } from '../../domain/audit/verdict.js';
-import { createVerifier } from '../../domain/audit/verify.js';
-import type { KeptCheckpoint } from '../../domain/audit/vouch.js';
+import { createVerifier, type Verdict } from '../../domain/audit/verify.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import { fileName, listSegments } from './segments.js';
 

@@ -5,11 +5,9 @@
 
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { journalFormat, sealBytesMax } from '../../domain/audit/chain.js';
 import { encodeBody } from '../../domain/audit/encode.js';
-import { createLedger } from '../../domain/audit/ledger.js';
-import type { JournalRecord } from '../../domain/audit/record.js';
-import { formatTime } from '../../domain/audit/time.js';
+import { createLedger, journalFormat, sealBytesMax } from '../../domain/audit/ledger.js';
+import { formatTime, type JournalRecord } from '../../domain/audit/record.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Retired } from './keeper.js';
 import type { Found, Mark, Order, Report, SharedWrite, WriterOptions, Written } from './messages.js';

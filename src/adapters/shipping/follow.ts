@@ -3,7 +3,7 @@
 // The rule: no record is given out before it is on disk. What lies after the last one that is may be cut off and written again,
 // so how far that goes must be known before the file is read, and nothing after it is kept for later.
 
-import { readClaim } from '../../domain/audit/chain.js';
+import { readClaim } from '../../domain/audit/ledger.js';
 import { listSegments, openSegmentReader, type SegmentReader, segmentName } from '../journal/segments.js';
 
 /** Behind a record: its segment, how many bytes of that segment's text came up to its LF, and which record it is. */

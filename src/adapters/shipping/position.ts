@@ -8,7 +8,7 @@
 
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseLine } from '../../domain/audit/line.js';
+import { parseLine } from '../../domain/audit/record.js';
 import type { Position } from './follow.js';
 
 export interface OverlapLimits {

@@ -5,8 +5,7 @@
 //
 // No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
 
-import { isObject, parseLine } from '../../domain/audit/line.js';
-import { parseTime } from '../../domain/audit/time.js';
+import { isObject, parseLine, parseTime } from '../../domain/audit/record.js';
 
 /** Who sends; both are shown as they are where the grammar permits. */
 export interface Sender {

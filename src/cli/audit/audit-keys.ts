@@ -5,9 +5,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { readIfThere, writeAtomically } from '../../adapters/host/files.js';
 import { type Trusted, whyUnsafe } from '../../adapters/host/trusted-path.js';
-import { createRedactor } from '../../domain/audit/redact.js';
-import { makeSignKey, parsePublicKey } from '../../domain/audit/signature.js';
-import { formatTime } from '../../domain/audit/time.js';
+import { formatTime } from '../../domain/audit/record.js';
+import { createRedactor, makeSignKey, parsePublicKey } from '../../domain/audit/signature.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

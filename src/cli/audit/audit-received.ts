@@ -7,10 +7,9 @@
 // Everything else that is not in order is told.
 
 import type { Piece } from '../../adapters/journal/trail.js';
-import { readClaim, readLink } from '../../domain/audit/chain.js';
-import type { Verdict } from '../../domain/audit/verdict.js';
-import { createVerifier } from '../../domain/audit/verify.js';
-import type { KeptCheckpoint } from '../../domain/audit/vouch.js';
+import type { KeptCheckpoint } from '../../domain/audit/checkpoints.js';
+import { readClaim, readLink } from '../../domain/audit/ledger.js';
+import { createVerifier, type Verdict } from '../../domain/audit/verify.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 
 /** Something with lines. */

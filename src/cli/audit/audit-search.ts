@@ -1,7 +1,6 @@
 // `dovegate audit search` and `dovegate audit export`: exchanges, one row each, from journals that may be damaged.
 
 import { type Piece, searchTrail, surveyTrails, type TrailFile } from '../../adapters/journal/trail.js';
-import { readClaim } from '../../domain/audit/chain.js';
 import {
   formatCsvHeader,
   formatCsvRow,
@@ -9,8 +8,8 @@ import {
   formatValue,
   printable,
 } from '../../domain/audit/export.js';
-import type { ExchangeRow, TrailFilter } from '../../domain/audit/search.js';
-import { createUserSearch } from '../../domain/audit/search-user.js';
+import { readClaim } from '../../domain/audit/ledger.js';
+import { createUserSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
 import type { Surveyed } from '../../domain/audit/survey.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import type { Paint, Screen } from '../output/screen.js';

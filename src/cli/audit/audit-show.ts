@@ -3,7 +3,7 @@
 
 import { type Piece, readPieces, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { formatJson, formatValue, printable } from '../../domain/audit/export.js';
-import { isObject, parseLine } from '../../domain/audit/line.js';
+import { isObject, parseLine } from '../../domain/audit/record.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import { CommandFault } from '../output/output.js';

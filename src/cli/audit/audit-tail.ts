@@ -4,7 +4,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { findTrail, readLines, readPieces, type TrailFile } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/export.js';
-import { parseLine } from '../../domain/audit/line.js';
+import { parseLine } from '../../domain/audit/record.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 import type { Clock } from '../../ports/clock.js';

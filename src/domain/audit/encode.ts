@@ -1,5 +1,5 @@
 // From a record to the text of its line: keys always in the one order, no line above 7 KiB, nothing in it that a terminal
-// would obey. It knows neither seq nor hashes: chain.ts puts them around the body that is made here.
+// would obey. The ledger puts seq and hashes around the body that is made here.
 // The rule: the same record always gives the same bytes, and a hostile value costs at most the size of a line.
 //
 //   "time":"2026-11-20T08:22:34.123Z","event":"admission","session":"01J...","id":"01J...", ... ,"error":"..."
@@ -9,8 +9,15 @@
 // shown, and length and hash of these joined by NUL (redacted ones as their JSON text).
 
 import { hash } from 'node:crypto';
-import type { JournalRecord, RecordedArgument, RecordedPart, RecordedPeer } from './record.js';
-import { formatTime } from './time.js';
+import {
+  eventOpening,
+  formatTime,
+  type JournalRecord,
+  type RecordedArgument,
+  type RecordedPart,
+  type RecordedPeer,
+  timeOpening,
+} from './record.js';
 
 /** No line is longer, with its LF: what is shipped by syslog is the line itself, and 8 KiB is what receivers take. */
 export const lineBytesMax = 7168;
@@ -98,6 +105,9 @@ const loneSurrogate = /\p{Surrogate}/gu;
 const unprintable =
   /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
+/** The comma stands before the body. */
+const bodyOpening = timeOpening.slice(1);
+
 /**
  * All keys between `seq` and `prev`, in the order of the file. One after the other by name, and not in a loop over names: so
  * each is a load that the compiler knows, and an admission costs a third.
@@ -106,7 +116,10 @@ function attempt(record: JournalRecord, budget: Budget): string {
   const r = record;
   const max = budget.value;
   return (
-    `"time":"${formatTime(r.time)}","event":"${r.event}"` +
+    bodyOpening +
+    formatTime(r.time) +
+    eventOpening +
+    `${r.event}"` +
     textOf(',"journal":', r.journal, max) +
     numberOf(',"format":', r.format) +
     textOf(',"session":', r.session, max) +

@@ -1,9 +1,8 @@
-// Rows for other programs and for people's eyes: CSV that is safe in a spreadsheet, JSON, and text that a terminal may be
-// shown. It knows no file and no colours. The rule: whatever a client wrote into a record obeys nobody here.
+// Rows for programs and for people: CSV that is safe in a spreadsheet, JSON, and text that is safe in a terminal.
+// The rule: nothing that a client wrote into a record can command a spreadsheet or a terminal.
 
-import { isObject } from './line.js';
-import type { ExchangeRow } from './search.js';
-import { shown } from './search-user.js';
+import { isObject } from './record.js';
+import { type ExchangeRow, shown } from './search.js';
 
 /** The columns of an exported exchange, in their order. */
 export const exportColumns = [

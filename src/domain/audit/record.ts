@@ -1,6 +1,8 @@
-// What an audit record holds: one type for every event, with the key names of the file. It does not know how a record
-// becomes a line (encode), how lines are chained (chain) or where they lie (journal/).
-// The rule: a record is made once and never changed; secrets were redacted before they came in here.
+// What an audit record holds: one type for every event, with the key names of the file; the form of its times; and how single
+// keys of its line are read without parsing it, since journals are read by the million lines.
+// The rule: a record is made once and never changed; secrets are redacted before they come in here.
+//
+//   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
 /** The closed list of the key `event`. A word is never renamed or reused: journals hold it. */
 export type AuditEvent =
@@ -163,4 +165,79 @@ export interface JournalRecord extends AuditRecord {
   readonly torn?: TornTail | undefined;
   /** In retire: the time (RFC 3339) before which all records are gone. */
   readonly until?: string | undefined;
+}
+
+/** The last millisecond of the year 9999: four digits of year are all that the form has. */
+const msMax = 253_402_300_799_999;
+let formattedMs = -1;
+let formattedText = '';
+
+/** RFC 3339 in UTC with milliseconds, always 24 characters; what lies outside 1970..9999 is moved to the nearest end. */
+export function formatTime(ms: number): string {
+  const whole = Number.isFinite(ms) ? Math.min(Math.max(Math.floor(ms), 0), msMax) : 0;
+  // Records come thousands a second: many have the same time.
+  if (whole === formattedMs) return formattedText;
+  formattedMs = whole;
+  formattedText = new Date(whole).toISOString();
+  return formattedText;
+}
+
+/** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text. */
+export function parseTime(text: string): number | undefined {
+  const ms = text.length === timeChars ? Date.parse(text) : Number.NaN;
+  // A 31st of February, an hour 24: written again it is another text.
+  return !Number.isNaN(ms) && formatTime(ms) === text ? ms : undefined;
+}
+
+/** What stands around time and event at the start of every line; the writer (encode.ts) and the searches by bytes use it. */
+export const timeOpening = ',"time":"';
+export const timeChars = 24;
+export const eventOpening = '","event":"';
+/** The time's opening begins at most so far into a line: a seq has at most 16 digits. */
+export const timeAtMax = 24;
+
+/** What stands at the start of every line. */
+export interface LineHead {
+  /** RFC 3339 text of 24 characters. */
+  readonly time: string;
+  readonly event: string;
+}
+
+/** Time and event of a line given as latin1 text; undefined: not a line of ours. */
+export function readHead(line: string): LineHead | undefined {
+  const at = line.indexOf(timeOpening);
+  if (at < 0 || at > timeAtMax) return undefined;
+  const timeAt = at + timeOpening.length;
+  const eventAt = timeAt + timeChars + eventOpening.length;
+  if (!line.startsWith(eventOpening, timeAt + timeChars)) return undefined;
+  const end = line.indexOf('"', eventAt);
+  if (end < 0) return undefined;
+  return { time: line.slice(timeAt, timeAt + timeChars), event: line.slice(eventAt, end) };
+}
+
+/**
+ * The text of a key whose value is a string without escapes (ids, hashes, words of closed lists). No string of JSON holds an unescaped
+ * quote, so `,"id":"` is found nowhere but before the value of a key of that name.
+ */
+export function readWord(line: string, key: string): string | undefined {
+  const open = `,"${key}":"`;
+  const at = line.indexOf(open);
+  if (at < 0) return undefined;
+  const end = line.indexOf('"', at + open.length);
+  return end < 0 ? undefined : line.slice(at + open.length, end);
+}
+
+/** The whole line as an object; undefined: it is not one. */
+export function parseLine(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a parsed value is an object with keys. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

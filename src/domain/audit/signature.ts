@@ -1,16 +1,20 @@
-// Ed25519 signatures of checkpoint and retire records: what makes a chain provable to somebody who does not trust the disk.
-// It knows no file: keys come as PEM text (PKCS#8) or as the base64 of their 32 bytes, which is how records name them.
+// The two keys of a journal. Ed25519 signatures of checkpoint and retire records make a chain provable to a reader who does not
+// trust the disk; keys come as PEM text (PKCS#8) or as the base64 of their 32 bytes, which is how records name them. HMAC-SHA256
+// stands for values that a record must not hold and that can still be compared.
 // The rule: a signature is over the exact text of the line without `,"signature":"..."` and without `,"hash":"..."`, so
 // it holds for every key of the record and, by `prev`, for everything before it.
 
 import {
+  createHmac,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
+  randomBytes,
   sign,
   verify,
 } from 'node:crypto';
+import type { RecordedInput, Redacted } from './record.js';
 
 /** A private key that does not leave this object. */
 export interface Signer {
@@ -52,7 +56,6 @@ export interface SignKeyPair {
   readonly key: string;
 }
 
-/** A new Ed25519 key. */
 export function makeSignKey(): SignKeyPair {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   return {
@@ -100,4 +103,46 @@ export function unsignedLine(
 
 function formatKey(key: KeyObject): string {
   return key.export({ type: 'spki', format: 'der' }).subarray(publicKeyHead.length).toString('base64');
+}
+
+/** Makes digests under one key. */
+export interface Redactor {
+  /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */
+  redact(value: string): Redacted;
+  /** For command input, which comes in pieces. */
+  meterInput(): InputMeter;
+}
+
+/** Counts and digests one command's input. */
+export interface InputMeter {
+  take(bytes: Uint8Array): void;
+  /** Once, at the end. */
+  finish(): RecordedInput;
+}
+
+const keyBytesMin = 16;
+
+/** `key`: the contents of the key file. Throws a RangeError when it is too short to keep anything secret. */
+export function createRedactor(key: string | Uint8Array): Redactor {
+  const bytes = Buffer.from(typeof key === 'string' ? key.replace(/\r?\n$/, '') : key);
+  if (bytes.length < keyBytesMin) throw new RangeError(`an HMAC key has at least ${keyBytesMin} bytes`);
+  return {
+    redact: (value) => ({ hmac: createHmac('sha256', bytes).update(value, 'utf8').digest('hex') }),
+    meterInput() {
+      const hmac = createHmac('sha256', bytes);
+      let count = 0;
+      return {
+        take(part) {
+          count += part.length;
+          hmac.update(part);
+        },
+        finish: () => ({ bytes: count, hmac: hmac.digest('hex') }),
+      };
+    },
+  };
+}
+
+/** The contents of a new key file: 32 random bytes as hex, with LF. */
+export function makeHmacKey(): string {
+  return `${randomBytes(32).toString('hex')}\n`;
 }

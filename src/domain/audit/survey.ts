@@ -3,8 +3,7 @@
 
 import { foldAscii } from '../identity/user-name.js';
 import { quote } from './encode.js';
-import { parseLine } from './line.js';
-import { formatTime } from './time.js';
+import { formatTime, parseLine, timeAtMax, timeChars, timeOpening } from './record.js';
 
 /** What was looked through. Times are those of records. */
 export interface Surveyed {
@@ -27,7 +26,7 @@ export interface Survey {
 const namesMax = 3;
 /** A name that stands in many lines and is nobody's user is not looked at for ever. */
 const parsedMax = 10_000;
-const timeText = Buffer.from(',"time":"');
+const timeText = Buffer.from(timeOpening);
 
 /** `user`: the name that was looked for; times in Unix milliseconds, from and before. */
 export function createSurvey(asked: {
@@ -68,9 +67,9 @@ export function createSurvey(asked: {
         const lf = piece.indexOf(0x0a, at);
         const end = lf < 0 ? piece.length : lf;
         const timeAt = piece.indexOf(timeText, at);
-        if (timeAt >= 0 && timeAt < Math.min(at + 24, end)) {
+        if (timeAt >= 0 && timeAt < Math.min(at + timeAtMax, end)) {
           const start = timeAt + timeText.length;
-          const time = piece.toString('latin1', start, start + 24);
+          const time = piece.toString('latin1', start, start + timeChars);
           firstTime ??= time;
           lastTime = time;
           all += 1;

@@ -1,11 +1,84 @@
-// Follows a trail from its first line to its last and says what is wrong with it, and where. A decoder: it is fed with
-// segments and their lines and knows no files; memory is bounded by the exchanges that are open at once.
-// The rule: a fault is told at the first line that shows it, once; what follows from it is followed to the next one.
-import { genesisHash, journalFormat, type Link, readLink } from './chain.js';
-import { parseLine } from './line.js';
-import { parseTime } from './time.js';
-import type { RetiredRecords, TrailFault, Verdict } from './verdict.js';
-import { createVoucher, type KeptCheckpoint } from './vouch.js';
+// Follows a trail from its first line to its last and reports what is wrong with it, and where. A decoder, fed with segments and
+// their lines; memory is bounded by the exchanges that are open at once.
+// The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
+import {
+  type CheckpointFaultKind,
+  createCheckpointVerifier,
+  type KeptCheckpoint,
+  type Place,
+} from './checkpoints.js';
+import { genesisHash, journalFormat, type Link, readLink } from './ledger.js';
+import { parseLine, parseTime, readHead, readWord } from './record.js';
+
+/** What can be wrong with a trail. A closed list. */
+export type TrailFaultKind =
+  | CheckpointFaultKind
+  /** The line is not what its hash says. */
+  | 'changed'
+  /** The line has not the form of a record. */
+  | 'malformed'
+  /** Records are gone from between two others. */
+  | 'missing'
+  /** A record stands behind one that came later. */
+  | 'reordered'
+  /** The same record a second time. */
+  | 'duplicated'
+  /** Two records claim the same place. */
+  | 'inserted'
+  /** `prev` is not the hash of the record before. */
+  | 'unlinked'
+  /** A segment is gone that no retire record explains, or one does not follow the one before. */
+  | 'segment-missing'
+  /** Time goes back, and no clock record says so. */
+  | 'clock-back'
+  /** The record belongs to another journal. */
+  | 'foreign';
+
+/** One thing that is wrong. */
+export interface TrailFault extends Place {
+  readonly kind: TrailFaultKind;
+  /** A sentence for people. */
+  readonly text: string;
+}
+
+/** What retention removed, for one of its limits. */
+export interface RetiredRecords {
+  /** Undefined: a release that did not say for what. */
+  readonly by: 'age' | 'size' | undefined;
+  readonly segments: number;
+  /** RFC 3339: records before it are gone. */
+  readonly until: string | undefined;
+}
+
+/** What verifying a trail tells. No faults: it is whole. */
+export interface Verdict {
+  readonly faults: readonly TrailFault[];
+  readonly faultCount: number;
+  readonly records: number;
+  readonly firstSeq: number | undefined;
+  readonly lastSeq: number | undefined;
+  /** Of the first and the last record, as they have it (RFC 3339); empty: there is none. */
+  readonly firstTime: string;
+  readonly lastTime: string;
+  /** By the retire records that are left. */
+  readonly retired: readonly RetiredRecords[];
+  readonly journal: string | undefined;
+  /** Up to here a signature vouches: of a trusted key, or, if none was given, of any. Later records are chained only. */
+  readonly signedSeq: number | undefined;
+  readonly keys: readonly string[];
+  /** Exchanges with an admission and no completion: how they ended is not known, or they are running. */
+  readonly open: readonly {
+    readonly id: string;
+    readonly seq: number;
+    readonly file: string;
+    readonly line: number;
+  }[];
+  readonly openCount: number;
+  /** The last line has no end: a crash, or a record that is being written just now. */
+  readonly isTorn: boolean;
+  /** A later release wrote it; its new keys were not looked at. */
+  readonly isNewer: boolean;
+}
 
 /** What a trail is verified against. */
 export interface TrailOptions {
@@ -53,7 +126,7 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
 export function createVerifier(options: TrailOptions): Verifier {
   const faults: TrailFault[] = [];
   let faultCount = 0;
-  const voucher = createVoucher(options.trustedKeys, options.kept, fault, options.ownKey);
+  const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
   const retired = new Map<string, unknown>();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
@@ -106,16 +179,15 @@ export function createVerifier(options: TrailOptions): Verifier {
         return;
       }
       const head = bytes.toString('latin1', 0, headBytes);
-      const eventAt = head.indexOf('"event":"', 40) + 9;
-      const event = head.slice(eventAt, head.indexOf('"', eventAt));
+      const { event, time } = readHead(head) ?? { event: '', time: '' };
       const isOwn = event === 'checkpoint' || event === 'start' || event === 'retire' || event === 'clock';
       const text = isOwn || line === 1 ? bytes.toString('utf8') : '';
       const record = text === '' ? undefined : (parseLine(text) ?? {});
       const isNext = follow(link, record);
       if (record !== undefined) look(event, text, record, link);
       if (!isNext) return;
-      voucher.compare(link.seq, link.hash, file, line);
-      tellTime(event, head, link.seq);
+      checkpoints.compare(link.seq, link.hash, file, line);
+      tellTime(event, time, link.seq);
       note(event, head, link.seq);
     },
     skipLine() {
@@ -132,7 +204,7 @@ export function createVerifier(options: TrailOptions): Verifier {
         fault({ kind: 'segment-missing', file: before.name, line: 0, seq: before.seq - 1, text });
       }
       const place = { file, line: torn === undefined ? line : line - 1, seq: last?.seq };
-      const { signedSeq, keys } = voucher.finish(place, firstSeq ?? 1);
+      const { signedSeq, keys } = checkpoints.finish(place, firstSeq ?? 1);
       const order = (found: TrailFault) => files.get(found.file) ?? (found.line === 0 ? -1 : Infinity);
       return {
         faults: faults.toSorted((one, other) => order(one) - order(other) || one.line - other.line),
@@ -268,7 +340,7 @@ export function createVerifier(options: TrailOptions): Verifier {
   /** What the journal says of itself. */
   function look(event: string, text: string, record: Readonly<Record<string, unknown>>, link: Link): void {
     const { seq } = link;
-    if (event === 'checkpoint' || event === 'retire') voucher.judge(text, record, { file, line, seq });
+    if (event === 'checkpoint' || event === 'retire') checkpoints.judge(text, record, { file, line, seq });
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }
@@ -292,9 +364,7 @@ export function createVerifier(options: TrailOptions): Verifier {
     retiredBy.set(by, { by, segments, until: typeof until === 'string' ? until : undefined });
   }
 
-  function tellTime(event: string, head: string, seq: number): void {
-    const at = head.indexOf('"time":"') + 8;
-    const time = head.slice(at, at + 24);
+  function tellTime(event: string, time: string, seq: number): void {
     if (firstRecordTime === '') firstRecordTime = time;
     lastRecordTime = time;
     // The journal's own records are made when a group is written, so they may be younger than the group's records.
@@ -310,9 +380,8 @@ export function createVerifier(options: TrailOptions): Verifier {
 
   function note(event: string, head: string, seq: number): void {
     if (event !== 'admission' && event !== 'completion') return;
-    const at = head.indexOf(',"id":"');
-    if (at < 0) return;
-    const id = head.slice(at + 7, head.indexOf('"', at + 7));
+    const id = readWord(head, 'id');
+    if (id === undefined) return;
     if (event === 'completion') open.delete(id);
     else open.set(id, { seq, file, line });
   }

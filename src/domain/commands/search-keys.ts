@@ -150,22 +150,11 @@ export function searchTime(series: Series, text: string): SearchTime | undefined
   return daySpan(Number(imap[3]), months.indexOf((imap[2] ?? '').toLowerCase()) + 1, Number(imap[1]), false);
 }
 
-/** Days since 1970 of a date of the Gregorian calendar, by counting years from March on, so that leap days come last. */
 function daySpan(year: number, month: number, day: number, isUtc: boolean): SearchTime | undefined {
-  const isLeap = (year % 4 === 0 && year % 100 !== 0) || year % 400 === 0;
-  const lengths = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-  if (year < 1970 || day < 1 || day > (lengths[month - 1] ?? 0)) return undefined;
-  const shifted = month <= 2 ? year - 1 : year;
-  const monthFromMarch = (month + 9) % 12;
-  const days =
-    365 * shifted +
-    Math.floor(shifted / 4) -
-    Math.floor(shifted / 100) +
-    Math.floor(shifted / 400) +
-    Math.floor((153 * monthFromMarch + 2) / 5) +
-    day -
-    719_469;
-  const midnight = days * 86_400;
+  const date = new Date(Date.UTC(year, month - 1, day));
+  // A 31st of February becomes a day of March.
+  if (year < 1970 || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined;
+  const midnight = date.getTime() / 1000;
   // Zones lie between 12 hours behind and 14 before UTC.
   if (isUtc) return { kind: 'time', earliest: midnight, latest: midnight };
   return { kind: 'time', earliest: midnight - 14 * 3600, latest: midnight + 12 * 3600 };

@@ -1,7 +1,7 @@
 // Rules as sentences: what `can` lists and `explain` names. It knows no policy as a whole and judges nothing.
 // Values are told as the configuration has them: who shows them makes what a terminal obeys visible.
 
-import { formatTime } from '../audit/time.js';
+import { formatTime } from '../audit/record.js';
 import { formatDuration } from './duration.js';
 import type { KeyCondition, KeyTest, QueryTest } from './query.js';
 import type { Rate, Rule } from './rule.js';

@@ -3,9 +3,8 @@
 // It does not judge. The rule: what a record keeps only as a digest (secrets, words of mails) becomes a word that nothing was ever
 // called, and the line says that it holds such a word; what a record cut short is not guessed at.
 
-import { isObject } from '../audit/line.js';
+import { isObject, parseTime } from '../audit/record.js';
 import type { ExchangeRow } from '../audit/search.js';
-import { parseTime } from '../audit/time.js';
 import { type Command, commandNamed, ownCommands, type Parameter } from '../commands/catalog.js';
 import { allSeries, type Series } from '../commands/series.js';
 import { saysWhy } from '../policy/says-why.js';

@@ -2,8 +2,7 @@
 // It does not read journals: pieces of whole lines come in, oldest first. Lines that cannot matter are not parsed.
 // The rule: a command that was never sent has used nothing up; whatever cannot be told counts.
 
-import { parseLine } from '../audit/line.js';
-import { parseTime } from '../audit/time.js';
+import { parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
 import { createUserNames } from '../identity/user-name.js';
 import { judgeLine } from '../policy/judge.js';

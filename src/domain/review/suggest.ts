@@ -2,7 +2,7 @@
 // It reads no journal and prints nothing; the text is its result. The rules: nothing that present policy denies in so many words comes
 // back; what amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
 
-import { formatTime } from '../audit/time.js';
+import { formatTime } from '../audit/record.js';
 import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
 import type { Policy, RulePlace } from '../policy/rule.js';

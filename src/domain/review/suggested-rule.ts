@@ -1,7 +1,7 @@
 // Owns the finding of one rule: the narrowest that allows every line of a command that was seen, tried out by policy itself.
 // It does not choose what is wanted. The rule: nothing is suggested that was not read by the configuration's own reader and judged.
 
-import { formatTime } from '../audit/time.js';
+import { formatTime } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';
 import { parseSettings } from '../config/parse-settings.js';
 import type { MailUserSettings } from '../config/settings.js';

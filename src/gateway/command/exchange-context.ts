@@ -4,7 +4,7 @@ import type { Buffered } from '../../concurrency/byte-budget.js';
 import type { Turns } from '../../concurrency/keyed-semaphore.js';
 import type { TokenBuckets } from '../../concurrency/token-buckets.js';
 import type { Redacted } from '../../domain/audit/record.js';
-import type { InputMeter } from '../../domain/audit/redact.js';
+import type { InputMeter } from '../../domain/audit/signature.js';
 import type { Effect } from '../../domain/commands/catalog.js';
 import type { Series } from '../../domain/commands/series.js';
 import type { UserNames } from '../../domain/identity/user-name.js';

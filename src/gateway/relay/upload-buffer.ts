@@ -4,7 +4,7 @@
 
 import type { Buffered } from '../../concurrency/byte-budget.js';
 import type { RecordedInput } from '../../domain/audit/record.js';
-import type { InputMeter } from '../../domain/audit/redact.js';
+import type { InputMeter } from '../../domain/audit/signature.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import { TransportFault } from '../../ports/transport-fault.js';

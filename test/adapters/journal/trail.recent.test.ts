@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { findRecent } from '../../../src/adapters/journal/trail.js';
-import { formatTime } from '../../../src/domain/audit/time.js';
+import { formatTime } from '../../../src/domain/audit/record.js';
 import { temporaryDirectory } from './reading.js';
 
 const hour = 3_600_000;

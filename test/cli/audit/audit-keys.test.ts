@@ -5,8 +5,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { auditHmac, auditKeygen } from '../../../src/cli/audit/audit-keys.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import { makeHmacKey } from '../../../src/domain/audit/redact.js';
-import { isSignedBy, parsePublicKey, parseSignKey } from '../../../src/domain/audit/signature.js';
+import {
+  isSignedBy,
+  makeHmacKey,
+  parsePublicKey,
+  parseSignKey,
+} from '../../../src/domain/audit/signature.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { keepScreen } from './shown.js';
 

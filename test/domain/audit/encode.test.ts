@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { sealLine } from '../../../src/domain/audit/chain.js';
 import { encodeBody, lineBytesMax, quote } from '../../../src/domain/audit/encode.js';
+import { sealLine } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
 
 const time = Date.UTC(2026, 10, 20, 8, 22, 34, 123);

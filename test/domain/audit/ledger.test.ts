@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { genesisHash } from '../../../src/domain/audit/chain.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { createLedger, genesisHash } from '../../../src/domain/audit/ledger.js';
 import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/signature.js';
 
 const journal = 'ab'.repeat(16);

@@ -5,8 +5,7 @@ import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { createLedger, type Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { makeSignKey } from '../../../src/domain/audit/signature.js';
-import type { Verdict } from '../../../src/domain/audit/verdict.js';
-import { createVerifier, type TrailOptions } from '../../../src/domain/audit/verify.js';
+import { createVerifier, type TrailOptions, type Verdict } from '../../../src/domain/audit/verify.js';
 
 export interface PaperSegment {
   readonly name: string;

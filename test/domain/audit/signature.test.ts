@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
-import { genesisHash, sealLine } from '../../../src/domain/audit/chain.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
 import {
   isSignedBy,
   makeSignKey,

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { createBuffered } from '../../../src/concurrency/byte-budget.js';
-import { createRedactor } from '../../../src/domain/audit/redact.js';
+import { createRedactor } from '../../../src/domain/audit/signature.js';
 import {
   createUploadBuffer,
   heldBytesMax,

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createBuffered } from '../../../src/concurrency/byte-budget.js';
-import { createRedactor } from '../../../src/domain/audit/redact.js';
+import { createRedactor } from '../../../src/domain/audit/signature.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import type { LogMode } from '../../../src/gateway/relay/backend-log-filter.js';
 import { type Conversation, emptyCount, encodeOutgoing } from '../../../src/gateway/relay/converse.js';

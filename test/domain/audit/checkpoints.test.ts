@@ -1,10 +1,10 @@
 // Who vouches: the cases that need no chain. What happens within a trail is in verify.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseLine } from '../../../src/domain/audit/line.js';
+import { createCheckpointVerifier } from '../../../src/domain/audit/checkpoints.js';
+import { parseLine } from '../../../src/domain/audit/record.js';
 import { makeSignKey } from '../../../src/domain/audit/signature.js';
-import type { TrailFault } from '../../../src/domain/audit/verdict.js';
-import { createVoucher } from '../../../src/domain/audit/vouch.js';
+import type { TrailFault } from '../../../src/domain/audit/verify.js';
 import { key, makeTrail } from './paper-trail.js';
 
 const trail = makeTrail();
@@ -16,7 +16,7 @@ function judged(
   lines: readonly string[],
 ): { faults: TrailFault[]; signed: unknown } {
   const faults: TrailFault[] = [];
-  const voucher = createVoucher(trusted, [], (fault) => faults.push(fault));
+  const voucher = createCheckpointVerifier(trusted, [], (fault) => faults.push(fault));
   for (const [at, line] of lines.entries())
     voucher.judge(line, parseLine(line) ?? {}, { file: 'f', line: at, seq: at });
   return { faults, signed: voucher.finish(last, 1).signedSeq };
@@ -54,16 +54,16 @@ void test('where there is a trusted key there must be a checkpoint', () => {
 
 void test('a kept checkpoint is compared with its record, once, and missed if it never comes', () => {
   const faults: TrailFault[] = [];
-  const voucher = createVoucher([], kept, (fault) => faults.push(fault));
+  const voucher = createCheckpointVerifier([], kept, (fault) => faults.push(fault));
   const { seq, hash } = JSON.parse(kept[0]?.text ?? '');
   voucher.compare(seq - 1, 'other', 'f', 8);
   voucher.compare(seq, hash, 'f', 9);
   voucher.finish(last, 1);
   assert.equal(faults.length, 0);
-  const strict = createVoucher([], kept, (fault) => faults.push(fault));
+  const strict = createCheckpointVerifier([], kept, (fault) => faults.push(fault));
   strict.compare(seq, 'other', 'f', 9);
   strict.finish(last, 1);
-  const late = createVoucher([], kept, (fault) => faults.push(fault));
+  const late = createCheckpointVerifier([], kept, (fault) => faults.push(fault));
   late.finish({ ...last, seq: 29 }, 1);
   assert.deepEqual(
     faults.map(({ kind, line, seq: at }) => [kind, line, at]),
@@ -76,7 +76,7 @@ void test('a kept checkpoint is compared with its record, once, and missed if it
 
 void test('a kept checkpoint of a stranger vouches for nothing', () => {
   const faults: TrailFault[] = [];
-  createVoucher([makeSignKey().key], kept, (fault) => faults.push(fault)).finish(last, 1);
+  createCheckpointVerifier([makeSignKey().key], kept, (fault) => faults.push(fault)).finish(last, 1);
   assert.equal(faults[0]?.kind, 'untrusted');
 });
 
@@ -85,7 +85,7 @@ void test('an old checkpoint without a trusted signature is passed over once its
   const seq = Number(JSON.parse(text).seq);
   const faultsOf = (file: string, firstSeq: number, lastSeq: number): string[] => {
     const faults: TrailFault[] = [];
-    const voucher = createVoucher([key.key], [{ file, text }], (fault) => faults.push(fault));
+    const voucher = createCheckpointVerifier([key.key], [{ file, text }], (fault) => faults.push(fault));
     for (const line of checkpoints) voucher.judge(line, parseLine(line) ?? {}, last);
     voucher.finish({ ...last, seq: lastSeq }, firstSeq);
     return faults.map(({ kind }) => kind);

@@ -1,12 +1,40 @@
-// Who vouches for a trail: judges the signatures of checkpoint and retire records, follows a key that names the next one,
-// and compares the trail with the checkpoints that are kept beside it. It does not follow the chain (verify.ts does).
-// The rule: a signature holds for everything before it. What counts is that nothing unsigned, or signed by a stranger,
-// stands behind the last checkpoint of a trusted key, and that nothing that a checkpoint named is missing or other.
+// Checks the signatures of checkpoint and retire records, follows a key that names the next one, and compares a trail with the
+// checkpoint files beside it.
+// The rule: a signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
+// checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different.
 
-import { readLink } from './chain.js';
-import { parseLine } from './line.js';
+import { readLink } from './ledger.js';
+import { parseLine } from './record.js';
 import { isSignedBy, unsignedLine } from './signature.js';
-import type { Place, TrailFault } from './verdict.js';
+
+/** Where something stands. */
+export interface Place {
+  /** A segment as records name it, or a file beside them. */
+  readonly file: string;
+  /** From 1; 0: the file as a whole. */
+  readonly line: number;
+  readonly seq: number | undefined;
+}
+
+/** A closed list: scripts rely on the words. */
+export type CheckpointFaultKind =
+  /** A signature is not right for its record. */
+  | 'bad-signature'
+  /** No trusted key vouches for the end of the trail, or for a checkpoint beside it. */
+  | 'untrusted'
+  /** A record is not the one that a checkpoint names. */
+  | 'rewritten'
+  /** Records that a checkpoint names are missing at the end. */
+  | 'cut'
+  /** Another key signs from there on, the one before did not name it, and nobody has accepted it. */
+  | 'key-change';
+
+/** One thing that is wrong. */
+export interface CheckpointFault extends Place {
+  readonly kind: CheckpointFaultKind;
+  /** A sentence for people. */
+  readonly text: string;
+}
 
 /** A file with one checkpoint line, as it lies beside the segments. */
 export interface KeptCheckpoint {
@@ -17,8 +45,8 @@ export interface KeptCheckpoint {
 /** Kept by a start that found records missing or other than this checkpoint says. The last one, `checkpoint.json`, is never so old. */
 const evidenceFile = /^checkpoint-\d+\.json$/;
 
-/** Judges what vouches, while the trail is followed. */
-export interface Voucher {
+/** Fed while the trail is followed. */
+export interface CheckpointVerifier {
   /** For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. */
   judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): void;
   /** For every record whose chain is right. Cheap: nearly all of them are none that a checkpoint beside the trail names. */
@@ -39,12 +67,12 @@ export interface Vouched {
  * `trusted`: public keys in base64 that a person vouches for. `ownKey`: that of the host itself, which counts too, but a change to
  * it is a fault. Without any of them signatures are only tested to be right.
  */
-export function createVoucher(
+export function createCheckpointVerifier(
   trusted: readonly string[],
   kept: readonly KeptCheckpoint[],
-  report: (fault: TrailFault) => void,
+  report: (fault: CheckpointFault) => void,
   ownKey?: string,
-): Voucher {
+): CheckpointVerifier {
   const accepted = new Set(trusted);
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   const keys = new Set<string>();
@@ -52,12 +80,12 @@ export function createVoucher(
   const expected = new Map<number, { readonly file: string; readonly hash: string; readonly key: unknown }>();
   let signedSeq: number | undefined;
   let isSeen = false;
-  let stranger: TrailFault | undefined;
+  let unknown: CheckpointFault | undefined;
   /** Who signed last, and the key that it named as the next one. */
   let signer: string | undefined;
   let named: string | undefined;
   /** The first change of the key that nobody has accepted. */
-  let change: TrailFault | undefined;
+  let change: CheckpointFault | undefined;
   for (const { file, text } of kept) expect(file, text);
 
   return {
@@ -66,7 +94,7 @@ export function createVoucher(
       const { key, next_key: nextKey } = record;
       const signed = unsignedLine(text);
       if (typeof key !== 'string' || signed === undefined) {
-        if (trust.size > 0) stranger ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
+        if (trust.size > 0) unknown ??= { kind: 'untrusted', ...place, text: 'the record is not signed' };
         return;
       }
       keys.add(key);
@@ -81,13 +109,13 @@ export function createVoucher(
       named = typeof nextKey === 'string' ? nextKey : undefined;
       if (trust.size > 0 && !trust.has(key)) {
         const untrusted = `key ${key} is not trusted`;
-        stranger ??=
+        unknown ??=
           isOther && record['action'] === 'key-change'
             ? { kind: 'key-change', ...place, text: `${untrusted}: ${changed}` }
             : { kind: 'untrusted', ...place, text: untrusted };
         return;
       }
-      stranger = undefined;
+      unknown = undefined;
       signedSeq = place.seq;
       // What somebody is trusted for is everything before his signature.
       if (accepted.has(key)) change = undefined;
@@ -120,7 +148,7 @@ export function createVoucher(
         }
       }
       if (ownKey !== undefined && change !== undefined) report(change);
-      if (trust.size > 0 && stranger !== undefined) report(stranger);
+      if (trust.size > 0 && unknown !== undefined) report(unknown);
       else if (trust.size > 0 && signedSeq === undefined) {
         const text = isSeen ? 'no checkpoint is signed by a trusted key' : 'there is no checkpoint';
         report({ kind: 'untrusted', ...last, text });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { formatTime, parseTime } from '../../../src/domain/audit/time.js';
+import { formatTime, parseTime } from '../../../src/domain/audit/record.js';
 
 void test('the form is that of the standard library, for every instant of four-digit years', () => {
   fc.assert(

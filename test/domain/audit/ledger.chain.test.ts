@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
 import {
   genesisHash,
   readClaim,
@@ -8,8 +9,7 @@ import {
   sealBytesMax,
   sealInto,
   sealLine,
-} from '../../../src/domain/audit/chain.js';
-import { encodeBody } from '../../../src/domain/audit/encode.js';
+} from '../../../src/domain/audit/ledger.js';
 
 const body = encodeBody({ time: 0, event: 'admission', text: 'größe ","prev":"' });
 const sealed = sealLine(17, body, genesisHash);

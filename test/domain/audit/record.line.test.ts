@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { genesisHash, sealLine } from '../../../src/domain/audit/chain.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { parseLine, readHead, readWord } from '../../../src/domain/audit/line.js';
+import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
+import { parseLine, readHead, readWord } from '../../../src/domain/audit/record.js';
 
 const record = {
   time: 1,

@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { parseLine } from '../../../src/domain/audit/line.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { createUserSearch } from '../../../src/domain/audit/search-user.js';
+import { type AuditRecord, parseLine } from '../../../src/domain/audit/record.js';
+import { createUserSearch } from '../../../src/domain/audit/search.js';
 
 const alice = 'alice@example.com';
 const bob = 'bob@example.com';
