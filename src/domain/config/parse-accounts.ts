@@ -6,7 +6,7 @@ import { parsePasswordHash } from '../identity/credentials.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Cursor } from './cursor.js';
 import type { RawListener } from './schema.js';
-import { type AccountSettings, type ListenerTls, tlsModeDefault } from './settings.js';
+import type { AccountSettings, ListenerTls } from './settings.js';
 import { parsePins } from './spellings.js';
 
 /** TLS of a TCP socket; undefined: something is missing, which is told. `at` is the listener. */
@@ -19,7 +19,7 @@ export function parseTls(raw: RawListener, at: Cursor): ListenerTls | undefined 
     return undefined;
   }
   const here = at.down('tls');
-  const mode = raw.tls.mode ?? tlsModeDefault;
+  const { mode } = raw.tls;
   if (mode === 'off') {
     for (const key of ['certificate', 'key', 'client_ca'] as const) {
       if (raw.tls[key] !== undefined) here.warning([key], 'has no effect without TLS', 'no-effect');

@@ -4,9 +4,8 @@
 import type { Namespace } from '../commands/mailbox-names.js';
 import { serverTargetWords } from '../policy/server-commands.js';
 import type { Cursor } from './cursor.js';
-import { timerOf } from './parse-sections.js';
 import type { RawBackend, RawConfiguration } from './schema.js';
-import { type BackendAddress, type BackendSettings, backendDefaults } from './settings.js';
+import type { BackendAddress, BackendSettings } from './settings.js';
 import { isLoopback, parseHostAndPort, parsePins, socketPathBytesMax } from './spellings.js';
 
 /** Every backend that could be read; what is wrong with the others is told. `cursor` stands at the root. */
@@ -22,7 +21,7 @@ function parseBackend(name: string, raw: RawBackend, cursor: Cursor): BackendSet
   }
   const address = parseAddress(raw.address, cursor);
   if (address === undefined) return undefined;
-  const tls = raw.tls ?? (address.kind === 'unix' ? 'off' : backendDefaults.tls);
+  const tls = raw.tls ?? (address.kind === 'unix' ? 'off' : 'starttls');
   checkTls(raw, tls, address, cursor);
   const caFile = cursor.file('ca');
   const passwordFiles = cursor.words('password_file').flatMap((_, index) => {
@@ -36,11 +35,19 @@ function parseBackend(name: string, raw: RawBackend, cursor: Cursor): BackendSet
       'missing-key',
     );
   }
-  const connections = raw.connections ?? backendDefaults.connections;
-  const idle = raw.idle ?? Math.min(backendDefaults.idle, connections);
+  const {
+    connections,
+    username,
+    idleTimeoutMs,
+    maxLifetimeMs,
+    connectTimeoutMs,
+    greetingTimeoutMs,
+    drained,
+  } = raw;
+  // It goes into the PLAIN answer between NUL bytes.
+  if (/\p{Cc}/u.test(username)) cursor.error(['username'], 'holds a control character');
+  const idle = raw.idle ?? Math.min(1, connections);
   if (idle > connections) cursor.error(['idle'], `cannot be above connections (${connections})`);
-  const timer = (key: 'idle_timeout' | 'max_lifetime' | 'connect_timeout' | 'greeting_timeout', ms: number) =>
-    timerOf(raw[key], ms, cursor, key);
   return {
     name,
     address,
@@ -48,17 +55,17 @@ function parseBackend(name: string, raw: RawBackend, cursor: Cursor): BackendSet
     ...(caFile === undefined ? {} : { caFile }),
     serverName: raw.server_name ?? (address.kind === 'tcp' ? address.host : 'localhost'),
     keyPins: parsePins(cursor),
-    username: parseUsername(raw, cursor),
+    username,
     passwordFiles,
-    series: raw.series === undefined ? backendDefaults.series : seriesOf(String(raw.series)),
+    series: seriesOf(String(raw.series)),
     ...parseNamespaces(raw, cursor),
     connections,
     idle,
-    idleTimeoutMs: timer('idle_timeout', backendDefaults.idleTimeoutMs),
-    maxLifetimeMs: timer('max_lifetime', backendDefaults.maxLifetimeMs),
-    connectTimeoutMs: timer('connect_timeout', backendDefaults.connectTimeoutMs),
-    greetingTimeoutMs: timer('greeting_timeout', backendDefaults.greetingTimeoutMs),
-    drained: raw.drained ?? backendDefaults.drained,
+    idleTimeoutMs,
+    maxLifetimeMs,
+    connectTimeoutMs,
+    greetingTimeoutMs,
+    drained,
     place: cursor.place(),
   };
 }
@@ -109,13 +116,6 @@ function checkTls(
       'a UNIX socket has no name to check the certificate against; add server_name, or tls: off',
     );
   }
-}
-
-function parseUsername(raw: RawBackend, cursor: Cursor): string {
-  const username = raw.username ?? backendDefaults.username;
-  // It goes into the PLAIN answer between NUL bytes.
-  if (/\p{Cc}/u.test(username)) cursor.error(['username'], 'holds a control character');
-  return username;
 }
 
 /** Both forms of it; `cursor` stands at the backend. */

@@ -8,7 +8,6 @@ import type { RawListener } from './schema.js';
 import {
   type ListenerSettings,
   type ListenerSocket,
-  listenerDefaults,
   type PeersSettings,
   type PolicyChoice,
 } from './settings.js';
@@ -39,8 +38,8 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
   const isNetwork = raw.tcp !== undefined || (raw.systemd !== undefined && raw.tls !== undefined);
   const common = {
     name,
-    sessions: raw.sessions ?? listenerDefaults.sessions,
-    sessionsPerPeer: raw.sessions_per_peer ?? listenerDefaults.sessionsPerPeer,
+    sessions: raw.sessions,
+    sessionsPerPeer: raw.sessions_per_peer,
     place: at.place(),
   };
   if (isNetwork) {
@@ -84,21 +83,21 @@ function parseSocket(
     case 'unix':
       return parseUnix(raw, at);
     case 'tcp':
-      return parseTcp(raw.tcp ?? '', raw, at);
+      return parseTcp(raw.tcp ?? '', at);
     case 'systemd':
-      return parseSystemd(raw.systemd ?? '', raw, at);
+      return parseSystemd(raw.systemd ?? '', at);
     default:
       return kind satisfies never;
   }
 }
 
-function parseSystemd(name: string, raw: RawListener, at: Cursor): ListenerSocket {
+function parseSystemd(name: string, at: Cursor): ListenerSocket {
   // What systemd takes for such a name.
   if (!/^[!-9;-~]{1,255}$/.test(name)) {
     at.error(['systemd'], 'must be the FileDescriptorName= of a socket unit, without blanks and colons');
   }
   for (const key of unixKeys) {
-    if (raw[key] === undefined) continue;
+    if (at.node(key) === undefined) continue;
     at.error(
       [key],
       'belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): the socket is made by systemd',
@@ -107,9 +106,9 @@ function parseSystemd(name: string, raw: RawListener, at: Cursor): ListenerSocke
   return { kind: 'systemd', name };
 }
 
-function parseTcp(text: string, raw: RawListener, at: Cursor): ListenerSocket | undefined {
+function parseTcp(text: string, at: Cursor): ListenerSocket | undefined {
   for (const key of unixKeys) {
-    if (raw[key] !== undefined)
+    if (at.node(key) !== undefined)
       at.error([key], 'is for UNIX sockets; say from: [NETWORK] for who may connect', 'key-conflict');
   }
   const place = parseHostAndPort(text);
@@ -123,7 +122,7 @@ function parseUnix(raw: RawListener, at: Cursor): ListenerSocket | undefined {
   if (path === undefined) return undefined;
   const owner = at.source('owner');
   const group = at.source('group');
-  const mode = raw.mode === undefined ? listenerDefaults.mode : Number.parseInt(raw.mode, 8);
+  const { mode } = raw;
   if ((mode & 0o002) !== 0) {
     at.warning(
       ['mode'],

@@ -12,8 +12,7 @@ import type { MapNode } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
 import { fillIn, type Sources } from './read-files.js';
-import { parseRate } from './schema-parts.js';
-import { type MailUserSettings, policyDefaults } from './settings.js';
+import type { MailUserSettings } from './settings.js';
 import { userPatterns } from './spellings.js';
 
 /** What the reading of policies needs besides their text. */
@@ -46,7 +45,8 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
     allow: [...allow, ...presets.flatMap((preset) => preset.allow)],
     deny: [...deny, ...presets.flatMap((preset) => preset.deny)],
   };
-  const traits = parseTraits(raw);
+  const { mode, logs, debug, weight, limits } = raw;
+  const traits = { mode, logs, debug, weight, limits };
   const shadow = parseShadow(name, cursor, reading);
   const policy = createPolicy(
     {
@@ -65,27 +65,6 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
   );
   checkReach(policy, cursor);
   return policy;
-}
-
-function parseTraits(raw: RawPolicy): PolicyTraits {
-  const rate = optionalRate(raw.limits?.rate);
-  const distinctUsers = optionalRate(raw.limits?.distinct_users);
-  const atOnce = raw.limits?.at_once;
-  return {
-    mode: raw.mode ?? 'enforce',
-    logs: raw.logs ?? 'filtered',
-    debug: raw.debug ?? false,
-    weight: raw.weight ?? policyDefaults.weight,
-    limits: {
-      ...(rate === undefined ? {} : { rate }),
-      ...(distinctUsers === undefined ? {} : { distinctUsers }),
-      ...(atOnce === undefined ? {} : { atOnce }),
-    },
-  };
-}
-
-function optionalRate(text: string | undefined): Rate | undefined {
-  return text === undefined ? undefined : parseRate(text);
 }
 
 /** The rules of a shipped preset, with its parameters filled in. `cursor` stands at an item of `use`. */
@@ -187,7 +166,7 @@ function effectiveText(
           except: policy.except,
           logs: policy.logs,
           debug: policy.debug,
-          ...(policy.weight === policyDefaults.weight ? {} : { weight: policy.weight }),
+          ...(policy.weight === 1 ? {} : { weight: policy.weight }),
           limits: {
             ...(rate === undefined ? {} : { rate: formatRate(rate) }),
             ...(distinctUsers === undefined ? {} : { distinct_users: formatRate(distinctUsers) }),

@@ -7,10 +7,9 @@ import { allSeries } from '../commands/series.js';
 import type { RouteTarget } from '../policy/route.js';
 import type { ServerCommandRules, ServerTarget } from '../policy/server-commands.js';
 import type { Cursor } from './cursor.js';
-import { timerOf } from './parse-sections.js';
 import { nearestName } from './problem.js';
 import type { RawConfiguration } from './schema.js';
-import { cacheTtlDefaultMs, type RouteSettings } from './settings.js';
+import type { RouteSettings } from './settings.js';
 import { userPatterns } from './spellings.js';
 
 /** Every route that could be read. */
@@ -37,7 +36,7 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
     at.error(said.length === 0 ? [] : [said[1] ?? ''], message);
     return undefined;
   }
-  if (raw.cache_ttl !== undefined && raw.passdb === undefined) {
+  if (at.node('cache_ttl') !== undefined && raw.passdb === undefined) {
     at.error(['cache_ttl'], 'belongs to a route by passdb; nothing else is remembered', 'key-conflict');
   }
   if (raw.backend !== undefined) return { kind: 'backend', backend: raw.backend };
@@ -50,7 +49,7 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
     return { kind: 'spread', backends };
   }
   const socket = at.file('passdb') ?? '';
-  return { kind: 'passdb', socket, cacheTtlMs: timerOf(raw.cache_ttl, cacheTtlDefaultMs, at, 'cache_ttl') };
+  return { kind: 'passdb', socket, cacheTtlMs: raw.cache_ttl };
 }
 
 /** Where commands go that name no mailbox user. */

@@ -14,7 +14,6 @@ import { parseWhere, type RuleKind } from './parse-where.js';
 import { plainOf } from './parse-yaml.js';
 import type { RawRule } from './policy-schema.js';
 import { nearestName } from './problem.js';
-import { parseRate } from './schema-parts.js';
 import { userPatterns } from './spellings.js';
 
 /** What the reading of rules needs besides their text. */
@@ -52,7 +51,6 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
   if (kind === 'deny') checkDeny(map, commands, named, cursor);
   else checkAllow(map, commands, named, cursor);
   const expiresMs = parseExpiry(map, cursor, reading);
-  const limit = map.limit === undefined ? undefined : parseRate(map.limit);
   const { meaning, limitKey } = meaningOf(cursor);
   return {
     place: cursor.place(),
@@ -70,7 +68,7 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
     expiresMs,
     obligations: {
       reason: map.reason === 'required',
-      ...(limit === undefined ? {} : { limit }),
+      ...(map.limit === undefined ? {} : { limit: map.limit }),
       limitKey,
       ...(map.max_matches === undefined ? {} : { maxMatches: map.max_matches }),
       emergency: map.emergency ?? false,

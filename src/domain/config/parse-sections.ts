@@ -1,27 +1,22 @@
 // Owns the reading of the sections that stand for themselves: mail_users, audit, admin, limits; defaults filled in.
 // It does not know how sockets are made or limits held.
-import type { Effect } from '../commands/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
-import { formatDuration, parseDuration } from '../policy/duration.js';
 import type { Cursor } from './cursor.js';
-import type { RawAdmin, RawAudit, RawConfiguration, RawLimits, RawSink } from './schema.js';
-import { parseSize } from './schema-parts.js';
+import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';
 import {
   type AdminSettings,
   type AuditSettings,
-  auditDefaults,
+  auditDirectoryDefault,
   type LimitSettings,
-  limitDefaults,
   type MailUserSettings,
   type SinkSettings,
-  timerMsMax,
 } from './settings.js';
 import { parseHostAndPort, parsePins, socketPath } from './spellings.js';
 
 /** How user names are read. */
 export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserSettings {
   const characters = raw.mail_users?.characters ?? defaultCharacters;
-  const perLineMax = raw.limits?.users ?? limitDefaults.users;
+  const perLineMax = raw.limits.users;
   const read = parseCharacterClass(characters);
   if (read.kind === 'bad') {
     cursor.error(
@@ -53,37 +48,17 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
 
 /** Where records go, without those who get copies. */
 export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, 'ship'> {
-  const segmentBytes = sizeOf(raw.segment, auditDefaults.segmentBytes, cursor, 'segment');
-  if (segmentBytes < auditDefaults.segmentBytesMin) cursor.error(['segment'], 'must be at least 64KiB');
+  const { directory: _, group: _group, sign_key: _signKey, hmac_key: _hmacKey, ship: _ship, ...rest } = raw;
   const group = cursor.source('group');
   const signKeyFile = cursor.file('sign_key');
   const hmacKeyFile = cursor.file('hmac_key');
   return {
-    directory: cursor.file('directory') ?? auditDefaults.directory,
+    directory: cursor.file('directory') ?? auditDirectoryDefault,
     ...(group === undefined ? {} : { group }),
-    strict: new Set<Effect>(raw.strict ?? auditDefaults.strict),
-    segmentBytes,
-    deadlineMs: timerOf(raw.deadline, auditDefaults.deadlineMs, cursor, 'deadline'),
-    keepMs: raw.keep === undefined ? auditDefaults.keepMs : (parseDuration(raw.keep) ?? 0),
-    keepMinMs: raw.keep_min === undefined ? auditDefaults.keepMinMs : (parseDuration(raw.keep_min) ?? 0),
-    sizeMax: parseSizeMax(raw.max_size),
-    unshippedBytesMax: sizeOf(raw.unshipped_max, auditDefaults.unshippedBytesMax, cursor, 'unshipped_max'),
-    reserveBytes: sizeOf(raw.reserve, auditDefaults.reserveBytes, cursor, 'reserve'),
-    checkpointIntervalMs: timerOf(
-      raw.checkpoint_interval,
-      auditDefaults.checkpointIntervalMs,
-      cursor,
-      'checkpoint_interval',
-    ),
+    ...rest,
     ...(signKeyFile === undefined ? {} : { signKeyFile }),
     ...(hmacKeyFile === undefined ? {} : { hmacKeyFile }),
   };
-}
-
-function parseSizeMax(text: string | undefined): AuditSettings['sizeMax'] {
-  if (text === undefined) return auditDefaults.sizeMax;
-  if (text.endsWith('%')) return { share: Math.max(1, Number(text.slice(0, -1))) / 100 };
-  return { bytes: parseSize(text) ?? 0 };
 }
 
 /** Where operators ask; undefined: nowhere. */
@@ -94,7 +69,7 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
     return undefined;
   }
   const unix = socketPath(cursor);
-  const mode = Number.parseInt(raw.mode ?? '0600', 8);
+  const { mode } = raw;
   if ((mode & 0o022) !== 0) {
     const who = (mode & 0o002) === 0 ? "its group's members" : 'every user of this machine';
     cursor.warning(
@@ -116,71 +91,11 @@ export function parseAdmin(raw: RawAdmin | undefined, cursor: Cursor): AdminSett
   };
 }
 
-/** Every limit. */
-export function parseLimits(raw: RawLimits, cursor: Cursor): LimitSettings {
-  const deadlines = cursor.down('deadline');
-  const deadline = (effect: Effect): number =>
-    timerOf(raw.deadline?.[effect], limitDefaults.deadlineMs[effect], deadlines, effect);
-  const lineBytesMax = sizeOf(raw.line, limitDefaults.lineBytesMax, cursor, 'line');
-  // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
-  if (lineBytesMax < 1024 || lineBytesMax > 900_000) {
-    cursor.error(['line'], 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB');
-  }
-  return {
-    lineBytesMax,
-    queue: raw.queue ?? limitDefaults.queue,
-    queueTimeoutMs: timerOf(raw.queue_timeout, limitDefaults.queueTimeoutMs, cursor, 'queue_timeout'),
-    replyIdleMs: timerOf(raw.reply_idle, limitDefaults.replyIdleMs, cursor, 'reply_idle'),
-    clientStallMs: clientStall(raw, cursor),
-    minRateBytes: sizeOf(raw.min_rate, limitDefaults.minRateBytes, cursor, 'min_rate'),
-    logLinesMax: raw.log_lines ?? limitDefaults.logLinesMax,
-    handshakeMs: timerOf(raw.handshake, limitDefaults.handshakeMs, cursor, 'handshake'),
-    drainMs: timerOf(raw.drain, limitDefaults.drainMs, cursor, 'drain'),
-    inputBytesMax: sizeOf(raw.input, limitDefaults.inputBytesMax, cursor, 'input'),
-    inputTimeMs: inputTime(raw, cursor),
-    users: raw.users ?? limitDefaults.users,
-    bufferedBytesMax: sizeOf(raw.buffered, limitDefaults.bufferedBytesMax, cursor, 'buffered'),
-    deadlineMs: {
-      read: deadline('read'),
-      session: deadline('session'),
-      write: deadline('write'),
-      admin: deadline('admin'),
-      destroy: deadline('destroy'),
-    },
-  };
-}
-
 /** Dovecot gives up on a reader that is silent for 60 s, without closing; we have to be faster. */
-function clientStall(raw: RawLimits, cursor: Cursor): number {
-  const ms = timerOf(raw.client_stall, limitDefaults.clientStallMs, cursor, 'client_stall');
-  if (ms >= 60_000)
+export function parseLimits(limits: LimitSettings, cursor: Cursor): LimitSettings {
+  if (limits.clientStallMs >= 60_000)
     cursor.warning(['client_stall'], 'from 60s on Dovecot cuts the reply before dovegate notices');
-  return ms;
-}
-
-/** Dovecot ends an input 300 s after the command line, and runs what comes after that as commands. */
-function inputTime(raw: RawLimits, cursor: Cursor): number {
-  const ms = timerOf(raw.input_time, limitDefaults.inputTimeMs, cursor, 'input_time');
-  if (ms >= 300_000)
-    cursor.error(['input_time'], 'must be below 300s, where Dovecot ends the input by itself');
-  return ms;
-}
-
-/** A duration that a timer is set to. */
-export function timerOf(text: string | undefined, otherwise: number, cursor: Cursor, key: string): number {
-  if (text === undefined) return otherwise;
-  const ms = parseDuration(text) ?? 0;
-  if (ms < 1 || ms > timerMsMax) {
-    cursor.error([key], `must be from 1ms to 24d (the default is ${formatDuration(otherwise)})`);
-  }
-  return ms;
-}
-
-function sizeOf(text: string | undefined, otherwise: number, cursor: Cursor, key: string): number {
-  if (text === undefined) return otherwise;
-  const bytes = parseSize(text);
-  if (bytes === undefined || bytes < 1) cursor.error([key], 'must be a size of at least one byte');
-  return bytes ?? otherwise;
+  return limits;
 }
 
 /** Every receiver that could be read; what is wrong with the others is told. `cursor` is at the list. */

@@ -16,7 +16,6 @@ import { configurationSchema, type RawConfiguration } from './schema.js';
 import {
   type AdminSettings,
   type AuditSettings,
-  logLevelDefault,
   meaningOf,
   type Settings,
   stateDefault,
@@ -85,12 +84,12 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     mailUsers,
     state: cursor.file('state') ?? stateDefault,
     audit: {
-      ...parseAudit(raw.audit ?? {}, cursor.down('audit')),
-      ship: parseSinks(raw.audit?.ship ?? [], cursor.down('audit', 'ship')),
+      ...parseAudit(raw.audit, cursor.down('audit')),
+      ship: parseSinks(raw.audit.ship ?? [], cursor.down('audit', 'ship')),
     },
     ...(admin === undefined ? {} : { admin }),
-    limits: parseLimits(raw.limits ?? {}, cursor.down('limits')),
-    log: { level: raw.log?.level ?? logLevelDefault },
+    limits: parseLimits(raw.limits, cursor.down('limits')),
+    log: raw.log,
   };
   return { ...settings, hash: sha256Hex(meaningOf(settings)) };
 }
@@ -144,12 +143,12 @@ const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'
 /** The section `audit` of `file`, or of what it includes. */
 export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const { raw, cursor, problems, texts } = salvage(file, read);
-  const audit = cursor && parseAudit(raw?.audit ?? {}, cursor.down('audit'));
+  const audit = raw && cursor && parseAudit(raw.audit, cursor.down('audit'));
   const errors = problems().filter(({ severity }) => severity === 'error');
   const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
   // The default directory counts only if every file was read: the section may stand in what could not be.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
-  const isSaid = raw?.audit?.directory !== undefined;
+  const isSaid = raw?.audit.directory !== undefined;
   const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
   if (audit === undefined) return { problems: errors, texts };
   if (why.length > 0) return { problems: why, texts };

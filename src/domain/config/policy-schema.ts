@@ -2,12 +2,20 @@
 // It does not know commands and their parameters; whether those exist is for the reading (parse-rule).
 import { z } from 'zod';
 import { allSeries } from '../commands/series.js';
-import { count, file, flag, listOf, named, oneOf, ratePattern, strict, text, word } from './schema-parts.js';
-
-const rateText = z
-  .string({ error: 'must be a rate, as 20/hour' })
-  .regex(ratePattern, { error: 'must be a rate: a number and second, minute, hour or day, as 20/hour' })
-  .meta({ description: 'a rate: 60/minute, 20/hour' });
+import {
+  as,
+  count,
+  file,
+  flag,
+  listOf,
+  named,
+  oneOf,
+  rate,
+  section,
+  strict,
+  text,
+  word,
+} from './schema-parts.js';
 
 const bound = z.union([z.string(), z.number()], {
   error: 'must be a number, an age as 30d, or a size as 1MiB',
@@ -70,7 +78,7 @@ const rule = z.union(
       where: where.optional(),
       users: users.min(1, { error: 'must hold at least one pattern' }).optional(),
       reason: oneOf(['required']).optional(),
-      limit: rateText.optional(),
+      limit: rate.optional(),
       max_matches: count(1, 10_000_000).optional(),
       max_users: count(1, 1_000).optional(),
       expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z').optional(),
@@ -110,21 +118,21 @@ const use = z.union(
 
 /** A policy. */
 export const policy = strict('a policy', {
-  mode: oneOf(['enforce', 'observe']).optional(),
+  mode: oneOf(['enforce', 'observe']).prefault('enforce'),
   users,
   except: listOf(word, 'patterns, as ["ceo@example.com"]').optional(),
   use: listOf(use, 'presets').optional(),
   allow: rules.optional(),
   deny: rules.optional(),
   shadow: file('a file with a candidate for this policy').optional(),
-  limits: strict('the limits of a policy', {
-    rate: rateText.optional(),
-    distinct_users: rateText.optional(),
-    at_once: count(1, 100_000).optional(),
-  }).optional(),
-  logs: oneOf(['none', 'filtered', 'full']).optional(),
-  debug: flag.optional(),
-  weight: count(1, 100).optional(),
+  limits: section('the limits of a policy', {
+    rate: rate.optional(),
+    distinct_users: as('distinctUsers', rate.optional()),
+    at_once: as('atOnce', count(1, 100_000).optional()),
+  }).prefault({}),
+  logs: oneOf(['none', 'filtered', 'full']).prefault('filtered'),
+  debug: z.boolean({ error: 'must be true or false' }).prefault(false),
+  weight: count(1, 100).prefault(1),
 }).meta({ description: 'what a team may do; what no rule allows is denied' });
 
 /** One policy test. */

@@ -2,7 +2,7 @@
 // spellings of quantities (durations, sizes, rates). It does not know which keys there are.
 // The rule: a number without a unit is never guessed at.
 import { z } from 'zod';
-import { durationPattern } from '../policy/duration.js';
+import { durationPattern, formatDuration, parseDuration } from '../policy/duration.js';
 import type { Rate } from '../policy/rule.js';
 import { nearestName } from './problem.js';
 
@@ -58,6 +58,44 @@ export function strict<Shape extends z.core.$ZodLooseShape>(what: string, shape:
   });
 }
 
+/** A setting, and its name in the settings where that is not the key. The schema must not be used elsewhere. */
+export function as<const Name extends string, Schema extends z.ZodType>(name: Name, schema: Schema) {
+  return Object.assign(schema, { settingName: name });
+}
+
+type NameOf<Shape, Key extends keyof Shape> = Shape[Key] extends {
+  readonly settingName: infer Name extends string;
+}
+  ? Name
+  : Key;
+/** The values of a section by their names; keys that were not given are absent. */
+type Section<Shape> = {
+  readonly [Key in keyof Shape as undefined extends z.output<Shape[Key]>
+    ? never
+    : NameOf<Shape, Key>]: z.output<Shape[Key]>;
+} & {
+  readonly [Key in keyof Shape as undefined extends z.output<Shape[Key]>
+    ? NameOf<Shape, Key>
+    : never]?: Exclude<z.output<Shape[Key]>, undefined>;
+};
+
+/** As {@link strict}, for a section whose keys are settings under their names. */
+export function section<Shape extends z.core.$ZodLooseShape>(
+  what: string,
+  shape: Shape,
+  description?: string,
+) {
+  const written = strict(what, shape).meta(description === undefined ? {} : { description });
+  return written.transform((raw): Section<Shape> => {
+    const values: Section<Shape> = Object.create(Object.prototype);
+    for (const [key, value] of Object.entries(raw)) {
+      const name = Reflect.get(shape[key] ?? {}, 'settingName');
+      if (value !== undefined) Reflect.set(values, typeof name === 'string' ? name : key, value);
+    }
+    return values;
+  });
+}
+
 /** The sentence for a key that is not known here. */
 export function unknownKey(key: string, known: readonly string[]): string {
   const nearest = nearestName(key, known);
@@ -77,17 +115,65 @@ export function file(what: string) {
   return text(what).meta({ description: `${what}; relative to the file that names it` });
 }
 
-/** A duration with its unit. */
-export const durationText = z
+const durationText = z
   .string({ error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
   .regex(durationPattern, { error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
   .meta({ description: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
 
-/** A size with its unit. */
-export const sizeText = z
-  .string({ error: 'must be a size with its unit, as 64KiB or 1GiB' })
-  .regex(sizePattern, { error: 'must be a size with its unit, as 64KiB or 1GiB' })
-  .meta({ description: 'a size: 512B, 64KiB, 1MiB, 2GiB' });
+/** A duration in milliseconds; `unless`: where the key is not given. */
+export function duration(unless: string) {
+  return durationText.transform((written) => parseDuration(written) ?? 0).prefault(unless);
+}
+
+/** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
+export const timerMsMax = 2 ** 31 - 1;
+
+/** A duration that a timer is set to, in milliseconds; `below`: what else must hold. */
+export function timer(
+  unless: string,
+  below: { readonly ms: number; readonly error: string } | undefined = undefined,
+) {
+  const usual = formatDuration(parseDuration(unless) ?? 0);
+  return durationText
+    .transform((written) => parseDuration(written) ?? 0)
+    .refine((ms) => ms >= 1 && ms <= timerMsMax, {
+      error: `must be from 1ms to 24d (the default is ${usual})`,
+    })
+    .refine((ms) => below === undefined || ms < below.ms, { error: below?.error ?? '' })
+    .prefault(unless);
+}
+
+const anySize = { least: 1, most: Number.MAX_SAFE_INTEGER, error: 'must be a size of at least one byte' };
+
+/** A size in bytes. */
+export function size(unless: string, within: { least: number; most: number; error: string } = anySize) {
+  return z
+    .string({ error: 'must be a size with its unit, as 64KiB or 1GiB' })
+    .regex(sizePattern, { error: 'must be a size with its unit, as 64KiB or 1GiB' })
+    .meta({ description: 'a size: 512B, 64KiB, 1MiB, 2GiB' })
+    .transform((written) => parseSize(written) ?? 0)
+    .refine((bytes) => bytes >= 1, { error: anySize.error })
+    .refine((bytes) => within === anySize || (bytes >= within.least && bytes <= within.most), {
+      error: within.error,
+    })
+    .prefault(unless);
+}
+
+/** A rate; none for a count of 0. */
+export const rate = z
+  .string({ error: 'must be a rate, as 20/hour' })
+  .regex(ratePattern, { error: 'must be a rate: a number and second, minute, hour or day, as 20/hour' })
+  .meta({ description: 'a rate: 60/minute, 20/hour' })
+  .transform(parseRate);
+
+/** Permission bits of a file. */
+export function fileMode(unless: string) {
+  return z
+    .string({ error: `must be written in quotes, as "${unless}": unquoted it is another number` })
+    .regex(/^0?[0-7]{3}$/, { error: `must be three or four octal digits, as "${unless}"` })
+    .transform((digits) => Number.parseInt(digits, 8))
+    .prefault(unless);
+}
 
 /** A whole number within bounds. */
 export function count(low: number, high: number) {

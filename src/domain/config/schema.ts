@@ -2,22 +2,27 @@
 // each that tells what is expected. The JSON Schema for editors is generated from here.
 // It does not know what keys mean together; that is the reading (parse-settings) and the checks after it.
 import { z } from 'zod';
-import { allEffects } from '../commands/catalog.js';
+import { allEffects, type Effect } from '../commands/catalog.js';
+import { usersPerLine } from '../identity/user-name.js';
 import { policy, policyTest } from './policy-schema.js';
 import {
+  as,
   count,
-  durationText,
+  duration,
   file,
+  fileMode,
   flag,
   listOf,
   named,
   oneOf,
-  sizeText,
+  parseSize,
+  section,
+  size,
   strict,
   text,
+  timer,
   word,
 } from './schema-parts.js';
-import { logLevels } from './settings.js';
 
 const peers = strict('peers', {
   users: listOf(word, 'users, by name or uid').optional(),
@@ -28,7 +33,7 @@ const peers = strict('peers', {
 });
 
 const tls = strict('the TLS of a listener', {
-  mode: oneOf(['starttls', 'implicit', 'off']).optional(),
+  mode: oneOf(['starttls', 'implicit', 'off']).prefault('starttls'),
   certificate: file('a file with the certificate and its chain (PEM)').optional(),
   key: file('a file with the private key of the certificate (PEM)').optional(),
   client_ca: file('a file with the authorities whose client certificates count (PEM)').optional(),
@@ -46,15 +51,12 @@ const listener = strict('a listener', {
   unix: file('the path of a UNIX socket').optional(),
   tcp: text('ADDRESS:PORT or [IPV6]:PORT, as 0.0.0.0:24246').optional(),
   systemd: text('the name of a socket that systemd hands over (FileDescriptorName=)').optional(),
-  mode: z
-    .string({ error: 'must be written in quotes, as "0660": unquoted it is another number' })
-    .regex(/^0?[0-7]{3}$/, { error: 'must be three or four octal digits, as "0660"' })
-    .optional(),
+  mode: fileMode('0660'),
   owner: word.optional(),
   group: word.optional(),
   policy: text('the name of a policy').optional(),
-  sessions: count(1, 100_000).optional(),
-  sessions_per_peer: count(1, 100_000).optional(),
+  sessions: count(1, 100_000).prefault(1000),
+  sessions_per_peer: count(1, 100_000).prefault(500),
   policies: listOf(
     strict('a policy and whose it is', { peers: peers.optional(), policy: text('the name of a policy') }),
     'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
@@ -78,44 +80,48 @@ const namespace = strict('a namespace', {
   kind: oneOf(['private', 'shared', 'public']).optional(),
 });
 
-const backend = strict('a backend', {
-  address: text('HOST:PORT or unix:PATH'),
-  tls: oneOf(['starttls', 'implicit', 'off']).optional(),
-  ca: file('a file of CA certificates (PEM)').optional(),
-  server_name: text("the name in the backend's certificate").optional(),
-  key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
-  allow_plaintext: flag.optional(),
-  username: text('a user name').optional(),
-  password_file: z
-    .union(
-      [
-        file('a file that holds the password'),
-        listOf(file('a file that holds the password'), 'files').min(1, {
-          error: 'must name at least one file',
-        }),
-      ],
-      {
-        error: 'must be a file or a list of files',
-      },
-    )
-    .optional(),
-  series: z
-    .union([z.enum(['auto', '2.3', '2.4']), z.literal(2.3), z.literal(2.4)], {
-      error: 'must be one of: auto, "2.3", "2.4"',
-    })
-    .optional(),
-  shared_namespaces: listOf(word, 'prefixes, as ["shared/"]').optional(),
-  namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
-    .min(1, { error: 'must hold at least one namespace' })
-    .optional(),
-  connections: count(1, 1000).optional(),
-  idle: count(0, 1000).optional(),
-  idle_timeout: durationText.optional(),
-  max_lifetime: durationText.optional(),
-  connect_timeout: durationText.optional(),
-  greeting_timeout: durationText.optional(),
-  drained: flag.optional(),
-}).meta({ description: 'a Dovecot that commands go to' });
+const backend = section(
+  'a backend',
+  {
+    address: text('HOST:PORT or unix:PATH'),
+    tls: oneOf(['starttls', 'implicit', 'off']).optional(),
+    ca: file('a file of CA certificates (PEM)').optional(),
+    server_name: text("the name in the backend's certificate").optional(),
+    key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+    allow_plaintext: flag.optional(),
+    username: text('a user name').prefault('doveadm'),
+    password_file: z
+      .union(
+        [
+          file('a file that holds the password'),
+          listOf(file('a file that holds the password'), 'files').min(1, {
+            error: 'must name at least one file',
+          }),
+        ],
+        {
+          error: 'must be a file or a list of files',
+        },
+      )
+      .optional(),
+    series: z
+      .union([z.enum(['auto', '2.3', '2.4']), z.literal(2.3), z.literal(2.4)], {
+        error: 'must be one of: auto, "2.3", "2.4"',
+      })
+      .optional(),
+    shared_namespaces: listOf(word, 'prefixes, as ["shared/"]').optional(),
+    namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
+      .min(1, { error: 'must hold at least one namespace' })
+      .optional(),
+    connections: count(1, 1000).prefault(4),
+    idle: count(0, 1000).optional(),
+    idle_timeout: as('idleTimeoutMs', timer('5m')),
+    max_lifetime: as('maxLifetimeMs', timer('1h')),
+    connect_timeout: as('connectTimeoutMs', timer('5s')),
+    greeting_timeout: as('greetingTimeoutMs', timer('5s')),
+    drained: z.boolean({ error: 'must be true or false' }).prefault(false),
+  },
+  'a Dovecot that commands go to',
+);
 
 const route = strict('a route', {
   users: listOf(word, 'patterns, as ["*@example.com"]').min(1, { error: 'must hold at least one pattern' }),
@@ -124,7 +130,7 @@ const route = strict('a route', {
     .min(1, { error: 'must name a backend' })
     .optional(),
   passdb: file('a socket of the Dovecot auth service').optional(),
-  cache_ttl: durationText.optional(),
+  cache_ttl: timer('60s'),
 });
 
 const sink = strict('a receiver of the records', {
@@ -138,34 +144,48 @@ const sink = strict('a receiver of the records', {
   key: file('a file with the private key of that certificate (PEM)').optional(),
 }).meta({ description: 'a syslog receiver that gets every record, over TLS' });
 
-const audit = strict('the audit settings', {
+const audit = section('the audit settings', {
   directory: file('a directory').optional(),
   group: word.optional(),
-  strict: listOf(oneOf(allEffects), 'effects').optional(),
-  segment: sizeText.optional(),
-  deadline: durationText.optional(),
-  keep: durationText.optional(),
-  keep_min: durationText.optional(),
-  max_size: z
-    .string({ error: 'must be a size, as 10GiB, or a share of the file system, as 80%' })
-    .regex(/^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/, {
-      error: 'must be a size, as 10GiB, or a share of the file system, as 80%',
-    })
-    .optional(),
-  unshipped_max: sizeText.optional(),
-  reserve: sizeText.optional(),
+  strict: listOf(oneOf(allEffects), 'effects')
+    .transform((effects): ReadonlySet<Effect> => new Set(effects))
+    .prefault([...allEffects]),
+  segment: as(
+    'segmentBytes',
+    size('64MiB', { least: 64 * 1024, most: Number.MAX_SAFE_INTEGER, error: 'must be at least 64KiB' }),
+  ),
+  deadline: as('deadlineMs', timer('2s')),
+  keep: as('keepMs', duration('400d')),
+  keep_min: as('keepMinMs', duration('7d')),
+  max_size: as(
+    'sizeMax',
+    z
+      .string({ error: 'must be a size, as 10GiB, or a share of the file system, as 80%' })
+      .regex(/^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/, {
+        error: 'must be a size, as 10GiB, or a share of the file system, as 80%',
+      })
+      .transform(parseSizeMax)
+      .prefault('80%'),
+  ),
+  unshipped_max: as('unshippedBytesMax', size('10GiB')),
+  reserve: as('reserveBytes', size('64MiB')),
   sign_key: file('a file with an Ed25519 key in PEM (PKCS#8)').optional(),
-  checkpoint_interval: durationText.optional(),
+  checkpoint_interval: as('checkpointIntervalMs', timer('1m')),
   hmac_key: file('a file with a key of at least 16 bytes').optional(),
   ship: listOf(sink, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]').optional(),
 });
 
+/** All segments together: bytes, or a share of the file system (above 0, at most 1). */
+type SizeMax = { readonly bytes: number } | { readonly share: number };
+
+function parseSizeMax(written: string): SizeMax {
+  if (written.endsWith('%')) return { share: Math.max(1, Number(written.slice(0, -1))) / 100 };
+  return { bytes: parseSize(written) ?? 0 };
+}
+
 const admin = strict('the admin endpoints', {
   unix: file('the path of a UNIX socket').optional(),
-  mode: z
-    .string({ error: 'must be written in quotes, as "0600": unquoted it is another number' })
-    .regex(/^0?[0-7]{3}$/, { error: 'must be three or four octal digits, as "0600"' })
-    .optional(),
+  mode: fileMode('0600'),
   tcp: z
     .string({ error: 'must be a loopback address and a port, as 127.0.0.1:9146' })
     .regex(/^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5}$/, {
@@ -175,28 +195,46 @@ const admin = strict('the admin endpoints', {
   token_file: file('a file with a token').optional(),
 });
 
-const limits = strict('the limits', {
-  line: sizeText.optional(),
-  queue: count(0, 100_000).optional(),
-  queue_timeout: durationText.optional(),
-  reply_idle: durationText.optional(),
-  client_stall: durationText.optional(),
-  min_rate: sizeText.optional(),
-  log_lines: count(1, 1_000_000).optional(),
-  handshake: durationText.optional(),
-  drain: durationText.optional(),
-  input: sizeText.optional(),
-  input_time: durationText.optional(),
-  buffered: sizeText.optional(),
-  users: count(1, 1_000).optional(),
-  deadline: strict('deadlines by effect', {
-    read: durationText.optional(),
-    session: durationText.optional(),
-    write: durationText.optional(),
-    admin: durationText.optional(),
-    destroy: durationText.optional(),
-  }).optional(),
+const limits = section('the limits', {
+  // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
+  line: as(
+    'lineBytesMax',
+    size('64KiB', {
+      least: 1024,
+      most: 900_000,
+      error: 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
+    }),
+  ),
+  queue: count(0, 100_000).prefault(256),
+  queue_timeout: as('queueTimeoutMs', timer('30s')),
+  reply_idle: as('replyIdleMs', timer('10m')),
+  client_stall: as('clientStallMs', timer('45s')),
+  min_rate: as('minRateBytes', size('64KiB')),
+  log_lines: as('logLinesMax', count(1, 1_000_000).prefault(10_000)),
+  handshake: as('handshakeMs', timer('5s')),
+  drain: as('drainMs', timer('30s')),
+  input: as('inputBytesMax', size('1GiB')),
+  // Dovecot ends an input 300 s after the command line, and runs what comes after that as commands.
+  input_time: as(
+    'inputTimeMs',
+    timer('240s', { ms: 300_000, error: 'must be below 300s, where Dovecot ends the input by itself' }),
+  ),
+  buffered: as('bufferedBytesMax', size('256MiB')),
+  users: count(1, 1_000).prefault(usersPerLine),
+  deadline: as(
+    'deadlineMs',
+    section('deadlines by effect', {
+      read: timer('10m'),
+      session: timer('1m'),
+      write: timer('30m'),
+      admin: timer('10m'),
+      destroy: timer('30m'),
+    }).prefault({}),
+  ),
 });
+
+/** From which level on our own log is written, the most severe first. */
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
 /** The whole file. Settings from several files are merged before they meet it. */
 export const configurationSchema = strict('a configuration', {
@@ -218,10 +256,10 @@ export const configurationSchema = strict('a configuration', {
     .optional(),
   tests: listOf(policyTest, 'policy tests').optional(),
   state: file('a directory').optional(),
-  audit: audit.optional(),
-  limits: limits.optional(),
+  audit: audit.prefault({}),
+  limits: limits.prefault({}),
   admin: admin.optional(),
-  log: strict('the log settings', { level: oneOf(logLevels).optional() }).optional(),
+  log: strict('the log settings', { level: oneOf(logLevels).prefault('info') }).prefault({}),
 });
 
 /** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
@@ -241,6 +279,13 @@ export type RawLimits = z.infer<typeof limits>;
 
 /** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
 export function formatJsonSchema(): string {
-  const schema = z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-7', reused: 'inline' });
+  const schema = z.toJSONSchema(configurationSchema, {
+    io: 'input',
+    target: 'draft-7',
+    reused: 'inline',
+    override: ({ jsonSchema }) => {
+      delete jsonSchema.default;
+    },
+  });
   return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
 }

@@ -1,15 +1,13 @@
 // Owns the settings: what a configuration means once it was read, and every default, with its unit.
 // It does not know YAML or files.
 // The rule: settings are complete. Who uses them never asks "and if it is missing?" except where a field says so.
-import type { Effect } from '../commands/catalog.js';
-import { allEffects } from '../commands/catalog.js';
 import type { Namespace } from '../commands/mailbox-names.js';
 import type { Series } from '../commands/series.js';
-import { usersPerLine } from '../identity/user-name.js';
 import type { Route } from '../policy/route.js';
 import type { Policy } from '../policy/rule.js';
 import type { ServerCommandRules } from '../policy/server-commands.js';
 import type { Place } from './problem.js';
+import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 
 /** Everything that the daemon is told. */
 export interface Settings {
@@ -29,7 +27,7 @@ export interface Settings {
   /** Absent: nothing listens. */
   readonly admin?: AdminSettings;
   readonly limits: LimitSettings;
-  readonly log: { readonly level: LogLevel };
+  readonly log: RawConfiguration['log'];
   /** SHA-256 of the whole meaning, 64 hex digits; equal settings have equal hashes. */
   readonly hash: string;
 }
@@ -133,8 +131,18 @@ export type BackendAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** A Dovecot. */
-export interface BackendSettings {
+/** A Dovecot. Times in milliseconds. */
+export interface BackendSettings
+  extends Pick<
+    RawBackend,
+    | 'username'
+    | 'connections'
+    | 'idleTimeoutMs'
+    | 'maxLifetimeMs'
+    | 'connectTimeoutMs'
+    | 'greetingTimeoutMs'
+    | 'drained'
+  > {
   readonly name: string;
   readonly address: BackendAddress;
   readonly tls: 'starttls' | 'implicit' | 'off';
@@ -144,7 +152,6 @@ export interface BackendSettings {
   readonly serverName: string;
   /** SHA-256 over the SubjectPublicKeyInfo, 64 lower-case hex digits each. */
   readonly keyPins: readonly string[];
-  readonly username: string;
   /** Tried in order. Empty: no password is sent. */
   readonly passwordFiles: readonly string[];
   readonly series: 'auto' | Series;
@@ -152,13 +159,7 @@ export interface BackendSettings {
   readonly sharedNamespaces: readonly string[] | undefined;
   /** All of them, the shared ones too; undefined: not said. */
   readonly namespaces: readonly Namespace[] | undefined;
-  readonly connections: number;
   readonly idle: number;
-  readonly idleTimeoutMs: number;
-  readonly maxLifetimeMs: number;
-  readonly connectTimeoutMs: number;
-  readonly greetingTimeoutMs: number;
-  readonly drained: boolean;
   readonly place: Place;
 }
 
@@ -166,9 +167,6 @@ export interface BackendSettings {
 export interface RouteSettings extends Route {
   readonly place: Place;
 }
-
-/** How long what a passdb said of a user holds. */
-export const cacheTtlDefaultMs = 60_000;
 
 /** Somebody as policy tests name them. */
 export interface Person {
@@ -204,25 +202,11 @@ export interface MailUserSettings {
 }
 
 /** Where records go, and which ones are waited for. */
-export interface AuditSettings {
+export interface AuditSettings
+  extends Omit<RawAudit, 'directory' | 'group' | 'sign_key' | 'hmac_key' | 'ship'> {
   readonly directory: string;
   /** Group of directory and files; absent: nobody but the owner reads them. */
   readonly group?: string;
-  /** Effects whose admission must be on disk before anything is sent. */
-  readonly strict: ReadonlySet<Effect>;
-  readonly segmentBytes: number;
-  /** A write or sync that takes longer has failed. */
-  readonly deadlineMs: number;
-  /** How long segments are kept, by the records' own times. */
-  readonly keepMs: number;
-  /** A younger segment is never retired for its size. */
-  readonly keepMinMs: number;
-  /** All segments together: bytes, or a share of the file system (above 0, at most 1). */
-  readonly sizeMax: { readonly bytes: number } | { readonly share: number };
-  readonly unshippedBytesMax: number;
-  /** Kept free for when the disk is full. */
-  readonly reserveBytes: number;
-  readonly checkpointIntervalMs: number;
   /** PEM, PKCS#8, Ed25519; absent: one that is made in `state` at the first start. */
   readonly signKeyFile?: string;
   /** Absent: a key is made beside the segments at the first start. */
@@ -259,61 +243,7 @@ export interface AdminSettings {
 }
 
 /** Bounds on what clients and backends can make the daemon hold, and how long it waits. */
-export interface LimitSettings {
-  /** A client's command line, input not counted. */
-  readonly lineBytesMax: number;
-  /** Exchanges waiting for a backend's upstreams, for each backend. */
-  readonly queue: number;
-  readonly queueTimeoutMs: number;
-  readonly replyIdleMs: number;
-  readonly clientStallMs: number;
-  /** Bytes a second that a client must move that holds up an upstream which others wait for; 0: any will do. */
-  readonly minRateBytes: number;
-  /** Log lines of a backend for one command that are handed on and recorded; more are only counted. */
-  readonly logLinesMax: number;
-  readonly handshakeMs: number;
-  readonly drainMs: number;
-  readonly inputBytesMax: number;
-  readonly inputTimeMs: number;
-  readonly bufferedBytesMax: number;
-  /** Users that one command line may name, unless its rule says `max_users`. */
-  readonly users: number;
-  /** First byte sent upstream to the first byte of the reply. */
-  readonly deadlineMs: Readonly<Record<Effect, number>>;
-}
-
-/** From which level on our own log is written. */
-export type LogLevel = (typeof logLevels)[number];
-
-/** Every level, the most severe first. */
-export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
-
-const second = 1000;
-const minute = 60 * second;
-const mebibyte = 1024 ** 2;
-
-/** What a listener has when it says nothing. */
-export const listenerDefaults = { mode: 0o660, sessions: 1000, sessionsPerPeer: 500 } as const;
-
-/** How TLS begins on a listener that does not say it. */
-export const tlsModeDefault = 'starttls';
-
-/** What a backend has when it says nothing. TLS: STARTTLS, but none for a UNIX socket. */
-export const backendDefaults = {
-  tls: 'starttls',
-  username: 'doveadm',
-  series: 'auto',
-  connections: 4,
-  idle: 1,
-  idleTimeoutMs: 5 * minute,
-  maxLifetimeMs: 60 * minute,
-  connectTimeoutMs: 5 * second,
-  greetingTimeoutMs: 5 * second,
-  drained: false,
-} as const;
-
-/** What a policy has when it says nothing, as far as it is a number. */
-export const policyDefaults = { weight: 1 } as const;
+export type LimitSettings = RawConfiguration['limits'];
 
 /** The directory of `state`. */
 export const stateDefault = '/var/lib/dovegate';
@@ -321,50 +251,8 @@ export const stateDefault = '/var/lib/dovegate';
 /** The file in `state` with the key that signs the journal, where `sign_key` is absent. */
 export const ownSignKeyName = 'audit-sign.key';
 
-/** The audit settings, and the smallest segment. */
-export const auditDefaults = {
-  directory: '/var/lib/dovegate/audit',
-  strict: allEffects,
-  segmentBytes: 64 * mebibyte,
-  segmentBytesMin: 64 * 1024,
-  deadlineMs: 2 * second,
-  keepMs: 400 * 24 * 60 * minute,
-  keepMinMs: 7 * 24 * 60 * minute,
-  sizeMax: { share: 0.8 },
-  unshippedBytesMax: 10 * 1024 * mebibyte,
-  reserveBytes: 64 * mebibyte,
-  checkpointIntervalMs: minute,
-} as const;
-
-/** Every limit. */
-export const limitDefaults: LimitSettings = {
-  lineBytesMax: 64 * 1024,
-  queue: 256,
-  queueTimeoutMs: 30 * second,
-  replyIdleMs: 10 * minute,
-  clientStallMs: 45 * second,
-  minRateBytes: 64 * 1024,
-  logLinesMax: 10_000,
-  handshakeMs: 5 * second,
-  drainMs: 30 * second,
-  inputBytesMax: 1024 * mebibyte,
-  inputTimeMs: 240 * second,
-  bufferedBytesMax: 256 * mebibyte,
-  users: usersPerLine,
-  deadlineMs: {
-    read: 10 * minute,
-    session: minute,
-    write: 30 * minute,
-    admin: 10 * minute,
-    destroy: 30 * minute,
-  },
-};
-
-/** The level of `log`. */
-export const logLevelDefault: LogLevel = 'info';
-
-/** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
-export const timerMsMax = 2 ** 31 - 1;
+/** The directory of `audit`. */
+export const auditDirectoryDefault = '/var/lib/dovegate/audit';
 
 /** One text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
 export function meaningOf(settings: Omit<Settings, 'hash'>): string {

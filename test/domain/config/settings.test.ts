@@ -1,7 +1,7 @@
 // Goal: every default that the manual promises is the one that the code has.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { timerMsMax } from '../../../src/domain/config/settings.js';
+import { timerMsMax } from '../../../src/domain/config/schema-parts.js';
 import { settingsOf, sound } from './sound.js';
 
 void test('every default is filled in', () => {
