@@ -129,10 +129,7 @@ export function duration(unless: string) {
 export const timerMsMax = 2 ** 31 - 1;
 
 /** A duration that a timer is set to, in milliseconds; `below`: what else must hold. */
-export function timer(
-  unless: string,
-  below: { readonly ms: number; readonly error: string } | undefined = undefined,
-) {
+export function timer(unless: string, below?: { readonly ms: number; readonly error: string }) {
   const usual = formatDuration(parseDuration(unless) ?? 0);
   return durationText
     .transform((written) => parseDuration(written) ?? 0)
