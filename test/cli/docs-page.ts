@@ -137,6 +137,7 @@ function comparable(text: string): string {
     .replaceAll(/\b\d+(?:\.\d+)?(?=  ID)/g, 'N')
     .replaceAll(/\b\d+\.\d$/gm, 'N')
     .replaceAll(/[A-Za-z0-9+/]{40,}=/g, 'KEY')
+    .replaceAll(/\(own\):\w+/g, '(own):GROUP')
     .replaceAll(/^( +peer +).*$/gm, '$1WHO')
     .replaceAll(/_ms=[\d.]+/g, '_ms=N')
     .replaceAll(/(?<=,)\d+\.\d+(?=,)/g, 'N')

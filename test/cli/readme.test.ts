@@ -182,3 +182,16 @@ test('the figures in README are those of docs/performance.md', () => {
   assert.ok(figures.length > 3);
   for (const figure of figures) assert.ok(source.includes(figure), figure);
 });
+
+/** Words with hyphens that are no codes. */
+const otherWords = new Set(['accepted-audit-keys', 'client-ca', 'dsync-server', 'hash-password']);
+
+test('every code that a page names is one of docs/messages.md, or a preset', () => {
+  const presets = readdirSync(new URL('../../../config/presets/', import.meta.url));
+  const messages = read('docs/messages.md');
+  for (const path of pages)
+    for (const [, code = ''] of proseOf(read(path)).matchAll(/`([a-z]+(?:-[a-z]+)+)`/g)) {
+      const isKnown = otherWords.has(code) || presets.includes(`${code}.yaml`);
+      assert.ok(isKnown || messages.includes(`\`${code}\``), `${path}: ${code}`);
+    }
+});
