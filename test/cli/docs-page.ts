@@ -268,7 +268,7 @@ function openScene(owner: Owner): Scene {
       },
     });
     exit = result.exit;
-    return result.text;
+    return result.text.replaceAll('\r\n', '\n');
   };
 
   owner.after(async () => {
