@@ -20,7 +20,6 @@ import { createLookup, type Lookup, type LookupLimits, lookupLimits } from '../g
 import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
 import { createFloodWatch } from '../gateway/outcome/flood-watch.js';
 import type { Connect, Journal, Observe } from '../gateway/outcome/ports.js';
-import { createPoisonTable, poisonLimits } from '../gateway/pool/poison.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { SessionLimits } from '../gateway/session/served-peer.js';
 import type { Clock } from '../ports/clock.js';
@@ -41,7 +40,7 @@ const limiterEntriesMax = 100_000;
 /** Judgements, and lines, that are remembered: some 2 KiB each, up to 30 KiB. */
 const rememberedMax = 4096;
 const mebibyte = 1024 ** 2;
-/** All caches together take 32 MiB at most. What is left is for small ones: poison, logins, words of records. */
+/** All caches together take 32 MiB at most. What is left is for small ones: logins, words of records. */
 const cacheBytes = { judgements: 12 * mebibyte, lines: 12 * mebibyte, lookups: 6 * mebibyte } as const;
 /** Questions of one principal to dovegate itself (`dovegate explain`, `can`, `dry-run`): 20 at once, 60 a minute. */
 const questionRate = { burst: 20, refillMs: 1_000, sourcesMax: 4096 };
@@ -125,7 +124,7 @@ function createLookups(settings: Settings, adapters: Adapters): Lookups {
 /** What exchanges share whatever the configuration says: a reload neither resets a count nor frees a place. */
 export type LastingParts = Pick<
   ExchangeContext,
-  'newId' | 'limiter' | 'turns' | 'floods' | 'questions' | 'userLock' | 'buffered' | 'poison'
+  'newId' | 'limiter' | 'turns' | 'floods' | 'questions' | 'userLock' | 'buffered'
 >;
 
 /** Nothing is counted yet; `bufferedBytesMax` is that of the start. */
@@ -140,7 +139,6 @@ export function createLastingParts(settings: Settings, adapters: Adapters): Last
     questions: createTokenBuckets(questionRate),
     userLock: createUserLock(),
     buffered: createBuffered(settings.limits.bufferedBytesMax),
-    poison: createPoisonTable(poisonLimits),
   };
 }
 

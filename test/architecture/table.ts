@@ -68,7 +68,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['lru-cache'],
   }),
   'gateway/pool': rule([...belowGateway, 'gateway/outcome', 'gateway/lookup'], {
-    packages: ['lru-cache'],
+    public: ['pool', 'lease', 'upstream'],
   }),
   'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool']),
   'gateway/command': rule([

@@ -97,8 +97,6 @@ export const carelessOwner: UpstreamOwner = {
   closed: () => undefined,
   straySpoke: () => undefined,
   rested: () => undefined,
-  died: () => undefined,
-  isPoisoned: () => false,
 };
 
 /** An upstream over that transport, leased to its first exchange. */

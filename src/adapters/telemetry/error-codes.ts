@@ -84,10 +84,6 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   ],
   'queue-full': ['`limits.queue` commands wait already', 'raise `connections`, or find out who asks so much'],
   'queue-timeout': ['no upstream became free within `limits.queue_timeout`', 'as `queue-full`'],
-  'poison-repeated': [
-    'the same command has ended processes of the backend again and again, and is held back for a while',
-    'find out what it does to the backend, and mend that',
-  ],
   // the way to the backend, and its answer
   'dial-refused': ['nobody listens there, no route, or no such name', 'correct `address`, start the backend'],
   'dial-timeout': [
@@ -117,7 +113,6 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'the backend refers to a host that is not configured, or it was followed once already',
     'add it',
   ],
-  poison: ['a process of the backend ended, and it looks as if this command did it', backendLog],
   'early-answer': ['the backend answered before the text was complete', backendLog],
   // the client, or somebody else
   'client-gone': ['the client left before it had its answer'],

@@ -6,7 +6,6 @@
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/series.js';
-import { sha256Hex } from '../../domain/identity/credentials.js';
 import type { Judged } from '../../domain/policy/judge-line.js';
 import type { Clock } from '../../ports/clock.js';
 import { TransportFault } from '../../ports/transport-fault.js';
@@ -65,17 +64,13 @@ export interface Carriage {
   cut(): void;
 }
 
-/**
- * A carriage that has not begun. `target`: where the reply goes. `mayTryAgain`: a read that ends an upstream which had served
- * others is tried again, and not blamed yet.
- */
+/** A carriage that has not begun. `target`: where the reply goes. */
 export function createCarriage(
   exchange: CarriedExchange,
   destination: Destination,
   target: RelayTarget,
-  mayTryAgain: boolean,
 ): Carriage {
-  return new OneWay(exchange, destination, target, mayTryAgain);
+  return new OneWay(exchange, destination, target);
 }
 
 /** Whether it has no turn soon, wherever it goes. Whose records lie with the journal then need not stay there when it has. */
@@ -91,7 +86,6 @@ class OneWay implements Carriage {
   readonly #exchange: CarriedExchange;
   readonly #destination: Destination;
   readonly #target: RelayTarget;
-  readonly #mayTryAgain: boolean;
   upstream: string | undefined = undefined;
   isReused = false;
   isSent = false;
@@ -102,16 +96,10 @@ class OneWay implements Carriage {
   #leased: Upstream | undefined;
   #turn = 0;
 
-  constructor(
-    exchange: CarriedExchange,
-    destination: Destination,
-    target: RelayTarget,
-    mayTryAgain: boolean,
-  ) {
+  constructor(exchange: CarriedExchange, destination: Destination, target: RelayTarget) {
     this.#exchange = exchange;
     this.#destination = destination;
     this.#target = target;
-    this.#mayTryAgain = mayTryAgain;
     this.backend = destination.pool.backend;
   }
 
@@ -120,38 +108,17 @@ class OneWay implements Carriage {
   }
 
   async run(): Promise<Ending> {
-    const retryAfterMs = this.#pauseMs();
-    if (retryAfterMs > 0) return { kind: 'held-back', backend: this.backend, retryAfterMs };
-    const { abortable } = this.#exchange;
+    const { abortable, context } = this.#exchange;
+    this.#startMs = context.clock.now();
     try {
       const { pool } = this.#destination;
-      const ending = await pool.withLease(abortable, (upstream) => this.#take(upstream), this.#ask());
-      this.#learn(ending);
-      return ending;
+      return await pool.withLease(abortable, (upstream) => this.#take(upstream), this.#ask());
     } catch (fault) {
       return this.#endingOf(fault);
     } finally {
       this.#leased = undefined;
     }
   }
-
-  /** How long a command like this one has to wait, because others like it killed what ran them. */
-  #pauseMs(): number {
-    const { context, session } = this.#exchange;
-    this.#startMs = context.clock.now();
-    return context.poison.pauseMs(session.names.principal, this.#shape, this.#startMs);
-  }
-
-  #learn(ending: Ending): void {
-    const { context, session, judgement } = this.#exchange;
-    const { poison, clock } = context;
-    const { principal } = session.names;
-    const isExcused = this.#mayTryAgain && judgement.attempt.effect === 'read' && this.isReused;
-    if (ending.kind === 'poison' && !isExcused) poison.died(principal, this.#shape(), clock.now());
-    else if (ending.kind === 'replied') poison.survived(principal, this.#shape);
-  }
-
-  readonly #shape = (): string => shapeOf(this.#exchange.judgement);
 
   #endingOf(fault: unknown): Ending {
     const { abortable } = this.#exchange;
@@ -264,11 +231,6 @@ class SentCommand implements Conversation {
 /** Of an upstream that we have closed. */
 function isOurCut(fault: unknown): boolean {
   return fault instanceof TransportFault && fault.code === 'closed';
-}
-
-/** What equal commands have in common, whomever they name: a script goes through users, and its mistake stays the same. */
-function shapeOf({ attempt, args }: Judged): string {
-  return sha256Hex([attempt.command.name, ...args.map((word) => word.text)].join('\0'));
 }
 
 /** The ending of an exchange that was given up from outside. */

@@ -27,8 +27,7 @@ export interface DispatchedExchange {
   readonly id: string;
   readonly judgement: Judged;
   readonly abortable: Abortable;
-  /** Begins a way; `mayTryAgain`: there may be another to the same backend. */
-  start(destination: Destination, target: RelayTarget, mayTryAgain: boolean): Carriage;
+  start(destination: Destination, target: RelayTarget): Carriage;
   /** Judges for another backend than the command was judged for. Undefined: it means the same there and is allowed. */
   lookThere(destination: Destination): Ending | undefined;
 }
@@ -59,7 +58,7 @@ export function dispatch(options: DispatchOptions): Promise<Dispatched> {
 
 async function dispatchToAll({ exchange, destinations, writer }: DispatchOptions): Promise<Dispatched> {
   const cells = joinableCells(exchange.judgement);
-  const starts = destinations.map((each) => (target: RelayTarget) => exchange.start(each, target, false));
+  const starts = destinations.map((each) => (target: RelayTarget) => exchange.start(each, target));
   const parts = await fanOut(starts, writer, cells);
   const backends = destinations.map(({ pool }) => pool.backend);
   return { ending: joinEndings(parts, backends), parts };
@@ -76,7 +75,7 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
 }
 
 function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
-  return take(options, first, true).then((part) => {
+  return take(options, first).then((part) => {
     const { ending } = part;
     if (ending.kind === 'replied') return { ending, parts: [part] };
     return goOn(options, first, part);
@@ -89,7 +88,7 @@ async function goOn(options: DispatchOptions, first: Destination, tried: Part): 
   let part = tried;
   const parts = [part];
   if (shouldTryAgain(part, exchange.judgement)) {
-    part = await take(options, first, false);
+    part = await take(options, first);
     parts.push(part);
   }
   const { ending } = part;
@@ -104,7 +103,7 @@ async function goOn(options: DispatchOptions, first: Destination, tried: Part): 
   } catch (fault) {
     return { ending: { kind: 'fault', fault, isSent: false, backend }, parts };
   }
-  part = await take(options, next, false);
+  part = await take(options, next);
   parts.push(part);
   if (part.ending.kind !== 'referral') return { ending: part.ending, parts };
   return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
@@ -125,10 +124,10 @@ async function recordReferral(
 const none: readonly string[] = [];
 
 /** One way, while its users are on no other backend. */
-async function take(options: DispatchOptions, destination: Destination, mayTryAgain: boolean): Promise<Part> {
+async function take(options: DispatchOptions, destination: Destination): Promise<Part> {
   const { exchange, users, writer } = options;
   const { context, abortable } = exchange;
-  const carriage = exchange.start(destination, writer, mayTryAgain);
+  const carriage = exchange.start(destination, writer);
   // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
   const locked = exchange.judgement.attempt.command.scope === 'server' ? none : users;
   let unlock: () => void;
@@ -159,8 +158,7 @@ function shouldTryAgain({ carriage, ending }: Part, { attempt, decision }: Judge
   if (decision.obligations?.maxMatches !== undefined) return false;
   // One that was opened for this command did not die before it.
   if (!carriage.isReused) return false;
-  const hasEnded =
-    ending.kind === 'poison' || (ending.kind === 'fault' && ending.isSent && isEnd(ending.fault));
+  const hasEnded = ending.kind === 'fault' && ending.isSent && isEnd(ending.fault);
   if (!hasEnded) return false;
   const { count } = carriage;
   return count !== undefined && count.firstByteMs === undefined && count.bytesIn === 0 && !count.hasLogs;

@@ -20,7 +20,6 @@ import type { ExchangeNames } from '../outcome/events.js';
 import type { FloodWatch } from '../outcome/flood-watch.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Journal, Observe } from '../outcome/ports.js';
-import type { PoisonTable } from '../pool/poison.js';
 import type { OutgoingCommand } from '../relay/converse.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import type { ClientInput } from '../relay/upload-buffer.js';
@@ -64,8 +63,6 @@ export interface ExchangeContext {
   readonly floods: FloodWatch;
   /** Bounds questions to dovegate itself, by principal; outlives a reload. */
   readonly questions: TokenBuckets;
-  /** Commands that killed processes of a backend; outlives a reload. */
-  readonly poison: PoisonTable;
   /** A value that may be compared and not read. */
   readonly redact: (value: string) => Redacted;
   /** The same for command input, which comes in pieces. */

@@ -230,8 +230,8 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     return this.context.turns.take(`${names.principal}\0${policy.name}`, most, this.abortable.signal);
   }
 
-  start(destination: Destination, target: RelayTarget, mayTryAgain: boolean): Carriage {
-    const carriage = createCarriage(this, destination, target, mayTryAgain);
+  start(destination: Destination, target: RelayTarget): Carriage {
+    const carriage = createCarriage(this, destination, target);
     this.#carriages.push(carriage);
     return carriage;
   }

@@ -41,8 +41,6 @@ export type ErrorCode =
   | 'limits-full'
   | 'no-route'
   | 'over-limit'
-  | 'poison'
-  | 'poison-repeated'
   | 'queue-full'
   | 'queue-timeout'
   | 'referral';

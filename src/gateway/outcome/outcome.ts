@@ -42,10 +42,6 @@ export type Ending =
   | { readonly kind: 'drained'; readonly backend: string }
   /** A fault that was thrown; `isSent`: whether a byte of the command went upstream. */
   | { readonly kind: 'fault'; readonly fault: unknown; readonly isSent: boolean; readonly backend: string }
-  /** The backend's process ended without a status, and it looks as if the command did it. */
-  | { readonly kind: 'poison'; readonly backend: string }
-  /** The same command of the same principal has ended processes again and again; how long it is held back. */
-  | { readonly kind: 'held-back'; readonly backend: string; readonly retryAfterMs: number }
   /** The backend took longer than the deadline of the command's effect, or fell silent within its reply. */
   | { readonly kind: 'reply-timeout'; readonly backend: string }
   /** `target`: where the backend points; undefined: it said nothing that could be read. `reason`: why it was not followed. */
@@ -176,15 +172,6 @@ export function judgeEnding(ending: Ending): Verdict {
     }
     case 'fault':
       return verdictOfFault(ending.fault, ending.isSent, ending.backend);
-    case 'poison': {
-      const text = `backend ${ending.backend} died of this command; whether it ran is not known`;
-      return told('TEMPFAIL', 'unknown', 'poison', text, 'warn');
-    }
-    case 'held-back': {
-      const seconds = Math.ceil(ending.retryAfterMs / 1000);
-      const text = `backend ${ending.backend} has died of this command several times; try again in ${seconds} s`;
-      return told('TEMPFAIL', 'limited', 'poison-repeated', text, 'warn');
-    }
     case 'reply-timeout':
       return told(
         'TEMPFAIL',

@@ -84,3 +84,44 @@ export function createOpenUpstreams(): OpenUpstreams {
     delete: forget,
   };
 }
+
+/** Detects a Dovecot whose master has stopped. Closes nothing. */
+export interface TempfailWatch {
+  /**
+   * An upstream that was opened at `openedMs` gave a status. Returns a time: what was opened up to then is not to be
+   * trusted any more. Undefined: no suspicion.
+   */
+  answered(openedMs: number, answer: 'tempfail' | 'other', nowMs: number): number | undefined;
+}
+
+/** This many TEMPFAIL in a row are no coincidence. */
+const tempfailsMax = 2;
+/** An upstream younger than this was opened by a master that was alive. */
+const trustedMs = 1_000;
+
+/**
+ * When Dovecot's master stops, its processes and their connections live on and answer TEMPFAIL to every command (measured on
+ * 2.3.13 to 2.4.5), so an idle upstream looks well and is not. TEMPFAIL has harmless causes too: several in a row, each from an
+ * upstream that has been open for a while, are taken for that. An upstream is only doubted for what others of its age or
+ * older did.
+ */
+export function createTempfailWatch(): TempfailWatch {
+  let tempfails = 0;
+  /** When the newest upstream that answered TEMPFAIL was opened. */
+  let newestMs = 0;
+  return {
+    answered(openedMs, answer, nowMs) {
+      if (answer === 'other') {
+        // A newer upstream that works says nothing about old ones: Dovecot may have been restarted between them.
+        if (openedMs <= newestMs) tempfails = 0;
+        return undefined;
+      }
+      if (nowMs - openedMs < trustedMs) return undefined;
+      newestMs = tempfails === 0 ? openedMs : Math.max(newestMs, openedMs);
+      tempfails += 1;
+      if (tempfails < tempfailsMax) return undefined;
+      tempfails = 0;
+      return newestMs;
+    },
+  };
+}

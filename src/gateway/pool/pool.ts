@@ -16,8 +16,7 @@ import type { DialOptions } from './dial.js';
 import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';
 import { createFairQueue } from './fair-queue.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
-import { createOpenUpstreams } from './open-upstreams.js';
-import { createSigns } from './signs.js';
+import { createOpenUpstreams, createTempfailWatch } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { createWaiter, makeRoom, type Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
@@ -37,7 +36,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   series: Series | undefined;
   readonly #options: PoolOptions;
   readonly #dials: Dials;
-  readonly #signs = createSigns();
+  readonly #tempfails = createTempfailWatch();
   /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
   readonly #queue = createFairQueue<Waiter>();
   readonly #open = createOpenUpstreams();
@@ -121,10 +120,11 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
 
   closed(upstream: Upstream, reason: CloseReason): void {
     assert(this.#open.delete(upstream), 'an upstream of no state was closed');
-    const { clock, observe } = this.#options;
+    const { observe } = this.#options;
     const { id, exchanges } = upstream;
     observe({ kind: 'upstream-closed', backend: this.backend, upstream: id, reason, exchanges });
-    if (this.#signs.closed(reason, clock.now())) this.#dials.lost(upstream);
+    // The backend's doing, while it had no command.
+    if (reason === 'peer-ended' || reason === 'spoke-while-idle') this.#dials.lost(upstream);
     this.match();
   }
 
@@ -136,15 +136,6 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     if (this.#restMs(upstream) === 0) upstream.close('lifetime');
     else if (this.#shared > this.#kept) upstream.close('idle-timeout');
     else upstream.restOn(this.#restMs(upstream));
-  }
-
-  died(upstream: Upstream, isKilled: boolean): void {
-    this.#signs.died(upstream.id, isKilled, this.#options.clock.now());
-  }
-
-  isPoisoned({ id, openedMs }: Upstream): boolean {
-    const others = this.#open.all().flatMap((other) => (other.id === id ? [] : other.openedMs));
-    return this.#signs.isPoisoned(id, openedMs, others, this.#options.clock.now());
   }
 
   left(waiter: Waiter): void {
@@ -211,7 +202,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const answer = end?.answer;
     upstream.holder = undefined;
     this.#dials.health.leaseEnded(end?.closeFor, answer);
-    const doubtedMs = answer && this.#signs.answered(upstream.openedMs, answer, this.#options.clock.now());
+    const doubtedMs =
+      answer && this.#tempfails.answered(upstream.openedMs, answer, this.#options.clock.now());
     if (upstream.state.at !== 'closed') {
       const isOther = upstream.series !== this.series;
       const reason =

@@ -60,7 +60,6 @@ class LiveUpstream implements Upstream {
   readonly #reply;
   readonly #logs;
   #state: UpstreamState = { at: 'greeted' };
-  #isKilled = false;
   #watch: Promise<Buffer | null> | undefined;
   #fault: unknown;
   #isRaw = false;
@@ -113,14 +112,9 @@ class LiveUpstream implements Upstream {
     if (chunk !== null) return this.#decode(chunk);
     // What a dying process wrote last is often the line that says why.
     const lines = this.#ownLines(this.#logs.end());
-    this.#died();
     this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
     if (lines.length === 0) throw this.#fault;
     return lines.map((line) => ({ kind: 'log', line }));
-  }
-
-  get isPoisoned(): boolean {
-    return this.#owner.isPoisoned(this);
   }
 
   goRaw(): void {
@@ -180,11 +174,6 @@ class LiveUpstream implements Upstream {
     this.#become({ at: 'idle', sinceMs, timer });
   }
 
-  /** The end of what goes both ways is no death: nothing more was to be said. */
-  #died(): void {
-    if (this.#state.at !== 'closed' && !this.#isRaw) this.#owner.died(this, this.#isKilled);
-  }
-
   /**
    * Without the line in which Dovecot says, before it ends a process at a reload, that a signal did it: the command that is
    * out has no part in that.
@@ -192,7 +181,6 @@ class LiveUpstream implements Upstream {
   #ownLines(lines: readonly LogLine[]): readonly LogLine[] {
     return lines.filter((line) => {
       if (!line.text.includes('Killed with signal')) return true;
-      this.#isKilled = true;
       this.#owner.straySpoke(this, line);
       return false;
     });
@@ -304,13 +292,6 @@ export interface UpstreamOwner {
   straySpoke(upstream: Upstream, line: LogLine): void;
   /** It was idle for as long as it was told to be: the owner closes it, or lets it rest on. */
   rested(upstream: Upstream): void;
-  /**
-   * The backend ended it while it was leased, in order, as the kernel does for a process that dies. `isKilled`: a line on
-   * the log channel said that a signal did it.
-   */
-  died(upstream: Upstream, isKilled: boolean): void;
-  /** Whether its death looks as if the command on it killed the process behind it; asked after `died`. */
-  isPoisoned(upstream: Upstream): boolean;
 }
 
 /** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
@@ -331,8 +312,6 @@ export interface Upstream {
   readonly state: UpstreamState;
   /** Exchanges that it has served or serves. */
   readonly exchanges: number;
-  /** Whether its end, which `next` told, looks as if the command killed the process behind it. */
-  readonly isPoisoned: boolean;
   /** Nothing came behind the last answer, and nothing of it is owed: what comes next answers what is asked next. */
   readonly isClean: boolean;
   /** Writes bytes of a command; only while leased. */

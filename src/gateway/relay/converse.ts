@@ -131,15 +131,7 @@ export function relayReply(
   source: ReplySource,
   filter: BackendLogFilter,
 ): Promise<LeaseEnd<Ending>> {
-  return relay(new ReplyRelay(options, source, filter)).then((end) =>
-    end.kind === 'fault' ? judgeFault(end, options) : judgeRelay(end, options),
-  );
-}
-
-async function judgeFault(end: RelayEnd, options: Conversation): Promise<LeaseEnd<Ending>> {
-  // Those that died together with this upstream are heard of in the same turn: then it was not the command.
-  if (givenUp(options) === undefined) await options.clock.nextTurn();
-  return judgeRelay(end, options);
+  return relay(new ReplyRelay(options, source, filter)).then((end) => judgeRelay(end, options));
 }
 
 /** The ending when the upstream was closed because the exchange was canceled. A client that is gone does not cancel a change. */
@@ -181,7 +173,6 @@ function judgeRelay(end: RelayEnd, options: Conversation): LeaseEnd<Ending> {
     case 'fault': {
       const ending = givenUp(options);
       if (ending !== undefined) return { value: ending, closeFor: 'aborted' };
-      if (upstream.isPoisoned) return { value: { kind: 'poison', backend }, closeFor: 'peer-gone' };
       const value = { kind: 'fault', fault: end.fault, isSent: true, backend } as const;
       return { value, closeFor: end.fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
     }

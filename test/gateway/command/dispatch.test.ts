@@ -139,7 +139,7 @@ void describe('a second try', () => {
   void test('not a read that killed an upstream that was opened for it', async () => {
     const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end));
     assert.equal(heard.sent.length, 1);
-    assert.deepEqual([heard.completion?.outcome, heard.completion?.error], ['unknown', 'poison']);
+    assert.deepEqual([heard.completion?.outcome, heard.completion?.error], ['unknown', 'closed-early']);
   });
 
   void test('not a change', async () => {

@@ -53,7 +53,7 @@ void test('nor does one who left, or who was never asked since we stop, hide tha
   // [the two, outcome, error]
   const pairs: readonly (readonly [Ending, Ending, string, string])[] = [
     [unsent, { kind: 'cut-off', isSent: true }, 'unknown', 'draining'],
-    [gone, { kind: 'poison', backend: 'mail2' }, 'unknown', 'poison'],
+    [gone, { kind: 'reply-timeout', backend: 'mail2' }, 'timeout', 'reply-timeout'],
     [{ kind: 'replied', status, peer: 'ready' }, gone, 'aborted', 'client-gone'],
     [{ kind: 'replied', status, peer: 'ready' }, unsent, 'failed', 'draining'],
   ];

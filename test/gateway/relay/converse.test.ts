@@ -14,7 +14,7 @@ import {
 import type { RelayCount } from '../../../src/gateway/relay/relay.js';
 import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
-import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
+import { leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux } from '../../oracle/framing.js';
 
@@ -35,8 +35,6 @@ interface Setting {
   readonly logs?: LogMode;
   readonly cutOff?: Conversation['cutOff'];
   readonly command?: Partial<OutgoingCommand>;
-  /** What the pool says of an end. */
-  readonly isPoisoned?: boolean;
   readonly count?: RelayCount;
 }
 
@@ -46,15 +44,13 @@ function start({
   logs = 'filtered',
   cutOff = () => undefined,
   command: changes,
-  isPoisoned = false,
   count = emptyCount(),
 }: Setting = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
   const sizes = { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 };
-  const owner = { ...carelessOwner, isPoisoned: () => isPoisoned };
-  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes, owner });
+  const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes });
   const writer = createReplyWriter(client.transport, 2);
   const heard: string[] = [];
   const running = converse({
@@ -215,15 +211,6 @@ void test('what breaks off: a word for the record, and one for the upstream', as
     assert.equal(end.closeFor, closeFor);
     assert.ok(end.value.kind === 'fault' && end.value.isSent && end.value.backend === 'mail1');
     assert.equal(story.clock.timers, 0);
-  }
-});
-
-void test('PROTOCOL 12 trap 12: an end that looks like the work of the command is told apart', async () => {
-  for (const isPoisoned of [true, false]) {
-    const story = start({ isPoisoned });
-    story.backend.end();
-    const { value, closeFor } = await story.running;
-    assert.deepEqual([value.kind, closeFor], [isPoisoned ? 'poison' : 'fault', 'peer-gone']);
   }
 });
 
