@@ -1,5 +1,4 @@
-// Owns the file of the drop-in doveadm and of whoever asks from elsewhere: which socket, and who we are there (client.yaml).
-// It does not dial and reads no secrets.
+// Reads client.yaml, the file of the drop-in doveadm: which socket, and who we are there. It reads no secrets.
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { validate } from './cursor.js';

@@ -1,6 +1,5 @@
-// Owns the way between the tree that was written and its values: down to values that have the schema's shape, and back
-// from a value to its line, its spelling and its path. Every reading step asks a cursor instead of carrying nodes around.
-// It does not know the schema, nor what is read; every sentence about a shape comes from the schema.
+// Maps between the YAML tree (with positions) and validated values: from a value to its line, its spelling and its path. Every reading
+// step uses a cursor instead of carrying nodes.
 import { dirname, resolve } from 'node:path';
 import type { core, ZodType } from 'zod';
 import { type MapNode, type Node, nodeAt, toValue, without } from './parse-yaml.js';

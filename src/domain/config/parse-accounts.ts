@@ -1,7 +1,5 @@
-// Owns the reading of `tls` and `accounts`: how clients that come by TCP prove who they are.
-// It opens no files; what is in a certificate is looked at elsewhere.
-// The rule: whatever could let in somebody else than meant is an error: a certificate that nobody verifies, one that is always two
-// accounts', an account without a proof.
+// Reads `tls` and `accounts`: how clients that connect by TCP prove who they are. Whatever could let in the wrong client is an error: a
+// certificate that nothing verifies, one that always fits two accounts, an account without a proof.
 import { parsePasswordHash } from '../identity/credentials.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Cursor } from './cursor.js';

@@ -1,6 +1,5 @@
-// Owns the reading of `backends`.
-// It does not know how a backend is dialled; it refuses what could only be dialled unsafely.
-
+// Reads `backends`. What could only be dialed unsafely is an error, and so is a list of namespaces that no Dovecot could have, because
+// judgements rely on it.
 import type { Namespace } from '../commands/mailbox-names.js';
 import { serverTargetWords } from '../policy/server-commands.js';
 import type { Cursor } from './cursor.js';

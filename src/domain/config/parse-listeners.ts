@@ -1,6 +1,4 @@
-// Owns the reading of `listeners`; defaults filled in. It does not know how sockets are made, nor who has what policy.
-// The rule: a key that would have no effect on this kind of socket is an error, because whoever wrote it relies on it.
-
+// Reads `listeners`. A key that would have no effect on this kind of socket is an error, because its author relies on it.
 import type { Cursor } from './cursor.js';
 import { parseNetworks } from './networks.js';
 import { parseAccounts, parseTls } from './parse-accounts.js';

@@ -1,7 +1,5 @@
-// Owns the reading of `policies` into immutable policies with a version: users, presets, traits, rules.
-// It does not judge anything, and does not read rules (parse-rule).
-// The rule: the effective text holds everything that changes a judgement, in one order and one spelling, so that the
-// same meaning has the same version whatever the file looked like.
+// Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
+// one spelling, so that the same meaning has the same version whatever the file looks like.
 import { stringify } from 'yaml';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';

@@ -1,6 +1,5 @@
-// Owns the reading of `routes` and `server_commands`: where a command goes.
-// It does not know which backends exist; that is checked when everything has been read.
-// The rule: a route says one thing, and a command that changes something goes nowhere unless a line says where.
+// Reads `routes` and `server_commands`: where a command goes. A route has one target; a command that changes something goes nowhere
+// unless a line names its target.
 import { commandNamed, commandsOf } from '../commands/catalog.js';
 import { createGlobList } from '../commands/glob.js';
 import { allSeries } from '../commands/series.js';

@@ -1,5 +1,4 @@
-// Owns the reading of one rule: the command, what else it says, and whether it could ever match.
-// It does not read conditions (parse-where), and does not judge.
+// Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
 import { type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { cautionOf } from '../commands/dangerous.js';

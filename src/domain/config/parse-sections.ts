@@ -1,5 +1,4 @@
-// Owns the reading of the sections that stand for themselves: mail_users, audit, admin, limits; defaults filled in.
-// It does not know how sockets are made or limits held.
+// Reads the sections that depend on no other: mail_users, audit, admin, limits.
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import type { Cursor } from './cursor.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';

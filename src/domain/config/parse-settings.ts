@@ -21,7 +21,6 @@ import {
   stateDefault,
 } from './settings.js';
 
-/** What was read. */
 export interface ParsedSettings {
   /** Undefined: there are errors. */
   readonly settings?: Settings;

@@ -1,7 +1,5 @@
-// Owns the reading of a rule's `where`: conditions on parameters and on the search query, checked against the catalog.
-// It does not judge.
-// The rule: a condition that could never hold, or that its author cannot have meant, is a problem; nothing is read as text
-// because it could not be read as what it looks like.
+// Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that could never hold,
+// or that its author cannot have meant, is a problem. A value that does not fit its parameter is never read as plain text instead.
 import type { Parameter } from '../commands/catalog.js';
 import { createGlobList, globLengthMax } from '../commands/glob.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-keys.js';

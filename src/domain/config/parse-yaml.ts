@@ -1,7 +1,5 @@
-// Owns the step from YAML text to a tree in which every key and every scalar knows its line and column.
-// It does not know which keys exist.
-// The rule: nothing that YAML can do beyond maps, lists and scalars gets in (aliases, tags, merge keys, several
-// documents, keys that are no plain text): each is a problem, because an auditor must see what a line means.
+// Parses YAML into a tree in which every key and scalar has its line and column. Only maps, lists and scalars are accepted: aliases, tags,
+// merge keys, several documents and keys that are not plain text are problems, because an auditor must see what a line means.
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
 import type { Place, ProblemList } from './problem.js';
 

@@ -1,5 +1,4 @@
-// Owns the shape of policies, rules, presets and policy tests in a configuration.
-// It does not know commands and their parameters; whether those exist is for the reading (parse-rule).
+// The shape of policies, rules, presets and policy tests. Whether commands and parameters exist is checked when rules are read.
 import { z } from 'zod';
 import { allSeries } from '../commands/series.js';
 import {
@@ -69,7 +68,6 @@ const where = z
 
 const users = listOf(word, 'patterns, as ["*@example.com"]');
 
-/** One rule of a policy. */
 const rule = z.union(
   [
     text('the full name of a command'),
@@ -116,7 +114,6 @@ const use = z.union(
   { error: 'must be the name of a preset, or a map with the keys preset and with' },
 );
 
-/** A policy. */
 export const policy = strict('a policy', {
   mode: oneOf(['enforce', 'observe']).prefault('enforce'),
   users,
@@ -135,7 +132,6 @@ export const policy = strict('a policy', {
   weight: count(1, 100).prefault(1),
 }).meta({ description: 'what a team may do; what no rule allows is denied' });
 
-/** One policy test. */
 export const policyTest = strict('a policy test', {
   listener: text('the name of a listener'),
   as: strict('who asks', {
@@ -151,7 +147,6 @@ export const policyTest = strict('a policy test', {
   expect: oneOf(['allow', 'deny']),
 }).meta({ description: 'a command line and what the policy must say of it' });
 
-/** The file of a preset. */
 export const preset = strict('a preset', {
   parameters: named(
     strict('a parameter of a preset', {
@@ -170,11 +165,7 @@ export const preset = strict('a preset', {
   }).optional(),
 });
 
-/** A policy that has the shape. */
 export type RawPolicy = z.infer<typeof policy>;
-/** A rule that has the shape. */
 export type RawRule = z.infer<typeof rule>;
-/** A preset that has the shape. */
 export type RawPreset = z.infer<typeof preset>;
-/** A policy test that has the shape. */
 export type RawPolicyTest = z.infer<typeof policyTest>;

@@ -1,7 +1,5 @@
-// Owns what is wrong with a configuration: the problem as a value, and its two lines of text.
-// It does not know what a configuration means.
-// The rule: a message says what is wrong and what to do, and never holds a secret (secrets are in files of their own).
-
+// Problems of a configuration: as values, as two lines of text, and their codes. A message says what is wrong and what to do, and never
+// holds a secret (secrets are in files of their own).
 import { printable } from '../audit/export.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
@@ -19,7 +17,6 @@ export interface Problem {
   readonly code: ProblemCode;
 }
 
-/** A point in a file of the configuration. */
 export interface Place {
   readonly file: string;
   readonly line: number;
@@ -37,7 +34,6 @@ export interface ProblemList {
   sorted(): Problem[];
 }
 
-/** An empty list. */
 export function createProblemList(): ProblemList {
   const problems: Problem[] = [];
   const push = (place: Place, found: Pick<Problem, 'path' | 'message' | 'severity' | 'code'>): void => {
@@ -147,7 +143,6 @@ export function unknownName(what: string, name: string, names: readonly string[]
   return `there is no ${what} ${shown}${others}`;
 }
 
-/** The kind of a problem. */
 export type ProblemCode =
   // errors
   | 'not-yaml'

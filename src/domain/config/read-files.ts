@@ -1,7 +1,5 @@
-// Owns the gathering of a configuration from its files: the named one, what its `include` patterns find, what policies refer
-// to, and the shipped presets with their parameters filled in.
-// It does not know what keys mean. Files are read by whoever is asked through ReadFiles; nothing here opens one.
-// The rule: a name is defined in one place. Two files never silently overrule one another.
+// Gathers a configuration from its files: the named one, what `include` finds, what policies refer to, and shipped presets with their
+// parameters filled in. A name is defined in one place: two files never silently overrule one another.
 import { dirname, join } from 'node:path';
 import { type ListNode, type MapNode, type Node, parseYaml } from './parse-yaml.js';
 import type { Place, ProblemList } from './problem.js';

@@ -1,6 +1,5 @@
-// Owns the pieces that the shape of a configuration is made of: the sentence that each says of what does not fit, and the
-// spellings of quantities (durations, sizes, rates). It does not know which keys there are.
-// The rule: a number without a unit is never guessed at.
+// The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates) and
+// with its default. A number without a unit is never guessed.
 import { z } from 'zod';
 import { durationPattern, formatDuration, parseDuration } from '../policy/duration.js';
 import type { Rate } from '../policy/rule.js';
@@ -21,9 +20,7 @@ const ratePeriods: Readonly<Record<string, number>> = {
   day: 86_400_000,
 };
 
-/** The spelling of a size. */
 export const sizePattern = /^(\d{1,9})(B|KiB|MiB|GiB|TiB)$/;
-/** The spelling of a rate. */
 export const ratePattern = /^(\d{1,6})\/(second|minute|hour|day)$/;
 
 /** `512B`, `64KiB`, `1GiB` in bytes; undefined for anything else. */
@@ -105,12 +102,10 @@ export function unknownKey(key: string, known: readonly string[]): string {
     : `${shown} is not a key here; did you mean ${nearest}?`;
 }
 
-/** Text that is not empty. */
 export function text(what: string) {
   return z.string({ error: `must be ${what}` }).min(1, { error: `must be ${what}, not empty` });
 }
 
-/** A path. */
 export function file(what: string) {
   return text(what).meta({ description: `${what}; relative to the file that names it` });
 }
@@ -142,7 +137,6 @@ export function timer(unless: string, below?: { readonly ms: number; readonly er
 
 const anySize = { least: 1, most: Number.MAX_SAFE_INTEGER, error: 'must be a size of at least one byte' };
 
-/** A size in bytes. */
 export function size(unless: string, within: { least: number; most: number; error: string } = anySize) {
   return z
     .string({ error: 'must be a size with its unit, as 64KiB or 1GiB' })
@@ -172,18 +166,15 @@ export function fileMode(unless: string) {
     .prefault(unless);
 }
 
-/** A whole number within bounds. */
 export function count(low: number, high: number) {
   const error = `must be a whole number from ${low} to ${high}`;
   return z.int({ error }).min(low, { error }).max(high, { error });
 }
 
-/** One of some words. */
 export function oneOf<const Words extends readonly [string, ...string[]]>(words: Words) {
   return z.enum(words, { error: `must be one of: ${words.join(', ')}` });
 }
 
-/** A boolean. */
 export const flag = z.boolean({ error: 'must be true or false' });
 
 /** A list of such items; `what` names them in the plural. */

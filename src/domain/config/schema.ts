@@ -1,6 +1,5 @@
-// Owns the shape of a configuration file: which keys there are, what their values look like, and the sentence for
-// each that tells what is expected. The JSON Schema for editors is generated from here.
-// It does not know what keys mean together; that is the reading (parse-settings) and the checks after it.
+// The shape of a configuration file: its keys, their values and defaults, and the sentence for each value that does not fit. The JSON Schema
+// for editors and docs/settings.md are generated from it.
 import { z } from 'zod';
 import { allEffects, type Effect } from '../commands/catalog.js';
 import { usersPerLine } from '../identity/user-name.js';
@@ -46,7 +45,6 @@ const account = strict('an account', {
   key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
 }).meta({ description: 'somebody who comes by TCP; a password or a certificate proves it' });
 
-/** A listener as it is written. */
 const listener = strict('a listener', {
   unix: file('the path of a UNIX socket').optional(),
   tcp: text('ADDRESS:PORT or [IPV6]:PORT, as 0.0.0.0:24246').optional(),
@@ -264,28 +262,25 @@ export const configurationSchema = strict('a configuration', {
 
 /** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
-/** A part of {@link RawConfiguration}. */
 export type RawListener = z.infer<typeof listener>;
-/** A part of {@link RawConfiguration}. */
 export type RawBackend = z.infer<typeof backend>;
-/** A part of {@link RawConfiguration}. */
 export type RawAudit = z.infer<typeof audit>;
-/** A part of {@link RawConfiguration}. */
 export type RawSink = z.infer<typeof sink>;
-/** The admin section as it is written. */
 export type RawAdmin = z.infer<typeof admin>;
-/** A part of {@link RawConfiguration}. */
 export type RawLimits = z.infer<typeof limits>;
+
+/** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
+export function describedSchema() {
+  return z.toJSONSchema(configurationSchema, { io: 'input', target: 'draft-7', reused: 'inline' });
+}
 
 /** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
 export function formatJsonSchema(): string {
-  const schema = z.toJSONSchema(configurationSchema, {
-    io: 'input',
-    target: 'draft-7',
-    reused: 'inline',
-    override: ({ jsonSchema }) => {
-      delete jsonSchema.default;
-    },
-  });
+  const schema: object = JSON.parse(JSON.stringify(describedSchema()), withoutDefault);
   return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
+}
+
+/** A default in the file of an editor would be written into configurations, and stay there when it changes. */
+function withoutDefault(key: string, value: unknown): unknown {
+  return key === 'default' ? undefined : value;
 }

@@ -1,6 +1,4 @@
-// Owns the settings: what a configuration means once it was read, and every default, with its unit.
-// It does not know YAML or files.
-// The rule: settings are complete. Who uses them never asks "and if it is missing?" except where a field says so.
+// The settings: what a configuration means once it was read. They are complete: `undefined` appears only where a field says so.
 import type { Namespace } from '../commands/mailbox-names.js';
 import type { Series } from '../commands/series.js';
 import type { Route } from '../policy/route.js';
@@ -32,7 +30,6 @@ export interface Settings {
   readonly hash: string;
 }
 
-/** A socket for one team. */
 export interface ListenerSettings {
   readonly name: string;
   readonly socket: ListenerSocket;
@@ -87,7 +84,6 @@ export function formatListenerSocket(socket: ListenerSocket): string {
   }
 }
 
-/** TLS of a listener. */
 export type ListenerTls =
   | {
       readonly mode: 'starttls' | 'implicit';
@@ -119,7 +115,6 @@ export interface PeersSettings {
   readonly groups: readonly string[];
 }
 
-/** A policy, and whose it is. */
 export interface PolicyChoice {
   readonly peers?: PeersSettings;
   /** Its name. */

@@ -129,3 +129,14 @@ void test('the JSON Schema for editors is the one that the code gives (else: npm
   const path = new URL('../../../../config/dovegate.schema.json', import.meta.url);
   assert.equal(readFileSync(path, 'utf8'), formatJsonSchema());
 });
+
+void test('docs/settings.md is what the code gives (else: npm run build, node scripts/make-settings.mjs)', async () => {
+  const root = new URL('../../../../', import.meta.url);
+  const script: { formatSettingsPage(): string } = await import(
+    new URL('scripts/settings-page.mjs', root).href
+  );
+  // The widths of columns are the formatter's.
+  const plain = (page: string): string => page.replace(/ +\|/g, ' |').replace(/-{3,}/g, '---');
+  const page = readFileSync(new URL('docs/settings.md', root), 'utf8');
+  assert.equal(plain(page), plain(script.formatSettingsPage()));
+});
