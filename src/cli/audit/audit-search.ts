@@ -10,7 +10,8 @@ import {
 } from '../../domain/audit/export.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { createUserSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
-import type { Surveyed } from '../../domain/audit/survey.js';
+import { createRetirements, type Surveyed } from '../../domain/audit/survey.js';
+import type { RetiredRecords } from '../../domain/audit/verify.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';
@@ -33,7 +34,12 @@ export async function auditSearch(
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const trail of trails) {
     const damage = createDamageWatch();
-    for await (const row of searchTrail(trail, filter, (file, piece) => damage.look(file, piece))) {
+    const retirements = createRetirements();
+    const look = (file: TrailFile, piece: Piece | undefined): void => {
+      damage.look(file, piece);
+      if (piece !== undefined) retirements.take(piece.bytes);
+    };
+    for await (const row of searchTrail(trail, filter, look)) {
       isFound = true;
       isNameFound ||= byName?.isNamed(row.fields) === true;
       if (format === 'json') await screen.print(formatJsonRow(row));
@@ -43,6 +49,8 @@ export async function auditSearch(
       if (screen.isGone) return exitCodes.ok;
     }
     tellDamage(screen, damage.notes());
+    for (const each of retirements.since(filter.sinceMs))
+      screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
@@ -52,6 +60,13 @@ export async function auditSearch(
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
   if (text !== '') screen.complain(`dovegate: ${text}`);
   return exitCodes.ok;
+}
+
+/** What retention removed; `firstTime`: of the first record that is left, for records of releases that did not say until when. */
+export function describeRetired({ by, until, segments }: RetiredRecords, firstTime = '?'): string {
+  const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
+  const count = `${segments} ${segments === 1 ? 'segment' : 'segments'}`;
+  return printable(`records before ${until ?? firstTime} were retired${cause}, ${count}`);
 }
 
 /** Empty: nobody has a name like the one that was asked for. */

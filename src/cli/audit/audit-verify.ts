@@ -11,13 +11,14 @@ import type { KeptCheckpoint } from '../../domain/audit/checkpoints.js';
 import { formatJson, printable } from '../../domain/audit/export.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { parsePublicKey } from '../../domain/audit/signature.js';
-import type { RetiredRecords, TrailFault, Verdict } from '../../domain/audit/verify.js';
+import type { TrailFault, Verdict } from '../../domain/audit/verify.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
 import { isDirectory, journalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
 import { type LineSource, verifyReceived } from './audit-received.js';
+import { describeRetired } from './audit-search.js';
 
 /** What is verified, against what, and how it is told. */
 export interface VerifyOptions {
@@ -298,12 +299,6 @@ function describeFault({ file, line, seq, kind, text }: TrailFault, pathOf: Chec
   const path = file === '' ? '' : line === 0 ? `${pathOf(file)}: ` : `${pathOf(file)}:${line}: `;
   const number = seq === undefined ? '' : `seq ${seq}: `;
   return printable(`${path}${number}${kind}: ${text}`);
-}
-
-function describeRetired({ by, until, segments }: RetiredRecords, firstTime: string): string {
-  const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
-  const what = `records before ${until ?? firstTime} were retired${cause}, ${plural(segments, 'segment')}`;
-  return printable(what);
 }
 
 function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): string {

@@ -3,7 +3,8 @@
 
 import { foldAscii } from '../identity/user-name.js';
 import { quote } from './encode.js';
-import { formatTime, parseLine, timeAtMax, timeChars, timeOpening } from './record.js';
+import { eventOpening, formatTime, parseLine, timeAtMax, timeChars, timeOpening } from './record.js';
+import { noteRetired, type RetiredRecords } from './verify.js';
 
 /** What was looked through. Times are those of records. */
 export interface Surveyed {
@@ -80,5 +81,30 @@ export function createSurvey(asked: {
       findNames(piece);
     },
     finish: () => ({ records, all, firstTime, lastTime, names: [...names].slice(0, namesMax) }),
+  };
+}
+
+const retireText = Buffer.from(`${eventOpening}retire"`);
+
+/** What retention removed, by the retire records of the pieces that are searched. */
+export function createRetirements(): {
+  take(piece: Buffer): void;
+  /** What was removed and may be of that time or later. */
+  since(timeMs: number | undefined): RetiredRecords[];
+} {
+  const retired = new Map<RetiredRecords['by'], RetiredRecords>();
+  return {
+    take(piece) {
+      for (let at = piece.indexOf(retireText); at >= 0; at = piece.indexOf(retireText, at + 1)) {
+        const lf = piece.indexOf(0x0a, at);
+        const start = piece.lastIndexOf(0x0a, at) + 1;
+        const record = parseLine(piece.toString('utf8', start, lf < 0 ? piece.length : lf));
+        if (record !== undefined) noteRetired(retired, record);
+      }
+    },
+    since(timeMs) {
+      const from = timeMs === undefined ? '' : formatTime(timeMs);
+      return [...retired.values()].filter(({ until }) => until === undefined || until > from);
+    },
   };
 }

@@ -122,6 +122,16 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
 ]);
 
+/** Adds a retire record to what retention removed so far. */
+export function noteRetired(
+  retired: Map<RetiredRecords['by'], RetiredRecords>,
+  { action, until }: Readonly<Record<string, unknown>>,
+): void {
+  const by = action === 'age' || action === 'size' ? action : undefined;
+  const segments = (retired.get(by)?.segments ?? 0) + 1;
+  retired.set(by, { by, segments, until: typeof until === 'string' ? until : undefined });
+}
+
 /** A verifier that has seen nothing yet. */
 export function createVerifier(options: TrailOptions): Verifier {
   const faults: TrailFault[] = [];
@@ -347,7 +357,7 @@ export function createVerifier(options: TrailOptions): Verifier {
     const { journal: id, format, segment, segment_hash: hash, error } = record;
     if (event === 'retire' && typeof segment === 'string') {
       retired.set(segment, hash);
-      noteRetired(record);
+      noteRetired(retiredBy, record);
     }
     if (event === 'start' && damageText.has(error)) {
       fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${damageText.get(error)}` });
@@ -356,12 +366,6 @@ export function createVerifier(options: TrailOptions): Verifier {
     if (typeof id !== 'string') return;
     journal ??= id;
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
-  }
-
-  function noteRetired({ action, until }: Readonly<Record<string, unknown>>): void {
-    const by = action === 'age' || action === 'size' ? action : undefined;
-    const segments = (retiredBy.get(by)?.segments ?? 0) + 1;
-    retiredBy.set(by, { by, segments, until: typeof until === 'string' ? until : undefined });
   }
 
   function tellTime(event: string, time: string, seq: number): void {

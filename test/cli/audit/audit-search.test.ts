@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { auditSearch, type RowFormat } from '../../../src/cli/audit/audit-search.js';
+import { createLedger, readClaim } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import type { TrailFilter } from '../../../src/domain/audit/search.js';
 import { keepScreen, tamper, writeJournal } from './shown.js';
@@ -198,4 +199,28 @@ void test('a name that other filters leave out is not proposed for itself', asyn
   const { complaints } = await search(directory, { user: 'alice@example.com', command: 'expunge' });
   assert.match(complaints, /no command for "alice@example\.com" was found/);
   assert.doesNotMatch(complaints, /did you mean/);
+});
+
+void test('what retention removed is said where the time that is asked for reaches back to it', async (t) => {
+  const directory = await writeJournal(t, 2);
+  const path = join(directory, '00000001.jsonl');
+  const last = readClaim(Buffer.from(readFileSync(path, 'utf8').trimEnd().split('\n').at(-1) ?? ''));
+  assert.ok(last !== undefined);
+  const ledger = createLedger('p', undefined, 'ab');
+  ledger.resume({ ...ledger, journal: 'ab', seq: last.seq, hash: last.hash });
+  const until = '2026-01-31T00:00:00.000Z';
+  const retire = { time: Date.UTC(2026, 10, 20), event: 'retire', segment: '00000000.jsonl', until } as const;
+  writeFileSync(path, ledger.sealSigned({ ...retire, action: 'age' }), { flag: 'a' });
+  const note =
+    'dovegate: not searched: records before 2026-01-31T00:00:00.000Z were retired by age (audit.keep), 1 segment';
+  for (const sinceMs of [undefined, Date.parse(until) - 1]) {
+    for (const user of [undefined, 'nobody@example.com']) {
+      const { complaints } = await search(directory, { sinceMs, user });
+      assert.deepEqual(
+        complaints.split('\n').filter((line) => line.includes('retired')),
+        [note],
+      );
+    }
+  }
+  assert.equal((await search(directory, { sinceMs: Date.parse(until) })).complaints, '');
 });
