@@ -1,5 +1,4 @@
-// Asks the daemon at a socket one of its own commands, as whoever runs this, and says what went wrong in words and by an exit code.
-// It knows neither the configuration nor what is asked.
+// Sends one of dovegate's own commands to the daemon at a socket, as the user who runs this; reads no configuration.
 
 import { whyDenied } from '../adapters/host/accounts.js';
 import { CommandFailed, SessionFault } from '../client/connect.js';
@@ -9,7 +8,6 @@ import { exitCodeOf } from './doveadm/doveadm-exit.js';
 import { askRows, parseServerAddress } from './doveadm/server-door.js';
 import { plain, stderr } from './output/output.js';
 
-/** How long people wait. */
 const patienceMs = 30_000;
 
 /** The rows of the answer, made something of by `read`; else an exit code, when why was printed. 69: no dovegate there. */
@@ -27,7 +25,7 @@ export async function askDaemon<Answer>(
   try {
     const answer = read(await askRows(socket, name, args, patienceMs));
     if (answer !== undefined) return answer;
-    complain(`${socket}: what answers there is not dovegate`);
+    complain(`${socket}: the server there is not dovegate`);
     return exitCodes.unavailable;
   } catch (fault) {
     if (fault instanceof CommandFailed) {

@@ -51,7 +51,7 @@ async function askTwice(): Promise<Buffer | undefined> {
     second?.bytes.fill(0);
     if (isSame) return first.bytes;
     first.bytes.fill(0);
-    if (second !== undefined) stderr('these were two different passwords');
+    if (second !== undefined) stderr('the two passwords differ');
     return undefined;
   } finally {
     stdin.setRawMode(false);
@@ -59,7 +59,7 @@ async function askTwice(): Promise<Buffer | undefined> {
   }
 }
 
-/** A line of the terminal that is not shown; undefined: somebody gave up. `before` was typed already. */
+/** Reads a line from the terminal without echo; undefined: the user gave up. `before` was typed already. */
 function ask(
   prompt: string,
   before: Buffer,
@@ -83,7 +83,7 @@ function ask(
   });
 }
 
-/** What came of some keys: not yet a line; a line, and what was typed behind it; or no line, since somebody gave up. */
+/** After some keys: no line yet; a line, and the keys typed after it; or the user gave up. */
 export type HiddenLineStep =
   | { readonly kind: 'more' }
   | { readonly kind: 'line'; readonly bytes: Buffer; readonly rest: Buffer }
@@ -91,7 +91,7 @@ export type HiddenLineStep =
 
 /** One line. */
 export interface HiddenLine {
-  /** Bytes as the terminal gives them; overwritten. After the line was told there is nothing more to push. */
+  /** Bytes of the terminal; overwritten. No more calls after a line was returned. */
   push(chunk: Buffer): HiddenLineStep;
 }
 
@@ -156,7 +156,7 @@ export function createHiddenLine(bytesMax: number): HiddenLine {
   };
 }
 
-/** Whether a byte goes on a character of UTF-8 that began before. */
+/** Whether a byte continues a UTF-8 character. */
 function isInner(byte = 0): boolean {
   return (byte & 0xc0) === 0x80;
 }

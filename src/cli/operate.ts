@@ -1,4 +1,5 @@
-// `dovegate kill`, `dovegate backend drain|enable`, `dovegate reload`: what an operator wants of the running daemon.
+// `dovegate kill`, `dovegate backend drain|enable`, `dovegate reload`, and the admin socket that they and `status` use. A
+// configuration with problems still names that socket.
 
 import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
@@ -10,26 +11,25 @@ import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { plain, stderr, stdout } from './output/output.js';
 
-/** Ends one running command. Exit code 0; 1: it does not run; 69: no daemon; 77: not permitted; 78: configuration. */
+/** Exit code 0; 1: it does not run; 69: no daemon; 77: not permitted; 78: configuration. */
 export function kill(options: WhichDaemon & { readonly id: string }): Promise<number> {
   return post(options, `/kill/${encodeURIComponent(options.id)}`);
 }
 
-/** Takes a backend out of service, or back. Exit codes as of `kill`. */
+/** Exit codes as of `kill`. */
 export function backend(
   options: WhichDaemon & { readonly action: 'drain' | 'enable'; readonly name: string },
 ): Promise<number> {
   return post(options, `/backend/${encodeURIComponent(options.name)}/${options.action}`);
 }
 
-/** Which daemon to reload. `pid`: of a daemon that has no admin socket. */
+/** `pid`: of a daemon without an admin socket. */
 export interface ReloadOptions extends WhichDaemon {
   readonly pid?: string;
 }
 
 /**
- * Has the configuration read again: over the admin socket, which says what came of it; without one, the file is checked and the
- * process gets a SIGHUP. Exit code 0; 78: the configuration has problems, and the old one is kept; else as of `kill`.
+ * Reloads over the admin socket, which returns the result; without one, checks the file and sends the process a SIGHUP. Exit code 0; 78: the configuration has problems, and the old one is kept; else as of `kill`.
  */
 export async function reload(options: ReloadOptions): Promise<number> {
   const { config, socket } = options;
@@ -54,19 +54,19 @@ function checkAndSignal(config: string, pid: string | undefined): number {
     return exitCodes.configuration;
   }
   if (pid === undefined || !/^[1-9]\d{0,9}$/.test(pid)) {
-    stderr(`${config} has no admin.unix: say --pid PID of the daemon (systemd gives it as $MAINPID)`);
+    stderr(`${config} has no admin.unix: give --pid PID of the daemon (systemd gives it as $MAINPID)`);
     return exitCodes.usage;
   }
   try {
     process.kill(Number(pid), 'SIGHUP');
   } catch (fault) {
     stderr(
-      `process ${pid} was not asked to reload: ${fault instanceof Error ? fault.message : String(fault)}`,
+      `process ${pid} could not be told to reload: ${fault instanceof Error ? fault.message : String(fault)}`,
     );
     const isForeign = fault instanceof Error && 'code' in fault && fault.code === 'EPERM';
     return isForeign ? exitCodes.notPermitted : exitCodes.unavailable;
   }
-  stdout(`process ${pid} reads ${config} again; its log says what came of it`);
+  stdout(`process ${pid} reads ${config} again; its log has the result`);
   return exitCodes.ok;
 }
 
@@ -85,33 +85,31 @@ function plainLines(text: string): string {
   return text.split('\n').map(plain).join('\n');
 }
 
-/** Of an answer that is not what was hoped for, too. */
 export function exitCodeOf(status: number): number {
   if (status === 200) return exitCodes.ok;
-  // Only a configuration with problems is answered so.
+  // The daemon sends 409 only for a configuration with problems.
   if (status === 409) return exitCodes.configuration;
   return status === 401 || status === 403 ? exitCodes.notPermitted : exitCodes.failed;
 }
 
-/** Which daemon: the one of a configuration, or whoever listens on a socket, which is looked at first. */
+/** The daemon of a configuration, or the one at a socket, which comes first. */
 export interface WhichDaemon {
   readonly config: string;
   readonly socket?: string;
 }
 
-/** What it said. */
 export interface AdminAnswer {
   readonly status: number;
   readonly body: string;
 }
 
-/** Asks; an exit code where nobody is there who answers (69), or the configuration does not say where (78), which was printed. */
+/** Resolves to the answer, or to an exit code (69: no daemon answers; 77: not permitted), with the reason printed. */
 export type AskDaemon = (method: 'GET' | 'POST', path: string) => Promise<AdminAnswer | number>;
 
-/** From asking to the last byte. A reload may ask a directory that takes its time. */
+/** For the whole answer: a reload can wait for a slow directory service. */
 const answerMs = 30_000;
 
-/** The daemon; else an exit code, and why was printed. */
+/** An exit code if the configuration does not name the daemon; the reason was printed. */
 export function findDaemon({ config, socket }: WhichDaemon): AskDaemon | number {
   const admin = socket === undefined ? adminOf(config) : { unix: socket };
   return typeof admin === 'number' ? admin : (method, path) => ask(admin, method, path);
@@ -125,12 +123,12 @@ function adminOf(config: string): Where | number {
     const admin = findAdmin(config, readFromDisk);
     if (admin !== undefined) {
       const verdict = summarise(config, loaded);
-      stderr(plain(`warning: ${verdict} (dovegate check tells them); asked is the daemon that it names`));
+      stderr(plain(`warning: ${verdict} (dovegate check lists them); asking the daemon that it names`));
       return admin;
     }
     for (const problem of loaded.problems) stderr(problem);
     stderr(summarise(config, loaded));
-    stderr('a daemon that runs all the same is asked with --socket PATH');
+    stderr('if a daemon runs nevertheless, ask it with --socket PATH');
     return exitCodes.configuration;
   }
   const { admin } = loaded.settings;

@@ -7,7 +7,6 @@ import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './oper
 import { CommandFault, formatColumns, formatFault, plain, stderr } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
-/** Which daemon, and how to show it. */
 export interface StatusOptions extends WhichDaemon {
   readonly json: boolean;
   /** Shows it again and again, until it is interrupted or nobody answers. */
@@ -15,7 +14,7 @@ export interface StatusOptions extends WhichDaemon {
 }
 
 const watchMs = 2_000;
-/** Clears a terminal and goes to its upper left. */
+/** Clears the terminal. */
 const clear = '\u001b[H\u001b[2J';
 
 /** Exit code 0, also when nobody reads any more; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration. */
@@ -106,7 +105,7 @@ export function formatStatus(told: unknown): string {
   ].join('\n');
 }
 
-/** Whether the daemon serves nobody, since its configuration had problems at the start. */
+/** Whether the daemon refuses all clients because its configuration had problems at the start. */
 export function isClosed(told: unknown): boolean {
   return valuesOf(told)['state'] === 'closed';
 }

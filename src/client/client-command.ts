@@ -1,6 +1,5 @@
-// A command as a user of the library writes it, and the lines that it becomes. It knows no command's arguments: what is sent is
-// what was given, word by word.
-// The rule: `dovegate-reason` goes to servers of minor 3 and above only; older ones would answer it, and shift every reply.
+// A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent
+// word by word, as given. `dovegate-reason` is sent to servers of minor 3 and above only: older ones answer it, which shifts all replies.
 
 import type { UpstreamFaultCode } from '../ports/upstream-fault.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
@@ -55,7 +54,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   const parts: Buffer[] = [];
   if (reason !== undefined) {
     if (serverMinor === undefined || serverMinor < 3)
-      throw new SessionFault('unsendable', 'this server knows no reasons: it is not dovegate');
+      throw new SessionFault('unsendable', 'the server takes no reason: it is not dovegate');
     if (Buffer.byteLength(reason) > 512)
       throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
     parts.push(encode(() => encodeOption(`dovegate-reason=${reason}`)));
@@ -64,7 +63,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   return parts;
 }
 
-/** Says what a value is, and never the value: it may be a secret. */
+/** The error names the type of a value, never the value: it may be a secret. */
 function checkTypes({
   user,
   name,
@@ -90,7 +89,6 @@ function checkTypes({
     check(`args[${at}]`, isText(word), 'a string', word);
 }
 
-/** The pieces of an input, whatever it was given as. */
 export async function* piecesOf(input: CommandInput): AsyncGenerator<Buffer> {
   if (typeof input === 'string' || input instanceof Uint8Array) {
     yield bufferOf(input);

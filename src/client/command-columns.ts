@@ -1,5 +1,5 @@
-// How many cells a row of a command's reply has, by what is known of Dovecot's commands. Loaded when somebody asks only: most programs
-// that call often say it themselves.
+// How many cells a row of a command's reply has, by Dovecot's catalog. Imported on demand: programs that call often pass `columns`
+// themselves, and need no catalog.
 
 import { replyShape } from '../domain/commands/columns.js';
 import { parseArguments } from '../domain/commands/parse.js';
@@ -16,7 +16,7 @@ export function columnsOf(
   const found = resolveCommand(series, [name, ...args]);
   const parsed = found && parseArguments(series, found.command, found.args);
   if (parsed === undefined || parsed.kind === 'unparsable') return undefined;
-  // Over all users rows may begin with one, which no server says.
+  // Over all users rows can begin with the user's name, and the reply does not say so.
   if (parsed.hasOption('all-users')) return undefined;
   const { length } = replyShape(parsed, serverMinor)?.columns ?? [];
   return length === 0 ? undefined : length;

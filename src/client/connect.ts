@@ -1,6 +1,5 @@
-// The public library, `dovegate/client`: opens a session with a doveadm server, be it dovegate or Dovecot itself. What it is made of
-// is in the files beside it; this one puts socket, TLS and clock together, and names what others may import.
-// The rule: it loads neither policies nor foreign functions, and a password goes in clear only where that was said.
+// The public library, `dovegate/client`: opens a session with a doveadm server, dovegate or Dovecot itself.
+// It loads neither policies nor foreign functions, and sends a password in clear only where the caller turned TLS off.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { createConnect } from '../adapters/net/dial.js';
@@ -12,12 +11,11 @@ export { CommandFailed, SessionFault, type SessionFaultCode } from './client-com
 export type { CellPiece, Row } from './exchange.js';
 export type { Session, SessionOptions } from './session.js';
 
-/** Where the server is. */
 export type ServerAddress =
   /** A UNIX socket. Its owner and mode decide who may connect: most need no password. */
   { readonly socket: string } | { readonly host: string; readonly port: number };
 
-/** Who asks, how the server proves who it is, and how long to wait. */
+/** The account, how the server authenticates, and how long to wait. */
 export type ConnectOptions = ServerAddress &
   SessionOptions & {
     /** Default: `starttls` over TCP, `off` for a UNIX socket. A server without the TLS that is asked for is refused. */

@@ -1,4 +1,5 @@
-// One command on its way: what came for it and was not taken yet, whether it was sent, how it ended. It knows no transport.
+// One command of a session: its state, its input on the way up, and its reply from bytes to cells and rows. Cells can be as long as a
+// mail, so they are passed on in pieces; only rows hold them whole.
 // The rule: it ends once, by its status or by a failure, and everybody who waits for it is woken then.
 
 import type { Clock } from '../ports/clock.js';
@@ -9,12 +10,11 @@ import { createTextPieces, slicesOfLine, type TextPieces } from '../protocol/tex
 import { WireFault } from '../protocol/wire-fault.js';
 import { CommandFailed, type CommandInput, piecesOf, SessionFault } from './client-command.js';
 
-/** Its ending: the server's word, or why there is none. */
+/** The status, or why there is none. */
 export type Ending =
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'failed'; readonly reason: unknown };
 
-/** The life of one command in a session. */
 export interface Exchange {
   readonly ending: Ending | undefined;
   /** A byte of it may have left. */
@@ -28,7 +28,7 @@ export interface Exchange {
   addLog(line: LogLine): void;
   end(status: Status): void;
   fail(reason: unknown): void;
-  /** What came since the last call, oldest first. */
+  /** Pieces since the last call, oldest first. */
   takePieces(): readonly CellPiece[];
   /** Resolves at the next change. */
   changed(): Promise<void>;
@@ -42,7 +42,6 @@ export interface Exchange {
 
 const logsMax = 64;
 
-/** A command that waits for its turn. */
 export function createExchange(): Exchange {
   const decoder = createCellDecoder();
   const logs: LogLine[] = [];
@@ -132,14 +131,14 @@ export interface CellPiece {
 /** One row: its cells as text (U+FFFD for what is no UTF-8; ask for cells to have bytes). */
 export type Row = readonly string[];
 
-/** Cuts bodies into pieces of cells. One for each reply. */
+/** Bodies to pieces of cells, wherever they are cut, also after the SOH of an escape. One decoder a reply. */
 export interface CellDecoder {
   push(body: Buffer): CellPiece[];
-  /** At the status: the cell that had no TAB behind it (the JSON of `user`), if there is one. */
+  /** At the status: a last cell without a TAB (the JSON of `user`), if there is one. */
   end(): CellPiece[];
 }
 
-/** Collects pieces into rows. One for each reply. */
+/** Pieces to rows. One decoder a reply. */
 export interface RowDecoder {
   /** Throws SessionFault `unexpected-reply` for a cell above the limit. */
   push(pieces: readonly CellPiece[]): Row[];
@@ -151,7 +150,6 @@ const TAB = 0x09;
 const SOH = 0x01;
 const nothing = Buffer.alloc(0);
 
-/** A decoder that stands before the first cell. */
 export function createCellDecoder(): CellDecoder {
   let isEscapeCut = false;
   let isMidCell = false;
@@ -189,14 +187,13 @@ export function createCellDecoder(): CellDecoder {
   };
 }
 
-/** A SOH escapes what follows it, so only an odd one at the end has lost its partner. */
+/** A SOH escapes the byte after it, so only an odd number of them at the end is a cut escape. */
 function endsInEscape(bytes: Buffer): boolean {
   let at = bytes.length;
   while (at > 0 && bytes[at - 1] === SOH) at -= 1;
   return (bytes.length - at) % 2 === 1;
 }
 
-/** What a RowDecoder holds at most. */
 export interface RowLimits {
   /** Cells of a row, at least 1. */
   readonly columns: number;
@@ -204,7 +201,6 @@ export interface RowLimits {
   readonly rowBytesMax: number;
 }
 
-/** A decoder that stands before the first row. */
 export function createRowDecoder({ columns, rowBytesMax }: RowLimits): RowDecoder {
   if (!Number.isInteger(columns) || columns < 1) throw new RangeError('a row has at least one column');
   let row: string[] = [];
@@ -237,7 +233,6 @@ export function createRowDecoder({ columns, rowBytesMax }: RowLimits): RowDecode
   };
 }
 
-/** What is sent, and how it leaves. */
 export interface Sending {
   /** Of the command. */
   readonly lines: readonly Buffer[];
@@ -250,7 +245,6 @@ export interface Sending {
   readonly timeMs: number;
 }
 
-/** Why nothing more is sent. */
 type Stop = SessionFault | 'ended';
 
 /** What is waited for, or the stop that comes first. */
@@ -327,7 +321,7 @@ async function sendPieces(
   }
 }
 
-/** Who sends no text over TCP alone never loads the names of all commands. */
+/** Loads the names of all commands only for a text over TCP. */
 async function createText(keepsWhole: boolean): Promise<TextPieces> {
   if (keepsWhole) return createTextPieces(undefined);
   const { createCommandSpotter } = await import('../domain/commands/command-spotter.js');

@@ -79,7 +79,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
   const demux = createMultiplexDecoder(framingOf(minor), { frameBytesMax });
   const replies = createReplyDecoder({ statusBytesMax });
   const logs = createLogDecoder({ lineBytesMax: logLineBytesMax });
-  // Servers up to 2.3.16 answer twice after a failure, and nothing tells them from later ones.
+  // Servers up to 2.3.16 answer twice after a failure, and cannot be told from later ones.
   const mayAnswerTwice = serverMinor === undefined || serverMinor < 3;
   /** Those that have no ending yet, oldest first. */
   let running: Exchange[] = [];
@@ -95,7 +95,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     try {
       await written;
     } catch (fault) {
-      // What the server said before it went may still be there to read; reading tells the end.
+      // Data that the server sent before it closed may still be unread; the read reports the end.
       if (!(fault instanceof TransportFault)) throw fault;
     }
   }
@@ -159,7 +159,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     exchange.sent();
   }
 
-  /** Leaves an exchange that nobody wants any more. */
+  /** Cancels an exchange. If it was sent, the session ends. */
   function giveUp(exchange: Exchange, reason: unknown): void {
     if (exchange.ending !== undefined) return;
     const wasSent = exchange.isSent;
@@ -167,16 +167,16 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     running = running.filter((other) => other !== exchange);
     running[0]?.wake();
     if (wasSent)
-      finish(new SessionFault('closed', 'a command of this session was given up'), 'aborted', true);
+      finish(new SessionFault('closed', 'a command of this session was canceled'), 'aborted', true);
   }
 
-  /** Waits for more of a reply: what came for it since, or its ending. */
+  /** Waits for more of a reply. Undefined: it has ended. */
   async function next(exchange: Exchange): Promise<readonly CellPiece[] | undefined> {
     for (;;) {
       const pieces = exchange.takePieces();
       if (pieces.length > 0) return pieces;
       if (exchange.ending !== undefined) return undefined;
-      // Before it is sent nothing can come, and whoever gives it up then must not leave a read behind.
+      // No read before it is sent: nothing can come yet, and canceling it must not leave a read pending.
       if (running[0] === exchange && exchange.isSent) await readMore();
       else await exchange.changed();
     }
@@ -184,7 +184,11 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
 
   async function readMore(): Promise<void> {
     const timer = clock.setTimer(replyIdleMs, () =>
-      finish(new SessionFault('reply-timeout', `nothing came for ${replyIdleMs} ms`), 'reply-timeout', true),
+      finish(
+        new SessionFault('reply-timeout', `no data from the server for ${replyIdleMs} ms`),
+        'reply-timeout',
+        true,
+      ),
     );
     try {
       const chunk = await transport.read();
@@ -197,7 +201,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
       } else if (fault instanceof WireFault) {
         finish(new SessionFault('wire-fault', fault.message, fault), 'wire-fault', true);
       } else {
-        finish(new SessionFault('closed', 'who listens to log lines threw', cause), 'internal', true);
+        finish(new SessionFault('closed', 'the onLog callback threw', cause), 'internal', true);
         throw cause;
       }
     } finally {
@@ -216,7 +220,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
         for (const event of replies.push(bytes)) {
           const [exchange] = running;
           if (exchange === undefined || !exchange.isSent)
-            throw new WireFault('unexpected-input', 'the server answered what nobody asked');
+            throw new WireFault('unexpected-input', 'the server sent a reply without a command');
           if (event.kind === 'body') {
             exchange.addBody(event.bytes);
             continue;
@@ -227,7 +231,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
           running[0]?.wake();
           if (isInputCut) {
             finish(
-              new SessionFault('closed', 'a command was answered before its input was whole'),
+              new SessionFault('closed', 'the server answered before the input was complete'),
               'not-reusable',
               true,
             );
@@ -250,11 +254,11 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
       const failure = exchange.failure();
       if (failure !== undefined) throw failure.reason;
     } finally {
-      giveUp(exchange, new SessionFault('closed', 'the reply was left before its end'));
+      giveUp(exchange, new SessionFault('closed', 'the reply was not read to its end'));
     }
   }
 
-  /** The command is sent now; the rows come when they are asked for. */
+  /** Sends the command now; rows are read when they are requested. */
   function rowsOf(command: Command): AsyncGenerator<Row[], void> {
     const exchange = begin(command);
     return (async function* () {
@@ -314,7 +318,6 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
 /** Opens a transport. */
 export type OpenTransport = (signal: AbortSignal) => Promise<Transport>;
 
-/** What is demanded of the server, and what it is told. */
 export interface GreetOptions extends HandshakeOptions {
   readonly open: OpenTransport;
   readonly connectTimeoutMs: number;
@@ -367,7 +370,7 @@ export async function greet(options: GreetOptions, clock: Clock): Promise<Greete
 async function greetOpened(transport: Transport, options: GreetOptions): Promise<Greeted> {
   const shaken = await shakeHands(transport, options);
   if (shaken.kind === 'failed') throw new SessionFault(faultOfFailure[shaken.code], shaken.message);
-  if (shaken.rest.length > 0) throw new SessionFault('wire-fault', 'the server said more than its greeting');
+  if (shaken.rest.length > 0) throw new SessionFault('wire-fault', 'the server sent data after its greeting');
   return { transport, minor: shaken.minor, serverMinor: shaken.serverMinor };
 }
 

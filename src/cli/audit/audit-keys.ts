@@ -1,5 +1,8 @@
-// `dovegate audit keygen` and `dovegate audit hmac`: the key that signs checkpoints, and what a secret looks like in records.
-// The rule: a private key never reaches a file that others may read, nor one that was there before.
+// Keys of the journal: `dovegate audit keygen` makes one, `dovegate audit hmac` shows what a secret looks like in records, and the file
+// beside the configuration lists the keys that a person accepted (`audit verify --accept-key`).
+// A private key is never written to a file that others can read, nor over an existing one.
+// The daemon has the private key, so its own user could sign anything: that user must not be able to accept keys too. The file counts
+// only if neither it nor a directory above it belongs to, or can be changed by, the owner of the journal.
 
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -45,7 +48,6 @@ function writeSecret(file: string, text: string): void {
   }
 }
 
-/** The name of the key in a journal's directory, where the daemon makes it. */
 const keyName = 'hmac.key';
 
 /** The HMAC of a value (`-`: of what stdin has, without one LF at its end), as records hold it. Throws a CommandFault. */
@@ -71,7 +73,7 @@ async function keyFileOf(screen: Screen, places: Places): Promise<string> {
   }
   const [path, ...more] = await pathsOf(screen, places);
   if (path === undefined || more.length > 0)
-    throw new CommandFault(exitCodes.usage, 'the key of one journal is needed, or --key FILE');
+    throw new CommandFault(exitCodes.usage, 'name one journal, or its key with --key FILE');
   return join(path, keyName);
 }
 
@@ -85,10 +87,8 @@ function redactorOf(path: string): ReturnType<typeof createRedactor> {
   }
 }
 
-/** The name of the file beside the configuration. */
 const fileName = 'accepted-audit-keys';
 
-/** What was accepted for a configuration. */
 export interface Accepted {
   readonly path: string;
   /** Public keys in base64. */
@@ -97,7 +97,7 @@ export interface Accepted {
   readonly problem: string | undefined;
 }
 
-/** Who asks, and whose journal it is: effective uid, and the uid that owns the directory. */
+/** The effective uid of this process, and the owner of the journal's directory. */
 export interface Asking {
   readonly userId: number;
   readonly ownerId: number;
@@ -118,17 +118,16 @@ export function readAccepted(config: string, asking: Asking): Accepted {
   }
 }
 
-/** Who accepts, and what. */
 export interface Acceptance extends Asking {
   readonly key: string;
   readonly journal: string | undefined;
   readonly wallMs: number;
 }
 
-/** Throws a CommandFault where this person may not accept keys, before anything else is done. */
+/** Throws a CommandFault if this user must not accept keys. */
 export function demandMayAccept(config: string, asking: Asking): void {
   const { userId, ownerId } = asking;
-  // Whoever is root can change the file anyway.
+  // root can change the file anyway.
   if (userId === ownerId && userId !== 0) {
     const text = `the daemon runs as this user (uid ${userId}) and must not accept keys itself; run this as root`;
     throw new CommandFault(exitCodes.notPermitted, text);
@@ -153,7 +152,7 @@ export function acceptKey(config: string, acceptance: Acceptance): string {
   }
 }
 
-/** Everybody but the daemon's user, unless that is root. */
+/** All but the daemon's user, unless that is root. */
 function trustedBy({ userId, ownerId }: Asking): Trusted {
   const owners = [0, userId].filter((uid) => uid !== ownerId || uid === 0);
   return { owners, writers: [0], readers: [] };

@@ -1,10 +1,9 @@
-// Follows records that do not lie in a journal's directory: single segments, standard input, what a syslog receiver stored.
-// A record may stand behind the head of a syslog line; copies that a shipper sent twice are left out when that is asked for.
+// Verifies records outside of a journal's directory: single segments, standard input, the file of a syslog receiver. A record can
+// follow the head of a syslog line; records that a shipper sent twice are skipped if the caller wants it.
 //
 //   <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17"] {"seq":17,"time":"...", ... }
 //
-// The rule: a line counts as a copy only if a record with the same number, the same hash and an intact text came before.
-// Everything else that is not in order is told.
+// A line is a copy only if an intact record with the same number and hash came before. Anything else out of order is a fault.
 
 import type { Piece } from '../../adapters/journal/trail.js';
 import type { KeptCheckpoint } from '../../domain/audit/checkpoints.js';
@@ -12,7 +11,6 @@ import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { createVerifier, type Verdict } from '../../domain/audit/verify.js';
 import { JournalFault } from '../../gateway/outcome/journal-fault.js';
 
-/** Something with lines. */
 export interface LineSource {
   /** What faults call it. */
   readonly name: string;
@@ -20,18 +18,16 @@ export interface LineSource {
   readonly pieces: () => AsyncIterable<Piece>;
 }
 
-/** How the lines are to be read, and who is trusted. */
 export interface ReceivedOptions {
-  /** What a receiver stored: lines of others are skipped, copies left out, files cut anywhere. */
+  /** The file of a receiver: lines of other programs and copies are skipped, and files can be cut anywhere. */
   readonly isReceived: boolean;
   readonly trustedKeys: readonly string[];
   readonly kept: readonly KeptCheckpoint[];
-  /** Records before it are passed over, and what came before is not asked for. */
+  /** Earlier records are skipped and need not be there. */
   readonly fromSeq: number | undefined;
   readonly faultsMax: number;
 }
 
-/** What was found, and what was passed over. */
 export interface Received {
   readonly verdict: Verdict;
   /** Lines that were left out, because they had come before. */
@@ -112,9 +108,9 @@ function recordIn(line: Buffer, isReceived: boolean): Buffer | undefined {
   return isHead ? line.subarray(at) : undefined;
 }
 
-/** How far back a copy is known as one: some minutes of the fastest journal, in 12 MiB. */
+/** How far back copies are recognized: some minutes of the fastest journal, in 12 MiB. */
 const seenMax = 1 << 19;
-/** Half of a hash: to find another record with the same half is as far away as breaking the chain. */
+/** Half of a hash: another record with the same half is as hard to find as a break of the chain. */
 const halfBytes = 16;
 
 interface Seen {

@@ -337,7 +337,7 @@ export function createDamageWatch(): DamageWatch {
   function close(next: string | undefined): void {
     if (seen !== undefined) {
       const { path, lines, wrong, firstWrong, firstSeq, lastSeq: last } = seen;
-      const what = wrong === 1 ? 'line is no record' : 'lines are no records';
+      const what = wrong === 1 ? 'line is not a record' : 'lines are not records';
       if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);
       if (firstSeq !== undefined && last !== undefined) {
         if (lastSeq !== undefined && firstSeq !== lastSeq + 1)

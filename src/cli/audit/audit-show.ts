@@ -1,4 +1,4 @@
-// `dovegate audit show`: everything that a journal says about one exchange, its log lines and its session included.
+// `dovegate audit show`: all records of one exchange, with its log lines and its session.
 // It is found by its id, or by the seq of any of its records, as search and verify name them.
 
 import { type Piece, readPieces, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
@@ -38,7 +38,10 @@ export async function auditShow(
   isJson: boolean,
 ): Promise<number> {
   if (!/^[0-9A-Za-z-]{1,64}$/.test(wanted))
-    throw new CommandFault(exitCodes.usage, 'an id, or the seq of a record, is what show takes');
+    throw new CommandFault(
+      exitCodes.usage,
+      `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
+    );
   const trails = (await pathsOf(screen, places)).map(trailAt);
   let isFound = false;
   for (const trail of trails) {

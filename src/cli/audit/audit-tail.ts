@@ -1,5 +1,5 @@
-// `dovegate audit tail`: the last records of a journal, one a line, and with -f those that come.
-// It reads what is written, not what is proven: a record is shown before its sync, and nothing is verified.
+// `dovegate audit tail`: the last records of a journal, one a line, and with -f new ones as they are written. Records are shown before
+// they are synced, and nothing is verified.
 
 import { closeSync, fstatSync, openSync } from 'node:fs';
 import { findTrail, readLines, readPieces, type TrailFile } from '../../adapters/journal/trail.js';
@@ -14,7 +14,6 @@ import { type Places, pathsOf, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';
 import { formatDetail } from './audit-show.js';
 
-/** What is shown, and for how long. */
 export interface TailOptions {
   readonly places: Places;
   /** How many records are shown at first. */
@@ -25,10 +24,9 @@ export interface TailOptions {
   readonly signal?: AbortSignal;
 }
 
-/** How long what was written may wait to be seen. */
 const lookIntervalMs = 200;
 
-/** 0, when nobody reads any more or the signal aborts. Throws what readers throw. */
+/** Exit code 0 when the reader closes or the signal aborts. Throws what readers throw. */
 export async function auditTail(screen: Screen, clock: Clock, options: TailOptions): Promise<number> {
   const paths = await pathsOf(screen, options.places);
   const [path, ...more] = paths;
@@ -95,17 +93,17 @@ function lastLines(bytes: Buffer, count: number): string[] {
   return lines.toReversed();
 }
 
-/** What was written behind a position: the rest of that file, then the files behind it. */
+/** The lines after a position: the rest of that file, then the files after it. */
 async function readNew(path: string, from: Position): Promise<Read> {
   const files = findTrail([path]).files.filter(({ name }) => name >= from.file);
   const lines: string[] = [];
   let position = from;
   for (const file of files) {
     const at = file.name === from.file ? from.bytes : 0;
-    // Nothing comes to a compressed file; it is read once more when there is another one behind it.
+    // A compressed file does not grow; it is read again if another file follows.
     if (file.isCompressed && file.name === from.file && file === files.at(-1)) break;
     const bytes = file.isCompressed ? await inflateFrom(file, at, lines) : readFrom(file.path, at, lines);
-    // Compressed just now: the next look finds it under its other name.
+    // It was compressed just now; the next round finds it under its new name.
     if (bytes === undefined) break;
     position = { file: file.name, bytes };
   }
@@ -124,7 +122,7 @@ async function inflateFrom(file: TrailFile, from: number, lines: string[]): Prom
       if (text !== '') lines.push(...text.slice(0, -1).split('\n'));
     }
   } catch {
-    // Damage is for verify; what can be read was shown.
+    // verify reports damage; everything readable was shown.
   }
   return at;
 }
@@ -139,7 +137,7 @@ function readFrom(path: string, from: number, lines: string[]): number | undefin
     throw new JournalFault('unreadable', `${path} cannot be read`, error);
   }
   try {
-    // A start after a crash may have cut what was never promised to anybody.
+    // A start after a crash can cut off records that were not yet acknowledged.
     let end = Math.min(from, fstatSync(descriptor).size);
     readLines(descriptor, end, (line) => {
       if (!line.isWhole) return false;

@@ -1,5 +1,5 @@
-// `dovegate audit verify`: whether a journal is what was written, and where the first thing is that is not.
-// The rule: it passes only what a trusted key vouches for, or what the caller said may be unsigned.
+// `dovegate audit verify`: checks that nothing in a journal was changed or is missing. It passes only a journal that a trusted key
+// signed, or one that the caller allows to be unsigned.
 
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -20,7 +20,6 @@ import { isDirectory, journalsOf, type Places, readSmallFile, trailAt } from './
 import { type LineSource, verifyReceived } from './audit-received.js';
 import { describeRetired } from './audit-search.js';
 
-/** What is verified, against what, and how it is told. */
 export interface VerifyOptions {
   readonly places: Places;
   /** Files with public or private keys. */
@@ -30,26 +29,25 @@ export interface VerifyOptions {
   readonly fromSeq: number | undefined;
   readonly isUnsigned: boolean;
   readonly isReceived: boolean;
-  /** The host's own key, with which the journal ends, is to be accepted. */
+  /** Accept the host's own key, which signed the end of the journal. */
   readonly isAccepting: boolean;
   readonly isJson: boolean;
 }
 
 /** The keys that signatures are checked against. */
 interface Judges {
-  /** Public keys that a person vouches for, by `--key` or because they were accepted. */
+  /** Public keys given with `--key`, or accepted earlier by a person. */
   readonly trusted: readonly string[];
-  /** The host's own public key, where nobody vouches for another one. */
+  /** The host's own public key, if no other key is trusted. */
   readonly own: string | undefined;
   /** The private key that the own one was derived from; undefined: it is `key.pub`, which proves less. */
   readonly secretFile?: string | undefined;
-  /** In words, for who reads the verdict; empty: it is known from the command line. */
+  /** For the report; empty: the command line says it. */
   readonly text: string;
   /** It is this host's own key, and not only what lies beside the journal. */
   readonly isOwn: boolean;
 }
 
-/** What was asked, and what it is judged by. */
 interface Judging extends VerifyOptions {
   readonly judges: Judges;
 }
@@ -61,14 +59,14 @@ interface Checked {
   readonly faults: readonly TrailFault[];
   readonly copies: number;
   readonly others: number;
-  /** Where the file lies that records call so. */
+  /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
 }
 
 const faultsMax = 20;
 const openShownMax = 5;
 
-/** Exit code 0, or 1: at least one of the journals is not whole, or nobody vouches for it. Throws what readers throw. */
+/** Exit code 0; 1: a journal has faults, or no signature was checked. Throws what readers throw. */
 export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise<number> {
   const extra = asked.checkpoint === undefined ? [] : [readCheckpoint(asked.checkpoint)];
   const { paths, signKeyFile } = await journalsOf(screen, asked.places);
@@ -94,7 +92,7 @@ export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise
     const verdict = options.isAccepting ? accept(screen, options, directory, found) : found;
     const places = new Map(trail.files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string => places.get(file) ?? join(directory, file);
-    // What came before may have been retired: the verdict has looked at that.
+    // Earlier records can be retired; the verdict has checked that.
     await report({ ...judged(verdict, options, false), target: directory, copies: 0, others: 0, pathOf });
   }
   if (files.length > 0) {
@@ -110,7 +108,7 @@ export async function auditVerify(screen: Screen, asked: VerifyOptions): Promise
   return isGood ? exitCodes.ok : exitCodes.failed;
 }
 
-/** Those of the command line; else those that were accepted for this configuration; else the host's own. Throws a CommandFault. */
+/** The keys of the command line, else those accepted for this configuration, else the host's own. Throws a CommandFault. */
 function judgesOf(
   screen: Screen,
   options: VerifyOptions,
@@ -139,7 +137,7 @@ function judgesOf(
   }
   const accepted = readAccepted(config, askingFor(directory));
   if (accepted.problem !== undefined)
-    screen.complain(`dovegate: warning: ${accepted.path} does not count: ${accepted.problem}`);
+    screen.complain(`dovegate: warning: ${accepted.path} is ignored: ${accepted.problem}`);
   if (accepted.keys.length === 0)
     return { trusted: [], own, secretFile, text: own === undefined ? '' : text, isOwn };
   return {
@@ -150,7 +148,7 @@ function judgesOf(
   };
 }
 
-/** Whoever replaces a journal replaces the `key.pub` in it too, so both must be of the private key, where that can be read. */
+/** An attacker who replaces a journal replaces its `key.pub` too, so it is compared with the private key where that can be read. */
 function comparedWithSecret(verdict: Verdict, { own, secretFile }: Judges, directory: string): Verdict {
   if (own === undefined || secretFile === undefined) return verdict;
   const path = join(directory, publicKeyName);
@@ -168,14 +166,14 @@ function comparedWithSecret(verdict: Verdict, { own, secretFile }: Judges, direc
   return { ...verdict, faults: [fault, ...verdict.faults], faultCount: verdict.faultCount + 1 };
 }
 
-/** Only where nothing else is wrong: somebody who accepts a key should have seen the rest. */
+/** Only if there is no other fault: a person who accepts a key must have seen those first. */
 function accept(screen: Screen, { places, judges }: Judging, directory: string, verdict: Verdict): Verdict {
   const { own: key } = judges;
   const config = configOf(places);
   const isOther = ({ kind }: TrailFault): boolean => kind !== 'key-change';
   if (config === undefined || key === undefined) return verdict;
   if (verdict.faults.some(isOther) || verdict.signedSeq === undefined) {
-    screen.complain(`dovegate: ${key} is not accepted: look at the other faults first`);
+    screen.complain(`dovegate: ${key} was not accepted: look at the other faults first`);
     return verdict;
   }
   const acceptance = { key, journal: verdict.journal, wallMs: systemClock.wallMs() };
@@ -229,7 +227,7 @@ function sourceAt(path: string, isReceived: boolean): LineSource {
   if (path === '-') return { name: path, isCompressed: false, pieces: () => cutPieces(standardInput()) };
   const [file] = findTrail([path]).files;
   if (file === undefined) throw new CommandFault(exitCodes.configuration, `${path} cannot be read`);
-  // Segments are called as the ones behind them call them.
+  // Segments get the name that later segments use for them.
   const name = isReceived ? path : basename(file.name);
   return { name, isCompressed: file.isCompressed, pieces: () => readPieces(file) };
 }
@@ -238,7 +236,7 @@ async function* standardInput(): AsyncGenerator<Buffer> {
   for await (const chunk of process.stdin) yield Buffer.isBuffer(chunk) ? chunk : Buffer.from(String(chunk));
 }
 
-/** The verdict's faults, and what only the one who asked can miss. */
+/** The verdict's faults, and records that the caller asked for and that are missing. */
 function judged(
   verdict: Verdict,
   { fromSeq }: VerifyOptions,
@@ -289,7 +287,7 @@ function describe(screen: Screen, checked: Checked, options: Judging): string[] 
       lines.push('if you changed the key: dovegate audit verify --config FILE --accept-key');
   } else {
     const text =
-      'failed: nobody vouches for this (--key FILE checks the signatures, --unsigned does without)';
+      'failed: nothing is changed or missing, but no signature was checked, so this cannot be proved (--key FILE, or --unsigned)';
     lines.push(screen.paint('bad', text));
   }
   return lines;

@@ -1,4 +1,4 @@
-// Asks a server one typed command, for one user or for several one after another, and prints what it says as doveadm does: rows on
+// Sends a typed command to a server, for one user or several in turn, and prints the replies as doveadm does: rows on
 // stdout, log lines on stderr, doveadm's exit code. `send` and the drop-in doveadm differ only in what was typed.
 
 import { createReadStream } from 'node:fs';
@@ -8,8 +8,8 @@ import { onSignal } from '../../adapters/host/signals.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import { createProgress, type Progress } from '../output/progress.js';
-import { openRawOutput } from '../output/raw-output.js';
 import type { Format } from '../output/row-printer.js';
+import { openRawOutput } from '../output/screen.js';
 import {
   exitCodeOf,
   formatOwnError,
@@ -22,7 +22,6 @@ import { createReplyPrinter, parseUserList, type ReplyPrinter } from './reply-pr
 import type { ServerDoor } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
 
-/** What is asked, of whom, and how it is shown. */
 export interface Question {
   readonly words: readonly string[];
   readonly typed: TypedCommand;
@@ -45,7 +44,7 @@ export async function ask(question: Question): Promise<number> {
     timeoutMs === undefined
       ? undefined
       : systemClock.setTimer(timeoutMs, () =>
-          controller.abort(new CommandFault(tempFail, `not done after ${timeoutMs} ms`)),
+          controller.abort(new CommandFault(tempFail, `not finished after ${timeoutMs} ms`)),
         );
   const letGo = onSignal(['SIGINT', 'SIGTERM'], () =>
     controller.abort(new CommandFault(tempFail, 'Aborted')),
@@ -71,7 +70,7 @@ export async function ask(question: Question): Promise<number> {
     return code;
   } catch (fault) {
     progress.clear();
-    // What came before it is printed, and the line of names, as the real program does.
+    // Rows received before the fault are printed, with the line of names, as the real program does.
     if (fault instanceof CommandFault && fault.exitCode === tempFail) printer.end(tempFail);
     await output.flush();
     throw fault;
@@ -116,14 +115,14 @@ async function askAll(question: Question, asking: Asking): Promise<number> {
             formatOwnError(name, typed.command.name, `the user is at ${failure.referral.host}`),
           );
         code = joinExitCodes(code, failure.code === 'NOUSER' ? noUser : exitCodeOf(failure.code));
-        // A server of 2.3 may say more after a failure than it was asked.
+        // A server of 2.3 may answer twice after a failure.
         await session.close();
         session = undefined;
       } catch (fault) {
         if (!(fault instanceof SessionFault)) throw fault;
         asking.printer.begin(name, session?.serverMinor, typed.parsed);
         complain(asking, formatOwnError(name, typed.command.name, causeOf(fault, question, name)));
-        // To try again is of no use, and the daemon would say the same of that text.
+        // Another attempt is useless: the daemon would refuse that text too.
         return fault.code === 'input-command-like' ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
       }
       if (asking.output.isGone) return code;
@@ -142,7 +141,7 @@ async function askOne(
   input: AsyncIterable<Buffer> | Buffer | undefined,
 ): Promise<CommandFailed | undefined> {
   const { serverMinor } = session;
-  // What was typed is read as 2.4 reads it; a server of 2.3 may read it otherwise.
+  // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
   const isOld = serverMinor !== undefined && serverMinor < 3;
   const typed = isOld ? readTypedCommand(question.words, '2.3') : question.typed;
   const knowsReasons = (serverMinor ?? 0) >= 3;
@@ -223,7 +222,8 @@ async function askUsers(mask: string, door: ServerDoor, signal: AbortSignal): Pr
     await using session = await door.open(() => undefined, signal);
     const rows = await session.run({ name: 'user', args: ['--', mask], signal });
     const users = parseUserList(rows.flat().join(''));
-    if (users === undefined) throw new CommandFault(tempFail, `${why}: what ${door.name} said is no list`);
+    if (users === undefined)
+      throw new CommandFault(tempFail, `${why}: what ${door.name} answered is not a list of users`);
     return users;
   } catch (fault) {
     if (fault instanceof CommandFailed)
@@ -240,7 +240,7 @@ const crLf = Buffer.from('\r\n');
 const keptBytesMax = 256 * 1024 * 1024;
 const cannotRead = 75;
 
-/** Opens what is to be sent: a file's path, or stdin. `onBytes` is told how far it is. */
+/** Opens the input: a file, or stdin. Calls `onBytes` with the size of each piece. */
 export function openInput(file: string | undefined, onBytes: (count: number) => void): AsyncIterable<Buffer> {
   return withCrLf(file, onBytes);
 }
@@ -253,7 +253,10 @@ export async function readInput(pieces: AsyncIterable<Buffer>): Promise<Buffer> 
     all.push(piece);
     length += piece.length;
     if (length > keptBytesMax)
-      throw new CommandFault(cannotRead, `for several users the input may have ${keptBytesMax} bytes`);
+      throw new CommandFault(
+        cannotRead,
+        `for several users the input may have at most ${keptBytesMax} bytes`,
+      );
   }
   return Buffer.concat(all);
 }

@@ -1,9 +1,8 @@
-// With what doveadm 2.4 ends, and what it says of it. Scripts know these numbers and texts.
+// Exit codes and error texts of doveadm 2.4, which scripts depend on.
 // Measured on 2.4.1 and 2.4.5; 2.3 differs for a bare `-` and for three rare codes.
 
 import type { LogLine } from '../../client/connect.js';
 
-/** Its exit codes, by the word of the status line. */
 const codes: Readonly<Record<string, number>> = {
   TEMPFAIL: 75,
   USAGE: 64,
@@ -17,24 +16,21 @@ const codes: Readonly<Record<string, number>> = {
   REFERRAL: 75,
 };
 
-/** Of what is temporary, and of all that keeps the command from being asked. */
+/** For temporary failures, and for all that prevents the command from being sent. */
 export const tempFail = 75;
-/** Of a user that is not there. */
 export const noUser = 67;
-/** Of anything else that is not. */
 export const notFound = 68;
 
-/** The exit code for a failed status. */
 export function exitCodeOf(code: string): number {
   return codes[code] ?? 255;
 }
 
-/** Of several users: the first failure counts, but a temporary one always. */
+/** For several users: the first failure, but a temporary one overrides it. */
 export function joinExitCodes(before: number, next: number): number {
   return before === 0 || next === tempFail ? next : before;
 }
 
-/** A log line of the server as doveadm prints it; undefined for one that it hides. */
+/** A log line of the server as doveadm prints it; undefined: doveadm hides it. */
 export function formatRemoteLog(
   user: string,
   server: string,
@@ -46,7 +42,7 @@ export function formatRemoteLog(
   return `${prefixOf(user)}${type}: remote(${server}): ${line.text}`;
 }
 
-/** An error of our own, in its form. */
+/** An error found here, in doveadm's format. */
 export function formatOwnError(user: string, command: string, text: string): string {
   return `${prefixOf(user)}Error: cmd ${command}: ${text}`;
 }

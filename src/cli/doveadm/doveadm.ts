@@ -1,5 +1,5 @@
-// The program under the name of doveadm: doveadm's own command line, for everything that goes over a socket. What needs the machine of
-// Dovecot itself, it says and does not do.
+// The program under the name doveadm: doveadm's own command line for every command that is sent over a socket. Commands that need
+// Dovecot's own machine are refused with the reason.
 
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault, formatFault, stderr, stdout } from '../output/output.js';
@@ -50,7 +50,7 @@ export async function doveadm(args: readonly string[], environment: NodeJS.Proce
   }
 }
 
-/** The list ends with 64, as that of the real program does; where that shows the manual of a command, its usage is shown here. */
+/** The list exits with 64, as in the real program, which shows the manual of a command; here it is the usage. */
 function help(isOption: boolean, words: readonly string[]): number {
   const name = words.join(' ');
   if (isOption || name === '') {
@@ -65,7 +65,7 @@ function help(isOption: boolean, words: readonly string[]): number {
   return exitCodes.ok;
 }
 
-/** -A is stronger than -F, and -F than -u. */
+/** -A overrides -F, which overrides -u. */
 function usersOf({ command, isAllUsers, userFile, user }: TypedCommand): UserSource {
   if (command.scope === 'server') return { kind: 'one', user: '' };
   if (isAllUsers) return { kind: 'mask', mask: '*' };
@@ -74,18 +74,15 @@ function usersOf({ command, isAllUsers, userFile, user }: TypedCommand): UserSou
   return /[*?]/.test(user) ? { kind: 'mask', mask: user } : { kind: 'one', user };
 }
 
-/** What was given in front of the command, and the rest. */
 export interface OwnOptions {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
-  /** `--help` stands there. */
   readonly wantsHelp: boolean;
   readonly words: readonly string[];
 }
 
-/** The letters, for people. */
 export const commandLetters = [
   { letter: 'D', description: 'ask for debug log lines' },
   { letter: 'v', description: 'ask for more log lines' },
@@ -125,7 +122,7 @@ export function readOwnOptions(args: readonly string[]): OwnOptions {
       } else if ('coi'.includes(letter)) {
         throw new CommandFault(
           exitCodes.usage,
-          `-${letter} changes the settings of Dovecot on its own machine: it never goes over a socket`,
+          `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`,
         );
       } else throw new CommandFault(exitCodes.usage, `invalid option -- '${letter}'`);
     }

@@ -1,17 +1,16 @@
-// Prints the replies to one typed command, whoever of several users they are for. It knows what the rows look like, not who asks.
-// The rule: no more is held than the first row, where only that tells how many columns there are.
+// Prints the replies to one typed command, for one user or several. At most the first row is held, for replies whose number of
+// columns only that row shows.
 
 import type { CellPiece } from '../../client/connect.js';
 import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import type { Series } from '../../domain/commands/series.js';
-import type { RawOutput } from '../output/raw-output.js';
 import type { Sink } from '../output/row-formats.js';
 import { createRowPrinter, type Format, type RowPrinter } from '../output/row-printer.js';
+import type { RawOutput } from '../output/screen.js';
 import { notFound } from './doveadm-exit.js';
 import type { TypedCommand } from './typed-command.js';
 
-/** How to print. */
 export interface ReplyPrintOptions {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
@@ -19,16 +18,14 @@ export interface ReplyPrintOptions {
   readonly hasUsers: boolean;
 }
 
-/** Takes what comes. */
 export interface ReplyPrinter {
-  /** Whose reply comes next, from which server, and what the command is to that. */
+  /** The next reply: its user, the server's minor, and the command as that server parses it. */
   begin(user: string, serverMinor: number | undefined, parsed: ParsedArguments): void;
   piece(piece: CellPiece): void;
-  /** After the last reply, also where none came; `code`: what the program ends with. */
+  /** After the last reply, also if there was none; `code`: the exit code. */
   end(code: number): void;
 }
 
-/** A printer that prints nothing before it knows the columns. */
 export function createReplyPrinter(
   typed: TypedCommand,
   options: ReplyPrintOptions,
@@ -48,7 +45,7 @@ export function createReplyPrinter(
   function open(shape: ReplyShape | undefined): RowPrinter {
     printer = createRowPrinter(shape, options, output.sink);
     printer.setUser(user);
-    // Where nobody names a format, 2.3 says in words whom it kicked.
+    // Without a format, 2.3 prints a sentence about the kicked users.
     if (isKick && options.format === undefined && shape?.columns[0]?.key === 'result' && held.length > 0) {
       output.sink('kicked connections from the following users:\n');
       ending = '\n';
@@ -78,7 +75,7 @@ export function createReplyPrinter(
       if (held.filter(({ endsCell }) => endsCell).length >= (unknown?.cells ?? 1)) open(settledShape());
     },
     end(code) {
-      // Only 2.3 says so of `kick`, and it says it in words too.
+      // Only 2.3 does so for `kick`, with a sentence too.
       const isNobody = isKick && printer === undefined && held.length === 0 && code === notFound;
       (printer ?? open(isNobody ? replyShape({ ...parsed, series: '2.3' }, 2) : settledShape())).end();
       output.sink(isNobody ? 'no users kicked\n' : ending);
@@ -116,20 +113,20 @@ function createUserPrinter(
   };
 }
 
-/** A reply whose columns are not known before its first cells. */
+/** A reply whose columns depend on its first cells. */
 export interface Unsettled {
-  /** So many tell it; a reply with fewer tells it too. */
+  /** How many cells decide; a shorter reply decides too. */
   readonly cells: number;
-  /** Of the first cells, all that there are when there are fewer. */
+  /** From the first cells, or all cells of a shorter reply. */
   shapeFrom(cells: readonly string[]): ReplyShape | undefined;
 }
 
-/** The cell of `mailbox status all` that is a GUID where a server has no field `deleted`; which it is tells the release. */
+/** The cell of `mailbox status all` that is a GUID if the server has no field `deleted`, which shows its release. */
 const guidCell = 8;
 const guid = /^[0-9a-f]{32}$/;
 const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
 
-/** Undefined: the columns are known. `serverMinor`: undefined where it did not say any. */
+/** Undefined: the columns are known. `serverMinor`: undefined if the server announced none. */
 export function unsettled(parsed: ParsedArguments, serverMinor: number | undefined): Unsettled | undefined {
   if (serverMinor !== undefined && serverMinor !== 3) return undefined;
   const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, serverMinor ?? 3);
@@ -160,7 +157,6 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
   }
 }
 
-/** How to print it. */
 export interface UserReplyOptions {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
@@ -168,13 +164,13 @@ export interface UserReplyOptions {
   readonly field: string | undefined;
 }
 
-/** The names of a list of users; undefined for a reply that is none. */
+/** Undefined: the reply is not a list of users. */
 export function parseUserList(json: string): readonly string[] | undefined {
   const found = parseMap(json)?.get('userList');
   return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
 }
 
-/** Prints it: names one a line; or fields and values of each user. What is no such JSON is printed as it is. */
+/** Prints the JSON of `user`: names one a line, or fields and values of each user. Anything else is printed unchanged. */
 export function printUserReply(json: string, options: UserReplyOptions, sink: Sink): void {
   const names = parseUserList(json);
   const users = parseMap(json);

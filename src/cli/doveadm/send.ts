@@ -23,7 +23,7 @@ export async function send(options: SendOptions, words: readonly string[]): Prom
   try {
     const typed = readTypedCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
-      throw new CommandFault(exitCodes.usage, '-A, -F and -S are for the program that is called doveadm');
+      throw new CommandFault(exitCodes.usage, '-A, -F and -S work only under the name doveadm');
     const door = await findServerDoor(options.socket, process.env, options);
     if (door === undefined) {
       const text = `no socket: give one with --socket, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;

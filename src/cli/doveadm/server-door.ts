@@ -1,5 +1,5 @@
-// Opens sessions for `send` and the drop-in doveadm: where the server is, who we are there, and why it cannot be reached in words of
-// doveadm. It does not know what is asked.
+// Opens sessions for `send`, the drop-in doveadm and dovegate's own commands: the server's address, our account there, and errors in
+// doveadm's words.
 
 import { systemClock } from '../../adapters/host/clock.js';
 import { readSecretFile, readText } from '../../adapters/host/files.js';
@@ -16,7 +16,6 @@ import type { AnswerRow } from '../../domain/policy/answer.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 
-/** A way to a server; sessions are opened one after another. */
 export interface ServerDoor {
   /** As doveadm names it in messages: the path, or HOST:PORT. */
   readonly name: string;
@@ -24,10 +23,10 @@ export interface ServerDoor {
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
 }
 
-/** Where the server is when neither the command line nor DOVEADM_SOCKET says it. */
+/** Names the server if neither the command line nor DOVEADM_SOCKET does. */
 export const clientSettingsFile = '/etc/dovegate/client.yaml';
 
-/** What the command line says of TLS and of who we are; each counts for more than client.yaml. */
+/** TLS and account from the command line; each option overrides client.yaml. */
 export interface DoorOptions {
   readonly account?: string;
   readonly passwordFile?: string;
@@ -38,8 +37,8 @@ export interface DoorOptions {
 }
 
 /**
- * The way to the server that is named, else to that of DOVEADM_SOCKET, else to that of client.yaml (DOVEGATE_CLIENT_CONFIG);
- * undefined: none of them names one. Rejects with a CommandFault for a place that is none, and for files that cannot be read.
+ * The server at `at`, else of DOVEADM_SOCKET, else of client.yaml (DOVEGATE_CLIENT_CONFIG); undefined: none of them names one.
+ * Rejects with a CommandFault for an invalid address and for files that cannot be read.
  */
 export async function findServerDoor(
   named: string | undefined,
@@ -47,7 +46,7 @@ export async function findServerDoor(
   options: DoorOptions = {},
 ): Promise<ServerDoor | undefined> {
   const told = named ?? environment['DOVEADM_SOCKET'];
-  // The path of a socket is all that there is to know.
+  // A socket needs nothing but its path.
   const written = told?.includes('/') === true ? undefined : await readClientSettings(environment);
   const at = told ?? written?.at;
   if (at === undefined) return undefined;
@@ -61,7 +60,7 @@ export async function findServerDoor(
   return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
-/** Whether client.yaml is about this server: it names it, or none. */
+/** Whether client.yaml applies to this server: it names it, or names none. */
 function isPlaceOf({ at }: ClientSettings, address: ServerAddress): boolean {
   if (at === undefined) return true;
   const own = parseServerAddress(at);
@@ -69,7 +68,7 @@ function isPlaceOf({ at }: ClientSettings, address: ServerAddress): boolean {
   return own.host === address.host && own.port === address.port;
 }
 
-/** Another server gets no password, and is not looked at as if it were that one: any local user can own a free port. */
+/** Another server gets no password and is not trusted under that server's name: any local user can take a free port. */
 function onlyAuthorities({ caFile }: ClientSettings): ClientSettings {
   return {
     at: undefined,
@@ -83,7 +82,7 @@ function onlyAuthorities({ caFile }: ClientSettings): ClientSettings {
   };
 }
 
-/** Undefined when there is no file at the usual place; one that the environment names must be there. */
+/** Undefined: no file at the usual place. A file that the environment names must exist. */
 async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<ClientSettings | undefined> {
   const asked = environment['DOVEGATE_CLIENT_CONFIG'];
   const path = asked ?? clientSettingsFile;
@@ -96,14 +95,14 @@ async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<Clien
     const whence = asked === undefined ? '' : ' (named by DOVEGATE_CLIENT_CONFIG)';
     throw new CommandFault(exitCodes.configuration, `${path} cannot be read${whence}`, cause);
   }
-  // Whoever names a socket needs no reader of YAML, and scripts call this often.
+  // Imported on demand: with a socket no YAML is read, and scripts call this often.
   const { parseClientSettings } = await import('../../domain/config/client-settings.js');
   const { settings, problems } = parseClientSettings(path, content);
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, problems.join('\n'));
   return settings;
 }
 
-/** Options that would be without effect are a mistake about where the command goes. */
+/** TLS options for a UNIX socket mean that the user expects another server. */
 function refuseTcpOptions(at: string, options: DoorOptions): void {
   const { account, passwordFile, ca, certificate, key, tls } = options;
   const given = [account, passwordFile, ca, certificate, key, tls];
@@ -127,7 +126,7 @@ async function tcpOptions(
   const certificateFile = options.certificate ?? settings?.certificateFile;
   const keyFile = options.key ?? settings?.keyFile;
   const account = options.account ?? settings?.account;
-  // The password of client.yaml is that of its account, and nobody else's.
+  // The password of client.yaml belongs to its account only.
   const isItsAccount = options.account === undefined || options.account === settings?.account;
   const passwordFile = options.passwordFile ?? (isItsAccount ? settings?.passwordFile : undefined);
   if (options.account !== undefined && passwordFile === undefined && certificateFile === undefined)
@@ -165,7 +164,7 @@ async function readPassword(path: string): Promise<Buffer> {
   try {
     return await readSecretFile(path);
   } catch (cause) {
-    // The sentence names the path.
+    // The message names the path.
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new CommandFault(exitCodes.configuration, `the password file cannot be read: ${text}`);
   }
@@ -182,7 +181,7 @@ export function parseServerAddress(at: string): ServerAddress | undefined {
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
-/** Rejects with CommandFailed or SessionFault, also when the answer is not there in time. */
+/** The rows of one of dovegate's own commands. Rejects with CommandFailed or SessionFault, also on a timeout. */
 export async function askRows(
   socket: string,
   name: string,

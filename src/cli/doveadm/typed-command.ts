@@ -1,5 +1,5 @@
-// A command as somebody typed it, read as the real doveadm reads it before it asks anybody: which command, which arguments go over
-// the wire, what is read here instead (a text, a list of users). It asks nobody.
+// A typed command, parsed as the real doveadm does before it connects: the command, the arguments to send, and what is read here
+// instead (a text, a list of users). Also the list of commands and their usage, made from the catalog.
 
 import { canonicalArguments } from '../../domain/commands/canonical.js';
 import { type Command, commandsOf, type Parameter, textOfList } from '../../domain/commands/catalog.js';
@@ -15,12 +15,11 @@ import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import { tempFail } from './doveadm-exit.js';
 
-/** What was typed, understood. */
 export interface TypedCommand {
   readonly command: Command;
-  /** Without what concerns only this end. */
+  /** Without the options that only this side reads. */
   readonly parsed: ParsedArguments;
-  /** What goes behind the name. */
+  /** The words after the name. */
   readonly args: readonly string[];
   /** The text that goes with it: from a file here, or from stdin when `file` is undefined. */
   readonly input: { readonly file: string | undefined } | undefined;
@@ -30,11 +29,10 @@ export interface TypedCommand {
   readonly socket: string | undefined;
 }
 
-/** Commands of the program itself: they look at this machine's configuration, ask its auth service, or ask nobody. */
+/** Commands that real doveadm runs itself: they read the machine's configuration or ask its auth service. */
 const localOnly =
   /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)\b/;
 
-/** Whether these words name one of those. */
 export function isLocalOnly(words: readonly string[]): boolean {
   return localOnly.test(words.join(' '));
 }
@@ -54,12 +52,12 @@ export function readTypedCommand(words: readonly string[], series?: Series): Typ
   if (isLocalOnly(words)) {
     throw new CommandFault(
       exitCodes.usage,
-      `"${words[0]}" works on the machine that Dovecot runs on only: it never goes over a socket`,
+      `"${words[0]}" works only on the machine that runs Dovecot: it is never sent over a socket`,
     );
   }
   const own = resolveOwnCommand(words);
   if (own !== undefined) return readArguments('2.4', own.command, own.args);
-  // What 2.4 does not know, 2.3 may.
+  // A command that 2.4 lacks may exist in 2.3.
   const all: readonly Series[] =
     series === undefined ? ['2.4', '2.3'] : [series, series === '2.4' ? '2.3' : '2.4'];
   for (const one of all) {
@@ -70,7 +68,7 @@ export function readTypedCommand(words: readonly string[], series?: Series): Typ
 }
 
 function readArguments(series: Series, command: Command, args: readonly string[]): TypedCommand {
-  // The real program takes `-` for stdin, which is what no file is.
+  // The real program reads `-` as stdin, which is also the default.
   const given = command.input === 'dot' && args.at(-1) === '-' ? args.slice(0, -1) : args;
   const parsed = parseArguments(series, command, given);
   if (parsed.kind === 'unparsable') {
@@ -79,7 +77,10 @@ function readArguments(series: Series, command: Command, args: readonly string[]
     throw new CommandFault(dies ? tempFail : exitCodes.usage, parsed.message);
   }
   if (inputOf(command, parsed) === 'duplex')
-    throw new CommandFault(exitCodes.usage, `"${command.name}" needs both directions to itself: not here`);
+    throw new CommandFault(
+      exitCodes.usage,
+      `"${command.name}" needs the connection in both directions: it cannot be run here`,
+    );
   const isMail = command.scope === 'user';
   const value = (name: string): string | undefined => (isMail ? parsed.values.get(name)?.[0] : undefined);
   const sent = isMail ? withoutParameters(parsed, ownParameters) : parsed;
@@ -95,7 +96,7 @@ function readArguments(series: Series, command: Command, args: readonly string[]
   };
 }
 
-/** Whether doveadm calls it a wrong usage (64); unknown fields and search keys of `fetch` and `search` it dies of (75). */
+/** Whether doveadm exits with 64 (wrong usage); for unknown fields and search keys of `fetch` and `search` it exits with 75. */
 function isTold(series: Series, command: Command, args: readonly string[]): boolean {
   if (command.name === 'mailbox status') return true;
   if (command.name !== 'expunge' && command.name !== 'move') return false;
@@ -110,8 +111,7 @@ export function usageLine(group: string): string {
 }
 
 /**
- * The commands whose names begin with these words and go on, one a line, those of a group on one line; without the last LF.
- * Undefined: there are none.
+ * The commands whose names continue these words, one a line, those of a group on one line; without the last LF. Undefined: none.
  */
 export function writeCommands(group: string): string | undefined {
   const begin = group === '' ? '' : `${group} `;
@@ -129,14 +129,14 @@ export function writeCommands(group: string): string | undefined {
   return [usageLine(group), ...shown].join('\n');
 }
 
-/** The usage of the command that the words name; undefined: there is none. */
+/** Undefined: there is no such command. */
 export function writeUsage(words: readonly string[]): string | undefined {
   const name = words.join(' ');
   const command = allCommands().find((one) => one.name === name);
   return command && `doveadm ${name} ${argumentsOf(command)}`.trimEnd();
 }
 
-/** By name; of those that both series have, the newer. */
+/** By name; for a command of both series, the newer form. */
 function allCommands(): readonly Command[] {
   const byName = new Map<string, Command>();
   for (const series of allSeries) {
@@ -157,7 +157,7 @@ function argumentsOf(command: Command): string {
   return [...common, ...options, ...positionals, ...(input === 'dot' ? ['< <text>'] : [])].join(' ');
 }
 
-/** What every command about mail has; shown in one piece, as the real program does. */
+/** Options of every mail command; shown once, as the real program does. */
 const commonParameters: ReadonlySet<string> = new Set([
   'all-users',
   'socket-path',

@@ -8,7 +8,7 @@ export function stdout(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** One line or several, for complaints: a pipe behind stdout never gets them. */
+/** One line or several, for errors and warnings. */
 export function stderr(text: string): void {
   process.stderr.write(`${text}\n`);
 }
@@ -72,7 +72,7 @@ export class CommandFault extends Error {
   }
 }
 
-/** One sentence with the system's code behind it, harmless for a terminal (a path may have been named by anybody). */
+/** The message and the system's error code, harmless for a terminal: a path in it can come from anybody. */
 export function formatFault(fault: Error): string {
   const { cause } = fault;
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : undefined;

@@ -1,21 +1,19 @@
-// How far a long command is, in one line of a terminal that is drawn anew: bytes, rows, time. Where stderr is no terminal, or
-// nothing takes long, nobody sees it.
+// Progress of a long command in one redrawn line of a terminal: bytes, rows, time. Shown after 2 s, and only on a terminal.
 
 import type { Clock } from '../../ports/clock.js';
 
-/** What moves. */
 export interface Progress {
   sent(bytes: number): void;
   received(bytes: number): void;
   row(): void;
-  /** Takes the line away, before something else is written and at the end. */
+  /** Erases the line; call it before other output and at the end. */
   clear(): void;
 }
 
 const quietMs = 2_000;
 const everyMs = 500;
 
-/** `write` goes to the terminal; undefined: there is none. */
+/** `write`: to the terminal; undefined: there is none. */
 export function createProgress(clock: Clock, write: ((text: string) => void) | undefined): Progress {
   const startMs = clock.now();
   let drawnMs = startMs + quietMs - everyMs;

@@ -1,9 +1,9 @@
-// What a format of rows is: it is told of cells and writes text. The formats and who drives them are beside this file.
+// The formats of rows: each is given cells in pieces and writes text, as doveadm prints it.
 
 import type { ReplyColumn } from '../../domain/commands/columns.js';
 import { CommandFault } from './output.js';
 
-/** Takes what was printed; nothing is kept of it. */
+/** Takes a printed piece, which is not kept. */
 export type Sink = (piece: Buffer | string) => void;
 
 /** One format. Calls come as open, write..., close for each cell, in order, and end once. */

@@ -1,6 +1,5 @@
-// Rows as the real doveadm prints them, byte for byte: which format, which names, how a cell that comes in pieces is told from a short
-// one. The formats are beside this file. It knows no commands and no sockets.
-// The rule: only the table holds rows, a hundred at most; everything else leaves as it comes.
+// Rows as the real doveadm prints them, byte for byte: the format, the names of columns, and long cells, which arrive in pieces. Only
+// the table holds rows, a hundred at most; the other formats write each piece at once.
 
 import type { ReplyShape } from '../../domain/commands/columns.js';
 import type { CellFormat, Sink } from './row-formats.js';
@@ -13,23 +12,18 @@ import {
   createTemplateFormat,
 } from './row-formats.js';
 
-/** The formats that can be asked for. */
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;
 
-/** One of `allFormats`. */
 export type Format = (typeof allFormats)[number];
 
-/** Prints the cells of replies as rows. */
 export interface RowPrinter {
-  /** A piece of a cell. */
   cell(bytes: Buffer, endsCell: boolean): void;
-  /** Whose rows come now: put in front of each, for printers that have a column for it. */
+  /** The user of the next rows, for formats with a column for it. */
   setUser(user: string): void;
-  /** A reply broke off: what it began is left behind. */
+  /** A reply broke off: its unfinished row is dropped. */
   end(): void;
 }
 
-/** How to print. */
 export interface PrintOptions {
   /** Undefined: the one that the real program uses for this command. */
   readonly format: Format | undefined;
@@ -44,7 +38,7 @@ export interface PrintOptions {
 /** A row is held so long for a cell of it to count as short; what servers send at once. */
 const shortRowBytes = 8192;
 
-/** What a cell is called of which nobody knows the name. */
+/** The name of a column without a known name. */
 const unknownShape: ReplyShape = {
   format: 'flow',
   template: undefined,
@@ -102,7 +96,6 @@ export function createRowPrinter(
   let column = first;
   let held: Buffer[] = [];
   let rowBytes = 0;
-  /** The cell at hand is written as it comes. */
   let isOpen = false;
 
   function begin(isLong: boolean): void {

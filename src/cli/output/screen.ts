@@ -1,12 +1,13 @@
-// Where the audit subcommands write: much text on stdout without filling the memory, complaints on stderr, and colours where
-// a person is. It does not know what is printed; text of clients was made harmless before it comes here.
-// The rule: a reader that goes away (`| head`) ends the work and is no failure; a disk that is full is one.
+// Output of subcommands on stdout in bounded memory: text with colors on a terminal (`openScreen`), and bytes from servers, unchanged
+// into files and pipes and with control characters made visible on a terminal (`openRawOutput`). Text from clients must be made
+// harmless before it is printed on a screen. A reader that closes (`| head`) ends the work without an error; a full disk is one.
 
 import { styleText } from 'node:util';
+import { printable } from '../../domain/audit/export.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from './output.js';
+import type { Sink } from './row-formats.js';
 
-/** What a piece of text is, for a terminal with colours. */
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';
 
 /** What a subcommand prints on. */
@@ -15,29 +16,37 @@ export interface Screen {
   print(text: string): Promise<void>;
   /** One line or several on stderr. */
   complain(text: string): void;
-  /** Resolves when all that was printed is on its way. */
+  /** Resolves when everything printed is written. */
   flush(): Promise<void>;
-  /** Nobody reads any more. */
+  /** The reader closed the pipe. */
   readonly isGone: boolean;
   /** Width of the terminal in cells; undefined: there is none. */
   readonly columns: number | undefined;
-  /** The same text, in colour where colours are shown. */
+  /** The same text, in color where colors are shown. */
   paint(paint: Paint, text: string): string;
 }
 
-const heldCharactersMax = 65_536;
+export interface RawOutput {
+  readonly sink: Sink;
+  /** Resolves when everything is written; rejects with a CommandFault. */
+  flush(): Promise<void>;
+  /** Enough is held for a flush. */
+  readonly isFull: boolean;
+  /** The reader closed the pipe. */
+  readonly isGone: boolean;
+}
 
-const styles = { good: 'green', bad: 'red', doubtful: 'yellow', title: 'bold', faint: 'dim' } as const;
-
-/** A stream, which may be a terminal. */
 export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
-  write(text: string, done?: (error?: Error | null) => void): unknown;
+  write(piece: string | Buffer, done?: (error?: Error | null) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
 }
 
-/** The screen of this process. */
+const heldMax = 65_536;
+
+const styles = { good: 'green', bad: 'red', doubtful: 'yellow', title: 'bold', faint: 'dim' } as const;
+
 export function openScreen(
   out: Output = process.stdout,
   err: Output = process.stderr,
@@ -45,44 +54,92 @@ export function openScreen(
 ): Screen {
   const isTerminal = out.isTTY === true;
   const isPlain = (environment['NO_COLOR'] ?? '') !== '' || environment['TERM'] === 'dumb';
+  const writer = createWriter(out);
   let held = '';
-  let isGone = false;
-  let fault: unknown;
-  const fail = (error: Error): void => {
-    if ('code' in error && error.code === 'EPIPE') isGone = true;
-    else fault ??= error;
-  };
-  // It comes here too, and would end the process if nobody listened.
-  out.on('error', fail);
-
-  const flush = async (): Promise<void> => {
+  const flush = (): Promise<void> => {
     const text = held;
     held = '';
-    if (text !== '' && !isGone) {
-      await new Promise<void>((resolve) => {
-        out.write(text, (error) => {
-          if (error) fail(error);
-          resolve();
-        });
-      });
-    }
-    if (fault !== undefined) throw new CommandFault(exitCodes.failed, 'the output cannot be written', fault);
+    return writer.write(text);
   };
-
   return {
     async print(text) {
       held += `${text}\n`;
-      if (held.length >= heldCharactersMax) await flush();
+      if (held.length >= heldMax) await flush();
     },
     complain(text) {
       err.write(`${text}\n`);
     },
     flush,
     get isGone() {
-      return isGone;
+      return writer.isGone;
     },
     columns: isTerminal ? out.columns : undefined,
     paint: (paint, text) =>
       isTerminal && !isPlain ? styleText(styles[paint], text, { validateStream: false }) : text,
   };
+}
+
+export function openRawOutput(out: Output = process.stdout): RawOutput {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  const writer = createWriter(out);
+  let held: Buffer[] = [];
+  let heldBytes = 0;
+  return {
+    sink(piece) {
+      const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
+      held.push(bytes);
+      heldBytes += bytes.length;
+    },
+    flush() {
+      const bytes = Buffer.concat(held);
+      held = [];
+      heldBytes = 0;
+      return writer.write(out.isTTY === true ? visible(decoder.decode(bytes, { stream: true })) : bytes);
+    },
+    get isFull() {
+      return heldBytes >= heldMax;
+    },
+    get isGone() {
+      return writer.isGone;
+    },
+  };
+}
+
+function createWriter(out: Output): {
+  write(piece: string | Buffer): Promise<void>;
+  readonly isGone: boolean;
+} {
+  let isGone = false;
+  let fault: unknown;
+  const fail = (error: Error): void => {
+    if ('code' in error && error.code === 'EPIPE') isGone = true;
+    else fault ??= error;
+  };
+  // Without a listener an error of the stream would end the process.
+  out.on('error', fail);
+  return {
+    async write(piece) {
+      if (piece.length > 0 && !isGone) {
+        await new Promise<void>((resolve) => {
+          out.write(piece, (error) => {
+            if (error) fail(error);
+            resolve();
+          });
+        });
+      }
+      if (fault !== undefined)
+        throw new CommandFault(exitCodes.failed, 'the output cannot be written', fault);
+    },
+    get isGone() {
+      return isGone;
+    },
+  };
+}
+
+/** Line ends, TABs and form feeds are part of the formats. */
+function visible(text: string): string {
+  return text
+    .split(/([\n\t\f])/)
+    .map((part, at) => (at % 2 === 0 ? printable(part) : part))
+    .join('');
 }

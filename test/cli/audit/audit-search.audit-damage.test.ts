@@ -22,7 +22,7 @@ void test('a whole trail gives no note, however it comes; a damaged one the same
   damaged.segments[1]?.lines.splice(2, 0, 'garbage');
   const told = [
     '/j/00000001.jsonl: has 9 records, but their numbers go from 1 to 10',
-    '/j/00000002.jsonl: 1 line is no record, the first at line 3',
+    '/j/00000002.jsonl: 1 line is not a record, the first at line 3',
   ];
   for (const count of [1, 2, 3, 7, 100]) {
     assert.deepEqual(notesOf(makeTrail(), count), []);

@@ -140,7 +140,7 @@ const damages: Readonly<
       tamper(t, directory, ({ segments }) =>
         segments[1]?.lines.splice(3, 0, '', '\u001b[2Jgarbage', '{"seq":'),
       ),
-    /00000002\.jsonl: 3 lines are no records, the first at line 4/,
+    /00000002\.jsonl: 3 lines are not records, the first at line 4/,
     true,
   ],
 };
