@@ -27,9 +27,7 @@ import {
   type ThreadOrder,
 } from './configuration-lines.js';
 import { inspectCertificates } from './inspect-certificates.js';
-import { inspectFiles } from './inspect-files.js';
-import { inspectModes } from './inspect-modes.js';
-import { inspectSignKey } from './inspect-sign-key.js';
+import { inspectFiles, inspectModes, inspectSignKey } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */

@@ -1,8 +1,13 @@
-// Whether the files that settings name can be read. It does not open them: that comes in.
-// The rule: every file is asked for, so that all problems come at once.
+// Whether the files that settings name can be read, whether others can change them or read their secrets, and whether the key that signs
+// the journal is still the same. `check`, `serve` and a reload call the same functions. Access to files is passed in.
 
+import { join } from 'node:path';
+import type { Unsafe } from '../adapters/host/trusted-path.js';
+import { publicKeyName } from '../adapters/journal/segments.js';
+import { parsePublicKey, parseSignKey } from '../domain/audit/signature.js';
 import type { Place, Problem } from '../domain/config/problem.js';
-import type { Settings } from '../domain/config/settings.js';
+import type { Asking } from '../domain/config/read-files.js';
+import { ownSignKeyName, type Settings } from '../domain/config/settings.js';
 
 /** Why a file cannot be read; undefined: it can. */
 export type WhyUnreadable = (path: string) => string | undefined;
@@ -61,5 +66,75 @@ export function namedFiles({ backends, audit, admin, listeners }: Settings): rea
     { place: top, path: 'audit.sign_key', file: audit.signKeyFile },
     { place: top, path: 'audit.hmac_key', file: audit.hmacKeyFile },
     { place: top, path: 'admin.token_file', file: admin?.tokenFile },
+  ];
+}
+
+/** Why a file is not safe to rely on; undefined: it is. `isSecret`: others may not read it either. */
+export type WhyUnsafe = (path: string, isSecret: boolean) => Unsafe | undefined;
+
+/** Settings whose files are secrets; the others may be read by everybody. */
+const secretKeys = /\.(password_file|key|sign_key|hmac_key|token_file)(\[\d+\])?$/;
+
+/**
+ * Of each file, the problem if it is not safe: of `files`, which hold the configuration itself, and of those that `settings` name. At the
+ * place of the value that names the file; the first file is named by nobody, so it is told at its own first line.
+ */
+export function* inspectModes(
+  files: ReadonlyMap<string, Asking | undefined>,
+  settings: Settings | undefined,
+  whyUnsafe: WhyUnsafe,
+): Generator<readonly Problem[]> {
+  const asked = [...files].map(([file, from]) => ({
+    place: from?.place ?? { file, line: 1, column: 1 },
+    path: from?.path ?? '',
+    file,
+  }));
+  const named = settings === undefined ? [] : [...namedFiles(settings), ...filesOfListeners(settings)];
+  for (const { place, path, file } of [...asked, ...named]) {
+    const why = file === undefined ? undefined : whyUnsafe(file, secretKeys.test(path));
+    const severity = why?.isDoubtful === true ? 'warning' : 'error';
+    yield why === undefined ? [] : [{ ...place, path, message: why.text, severity, code: 'unsafe-file' }];
+  }
+}
+
+/** The files of TLS; that they can be read, and what stands in them, is judged with the certificates. */
+function filesOfListeners({ listeners }: Settings): readonly NamedFile[] {
+  return listeners.flatMap(({ name, place, tls }) => {
+    if (tls === undefined || tls.mode === 'off') return [];
+    return [
+      { place, path: `listeners.${name}.tls.certificate`, file: tls.certificate },
+      { place, path: `listeners.${name}.tls.key`, file: tls.key },
+      { place, path: `listeners.${name}.tls.client_ca`, file: tls.clientCa },
+    ];
+  });
+}
+
+/** The text of a file; undefined: there is none. Throws what else the system says. */
+type ReadIfThere = (path: string) => string | undefined;
+
+/** A warning where the key is gone or another one; none where that cannot be seen. */
+export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly Problem[] {
+  const { audit, state, listeners } = settings;
+  const path = audit.signKeyFile ?? join(state, ownSignKeyName);
+  let known: string | undefined;
+  let now: string | undefined;
+  try {
+    known = parsePublicKey(read(join(audit.directory, publicKeyName)) ?? '');
+    const text = read(path);
+    now = text === undefined ? undefined : parseSignKey(text).key;
+  } catch {
+    // Not for our eyes, or no key: what cannot be used is reported by those who use it.
+    return [];
+  }
+  if (known === undefined || now === known) return [];
+  if (now === undefined && audit.signKeyFile !== undefined) return [];
+  const what =
+    now === undefined
+      ? `${path} is gone, the key ${known} that signed ${audit.directory}, so the next start makes another one`
+      : `${path} is ${now}, and ${audit.directory} was signed by ${known}`;
+  const message = `${what}; put the old key back, or "dovegate audit verify" fails until somebody accepts the new one (--accept-key)`;
+  const { file = '' } = listeners[0]?.place ?? {};
+  return [
+    { file, line: 1, column: 1, path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' },
   ];
 }

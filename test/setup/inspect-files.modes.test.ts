@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
-import { inspectModes as steps } from '../../src/setup/inspect-modes.js';
+import { inspectModes as steps } from '../../src/setup/inspect-files.js';
 import { memoryFiles, sound } from '../domain/config/sound.js';
 
 const main = '/etc/dovegate/d.yaml';

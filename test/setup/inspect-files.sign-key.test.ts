@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { makeSignKey } from '../../src/domain/audit/signature.js';
-import { inspectSignKey } from '../../src/setup/inspect-sign-key.js';
+import { inspectSignKey } from '../../src/setup/inspect-files.js';
 import { settingsOf, sound } from '../domain/config/sound.js';
 
 const old = makeSignKey();
