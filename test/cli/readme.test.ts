@@ -174,6 +174,15 @@ test('README has at most 250 lines; no paragraph more than five; no cell more th
   }
 });
 
+test('each page of docs/ ends with what can go wrong', () => {
+  for (const path of pages.filter((each) => each !== 'README.md'))
+    assert.match(
+      [...proseOf(read(path)).matchAll(/^## .*$/gm)].at(-1)?.[0] ?? '',
+      /^## What can go wrong/,
+      path,
+    );
+});
+
 test('the figures in README are those of docs/performance.md', () => {
   const [table = ''] =
     /<!-- figures -->\n\n(.*?)\n\n<!-- \/figures -->/s.exec(read('README.md'))?.slice(1) ?? [];

@@ -122,6 +122,8 @@ test('the examples of docs/client-node.md run', async (t) => {
       const { exit, text, stderr } = await here.run(file);
       assert.equal(exit, 0, `${code}\n${text}`);
       assert.equal(stderr, '', code);
+      if (at === 0)
+        assert.equal(text, /^```\n(.*?)^```$/ms.exec(page.slice(page.indexOf('It prints:')))?.[1]);
     } finally {
       rmSync(file);
     }
