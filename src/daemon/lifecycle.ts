@@ -24,8 +24,8 @@ const following: Readonly<Record<Phase, readonly Phase[]>> = {
   stopped: [],
 };
 
-/** A daemon that starts; `onChange` hears of each new state. */
-export function createLifecycle(onChange: (phase: Phase) => void = () => undefined): Lifecycle {
+/** A daemon that starts. */
+export function createLifecycle(): Lifecycle {
   let at: Phase = 'starting';
   return {
     get at() {
@@ -35,7 +35,6 @@ export function createLifecycle(onChange: (phase: Phase) => void = () => undefin
     become(next) {
       assert(following[at].includes(next), `a daemon that is ${at} cannot be ${next}`);
       at = next;
-      onChange(next);
     },
   };
 }

@@ -113,8 +113,12 @@ async function carryOut(
       return { kind: 'done', text };
     }
     case 'reload': {
-      const { isSuccess, hash, problems, restart } = await reloader.reload();
-      const told = [...problems, ...restart.map((key) => `${key}: changed, and read only at a start`)];
+      const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload();
+      const told = [
+        ...problems,
+        ...unfinished,
+        ...restart.map((key) => `${key}: changed, and read only at a start`),
+      ];
       const first = isSuccess ? `configuration ${hash} is served` : 'the configuration is not replaced';
       return { kind: isSuccess ? 'done' : 'failed', text: [first, ...told].join('\n') };
     }

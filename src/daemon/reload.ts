@@ -12,12 +12,12 @@ import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 import type { Certificates } from '../setup/certificates.js';
-import { loadBeside } from '../setup/configuration.js';
+import type { LoadedConfiguration } from '../setup/configuration.js';
 import { tlsFilesOf } from '../setup/inspect-certificates.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';
-import type { Listeners } from './listeners.js';
+import type { Listeners, PreparedListeners } from './listeners.js';
 import { sinksOf } from './open-shipping.js';
 import type { Pools, PreparedPools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
@@ -31,6 +31,8 @@ export interface Reloaded {
   readonly hash: string;
   /** Why the old one was kept; warnings where it was not. */
   readonly problems: readonly string[];
+  /** Steps that failed after the new configuration came into force. */
+  readonly unfinished?: readonly string[];
   /** What is served as before, until a restart. */
   readonly restart: readonly string[];
 }
@@ -45,18 +47,20 @@ export interface Reloader {
 
 /** What a reload works on. */
 export interface ReloadParts {
-  /** The file. */
-  readonly config: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly journal: OpenJournal;
+  /** Reads the file. */
+  readonly load: () => LoadedConfiguration | Promise<LoadedConfiguration>;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly log: Pick<Log, 'report' | 'setLevel'>;
+  readonly journal: Pick<OpenJournal, 'keepPolicy' | 'append'>;
   readonly lifecycle: Lifecycle;
-  readonly served: Switch;
-  readonly pools: Pools;
-  readonly listeners: Listeners;
-  readonly certificates: Certificates;
-  readonly service: Service;
-  readonly shipping: Shipping;
+  readonly served: Pick<Switch, 'now' | 'turnTo'>;
+  readonly pools: Pick<Pools, 'prepare'>;
+  readonly listeners: Pick<Listeners, 'prepare'>;
+  readonly certificates: Pick<Certificates, 'prepare'>;
+  readonly service: Pick<Service, 'reviewRights'>;
+  readonly shipping: Pick<Shipping, 'replace'>;
+  /** Told before anything is read. */
+  readonly onReloading: () => void;
   /** Told of each that had begun, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
   /** Everything that exchanges share, with counters that go on. */
@@ -80,7 +84,6 @@ export function createReloader(parts: ReloadParts): Reloader {
       const reloaded = running.then(async () => {
         last = await reloadOnce(parts);
         tell(parts, last);
-        if (parts.lifecycle.at === 'serving') parts.onReloaded(last);
         return last;
       });
       running = reloaded;
@@ -98,48 +101,31 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   if (!lifecycle.may('reloading')) return kept([`dovegate is ${lifecycle.at}`]);
   lifecycle.become('reloading');
   try {
-    return await replace(parts, kept);
+    parts.onReloading();
+    const prepared = await prepare(parts);
+    return prepared.kind === 'kept' ? kept(prepared.problems) : await prepared.replace();
   } catch (fault) {
-    return kept([fault instanceof Error ? fault.message : String(fault)]);
+    return kept([textOf(fault)]);
   } finally {
     if (lifecycle.at === 'reloading') lifecycle.become('serving');
   }
 }
 
-/** Rejects with what cannot be made; nothing has changed then. */
-async function replace(
-  parts: ReloadParts,
-  kept: (problems: readonly string[]) => Reloaded,
-): Promise<Reloaded> {
-  const {
-    config,
-    clock,
-    log,
-    journal,
-    lifecycle,
-    served,
-    pools,
-    listeners,
-    service,
-    certificates,
-    shipping,
-    contextOf,
-    doorsOf,
-  } = parts;
-  const loaded = await loadBeside(config, clock, { asksForAccounts: false });
-  const { settings } = loaded;
-  if (settings === undefined) return kept(loaded.problems);
-  const before = served.now.settings;
+type Prepared =
+  | { readonly kind: 'kept'; readonly problems: readonly string[] }
+  /** Rejects only if nothing has changed. */
+  | { readonly kind: 'ready'; readonly replace: () => Promise<Reloaded> };
+
+/** Everything that can fail. Nothing has changed when it resolves or rejects. */
+async function prepare(parts: ReloadParts): Promise<Prepared> {
+  const { load, journal, lifecycle, pools, listeners, certificates, contextOf, doorsOf } = parts;
+  const { settings, problems: found } = await load();
+  if (settings === undefined) return { kind: 'kept', problems: found };
   const numbers = await lookUpNumbers(namesIn(settings));
   const accounts = inspectAccounts(settings, ourselves(), numbers);
-  const problems = [...loaded.problems, ...accounts.map((problem) => formatProblem(problem))];
-  if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
-  // Records name policies by the hash of their text; the text must be there before the first of them.
-  for (const policy of settings.policies.values()) {
-    for (const one of [policy, policy.shadow]) {
-      if (one !== undefined) await journal.keepPolicy(one.version, one.effectiveText);
-    }
-  }
+  const problems = [...found, ...accounts.map((problem) => formatProblem(problem))];
+  if (accounts.some(({ severity }) => severity === 'error')) return { kind: 'kept', problems };
+  await keepPolicies(settings, journal);
   const nextPools = pools.prepare(settings);
   const next = createServed(settings, contextOf(settings, nextPools.byName), numbers, doorsOf(settings));
   const nextCertificates = certificates.prepare(
@@ -149,23 +135,73 @@ async function replace(
   const sockets = await listeners.prepare(settings.listeners, numbers);
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
-    return kept([`dovegate is ${lifecycle.at}`]);
+    return { kind: 'kept', problems: [`dovegate is ${lifecycle.at}`] };
   }
-  // From here on nothing fails, and up to the first wait nobody else runs.
-  nextPools.commit();
-  nextCertificates.commit();
-  served.turnTo(next);
-  const closed = sockets.commit();
-  service.reviewRights();
-  shipping.replace(sinksOf(settings));
-  log.setLevel(settings.log.level);
-  await closed;
+  return {
+    kind: 'ready',
+    replace: () => replace(parts, next, problems, nextPools, nextCertificates, sockets),
+  };
+}
+
+/** Records name policies by the hash of their text; the text must be there before the first of them. */
+export async function keepPolicies(
+  settings: Settings,
+  journal: Pick<OpenJournal, 'keepPolicy'>,
+): Promise<void> {
+  for (const policy of settings.policies.values()) {
+    for (const one of [policy, policy.shadow]) {
+      if (one !== undefined) await journal.keepPolicy(one.version, one.effectiveText);
+    }
+  }
+}
+
+/**
+ * The switch, its record, and then the rest: a step that fails after the switch is a warning, because the new configuration is in
+ * force. No other task runs before the first wait.
+ */
+async function replace(
+  { clock, log, journal, served, service, shipping }: ReloadParts,
+  next: Served,
+  problems: readonly string[],
+  pools: { commit(): void },
+  certificates: { commit(): void },
+  sockets: PreparedListeners,
+): Promise<Reloaded> {
+  const { settings } = next;
+  let before: Served;
+  try {
+    before = served.turnTo(next);
+  } catch (fault) {
+    await sockets.cancel();
+    throw fault;
+  }
+  const unfinished: string[] = [];
+  const step = async (what: string, run: () => unknown): Promise<void> => {
+    try {
+      await run();
+    } catch (fault) {
+      unfinished.push(`${what}: ${textOf(fault)}`);
+    }
+  };
+  // What the journal loses it counts and logs itself.
+  const record = { time: clock.wallMs(), event: 'reload', version: settings.hash } as const;
+  journal.append(record, { durable: false }).catch(() => undefined);
+  await Promise.all([
+    step('backends', () => pools.commit()),
+    step('certificates', () => certificates.commit()),
+    step('the old configuration', () => before.exchanges.retire()),
+    step('listeners', () => sockets.commit()),
+    step('sessions', () => service.reviewRights()),
+    step('receivers', () => shipping.replace(sinksOf(settings))),
+    step('log.level', () => log.setLevel(settings.log.level)),
+  ]);
   return {
     atMs: clock.wallMs(),
     isSuccess: true,
     hash: settings.hash,
     problems,
-    restart: needsRestart(before, settings),
+    unfinished,
+    restart: needsRestart(before.settings, settings),
   };
 }
 
@@ -178,7 +214,7 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
     // What is waited for is asked at each command, and receivers come and go.
     for (const key of ['strict', 'ship']) keys.delete(key);
     return [...keys]
-      .filter((key) => textOf(Reflect.get(old, key)) !== textOf(Reflect.get(fresh, key)))
+      .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
       .map((key) => `${section}.${key}`);
   });
   const { bufferedBytesMax: old } = before.limits;
@@ -186,23 +222,34 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
 }
 
 /** One text for equal values; places in the file are no part of what is meant. */
-function textOf(value: unknown): string | undefined {
+function meaningOf(value: unknown): string | undefined {
   return JSON.stringify(value, (key, each: unknown) => (key === 'place' ? undefined : each));
 }
 
-function tell({ log, journal, clock }: ReloadParts, reloaded: Reloaded): void {
-  const { isSuccess, hash, problems, restart } = reloaded;
-  if (!isSuccess) {
+function tell(parts: ReloadParts, reloaded: Reloaded): void {
+  const { log, lifecycle } = parts;
+  const { isSuccess, hash, problems, unfinished = [], restart } = reloaded;
+  const warn = (
+    event: 'configuration-warning' | 'reload-unfinished' | 'restart-needed',
+    text: string,
+  ): void => log.report({ event, level: 'warn', text });
+  if (isSuccess) {
+    for (const text of problems) warn('configuration-warning', text);
+    for (const text of unfinished) warn('reload-unfinished', text);
+    if (restart.length > 0) warn('restart-needed', `changed, and read only at a start: ${restart.join(' ')}`);
+    log.report({ event: 'reloaded', level: 'info', text: 'the configuration is replaced', hash });
+  } else {
     const text = `the configuration is not replaced: ${problems.join('\n')}`;
-    return log.report({ event: 'reload-failed', level: 'error', text, hash });
+    log.report({ event: 'reload-failed', level: 'error', text, hash });
   }
-  for (const text of problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  if (restart.length > 0) {
-    const text = `changed, and read only at a start: ${restart.join(' ')}`;
-    log.report({ event: 'restart-needed', level: 'warn', text });
+  if (lifecycle.at !== 'serving') return;
+  try {
+    parts.onReloaded(reloaded);
+  } catch (fault) {
+    warn('reload-unfinished', `the service manager: ${textOf(fault)}`);
   }
-  log.report({ event: 'reloaded', level: 'info', text: 'the configuration is replaced', hash });
-  const record = { time: clock.wallMs(), event: 'reload', version: hash } as const;
-  // What the journal loses it counts and tells itself.
-  journal.append(record, { durable: false }).catch(() => undefined);
+}
+
+function textOf(fault: unknown): string {
+  return fault instanceof Error ? fault.message : String(fault);
 }

@@ -23,7 +23,12 @@ import type { Observe } from '../gateway/outcome/ports.js';
 import { createService } from '../gateway/session/service.js';
 import type { Native } from '../ports/native.js';
 import { type CertificateEvent, createCertificates } from '../setup/certificates.js';
-import { type LoadedConfiguration, loadConfiguration, summarise } from '../setup/configuration.js';
+import {
+  type LoadedConfiguration,
+  loadBeside,
+  loadConfiguration,
+  summarise,
+} from '../setup/configuration.js';
 import { tlsFilesOf } from '../setup/inspect-certificates.js';
 import { namesIn } from '../setup/peers.js';
 import { createAdminParts } from './admin-parts.js';
@@ -134,9 +139,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   });
   const sockets = createPassedSockets(own.passed, native);
   const orphans = watchOrphans(native, clock);
-  const lifecycle = createLifecycle((phase) => {
-    if (phase === 'reloading') manager.reloading();
-  });
+  const lifecycle = createLifecycle();
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
   const shippedSeq = (): number | undefined => shipping.shippedSeq;
@@ -194,12 +197,13 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   const running = { clock, log, journal, service, pools };
   const reloader = createReloader({
     ...running,
-    config,
+    load: () => loadBeside(config, clock, { asksForAccounts: false }),
     lifecycle,
     served,
     listeners,
     certificates,
     shipping,
+    onReloading: () => manager.reloading(),
     onReloaded: ({ isSuccess }) =>
       manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
     doorsOf,

@@ -32,8 +32,8 @@ export interface Served {
 /** Where everybody looks what holds now. */
 export interface Switch {
   readonly now: Served;
-  /** From the next look on; what was served until now is retired. */
-  turnTo(next: Served): void;
+  /** From the next look on. Returns what was served until now, which the caller retires. */
+  turnTo(next: Served): Served;
   /** The listener of that name as it is now; undefined: there is none. */
   listener(name: string): ServedListener | undefined;
 }
@@ -113,8 +113,9 @@ export function createSwitch(first: Served): Switch {
       return now;
     },
     turnTo(next) {
-      now.exchanges.retire();
+      const before = now;
       now = next;
+      return before;
     },
     listener(name) {
       const found = now.settings.listeners.find((each) => each.name === name);

@@ -26,15 +26,14 @@ const wayTo: Readonly<Record<Phase, readonly Phase[]>> = {
 void test('each pair of states', () => {
   for (const from of phases) {
     for (const to of phases) {
-      const told: Phase[] = [];
-      const lifecycle = createLifecycle((phase) => told.push(phase));
+      const lifecycle = createLifecycle();
       for (const phase of wayTo[from]) lifecycle.become(phase);
       assert.equal(lifecycle.at, from);
       const isLegal = legal.includes(`${from} ${to}`);
       assert.equal(lifecycle.may(to), isLegal, `${from} ${to}`);
       if (isLegal) {
         lifecycle.become(to);
-        assert.deepEqual(told, [...wayTo[from], to]);
+        assert.equal(lifecycle.at, to);
       } else {
         assert.throws(() => lifecycle.become(to), /cannot be/);
       }

@@ -198,6 +198,11 @@ const listed = {
     means: 'the configuration has problems, or could not be put in force; the old one is served',
     ask: 'correct what `text` says, reload again',
   },
+  'reload-unfinished': {
+    levels: ['warn'],
+    means: 'the new configuration is in force, and a step after the switch failed',
+    ask: 'look at what `text` says; a restart does the step again',
+  },
   'restart-needed': {
     levels: ['warn'],
     means: 'a setting changed that is read at a start only',
