@@ -9,7 +9,7 @@ import { parseLine } from '../domain/audit/record.js';
 import { createRedactor, makeHmacKey, type Redactor } from '../domain/audit/signature.js';
 import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings } from '../domain/config/settings.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock, Timer } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { SignKey } from './sign-key.js';
 
@@ -34,6 +34,7 @@ export async function openAudit(
   native: Native,
   clock: Clock,
   log: Log,
+  losses: LossLog,
   shippedSeq: () => number | undefined,
   observe: (event: JournalEvent) => void,
 ): Promise<OpenJournal> {
@@ -63,7 +64,7 @@ export async function openAudit(
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
     observe: (event) => {
-      if (event.kind !== 'checkpoint' || isNews(event.line)) reportJournal(log, event);
+      if (event.kind !== 'checkpoint' || isNews(event.line)) reportJournal(log, losses, event);
       observe(event);
     },
   });
@@ -142,7 +143,66 @@ function groupOf(name: string, directory: string): number {
   );
 }
 
-function reportJournal(log: Log, event: JournalEvent): void {
+/** Our log about records that get lost, at most one line a second of each kind: a full disk loses thousands a second. */
+export interface LossLog {
+  lost(records: number): void;
+  /** A record that nobody waited for could not be handed to the journal. */
+  failed(text: string): void;
+  /** Writes the numbers that are left. */
+  flush(): void;
+}
+
+export function createLossLog(log: Pick<Log, 'report'>, clock: Clock): LossLog {
+  const lost = onceASecond(clock, (count) => {
+    const text = `${count} ${count === 1 ? 'record was' : 'records were'} lost while the disk took none`;
+    log.report({ event: 'audit-lost', level: 'error', text, count });
+  });
+  const failed = onceASecond(clock, (count, text) => {
+    const all = count === 1 ? text : `${text} (${count} records)`;
+    log.report({ event: 'audit-failed', level: 'error', text: all, count });
+  });
+  return {
+    lost: (records) => lost.add(records, ''),
+    failed: (text) => failed.add(1, text),
+    flush() {
+      lost.flush();
+      failed.flush();
+    },
+  };
+}
+
+/** Writes the first one at once, and what is added in the second after a line with the next line. */
+function onceASecond(
+  clock: Clock,
+  write: (count: number, text: string) => void,
+): { add(count: number, text: string): void; flush(): void } {
+  let timer: Timer | undefined;
+  let waiting = 0;
+  let lastText = '';
+  const flush = (): void => {
+    timer?.cancel();
+    timer = undefined;
+    if (waiting === 0) return;
+    const count = waiting;
+    waiting = 0;
+    write(count, lastText);
+  };
+  const writeNow = (): void => {
+    const isMore = waiting > 0;
+    flush();
+    if (isMore) timer = clock.setTimer(1_000, writeNow);
+  };
+  return {
+    add(count, text) {
+      waiting += count;
+      lastText = text;
+      if (timer === undefined) writeNow();
+    },
+    flush,
+  };
+}
+
+function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
   switch (event.kind) {
     case 'failed': {
       const text = `no record can be written, so strict commands are refused: ${event.fault.message}`;
@@ -152,11 +212,8 @@ function reportJournal(log: Log, event: JournalEvent): void {
     case 'writable':
       log.report({ event: 'audit-writable', level: 'info', text: 'records reach the disk again' });
       return;
-    case 'lost': {
-      const text = `${event.records} records were lost while the disk took none`;
-      log.report({ event: 'audit-lost', level: 'error', text });
-      return;
-    }
+    case 'lost':
+      return losses.lost(event.records);
     case 'checkpoint':
       log.report({ event: 'audit-checkpoint', level: 'info', text: event.line });
       return;

@@ -38,7 +38,7 @@ import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
 import { createLifecycle } from './lifecycle.js';
 import { createListeners } from './listeners.js';
-import { openAudit, openRedactor } from './open-audit.js';
+import { createLossLog, openAudit, openRedactor } from './open-audit.js';
 import { openShipping } from './open-shipping.js';
 import { createAct, openDrainedBackends } from './operator.js';
 import { createPassedSockets } from './passed-sockets.js';
@@ -130,8 +130,10 @@ async function start(first: LoadedConfiguration, config: string, log: Log): Prom
 async function run(settings: Settings, config: string, log: Log, own: Process): Promise<End> {
   const { clock, stop, native, manager, findPeer } = own;
   const admin = createAdminParts(settings, clock, log);
+  const losses = createLossLog(log, clock);
   const observe: Observe = (event) => {
-    log.observe(event);
+    if (event.kind === 'audit-failed') losses.failed(event.text);
+    else log.observe(event);
     admin.observe(event);
   };
   const loop = watchLoopLag(clock, (lagMs) => {
@@ -144,10 +146,19 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   const shipping = await openShipping(settings, clock, connect, observe);
   const shippedSeq = (): number | undefined => shipping.shippedSeq;
   const signKey = openSignKey(settings);
-  const journal = await openAudit(settings.audit, signKey, native, clock, log, shippedSeq, (event) => {
-    admin.observeJournal(event);
-    shipping.nudge();
-  });
+  const journal = await openAudit(
+    settings.audit,
+    signKey,
+    native,
+    clock,
+    log,
+    losses,
+    shippedSeq,
+    (event) => {
+      admin.observeJournal(event);
+      shipping.nudge();
+    },
+  );
   shipping.start({ id: journal.found.journal, seq: () => journal.seq });
   // Records name policies by the hash of their text; the text must be there before the first of them.
   for (const { version, effectiveText, shadow } of settings.policies.values()) {
@@ -234,6 +245,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   } catch (fault) {
     await listeners.close();
     const end = await closeJournal(journal, log, exitCodes.configuration);
+    losses.flush();
     await shipping.end();
     if (!(fault instanceof ListenFault)) throw fault;
     log.report({ event: 'listen-failed', level: 'error', text: fault.message });
@@ -263,6 +275,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     service.abort();
     lasting.floods.tell();
     const end = await closeJournal(journal, log, exitCodes.bug);
+    losses.flush();
     await shipping.end();
     return end;
   }
@@ -276,6 +289,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   for (const pool of pools.byName.values()) pool.drain();
   lasting.floods.tell();
   const end = await closeJournal(journal, log, exitCodes.ok);
+  losses.flush();
   // The stop record goes out like any other.
   await Promise.race([shipping.end(), stop.second]);
   await admin.close();
