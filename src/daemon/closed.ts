@@ -16,7 +16,6 @@ import type { PassedSocket, ServiceManager } from '../adapters/host/systemd.js';
 import { type InheritedListener, listenInherited } from '../adapters/net/inherited.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics } from '../adapters/telemetry/metrics.js';
-import { stderr } from '../cli/output/output.js';
 import { formatTime } from '../domain/audit/record.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
@@ -88,7 +87,8 @@ export async function serveClosed(
     failedStart === undefined ? `closed: ${firstProblem(config, loaded, false)}` : `closed: ${failedStart}`;
 
   function tell(): void {
-    if (failedStart === undefined) for (const problem of loaded.problems) stderr(problem);
+    if (failedStart === undefined)
+      for (const problem of loaded.problems) process.stderr.write(`${problem}\n`);
     const next =
       failedStart === undefined
         ? `the file is read again every ${readAgainMs / 1000} s`

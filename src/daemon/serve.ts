@@ -1,6 +1,5 @@
-// `dovegate serve`: the daemon from its settings to its end. The only place where implementations meet their ports.
-// The states: starting, serving, draining, stopped; nothing leaves draining but stopped, and "started" is never said
-// after "stopping".
+// `dovegate serve`: the daemon from its settings to its end, in phases: open, serve, drain, close. The only place where implementations
+// meet their ports. The rule: what a phase opens it gives to `Opened` at once, so that it is closed whichever phase fails.
 
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
@@ -8,21 +7,20 @@ import { createFindPeer } from '../adapters/host/find-peer.js';
 import { loadNative } from '../adapters/host/native.js';
 import { watchOrphans } from '../adapters/host/orphans.js';
 import { programVersion } from '../adapters/host/program.js';
-import { holdProcess, onFatalError, onSignal } from '../adapters/host/signals.js';
+import { holdProcess, onSignal } from '../adapters/host/signals.js';
 import { createServiceManager, takeServiceEnvironment } from '../adapters/host/systemd.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
-import { stderr } from '../cli/output/output.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import type { Observe } from '../gateway/outcome/ports.js';
 import { createService } from '../gateway/session/service.js';
 import type { Native } from '../ports/native.js';
-import { type CertificateEvent, createCertificates } from '../setup/certificates.js';
+import { createCertificates } from '../setup/certificates.js';
 import {
   type LoadedConfiguration,
   loadBeside,
@@ -34,9 +32,17 @@ import { namesIn } from '../setup/peers.js';
 import { createAdminParts } from './admin-parts.js';
 import { closeJournal, type End, endBy, endWith } from './close-journal.js';
 import { serveClosed } from './closed.js';
-import { createStopRequests, drain } from './drain.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
-import { createLifecycle } from './lifecycle.js';
+import {
+  createLifecycle,
+  createOpened,
+  createStopRequests,
+  drain,
+  type FatalErrors,
+  type Opened,
+  UncaughtError,
+  watchFatalErrors,
+} from './lifecycle.js';
 import { createListeners } from './listeners.js';
 import { createLossLog, openAudit, openRedactor } from './open-audit.js';
 import { openShipping } from './open-shipping.js';
@@ -44,7 +50,7 @@ import { createAct, openDrainedBackends } from './operator.js';
 import { createPassedSockets } from './passed-sockets.js';
 import { createPools } from './pools.js';
 import { rebuildLimits } from './rebuild-limits.js';
-import { createReloader } from './reload.js';
+import { createReloader, keepPolicies } from './reload.js';
 import { createDoors, createServed, createSwitch, sessionsWithin } from './served.js';
 import { openSignKey } from './sign-key.js';
 
@@ -54,27 +60,31 @@ const endMs = 15_000;
 const flushMsMax = 1_000;
 
 /** Runs until a signal ends it; resolves to the exit code. */
-export async function serve(options: { readonly config: string }): Promise<number> {
-  const { config } = options;
-  const loaded = loadConfiguration(config);
-  const log = createLog(loaded.settings?.log.level ?? 'info', process.stdout.isTTY);
-  const end = await start(loaded, config, log).catch((fault: unknown) => {
-    const text = fault instanceof Error ? fault.message : String(fault);
-    log.report({ event: 'start-failed', level: 'error', text });
-    return endBy(fault, exitCodes.configuration);
-  });
-  const late = new Promise<void>((resolve) => {
-    systemClock.setTimer(flushMsMax, resolve);
-  });
-  await Promise.race([log.flush(), late]);
-  if (end.isHanging) (await loadNative()).leave(end.code);
-  return end.code;
+export async function serve({ config }: { readonly config: string }): Promise<number> {
+  const log = createLog('info', process.stdout.isTTY);
+  // First of all: an error that nobody caught ends every phase in order.
+  const fatal = watchFatalErrors(log);
+  const opened = createOpened(log);
+  let end: End;
+  try {
+    const own = await fatal.race(openProcess(log, opened));
+    end = await live(loadConfiguration(config), config, { ...own, log, fatal });
+  } catch (fault) {
+    end = endOf(fault, log);
+  }
+  await closeWithin(opened, fatal);
+  await Promise.race([log.flush(), later(flushMsMax)]);
+  // It may have happened within the last close.
+  if (fatal.hasHappened) await Promise.race([log.flush(), later(flushMsMax)]);
+  const { code, isHanging } = fatal.hasHappened ? { ...end, code: exitCodes.bug } : end;
+  if (isHanging) (await loadNative()).leave(code);
+  return code;
 }
 
 /** What the process has before its configuration is good. */
-type Process = Awaited<ReturnType<typeof openProcess>>;
+type Own = Awaited<ReturnType<typeof openProcess>> & { readonly log: Log; readonly fatal: FatalErrors };
 
-async function openProcess(log: Log) {
+async function openProcess(log: Log, opened: Opened) {
   const clock = systemClock;
   // From now on: the first process of a container has no other answer to SIGTERM, and a stop that comes during the start would
   // be lost.
@@ -88,48 +98,89 @@ async function openProcess(log: Log) {
     offSignal();
     return isReloadAsked;
   };
+  opened.add('the process', holdProcess());
   const environment = takeServiceEnvironment(process.env, process.pid);
   const native = await loadNative();
   harden(native, log);
   const manager = createServiceManager(environment, native, clock);
+  opened.add('the service manager', () => manager.close());
   const findPeer = createFindPeer(native, clock);
   return { clock, stop, takeReloads, passed: environment.sockets, native, manager, findPeer };
 }
 
-/** Rejects with what cannot be made. */
-async function start(first: LoadedConfiguration, config: string, log: Log): Promise<End> {
-  const own = await openProcess(log);
-  if (first.settings === undefined && own.passed.length === 0) {
-    for (const problem of first.problems) stderr(problem);
-    stderr(summarise(config, first));
+/** All phases, and what comes before and after them where systemd has handed sockets over. Rejects with an UncaughtError. */
+async function live(first: LoadedConfiguration, config: string, own: Own): Promise<End> {
+  const { log, passed, fatal } = own;
+  const parts = { ...own, config, stop: own.stop.first };
+  if (first.settings === undefined && passed.length === 0) {
+    for (const line of [...first.problems, summarise(config, first)]) process.stderr.write(`${line}\n`);
     return endWith(exitCodes.configuration);
   }
-  const loaded =
-    first.settings === undefined
-      ? await serveClosed(first, { ...own, config, log, stop: own.stop.first })
-      : first;
-  if (loaded?.settings === undefined) {
-    own.manager.close();
-    return endWith(exitCodes.ok);
-  }
+  const loaded = first.settings === undefined ? await fatal.race(serveClosed(first, parts)) : first;
+  if (loaded?.settings === undefined) return endWith(exitCodes.ok);
   log.setLevel(loaded.settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  const end = await run(loaded.settings, config, log, own).catch((fault: unknown): End => {
-    const text = fault instanceof Error ? fault.message : String(fault);
-    log.report({ event: 'start-failed', level: 'error', text });
-    return { ...endBy(fault, exitCodes.configuration), failedStart: text };
-  });
-  if (end.failedStart === undefined || own.passed.length === 0) return end;
+  const end = await liveWith(loaded.settings, config, own);
+  if (end.failedStart === undefined || passed.length === 0) return end;
   // Otherwise clients would wait in the queues of the sockets from one attempt to the next.
-  const parts = { ...own, config, log, stop: own.stop.first, failedStart: end.failedStart };
-  const isRetry = (await serveClosed(loaded, parts)) !== undefined;
-  own.manager.close();
-  return isRetry ? end : endWith(exitCodes.ok);
+  const retry = await fatal.race(serveClosed(loaded, { ...parts, failedStart: end.failedStart }));
+  return retry === undefined ? endWith(exitCodes.ok) : end;
 }
 
-async function run(settings: Settings, config: string, log: Log, own: Process): Promise<End> {
-  const { clock, stop, native, manager, findPeer } = own;
+async function liveWith(settings: Settings, config: string, own: Own): Promise<End> {
+  const { log, fatal } = own;
+  const opened = createOpened(log);
+  const lifecycle = createLifecycle();
+  let end = endWith(exitCodes.ok);
+  const onJournalClosed = (now: End): void => {
+    end = { ...end, code: end.code === exitCodes.ok ? now.code : end.code, isHanging: now.isHanging };
+  };
+  try {
+    const daemon = await fatal.race(open(settings, config, own, lifecycle, opened, onJournalClosed));
+    await fatal.race(serveUntilStopped(daemon, own));
+    await fatal.race(drainSessions(daemon, own));
+  } catch (fault) {
+    end = endOf(fault, log, lifecycle.at !== 'starting');
+    if (lifecycle.at === 'starting' && !fatal.hasHappened) end = { ...end, failedStart: textOf(fault) };
+  }
+  const isDrained = lifecycle.at === 'draining' && !fatal.hasHappened;
+  lifecycle.become('stopped');
+  await closeWithin(opened, fatal);
+  if (fatal.hasHappened) return { ...end, code: exitCodes.bug };
+  if (isDrained) log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
+  return end;
+}
+
+/** After an error that nobody caught, a close may wait for something that never comes. */
+function closeWithin(opened: Opened, fatal: FatalErrors): Promise<void> {
+  return Promise.race([opened.close(), fatal.happened.then(() => later(endMs))]);
+}
+
+function endOf(fault: unknown, log: Log, hasStarted = false): End {
+  if (fault instanceof UncaughtError) return endWith(exitCodes.bug);
+  if (hasStarted) {
+    log.report({ event: 'internal-error', level: 'error', text: textOf(fault) });
+    return endWith(exitCodes.bug);
+  }
+  const event = fault instanceof ListenFault ? 'listen-failed' : 'start-failed';
+  log.report({ event, level: 'error', text: textOf(fault) });
+  return endBy(fault, exitCodes.configuration);
+}
+
+type Daemon = Awaited<ReturnType<typeof open>>;
+
+/** Opens everything. Rejects with what cannot be opened. */
+async function open(
+  settings: Settings,
+  config: string,
+  own: Own,
+  lifecycle: ReturnType<typeof createLifecycle>,
+  opened: Opened,
+  onJournalClosed: (end: End) => void,
+) {
+  const { clock, stop, native, manager, findPeer, log } = own;
   const admin = createAdminParts(settings, clock, log);
+  opened.add('the admin endpoints', () => admin.close());
   const losses = createLossLog(log, clock);
   const observe: Observe = (event) => {
     if (event.kind === 'audit-failed') losses.failed(event.text);
@@ -137,13 +188,16 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     admin.observe(event);
   };
   const loop = watchLoopLag(clock, (lagMs) => {
-    if (lagMs >= stallMs) tellStall(log, lagMs);
+    if (lagMs >= stallMs) reportStall(log, lagMs);
   });
-  const sockets = createPassedSockets(own.passed, native);
+  opened.add('the watch of the event loop', () => loop.end());
   const orphans = watchOrphans(native, clock);
-  const lifecycle = createLifecycle();
+  opened.add('the watch of orphans', () => orphans.end());
+  const sockets = createPassedSockets(own.passed, native);
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
+  // After the journal: its stop record goes out like any other.
+  opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
   const shippedSeq = (): number | undefined => shipping.shippedSeq;
   const signKey = openSignKey(settings);
   const journal = await openAudit(
@@ -159,30 +213,41 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
       shipping.nudge();
     },
   );
+  opened.add('the journal', async () => {
+    onJournalClosed(await closeJournal(journal, log, exitCodes.ok));
+    losses.flush();
+  });
   shipping.start({ id: journal.found.journal, seq: () => journal.seq });
-  // Records name policies by the hash of their text; the text must be there before the first of them.
-  for (const { version, effectiveText, shadow } of settings.policies.values()) {
-    await journal.keepPolicy(version, effectiveText);
-    if (shadow !== undefined) await journal.keepPolicy(shadow.version, shadow.effectiveText);
-  }
+  await keepPolicies(settings, journal);
   const redactor = openRedactor(settings.audit);
   const adapters = { clock, connect, journal, observe, redactor };
   const drained = openDrainedBackends(settings.state);
-  const report = (event: CertificateEvent): void => log.report({ ...event });
+  const lasting = createLastingParts(settings, adapters);
+  opened.add('counts of floods', () => lasting.floods.tell());
+  const service = createService({ sessionsMax: sessionsWithin(settings, log), clock });
+  opened.add('sessions', async () => {
+    service.abort();
+    // Exchanges that are given up append their completions before the journal closes.
+    await clock.nextTurn();
+    service.cut();
+  });
   const certificates = createCertificates({
     clock,
     prepareOffer,
-    report,
-    // The authorities of clients may be others.
+    report: (event) => log.report({ ...event }),
+    // The authorities of clients may be others. It may happen while the start goes on, so the service is there already.
     onReplaced: () => service.reviewRights(),
   });
+  opened.add('certificates', () => certificates.close());
   certificates.prepare(tlsFilesOf(settings.listeners), []).commit();
   const pools = createPools(
     adapters,
     (name) => drained.find(name) !== undefined,
     (backend, validTo) => certificates.saw(backend, validTo),
   );
-  const lasting = createLastingParts(settings, adapters);
+  opened.add('backends', () => {
+    for (const pool of pools.byName.values()) pool.drain();
+  });
   const first = pools.prepare(settings);
   const exchanges = createExchangeContext(settings, first.byName, adapters, lasting);
   await rebuildLimits(settings, journal, lasting.limiter, clock, log);
@@ -191,10 +256,6 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));
   const served = createSwitch(createServed(settings, exchanges, numbers, doorsOf(settings)));
-  const service = createService({ sessionsMax: sessionsWithin(settings, log), clock });
-  const release = holdProcess();
-  const fatal = fatalError(log);
-
   const listeners = createListeners(
     { clock, native, sockets },
     (name, transport, descriptor, address) => {
@@ -205,6 +266,7 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     },
     (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
   );
+  opened.add('listeners', () => listeners.close());
   const running = { clock, log, journal, service, pools };
   const reloader = createReloader({
     ...running,
@@ -220,65 +282,51 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
   });
-  const act = createAct({
-    ...running,
+  const isDrainedByFile = (name: string): boolean =>
+    served.now.settings.backends.some((each) => each.name === name && each.drained);
+  const act = createAct({ ...running, drained, reloader, isDrainedByFile });
+  await (await listeners.prepare(settings.listeners, numbers)).commit();
+  await admin.open({
+    journal,
+    pools,
+    service,
+    shipping,
+    served,
     drained,
     reloader,
-    isDrainedByFile: (name) =>
-      served.now.settings.backends.some((each) => each.name === name && each.drained),
+    act,
+    findPeer,
+    certificates,
   });
-  try {
-    await (await listeners.prepare(settings.listeners, numbers)).commit();
-    await admin.open({
-      journal,
-      pools,
-      service,
-      shipping,
-      served,
-      drained,
-      reloader,
-      act,
-      findPeer,
-      certificates,
-    });
-    first.commit();
-  } catch (fault) {
-    await listeners.close();
-    const end = await closeJournal(journal, log, exitCodes.configuration);
-    losses.flush();
-    await shipping.end();
-    if (!(fault instanceof ListenFault)) throw fault;
-    log.report({ event: 'listen-failed', level: 'error', text: fault.message });
-    return { ...end, failedStart: fault.message };
-  }
+  first.commit();
   lifecycle.become('serving');
   const names = settings.listeners.map((listener) => listener.name).join(' ');
   const text = `dovegate ${programVersion} serves ${settings.listeners.length} listeners`;
   log.report({ event: 'started', level: 'info', text, config, hash: settings.hash, listeners: names });
   for (const name of sockets.unused()) {
-    log.report({
-      event: 'socket-unused',
-      level: 'warn',
-      text: `no listener takes the socket ${name} of systemd`,
-    });
+    const unused = `no listener takes the socket ${name} of systemd`;
+    log.report({ event: 'socket-unused', level: 'warn', text: unused });
   }
-  manager.ready(statusOf(served.now.settings));
-  // A disk that takes no records is nothing that a new process would do better at; a writer that cannot be begun is.
-  manager.watch(() => journal.fault?.code !== 'writer-died');
+  return { lifecycle, admin, journal, pools, service, served, listeners, act };
+}
 
+async function serveUntilStopped({ served, journal, act }: Daemon, own: Own): Promise<void> {
+  const { manager, log, stop } = own;
+  manager.ready(statusOf(served.now.settings));
+  // A restart does not fix a full disk, so the watchdog keeps being fed; a writer thread that cannot start does need a restart.
+  manager.watch(() => journal.fault?.code !== 'writer-died');
   const reload = (): void =>
-    void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => tellUndone(log, fault));
+    void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => {
+      // No record, no action: nobody could be answered, so it is logged.
+      log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${textOf(fault)}` });
+    });
   onSignal(['SIGHUP'], reload);
   if (own.takeReloads()) reload();
-  if ((await Promise.race([stop.first, fatal])) === 'fatal') {
-    lifecycle.become('stopped');
-    service.abort();
-    lasting.floods.tell();
-    const end = await closeJournal(journal, log, exitCodes.bug);
-    losses.flush();
-    await shipping.end();
-    return end;
-  }
+  await stop.first;
+}
+
+async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own): Promise<void> {
+  const { lifecycle, admin, served, service, pools, listeners } = daemon;
   lifecycle.become('draining');
   admin.draining();
   const { drainMs } = served.now.settings.limits;
@@ -286,21 +334,6 @@ async function run(settings: Settings, config: string, log: Log, own: Process): 
   manager.stopping(`finishes what runs, within ${drainMs / 1000} s`, drainMs + endMs);
   await listeners.close();
   await drain(service, [...pools.byName.values()], drainMs, clock, stop.second);
-  for (const pool of pools.byName.values()) pool.drain();
-  lasting.floods.tell();
-  const end = await closeJournal(journal, log, exitCodes.ok);
-  losses.flush();
-  // The stop record goes out like any other.
-  await Promise.race([shipping.end(), stop.second]);
-  await admin.close();
-  certificates.close();
-  manager.close();
-  orphans.end();
-  loop.end();
-  release();
-  lifecycle.become('stopped');
-  log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
-  return end;
 }
 
 /** What the service manager shows. */
@@ -311,7 +344,7 @@ function statusOf({ listeners, hash }: Settings): string {
 /** A stall that clients notice: every one of them waits as long. */
 const stallMs = 500;
 
-function tellStall(log: Log, lagMs: number): void {
+function reportStall(log: Log, lagMs: number): void {
   const text = `nothing was served for ${Math.round(lagMs)} ms: the machine is overloaded, or the process was stopped`;
   log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms: Math.round(lagMs) });
 }
@@ -325,24 +358,20 @@ function harden(native: Native, log: Log): void {
   try {
     native.forbidCoreDumps();
   } catch (fault) {
-    const text = `core dumps are not forbidden: ${fault instanceof Error ? fault.message : String(fault)}`;
-    log.report({ event: 'not-hardened', level: 'warn', text });
+    log.report({
+      event: 'not-hardened',
+      level: 'warn',
+      text: `core dumps are not forbidden: ${textOf(fault)}`,
+    });
   }
 }
 
-/** No record, no action: a signal has nobody who could be answered, so the log is. */
-function tellUndone(log: Log, fault: unknown): void {
-  const text = fault instanceof Error ? fault.message : String(fault);
-  log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${text}` });
+function later(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    systemClock.setTimer(ms, resolve);
+  });
 }
 
-/** Resolves at an error that nobody caught: the process is not in a state to go on. */
-function fatalError(log: Log): Promise<'fatal'> {
-  return new Promise((resolve) => {
-    onFatalError((fault) => {
-      const text = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
-      log.report({ event: 'internal-error', level: 'error', text });
-      resolve('fatal');
-    });
-  });
+function textOf(fault: unknown): string {
+  return fault instanceof Error ? fault.message : String(fault);
 }

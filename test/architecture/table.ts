@@ -128,10 +128,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     'adapters/net',
     'adapters/host/clock',
   ]),
-  daemon: rule(
-    ['domain/*', 'setup', 'protocol', 'ports', 'concurrency', 'gateway/*', 'adapters/*', 'cli/output/output'],
-    { builtins: ['process'] },
-  ),
+  daemon: rule(['domain/*', 'setup', 'protocol', 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
+    builtins: ['process'],
+  }),
 
   'cli/output': rule(['protocol', 'ports', ...domain, 'gateway/outcome'], {
     builtins: ['util', 'readline', 'fs', 'tty'],

@@ -277,6 +277,11 @@ const listed = {
     means: 'core dumps of the daemon could not be forbidden',
     ask: 'find out why; passwords would be in them',
   },
+  'close-failed': {
+    levels: ['warn'],
+    means: 'something could not be closed at the end of the daemon; the rest was',
+    ask: 'as `text` says',
+  },
   'internal-error': {
     levels: ['error'],
     means: 'a bug of ours: the daemon closes its journal and ends with exit code 70',
