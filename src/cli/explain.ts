@@ -4,23 +4,20 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { commandsOf } from '../domain/commands/catalog.js';
 import { allSeries, type Series } from '../domain/commands/series.js';
-import { jointDestination } from '../domain/config/destination.js';
 import { nearestName } from '../domain/config/problem.js';
-import { createUserNames } from '../domain/identity/user-name.js';
-import { type Explanation, explanationOf, explanationOfRows } from '../domain/policy/explanation.js';
-import { type JudgeContext, type Judgement, judge } from '../domain/policy/judge-line.js';
-import type { Policy } from '../domain/policy/rule.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import type { CommandLine } from '../protocol/command.js';
-import { askDaemon } from './ask-daemon.js';
+import { routingTableOf } from '../domain/config/routing-table.js';
+import { type Fate, fateOf, minorOfToday, plainLine, type Subject } from '../domain/policy/assess.js';
 import {
-  type CommandRoute,
-  type ListenerChoice,
-  openListener,
-  principalAt,
-  routeOf,
-  settleRoute,
-} from './named-listener.js';
+  type Explained,
+  type Explanation,
+  explainLine,
+  explanationOf,
+  explanationOfRows,
+} from '../domain/policy/explanation.js';
+import type { Judgement } from '../domain/policy/judge-line.js';
+import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { askDaemon } from './ask-daemon.js';
+import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { formatExplanation } from './output/explanation-text.js';
 import { formatJson, formatPlace, stdout } from './output/output.js';
 
@@ -34,61 +31,38 @@ export type ExplainOptions = {
   | (ListenerChoice & {
       /** Undefined: that of the backend. */
       readonly series?: Series | undefined;
+      /** Minor of the protocol that the client announces; undefined: that of a client of today. */
+      readonly clientMinor?: number | undefined;
     })
   /** Sent by who runs this, asked of the daemon. */
   | { readonly socket: string }
 );
 
-/** A client of the newest series, to whom `-A` means all users. */
-const clientMinor = 4;
-
-/** Exit code 0: allowed; 77: denied; 64: it cannot be read as a command, or there is no such listener; 69: no daemon; 78: configuration. */
+/**
+ * Exit code 0: allowed; 77: denied; 75: allowed, and it cannot be carried out; 64: it cannot be read as a command, or there is no such
+ * listener; 69: no daemon; 78: configuration.
+ */
 export async function explain(options: ExplainOptions): Promise<number> {
   if ('socket' in options) return askForExplanation(options);
   const opened = openListener(options);
   if (typeof opened === 'number') return opened;
   const { settings, listener, policy } = opened;
-  const line: CommandLine = {
-    debug: false,
-    verbose: false,
-    proxyTtl: undefined,
-    hasForward: false,
-    user: options.user,
-    words: [...options.words],
-    isUtf8: true,
-  };
-  const route = routeOf(settings, line);
-  const joint = jointDestination(route.backends);
-  const context: JudgeContext = {
+  const subject: Subject = {
     listener: listener.name,
     principal: principalAt(listener.name, options).text,
-    clientMinor,
+    clientMinor: options.clientMinor ?? minorOfToday,
     policy,
-    userNames: createUserNames(settings.mailUsers),
-    sharedNamespaces: joint.sharedNamespaces,
-    mailboxNames: joint.mailboxNames,
-    nowMs: systemClock.wallMs(),
   };
-  const series = seriesOf(options.series ?? joint.series);
-  const judgement = judge(line, series, context);
-  const question: Question = {
-    policy,
-    route: settleRoute(settings, route, judgement),
-    principal: context.principal,
-    judgement,
-    readings: series.map((one) => ({ series: one, judgement: judge(line, [one], context) })),
-  };
-  if (options.json) stdout(formatJson(asJson(question)));
+  const table = routingTableOf(settings, options.series && [options.series]);
+  const line = plainLine(options.user, options.words);
+  const explained = explainLine(line, subject, table, systemClock.wallMs());
+  if (options.json) stdout(formatJson(asJson(explained)));
   else {
-    const explanation = explanationOf({
-      ...question,
-      backends: question.route.backends.map(({ name }) => name),
-      noBackend: question.route.why,
-      later: [],
-    });
-    stdout(formatExplanation(explanation, nearestCommand(explanation, options.words), placesOf(judgement)));
+    const explanation = explanationOf(explained);
+    const places = placesOf(explained.judgement);
+    stdout(formatExplanation(explanation, nearestCommand(explanation, options.words), places));
   }
-  return exitCodeOf(judgement.kind === 'unparsable' ? judgement.kind : judgement.decision.kind);
+  return exitCodeOf(fateOf(explained));
 }
 
 async function askForExplanation(
@@ -103,34 +77,21 @@ async function askForExplanation(
       ? formatJson(explanationAsJson(explanation))
       : formatExplanation(explanation, nearestCommand(explanation, words)),
   );
-  return exitCodeOf(explanation.decision);
+  return exitCodeOf(explanation.obstacle === undefined ? explanation.decision : 'obstacle');
 }
 
-/** A question, and the answers to it. */
-interface Question {
-  readonly policy: Policy;
-  readonly route: CommandRoute;
-  readonly principal: string;
-  /** As the daemon would judge it. */
-  readonly judgement: Judgement;
-  /** As a backend of each series alone would have it judged. */
-  readonly readings: readonly { readonly series: Series; readonly judgement: Judgement }[];
-}
-
-function seriesOf(series: 'auto' | Series): readonly Series[] {
-  return series === 'auto' ? allSeries : [series];
-}
-
-function exitCodeOf(decision: Explanation['decision']): number {
-  switch (decision) {
+function exitCodeOf(fate: Fate): number {
+  switch (fate) {
     case 'unparsable':
       return exitCodes.usage;
     case 'allow':
       return exitCodes.ok;
     case 'deny':
       return exitCodes.notPermitted;
+    case 'obstacle':
+      return exitCodes.notCarriedOut;
     default:
-      return decision satisfies never;
+      return fate satisfies never;
   }
 }
 
@@ -150,11 +111,12 @@ function nearestCommand({ decision, command }: Explanation, words: readonly stri
 
 /** Under the keys of the other one, as far as the daemon tells it; rules by what they say. */
 function explanationAsJson(explanation: Explanation): Readonly<Record<string, unknown>> {
-  const { decision, sent, backends, noBackend, terms, ...more } = explanation;
+  const { decision, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
   const isRead = decision !== 'unparsable';
   return {
     decision: isRead ? decision : 'deny',
-    outcome: isRead ? undefined : decision,
+    outcome: isRead ? obstacle && 'obstacle' : decision,
+    obstacle,
     ...more,
     args: isRead ? sent.slice(1) : undefined,
     backend: backends.length === 1 ? backends[0] : undefined,
@@ -164,17 +126,19 @@ function explanationAsJson(explanation: Explanation): Readonly<Record<string, un
   };
 }
 
-function asJson(question: Question): Readonly<Record<string, unknown>> {
-  const { policy, route, judgement } = question;
+function asJson(explained: Explained): Readonly<Record<string, unknown>> {
+  const { policy, judgement, backends, noBackend } = explained;
+  const { obstacle } = explanationOf(explained);
   return {
     ...answerAsJson(judgement),
+    ...(obstacle === undefined ? {} : { outcome: 'obstacle', obstacle }),
     policy: policy.name,
     version: policy.version,
-    principal: question.principal,
-    backend: route.backends.length === 1 ? route.backends[0]?.name : undefined,
-    backends: route.backends.length > 1 ? route.backends.map(({ name }) => name) : undefined,
-    no_backend: route.why,
-    series: question.readings.map(({ series, judgement: one }) => ({ series, ...answerAsJson(one) })),
+    principal: explained.principal,
+    backend: backends.length === 1 ? backends[0] : undefined,
+    backends: backends.length > 1 ? backends : undefined,
+    no_backend: noBackend,
+    series: explained.readings.map(({ series, judgement: one }) => ({ series, ...answerAsJson(one) })),
   };
 }
 

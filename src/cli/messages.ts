@@ -20,6 +20,7 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMea
   64: ['wrong usage, or a command that cannot be parsed', '`--help`'],
   69: ['no daemon there', 'start it; look at `--config` or `--socket`'],
   70: ['a bug of ours', 'tell us, with what was printed'],
+  75: ['a command that policy allows and that cannot be carried out', '`dovegate explain` says why'],
   77: ['not permitted', '`dovegate explain` says what is missing'],
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };

@@ -2,17 +2,11 @@
 // It does not judge. Files that settings name are not looked at: rules can be tried where no password lies.
 
 import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
-import { backendsFor } from '../domain/config/destination.js';
 import { nearestName } from '../domain/config/problem.js';
-import type { BackendSettings, ListenerSettings, Settings } from '../domain/config/settings.js';
+import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Principal, policyOfAnybody, principalOf } from '../domain/identity/peer.js';
-import { createUserNames } from '../domain/identity/user-name.js';
-import { isServerCommand, type Judgement } from '../domain/policy/judge-line.js';
-import { reachable, reachableFor } from '../domain/policy/route.js';
 import type { Policy } from '../domain/policy/rule.js';
-import { routeServerCommand } from '../domain/policy/server-commands.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import type { CommandLine } from '../protocol/command.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { createPolicyChooser } from '../setup/peers.js';
 import { peersOf } from './check.js';
@@ -117,54 +111,4 @@ export function principalAt(listener: string, { uid, account }: Asker): Principa
   if (uid === undefined) return principalOf({ listener }, account);
   const user = userNameOf(uid);
   return principalOf({ listener, uid, ...(user === undefined ? {} : { user }) });
-}
-
-/** Where a command would go: the backends that it may lead to, none of them named when `why` says why there is none. */
-export interface CommandRoute {
-  readonly backends: readonly BackendSettings[];
-  readonly why?: string;
-}
-
-/** As far as it is known before the command is read. */
-export function routeOf(settings: Settings, line: CommandLine): CommandRoute {
-  if (isServerCommand(line)) return { backends: settings.backends };
-  const user = createUserNames(settings.mailUsers).normalise(line.user);
-  if (user.kind === 'refused') return { backends: [], why: user.message };
-  const backends = backendsFor(settings, user.name);
-  return backends.length === 0 ? { backends, why: 'no route matches this user' } : { backends };
-}
-
-/** And now that it was read: what names no mailbox user has rules of its own. */
-export function settleRoute(settings: Settings, route: CommandRoute, judgement: Judgement): CommandRoute {
-  if (judgement.kind !== 'judged') return route;
-  const { attempt } = judgement;
-  const { backends, routes, serverCommands } = settings;
-  const names = backends.map((backend) => backend.name);
-  const among = (chosen: readonly string[]): CommandRoute => ({
-    backends: backends.filter((backend) => chosen.includes(backend.name)),
-  });
-  if (attempt.command.scope === 'user') {
-    return attempt.everybody === 'option' ? among(reachable(routes, names)) : route;
-  }
-  const found = routeServerCommand(serverCommands, names, attempt);
-  switch (found.kind) {
-    case 'backend':
-      return among([found.backend]);
-    case 'all':
-      return route;
-    case 'refused':
-      return { backends: [], why: found.message };
-    case 'users': {
-      const theirs = found.users.map((user) => reachableFor(routes, user, names));
-      const [first = []] = theirs;
-      if (theirs.some((each) => each.length === 0))
-        return { backends: [], why: 'no route matches a user of it' };
-      const isOne = theirs.every((each) => each.length === 1 && each[0] === first[0]);
-      const isKnown = theirs.every((each) => each.length === 1);
-      if (isKnown && !isOne) return { backends: [], why: 'its users live on several backends' };
-      return among(theirs.flat());
-    }
-    default:
-      return found satisfies never;
-  }
 }

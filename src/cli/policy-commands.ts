@@ -90,18 +90,19 @@ export function addPolicyCommands(
 function addExplain(program: Command, subcommands: PolicySubcommands, end: (code: number) => void): void {
   interface Flags extends Where, Who {
     series: 'auto' | Series;
+    client?: number;
     user: string;
     json: boolean;
   }
   program
     .command('explain')
     .description(
-      'print what would become of a command line, and why; exit 0 allowed, 77 denied, 64 not readable',
+      'print what would become of a command line, and why; exit 0 allowed, 77 denied, 75 not carried out, 64 not readable',
     )
     .argument('<command...>', 'behind --: the words of the command line, its name split or joined')
     .addOption(configOption())
     .addOption(new Option('--listener <name>', listenerHelp))
-    .addOption(socketOption('series'))
+    .addOption(socketOption('series', 'client'))
     .addOption(new Option('--uid <n>', 'who asks, by the uid of the system').argParser(parseUid))
     .addOption(new Option('--account <name>', 'who asks, by the name of an account').conflicts('uid'))
     .addOption(
@@ -109,13 +110,19 @@ function addExplain(program: Command, subcommands: PolicySubcommands, end: (code
         .choices(['auto', ...allSeries])
         .default('auto'),
     )
+    .addOption(
+      new Option(
+        '--client <client>',
+        'the client that asks, 2.3, 2.4 or its minor (default: 2.4); -A means other things to them',
+      ).argParser(parseClient),
+    )
     .option('--user <name>', 'the mailbox user of the command line', '')
     .option('--json', 'print JSON', false)
     .action(async (words: string[], flags: Flags, command: Command) => {
       const { uid, account, user, json } = flags;
       const series = flags.series === 'auto' ? undefined : flags.series;
       const from = placeOf(flags, command);
-      const asker = 'socket' in from ? from : { ...from, uid, account, series };
+      const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor: flags.client };
       end(await subcommands.explain({ user, words, json, ...asker }));
     });
 }
@@ -143,6 +150,14 @@ function placeOf(
   if (socket !== undefined) return { socket };
   if (listener !== undefined) return { config, listener };
   return command.error("error: either '--listener <name>', or '--socket <path>'");
+}
+
+/** The minor that doveadm of that release announces, or a minor itself. */
+function parseClient(text: string): number {
+  if (text === '2.3') return 2;
+  if (text === '2.4') return 4;
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be 2.3, 2.4 or the minor of a protocol version.');
 }
 
 function parseUid(text: string): number {

@@ -25,7 +25,9 @@ export async function replay(options: ReplayOptions): Promise<number> {
   const settings = openSettings(options.config);
   if (typeof settings === 'number') return settings;
   const coverage = createCoverage(settings.policies.values());
-  const judging = createReplay(settings, (judgements) => coverage.take(judgements));
+  const judging = createReplay(settings, ({ readings }) => {
+    if (options.coverage) coverage.take(readings());
+  });
   const failed = await readRows(options.directory, {}, (row) => judging.take(row));
   if (failed !== undefined) return failed;
   const result = judging.finish();
@@ -49,7 +51,7 @@ function formatChange(change: ReplayChange): string {
   const near = rule === undefined ? '' : ` (${formatPlace(rule)})`;
   const times = count === 1 ? 'once' : `${count} times`;
   return [
-    `${from} -> ${to}  ${formatCanonical(words)}`,
+    `${from} -> ${to === 'obstacle' ? 'not carried out' : to}  ${formatCanonical(words)}`,
     plain(`    ${times}, last ${formatTime(lastMs)}, by ${principal} at ${listener}${whose}`),
     plain(
       `    then: ${from === 'allow' ? `allowed by ${change.before || 'observing'}` : `denied: ${change.before}`}`,
@@ -63,11 +65,19 @@ function formatChange(change: ReplayChange): string {
 }
 
 function summaryOf(result: ReplayResult): string {
-  const { judged, opaque, allowToDeny, denyToAllow, notJudged } = result;
-  const same = judged - allowToDeny - denyToAllow;
+  const { judged, opaque, withoutClient, allowToDeny, denyToAllow, toObstacle, notJudged } = result;
+  const same = judged - allowToDeny - denyToAllow - toObstacle;
   const lines = [
     `${plural(judged, 'record')} judged: ${same} as before, ${allowToDeny} allow -> deny, ${denyToAllow} deny -> allow`,
   ];
+  if (toObstacle > 0) {
+    lines.push(`${toObstacle} would be allowed, and could not be carried out`);
+  }
+  if (withoutClient > 0) {
+    lines.push(
+      `${withoutClient} of them do not say which client asked, and were judged as of one of Dovecot 2.4`,
+    );
+  }
   if (opaque > 0) {
     lines.push(
       `${opaque} of them with secrets or words of mails, which are recorded as digests and were judged as unknown words`,

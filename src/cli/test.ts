@@ -4,7 +4,8 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { runTests, type TestOutcome } from '../domain/config/parse-tests.js';
 import type { Settings } from '../domain/config/settings.js';
-import { isAllowed, type Judgement } from '../domain/policy/judge.js';
+import { describeObstacle, fateOf } from '../domain/policy/assess.js';
+import { isAllowed, type Judgement } from '../domain/policy/judge-line.js';
 import { type CoveredRule, createCoverage } from '../domain/review/coverage.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { openSettings } from './named-listener.js';
@@ -49,9 +50,21 @@ function formatFailures(outcomes: readonly TestOutcome[]): string {
 
 /** What was said instead; once, where the series say the same. */
 function saidOf(outcome: TestOutcome | undefined): string[] {
-  const all = outcome?.judgements ?? [];
-  const wrong = outcome?.test.expect === 'allow' ? all.filter((each) => !isAllowed(each)) : all;
-  const said = wrong.map((each) => ({ series: each.series, text: answerOf(each) }));
+  const { assessment, readings, test: expected } = outcome ?? {};
+  if (assessment === undefined) return [];
+  const { judgement, obstacle } = assessment;
+  const fate = fateOf(assessment);
+  if (fate === 'obstacle' && obstacle !== undefined) {
+    return [plain(`allowed, and it cannot be carried out: ${describeObstacle(obstacle)}`)];
+  }
+  const all = (readings ?? []).map((each) => ({
+    series: each.series,
+    isAllowed: isAllowed(each.judgement),
+    text: answerOf(each.judgement),
+  }));
+  // What each series alone allows is refused where both may be meant, and they differ.
+  if (fate !== 'allow' && all.every((each) => each.isAllowed)) return [plain(answerOf(judgement))];
+  const said = expected?.expect === 'allow' ? all.filter((each) => !each.isAllowed) : all;
   const texts = [...new Set(said.map(({ text }) => text))];
   return texts.map((text) => {
     const series = said.filter((each) => each.text === text).map((each) => each.series);
@@ -70,7 +83,7 @@ function answerOf(judgement: Judgement): string {
 
 function coverageOf(settings: Settings, outcomes: readonly TestOutcome[]): CoveredRule[] {
   const coverage = createCoverage(settings.policies.values());
-  for (const { judgements } of outcomes) coverage.take(judgements);
+  for (const { readings } of outcomes) coverage.take(readings);
   return coverage.rules();
 }
 

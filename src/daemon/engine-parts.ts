@@ -6,15 +6,15 @@ import { createTurns } from '../concurrency/keyed-semaphore.js';
 import { createTokenBuckets } from '../concurrency/token-buckets.js';
 import type { Redactor } from '../domain/audit/signature.js';
 import { createUlidSource } from '../domain/audit/ulid.js';
-import { mailboxNamesOf } from '../domain/config/destination.js';
+import { mailboxNamesOf } from '../domain/config/routing-table.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { createDecisionCache } from '../domain/policy/cache.js';
 import { type Judged, judgedBytes } from '../domain/policy/judge-line.js';
 import { createLimiter } from '../domain/policy/limits.js';
+import { knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext, KnownLine } from '../gateway/command/exchange-context.js';
-import { knownLineBytes } from '../gateway/command/inquiry.js';
-import { createRouter, type Destination } from '../gateway/command/router.js';
+import { createRouter, Destination } from '../gateway/command/router.js';
 import { createUserLock } from '../gateway/command/user-lock.js';
 import { createLookup, type Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
 import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
@@ -47,18 +47,12 @@ const questionRate = { burst: 20, refillMs: 1_000, sourcesMax: 4096 };
 /** L lines of one exchange that get a record of their own. */
 const logRecordsMax = 64;
 
-function destinationsOf(
-  settings: Settings,
-  pools: ReadonlyMap<string, Pool>,
-): ReadonlyMap<string, Destination> {
-  const destinations = new Map<string, Destination>();
-  for (const backend of settings.backends) {
-    const { name, sharedNamespaces, address } = backend;
-    const pool = pools.get(name);
-    if (pool === undefined) continue;
-    destinations.set(name, { pool, sharedNamespaces, mailboxNames: mailboxNamesOf(backend), address });
-  }
-  return destinations;
+function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): readonly Destination[] {
+  return settings.backends.flatMap((backend) => {
+    const pool = pools.get(backend.name);
+    if (pool === undefined) return [];
+    return [new Destination(pool, backend.address, backend.sharedNamespaces, mailboxNamesOf(backend))];
+  });
 }
 
 /** Who asks the userdb, where the settings say so. */
@@ -174,16 +168,15 @@ export function createExchangeContext(
     clock,
     journal,
     observe,
-    userNames,
     router: createRouter({
       routes: settings.routes,
       serverCommands: settings.serverCommands,
-      destinations: destinationsOf(settings, pools),
+      backends: destinationsOf(settings, pools),
       lookup: (socket, cacheTtlMs) => lookups.of(socket, passdbLimits(cacheTtlMs)),
+      resolver: createResolver(settings, lookups),
       userNames,
+      remembered: judgements,
     }),
-    resolver: createResolver(settings, lookups),
-    judgements,
     knownLines,
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),

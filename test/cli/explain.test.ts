@@ -16,6 +16,7 @@ test('an allowed command: the rule with its line, what is sent, whom it concerns
     'concerns  bob@example.com',
     'effect    read',
     'backend   mail1 (read as Dovecot 2.3 and as 2.4)',
+    'not yet   who its users are: the userdb is asked when it comes, and what it says is judged too',
   ]);
 });
 
@@ -126,7 +127,11 @@ test('a route is told, or why there is none; who asks is told by the name of the
   const uid = String(userInfo().uid);
   const args = ['--listener', 'support', '--uid', uid, '--user', 'bob@example.net', '--', 'quota', 'get'];
   const told = await run('explain', ...args);
-  assert.equal(told.exit, 0);
+  assert.equal(told.exit, 75);
+  assert.match(
+    linesOf(told)[0] ?? '',
+    /^allowed by .*, and it cannot be carried out: no route matches this user$/,
+  );
   assert.ok(linesOf(told).includes(`asked by  ${userInfo().username}@support`), told.text);
   assert.ok(
     linesOf(told).includes('backend   none: no route matches this user (read as 2.3 and as 2.4)'),

@@ -103,7 +103,7 @@ export interface MemoryEngineOptions {
   /** YAML; default {@link memorySettings}. */
   readonly settings?: string;
   /** Of the backend, asked at each greeting where it may change; default 2. */
-  readonly minor?: number | (() => number);
+  readonly minor?: number | ((end: DialledEnd) => number);
   readonly failAt?: FailAt;
   /** Other files that the settings name, by their last name. */
   readonly files?: Readonly<Record<string, string>>;
@@ -191,7 +191,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       });
       return;
     }
-    end.peer.send(greeting(typeof minor === 'number' ? minor : minor()));
+    end.peer.send(greeting(typeof minor === 'number' ? minor : minor(end)));
     void serveCommands(end, (line) => {
       const admissions = records.filter(({ record }) => record.event === 'admission').length;
       commands.push({ line, end, admissions });

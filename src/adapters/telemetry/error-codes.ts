@@ -53,6 +53,14 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'a command for all users that could reach a Dovecot 2.3, which has none',
     'ask user by user, or through backends of 2.4 only',
   ],
+  'input-for-all': [
+    'a command with input (`save`) for all users; its input goes to one backend only',
+    'name one user',
+  ],
+  'cells-unknown': [
+    'a client of Dovecot 2.3 wants the user in front of each row, and nobody knows how many cells a row of this reply has',
+    'leave `-A` and the wildcard of `-u` out',
+  ],
   'no-server-route': [
     'a server command that changes something, and several backends',
     'give it a line in `server_commands`',

@@ -41,7 +41,7 @@ export function formatExplanation(
 }
 
 function headlineOf(explanation: Explanation, meant: string | undefined, place: string | undefined): string {
-  const { decision, reason, would, policy } = explanation;
+  const { decision, reason, would, policy, obstacle, noBackend } = explanation;
   const by = place === undefined ? '' : ` by ${place}`;
   switch (decision) {
     case 'unparsable': {
@@ -51,6 +51,9 @@ function headlineOf(explanation: Explanation, meant: string | undefined, place: 
     case 'deny':
       return `denied${by}: ${plain(reason)}`;
     case 'allow': {
+      if (obstacle !== undefined) {
+        return `allowed${by}, and it cannot be carried out: ${plain(noBackend ?? obstacle)}`;
+      }
       if (would !== undefined)
         return `allowed, since ${plain(reason)}; enforced, it would be denied: ${plain(would)}`;
       const rule = explanation.rule === undefined ? plain(reason) : `a rule of policy ${plain(policy)}`;

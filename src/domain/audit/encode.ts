@@ -162,6 +162,7 @@ function attempt(record: JournalRecord, budget: Budget): string {
     numberOf(',"first_byte_ms":', r.first_byte_ms) +
     numberOf(',"duration_ms":', r.duration_ms) +
     objectOf(',"logs":', logLevels, r.logs, budget) +
+    numberOf(',"client":', r.client) +
     (r.users === undefined ? '' : encodeUsers(r.users, budget)) +
     textOf(',"next_key":', r.next_key, max) +
     numberOf(',"open_seq":', r.open_seq) +

@@ -128,6 +128,8 @@ export interface AuditRecord {
   readonly duration_ms?: number | undefined;
   /** Lines of channel L by level. */
   readonly logs?: Readonly<Record<string, number>> | undefined;
+  /** In an admission: the minor that the client announced. Absent in records of older releases. */
+  readonly client?: number | undefined;
   /**
    * Every mailbox user that an admission's command touches, in normal form and each once, masks as they were given; `["*"]`: it touches
    * all users, or nobody can tell which. Absent in records of older releases.

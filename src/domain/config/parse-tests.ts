@@ -2,12 +2,21 @@
 // It does not judge; that is policy.
 import type { Series } from '../commands/series.js';
 import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
-import { createUserNames } from '../identity/user-name.js';
-import { isAllowed, type Judgement, judgeEverywhere } from '../policy/judge.js';
+import {
+  type Assessment,
+  assess,
+  fateOf,
+  minorOfToday,
+  nothingAsked,
+  plainLine,
+  type RoutingTable,
+  type Subject,
+} from '../policy/assess.js';
+import { readingsOf, type SeriesReading } from '../policy/explanation.js';
 import type { Cursor } from './cursor.js';
-import { backendsFor, jointDestination } from './destination.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { nearestName } from './problem.js';
+import { routingTableOf } from './routing-table.js';
 import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
@@ -33,6 +42,7 @@ export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): Polic
       user: at.source('user') ?? '',
       words: at.words('command').map(({ text }) => text),
       ...(series === undefined ? {} : { series }),
+      ...(each.client === undefined ? {} : { client: each.client }),
       expect: each.expect,
     };
   });
@@ -84,37 +94,44 @@ export interface TestOutcome {
   readonly isPassed: boolean;
   /** Name of the policy that was asked; undefined: the listener does not let this person in, and so denies everything. */
   readonly policy: string | undefined;
-  /** What was said, for each series that the backend may be of; the refusing ones first. */
-  readonly judgements: readonly Judgement[];
+  /** Undefined: nobody was asked. */
+  readonly assessment: Assessment | undefined;
+  /** What was said, for each series that the backend may be of. */
+  readonly readings: readonly SeriesReading[];
 }
-
-/** A client of the newest series: `-A` means all users. */
-const testMinor = 4;
 
 /** Runs every policy test of the settings. Listeners and policies exist: the settings were checked. */
 export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
-  const userNames = createUserNames(settings.mailUsers);
+  const tables = new Map<Series | undefined, RoutingTable>();
+  const tableFor = (series: Series | undefined): RoutingTable => {
+    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
+    tables.set(series, table);
+    return table;
+  };
   return settings.tests.map((test) => {
     const listener = settings.listeners.find((each) => each.name === test.listener);
     const choice = listener === undefined ? undefined : policyOf(listener, test.as);
     const policy = choice === undefined ? undefined : settings.policies.get(choice);
-    if (policy === undefined)
-      return { test, isPassed: test.expect === 'deny', policy: choice, judgements: [] };
-    const name = userNames.normalise(test.user);
-    const destination = jointDestination(backendsFor(settings, name.kind === 'name' ? name.name : ''));
-    const line = {
+    if (policy === undefined) {
+      const isPassed = test.expect === 'deny';
+      return { test, isPassed, policy: choice, assessment: undefined, readings: [] };
+    }
+    const table = tableFor(test.series);
+    const line = plainLine(test.user, test.words);
+    const subject: Subject = {
       listener: test.listener,
       principal: `${test.as?.account ?? test.as?.name ?? '-'}@${test.listener}`,
-      user: test.user,
-      words: test.words,
-      clientMinor: testMinor,
+      clientMinor: test.client ?? minorOfToday,
+      policy,
     };
-    const read = { ...destination, series: test.series ?? destination.series };
-    const judgements = judgeEverywhere(policy, line, read, userNames, nowMs);
-    const said = judgements.every(isAllowed) ? 'allow' : 'deny';
-    return { test, isPassed: said === test.expect, policy: choice, judgements };
+    const assessment = assess(line, subject, table, nothingAsked, nowMs);
+    const fate = fateOf(assessment);
+    const isPassed = fate === test.expect || (test.expect === 'deny' && fate !== 'allow');
+    const readings = readingsOf(line, subject, table, assessment, nowMs);
+    return { test, isPassed, policy: choice, assessment, readings };
   });
 }
+
 /** As the listener would choose it, by the names in the test. */
 function policyOf(listener: ListenerSettings, person: Person | undefined): string | undefined {
   if (listener.accounts.length > 0) {

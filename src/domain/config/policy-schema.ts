@@ -144,7 +144,8 @@ export const policyTest = strict('a policy test', {
   series: z
     .union([z.enum(allSeries), z.literal(2.3), z.literal(2.4)], { error: 'must be one of: "2.3", "2.4"' })
     .optional(),
-  expect: oneOf(['allow', 'deny']),
+  client: count(1, 4).optional(),
+  expect: oneOf(['allow', 'deny', 'unparsable', 'obstacle']),
 }).meta({ description: 'a command line and what the policy must say of it' });
 
 export const preset = strict('a preset', {

@@ -1,6 +1,7 @@
 // The settings: what a configuration means once it was read. They are complete: `undefined` appears only where a field says so.
 import type { Namespace } from '../commands/mailbox-names.js';
 import type { Series } from '../commands/series.js';
+import type { Fate } from '../policy/assess.js';
 import type { Route } from '../policy/route.js';
 import type { Policy } from '../policy/rule.js';
 import type { ServerCommandRules } from '../policy/server-commands.js';
@@ -183,7 +184,10 @@ export interface PolicyTest {
   readonly words: readonly string[];
   /** Undefined: whatever the backend of that user is. */
   readonly series?: Series;
-  readonly expect: 'allow' | 'deny';
+  /** Minor of the protocol that the client announces; undefined: that of a client of today. */
+  readonly client?: number;
+  /** `deny` holds for all that is not carried out; the other words are exact. */
+  readonly expect: Fate;
 }
 
 /** How the names of mail users are read; see identity/user-name. */

@@ -1,6 +1,7 @@
 // Why a command line would be sent or refused, in words: what `explain` says, whether it reads the configuration or asks the daemon.
 // It judges nothing itself. The rule: it names rules by what they say. Where they were written is for who may read the files.
 
+import type { CommandLine } from '../../protocol/command.js';
 import { conditionsIn } from '../commands/search-query.js';
 import type { Series } from '../commands/series.js';
 import {
@@ -12,21 +13,92 @@ import {
   rowsOfRule,
   valuesOf,
 } from './answer.js';
+import {
+  type Assessment,
+  assess,
+  describeObstacle,
+  fateOf,
+  judgeFor,
+  nothingAsked,
+  type Obstacle,
+  type Question,
+  type RoutingTable,
+  type Subject,
+  seriesOf,
+} from './assess.js';
 import type { Decision } from './decide.js';
 import { describeRule } from './describe-rule.js';
 import type { Judged, Judgement } from './judge-line.js';
 import type { Policy, Rule, RulePlace } from './rule.js';
+
+/** Explains what would become of a line, as far as nobody is asked. */
+export function explainLine(
+  line: CommandLine,
+  subject: Subject,
+  table: RoutingTable,
+  nowMs: number,
+): Explained {
+  const found = assess(line, subject, table, nothingAsked, nowMs);
+  const { judgement, destinations, obstacle, questions } = found;
+  const noBackend =
+    obstacle !== undefined
+      ? describeObstacle(obstacle)
+      : destinations.length === 0
+        ? 'no route leads to a backend'
+        : undefined;
+  return {
+    policy: subject.policy,
+    principal: subject.principal,
+    judgement,
+    obstacle: fateOf(found) === 'obstacle' ? obstacle : undefined,
+    backends: noBackend === undefined ? destinations.map(({ name }) => name) : [],
+    noBackend,
+    readings: readingsOf(line, subject, table, found, nowMs),
+    later: fateOf(found) === 'allow' ? questions.flatMap((each) => laterOf(each, destinations.length)) : [],
+  };
+}
+
+/** The judgement as a backend of each series alone would have it; where there is one series, it is the one that was made. */
+export function readingsOf(
+  line: CommandLine,
+  subject: Subject,
+  table: RoutingTable,
+  { judgement, destinations, aliases }: Pick<Assessment, 'judgement' | 'destinations' | 'aliases'>,
+  nowMs: number,
+): readonly SeriesReading[] {
+  const all = seriesOf(destinations, table.assumedSeries);
+  return all.map((series) => ({
+    series,
+    judgement:
+      all.length === 1 ? judgement : judgeFor(line, subject, table, destinations, aliases, nowMs, [series]),
+  }));
+}
+
+function laterOf(question: Question, destinations: number): string[] {
+  if (question.kind === 'userdb') {
+    return ['who its users are: the userdb is asked when it comes, and what it says is judged too'];
+  }
+  return destinations > 1 ? ['which of these backends: the passdb is asked when it comes'] : [];
+}
+
+/** A judgement as a backend of one series would have it. */
+export interface SeriesReading {
+  readonly series: Series;
+  readonly judgement: Judgement;
+}
 
 /** A judgement, and what is known around it. */
 export interface Explained {
   readonly policy: Policy;
   readonly principal: string;
   readonly judgement: Judgement;
+  /** Why an allowed command would not be carried out. */
+  readonly obstacle: Obstacle | undefined;
   /** The backends that it may lead to; none where `noBackend` says why. */
   readonly backends: readonly string[];
   readonly noBackend: string | undefined;
   /** As a backend of each series alone would have it judged. */
-  readonly readings: readonly { readonly series: Series; readonly judgement: Judgement }[];
+  readonly readings: readonly SeriesReading[];
   /** What is asked of others only when the command comes, and may make a no of it. */
   readonly later: readonly string[];
 }
@@ -41,6 +113,8 @@ export interface Explanation {
   readonly decision: 'allow' | 'deny' | 'unparsable';
   /** For machines. */
   readonly code: string;
+  /** Of an allowed command that would not be carried out: why, for machines; `noBackend` says it for people. */
+  readonly obstacle: string | undefined;
   readonly reason: string;
   /** Under observe: what enforce would have said. */
   readonly would: string | undefined;
@@ -71,6 +145,7 @@ export function explanationOf(explained: Explained): Explanation {
   const around = {
     policy: policy.name,
     principal,
+    obstacle: explained.obstacle && codeOf(explained.obstacle),
     backends: explained.backends,
     noBackend: explained.noBackend,
     series: readings.map(({ series }) => series),
@@ -98,6 +173,12 @@ export function explanationOf(explained: Explained): Explanation {
     nearest: nearestOf(policy, decision),
     ...around,
   };
+}
+
+/** As the completion of such a command records it under `error`. */
+function codeOf(obstacle: Obstacle): string {
+  if (obstacle.kind === 'unroutable') return 'no-route';
+  return obstacle.kind === 'unresolved' ? `lookup-${obstacle.code}` : obstacle.code;
 }
 
 function sentOf({ attempt, args }: Judged): string[] {
@@ -185,6 +266,7 @@ export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
     ['decision', explanation.decision],
     ['code', explanation.code],
     ['reason', explanation.reason],
+    ...maybe('obstacle', explanation.obstacle),
     ...maybe('would', explanation.would),
     ['policy', explanation.policy],
     ['principal', explanation.principal],
@@ -219,6 +301,7 @@ export function explanationOfRows(rows: readonly AnswerRow[]): Explanation | und
     decision,
     code: first('code') ?? '',
     reason: first('reason') ?? '',
+    obstacle: first('obstacle'),
     would: first('would'),
     policy: first('policy') ?? '',
     principal: first('principal') ?? '',

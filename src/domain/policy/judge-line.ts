@@ -50,10 +50,19 @@ export interface Judged extends Known {
   readonly args: readonly CanonicalWord[];
   /** The client expects the user's name in front of each row, which the backend will not send. */
   readonly wantsUsernameCell: boolean;
+  /** Why it cannot be carried out though policy may allow it; undefined: it can, as far as the line itself tells. */
+  readonly unable: Inability | undefined;
   /** What the policy's shadow says, where that differs. */
   readonly shadow: Decision | undefined;
   /** The same line is judged the same until then, in Unix milliseconds; undefined: as long as its policy stands. */
   readonly holdsUntilMs: number | undefined;
+}
+
+/** Why an allowed command cannot be carried out by this version; the code is never renamed. */
+export interface Inability {
+  readonly code: 'input-for-all' | 'cells-unknown';
+  /** For people. */
+  readonly message: string;
 }
 
 /** Why a line could not be judged. */
@@ -168,8 +177,8 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
       context.mailboxNames,
     );
     if (answer.kind === 'unparsable') return unparsable(known, answer.code, answer.message);
-    const { attempt, wantsUsernameCell } = answer;
-    const decision = withinThisVersion(answer.decision, attempt, wantsUsernameCell);
+    const { attempt, decision, wantsUsernameCell } = answer;
+    const unable = inabilityOf(attempt, wantsUsernameCell);
     holdsUntilMs = sooner(holdsUntilMs, decision.holdsUntilMs);
     if (shadow !== undefined && candidate?.kind !== 'deny') {
       candidate = enforced(decide(shadow, attempt, context.nowMs));
@@ -186,6 +195,7 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
       ...read,
       kind: 'judged',
       decision,
+      unable,
       shadow: undefined,
       holdsUntilMs: undefined,
     };
@@ -222,6 +232,7 @@ function stricterOf(one: Judged, other: Judged): Judged | undefined {
     ...base,
     args,
     attempt: { ...base.attempt, effect },
+    unable: base.unable ?? second.unable,
     decision: { ...base.decision, ...(obligations === undefined ? {} : { obligations }) },
   };
 }
@@ -257,20 +268,15 @@ export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalW
   return one.length === other.length && one.every((word, at) => word.text === other[at]?.text);
 }
 
-/** What policy allows and this version cannot carry out yet is refused, with the reason. */
-function withinThisVersion(decision: Decision, attempt: Attempt, wantsUsernameCell: boolean): Decision {
-  if (decision.kind === 'deny') return decision;
-  const why = whyNotYet(attempt, wantsUsernameCell);
-  return why === undefined ? decision : { kind: 'deny', code: 'never', reason: why };
-}
-
-function whyNotYet(attempt: Attempt, wantsUsernameCell: boolean): string | undefined {
+function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean): Inability | undefined {
   const { command, parsed } = attempt;
   if (command.input !== 'none' && attempt.everybody !== 'none') {
-    return `"${command.name}" takes input, which goes to one user's backend only`;
+    const message = `"${command.name}" takes input, which goes to one user's backend only`;
+    return { code: 'input-for-all', message };
   }
   if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
-    return `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
+    const message = `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
+    return { code: 'cells-unknown', message };
   }
   return undefined;
 }

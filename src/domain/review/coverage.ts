@@ -1,7 +1,7 @@
 // Owns the question which rules of a configuration were exercised: which of them decided something, in tests or in records.
 // It does not judge; judgements come in. The rule: a rule counts where it decided, not where it only came near.
 
-import type { Judgement } from '../policy/judge.js';
+import type { SeriesReading } from '../policy/explanation.js';
 import type { Policy, Rule, RulePlace } from '../policy/rule.js';
 
 /** One rule, and whether anything that came in was decided by it. */
@@ -15,7 +15,7 @@ export interface CoveredRule {
 /** Collects which rules decide. */
 export interface Coverage {
   /** What policy said to one line, for each series. */
-  take(judgements: readonly Judgement[]): void;
+  take(readings: readonly SeriesReading[]): void;
   /** Every rule of the policies, in the order of the file, of each policy the denying ones behind the allowing ones. */
   rules(): CoveredRule[];
 }
@@ -26,8 +26,8 @@ export function createCoverage(policies: Iterable<Policy>): Coverage {
   // Places are compared by identity: a preset that two policies use stands in one place for both.
   const decided = new Set<RulePlace>();
   return {
-    take(judgements) {
-      for (const judgement of judgements) {
+    take(readings) {
+      for (const { judgement } of readings) {
         if (judgement.kind !== 'judged') continue;
         const { rule, would } = judgement.decision;
         if (rule !== undefined) decided.add(rule);

@@ -42,6 +42,12 @@ export interface RecordedLine {
   readonly rule: string | undefined;
   /** Why it was denied, in the words of the record. */
   readonly text: string | undefined;
+  /** Minor that its client announced; undefined: the record is older than that key. */
+  readonly client: number | undefined;
+  /** The backend that it went to, or would have; undefined: none, or several. */
+  readonly backend: string | undefined;
+  /** It was allowed, and something else stood in its way before it was sent. */
+  readonly isObstructed: boolean;
   /** Whether the client said why it asks. */
   readonly hasReason: boolean;
   /** Some words are digests: a rule that looks at them cannot be judged. */
@@ -82,16 +88,25 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
     listener,
     principal,
     user: user ?? '',
-    words: [command, ...words],
+    words: [command, ...(fields['error'] === 'cells-unknown' ? [columnOption] : []), ...words],
     series,
     policy: typeof fields['policy'] === 'string' ? fields['policy'] : undefined,
     decision: isRefused ? 'deny' : 'allow',
     rule: typeof fields['rule'] === 'string' ? fields['rule'] : undefined,
     text: typeof fields['text'] === 'string' ? fields['text'] : undefined,
+    client: typeof fields['client'] === 'number' ? fields['client'] : undefined,
+    backend: typeof fields['backend'] === 'string' ? fields['backend'] : undefined,
+    isObstructed: !isRefused && fields['sent'] === false,
     hasReason: typeof fields['reason'] === 'string' && saysWhy(fields['reason']),
     isOpaque: args.some((word) => digestOf(word) !== undefined),
   };
 }
+
+/**
+ * What a client of Dovecot 2.3 asks for a column of users with. It is taken out before the arguments are recorded, and matters only
+ * where the command was refused because of it.
+ */
+const columnOption = '-A';
 
 function unjudgeable(why: UnjudgeableWhy): Recorded {
   return { kind: 'unjudgeable', why };

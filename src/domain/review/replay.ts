@@ -4,18 +4,31 @@
 // a difference.
 
 import type { ExchangeRow } from '../audit/search.js';
-import { backendsFor, jointDestination } from '../config/destination.js';
+import type { Series } from '../commands/series.js';
+import { routingTableOf } from '../config/routing-table.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
-import { createUserNames } from '../identity/user-name.js';
-import { isAllowed, type Judgement, judgeLine } from '../policy/judge.js';
-import type { RulePlace } from '../policy/rule.js';
+import {
+  type Answers,
+  type Assessment,
+  assess,
+  describeObstacle,
+  type Fate,
+  minorOfToday,
+  nothingAsked,
+  type PassdbAnswer,
+  plainLine,
+  type RoutingTable,
+  type Subject,
+} from '../policy/assess.js';
+import { readingsOf, type SeriesReading } from '../policy/explanation.js';
+import type { Policy, RulePlace } from '../policy/rule.js';
 import { type RecordedLine, recordedLine, type UnjudgeableWhy } from './recorded.js';
 
 /** Records of one kind whose decision would be another one. */
 export interface ReplayChange {
   readonly from: 'allow' | 'deny';
-  readonly to: 'allow' | 'deny';
+  readonly to: 'allow' | 'deny' | 'obstacle';
   readonly listener: string;
   /** The name and the canonical arguments. */
   readonly words: readonly string[];
@@ -39,8 +52,12 @@ export interface ReplayResult {
   /** Records that were judged, and those of them that hold digests. */
   readonly judged: number;
   readonly opaque: number;
+  /** Records that do not say which client asked, and were judged as of a client of today. */
+  readonly withoutClient: number;
   readonly allowToDeny: number;
   readonly denyToAllow: number;
+  /** Policy allows them, and something else would stand in their way that did not then. */
+  readonly toObstacle: number;
   readonly notJudged: ReadonlyMap<UnjudgeableWhy | 'no-listener', number>;
   /** Most frequent first. */
   readonly changes: readonly ReplayChange[];
@@ -57,9 +74,6 @@ export interface Replay {
 /** Kinds of changes, and users of each, that are kept. Stops a journal of years from filling the memory. */
 export const changesMax = 10_000;
 const usersMax = 1_000;
-
-/** A client of the newest series: what the option for a column was has been taken out before it was recorded. */
-const clientMinor = 4;
 
 /**
  * Records do not say in which groups somebody was: where a listener has policies by person, the one that was asked then is
@@ -79,15 +93,61 @@ function policyNameFor(listener: ListenerSettings, { policy, principal }: Record
   return policyOfAnybody(listener) ?? names[0] ?? '';
 }
 
-/** By the settings of the other configuration; `onJudged` sees every judgement. */
+/** Assesses recorded lines by a configuration, each with what its record says: its time, its client, its series, its backend. */
+export interface RecordedAssessor {
+  assess(line: RecordedLine, policy: Policy): RecordedAssessment;
+}
+
+/** An assessment; `readings`: the same for each series that the line was judged for. */
+export interface RecordedAssessment {
+  readonly assessment: Assessment;
+  readonly readings: () => readonly SeriesReading[];
+}
+
+export function createRecordedAssessor(settings: Settings): RecordedAssessor {
+  const tables = new Map<string, RoutingTable>();
+  const tableFor = (series: readonly Series[]): RoutingTable => {
+    const key = series.join(' ');
+    const made = tables.get(key) ?? routingTableOf(settings, series);
+    tables.set(key, made);
+    return made;
+  };
+  return {
+    assess(line, policy) {
+      const { listener, principal, user, words, timeMs } = line;
+      const subject: Subject = { listener, principal, clientMinor: line.client ?? minorOfToday, policy };
+      const table = tableFor(line.series);
+      const asked = plainLine(user, words);
+      const assessment = assess(asked, subject, table, answersIn(line, table), timeMs);
+      return { assessment, readings: () => readingsOf(asked, subject, table, assessment, timeMs) };
+    },
+  };
+}
+
+/** A passdb is not asked again: the record says where it led. */
+function answersIn({ user, backend }: RecordedLine, table: RoutingTable): Answers & typeof nothingAsked {
+  if (user === '' || backend === undefined || !table.byName.has(backend)) return nothingAsked;
+  const passdb = new Map<string, PassdbAnswer>([[user, { kind: 'to', backend, aliases: [] }]]);
+  return { ...nothingAsked, passdb };
+}
+
+/** By the settings of the other configuration; `onJudged` sees every assessment. */
 export function createReplay(
   settings: Settings,
-  onJudged: (judgements: readonly Judgement[]) => void = () => undefined,
+  onJudged: (judged: RecordedAssessment) => void = () => undefined,
 ): Replay {
-  const userNames = createUserNames(settings.mailUsers);
+  const assessor = createRecordedAssessor(settings);
   const changes = new Map<string, ReplayChange>();
   const notJudged = new Map<UnjudgeableWhy | 'no-listener', number>();
-  const counts = { judged: 0, opaque: 0, allowToDeny: 0, denyToAllow: 0, untold: 0 };
+  const counts = {
+    judged: 0,
+    opaque: 0,
+    withoutClient: 0,
+    allowToDeny: 0,
+    denyToAllow: 0,
+    toObstacle: 0,
+    untold: 0,
+  };
 
   function take(row: ExchangeRow): void {
     const line = recordedLine(row);
@@ -96,17 +156,16 @@ export function createReplay(
     const listener = settings.listeners.find((each) => each.name === line.listener);
     const policy = listener === undefined ? undefined : settings.policies.get(policyNameFor(listener, line));
     if (policy === undefined) return skip('no-listener');
-    const asked = { ...line, clientMinor };
-    const { sharedNamespaces, mailboxNames } = namespacesOf(settings, line);
-    const judgements = line.series.map((series) =>
-      judgeLine(policy, asked, series, sharedNamespaces, userNames, line.timeMs, mailboxNames),
-    );
-    onJudged(judgements);
+    const judged = assessor.assess(line, policy);
+    onJudged(judged);
     counts.judged += 1;
     if (line.isOpaque) counts.opaque += 1;
-    const answer = answerOf(judgements, line);
-    if (answer.decision === line.decision) return;
-    if (answer.decision === 'deny') counts.allowToDeny += 1;
+    if (line.client === undefined) counts.withoutClient += 1;
+    const answer = answerOf(judged.assessment, line);
+    // What was obstructed then may have met a route, or a limit of that moment.
+    if (answer.decision === line.decision || (answer.decision === 'obstacle' && line.isObstructed)) return;
+    if (answer.decision === 'obstacle') counts.toObstacle += 1;
+    else if (answer.decision === 'deny') counts.allowToDeny += 1;
     else counts.denyToAllow += 1;
     keep(line, answer);
   }
@@ -156,33 +215,22 @@ export function createReplay(
 }
 
 interface Answer {
-  readonly decision: 'allow' | 'deny';
+  readonly decision: Exclude<Fate, 'unparsable'>;
   readonly reason: string;
   readonly rule: RulePlace | undefined;
 }
 
-/** All series that it was judged for must allow it; and a reason that is demanded must have been said. */
-function answerOf(judgements: readonly Judgement[], line: RecordedLine): Answer {
-  const worst = judgements.find((each) => !isAllowed(each)) ?? judgements[0];
-  if (worst === undefined)
-    return { decision: 'deny', reason: 'it was judged for no series', rule: undefined };
-  if (worst.kind === 'unparsable') return { decision: 'deny', reason: worst.message, rule: undefined };
-  const { kind, reason, rule, nearest } = worst.decision;
+/** A reason that is demanded must have been stated then. */
+function answerOf(assessment: Assessment, line: RecordedLine): Answer {
+  const { judgement, obstacle } = assessment;
+  if (judgement.kind === 'unparsable') {
+    return { decision: 'deny', reason: judgement.message, rule: undefined };
+  }
+  const { kind, reason, rule, nearest, obligations } = judgement.decision;
   if (kind === 'deny') return { decision: 'deny', reason, rule: rule ?? nearest?.rule };
-  const wanting = judgements.find(
-    (each) => each.kind === 'judged' && each.decision.obligations?.reason === true && !line.hasReason,
-  );
-  if (wanting?.kind === 'judged') {
-    return { decision: 'deny', reason: 'the client must say why, and did not', rule: wanting.decision.rule };
+  if (obstacle !== undefined) return { decision: 'obstacle', reason: describeObstacle(obstacle), rule };
+  if (obligations?.reason === true && !line.hasReason) {
+    return { decision: 'deny', reason: 'the client must say why, and did not', rule };
   }
   return { decision: 'allow', reason, rule };
-}
-
-/** The namespaces of the backends that this user may be on; of all for commands that name no mailbox user. */
-export function namespacesOf(
-  settings: Settings,
-  { user }: RecordedLine,
-): Pick<ReturnType<typeof jointDestination>, 'sharedNamespaces' | 'mailboxNames'> {
-  const backends = backendsFor(settings, user);
-  return jointDestination(backends.length > 0 ? backends : settings.backends);
 }

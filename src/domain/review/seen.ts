@@ -4,13 +4,11 @@
 
 import type { ExchangeRow } from '../audit/search.js';
 import type { Settings } from '../config/settings.js';
-import { createUserNames } from '../identity/user-name.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';
-import { judgeLine } from '../policy/judge.js';
 import type { Policy } from '../policy/rule.js';
 import { type RecordedLine, recordedLine, type UnjudgeableWhy } from './recorded.js';
-import { namespacesOf } from './replay.js';
+import { createRecordedAssessor, type RecordedAssessor } from './replay.js';
 
 /** One kind of line: the same words for the same user. */
 export interface SeenLine {
@@ -86,22 +84,16 @@ export interface Understood {
   readonly decision: Decision;
 }
 
-/** A client of the newest series: what asked for a column only has been taken out before it was recorded. */
-const clientMinor = 4;
-
 /** Reads a line again. Undefined: this version cannot read it any more. */
 export function understand(
   settings: Settings,
   policy: Policy,
   { line, lastMs }: SeenLine,
+  assessor: RecordedAssessor = createRecordedAssessor(settings),
 ): Understood | undefined {
-  const userNames = createUserNames(settings.mailUsers);
-  const { sharedNamespaces, mailboxNames } = namespacesOf(settings, line);
-  const asked = { ...line, clientMinor };
   const attempts: Attempt[] = [];
   let worst: Decision | undefined;
-  for (const series of line.series) {
-    const judgement = judgeLine(policy, asked, series, sharedNamespaces, userNames, lastMs, mailboxNames);
+  for (const { judgement } of assessor.assess({ ...line, timeMs: lastMs }, policy).readings()) {
     if (judgement.kind === 'unparsable') return undefined;
     attempts.push(judgement.attempt);
     const decision = judgement.decision.would ?? judgement.decision;

@@ -4,12 +4,10 @@
 
 import { parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
-import { createUserNames } from '../identity/user-name.js';
-import { judgeLine } from '../policy/judge.js';
 import { type Limiter, limitAsks } from '../policy/limits.js';
 import type { Obligations, Policy } from '../policy/rule.js';
 import { recordedLine } from './recorded.js';
-import { namespacesOf } from './replay.js';
+import { createRecordedAssessor } from './replay.js';
 
 /** The moment at which limits are rebuilt, in milliseconds. */
 export interface RebuildMoment {
@@ -43,7 +41,7 @@ const needles = {
 
 /** Counts in `limiter` by the policies of `settings` as they are now. */
 export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment): Spent {
-  const userNames = createUserNames(settings.mailUsers);
+  const assessor = createRecordedAssessor(settings);
   const held = new Map<string, { readonly record: Stored; readonly agoMs: number }>();
   let stepsMs = moment.stepsBeforeMs;
   let counted = 0;
@@ -100,13 +98,8 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
       completedTime: undefined,
     });
     if (line?.kind !== 'line') return undefined;
-    const [series] = line.series;
-    if (series === undefined) return undefined;
-    const asked = { ...line, clientMinor: 4 };
-    const { sharedNamespaces, mailboxNames } = namespacesOf(settings, line);
-    const { timeMs } = line;
-    const answer = judgeLine(policy, asked, series, sharedNamespaces, userNames, timeMs, mailboxNames);
-    return answer.kind === 'judged' ? answer : undefined;
+    const { judgement } = assessor.assess(line, policy).assessment;
+    return judgement.kind === 'judged' ? judgement : undefined;
   }
 }
 

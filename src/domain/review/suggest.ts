@@ -8,6 +8,7 @@ import type { Settings } from '../config/settings.js';
 import type { Policy, RulePlace } from '../policy/rule.js';
 import { effectOf } from './generalise.js';
 import { formatPolicy, type Plain, type WrittenRule } from './policy-text.js';
+import { createRecordedAssessor } from './replay.js';
 import { type Sightings, understand } from './seen.js';
 import {
   decidingRule,
@@ -96,8 +97,9 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
   const everybody = new Map<string, Sight[]>();
   const refused: Refused[] = [];
   let unreadable = 0;
+  const assessor = createRecordedAssessor(settings);
   for (const seen of lines) {
-    const understood = understand(settings, policy, seen);
+    const understood = understand(settings, policy, seen, assessor);
     if (understood === undefined) {
       unreadable += seen.count;
       continue;

@@ -180,7 +180,7 @@ function follow(
   if (judgement.attempt.command.input !== 'none') return { reason: 'after the input was read' };
   if (judgement.decision.obligations?.maxMatches !== undefined)
     return { reason: 'after mails were counted here' };
-  const user = context.userNames.normalise(target.user);
+  const user = context.router.table.userNames.normalise(target.user);
   if (user.kind === 'refused' || user.name !== judgement.user) return { reason: 'for another user' };
   const next = context.router.atHost(target.host);
   if (next === undefined) return { reason: 'to a host that is no backend here' };

@@ -7,15 +7,13 @@ import type { Redacted } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/signature.js';
 import type { Effect } from '../../domain/commands/catalog.js';
 import type { Series } from '../../domain/commands/series.js';
-import type { UserNames } from '../../domain/identity/user-name.js';
+import type { Assessment } from '../../domain/policy/assess.js';
 import type { DecisionCache } from '../../domain/policy/cache.js';
-import type { Judgement, JudgementCache } from '../../domain/policy/judge-line.js';
 import type { Limiter } from '../../domain/policy/limits.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { CommandLine } from '../../protocol/command.js';
-import type { UserResolver } from '../lookup/resolve-user.js';
 import type { ExchangeNames } from '../outcome/events.js';
 import type { FloodWatch } from '../outcome/flood-watch.js';
 import type { Ending } from '../outcome/outcome.js';
@@ -46,14 +44,9 @@ export interface ExchangeContext {
   readonly journal: Journal;
   readonly observe: Observe;
   readonly newId: () => string;
-  readonly userNames: UserNames;
   readonly router: Router;
   /** Outlives a reload. */
   readonly userLock: UserLock;
-  /** Who else the users of a command are; undefined: the userdb is not asked. */
-  readonly resolver: UserResolver | undefined;
-  /** What was judged before under these settings. */
-  readonly judgements: JudgementCache;
   /** Lines that were read, judged and routed before under these settings. */
   readonly knownLines: DecisionCache<KnownLine>;
   /** Counts what policies limit; outlives a reload. */
@@ -123,22 +116,15 @@ export interface RunningNames extends ExchangeNames {
 /** Why an exchange is given up from outside. */
 export type AbortReason = 'client-gone' | 'draining' | 'killed';
 
-/** What was found out about a command line before anything is recorded or sent. */
-export interface Inquiry {
-  readonly judgement: Judgement;
-  /** Where an allowed command goes; empty where `obstacle` says why it goes nowhere. */
-  readonly destinations: readonly Destination[];
+/** The assessment of a command line for which everything was looked up. `destinations` is empty for what goes nowhere. */
+export interface AssessedCommand extends Omit<Assessment<Destination>, 'obstacle' | 'questions'> {
   readonly obstacle: Ending | undefined;
-  /** Other names of its users. */
-  readonly aliases: readonly string[];
-  /** Allowed, and settled by the configuration alone: nobody was asked, and the same line will come to the same. */
-  readonly isSettled: boolean;
 }
 
 /** A line that was read, judged and routed before, and what is known of it. */
 export interface KnownLine {
   readonly line: CommandLine;
-  readonly inquiry: Inquiry;
+  readonly assessed: AssessedCommand;
   /** Names of its backends. */
   readonly backends: readonly string[];
   readonly recorded: RecordedJudgement;

@@ -51,6 +51,8 @@ export interface AdmissionFacts {
   readonly names: SessionNames;
   readonly id: string;
   readonly policy: { readonly name: string; readonly version: string };
+  /** Minor that the client announced. */
+  readonly clientMinor: number;
   readonly judgement: Judgement;
   /** The backends that it would go to. */
   readonly backends: readonly string[];
@@ -145,6 +147,7 @@ export function admissionOf(
     backend: backends.length === 1 ? backends[0] : undefined,
     backends: backends.length > 1 ? backends : undefined,
     text: recorded.text,
+    client: facts.clientMinor,
     users: recorded.users,
   };
 }

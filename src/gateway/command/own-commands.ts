@@ -5,34 +5,29 @@
 // record of a command is one in the record of the question about it.
 
 import type { Command } from '../../domain/commands/catalog.js';
-import { doubtedNames, namesAmong } from '../../domain/commands/mailbox-names.js';
+import { doubtedNames } from '../../domain/commands/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
 import { resolveOwnCommand } from '../../domain/commands/resolve.js';
 import type { AnswerRow } from '../../domain/policy/answer.js';
-import { type Explained, explanationOf, rowsOfExplanation } from '../../domain/policy/explanation.js';
 import {
-  type CanonicalWord,
-  isAllowed,
-  isServerCommand,
-  type Judged,
-  type Judgement,
-  unparsable,
-} from '../../domain/policy/judge-line.js';
+  type Explained,
+  explainLine,
+  explanationOf,
+  rowsOfExplanation,
+} from '../../domain/policy/explanation.js';
+import { type CanonicalWord, type Judgement, unparsable } from '../../domain/policy/judge-line.js';
 import { rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
-import { jointNamespaces } from '../../domain/policy/route.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/escape.js';
 import type { Ending } from '../outcome/outcome.js';
-import type { ExchangeContext, ExchangeSession, Inquiry } from './exchange-context.js';
+import { subjectOf } from './assessment.js';
+import type { AssessedCommand, ExchangeContext, ExchangeSession } from './exchange-context.js';
 import type { SessionNames } from './exchange-records.js';
-import { judgeAs, judgeFor, mayNameUser, seriesOf } from './inquiry.js';
-import { noAllUsersReason } from './refusal.js';
-import type { Destination } from './router.js';
-import { changedMeanwhile } from './second-look.js';
+import { changedMeanwhile } from './recheck.js';
 
 /** Of a command of our own. */
-export interface OwnInquiry extends Inquiry {
+export interface OwnAssessment extends AssessedCommand {
   /** Has it recorded, then adds the answer's rows to the group of the session's writer. For one that is allowed; never rejects. */
   readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
 }
@@ -43,11 +38,11 @@ interface OwnLine {
 }
 
 /** What is asked of us; undefined: it is a command for a backend. Nothing is waited for. */
-export function inquireOfUs(
+export function assessOwnCommand(
   context: ExchangeContext,
   session: ExchangeSession,
   line: CommandLine,
-): OwnInquiry | undefined {
+): OwnAssessment | undefined {
   const own = readOwn(line);
   if (own === undefined) return undefined;
   const { names, policy } = session;
@@ -85,7 +80,7 @@ export function inquireOfUs(
 }
 
 /** Over the rate of questions: nothing is looked up and nothing of the question is recorded. */
-function notNow(judgement: Judgement, retryAfterMs: number): OwnInquiry {
+function notNow(judgement: Judgement, retryAfterMs: number): OwnAssessment {
   const ending: Ending = { kind: 'limited', policy: undefined, retryAfterMs };
   const nothing = { destinations: [], aliases: [], isSettled: false };
   return { ...nothing, judgement, obstacle: ending, answer: () => Promise.resolve(ending) };
@@ -171,6 +166,7 @@ function judgeOwn(
     series: [],
     args,
     wantsUsernameCell: false,
+    unable: undefined,
     shadow: undefined,
     holdsUntilMs: undefined,
   };
@@ -187,98 +183,13 @@ function recordedWords(asked: CommandLine, judgement: Judgement): CanonicalWord[
 
 /** As the daemon would judge it for this session, as far as nobody is asked. */
 function explain(context: ExchangeContext, session: ExchangeSession, line: CommandLine): Explained {
-  const { policy, names } = session;
-  const around = { policy, principal: names.principal };
+  const subject = subjectOf(session);
   const own = readOwn(line);
-  if (own !== undefined) {
-    // What it asks in turn is not looked at, however deep it goes.
-    const judgement = judgeOwn(session, line, own, []);
-    return { ...around, judgement, backends: [], noBackend: 'dovegate answers it', readings: [], later: [] };
-  }
-  const { judgement, destinations, noBackend } = foresee(context, session, line);
-  const backends = destinations.map(({ pool }) => pool.backend);
-  const namespaces = jointNamespaces(destinations.map((each) => each.sharedNamespaces));
-  const mailboxNames = namesAmong(destinations);
-  const series = seriesOf(destinations);
-  // Where there is one, its judgement is the one that was made.
-  const readings = series.map((one) => ({
-    series: one,
-    judgement:
-      series.length === 1 ? judgement : judgeAs(context, session, line, [one], namespaces, [], mailboxNames),
-  }));
-  const later = isAllowed(judgement) ? askedLater(context, line, judgement, destinations) : [];
-  return {
-    ...around,
-    judgement,
-    backends: noBackend === undefined ? backends : [],
-    noBackend,
-    readings,
-    later,
-  };
-}
-
-interface Foreseen {
-  readonly judgement: Judgement;
-  readonly destinations: readonly Destination[];
-  readonly noBackend: string | undefined;
-}
-
-function foresee(context: ExchangeContext, session: ExchangeSession, line: CommandLine): Foreseen {
-  const { router } = context;
-  const isServer = isServerCommand(line);
-  const routed = isServer
-    ? router.all
-    : line.user === ''
-      ? router.everywhere
-      : ofUser(context, session, line);
-  const judgement = judgeFor(context, session, line, routed, []);
-  const nowhere = (noBackend: string): Foreseen => ({ judgement, destinations: routed, noBackend });
-  if (judgement.kind === 'judged' && judgement.attempt.everybody === 'option') {
-    const again = judgeFor(context, session, line, router.everywhere, []);
-    const isOld = isAllowed(again) && again.series.includes('2.3');
-    const noBackend = isOld ? noAllUsersReason : undefined;
-    return { judgement: again, destinations: router.everywhere, noBackend };
-  }
-  if (judgement.kind === 'judged' && isServer) {
-    const found = router.foreseeServerCommand(judgement.attempt);
-    if (found.kind === 'nowhere') return nowhere(found.message);
-    return { judgement, destinations: found.destinations, noBackend: undefined };
-  }
-  if (routed.length === 0) return nowhere(whyNowhere(context, session, line));
-  return { judgement, destinations: routed, noBackend: undefined };
-}
-
-function ofUser(
-  context: ExchangeContext,
-  { policy }: ExchangeSession,
-  line: CommandLine,
-): readonly Destination[] {
-  const user = context.userNames.normalise(line.user);
-  if (user.kind === 'refused' || !mayNameUser(policy, user.name)) return [];
-  return context.router.foreseeUser(user.name);
-}
-
-function whyNowhere(context: ExchangeContext, { policy }: ExchangeSession, line: CommandLine): string {
-  const user = context.userNames.normalise(line.user);
-  if (user.kind === 'refused') return user.message;
-  return mayNameUser(policy, user.name)
-    ? 'no route matches this user'
-    : 'told to those only who may name this user';
-}
-
-function askedLater(
-  { resolver }: ExchangeContext,
-  line: CommandLine,
-  { attempt }: Judged,
-  destinations: readonly Destination[],
-): string[] {
-  const isUsers = attempt.command.scope === 'user' && line.user !== '';
-  return [
-    ...(isUsers && destinations.length > 1
-      ? ['which of these backends: the passdb is asked when it comes']
-      : []),
-    ...(resolver !== undefined && attempt.users.length > 0
-      ? ['who its users are: the userdb is asked when it comes, and what it says is judged too']
-      : []),
-  ];
+  if (own === undefined) return explainLine(line, subject, context.router.table, context.clock.wallMs());
+  // What it asks in turn is not looked at, however deep it goes.
+  const judgement = judgeOwn(session, line, own, []);
+  const { policy, principal } = subject;
+  const noBackend = 'dovegate answers it';
+  const around = { policy, principal, obstacle: undefined, backends: [], noBackend };
+  return { ...around, judgement, readings: [], later: [] };
 }

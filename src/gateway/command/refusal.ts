@@ -1,6 +1,7 @@
 // How a judgement that says no ends an exchange. Pure.
 
 import { replyShape } from '../../domain/commands/columns.js';
+import { noAllUsers } from '../../domain/policy/assess.js';
 import { isSame, type Judged, type Judgement } from '../../domain/policy/judge-line.js';
 import { limitAsks } from '../../domain/policy/limits.js';
 import { areSameTerms } from '../../domain/policy/rule.js';
@@ -15,17 +16,6 @@ export function refusalOf(judgement: Judgement, policy: string): Ending {
   }
   return { kind: 'denied', reason: judgement.decision.reason, policy };
 }
-
-/** Why `-A` goes nowhere. */
-export const noAllUsersReason =
-  'Dovecot 2.3 has no command for all users, and a backend here is of it, or not known yet';
-
-/** The ending of `-A` where a backend of 2.3 would get it. */
-export const noAllUsers: Ending = {
-  kind: 'unparsable',
-  code: 'all-users-series',
-  reason: noAllUsersReason,
-};
 
 /**
  * The backend turned out to be another than the command was judged for: of another series, or one that a referral points to.
@@ -45,6 +35,9 @@ export function refusalOnSecondLook(again: Judgement, first: Judged, policy: str
 /** The same by another policy than the first look's, whose terms the caller compares. */
 export function refusalAfterReload(again: Judgement, first: Judged, policy: string): Ending | undefined {
   if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
+  if (again.unable !== undefined) {
+    return { kind: 'unparsable', code: again.unable.code, reason: again.unable.message };
+  }
   if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =
     cellsOf(again) === cellsOf(first) &&

@@ -1,149 +1,99 @@
-// From a user, or a command that names none, to the pools of the backends it goes to. It may ask Dovecot's auth service where a
-// user lives. It does not dial, judge or record.
+// Looks up what an assessment leaves open: where the passdb says that a user lives, who else the userdb says that users are. Finds the
+// backend at a host that a passdb or a referral names. It does not dial, judge or record.
 // The rules: what the auth service could not say is a failure, never another backend; a host that is none of the configured
-// backends is never gone to; every name that the service gives a user is told, so that it is judged.
+// backends is never gone to; every name that the service gives a user is reported, so that it is judged.
 
 import type { MailboxNames } from '../../domain/commands/mailbox-names.js';
-import type { UserNames } from '../../domain/identity/user-name.js';
-import { type Route, reachable, reachableFor, routeUser } from '../../domain/policy/route.js';
+import type { Series } from '../../domain/commands/series.js';
 import {
-  routeServerCommand,
-  type ServerCommand,
-  type ServerCommandRules,
-  type UnroutableCode,
-} from '../../domain/policy/server-commands.js';
+  type Answers,
+  createRoutingTable,
+  nothingKnown,
+  type PassdbAnswer,
+  type Question,
+  type RoutedBackend,
+  type RoutingTable,
+  type RoutingTableOptions,
+  userdbKey,
+} from '../../domain/policy/assess.js';
 import type { Lookup } from '../lookup/lookup.js';
+import type { UserResolver } from '../lookup/resolve-user.js';
 import type { Address } from '../outcome/ports.js';
 import type { Pool } from '../pool/pool.js';
 
-/** Where a command may go. */
-export interface Destination {
+/** Where a command may go: a backend as it is configured, with its pool. */
+export class Destination implements RoutedBackend {
   readonly pool: Pool;
-  /** Prefixes of the backend's shared namespaces; undefined: not said. */
-  readonly sharedNamespaces: readonly string[] | undefined;
-  /** Which mailboxes a name may be there; undefined: its namespaces are not said. */
-  readonly mailboxNames?: MailboxNames | undefined;
   readonly address: Address;
+  readonly sharedNamespaces: readonly string[] | undefined;
+  readonly mailboxNames: MailboxNames | undefined;
+
+  constructor(
+    pool: Pool,
+    address: Address,
+    sharedNamespaces: readonly string[] | undefined,
+    mailboxNames?: MailboxNames,
+  ) {
+    this.pool = pool;
+    this.address = address;
+    this.sharedNamespaces = sharedNamespaces;
+    this.mailboxNames = mailboxNames;
+  }
+
+  get name(): string {
+    return this.pool.backend;
+  }
+
+  /** As the pool knows it now: it learns it from each upstream that it greets. */
+  get series(): Series | undefined {
+    return this.pool.series;
+  }
 }
-
-/** Where the commands of a user go. */
-export type Routed =
-  /** `aliases`: other names that the passdb gives the user, in normal form. */
-  | { readonly kind: 'to'; readonly destination: Destination; readonly aliases: readonly string[] }
-  | { readonly kind: 'nowhere'; readonly reason: string }
-  /** The auth service could not be asked. */
-  | { readonly kind: 'unasked'; readonly code: string };
-
-/** Where a command goes that names no mailbox user. */
-export type ServerRouted =
-  | {
-      readonly kind: 'to';
-      readonly destinations: readonly Destination[];
-      readonly aliases: readonly string[];
-    }
-  | {
-      readonly kind: 'refused';
-      readonly code: UnroutableCode | 'several-backends';
-      readonly message: string;
-    }
-  | Exclude<Routed, { kind: 'to' }>;
-
-/** Where such a command may go, before anybody is asked; `message`: why it goes nowhere. */
-export type ServerForeseen =
-  | { readonly kind: 'to'; readonly destinations: readonly Destination[] }
-  | { readonly kind: 'nowhere'; readonly message: string };
 
 /** Routes of one set of settings. No promise of it rejects. */
 export interface Router {
-  /** By the user in normal form; a promise only where somebody has to be asked. */
-  ofUser(user: string): Routed | Promise<Routed>;
-  ofServerCommand(command: ServerCommand): Promise<ServerRouted>;
-  /** The same as far as nobody is asked: every backend that it may turn out to be; none where no route matches. */
-  foreseeUser(user: string): readonly Destination[];
-  foreseeServerCommand(command: ServerCommand): ServerForeseen;
-  /** Every backend. */
-  readonly all: readonly Destination[];
-  /** Every backend that a user's route can lead to. */
-  readonly everywhere: readonly Destination[];
+  readonly table: RoutingTable<Destination>;
+  /** What was known before, and the answers to these questions, which are asked one after the other up to the first that fails. */
+  ask(questions: readonly Question[], known: Answers): Promise<Answers>;
   /** The configured backend at `HOST` or `HOST:PORT`, as a referral or a passdb writes it; undefined: there is none, or not only one. */
   atHost(host: string): Destination | undefined;
 }
 
 /** What a router is made from. */
-export interface RouterOptions {
-  readonly routes: readonly Route[];
-  readonly serverCommands: ServerCommandRules;
-  /** By name, in the order of the configuration. */
-  readonly destinations: ReadonlyMap<string, Destination>;
+export interface RouterOptions extends Omit<RoutingTableOptions<Destination>, 'asksUserdb'> {
   /** The auth service at a socket, whose answers hold so long. */
   readonly lookup: (socket: string, cacheTtlMs: number) => Pick<Lookup, 'pass'>;
-  readonly userNames: UserNames;
+  /** Who else the users of a command are; undefined: the userdb is not asked. */
+  readonly resolver?: UserResolver | undefined;
 }
-
-const severalBackends = 'its users live on several backends; ask for those of one at a time';
 
 /** A router over pools that somebody else owns. */
 export function createRouter(options: RouterOptions): Router {
-  const { routes, serverCommands, destinations, userNames } = options;
-  const names = [...destinations.keys()];
-  const all = [...destinations.values()];
-  const everywhere = among(reachable(routes, names));
+  const { lookup, resolver, ...tableOptions } = options;
+  const table = createRoutingTable({ ...tableOptions, asksUserdb: resolver !== undefined });
+  const { userNames, backends } = table;
 
-  return { ofUser, ofServerCommand, foreseeUser, foreseeServerCommand, all, everywhere, atHost };
+  return { table, ask, atHost };
 
-  function ofUser(user: string): Routed | Promise<Routed> {
-    const route = routeUser(routes, user);
-    switch (route.kind) {
-      case 'none':
-        return { kind: 'nowhere', reason: 'no route matches this user' };
-      case 'backend':
-        return named(route.backend);
-      case 'ask':
-        return askPassdb(user, options.lookup(route.socket, route.cacheTtlMs));
-      default:
-        return route satisfies never;
-    }
-  }
-
-  function named(name: string): Routed {
-    const destination = destinations.get(name);
-    if (destination === undefined) return { kind: 'nowhere', reason: `there is no backend ${name}` };
-    return { kind: 'to', destination, aliases: [] };
-  }
-
-  function foreseeUser(user: string): readonly Destination[] {
-    return among(reachableFor(routes, user, names));
-  }
-
-  function among(some: readonly string[]): readonly Destination[] {
-    return some.flatMap((name) => destinations.get(name) ?? []);
-  }
-
-  function foreseeServerCommand(command: ServerCommand): ServerForeseen {
-    const route = routeServerCommand(serverCommands, names, command);
-    switch (route.kind) {
-      case 'refused':
-        return { kind: 'nowhere', message: route.message };
-      case 'all':
-        return { kind: 'to', destinations: all };
-      case 'backend':
-        return { kind: 'to', destinations: among([route.backend]) };
-      case 'users': {
-        const theirs = route.users.map(foreseeUser);
-        if (theirs.some(({ length }) => length === 0))
-          return { kind: 'nowhere', message: 'no route matches a user of it' };
-        const homes = new Set(theirs.flatMap((each) => (each.length === 1 ? each : [])));
-        if (homes.size > 1) return { kind: 'nowhere', message: severalBackends };
-        return { kind: 'to', destinations: [...new Set(theirs.flat())] };
+  async function ask(questions: readonly Question[], known: Answers): Promise<Answers> {
+    const passdb = new Map(known.passdb);
+    const userdb = new Map(known.userdb);
+    for (const question of questions) {
+      if (question.kind === 'passdb') {
+        const { user, socket, cacheTtlMs } = question;
+        const answer = await askPassdb(user, socket, cacheTtlMs);
+        passdb.set(user, answer);
+        if (answer.kind !== 'to') break;
+      } else if (resolver !== undefined) {
+        userdb.set(userdbKey(question.users), await resolver.resolve(question.users));
       }
-      default:
-        return route satisfies never;
     }
+    return { ...nothingKnown, passdb, userdb };
   }
 
-  async function askPassdb(user: string, lookup: Pick<Lookup, 'pass'>): Promise<Routed> {
-    const answer = await lookup.pass(user);
-    if (answer.kind === 'failed') return { kind: 'unasked', code: answer.code };
+  async function askPassdb(user: string, socket: string, cacheTtlMs: number): Promise<PassdbAnswer> {
+    const answer = await lookup(socket, cacheTtlMs).pass(user);
+    if (answer.kind === 'failed') return { kind: 'failed', code: answer.code };
     if (answer.kind === 'not-found') return { kind: 'nowhere', reason: 'the passdb does not know this user' };
     const { fields } = answer;
     const hosts = [fields.get('hostip'), fields.get('host')].flatMap((host) => (host ? [host] : []));
@@ -160,42 +110,10 @@ export function createRouter(options: RouterOptions): Router {
     for (const name of [answer.user, fields.get('destuser')]) {
       if (name === undefined || name === '') continue;
       const other = userNames.normalise(name);
-      if (other.kind === 'refused') return { kind: 'unasked', code: 'alias-unnamable' };
+      if (other.kind === 'refused') return { kind: 'failed', code: 'alias-unnamable' };
       if (other.name !== user) aliases.add(other.name);
     }
-    return { kind: 'to', destination: found, aliases: [...aliases] };
-  }
-
-  async function ofServerCommand(command: ServerCommand): Promise<ServerRouted> {
-    const route = routeServerCommand(serverCommands, names, command);
-    switch (route.kind) {
-      case 'refused':
-        return route;
-      case 'all':
-        return { kind: 'to', destinations: all, aliases: [] };
-      case 'backend': {
-        const found = named(route.backend);
-        return found.kind === 'to' ? { kind: 'to', destinations: [found.destination], aliases: [] } : found;
-      }
-      case 'users':
-        return ofUsers(route.users);
-      default:
-        return route satisfies never;
-    }
-  }
-
-  /** The one backend of all these users. */
-  async function ofUsers(users: readonly string[]): Promise<ServerRouted> {
-    const found = new Set<Destination>();
-    const aliases: string[] = [];
-    for (const user of users) {
-      const routed = await ofUser(user);
-      if (routed.kind !== 'to') return routed;
-      found.add(routed.destination);
-      aliases.push(...routed.aliases);
-    }
-    if (found.size <= 1) return { kind: 'to', destinations: [...found], aliases };
-    return { kind: 'refused', code: 'several-backends', message: severalBackends };
+    return { kind: 'to', backend: found.name, aliases: [...aliases] };
   }
 
   function atHost(text: string): Destination | undefined {
@@ -206,7 +124,7 @@ export function createRouter(options: RouterOptions): Router {
 
   function at(host: string, port: string | undefined): Destination | undefined {
     const wanted = host.toLowerCase();
-    const fitting = all.filter(
+    const fitting = backends.filter(
       ({ address }) =>
         address.kind === 'tcp' &&
         address.host.toLowerCase() === wanted &&

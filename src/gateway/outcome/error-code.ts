@@ -2,19 +2,13 @@
 // because journals and dashboards hold it; no word is renamed or reused. Types only. What each means, and what to do, stands
 // in docs/messages.md.
 
-import type { UnreadCode } from '../../domain/policy/judge.js';
+import type { ObstacleCode } from '../../domain/policy/assess.js';
+import type { UnjudgeableCode } from '../../domain/policy/judge-line.js';
 import type { UpstreamFaultCode } from '../../ports/upstream-fault.js';
 import type { WireFaultCode } from '../../protocol/wire-fault.js';
 
 /** Why a command was not understood, or cannot go anywhere as it was said. */
-export type UnreadableCode =
-  | UnreadCode
-  | 'backends-differ'
-  | 'all-users-series'
-  | 'user-surplus'
-  | 'no-server-route'
-  | 'no-single-user'
-  | 'several-backends';
+export type UnreadableCode = UnjudgeableCode | ObstacleCode;
 
 /** Every word of the key. */
 export type ErrorCode =

@@ -8,6 +8,8 @@ export const exitCodes = {
   /** No daemon there. */
   unavailable: 69,
   bug: 70,
+  /** Allowed, and it cannot be carried out: no route, input for all users. */
+  notCarriedOut: 75,
   notPermitted: 77,
   configuration: 78,
 } as const;

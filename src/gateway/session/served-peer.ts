@@ -7,6 +7,7 @@ import type { Policy } from '../../domain/policy/rule.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { TlsOffer, Transport } from '../../ports/transport.js';
 import { parseCommandLine } from '../../protocol/command.js';
+import { findLine, lineKey, lineScope } from '../command/assessment.js';
 import { startExchange } from '../command/exchange.js';
 import type {
   ExchangeContext,
@@ -15,7 +16,6 @@ import type {
   RunningExchange,
 } from '../command/exchange-context.js';
 import { recordedPeer, type SessionNames } from '../command/exchange-records.js';
-import { findLine, lineKey, lineScope } from '../command/inquiry.js';
 import type { Logins } from '../login/logins.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import type { ClientInput } from '../relay/upload-buffer.js';

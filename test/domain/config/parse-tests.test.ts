@@ -111,7 +111,7 @@ void test('a backend of unknown series must allow it in both, unless the test na
     [true, true, true],
   );
   assert.deepEqual(
-    results[0]?.judgements.map((each) => `${each.series} ${each.kind}`),
+    results[0]?.readings.map((each) => `${each.series} ${each.judgement.kind}`),
     ['2.3 unparsable', '2.4 judged'],
   );
 });
@@ -131,10 +131,8 @@ void test('a line that the series read differently is refused, as the daemon doe
     results.map((each) => each.isPassed),
     [true, true, true, true],
   );
-  assert.deepEqual(
-    results[0]?.judgements.map((each) => (each.kind === 'unparsable' ? each.code : each.kind)),
-    ['series-differ', 'series-differ'],
-  );
+  const said = results[0]?.assessment?.judgement;
+  assert.equal(said?.kind === 'unparsable' && said.code, 'series-differ');
 });
 
 const test1 = (text: string): string => `tests: [{ ${text} }]`;
@@ -144,7 +142,7 @@ testMistakes([
     'a test without an expectation',
     'version: 1',
     test1('listener: support, command: [quota, get]'),
-    '1:9: tests[0].expect: is missing; it must be one of: allow, deny',
+    '1:9: tests[0].expect: is missing; it must be one of: allow, deny, unparsable, obstacle',
   ],
   [
     'a test of a listener that is not there',
@@ -162,7 +160,7 @@ testMistakes([
     'a test with an unknown key',
     'version: 1',
     test1('listener: support, command: [quota, get], expects: allow'),
-    '1:9: tests[0].expect: is missing; it must be one of: allow, deny',
+    '1:9: tests[0].expect: is missing; it must be one of: allow, deny, unparsable, obstacle',
     '1:53: tests[0].expects: "expects" is not a key here; did you mean expect?',
   ],
 ]);

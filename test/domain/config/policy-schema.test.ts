@@ -88,7 +88,7 @@ for (const name of names) {
     assert.deepEqual(
       failed.map(
         (each) =>
-          `${each.test.expect}: ${each.test.user} ${each.test.words.join(' ')}: ${JSON.stringify(each.judgements.map((judgement) => (judgement.kind === 'judged' ? judgement.decision : judgement.code)))}`,
+          `${each.test.expect}: ${each.test.user} ${each.test.words.join(' ')}: ${JSON.stringify(each.readings.map(({ judgement }) => (judgement.kind === 'judged' ? judgement.decision : judgement.code)))}`,
       ),
       [],
     );
@@ -98,8 +98,10 @@ for (const name of names) {
         .allow.map((rule) => (typeof rule === 'string' ? rule : rule.command)),
     );
     const allowed = new Set(
-      outcomes.flatMap(({ test: each, judgements: [first] }) =>
-        each.expect === 'allow' && first?.kind === 'judged' ? [first.attempt.command.name] : [],
+      outcomes.flatMap(({ test: each, assessment }) =>
+        each.expect === 'allow' && assessment?.judgement.kind === 'judged'
+          ? [assessment.judgement.attempt.command.name]
+          : [],
       ),
     );
     assert.deepEqual(commands, allowed, 'every command of the preset has a test that it is allowed');

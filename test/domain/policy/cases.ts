@@ -14,13 +14,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
 import { allSeries, type Series } from '../../../src/domain/commands/series.js';
-import { jointDestination } from '../../../src/domain/config/destination.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
+import { routingTableOf } from '../../../src/domain/config/routing-table.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { type Judgement, judgeLine } from '../../../src/domain/policy/judge.js';
+import { jointNamespaces } from '../../../src/domain/policy/route.js';
 
 /** 2026-11-20T12:00:00Z: the time in which the cases are judged. */
 export const casesNowMs = 1_795_176_000_000;
@@ -79,8 +80,9 @@ export function judge(settings: Settings, each: Case, series: Series): Judgement
     words: each.words,
     clientMinor: each.minor,
   };
-  const { sharedNamespaces, mailboxNames } = jointDestination(settings.backends);
-  const userNames = createUserNames(settings.mailUsers);
+  const { backends, userNames } = routingTableOf(settings);
+  const mailboxNames = namesAmong(backends);
+  const sharedNamespaces = jointNamespaces(backends.map((backend) => backend.sharedNamespaces));
   return judgeLine(policy, line, series, sharedNamespaces, userNames, casesNowMs, mailboxNames);
 }
 

@@ -54,6 +54,7 @@ function explained(
     policy,
     principal: 'alice@support',
     judgement: judgeFor(series),
+    obstacle: undefined,
     backends: ['mail1'],
     noBackend: undefined,
     readings: series.map((one) => ({ series: one, judgement: judgeFor([one]) })),

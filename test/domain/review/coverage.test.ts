@@ -11,7 +11,7 @@ const nowMs = 1_795_176_000_000;
 function exercised(configuration: string): string[] {
   const settings = settingsOf(configuration);
   const coverage = createCoverage(settings.policies.values());
-  for (const { judgements } of runTests(settings, nowMs)) coverage.take(judgements);
+  for (const { readings } of runTests(settings, nowMs)) coverage.take(readings);
   return coverage
     .rules()
     .filter((each) => each.isExercised)

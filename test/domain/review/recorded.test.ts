@@ -38,6 +38,9 @@ void test('words, user, series and who asked', () => {
     decision: 'allow',
     rule: undefined,
     text: undefined,
+    client: 4,
+    backend: 'mail1',
+    isObstructed: false,
     hasReason: true,
     isOpaque: false,
   });

@@ -54,6 +54,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     time: atMs,
     names: { session: 'S', listener, peer: { listener }, principal },
     id,
+    clientMinor: sent.clientMinor ?? 4,
     policy: { name: policy.name, version: policy.version },
     judgement,
     backends: ['mail1'],

@@ -89,8 +89,12 @@ void test('records of a listener that is gone are not judged; every judgement ca
   const other = settingsOf(sound.replace('  support: { unix', '  other: { unix'));
   assert.deepEqual(replayed(other).notJudged.get('no-listener'), 4);
   const seen: string[] = [];
-  const replay = createReplay(before, (judgements) => {
-    seen.push(judgements.map(({ series }) => series).join(' '));
+  const replay = createReplay(before, ({ readings }) => {
+    seen.push(
+      readings()
+        .map(({ series }) => series)
+        .join(' '),
+    );
   });
   replay.take(record(before, 'support', work[0] ?? assert.fail()));
   assert.deepEqual(seen, ['2.3 2.4']);

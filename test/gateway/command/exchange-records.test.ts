@@ -40,7 +40,17 @@ function judged(line: string): Judgement {
 function admission(judgement: Judgement, backend: string | undefined) {
   const redact = (value: string) => ({ hmac: `hmac of ${value.length}` });
   const backends = backend === undefined ? [] : [backend];
-  return admissionOf({ time: 1, names, id: 'I', policy, judgement, backends, reason: 'ticket 7', redact });
+  return admissionOf({
+    time: 1,
+    names,
+    id: 'I',
+    clientMinor: 2,
+    policy,
+    judgement,
+    backends,
+    reason: 'ticket 7',
+    redact,
+  });
 }
 
 void test('an allowed command', () => {
@@ -64,6 +74,7 @@ void test('an allowed command', () => {
     args: ['--'],
     effect: 'read',
     backend: 'mail1',
+    client: 2,
     users: ['alice@example.org'],
   });
 });

@@ -4,21 +4,26 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createGlobList } from '../../../src/domain/commands/glob.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
-import type { Route, RouteTarget } from '../../../src/domain/policy/route.js';
 import {
-  createRouter,
-  type Destination,
-  type Routed,
-  type Router,
-} from '../../../src/gateway/command/router.js';
+  type Answers,
+  assess,
+  fateOf,
+  nothingAsked,
+  nothingKnown,
+  plainLine,
+  type RoutingTable,
+} from '../../../src/domain/policy/assess.js';
+import type { Route, RouteTarget } from '../../../src/domain/policy/route.js';
+import { createRouter, Destination, type Router } from '../../../src/gateway/command/router.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import type { Pool } from '../../../src/gateway/pool/pool.js';
+import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
 
 /** Only the name of a pool counts here. */
 function destination(backend: string, host: string, port = 24245): Destination {
   const pool: Pool = {
     backend,
-    series: '2.4',
+    series: '2.3',
     withLease: () => assert.fail('a router leased an upstream'),
     start: () => undefined,
     setDrained: () => undefined,
@@ -26,75 +31,89 @@ function destination(backend: string, host: string, port = 24245): Destination {
     drain: () => undefined,
     snapshot: () => assert.fail('a router looked into a pool'),
   };
-  return { pool, sharedNamespaces: [], address: { kind: 'tcp', host, port } };
+  return new Destination(pool, { kind: 'tcp', host, port }, []);
 }
 
-const destinations = new Map([
-  ['mail1', destination('mail1', '192.0.2.1')],
-  ['mail2', destination('mail2', 'Mail2.example.com')],
-  ['mail3', destination('mail3', '192.0.2.3', 1)],
-  ['mail4', destination('mail4', '192.0.2.3', 2)],
-  ['mail5', destination('mail5', '2001:db8::5')],
-]);
+const backends = [
+  destination('mail1', '192.0.2.1'),
+  destination('mail2', 'Mail2.example.com'),
+  destination('mail3', '192.0.2.3', 1),
+  destination('mail4', '192.0.2.3', 2),
+  destination('mail5', '2001:db8::5'),
+];
 
 function routerOf(target: RouteTarget, answer?: (user: string) => LookupAnswer): Router {
   const route: Route = { users: createGlobList(['*@example.org']), target };
   return createRouter({
     routes: [route],
     serverCommands: { default: { kind: 'all' }, byCommand: new Map([['kick', { kind: 'by-user' }]]) },
-    destinations,
+    backends,
     lookup: () => ({ pass: (user) => Promise.resolve(answer?.(user) ?? { kind: 'not-found' }) }),
     userNames: createUserNames({ characters: defaultCharacters, defaultRealm: 'example.org' }),
   });
 }
 
-function shown(routed: Routed): string {
-  if (routed.kind !== 'to') return `${routed.kind}: ${'reason' in routed ? routed.reason : routed.code}`;
-  return [routed.destination.pool.backend, ...routed.aliases].join(' ');
+const everything = openMemoryEngine({
+  settings: memorySettings
+    .replace('"*@example.org"', '"*"')
+    .replace(
+      /allow: .*/,
+      'allow: [quota get, who, { command: reload, root_equivalent: true }, { command: kick, masks: true }]',
+    ),
+}).settings.policies.get('support');
+
+/** Where a line goes, by its answers: the backends, and other names of its users; or why nowhere. */
+function placeOf(table: RoutingTable, user: string, words: readonly string[], answers: Answers) {
+  assert.ok(everything);
+  const subject = { listener: 'support', principal: '-@support', clientMinor: 4, policy: everything };
+  const found = assess(plainLine(user, words), subject, table, answers, 0);
+  if (found.judgement === undefined) return found.questions;
+  const { obstacle, destinations, aliases } = found;
+  if (obstacle?.kind === 'unroutable') return `nowhere: ${obstacle.reason}`;
+  if (obstacle !== undefined) return `${obstacle.kind}: ${obstacle.code}`;
+  assert.equal(fateOf(found), 'allow', JSON.stringify(found.judgement));
+  return [...destinations.map(({ name }) => name), ...aliases].join(' ');
+}
+
+/** The same, when everything was asked. */
+async function routed(router: Router, user: string, words: readonly string[] = ['quota', 'get']) {
+  for (let answers: Answers = nothingKnown; ; ) {
+    const place = placeOf(router.table, user, words, answers);
+    if (typeof place === 'string') return place;
+    answers = await router.ask(place, answers);
+  }
 }
 
 void test('a route to a backend, to one of several, to none', async () => {
-  assert.equal(shown(await routerOf({ kind: 'backend', backend: 'mail2' }).ofUser('a@example.org')), 'mail2');
+  assert.equal(await routed(routerOf({ kind: 'backend', backend: 'mail2' }), 'a@example.org'), 'mail2');
   const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
-  assert.match(shown(await spread.ofUser('a@example.org')), /^mail[12]$/);
-  assert.match(shown(await spread.ofUser('a@example.net')), /^nowhere/);
+  assert.match(await routed(spread, 'a@example.org'), /^mail[12]$/);
+  assert.match(await routed(spread, 'a@example.net'), /^nowhere/);
   assert.deepEqual(
-    spread.everywhere.map(({ pool }) => pool.backend),
+    spread.table.everywhere.map(({ name }) => name),
     ['mail1', 'mail2'],
   );
-  assert.equal(spread.all.length, 5);
+  assert.equal(spread.table.backends.length, 5);
 });
 
-void test('what is foreseen asks nobody: a passdb may name any of them', () => {
-  const names = (found: readonly Destination[]): string[] => found.map(({ pool }) => pool.backend);
+void test('what is supposed asks nobody: a passdb may name any of them', () => {
   const asked = routerOf({ kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1 }, () =>
     assert.fail('the auth service was asked'),
   );
-  assert.deepEqual(names(asked.foreseeUser('a@example.org')), ['mail1', 'mail2', 'mail3', 'mail4', 'mail5']);
-  const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
-  assert.equal(spread.foreseeUser('a@example.org').length, 1);
-  assert.deepEqual(spread.foreseeUser('a@example.net'), []);
-  const server = (name: string, users: readonly string[], effect: 'read' | 'session' = 'read'): string => {
-    const command = { command: { name }, effect, users, masks: [], everybody: 'none' } as const;
-    const found = spread.foreseeServerCommand(command);
-    return found.kind === 'to' ? names(found.destinations).join(' ') : found.message;
-  };
+  const supposed = (router: Router, user: string, ...words: string[]) =>
+    placeOf(router.table, user, words, nothingAsked) as string;
   const all = 'mail1 mail2 mail3 mail4 mail5';
-  assert.equal(server('who', ['a@example.org']), all);
-  assert.match(server('kick', ['a@example.org'], 'session'), /^mail[12]$/);
-  assert.match(server('kick', ['a@example.net'], 'session'), /no route/);
+  assert.equal(supposed(asked, 'a@example.org', 'quota', 'get'), all);
+  const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
+  assert.match(supposed(spread, 'a@example.org', 'quota', 'get'), /^mail[12]$/);
+  assert.match(supposed(spread, 'a@example.net', 'quota', 'get'), /^nowhere/);
+  assert.equal(supposed(spread, '', 'who', 'a@example.org'), all);
+  assert.match(supposed(spread, '', 'kick', 'a@example.org'), /^mail[12]$/);
+  assert.match(supposed(spread, '', 'kick', 'a@example.net'), /no route/);
   const many = Array.from({ length: 20 }, (_, at) => `user${at}@example.org`);
-  assert.match(server('kick', many, 'session'), /several backends/);
-  assert.match(server('reload', [], 'session'), /server_commands/);
-  const kick = {
-    command: { name: 'kick' },
-    effect: 'session',
-    users: many,
-    masks: [],
-    everybody: 'none',
-  } as const;
-  const found = asked.foreseeServerCommand(kick);
-  assert.equal(found.kind === 'to' && names(found.destinations).join(' '), all);
+  assert.equal(supposed(spread, '', 'kick', ...many), 'unparsable: several-backends');
+  assert.equal(supposed(spread, '', 'reload'), 'unparsable: no-server-route');
+  assert.equal(supposed(asked, '', 'kick', ...many), all);
 });
 
 void describe('a route by passdb', () => {
@@ -121,7 +140,7 @@ void describe('a route by passdb', () => {
     ['a host alone', found({ host: '192.0.2.1' }), /^nowhere/],
     ['nothing', found({}), /^nowhere/],
     ['nobody', { kind: 'not-found' }, /^nowhere/],
-    ['no answer', { kind: 'failed', code: 'auth-failed' }, 'unasked: auth-failed'],
+    ['no answer', { kind: 'failed', code: 'auth-failed' }, 'unresolved: auth-failed'],
     ['the same user in another case', found({ proxy: 'y', host: '192.0.2.1' }, 'A@Example.ORG'), 'mail1'],
     ['another name', found({ proxy: 'y', host: '192.0.2.1' }, 'ceo'), 'mail1 ceo@example.org'],
     [
@@ -132,13 +151,16 @@ void describe('a route by passdb', () => {
     [
       'a name that cannot be one',
       found({ proxy: 'y', host: '192.0.2.1' }, 'a b'),
-      'unasked: alias-unnamable',
+      'unresolved: alias-unnamable',
     ],
   ];
   for (const [name, answer, expected] of cases) {
     void test(name, async () => {
       const target = { kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1 } as const;
-      const text = shown(await routerOf(target, () => answer).ofUser('a@example.org'));
+      const text = await routed(
+        routerOf(target, () => answer),
+        'a@example.org',
+      );
       if (typeof expected === 'string') assert.equal(text, expected);
       else assert.match(text, expected);
     });
@@ -158,47 +180,22 @@ void describe('a command that names no mailbox user', () => {
       ]),
     };
   });
-  const kick = (...users: string[]) =>
-    router.ofServerCommand({
-      command: { name: 'kick' },
-      effect: 'session',
-      users,
-      masks: [],
-      everybody: 'none',
-    });
+  const kick = (...users: string[]) => routed(router, '', ['kick', ...users]);
 
   void test('goes where all its users live', async () => {
-    const routed = await kick('1@example.org', '1b@example.org');
-    assert.ok(routed.kind === 'to');
-    assert.deepEqual(
-      routed.destinations.map(({ pool }) => pool.backend),
-      ['mail1'],
-    );
+    assert.equal(await kick('1@example.org', '1b@example.org'), 'mail1');
   });
 
   void test('or nowhere', async () => {
-    assert.equal((await kick('1@example.org', '9@example.org')).kind, 'nowhere');
-    assert.equal((await kick()).kind, 'refused');
-    const apart = await routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] }).ofServerCommand({
-      command: { name: 'kick' },
-      effect: 'session',
-      users: Array.from({ length: 20 }, (_, index) => `u${index}@example.org`),
-      masks: [],
-      everybody: 'none',
-    });
-    assert.ok(apart.kind === 'refused' && apart.code === 'several-backends');
+    assert.match(await kick('1@example.org', '9@example.org'), /^nowhere/);
+    assert.equal(await kick('*'), 'unparsable: no-single-user');
+    const many = Array.from({ length: 20 }, (_, index) => `u${index}@example.org`);
+    const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
+    assert.equal(await routed(spread, '', ['kick', ...many]), 'unparsable: several-backends');
   });
 
   void test('goes to all when it reads', async () => {
-    const who = {
-      command: { name: 'who' },
-      effect: 'read',
-      users: [],
-      masks: [],
-      everybody: 'listing',
-    } as const;
-    const routed = await router.ofServerCommand(who);
-    assert.ok(routed.kind === 'to' && routed.destinations.length === 5);
+    assert.equal(await routed(router, '', ['who', '1@example.org']), 'mail1 mail2 mail3 mail4 mail5');
   });
 });
 

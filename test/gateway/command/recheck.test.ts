@@ -1,6 +1,7 @@
 // Goal: a command that waited through a reload is judged by what holds then; the stricter wins, and what was not waited for stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createRoutingTable } from '../../../src/domain/policy/assess.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
 import type { ExchangeContext } from '../../../src/gateway/command/exchange-context.js';
 import { settle } from '../../kit/fake-clock.js';
@@ -114,7 +115,7 @@ void test('what cannot be made stricter on the way is to be tried again: log lin
     ({ reload, engine }) =>
       reload(engine.settings.policies.get('support'), (context) => ({
         ...context,
-        router: { ...context.router, all: [] },
+        router: { ...context.router, table: createRoutingTable({ ...context.router.table, backends: [] }) },
       })),
   ];
   for (const change of changes) {
@@ -130,16 +131,21 @@ void test('a user whose name means another one now is not sent as the first', as
     `${memorySettings.replace('*@example.org', `*@${realm}`)}mail_users: { default_realm: ${realm} }\n`;
   const { engine, reload, go } = await waiting(settings('example.org'), '\talice\tquota get\n');
   const next = openMemoryEngine({ settings: settings('example.net') });
-  const { userNames } = next.context.exchanges();
-  reload(next.settings.policies.get('support'), (context) => ({ ...context, userNames }));
+  const { userNames } = next.context.exchanges().router.table;
+  reload(next.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: { ...context.router, table: { ...context.router.table, userNames } },
+  }));
   assert.match(await go(), /\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 2);
 });
 
 void test('who else the user is, is to be asked now and was not', async () => {
   const { engine, reload, go } = await waiting();
-  const resolver = { resolve: () => Promise.resolve({ kind: 'resolved', aliases: [] } as const) };
-  reload(engine.settings.policies.get('support'), (context) => ({ ...context, resolver }));
+  reload(engine.settings.policies.get('support'), (context) => ({
+    ...context,
+    router: { ...context.router, table: { ...context.router.table, asksUserdb: true } },
+  }));
   assert.match(await go(), /\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 2);
 });
@@ -152,7 +158,13 @@ void test('a user who was moved to another backend meanwhile is not looked for w
   const routed = openMemoryEngine({ settings: moved }).context.exchanges().router;
   reload(engine.settings.policies.get('support'), (context) => ({
     ...context,
-    router: { ...routed, all: [...context.router.all, ...routed.all] },
+    router: {
+      ...routed,
+      table: createRoutingTable({
+        ...routed.table,
+        backends: [...context.router.table.backends, ...routed.table.backends],
+      }),
+    },
   }));
   assert.match(await go(), /\n-TEMPFAIL\n$/);
   assert.equal(engine.commands.length, 2);

@@ -2,12 +2,13 @@
 // know what was waited for. The rules: what is sent is what the admission says; of two configurations the stricter one counts.
 
 import type { Series } from '../../domain/commands/series.js';
+import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/assess.js';
 import type { Judged } from '../../domain/policy/judge-line.js';
 import { saysWhy, whyNoReason } from '../../domain/policy/says-why.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Ending } from '../outcome/outcome.js';
+import { judgeAt } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
-import { judgeAs, judgeFor } from './inquiry.js';
 import { refusalAfterReload, refusalOnSecondLook } from './refusal.js';
 import type { Destination } from './router.js';
 
@@ -31,7 +32,7 @@ export const changedMeanwhile: Ending = {
 /** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
 export function lookThere(first: FirstLook, there: Destination): Ending | undefined {
   const { context, session, line, judgement, aliases } = first;
-  const again = judgeFor(context, session, line, [there], aliases);
+  const again = judgeAt(context, session, line, there, aliases);
   return refusalOnSecondLook(again, judgement, session.policy.name);
 }
 
@@ -40,9 +41,13 @@ export function lookAgain(first: FirstLook, destination: Destination, series: Se
   const { context, session, line, judgement, aliases } = first;
   if (!session.isCurrent(context)) return afterReload(first, destination, series);
   if (stillHolds(first, destination, series)) return undefined;
-  const { sharedNamespaces, mailboxNames } = destination;
-  const again = judgeAs(context, session, line, [series], sharedNamespaces, aliases, mailboxNames);
+  const again = judgeAt(context, session, line, atSeries(destination, series), aliases);
   return refusalOnSecondLook(again, judgement, session.policy.name);
+}
+
+/** The backend as it is of one series. */
+function atSeries({ name, sharedNamespaces, mailboxNames }: Destination, series: Series): RoutedBackend {
+  return { name, series, sharedNamespaces, mailboxNames };
 }
 
 /** Whether what was judged first is what would be judged now. Where a referral led was judged by another rule perhaps, until then. */
@@ -62,11 +67,10 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   if (policy === undefined) {
     return { kind: 'denied', reason: 'its peer is no longer served', policy: session.policy.name };
   }
-  const there = context.router.all.find(({ pool }) => pool === destination.pool);
+  const there = context.router.table.backends.find(({ pool }) => pool === destination.pool);
   if (there === undefined || !mayLeadThere(first, context, there)) return changedMeanwhile;
   const now = { names: session.names, clientMinor: session.clientMinor, policy };
-  const { sharedNamespaces, mailboxNames } = there;
-  const again = judgeAs(context, now, line, [series], sharedNamespaces, aliases, mailboxNames);
+  const again = judgeAt(context, now, line, atSeries(there, series), aliases);
   const refusal = refusalAfterReload(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const { reason, maxMatches } = again.decision.obligations ?? {};
@@ -75,7 +79,7 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   }
   // Who is meant, whether somebody is asked who else that is, how mails are counted and what of the reply is shown was settled when
   // it began, and cannot be made stricter on the way.
-  const isAskedAlike = context.resolver === undefined || first.context.resolver !== undefined;
+  const isAskedAlike = !context.router.table.asksUserdb || first.context.router.table.asksUserdb;
   const isHandledAlike =
     isAskedAlike &&
     again.user === judgement.user &&
@@ -90,5 +94,7 @@ function mayLeadThere(first: FirstLook, { router }: ExchangeContext, there: Dest
   const { user, attempt } = first.judgement;
   const isRouted = attempt.command.scope === 'user' && attempt.everybody !== 'option' && user !== '';
   const isReferred = !first.destinations.some(({ pool }) => pool === there.pool);
-  return !isRouted || isReferred || router.foreseeUser(user).includes(there);
+  if (!isRouted || isReferred) return true;
+  const home = homeOf(user, router.table, nothingAsked);
+  return (home.kind === 'to' || home.kind === 'anywhere') && home.backends.some((each) => each === there);
 }

@@ -3,7 +3,7 @@
 // is not.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { lineKey, lineScope } from '../../../src/gateway/command/inquiry.js';
+import { lineKey, lineScope } from '../../../src/gateway/command/assessment.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
