@@ -100,8 +100,11 @@ void test('what is supposed asks nobody: a passdb may name any of them', () => {
   const asked = routerOf({ kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1 }, () =>
     assert.fail('the auth service was asked'),
   );
-  const supposed = (router: Router, user: string, ...words: string[]) =>
-    placeOf(router.table, user, words, nothingAsked) as string;
+  const supposed = (router: Router, user: string, ...words: string[]): string => {
+    const place = placeOf(router.table, user, words, nothingAsked);
+    assert.ok(typeof place === 'string');
+    return place;
+  };
   const all = 'mail1 mail2 mail3 mail4 mail5';
   assert.equal(supposed(asked, 'a@example.org', 'quota', 'get'), all);
   const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
