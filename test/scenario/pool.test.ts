@@ -49,7 +49,7 @@ test('two hundred waiting commands of one team delay another team by one command
   const newcomer = await client({ timeoutMs: 60_000 });
   newcomer.sendCommand(quota);
   const told = await newcomer.readLogs();
-  assert.match(told[0]?.text ?? '', /^dovegate: waiting for mail1, position [12]$/);
+  assert.match(told[0]?.text ?? '', /^dovegate: waiting for mail1$/);
   gate.open();
   assert.equal((await newcomer.readReply()).status, '+');
   for (const one of greedy) assert.equal((await one.readReply()).status, '+');

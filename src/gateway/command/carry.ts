@@ -139,7 +139,7 @@ class OneWay implements Carriage {
       principal: names.principal,
       weight: policy.weight,
       isFresh: needsFresh(this.#exchange),
-      onWaiting: (position) => tellWaiting(writer, this.backend, position),
+      onWaiting: () => tellWaiting(writer, this.backend),
     };
   }
 

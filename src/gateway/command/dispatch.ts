@@ -136,7 +136,7 @@ async function take(options: DispatchOptions, destination: Destination): Promise
       signal: () => abortable.signal,
       clock: context.clock,
       timeoutMs: context.limits.queueTimeoutMs,
-      onWaiting: (position) => tellWaiting(writer, carriage.backend, position),
+      onWaiting: () => tellWaiting(writer, carriage.backend),
     });
     unlock = typeof taken === 'function' ? taken : await taken;
   } catch (fault) {

@@ -38,12 +38,8 @@ export function tellEnding(writer: ReplyWriter, ending: Ending, verdict: Verdict
 }
 
 /** Who waits for long is told so: a log line is a frame of its own and may come at any time. */
-export function tellWaiting(
-  writer: Pick<RelayTarget, 'addLog' | 'flush'>,
-  backend: string,
-  position: number,
-): void {
-  writer.addLog('info', `dovegate: waiting for ${backend}, position ${position}`);
+export function tellWaiting(writer: Pick<RelayTarget, 'addLog' | 'flush'>, backend: string): void {
+  writer.addLog('info', `dovegate: waiting for ${backend}`);
   void writer.flush(Number.POSITIVE_INFINITY);
 }
 

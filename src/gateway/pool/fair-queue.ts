@@ -68,8 +68,6 @@ export interface FairQueue<W extends Queued & Placed<W>> {
    * so, `onFew` is called, once, when fewer than half of that many are left; it must not call back.
    */
   hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean;
-  /** The how manieth would be served, as things stand; above some thousand it is a guess. */
-  positionOf(waiter: W): number;
 }
 
 /** The waiters of one principal. */
@@ -81,9 +79,6 @@ interface Line<W> {
   readonly any: OrderedSet<W>;
   readonly fresh: OrderedSet<W>;
 }
-
-/** How far the position of somebody is counted exactly. */
-const countedMax = 1000;
 
 /** An empty queue. */
 export function createFairQueue<W extends Queued & Placed<W>>(): FairQueue<W> {
@@ -234,11 +229,6 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return true;
   }
 
-  positionOf(waiter: W): number {
-    if (this.#promised.has(waiter)) return 1 + this.#promised.before(waiter, countedMax);
-    return 1 + this.#promised.size + this.#ahead(waiter);
-  }
-
   #promisesOther(principal: string): boolean {
     for (let each = this.#promised.first; each !== undefined; each = this.#promised.after(each))
       if (each.principal !== principal) return true;
@@ -301,31 +291,6 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     if (!this.#promised.delete(waiter)) return false;
     if (waiter.isFresh) this.#promisedFresh -= 1;
     return true;
-  }
-
-  #ahead(waiter: W): number {
-    const own = this.#lines.get(waiter.principal);
-    if (own === undefined) return 0;
-    const ownAhead = setOf(own, waiter).before(waiter, countedMax);
-    const turnsOf = (line: Line<W>): number => (line === this.#spent ? line.weight : line.turns);
-    const ownTurns = turnsOf(own);
-    /** Rounds that end before it is its turn. */
-    const rounds = ownAhead < ownTurns ? 0 : 1 + Math.floor((ownAhead - ownTurns) / own.weight);
-    let ahead = ownAhead;
-    let isBefore = true;
-    for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
-      if (line === own) {
-        isBefore = false;
-        continue;
-      }
-      const turns = isBefore
-        ? turnsOf(line) + rounds * line.weight
-        : rounds === 0
-          ? 0
-          : turnsOf(line) + (rounds - 1) * line.weight;
-      ahead += Math.min(turns, sizeOf(line));
-    }
-    return ahead;
   }
 
   /** The line of its principal, which is at the end of the round where it is new. */

@@ -22,8 +22,8 @@ export interface LeaseOptions {
   readonly weight: number;
   /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
   readonly isFresh: boolean;
-  /** Called after 5 s of waiting, and then ever less often; 1 is the next. Must not throw. */
-  readonly onWaiting?: (position: number) => void;
+  /** Called after 5 s of waiting, and then less and less often. Must not throw. */
+  readonly onWaiting?: () => void;
 }
 
 /** How an exchange returns its upstream. */

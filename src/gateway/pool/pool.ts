@@ -56,7 +56,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.series = options.series === 'auto' ? undefined : options.series;
     this.#aloneMax = Math.max(1, Math.floor(options.limits.connections / 2));
     this.#dials = createDials(options, this);
-    this.#room = { clock: options.clock, owner: this, queue: this.#queue };
+    this.#room = { clock: options.clock, owner: this };
   }
 
   async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {

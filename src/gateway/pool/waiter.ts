@@ -1,6 +1,5 @@
-// One exchange that waits for an upstream: until it gets one, is refused, gives up, or has waited too long. Meanwhile it is
-// told now and then where it stands. It does not enter or leave the queue by itself.
-// The rule: it is settled exactly once, and its timer and its ear for the abort go with that.
+// One exchange that waits for an upstream, until it gets one, is refused, is aborted, or has waited too long. It does not enter or
+// leave the queue by itself. The rule: it settles exactly once; settling clears the timer and the abort listener.
 
 import type { Abortable, AbortListener } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
@@ -9,7 +8,6 @@ import type { FairQueue, Queued } from './fair-queue.js';
 import { type LeaseOptions, LeaseRefusal } from './lease.js';
 import type { Upstream } from './upstream.js';
 
-/** In the queue of a pool. */
 export interface Waiter extends Queued {
   /** The queue's. */
   place: Place<Waiter> | undefined;
@@ -19,21 +17,18 @@ export interface Waiter extends Queued {
   reject(fault: unknown): void;
 }
 
-/** The pool, as far as a waiter needs it. */
 export interface WaiterOwner {
-  /** It gave up, or waited too long, and is about to reject. */
+  /** It was aborted or waited too long, and rejects. */
   left(waiter: Waiter): void;
 }
 
-/** Where it waits: the same for all waiters of a pool. */
+/** The same for all waiters of a pool. */
 export interface WaitingRoom {
   readonly clock: Clock;
   readonly owner: WaiterOwner;
-  /** Where it stands; it does not put itself there. */
-  readonly queue: Pick<FairQueue<Waiter>, 'positionOf'>;
 }
 
-/** Who waits is told so after this time, and then each time after twice as long: it is a word, not a clock. */
+/** First "still waiting" notice after this time, then with exponential backoff. */
 const tellAfterMs = 5_000;
 
 /** A waiter that waits from now on, for so long at most. `abortable` is not aborted yet. */
@@ -48,8 +43,8 @@ export function createWaiter(
 }
 
 /**
- * Makes room for one more in a full queue: who has filled it gives way, since a queue that is full of one principal would
- * shut out all others. A refusal where nobody has more of it than the newcomer.
+ * Makes room in a full queue: the last waiter of the principal with most waiters is refused, since one principal could otherwise
+ * shut out all others. Returns a refusal if no principal has more waiters than the newcomer's.
  */
 export function makeRoom(queue: FairQueue<Waiter>, principal: string): LeaseRefusal | undefined {
   const last = queue.lastOfMost(principal);
@@ -123,16 +118,16 @@ class WaitingExchange implements Waiter, AbortListener {
     this.#abortable.unlisten(this);
   }
 
-  /** Until it is told next, or has waited too long. */
+  /** Until the next notice, or the end of the time. */
   #wait(leftMs: number, tellMs: number): Timer {
-    const { clock, queue } = this.#room;
+    const { clock } = this.#room;
     const onWaiting = this.#onWaiting;
     if (onWaiting === undefined || leftMs <= tellMs) {
       return clock.setTimer(Math.max(0, leftMs), () => this.#giveUp(new LeaseRefusal('queue-timeout')));
     }
     return clock.setTimer(tellMs, () => {
       this.#timer = this.#wait(this.#endMs - clock.now(), 2 * tellMs);
-      onWaiting(queue.positionOf(this));
+      onWaiting();
     });
   }
 }

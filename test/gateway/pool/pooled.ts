@@ -110,7 +110,7 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
           fail = reject;
         });
       },
-      { principal, weight, isFresh, onWaiting: (position) => void told.push(position) },
+      { principal, weight, isFresh, onWaiting: () => void told.push(told.length + 1) },
     )
     .then(
       (value) => {

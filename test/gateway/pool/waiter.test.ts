@@ -12,7 +12,7 @@ function wait(clock: FakeClock, isToldOf = true) {
   const abortable = createAbortable();
   const told: number[] = [];
   const left: Waiter[] = [];
-  const onWaiting = (position: number): void => void told.push(position);
+  const onWaiting = (): void => void told.push(told.length + 1);
   const waiter = createWaiter(
     { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
     abortable,
@@ -21,7 +21,6 @@ function wait(clock: FakeClock, isToldOf = true) {
     {
       clock,
       owner: { left: (who) => void left.push(who) },
-      queue: { positionOf: () => told.length + 1 },
     },
   );
   return { waiter, told, left, abort: (reason: string): void => abortable.abort(reason) };
