@@ -1,6 +1,6 @@
-// A set in an order that its owner gives it: both ends, adding and taking out cost the same whatever its size. (A Set of
-// the language keeps holes where members were, and walks over them to its first member.) It does not know what it holds.
-// Each member says itself where it stands: a table of all members would cost a hash for every waiter that comes and goes.
+// A linked list as a set: both ends, adding and deleting take constant time. (A built-in Set keeps holes where members were, and walks
+// over them to its first member.) Each member stores its own place: a table of all members would cost a hash for every
+// waiter that comes and goes.
 
 /** A member: of one set at a time. */
 export interface Placed<T> {
@@ -30,8 +30,6 @@ export interface OrderedSet<T> extends Iterable<T> {
   delete(member: T): boolean;
   /** The one behind a member; undefined: it is the last, or not there. */
   after(member: T): T | undefined;
-  /** How many members stand before that one; counted up to `most`. */
-  before(member: T, most: number): number;
 }
 
 /** An empty set. */
@@ -95,16 +93,6 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
 
   after(member: T): T | undefined {
     return this.has(member) ? member.place?.next?.member : undefined;
-  }
-
-  before(member: T, most: number): number {
-    let count = 0;
-    if (!this.has(member)) return count;
-    for (let place = member.place?.previous; place !== undefined; place = place.previous) {
-      count += 1;
-      if (count >= most) break;
-    }
-    return count;
   }
 
   /** What is taken out while it iterates is not met; nor is what is added. */

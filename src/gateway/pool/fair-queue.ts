@@ -1,15 +1,13 @@
-// Who waits, in the order of turns: principals take turns, each with as many as its weight; one principal's own stand in
-// the order in which they came. It does not know what is waited for, only that somebody who needs a fresh one (an upstream
-// on which nothing ran) can be passed over while there is none.
-// A principal that has enough is passed over while others have not; what is enough, the caller says.
-// Whose turn has come may be promised something that is not there yet; then it is out of the order, before all others.
-// The rule: whoever is passed over keeps its turn; a principal that comes anew stands behind those who wait already, and
-// so waits for at most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is
-// taken, not before: newcomers that arrive meanwhile are served first.
+// The fair queue of a pool. Principals take turns, each with as many as its weight; the waiters of one principal are served in the
+// order in which they came. A waiter that needs a fresh upstream (one on which nothing ran) is passed over while there is none; a
+// principal that has enough (the caller decides) is passed over while others have not. A waiter whose turn has come may be
+// promised an upstream that is still dialled: it is then out of the order, before all others.
+// The rules: a waiter that is passed over keeps its turn; a new principal queues after those that wait already, so it waits for at
+// most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is taken, not
+// before: newcomers that arrive meanwhile are served first.
 
 import { createOrderedSet, type OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
 
-/** Somebody who waits. */
 export interface Queued {
   readonly principal: string;
   /** Turns in a round; at least 1. */
@@ -19,48 +17,46 @@ export interface Queued {
   readonly arrival: number;
 }
 
-/** Everybody who waits. */
 export interface FairQueue<W extends Queued & Placed<W>> {
-  /** With those who were promised something. */
+  /** With the promised waiters. */
   readonly size: number;
-  /** Whether somebody who was promised nothing waits for a fresh one. */
+  /** Whether a waiter without a promise needs a fresh upstream. */
   readonly hasFresh: boolean;
   /** Oldest first. */
   readonly promised: Iterable<W>;
   readonly promisedCount: number;
-  /** Of the promised: those who need a fresh one. */
+  /** Promised waiters that need a fresh upstream. */
   readonly promisedFreshCount: number;
   add(waiter: W): void;
   /**
-   * Takes out the first one that is accepted, which costs its principal a turn; undefined: there is none. A principal that has enough
-   * (`isSated`) is passed over for another one that has not.
+   * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is
+   * passed over for another one that has not.
    */
   take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined;
-  /** Whether somebody of that principal waits who was promised nothing. */
+  /** Whether that principal has a waiter without a promise. */
   hasLine(principal: string): boolean;
   /** Takes one turn of this round from a principal that waits. */
   spendTurn(principal: string): void;
   /** Takes all turns of this round from a principal that waits: all others that wait are served before it. */
   postpone(principal: string): void;
-  /** Whether somebody of another principal waits, promised or not. */
+  /** Whether another principal has a waiter, promised or not. */
   hasOther(principal: string): boolean;
-  /** Whether a waiter of another principal is accepted, was promised nothing, and its principal has not enough. */
+  /** Whether another principal that has not enough has an accepted waiter without a promise. */
   hasOtherFor(
     principal: string,
     accepts: (isFresh: boolean) => boolean,
     isSated: (principal: string) => boolean,
   ): boolean;
-  /** Somebody who was taken waits on, before all others. */
+  /** A waiter that was taken waits on, before all others. */
   promise(waiter: W): void;
-  /** A promise, the last one unless said, is not kept: its waiter is the first of its principal again, and its principal is first. */
+  /** Withdraws a promise (default: the last one): its waiter is the first of its principal again, and its principal is first. */
   breakPromise(promised?: W): void;
-  /** Takes somebody out, promised or not. */
+  /** Promised or not. */
   delete(waiter: W): void;
-  /** Takes out everybody. */
   clear(): readonly W[];
   /**
-   * Where there is room for nobody more, who should go for one more of that principal: the last one of the principal that
-   * has most waiters, if it has two more at least. Undefined: nobody. Not the promised.
+   * In a full queue, the waiter that gives way to a newcomer of that principal: the last one, without a promise, of the principal
+   * with most waiters, if that has at least two more. Undefined: none.
    */
   lastOfMost(principal: string): W | undefined;
   /**
@@ -80,7 +76,6 @@ interface Line<W> {
   readonly fresh: OrderedSet<W>;
 }
 
-/** An empty queue. */
 export function createFairQueue<W extends Queued & Placed<W>>(): FairQueue<W> {
   return new TurnQueue<W>();
 }
@@ -90,9 +85,9 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
   readonly #round = createOrderedSet<Line<W>>();
-  /** Without turns in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
+  /** Has no turns left in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
   #spent: Line<W> | undefined;
-  /** Who was promised nothing, and who of them needs a fresh one. */
+  /** Waiters without a promise, and those of them that need a fresh upstream. */
   #waiting = 0;
   #waitingFresh = 0;
   #promisedFresh = 0;
@@ -129,7 +124,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     const takesAny = accepts(false);
     const takesFresh = accepts(true);
     if (!takesAny && !takesFresh) return undefined;
-    /** The first that was passed over: it is taken where nobody is better off for it. */
+    /** The first that was passed over: it is taken if no other waiter can be. */
     let passed: { readonly line: Line<W>; readonly waiter: W } | undefined;
     for (let line = this.#after(undefined); line !== undefined; line = this.#after(line)) {
       const waiter = firstOf(
@@ -260,7 +255,6 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     this.#round.add(spent);
   }
 
-  /** It has had its turn. */
   #takeOut(line: Line<W>, waiter: W): W {
     this.#renewSpent();
     this.#leave(line, waiter);

@@ -1,8 +1,8 @@
-// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, by
-// fair turns, dials when nobody is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back
-// only when the exchange says that it ended cleanly. It does not know commands, policy or records. The rules: counts are sizes
-// of sets; every change ends in `match`, the only place that joins a waiter and an upstream; whatever fails while it is dialled
-// or leased is closed; what calls back (closing an upstream does) is called only while the sets agree.
+// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, in fair
+// turns, dials when none is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back only when the
+// exchange ended cleanly. The rules: counts are sizes of sets; every change ends in `match`, the only place that joins a waiter and
+// an upstream; whatever fails while it is dialled or leased is closed; calls that call back (closing an upstream does) are made
+// only while the sets agree.
 
 import assert from 'node:assert';
 import type { Abortable } from '../../concurrency/abortable.js';
@@ -20,7 +20,7 @@ import { createOpenUpstreams, createTempfailWatch } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { createWaiter, makeRoom, type Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
-/** A pool without upstreams; it dials when it is started, or when the first exchange comes. */
+/** Dials when it is started, or for the first exchange. */
 export function createPool(options: PoolOptions): Pool {
   return new UpstreamPool(options);
 }
@@ -28,7 +28,7 @@ export function createPool(options: PoolOptions): Pool {
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
 const anybody = (): boolean => true;
-/** Between two looks at the clients of leases that somebody waits for. */
+/** Interval of the check for slow clients. */
 const sweepMs = 500;
 
 class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
@@ -162,7 +162,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   #takeIdle({ isFresh, principal }: LeaseOptions): Upstream | undefined {
-    if (this.#queue.size > 0) return undefined; // who waits was here before us
+    if (this.#queue.size > 0) return undefined; // waiting clients are served first
     const upstream = isFresh && this.#alone >= this.#aloneMax ? undefined : this.#open.newestIdle(isFresh);
     if (upstream !== undefined) this.#lease(upstream, isFresh, principal);
     if (upstream !== undefined && isFresh) this.match(); // it does not come back
@@ -219,7 +219,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.match();
   }
 
-  /** To whose turn it is, as `match` would, and with nothing left to match: one waiter is fewer. False: it is not that simple. */
+  /** Fast path: hands the upstream to the next waiter without a full `match`. Returns false if the slow path is needed. */
   #handOver(upstream: Upstream): boolean {
     if (this.#queue.size === 0 || this.#queue.promisedCount > 0 || this.#queue.hasFresh) return false;
     const waiter = upstream.isClean ? this.#queue.take(anybody, this.#isSated) : undefined;
@@ -243,7 +243,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return Math.min(limits.idleTimeoutMs, Math.max(0, upstream.endsMs - clock.now()));
   }
 
-  /** Joins waiters and idle upstreams, in turn; dials where waiters or too few upstreams are left over. */
+  /** Joins waiters and idle upstreams in turn; dials for the remaining waiters and for the ready ones. */
   match(): void {
     if (this.#mode !== 'serving') return;
     for (const waiter of this.#queue.promised) {
@@ -288,13 +288,13 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return this.hasRoom && this.#mayShareMore;
   };
 
-  /** The half of those who must be alone is left to them while they wait: what took it would be closed again soon. */
+  /** Half of the upstreams is reserved for fresh leases while one waits: others there would be closed again soon. */
   get #mayShareMore(): boolean {
     const sharedMax = Math.max(1, this.#options.limits.connections - this.#aloneMax);
     return this.#shared < sharedMax || !this.#queue.hasFresh;
   }
 
-  /** What one principal may have, with what it was promised, while others wait. */
+  /** Share of one principal, with its promises, while others wait. */
   get #half(): number {
     return Math.max(1, Math.floor(this.#options.limits.connections / 2));
   }
@@ -305,7 +305,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     return count >= this.#half;
   };
 
-  /** While somebody waits, and no longer. One timer for all: what is leased costs nothing for it. */
+  /** One timer for the pool, only while there are waiters: a lease costs nothing for it. */
   #watchClients(): void {
     const isNeeded = this.#queue.size > 0;
     if (isNeeded === (this.#sweep !== undefined)) return;
@@ -313,11 +313,11 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#sweep = isNeeded ? this.#options.clock.setTimer(sweepMs, () => this.#lookAtClients()) : undefined;
   }
 
-  /** Gives up clients that hold up what others wait for. */
+  /** Disconnects slow clients whose upstream others wait for. */
   #lookAtClients(): void {
     this.#sweep = undefined;
     this.#watchClients();
-    // New upstreams are on their way, and there is room for more: nobody needs what is leased.
+    // New upstreams are being dialled, and there is room for more: no need for leased ones.
     if (this.hasRoom && this.#dials.count > 0) return;
     const { clock, limits } = this.#options;
     const nowMs = clock.now();
@@ -325,12 +325,12 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
       const { holder, pace } = upstream;
       const accepts = (isFresh: boolean): boolean => this.#isOfUse(upstream, isFresh);
       if (holder === undefined || !this.#queue.hasOtherFor(holder, accepts, this.#isSated)) continue;
-      // Else the next client of the same principal could hold it up before anybody else has a turn.
+      // Otherwise the next client of the same principal could take it before others have a turn.
       if (pace.check(nowMs, limits.minRateBytes)) this.#queue.postpone(holder);
     }
   }
 
-  /** Whether a waiter of that kind could be served, then or soon, because the lease of this upstream ends. */
+  /** Whether the end of this lease would let a waiter of that kind be served. */
   #isOfUse(upstream: Upstream, isFresh: boolean): boolean {
     const isAlone = this.#open.isAlone(upstream);
     // It is closed then, and another one is dialled in its place.
@@ -361,11 +361,10 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 }
 
-/** How many, how long. */
 export interface PoolLimits extends UpstreamLimits, HealthLimits {
   /** Upstreams at most, dialled ones included. */
   readonly connections: number;
-  /** Kept open from `start` on, also while nobody asks. */
+  /** Kept open from `start` on, also without demand. */
   readonly idle: number;
   /** Exchanges that may wait. */
   readonly queue: number;
@@ -376,7 +375,6 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
   readonly maxLifetimeMs: number;
 }
 
-/** A pool at one moment. */
 export interface PoolSnapshot {
   readonly dialing: number;
   readonly idle: number;
@@ -419,7 +417,6 @@ export interface Pool {
   isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean;
 }
 
-/** What a pool needs. */
 export interface PoolOptions extends DialOptions {
   readonly limits: PoolLimits;
   readonly observe: Observe;
