@@ -324,7 +324,7 @@ async function sendPieces(
 /** Loads the names of all commands only for a text over TCP. */
 async function createText(keepsWhole: boolean): Promise<TextPieces> {
   if (keepsWhole) return createTextPieces(undefined);
-  const { createCommandSpotter } = await import('../domain/commands/command-spotter.js');
+  const { createCommandSpotter } = await import('../domain/commands/catalog.js');
   return createTextPieces(createCommandSpotter());
 }
 

@@ -2,9 +2,8 @@
 // run, JSON.parse of the same line as JSON. Prints nanoseconds and the ratio; asserts nothing, since machines are noisy.
 
 import { canonicalArguments } from '../../src/domain/commands/canonical.js';
-import { commandsOf } from '../../src/domain/commands/catalog.js';
+import { commandsOf, resolveCommand } from '../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../src/domain/commands/parse.js';
-import { resolveCommand } from '../../src/domain/commands/resolve.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../src/domain/identity/user-name.js';
 import { attemptOf } from '../../src/domain/policy/attempt.js';

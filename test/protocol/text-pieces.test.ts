@@ -2,7 +2,7 @@
 // with and without a spotter; long command lines. What must not happen: a piece that is given out beside one that may not be sent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCommandSpotter } from '../../src/domain/commands/command-spotter.js';
+import { createCommandSpotter } from '../../src/domain/commands/catalog.js';
 import { wholeBytesMax } from '../../src/ports/transport.js';
 import { createDotDecoder } from '../../src/protocol/dot.js';
 import { createTextPieces, slicesOfLine } from '../../src/protocol/text-pieces.js';

@@ -2,9 +2,15 @@
 // Only words that continue what is typed are candidates.
 
 import type { Argument, Option, Command as Program } from 'commander';
-import { type Command, commandsOf, ownCommands, type Parameter } from '../../domain/commands/catalog.js';
+import {
+  type Command,
+  commandsOf,
+  ownCommands,
+  type Parameter,
+  resolveCommand,
+  resolveOwnCommand,
+} from '../../domain/commands/catalog.js';
 import { statusFields } from '../../domain/commands/fetch-fields.js';
-import { resolveCommand, resolveOwnCommand } from '../../domain/commands/resolve.js';
 import { allSeries } from '../../domain/commands/series.js';
 import type { Rights } from '../../domain/policy/rights.js';
 import { allFormats } from '../output/row-printer.js';

@@ -2,14 +2,20 @@
 // instead (a text, a list of users). Also the list of commands and their usage, made from the catalog.
 
 import { canonicalArguments } from '../../domain/commands/canonical.js';
-import { type Command, commandsOf, type Parameter, textOfList } from '../../domain/commands/catalog.js';
+import {
+  type Command,
+  commandsOf,
+  type Parameter,
+  resolveCommand,
+  resolveOwnCommand,
+  textOfList,
+} from '../../domain/commands/catalog.js';
 import {
   inputOf,
   type ParsedArguments,
   parseArguments,
   withoutParameters,
 } from '../../domain/commands/parse.js';
-import { resolveCommand, resolveOwnCommand } from '../../domain/commands/resolve.js';
 import { allSeries, type Series } from '../../domain/commands/series.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';

@@ -3,9 +3,7 @@
 // The rules: damage is stepped over; verify says what can be trusted. A record that does not name all users it touches is a hit: a
 // user must not be missed because a list was too long to be recorded.
 
-import { createGlobList, globLengthMax } from '../commands/glob.js';
-import { mayOverlap } from '../commands/mask.js';
-import { maskCovers } from '../commands/users.js';
+import { createGlobList, globLengthMax, maskCovers, mayOverlap } from '../commands/glob.js';
 import { foldAscii } from '../identity/user-name.js';
 import { quote } from './encode.js';
 import {

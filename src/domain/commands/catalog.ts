@@ -1,5 +1,6 @@
-// The commands that a doveadm-server of each series takes over the wire, found by name. Knows no policy, and nothing of how
-// arguments are read. A command that is not here does not exist: whoever asks must refuse it.
+// The commands that a doveadm-server of each series takes over the wire, found by name or by the words of a line; and a spotter of
+// lines in a text that a server could take for commands. A command that is not here does not exist and must be refused.
+import type { CommandSpotter } from '../../protocol/text-pieces.js';
 import { data23, data24 } from './data.js';
 import { allSeries, type CatalogData, type Series } from './series.js';
 
@@ -245,4 +246,113 @@ function oneOf<T extends string>(all: readonly T[], word: string | undefined, wh
   const found = all.find((one) => one === word);
   if (found === undefined) throw new Error(`catalog data: ${word} in ${where}`);
   return found;
+}
+
+// Which command the words of a line name. As the server does it: the first registered name that the leading words use up
+// completely, whether a word holds one of its words or several. No abbreviation, no folding of case. No name is the
+// beginning of another (a test holds that), so the order of registration does not matter.
+const byFirstWord = new Map<Series, Map<string, Command[]>>();
+for (const series of allSeries) {
+  const index = new Map<string, Command[]>();
+  for (const command of commandsOf(series)) {
+    const first = command.words[0] ?? '';
+    const commands = index.get(first);
+    if (commands === undefined) index.set(first, [command]);
+    else commands.push(command);
+  }
+  byFirstWord.set(series, index);
+}
+
+/**
+ * The command that `words` (everything after the user field) begins with, and the words behind its name. Undefined: the
+ * server would answer "unknown command". `mailbox`, `cache purge` and `mailbox cache purge` spell the same; an empty word, a
+ * second blank or a blank at an end matches nothing.
+ */
+export function resolveCommand(
+  series: Series,
+  words: readonly string[],
+): { command: Command; args: readonly string[] } | undefined {
+  const first = words[0];
+  if (first === undefined || first === '') return undefined;
+  const blank = first.indexOf(' ');
+  const candidates = byFirstWord.get(series)?.get(blank === -1 ? first : first.slice(0, blank)) ?? [];
+  for (const command of candidates) {
+    const used = wordsUsed(command.name, words);
+    if (used !== undefined) return { command, args: words.slice(used) };
+  }
+  return undefined;
+}
+
+/** The same for a command of our own, which no series has. */
+export function resolveOwnCommand(
+  words: readonly string[],
+): { command: Command; args: readonly string[] } | undefined {
+  for (const command of ownCommands) {
+    const used = wordsUsed(command.name, words);
+    if (used !== undefined) return { command, args: words.slice(used) };
+  }
+  return undefined;
+}
+
+/** How many leading words spell the name out to its end; undefined when they do not. */
+function wordsUsed(name: string, words: readonly string[]): number | undefined {
+  let at = 0;
+  let used = 0;
+  while (at < name.length) {
+    const word = words[used];
+    if (word === undefined || word === '' || !name.startsWith(word, at)) return undefined;
+    const end = at + word.length;
+    if (end !== name.length && name[end] !== ' ') return undefined;
+    at = end + 1;
+    used += 1;
+  }
+  return used;
+}
+
+const TAB = 0x09;
+const LF = 0x0a;
+const firstWords = new Set(
+  allSeries.flatMap((series) => commandsOf(series).map(({ words }) => words[0] ?? '')),
+);
+/** So much of a field says whether it begins with one. */
+const headBytesMax = 1 + Math.max(...[...firstWords].map((word) => word.length));
+
+/**
+ * Looks for lines in a text that a server would carry out if it began to read commands in the middle of them: a TAB, something, a TAB,
+ * the name of a command. For transports that may cut a text anywhere. Rather one too many than one too few: flags may take more fields,
+ * so every field from the third on is looked at.
+ */
+export function createCommandSpotter(): CommandSpotter {
+  /** Of the line that is not over yet, as far as they count. */
+  let tabs = 0;
+  /** Of the field that is not over yet. */
+  let head = '';
+
+  return {
+    spots(piece) {
+      let from = 0;
+      while (from <= piece.length) {
+        const tab = piece.indexOf(TAB, from);
+        const stop = tab < 0 ? piece.length : tab;
+        const rest = piece.subarray(from, stop);
+        const line = rest.indexOf(LF);
+        head += rest.toString('latin1', 0, Math.min(line < 0 ? rest.length : line, headBytesMax));
+        const isOver = line >= 0 || tab >= 0;
+        if (tabs >= 2 && isCommand(head, isOver)) return true;
+        head = isOver ? '' : head.slice(0, headBytesMax);
+        if (line >= 0) tabs = 0;
+        if (tab >= 0) tabs += 1;
+        from = stop + 1;
+      }
+      return false;
+    },
+  };
+}
+
+/** An escape may spell any word; behind its name a command has a blank, or its field ends. */
+function isCommand(head: string, isOver: boolean): boolean {
+  if (head.includes('\x01')) return true;
+  const end = head.search(/[ \r\0]/);
+  if (end < 0) return isOver && firstWords.has(head);
+  return firstWords.has(head.slice(0, end));
 }

@@ -8,8 +8,8 @@
 // Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows
 // must match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
 import { foldAscii } from '../identity/user-name.js';
+import { maskCovers } from './glob.js';
 import { usualSharedPrefixes } from './shared-mailboxes.js';
-import { maskCovers } from './users.js';
 
 /** A namespace of a backend, as its configuration lists it. */
 export interface Namespace {

@@ -5,6 +5,7 @@ import { foldAscii } from '../identity/user-name.js';
 import type { Command, Parameter, Role } from './catalog.js';
 import { isAddress } from './fetch-fields.js';
 import { type Unparsable, unparsable } from './getopt.js';
+import { maskCovers } from './glob.js';
 import { type ParsedArguments, withoutParameters } from './parse.js';
 
 export { isAddress } from './fetch-fields.js';
@@ -197,31 +198,4 @@ export function reconcileUserOptions(
     wantsUsernameCell: isColumn,
     isAllUsers: asksAll && !isColumn,
   };
-}
-
-/** Whether a mask of `*` (any text) and `?` (one character) covers the text. Linear in mask times text at worst. */
-export function maskCovers(mask: string, text: string): boolean {
-  let inMask = 0;
-  let inText = 0;
-  let star = -1;
-  let afterStar = 0;
-  while (inText < text.length) {
-    if (mask[inMask] === '*') {
-      star = inMask;
-      afterStar = inText;
-      inMask += 1;
-    } else if (mask[inMask] === '?' || mask[inMask] === text[inText]) {
-      inMask += 1;
-      inText += 1;
-    } else if (star !== -1) {
-      // The last star takes one character more.
-      afterStar += 1;
-      inText = afterStar;
-      inMask = star + 1;
-    } else {
-      return false;
-    }
-  }
-  while (mask[inMask] === '*') inMask += 1;
-  return inMask === mask.length;
 }

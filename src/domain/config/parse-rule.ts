@@ -2,8 +2,7 @@
 import { stringify } from 'yaml';
 import { type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { cautionOf } from '../commands/dangerous.js';
-import { createGlobList } from '../commands/glob.js';
-import { mayOverlap } from '../commands/mask.js';
+import { createGlobList, mayOverlap } from '../commands/glob.js';
 import { allSeries } from '../commands/series.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';

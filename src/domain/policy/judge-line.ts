@@ -5,12 +5,11 @@
 
 import type { CommandLine } from '../../protocol/command.js';
 import { canonicalWords } from '../commands/canonical.js';
-import { strongerEffect } from '../commands/catalog.js';
+import { resolveCommand, strongerEffect } from '../commands/catalog.js';
 import { replyCells } from '../commands/columns.js';
 import { doubtedNames, type MailboxNames, rememberNames } from '../commands/mailbox-names.js';
 import type { ParsedArguments } from '../commands/parse.js';
 import { inputOf, parseArguments } from '../commands/parse.js';
-import { resolveCommand } from '../commands/resolve.js';
 import { conditionsIn } from '../commands/search-query.js';
 import { allSeries, type Series } from '../commands/series.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';

@@ -2,8 +2,7 @@
 // It does not know parameters; where a value can be a mask for mailboxes, it is told.
 // The rule: a test of an `allow` holds only if every value passes; one of a `deny` strikes if any value may be meant,
 // whatever its case.
-import type { GlobList } from '../commands/glob.js';
-import { mayOverlap } from '../commands/mask.js';
+import { type GlobList, mayOverlap } from '../commands/glob.js';
 import type { Regex } from './regex.js';
 
 /**

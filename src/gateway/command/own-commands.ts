@@ -4,10 +4,9 @@
 // auth service, so that it costs what a refused command costs and tells nothing of users that exist; what would be a secret in the
 // record of a command is one in the record of the question about it.
 
-import type { Command } from '../../domain/commands/catalog.js';
+import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
 import { doubtedNames } from '../../domain/commands/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
-import { resolveOwnCommand } from '../../domain/commands/resolve.js';
 import type { AnswerRow } from '../../domain/policy/answer.js';
 import {
   type Explained,

@@ -4,7 +4,7 @@
 // at once, and so is one whose text will never be complete; no upstream serves another command after a text. What the backend has
 // not read yet slows the client down.
 
-import { createCommandSpotter } from '../../domain/commands/command-spotter.js';
+import { createCommandSpotter } from '../../domain/commands/catalog.js';
 import { wholeBytesMax } from '../../ports/transport.js';
 import type { LogLine } from '../../protocol/log-line.js';
 import { createTextPieces, slicesOfLine } from '../../protocol/text-pieces.js';

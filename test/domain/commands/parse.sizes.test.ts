@@ -2,8 +2,8 @@
 // length times the number of patterns, rules and series.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { resolveCommand } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import { resolveCommand } from '../../../src/domain/commands/resolve.js';
 import { isSequenceSet } from '../../../src/domain/commands/search-keys.js';
 import { allSeries } from '../../../src/domain/commands/series.js';
 

@@ -3,9 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { commandsOf } from '../../../src/domain/commands/catalog.js';
-import { createCommandSpotter } from '../../../src/domain/commands/command-spotter.js';
-import { resolveCommand } from '../../../src/domain/commands/resolve.js';
+import { commandsOf, createCommandSpotter, resolveCommand } from '../../../src/domain/commands/catalog.js';
 import { allSeries } from '../../../src/domain/commands/series.js';
 import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandsOf, ownCommands } from '../../../src/domain/commands/catalog.js';
-import { resolveCommand, resolveOwnCommand } from '../../../src/domain/commands/resolve.js';
+import {
+  commandsOf,
+  ownCommands,
+  resolveCommand,
+  resolveOwnCommand,
+} from '../../../src/domain/commands/catalog.js';
 import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 
 test('a name may come whole or in any pieces', () => {
