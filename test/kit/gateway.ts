@@ -100,6 +100,9 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
       ...options.files,
     },
     ...(options.env === undefined ? {} : { env: options.env }),
+  }).catch(async (fault: unknown) => {
+    await backend.close();
+    throw fault;
   });
   owner.after(() => backend.close());
   return {
