@@ -124,13 +124,18 @@ function openThread() {
     name: 'configuration',
   });
   let settle: { resolve(piece: Piece): void; reject(fault: Error): void } | undefined;
+  /** Why there are no more answers: the thread may end between two orders. */
+  let ended: Error | undefined;
+  const end = (fault: Error): void => {
+    ended ??= fault;
+    settle?.reject(ended);
+  };
   worker.on('message', (piece: Piece) => settle?.resolve(piece));
-  worker.on('error', (fault) =>
-    settle?.reject(new Error(`reading failed: ${fault.message}`, { cause: fault })),
-  );
-  worker.on('exit', () => settle?.reject(new Error('reading failed: the thread ended')));
+  worker.on('error', (fault) => end(new Error(`reading failed: ${fault.message}`, { cause: fault })));
+  worker.on('exit', () => end(new Error('reading failed: the thread ended')));
   const ask = (order: ThreadOrder): Promise<Piece> =>
     new Promise((resolve, reject) => {
+      if (ended !== undefined) return reject(ended);
       settle = { resolve, reject };
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       worker.postMessage(order);

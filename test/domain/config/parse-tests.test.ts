@@ -116,6 +116,21 @@ void test('a backend of unknown series must allow it in both, unless the test na
   );
 });
 
+void test('a line that policy allows and an obstacle stops is no denial', () => {
+  const settings = settingsOf(
+    `${sound.replace('[quota get]', '[{ command: purge, all_users: true }]').replace('"*@example.com"', '"*"')}tests:
+  - { listener: support, user: bob@example.com, command: [purge, -A], expect: deny }
+  - { listener: support, user: bob@example.com, command: [purge, -A], expect: obstacle }
+  - { listener: support, user: bob@example.com, command: [purge, -A], series: "2.4", expect: deny }
+  - { listener: support, user: bob@example.com, command: [nonsense], expect: deny }
+`,
+  );
+  assert.deepEqual(
+    runTests(settings, nowMs).map((each) => each.isPassed),
+    [false, true, false, true],
+  );
+});
+
 void test('a line that the series read differently is refused, as the daemon does, unless the test names one', () => {
   const kick = '{ command: kick, masks: true, where: { mask: any, force: any, passdb-field: any } }';
   const settings = settingsOf(
