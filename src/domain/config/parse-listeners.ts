@@ -1,6 +1,6 @@
 // Reads `listeners`. A key that would have no effect on this kind of socket is an error, because its author relies on it.
+import { parseNetwork } from '../identity/peer.js';
 import type { Cursor } from './cursor.js';
-import { parseNetworks } from './networks.js';
 import { parseAccounts, parseTls } from './parse-accounts.js';
 import type { RawListener } from './schema.js';
 import {
@@ -168,4 +168,20 @@ function peersOf(at: Cursor): PeersSettings | undefined {
   const groups = at.words('groups').map(({ text }) => text);
   if (users.length + groups.length === 0) at.error([], 'names nobody; add users or groups, or leave it out');
   return { users, groups };
+}
+
+/** `from` of a listener, as written; an entry that is no network is a problem. */
+function parseNetworks(at: Cursor): string[] {
+  return at.words('from').map(({ text }, index) => {
+    const network = parseNetwork(text);
+    if (network === undefined) {
+      at.error(
+        ['from', index],
+        'must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"',
+      );
+    } else if (!network.isFirst) {
+      at.error(['from', index], 'has bits set beyond its length; write the first address of the network');
+    }
+    return text;
+  });
 }
