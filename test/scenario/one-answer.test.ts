@@ -1,0 +1,117 @@
+// Goal: the built daemon and the built program give one answer to a command line. Phases: each of 30 lines from a client of each age to the
+// daemon, and as a question over the socket; `explain --config`, `test` and `test --replay` of what the daemon recorded. What must not
+// happen: an answer that another one contradicts; an exit code that a script would misread.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { auditRecords } from '../kit/gateway.js';
+import {
+  type AnsweredLine,
+  answerFor,
+  answerMinors,
+  answerTables,
+  fateOfRecords,
+  readLine,
+} from '../kit/one-answer.js';
+import { openRawClient } from '../kit/raw-client.js';
+import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+
+const { wide } = answerTables;
+/** Every third line of the table; an upload needs its text, and is a scenario of its own. */
+const lines = wide.lines.filter(([, , words], at) => at % 3 !== 1 && !words.startsWith('save')).slice(0, 30);
+const series = '2.4';
+const seriesAt = 1;
+const exits: Readonly<Record<string, number>> = { allow: 0, deny: 77, unparsable: 64, obstacle: 75 };
+
+/** Of one principal ten refusals are recorded in a second, the others counted: so each listener is asked nine times. */
+const socketOf = (row: number): string => `support-${Math.floor(row / 3)}.sock`;
+
+function configuration(): string {
+  const extra = Array.from({ length: lines.length / 3 }, (_, at) => {
+    return `support-${at}: { unix: support-${at}.sock, policy: support }`;
+  });
+  const tests = lines.flatMap((line) => {
+    const { user, words } = readLine(line);
+    return answerMinors.map((client, at) => {
+      const expect = answerFor(line[0], seriesAt, at);
+      return `  - ${JSON.stringify({ listener: 'support', user, command: words, client, expect })}\n`;
+    });
+  });
+  const audit = 'state: state\naudit: { directory: audit, reserve: 4KiB }\n';
+  const settings = wide.settings(series).replace('listeners: { ', `listeners: { ${extra.join(', ')}, `);
+  return `${settings}${audit}tests:\n${tests.join('')}`;
+}
+
+async function send(daemon: Daemon, row: number, minor: number, line: AnsweredLine): Promise<void> {
+  const client = await openRawClient({ path: daemon.path(socketOf(row)), minor });
+  const { user, words } = readLine(line);
+  client.sendCommand({ user, fields: words });
+  await client.readReply();
+  client.close();
+}
+
+/** What the records say of so many commands, in their order. */
+async function recorded(daemon: Daemon, count: number): Promise<string[]> {
+  for (;;) {
+    const records = auditRecords(daemon);
+    const ended = new Map(
+      records.filter(({ event }) => event === 'completion').map((each) => [each['id'], each]),
+    );
+    const admissions = records.filter(({ event }) => event === 'admission');
+    if (ended.size >= count)
+      return admissions.map((each) => fateOfRecords(each, ended.get(each['id']) ?? {}));
+    await sleep(20);
+  }
+}
+
+async function asked(daemon: Daemon, minor: number, line: AnsweredLine): Promise<string> {
+  const client = await openRawClient({ path: daemon.path('support.sock'), minor });
+  const { user, words } = readLine(line);
+  const named = user === '' ? [] : ['-u', user];
+  client.sendCommand({ user: '', fields: ['dovegate explain', ...named, '--', ...words] });
+  const { body } = await client.readReply();
+  client.close();
+  const said = body.toString();
+  const [, decision = said] = /^decision\t([a-z]+)\t/.exec(said) ?? [];
+  return /\tobstacle\t[a-z-]+\t/.test(said) ? 'obstacle' : decision;
+}
+
+void test('30 lines, three clients: the daemon, explain, test and replay say the same', async (t) => {
+  assert.equal(lines.length, 30);
+  const daemon = await startDaemon(t, { config: configuration() });
+  for (const name of ['mail1', 'mail2']) {
+    const backend = await openScriptedDovecot({ unix: daemon.path(`${name}.sock`), minor: 4 });
+    t.after(() => backend.close());
+  }
+  const wrong: string[] = [];
+  const compare = (line: AnsweredLine, at: number, who: string, answer: string): void => {
+    const expected = answerFor(line[0], seriesAt, at);
+    if (answer !== expected) wrong.push(`${line.join(' ')}: ${who}, minor ${answerMinors[at]}: ${answer}`);
+  };
+  for (const [row, line] of lines.entries()) {
+    for (const minor of answerMinors) await send(daemon, row, minor, line);
+  }
+  const fates = await recorded(daemon, lines.length * answerMinors.length);
+  for (const [row, line] of lines.entries()) {
+    for (const at of answerMinors.keys()) {
+      compare(line, at, 'daemon', fates[row * answerMinors.length + at] ?? '');
+    }
+  }
+  // Questions have a rate of their own: 20 at once.
+  for (const line of lines.slice(0, 18)) compare(line, 2, 'socket', await asked(daemon, 4, line));
+  for (const line of lines) {
+    const { user, words } = readLine(line);
+    const asking = ['--config', daemon.configFile, '--listener', 'support', '--client', '2.3'];
+    const about = user === '' ? [] : ['--user', user];
+    const { exit } = await runDovegate(['explain', ...asking, ...about, '--', ...words]);
+    const fate = Object.entries(exits).find(([, code]) => code === exit)?.[0];
+    compare(line, 1, 'explain --config', fate ?? `exit ${exit}`);
+  }
+  assert.deepEqual(wrong, []);
+  const tests = await runDovegate(['test', '--config', daemon.configFile]);
+  assert.deepEqual([tests.exit, tests.text.trim()], [0, `all ${lines.length * 3} tests passed`]);
+  const replay = await runDovegate(['test', '--config', daemon.configFile, '--replay', daemon.path('audit')]);
+  assert.equal(replay.exit, 0, replay.text);
+  assert.doesNotMatch(replay.text, /do not say which client/);
+});
