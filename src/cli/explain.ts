@@ -2,8 +2,7 @@
 // files and judges as the daemon does, or asks the daemon how it would judge the line of who runs this.
 
 import { systemClock } from '../adapters/host/clock.js';
-import { commandsOf } from '../domain/commands/catalog.js';
-import { allSeries, type Series } from '../domain/commands/series.js';
+import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
 import { nearestName } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/routing-table.js';
 import { type Fate, fateOf, minorOfToday, plainLine, type Subject } from '../domain/policy/assess.js';

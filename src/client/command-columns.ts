@@ -1,10 +1,9 @@
 // How many cells a row of a command's reply has, by Dovecot's catalog. Imported on demand: programs that call often pass `columns`
 // themselves, and need no catalog.
 
-import { resolveCommand } from '../domain/commands/catalog.js';
+import { resolveCommand, type Series } from '../domain/commands/catalog.js';
 import { replyShape } from '../domain/commands/columns.js';
 import { parseArguments } from '../domain/commands/parse.js';
-import type { Series } from '../domain/commands/series.js';
 
 /** Undefined: it is no known command, its arguments are not right, or its rows are of no known form. */
 export function columnsOf(

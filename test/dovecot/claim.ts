@@ -1,11 +1,10 @@
 // What we say of a command line before any server has seen it: refused, and why; or which command, for whom, and the line that we
 // would send instead. Puts together what the catalog offers, as a gate that allows whatever it can say.
 import { canonicalArguments } from '../../src/domain/commands/canonical.js';
-import { type Command, resolveCommand } from '../../src/domain/commands/catalog.js';
+import { type Command, resolveCommand, type Series } from '../../src/domain/commands/catalog.js';
 import { replyCells } from '../../src/domain/commands/columns.js';
 import { cautionOf } from '../../src/domain/commands/dangerous.js';
 import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/commands/parse.js';
-import type { Series } from '../../src/domain/commands/series.js';
 import { sharedReach } from '../../src/domain/commands/shared-mailboxes.js';
 import { reconcileUserOptions, type TouchedUsers, touchedUsers } from '../../src/domain/commands/users.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';

@@ -3,8 +3,7 @@
 //
 // The rule: what a line can name is harmless. Lines run as root on the machine that runs the tests, so commands that execute, stop or
 // reach outside the instance are never made, and `isHarmless` looks once more.
-import { type Command, commandsOf, type Parameter } from '../../src/domain/commands/catalog.js';
-import { allSeries } from '../../src/domain/commands/series.js';
+import { allSeries, type Command, commandsOf, type Parameter } from '../../src/domain/commands/catalog.js';
 import { type Random, randomInteger } from '../kit/chunkings.js';
 import { unescapeCell } from '../oracle/framing.js';
 import { markOf, realm } from './twin-worlds.js';

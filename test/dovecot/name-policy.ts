@@ -1,9 +1,9 @@
 // What policy says to a line that names a mailbox, under a rule for some patterns; for tests that know from a real server which mailbox
 // the name reaches. One policy a question, with the rule as the configuration would read it.
 
+import type { Series } from '../../src/domain/commands/catalog.js';
 import { createGlobList } from '../../src/domain/commands/glob.js';
 import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/commands/mailbox-names.js';
-import type { Series } from '../../src/domain/commands/series.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
 import { judgeLine } from '../../src/domain/policy/judge.js';
 import { createPolicy, type Rule } from '../../src/domain/policy/rule.js';

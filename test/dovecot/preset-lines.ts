@@ -1,7 +1,11 @@
 // Makes lines for a policy that try to get more than its preset says: the lines of the preset's own tests, bent; and lines made from the
 // catalog for each of its commands, with values that mean more to a server than they look. The same seed makes the same lines.
-import { type Command, commandNamed, type Parameter } from '../../src/domain/commands/catalog.js';
-import type { Series } from '../../src/domain/commands/series.js';
+import {
+  type Command,
+  commandNamed,
+  type Parameter,
+  type Series,
+} from '../../src/domain/commands/catalog.js';
 import { type Random, randomInteger } from '../kit/chunkings.js';
 import { alice, bob, type PresetPlaces, victim } from './preset-policies.js';
 import { markOf, realm } from './twin-worlds.js';

@@ -1,11 +1,12 @@
 // The shipped presets as policies for the people of a test world, judged by the daemon's own judge: for a team (alice and bob, never
 // victim) and for everybody. The parameters are what an operator would give.
+
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parse, stringify } from 'yaml';
 import * as z from 'zod';
-import type { Series } from '../../src/domain/commands/series.js';
+import type { Series } from '../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../src/domain/config/problem.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';

@@ -4,6 +4,7 @@
 //
 // Each user's mails, mailboxes and script hold a word that nobody else's hold. What differs between two runs of the same thing
 // (process and session ids, new GUIDs, unique file names, the time of day) is taken out before anything is compared.
+
 import {
   accessSync,
   chownSync,
@@ -21,7 +22,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join, relative } from 'node:path';
-import type { Series } from '../../src/domain/commands/series.js';
+import type { Series } from '../../src/domain/commands/catalog.js';
 import { type Lab, type NoLab, openLab, type Release } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';

@@ -4,8 +4,13 @@
 // anything that the admin socket and the commands for auditors show.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Command, commandsOf, type Parameter, type Role } from '../../src/domain/commands/catalog.js';
-import type { Series } from '../../src/domain/commands/series.js';
+import {
+  type Command,
+  commandsOf,
+  type Parameter,
+  type Role,
+  type Series,
+} from '../../src/domain/commands/catalog.js';
 import { askHttp } from '../kit/ask-http.js';
 import { runDovegate } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';

@@ -3,6 +3,7 @@
 
 import type { Argument, Option, Command as Program } from 'commander';
 import {
+  allSeries,
   type Command,
   commandsOf,
   ownCommands,
@@ -11,7 +12,6 @@ import {
   resolveOwnCommand,
 } from '../../domain/commands/catalog.js';
 import { statusFields } from '../../domain/commands/fetch-fields.js';
-import { allSeries } from '../../domain/commands/series.js';
 import type { Rights } from '../../domain/policy/rights.js';
 import { allFormats } from '../output/row-printer.js';
 

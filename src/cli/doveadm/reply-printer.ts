@@ -2,9 +2,9 @@
 // columns only that row shows.
 
 import type { CellPiece } from '../../client/connect.js';
+import type { Series } from '../../domain/commands/catalog.js';
 import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
-import type { Series } from '../../domain/commands/series.js';
 import type { Sink } from '../output/row-formats.js';
 import { createRowPrinter, type Format, type RowPrinter } from '../output/row-printer.js';
 import type { RawOutput } from '../output/screen.js';

@@ -3,11 +3,13 @@
 
 import { canonicalArguments } from '../../domain/commands/canonical.js';
 import {
+  allSeries,
   type Command,
   commandsOf,
   type Parameter,
   resolveCommand,
   resolveOwnCommand,
+  type Series,
   textOfList,
 } from '../../domain/commands/catalog.js';
 import {
@@ -16,7 +18,6 @@ import {
   parseArguments,
   withoutParameters,
 } from '../../domain/commands/parse.js';
-import { allSeries, type Series } from '../../domain/commands/series.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import { tempFail } from './doveadm-exit.js';

@@ -1,8 +1,13 @@
 // The commands that a doveadm-server of each series takes over the wire, found by name or by the words of a line; and a spotter of
 // lines in a text that a server could take for commands. A command that is not here does not exist and must be refused.
 import type { CommandSpotter } from '../../protocol/text-pieces.js';
-import { data23, data24 } from './data.js';
-import { allSeries, type CatalogData, type Series } from './series.js';
+import { catalogSources, commandTable } from './data.js';
+
+/** Releases that read command lines alike. `2.3`: 2.3.0 to 2.3.21.1. `2.4`: 2.4.0 and newer. */
+export type Series = keyof typeof catalogSources;
+
+/** Oldest first. */
+export const allSeries: readonly Series[] = ['2.3', '2.4'];
 
 /** What a command does, weakest first: reads; ends sessions; changes; changes the server or rights; destroys. */
 export const allEffects = ['read', 'session', 'write', 'admin', 'destroy'] as const;
@@ -136,7 +141,6 @@ export interface Command {
   readonly permutes: boolean;
 }
 
-const dataOf: Readonly<Record<Series, CatalogData>> = { '2.3': data23, '2.4': data24 };
 const parameterWord =
   /^(?<positional><)?(?:(?<short>[A-Za-z0-9])\/)?(?<name>[a-z0-9-]+):(?<type>[a-z]+)(?<optional>\?)?(?<unsigned>\+)?(?:@(?<key>[a-z]+))?(?:=(?<role>[a-z-]+))?$/;
 
@@ -144,7 +148,12 @@ const byLongName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
 const byName = new Map<Series, ReadonlyMap<string, Command>>();
 const inOrder = new Map<Series, readonly Command[]>();
 for (const series of allSeries) {
-  const commands = dataOf[series].commands.map((entry) => commandOf(entry, dataOf[series].mailParams));
+  const commands = commandTable
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' | '))
+    .filter(([of]) => of?.includes(series))
+    .map(([, ...entry]) => commandOf(entry, catalogSources[series].mailParams));
   inOrder.set(series, Object.freeze(commands));
   byName.set(series, new Map(commands.map((command) => [command.name, command])));
 }
@@ -154,25 +163,22 @@ for (const series of allSeries) {
  * go upstream. `dovegate` as a first word is reserved for them.
  */
 export const ownCommands: readonly Command[] = Object.freeze([
-  commandOf(['dovegate can', 'server session normal none', ''], ''),
-  commandOf(
-    [
-      'dovegate explain',
-      'server session normal none ordered',
-      'u/user:str?=user <command:array=sub-commands',
-    ],
-    '',
-  ),
+  commandOf(['dovegate can', 'server session normal none']),
+  commandOf([
+    'dovegate explain',
+    'server session normal none ordered',
+    'u/user:str?=user <command:array=sub-commands',
+  ]),
 ]);
 
 /** Names the tables that commands were judged by: half of each series' SHA-256, in hex. */
 export const catalogHash: string = allSeries
-  .map((series) => dataOf[series].hash.slice(0, 64 / allSeries.length))
+  .map((series) => catalogSources[series].hash.slice(0, 64 / allSeries.length))
   .join('');
 
 /** The Dovecot releases that the tables of a series come from, for people. */
 export function catalogSource(series: Series): string {
-  return dataOf[series].dovecot;
+  return catalogSources[series].dovecot;
 }
 
 /** The command of exactly this full name (`mailbox cache purge`), case and blanks included. */
@@ -206,8 +212,7 @@ export function textOfList(command: Command, parameter: Parameter): Parameter | 
   return text?.isPositional === true ? text : undefined;
 }
 
-function commandOf(entry: CatalogData['commands'][number], mailParams: string): Command {
-  const [name, traits, params] = entry;
+function commandOf([name = '', traits = '', params = '']: readonly string[], mailParams = ''): Command {
   const [scope, effect, grant, input, order] = traits.split(' ');
   if (scope !== 'user' && scope !== 'server') throw new Error(`catalog data: scope of ${name}`);
   const words = scope === 'user' ? `${mailParams} ${params}` : params;

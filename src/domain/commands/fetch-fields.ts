@@ -3,10 +3,9 @@
 // are other single values that servers die of.
 
 import { foldAscii } from '../identity/user-name.js';
-import type { Command, Parameter } from './catalog.js';
+import type { Command, Parameter, Series } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { searchSize, searchTime } from './search-keys.js';
-import type { Series } from './series.js';
 
 const plainFields = new Set(
   ['user mailbox mailbox-guid seq uid guid flags modseq size.physical size.virtual']

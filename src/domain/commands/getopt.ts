@@ -3,8 +3,7 @@
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
-import { type Command, type Parameter, parameterNamed } from './catalog.js';
-import type { Series } from './series.js';
+import { type Command, type Parameter, parameterNamed, type Series } from './catalog.js';
 
 /** What was wrong with the arguments. A code is never renamed or used for something else. */
 export type UnparsableCode =

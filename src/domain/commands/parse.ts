@@ -5,11 +5,17 @@
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
 
 import { foldAscii } from '../identity/user-name.js';
-import { type Command, listOfText, type Parameter, parameterNamed, type Role } from './catalog.js';
+import {
+  type Command,
+  listOfText,
+  type Parameter,
+  parameterNamed,
+  type Role,
+  type Series,
+} from './catalog.js';
 import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
 import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
-import type { Series } from './series.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode } from './getopt.js';
 

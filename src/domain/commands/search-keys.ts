@@ -4,7 +4,7 @@
 // A key or value that doveadm-server cannot read ends its process without a status, so each is checked here first.
 
 import { foldAscii } from '../identity/user-name.js';
-import type { Series } from './series.js';
+import type { Series } from './catalog.js';
 
 /**
  * What a key asks about. `place`: which mailbox. `number`: position, id or size. `date`: age. `flag`: flags and keywords.

@@ -7,9 +7,9 @@
 // it cannot read. What people and it read differently is refused: a list is either all AND or all OR.
 
 import { foldAscii } from '../identity/user-name.js';
+import type { Series } from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
 import { isSearchValue, type SearchKey, searchKeyNamed, sequenceKey, whyRefused } from './search-keys.js';
-import type { Series } from './series.js';
 
 /** One key with its values; `at` is the place of its first word in the query. */
 export interface SearchCondition {

@@ -1,7 +1,6 @@
 // What must hold between the sections of a configuration: names that exist, sockets that differ, users that lead somewhere, rules that can
 // match. A name counts as defined when it was written, even if its value is broken, so that one mistake is reported once.
-import { commandNamed, parameterNamed } from '../commands/catalog.js';
-import { allSeries } from '../commands/series.js';
+import { allSeries, commandNamed, parameterNamed } from '../commands/catalog.js';
 import { foldAscii } from '../identity/user-name.js';
 import { reachable } from '../policy/route.js';
 import type { Policy, Rule } from '../policy/rule.js';

@@ -1,8 +1,7 @@
 // Reads `routes` and `server_commands`: where a command goes. A route has one target; a command that changes something goes nowhere
 // unless a line names its target.
-import { commandNamed, commandsOf } from '../commands/catalog.js';
+import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
 import { createGlobList } from '../commands/glob.js';
-import { allSeries } from '../commands/series.js';
 import type { RouteTarget } from '../policy/route.js';
 import type { ServerCommandRules, ServerTarget } from '../policy/server-commands.js';
 import type { Cursor } from './cursor.js';

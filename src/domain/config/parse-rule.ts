@@ -1,9 +1,8 @@
 // Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
-import { type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
+import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { cautionOf } from '../commands/dangerous.js';
 import { createGlobList, mayOverlap } from '../commands/glob.js';
-import { allSeries } from '../commands/series.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import type { Cursor } from './cursor.js';

@@ -1,6 +1,6 @@
 // Owns the policy tests of a configuration: their reading, and their running against the policies beside them.
 // It does not judge; that is policy.
-import type { Series } from '../commands/series.js';
+import type { Series } from '../commands/catalog.js';
 import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
 import {
   type Assessment,

@@ -1,6 +1,7 @@
 // The shape of policies, rules, presets and policy tests. Whether commands and parameters exist is checked when rules are read.
+
 import { z } from 'zod';
-import { allSeries } from '../commands/series.js';
+import { allSeries } from '../commands/catalog.js';
 import {
   as,
   count,

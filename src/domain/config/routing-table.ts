@@ -1,6 +1,6 @@
 // The routing table of a configuration, for those who assess command lines without a daemon: explain, policy tests, replay, suggest.
+import type { Series } from '../commands/catalog.js';
 import { createMailboxNames, doubtedNames, type MailboxNames } from '../commands/mailbox-names.js';
-import type { Series } from '../commands/series.js';
 import { usualSharedPrefixes } from '../commands/shared-mailboxes.js';
 import { createUserNames } from '../identity/user-name.js';
 import { createRoutingTable, type RoutedBackend, type RoutingTable } from '../policy/assess.js';

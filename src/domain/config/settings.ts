@@ -1,6 +1,6 @@
 // The settings: what a configuration means once it was read. They are complete: `undefined` appears only where a field says so.
+import type { Series } from '../commands/catalog.js';
 import type { Namespace } from '../commands/mailbox-names.js';
-import type { Series } from '../commands/series.js';
 import type { Fate } from '../policy/assess.js';
 import type { Route } from '../policy/route.js';
 import type { Policy } from '../policy/rule.js';

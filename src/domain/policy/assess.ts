@@ -4,8 +4,8 @@
 // same, in each of their series; nobody is asked about users whom the policy does not hold for.
 
 import type { CommandLine } from '../../protocol/command.js';
+import { allSeries, type Series } from '../commands/catalog.js';
 import { type MailboxNames, namesAmong } from '../commands/mailbox-names.js';
-import { allSeries, type Series } from '../commands/series.js';
 import type { UserNames } from '../identity/user-name.js';
 import {
   type Inability,

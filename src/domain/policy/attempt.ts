@@ -2,14 +2,13 @@
 // It does not know how the command was spelled: spelling ends with the catalog's parser.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
-import { type Command, type Effect, parameterNamed } from '../commands/catalog.js';
+import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
 import { cautionOf, effectOf, userdbContent } from '../commands/dangerous.js';
 import { fetchFieldClass } from '../commands/fetch-fields.js';
 import { isMask } from '../commands/glob.js';
 import { doubtedNames, type MailboxNames } from '../commands/mailbox-names.js';
 import type { ParsedArguments } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import type { Series } from '../commands/series.js';
 import { sharedReach } from '../commands/shared-mailboxes.js';
 import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../commands/users.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';

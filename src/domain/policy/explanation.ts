@@ -2,8 +2,8 @@
 // It judges nothing itself. The rule: it names rules by what they say. Where they were written is for who may read the files.
 
 import type { CommandLine } from '../../protocol/command.js';
+import type { Series } from '../commands/catalog.js';
 import { conditionsIn } from '../commands/search-query.js';
-import type { Series } from '../commands/series.js';
 import {
   type AnswerPart,
   type AnswerRow,

@@ -5,13 +5,12 @@
 
 import type { CommandLine } from '../../protocol/command.js';
 import { canonicalWords } from '../commands/canonical.js';
-import { resolveCommand, strongerEffect } from '../commands/catalog.js';
+import { allSeries, resolveCommand, type Series, strongerEffect } from '../commands/catalog.js';
 import { replyCells } from '../commands/columns.js';
 import { doubtedNames, type MailboxNames, rememberNames } from '../commands/mailbox-names.js';
 import type { ParsedArguments } from '../commands/parse.js';
 import { inputOf, parseArguments } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { allSeries, type Series } from '../commands/series.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import type { Attempt } from './attempt.js';
 import { type DecisionCache, questionKey } from './cache.js';

@@ -3,11 +3,10 @@
 // It does not ask resolvers of users, count limits, or send anything.
 // The rule: what is not known is judged in every way that it can be, and refused unless all of them allow it.
 import { canonicalArguments } from '../commands/canonical.js';
-import { resolveCommand } from '../commands/catalog.js';
+import { allSeries, resolveCommand, type Series } from '../commands/catalog.js';
 import type { UnparsableCode } from '../commands/getopt.js';
 import type { MailboxNames } from '../commands/mailbox-names.js';
 import { parseArguments } from '../commands/parse.js';
-import { allSeries, type Series } from '../commands/series.js';
 import { reconcileUserOptions } from '../commands/users.js';
 import type { UserNames } from '../identity/user-name.js';
 import { type Attempt, attemptOf } from './attempt.js';

@@ -1,8 +1,7 @@
 // Owns what a rule can name: the parameters of a command in every series, and which of them no rule may speak of.
 // It does not read rules.
-import { commandNamed, type Parameter } from '../commands/catalog.js';
+import { allSeries, commandNamed, type Parameter } from '../commands/catalog.js';
 import { cautionOf } from '../commands/dangerous.js';
-import { allSeries } from '../commands/series.js';
 
 /** The parameters of a command, of every series that has it, by name. Where series differ, the newest one's. */
 export function parametersOf(command: string): ReadonlyMap<string, Parameter> {

@@ -3,11 +3,11 @@
 // The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
 
+import type { Series } from '../commands/catalog.js';
 import { type GlobList, isMask } from '../commands/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../commands/mailbox-names.js';
 import { type SearchTime, searchSize, searchTime, selectsEverything } from '../commands/search-keys.js';
 import { conditionsIn, type SearchCondition, type SearchNode } from '../commands/search-query.js';
-import type { Series } from '../commands/series.js';
 import { isSurelyOneOf, mayBeOneOf } from './mailbox-test.js';
 import type { Regex } from './regex.js';
 

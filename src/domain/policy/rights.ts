@@ -2,8 +2,7 @@
 // It judges no command. The rule: it holds nothing of other policies, other listeners or the machine, so that it may be told to
 // whoever the policy is for.
 
-import { commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import { allSeries } from '../commands/series.js';
+import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
 import {
   type AnswerPart,
   type AnswerRow,

@@ -5,8 +5,14 @@
 
 import { isObject, parseTime } from '../audit/record.js';
 import type { ExchangeRow } from '../audit/search.js';
-import { type Command, commandNamed, ownCommands, type Parameter } from '../commands/catalog.js';
-import { allSeries, type Series } from '../commands/series.js';
+import {
+  allSeries,
+  type Command,
+  commandNamed,
+  ownCommands,
+  type Parameter,
+  type Series,
+} from '../commands/catalog.js';
 import { saysWhy } from '../policy/says-why.js';
 
 /** Why a record cannot be judged again; each is counted. */

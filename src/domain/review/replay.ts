@@ -4,7 +4,7 @@
 // a difference.
 
 import type { ExchangeRow } from '../audit/search.js';
-import type { Series } from '../commands/series.js';
+import type { Series } from '../commands/catalog.js';
 import { routingTableOf } from '../config/routing-table.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';

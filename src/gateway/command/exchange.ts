@@ -5,7 +5,7 @@
 
 import { type Abortable, createAbortable } from '../../concurrency/abortable.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
-import type { Series } from '../../domain/commands/series.js';
+import type { Series } from '../../domain/commands/catalog.js';
 import { isAllowed, type Judged, type Judgement } from '../../domain/policy/judge-line.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { CommandLine } from '../../protocol/command.js';

@@ -1,7 +1,7 @@
 // The second look at an allowed command that waited: at another backend than it was judged for, or after a reload. It does not
 // know what was waited for. The rules: what is sent is what the admission says; of two configurations the stricter one counts.
 
-import type { Series } from '../../domain/commands/series.js';
+import type { Series } from '../../domain/commands/catalog.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/assess.js';
 import type { Judged } from '../../domain/policy/judge-line.js';
 import { saysWhy, whyNoReason } from '../../domain/policy/says-why.js';

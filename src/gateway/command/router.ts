@@ -3,8 +3,8 @@
 // The rules: what the auth service could not say is a failure, never another backend; a host that is none of the configured
 // backends is never gone to; every name that the service gives a user is reported, so that it is judged.
 
+import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/commands/mailbox-names.js';
-import type { Series } from '../../domain/commands/series.js';
 import {
   type Answers,
   createRoutingTable,

@@ -2,7 +2,7 @@
 // open; nothing secret is sent before TLS except to loopback and UNIX sockets; every phase has a time limit, because a backend
 // at its process limit accepts and says nothing.
 
-import type { Series } from '../../domain/commands/series.js';
+import type { Series } from '../../domain/commands/catalog.js';
 import type { Secret } from '../../domain/identity/credentials.js';
 import type { Clock } from '../../ports/clock.js';
 import type { TlsDemand, Transport } from '../../ports/transport.js';

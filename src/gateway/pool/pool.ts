@@ -6,7 +6,7 @@
 
 import assert from 'node:assert';
 import type { Abortable } from '../../concurrency/abortable.js';
-import type { Series } from '../../domain/commands/series.js';
+import type { Series } from '../../domain/commands/catalog.js';
 import type { Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { UpstreamFault, UpstreamPhase } from '../../ports/upstream-fault.js';

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert';
 import type { Place } from '../../concurrency/ordered-set.js';
-import type { Series } from '../../domain/commands/series.js';
+import type { Series } from '../../domain/commands/catalog.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';

@@ -2,7 +2,7 @@
 // line and `-TEMPFAIL`. A script. The rules: nothing is evaluated, sent or recorded; memory, time without progress and commands are
 // limited; no byte of a command's input is parsed as a command line.
 
-import { allSeries } from '../../domain/commands/series.js';
+import { allSeries } from '../../domain/commands/catalog.js';
 import { followingInput } from '../../domain/policy/judge-line.js';
 import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';

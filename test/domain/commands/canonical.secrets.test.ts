@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { canonicalArguments, canonicalWords } from '../../../src/domain/commands/canonical.js';
-import { commandsOf } from '../../../src/domain/commands/catalog.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { accept } from './reading.js';
 
 /** The canonical form with every secret word as a star. */

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  allSeries,
   commandsOf,
   ownCommands,
   resolveCommand,
   resolveOwnCommand,
+  type Series,
 } from '../../../src/domain/commands/catalog.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 
 test('a name may come whole or in any pieces', () => {
   const lines: string[][] = [

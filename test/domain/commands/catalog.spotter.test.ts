@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { commandsOf, createCommandSpotter, resolveCommand } from '../../../src/domain/commands/catalog.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
+import {
+  allSeries,
+  commandsOf,
+  createCommandSpotter,
+  resolveCommand,
+} from '../../../src/domain/commands/catalog.js';
 import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 
 function isSpotted(chunks: readonly Buffer[]): boolean {

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import {
   allEffects,
   allRoles,
+  allSeries,
   commandNamed,
   commandsOf,
   listOfText,
@@ -12,7 +13,6 @@ import {
   strongerEffect,
   textOfList,
 } from '../../../src/domain/commands/catalog.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
 
 void test('a command is found by its exact full name, and is the same object each time', () => {
   for (const series of allSeries) {

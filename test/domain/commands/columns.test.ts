@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandsOf } from '../../../src/domain/commands/catalog.js';
+import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { replyCells, replyShape } from '../../../src/domain/commands/columns.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { accept } from './reading.js';
 
 /** What real servers answered: release, minor, line, cells of one row. */

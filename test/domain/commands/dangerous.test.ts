@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  allSeries,
   commandNamed,
   commandsOf,
   type Effect,
   parameterNamed,
+  type Series,
 } from '../../../src/domain/commands/catalog.js';
 import { cautionOf, dangerOf, effectOf } from '../../../src/domain/commands/dangerous.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { accept } from './reading.js';
 
 const effects: [series: Series, line: string[], effect: Effect][] = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { allSeries } from '../../../src/domain/commands/catalog.js';
 import { mayBeSecretField, userdbContent } from '../../../src/domain/commands/dangerous.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
 import { accept } from './reading.js';
 
 test('fields whose names say that they are secret, or lead to a secret', () => {

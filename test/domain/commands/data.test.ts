@@ -4,18 +4,22 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import {
+  allSeries,
   catalogHash,
   catalogSource,
   commandNamed,
   commandsOf,
 } from '../../../src/domain/commands/catalog.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
 
 test('the generated tables are those that the checked-in source gives', () => {
   const made = execFileSync(process.execPath, [join('scripts', 'make-catalog.mjs'), '--print'], {
     encoding: 'utf8',
   });
   assert.equal(readFileSync(join('src', 'domain', 'commands', 'data.ts'), 'utf8'), made);
+});
+
+test('series come oldest first', () => {
+  assert.deepEqual(allSeries, ['2.3', '2.4']);
 });
 
 test('each series has what a real server of it lists', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { allSeries } from '../../../src/domain/commands/catalog.js';
 import { fetchFieldClass } from '../../../src/domain/commands/fetch-fields.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
 
 test('fields that tell of the mail as an object', () => {
   const names =

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
-import { type Command, commandsOf } from '../../../src/domain/commands/catalog.js';
+import { allSeries, type Command, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { serverSees } from './reference.js';
 import { pick, type Random, randomValues, seededRandom, spell } from './spelling.js';
 

@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
-import { resolveCommand } from '../../../src/domain/commands/catalog.js';
+import { allSeries, resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { cautionOf, effectOf } from '../../../src/domain/commands/dangerous.js';
 import { inputOf, parseArguments } from '../../../src/domain/commands/parse.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { touchedUsers } from '../../../src/domain/commands/users.js';
 import { accept, read } from './reading.js';
 

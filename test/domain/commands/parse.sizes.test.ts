@@ -2,10 +2,9 @@
 // length times the number of patterns, rules and series.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { resolveCommand } from '../../../src/domain/commands/catalog.js';
+import { allSeries, resolveCommand } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { isSequenceSet } from '../../../src/domain/commands/search-keys.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
 
 function times(count: number, word: (at: number) => string): string[] {
   return Array.from({ length: count }, (_, at) => word(at));

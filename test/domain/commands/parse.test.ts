@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
-import { resolveCommand } from '../../../src/domain/commands/catalog.js';
+import { allSeries, resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import {
   parseArguments,
   type UnparsableCode,
   withoutParameters,
 } from '../../../src/domain/commands/parse.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 
 function parse(series: Series, line: string[]) {
   const found = resolveCommand(series, line);

@@ -1,8 +1,7 @@
 // A second reader of arguments, written from the descriptions of getopt_long(3) and of doveadm-server and sharing no code with the
 // first: it works on one argument vector that it permutes, as the C library does, completes abbreviated options, lets the last
 // value win and drops numbers of 2.3 that are none. It never refuses for safety, only where a server would.
-import type { Command, Parameter } from '../../../src/domain/commands/catalog.js';
-import type { Series } from '../../../src/domain/commands/series.js';
+import type { Command, Parameter, Series } from '../../../src/domain/commands/catalog.js';
 
 /** What the command of the server works with; `usage` when it does not get that far. */
 export type Seen = Map<string, string[]> | 'usage';

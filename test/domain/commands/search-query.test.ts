@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { allSeries } from '../../../src/domain/commands/catalog.js';
 import {
   conditionsIn,
   conditionsOfAll,
@@ -8,7 +9,6 @@ import {
   parseSearchQuery,
   type SearchNode,
 } from '../../../src/domain/commands/search-query.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
 
 /** A tree in words: `(and mailbox=Trash seen)`. */
 function show(node: SearchNode): string {

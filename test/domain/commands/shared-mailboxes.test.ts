@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { sharedReach } from '../../../src/domain/commands/shared-mailboxes.js';
 import { accept } from './reading.js';
 

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandsOf } from '../../../src/domain/commands/catalog.js';
+import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { maskCovers } from '../../../src/domain/commands/glob.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { isAddress, reconcileUserOptions, touchedUsers } from '../../../src/domain/commands/users.js';
 import { accept } from './reading.js';
 

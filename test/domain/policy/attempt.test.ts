@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
-import { resolveCommand } from '../../../src/domain/commands/catalog.js';
+import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import type { Series } from '../../../src/domain/commands/series.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { type Attempt, type AttemptResult, attemptOf } from '../../../src/domain/policy/attempt.js';
 

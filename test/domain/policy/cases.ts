@@ -11,11 +11,12 @@
 //   USER      the user field; `-`: none. COMMAND: words separated by blanks, "in quotes" with blanks in them.
 //
 // A line that begins with # is a comment: the trick that the lines below it try.
+
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import { routingTableOf } from '../../../src/domain/config/routing-table.js';

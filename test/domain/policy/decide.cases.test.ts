@@ -1,8 +1,7 @@
 // Goal: every table of test/domain/policy/cases comes out as it says. The tables are the specification that operators can read.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandsOf } from '../../../src/domain/commands/catalog.js';
-import { allSeries } from '../../../src/domain/commands/series.js';
+import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
 import { caseFiles, judge, readCases, testCases } from './cases.js';
 
 for (const name of caseFiles) testCases(name);

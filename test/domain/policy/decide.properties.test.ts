@@ -2,11 +2,16 @@
 // allowed is looked at again from the line that would be sent, by other means than the judgement's own.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Command, commandNamed, commandsOf } from '../../../src/domain/commands/catalog.js';
+import {
+  allSeries,
+  type Command,
+  commandNamed,
+  commandsOf,
+  type Series,
+} from '../../../src/domain/commands/catalog.js';
 import { cautionOf } from '../../../src/domain/commands/dangerous.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { conditionsIn } from '../../../src/domain/commands/search-query.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
 import { sharedReach } from '../../../src/domain/commands/shared-mailboxes.js';
 import { touchedUsers } from '../../../src/domain/commands/users.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';

@@ -1,7 +1,8 @@
 // Goal: a judgement in words survives the way over the wire, and names rules by what they say, never by where they stand.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import {
   type Explanation,

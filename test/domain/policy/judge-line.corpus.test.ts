@@ -1,9 +1,10 @@
 // Goal: every trick of the corpus beside this file is refused, or is sent as what it means. From bytes to bytes: the line is cut,
 // read, judged and written as the daemon does it.
+
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge-line.js';

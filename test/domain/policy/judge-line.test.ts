@@ -2,12 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Series } from '../../../src/domain/commands/catalog.js';
 import {
   createMailboxNames,
   doubtedNames,
   type MailboxNames,
 } from '../../../src/domain/commands/mailbox-names.js';
-import type { Series } from '../../../src/domain/commands/series.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { createDecisionCache } from '../../../src/domain/policy/cache.js';

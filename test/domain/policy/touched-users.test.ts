@@ -1,7 +1,8 @@
 // Whom a command touches, as a table: what is recorded of it, and what an auditor finds.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Series } from '../../../src/domain/commands/series.js';
+import type { Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge-line.js';
 import { usersTouchedBy } from '../../../src/domain/policy/touched-users.js';

@@ -1,7 +1,8 @@
 // Goal: of queries only what each of them surely asks for becomes a condition, and at its loosest.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Series } from '../../../src/domain/commands/series.js';
+import type { Series } from '../../../src/domain/commands/catalog.js';
 import { formatValue } from '../../../src/domain/review/policy-text.js';
 import { queryConditions } from '../../../src/domain/review/query-conditions.js';
 import { recordedMs } from './recording.js';

@@ -1,6 +1,7 @@
 // Attempts of command lines as they stand in a test, for the user bob@example.com.
+
 import assert from 'node:assert/strict';
-import type { Series } from '../../../src/domain/commands/series.js';
+import type { Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import type { Attempt } from '../../../src/domain/policy/attempt.js';
 import { judgeLine } from '../../../src/domain/policy/judge.js';

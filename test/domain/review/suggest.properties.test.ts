@@ -1,8 +1,13 @@
 // Goal: whatever was seen, the suggestion passes check and allows it again; and it grants nothing that nobody should grant unseen.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Command, commandNamed, commandsOf } from '../../../src/domain/commands/catalog.js';
-import { allSeries, type Series } from '../../../src/domain/commands/series.js';
+import {
+  allSeries,
+  type Command,
+  commandNamed,
+  commandsOf,
+  type Series,
+} from '../../../src/domain/commands/catalog.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
