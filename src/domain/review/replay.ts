@@ -56,7 +56,7 @@ export interface ReplayResult {
   readonly withoutClient: number;
   readonly allowToDeny: number;
   readonly denyToAllow: number;
-  /** Policy allows them, and something else would stand in their way that did not then. */
+  /** Policy allowed them then as now, and something else would stand in their way that did not then. */
   readonly toObstacle: number;
   readonly notJudged: ReadonlyMap<UnjudgeableWhy | 'no-listener', number>;
   /** Most frequent first. */
@@ -164,9 +164,9 @@ export function createReplay(
     const answer = answerOf(judged.assessment, line);
     // What was obstructed then may have met a route, or a limit of that moment.
     if (answer.decision === line.decision || (answer.decision === 'obstacle' && line.isObstructed)) return;
-    if (answer.decision === 'obstacle') counts.toObstacle += 1;
-    else if (answer.decision === 'deny') counts.allowToDeny += 1;
-    else counts.denyToAllow += 1;
+    if (line.decision === 'deny') counts.denyToAllow += 1;
+    else if (answer.decision === 'obstacle') counts.toObstacle += 1;
+    else counts.allowToDeny += 1;
     keep(line, answer);
   }
 
@@ -228,9 +228,17 @@ function answerOf(assessment: Assessment, line: RecordedLine): Answer {
   }
   const { kind, reason, rule, nearest, obligations } = judgement.decision;
   if (kind === 'deny') return { decision: 'deny', reason, rule: rule ?? nearest?.rule };
-  if (obstacle !== undefined) return { decision: 'obstacle', reason: describeObstacle(obstacle), rule };
+  const isWidened = line.decision === 'deny';
+  if (obstacle !== undefined && !isWidened) {
+    return { decision: 'obstacle', reason: describeObstacle(obstacle), rule };
+  }
   if (obligations?.reason === true && !line.hasReason) {
     return { decision: 'deny', reason: 'the client must say why, and did not', rule };
+  }
+  // The obstacle may be gone tomorrow; what policy allows stays allowed.
+  if (obstacle !== undefined) {
+    const why = `${reason}; it could not be carried out now: ${describeObstacle(obstacle)}`;
+    return { decision: 'allow', reason: why, rule };
   }
   return { decision: 'allow', reason, rule };
 }

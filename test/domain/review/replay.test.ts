@@ -65,6 +65,18 @@ void test('a record is judged as of its time, and for the series that it was jud
   assert.equal(replayed(withRules('[fts flatcurve check]'), [check]).denyToAllow, 1);
 });
 
+void test('a denial that policy would lift is a widening, also where the command could not be carried out', () => {
+  const users = sound.replace('*@example.com', '*');
+  const after = settingsOf(users.replace('[quota get]', '[{ command: quota get, all_users: true }]'));
+  const all: Sent = { user: '', words: ['quota', 'get', '-A'] };
+  assert.equal(record(before, 'support', all).fields['series'], '2.3 2.4');
+  const result = replayed(after, [all]);
+  assert.deepEqual([result.denyToAllow, result.toObstacle], [1, 0]);
+  const [change] = result.changes;
+  assert.deepEqual([change?.from, change?.to], ['deny', 'allow']);
+  assert.match(change?.reason ?? '', /Dovecot 2\.3 has no command for all users/);
+});
+
 void test('a reason that is demanded now must have been said then', () => {
   const demanding = withRules('[{ command: quota get, reason: required }, mailbox list]');
   const said = { ...(work[0] ?? assert.fail()), reason: 'ticket 5' };
