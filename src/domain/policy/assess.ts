@@ -16,6 +16,7 @@ import {
   type JudgementCache,
   judge,
   judgeOnce,
+  sooner,
   unparsable,
 } from './judge-line.js';
 import { jointNamespaces, type Route, reachable, routeUser } from './route.js';
@@ -254,6 +255,9 @@ export function assess<Backend extends RoutedBackend>(
     for (const alias of found.aliases) aliases.add(alias);
   } else if (homeless !== undefined) {
     return ended(homeless);
+  } else if (home === undefined) {
+    destinations = none;
+    return ended({ kind: 'unroutable', reason: 'the command names no user' });
   }
   if (table.asksUserdb && judgement.attempt.users.length > 0) {
     const { users } = judgement.attempt;
@@ -309,7 +313,10 @@ export function judgeFor(
   // Where only some backends say which they have, those count as well as the usual ones.
   const again = judgeWith(jointNamespaces(others));
   if (!isAllowed(again)) return again;
-  if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return judgement;
+  if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) {
+    const holdsUntilMs = sooner(judgement.holdsUntilMs, again.holdsUntilMs);
+    return { ...judgement, holdsUntilMs, shadow: judgement.shadow ?? again.shadow };
+  }
   const { command, effect, user, input } = judgement;
   return unparsable({ command, effect, user, input }, 'backends-differ', backendsDiffer);
 }

@@ -247,7 +247,8 @@ function enforced(decision: Decision): Decision {
   return decision.would ?? decision;
 }
 
-function sooner(one: number | undefined, other: number | undefined): number | undefined {
+/** The earlier of two ends; undefined: there is none. */
+export function sooner(one: number | undefined, other: number | undefined): number | undefined {
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
