@@ -83,7 +83,9 @@ test('every configuration in the pages has no problem', () => {
 /** Programs of the system that the pages call, besides dovegate. */
 const foreign = new Set(
   `apt-get cat chmod chown cp curl docker doveadm dovecot export groupadd install journalctl kubectl ln ls mkdir mv node
-  npm openssl scp source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(/\s+/),
+  npm openssl runuser scp source ssh sudo systemctl systemd-sysusers systemd-tmpfiles tar usermod`.split(
+    /\s+/,
+  ),
 );
 
 test('every command of a sh block is one that there is, with options that it has', async () => {
