@@ -82,8 +82,8 @@ function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<str
     place: formatPlace(policy.place),
     version: policy.version,
     mode: policy.mode,
-    users: policy.users.globs.map((glob) => glob.text),
-    except: policy.except.globs.map((glob) => glob.text),
+    users: policy.users.texts,
+    except: policy.except.texts,
     limits: {
       rate: rate && { count: rate.count, window_ms: rate.windowMs },
       distinct_users: distinctUsers && { count: distinctUsers.count, window_ms: distinctUsers.windowMs },

@@ -57,9 +57,7 @@ export function describeSettings(settings: Settings): string {
     );
   }
   for (const route of settings.routes) {
-    lines.push(
-      `route ${route.users.globs.map((glob) => glob.text).join(' ')} -> ${formatTarget(route.target)}`,
-    );
+    lines.push(`route ${route.users.texts.join(' ')} -> ${formatTarget(route.target)}`);
   }
   for (const [name, target] of [
     ['other server commands that read', settings.serverCommands.default] as const,

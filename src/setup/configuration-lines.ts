@@ -2,7 +2,7 @@
 // and expressions travel as their texts and are compiled again. Each line is a small step, so that the main thread can pause between any two.
 
 import assert from 'node:assert/strict';
-import { createGlobList, type GlobList } from '../domain/commands/glob.js';
+import { GlobList } from '../domain/commands/glob.js';
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type {
@@ -13,7 +13,7 @@ import type {
   Settings,
 } from '../domain/config/settings.js';
 import { createRegex, type Regex } from '../domain/policy/regex.js';
-import { createPolicy, type Policy, type PolicyText, type Rule } from '../domain/policy/rule.js';
+import { createPolicy, type Policy, type PolicyParts, type Rule } from '../domain/policy/rule.js';
 
 /** What the thread is asked for; it answers with the first {@link Piece} of its lines, and with the next one for each `more`. */
 export type ThreadOrder =
@@ -38,18 +38,19 @@ export type ProblemLine = readonly [Problem, string];
 const textStep = 8 * 1024;
 const patternStep = 200;
 
-type PolicyHead = Omit<PolicyText, 'users' | 'except' | 'allow' | 'deny' | 'shadow' | 'effectiveText'> & {
-  readonly version: string;
-};
+type PolicyHead = Omit<PolicyParts, 'allow' | 'deny' | 'shadow' | 'effectiveText'>;
 type Lists = Pick<Settings, 'listeners' | 'backends' | 'routes' | 'tests'>;
 type Rest = Omit<Settings, keyof Lists | 'policies'>;
 
-/** What one line says. A policy begins with `policy` and ends with `end`; its shadow stands between the two. */
+/**
+ * What one line says. A policy begins with `policy` and ends with `end`; its shadow stands between the two. The patterns of long lists
+ * stand in lines of their own before the line that they belong to.
+ */
 type Line =
   | readonly ['rest', Rest]
   | { [Name in keyof Lists]: readonly [Name, Lists[Name][number]] }[keyof Lists]
   | readonly ['policy', PolicyHead]
-  | readonly ['users' | 'except', readonly string[]]
+  | readonly ['patterns', list: number, texts: readonly string[]]
   | readonly ['allow' | 'deny', Rule]
   | readonly ['text', string]
   | readonly ['end'];
@@ -70,37 +71,45 @@ export function* piecesOf(lines: Iterable<string>): Generator<string> {
 /** The lines of settings, without their ends. */
 export function* settingsLines(settings: Settings): Generator<string> {
   const { listeners, backends, routes, tests, policies, ...rest } = settings;
-  yield lineOf(['rest', rest]);
+  yield* linesOf(['rest', rest]);
   for (const [name, items] of Object.entries({ listeners, backends, routes, tests })) {
-    for (const item of items) yield JSON.stringify([name, item], asPlain);
+    for (const item of items) yield* linesOf([name, item]);
   }
   for (const policy of policies.values()) yield* policyLines(policy);
 }
 
 function* policyLines(policy: Policy): Generator<string> {
-  const { users, except, allow, deny, shadow, effectiveText, ...more } = policy;
+  const { allow, deny, shadow, effectiveText, ...more } = policy;
   const { isForEverybody: _, allowByCommand: _allow, denyByCommand: _deny, ...head } = more;
-  yield lineOf(['policy', head]);
-  for (const [key, list] of Object.entries({ users, except })) {
-    const texts = list.globs.map(({ text }) => text);
-    for (let at = 0; at < texts.length; at += patternStep)
-      yield JSON.stringify([key, texts.slice(at, at + patternStep)]);
-  }
-  for (const rule of allow) yield lineOf(['allow', rule]);
-  for (const rule of deny) yield lineOf(['deny', rule]);
+  yield* linesOf(['policy', head]);
+  // What a rule means as plain values is for commands, and may be as long as the rule.
+  for (const { meaning: _meaning, ...rule } of allow) yield* linesOf(['allow', rule]);
+  for (const { meaning: _meaning, ...rule } of deny) yield* linesOf(['deny', rule]);
   for (let at = 0; at < effectiveText.length; at += textStep)
-    yield lineOf(['text', effectiveText.slice(at, at + textStep)]);
+    yield* linesOf(['text', effectiveText.slice(at, at + textStep)]);
   if (shadow !== undefined) yield* policyLines(shadow);
-  yield lineOf(['end']);
+  yield* linesOf(['end']);
 }
 
-function lineOf(line: Line): string {
-  return JSON.stringify(line, asPlain);
+function* linesOf(line: Line | readonly [string, unknown]): Generator<string> {
+  const long: GlobList[] = [];
+  const text = JSON.stringify(line, (_key, value: unknown) => {
+    if (!(value instanceof GlobList) || value.texts.length <= patternStep) return asPlain(value);
+    long.push(value);
+    return { $: 'long', of: long.length - 1 } satisfies Tagged;
+  });
+  for (const [list, { texts }] of long.entries()) {
+    for (let at = 0; at < texts.length; at += patternStep)
+      yield JSON.stringify(['patterns', list, texts.slice(at, at + patternStep)]);
+  }
+  yield text;
 }
 
 /** What stands for a value that JSON does not have. */
 type Tagged =
   | { readonly $: 'globs'; readonly of: readonly string[] }
+  /** Of the lists in the lines before, the one of this number. */
+  | { readonly $: 'long'; readonly of: number }
   | { readonly $: 'regex'; readonly of: string }
   | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
   | { readonly $: 'set'; readonly of: readonly unknown[] }
@@ -108,7 +117,7 @@ type Tagged =
   // A map of the configuration may have a key of this name.
   | { readonly $: '$'; readonly of: readonly (readonly [string, unknown])[] };
 
-function asPlain(_key: string, value: unknown): unknown {
+function asPlain(value: unknown): unknown {
   assert.ok(typeof value !== 'function', 'a function does not cross');
   return tagged(value) ?? value;
 }
@@ -118,28 +127,21 @@ function tagged(value: unknown): Tagged | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   if (value instanceof Map) return { $: 'map', of: [...value] };
   if (value instanceof Set) return { $: 'set', of: [...value] };
-  if (isGlobList(value)) return { $: 'globs', of: value.globs.map(({ text }) => text) };
+  if (value instanceof GlobList) return { $: 'globs', of: value.texts };
   if (isRegex(value)) return { $: 'regex', of: value.source };
   return '$' in value ? { $: '$', of: Object.entries(value) } : undefined;
-}
-
-function isGlobList(value: object): value is GlobList {
-  return 'globs' in value && 'matches' in value;
 }
 
 function isRegex(value: object): value is Regex {
   return 'source' in value && 'matches' in value;
 }
 
-function asWas(_key: string, value: unknown): unknown {
-  return isTagged(value) ? untagged(value) : value;
-}
-
 function isTagged(value: unknown): value is Tagged {
   return typeof value === 'object' && value !== null && '$' in value;
 }
 
-function untagged(value: Tagged): unknown {
+/** `long`: the lists of the lines before. */
+function untagged(value: Tagged, long: readonly GlobList[]): unknown {
   switch (value.$) {
     case 'bigint':
       return BigInt(value.of);
@@ -148,7 +150,9 @@ function untagged(value: Tagged): unknown {
     case 'set':
       return new Set(value.of);
     case 'globs':
-      return createGlobList(value.of);
+      return new GlobList(value.of);
+    case 'long':
+      return long[value.of];
     case 'regex': {
       const result = createRegex(value.of);
       assert.ok(result.kind === 'regex');
@@ -171,8 +175,6 @@ export interface SettingsBuilder {
 
 interface Draft {
   readonly head: PolicyHead;
-  readonly users: string[];
-  readonly except: string[];
   readonly allow: Rule[];
   readonly deny: Rule[];
   readonly texts: string[];
@@ -187,11 +189,11 @@ export function createSettingsBuilder(): SettingsBuilder {
   const tests: PolicyTest[] = [];
   const policies = new Map<string, Policy>();
   const drafts: Draft[] = [];
+  let long: GlobList[] = [];
   let rest: Rest | undefined;
 
   function end({ head, texts, ...draft }: Draft): void {
-    const { version, ...traits } = head;
-    const policy = createPolicy({ ...traits, ...draft, effectiveText: texts.join('') }, () => version);
+    const policy = createPolicy({ ...head, ...draft, effectiveText: texts.join('') });
     const above = drafts.at(-1);
     if (above === undefined) policies.set(policy.name, policy);
     else above.shadow = policy;
@@ -199,7 +201,16 @@ export function createSettingsBuilder(): SettingsBuilder {
 
   return {
     push(text) {
-      const line: Line = JSON.parse(text, asWas);
+      const line: Line = JSON.parse(text, (_key, value: unknown) =>
+        isTagged(value) ? untagged(value, long) : value,
+      );
+      if (line[0] === 'patterns') {
+        const [, at, texts] = line;
+        long[at] ??= new GlobList();
+        long[at].add(texts);
+        return;
+      }
+      long = [];
       const draft = drafts.at(-1);
       switch (line[0]) {
         case 'rest':
@@ -218,11 +229,7 @@ export function createSettingsBuilder(): SettingsBuilder {
           tests.push(line[1]);
           break;
         case 'policy':
-          drafts.push({ head: line[1], users: [], except: [], allow: [], deny: [], texts: [] });
-          break;
-        case 'users':
-        case 'except':
-          draft?.[line[0]].push(...line[1]);
+          drafts.push({ head: line[1], allow: [], deny: [], texts: [] });
           break;
         case 'allow':
         case 'deny':

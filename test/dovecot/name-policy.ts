@@ -2,7 +2,7 @@
 // the name reaches. One policy a question, with the rule as the configuration would read it.
 
 import type { Series } from '../../src/domain/commands/catalog.js';
-import { createGlobList } from '../../src/domain/commands/glob.js';
+import { GlobList } from '../../src/domain/commands/glob.js';
 import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/commands/mailbox-names.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
 import { judgeLine } from '../../src/domain/policy/judge.js';
@@ -37,25 +37,23 @@ const userNames = createUserNames({ characters: defaultCharacters });
 
 function isLetThrough(question: NameQuestion, allow: readonly Rule[], deny: readonly Rule[]): boolean {
   const { use, name, series, namespaces } = question;
-  const policy = createPolicy(
-    {
-      name: 'test',
-      place,
-      users: ['*'],
-      usersPlace: place,
-      except: [],
-      exceptPlace: place,
-      mode: 'enforce',
-      logs: 'none',
-      debug: false,
-      weight: 1,
-      limits: {},
-      allow,
-      deny,
-      effectiveText: '',
-    },
-    () => 'test',
-  );
+  const policy = createPolicy({
+    name: 'test',
+    place,
+    users: new GlobList(['*']),
+    usersPlace: place,
+    except: new GlobList(),
+    exceptPlace: place,
+    mode: 'enforce',
+    logs: 'none',
+    debug: false,
+    weight: 1,
+    limits: {},
+    allow,
+    deny,
+    effectiveText: '',
+    version: 'test',
+  });
   const words =
     question.guid === undefined
       ? lineWith(use, name)
@@ -69,7 +67,7 @@ function isLetThrough(question: NameQuestion, allow: readonly Rule[], deny: read
 const commandOf: Readonly<Record<NameUse, string>> = { query: 'fetch', mask: 'mailbox status', name: 'save' };
 
 function ruleFor(use: NameUse, patterns: readonly string[] | undefined): Rule {
-  const globs = createGlobList(patterns ?? ['*']);
+  const globs = new GlobList(patterns ?? ['*']);
   const parameter = use === 'mask' ? 'mailbox-mask' : 'mailbox';
   const isByValue = patterns !== undefined && use !== 'query';
   const isByQuery = patterns !== undefined && use === 'query';
@@ -81,7 +79,7 @@ function ruleFor(use: NameUse, patterns: readonly string[] | undefined): Rule {
     query: isByQuery
       ? {
           kind: 'keys',
-          conditions: [{ key: 'mailbox', test: { kind: 'one-of', globs, texts: patterns } }],
+          conditions: [{ key: 'mailbox', test: { kind: 'one-of', globs } }],
           anyOf: [],
         }
       : undefined,

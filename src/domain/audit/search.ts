@@ -3,7 +3,7 @@
 // The rules: damage is stepped over; verify says what can be trusted. A record that does not name all users it touches is a hit: a
 // user must not be missed because a list was too long to be recorded.
 
-import { createGlobList, globLengthMax, maskCovers, mayOverlap } from '../commands/glob.js';
+import { GlobList, globLengthMax, maskCovers, mayOverlap } from '../commands/glob.js';
 import { foldAscii } from '../identity/user-name.js';
 import { quote } from './encode.js';
 import {
@@ -356,7 +356,7 @@ function createExactSearch(pattern: string): UserSearch {
 function coverTest(pattern: string): (mask: string) => boolean {
   if (!pattern.includes('*')) return (mask) => maskCovers(mask, pattern);
   if (pattern.length > globLengthMax) return () => true;
-  const globs = createGlobList([pattern]);
+  const globs = new GlobList([pattern]);
   return (mask) => mayOverlap(mask, globs);
 }
 

@@ -7,74 +7,59 @@
 // The rules: matching a pattern looks at each character of the text once: no backtracking, so that a hostile text costs no more
 // than an honest one of its length. A comparison of a mask that is not sure leads to a refusal: not within, and may overlap.
 
-/** A compiled pattern. */
-export interface Glob {
-  readonly text: string;
-  /** Matches every text. */
-  readonly isEverything: boolean;
-  /** Holds no star: matches only itself. */
-  readonly isLiteral: boolean;
-  matches(text: string): boolean;
-}
-
-/** Patterns of which one must match. */
-export interface GlobList {
-  readonly globs: readonly Glob[];
-  readonly isEverything: boolean;
-  matches(text: string): boolean;
-  /** Whether one of the patterns is written exactly like this. */
-  has(pattern: string): boolean;
-}
-
 /** Longest pattern, in UTF-16 units. Stops patterns whose tables would be large. */
 export const globLengthMax = 1024;
 
-/** Compiles a pattern. Throws a RangeError above {@link globLengthMax}; configuration has checked it before. */
-export function createGlob(text: string): Glob {
-  if (text.length > globLengthMax) throw new RangeError('the pattern is too long');
-  const isEverything = text === '*' || text === '**';
-  const isLiteral = !text.includes('*');
-  return { text, isEverything, isLiteral, matches: matcherOf(text, isEverything, isLiteral) };
-}
-
 /**
- * Compiles a list; equal to asking every pattern, but literals are one look-up, and so are all patterns of the form
- * `*@domain`: a list of ten thousand customers costs what a list of one does.
+ * Patterns of which one must match. Equal to asking each of them, but a pattern without a star is one look-up, and so are all of the
+ * form `*@domain`: ten thousand customers cost what one does. Complete before it is handed on; {@link add} is for its builder.
  */
-export function createGlobList(texts: readonly string[]): GlobList {
-  const globs = texts.map(createGlob);
-  const isEverything = globs.some((glob) => glob.isEverything);
-  const written = new Set(texts);
-  const literals = new Set(globs.filter((glob) => glob.isLiteral).map((glob) => glob.text));
-  const domains = new Set(globs.map((glob) => domainOf(glob.text)).filter((domain) => domain !== undefined));
-  const others = globs.filter((glob) => !glob.isLiteral && domainOf(glob.text) === undefined);
+export class GlobList {
+  readonly texts: string[] = [];
+  readonly #written = new Set<string>();
+  readonly #others: ((text: string) => boolean)[] = [];
+  #isEverything = false;
+  #hasDomains = false;
 
-  function matches(text: string): boolean {
-    if (isEverything || literals.has(text)) return true;
-    if (domains.size > 0) {
-      const at = text.indexOf('@');
-      if (at >= 0 && text.indexOf('@', at + 1) < 0 && domains.has(text.slice(at))) return true;
+  constructor(texts: readonly string[] = []) {
+    this.add(texts);
+  }
+
+  /** Throws a RangeError for a pattern above {@link globLengthMax}; configuration has checked it before. */
+  add(texts: readonly string[]): void {
+    for (const text of texts) {
+      if (text.length > globLengthMax) throw new RangeError('the pattern is too long');
+      this.texts.push(text);
+      this.#written.add(text);
+      if (text === '*' || text === '**') this.#isEverything = true;
+      else if (isDomain(text)) this.#hasDomains = true;
+      else if (text.includes('*')) this.#others.push(oneStar(text) ?? simulate(text));
     }
-    return others.some((glob) => glob.matches(text));
   }
-  return { globs, isEverything, matches, has: (pattern) => written.has(pattern) };
+
+  get isEverything(): boolean {
+    return this.#isEverything;
+  }
+
+  matches(text: string): boolean {
+    // A pattern matches its own text, too.
+    if (this.#isEverything || this.#written.has(text)) return true;
+    if (this.#hasDomains) {
+      const at = text.indexOf('@');
+      if (at >= 0 && text.indexOf('@', at + 1) < 0 && this.#written.has(`*${text.slice(at)}`)) return true;
+    }
+    return this.#others.some((matches) => matches(text));
+  }
+
+  /** Whether one of the patterns is written exactly like this. */
+  has(pattern: string): boolean {
+    return this.#written.has(pattern);
+  }
 }
 
-/** `@domain` of a pattern `*@domain` without a further star or `@`. */
-function domainOf(pattern: string): string | undefined {
-  if (!pattern.startsWith('*@')) return undefined;
-  const domain = pattern.slice(1);
-  return domain.includes('*') || domain.includes('@', 1) ? undefined : domain;
-}
-
-function matcherOf(pattern: string, isEverything: boolean, isLiteral: boolean): (text: string) => boolean {
-  if (isEverything) return () => true;
-  if (isLiteral) return (text) => text === pattern;
-  const domain = domainOf(pattern);
-  if (domain !== undefined) {
-    return (text) => text.endsWith(domain) && text.indexOf('@') === text.length - domain.length;
-  }
-  return oneStar(pattern) ?? simulate(pattern);
+/** `*@domain` without a further star or `@`. */
+function isDomain(pattern: string): boolean {
+  return pattern.startsWith('*@') && !pattern.includes('*', 2) && !pattern.includes('@', 2);
 }
 
 /** A pattern with one star, which is most of them, is two comparisons. */
@@ -91,59 +76,35 @@ function oneStar(pattern: string): ((text: string) => boolean) | undefined {
   };
 }
 
+const wordBits = 31;
+const wordMask = 0x7fffffff;
+const atSign = 0x40;
+
 /**
  * The pattern as a machine: state i means that the first i literal characters were seen. Sets of states are bits in
  * words of 31, so that shifts stay within small integers.
  */
-interface Machine {
-  /** Words of a set of states. */
-  readonly words: number;
+function simulate(pattern: string): (text: string) => boolean {
+  const last = pattern.replaceAll('*', '').length;
+  const words = Math.ceil((last + 1) / wordBits);
   /** For each literal character: the states that it leads on from. */
-  readonly steps: ReadonlyMap<number, Int32Array>;
-  /** States that any character but `@` leaves where they are, and states that `@` leaves too. */
-  readonly stays: Int32Array;
-  readonly staysAt: Int32Array;
-  readonly last: number;
-}
-
-const wordBits = 31;
-const wordMask = 0x7fffffff;
-const atSign = 0x40;
-const starCode = 0x2a;
-
-function compile(pattern: string): Machine {
-  const literals: number[] = [];
-  const stars: number[] = [0];
-  for (let index = 0; index < pattern.length; index += 1) {
-    const code = pattern.charCodeAt(index);
-    if (code === starCode) {
-      stars[literals.length] = (stars[literals.length] ?? 0) + 1;
-    } else {
-      literals.push(code);
-      stars.push(0);
-    }
-  }
-  const words = Math.ceil((literals.length + 1) / wordBits);
   const steps = new Map<number, Int32Array>();
-  for (const [state, code] of literals.entries()) {
-    let set = steps.get(code);
-    if (set === undefined) {
-      set = new Int32Array(words);
-      steps.set(code, set);
-    }
-    add(set, state);
-  }
+  /** States that any character but `@` leaves where they are, and states that `@` leaves too. */
   const stays = new Int32Array(words);
   const staysAt = new Int32Array(words);
-  for (const [state, count] of stars.entries()) {
-    if (count > 0) add(stays, state);
-    if (count > 1) add(staysAt, state);
+  let state = 0;
+  for (let at = 0; at < pattern.length; at += 1) {
+    if (pattern[at] === '*') {
+      if (pattern[at - 1] === '*') add(staysAt, state);
+      add(stays, state);
+      continue;
+    }
+    const code = pattern.charCodeAt(at);
+    const set = steps.get(code) ?? new Int32Array(words);
+    steps.set(code, set);
+    add(set, state);
+    state += 1;
   }
-  return { words, steps, stays, staysAt, last: literals.length };
-}
-
-function simulate(pattern: string): (text: string) => boolean {
-  const { words, steps, stays, staysAt, last } = compile(pattern);
   const none = new Int32Array(words);
   const lastWord = Math.floor(last / wordBits);
   const lastBit = 1 << (last % wordBits);
@@ -208,7 +169,7 @@ export function isWithin(mask: string, globs: GlobList): boolean {
 export function mayOverlap(mask: string, globs: GlobList): boolean {
   if (globs.isEverything) return true;
   const own = partsOf(mask.replace(/\*+/g, '*'));
-  return globs.globs.some((glob) => overlaps(own, glob.text));
+  return globs.texts.some((text) => overlaps(own, text));
 }
 
 /** A text with stars: what stands in front of its first star and behind its last one. */

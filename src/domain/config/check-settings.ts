@@ -174,7 +174,7 @@ function isRouted(pattern: string, settings: Settings): boolean {
     settings.routes.some(
       ({ users }) =>
         users.matches(pattern.replace(/\*+/g, 'x')) ||
-        users.globs.some(({ text }) => domainOf(text) === domain || domainOf(text).includes('*')),
+        users.texts.some((text) => domainOf(text) === domain || domainOf(text).includes('*')),
     )
   );
 }

@@ -1,6 +1,7 @@
 // Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
 // one spelling, so that the same meaning has the same version whatever the file looks like.
 import { stringify } from 'yaml';
+import { GlobList } from '../commands/glob.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
@@ -46,21 +47,20 @@ function parsePolicy(name: string, raw: RawPolicy, cursor: Cursor, reading: Poli
   const { mode, logs, debug, weight, limits } = raw;
   const traits = { mode, logs, debug, weight, limits };
   const shadow = parseShadow(name, cursor, reading);
-  const policy = createPolicy(
-    {
-      name,
-      place: cursor.place(),
-      users,
-      usersPlace: cursor.place('users'),
-      except,
-      exceptPlace: cursor.place('except'),
-      ...traits,
-      ...rules,
-      ...(shadow === undefined ? {} : { shadow }),
-      effectiveText: effectiveText(name, reading.mailUsers, { ...traits, users, except, ...rules }),
-    },
-    sha256Hex,
-  );
+  const text = effectiveText(name, reading.mailUsers, { ...traits, users, except, ...rules });
+  const policy = createPolicy({
+    name,
+    place: cursor.place(),
+    users: new GlobList(users),
+    usersPlace: cursor.place('users'),
+    except: new GlobList(except),
+    exceptPlace: cursor.place('except'),
+    ...traits,
+    ...rules,
+    ...(shadow === undefined ? {} : { shadow }),
+    effectiveText: text,
+    version: sha256Hex(text),
+  });
   checkReach(policy, cursor);
   return policy;
 }

@@ -1,7 +1,7 @@
 // Reads `routes` and `server_commands`: where a command goes. A route has one target; a command that changes something goes nowhere
 // unless a line names its target.
 import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
-import { createGlobList } from '../commands/glob.js';
+import { GlobList } from '../commands/glob.js';
 import type { RouteTarget } from '../policy/route.js';
 import type { ServerCommandRules, ServerTarget } from '../policy/server-commands.js';
 import type { Cursor } from './cursor.js';
@@ -17,7 +17,7 @@ export function parseRoutes(raw: RawConfiguration, cursor: Cursor): RouteSetting
     const at = cursor.down(index);
     const users = userPatterns(at, 'users');
     const target = parseTarget(each, at);
-    if (target !== undefined) routes.push({ users: createGlobList(users), target, place: at.place() });
+    if (target !== undefined) routes.push({ users: new GlobList(users), target, place: at.place() });
   }
   return routes;
 }

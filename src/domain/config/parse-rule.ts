@@ -2,7 +2,8 @@
 import { stringify } from 'yaml';
 import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { cautionOf } from '../commands/dangerous.js';
-import { createGlobList, mayOverlap } from '../commands/glob.js';
+import { GlobList, mayOverlap } from '../commands/glob.js';
+import { sha256Hex } from '../identity/credentials.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
 import type { Cursor } from './cursor.js';
@@ -55,7 +56,7 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
     meaning,
     where: where?.tests,
     query: where?.query,
-    users: map.users === undefined ? undefined : createGlobList(userPatterns(cursor, 'users')),
+    users: map.users === undefined ? undefined : new GlobList(userPatterns(cursor, 'users')),
     rootEquivalent: map.root_equivalent ?? false,
     masks: map.masks ?? false,
     shared: map.shared ?? false,
@@ -174,10 +175,9 @@ function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
   if (typeof plain !== 'object' || plain === null) return { meaning: plain, limitKey: String(plain) };
   const entries = Object.entries(plain);
   const isName = entries.length === 1;
-  const limitKey = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), {
-    lineWidth: 0,
-  });
-  return { meaning: isName ? entries[0]?.[1] : plain, limitKey };
+  const text = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), { lineWidth: 0 });
+  // A rule may be as long as its list of users, and its counter is looked for at each command.
+  return { meaning: isName ? entries[0]?.[1] : plain, limitKey: sha256Hex(text) };
 }
 
 /** Tells what rules say in vain: everybody, in a policy that is not for everybody; what a rule above them allows already. */
@@ -192,7 +192,7 @@ export function checkReach(policy: Policy, cursor: Cursor): void {
         'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
       );
     }
-    if (isOfUser(rule) && rule.users?.globs.some(({ text }) => mayHoldFor(policy, text)) === false) {
+    if (isOfUser(rule) && rule.users?.texts.some((text) => mayHoldFor(policy, text)) === false) {
       cursor.warningAt(rule.place, ['allow'], 'never matches: the policy does not hold for these users');
     }
     const rules = policy.allowByCommand.get(rule.command) ?? [];

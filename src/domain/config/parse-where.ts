@@ -1,7 +1,7 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that could never hold,
 // or that its author cannot have meant, is a problem. A value that does not fit its parameter is never read as plain text instead.
 import type { Parameter } from '../commands/catalog.js';
-import { createGlobList, globLengthMax } from '../commands/glob.js';
+import { GlobList, globLengthMax } from '../commands/glob.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-keys.js';
 import { foldAscii } from '../identity/user-name.js';
 import { parseDuration } from '../policy/duration.js';
@@ -131,7 +131,7 @@ function oneOf(
   isOptional: boolean,
 ): ValueTest {
   const texts = patterns(cursor, path).map((text) => fold(text, command, parameter, kind));
-  return { kind: 'one-of', globs: createGlobList(texts), isOptional };
+  return { kind: 'one-of', globs: new GlobList(texts), isOptional };
 }
 
 /** Names of users and fields are compared in lower case, as the attempt has them; in a `deny` everything is. */
@@ -204,7 +204,7 @@ function parseDenyQuery(cursor: Cursor, names: readonly string[]): QueryTest | u
   }
   if (!names.includes('mailbox')) return undefined;
   const texts = patterns(cursor, ['mailbox']).map((text) => text.toLowerCase());
-  const test: KeyTest = { kind: 'one-of', globs: createGlobList(texts), texts };
+  const test: KeyTest = { kind: 'one-of', globs: new GlobList(texts) };
   return { kind: 'keys', conditions: [{ key: 'mailbox', test }], anyOf: [] };
 }
 
@@ -254,7 +254,7 @@ function parseKeyTest(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   if (cursor.node()?.kind === 'map') return parseBound(cursor, key);
   const isFolded = key.name === 'header';
   const texts = patterns(cursor, []).map((text) => (isFolded ? text.toLowerCase() : text));
-  return { kind: 'one-of', globs: createGlobList(texts), texts };
+  return { kind: 'one-of', globs: new GlobList(texts) };
 }
 
 function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {

@@ -258,7 +258,7 @@ export function meaningOf(settings: Omit<Settings, 'hash'>): string {
   const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
   const plain = {
     ...rest,
-    routes: routes.map(({ users, target }) => ({ users: users.globs.map((glob) => glob.text), target })),
+    routes: routes.map(({ users, target }) => ({ users: users.texts, target })),
     serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
     policies: [...policies].map(([name, policy]) => [name, policy.version]),
     audit: { ...audit, strict: [...audit.strict].toSorted() },

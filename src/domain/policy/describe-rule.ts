@@ -37,7 +37,7 @@ function describeTest(test: ValueTest): string {
     case 'absent':
       return 'not given';
     case 'one-of':
-      return orAbsent(listOr(test.globs.globs.map((glob) => glob.text)), test.isOptional);
+      return orAbsent(listOr(test.globs.texts), test.isOptional);
     case 'equals':
       return orAbsent(
         `exactly ${test.values.map((value) => JSON.stringify(value)).join(' ')}`,
@@ -104,7 +104,7 @@ function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): s
     case 'present':
       return '';
     case 'one-of':
-      return listOr(test.texts);
+      return listOr(test.globs.texts);
     case 'age':
       return describeBounds(test.atLeast, test.atMost, (seconds) => formatDuration(seconds * 1000));
     case 'size':
@@ -115,7 +115,7 @@ function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): s
 }
 
 function usersOf({ users }: Rule): string[] {
-  return users === undefined ? [] : [`only for ${listOr(users.globs.map((glob) => glob.text))}`];
+  return users === undefined ? [] : [`only for ${listOr(users.texts)}`];
 }
 
 /** What the rule opens beyond the mailboxes of users named one by one. */

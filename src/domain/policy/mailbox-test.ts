@@ -36,7 +36,7 @@ export function isSurelyOneOf(value: string, globs: GlobList, names: MailboxName
 /** Whether a name may be meant by the patterns of a `deny`, which are in lower case. */
 export function mayBeOneOf(value: string, globs: GlobList, names: MailboxNames): boolean {
   if (names.folded(value).some((spelling) => globs.matches(spelling))) return true;
-  return isDoubtedInbox(value, names) && globs.globs.some(({ text }) => endsInInbox(text));
+  return isDoubtedInbox(value, names) && globs.texts.some((text) => endsInInbox(text));
 }
 
 /**
@@ -83,7 +83,7 @@ function isDoubtedInbox(value: string, names: MailboxNames): boolean {
 
 /** Whether a test is for a name that may be one of the INBOX. */
 function namesInbox(test: ValueTest): boolean {
-  if (test.kind === 'one-of') return test.globs.globs.some(({ text }) => endsInInbox(text));
+  if (test.kind === 'one-of') return test.globs.texts.some((text) => endsInInbox(text));
   if (test.kind !== 'regex') return false;
   return ['/', '.'].some((separator) => strikes(test, [`${inbox}${separator}${inbox}`], false));
 }

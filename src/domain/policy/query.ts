@@ -15,7 +15,7 @@ import type { Regex } from './regex.js';
 export type KeyTest =
   | { readonly kind: 'present' }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'one-of'; readonly globs: GlobList; readonly texts: readonly string[] }
+  | { readonly kind: 'one-of'; readonly globs: GlobList }
   | { readonly kind: 'age'; readonly atLeast: number | undefined; readonly atMost: number | undefined }
   | { readonly kind: 'size'; readonly atLeast: number | undefined; readonly atMost: number | undefined };
 
@@ -214,7 +214,7 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
       if (leaf.key.name !== 'mailbox') return true;
       if (!isSurelyOneOf(value, test.globs, query.mailboxNames)) return false;
       if (!isMask(value) && !isMailboxMask(value)) return true;
-      return test.globs.isEverything || test.texts.includes(value);
+      return test.globs.isEverything || test.globs.has(value);
     case 'age':
       return agePasses(test, leaf, query);
     case 'size': {

@@ -47,8 +47,8 @@ export function rightsOf(policy: Policy, listener: string, principal: string | u
     principal,
     policy: policy.name,
     isObserving: policy.mode === 'observe',
-    users: policy.users.globs.map((glob) => glob.text),
-    except: policy.except.globs.map((glob) => glob.text),
+    users: policy.users.texts,
+    except: policy.except.texts,
     limits: [
       ...(rate === undefined ? [] : [formatRate(rate)]),
       ...(distinctUsers === undefined ? [] : [`${formatRate(distinctUsers)} of different users`]),

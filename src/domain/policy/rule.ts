@@ -1,7 +1,7 @@
 // Owns what a policy is: rules with their places, users, and what else holds for a team.
 // It does not know YAML; config builds these values, and nobody changes them afterwards.
 // The rule: a policy is immutable. A changed configuration makes a new one, with another version.
-import { createGlobList, type GlobList } from '../commands/glob.js';
+import type { GlobList } from '../commands/glob.js';
 import type { QueryTest } from './query.js';
 import type { ValueTest } from './value-test.js';
 
@@ -74,8 +74,8 @@ export interface Rule {
   readonly place: RulePlace;
   /** Full name of the command. */
   readonly command: string;
-  /** The rule as plain values in one spelling; for people, and for the version of its policy. */
-  readonly meaning: unknown;
+  /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads does without. */
+  readonly meaning?: unknown;
   /** Undefined: the rule has no `where`. Empty: it has one that names nothing, so that every option must be absent. */
   readonly where: readonly ParameterTest[] | undefined;
   readonly query: QueryTest | undefined;
@@ -105,56 +105,40 @@ export interface PolicyTraits {
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
 }
 
-/** What config hands over to {@link createPolicy}. Lists keep the order of the file. */
-export interface PolicyText extends PolicyTraits {
-  readonly name: string;
-  readonly place: RulePlace;
-  /** Patterns on users in normal form (so: lower case). */
-  readonly users: readonly string[];
-  readonly usersPlace: RulePlace;
-  readonly except: readonly string[];
-  readonly exceptPlace: RulePlace;
-  readonly allow: readonly Rule[];
-  readonly deny: readonly Rule[];
-  /** A candidate that is judged beside this one and only recorded. */
-  readonly shadow?: Policy;
-  /** The policy with everything that it takes from elsewhere written out; what its version is the hash of. */
-  readonly effectiveText: string;
-}
-
 /** What one team may do. Made by {@link createPolicy}. */
 export interface Policy extends PolicyTraits {
   readonly name: string;
   readonly place: RulePlace;
+  /** Patterns on users in normal form (so: lower case). */
   readonly users: GlobList;
   readonly usersPlace: RulePlace;
   readonly except: GlobList;
   readonly exceptPlace: RulePlace;
   /** Whether it holds for everybody: no user is outside, none is excepted. */
   readonly isForEverybody: boolean;
+  /** In the order of the file. */
   readonly allow: readonly Rule[];
   readonly deny: readonly Rule[];
   /** The same rules by command, each list in the order of the file. */
   readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
+  /** A candidate that is judged beside this one and only recorded. */
   readonly shadow?: Policy;
+  /** The policy with everything that it takes from elsewhere written out. */
   readonly effectiveText: string;
-  /** Names the effective text: equal texts have equal versions. */
+  /** The hash of the effective text. */
   readonly version: string;
 }
 
-/** `hash` names a text, as SHA-256 in hex does; policy itself takes no part in cryptography. */
-export function createPolicy(text: PolicyText, hash: (text: string) => string): Policy {
-  const users = createGlobList(text.users);
-  const except = createGlobList(text.except);
+/** A policy without what follows from the rest of it. */
+export type PolicyParts = Omit<Policy, 'isForEverybody' | 'allowByCommand' | 'denyByCommand'>;
+
+export function createPolicy(parts: PolicyParts): Policy {
   return Object.freeze({
-    ...text,
-    users,
-    except,
-    isForEverybody: users.isEverything && except.globs.length === 0,
-    allowByCommand: byCommand(text.allow),
-    denyByCommand: byCommand(text.deny),
-    version: hash(text.effectiveText),
+    ...parts,
+    isForEverybody: parts.users.isEverything && parts.except.texts.length === 0,
+    allowByCommand: byCommand(parts.allow),
+    denyByCommand: byCommand(parts.deny),
   });
 }
 

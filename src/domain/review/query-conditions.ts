@@ -1,7 +1,7 @@
 // Owns the step from the search queries of attempts to the conditions that each of them meets for every mail that it selects.
 // It does not judge queries. The rule: only keys count that stand in each query where nothing can get round them.
 
-import { createGlobList } from '../commands/glob.js';
+import { GlobList } from '../commands/glob.js';
 import { searchSize, searchTime } from '../commands/search-keys.js';
 import { conditionsOfAll, type SearchCondition } from '../commands/search-query.js';
 import type { Attempt } from '../policy/attempt.js';
@@ -72,7 +72,7 @@ function valuesOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
 
 /** The values, and what they may be besides, as far as the values as patterns do not hold for that. */
 export function withReadings(values: readonly string[], readings: readonly string[]): Set<string> {
-  const patterns = createGlobList(values);
+  const patterns = new GlobList(values);
   return new Set([...values, ...readings.filter((reading) => !patterns.matches(reading))]);
 }
 

@@ -147,7 +147,7 @@ function traitsOf(policy: Policy, users: readonly string[]): Readonly<Record<str
     ...(distinctUsers === undefined ? {} : { distinct_users: formatRate(distinctUsers) }),
     ...(atOnce === undefined ? {} : { at_once: atOnce }),
   };
-  const except = policy.except.globs.map((glob) => glob.text);
+  const except = policy.except.texts;
   const deny = policy.deny.map((rule) => plainOf(rule.meaning));
   return {
     mode: 'enforce',

@@ -150,7 +150,7 @@ function policyOf(rule: RuleText, { policy, mailUsers, users }: Trial): Policy |
     formatPolicy({
       name: 'trial',
       comments: [],
-      traits: { users, except: policy.except.globs.map((glob) => glob.text) },
+      traits: { users, except: policy.except.texts },
       allow: [{ comments: [], rule, isCommentedOut: false }],
       remarks: [],
     }),

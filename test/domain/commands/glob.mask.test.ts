@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createGlobList, isMask, isWithin, mayOverlap } from '../../../src/domain/commands/glob.js';
+import { GlobList, isMask, isWithin, mayOverlap } from '../../../src/domain/commands/glob.js';
 
 const within: readonly (readonly [mask: string, globs: readonly string[], expected: boolean])[] = [
   ['*@example.com', ['*@example.com'], true],
@@ -25,7 +25,7 @@ const within: readonly (readonly [mask: string, globs: readonly string[], expect
 
 for (const [mask, globs, expected] of within) {
   void test(`${mask} is ${expected ? '' : 'not '}within ${globs.join(' ')}`, () => {
-    assert.equal(isWithin(mask, createGlobList(globs)), expected);
+    assert.equal(isWithin(mask, new GlobList(globs)), expected);
   });
 }
 
@@ -45,7 +45,7 @@ const overlap: readonly (readonly [mask: string, globs: readonly string[], expec
 
 for (const [mask, globs, expected] of overlap) {
   void test(`${mask} ${expected ? 'may overlap' : 'does not overlap'} ${globs.join(' ')}`, () => {
-    assert.equal(mayOverlap(mask, createGlobList(globs)), expected);
+    assert.equal(mayOverlap(mask, new GlobList(globs)), expected);
   });
 }
 
@@ -81,7 +81,7 @@ void test('whether masks and patterns overlap is what the definition says', () =
       fc.string({ unit: fc.constantFrom('a', 'b', '@', '*', '?'), maxLength: 9 }),
       fc.string({ unit: fc.constantFrom('a', 'b', '@', '*'), maxLength: 9 }),
       (mask, pattern) => {
-        assert.equal(mayOverlap(mask, createGlobList([pattern])), mayOverlapByDefinition(mask, pattern));
+        assert.equal(mayOverlap(mask, new GlobList([pattern])), mayOverlapByDefinition(mask, pattern));
       },
     ),
     { numRuns: 50_000 },
@@ -109,7 +109,7 @@ void test('no user that a mask matches is outside of what it is within, or insid
   fc.assert(
     fc.property(signs, fc.array(patterns, { maxLength: 3 }), user, (mask, globs, name) => {
       if (!masks(mask, name)) return;
-      const list = createGlobList(globs);
+      const list = new GlobList(globs);
       if (isWithin(mask, list)) assert.ok(list.matches(name));
       if (!mayOverlap(mask, list)) assert.ok(!list.matches(name));
     }),

@@ -1,7 +1,7 @@
 // A configuration without a problem, in memory; the tests of this folder change parts of it and see what is told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGlob } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import { type ParsedSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
@@ -16,7 +16,7 @@ export function memoryFiles(files: Readonly<Record<string, string>>): ReadFiles 
       return text;
     },
     glob(pattern) {
-      const glob = createGlob(pattern);
+      const glob = new GlobList([pattern]);
       return Object.keys(files).filter((path) => glob.matches(path));
     },
   };

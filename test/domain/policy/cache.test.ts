@@ -3,31 +3,30 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createDecisionCache, type Question, questionKey } from '../../../src/domain/policy/cache.js';
 import type { Decision } from '../../../src/domain/policy/decide.js';
 import { createPolicy } from '../../../src/domain/policy/rule.js';
 
 const place = { file: 'p.yaml', line: 1, column: 1 };
 const policyOf = (effectiveText: string) =>
-  createPolicy(
-    {
-      name: 'p',
-      place,
-      users: ['*'],
-      usersPlace: place,
-      except: [],
-      exceptPlace: place,
-      allow: [],
-      deny: [],
-      mode: 'enforce',
-      logs: 'filtered',
-      debug: false,
-      weight: 1,
-      limits: {},
-      effectiveText,
-    },
-    (text) => text,
-  );
+  createPolicy({
+    name: 'p',
+    place,
+    users: new GlobList(['*']),
+    usersPlace: place,
+    except: new GlobList(),
+    exceptPlace: place,
+    allow: [],
+    deny: [],
+    mode: 'enforce',
+    logs: 'filtered',
+    debug: false,
+    weight: 1,
+    limits: {},
+    effectiveText,
+    version: effectiveText,
+  });
 
 const question: Question = {
   listener: 'support',

@@ -1,7 +1,7 @@
 // Goal: a rule on mailboxes holds for mailboxes, under whatever name: an allow for all that a name may be, a deny for any of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import {
   createMailboxNames,
   doubtedNames,
@@ -29,7 +29,7 @@ const listed = createMailboxNames(
 );
 
 function oneOf(...texts: string[]): ValueTest {
-  return { kind: 'one-of', globs: createGlobList(texts), isOptional: false };
+  return { kind: 'one-of', globs: new GlobList(texts), isOptional: false };
 }
 
 function regex(text: string): ValueTest {
@@ -53,8 +53,8 @@ void test('an allow must hold for each mailbox that a name may be', () => {
     assert.equal(nameThatFails(each, ['A/INBOX'], doubtedNames), undefined);
   }
   assert.equal(nameThatFails(oneOf('x'), undefined, doubtedNames), undefined);
-  assert.ok(!isSurelyOneOf('A/INBOX', createGlobList(['A/*']), doubtedNames));
-  assert.ok(isSurelyOneOf('A/INBOX', createGlobList(['*']), doubtedNames));
+  assert.ok(!isSurelyOneOf('A/INBOX', new GlobList(['A/*']), doubtedNames));
+  assert.ok(isSurelyOneOf('A/INBOX', new GlobList(['*']), doubtedNames));
 });
 
 void test('a deny strikes for each mailbox that a name may be, however its own pattern is spelled', () => {
@@ -89,8 +89,8 @@ void test('a deny strikes for each mailbox that a name may be, however its own p
 });
 
 void test('the mailbox of a query too', () => {
-  assert.ok(mayBeOneOf('INBOX/INBOX', createGlobList(['inbox']), doubtedNames));
-  assert.ok(mayBeOneOf('INBOX', createGlobList(['a/inbox']), doubtedNames));
-  assert.ok(mayBeOneOf('Private/Sub', createGlobList(['inbox/sub']), listed));
-  assert.ok(!mayBeOneOf('Trash', createGlobList(['inbox', 'a/inbox']), doubtedNames));
+  assert.ok(mayBeOneOf('INBOX/INBOX', new GlobList(['inbox']), doubtedNames));
+  assert.ok(mayBeOneOf('INBOX', new GlobList(['a/inbox']), doubtedNames));
+  assert.ok(mayBeOneOf('Private/Sub', new GlobList(['inbox/sub']), listed));
+  assert.ok(!mayBeOneOf('Trash', new GlobList(['inbox', 'a/inbox']), doubtedNames));
 });

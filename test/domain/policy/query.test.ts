@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createGlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import { doubtedNames } from '../../../src/domain/commands/mailbox-names.js';
 import { parseSearchQuery, type SearchNode } from '../../../src/domain/commands/search-query.js';
 import {
@@ -30,7 +30,7 @@ const isOld: QueryTest = {
   conditions: [
     {
       key: 'mailbox',
-      test: { kind: 'one-of', globs: createGlobList(['Trash', 'Junk']), texts: ['Trash', 'Junk'] },
+      test: { kind: 'one-of', globs: new GlobList(['Trash', 'Junk']) },
     },
     { key: 'savedbefore', test: { kind: 'age', atLeast: 30 * 86_400, atMost: undefined } },
   ],
@@ -109,7 +109,7 @@ void test('whenever the rule is content, every selected mail is old and in one o
 });
 
 void test('whenever a deny does not strike, no selected mail is in its mailbox', () => {
-  const trash = createGlobList(['trash']);
+  const trash = new GlobList(['trash']);
   let spared = 0;
   fc.assert(
     fc.property(queries, (words) => {

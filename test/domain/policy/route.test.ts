@@ -1,7 +1,7 @@
 // Goal: the first route counts, and what a route says is all that is known without asking.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import {
   formatTarget,
   type Route,
@@ -11,7 +11,7 @@ import {
   routeUser,
 } from '../../../src/domain/policy/route.js';
 
-const to = (pattern: string, target: RouteTarget): Route => ({ users: createGlobList([pattern]), target });
+const to = (pattern: string, target: RouteTarget): Route => ({ users: new GlobList([pattern]), target });
 const passdb = { kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1000 } as const;
 const routes = [
   to('ceo@example.org', { kind: 'backend', backend: 'mail3' }),

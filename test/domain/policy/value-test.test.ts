@@ -1,7 +1,7 @@
 // Goal: a test of an allow holds only if every value passes; one of a deny strikes if any value may be meant.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createRegex } from '../../../src/domain/policy/regex.js';
 import { passes, strikes, type ValueTest } from '../../../src/domain/policy/value-test.js';
 
@@ -12,8 +12,8 @@ const tests = {
   any: { kind: 'any' },
   present: { kind: 'present' },
   absent: { kind: 'absent' },
-  oneOf: { kind: 'one-of', globs: createGlobList(['a', 'b*']), isOptional: false },
-  optional: { kind: 'one-of', globs: createGlobList(['a']), isOptional: true },
+  oneOf: { kind: 'one-of', globs: new GlobList(['a', 'b*']), isOptional: false },
+  optional: { kind: 'one-of', globs: new GlobList(['a']), isOptional: true },
   equals: { kind: 'equals', values: ['a', 'b'], isOptional: false },
   number: { kind: 'number', atLeast: 2n, atMost: 5n, isOptional: false },
   atMost: { kind: 'number', atLeast: undefined, atMost: 5n, isOptional: false },
@@ -73,7 +73,7 @@ for (const [name, values, allow, deny] of table) {
 }
 
 void test('a mask may mean what a deny names', () => {
-  const secret: ValueTest = { kind: 'one-of', globs: createGlobList(['secret*']), isOptional: false };
+  const secret: ValueTest = { kind: 'one-of', globs: new GlobList(['secret*']), isOptional: false };
   for (const value of ['*', 'S%', '*et', 's?cret', '%']) {
     assert.equal(strikes(secret, [value], true), true, value);
     assert.equal(strikes(secret, [value], false), false, value);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createGlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
 import {
   type Answers,
@@ -43,7 +43,7 @@ const backends = [
 ];
 
 function routerOf(target: RouteTarget, answer?: (user: string) => LookupAnswer): Router {
-  const route: Route = { users: createGlobList(['*@example.org']), target };
+  const route: Route = { users: new GlobList(['*@example.org']), target };
   return createRouter({
     routes: [route],
     serverCommands: { default: { kind: 'all' }, byCommand: new Map([['kick', { kind: 'by-user' }]]) },

@@ -1,0 +1,47 @@
+// Goal: settings cross from the thread that reads them in small steps, whatever they hold. What must not happen: one long list of
+// patterns is parsed and compiled at one go, while clients wait.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { createSettingsBuilder, settingsLines } from '../../src/setup/configuration-lines.js';
+
+const many = Array.from({ length: 2_000 }, (_, at) => `user${at}@example.com`);
+const text = `
+version: 1
+listeners: { support: { unix: /s, policy: support } }
+backends: { mail1: { address: "unix:/m1" } }
+routes: [{ users: ${JSON.stringify(['*@b.example', ...many])}, backend: mail1 }]
+policies:
+  support:
+    users: ${JSON.stringify(['*@a.example', ...many])}
+    except: ["x*y@a.example"]
+    allow:
+      - quota get
+      - { command: mailbox create, users: ${JSON.stringify(many)}, where: { mailbox: [A, "B*"] } }
+      - { command: expunge, where: { query: { mailbox: [Trash, "Junk*"] } } }
+`;
+
+void test('no line holds more than a few hundred patterns, and the settings are the same at the other end', () => {
+  const { settings } = parseSettings('x', { readText: () => text, glob: () => [] });
+  assert.ok(settings);
+  const lines = [...settingsLines(settings)];
+  const longest = Math.max(...lines.map((line) => line.length));
+  assert.ok(longest < 16 * 1024, `a line of ${longest} characters`);
+  const builder = createSettingsBuilder();
+  for (const line of lines) builder.push(line);
+  const built = builder.settings();
+  assert.deepEqual([...settingsLines(built)], lines);
+  const [route] = built.routes;
+  const policy = built.policies.get('support');
+  const rule = policy?.allow[1];
+  assert.ok(route && policy && rule?.users);
+  for (const name of ['user0@example.com', 'user1999@example.com', 'user2000@example.com']) {
+    const isThere = !name.includes('2000');
+    const found: boolean[] = [route.users, policy.users, rule.users].map((list) => list.matches(name));
+    assert.deepEqual(found, [isThere, isThere, isThere], name);
+  }
+  assert.deepEqual(
+    [route.users.matches('a@b.example'), policy.except.matches('x-y@a.example')],
+    [true, true],
+  );
+});
