@@ -17,7 +17,7 @@ import {
   type ListenerSettings,
   type ListenerSocket,
 } from '../domain/config/settings.js';
-import { isLoopback } from '../domain/config/spellings.js';
+import { isLoopback } from '../domain/identity/peer.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';

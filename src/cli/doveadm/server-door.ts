@@ -11,7 +11,7 @@ import {
   SessionFault,
 } from '../../client/connect.js';
 import type { ClientSettings } from '../../domain/config/client-settings.js';
-import { isLoopback } from '../../domain/config/spellings.js';
+import { isLoopback } from '../../domain/identity/peer.js';
 import type { AnswerRow } from '../../domain/policy/answer.js';
 import { exitCodes } from '../../gateway/outcome/exit-codes.js';
 import { CommandFault } from '../output/output.js';

@@ -4,7 +4,7 @@ import { allSeries, commandNamed, parameterNamed } from '../commands/catalog.js'
 import { foldAscii } from '../identity/user-name.js';
 import { reachable } from '../policy/route.js';
 import type { Policy, Rule } from '../policy/rule.js';
-import { type Cursor, namesIn } from './cursor.js';
+import type { Cursor } from './cursor.js';
 import { checkTests } from './parse-tests.js';
 import { unknownName } from './problem.js';
 import {
@@ -14,17 +14,14 @@ import {
   type Settings,
 } from './settings.js';
 
-/** `written` is the whole configuration, `valid` what was left of it and became the settings. */
+/** Reports problems. `written` is the whole configuration, `valid` what was left of it and became the settings. */
 export function checkSettings(settings: Settings, written: Cursor, valid: Cursor): void {
   checkPresence(written);
   checkListeners(settings.listeners, settings.admin, written, valid);
   checkRoutes(settings, written, valid);
   checkNamespaces(settings, valid);
   checkPolicies(settings, written, valid);
-  const listeners = namesIn(written, 'listeners');
-  checkTests(settings, valid, (name) =>
-    listeners.includes(name) ? undefined : unknownName('listener', name, listeners),
-  );
+  checkTests(settings, valid, written.keys('listeners'));
 }
 
 function checkPresence(written: Cursor): void {
@@ -34,29 +31,28 @@ function checkPresence(written: Cursor): void {
     ['policies', 'there is no policy, so every command would be denied'],
     ['routes', 'no user leads to a backend; for a single one: [{ users: ["*"], backend: NAME }]'],
   ] as const) {
-    const node = written.node(key);
-    if (node === undefined) written.error([key], `is missing: ${what}`, 'missing-key');
-    else if (sizeOf(written, key) === 0 && node.kind !== 'scalar')
+    const kind = written.kind(key);
+    if (kind === undefined) written.error([key], `is missing: ${what}`, 'missing-key');
+    else if (kind !== 'scalar' && written.size(key) === 0)
       written.error([key], `is empty: ${what}`, 'missing-key');
   }
 }
 
 function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
-  const backends = namesIn(written, 'backends');
+  const backends = written.keys('backends');
   const unknown = checkTargets(settings, backends, valid);
-  let everything: number | undefined;
+  let isForAll = false;
   for (const [index, { users }] of settings.routes.entries()) {
     const at = valid.down('routes', index);
-    for (const [item, { text }] of at.words('users').entries()) {
+    for (const [item, text] of at.words('users').entries()) {
       if (lacksRealm(text, settings)) at.warning(['users', item], withRealm(text, settings));
     }
-    if (everything !== undefined)
-      at.warning([], 'is never reached: a route above takes every user', 'never-reached');
-    else if (users.isEverything) everything = index;
+    if (isForAll) at.warning([], 'is never reached: a route above takes every user', 'never-reached');
+    isForAll ||= users.isEverything;
   }
-  // A name that is there and unknown is told already; it may be the one that is missing here.
+  // An unknown name has been reported; it may be the one that is missing here.
   const { length } = settings.routes;
-  if (length === 0 || sizeOf(written, 'routes') !== length || unknown > 0) return;
+  if (length === 0 || written.size('routes') !== length || unknown > 0) return;
   const reached = new Set(reachable(settings.routes, backends));
   for (const { name } of settings.backends) {
     if (!reached.has(name)) valid.warning(['backends', name], 'no route leads here', 'unused');
@@ -87,50 +83,47 @@ function checkTargets(settings: Settings, backends: readonly string[], valid: Cu
 }
 
 function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void {
-  const names = namesIn(written, 'policies');
+  const names = written.keys('policies');
   const used = policiesUsed(settings.listeners);
   const areUsesKnown =
-    settings.listeners.length === sizeOf(written, 'listeners') && used.every((name) => names.includes(name));
-  const areRoutesKnown = settings.routes.length === sizeOf(written, 'routes');
+    settings.listeners.length === written.size('listeners') && used.every((name) => names.includes(name));
+  const areRoutesKnown = settings.routes.length === written.size('routes');
   for (const [name, policy] of settings.policies) {
     const at = valid.down('policies', name);
     if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
-    const writes = (key: string): number => sizeOf(written, 'policies', name, key);
+    const writes = (key: string): number => written.size('policies', name, key);
     if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
     if (writes('users') === 0) at.warning(['users'], 'holds for nobody');
-    for (const [index, { text }] of at.words('users').entries()) {
+    for (const [index, text] of at.words('users').entries()) {
       if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
         at.warning(['users', index], 'no route takes these users');
       }
     }
     checkPatterns(settings, at, policy);
     if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
-      at.warning(
-        ['except'],
-        'an alias of such a user gets round it; set mail_users.resolve',
-        'except-bypassed',
-      );
+      const message = 'an alias of such a user gets round it; set mail_users.resolve';
+      at.warning(['except'], message, 'except-bypassed');
     }
     for (const rule of policy.allow) {
       const deny = (policy.denyByCommand.get(rule.command) ?? []).find((each) => shadows(each, rule));
       if (deny !== undefined) {
         const message = `never allows anything: "${rule.command}" is denied in line ${deny.place.line}`;
-        at.warningAt(rule.place, ['allow'], message);
+        at.warning(['allow'], message, undefined, rule.place);
       }
       if (!isKnownSomewhere(rule.command, settings)) {
         const message = `never matches: no backend is of a series that has "${rule.command}"`;
-        at.warningAt(rule.place, ['allow'], message);
+        at.warning(['allow'], message, undefined, rule.place);
       }
     }
   }
 }
 
-/** Whether a deny strikes whatever the rule could allow: its command whatever it says, or on the very same conditions. */
+/** Whether a deny covers all that the rule could allow: its command without conditions, or on the very same ones. */
 function shadows(deny: Rule, rule: Rule): boolean {
   if (deny.users !== undefined) return false;
   if (deny.where === undefined) return true;
   const [denied = '', allowed] = [deny, rule].map(({ meaning }) => JSON.stringify(whereIn(meaning)));
-  // A deny strikes what is given only, and `any` allows also what is not.
+  // A deny applies to given values only, and `any` allows also the absence of one.
   return denied === allowed && !denied.includes('"any"') && !denied.includes('"optional"');
 }
 
@@ -143,13 +136,13 @@ function isKnownSomewhere(command: string, { backends }: Settings): boolean {
   return series.length === 0 || series.some((each) => commandNamed(each, command) !== undefined);
 }
 
-/** Patterns that match nobody, because every name has a realm; users who are excepted altogether. */
+/** Patterns that match nobody, because every name has a realm; users who are all excepted. */
 function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void {
-  for (const [index, { text }] of at.words('except').entries()) {
-    // An error, since whoever wrote it relies on it.
+  for (const [index, text] of at.words('except').entries()) {
+    // An error: its author relies on it.
     if (lacksRealm(text, settings)) at.error(['except', index], withRealm(text, settings));
   }
-  for (const [index, { text }] of at.words('users').entries()) {
+  for (const [index, text] of at.words('users').entries()) {
     if (lacksRealm(text, settings)) at.warning(['users', index], withRealm(text, settings));
     else if (except.isEverything || except.matches(foldAscii(text))) {
       at.warning(['users', index], 'is excepted altogether');
@@ -166,7 +159,7 @@ function withRealm(pattern: string, { mailUsers }: Settings): string {
   return `matches nobody: names have a realm (default_realm); write ${pattern}@${mailUsers.defaultRealm ?? ''}`;
 }
 
-/** Whether a route can take a user of that pattern; asked by its domain alone, which is good enough for a warning. */
+/** Whether a route can take a user of that pattern; compares domains only, which is good enough for a warning. */
 function isRouted(pattern: string, settings: Settings): boolean {
   const domain = domainOf(pattern);
   return (
@@ -183,21 +176,13 @@ function domainOf(pattern: string): string {
   return pattern.slice(pattern.lastIndexOf('@') + 1);
 }
 
-/** Number of entries of a map or list; 0 where there is none. */
-function sizeOf(written: Cursor, ...path: PropertyKey[]): number {
-  const node = written.node(...path);
-  if (node?.kind === 'map') return node.entries.size;
-  return node?.kind === 'list' ? node.items.length : 0;
-}
-
-/** Tells what is wrong. `written` is the whole configuration, `valid` what was left of it and became the settings. */
 function checkListeners(
   listeners: readonly ListenerSettings[],
   admin: AdminSettings | undefined,
   written: Cursor,
   valid: Cursor,
 ): void {
-  const policies = namesIn(written, 'policies');
+  const policies = written.keys('policies');
   const sockets = new Map<string, string>();
   for (const listener of listeners) {
     const { name, socket, sessions, sessionsPerPeer } = listener;
@@ -208,7 +193,7 @@ function checkListeners(
       at.error([socket.kind], `is the socket of listener ${first} already`, 'defined-twice');
     sockets.set(place, first ?? name);
     checkPoliciesOf(listener, policies, at);
-    if (sessionsPerPeer > sessions && at.node('sessions_per_peer') !== undefined) {
+    if (sessionsPerPeer > sessions && at.has('sessions_per_peer')) {
       at.warning(['sessions_per_peer'], `is above sessions (${sessions}), so it never counts`, 'no-effect');
     }
   }
@@ -227,7 +212,7 @@ function checkPoliciesOf(
   at: Cursor,
 ): void {
   for (const [index, { policy }] of choices.entries()) {
-    const path = at.node('policy') ? ['policy'] : ['policies', index, 'policy'];
+    const path = at.has('policy') ? ['policy'] : ['policies', index, 'policy'];
     if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies), 'unknown-name');
   }
   for (const { name, policy } of accounts) {

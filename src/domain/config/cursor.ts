@@ -1,82 +1,176 @@
 // Maps between the YAML tree (with positions) and validated values: from a value to its line, its spelling and its path. Every reading
 // step uses a cursor instead of carrying nodes.
 import { dirname, resolve } from 'node:path';
+import { isMap, isSeq, type Scalar } from 'yaml';
 import type { core, ZodType } from 'zod';
-import { type MapNode, type Node, nodeAt, toValue, without } from './parse-yaml.js';
+import {
+  type Entry,
+  entryOf,
+  type ListNode,
+  type MapNode,
+  type Node,
+  placeOf,
+  plainOf,
+  sourceOf,
+} from './parse-yaml.js';
 import type { Place, ProblemCode, ProblemList } from './problem.js';
 
-/** A point in the tree. Paths of keys and indexes are relative to it. */
-export interface Cursor {
-  down(...path: PropertyKey[]): Cursor;
-  /** Place of the key (of the item, in a list); of the nearest one above, where there is none. */
-  place(...path: PropertyKey[]): Place;
-  /** The scalar's characters as written; undefined where there is no scalar. */
-  source(...path: PropertyKey[]): string | undefined;
-  /** The scalars of a list (or the one scalar) as written, with their places. */
-  words(...path: PropertyKey[]): { readonly text: string; readonly place: Place }[];
-  node(...path: PropertyKey[]): Node | undefined;
-  /** The path below this point as `policies.support.allow[2]`. */
-  path(...path: PropertyKey[]): string;
-  /** A path named in the file, made absolute from the file that names it. */
-  file(...path: PropertyKey[]): string | undefined;
-  /** A path made absolute from the file that holds the key. */
-  resolve(text: string, ...path: PropertyKey[]): string;
-  /** Tells a problem at the place of a path below this point. */
-  error(path: readonly PropertyKey[], message: string, code?: ProblemCode): void;
-  warning(path: readonly PropertyKey[], message: string, code?: ProblemCode): void;
-  /** The same at a place that is known already; the path only names the section. */
-  warningAt(place: Place, path: readonly PropertyKey[], message: string, code?: ProblemCode): void;
+type Path = readonly PropertyKey[];
+
+/** A tree without the parts that do not have the schema's shape. */
+interface Tree {
+  readonly root: MapNode;
+  readonly problems: ProblemList;
+  readonly removed: ReadonlySet<Node | Entry>;
+  /** What is left of lists. */
+  readonly left: Map<Node, readonly Node[]>;
 }
 
-/** A cursor at the root of a tree, or at a path in it. Its problems go to `problems`. */
-export function createCursor(root: MapNode, problems: ProblemList, at: readonly PropertyKey[] = []): Cursor {
-  const whole = (path: readonly PropertyKey[]): PropertyKey[] => [...at, ...path];
-  const place = (...path: PropertyKey[]): Place => placeOf(root, whole(path));
-  const source = (...path: PropertyKey[]): string | undefined => {
-    const found = nodeAt(root, whole(path));
-    return found?.node.kind === 'scalar' ? found.node.source : undefined;
-  };
-  return {
-    down: (...path) => createCursor(root, problems, whole(path)),
-    place,
-    source,
-    words(...path) {
-      const found = nodeAt(root, whole(path));
-      const items = found?.node.kind === 'list' ? found.node.items : found === undefined ? [] : [found.node];
-      return items.flatMap((item) =>
-        item.kind === 'scalar' ? [{ text: item.source, place: item.place }] : [],
-      );
-    },
-    node: (...path) => nodeAt(root, whole(path))?.node,
-    file(...path) {
-      const text = source(...path);
-      return text === undefined ? undefined : fromFile(text, place(...path));
-    },
-    resolve: (text, ...path) => fromFile(text, place(...path)),
-    path: (...path) => formatPath(root, whole(path)),
-    error: (path, ...said) => problems.error(place(...path), formatPath(root, whole(path)), ...said),
-    warning: (path, ...said) => problems.warning(place(...path), formatPath(root, whole(path)), ...said),
-    warningAt: (where, path, ...said) => problems.warning(where, formatPath(root, whole(path)), ...said),
-  };
+interface Point {
+  /** Undefined: there is nothing. */
+  readonly node: Node | undefined;
+  /** What has its place: the key, or the item of a list; of the nearest point above, where there is none. */
+  readonly placed: Node;
+  /** What to remove for it to go. */
+  readonly part: Node | Entry | undefined;
+  readonly path: string;
 }
 
-function fromFile(text: string, place: Place): string {
-  return resolve(dirname(place.file), text);
-}
+/** A point in a tree. Paths of keys and indexes are relative to it. */
+export class Cursor {
+  readonly #tree: Tree;
+  readonly #point: Point;
 
-/** The keys of a map as they were written, broken values included; empty where there is no map. */
-export function namesIn(written: Cursor, key: string): string[] {
-  const node = written.node(key);
-  return node?.kind === 'map' ? [...node.entries.keys()] : [];
-}
-
-/** Place of the deepest part of a path that exists. */
-export function placeOf(root: MapNode, path: readonly PropertyKey[]): Place {
-  for (let length = path.length; length > 0; length -= 1) {
-    const found = nodeAt(root, path.slice(0, length));
-    if (found !== undefined) return found.place;
+  constructor(tree: Tree, point: Point) {
+    this.#tree = tree;
+    this.#point = point;
   }
-  return root.place;
+
+  down(...steps: PropertyKey[]): Cursor {
+    if (steps.length === 0) return this;
+    return new Cursor(
+      this.#tree,
+      steps.reduce((point: Point, step) => this.#below(point, step), this.#point),
+    );
+  }
+
+  #below({ node, placed, path }: Point, step: PropertyKey): Point {
+    if (typeof step === 'number') {
+      const item = isSeq<Node>(node) ? this.#itemsOf(node)[step] : undefined;
+      const isMoved = isSeq<Node>(node) && item !== undefined && this.#tree.removed.size > 0;
+      const number = isMoved ? node.items.indexOf(item) : step;
+      return { node: item, part: item, placed: item ?? placed, path: `${path}[${number}]` };
+    }
+    const entry = isMap<Scalar, Node>(node) ? entryOf(node, String(step)) : undefined;
+    const found = entry && !this.#tree.removed.has(entry) ? entry : undefined;
+    return {
+      node: found?.value ?? undefined,
+      part: found,
+      placed: found?.key ?? placed,
+      path: path === '' ? String(step) : `${path}.${String(step)}`,
+    };
+  }
+
+  #itemsOf(list: ListNode): readonly Node[] {
+    const { removed, left } = this.#tree;
+    if (removed.size === 0) return list.items;
+    const items = left.get(list) ?? list.items.filter((item) => !removed.has(item));
+    left.set(list, items);
+    return items;
+  }
+
+  #entriesOf(map: MapNode): readonly Entry[] {
+    return map.items.filter((entry) => !this.#tree.removed.has(entry));
+  }
+
+  /** A cursor at the same point of a tree without these parts; undefined: they are gone already. */
+  without(parts: readonly Cursor[]): Cursor | undefined {
+    const removed = new Set(this.#tree.removed);
+    for (const part of parts) if (part.#point.part !== undefined) removed.add(part.#point.part);
+    if (removed.size === this.#tree.removed.size) return undefined;
+    return new Cursor({ ...this.#tree, removed, left: new Map() }, this.#point);
+  }
+
+  /** As plain values, for the validator. The key __proto__ never gets here, so that a plain object is what it looks like. */
+  value(node: Node | null | undefined = this.#point.node): unknown {
+    if (isSeq<Node>(node)) return this.#itemsOf(node).map((item) => this.value(item));
+    if (!isMap<Scalar, Node>(node)) return node?.value;
+    return Object.fromEntries(this.#entriesOf(node).map(({ key, value }) => [key.source, this.value(value)]));
+  }
+
+  /** As plain values in one spelling; see {@link plainOf}. */
+  plain(): unknown {
+    return plainOf(this.#point.node);
+  }
+
+  kind(...path: PropertyKey[]): 'scalar' | 'list' | 'map' | undefined {
+    const { node } = this.down(...path).#point;
+    return isMap(node) ? 'map' : isSeq(node) ? 'list' : node && 'scalar';
+  }
+
+  has(...path: PropertyKey[]): boolean {
+    return this.kind(...path) !== undefined;
+  }
+
+  /** Names of a map's keys as they were written, those of broken values included; empty where there is no map. */
+  keys(...path: PropertyKey[]): string[] {
+    const { node } = this.down(...path).#point;
+    return isMap<Scalar, Node>(node) ? this.#entriesOf(node).map(({ key }) => key.source ?? '') : [];
+  }
+
+  /** Number of items of a list or entries of a map; 0 where there is none. */
+  size(...path: PropertyKey[]): number {
+    const { node } = this.down(...path).#point;
+    return isSeq<Node>(node) ? this.#itemsOf(node).length : this.keys(...path).length;
+  }
+
+  /** Place of the key (of the item, in a list); of the nearest one above, where there is none. */
+  place(...path: PropertyKey[]): Place {
+    return placeOf(this.down(...path).#point.placed);
+  }
+
+  /** The path from the root as `policies.support.allow[2].command`, with the numbers that list items have in the file. */
+  path(...path: PropertyKey[]): string {
+    return this.down(...path).#point.path;
+  }
+
+  /** The scalar's characters as written; undefined where there is no scalar. */
+  source(...path: PropertyKey[]): string | undefined {
+    return sourceOf(this.down(...path).#point.node);
+  }
+
+  /** The scalars of a list (or the one scalar) as written. */
+  words(...path: PropertyKey[]): string[] {
+    const { node } = this.down(...path).#point;
+    const items: readonly (Node | undefined)[] = isSeq<Node>(node) ? this.#itemsOf(node) : [node];
+    return items.flatMap((item) => sourceOf(item) ?? []);
+  }
+
+  /** A path named in the file, made absolute from the file that names it. */
+  file(...path: PropertyKey[]): string | undefined {
+    const text = this.source(...path);
+    return text === undefined ? undefined : this.resolve(text, ...path);
+  }
+
+  /** A path made absolute from the file that holds the key. */
+  resolve(text: string, ...path: PropertyKey[]): string {
+    return resolve(dirname(this.place(...path).file), text);
+  }
+
+  error(path: Path, message: string, code?: ProblemCode): void {
+    this.#tree.problems.error(this.place(...path), this.path(...path), message, code);
+  }
+
+  /** `place`: where the problem is, if not at the path. */
+  warning(path: Path, message: string, code?: ProblemCode, place: Place = this.place(...path)): void {
+    this.#tree.problems.warning(place, this.path(...path), message, code);
+  }
+}
+
+/** A cursor at the root of a tree. Its problems go to `problems`. */
+export function createCursor(root: MapNode, problems: ProblemList): Cursor {
+  const tree = { root, problems, removed: new Set<Node>(), left: new Map<Node, Node[]>() };
+  return new Cursor(tree, { node: root, placed: root, part: undefined, path: '' });
 }
 
 /**
@@ -85,82 +179,68 @@ export function placeOf(root: MapNode, path: readonly PropertyKey[]): Place {
  */
 export function valuePlace(root: MapNode, path: string): Place | undefined {
   const found = valueNode(root, path);
-  const [only, ...more] = found?.kind === 'list' ? found.items : [];
-  return only !== undefined && more.length === 0 ? only.place : found?.place;
+  const [only, ...more] = isSeq<Node>(found) ? found.items : [];
+  const placed = only !== undefined && more.length === 0 ? only : found;
+  return placed && placeOf(placed);
 }
 
-function valueNode(node: Node, path: string): Node | undefined {
-  if (path === '') return node;
-  if (node.kind === 'list') {
+function valueNode(node: Node | null, path: string): Node | undefined {
+  if (node === null || path === '') return node ?? undefined;
+  if (isSeq<Node>(node)) {
     const [whole = '', index] = /^\[(\d+)\]\.?/.exec(path) ?? [];
     const item = index === undefined ? undefined : node.items[Number(index)];
     return item && valueNode(item, path.slice(whole.length));
   }
-  if (node.kind !== 'map') return undefined;
-  for (const [key, entry] of node.entries) {
-    if (!path.startsWith(key) || !/^(?:$|\.|\[)/.test(path.slice(key.length))) continue;
-    const found = valueNode(entry.node, path.slice(key.length).replace(/^\./, ''));
+  if (!isMap<Scalar, Node>(node)) return undefined;
+  for (const { key, value } of node.items) {
+    const name = key.source ?? '';
+    if (!path.startsWith(name) || !/^(?:$|\.|\[)/.test(path.slice(name.length))) continue;
+    const found = valueNode(value, path.slice(name.length).replace(/^\./, ''));
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-/** `policies.support.allow[2].command`, with the numbers that list items have in the file. */
-export function formatPath(root: MapNode, path: readonly PropertyKey[]): string {
-  let text = '';
-  for (const [index, step] of path.entries()) {
-    if (typeof step === 'number') {
-      const list = nodeAt(root, path.slice(0, index))?.node;
-      text += `[${(list?.kind === 'list' ? list.numbers?.[step] : undefined) ?? step}]`;
-    } else text += index === 0 ? String(step) : `.${String(step)}`;
-  }
-  return text;
-}
-
 /**
- * The tree's value. What has not the schema's shape is told and taken out (a map that lacks a key, as a whole), so that
- * what is left can still be checked and everything wrong is told in one go. `root` is the tree of what is left.
+ * The tree's value. What does not have the schema's shape is reported and taken out (a map that lacks a key, as a whole), so that what is
+ * left can still be checked and every problem is reported at once. `cursor` is at the root of what is left.
  */
 export function validate<Value>(
   schema: ZodType<Value>,
   root: MapNode,
   problems: ProblemList,
-): { readonly value: Value; readonly root: MapNode } | undefined {
-  let left = root;
-  const told = new Set<string>();
-  for (;;) {
-    const result = schema.safeParse(toValue(left));
-    if (result.success) return { value: result.data, root: left };
-    const bad: PropertyKey[][] = [];
-    for (const issue of result.error.issues) tell(issue, [], left, { problems, bad, told });
+): { readonly value: Value; readonly cursor: Cursor } | undefined {
+  const reported = new Set<string>();
+  for (let cursor: Cursor | undefined = createCursor(root, problems); cursor !== undefined; ) {
+    const result = schema.safeParse(cursor.value());
+    if (result.success) return { value: result.data, cursor };
+    const bad: Path[] = [];
+    for (const issue of result.error.issues) report(issue, [], cursor, { bad, reported });
     // The tree as a whole lacks something, so nothing is left of it.
     if (bad.some((path) => path.length === 0)) return undefined;
-    // Each once, and from the back, so that taking out an item of a list does not move the ones still to go.
-    const each = new Map(bad.map((path) => [path.join('\0'), path]));
-    const next = [...each.values()].toSorted(backwards).reduce(without, left);
-    if (next === left) return undefined;
-    left = next;
+    const at: Cursor = cursor;
+    cursor = at.without(bad.map((path) => at.down(...path)));
   }
+  return undefined;
 }
 
-/** What is told, what is to be taken out for it, and what was taken out so far (its key, after the place of its map). */
-interface Telling {
-  readonly problems: ProblemList;
-  readonly bad: PropertyKey[][];
-  readonly told: Set<string>;
+/** `bad`: paths to take out. `reported`: what was reported so far (its key, after the place of its map). */
+interface Reporting {
+  readonly bad: Path[];
+  readonly reported: Set<string>;
 }
 
-function tell(issue: core.$ZodIssue, above: readonly PropertyKey[], root: MapNode, telling: Telling): void {
-  const { problems, bad, told } = telling;
+function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Reporting): void {
+  const { bad, reported } = reporting;
   const path = [...above, ...issue.path];
-  const nameOf = (where: readonly PropertyKey[]): string => {
-    const { file, line, column } = placeOf(root, where.slice(0, -1));
+  const nameOf = (where: Path): string => {
+    const { file, line, column } = root.place(...where.slice(0, -1));
     return `${file}:${line}:${column}:${String(where.at(-1))}`;
   };
-  const at = (where: PropertyKey[], message: string, code?: ProblemCode): void => {
-    problems.error(placeOf(root, where), formatPath(root, where), message, code);
+  const at = (where: Path, message: string, code?: ProblemCode): void => {
+    root.error(where, message, code);
     bad.push(where);
-    told.add(nameOf(where));
+    reported.add(nameOf(where));
   };
 
   if (issue.code === 'unrecognized_keys') {
@@ -168,45 +248,23 @@ function tell(issue: core.$ZodIssue, above: readonly PropertyKey[], root: MapNod
     for (const [index, key] of issue.keys.entries())
       at([...path, key], sentences[index] ?? issue.message, 'unknown-key');
     // Of a map that held nothing else, nothing is left to look at.
-    const node = nodeAt(root, path)?.node;
-    if (path.length > 0 && node?.kind === 'map' && node.entries.size === issue.keys.length) bad.push(path);
-    return;
-  }
-  if (nodeAt(root, path) === undefined) {
-    // It was there and broken, when it was taken out in an earlier round: told already.
-    if (!told.has(nameOf(path))) at(path, `is missing; it ${issue.message}`, 'missing-key');
+    if (path.length > 0 && root.size(...path) === issue.keys.length) bad.push(path);
+  } else if (!root.has(...path)) {
+    // A value that an earlier round took out has been reported already.
+    if (!reported.has(nameOf(path))) at(path, `is missing; it ${issue.message}`, 'missing-key');
     bad.push(path.slice(0, -1));
-    return;
-  }
-  if (issue.code === 'invalid_key') {
+  } else if (issue.code === 'invalid_key') {
     for (const inner of issue.issues) at(path, inner.message);
-    return;
-  }
-  if (issue.code === 'invalid_union') {
+  } else if (issue.code === 'invalid_union') {
     // The alternative that was meant is the one whose own kind (text, list, map) fits; its issues say more.
-    const meant = issue.errors.filter(
+    const [only, ...others] = issue.errors.filter(
       (errors) => !errors.some((error) => error.path.length === 0 && isAboutKind(error)),
     );
-    const [only] = meant;
-    if (meant.length === 1 && only !== undefined) {
-      for (const inner of only) tell(inner, path, root, telling);
-    } else {
-      at(path, issue.message);
-    }
-    return;
+    if (only === undefined || others.length > 0) at(path, issue.message);
+    else for (const inner of only) report(inner, path, root, reporting);
+  } else {
+    at(path, issue.message);
   }
-  at(path, issue.message);
-}
-
-/** Longer paths first, then higher numbers: what is inside goes before what holds it. */
-function backwards(a: readonly PropertyKey[], b: readonly PropertyKey[]): number {
-  for (const [index, step] of a.entries()) {
-    const other = b[index];
-    if (other === undefined) return -1;
-    if (typeof step === 'number' && typeof other === 'number' && step !== other) return other - step;
-    if (step !== other) return String(step) < String(other) ? -1 : 1;
-  }
-  return b.length - a.length;
 }
 
 function isAboutKind(issue: core.$ZodIssue): boolean {

@@ -1,17 +1,22 @@
-// Reads `listeners`. A key that would have no effect on this kind of socket is an error, because its author relies on it.
-import { parseNetwork } from '../identity/peer.js';
+// Reads `listeners`: their sockets, their policies, and how clients that connect by TCP prove who they are. A key that would have no effect
+// on this kind of socket is an error, because its author relies on it. So is whatever could let in the wrong client: a certificate that
+// nothing verifies, one that always fits two accounts, an account without a proof.
+import { parsePasswordHash } from '../identity/credentials.js';
+import { isLoopback, parseNetwork } from '../identity/peer.js';
+import { foldAscii } from '../identity/user-name.js';
 import type { Cursor } from './cursor.js';
-import { parseAccounts, parseTls } from './parse-accounts.js';
 import type { RawListener } from './schema.js';
-import {
-  type ListenerSettings,
-  type ListenerSocket,
-  type PeersSettings,
-  type PolicyChoice,
+import type {
+  AccountSettings,
+  ListenerSettings,
+  ListenerSocket,
+  ListenerTls,
+  PeersSettings,
+  PolicyChoice,
 } from './settings.js';
-import { isLoopback, parseHostAndPort, socketPath } from './spellings.js';
+import { parseHostAndPort, socketPath } from './spellings.js';
 
-/** Every listener that has a socket and somebody to serve; what the others lack is told. */
+/** Every listener that has a socket and somebody to serve; what the others lack is reported. */
 export function parseListeners(
   raw: Readonly<Record<string, RawListener>>,
   cursor: Cursor,
@@ -19,10 +24,8 @@ export function parseListeners(
   return Object.entries(raw).flatMap(([name, each]) => parseListener(name, each, cursor.down(name)) ?? []);
 }
 
-const socketKinds = ['unix', 'tcp', 'systemd'] as const;
-
 function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSettings | undefined {
-  const [kind, second] = socketKinds.filter((each) => raw[each] !== undefined);
+  const [kind, second] = (['unix', 'tcp', 'systemd'] as const).filter((each) => raw[each] !== undefined);
   if (kind === undefined) {
     at.error([], 'needs a socket; add unix: PATH, tcp: ADDRESS:PORT, or systemd: NAME', 'missing-key');
     return undefined;
@@ -31,27 +34,20 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
     at.error([second], 'a listener has one socket: either unix, tcp or systemd', 'key-conflict');
     return undefined;
   }
-  const socket = parseSocket(kind, raw, at);
-  // Which of the two systemd hands over is not known here; who says tls means TCP.
-  const isNetwork = raw.tcp !== undefined || (raw.systemd !== undefined && raw.tls !== undefined);
-  const common = {
-    name,
-    sessions: raw.sessions,
-    sessionsPerPeer: raw.sessions_per_peer,
-    place: at.place(),
-  };
-  if (isNetwork) {
+  const socket = { unix: parseUnix, tcp: parseTcp, systemd: parseSystemd }[kind](raw, at);
+  const { sessions, sessions_per_peer: sessionsPerPeer } = raw;
+  const common = { name, sessions, sessionsPerPeer, place: at.place() };
+  // Which of the two systemd hands over is not known here: a listener with tls is for TCP.
+  if (kind === 'tcp' || (kind === 'systemd' && raw.tls !== undefined)) {
     const tls = parseTls(raw, at);
     if (tls?.mode === 'off' && socket?.kind === 'tcp' && !isLoopback(socket.host)) {
-      at.error(
-        ['tls', 'mode'],
-        'off is for loopback addresses (127.0.0.1, [::1]): passwords would travel in clear',
-      );
+      const message = 'off is for loopback addresses (127.0.0.1, [::1]): passwords would travel in clear';
+      at.error(['tls', 'mode'], message);
     }
     for (const key of ['policy', 'policies', 'peers'] as const) {
-      if (raw[key] === undefined) continue;
-      const why = key === 'peers' ? 'the kernel does not say who comes by TCP' : 'each account has its own';
-      at.error([key], `is for UNIX sockets: ${why}`, 'key-conflict');
+      const why =
+        key === 'peers' ? 'the kernel does not say who connects by TCP' : 'each account has its own';
+      if (raw[key] !== undefined) at.error([key], `is for UNIX sockets: ${why}`, 'key-conflict');
     }
     const accounts = parseAccounts(raw, tls, at);
     const from = parseNetworks(at);
@@ -59,87 +55,54 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
     return { ...common, socket, policies: [], from, tls, accounts };
   }
   for (const key of ['from', 'tls', 'accounts'] as const) {
-    if (raw[key] !== undefined)
-      at.error([key], 'is for TCP sockets; the kernel says who comes by a UNIX socket', 'key-conflict');
+    const message = 'is for TCP sockets; the kernel says who connects to a UNIX socket';
+    if (raw[key] !== undefined) at.error([key], message, 'key-conflict');
   }
   const policies = policiesOf(raw, at);
   const peers = peersOf(at.down('peers'));
   if (socket === undefined || policies.length === 0) return undefined;
-  const accounts = { from: [], tls: undefined, accounts: [] };
-  return { ...common, socket, ...(peers === undefined ? {} : { peers }), policies, ...accounts };
+  return { ...common, socket, ...(peers && { peers }), policies, from: [], tls: undefined, accounts: [] };
 }
 
-const unixKeys = ['mode', 'owner', 'group'] as const;
-
-/** Where the socket of a listener comes from; undefined: it cannot be read, which is told. */
-function parseSocket(
-  kind: (typeof socketKinds)[number],
-  raw: RawListener,
-  at: Cursor,
-): ListenerSocket | undefined {
-  switch (kind) {
-    case 'unix':
-      return parseUnix(raw, at);
-    case 'tcp':
-      return parseTcp(raw.tcp ?? '', at);
-    case 'systemd':
-      return parseSystemd(raw.systemd ?? '', at);
-    default:
-      return kind satisfies never;
-  }
+function refuseUnixKeys(at: Cursor, message: string): void {
+  for (const key of ['mode', 'owner', 'group']) if (at.has(key)) at.error([key], message, 'key-conflict');
 }
 
-function parseSystemd(name: string, at: Cursor): ListenerSocket {
+function parseSystemd({ systemd: name = '' }: RawListener, at: Cursor): ListenerSocket {
   // What systemd takes for such a name.
-  if (!/^[!-9;-~]{1,255}$/.test(name)) {
+  if (!/^[!-9;-~]{1,255}$/.test(name))
     at.error(['systemd'], 'must be the FileDescriptorName= of a socket unit, without blanks and colons');
-  }
-  for (const key of unixKeys) {
-    if (at.node(key) === undefined) continue;
-    at.error(
-      [key],
-      'belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): the socket is made by systemd',
-    );
-  }
+  refuseUnixKeys(
+    at,
+    'belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): systemd makes the socket',
+  );
   return { kind: 'systemd', name };
 }
 
-function parseTcp(text: string, at: Cursor): ListenerSocket | undefined {
-  for (const key of unixKeys) {
-    if (at.node(key) !== undefined)
-      at.error([key], 'is for UNIX sockets; say from: [NETWORK] for who may connect', 'key-conflict');
-  }
-  const place = parseHostAndPort(text);
+function parseTcp({ tcp = '' }: RawListener, at: Cursor): ListenerSocket | undefined {
+  refuseUnixKeys(at, 'is for UNIX sockets; say from: [NETWORK] for who may connect');
+  const place = parseHostAndPort(tcp);
   if (place !== undefined) return { kind: 'tcp', ...place };
   at.error(['tcp'], 'must be ADDRESS:PORT or [IPV6]:PORT, as 0.0.0.0:24246 or "[::]:24246"');
   return undefined;
 }
 
-function parseUnix(raw: RawListener, at: Cursor): ListenerSocket | undefined {
+function parseUnix({ mode }: RawListener, at: Cursor): ListenerSocket | undefined {
   const path = socketPath(at);
   if (path === undefined) return undefined;
   const owner = at.source('owner');
   const group = at.source('group');
-  const { mode } = raw;
   if ((mode & 0o002) !== 0) {
-    at.warning(
-      ['mode'],
-      'lets every user of this machine connect; say a group and "0660" unless that is meant',
-      'too-open',
-    );
+    const message = 'lets every user of this machine connect; say a group and "0660" unless that is meant';
+    at.warning(['mode'], message, 'too-open');
   }
   // Connecting needs the permission to write; without it nobody but root gets in.
   if ((mode & 0o222) === 0) at.error(['mode'], 'lets nobody connect: connecting needs write permission');
-  return {
-    kind: 'unix',
-    path,
-    mode,
-    ...(owner === undefined ? {} : { owner }),
-    ...(group === undefined ? {} : { group }),
-  };
+  const accounts = { ...(owner !== undefined && { owner }), ...(group !== undefined && { group }) };
+  return { kind: 'unix', path, mode, ...accounts };
 }
 
-/** Which policy holds for whom; empty when that cannot be told, which is told. */
+/** Which policy holds for whom; empty when the file does not say it, which is reported. */
 function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
   if (raw.policy !== undefined && raw.policies !== undefined) {
     at.error(['policies'], 'stands beside policy; write one of them', 'key-conflict');
@@ -150,38 +113,139 @@ function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
     at.error([], 'needs a policy; add policy: NAME', 'missing-key');
     return [];
   }
-  let everybody: number | undefined;
+  let isForAll = false;
   return raw.policies.map(({ policy }, index) => {
     const here = at.down('policies', index);
     const peers = peersOf(here.down('peers'));
-    if (everybody !== undefined)
-      here.warning([], 'is never reached: a line above takes everybody', 'never-reached');
-    else if (peers === undefined) everybody = index;
+    if (isForAll) here.warning([], 'is never reached: a line above takes everybody', 'never-reached');
+    isForAll ||= peers === undefined;
     return peers === undefined ? { policy } : { peers, policy };
   });
 }
 
 /** The persons at this place; undefined: nothing is said there. */
 function peersOf(at: Cursor): PeersSettings | undefined {
-  if (at.node() === undefined) return undefined;
-  const users = at.words('users').map(({ text }) => text);
-  const groups = at.words('groups').map(({ text }) => text);
+  if (!at.has()) return undefined;
+  const users = at.words('users');
+  const groups = at.words('groups');
   if (users.length + groups.length === 0) at.error([], 'names nobody; add users or groups, or leave it out');
   return { users, groups };
 }
 
 /** `from` of a listener, as written; an entry that is no network is a problem. */
 function parseNetworks(at: Cursor): string[] {
-  return at.words('from').map(({ text }, index) => {
+  const networks = at.words('from');
+  for (const [index, text] of networks.entries()) {
     const network = parseNetwork(text);
-    if (network === undefined) {
-      at.error(
-        ['from', index],
-        'must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"',
-      );
-    } else if (!network.isFirst) {
-      at.error(['from', index], 'has bits set beyond its length; write the first address of the network');
-    }
-    return text;
-  });
+    if (network?.isFirst === true) continue;
+    const message =
+      network === undefined
+        ? 'must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"'
+        : 'has bits set beyond its length; write the first address of the network';
+    at.error(['from', index], message);
+  }
+  return networks;
+}
+
+/** TLS of a TCP socket; undefined: something is missing, which is reported. */
+function parseTls({ tls: raw }: RawListener, listener: Cursor): ListenerTls | undefined {
+  if (raw === undefined) {
+    const message =
+      'needs TLS: add tls: { certificate: FILE, key: FILE }; without it passwords would travel in clear';
+    listener.error([], message);
+    return undefined;
+  }
+  const at = listener.down('tls');
+  if (raw.mode === 'off') {
+    for (const key of ['certificate', 'key', 'client_ca'] as const)
+      if (raw[key] !== undefined) at.warning([key], 'has no effect without TLS', 'no-effect');
+    return { mode: raw.mode };
+  }
+  const certificate = at.file('certificate');
+  const key = at.file('key');
+  if (certificate === undefined)
+    at.error([], 'needs a certificate; add certificate: FILE (PEM, with its chain)', 'missing-key');
+  if (key === undefined) at.error([], 'needs the key of the certificate; add key: FILE', 'missing-key');
+  if (certificate === undefined || key === undefined) return undefined;
+  return { mode: raw.mode, certificate, key, clientCa: at.file('client_ca') };
+}
+
+/** The accounts of a TCP socket; empty where something is wrong, which is reported. */
+function parseAccounts(raw: RawListener, tls: ListenerTls | undefined, at: Cursor): AccountSettings[] {
+  const entries = Object.entries(raw.accounts ?? {});
+  if (entries.length === 0) {
+    const message = 'needs accounts: nobody else can log in by TCP';
+    at.error(raw.accounts === undefined ? [] : ['accounts'], message, 'missing-key');
+    return [];
+  }
+  const accounts = entries.map(([name, each]) => parseAccount(name, each, tls, at.down('accounts', name)));
+  checkCertificates(accounts, at);
+  const asksForOne = tls !== undefined && tls.mode !== 'off' && tls.clientCa !== undefined;
+  if (asksForOne && !entries.some(([, { certificate_name, key_pins }]) => certificate_name ?? key_pins)) {
+    const message = 'has no effect: no account has a certificate_name or key_pins';
+    at.warning(['tls', 'client_ca'], message, 'no-effect');
+  }
+  return accounts;
+}
+
+function parseAccount(
+  name: string,
+  raw: NonNullable<RawListener['accounts']>[string],
+  tls: ListenerTls | undefined,
+  at: Cursor,
+): AccountSettings {
+  const { policy, password_hash: passwordHash, certificate_name: certificate, key_pins: pins } = raw;
+  if (passwordHash !== undefined) checkHash(passwordHash, at);
+  for (const key of ['certificate_name', 'key_pins'] as const) {
+    if (raw[key] === undefined || tls === undefined) continue;
+    if (tls.mode === 'off') at.error([key], 'needs TLS: without it no certificate is shown');
+    else if (tls.clientCa === undefined)
+      at.error([key], 'needs tls.client_ca: the authority whose client certificates count', 'missing-key');
+  }
+  if (passwordHash === undefined && certificate === undefined && pins === undefined)
+    at.error([], 'could never log in; add password_hash (see dovegate hash-password), or certificate_name');
+  if (certificate !== undefined && /[\s\p{Cc}*]/u.test(certificate))
+    at.error(['certificate_name'], 'must be one name as it stands in the certificate, as backup.example.com');
+  return {
+    name,
+    policy,
+    passwordHash,
+    certificateName: certificate === undefined ? undefined : foldAscii(certificate),
+    keyPins: pins ?? [],
+    place: at.place(),
+  };
+}
+
+/** Work below which guesses against a stolen file are cheap, in units of N * r * p. */
+const workMin = 2 ** 14 * 8;
+
+function checkHash(text: string, at: Cursor): void {
+  const hash = parsePasswordHash(text);
+  if (typeof hash === 'string') return at.error(['password_hash'], hash);
+  const { n, r, p } = hash.cost;
+  if (n * r * p >= workMin) return;
+  at.warning(['password_hash'], 'is cheap to guess against; make a new one with dovegate hash-password');
+}
+
+/** A certificate must be of one account at most. Conflicts that only a certificate itself would show are found at the login. */
+function checkCertificates(accounts: readonly AccountSettings[], at: Cursor): void {
+  const proving = accounts.filter((each) => each.certificateName !== undefined || each.keyPins.length > 0);
+  for (const [index, one] of proving.entries()) {
+    const other = proving.slice(0, index).find((each) => isNeverApart(one, each));
+    if (other === undefined) continue;
+    const isName = one.certificateName !== undefined && one.certificateName === other.certificateName;
+    const path = ['accounts', one.name, isName ? 'certificate_name' : 'key_pins'];
+    at.error(path, `is the certificate of account ${other.name} already`, 'defined-twice');
+  }
+}
+
+/**
+ * Whether there are certificates of one of the two that are always the other's too: by its name, or by a key under which the other
+ * one asks for no other name.
+ */
+function isNeverApart(one: AccountSettings, other: AccountSettings): boolean {
+  const isSameName = one.certificateName === other.certificateName;
+  if (one.keyPins.length === 0 || other.keyPins.length === 0) return isSameName;
+  const isAnyName = one.certificateName === undefined || other.certificateName === undefined;
+  return (isSameName || isAnyName) && one.keyPins.some((pin) => other.keyPins.includes(pin));
 }

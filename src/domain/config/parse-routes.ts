@@ -5,21 +5,19 @@ import { GlobList } from '../commands/glob.js';
 import type { RouteTarget } from '../policy/route.js';
 import type { ServerCommandRules, ServerTarget } from '../policy/server-commands.js';
 import type { Cursor } from './cursor.js';
-import { nearestName } from './problem.js';
+import { meantBy } from './problem.js';
 import type { RawConfiguration } from './schema.js';
 import type { RouteSettings } from './settings.js';
 import { userPatterns } from './spellings.js';
 
 /** Every route that could be read. */
 export function parseRoutes(raw: RawConfiguration, cursor: Cursor): RouteSettings[] {
-  const routes: RouteSettings[] = [];
-  for (const [index, each] of (raw.routes ?? []).entries()) {
+  return (raw.routes ?? []).flatMap((each, index) => {
     const at = cursor.down(index);
     const users = userPatterns(at, 'users');
     const target = parseTarget(each, at);
-    if (target !== undefined) routes.push({ users: new GlobList(users), target, place: at.place() });
-  }
-  return routes;
+    return target === undefined ? [] : [{ users: new GlobList(users), target, place: at.place() }];
+  });
 }
 
 type RawRoute = NonNullable<RawConfiguration['routes']>[number];
@@ -34,20 +32,17 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
     at.error(said.length === 0 ? [] : [said[1] ?? ''], message);
     return undefined;
   }
-  if (at.node('cache_ttl') !== undefined && raw.passdb === undefined) {
+  if (at.has('cache_ttl') && raw.passdb === undefined)
     at.error(['cache_ttl'], 'belongs to a route by passdb; nothing else is remembered', 'key-conflict');
-  }
   if (raw.backend !== undefined) return { kind: 'backend', backend: raw.backend };
-  if (raw.spread !== undefined) {
-    const backends = [...new Set(raw.spread)];
-    if (backends.length < raw.spread.length)
-      at.warning(['spread'], 'names a backend twice; that changes nothing', 'defined-twice');
-    if (backends.length === 1)
-      at.warning(['spread'], 'has one backend only, so nothing is spread', 'no-effect');
-    return { kind: 'spread', backends };
-  }
-  const socket = at.file('passdb') ?? '';
-  return { kind: 'passdb', socket, cacheTtlMs: raw.cache_ttl };
+  if (raw.spread === undefined)
+    return { kind: 'passdb', socket: at.file('passdb') ?? '', cacheTtlMs: raw.cache_ttl };
+  const backends = [...new Set(raw.spread)];
+  if (backends.length < raw.spread.length)
+    at.warning(['spread'], 'names a backend twice; that changes nothing', 'defined-twice');
+  if (backends.length === 1)
+    at.warning(['spread'], 'has one backend only, so nothing is spread', 'no-effect');
+  return { kind: 'spread', backends };
 }
 
 /** Where commands go that name no mailbox user. */
@@ -56,35 +51,25 @@ export function parseServerCommands(raw: RawConfiguration, cursor: Cursor): Serv
   let fallback: ServerTarget = { kind: 'all' };
   for (const [name, text] of Object.entries(raw.server_commands ?? {})) {
     const target = targetOf(text);
-    if (name === 'default') {
-      fallback = target;
-      continue;
-    }
     const commands = allSeries.flatMap((series) => commandNamed(series, name) ?? []);
-    if (commands.length === 0) {
-      cursor.error([name], unknownCommand(name), 'unknown-name');
+    if (name === 'default') fallback = target;
+    else if (commands.length === 0) {
+      const known = allSeries.flatMap(commandsOf).filter(({ scope }) => scope === 'server');
+      const hint = meantBy(
+        name,
+        known.map((each) => each.name),
+      );
+      cursor.error([name], `no Dovecot has a server command ${JSON.stringify(name)}${hint}`, 'unknown-name');
     } else if (commands.every((command) => command.scope === 'user')) {
       cursor.error([name], 'names a mailbox user, whose route it takes; only server commands stand here');
     } else if (name === 'user' && target.kind === 'all') {
       cursor.error([name], 'the rows of "user" cannot be joined; name a backend, or write by_user');
-    } else {
-      byCommand.set(name, target);
-    }
+    } else byCommand.set(name, target);
   }
   return { default: fallback, byCommand };
 }
 
 function targetOf(text: string): ServerTarget {
   if (text === 'all') return { kind: 'all' };
-  if (text === 'by_user') return { kind: 'by-user' };
-  return { kind: 'backend', backend: text };
-}
-
-function unknownCommand(name: string): string {
-  const names = allSeries.flatMap((series) =>
-    commandsOf(series).flatMap((command) => (command.scope === 'server' ? [command.name] : [])),
-  );
-  const nearest = nearestName(name, names);
-  const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
-  return `no Dovecot has a server command ${JSON.stringify(name)}${hint}`;
+  return text === 'by_user' ? { kind: 'by-user' } : { kind: 'backend', backend: text };
 }

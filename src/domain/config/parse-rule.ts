@@ -9,38 +9,39 @@ import type { Policy, Rule } from '../policy/rule.js';
 import type { Cursor } from './cursor.js';
 import { parseTime } from './moment.js';
 import { parseWhere, type RuleKind } from './parse-where.js';
-import { plainOf } from './parse-yaml.js';
 import type { RawRule } from './policy-schema.js';
-import { nearestName } from './problem.js';
+import { meantBy } from './problem.js';
 import { userPatterns } from './spellings.js';
-
-/** What the reading of rules needs besides their text. */
-export interface RuleReading {
-  /** For telling rules that have ended; undefined: they are not told. */
-  readonly nowMs: number | undefined;
-}
 
 const commandNames: ReadonlySet<string> = new Set(
   allSeries.flatMap((series) => commandsOf(series).map((command) => command.name)),
 );
 
-/** The rules of a list that could be read; what is wrong with the others is told. `cursor` stands at the list. */
+/** The rules of a list that could be read; what is wrong with the others is reported. `cursor` stands at the list. */
 export function parseRules(
   raw: readonly RawRule[],
   cursor: Cursor,
   kind: RuleKind,
-  reading: RuleReading,
+  nowMs: number | undefined,
 ): Rule[] {
-  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, reading) ?? []);
+  return raw.flatMap((each, index) => parseRule(each, cursor.down(index), kind, nowMs) ?? []);
 }
 
 type RawMap = Exclude<RawRule, string>;
 
-function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleReading): Rule | undefined {
+function parseRule(
+  raw: RawRule,
+  cursor: Cursor,
+  kind: RuleKind,
+  nowMs: number | undefined,
+): Rule | undefined {
   const map: RawMap = typeof raw === 'string' ? { command: raw } : raw;
   const { command } = map;
   if (!commandNames.has(command)) {
-    cursor.error(typeof raw === 'string' ? [] : ['command'], unknownCommand(command), 'unknown-name');
+    const rest = '; names are full and separated by one blank';
+    const hint = meantBy(command, commandNames, rest);
+    const message = `no Dovecot has a command ${JSON.stringify(command)} that can be sent to it${hint}`;
+    cursor.error(typeof raw === 'string' ? [] : ['command'], message, 'unknown-name');
     return undefined;
   }
   const commands = allSeries.flatMap((series) => commandNamed(series, command) ?? []);
@@ -48,7 +49,7 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
   const named = where?.tests.map((each) => each.parameter) ?? [];
   if (kind === 'deny') checkDeny(map, commands, named, cursor);
   else checkAllow(map, commands, named, cursor);
-  const expiresMs = parseExpiry(map, cursor, reading);
+  const expiresMs = parseExpiry(map, cursor, nowMs);
   const { meaning, limitKey } = meaningOf(cursor);
   return {
     place: cursor.place(),
@@ -74,15 +75,7 @@ function parseRule(raw: RawRule, cursor: Cursor, kind: RuleKind, reading: RuleRe
   };
 }
 
-function unknownCommand(command: string): string {
-  const nearest = nearestName(command, commandNames);
-  const shown = JSON.stringify(command);
-  return nearest === undefined
-    ? `no Dovecot has a command ${shown} that can be sent to it; names are full and separated by one blank`
-    : `no Dovecot has a command ${shown} that can be sent to it; did you mean ${nearest}?`;
-}
-
-/** A deny holds always and whatever happens: what makes an allow conditional would only be a way round it. */
+/** A deny always holds: what makes an allow conditional would only be a way round it. */
 function checkDeny(
   raw: RawMap,
   commands: readonly Command[],
@@ -94,10 +87,9 @@ function checkDeny(
   for (const name of named) {
     const isPositional = parametersOf(raw.command).get(name)?.isPositional === true;
     if (isPositional && commands.some((each) => parameterNamed(each, name) === undefined)) {
-      cursor.error(
-        ['where', name],
-        'is called otherwise by another series of Dovecot, where this would deny nothing; deny the command, or name users in except',
-      );
+      const message =
+        'has another name in another series of Dovecot, where this would deny nothing; deny the command, or name users in except';
+      cursor.error(['where', name], message);
     }
   }
 }
@@ -113,27 +105,20 @@ function checkAllow(
   const roles = new Set(parameters.map((parameter) => parameter.role));
   const isRoot = commands.some((each) => each.grant === 'never');
   if (isRoot && raw.root_equivalent !== true) {
-    cursor.error(
-      [],
-      `"${command}" amounts to root on the mail server: say root_equivalent: true if that is meant`,
-    );
+    const message = `"${command}" amounts to root on the mail server: say root_equivalent: true if that is meant`;
+    cursor.error([], message);
   }
   if (!isRoot && raw.root_equivalent === true)
     cursor.warning(['root_equivalent'], 'has no effect for this command', 'no-effect');
   for (const unnamed of unnamedIn(commands, named)) {
-    cursor.error(
-      [],
-      `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`,
-    );
+    const message = `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`;
+    cursor.error([], message);
   }
-  if (
-    raw.max_matches !== undefined &&
-    !(roles.has('search-query') && commands.every((each) => each.scope === 'user'))
-  ) {
-    cursor.error(['max_matches'], 'is for commands that take a search query');
-  }
-  if (raw.max_matches !== undefined && raw.all_users === true) {
-    cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
+  if (raw.max_matches !== undefined) {
+    if (!roles.has('search-query') || commands.some((each) => each.scope !== 'user'))
+      cursor.error(['max_matches'], 'is for commands that take a search query');
+    if (raw.all_users === true)
+      cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
   }
   if (raw.content === true && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
     cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
@@ -152,14 +137,12 @@ function unnamedIn(commands: readonly Command[], named: readonly string[]): stri
   return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
 }
 
-function parseExpiry(raw: RawMap, cursor: Cursor, { nowMs }: RuleReading): number | undefined {
+function parseExpiry(raw: RawMap, cursor: Cursor, nowMs: number | undefined): number | undefined {
   if (raw.expires === undefined) return undefined;
   const expiresMs = parseTime(raw.expires);
   if (expiresMs === undefined) {
-    cursor.error(
-      ['expires'],
-      'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z',
-    );
+    const message = 'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z';
+    cursor.error(['expires'], message);
   } else if (nowMs !== undefined && expiresMs <= nowMs)
     cursor.warning(['expires'], 'is over: the rule allows nothing');
   return expiresMs;
@@ -170,8 +153,7 @@ const terms = new Set(['limit', 'reason', 'expires', 'emergency', 'max_matches',
 
 /** The rule in one spelling, and what its counter is known by: the same without its terms. */
 function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
-  const node = cursor.node();
-  const plain = node === undefined ? undefined : plainOf(node);
+  const plain = cursor.plain();
   if (typeof plain !== 'object' || plain === null) return { meaning: plain, limitKey: String(plain) };
   const entries = Object.entries(plain);
   const isName = entries.length === 1;
@@ -180,35 +162,31 @@ function meaningOf(cursor: Cursor): { meaning: unknown; limitKey: string } {
   return { meaning: isName ? entries[0]?.[1] : plain, limitKey: sha256Hex(text) };
 }
 
-/** Tells what rules say in vain: everybody, in a policy that is not for everybody; what a rule above them allows already. */
+/** Warns about rules without effect: for everybody in a policy that is not for everybody; for what a rule above allows already. */
 export function checkReach(policy: Policy, cursor: Cursor): void {
-  // A preset says it for whoever has such a policy.
+  // A preset is written for policies of either kind.
   const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
   for (const rule of own) {
     if (rule.allUsers && !policy.isForEverybody) {
-      cursor.warningAt(
-        rule.place,
-        ['allow'],
-        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
-      );
+      const message =
+        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody';
+      cursor.warning(['allow'], message, undefined, rule.place);
     }
     if (isOfUser(rule) && rule.users?.texts.some((text) => mayHoldFor(policy, text)) === false) {
-      cursor.warningAt(rule.place, ['allow'], 'never matches: the policy does not hold for these users');
+      const message = 'never matches: the policy does not hold for these users';
+      cursor.warning(['allow'], message, undefined, rule.place);
     }
     const rules = policy.allowByCommand.get(rule.command) ?? [];
     const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule));
     if (first === undefined) continue;
     const { reason, limit, maxMatches } = rule.obligations;
     const hasTerms = reason || limit !== undefined || maxMatches !== undefined;
-    cursor.warningAt(
-      rule.place,
-      ['allow'],
-      `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`,
-    );
+    const message = `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`;
+    cursor.warning(['allow'], message, undefined, rule.place);
   }
 }
 
-/** Other commands may name no user at all; then whom a rule is for does not matter. */
+/** Other commands may name no user at all; then the users of a rule do not matter. */
 function isOfUser({ command }: Rule): boolean {
   return allSeries.every((series) => commandNamed(series, command)?.scope !== 'server');
 }
@@ -217,7 +195,7 @@ function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
   return mayOverlap(pattern, users) && !except.isEverything && !except.matches(pattern);
 }
 
-/** Whether nothing that the later rule allows gets past the earlier one; only told where it is plain to see. */
+/** Whether the earlier rule certainly allows all that the later one does. */
 function allowsAllOf(earlier: Rule, later: Rule): boolean {
   const isConditional =
     earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;

@@ -7,11 +7,10 @@ import { parseBackends } from './parse-backends.js';
 import { parseListeners } from './parse-listeners.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
 import { parseRoutes, parseServerCommands } from './parse-routes.js';
-import { parseAdmin, parseAudit, parseLimits, parseMailUsers, parseSinks } from './parse-sections.js';
+import { parseAdmin, parseAudit, parseMailUsers, parseSinks } from './parse-sections.js';
 import { parseTests } from './parse-tests.js';
-import { salvageYaml } from './parse-yaml.js';
 import { createProblemList, formatProblem, type Place, type Problem } from './problem.js';
-import { createSources, gather, type ReadFiles, type Sources } from './read-files.js';
+import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import {
   type AdminSettings,
@@ -26,34 +25,36 @@ export interface ParsedSettings {
   readonly settings?: Settings;
   readonly problems: readonly Problem[];
   /** Every text that was read, by its path, for showing source lines beside problems. */
-  readonly texts: Sources['texts'];
-  readonly files: Sources['files'];
+  readonly texts: ReadonlyMap<string, string>;
+  /** What asked for each file; undefined: it is the first one. */
+  readonly files: ReadonlyMap<string, Asking | undefined>;
   /** Place of the value at a path, as `backends.mail1.ca`; undefined: there is none. */
   readonly valueAt: (path: string) => Place | undefined;
 }
 
-/** What may be known besides the files. */
-export interface ParseOptions {
-  /** For warnings about rules that are over, in Unix milliseconds. */
-  readonly nowMs?: number;
-}
-
-/** Reads a configuration. `problems` holds warnings only, when there are settings. */
-export function parseSettings(file: string, read: ReadFiles, options: ParseOptions = {}): ParsedSettings {
+/** Reads a configuration. `problems` holds warnings only, when there are settings. `nowMs`: for warnings about rules that are over. */
+export function parseSettings(
+  file: string,
+  read: ReadFiles,
+  { nowMs }: { readonly nowMs?: number } = {},
+): ParsedSettings {
   const problems = createProblemList();
-  const sources = createSources(read, problems);
-  const root = gather(file, sources, read, problems);
-  const { texts, files } = sources;
-  const valueAt = (path: string): Place | undefined => root && valuePlace(root, path);
-  const valid = root === undefined ? undefined : validate(configurationSchema, root, problems);
-  if (root === undefined || valid === undefined)
-    return { problems: problems.sorted(), texts, files, valueAt };
-  const cursor = createCursor(valid.root, problems);
-  const settings = build(valid.value, cursor, { sources, problems, nowMs: options.nowMs });
-  // Names are looked up in what was written, so that one mistake is not told again wherever the name is used.
-  checkSettings(settings, createCursor(root, problems), cursor);
-  if (problems.hasErrors) return { problems: problems.sorted(), texts, files, valueAt };
-  return { settings, problems: problems.sorted(), texts, files, valueAt };
+  const sources = new Sources(read, problems);
+  const root = sources.gather(file);
+  const valid = root && validate(configurationSchema, root, problems);
+  let settings: Settings | undefined;
+  if (root !== undefined && valid !== undefined) {
+    settings = build(valid.value, valid.cursor, { sources, problems, nowMs });
+    // Names are looked up in what was written, so that one mistake is not reported again wherever the name is used.
+    checkSettings(settings, createCursor(root, problems), valid.cursor);
+  }
+  return {
+    ...(settings !== undefined && !problems.hasErrors && { settings }),
+    problems: problems.sorted(),
+    texts: sources.texts,
+    files: sources.files,
+    valueAt: (path) => root && valuePlace(root, path),
+  };
 }
 
 /** All problems of a configuration. */
@@ -73,9 +74,14 @@ export function reportProblems(parsed: ParsedSettings, inspected: readonly Probl
 function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReading, 'mailUsers'>): Settings {
   const mailUsers = parseMailUsers(raw, cursor.down('mail_users'));
   const admin = parseAdmin(raw.admin, cursor.down('admin'));
+  if (raw.limits.clientStallMs >= 60_000) {
+    // Dovecot gives up on a reader that is silent for 60 s, without closing.
+    const message = 'from 60s on Dovecot cuts the reply before dovegate notices';
+    cursor.warning(['limits', 'client_stall'], message);
+  }
   const settings = {
     listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners')),
-    backends: parseBackends(raw, cursor),
+    backends: parseBackends(raw.backends ?? {}, cursor.down('backends')),
     routes: parseRoutes(raw, cursor.down('routes')),
     serverCommands: parseServerCommands(raw, cursor.down('server_commands')),
     policies: parsePolicies(raw.policies ?? {}, cursor.down('policies'), { ...reading, mailUsers }),
@@ -86,8 +92,8 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
       ...parseAudit(raw.audit, cursor.down('audit')),
       ship: parseSinks(raw.audit.ship ?? [], cursor.down('audit', 'ship')),
     },
-    ...(admin === undefined ? {} : { admin }),
-    limits: parseLimits(raw.limits, cursor.down('limits')),
+    ...(admin && { admin }),
+    limits: raw.limits,
     log: raw.log,
   };
   return { ...settings, hash: sha256Hex(meaningOf(settings)) };
@@ -96,38 +102,25 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
 /** The section `audit`, without the receivers of copies. */
 export type AuditSection = Omit<AuditSettings, 'ship'>;
 
-/** What could be read of a configuration, and everything that was wrong with it so far. */
-interface Salvaged {
-  readonly raw: RawConfiguration | undefined;
-  readonly cursor: Cursor | undefined;
-  readonly problems: () => Problem[];
-  readonly texts: ReadonlyMap<string, string>;
-}
-
-function salvage(file: string, read: ReadFiles): Salvaged {
+/** What can be read of a configuration, whatever else is wrong with it. */
+function salvage(file: string, read: ReadFiles) {
   const problems = createProblemList();
-  const sources = createSources(read, problems, salvageYaml);
-  const root = gather(file, sources, read, problems);
-  const valid = root === undefined ? undefined : validate(configurationSchema, root, problems);
-  return {
-    raw: valid?.value,
-    cursor: valid && createCursor(valid.root, problems),
-    problems: () => problems.sorted(),
-    texts: sources.texts,
-  };
+  const sources = new Sources(read, problems, true);
+  const root = sources.gather(file);
+  return { valid: root && validate(configurationSchema, root, problems), problems, texts: sources.texts };
 }
 
 /** The section `admin` of `file`, or of what it includes; undefined where none can be read. Reports no problems. */
 export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefined {
-  const { raw, cursor } = salvage(file, read);
-  return cursor && parseAdmin(raw?.admin, cursor.down('admin'));
+  const { valid } = salvage(file, read);
+  return valid && parseAdmin(valid.value.admin, valid.cursor.down('admin'));
 }
 
-/** The section `audit`; or the errors because of which nobody can say where the journal and its keys are. */
+/** The section `audit`; or the errors because of which the journal and its keys cannot be found. */
 export type FoundAudit =
   | {
       readonly audit: AuditSection;
-      /** The directory of `state`; undefined: nobody can say which. */
+      /** The directory of `state`; undefined: not known. */
       readonly state: string | undefined;
     }
   | {
@@ -141,17 +134,18 @@ const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'
 
 /** The section `audit` of `file`, or of what it includes. */
 export function findAudit(file: string, read: ReadFiles): FoundAudit {
-  const { raw, cursor, problems, texts } = salvage(file, read);
-  const audit = raw && cursor && parseAudit(raw.audit, cursor.down('audit'));
-  const errors = problems().filter(({ severity }) => severity === 'error');
+  const { valid, problems, texts } = salvage(file, read);
+  const audit = valid && parseAudit(valid.value.audit, valid.cursor.down('audit'));
+  const errors = problems.sorted().filter(({ severity }) => severity === 'error');
+  if (valid === undefined || audit === undefined) return { problems: errors, texts };
   const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
   // The default directory counts only if every file was read: the section may stand in what could not be.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
-  const isSaid = raw?.audit.directory !== undefined;
+  const isSaid = valid.value.audit.directory !== undefined;
   const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
-  if (audit === undefined) return { problems: errors, texts };
   if (why.length > 0) return { problems: why, texts };
-  const said = cursor?.file('state');
-  const isDoubtful = errors.some(({ path }) => path === 'state') || (said === undefined && unread.length > 0);
-  return { audit, state: isDoubtful ? undefined : (said ?? stateDefault) };
+  const state = valid.cursor.file('state');
+  const isDoubtful =
+    errors.some(({ path }) => path === 'state') || (state === undefined && unread.length > 0);
+  return { audit, state: isDoubtful ? undefined : (state ?? stateDefault) };
 }

@@ -1,5 +1,4 @@
-// Owns the policy tests of a configuration: their reading, and their running against the policies beside them.
-// It does not judge; that is policy.
+// The policy tests of a configuration: their reading, and their running against the policies beside them.
 import type { Series } from '../commands/catalog.js';
 import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
 import {
@@ -15,7 +14,7 @@ import {
 import { readingsOf, type SeriesReading } from '../policy/explanation.js';
 import type { Cursor } from './cursor.js';
 import type { RawPolicyTest } from './policy-schema.js';
-import { nearestName } from './problem.js';
+import { meantBy, unknownName } from './problem.js';
 import { routingTableOf } from './routing-table.js';
 import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
 
@@ -25,41 +24,33 @@ export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): Polic
     const at = cursor.down(index);
     const name = at.source('as', 'user');
     const account = at.source('as', 'account');
-    const groups = at.words('as', 'groups').map(({ text }) => text);
+    const groups = at.words('as', 'groups');
     const series = seriesOf(at.source('series'));
     return {
       place: at.place(),
       listener: each.listener,
-      ...(each.as === undefined
-        ? {}
-        : {
-            as: {
-              ...(name === undefined ? {} : { name }),
-              ...(account === undefined ? {} : { account }),
-              groups,
-            },
-          }),
+      ...(each.as !== undefined && {
+        as: { ...(name !== undefined && { name }), ...(account !== undefined && { account }), groups },
+      }),
       user: at.source('user') ?? '',
-      words: at.words('command').map(({ text }) => text),
-      ...(series === undefined ? {} : { series }),
-      ...(each.client === undefined ? {} : { client: each.client }),
+      words: at.words('command'),
+      ...(series !== undefined && { series }),
+      ...(each.client !== undefined && { client: each.client }),
       expect: each.expect,
     };
   });
 }
 
 /**
- * What a test names must be there, and where it matters who asks, it must say it. `cursor` stands at the configuration;
- * `whyUnknown`: the sentence about a listener that nobody wrote.
+ * What a test names must be there, and where it matters who asks, it must say it. `cursor` stands at the configuration; `listeners`: the
+ * names that were written.
  */
-export function checkTests(
-  settings: Settings,
-  cursor: Cursor,
-  whyUnknown: (listener: string) => string | undefined,
-): void {
+export function checkTests(settings: Settings, cursor: Cursor, listeners: readonly string[]): void {
   for (const [index, { listener: name, as }] of settings.tests.entries()) {
-    const unknown = whyUnknown(name);
-    if (unknown !== undefined) cursor.error(['tests', index, 'listener'], unknown, 'unknown-name');
+    if (!listeners.includes(name)) {
+      const message = unknownName('listener', name, listeners);
+      cursor.error(['tests', index, 'listener'], message, 'unknown-name');
+    }
     const listener = settings.listeners.find((each) => each.name === name);
     const message = listener === undefined ? undefined : whyNobody(listener, as);
     if (message !== undefined) cursor.error(['tests', index], message);
@@ -74,9 +65,8 @@ function whyNobody(listener: ListenerSettings, as: Person | undefined): string |
     if (as?.account === undefined)
       return `does not say which account asks (as: { account: NAME }); listener ${name} has: ${names.join(', ')}`;
     if (names.includes(as.account)) return undefined;
-    const nearest = nearestName(as.account, names);
-    const hint = nearest === undefined ? `there are: ${names.join(', ')}` : `did you mean ${nearest}?`;
-    return `listener ${name} has no account ${JSON.stringify(as.account)}; ${hint}`;
+    const hint = meantBy(as.account, names, `; there are: ${names.join(', ')}`);
+    return `listener ${name} has no account ${JSON.stringify(as.account)}${hint}`;
   }
   if (as?.account !== undefined)
     return `names an account, and listener ${name} has none: the kernel says who asks there`;

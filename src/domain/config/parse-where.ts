@@ -11,10 +11,10 @@ import { createRegex } from '../policy/regex.js';
 import type { ParameterTest } from '../policy/rule.js';
 import type { ValueTest } from '../policy/value-test.js';
 import type { Cursor } from './cursor.js';
-import { nearestName } from './problem.js';
+import { meantBy } from './problem.js';
 import { parseSize } from './schema-parts.js';
 
-/** Whether a rule allows (all must pass) or denies (what may be meant strikes). */
+/** Whether a rule allows (all conditions must certainly hold) or denies (where they may hold). */
 export type RuleKind = 'allow' | 'deny';
 
 /** The conditions of one `where`. */
@@ -23,21 +23,21 @@ export interface Where {
   readonly query: QueryTest | undefined;
 }
 
-/** Reads a `where`; `cursor` stands at it. What is wrong is told, and left out. */
+/** Reads a `where`; `cursor` stands at it. What is wrong is reported, and left out. */
 export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Where {
-  const node = cursor.node();
-  const names = node?.kind === 'map' ? [...node.entries.keys()] : [];
   const parameters = parametersOf(command);
   const tests: ParameterTest[] = [];
   let query: QueryTest | undefined;
-  for (const name of names) {
+  for (const name of cursor.keys()) {
     const parameter = parameters.get(name);
     const at = cursor.down(name);
     const refusal = whyUnnamable(command, name);
     if (refusal !== undefined) at.error([], refusal);
-    else if (parameter === undefined)
-      at.error([], unknownParameter(command, name, [...parameters.keys()]), 'unknown-name');
-    else if (parameter.role === 'search-query') query = parseQuery(at, kind);
+    else if (parameter === undefined) {
+      const known = [...parameters.keys()];
+      const hint = meantBy(name, known, `; it has: ${known.join(', ')}`);
+      at.error([], `"${command}" has no parameter ${JSON.stringify(name)}${hint}`, 'unknown-name');
+    } else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
       const test = parseValueTest(at, command, parameter, kind);
       if (test !== undefined) tests.push({ parameter: name, test });
@@ -46,19 +46,13 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
   return { tests, query };
 }
 
-function unknownParameter(command: string, name: string, known: readonly string[]): string {
-  const nearest = nearestName(name, known);
-  const hint = nearest === undefined ? `it has: ${known.join(', ')}` : `did you mean ${nearest}?`;
-  return `"${command}" has no parameter ${JSON.stringify(name)}; ${hint}`;
-}
-
 function parseValueTest(
   cursor: Cursor,
   command: string,
   parameter: Parameter,
   kind: RuleKind,
 ): ValueTest | undefined {
-  const word = wordOf(cursor);
+  const word = cursor.source();
   if (word === 'any') return { kind: kind === 'deny' ? 'present' : 'any' };
   if (word === 'present' || (word === 'true' && parameter.type === 'bool')) return { kind: 'present' };
   if (word === 'absent' || (word === 'false' && parameter.type === 'bool')) {
@@ -71,8 +65,7 @@ function parseValueTest(
     cursor.error([], 'is an option without a value; write true, false or any');
     return undefined;
   }
-  const node = cursor.node();
-  if (node?.kind === 'map') return parseComparison(cursor, command, parameter, kind);
+  if (cursor.kind() === 'map') return parseComparison(cursor, command, parameter, kind);
   return oneOf(cursor, [], command, parameter, kind, false);
 }
 
@@ -83,20 +76,16 @@ function parseComparison(
   parameter: Parameter,
   kind: RuleKind,
 ): ValueTest | undefined {
-  const has = (key: string): boolean => cursor.node(key) !== undefined;
-  const kinds = ['one_of', 'equals', 'regex'].filter(has);
-  const isNumber = has('at_least') || has('at_most');
+  const kinds = ['one_of', 'equals', 'regex'].filter((key) => cursor.has(key));
+  const isNumber = cursor.has('at_least') || cursor.has('at_most');
   if (kinds.length + (isNumber ? 1 : 0) !== 1) {
     cursor.error([], 'needs one of: one_of, equals, regex, or at_least and at_most', 'missing-key');
     return undefined;
   }
   const isOptional = cursor.source('optional') === 'true';
   if (isOptional && !parameter.isOptional) {
-    cursor.error(
-      ['optional'],
-      'has no meaning: the command cannot be given without this parameter',
-      'key-conflict',
-    );
+    const message = 'has no meaning: the command cannot be given without this parameter';
+    cursor.error(['optional'], message, 'key-conflict');
   }
   if (isNumber) {
     const number = (key: string): bigint | undefined => {
@@ -108,16 +97,13 @@ function parseComparison(
     };
     return { kind: 'number', atLeast: number('at_least'), atMost: number('at_most'), isOptional };
   }
-  if (has('regex')) {
+  if (cursor.has('regex')) {
     const regex = regexOf(cursor);
     return regex === undefined ? undefined : { kind: 'regex', regex, isOptional };
   }
-  if (has('equals')) {
-    return {
-      kind: 'equals',
-      values: cursor.words('equals').map(({ text }) => fold(text, command, parameter, kind)),
-      isOptional,
-    };
+  if (cursor.has('equals')) {
+    const values = cursor.words('equals').map((text) => fold(text, command, parameter, kind));
+    return { kind: 'equals', values, isOptional };
   }
   return oneOf(cursor, ['one_of'], command, parameter, kind, isOptional);
 }
@@ -149,7 +135,7 @@ const userRoles: ReadonlySet<Parameter['role']> = new Set([
 ]);
 
 function patterns(cursor: Cursor, path: readonly PropertyKey[]): string[] {
-  const words = cursor.words(...path).map(({ text }) => text);
+  const words = cursor.words(...path);
   if (words.some((text) => text.length > globLengthMax)) {
     cursor.error(path, `a pattern can have ${globLengthMax} characters`);
     return [];
@@ -165,42 +151,37 @@ function regexOf(cursor: Cursor): (QueryTest & { readonly kind: 'regex' })['rege
 }
 
 function parseQuery(cursor: Cursor, kind: RuleKind): QueryTest | undefined {
-  if (wordOf(cursor) === 'any') return { kind: 'any' };
-  const node = cursor.node();
-  if (node?.kind !== 'map') {
+  if (cursor.source() === 'any') return { kind: 'any' };
+  if (cursor.kind() !== 'map') {
     cursor.error([], 'must be any, or a map from search keys to conditions');
     return undefined;
   }
-  if (kind === 'deny') return parseDenyQuery(cursor, [...node.entries.keys()]);
-  const names = [...node.entries.keys()].filter((name) => name !== 'any_of');
+  if (kind === 'deny') return parseDenyQuery(cursor, cursor.keys());
+  const names = cursor.keys().filter((name) => name !== 'any_of');
   const [whole] = names.filter((name) => name === 'regex' || name === 'equals');
   if (whole !== undefined) {
-    if (node.entries.size > 1)
-      cursor.error([whole], 'speaks of the whole query, so it stands alone', 'key-conflict');
+    if (cursor.size() > 1)
+      cursor.error([whole], 'is about the whole query, so it stands alone', 'key-conflict');
     if (whole === 'equals') {
-      const words = cursor
-        .words('equals')
-        .flatMap(({ text }) => (cursor.node('equals')?.kind === 'list' ? [text] : text.split(' ')));
-      return { kind: 'equals', words };
+      const words = cursor.words('equals');
+      const isList = cursor.kind('equals') === 'list';
+      return { kind: 'equals', words: isList ? words : words.flatMap((text) => text.split(' ')) };
     }
     const regex = regexOf(cursor);
     return regex === undefined ? undefined : { kind: 'regex', regex };
   }
-  const alternatives = cursor.node('any_of');
-  const anyOf = alternatives?.kind === 'list' ? alternatives.items : [];
+  const anyOf = Array.from({ length: cursor.size('any_of') }, (_, index) => cursor.down('any_of', index));
   return {
     kind: 'keys',
     conditions: parseKeys(cursor, names),
-    anyOf: anyOf.map((item, index) =>
-      parseKeys(cursor.down('any_of', index), item.kind === 'map' ? [...item.entries.keys()] : []),
-    ),
+    anyOf: anyOf.map((each) => parseKeys(each, each.keys())),
   };
 }
 
-/** A `deny` strikes where a query may reach a mailbox; nothing else can be said so that it cannot be got round. */
+/** A `deny` applies where a query may reach a mailbox; any other condition on a query could be got round. */
 function parseDenyQuery(cursor: Cursor, names: readonly string[]): QueryTest | undefined {
   for (const name of names.filter((each) => each !== 'mailbox')) {
-    cursor.error([name], 'a deny can speak of mailbox only; say the rest as a condition of the allow');
+    cursor.error([name], 'a deny can be about mailbox only; write the rest as a condition of the allow');
   }
   if (!names.includes('mailbox')) return undefined;
   const texts = patterns(cursor, ['mailbox']).map((text) => text.toLowerCase());
@@ -213,11 +194,7 @@ function parseKeys(cursor: Cursor, names: readonly string[]): KeyCondition[] {
     const at = cursor.down(name);
     const key = searchKeyNamed(name);
     if (key === undefined) {
-      const nearest = nearestName(name, searchKeyNames);
-      at.error(
-        [],
-        `there is no search key ${JSON.stringify(name)}${nearest === undefined ? '' : `; did you mean ${nearest}?`}`,
-      );
+      at.error([], `there is no search key ${JSON.stringify(name)}${meantBy(name, searchKeyNames)}`);
       return [];
     }
     const test = parseKeyTest(at, key);
@@ -225,7 +202,7 @@ function parseKeys(cursor: Cursor, names: readonly string[]): KeyCondition[] {
   });
 }
 
-/** Keys that select older or larger ones ask for `at_least`, keys that select newer or smaller ones for `at_most`. */
+/** Keys that select older or larger mails take `at_least`, keys that select newer or smaller ones `at_most`. */
 const boundOf: Readonly<Record<string, 'at_least' | 'at_most'>> = {
   before: 'at_least',
   sentbefore: 'at_least',
@@ -240,18 +217,18 @@ const boundOf: Readonly<Record<string, 'at_least' | 'at_most'>> = {
 };
 
 function parseKeyTest(cursor: Cursor, key: SearchKey): KeyTest | undefined {
-  const word = wordOf(cursor);
+  const word = cursor.source();
   if (word === 'present' || word === 'true') return { kind: 'present' };
   if (word === 'absent' || word === 'false') return { kind: 'absent' };
   if (word === 'any') {
-    cursor.error([], 'asks for nothing; write present if the key must be there, or leave it out');
+    cursor.error([], 'has no effect; write present if the key must be there, or leave it out');
     return undefined;
   }
   if (key.values.length === 0) {
     cursor.error([], 'is a key without a value; write present or absent');
     return undefined;
   }
-  if (cursor.node()?.kind === 'map') return parseBound(cursor, key);
+  if (cursor.kind() === 'map') return parseBound(cursor, key);
   const isFolded = key.name === 'header';
   const texts = patterns(cursor, []).map((text) => (isFolded ? text.toLowerCase() : text));
   return { kind: 'one-of', globs: new GlobList(texts) };
@@ -259,8 +236,7 @@ function parseKeyTest(cursor: Cursor, key: SearchKey): KeyTest | undefined {
 
 function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   const bound = boundOf[key.name];
-  const node = cursor.node();
-  const given = node?.kind === 'map' ? [...node.entries.keys()] : [];
+  const given = cursor.keys();
   if (bound === undefined || given.length !== 1 || given[0] !== bound) {
     const can = bound === undefined ? 'a value or a list of values' : `${bound} and nothing else`;
     cursor.error([], `${key.name} takes ${can} here`);
@@ -270,24 +246,13 @@ function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   const isSize = key.values[0] === 'size';
   const value = isSize ? parseSize(text) : parseDuration(text);
   if (value === undefined) {
-    cursor.error(
-      [bound],
-      isSize ? 'must be a size with its unit, as 1MiB' : 'must be an age with its unit, as 30d',
-    );
+    const wanted = isSize ? 'a size with its unit, as 1MiB' : 'an age with its unit, as 30d';
+    cursor.error([bound], `must be ${wanted}`);
     return undefined;
   }
   const limit = isSize ? value : Math.ceil(value / 1000);
-  const isLeast = bound === 'at_least';
-  return {
-    kind: isSize ? 'size' : 'age',
-    atLeast: isLeast ? limit : undefined,
-    atMost: isLeast ? undefined : limit,
-  };
-}
-
-/** The condition, if it is a single word. */
-function wordOf(cursor: Cursor): string | undefined {
-  return cursor.node()?.kind === 'scalar' ? cursor.source() : undefined;
+  const [atLeast, atMost] = bound === 'at_least' ? [limit, undefined] : [undefined, limit];
+  return { kind: isSize ? 'size' : 'age', atLeast, atMost };
 }
 
 const searchKeyNames =

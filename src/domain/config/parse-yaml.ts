@@ -1,242 +1,186 @@
-// Parses YAML into a tree in which every key and scalar has its line and column. Only maps, lists and scalars are accepted: aliases, tags,
-// merge keys, several documents and keys that are not plain text are problems, because an auditor must see what a line means.
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node as YamlNode } from 'yaml';
+// Parses YAML into nodes of the yaml library. Only maps, lists and scalars are accepted: aliases, tags, merge keys, several documents and
+// keys that are not plain text are problems, because an auditor must see what a line means.
+import {
+  isAlias,
+  isCollection,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  Scalar,
+  visit,
+  YAMLMap,
+  YAMLSeq,
+  type Node as YamlNode,
+} from 'yaml';
 import type { Place, ProblemList } from './problem.js';
 
-/** One value of the file. */
-export type Node = ScalarNode | MapNode | ListNode;
+export type Node = Scalar | MapNode | ListNode;
+/** The `source` of a key is its name. */
+export type MapNode = YAMLMap<Scalar, Node>;
+export type ListNode = YAMLSeq<Node>;
+export type Entry = Pair<Scalar, Node>;
 
-/** A text, a number, true, false, or nothing. */
-export interface ScalarNode {
-  readonly kind: 'scalar';
-  /** As YAML 1.2 reads it: `0660` is a number, `off` is text. */
-  readonly value: string | number | boolean | null;
-  /** The characters as written (without quotes): what text-valued keys take, so that `007` stays `007`. */
-  readonly source: string;
-  readonly place: Place;
-}
-
-/** Keys in the order of the file, each with its place and its value. */
-export interface MapNode {
-  readonly kind: 'map';
-  readonly entries: ReadonlyMap<string, { readonly place: Place; readonly node: Node }>;
-  readonly place: Place;
-}
-
-/** Items in the order of the file. */
-export interface ListNode {
-  readonly kind: 'list';
-  readonly items: readonly Node[];
-  /** Where each item stood in the file, once others were taken out; absent: where it stands. */
-  readonly numbers?: readonly number[];
-  readonly place: Place;
-}
-
+/** The file of each node; its `range` counts from there. */
+const origins = new WeakMap<object, { readonly file: string; readonly counter: LineCounter }>();
 /** Deepest nesting taken; the deepest key of a configuration is at 8. Stops a stack overflow by `[[[[...`. */
 const depthMax = 32;
 
 /**
- * Parses one file. Undefined for a text that is empty or too broken to go on with; the problems say why.
- * An empty file is an empty map.
+ * Parses one file; an empty file is an empty map. Undefined for a text that is too broken to go on with; the problems say why. `salvages`:
+ * of a text that is not YAML, takes what can be read: good for finding something, never for obeying it.
  */
-export function parseYaml(file: string, text: string, problems: ProblemList): MapNode | undefined {
-  return parseWithin(file, text, problems, 'whole');
-}
-
-/** The same, but of a text that is no YAML what could be read of it: good for finding something, never for obeying it. */
-export function salvageYaml(file: string, text: string, problems: ProblemList): MapNode | undefined {
-  return parseWithin(file, text, problems, 'what-can-be-read');
-}
-
-type Wanted = 'whole' | 'what-can-be-read';
-
-function parseWithin(file: string, text: string, problems: ProblemList, wanted: Wanted): MapNode | undefined {
+export function parseYaml(
+  file: string,
+  text: string,
+  problems: ProblemList,
+  salvages = false,
+): MapNode | undefined {
+  const origin = { file, counter: new LineCounter() };
+  const refuse = (offset: number | undefined, path: string, message: string): void =>
+    problems.error(placeAt(origin, offset), path, message, 'not-yaml');
   try {
-    return parseOne(file, text, problems, wanted);
+    const document = parseDocument(text, {
+      lineCounter: origin.counter,
+      prettyErrors: false,
+      uniqueKeys: true,
+      version: '1.2',
+    });
+    for (const { message, pos } of [...document.errors, ...document.warnings]) {
+      const hint = /alias/i.test(message) ? '; put patterns with * in quotes' : '';
+      refuse(pos[0], '', `not valid YAML: ${message}${hint}`);
+    }
+    if (document.errors.length > 0 && !salvages) return undefined;
+    if (document.contents === null || (isScalar(document.contents) && document.contents.value === null)) {
+      const empty = new YAMLMap<Scalar, Node>();
+      origins.set(empty, origin);
+      return empty;
+    }
+    visit(document, (_step, node, above) => {
+      if (above.length > depthMax && above.filter((each) => isCollection(each)).length > depthMax)
+        throw new RangeError('nesting');
+      if (isPair(node)) return acceptEntry(node, above, refuse);
+      if (!isNode(node)) return undefined;
+      origins.set(node, origin);
+      return acceptNode(node, above, refuse);
+    });
+    const root: unknown = document.contents;
+    if (isMap<Scalar, Node>(root)) return root;
+    refuse(
+      document.contents.range?.[0],
+      '',
+      'a configuration is a map of keys, such as listeners: and backends:',
+    );
   } catch (error) {
     // Nesting deep enough to exhaust the parser's stack, or deeper than depthMax.
     if (!(error instanceof RangeError)) throw error;
-    problems.error({ file, line: 1, column: 1 }, '', `more than ${depthMax} levels of nesting`, 'not-yaml');
-    return undefined;
+    refuse(0, '', `more than ${depthMax} levels of nesting`);
   }
-}
-
-function parseOne(file: string, text: string, problems: ProblemList, wanted: Wanted): MapNode | undefined {
-  const counter = new LineCounter();
-  const placeAt = (offset: number): Place => {
-    const { line, col } = counter.linePos(offset);
-    return { file, line: Math.max(1, line), column: Math.max(1, col) };
-  };
-  const start: Place = { file, line: 1, column: 1 };
-  const document = parseDocument(text, {
-    lineCounter: counter,
-    prettyErrors: false,
-    uniqueKeys: true,
-    version: '1.2',
-  });
-  for (const fault of [...document.errors, ...document.warnings]) {
-    const hint = /alias/i.test(fault.message) ? '; put patterns with * in quotes' : '';
-    problems.error(placeAt(fault.pos[0]), '', `not valid YAML: ${fault.message}${hint}`, 'not-yaml');
-  }
-  if (document.errors.length > 0 && wanted === 'whole') return undefined;
-  const isEmpty =
-    document.contents === null || (isScalar(document.contents) && document.contents.value === null);
-  if (isEmpty) return { kind: 'map', entries: new Map(), place: start };
-
-  function place(node: YamlNode): Place {
-    return node.range ? placeAt(node.range[0]) : start;
-  }
-
-  function convert(node: unknown, path: string, fallback: Place, depth: number): Node {
-    if (depth > depthMax) throw new RangeError('nesting');
-    if (isScalar(node)) return scalar(node.value, node.source, place(node), path);
-    if (isMap(node)) {
-      const entries = new Map<string, { place: Place; node: Node }>();
-      const mapPlace = place(node);
-      refuseTag(node.tag, mapPlace, path);
-      for (const pair of node.items) {
-        const key = pair.key;
-        if (!isScalar(key) || typeof key.value === 'object') {
-          problems.error(mapPlace, path, 'a key must be plain text', 'not-yaml');
-          continue;
-        }
-        const name = key.source ?? '';
-        const keyPlace = place(key);
-        // A key of this name would change what the object is, not what it holds.
-        if (name === '__proto__' || name === '<<') {
-          problems.error(keyPlace, path, `the key ${name} is not taken; write the keys out`, 'not-yaml');
-          continue;
-        }
-        const below = path === '' ? name : `${path}.${name}`;
-        entries.set(name, { place: keyPlace, node: convert(pair.value, below, keyPlace, depth + 1) });
-      }
-      return { kind: 'map', entries, place: mapPlace };
-    }
-    if (isSeq(node)) {
-      const listPlace = place(node);
-      refuseTag(node.tag, listPlace, path);
-      const items = node.items.map((item, index) => convert(item, `${path}[${index}]`, listPlace, depth + 1));
-      return { kind: 'list', items, place: listPlace };
-    }
-    if (isAlias(node)) {
-      problems.error(
-        place(node),
-        path,
-        'aliases (*name) are not taken; write the value out, and put patterns with * in quotes',
-        'not-yaml',
-      );
-    }
-    return { kind: 'scalar', value: null, source: '', place: fallback };
-  }
-
-  function scalar(value: unknown, source: string | undefined, at: Place, path: string): ScalarNode {
-    const isPlain =
-      value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-    if (!isPlain) problems.error(at, path, 'this kind of value is not taken; write plain text', 'not-yaml');
-    return { kind: 'scalar', value: isPlain ? value : null, source: source ?? String(value), place: at };
-  }
-
-  function refuseTag(tag: string | undefined, at: Place, path: string): void {
-    if (tag !== undefined) problems.error(at, path, `the tag ${tag} is not taken; leave it out`, 'not-yaml');
-  }
-
-  const root = convert(document.contents, '', start, 0);
-  if (root.kind === 'map') return root;
-  problems.error(
-    root.place,
-    '',
-    'a configuration is a map of keys, such as listeners: and backends:',
-    'not-yaml',
-  );
   return undefined;
 }
 
-/** The tree as plain values, for the validator. */
-export function toValue(node: Node): unknown {
-  switch (node.kind) {
-    case 'scalar':
-      return node.value;
-    case 'list':
-      return node.items.map(toValue);
-    case 'map': {
-      // The key __proto__ never gets here, so that a plain object is what it looks like.
-      return Object.fromEntries([...node.entries].map(([key, entry]) => [key, toValue(entry.node)]));
-    }
-    default:
-      return node satisfies never;
+type Refuse = (offset: number | undefined, path: string, message: string) => void;
+
+function acceptEntry(entry: Pair, above: readonly unknown[], refuse: Refuse): symbol | undefined {
+  const { key } = entry;
+  const [map] = above.slice(-1);
+  if (!isScalar(key) || typeof key.value === 'object') {
+    refuse(isMap(map) ? map.range?.[0] : 0, pathOf(above), 'a key must be plain text');
+    return visit.REMOVE;
   }
+  // A key of this name would change what the object is, not what it holds.
+  if (key.source === '__proto__' || key.source === '<<') {
+    refuse(key.range?.[0], pathOf(above), `the key ${key.source} is not taken; write the keys out`);
+    return visit.REMOVE;
+  }
+  entry.value ??= nothingAt(key);
+  return undefined;
 }
 
-/** The node that a path of keys and indexes leads to, and the place of its key; undefined where there is none. */
-export function nodeAt(
-  root: Node,
-  path: readonly PropertyKey[],
-): { readonly node: Node; readonly place: Place } | undefined {
-  let node: Node = root;
-  let place = root.place;
-  for (const step of path) {
-    if (node.kind === 'map' && typeof step === 'string') {
-      const entry = node.entries.get(step);
-      if (entry === undefined) return undefined;
-      ({ node, place } = entry);
-    } else if (node.kind === 'list' && typeof step === 'number') {
-      const item = node.items[step];
-      if (item === undefined) return undefined;
-      node = item;
-      place = item.place;
-    } else {
-      return undefined;
-    }
+function acceptNode(node: YamlNode, above: readonly unknown[], refuse: Refuse): Scalar | undefined {
+  const at = node.range?.[0];
+  if (isMap(node) || isSeq(node)) {
+    if (node.tag !== undefined) refuse(at, pathOf(above), `the tag ${node.tag} is not taken; leave it out`);
+    return undefined;
   }
-  return { node, place };
+  if (isScalar(node) && (node.value === null || typeof node.value !== 'object')) return undefined;
+  const message = isAlias(node)
+    ? 'aliases (*name) are not taken; write the value out, and put patterns with * in quotes'
+    : 'this kind of value is not taken; write plain text';
+  refuse(at, pathOf(above), message);
+  return nothingAt(node);
 }
 
-/** The tree without what a path leads to; list items keep their numbers. The same tree, if there is nothing there. */
-export function without(root: MapNode, path: readonly PropertyKey[]): MapNode {
-  const pruned = prune(root, path);
-  return pruned?.kind === 'map' ? pruned : { ...root, entries: new Map() };
+function nothingAt(node: YamlNode): Scalar {
+  const scalar = new Scalar(null);
+  scalar.source = '';
+  scalar.range = node.range ?? null;
+  return scalar;
 }
 
-function prune(node: Node, path: readonly PropertyKey[]): Node | undefined {
-  const [step, ...rest] = path;
-  if (step === undefined) return undefined;
-  if (node.kind === 'map' && typeof step === 'string') {
-    const entry = node.entries.get(step);
-    if (entry === undefined) return node;
-    const entries = new Map(node.entries);
-    const below = prune(entry.node, rest);
-    if (below === entry.node) return node;
-    if (below === undefined) entries.delete(step);
-    else entries.set(step, { place: entry.place, node: below });
-    return { ...node, entries };
+/** `policies.support.allow[2]`, of the nodes that lead to one. */
+function pathOf(above: readonly unknown[]): string {
+  let path = '';
+  for (const [at, node] of above.entries()) {
+    if (isPair(node) && isScalar(node.key)) path += `${path === '' ? '' : '.'}${node.key.source}`;
+    else if (isSeq(node) && at < above.length - 1) path += `[${node.items.indexOf(above[at + 1])}]`;
   }
-  if (node.kind === 'list' && typeof step === 'number') {
-    const item = node.items[step];
-    if (item === undefined) return node;
-    const below = prune(item, rest);
-    if (below === item) return node;
-    const numbers = node.numbers ?? node.items.map((_, index) => index);
-    if (below !== undefined) return { ...node, items: node.items.with(step, below) };
-    const isOther = (_: unknown, index: number): boolean => index !== step;
-    return { ...node, items: node.items.filter(isOther), numbers: numbers.filter(isOther) };
-  }
-  return node;
+  return path;
 }
 
-/** The tree as plain values in one spelling: scalars as written but for true, false and nothing; keys in order. */
-export function plainOf(node: Node): unknown {
-  switch (node.kind) {
-    case 'scalar':
-      return typeof node.value === 'boolean' || node.value === null ? node.value : node.source;
-    case 'list':
-      return node.items.map(plainOf);
-    case 'map':
-      return Object.fromEntries(
-        [...node.entries]
-          .toSorted(([one], [other]) => (one < other ? -1 : 1))
-          .map(([key, entry]) => [key, plainOf(entry.node)]),
-      );
-    default:
-      return node satisfies never;
+function placeAt({ file, counter }: { file: string; counter: LineCounter }, offset = 0): Place {
+  const { line, col } = counter.linePos(offset);
+  return { file, line: Math.max(1, line), column: Math.max(1, col) };
+}
+
+/** Where a node begins. */
+export function placeOf(node: Node): Place {
+  const origin = origins.get(node);
+  if (origin === undefined) throw new Error('a node of no file');
+  return placeAt(origin, node.range?.[0]);
+}
+
+/** A list of scalars in the place of another node. */
+export function listLike(
+  node: Node,
+  values: readonly (readonly [source: string, value: unknown])[],
+): ListNode {
+  const alike = <Made extends Node>(made: Made): Made => {
+    const origin = origins.get(node);
+    if (origin !== undefined) origins.set(made, origin);
+    made.range = node.range ?? null;
+    return made;
+  };
+  const list = alike(new YAMLSeq<Node>());
+  list.items = values.map(([source, value]) => Object.assign(alike(new Scalar(value)), { source }));
+  return list;
+}
+
+/** The library compares one key after the other. */
+const indexes = new WeakMap<MapNode, ReadonlyMap<string, Entry>>();
+
+/** Not before the last change of the map. */
+export function entryOf(map: MapNode, key: string): Entry | undefined {
+  const index = indexes.get(map) ?? new Map(map.items.map((entry) => [entry.key.source ?? '', entry]));
+  indexes.set(map, index);
+  return index.get(key);
+}
+
+/** The characters as written (without quotes): what text-valued keys take, so that `007` stays `007`. */
+export function sourceOf(node: Node | null | undefined): string | undefined {
+  return isScalar(node) ? (node.source ?? String(node.value)) : undefined;
+}
+
+/** As plain values in one spelling: scalars as written but for true, false and nothing; keys in order. */
+export function plainOf(node: Node | null | undefined): unknown {
+  if (isMap<Scalar, Node>(node)) {
+    const entries = node.items.map(({ key, value }) => [key.source ?? '', plainOf(value)] as const);
+    return Object.fromEntries(entries.toSorted(([one], [other]) => (one < other ? -1 : 1)));
   }
+  if (isSeq<Node>(node)) return node.items.map(plainOf);
+  return typeof node?.value === 'boolean' || node?.value === null ? node.value : sourceOf(node);
 }

@@ -86,18 +86,8 @@ export function formatProblem(problem: Problem, text?: string): string {
 
 const lineShownMax = 100;
 
-/** The name that was probably meant: the nearest one, if it is near enough to be worth saying. */
+/** The name that was probably meant: the nearest one, if it is near enough, else the only one that begins so. */
 export function nearestName(name: string, names: Iterable<string>): string | undefined {
-  return nearestBySpelling(name, names) ?? onlyLonger(name, names);
-}
-
-/** A beginning of one name only. */
-function onlyLonger(name: string, names: Iterable<string>): string | undefined {
-  const longer = [...names].filter((candidate) => name.length > 2 && candidate.startsWith(name));
-  return longer.length === 1 ? longer[0] : undefined;
-}
-
-function nearestBySpelling(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of names) {
@@ -108,7 +98,8 @@ function nearestBySpelling(name: string, names: Iterable<string>): string | unde
       bestDistance = distance;
     }
   }
-  return best;
+  const longer = [...names].filter((candidate) => name.length > 2 && candidate.startsWith(name));
+  return best ?? (longer.length === 1 ? longer[0] : undefined);
 }
 
 /** Number of characters to insert, delete, change, or swap with a neighbour. */
@@ -134,13 +125,16 @@ function editDistance(a: string, b: string): number {
   return above[b.length] ?? 0;
 }
 
+/** `; did you mean NAME?`, for the end of a sentence about an unknown name; `otherwise` where no name is near enough. */
+export function meantBy(name: string, names: Iterable<string>, otherwise = ''): string {
+  const nearest = nearestName(name, names);
+  return nearest === undefined ? otherwise : `; did you mean ${nearest}?`;
+}
+
 /** The sentence for a name that is not defined, with the one that was probably meant, or all that there are. */
 export function unknownName(what: string, name: string, names: readonly string[]): string {
-  const nearest = nearestName(name, names);
-  const shown = JSON.stringify(name);
-  if (nearest !== undefined) return `there is no ${what} ${shown}; did you mean ${nearest}?`;
   const others = names.length === 0 ? '' : `; there are: ${names.join(', ')}`;
-  return `there is no ${what} ${shown}${others}`;
+  return `there is no ${what} ${JSON.stringify(name)}${meantBy(name, names, others)}`;
 }
 
 export type ProblemCode =

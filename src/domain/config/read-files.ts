@@ -1,7 +1,8 @@
 // Gathers a configuration from its files: the named one, what `include` finds, what policies refer to, and shipped presets with their
 // parameters filled in. A name is defined in one place: two files never silently overrule one another.
 import { dirname, join } from 'node:path';
-import { type ListNode, type MapNode, type Node, parseYaml } from './parse-yaml.js';
+import { isMap, isScalar, isSeq, type Scalar } from 'yaml';
+import { type Entry, listLike, type MapNode, type Node, parseYaml, placeOf, sourceOf } from './parse-yaml.js';
 import type { Place, ProblemList } from './problem.js';
 
 /** How files are read. Paths are as given on the command line or joined to it. */
@@ -14,194 +15,155 @@ export interface ReadFiles {
   presetText?(name: string): string | undefined;
 }
 
-/** What asks for a file: where a problem with it is told. */
+/** What asks for a file: where a problem with it is reported. */
 export interface Asking {
   readonly place: Place;
   readonly path: string;
 }
 
-/** The files of one configuration, each read once. */
-export interface Sources {
-  /** The tree of a file; undefined when it cannot be read or is no map, which is told once. */
-  load(path: string, from?: Asking): MapNode | undefined;
-  /** The tree of a shipped preset, `presets/NAME`, as it is written. */
-  preset(name: string, from: Asking): MapNode | undefined;
-  readonly texts: ReadonlyMap<string, string>;
-  /** The files among them, and what asked for each; undefined: it is the first one. Shipped presets are no files of the configuration. */
-  readonly files: ReadonlyMap<string, Asking | undefined>;
-}
+/** The files of one configuration, each read once. What is wrong with them goes to `problems`. */
+export class Sources {
+  readonly #read: ReadFiles;
+  readonly #problems: ProblemList;
+  readonly #salvages: boolean;
+  readonly #trees = new Map<string, MapNode | undefined>();
+  readonly texts = new Map<string, string>();
+  /** What asked for each file; undefined: it is the first one. Shipped presets are no files of the configuration. */
+  readonly files = new Map<string, Asking | undefined>();
 
-/** Reads files through `read`; what is wrong with them goes to `problems`. `parse` makes trees of their texts. */
-export function createSources(read: ReadFiles, problems: ProblemList, parse = parseYaml): Sources {
-  const texts = new Map<string, string>();
-  const files = new Map<string, Asking | undefined>();
-  const trees = new Map<string, MapNode | undefined>();
-  return {
-    texts,
-    files,
-    load(path, from) {
-      if (trees.has(path)) return trees.get(path);
-      trees.set(path, undefined);
-      try {
-        texts.set(path, read.readText(path));
-        files.set(path, from);
-      } catch (error) {
-        const place = from?.place ?? { file: path, line: 1, column: 1 };
-        problems.error(place, from?.path ?? '', unreadable(path, error), 'unreadable-file');
-        return undefined;
-      }
-      trees.set(path, parse(path, texts.get(path) ?? '', problems));
-      return trees.get(path);
-    },
-    preset(name, from) {
-      const text = read.presetText?.(name.replace(/^presets\//, ''));
-      if (text === undefined) {
-        problems.error(from.place, from.path, `there is no preset ${name}`, 'unknown-name');
-        return undefined;
-      }
-      texts.set(name, text);
-      return parseYaml(name, text, problems);
-    },
-  };
-}
+  /** `salvages`: see {@link parseYaml}. */
+  constructor(read: ReadFiles, problems: ProblemList, salvages = false) {
+    this.#read = read;
+    this.#problems = problems;
+    this.#salvages = salvages;
+  }
 
-/** The merged tree of a configuration. Undefined when the named file itself is no map; the problems say why. */
-export function gather(
-  file: string,
-  sources: Sources,
-  read: ReadFiles,
-  problems: ProblemList,
-): MapNode | undefined {
-  const main = sources.load(file);
-  if (main === undefined) return undefined;
-  const entries = new Map(main.entries);
-  const gathered = new Set([file]);
-  const include = main.entries.get('include')?.node;
-  const patterns = include?.kind === 'list' ? include.items : [];
-  for (const [index, item] of patterns.entries()) {
-    if (item.kind !== 'scalar') continue;
-    const pattern = item.source.startsWith('/') ? item.source : join(dirname(file), item.source);
-    const from = { place: item.place, path: `include[${index}]` };
-    const paths = pattern.includes('*') ? pathsOf(pattern, read, from, problems) : [pattern];
-    for (const path of paths.filter((each) => !gathered.has(each))) {
-      gathered.add(path);
-      const part = sources.load(path, from);
-      if (part !== undefined) merge(entries, part, problems);
+  /** The tree of a file; undefined when it cannot be read or is no map, which is reported once. */
+  load(path: string, from?: Asking): MapNode | undefined {
+    if (this.#trees.has(path)) return this.#trees.get(path);
+    this.#trees.set(path, undefined);
+    const at = from ?? { place: { file: path, line: 1, column: 1 }, path: '' };
+    const text = this.#try(path, at, () => this.#read.readText(path));
+    if (text === undefined) return undefined;
+    this.texts.set(path, text);
+    this.files.set(path, from);
+    this.#trees.set(path, parseYaml(path, text, this.#problems, this.#salvages));
+    return this.#trees.get(path);
+  }
+
+  /** The tree of a shipped preset, `presets/NAME`, as it is written; a new one for each call. */
+  preset(name: string, from: Asking): MapNode | undefined {
+    const text = this.#read.presetText?.(name.replace(/^presets\//, ''));
+    if (text !== undefined) {
+      this.texts.set(name, text);
+      return parseYaml(name, text, this.#problems);
+    }
+    this.#problems.error(from.place, from.path, `there is no preset ${name}`, 'unknown-name');
+    return undefined;
+  }
+
+  /** The merged tree of a configuration. Undefined when the named file itself is no map; the problems say why. */
+  gather(file: string): MapNode | undefined {
+    const main = this.load(file);
+    const include = main?.items.find(({ key }) => key.source === 'include')?.value;
+    const gathered = new Set([file]);
+    for (const [index, item] of (isSeq<Node>(include) ? include.items : []).entries()) {
+      const written = sourceOf(item);
+      if (written === undefined) continue;
+      const pattern = written.startsWith('/') ? written : join(dirname(file), written);
+      const from = { place: placeOf(item), path: `include[${index}]` };
+      const found = pattern.includes('*')
+        ? this.#try(pattern, from, () => this.#read.glob(pattern))
+        : [pattern];
+      for (const path of (found ?? []).toSorted().filter((each) => !gathered.has(each))) {
+        gathered.add(path);
+        const part = this.load(path, from);
+        if (main !== undefined && part !== undefined) merge(main, part, this.#problems);
+      }
+    }
+    return main;
+  }
+
+  #try<Result>(path: string, { place, path: key }: Asking, read: () => Result): Result | undefined {
+    try {
+      return read();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#problems.error(place, key, `${path} cannot be read: ${why}`, 'unreadable-file');
+      return undefined;
     }
   }
-  return { ...main, entries };
 }
-
-function pathsOf(pattern: string, read: ReadFiles, from: Asking, problems: ProblemList): string[] {
-  try {
-    return read.glob(pattern).toSorted();
-  } catch (error) {
-    problems.error(from.place, from.path, unreadable(pattern, error), 'unreadable-file');
-    return [];
-  }
-}
-
-function unreadable(path: string, error: unknown): string {
-  return `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-}
-
-type Entries = Map<string, { place: Node['place']; node: Node }>;
 
 /** Adds a file's keys: maps are joined name by name, lists one behind the other, all else may stand only once. */
-function merge(entries: Entries, part: MapNode, problems: ProblemList): void {
-  for (const [key, entry] of part.entries) {
-    if (key === 'include') {
-      problems.error(entry.place, key, 'only the main file can include others; move this there');
-      continue;
-    }
-    const before = entries.get(key);
-    if (before === undefined) {
-      entries.set(key, entry);
-    } else if (before.node.kind === 'map' && entry.node.kind === 'map') {
-      entries.set(key, { place: before.place, node: joinMaps(key, before.node, entry.node, problems) });
-    } else if (before.node.kind === 'list' && entry.node.kind === 'list') {
-      const node: ListNode = { ...before.node, items: [...before.node.items, ...entry.node.items] };
-      entries.set(key, { place: before.place, node });
-    } else if (key !== 'version' || sourceOf(before.node) !== sourceOf(entry.node)) {
-      const { file, line } = before.place;
-      problems.error(
-        entry.place,
-        key,
-        `is already set in ${file}:${line}; leave one of them`,
-        'defined-twice',
-      );
+function merge(main: MapNode, part: MapNode, problems: ProblemList): void {
+  const known = byName(main);
+  for (const entry of part.items) {
+    const name = entry.key.source ?? '';
+    const before = known.get(name);
+    if (name === 'include')
+      problems.error(placeOf(entry.key), name, 'only the main file can include others; move this there');
+    else if (before === undefined) main.items.push(entry);
+    else if (isMap<Scalar, Node>(before.value) && isMap<Scalar, Node>(entry.value)) {
+      const names = byName(before.value);
+      for (const each of entry.value.items) {
+        const first = names.get(each.key.source ?? '');
+        if (first === undefined) before.value.items.push(each);
+        else refuseTwice('defined', `${name}.${each.key.source}`, first, each, problems);
+      }
+    } else if (isSeq<Node>(before.value) && isSeq<Node>(entry.value)) {
+      before.value.items.push(...entry.value.items);
+    } else if (name !== 'version' || sourceOf(before.value) !== sourceOf(entry.value)) {
+      refuseTwice('set', name, before, entry, problems);
     }
   }
 }
 
-function sourceOf(node: Node): string | undefined {
-  return node.kind === 'scalar' ? node.source : undefined;
+function byName(map: MapNode): ReadonlyMap<string, Entry> {
+  return new Map(map.items.map((entry) => [entry.key.source ?? '', entry]));
 }
 
-function joinMaps(key: string, before: MapNode, more: MapNode, problems: ProblemList): MapNode {
-  const entries = new Map(before.entries);
-  for (const [name, entry] of more.entries) {
-    const first = entries.get(name);
-    if (first === undefined) {
-      entries.set(name, entry);
-    } else {
-      const { file, line } = first.place;
-      problems.error(
-        entry.place,
-        `${key}.${name}`,
-        `is already defined in ${file}:${line}; leave one of them`,
-        'defined-twice',
-      );
-    }
-  }
-  return { ...before, entries };
+function refuseTwice(what: string, path: string, first: Entry, second: Entry, problems: ProblemList): void {
+  const { file, line } = placeOf(first.key);
+  const message = `is already ${what} in ${file}:${line}; leave one of them`;
+  problems.error(placeOf(second.key), path, message, 'defined-twice');
 }
-
-/** What a parameter of a preset stands for. */
-export type PresetValues = ReadonlyMap<string, readonly string[]>;
 
 /**
- * The tree with `$(NAME)` replaced: a scalar that is nothing else becomes the value, or the list of values (joined into the
- * list that it stands in); within a longer text it must be one value. Places stay those of the preset.
+ * Replaces `$(NAME)` in a tree: a scalar that is nothing else becomes the value, or the list of values (joined into the list that it
+ * stands in); within a longer text it must be one value. Places stay those of the preset.
  */
-export function fillIn(node: Node, values: PresetValues, problems: ProblemList): Node {
-  switch (node.kind) {
-    case 'map': {
-      const entries = [...node.entries].map(
-        ([key, entry]) => [key, { ...entry, node: fillIn(entry.node, values, problems) }] as const,
+export function fillIn(
+  node: Node,
+  values: ReadonlyMap<string, readonly string[]>,
+  problems: ProblemList,
+): Node {
+  if (isMap<Scalar, Node>(node)) {
+    for (const entry of node.items) if (entry.value) entry.value = fillIn(entry.value, values, problems);
+  } else if (isSeq<Node>(node)) {
+    node.items = node.items.flatMap((item) => {
+      const filled = fillIn(item, values, problems);
+      return isScalar(item) && isSeq<Node>(filled) ? filled.items : [filled];
+    });
+  } else {
+    const written = sourceOf(node) ?? '';
+    const list = values.get(/^\$\(([^()]*)\)$/.exec(written)?.[1] ?? '');
+    if (list !== undefined && list.length !== 1)
+      return listLike(
+        node,
+        list.map((value) => [value, valueOf(value)]),
       );
-      return { ...node, entries: new Map(entries) };
-    }
-    case 'list': {
-      const items = node.items.flatMap((item) => {
-        const filled = fillIn(item, values, problems);
-        return item.kind === 'scalar' && filled.kind === 'list' ? filled.items : [filled];
-      });
-      return { ...node, items };
-    }
-    case 'scalar': {
-      const { place } = node;
-      const toScalar = (source: string): Node => ({ kind: 'scalar', value: valueOf(source), source, place });
-      const whole = /^\$\(([^()]*)\)$/.exec(node.source)?.[1];
-      const list = whole === undefined ? undefined : values.get(whole);
-      if (list !== undefined && list.length !== 1) return { kind: 'list', items: list.map(toScalar), place };
-      if (!node.source.includes('$(')) return node;
-      return toScalar(
-        node.source.replace(/\$\(([^()]*)\)/g, (text, name: string) => {
-          const value = values.get(name);
-          if (value?.length === 1) return value[0] ?? '';
-          problems.error(
-            place,
-            '',
-            `${text} ${value === undefined ? 'is no parameter of this preset' : 'must be one value here'}`,
-          );
-          return '';
-        }),
-      );
-    }
-    default:
-      return node satisfies never;
+    if (!written.includes('$(')) return node;
+    node.source = written.replace(/\$\(([^()]*)\)/g, (whole, name: string) => {
+      const [value, ...more] = values.get(name) ?? [];
+      if (value !== undefined && more.length === 0) return value;
+      const why = value === undefined ? 'is no parameter of this preset' : 'must be one value here';
+      problems.error(placeOf(node), '', `${whole} ${why}`);
+      return '';
+    });
+    node.value = valueOf(node.source);
   }
+  return node;
 }
 
 /** A parameter may stand where a number or a boolean is asked for. */

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { durationPattern, formatDuration, parseDuration } from '../policy/duration.js';
 import type { Rate } from '../policy/rule.js';
-import { nearestName } from './problem.js';
+import { meantBy } from './problem.js';
 
 const sizeUnits: Readonly<Record<string, number>> = {
   B: 1,
@@ -95,11 +95,8 @@ export function section<Shape extends z.core.$ZodLooseShape>(
 
 /** The sentence for a key that is not known here. */
 export function unknownKey(key: string, known: readonly string[]): string {
-  const nearest = nearestName(key, known);
-  const shown = JSON.stringify(key);
-  return nearest === undefined
-    ? `${shown} is not a key here; known are: ${known.toSorted().join(', ')}`
-    : `${shown} is not a key here; did you mean ${nearest}?`;
+  const others = `; known are: ${known.toSorted().join(', ')}`;
+  return `${JSON.stringify(key)} is not a key here${meantBy(key, known, others)}`;
 }
 
 export function text(what: string) {
@@ -110,10 +107,15 @@ export function file(what: string) {
   return text(what).meta({ description: `${what}; relative to the file that names it` });
 }
 
-const durationText = z
-  .string({ error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
-  .regex(durationPattern, { error: 'must be a duration with its unit, as 500ms, 5s, 10m or 7d' })
-  .meta({ description: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
+/** Text of one spelling; one sentence for all that is not of it. */
+export function matching(pattern: RegExp, error: string) {
+  return z.string({ error }).regex(pattern, { error });
+}
+
+const durationText = matching(
+  durationPattern,
+  'must be a duration with its unit, as 500ms, 5s, 10m or 7d',
+).meta({ description: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
 
 /** A duration in milliseconds; `unless`: where the key is not given. */
 export function duration(unless: string) {
@@ -138,9 +140,7 @@ export function timer(unless: string, below?: { readonly ms: number; readonly er
 const anySize = { least: 1, most: Number.MAX_SAFE_INTEGER, error: 'must be a size of at least one byte' };
 
 export function size(unless: string, within: { least: number; most: number; error: string } = anySize) {
-  return z
-    .string({ error: 'must be a size with its unit, as 64KiB or 1GiB' })
-    .regex(sizePattern, { error: 'must be a size with its unit, as 64KiB or 1GiB' })
+  return matching(sizePattern, 'must be a size with its unit, as 64KiB or 1GiB')
     .meta({ description: 'a size: 512B, 64KiB, 1MiB, 2GiB' })
     .transform((written) => parseSize(written) ?? 0)
     .refine((bytes) => bytes >= 1, { error: anySize.error })
@@ -184,6 +184,22 @@ export function listOf<Item extends z.ZodType>(item: Item, what: string) {
 
 /** Scalars of a text-valued list may look like numbers to YAML; their source is what counts. */
 export const word = z.union([z.string(), z.number(), z.boolean()], { error: 'must be plain text' });
+
+/** Pins of keys, in hex or base64 (with or without padding), as lower-case hex. */
+export const pins = listOf(
+  text('a pin, as "sha256:..."').transform((written, context) => {
+    const digits = /^sha256:([0-9A-Fa-f]{64})$/.exec(written)?.[1];
+    if (digits !== undefined) return digits.toLowerCase();
+    const base64 = /^sha256:([A-Za-z0-9+/]{43}=?)$/.exec(written)?.[1];
+    const bytes = base64 === undefined ? undefined : Buffer.from(base64, 'base64');
+    if (bytes?.length === 32) return bytes.toString('hex');
+    context.addIssue(
+      'must be "sha256:" and the SHA-256 of the SubjectPublicKeyInfo in base64 or 64 hex digits',
+    );
+    return z.NEVER;
+  }),
+  'pins',
+);
 
 /** A map from names that its author chooses. */
 export function named<Value extends z.ZodType>(value: Value, what: string) {

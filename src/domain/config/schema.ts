@@ -12,9 +12,11 @@ import {
   fileMode,
   flag,
   listOf,
+  matching,
   named,
   oneOf,
   parseSize,
+  pins,
   section,
   size,
   strict,
@@ -42,7 +44,7 @@ const account = strict('an account', {
   policy: text('the name of a policy'),
   password_hash: text('a hash, as dovegate hash-password prints it').optional(),
   certificate_name: text('a name in the client certificate').optional(),
-  key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+  key_pins: pins.optional(),
 }).meta({ description: 'somebody who comes by TCP; a password or a certificate proves it' });
 
 const listener = strict('a listener', {
@@ -69,10 +71,7 @@ const listener = strict('a listener', {
 
 const namespace = strict('a namespace', {
   prefix: z.string({ error: 'must be text: what names of its mailboxes begin with, "" for nothing' }),
-  separator: z
-    .string({ error: 'must be one character in quotes, as "/"' })
-    .regex(/^[!-/:-@[-`{-~]$/, { error: 'must be one character in quotes, as "/"' })
-    .optional(),
+  separator: matching(/^[!-/:-@[-`{-~]$/, 'must be one character in quotes, as "/"').optional(),
   inbox: flag.optional(),
   alias_for: z.string({ error: 'must be the prefix of another namespace' }).optional(),
   kind: oneOf(['private', 'shared', 'public']).optional(),
@@ -85,7 +84,7 @@ const backend = section(
     tls: oneOf(['starttls', 'implicit', 'off']).optional(),
     ca: file('a file of CA certificates (PEM)').optional(),
     server_name: text("the name in the backend's certificate").optional(),
-    key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+    key_pins: pins.optional(),
     allow_plaintext: flag.optional(),
     username: text('a user name').prefault('doveadm'),
     password_file: z
@@ -135,7 +134,7 @@ const sink = strict('a receiver of the records', {
   syslog: text('HOST:PORT of a syslog receiver with TLS, as logs.example.com:6514'),
   ca: file('a file of CA certificates (PEM)').optional(),
   server_name: text("the name in the receiver's certificate").optional(),
-  key_pins: listOf(text('a pin, as "sha256:..."'), 'pins').optional(),
+  key_pins: pins.optional(),
   certificate: file(
     'a file with the certificate that is shown to the receiver (PEM, with its chain)',
   ).optional(),
@@ -157,11 +156,10 @@ const audit = section('the audit settings', {
   keep_min: as('keepMinMs', duration('7d')),
   max_size: as(
     'sizeMax',
-    z
-      .string({ error: 'must be a size, as 10GiB, or a share of the file system, as 80%' })
-      .regex(/^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/, {
-        error: 'must be a size, as 10GiB, or a share of the file system, as 80%',
-      })
+    matching(
+      /^(\d{1,2}|100)%$|^\d+(\.\d+)?\s?[KMGT]?i?B?$/,
+      'must be a size, as 10GiB, or a share of the file system, as 80%',
+    )
       .transform(parseSizeMax)
       .prefault('80%'),
   ),
@@ -184,10 +182,16 @@ function parseSizeMax(written: string): SizeMax {
 const admin = strict('the admin endpoints', {
   unix: file('the path of a UNIX socket').optional(),
   mode: fileMode('0600'),
-  tcp: z
-    .string({ error: 'must be a loopback address and a port, as 127.0.0.1:9146' })
-    .regex(/^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5}$/, {
-      error: 'must be a loopback address and a port, as 127.0.0.1:9146',
+  tcp: matching(
+    /^(127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\]|localhost):\d{1,5}$/,
+    'must be a loopback address and a port, as 127.0.0.1:9146',
+  )
+    .transform((written) => {
+      const colon = written.lastIndexOf(':');
+      return {
+        host: written.slice(0, colon).replace(/^\[|\]$/g, ''),
+        port: Number(written.slice(colon + 1)),
+      };
     })
     .optional(),
   token_file: file('a file with a token').optional(),

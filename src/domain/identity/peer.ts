@@ -121,6 +121,11 @@ export function networkOf(address: string): string {
   return `${[a, b, c, d].map((group) => group.toString(16)).join(':')}::/64`;
 }
 
+/** Only addresses: a name such as localhost can be made to mean another machine. */
+export function isLoopback(host: string): boolean {
+  return host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
 /** A network as `from` of a listener has it. */
 export interface Network {
   readonly address: string;

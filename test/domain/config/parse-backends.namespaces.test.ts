@@ -38,7 +38,7 @@ void test('what it says is part of what the settings mean', () => {
 
 void test('without the INBOX it is told that the INBOX stays doubted', () => {
   assert.deepEqual(told(sound.replace(short, listOf('{ prefix: "Old/" }'))), [
-    '5:73: warning: backends.mail1.namespaces: says of none that the INBOX is in it (inbox: true), so each name that ends in INBOX may be the INBOX',
+    '5:73: warning: backends.mail1.namespaces: does not say which namespace holds the INBOX (inbox: true), so each name that ends in INBOX may be the INBOX',
   ]);
 });
 

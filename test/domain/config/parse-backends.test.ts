@@ -79,7 +79,7 @@ testMistakes([
     'no password',
     ', password_file: /etc/p',
     '',
-    '5:3: backends.mail1: needs a password_file: Dovecot asks everybody who comes by TCP for a password',
+    '5:3: backends.mail1: needs a password_file: Dovecot asks every TCP client for a password',
   ],
   [
     'no port',

@@ -76,7 +76,7 @@ const mistakes: readonly (readonly [name: string, text: string, ...expected: str
   [
     'peers and a policy',
     withJobs('peers: { users: [alice] }\n    policy: support'),
-    '5:5: listeners.jobs.peers: is for UNIX sockets: the kernel does not say who comes by TCP',
+    '5:5: listeners.jobs.peers: is for UNIX sockets: the kernel does not say who connects by TCP',
     '6:5: listeners.jobs.policy: is for UNIX sockets: each account has its own',
   ],
   [
@@ -89,7 +89,7 @@ const mistakes: readonly (readonly [name: string, text: string, ...expected: str
     withJobs('unix: /run/j.sock\n    policy: support\n    from: [192.0.2.1]', ['tcp']),
     ...['from', 'tls', 'accounts'].map(
       (key, index) =>
-        `${7 + index}:5: listeners.jobs.${key}: is for TCP sockets; the kernel says who comes by a UNIX socket`,
+        `${7 + index}:5: listeners.jobs.${key}: is for TCP sockets; the kernel says who connects to a UNIX socket`,
     ),
   ],
   [

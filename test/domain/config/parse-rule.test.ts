@@ -93,7 +93,7 @@ testMistakes([
     'a deny that another series would not know',
     '[quota get]',
     '[quota get]\n    deny: [{ command: auth cache flush, where: { user-mask: [x] } }]',
-    '12:50: policies.support.deny[0].where.user-mask: is called otherwise by another series of Dovecot, where this would deny nothing; deny the command, or name users in except',
+    '12:50: policies.support.deny[0].where.user-mask: has another name in another series of Dovecot, where this would deny nothing; deny the command, or name users in except',
   ],
   [
     'a deny with terms',

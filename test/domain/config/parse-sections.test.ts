@@ -92,7 +92,7 @@ testMistakes([
     'a mode for a socket of systemd',
     'unix: /run/s.sock',
     'systemd: support, mode: "0660"',
-    '3:32: listeners.support.mode: belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): the socket is made by systemd',
+    '3:32: listeners.support.mode: belongs into the socket unit (SocketMode=, SocketUser=, SocketGroup=): systemd makes the socket',
   ],
   [
     'a name that systemd would not take',

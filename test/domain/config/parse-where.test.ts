@@ -92,7 +92,7 @@ testMistakes([
   rule(
     'any value of a key',
     'command: search, where: { query: { mailbox: any } }',
-    '11:50: policies.support.allow[0].where.query.mailbox: asks for nothing; write present if the key must be there, or leave it out',
+    '11:50: policies.support.allow[0].where.query.mailbox: has no effect; write present if the key must be there, or leave it out',
   ),
   rule(
     'a value for a key without one',
@@ -122,7 +122,7 @@ testMistakes([
   rule(
     'a whole query and more',
     'command: search, where: { query: { regex: "a", seen: true } }',
-    '11:50: policies.support.allow[0].where.query.regex: speaks of the whole query, so it stands alone',
+    '11:50: policies.support.allow[0].where.query.regex: is about the whole query, so it stands alone',
   ),
   rule(
     'a query that is a word',
@@ -139,6 +139,6 @@ testMistakes([
     '[quota get]',
     '[quota get]\n    deny: [{ command: search, where: { query: { mailbox: [x], seen: true } } }]',
     '5:3: warning: backends.mail1: does not list its namespaces, so a mailbox that is denied may have names that pass (/etc/dovegate/d.yaml:12)',
-    '12:63: policies.support.deny[0].where.query.seen: a deny can speak of mailbox only; say the rest as a condition of the allow',
+    '12:63: policies.support.deny[0].where.query.seen: a deny can be about mailbox only; write the rest as a condition of the allow',
   ],
 ]);

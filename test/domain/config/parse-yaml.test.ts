@@ -1,23 +1,27 @@
 // Goal: every key and scalar knows its line and column, and nothing odd of YAML gets in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { nodeAt, parseYaml, toValue, without } from '../../../src/domain/config/parse-yaml.js';
+import { createCursor } from '../../../src/domain/config/cursor.js';
+import { parseYaml } from '../../../src/domain/config/parse-yaml.js';
 import { createProblemList } from '../../../src/domain/config/problem.js';
 
 function parse(text: string) {
   const problems = createProblemList();
   const root = parseYaml('f.yaml', text, problems);
-  return { root, told: problems.sorted().map(({ line, column, message }) => `${line}:${column} ${message}`) };
+  const cursor = root && createCursor(root, problems);
+  return {
+    cursor,
+    told: problems.sorted().map(({ line, column, message }) => `${line}:${column} ${message}`),
+  };
 }
 
 void test('places of keys, values and items', () => {
-  const { root, told } = parse('# comment\na:\n  b: "x"\n  "c d": [1, {e: 007}]\n\u00e4: off\n');
-  assert.ok(root);
+  const { cursor, told } = parse('# comment\na:\n  b: "x"\n  "c d": [1, {e: 007}]\n\u00e4: off\n');
+  assert.ok(cursor);
   assert.deepEqual(told, []);
   const at = (...path: PropertyKey[]): string => {
-    const found = nodeAt(root, path);
-    const source = found?.node.kind === 'scalar' ? found.node.source : found?.node.kind;
-    return `${found?.place.line}:${found?.place.column} ${source}`;
+    const { line, column } = cursor.place(...path);
+    return `${line}:${column} ${cursor.source(...path) ?? cursor.kind(...path)}`;
   };
   assert.equal(at('a'), '2:1 map');
   assert.equal(at('a', 'b'), '3:3 x');
@@ -25,8 +29,8 @@ void test('places of keys, values and items', () => {
   assert.equal(at('a', 'c d', 0), '4:11 1');
   assert.equal(at('a', 'c d', 1, 'e'), '4:15 007');
   assert.equal(at('ä'), '5:1 off');
-  assert.equal(nodeAt(root, ['a', 'x']), undefined);
-  assert.deepEqual(JSON.stringify(toValue(root)), '{"a":{"b":"x","c d":[1,{"e":7}]},"ä":"off"}');
+  assert.equal(cursor.has('a', 'x'), false);
+  assert.deepEqual(JSON.stringify(cursor.value()), '{"a":{"b":"x","c d":[1,{"e":7}]},"ä":"off"}');
 });
 
 const odd: readonly (readonly [text: string, expected: RegExp])[] = [
@@ -61,25 +65,26 @@ for (const [text, expected] of odd) {
 
 void test('an empty file is an empty map', () => {
   for (const text of ['', '# only a comment\n', '---\n']) {
-    assert.equal(parse(text).root?.entries.size, 0);
+    assert.deepEqual(parse(text).cursor?.value(), {});
     assert.deepEqual(parse(text).told, []);
   }
 });
 
 void test('a prototype cannot be reached through a key', () => {
-  const { root } = parse('a: {__proto__: {polluted: 1}, constructor: 2}\n');
-  assert.ok(root);
-  assert.deepEqual(toValue(root), { a: { constructor: 2 } });
+  const { cursor } = parse('a: {__proto__: {polluted: 1}, constructor: 2}\n');
+  assert.ok(cursor);
+  assert.deepEqual(cursor.value(), { a: { constructor: 2 } });
   assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
 });
 
 void test('taking something out leaves the rest where it was', () => {
-  const { root } = parse('a: [x, y, z]\nb: {c: 1, d: 2}\n');
-  assert.ok(root);
-  const less = without(without(root, ['a', 1]), ['b', 'c']);
-  assert.equal(JSON.stringify(toValue(less)), '{"a":["x","z"],"b":{"d":2}}');
-  assert.equal(nodeAt(less, ['a', 1])?.place.column, 11);
-  assert.equal(JSON.stringify(toValue(root)), '{"a":["x","y","z"],"b":{"c":1,"d":2}}');
-  assert.deepEqual(without(root, ['a', 'q', 1]), root);
-  assert.deepEqual(without(root, ['q']), root);
+  const { cursor } = parse('a: [x, y, z]\nb: {c: 1, d: 2}\n');
+  assert.ok(cursor);
+  const less = cursor.without([cursor.down('a', 1), cursor.down('b', 'c')]);
+  assert.ok(less);
+  assert.equal(JSON.stringify(less.value()), '{"a":["x","z"],"b":{"d":2}}');
+  assert.equal(less.place('a', 1).column, 11);
+  assert.equal(less.path('a', 1), 'a[2]');
+  assert.equal(JSON.stringify(cursor.value()), '{"a":["x","y","z"],"b":{"c":1,"d":2}}');
+  assert.equal(cursor.without([cursor.down('a', 'q', 1), cursor.down('q')]), undefined);
 });

@@ -1,8 +1,8 @@
 // Goal: one place on the network is counted under one text, however it is written; who may connect, by address.
-// What must not happen: an address that is in by its spelling, or by that of a network.
+// What must not happen: an address that is in by its spelling, or by that of a network; a name that counts as loopback.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGate, networkOf } from '../../../src/domain/identity/peer.js';
+import { createGate, isLoopback, networkOf } from '../../../src/domain/identity/peer.js';
 
 void test('addresses and what they count as', () => {
   const cases: readonly (readonly [string, string])[] = [
@@ -56,4 +56,11 @@ for (const [from, inside, outside] of cases) {
 void test('without a word everybody may connect', () => {
   assert.equal(createGate([])('203.0.113.9'), true);
   assert.equal(createGate([])(undefined), true);
+});
+
+void test('loopback is an address, never a name', () => {
+  for (const host of ['127.0.0.1', '127.9.9.9', '::1']) assert.equal(isLoopback(host), true, host);
+  for (const host of ['localhost', '128.0.0.1', '::', '0.0.0.0', '127.example.com']) {
+    assert.equal(isLoopback(host), false, host);
+  }
 });
