@@ -1,7 +1,8 @@
 // A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent
 // word by word, as given. `dovegate-reason` is sent to servers of minor 3 and above only: older ones answer it, which shifts all replies.
 
-import type { UpstreamFaultCode } from '../ports/upstream-fault.js';
+import { TransportFault } from '../ports/transport-fault.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../ports/upstream-fault.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
 import type { LogLine } from '../protocol/log-line.js';
 import { WireFault } from '../protocol/wire-fault.js';
@@ -159,4 +160,12 @@ export class CommandFailed extends Error {
     this.referral = referral;
     this.logs = logs;
   }
+}
+
+/** What the transport or the dialing threw, in the words of this library. */
+export function asSessionFault(cause: unknown): unknown {
+  if (cause instanceof UpstreamFault) return new SessionFault(cause.code, cause.message, cause);
+  if (cause instanceof TransportFault)
+    return new SessionFault('closed-early', 'the server ended the session', cause);
+  return cause;
 }

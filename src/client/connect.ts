@@ -3,7 +3,11 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { createConnect } from '../adapters/net/dial.js';
-import { createSession, greet, type Session, type SessionOptions } from './session.js';
+import type { Timer } from '../ports/clock.js';
+import type { Transport } from '../ports/transport.js';
+import { faultOfFailure, shakeHands } from '../protocol/shake-hands.js';
+import { asSessionFault, SessionFault } from './client-command.js';
+import { createSession, type Session, type SessionOptions } from './session.js';
 
 export type { LogLine, LogType } from '../protocol/log-line.js';
 export type { Command, CommandInput } from './client-command.js';
@@ -55,37 +59,59 @@ export type ConnectOptions = ServerAddress &
  * }
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
+  const { signal, password, certificate, connectTimeoutMs = 5_000, greetingTimeoutMs = 5_000 } = options;
   const isUnix = 'socket' in options;
-  const { account = 'doveadm', password, certificate } = options;
-  const open = createConnect(systemClock);
-  const isKnown = password !== undefined || certificate !== undefined;
-  const greeted = await greet(
-    {
-      open: (signal) =>
-        'socket' in options
-          ? open({ kind: 'unix', path: options.socket }, signal)
-          : open({ kind: 'tcp', host: options.host, port: options.port }, signal),
+  const controller = new AbortController();
+  const onAbort = (): void => controller.abort(signal?.reason);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  const expect = (what: string, ms: number): Timer =>
+    systemClock.setTimer(ms, () =>
+      controller.abort(new SessionFault('dial-timeout', `no ${what} within ${ms} ms`)),
+    );
+  let timer = expect('connection', connectTimeoutMs);
+  let transport: Transport | undefined;
+  try {
+    controller.signal.throwIfAborted();
+    const opened = await createConnect(systemClock)(
+      isUnix
+        ? { kind: 'unix', path: options.socket }
+        : { kind: 'tcp', host: options.host, port: options.port },
+      controller.signal,
+    );
+    transport = opened;
+    timer.cancel();
+    timer = expect('greeting', greetingTimeoutMs);
+    controller.signal.addEventListener('abort', () => opened.close('dial-failed', true), { once: true });
+    controller.signal.throwIfAborted();
+    const shaken = await shakeHands(opened, {
       minor: options.minor ?? 4,
       tls: options.tls ?? (isUnix ? 'off' : 'starttls'),
       demand: {
-        serverName: options.serverName ?? ('socket' in options ? 'localhost' : options.host),
+        serverName: options.serverName ?? (isUnix ? 'localhost' : options.host),
         ca: options.ca,
         keyPins: (options.keyPins ?? []).map((pin) => pin.toLowerCase()),
-        certificate:
-          certificate === undefined ? undefined : { chain: certificate.certificate, key: certificate.key },
+        certificate: certificate && { chain: certificate.certificate, key: certificate.key },
         protocols: ['doveadm'],
       },
-      // A server that knows the certificate still asks for PLAIN behind STARTTLS, and looks at no password.
-      credentials: isKnown ? { user: account, password: Buffer.from(password ?? '') } : undefined,
-      mayAuthenticateInClear:
-        'socket' in options || options.allowPlaintext === true || isLoopback(options.host),
-      connectTimeoutMs: options.connectTimeoutMs ?? 5_000,
-      greetingTimeoutMs: options.greetingTimeoutMs ?? 5_000,
-      signal: options.signal,
-    },
-    systemClock,
-  );
-  return createSession(greeted, options, systemClock);
+      // A server that knows the certificate still asks for PLAIN after STARTTLS, and ignores the password.
+      credentials:
+        password === undefined && certificate === undefined
+          ? undefined
+          : { user: options.account ?? 'doveadm', password: Buffer.from(password ?? '') },
+      mayAuthenticateInClear: isUnix || options.allowPlaintext === true || isLoopback(options.host),
+    });
+    if (shaken.kind === 'failed') throw new SessionFault(faultOfFailure[shaken.code], shaken.message);
+    if (shaken.rest.length > 0)
+      throw new SessionFault('wire-fault', 'the server sent data after its greeting');
+    return createSession({ transport, ...shaken }, options, systemClock);
+  } catch (cause) {
+    transport?.close('dial-failed', true);
+    throw controller.signal.aborted ? controller.signal.reason : asSessionFault(cause);
+  } finally {
+    timer.cancel();
+    signal?.removeEventListener('abort', onAbort);
+  }
 }
 
 function isLoopback(host: string): boolean {

@@ -1,13 +1,11 @@
-// One session: commands go out in the order in which they were given, replies come back in the same order. It is read only when
-// somebody wants more of the reply at its head, so a slow reader slows the server and fills no memory.
-// It knows neither addresses nor TLS. The rules: whoever leaves a reply in its middle ends the session, since nothing else stops a
-// server; and after a session is over every command that waits for it hears so.
+// One session: commands go out in the order in which they were given, replies come back in the same order. The transport is read only
+// when a caller wants more of the reply at its head, so a slow reader slows the server and fills no memory.
+// The rules: leaving a reply before its end ends the session, since nothing else stops a server; after a session is over, every
+// command that waits for it rejects.
 
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
-import { TransportFault } from '../ports/transport-fault.js';
-import { UpstreamFault } from '../ports/upstream-fault.js';
 import { encodeOption } from '../protocol/command.js';
 import { createLogDecoder, type LogLine } from '../protocol/log-line.js';
 import {
@@ -17,17 +15,10 @@ import {
   outputChannel,
 } from '../protocol/multiplex-decode.js';
 import { createReplyDecoder } from '../protocol/reply.js';
-import { faultOfFailure, type HandshakeOptions, shakeHands } from '../protocol/shake-hands.js';
+import type { Status } from '../protocol/status.js';
 import { WireFault } from '../protocol/wire-fault.js';
-import { type Command, encodeCommand, SessionFault } from './client-command.js';
-import {
-  type CellPiece,
-  createExchange,
-  createRowDecoder,
-  type Exchange,
-  type Row,
-  sendInput,
-} from './exchange.js';
+import { asSessionFault, type Command, encodeCommand, SessionFault } from './client-command.js';
+import { type CellPiece, Exchange, leave, type Row, rowsOf, sendInput } from './exchange.js';
 
 /** A session with a doveadm server. `await using` closes it. */
 export interface Session extends AsyncDisposable {
@@ -72,9 +63,12 @@ const frameBytesMax = 16 * 1024 * 1024;
 const statusBytesMax = 8192;
 const logLineBytesMax = 65536;
 
-/** Takes over a greeted transport, and closes it. */
-export function createSession(greeted: Greeted, options: SessionOptions, clock: Clock): Session {
-  const { transport, minor, serverMinor } = greeted;
+/** Takes over a transport on which the next byte of ours is a command line, and closes it. `minor`: the lower of both sides'. */
+export function createSession(
+  { transport, minor, serverMinor }: Pick<Session, 'minor' | 'serverMinor'> & { transport: Transport },
+  options: SessionOptions,
+  clock: Clock,
+): Session {
   const { onLog, replyIdleMs = 600_000, inputTimeMs = 240_000, replyBytesMax = 64 * 1024 * 1024 } = options;
   const demux = createMultiplexDecoder(framingOf(minor), { frameBytesMax });
   const replies = createReplyDecoder({ statusBytesMax });
@@ -90,106 +84,72 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     turn = leave(transport.write([encodeOption('log-passthrough')]));
   }
 
-  /** Of what was written. */
-  async function leave(written: Promise<void> | undefined): Promise<undefined> {
-    try {
-      await written;
-    } catch (fault) {
-      // Data that the server sent before it closed may still be unread; the read reports the end.
-      if (!(fault instanceof TransportFault)) throw fault;
-    }
-  }
-
-  function finish(fault: SessionFault, reason: CloseReason, isAbrupt: boolean): void {
+  function finish(fault: SessionFault, reason: CloseReason, isAbrupt = true): void {
     if (over !== undefined) return;
     over = fault;
     transport.close(reason, isAbrupt);
     const left = running;
     running = [];
     for (const exchange of left)
-      exchange.fail(new SessionFault(fault.code, fault.message, fault.cause, exchange.isSent));
+      exchange.fail(new SessionFault(fault.code, fault.message, fault.cause, exchange.at !== 'waiting'));
+  }
+
+  /** As `finish`, where the reason is one of the session's own commands. */
+  function finishFor(why: string, reason: CloseReason, cause?: unknown): void {
+    finish(new SessionFault('closed', why, cause), reason);
   }
 
   function begin(command: Command): Exchange {
     if (over !== undefined) throw new SessionFault('closed', `the session is over: ${over.message}`, over);
-    command.signal?.throwIfAborted();
+    const { signal } = command;
+    signal?.throwIfAborted();
     const lines = encodeCommand(command, serverMinor);
-    const exchange = createExchange();
+    const exchange = new Exchange();
     const before = running.at(-1);
     running.push(exchange);
-    const { signal } = command;
     const onAbort = (): void => giveUp(exchange, signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     void exchange.whenEnded.then(() => signal?.removeEventListener('abort', onAbort));
-    const previous = turn;
-    turn = send(exchange, command, lines, async () => {
-      await previous;
-      if (mayAnswerTwice) await before?.whenEnded;
-    });
+    turn = send(exchange, command, lines, turn, before);
     return exchange;
   }
 
   async function send(
     exchange: Exchange,
-    command: Command,
+    { input }: Command,
     lines: readonly Buffer[],
-    isMyTurn: () => Promise<void>,
+    previous: Promise<void>,
+    before: Exchange | undefined,
   ): Promise<void> {
-    await isMyTurn();
+    await previous;
+    if (mayAnswerTwice) await before?.whenEnded;
     if (!exchange.startSending()) return;
-    if (command.input === undefined) {
+    if (input === undefined) {
       await leave(transport.write(lines));
     } else {
-      const fault = await sendInput(
-        {
-          lines,
-          input: command.input,
-          writeWhole: (bytes) => leave(transport.writeWhole(bytes)),
-          keepsWhole: transport.keepsWhole,
-          timeMs: inputTimeMs,
-        },
-        exchange,
-        clock,
-      );
+      const fault = await sendInput({ transport, lines, input, timeMs: inputTimeMs }, exchange, clock);
       if (fault !== undefined) {
         exchange.fail(fault);
-        finish(new SessionFault('closed', 'the input of a command failed', fault), 'aborted', true);
+        finishFor('the input of a command failed', 'aborted', fault);
       }
     }
-    exchange.sent();
+    exchange.at = 'sent';
   }
 
   /** Cancels an exchange. If it was sent, the session ends. */
   function giveUp(exchange: Exchange, reason: unknown): void {
-    if (exchange.ending !== undefined) return;
-    const wasSent = exchange.isSent;
+    if (exchange.isEnded) return;
     exchange.fail(reason);
     running = running.filter((other) => other !== exchange);
     running[0]?.wake();
-    if (wasSent)
-      finish(new SessionFault('closed', 'a command of this session was canceled'), 'aborted', true);
-  }
-
-  /** Waits for more of a reply. Undefined: it has ended. */
-  async function next(exchange: Exchange): Promise<readonly CellPiece[] | undefined> {
-    for (;;) {
-      const pieces = exchange.takePieces();
-      if (pieces.length > 0) return pieces;
-      if (exchange.ending !== undefined) return undefined;
-      // No read before it is sent: nothing can come yet, and canceling it must not leave a read pending.
-      if (running[0] === exchange && exchange.isSent) await readMore();
-      else await exchange.changed();
-    }
+    if (exchange.at !== 'waiting') finishFor('a command of this session was canceled', 'aborted');
   }
 
   async function readMore(): Promise<void> {
-    const timer = clock.setTimer(replyIdleMs, () =>
-      finish(
-        new SessionFault('reply-timeout', `no data from the server for ${replyIdleMs} ms`),
-        'reply-timeout',
-        true,
-      ),
-    );
+    const timer = clock.setTimer(replyIdleMs, () => {
+      const text = `no data from the server for ${replyIdleMs} ms`;
+      finish(new SessionFault('reply-timeout', text), 'reply-timeout');
+    });
     try {
       const chunk = await transport.read();
       if (chunk === null) throw new SessionFault('closed-early', 'the server ended the session');
@@ -197,11 +157,11 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     } catch (cause) {
       const fault = asSessionFault(cause);
       if (fault instanceof SessionFault) {
-        finish(fault, 'peer-ended', true);
+        finish(fault, 'peer-ended');
       } else if (fault instanceof WireFault) {
-        finish(new SessionFault('wire-fault', fault.message, fault), 'wire-fault', true);
+        finish(new SessionFault('wire-fault', fault.message, fault), 'wire-fault');
       } else {
-        finish(new SessionFault('closed', 'the onLog callback threw', cause), 'internal', true);
+        finishFor('the onLog callback threw', 'internal', cause);
         throw cause;
       }
     } finally {
@@ -219,53 +179,50 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
       } else if (channel === outputChannel) {
         for (const event of replies.push(bytes)) {
           const [exchange] = running;
-          if (exchange === undefined || !exchange.isSent)
+          if (exchange === undefined || exchange.at === 'waiting')
             throw new WireFault('unexpected-input', 'the server sent a reply without a command');
-          if (event.kind === 'body') {
-            exchange.addBody(event.bytes);
-            continue;
-          }
-          running.shift();
-          const isInputCut = exchange.isSending;
-          exchange.end(event.status);
-          running[0]?.wake();
-          if (isInputCut) {
-            finish(
-              new SessionFault('closed', 'the server answered before the input was complete'),
-              'not-reusable',
-              true,
-            );
-          } else if (mayAnswerTwice && event.status.kind !== 'ok') {
-            finish(
-              new SessionFault('closed', 'a server of 2.3 may answer twice after a failure'),
-              'not-reusable',
-              false,
-            );
-          }
+          if (event.kind === 'body') exchange.addBody(event.bytes);
+          else endFirst(exchange, event.status);
         }
       }
     }
   }
 
+  function endFirst(exchange: Exchange, status: Status): void {
+    running.shift();
+    exchange.end(status);
+    running[0]?.wake();
+    if (exchange.at === 'sending') {
+      finishFor('the server answered before the input was complete', 'not-reusable');
+    } else if (mayAnswerTwice && status.kind !== 'ok') {
+      const text = 'a server of 2.3 may answer twice after a failure';
+      finish(new SessionFault('closed', text), 'not-reusable', false);
+    }
+  }
+
+  /** The reply in pieces of cells, as they come. */
   async function* batchesOf(exchange: Exchange): AsyncGenerator<readonly CellPiece[], void> {
     try {
-      for (let pieces = await next(exchange); pieces !== undefined; pieces = await next(exchange))
-        yield pieces;
-      const failure = exchange.failure();
-      if (failure !== undefined) throw failure.reason;
+      for (;;) {
+        const pieces = exchange.takePieces();
+        if (pieces.length > 0) yield pieces;
+        else if (exchange.isEnded) break;
+        // No read before it is sent: nothing can come yet, and canceling it must not leave a read pending.
+        else if (running[0] === exchange && exchange.at !== 'waiting') await readMore();
+        else await exchange.changed();
+      }
+      if (exchange.failure !== undefined) throw exchange.failure.reason;
     } finally {
       giveUp(exchange, new SessionFault('closed', 'the reply was not read to its end'));
     }
   }
 
   /** Sends the command now; rows are read when they are requested. */
-  function rowsOf(command: Command): AsyncGenerator<Row[], void> {
+  function rowBatches(command: Command): AsyncGenerator<Row[], void> {
     const exchange = begin(command);
     return (async function* () {
       const columns = command.columns ?? (await knownColumns(command));
-      const rows = createRowDecoder({ columns, rowBytesMax: replyBytesMax });
-      for await (const pieces of batchesOf(exchange)) yield rows.push(pieces);
-      rows.end();
+      yield* rowsOf(batchesOf(exchange), columns, replyBytesMax);
     })();
   }
 
@@ -285,7 +242,7 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
     async run(command) {
       const all: Row[] = [];
       let bytes = 0;
-      for await (const rows of rowsOf(command)) {
+      for await (const rows of rowBatches(command)) {
         for (const row of rows) {
           for (const cell of row) bytes += cell.length;
           all.push(row);
@@ -298,86 +255,13 @@ export function createSession(greeted: Greeted, options: SessionOptions, clock: 
       }
       return all;
     },
-    stream(command) {
-      const batches = rowsOf(command);
-      return (async function* () {
-        for await (const rows of batches) yield* rows;
-      })();
-    },
-    cells(command) {
-      const batches = batchesOf(begin(command));
-      return (async function* () {
-        for await (const pieces of batches) yield* pieces;
-      })();
-    },
+    stream: (command) => oneByOne(rowBatches(command)),
+    cells: (command) => oneByOne(batchesOf(begin(command))),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-/** Opens a transport. */
-export type OpenTransport = (signal: AbortSignal) => Promise<Transport>;
-
-export interface GreetOptions extends HandshakeOptions {
-  readonly open: OpenTransport;
-  readonly connectTimeoutMs: number;
-  /** From the connection to the end of the authentication. */
-  readonly greetingTimeoutMs: number;
-  readonly signal: AbortSignal | undefined;
-}
-
-/** A transport on which the next byte of ours is a command line. */
-export interface Greeted {
-  readonly transport: Transport;
-  /** The lower of both minors. */
-  readonly minor: number;
-  /** Undefined: the server announced none. */
-  readonly serverMinor: number | undefined;
-}
-
-/** Dials and greets. Rejects with a SessionFault, or with the signal's reason; nothing stays open then. */
-export async function greet(options: GreetOptions, clock: Clock): Promise<Greeted> {
-  const controller = new AbortController();
-  const onAbort = (): void => controller.abort(options.signal?.reason);
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  if (options.signal?.aborted === true) onAbort();
-  let timer = clock.setTimer(options.connectTimeoutMs, () =>
-    controller.abort(new SessionFault('dial-timeout', `no connection within ${options.connectTimeoutMs} ms`)),
-  );
-  let transport: Transport | undefined;
-  try {
-    controller.signal.throwIfAborted();
-    transport = await options.open(controller.signal);
-    const opened = transport;
-    timer.cancel();
-    timer = clock.setTimer(options.greetingTimeoutMs, () =>
-      controller.abort(
-        new SessionFault('dial-timeout', `no greeting within ${options.greetingTimeoutMs} ms`),
-      ),
-    );
-    controller.signal.addEventListener('abort', () => opened.close('dial-failed', true), { once: true });
-    controller.signal.throwIfAborted();
-    return await greetOpened(opened, options);
-  } catch (cause) {
-    transport?.close('dial-failed', true);
-    throw controller.signal.aborted ? controller.signal.reason : asSessionFault(cause);
-  } finally {
-    timer.cancel();
-    options.signal?.removeEventListener('abort', onAbort);
-  }
-}
-
-async function greetOpened(transport: Transport, options: GreetOptions): Promise<Greeted> {
-  const shaken = await shakeHands(transport, options);
-  if (shaken.kind === 'failed') throw new SessionFault(faultOfFailure[shaken.code], shaken.message);
-  if (shaken.rest.length > 0) throw new SessionFault('wire-fault', 'the server sent data after its greeting');
-  return { transport, minor: shaken.minor, serverMinor: shaken.serverMinor };
-}
-
-/** What the way to the server threw, in the words of this library. */
-export function asSessionFault(cause: unknown): unknown {
-  if (cause instanceof UpstreamFault) return new SessionFault(cause.code, cause.message, cause);
-  if (cause instanceof TransportFault)
-    return new SessionFault('closed-early', 'the server ended the session', cause);
-  return cause;
+async function* oneByOne<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T, void> {
+  for await (const batch of batches) yield* batch;
 }

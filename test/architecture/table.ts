@@ -120,14 +120,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['fs', 'path', 'crypto', 'worker_threads'],
   }),
   // The catalog is loaded when it is needed only (command-columns).
-  client: rule([
-    'protocol',
-    'ports',
-    'concurrency',
-    'domain/commands',
-    'adapters/net',
-    'adapters/host/clock',
-  ]),
+  client: rule(['protocol', 'ports', 'domain/commands', 'adapters/net', 'adapters/host/clock'], {
+    public: ['connect'],
+  }),
   daemon: rule(['domain/*', 'setup', 'protocol', 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     builtins: ['process'],
   }),
