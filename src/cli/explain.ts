@@ -5,7 +5,7 @@ import { systemClock } from '../adapters/host/clock.js';
 import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
 import { nearestName } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/routing-table.js';
-import { type Fate, fateOf, minorOfToday, plainLine, type Subject } from '../domain/policy/assess.js';
+import { type Fate, fateOf, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import {
   type Explained,
   type Explanation,
@@ -13,7 +13,7 @@ import {
   explanationOf,
   explanationOfRows,
 } from '../domain/policy/explanation.js';
-import type { Judgement } from '../domain/policy/judge-line.js';
+import type { Judgement, Subject } from '../domain/policy/judge.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';

@@ -5,7 +5,7 @@ import { systemClock } from '../adapters/host/clock.js';
 import { runTests, type TestOutcome } from '../domain/config/parse-tests.js';
 import type { Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf } from '../domain/policy/assess.js';
-import { isAllowed, type Judgement } from '../domain/policy/judge-line.js';
+import { isAllowed, type Judgement } from '../domain/policy/judge.js';
 import { type CoveredRule, createCoverage } from '../domain/review/coverage.js';
 import { exitCodes } from '../gateway/outcome/exit-codes.js';
 import { openSettings } from './named-listener.js';

@@ -10,7 +10,7 @@ import { mailboxNamesOf } from '../domain/config/routing-table.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createUserNames } from '../domain/identity/user-name.js';
 import { createDecisionCache } from '../domain/policy/cache.js';
-import { type Judged, judgedBytes } from '../domain/policy/judge-line.js';
+import { type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { createLimiter } from '../domain/policy/limits.js';
 import { knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext, KnownLine } from '../gateway/command/exchange-context.js';

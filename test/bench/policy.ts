@@ -7,10 +7,11 @@ import { parseArguments } from '../../src/domain/commands/parse.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../src/domain/identity/user-name.js';
 import { attemptOf } from '../../src/domain/policy/attempt.js';
-import { createDecisionCache, questionKey } from '../../src/domain/policy/cache.js';
+import { createDecisionCache } from '../../src/domain/policy/cache.js';
 import { type Decision, decide } from '../../src/domain/policy/decide.js';
-import { judgeLine } from '../../src/domain/policy/judge.js';
+import { judgementKey } from '../../src/domain/policy/judge.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
+import { judgeLine } from '../kit/judge-line.js';
 
 const names = commandsOf('2.3').filter((command) => command.grant !== 'never' && command.scope === 'user');
 const many = Array.from({ length: 90 }, (_, at) => names[at % names.length]?.name ?? 'quota get');
@@ -71,25 +72,26 @@ for (const [name, text] of lines) {
   const from = {
     listener: 'support',
     principal: 'bob@support',
-    wireUser: user,
+    clientMinor: 2,
+    policy,
     userNames,
     sharedNamespaces: [],
   };
-  const made = attemptOf(from, withoutUser);
+  const made = attemptOf(withoutUser, user, from);
   if (made.kind !== 'attempt') throw new Error(made.message);
   const asked = { listener: 'support', principal: 'bob@support', user, words, clientMinor: 2 };
-  const question = { ...asked, groups: [], series: '2.3', namespaces: '' };
   const cache = createDecisionCache<Decision>({ entriesMax: 1000, bytesMax: 1024 ** 2, bytesOf: () => 1 });
   const decision = decide(policy, made.attempt, 0);
-  cache.keep(questionKey(policy, question), decision);
+  const key = (): string => judgementKey(asked, ['2.3'], from);
+  cache.keep(key(), decision);
   const figures = {
     'JSON.parse of the same line': measure(() => JSON.parse(json)),
     'wire: line to fields': measure(() => parseCommandLine(bytes, { fieldsMax: 100 })),
     'catalog: name and arguments': measure(() => parseArguments('2.3', resolved.command, resolved.args)),
     'canonical form': measure(() => canonicalArguments(args)),
-    'attempt: users, effect, dangers': measure(() => attemptOf(from, withoutUser)),
+    'attempt: users, effect, dangers': measure(() => attemptOf(withoutUser, user, from)),
     'decide, uncached': measure(() => decide(policy, made.attempt, 0)),
-    'decide, remembered (with its key)': measure(() => cache.find(questionKey(policy, question), 0)),
+    'decide, remembered (with its key)': measure(() => cache.find(key(), 0)),
     'all from fields to decision': measure(() => judgeLine(policy, asked, '2.3', [], userNames, 0)),
   };
   const unit = figures['JSON.parse of the same line'];

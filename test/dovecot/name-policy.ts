@@ -5,8 +5,8 @@ import type { Series } from '../../src/domain/commands/catalog.js';
 import { GlobList } from '../../src/domain/commands/glob.js';
 import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/commands/mailbox-names.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import { judgeLine } from '../../src/domain/policy/judge.js';
 import { createPolicy, type Rule } from '../../src/domain/policy/rule.js';
+import { judgeLine } from '../kit/judge-line.js';
 import { lineWith, type NameUse } from './mailbox-world.js';
 import { alice } from './real-gateway.js';
 

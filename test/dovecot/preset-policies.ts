@@ -10,9 +10,9 @@ import type { Series } from '../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../src/domain/config/problem.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import { type Judgement, judgeLine } from '../../src/domain/policy/judge.js';
 import type { Policy } from '../../src/domain/policy/rule.js';
 import { memoryFiles } from '../domain/config/sound.js';
+import { judgeLine, type LineJudgement } from '../kit/judge-line.js';
 import { people, realm } from './twin-worlds.js';
 
 const folder = new URL('../../../config/presets/', import.meta.url);
@@ -93,7 +93,7 @@ export interface PresetPolicy {
   readonly scope: Scope;
   readonly policy: Policy;
   /** Judges a line as a server of the series would read it; the backend says that `shared/` is its shared namespace. */
-  judge(series: Series, user: string, words: readonly string[]): Judgement;
+  judge(series: Series, user: string, words: readonly string[]): LineJudgement;
 }
 
 /** One policy for each preset and scope. */

@@ -10,8 +10,6 @@ import { conditionsIn } from './search-query.js';
 /** One argument of the canonical form. */
 export interface CanonicalWord {
   readonly text: string;
-  /** Whose value it holds; undefined for the words around values. */
-  readonly parameter: string | undefined;
   /** Must not be recorded as it is. */
   readonly isSecret: boolean;
 }
@@ -35,13 +33,13 @@ export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
     const given = values.get((list ?? parameter).name);
     if (given === undefined || textOfList(command, parameter) !== undefined) continue;
     if (list !== undefined) {
-      positionals.push({ text: given.join(' '), parameter: list.name, isSecret: false });
+      positionals.push({ text: given.join(' '), isSecret: false });
       continue;
     }
     if (parameter.isPositional && parameter.role === 'source-user') positionals.push(around('user'));
     const secret = secretValues(parsed, parameter);
     for (const [index, text] of given.entries()) {
-      const word = { text, parameter: parameter.name, isSecret: secret[index] ?? false };
+      const word = { text, isSecret: secret[index] ?? false };
       if (parameter.isPositional) positionals.push(word);
       else options.push(...asOption(parameter, word));
     }
@@ -56,7 +54,7 @@ function asOption(parameter: Parameter, word: CanonicalWord): CanonicalWord[] {
 }
 
 function around(text: string): CanonicalWord {
-  return { text, parameter: undefined, isSecret: false };
+  return { text, isSecret: false };
 }
 
 const secretRoles: ReadonlySet<Role> = new Set<Role>([

@@ -17,7 +17,7 @@ import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
 import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
 
-export { boolGiven, type Unparsable, type UnparsableCode } from './getopt.js';
+export { boolGiven, type Unparsable, type UnparsableCode, unparsable } from './getopt.js';
 
 /** What the server will do with the arguments. */
 export interface ParsedArguments {

@@ -9,9 +9,9 @@ import {
   nothingAsked,
   plainLine,
   type RoutingTable,
-  type Subject,
 } from '../policy/assess.js';
 import { readingsOf, type SeriesReading } from '../policy/explanation.js';
+import type { Subject } from '../policy/judge.js';
 import type { Cursor } from './cursor.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy, unknownName } from './problem.js';

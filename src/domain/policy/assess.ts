@@ -11,27 +11,19 @@ import {
   type Inability,
   isAllowed,
   isServerCommand,
+  type JudgeContext,
   type Judged,
   type Judgement,
   type JudgementCache,
   judge,
   judgeOnce,
+  type Subject,
   sooner,
   unparsable,
-} from './judge-line.js';
+} from './judge.js';
 import { jointNamespaces, type Route, reachable, routeUser } from './route.js';
 import { areSameTerms, type Policy } from './rule.js';
 import { routeServerCommand, type ServerCommandRules, type UnroutableCode } from './server-commands.js';
-
-/** Who sends a command, and the policy that holds for them. */
-export interface Subject {
-  readonly listener: string;
-  /** `NAME@LISTENER`. */
-  readonly principal: string;
-  /** Minor of the protocol that the client announced: `-A` and a wildcard `-u` mean other things to a client of Dovecot 2.3. */
-  readonly clientMinor: number;
-  readonly policy: Policy;
-}
 
 /** What clients of the newest series announce. Where nobody says which client asks, it is one of these, to whom `-A` means all users. */
 export const minorOfToday = 4;
@@ -292,7 +284,7 @@ export function judgeFor(
   const said = backends.map((each) => each.sharedNamespaces);
   const mailboxNames = namesAmong(backends);
   const judgeWith = (sharedNamespaces: readonly string[] | undefined): Judgement => {
-    const context = {
+    const context: JudgeContext = {
       listener,
       principal,
       clientMinor,

@@ -1,5 +1,4 @@
-// Owns what policy sees of a command: who, from where, which command, whose mailboxes, which values by name.
-// It does not know how the command was spelled: spelling ends with the catalog's parser.
+// What policy sees of a command: who, from where, which command, whose mailboxes, which values by name; and whom records name of it.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
 import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
@@ -7,11 +6,12 @@ import { cautionOf, effectOf, userdbContent } from '../commands/dangerous.js';
 import { fetchFieldClass } from '../commands/fetch-fields.js';
 import { isMask } from '../commands/glob.js';
 import { doubtedNames, type MailboxNames } from '../commands/mailbox-names.js';
-import type { ParsedArguments } from '../commands/parse.js';
+import { type ParsedArguments, type Unparsable, unparsable } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { sharedReach } from '../commands/shared-mailboxes.js';
+import { sharedReach, usualSharedPrefixes } from '../commands/shared-mailboxes.js';
 import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../commands/users.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
+import type { Policy } from './rule.js';
 
 /** One command that somebody wants to run. */
 export interface Attempt {
@@ -60,93 +60,90 @@ export interface AttemptMask {
   readonly isUserMask: boolean;
 }
 
-/** Whose command, and what is known of where it goes. */
-export interface AttemptFrom {
+/** Who runs it, and what is known of where it goes. */
+export interface AttemptContext {
   readonly listener: string;
   readonly principal: string;
-  /** The user field of the line as the client wrote it; empty: none. */
-  readonly wireUser: string;
+  /** A rule of it may say how many users one line may name. */
+  readonly policy: Pick<Policy, 'allowByCommand'>;
   readonly userNames: UserNames;
-  /** Of the backend that it would go to; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
-  /** The same; undefined: not said. */
   readonly mailboxNames?: MailboxNames | undefined;
-  /** Other names of the users of this line, in normal form, where the userdb was asked. */
   readonly aliases?: readonly string[] | undefined;
-  /** How many users a rule for this command allows one line to name, where one says so. */
-  readonly ruleUsersMax?: number | undefined;
 }
 
 /** Masks in one line. Each is compared with every pattern of the policy. */
 const masksMax = 16;
 
-/** The attempt, or why there is none: a user's name that cannot be one. The message never holds the name. */
-export type AttemptResult =
-  | { readonly kind: 'attempt'; readonly attempt: Attempt }
-  | { readonly kind: 'user-invalid' | 'too-many'; readonly message: string };
-
-/** The attempt that a parsed command is, once its options about the wire user are settled. */
-export function attemptOf(from: AttemptFrom, given: ParsedArguments): AttemptResult {
+/**
+ * The attempt that a parsed command is, once its options about the wire user are settled; `user`: that one in normal form. Refuses
+ * a user's name that cannot be one; the message never holds the name.
+ */
+export function attemptOf(
+  given: ParsedArguments,
+  user: string | undefined,
+  context: AttemptContext,
+): { readonly kind: 'attempt'; readonly attempt: Attempt } | Unparsable {
   const { command, series } = given;
-  const { userNames } = from;
-  const wire = from.wireUser === '' ? undefined : userNames.normalise(from.wireUser);
-  if (wire?.kind === 'refused') return { kind: 'user-invalid', message: wire.message };
-  const user = wire?.name;
+  const { userNames, sharedNamespaces, aliases = none, mailboxNames = doubtedNames } = context;
   const touched = touchedUsers(given, user ?? '');
   const users = user === undefined ? [] : [user];
   let parsed = given;
   // The first user of a mail command is that of its line.
   const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
   const named = touched.users.length + touched.masks.length;
-  const isCrowd = named > userNames.perLineMax;
   // Before anything is done for each of them.
-  const namedMax = Math.max(userNames.perLineMax, from.ruleUsersMax ?? 0);
+  const namedMax = Math.max(userNames.perLineMax, usersMaxOf(context.policy, command));
   if (named > namedMax) {
-    const message = `"${command.name}" is given more than ${namedMax} users (limits.users, or max_users of a rule); use several commands`;
-    return { kind: 'too-many', message };
+    const why = `is given more than ${namedMax} users (limits.users, or max_users of a rule)`;
+    return unparsable('too-many', `"${command.name}" ${why}; use several commands`);
   }
   if (touched.masks.length > masksMax) {
-    const message = `"${command.name}" is given more than ${masksMax} masks, addresses or groups; use several commands`;
-    return { kind: 'too-many', message };
+    const why = `is given more than ${masksMax} masks, addresses or groups`;
+    return unparsable('too-many', `"${command.name}" ${why}; use several commands`);
   }
   if (inArguments.length > 0) {
     const names = new Map<string, string>();
     for (const { value } of inArguments) {
       const result = userNames.normalise(value);
-      if (result.kind === 'refused') return { kind: 'user-invalid', message: result.message };
+      if (result.kind === 'refused') return unparsable('user-invalid', result.message);
       names.set(value, result.name);
     }
     users.push(...names.values());
     parsed = withNames(given, inArguments, names);
   }
   const { mustBeNamed, never } = cautionsIn(given);
-  return {
-    kind: 'attempt',
-    attempt: {
-      listener: from.listener,
-      principal: from.principal,
-      series,
-      command,
-      parsed,
-      effect: effectOf(given),
-      user,
-      users,
-      aliases: from.aliases ?? none,
-      masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
-      named,
-      isCrowd,
-      everybody: everybodyIn(touched),
-      shared: sharedReach(given, from.sharedNamespaces)?.parameter,
-      isSharedUnsaid: from.sharedNamespaces === undefined,
-      mailboxNames: from.mailboxNames ?? doubtedNames,
-      content: contentOf(given),
-      mustBeNamed,
-      never,
-    },
+  const attempt: Attempt = {
+    listener: context.listener,
+    principal: context.principal,
+    series,
+    command,
+    parsed,
+    effect: effectOf(given),
+    user,
+    users,
+    aliases,
+    masks: touched.masks.length === 0 ? none : touched.masks.map((mask) => maskOf(given, mask, userNames)),
+    named,
+    isCrowd: named > userNames.perLineMax,
+    everybody: everybodyIn(touched),
+    shared: sharedReach(given, sharedNamespaces)?.parameter,
+    isSharedUnsaid: sharedNamespaces === undefined,
+    mailboxNames,
+    content: contentOf(given),
+    mustBeNamed,
+    never,
   };
+  return { kind: 'attempt', attempt };
 }
 
 const none: readonly never[] = [];
+
+function usersMaxOf({ allowByCommand }: AttemptContext['policy'], { name }: Command): number {
+  let most = 0;
+  for (const { maxUsers = 0 } of allowByCommand.get(name) ?? none) most = Math.max(most, maxUsers);
+  return most;
+}
 
 /** Most commands have neither; the two lists are shared then. */
 function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBeNamed' | 'never'> {
@@ -220,4 +217,32 @@ function contentOf(parsed: ParsedArguments): readonly string[] {
     if (key.class === 'content') content.push(`key ${key.name}`);
   }
   return content;
+}
+
+/** All users. A record that holds this holds nothing else. */
+const allUsers: readonly string[] = ['*'];
+
+/**
+ * Whom records name: each once, in normal form: the user of the line, those in arguments, aliases of both, masks as they are. Where
+ * nobody can tell who is touched, all users are.
+ */
+export function usersTouchedBy(attempt: Attempt): readonly string[] {
+  const { users, aliases, masks, everybody } = attempt;
+  const isForAll = masks.some(
+    ({ value, isUserMask }) => !isUserMask || (value.includes('*') && /^[*?]*$/.test(value)),
+  );
+  if (everybody !== 'none' || isForAll || namesSharedMailbox(attempt)) return allUsers;
+  if (users.length <= 1 && aliases.length + masks.length === 0) return users;
+  return [...new Set([...users, ...aliases, ...masks.map((mask) => mask.value)])];
+}
+
+/**
+ * Whether it names a mailbox in a shared namespace, which belongs to somebody whom only the server knows. Listing all mailboxes that a
+ * user sees, and a search that names no mailbox, do not count.
+ */
+function namesSharedMailbox({ parsed, shared, isSharedUnsaid }: Attempt): boolean {
+  if (shared === undefined) return false;
+  const reach = isSharedUnsaid ? sharedReach(parsed, usualSharedPrefixes)?.parameter : shared;
+  if (reach !== 'mailbox-mask') return reach !== undefined;
+  return parsed.values.get(reach)?.some((mask) => !/^[*%]/.test(mask)) === true;
 }

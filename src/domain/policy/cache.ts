@@ -1,23 +1,5 @@
-// Owns remembered decisions: the same question to the same policy is judged once.
-// It does not judge, and knows no limits, reasons or counts of mails: those are never part of a remembered answer.
-// The rule: the key holds everything that the judgement looked at, and an answer is not given out after its time.
+// Remembered answers: the same question to the same policy is answered once. An answer is not given out after its time.
 import { LRUCache } from 'lru-cache';
-import type { Policy } from './rule.js';
-
-/** Everything that a judgement depends on besides the time. No text may hold a NUL; wire lets none in. */
-export interface Question {
-  readonly listener: string;
-  readonly principal: string;
-  readonly groups: readonly string[];
-  readonly series: string;
-  /** Names what the backend's namespaces are; two backends with the same namespaces share their answers. */
-  readonly namespaces: string;
-  /** Minor of the client, on which the meaning of `-A` depends. */
-  readonly clientMinor: number;
-  /** The user field and the words of the line, as they came. */
-  readonly user: string;
-  readonly words: readonly string[];
-}
 
 /** Until when an answer holds, in Unix milliseconds; undefined: as long as its policy stands. */
 export interface Holding {
@@ -75,15 +57,4 @@ export function createDecisionCache<Answer extends Holding>({
       return cache.calculatedSize;
     },
   };
-}
-
-/** Of a version, enough to tell apart what stands in one table: 80 bits. */
-const versionShown = 20;
-
-/** The key of a question. Groups are a set: their order does not matter. */
-export function questionKey(policy: Policy, question: Question): string {
-  const { listener, principal, groups, series, namespaces, clientMinor, user, words } = question;
-  const group = groups.length > 1 ? groups.toSorted().join('\x01') : (groups[0] ?? '');
-  const head = `${policy.version.slice(0, versionShown)}\0${listener}\0${principal}\0${group}\0${series}\0${namespaces}\0${clientMinor}`;
-  return `${head}\0${user}\0${words.join('\0')}`;
 }

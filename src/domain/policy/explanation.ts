@@ -23,12 +23,11 @@ import {
   type Obstacle,
   type Question,
   type RoutingTable,
-  type Subject,
   seriesOf,
 } from './assess.js';
 import type { Decision } from './decide.js';
 import { describeRule } from './describe-rule.js';
-import type { Judged, Judgement } from './judge-line.js';
+import type { Judged, Judgement, Subject } from './judge.js';
 import type { Policy, Rule, RulePlace } from './rule.js';
 
 /** Explains what would become of a line, as far as nobody is asked. */

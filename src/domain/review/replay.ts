@@ -19,9 +19,9 @@ import {
   type PassdbAnswer,
   plainLine,
   type RoutingTable,
-  type Subject,
 } from '../policy/assess.js';
 import { readingsOf, type SeriesReading } from '../policy/explanation.js';
+import type { Subject } from '../policy/judge.js';
 import type { Policy, RulePlace } from '../policy/rule.js';
 import { type RecordedLine, recordedLine, type UnjudgeableWhy } from './recorded.js';
 

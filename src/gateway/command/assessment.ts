@@ -8,11 +8,10 @@ import {
   judgeFor,
   nothingKnown,
   type RoutedBackend,
-  type Subject,
   seriesOf,
   type Unanswered,
 } from '../../domain/policy/assess.js';
-import { type Judgement, judgedBytes } from '../../domain/policy/judge-line.js';
+import { type Judgement, judgedBytes, type Subject } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { AssessedCommand, ExchangeContext, ExchangeSession, KnownLine } from './exchange-context.js';

@@ -6,7 +6,7 @@
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import type { Judged } from '../../domain/policy/judge-line.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import type { Clock } from '../../ports/clock.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import type { LogLine } from '../../protocol/log-line.js';

@@ -6,7 +6,7 @@
 
 import type { Abortable } from '../../concurrency/abortable.js';
 import { replyShape } from '../../domain/commands/columns.js';
-import type { Judged } from '../../domain/policy/judge-line.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { appendQuietly } from '../outcome/append.js';

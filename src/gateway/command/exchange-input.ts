@@ -5,7 +5,7 @@
 
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { RecordedInput } from '../../domain/audit/record.js';
-import type { Judgement } from '../../domain/policy/judge-line.js';
+import type { Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';

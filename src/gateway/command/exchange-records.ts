@@ -8,11 +8,12 @@ import type {
   RecordedPeer,
   Redacted,
 } from '../../domain/audit/record.js';
+import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { userNameMax } from '../../domain/identity/user-name.js';
-import type { CanonicalWord, Judged, Judgement } from '../../domain/policy/judge-line.js';
+import { usersTouchedBy } from '../../domain/policy/attempt.js';
+import type { Judged, Judgement } from '../../domain/policy/judge.js';
 import type { RulePlace } from '../../domain/policy/rule.js';
-import { usersTouchedBy } from '../../domain/policy/touched-users.js';
 import type { LogLine } from '../../protocol/log-line.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames } from '../outcome/events.js';
 import type { Verdict } from '../outcome/verdict.js';

@@ -6,7 +6,7 @@
 import { type Abortable, createAbortable } from '../../concurrency/abortable.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import { isAllowed, type Judged, type Judgement } from '../../domain/policy/judge-line.js';
+import { isAllowed, type Judged, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { LogLine } from '../../protocol/log-line.js';

@@ -7,7 +7,7 @@ import { canonicalWords } from '../../domain/commands/canonical.js';
 import { commandNamed } from '../../domain/commands/catalog.js';
 import { replyCells } from '../../domain/commands/columns.js';
 import { parseArguments } from '../../domain/commands/parse.js';
-import type { Judged } from '../../domain/policy/judge-line.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { encodeCommandLine } from '../../protocol/command.js';
 import { createCellCounter } from '../../protocol/reply.js';

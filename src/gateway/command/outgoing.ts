@@ -2,7 +2,7 @@
 // The rule: what was judged is what is sent; of the client's line only its wishes (log lines, debug, proxy-ttl) count beside it.
 
 import { replyCells } from '../../domain/commands/columns.js';
-import type { Judged } from '../../domain/policy/judge-line.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { encodeOutgoing, type OutgoingCommand } from '../relay/converse.js';
 

@@ -4,6 +4,7 @@
 // auth service, so that it costs what a refused command costs and tells nothing of users that exist; what would be a secret in the
 // record of a command is one in the record of the question about it.
 
+import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
 import { doubtedNames } from '../../domain/commands/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
@@ -14,7 +15,7 @@ import {
   explanationOf,
   rowsOfExplanation,
 } from '../../domain/policy/explanation.js';
-import { type CanonicalWord, type Judgement, unparsable } from '../../domain/policy/judge-line.js';
+import { type Judgement, unparsable } from '../../domain/policy/judge.js';
 import { rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CommandLine } from '../../protocol/command.js';

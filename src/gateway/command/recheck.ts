@@ -3,7 +3,7 @@
 
 import type { Series } from '../../domain/commands/catalog.js';
 import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/assess.js';
-import type { Judged } from '../../domain/policy/judge-line.js';
+import type { Judged } from '../../domain/policy/judge.js';
 import { saysWhy, whyNoReason } from '../../domain/policy/says-why.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Ending } from '../outcome/outcome.js';

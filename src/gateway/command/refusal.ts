@@ -2,7 +2,7 @@
 
 import { replyShape } from '../../domain/commands/columns.js';
 import { noAllUsers } from '../../domain/policy/assess.js';
-import { isSame, type Judged, type Judgement } from '../../domain/policy/judge-line.js';
+import { isSame, type Judged, type Judgement } from '../../domain/policy/judge.js';
 import { limitAsks } from '../../domain/policy/limits.js';
 import { areSameTerms } from '../../domain/policy/rule.js';
 import { saysWhy, whyNoReason } from '../../domain/policy/says-why.js';

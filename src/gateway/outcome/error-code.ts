@@ -3,7 +3,7 @@
 // in docs/messages.md.
 
 import type { ObstacleCode } from '../../domain/policy/assess.js';
-import type { UnjudgeableCode } from '../../domain/policy/judge-line.js';
+import type { UnjudgeableCode } from '../../domain/policy/judge.js';
 import type { UpstreamFaultCode } from '../../ports/upstream-fault.js';
 import type { WireFaultCode } from '../../protocol/wire-fault.js';
 

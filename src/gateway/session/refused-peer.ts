@@ -3,7 +3,7 @@
 // limited; no byte of a command's input is parsed as a command line.
 
 import { allSeries } from '../../domain/commands/catalog.js';
-import { followingInput } from '../../domain/policy/judge-line.js';
+import { followingInput } from '../../domain/policy/judge.js';
 import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';

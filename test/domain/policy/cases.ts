@@ -21,8 +21,8 @@ import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import { routingTableOf } from '../../../src/domain/config/routing-table.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
-import { type Judgement, judgeLine } from '../../../src/domain/policy/judge.js';
 import { jointNamespaces } from '../../../src/domain/policy/route.js';
+import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 
 /** 2026-11-20T12:00:00Z: the time in which the cases are judged. */
 export const casesNowMs = 1_795_176_000_000;
@@ -70,7 +70,7 @@ export function testCases(name: string): void {
 }
 
 /** Judges a case in one series. */
-export function judge(settings: Settings, each: Case, series: Series): Judgement {
+export function judge(settings: Settings, each: Case, series: Series): LineJudgement {
   const [, listener = ''] = /@([^@]*)$/.exec(each.who) ?? [];
   const policy = settings.policies.get(listener);
   assert.ok(policy, `there is no policy ${listener}`);
@@ -88,7 +88,7 @@ export function judge(settings: Settings, each: Case, series: Series): Judgement
 }
 
 /** The judgement in the words of EXPECTED, with as much detail as is expected. */
-function show(judgement: Judgement, expected: string): string {
+function show(judgement: LineJudgement, expected: string): string {
   if (judgement.kind === 'unparsable') return `unparsable ${judgement.code}`;
   const { decision, attempt } = judgement;
   const { would } = decision;

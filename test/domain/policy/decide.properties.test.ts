@@ -16,8 +16,8 @@ import { sharedReach } from '../../../src/domain/commands/shared-mailboxes.js';
 import { touchedUsers } from '../../../src/domain/commands/users.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { type Judgement, judgeLine } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
+import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
 import { type Case, judge, readCases } from './cases.js';
 
@@ -84,7 +84,7 @@ function lineOf(random: Random, command: Command): { user: string; words: readon
   return { user, words: [command.name, ...spell(random, command, new Map(own))] };
 }
 
-function judged(policy: Policy, series: Series, user: string, words: readonly string[]): Judgement {
+function judged(policy: Policy, series: Series, user: string, words: readonly string[]): LineJudgement {
   const line = { listener: 'p', principal: 'bob@p', user, words, clientMinor: 4 };
   return judgeLine(policy, line, series, namespaces, userNames, nowMs);
 }
@@ -93,7 +93,7 @@ function judged(policy: Policy, series: Series, user: string, words: readonly st
 function allowedLines(
   policy: Policy,
   seed: number,
-  use: (judgement: Judgement & { kind: 'judged' }) => void,
+  use: (judgement: LineJudgement & { kind: 'judged' }) => void,
 ): number {
   const random = seededRandom(seed);
   let allowed = 0;

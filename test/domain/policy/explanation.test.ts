@@ -10,7 +10,7 @@ import {
   explanationOfRows,
   rowsOfExplanation,
 } from '../../../src/domain/policy/explanation.js';
-import { judge } from '../../../src/domain/policy/judge-line.js';
+import { judge } from '../../../src/domain/policy/judge.js';
 import { parse } from '../config/sound.js';
 
 const text = `

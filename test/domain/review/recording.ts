@@ -7,7 +7,7 @@ import { createRedactor } from '../../../src/domain/audit/signature.js';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { judge } from '../../../src/domain/policy/judge-line.js';
+import { judge } from '../../../src/domain/policy/judge.js';
 import { admissionOf } from '../../../src/gateway/command/exchange-records.js';
 
 /** 2026-11-20T12:00:00Z. */

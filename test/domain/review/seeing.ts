@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import type { Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import type { Attempt } from '../../../src/domain/policy/attempt.js';
-import { judgeLine } from '../../../src/domain/policy/judge.js';
+import { judgeLine } from '../../kit/judge-line.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { recordedMs } from './recording.js';
 

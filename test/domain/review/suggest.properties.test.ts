@@ -11,9 +11,9 @@ import {
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { judgeLine } from '../../../src/domain/policy/judge.js';
 import { createSightings, type SeenLine, understand } from '../../../src/domain/review/seen.js';
 import { suggest } from '../../../src/domain/review/suggest.js';
+import { judgeLine } from '../../kit/judge-line.js';
 import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
 import { parse } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';

@@ -1,9 +1,10 @@
 // Goal: the two records of an exchange, and the event beside them, say the same of it. What must not happen: a secret in a record, or
 // arguments of a line that nobody could read.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { type Judgement, judge } from '../../../src/domain/policy/judge-line.js';
+import { type Judgement, judge } from '../../../src/domain/policy/judge.js';
 import {
   admissionOf,
   backendLogOf,

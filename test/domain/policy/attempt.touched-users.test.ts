@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
-import { judge } from '../../../src/domain/policy/judge-line.js';
-import { usersTouchedBy } from '../../../src/domain/policy/touched-users.js';
+import { usersTouchedBy } from '../../../src/domain/policy/attempt.js';
+import { judge } from '../../../src/domain/policy/judge.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 

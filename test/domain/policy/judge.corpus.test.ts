@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { judge } from '../../../src/domain/policy/judge-line.js';
+import { judge } from '../../../src/domain/policy/judge.js';
 import { outgoingCommand } from '../../../src/gateway/command/outgoing.js';
 import { type CommandLine, parseCommandLine } from '../../../src/protocol/command.js';
 import { createLineSplitter } from '../../../src/protocol/lines.js';

@@ -19,7 +19,7 @@ import {
   judge,
   judgedBytes,
   judgeOnce,
-} from '../../../src/domain/policy/judge-line.js';
+} from '../../../src/domain/policy/judge.js';
 import { limitAsks } from '../../../src/domain/policy/limits.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';

@@ -1,0 +1,37 @@
+// A line judged as a server of one series reads it, with what tests look at: the words as they would be sent.
+import type { Series } from '../../src/domain/commands/catalog.js';
+import type { MailboxNames } from '../../src/domain/commands/mailbox-names.js';
+import type { UserNames } from '../../src/domain/identity/user-name.js';
+import { plainLine } from '../../src/domain/policy/assess.js';
+import { type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
+import type { Policy } from '../../src/domain/policy/rule.js';
+
+export interface AskedLine {
+  readonly listener: string;
+  readonly principal: string;
+  /** Empty: none. */
+  readonly user: string;
+  readonly words: readonly string[];
+  readonly clientMinor: number;
+}
+
+export type LineJudgement =
+  | Extract<Judgement, { kind: 'unparsable' }>
+  | (Omit<Judged, 'series'> & { readonly series: Series; readonly canonical: readonly string[] });
+
+export function judgeLine(
+  policy: Policy,
+  asked: AskedLine,
+  series: Series,
+  sharedNamespaces: readonly string[] | undefined,
+  userNames: UserNames,
+  nowMs: number,
+  mailboxNames?: MailboxNames,
+): LineJudgement {
+  const { user, words, ...who } = asked;
+  const context = { ...who, policy, userNames, sharedNamespaces, mailboxNames, nowMs };
+  const judgement = judge(plainLine(user, words), [series], context);
+  if (judgement.kind === 'unparsable') return judgement;
+  const canonical = [judgement.attempt.command.name, ...judgement.args.map(({ text }) => text)];
+  return { ...judgement, series, canonical };
+}
