@@ -4,7 +4,7 @@ import { formatListenerSocket, type ListenerSettings } from '../domain/config/se
 import { describeRule } from '../domain/policy/describe-rule.js';
 import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../domain/policy/rights.js';
 import type { Policy, Rule } from '../domain/policy/rule.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './check.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';

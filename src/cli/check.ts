@@ -1,15 +1,16 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
 import { formatJson as formatJsonLine } from '../domain/audit/export.js';
-import type { Settings } from '../domain/config/settings.js';
 import {
   type AccountSettings,
   formatListenerSocket,
   type ListenerSocket,
   type PeersSettings,
+  type Settings,
 } from '../domain/config/settings.js';
+
 import { formatTarget } from '../domain/policy/route.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { stdout } from './output/output.js';
 

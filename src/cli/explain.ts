@@ -14,7 +14,7 @@ import {
   explanationOfRows,
 } from '../domain/policy/explanation.js';
 import type { Judgement, Subject } from '../domain/policy/judge.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { formatExplanation } from './output/explanation-text.js';

@@ -2,8 +2,8 @@
 
 import { findTrail, searchTrail } from '../adapters/journal/trail.js';
 import type { ExchangeRow, TrailFilter } from '../domain/audit/search.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import { JournalFault } from '../gateway/outcome/journal-fault.js';
+import { exitCodes } from '../ports/exit-codes.js';
+import { JournalFault } from '../ports/journal-fault.js';
 import { plain, stderr } from './output/output.js';
 
 /**

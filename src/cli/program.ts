@@ -5,7 +5,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { programVersion } from '../adapters/host/program.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
 import { parseDuration } from '../domain/policy/duration.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';

@@ -3,7 +3,7 @@
 import { formatTime } from '../domain/audit/record.js';
 import { createCoverage } from '../domain/review/coverage.js';
 import { createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
 import { formatCanonical, formatPlace, plain, plural, stdout } from './output/output.js';

@@ -3,7 +3,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { createSightings } from '../domain/review/seen.js';
 import { suggest as suggestPolicy } from '../domain/review/suggest.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { plain, stderr, stdout } from './output/output.js';

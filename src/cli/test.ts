@@ -7,7 +7,7 @@ import type { Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf } from '../domain/policy/assess.js';
 import { isAllowed, type Judgement } from '../domain/policy/judge.js';
 import { type CoveredRule, createCoverage } from '../domain/review/coverage.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import { openSettings } from './named-listener.js';
 import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from './output/output.js';
 

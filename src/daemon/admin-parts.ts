@@ -20,7 +20,7 @@ import { allSeries, commandsOf, ownCommands } from '../domain/commands/catalog.j
 import { type BackendAddress, formatListenerSocket, type Settings } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
 import { reachable } from '../domain/policy/route.js';
-import type { Observe } from '../gateway/outcome/ports.js';
+import type { Observe } from '../gateway/outcome/events.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';

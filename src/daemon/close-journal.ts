@@ -1,9 +1,9 @@
 // The end of the journal, in order or not, and how the process ends then. It does not know what the daemon does besides.
 
 import type { Log } from '../adapters/telemetry/log.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import { JournalFault } from '../gateway/outcome/journal-fault.js';
-import type { Journal } from '../gateway/outcome/ports.js';
+import type { Journal } from '../gateway/outcome/journal.js';
+import { exitCodes } from '../ports/exit-codes.js';
+import { JournalFault } from '../ports/journal-fault.js';
 
 /** With what the process ends. */
 export interface End {

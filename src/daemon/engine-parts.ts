@@ -4,6 +4,7 @@ import { randomBytes } from '../adapters/host/chance.js';
 import { createBuffered } from '../concurrency/byte-budget.js';
 import { createTurns } from '../concurrency/keyed-semaphore.js';
 import { createTokenBuckets } from '../concurrency/token-buckets.js';
+import { createUserLock } from '../concurrency/user-lock.js';
 import type { Redactor } from '../domain/audit/signature.js';
 import { createUlidSource } from '../domain/audit/ulid.js';
 import { mailboxNamesOf } from '../domain/config/routing-table.js';
@@ -12,17 +13,16 @@ import { createUserNames } from '../domain/identity/user-name.js';
 import { createDecisionCache } from '../domain/policy/cache.js';
 import { type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { createLimiter } from '../domain/policy/limits.js';
-import { knownLineBytes } from '../gateway/command/assessment.js';
-import type { ExchangeContext, KnownLine } from '../gateway/command/exchange-context.js';
-import { createRouter, Destination } from '../gateway/command/router.js';
-import { createUserLock } from '../gateway/command/user-lock.js';
+import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
+import type { ExchangeContext } from '../gateway/command/context.js';
 import { createLookup, type Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
 import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
-import { createFloodWatch } from '../gateway/outcome/flood-watch.js';
-import type { Connect, Journal, Observe } from '../gateway/outcome/ports.js';
+import type { Observe } from '../gateway/outcome/events.js';
+import { createFloodWatch, type Journal } from '../gateway/outcome/journal.js';
 import type { Pool } from '../gateway/pool/pool.js';
-import type { SessionLimits } from '../gateway/session/served-peer.js';
+import type { SessionLimits } from '../gateway/session/greet-peer.js';
 import type { Clock } from '../ports/clock.js';
+import type { Connect } from '../ports/transport.js';
 
 /** What the adapters give to the engine. */
 export interface Adapters {

@@ -5,9 +5,9 @@ import { readText } from '../adapters/host/files.js';
 import { hostName, processId } from '../adapters/host/program.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
 import type { Settings, SinkSettings } from '../domain/config/settings.js';
-import type { Connect, Observe } from '../gateway/outcome/ports.js';
+import type { Observe } from '../gateway/outcome/events.js';
 import type { Clock } from '../ports/clock.js';
-import type { TlsDemand } from '../ports/transport.js';
+import type { Connect, TlsDemand } from '../ports/transport.js';
 
 /** Knows where shipping stands when it resolves; nothing is sent before `start`. Never rejects. */
 export function openShipping(

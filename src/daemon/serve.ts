@@ -16,9 +16,9 @@ import { createLog, type Log } from '../adapters/telemetry/log.js';
 import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
-import { exitCodes } from '../gateway/outcome/exit-codes.js';
-import type { Observe } from '../gateway/outcome/ports.js';
+import type { Observe } from '../gateway/outcome/events.js';
 import { createService } from '../gateway/session/service.js';
+import { exitCodes } from '../ports/exit-codes.js';
 import type { Native } from '../ports/native.js';
 import { createCertificates } from '../setup/certificates.js';
 import {

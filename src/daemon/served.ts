@@ -11,8 +11,13 @@ import { type Account, type Login, parsePasswordHash } from '../domain/identity/
 import { createGate, type Peer } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/rule.js';
 import { createLogins, type LoginGuard } from '../gateway/login/logins.js';
-import type { SessionContext, SessionLimits } from '../gateway/session/served-peer.js';
-import { kernelAccess, type ListenerAccess } from '../gateway/session/served-peer.js';
+import {
+  kernelAccess,
+  type ListenerAccess,
+  type SessionContext,
+  type SessionLimits,
+} from '../gateway/session/greet-peer.js';
+
 import { refusedMax, type ServedListener } from '../gateway/session/service.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { createPolicyChooser } from '../setup/peers.js';

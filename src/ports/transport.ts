@@ -95,3 +95,11 @@ export interface Transport {
    */
   readonly takenBytes: number;
 }
+
+/** Where a server listens. */
+export type Address =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** Opens a transport; rejects with an UpstreamFault `dial-refused`, or with the signal's reason when it aborts. */
+export type Connect = (address: Address, signal: AbortSignal) => Promise<Transport>;

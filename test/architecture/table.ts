@@ -62,7 +62,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'domain/review': rule(['protocol', 'domain/config', ...domain]),
 
-  'gateway/outcome': rule(belowGateway),
+  'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),
   'gateway/lookup': rule([...belowGateway, 'gateway/outcome'], {
     public: ['lookup', 'resolve-user'],
     packages: ['lru-cache'],
@@ -70,18 +70,17 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'gateway/pool': rule([...belowGateway, 'gateway/outcome', 'gateway/lookup'], {
     public: ['pool', 'lease', 'upstream'],
   }),
-  'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool']),
-  'gateway/command': rule([
-    ...belowGateway,
-    'gateway/outcome',
-    'gateway/lookup',
-    'gateway/pool',
-    'gateway/relay',
-  ]),
+  'gateway/relay': rule([...belowGateway, 'gateway/outcome', 'gateway/pool'], {
+    public: ['relay', 'reply-writer', 'input'],
+  }),
+  'gateway/command': rule(
+    [...belowGateway, 'gateway/outcome', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
+    { public: ['assessment', 'context', 'exchange'] },
+  ),
   'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins'] }),
   'gateway/session': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/relay', 'gateway/command', 'gateway/login'],
-    { public: ['service', 'served-peer', 'refused-peer'] },
+    { public: ['service', 'greet-peer', 'refused-peer'] },
   ),
 
   'adapters/net': rule(['ports', 'concurrency', 'domain/identity'], {
@@ -146,7 +145,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: [...terminal, 'http'],
     packages: ['commander', 'picocolors'],
   }),
-  main: rule(['cli', 'cli/doveadm', 'gateway/outcome'], { builtins: ['process', 'path'] }),
+  main: rule(['cli', 'cli/doveadm', 'ports'], { builtins: ['process', 'path'] }),
 };
 
 export const builtinsEverywhere: readonly string[] = ['assert'];

@@ -3,8 +3,8 @@
 // text, a byte behind an early answer, a piece behind which a command could begin.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CommandInput } from '../../src/client/client-command.js';
-import { CommandFailed, SessionFault } from '../../src/client/client-command.js';
+import { CommandFailed, type CommandInput, SessionFault } from '../../src/client/client-command.js';
+
 import { wholeBytesMax } from '../../src/ports/transport.js';
 import { settle } from '../kit/fake-clock.js';
 import { replyPacket } from '../kit/memory-backend.js';

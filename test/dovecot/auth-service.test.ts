@@ -18,8 +18,8 @@ import {
   lookupLimits,
 } from '../../src/gateway/lookup/lookup.js';
 import { createUserResolver } from '../../src/gateway/lookup/resolve-user.js';
-import type { Connect } from '../../src/gateway/outcome/ports.js';
 import type { Clock } from '../../src/ports/clock.js';
+import type { Connect } from '../../src/ports/transport.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';
 import { alice, labTestMs, releasesAsked } from './real-gateway.js';

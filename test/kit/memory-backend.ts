@@ -1,7 +1,6 @@
 // Backends without sockets: a dialler whose far ends are in the hands of the test, and the bytes that a backend says.
 
 import assert from 'node:assert/strict';
-import type { Address, Connect } from '../../src/gateway/outcome/ports.js';
 import type { DialTarget } from '../../src/gateway/pool/dial.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
 import {
@@ -11,7 +10,8 @@ import {
   type UpstreamOwner,
 } from '../../src/gateway/pool/upstream.js';
 import type { Clock } from '../../src/ports/clock.js';
-import type { Transport } from '../../src/ports/transport.js';
+import type { Address, Connect, Transport } from '../../src/ports/transport.js';
+
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { createFramer, encodeLog, type LogTypeName, logChannel, replyChannel } from '../oracle/framing.js';
 import { createMemoryTransport, type MemoryPeer } from './memory-transport.js';

@@ -12,13 +12,16 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../src/domain/config/settings.js';
 import type { Peer } from '../../src/domain/identity/peer.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
-import { JournalFault } from '../../src/gateway/outcome/journal-fault.js';
-import type { AppendOptions, Journal } from '../../src/gateway/outcome/ports.js';
+import type { AppendOptions, Journal } from '../../src/gateway/outcome/journal.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
-import type { SessionContext } from '../../src/gateway/session/served-peer.js';
-import { kernelAccess, type ListenerAccess } from '../../src/gateway/session/served-peer.js';
+import {
+  kernelAccess,
+  type ListenerAccess,
+  type SessionContext,
+} from '../../src/gateway/session/greet-peer.js';
 import { createService, type ServedListener, type Service } from '../../src/gateway/session/service.js';
 import type { Clock } from '../../src/ports/clock.js';
+import { JournalFault } from '../../src/ports/journal-fault.js';
 import type { Transport } from '../../src/ports/transport.js';
 import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { type FailAt, failable, failableClock, failableTransport } from './fail-at.js';

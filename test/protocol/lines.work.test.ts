@@ -10,7 +10,7 @@ import { createLineSplitter } from '../../src/protocol/lines.js';
 import { createLogDecoder } from '../../src/protocol/log-line.js';
 import { createMultiplexDecoder } from '../../src/protocol/multiplex-decode.js';
 import { createMultiplexEncoder } from '../../src/protocol/multiplex-encode.js';
-import { createCellCounter, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
+import { countCells, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
 import { WireFault } from '../../src/protocol/wire-fault.js';
 import { cutEvery } from '../kit/chunkings.js';
 import { countWork } from '../kit/work.js';
@@ -62,7 +62,7 @@ const eaters: Record<string, Eater> = {
     const encoder = createMultiplexEncoder('stream');
     return { push: (chunk) => encoder.frame(0, [chunk]) };
   },
-  cells: () => createCellCounter(),
+  cells: () => ({ push: (chunk) => countCells(chunk) }),
   accept: () =>
     createHandshakeAccept({
       minor: 3,

@@ -4,9 +4,9 @@
 
 import { encodeBody } from '../../domain/audit/encode.js';
 import type { JournalRecord } from '../../domain/audit/record.js';
-import { JournalFault } from '../../gateway/outcome/journal-fault.js';
-import type { Journal, JournalSpace } from '../../gateway/outcome/ports.js';
+import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/clock.js';
+import { JournalFault } from '../../ports/journal-fault.js';
 import { createBacklog, type Waiter } from './backlog.js';
 import { type DriverEvent, startDriver } from './driver.js';
 import { type MaintenanceEvent, type RetentionLimits, startMaintenance } from './maintenance.js';

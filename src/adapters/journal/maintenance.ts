@@ -4,7 +4,7 @@
 // Ages are counted by the records' own times, without the steps of the wall clock that the journal recorded: a clock that leaps
 // a year ahead removes nothing.
 
-import type { JournalSpace } from '../../gateway/outcome/ports.js';
+import type { JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { Driver } from './driver.js';
 import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';

@@ -2,10 +2,10 @@
 // that takes nothing; and why it failed, in the words of events.
 // The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped.
 
-import type { Address, Connect } from '../../gateway/outcome/ports.js';
-import type { ShipFaultCode } from '../../gateway/outcome/ship-events.js';
+import type { ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/clock.js';
-import type { TlsDemand, Transport } from '../../ports/transport.js';
+import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
+
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 

@@ -4,9 +4,10 @@
 // receiver that is down, slow or misbehaving never affects others.
 
 import { createBell } from '../../concurrency/wake-signal.js';
-import type { Connect, Observe } from '../../gateway/outcome/ports.js';
+import type { Observe } from '../../gateway/outcome/events.js';
 import type { Clock, Timer } from '../../ports/clock.js';
-import type { Transport } from '../../ports/transport.js';
+import type { Connect, Transport } from '../../ports/transport.js';
+
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
 import { createOverlap, type PositionFile } from './position.js';

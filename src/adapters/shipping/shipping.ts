@@ -1,8 +1,9 @@
 // All receivers of a journal's records: one shipper each, and what the journal must know of them together.
 // The rule: what any one of them may still need counts as not shipped.
 
-import type { Connect, Observe } from '../../gateway/outcome/ports.js';
+import type { Observe } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/clock.js';
+import type { Connect } from '../../ports/transport.js';
 import { beginning } from './follow.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
 import type { Receiver } from './receiver.js';

@@ -4,10 +4,10 @@
 
 import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
-import type { ErrorCode } from '../../gateway/outcome/error-code.js';
-import type { JournalFaultCode } from '../../gateway/outcome/journal-fault.js';
-import type { ShipFaultCode } from '../../gateway/outcome/ship-events.js';
+import type { ShipFaultCode } from '../../gateway/outcome/events.js';
+import type { ErrorCode } from '../../gateway/outcome/outcome.js';
 import type { CloseReason } from '../../ports/close-reason.js';
+import type { JournalFaultCode } from '../../ports/journal-fault.js';
 
 /** What it means; and what to do, where that is not nothing. */
 export type CodeMeaning = readonly [means: string, ask?: string];

@@ -3,7 +3,7 @@
 // The rule: a code is never renamed or used for something else.
 
 import type { EngineEvent } from '../../gateway/outcome/events.js';
-import type { LogLevel } from '../../gateway/outcome/verdict.js';
+import type { LogLevel } from '../../gateway/outcome/outcome.js';
 
 /** One code, in words. */
 export interface Meaning {

@@ -6,7 +6,7 @@ import { type DestinationStream, destination, type Logger, pino, stdTimeFunction
 import pretty from 'pino-pretty';
 import { harmlessJson, printable } from '../../domain/audit/export.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
-import type { LogLevel } from '../../gateway/outcome/verdict.js';
+import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { LogCode } from './log-codes.js';
 import { logShipping } from './ship-log.js';
 

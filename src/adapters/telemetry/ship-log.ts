@@ -2,7 +2,7 @@
 // lines go.
 
 import type { Logger } from 'pino';
-import type { ShipEvent } from '../../gateway/outcome/ship-events.js';
+import type { ShipEvent } from '../../gateway/outcome/events.js';
 
 /** Writes the line of an event. */
 export function logShipping(logger: Logger, event: ShipEvent): void {

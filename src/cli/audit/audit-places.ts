@@ -9,7 +9,7 @@ import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/export.js';
 import type { AuditSection } from '../../domain/config/parse-settings.js';
 import { ownSignKeyName } from '../../domain/config/settings.js';
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 

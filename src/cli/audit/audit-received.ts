@@ -9,7 +9,7 @@ import type { Piece } from '../../adapters/journal/trail.js';
 import type { KeptCheckpoint } from '../../domain/audit/checkpoints.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
 import { createVerifier, type Verdict } from '../../domain/audit/verify.js';
-import { JournalFault } from '../../gateway/outcome/journal-fault.js';
+import { JournalFault } from '../../ports/journal-fault.js';
 
 export interface LineSource {
   /** What faults call it. */

@@ -12,7 +12,7 @@ import { readClaim } from '../../domain/audit/ledger.js';
 import { createUserSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
 import { createRetirements, type Surveyed } from '../../domain/audit/survey.js';
 import type { RetiredRecords } from '../../domain/audit/verify.js';
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../../ports/exit-codes.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';
 

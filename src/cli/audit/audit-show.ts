@@ -4,8 +4,8 @@
 import { type Piece, readPieces, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { formatJson, formatValue, printable } from '../../domain/audit/export.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
-import { JournalFault } from '../../gateway/outcome/journal-fault.js';
+import { exitCodes } from '../../ports/exit-codes.js';
+import { JournalFault } from '../../ports/journal-fault.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';

@@ -1,11 +1,11 @@
 // The program under the name doveadm: doveadm's own command line for every command that is sent over a socket. Commands that need
 // Dovecot's own machine are refused with the reason.
 
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault, formatFault, stderr, stdout } from '../output/output.js';
 import { allFormats, type Format } from '../output/row-printer.js';
-import type { UserSource } from './ask.js';
-import { ask } from './ask.js';
+import { ask, type UserSource } from './ask.js';
+
 import { tempFail } from './doveadm-exit.js';
 import { clientSettingsFile, findServerDoor } from './server-door.js';
 import {

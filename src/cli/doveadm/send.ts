@@ -1,6 +1,6 @@
 // `dovegate send`: a doveadm client for hosts without Dovecot. It asks for one user and prints as doveadm does; the rest is ask.ts.
 
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault, formatFault, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';
 import { ask } from './ask.js';

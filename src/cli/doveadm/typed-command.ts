@@ -18,7 +18,7 @@ import {
   parseArguments,
   withoutParameters,
 } from '../../domain/commands/parse.js';
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import { tempFail } from './doveadm-exit.js';
 

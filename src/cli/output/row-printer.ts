@@ -2,14 +2,15 @@
 // the table holds rows, a hundred at most; the other formats write each piece at once.
 
 import type { ReplyShape } from '../../domain/commands/columns.js';
-import type { CellFormat, Sink } from './row-formats.js';
 import {
+  type CellFormat,
   createFlowFormat,
   createJsonFormat,
   createPagerFormat,
   createTabFormat,
   createTableFormat,
   createTemplateFormat,
+  type Sink,
 } from './row-formats.js';
 
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;

@@ -4,7 +4,7 @@
 
 import { styleText } from 'node:util';
 import { printable } from '../../domain/audit/export.js';
-import { exitCodes } from '../../gateway/outcome/exit-codes.js';
+import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from './output.js';
 import type { Sink } from './row-formats.js';
 

@@ -1,67 +1,79 @@
-// Where an allowed and recorded command is taken: to one backend, to the one that this refers to, once more when a read got no byte
-// of an answer, or to several at once. A script. It does not judge for itself, and records only where a
-// referral leads.
+// Where an allowed and recorded command is sent: to one backend, to the one that this refers to, once more when a read got no byte of
+// an answer, or to several at once, whose rows are joined as they come and whose endings become one. A script.
 // The rules: a change is never sent twice; only what reads, and of whose reply not one byte came, is tried again, once; a referral
 // is followed once, to a configured backend, for the same user; two commands on one user's mail never run on two backends at once.
+// Of several backends rows go out whole; where nobody can count the cells of a row, one backend is asked after the other, and one that
+// breaks off within its reply ends the whole; never silently partial: when one of them failed the status is a failure, and the client
+// is told who answered and who did not.
 
-import type { Abortable } from '../../concurrency/abortable.js';
+import { WaitTimeout } from '../../concurrency/user-lock.js';
+import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/commands/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { appendQuietly } from '../outcome/append.js';
-import { type Ending, judgeEnding } from '../outcome/outcome.js';
-import { LeaseRefusal } from '../pool/lease.js';
-import type { RelayTarget } from '../relay/reply-writer.js';
-import { type Carriage, cutOff } from './carry.js';
-import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
-import { referralRecordOf } from './exchange-records.js';
-import { fanOut, joinEndings, type Part } from './fan-out.js';
-import type { Destination } from './router.js';
-import { tellWaiting } from './tell.js';
+import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
+import { RelayCount } from '../relay/relay.js';
+import { createJoinedTarget } from '../relay/reply-writer.js';
+import type { Destination } from './assessment.js';
+import {
+  type AttemptProgress,
+  BackendAttempt,
+  cutOff,
+  type DispatchedCommand,
+  sayWaiting,
+} from './backend-attempt.js';
+import { recheckAt } from './recheck.js';
 
-/** The exchange, as far as its dispatch needs it. */
-export interface DispatchedExchange {
-  readonly context: ExchangeContext;
-  readonly session: Pick<ExchangeSession, 'names'>;
-  readonly id: string;
-  readonly judgement: Judged;
-  readonly abortable: Abortable;
-  start(destination: Destination, target: RelayTarget): Carriage;
-  /** Judges for another backend than the command was judged for. Undefined: it means the same there and is allowed. */
-  lookThere(destination: Destination): Ending | undefined;
+/** How one attempt ended. */
+export interface Part {
+  readonly attempt: AttemptProgress;
+  readonly ending: Ending;
+  readonly verdict: Verdict;
 }
 
-/** What is dispatched, and where. */
-export interface DispatchOptions {
-  readonly exchange: DispatchedExchange;
-  /** Not empty. */
-  readonly destinations: readonly Destination[];
-  /** Whoever is touched by name. */
-  readonly users: readonly string[];
-  readonly writer: RelayTarget;
-}
-
-/** How it ended, and every way that was taken. */
+/** How a command ended, and every attempt that was made. */
 export interface Dispatched {
   readonly ending: Ending;
   readonly parts: readonly Part[];
 }
 
-/** Never rejects. */
-export function dispatch(options: DispatchOptions): Promise<Dispatched> {
-  const { destinations } = options;
-  const only = destinations[0];
+/** `attempts`: those that were made and those that run are added. Never rejects. */
+export function dispatch(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
+  const [only] = command.destinations;
   if (only === undefined) throw new Error('a command was dispatched to nobody');
-  return destinations.length === 1 ? dispatchToOne(options, only) : dispatchToAll(options);
+  return command.destinations.length === 1
+    ? dispatchToOne(command, attempts, only)
+    : dispatchToAll(command, attempts);
 }
 
-async function dispatchToAll({ exchange, destinations, writer }: DispatchOptions): Promise<Dispatched> {
-  const cells = joinableCells(exchange.judgement);
-  const starts = destinations.map((each) => (target: RelayTarget) => exchange.start(each, target));
-  const parts = await fanOut(starts, writer, cells);
-  const backends = destinations.map(({ pool }) => pool.backend);
+async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
+  const { destinations, judgement, session } = command;
+  const cells = joinableCells(judgement);
+  const ask = async (destination: Destination): Promise<Part> => {
+    const target = createJoinedTarget(session.writer, cells);
+    const attempt = new BackendAttempt(command, destination, target);
+    attempts.push(attempt);
+    return partOf(attempt, await attempt.run());
+  };
+  const parts: Part[] = [];
+  if (cells !== undefined) {
+    parts.push(...(await Promise.all(destinations.map(ask))));
+  } else {
+    for (const destination of destinations) {
+      const part = await ask(destination);
+      parts.push(part);
+      // Rows after a cut one would be read as its cells.
+      const isCut = part.ending.kind !== 'replied' && (part.attempt.count?.bytesIn ?? 0) > 0;
+      if (isCut || isOver(part.ending)) break;
+    }
+  }
+  const backends = destinations.map(({ name }) => name);
   return { ending: joinEndings(parts, backends), parts };
+}
+
+function partOf(attempt: AttemptProgress, ending: Ending): Part {
+  return { attempt, ending, verdict: judgeEnding(ending) };
 }
 
 /** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
@@ -74,116 +86,193 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
   return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
 }
 
-function dispatchToOne(options: DispatchOptions, first: Destination): Promise<Dispatched> {
-  return take(options, first).then((part) => {
-    const { ending } = part;
-    if (ending.kind === 'replied') return { ending, parts: [part] };
-    return goOn(options, first, part);
-  });
-}
-
-/** What did not simply end with a status of its backend may go another way. */
-async function goOn(options: DispatchOptions, first: Destination, tried: Part): Promise<Dispatched> {
-  const { exchange } = options;
-  let part = tried;
+async function dispatchToOne(
+  command: DispatchedCommand,
+  attempts: BackendAttempt[],
+  first: Destination,
+): Promise<Dispatched> {
+  let part = await attemptAt(command, attempts, first);
   const parts = [part];
-  if (shouldTryAgain(part, exchange.judgement)) {
-    part = await take(options, first);
+  if (part.ending.kind === 'replied') return { ending: part.ending, parts };
+  if (shouldTryAgain(part, command.judgement)) {
+    part = await attemptAt(command, attempts, first);
     parts.push(part);
   }
   const { ending } = part;
   if (ending.kind !== 'referral') return { ending, parts };
-  const next = follow(options, first, part);
+  const next = follow(command, first, ending.target, part.attempt);
   if ('reason' in next) return { ending: { ...ending, reason: next.reason }, parts };
-  const refusal = exchange.lookThere(next);
+  const refusal = recheckAt(command, next);
   if (refusal !== undefined) return { ending: refusal, parts };
-  const { backend } = next.pool;
   try {
-    await recordReferral(exchange, first.pool.backend, backend);
+    await command.records.referred(command.session.names, command.id, first.name, next.name);
   } catch (fault) {
-    return { ending: { kind: 'fault', fault, isSent: false, backend }, parts };
+    return { ending: { kind: 'fault', fault, isSent: false, backend: next.name }, parts };
   }
-  part = await take(options, next);
+  part = await attemptAt(command, attempts, next);
   parts.push(part);
   if (part.ending.kind !== 'referral') return { ending: part.ending, parts };
   return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
 }
 
-/** The admission names the first backend only: nothing goes to the other before a record says so. Rejects with a JournalFault. */
-async function recordReferral(
-  { context, session, id, judgement }: DispatchedExchange,
-  from: string,
-  to: string,
-): Promise<void> {
-  const { journal, observe, clock, strict } = context;
-  const record = referralRecordOf(session.names, id, from, to, clock.wallMs());
-  if (strict.has(judgement.attempt.effect)) await journal.append(record, { durable: true });
-  else appendQuietly(journal, observe, record);
-}
-
-const none: readonly string[] = [];
-
-/** One way, while its users are on no other backend. */
-async function take(options: DispatchOptions, destination: Destination): Promise<Part> {
-  const { exchange, users, writer } = options;
-  const { context, abortable } = exchange;
-  const carriage = exchange.start(destination, writer);
+/** One attempt, while its users are on no other backend. */
+async function attemptAt(
+  command: DispatchedCommand,
+  attempts: BackendAttempt[],
+  destination: Destination,
+): Promise<Part> {
+  const { context, abortable, session, judgement, aliases } = command;
+  const { command: known, users } = judgement.attempt;
+  const attempt = new BackendAttempt(command, destination, session.writer);
+  attempts.push(attempt);
   // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
-  const locked = exchange.judgement.attempt.command.scope === 'server' ? none : users;
+  if (known.scope === 'server') return partOf(attempt, await attempt.run());
   let unlock: () => void;
   try {
-    const taken = context.userLock.take(locked, carriage.backend, {
+    const touched = aliases.length === 0 ? users : [...users, ...aliases];
+    const taken = context.userLock.take(touched, destination.name, {
       signal: () => abortable.signal,
       clock: context.clock,
       timeoutMs: context.limits.queueTimeoutMs,
-      onWaiting: () => tellWaiting(writer, carriage.backend),
+      onWaiting: () => sayWaiting(session.writer, destination.name),
     });
     unlock = typeof taken === 'function' ? taken : await taken;
   } catch (fault) {
-    const ending: Ending =
-      fault instanceof LeaseRefusal ? { kind: 'refused', why: 'queue-timeout' } : cutOff(abortable, false);
-    return { carriage, ending, verdict: judgeEnding(ending) };
+    const isLate = fault instanceof WaitTimeout;
+    return partOf(attempt, isLate ? { kind: 'refused', why: 'queue-timeout' } : cutOff(abortable, false));
   }
   try {
-    const ending = await carriage.run();
-    return { carriage, ending, verdict: judgeEnding(ending) };
+    return partOf(attempt, await attempt.run());
   } finally {
     unlock();
   }
 }
 
-/** The upstream ended under a command that only reads, before it said anything: an idle one that died just then. */
-function shouldTryAgain({ carriage, ending }: Part, { attempt, decision }: Judged): boolean {
+/** The upstream ended under a command that only reads, before it said anything: an idle one that ended just then. */
+function shouldTryAgain({ attempt: { isReused, count }, ending }: Part, judgement: Judged): boolean {
+  const { attempt, decision } = judgement;
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (decision.obligations?.maxMatches !== undefined) return false;
-  // One that was opened for this command did not die before it.
-  if (!carriage.isReused) return false;
-  const hasEnded = ending.kind === 'fault' && ending.isSent && isEnd(ending.fault);
-  if (!hasEnded) return false;
-  const { count } = carriage;
-  return count !== undefined && count.firstByteMs === undefined && count.bytesIn === 0 && !count.hasLogs;
-}
-
-function isEnd(fault: unknown): boolean {
-  return fault instanceof TransportFault || (fault instanceof UpstreamFault && fault.code === 'closed-early');
+  // One that was opened for this command did not end before it.
+  if (!isReused || ending.kind !== 'fault' || !ending.isSent) return false;
+  const { fault } = ending;
+  const hasEnded =
+    fault instanceof TransportFault || (fault instanceof UpstreamFault && fault.code === 'closed-early');
+  return hasEnded && count?.firstByteMs === undefined && count?.bytesIn === 0 && count.logs === undefined;
 }
 
 /** The configured backend that a referral points to, or why it is not followed. */
 function follow(
-  { exchange: { context, judgement } }: DispatchOptions,
+  { context: { router }, judgement }: DispatchedCommand,
   from: Destination,
-  { carriage, ending }: Part,
+  target: Extract<Ending, { kind: 'referral' }>['target'],
+  { count }: AttemptProgress,
 ): Destination | { readonly reason: string } {
-  const target = ending.kind === 'referral' ? ending.target : undefined;
   if (target === undefined) return { reason: 'which cannot be read' };
-  if ((carriage.count?.bytesIn ?? 0) > 0) return { reason: 'behind rows of its own' };
+  if ((count?.bytesIn ?? 0) > 0) return { reason: 'behind rows of its own' };
   if (judgement.attempt.command.input !== 'none') return { reason: 'after the input was read' };
   if (judgement.decision.obligations?.maxMatches !== undefined)
     return { reason: 'after mails were counted here' };
-  const user = context.router.table.userNames.normalise(target.user);
+  const user = router.table.userNames.normalise(target.user);
   if (user.kind === 'refused' || user.name !== judgement.user) return { reason: 'for another user' };
-  const next = context.router.atHost(target.host);
+  const next = router.atHost(target.host);
   if (next === undefined) return { reason: 'to a host that is no backend here' };
-  if (next.pool.backend === from.pool.backend) return { reason: 'to itself' };
-  return next;
+  return next.name === from.name ? { reason: 'to itself' } : next;
+}
+
+/** The client is gone, or we stop: nobody else is asked. */
+function isOver({ kind }: Ending): boolean {
+  return kind === 'client-gone' || kind === 'client-stall' || kind === 'client-slow' || kind === 'cut-off';
+}
+
+/** The one ending; `backends` are all that should have answered. */
+export function joinEndings(parts: readonly Part[], backends: readonly string[]): Ending {
+  const outcome = worst(parts.map(({ verdict }) => verdict.outcome));
+  const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
+  if (over !== undefined) return over.ending;
+  const codes = parts.map(codeOf);
+  const isAsked = parts.length === backends.length;
+  const isOk = codes.includes('') && codes.every((code) => code === '' || code === 'NOTFOUND');
+  // Who did not take all of it gets no status; but what went wrong elsewhere is not made good by that.
+  const unread = parts.find(({ ending }) => ending.kind === 'replied' && ending.peer !== 'ready');
+  if (isAsked && isOk && unread !== undefined) return unread.ending;
+  if (isAsked && isOk) return { kind: 'joined', code: '', outcome: 'ok', error: undefined, text: undefined };
+  const failed = [...new Set(codes.filter((code) => code !== ''))];
+  // One word that all who failed said is theirs; whatever else is a failure that may pass.
+  const [only = 'TEMPFAIL'] = failed;
+  const code = isAsked && failed.length === 1 && parts.every(isReplied) ? only : 'TEMPFAIL';
+  const silent = parts.filter((part) => !isReplied(part));
+  const error = (silent.find(({ verdict }) => verdict.outcome === outcome) ?? silent[0])?.verdict.error;
+  return { kind: 'joined', code, outcome, error, text: sayWho(parts, backends) };
+}
+
+function isReplied({ ending }: Part): boolean {
+  return ending.kind === 'replied';
+}
+
+function codeOf({ ending, verdict }: Part): string {
+  return ending.kind === 'replied' ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
+}
+
+const order: readonly RecordedOutcome[] = ['unknown', 'timeout', 'aborted', 'failed'];
+
+function worst(outcomes: readonly RecordedOutcome[]): RecordedOutcome {
+  return order.find((outcome) => outcomes.includes(outcome)) ?? 'failed';
+}
+
+/** `mail1 answered; mail2: -NOTFOUND; mail3 was not asked`. */
+function sayWho(parts: readonly Part[], backends: readonly string[]): string {
+  const said = parts.map(({ attempt, ending, verdict }) => {
+    if (ending.kind !== 'replied') return `${attempt.backend}: ${verdict.text ?? 'failed'}`;
+    const { code } = ending.status;
+    return code === '' ? `${attempt.backend} answered` : `${attempt.backend}: -${code}`;
+  });
+  const asked = parts.map(({ attempt }) => attempt.backend);
+  const others = backends.filter((name) => !asked.includes(name)).map((name) => `${name} was not asked`);
+  return [...said, ...others].join('; ');
+}
+
+/** The parts as the completion holds them. */
+export function recordedParts(parts: readonly Part[]): readonly RecordedPart[] {
+  return parts.map(({ attempt, ending, verdict }) => ({
+    backend: attempt.backend,
+    upstream: attempt.upstream,
+    status: ending.kind === 'replied' ? ending.status.raw.toString('latin1') : undefined,
+    outcome: verdict.outcome,
+    sent: attempt.isSent,
+    cells: attempt.count?.cells,
+    bytes_in: attempt.count?.bytesIn,
+    error: verdict.error,
+  }));
+}
+
+/** The attempts together, in the order in which they began. */
+export function progressOf(
+  attempts: readonly AttemptProgress[],
+): Omit<AttemptProgress, 'backend' | 'isReused'> {
+  const only = attempts[0];
+  if (only !== undefined && attempts.length === 1) return only;
+  const waits = attempts.flatMap(({ waitMs }) => waitMs ?? []);
+  const counts = attempts.flatMap(({ count }) => count ?? []);
+  return {
+    upstream: attempts.at(-1)?.upstream,
+    isSent: attempts.some((attempt) => attempt.isSent),
+    waitMs: waits.length === 0 ? undefined : Math.max(...waits),
+    count: counts.length < 2 ? counts[0] : counts.reduce(sum),
+  };
+}
+
+function sum(one: RelayCount, other: RelayCount): RelayCount {
+  const both = new RelayCount();
+  for (const { logs } of [one, other]) {
+    for (const [type, lines] of logs ?? []) {
+      both.logs ??= new Map();
+      both.logs.set(type, (both.logs.get(type) ?? 0) + lines);
+    }
+  }
+  const firsts = [one.firstByteMs, other.firstByteMs].filter((ms) => ms !== undefined);
+  both.cells = one.cells + other.cells;
+  both.bytesIn = one.bytesIn + other.bytesIn;
+  both.firstByteMs = firsts.length === 0 ? undefined : Math.min(...firsts);
+  return both;
 }

@@ -1,5 +1,6 @@
-// The two records of an exchange. It does not know how they are written.
-// The rule: every exchange has one admission and one completion, also one that was refused.
+// What one exchange leaves in the journal, and when: its admission, lines of its backend's log, its completion; and the event beside
+// each. The rule: every exchange has one admission and then one completion, also one that was refused; of a flood that had no
+// upstream both are only counted.
 
 import type {
   AuditRecord,
@@ -12,11 +13,13 @@ import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { userNameMax } from '../../domain/identity/user-name.js';
 import { usersTouchedBy } from '../../domain/policy/attempt.js';
-import type { Judged, Judgement } from '../../domain/policy/judge.js';
+import type { Judged, Judgement, Subject } from '../../domain/policy/judge.js';
 import type { RulePlace } from '../../domain/policy/rule.js';
+import type { Clock } from '../../ports/clock.js';
 import type { LogLine } from '../../protocol/log-line.js';
-import type { BackendLog, ExchangeEnded, ExchangeNames } from '../outcome/events.js';
-import type { Verdict } from '../outcome/verdict.js';
+import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
+import { appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';
+import type { Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 
 /** Who asks, and where; the same for all exchanges of a session. */
@@ -24,21 +27,9 @@ export interface SessionNames {
   readonly session: string;
   readonly listener: string;
   readonly peer: Peer;
-  /** The same as it is recorded, where somebody has made it for all exchanges. */
-  readonly recorded?: RecordedPeer;
+  /** The same as it is recorded. */
+  readonly recorded: RecordedPeer;
   readonly principal: string;
-}
-
-const recordedPeers = new WeakMap<Peer, RecordedPeer>();
-
-/** What the kernel and TLS told of a peer, under the key names of the records; the same object for the same peer. */
-export function recordedPeer(peer: Peer): RecordedPeer {
-  const known = recordedPeers.get(peer);
-  if (known !== undefined) return known;
-  const { uid, gid, pid, user, exe, unit, loginUid, address, certificate } = peer;
-  const made = { uid, gid, pid, user, exe, unit, login_uid: loginUid, address, certificate };
-  recordedPeers.set(peer, made);
-  return made;
 }
 
 /** Where a rule was written, as text. */
@@ -46,45 +37,32 @@ export function formatPlace(place: RulePlace): string {
   return `${place.file}:${place.line}`;
 }
 
-/** What an admission is made of. */
 export interface AdmissionFacts {
   readonly time: number;
   readonly names: SessionNames;
   readonly id: string;
-  readonly policy: { readonly name: string; readonly version: string };
-  /** Minor that the client announced. */
-  readonly clientMinor: number;
+  readonly subject: Pick<Subject, 'policy' | 'clientMinor'>;
   readonly judgement: Judgement;
-  /** The backends that it would go to. */
-  readonly backends: readonly string[];
+  /** Where it would go. */
+  readonly backends: readonly { readonly name: string }[];
   readonly reason: string | undefined;
   readonly redact: (value: string) => Redacted;
 }
 
-/** What of an admission follows from the judgement alone, in its words. */
-export interface RecordedJudgement {
-  readonly rule: string | undefined;
-  readonly series: string | undefined;
-  readonly decision: 'allow' | 'deny';
-  readonly would: 'allow' | 'deny' | undefined;
-  readonly mode: string | undefined;
-  readonly args: AuditRecord['args'];
-  readonly effect: string | undefined;
-  readonly text: string | undefined;
-  readonly users: readonly string[];
-}
+/** What of an admission follows from the judgement alone. */
+export type RecordedJudgement = Pick<
+  AuditRecord,
+  'rule' | 'series' | 'decision' | 'would' | 'mode' | 'args' | 'effect' | 'text' | 'users'
+>;
 
-/** The judgement in the words of the records. */
 export function recordedJudgement(
   judgement: Judgement,
   redact: (value: string) => Redacted,
 ): RecordedJudgement {
   if (judgement.kind === 'unparsable') {
+    // Its arguments are not recorded: unread, they have no parameters, so nobody can tell which of them is a secret.
     const { effect, message: text, user } = judgement;
-    const unknown = { rule: undefined, series: undefined, would: undefined, mode: undefined };
-    // Arguments that could not be read have no parameters, so nobody can tell which of them is a secret.
-    const users = user === '' ? [] : [user];
-    return { ...unknown, decision: 'deny', args: undefined, effect, text, users };
+    return { decision: 'deny', effect, text, users: user === '' ? [] : [user] };
   }
   const { decision, shadow } = judgement;
   return {
@@ -119,19 +97,20 @@ function recordedWords(
   });
 }
 
-/** The record that is on disk before anything is sent; `recorded`, where it was made before. */
+/** `recorded`: where it was made before. */
 export function admissionOf(
   facts: AdmissionFacts,
   recorded: RecordedJudgement = recordedJudgement(facts.judgement, facts.redact),
 ): AuditRecord {
-  const { names, judgement, policy, backends } = facts;
+  const { names, judgement, backends } = facts;
+  const { policy, clientMinor } = facts.subject;
   return {
     time: facts.time,
     event: 'admission',
     session: names.session,
     id: facts.id,
     listener: names.listener,
-    peer: names.recorded ?? recordedPeer(names.peer),
+    peer: names.recorded,
     principal: names.principal,
     policy: policy.name,
     version: policy.version,
@@ -145,10 +124,10 @@ export function admissionOf(
     user: judgement.user,
     args: recorded.args,
     effect: recorded.effect,
-    backend: backends.length === 1 ? backends[0] : undefined,
-    backends: backends.length > 1 ? backends : undefined,
+    backend: backends.length === 1 ? backends[0]?.name : undefined,
+    backends: backends.length > 1 ? backends.map(({ name }) => name) : undefined,
     text: recorded.text,
-    client: facts.clientMinor,
+    client: clientMinor,
     users: recorded.users,
   };
 }
@@ -164,15 +143,13 @@ function sayWhy({ decision, shadow }: Judged): string | undefined {
 
 /** What a completion, and the event beside it, is made of. */
 export interface CompletionFacts {
-  /** False: it is one of a flood, and only counted. */
-  readonly isTold: boolean;
   readonly time: number;
   readonly names: SessionNames;
   readonly id: string;
   readonly judgement: Judgement;
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
-  /** Where more than one way was taken: each of them. */
+  /** Where more than one attempt was made: each of them. */
   readonly parts: readonly RecordedPart[] | undefined;
   readonly verdict: Verdict;
   /** The status line that the client got. */
@@ -186,7 +163,6 @@ export interface CompletionFacts {
   readonly durationMs: number;
 }
 
-/** The record of how it ended. */
 export function completionOf(facts: CompletionFacts): AuditRecord {
   const { names, judgement, verdict, count } = facts;
   return {
@@ -211,7 +187,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
     wait_ms: rounded(facts.waitMs),
     first_byte_ms: rounded(count?.firstByteMs),
     duration_ms: rounded(facts.durationMs),
-    logs: count?.hasLogs === true ? Object.fromEntries(count.logs) : undefined,
+    logs: count?.logs && Object.fromEntries(count.logs),
     error: verdict.error,
   };
 }
@@ -225,7 +201,6 @@ export interface LogFacts {
   readonly line: LogLine;
 }
 
-/** The line as observers are told of it. */
 export function backendLogOf(facts: LogFacts): BackendLog {
   const { backend, id: upstream } = facts.upstream;
   const { type } = facts.line;
@@ -235,24 +210,10 @@ export function backendLogOf(facts: LogFacts): BackendLog {
 }
 
 /** The line as a record. */
-export function logRecordOf(facts: LogFacts, time: number): AuditRecord {
-  const { backend, id: upstream } = facts.upstream;
-  const { session, listener } = facts.names;
-  const { type: level } = facts.line;
-  const text = withoutSecrets(facts);
-  return { time, event: 'log', session, id: facts.id, listener, backend, upstream, level, text };
-}
-
-/** That a backend referred to another, which its admission does not name. */
-export function referralRecordOf(
-  { session, listener }: SessionNames,
-  id: string,
-  from: string,
-  backend: string,
-  time: number,
-): AuditRecord {
-  const text = `referred by ${from}: the command goes to ${backend} next`;
-  return { time, event: 'log', session, id, listener, backend, level: 'info', text };
+export function logRecordOf(names: SessionNames, id: string, log: BackendLog, time: number): AuditRecord {
+  const { backend, upstream, type: level, text } = log;
+  const { session, listener } = names;
+  return { time, event: 'log', session, id, listener, backend, upstream, level, text };
 }
 
 /** What is shorter is no secret, and stands in many words. */
@@ -273,12 +234,12 @@ function withoutSecrets({ line, judgement }: LogFacts): string {
   return text;
 }
 
-/** What observers are told of the same end. */
-export function endedOf(facts: CompletionFacts): ExchangeEnded {
+/** `isTold` false: it is one of a flood, and only counted. */
+export function endedOf(facts: CompletionFacts, isTold: boolean): ExchangeEnded {
   const { backend, upstream, verdict, status, judgement, bytesOut, waitMs, durationMs } = facts;
   return {
     kind: 'exchange-ended',
-    isTold: facts.isTold,
+    isTold,
     exchange: exchangeNamesOf(facts.names, facts.id, judgement),
     backend,
     upstream,
@@ -311,4 +272,106 @@ export function exchangeNamesOf(
 /** Milliseconds to the microsecond. */
 function rounded(ms: number | undefined): number | undefined {
   return ms === undefined ? undefined : Math.round(ms * 1000) / 1000;
+}
+
+/** What the records of an exchange need of the engine. */
+export interface RecordParts {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly observe: Observe;
+  readonly floods: FloodWatch;
+  readonly limits: { readonly logRecordsMax: number };
+}
+
+/** The records of one exchange that was judged. */
+export class ExchangeRecords {
+  /** As it stands, or as it was written. */
+  admission: AuditRecord;
+  /** The admission must be on disk before anything is sent. */
+  readonly isStrict: boolean;
+  readonly #parts: RecordParts;
+  #state: 'open' | 'admitted' | 'counted' = 'open';
+  #isBrief = false;
+  /** Until it is on disk; it may never be. */
+  #durable: Promise<void> | undefined;
+
+  constructor(parts: RecordParts, admission: AuditRecord, isStrict: boolean) {
+    this.#parts = parts;
+    this.admission = admission;
+    this.isStrict = isStrict;
+  }
+
+  /**
+   * Before anything is sent. A promise where that has to be waited for, the same for every attempt; rejects with a JournalFault.
+   * `isPatient`: nothing will be sent soon anyway.
+   */
+  admit(isPatient = false): Promise<void> | undefined {
+    if (!this.isStrict || this.#state !== 'open') {
+      this.admitQuietly();
+      return this.#durable;
+    }
+    this.#state = 'admitted';
+    const isBrief = this.#isBrief;
+    this.#durable = this.#parts.journal.append(this.admission, { durable: true, isPatient, isBrief });
+    return this.#durable;
+  }
+
+  /** Of a question that dovegate answers itself: as `admit`, but of a flood of questions only the number is recorded. */
+  admitQuestion(principal: string): Promise<void> | undefined {
+    this.#isBrief = true;
+    if (this.#parts.floods.admit('refused', principal)) return this.admit();
+    this.#state = 'counted';
+    return undefined;
+  }
+
+  /** Not waited for; nothing where it was written already. */
+  admitQuietly(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'admitted';
+    this.#append(this.admission);
+  }
+
+  /** Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. */
+  admitRefused(principal: string, hadUpstream: boolean): void {
+    if (this.#state !== 'open') return;
+    this.#isBrief = !hadUpstream;
+    if (hadUpstream || this.#parts.floods.admit('refused', principal)) this.admitQuietly();
+    else this.#state = 'counted';
+  }
+
+  /** The `lines`-th line of channel L. */
+  logged(facts: LogFacts, lines: number): void {
+    const { observe, clock, limits } = this.#parts;
+    const log = backendLogOf(facts);
+    observe(log);
+    if (lines <= limits.logRecordsMax) this.#append(logRecordOf(facts.names, facts.id, log, clock.wallMs()));
+  }
+
+  /**
+   * A backend referred to another one. The admission names the first only: nothing goes to the other before a record says so.
+   * Rejects with a JournalFault.
+   */
+  async referred({ session, listener }: SessionNames, id: string, from: string, to: string): Promise<void> {
+    const text = `referred by ${from}: the command goes to ${to} next`;
+    const names = { session, id, listener, backend: to };
+    const record: AuditRecord = {
+      time: this.#parts.clock.wallMs(),
+      event: 'log',
+      ...names,
+      level: 'info',
+      text,
+    };
+    if (this.isStrict) await this.#parts.journal.append(record, { durable: true });
+    else this.#append(record);
+  }
+
+  complete(facts: CompletionFacts): void {
+    this.#append(completionOf(facts));
+    this.#parts.observe(endedOf(facts, this.#state !== 'counted'));
+  }
+
+  #append(record: AuditRecord): void {
+    if (this.#state === 'counted') return;
+    appendQuietly(this.#parts.journal, this.#parts.observe, record, this.#isBrief);
+  }
 }

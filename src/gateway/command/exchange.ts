@@ -1,79 +1,55 @@
-// One command from its line to its completion record: judge, record, send on its way, tell. A script.
-// It does not know how a policy decides, how a record gets on disk, or what happens on an upstream.
-// The rules: nothing goes upstream before the admission is on disk; nothing a client sent is forwarded, the line is
-// encoded afresh; every admission gets one completion.
+// One command from its line to its completion record, in steps: assess, admit, send, respond, complete. A script.
+// The rules: nothing goes upstream before the admission is on disk; nothing a client sent is forwarded, the line is encoded afresh;
+// every admission gets one completion; a reply that was cut never looks whole, so a session in which nothing could be told apart any
+// more is closed.
 
 import { type Abortable, createAbortable } from '../../concurrency/abortable.js';
-import type { AuditRecord } from '../../domain/audit/record.js';
-import type { Series } from '../../domain/commands/catalog.js';
-import { isAllowed, type Judged, type Judgement } from '../../domain/policy/judge.js';
+import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { CommandLine } from '../../protocol/command.js';
-import type { LogLine } from '../../protocol/log-line.js';
-import { type Ending, judgeEnding } from '../outcome/outcome.js';
-import type { Upstream } from '../pool/upstream.js';
-import type { OutgoingCommand } from '../relay/converse.js';
-import type { RelayCount } from '../relay/relay.js';
-import type { RelayTarget } from '../relay/reply-writer.js';
-import { assessCommand, keepLine } from './assessment.js';
-import { type Carriage, type CarriedExchange, createCarriage, cutOff, isBacklogged } from './carry.js';
-import { type DispatchedExchange, dispatch } from './dispatch.js';
-import type {
-  AbortReason,
-  ExchangeContext,
-  ExchangeSession,
-  KnownLine,
-  RunningExchange,
-} from './exchange-context.js';
-import { createExchangeInput, type ExchangeInput } from './exchange-input.js';
-import { admissionOf, exchangeNamesOf } from './exchange-records.js';
-import { ExchangeTrail } from './exchange-trail.js';
-import { type Part, progressOf, recordedParts } from './fan-out.js';
-import { outgoingCommand, usernameEvery } from './outgoing.js';
-import { assessOwnCommand } from './own-commands.js';
-import { type FirstLook, lookAgain, lookThere } from './recheck.js';
-import { refusalOf, refuseByLimits } from './refusal.js';
-import type { Destination } from './router.js';
-import { tellEnding, waitForReader } from './tell.js';
+import type { ExchangeNames } from '../outcome/events.js';
+import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
+import { CommandInput } from '../relay/input.js';
+import { waitForPeer } from '../relay/relay.js';
+import type { ReplyWriter } from '../relay/reply-writer.js';
+import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
+import { type BackendAttempt, cutOff, type DispatchedCommand, needsFresh } from './backend-attempt.js';
+import type { ExchangeContext, ExchangeSession } from './context.js';
+import { dispatch, type Part, progressOf, recordedParts } from './dispatch.js';
+import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
+import { assessOwnCommand, type OwnAssessment } from './own-commands.js';
+import { refusalOf, refuseByLimits } from './recheck.js';
 
 const none: readonly never[] = [];
 
-/**
- * Starts an exchange; it runs up to its first wait at once. `known`: what is known of the line already; `key`: by which what is
- * found out may be remembered.
- */
-export function startExchange(
-  context: ExchangeContext,
-  session: ExchangeSession,
-  line: CommandLine,
-  known: KnownLine | undefined,
-  key: string | undefined,
-): RunningExchange {
-  return new Exchange(context, session, line, known, key);
+/** A command that runs. */
+export interface RunningNames extends ExchangeNames {
+  /** Undefined: it has not got that far. */
+  readonly backend: string | undefined;
+  readonly durationMs: number;
 }
 
-/** One object for all that look at it: its session, its dispatch, its ways. */
-class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, FirstLook {
+/**
+ * One for every command; the session may cancel it. It runs up to its first wait at once. `known`: an earlier assessment of the line;
+ * `key`: under which a new one may be remembered.
+ */
+export class Exchange {
+  /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
   readonly done: Promise<CloseReason | undefined>;
-  readonly context: ExchangeContext;
-  readonly session: ExchangeSession;
-  readonly id: string;
-  readonly line: CommandLine;
-  aliases: readonly string[] = none;
-  destinations: readonly Destination[] = none;
-  readonly abortable: Abortable = createAbortable();
+  readonly #context: ExchangeContext;
+  readonly #session: ExchangeSession;
+  readonly #id: string;
   readonly #startMs: number;
-  #known: KnownLine | undefined;
-  #judgement: Judgement | undefined;
-  #input: ExchangeInput | undefined;
-  #trail: ExchangeTrail | undefined;
+  readonly #bytesBefore: number;
+  readonly #abortable: Abortable = createAbortable();
+  /** A change goes on when its client is gone. */
+  #isReading = true;
+  #judgement: Judgement | undefined = undefined;
+  /** Every attempt so far, and those that run; and how they ended. */
+  readonly #attempts: BackendAttempt[] = [];
+  #parts: readonly Part[] = none;
   /** Waited for its turn and its admission. */
   #turnMs = 0;
-  #isReading = true;
-  /** Every way that it took, or takes. */
-  readonly #carriages: Carriage[] = [];
-  /** And how they ended. */
-  #parts: readonly Part[] = none;
 
   constructor(
     context: ExchangeContext,
@@ -82,132 +58,135 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     known: KnownLine | undefined,
     key: string | undefined,
   ) {
-    this.context = context;
-    this.session = session;
-    this.line = line;
-    this.#known = known;
-    this.id = context.newId();
+    this.#context = context;
+    this.#session = session;
+    this.#id = context.newId();
     this.#startMs = context.clock.now();
-    this.done = this.#run(key);
+    this.#bytesBefore = session.writer.bytesOut;
+    this.done = this.#run(line, known, key);
   }
 
-  abort(reason: AbortReason): void {
-    this.abortable.abort(reason);
-    if (reason === 'client-gone' && !this.#isReading) return;
-    for (const carriage of this.#carriages) carriage.cut();
-  }
-
-  describe(): ReturnType<RunningExchange['describe']> {
-    const names = exchangeNamesOf(this.session.names, this.id, this.#judgement);
-    const durationMs = this.context.clock.now() - this.#startMs;
-    return { ...names, backend: this.#carriages.at(-1)?.backend, durationMs };
-  }
-
+  /** Whether it had an upstream. */
   get isServed(): boolean {
-    return this.#carriages.some(({ upstream }) => upstream !== undefined);
+    return this.#attempts.some(hadUpstream);
   }
 
-  get judgement(): Judged {
-    if (this.#judgement?.kind !== 'judged') throw new Error('an exchange was sent before it was judged');
-    return this.#judgement;
+  /**
+   * `client-gone`: a command that waits or reads is canceled, a change is left to finish. `draining`, `killed` (by an operator):
+   * everything is canceled, and the client is told.
+   */
+  abort(reason: 'client-gone' | 'draining' | 'killed'): void {
+    this.#abortable.abort(reason);
+    if (reason === 'client-gone' && !this.#isReading) return;
+    for (const attempt of this.#attempts) attempt.cut();
   }
 
-  get input(): ExchangeInput {
-    if (this.#input === undefined) throw new Error('an exchange was sent before its input was known');
-    return this.#input;
+  /** For people who look at what runs. */
+  describe(): RunningNames {
+    const names = exchangeNamesOf(this.#session.names, this.#id, this.#judgement);
+    const durationMs = this.#context.clock.now() - this.#startMs;
+    return { ...names, backend: this.#attempts.at(-1)?.backend, durationMs };
   }
 
-  get admission(): AuditRecord {
-    return this.#records.admission;
-  }
-
-  get #records(): ExchangeTrail {
-    if (this.#trail === undefined) throw new Error('an exchange was recorded before it was judged');
-    return this.#trail;
-  }
-
-  async #run(key: string | undefined): Promise<CloseReason | undefined> {
-    const { context, session } = this;
-    const { names, policy, reason, writer } = session;
-    const bytesBefore = writer.bytesOut;
-    const own = this.#known === undefined ? assessOwnCommand(context, session, this.line) : undefined;
-    const assessed = this.#known?.assessed ?? own ?? (await assessCommand(context, session, this.line));
-    if (key !== undefined) this.#known ??= keepLine(context, key, this.line, assessed);
-    const { judgement, destinations, obstacle } = assessed;
-    this.#judgement = judgement;
-    this.destinations = destinations;
-    this.aliases = assessed.aliases;
-    const input = createExchangeInput(context, judgement, session);
-    this.#input = input;
-    const backends = this.#known?.backends ?? destinations.map(({ pool }) => pool.backend);
-    const { clock, redact } = context;
-    const { clientMinor } = session;
-    const who = { names, policy, clientMinor, reason };
-    const facts = { ...who, time: clock.wallMs(), id: this.id, redact, judgement, backends };
-    const isStrict = isAllowed(judgement) && context.strict.has(judgement.attempt.effect);
-    const trail = new ExchangeTrail(context, admissionOf(facts, this.#known?.recorded), isStrict);
-    this.#trail = trail;
-    let ending: Ending;
-    if (!isAllowed(judgement)) {
-      ending = refusalOf(judgement, policy.name);
-    } else if (obstacle !== undefined) {
-      ending = obstacle;
-    } else {
-      ending =
-        refuseByLimits(judgement, session, context) ??
-        (own === undefined
-          ? await this.#serve(judgement, input, trail)
-          : await own.answer(() => trail.admitQuestion(names.principal)));
+  async #run(
+    line: CommandLine,
+    known: KnownLine | undefined,
+    key: string | undefined,
+  ): Promise<CloseReason | undefined> {
+    const context = this.#context;
+    const session = this.#session;
+    const { subject, names, reason } = session;
+    let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
+    let knownLine = known;
+    if (assessed === undefined) {
+      assessed = assessOwnCommand(context, session, line);
+      if (assessed === undefined) {
+        const found = assessCommand(context, subject, line);
+        assessed = found instanceof Promise ? await found : found;
+      }
+      knownLine = key === undefined ? undefined : knownLineOf(line, assessed, context.redact);
+      if (key !== undefined && knownLine !== undefined) context.knownLines.keep(key, knownLine);
     }
-    trail.admitRefused(names.principal, this.isServed);
-    const settled = input.settle(this.abortable.reason === 'draining' || this.abortable.reason === 'killed');
-    const closeFor = settled instanceof Promise ? await settled : settled;
-    return this.#finish(judgement, ending, backends[0], bytesBefore, closeFor, trail);
+    const { judgement, destinations, aliases, obstacle } = assessed;
+    this.#judgement = judgement;
+
+    const { clock, redact, strict } = context;
+    const id = this.#id;
+    const facts = {
+      time: clock.wallMs(),
+      names,
+      id,
+      subject,
+      judgement,
+      backends: destinations,
+      reason,
+      redact,
+    };
+    const isStrict = isAllowed(judgement) && strict.has(judgement.attempt.effect);
+    const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
+    const input = inputOf(context, judgement, session);
+    let ending: Ending;
+    if (isAllowed(judgement)) {
+      const refusal = obstacle ?? refuseByLimits(judgement, session, context);
+      if (refusal !== undefined) {
+        ending = refusal;
+      } else if ('answer' in assessed) {
+        ending = await assessed.answer(() => records.admitQuestion(names.principal));
+      } else {
+        const abortable = this.#abortable;
+        const allowed = { context, session, line, judgement, destinations, aliases, known: knownLine };
+        ending = await this.#send({ ...allowed, id, abortable, input, records });
+      }
+    } else {
+      ending = refusalOf(judgement, subject.policy.name);
+    }
+    records.admitRefused(names.principal, this.isServed);
+    const { reason: abortReason } = this.#abortable;
+    const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
+    const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
+    return this.#complete(judgement, ending, destinations[0]?.name, closeFor, records, input);
   }
 
-  /** Sends an allowed command on its way, when its turn comes. */
-  async #serve(judgement: Judged, input: ExchangeInput, trail: ExchangeTrail): Promise<Ending> {
+  /** Sends an allowed command, when its turn comes. */
+  async #send(command: DispatchedCommand): Promise<Ending> {
+    const { context, session, line, judgement, destinations, input, records, abortable } = command;
     this.#isReading = judgement.attempt.effect === 'read';
     // The dsync of 2.4 always says 1, of a connection that it makes itself (measured on 2.4.1).
-    if (this.line.proxyTtl !== undefined && this.line.proxyTtl <= 1 && !input.isDuplex) {
+    if (line.proxyTtl !== undefined && line.proxyTtl <= 1 && input?.isDuplex !== true) {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
-    const { context, destinations } = this;
-    const { clock } = context;
+    const { clock, turns } = context;
     // With max_matches a search comes first, and the admission says what it found.
     const isCounted = judgement.decision.obligations?.maxMatches !== undefined;
     let startMs = clock.now();
     let giveBack: (() => void) | undefined;
-    // Only what has to be waited for is: each wait is a turn of the queue of promises, and most commands need none of these.
+    // Each wait is a turn of the queue of promises, and most commands need none of these.
     try {
-      // Who has no turn soon needs no sync of its own: it would only take the time of others.
-      const admitted =
-        isCounted || !trail.isStrict ? undefined : trail.admit(isBacklogged(this, destinations));
-      if (admitted !== undefined) await admitted;
-      const gathering = input.gather(this.abortable);
-      if (gathering !== undefined) {
+      if (!isCounted && records.isStrict) {
+        const admitted = records.admit(isBacklogged(command));
+        if (admitted !== undefined) await admitted;
+      }
+      if (input !== undefined && judgement.input === 'dot') {
         const admittedMs = clock.now() - startMs;
-        const ended = await gathering;
+        const ended = await input.gather(abortable.signal);
         if (ended !== undefined) return ended;
         // The time that the client took is not ours.
         startMs = clock.now() - admittedMs;
       }
-      const turn = this.#takeTurn();
-      if (turn !== undefined) giveBack = await turn;
-    } catch (fault) {
-      if (this.abortable.isAborted && fault === this.abortable.reason) {
-        return cutOff(this.abortable, false);
+      const { principal, policy } = session.subject;
+      const { atOnce } = policy.limits;
+      if (atOnce !== undefined) {
+        giveBack = await turns.take(`${principal}\0${policy.name}`, atOnce, abortable.signal);
       }
-      return { kind: 'fault', fault, isSent: false, backend: destinations[0]?.pool.backend ?? '' };
+    } catch (fault) {
+      if (abortable.isAborted && fault === abortable.reason) return cutOff(abortable, false);
+      return { kind: 'fault', fault, isSent: false, backend: destinations[0]?.name ?? '' };
     }
     try {
       this.#turnMs = clock.now() - startMs;
-      const { users } = judgement.attempt;
-      const touched = this.aliases.length === 0 ? users : [...users, ...this.aliases];
-      const { writer } = this.session;
-      const dispatched = dispatch({ exchange: this, destinations, users: touched, writer });
-      // Where nobody waits for its record, the command is on its way first; both happen before anything else does.
-      if (!isCounted) trail.admitQuietly();
+      const dispatched = dispatch(command, this.#attempts);
+      // A command whose record is not waited for is on its way first; both happen before anything else does.
+      if (!isCounted) records.admitQuietly();
       const { ending, parts } = await dispatched;
       this.#parts = parts;
       return ending;
@@ -216,92 +195,108 @@ class Exchange implements RunningExchange, DispatchedExchange, CarriedExchange, 
     }
   }
 
-  lookThere(there: Destination): Ending | undefined {
-    return lookThere(this, there);
-  }
-
-  lookAgain(destination: Destination, series: Series): Ending | undefined {
-    return lookAgain(this, destination, series);
-  }
-
-  /** Waits until fewer than `at_once` commands of this principal run; undefined: there is no such limit. */
-  #takeTurn(): Promise<() => void> | undefined {
-    const { names, policy } = this.session;
-    const most = policy.limits.atOnce;
-    if (most === undefined) return undefined;
-    return this.context.turns.take(`${names.principal}\0${policy.name}`, most, this.abortable.signal);
-  }
-
-  start(destination: Destination, target: RelayTarget): Carriage {
-    const carriage = createCarriage(this, destination, target);
-    this.#carriages.push(carriage);
-    return carriage;
-  }
-
-  noteMatches(matches: number | undefined): void {
-    this.#records.noteMatches(matches);
-  }
-
-  outgoing(serverMinor: number): OutgoingCommand | undefined {
-    const known = this.#known;
-    if (known?.sent?.serverMinor === serverMinor) return known.sent.command;
-    const rowCells = usernameEvery(this.judgement, serverMinor);
-    if (rowCells === undefined) return undefined;
-    const command = outgoingCommand(
-      this.judgement,
-      this.line,
-      this.session.policy.debug,
-      rowCells,
-      serverMinor,
-    );
-    if (known !== undefined) known.sent = { serverMinor, command };
-    return command;
-  }
-
-  toldByBackend(upstream: Upstream, line: LogLine, count: RelayCount): void {
-    const facts = { names: this.session.names, id: this.id, judgement: this.#judgement, upstream, line };
-    this.#records.backendSaid(facts, count);
-  }
-
-  /** Tells the peer, and then records the completion and tells the observers: nobody waits for these. */
-  #finish(
+  /** Responds to the client first; then the completion, which nothing waits for. */
+  #complete(
     judgement: Judgement,
     ending: Ending,
     backend: string | undefined,
-    bytesBefore: number,
-    closeFor: CloseReason | undefined,
-    trail: ExchangeTrail,
+    inputClose: CloseReason | undefined,
+    records: ExchangeRecords,
+    input: CommandInput | undefined,
   ): CloseReason | undefined | Promise<CloseReason | undefined> {
-    const { clock, limits } = this.context;
-    const { writer, names } = this.session;
+    const { clock, limits } = this.#context;
+    const { writer, names } = this.#session;
     const verdict = judgeEnding(ending);
-    const told = tellEnding(writer, ending, verdict, this.id);
-    const close = told.closeFor ?? closeFor;
+    const { status, closeFor } = respond(writer, ending, verdict, this.#id);
+    const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
-    const reading = isUnread ? undefined : waitForReader(writer, clock, limits.clientStallMs);
-    const { upstream, isSent, count, waitMs } = progressOf(this.#carriages);
-    trail.complete({
+    const drained = isUnread ? undefined : writer.flush(unreadBytesMax);
+    const { upstream, isSent, count, waitMs } = progressOf(this.#attempts);
+    records.complete({
       time: clock.wallMs(),
       names,
-      id: this.id,
+      id: this.#id,
       judgement,
-      backend: this.#carriages.at(-1)?.backend ?? backend,
+      backend: this.#attempts.at(-1)?.backend ?? backend,
       upstream,
       parts: this.#parts.length > 1 ? recordedParts(this.#parts) : undefined,
       verdict,
-      status: told.status,
+      status,
       isSent,
       count,
-      input: this.#input?.recorded(),
-      bytesOut: writer.bytesOut - bytesBefore,
+      input: input?.recorded(),
+      bytesOut: writer.bytesOut - this.#bytesBefore,
       waitMs: waitMs === undefined ? undefined : this.#turnMs + waitMs,
       durationMs: clock.now() - this.#startMs,
-      isTold: trail.isTold,
     });
-    return reading === undefined ? close : reading.then((why) => why ?? close);
-  }
-
-  admit(): Promise<void> | undefined {
-    return this.#records.admit();
+    if (drained === undefined) return close;
+    return waitForPeer(drained, clock, limits.clientStallMs).then((peer) => {
+      if (peer === 'ready') return close;
+      return peer === 'client-gone' ? 'peer-gone' : 'client-stall';
+    });
   }
 }
+
+function hadUpstream({ upstream }: BackendAttempt): boolean {
+  return upstream !== undefined;
+}
+
+/** What follows the line that was judged so; undefined for nearly every command: nothing. */
+function inputOf(
+  context: ExchangeContext,
+  judgement: Judgement,
+  session: ExchangeSession,
+): CommandInput | undefined {
+  const isDuplex = isAllowed(judgement) && judgement.attempt.command.input === 'duplex';
+  if (judgement.input === 'none' && !isDuplex) return undefined;
+  return new CommandInput(context, judgement.input, isDuplex, () => session.openInput());
+}
+
+/** Whether it has no turn soon, wherever it goes: a sync for its admission alone would only take the time of others. */
+function isBacklogged(command: DispatchedCommand): boolean {
+  const { context, session, destinations } = command;
+  const { principal } = session.subject;
+  const isFresh = needsFresh(command);
+  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh, context.journal.hurry));
+}
+
+/** How much a peer may leave unread before its next command is looked at. */
+const unreadBytesMax = 16 * 1024;
+
+/**
+ * Adds the log line and the status of ours, unless the backend's own status went out already. `status`: the status line of the
+ * reply, without LF, also where nobody was left to read it. `closeFor`: why the session must end.
+ */
+function respond(
+  writer: ReplyWriter,
+  ending: Ending,
+  verdict: Verdict,
+  id: string,
+): { readonly status: string; readonly closeFor: CloseReason | undefined } {
+  if (ending.kind === 'replied') {
+    const status = ending.status.raw.toString('latin1');
+    if (ending.peer === 'ready') return { status, closeFor: undefined };
+    return { status, closeFor: ending.peer === 'client-gone' ? 'peer-gone' : ending.peer };
+  }
+  // Its bytes have no end after which a status line could stand.
+  if (ending.kind === 'duplex-ended') return { status: '+', closeFor: duplexCloses[ending.how] };
+  const isCut = writer.isMidCell;
+  if (verdict.isTold) writer.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${id}`);
+  const code = verdict.code ?? 'TEMPFAIL';
+  writer.addStatus(code);
+  const status = code === '' ? '+' : `-${code}`;
+  if (ending.kind === 'client-stall' || ending.kind === 'client-slow')
+    return { status, closeFor: ending.kind };
+  if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };
+  return { status, closeFor: isCut ? 'cut-reply' : undefined };
+}
+
+const duplexCloses: Readonly<Record<DuplexEnd, CloseReason>> = {
+  ended: 'peer-ended',
+  'backend-broke': 'cut-reply',
+  idle: 'cut-reply',
+  'client-gone': 'peer-gone',
+  killed: 'aborted',
+  'client-stall': 'client-stall',
+  draining: 'draining',
+};

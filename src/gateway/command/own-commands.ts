@@ -1,32 +1,31 @@
-// The commands that are answered here and by no backend: `dovegate can` and `dovegate explain`. What they say is made in judgement/;
-// this file knows who asks, what holds for him, and where a command would go. It records, counts and sends nothing.
-// The rules: whoever asks hears of his own policy only; nobody else is asked for an answer, neither a backend nor Dovecot's
-// auth service, so that it costs what a refused command costs and tells nothing of users that exist; what would be a secret in the
-// record of a command is one in the record of the question about it.
+// The commands that dovegate answers itself: `dovegate can` and `dovegate explain`. It records, counts and sends nothing.
+// The rules: clients read their own policy only; neither a backend nor Dovecot's auth service is asked for an answer, so that it costs
+// what a refused command costs and shows nothing of users that exist; what would be a secret in the record of a command is one in the
+// record of the question about it.
 
 import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
 import { doubtedNames } from '../../domain/commands/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
 import type { AnswerRow } from '../../domain/policy/answer.js';
+import { plainLine } from '../../domain/policy/assess.js';
 import {
   type Explained,
   explainLine,
   explanationOf,
   rowsOfExplanation,
 } from '../../domain/policy/explanation.js';
-import { type Judgement, unparsable } from '../../domain/policy/judge.js';
+import { type Judgement, type Subject, unparsable } from '../../domain/policy/judge.js';
+
 import { rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/escape.js';
 import type { Ending } from '../outcome/outcome.js';
-import { subjectOf } from './assessment.js';
-import type { AssessedCommand, ExchangeContext, ExchangeSession } from './exchange-context.js';
-import type { SessionNames } from './exchange-records.js';
+import type { AssessedCommand } from './assessment.js';
+import type { ExchangeContext, ExchangeSession } from './context.js';
 import { changedMeanwhile } from './recheck.js';
 
-/** Of a command of our own. */
 export interface OwnAssessment extends AssessedCommand {
   /** Has it recorded, then adds the answer's rows to the group of the session's writer. For one that is allowed; never rejects. */
   readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
@@ -37,7 +36,7 @@ interface OwnLine {
   readonly read: ParsedArguments | Unparsable;
 }
 
-/** What is asked of us; undefined: it is a command for a backend. Nothing is waited for. */
+/** Undefined: it is a command for a backend. Nothing is waited for. */
 export function assessOwnCommand(
   context: ExchangeContext,
   session: ExchangeSession,
@@ -45,26 +44,31 @@ export function assessOwnCommand(
 ): OwnAssessment | undefined {
   const own = readOwn(line);
   if (own === undefined) return undefined;
-  const { names, policy } = session;
+  const { subject } = session;
   const { read } = own;
+  const nowhere = { destinations: [], aliases: [], isSettled: false };
   if (read.kind === 'parsed') {
-    const retryAfterMs = context.questions.take(names.principal, context.clock.now());
-    if (retryAfterMs !== undefined) return notNow(judgeOwn(session, line, own, []), retryAfterMs);
+    const retryAfterMs = context.questions.take(subject.principal, context.clock.now());
+    if (retryAfterMs !== undefined) {
+      // Over the rate of questions: nothing is looked up and nothing of the question is recorded.
+      const obstacle: Ending = { kind: 'limited', policy: undefined, retryAfterMs };
+      const judgement = judgeOwn(subject, line, own, []);
+      return { ...nowhere, judgement, obstacle, answer: () => Promise.resolve(obstacle) };
+    }
   }
   let words: readonly CanonicalWord[] = [];
-  let reply = (): Buffer => rightsFor(policy, names);
+  let reply = (): Buffer => rightsFor(subject);
   if (read.kind === 'parsed' && read.values.has('command')) {
-    const asked = lineOf(line, read);
-    const explained = explain(context, session, asked);
+    const [user = ''] = read.values.get('user') ?? [];
+    const asked = { ...plainLine(user, read.values.get('command') ?? []), isUtf8: line.isUtf8 };
+    const explained = explain(context, subject, asked);
     words = recordedWords(asked, explained.judgement);
     reply = () => encodeRows(rowsOfExplanation(explanationOf(explained)));
   }
   return {
-    judgement: judgeOwn(session, line, own, words),
-    destinations: [],
+    ...nowhere,
+    judgement: judgeOwn(subject, line, own, words),
     obstacle: undefined,
-    aliases: [],
-    isSettled: false,
     async answer(admit) {
       try {
         await admit();
@@ -72,18 +76,11 @@ export function assessOwnCommand(
         return { kind: 'fault', fault, isSent: false, backend: '' };
       }
       // It waited for its record, and may speak of what holds no more.
-      if (session.now().policy !== policy) return changedMeanwhile;
+      if (session.now().policy !== subject.policy) return changedMeanwhile;
       session.writer.addBody(reply());
       return { kind: 'answered' };
     },
   };
-}
-
-/** Over the rate of questions: nothing is looked up and nothing of the question is recorded. */
-function notNow(judgement: Judgement, retryAfterMs: number): OwnAssessment {
-  const ending: Ending = { kind: 'limited', policy: undefined, retryAfterMs };
-  const nothing = { destinations: [], aliases: [], isSettled: false };
-  return { ...nothing, judgement, obstacle: ending, answer: () => Promise.resolve(ending) };
 }
 
 function encodeRows(rows: readonly AnswerRow[]): Buffer {
@@ -93,7 +90,7 @@ function encodeRows(rows: readonly AnswerRow[]): Buffer {
 /** What a policy says to everybody. It may have thousands of rules, and whoever asks can ask without end. */
 const saidOfPolicies = new WeakMap<Policy, Buffer>();
 
-function rightsFor(policy: Policy, { listener, principal }: SessionNames): Buffer {
+function rightsFor({ policy, listener, principal }: Subject): Buffer {
   const isOfAsker = ([what]: AnswerRow): boolean => what === 'listener' || what === 'principal';
   let said = saidOfPolicies.get(policy);
   if (said === undefined) {
@@ -113,22 +110,9 @@ function readOwn({ words }: CommandLine): OwnLine | undefined {
   return found && { command: found.command, read: parseArguments('2.4', found.command, found.args) };
 }
 
-/** The line that is asked about. */
-function lineOf(line: CommandLine, read: ParsedArguments): CommandLine {
-  return {
-    debug: false,
-    verbose: false,
-    proxyTtl: undefined,
-    hasForward: false,
-    user: read.values.get('user')?.[0] ?? '',
-    words: [...(read.values.get('command') ?? [])],
-    isUtf8: line.isUtf8,
-  };
-}
-
-/** Everybody who is served may ask what he may. */
+/** Every client that is served may ask what it may do. */
 function judgeOwn(
-  { names }: ExchangeSession,
+  { listener, principal }: Subject,
   line: CommandLine,
   { command, read }: OwnLine,
   args: readonly CanonicalWord[],
@@ -143,8 +127,8 @@ function judgeOwn(
     kind: 'judged',
     decision: { kind: 'allow', code: 'allowed', reason: 'everybody may ask what he may' },
     attempt: {
-      listener: names.listener,
-      principal: names.principal,
+      listener,
+      principal,
       series: read.series,
       command,
       parsed: read,
@@ -182,12 +166,11 @@ function recordedWords(asked: CommandLine, judgement: Judgement): CanonicalWord[
 }
 
 /** As the daemon would judge it for this session, as far as nobody is asked. */
-function explain(context: ExchangeContext, session: ExchangeSession, line: CommandLine): Explained {
-  const subject = subjectOf(session);
+function explain({ router, clock }: ExchangeContext, subject: Subject, line: CommandLine): Explained {
   const own = readOwn(line);
-  if (own === undefined) return explainLine(line, subject, context.router.table, context.clock.wallMs());
+  if (own === undefined) return explainLine(line, subject, router.table, clock.wallMs());
   // What it asks in turn is not looked at, however deep it goes.
-  const judgement = judgeOwn(session, line, own, []);
+  const judgement = judgeOwn(subject, line, own, []);
   const { policy, principal } = subject;
   const noBackend = 'dovegate answers it';
   const around = { policy, principal, obstacle: undefined, backends: [], noBackend };

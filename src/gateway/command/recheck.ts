@@ -1,26 +1,65 @@
-// The second look at an allowed command that waited: at another backend than it was judged for, or after a reload. It does not
-// know what was waited for. The rules: what is sent is what the admission says; of two configurations the stricter one counts.
+// Whether an allowed command may be sent: what policy demands besides its rule, and the recheck of a command that waited, at another
+// backend than it was judged for or after a reload.
+// The rules: what is sent is what the admission says; of two configurations the stricter one counts.
 
 import type { Series } from '../../domain/commands/catalog.js';
-import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/assess.js';
-import type { Judged } from '../../domain/policy/judge.js';
+import { replyShape } from '../../domain/commands/columns.js';
+import {
+  homeOf,
+  judgeFor,
+  noAllUsers,
+  nothingAsked,
+  type RoutedBackend,
+} from '../../domain/policy/assess.js';
+import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
+
+import { limitAsks } from '../../domain/policy/limits.js';
+import { areSameTerms } from '../../domain/policy/rule.js';
 import { saysWhy, whyNoReason } from '../../domain/policy/says-why.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Ending } from '../outcome/outcome.js';
-import { judgeAt } from './assessment.js';
-import type { ExchangeContext, ExchangeSession } from './exchange-context.js';
-import { refusalAfterReload, refusalOnSecondLook } from './refusal.js';
-import type { Destination } from './router.js';
+import type { Destination } from './assessment.js';
+import type { ExchangeContext, ExchangeSession } from './context.js';
 
-/** A command as it was judged first, and by what. */
-export interface FirstLook {
+/** An allowed command as it was judged first, and by what. */
+export interface AllowedCommand {
   readonly context: ExchangeContext;
   readonly session: ExchangeSession;
   readonly line: CommandLine;
   readonly judgement: Judged;
-  /** The backends that it was judged for. */
+  /** The backends that it was judged for; not empty for what goes to a backend. */
   readonly destinations: readonly Destination[];
+  /** Other names of its users. */
   readonly aliases: readonly string[];
+}
+
+/** The ending of a command that was not understood or not allowed. */
+export function refusalOf(judgement: Judgement, policy: string): Ending {
+  if (judgement.kind === 'unparsable') {
+    return { kind: 'unparsable', code: judgement.code, reason: judgement.message };
+  }
+  return { kind: 'denied', reason: judgement.decision.reason, policy };
+}
+
+/** What policy demands of an allowed command besides its rule: room for its records, a reason, and counts within its limits. */
+export function refuseByLimits(
+  { attempt, decision: { obligations } }: Judged,
+  { subject: { policy }, reason }: ExchangeSession,
+  { journal, limiter, clock }: ExchangeContext,
+): Ending | undefined {
+  // Before it is counted: what the disk refuses has used nothing up.
+  if (journal.space === 'reserve' && obligations?.emergency !== true) {
+    return { kind: 'refused', why: 'audit-reserve' };
+  }
+  if (obligations?.reason === true && !saysWhy(reason)) {
+    return { kind: 'denied', reason: whyNoReason(reason), policy: policy.name };
+  }
+  const asks = limitAsks(policy, obligations, attempt);
+  if (asks.length === 0) return undefined;
+  const verdict = limiter.admit(asks, clock.now());
+  if (verdict.kind === 'within') return undefined;
+  const retryAfterMs = verdict.kind === 'over' ? verdict.retryAfterMs : undefined;
+  return { kind: 'limited', policy: policy.name, retryAfterMs };
 }
 
 /** The ending of what cannot be finished by the configuration that it began with. */
@@ -30,19 +69,30 @@ export const changedMeanwhile: Ending = {
 };
 
 /** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
-export function lookThere(first: FirstLook, there: Destination): Ending | undefined {
+export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending | undefined {
   const { context, session, line, judgement, aliases } = first;
-  const again = judgeAt(context, session, line, there, aliases);
-  return refusalOnSecondLook(again, judgement, session.policy.name);
+  const { clock, router } = context;
+  const { subject } = session;
+  const again = judgeFor(line, subject, router.table, [there], aliases, clock.wallMs());
+  const refusal = refusalOnRecheck(again, judgement, subject.policy.name);
+  if (refusal !== undefined || again.kind === 'unparsable') return refusal;
+  // What its rule asks for besides has been done already.
+  if (areSameTerms(again.decision.obligations, judgement.decision.obligations)) return undefined;
+  return {
+    kind: 'unroutable',
+    reason: 'its rule has other terms at the backend that it leads to; ask for it there',
+  };
 }
 
 /** For the upstream that it got, by what holds now. Undefined: it means the same and is allowed. */
-export function lookAgain(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
-  const { context, session, line, judgement, aliases } = first;
+export function recheck(first: AllowedCommand, destination: Destination, series: Series): Ending | undefined {
+  const { context, session, judgement, destinations } = first;
   if (!session.isCurrent(context)) return afterReload(first, destination, series);
-  if (stillHolds(first, destination, series)) return undefined;
-  const again = judgeAt(context, session, line, atSeries(destination, series), aliases);
-  return refusalOnSecondLook(again, judgement, session.policy.name);
+  const { holdsUntilMs } = judgement;
+  const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
+  // Where a referral led was judged by another rule perhaps.
+  const stillHolds = judgement.series.includes(series) && destinations.includes(destination) && isInTime;
+  return stillHolds ? undefined : recheckAt(first, atSeries(destination, series));
 }
 
 /** The backend as it is of one series. */
@@ -50,28 +100,18 @@ function atSeries({ name, sharedNamespaces, mailboxNames }: Destination, series:
   return { name, series, sharedNamespaces, mailboxNames };
 }
 
-/** Whether what was judged first is what would be judged now. Where a referral led was judged by another rule perhaps, until then. */
-function stillHolds(
-  { context, judgement, destinations }: FirstLook,
-  destination: Destination,
-  series: Series,
-): boolean {
-  const { holdsUntilMs } = judgement;
-  if (!judgement.series.includes(series) || !destinations.includes(destination)) return false;
-  return holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
-}
-
-function afterReload(first: FirstLook, destination: Destination, series: Series): Ending | undefined {
+function afterReload(first: AllowedCommand, destination: Destination, series: Series): Ending | undefined {
   const { session, line, judgement, aliases } = first;
   const { context, policy } = session.now();
   if (policy === undefined) {
-    return { kind: 'denied', reason: 'its peer is no longer served', policy: session.policy.name };
+    return { kind: 'denied', reason: 'its peer is no longer served', policy: session.subject.policy.name };
   }
-  const there = context.router.table.backends.find(({ pool }) => pool === destination.pool);
+  const { table } = context.router;
+  const there = table.backends.find(({ pool }) => pool === destination.pool);
   if (there === undefined || !mayLeadThere(first, context, there)) return changedMeanwhile;
-  const now = { names: session.names, clientMinor: session.clientMinor, policy };
-  const again = judgeAt(context, now, line, atSeries(there, series), aliases);
-  const refusal = refusalAfterReload(again, judgement, policy.name);
+  const subject: Subject = { ...session.subject, policy };
+  const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
+  const refusal = refusalOnRecheck(again, judgement, policy.name);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
   const { reason, maxMatches } = again.decision.obligations ?? {};
   if (reason === true && !saysWhy(session.reason)) {
@@ -79,22 +119,51 @@ function afterReload(first: FirstLook, destination: Destination, series: Series)
   }
   // Who is meant, whether somebody is asked who else that is, how mails are counted and what of the reply is shown was settled when
   // it began, and cannot be made stricter on the way.
-  const isAskedAlike = !context.router.table.asksUserdb || first.context.router.table.asksUserdb;
+  const before = session.subject.policy;
   const isHandledAlike =
-    isAskedAlike &&
+    (!table.asksUserdb || first.context.router.table.asksUserdb) &&
     again.user === judgement.user &&
-    policy.logs === session.policy.logs &&
-    policy.debug === session.policy.debug &&
+    policy.logs === before.logs &&
+    policy.debug === before.debug &&
     maxMatches === judgement.decision.obligations?.maxMatches;
   return isHandledAlike ? undefined : changedMeanwhile;
 }
 
 /** Whether the routes of now lead to where those of then did; of a referral and of what names no user the routes say nothing. */
-function mayLeadThere(first: FirstLook, { router }: ExchangeContext, there: Destination): boolean {
+function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there: Destination): boolean {
   const { user, attempt } = first.judgement;
   const isRouted = attempt.command.scope === 'user' && attempt.everybody !== 'option' && user !== '';
   const isReferred = !first.destinations.some(({ pool }) => pool === there.pool);
   if (!isRouted || isReferred) return true;
   const home = homeOf(user, router.table, nothingAsked);
   return (home.kind === 'to' || home.kind === 'anywhere') && home.backends.some((each) => each === there);
+}
+
+/**
+ * The backend turned out to be another than the command was judged for, or the policy changed. Undefined: it means the same and is
+ * allowed, terms aside; what would be sent must be what the admission says.
+ */
+function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Ending | undefined {
+  if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
+  if (again.unable !== undefined) {
+    return { kind: 'unparsable', code: again.unable.code, reason: again.unable.message };
+  }
+  if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
+  const isSameThing =
+    cellsOf(again) === cellsOf(first) &&
+    again.attempt.effect === first.attempt.effect &&
+    again.attempt.command.name === first.attempt.command.name &&
+    again.wantsUsernameCell === first.wantsUsernameCell &&
+    isSame(again.args, first.args);
+  if (isSameThing) return undefined;
+  const { series } = again.attempt;
+  const reason = first.series.includes(series)
+    ? 'the backend that it leads to is judged differently; ask for it there'
+    : `the backend turned out to be Dovecot ${series}; try again`;
+  return { kind: 'unroutable', reason };
+}
+
+/** Of a row that may be joined with those of other backends. */
+function cellsOf({ attempt: { command, parsed } }: Judged): number | undefined {
+  return command.scope === 'server' ? replyShape(parsed, undefined)?.columns.length : undefined;
 }

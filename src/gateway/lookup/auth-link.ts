@@ -6,11 +6,11 @@
 import assert from 'node:assert';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
+import type { Address, Connect, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { Address, Connect } from '../outcome/ports.js';
+
 import {
   type AuthAnswer,
   type AuthEvent,

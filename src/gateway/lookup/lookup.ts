@@ -7,7 +7,7 @@
 
 import { LRUCache } from 'lru-cache';
 import type { Clock, Timer } from '../../ports/clock.js';
-import type { Address, Connect } from '../outcome/ports.js';
+import type { Address, Connect } from '../../ports/transport.js';
 import {
   type AuthLink,
   type LinkFailure,

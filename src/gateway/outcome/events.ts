@@ -1,12 +1,11 @@
 // What observers are told: one closed union of things that happened, in the words of the log's `event` key.
-// It does not know what is done with them. An event holds no secret and no bytes that were not decoded.
+// An event holds no secret and no bytes that were not decoded.
 
+import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/upstream-fault.js';
 import type { LogType } from '../../protocol/log-line.js';
-import type { ErrorCode } from './error-code.js';
-import type { ShipEvent } from './ship-events.js';
-import type { LogLevel, Outcome } from './verdict.js';
+import type { ErrorCode, LogLevel } from './outcome.js';
 
 /** Which exchange something belongs to; the keys that every log line about it carries. */
 export interface ExchangeNames {
@@ -29,8 +28,9 @@ export interface BackendLog {
   readonly text: string;
 }
 
-/** What is counted where there is too much of it, each by itself. */
-export type FloodKind = 'refused' | 'session' | 'turned-away' | 'login-failed';
+/** What is counted where there is too much of it, each by itself: the key `action` of a `limit` record. */
+export const floodKinds = ['refused', 'session', 'turned-away', 'login-failed'] as const;
+export type FloodKind = (typeof floodKinds)[number];
 
 /** An exchange ended; observed once for each, also for the refused ones. */
 export interface ExchangeEnded {
@@ -41,7 +41,7 @@ export interface ExchangeEnded {
   readonly backend: string | undefined;
   readonly upstream: string | undefined;
   readonly decision: 'allow' | 'deny';
-  readonly outcome: Outcome;
+  readonly outcome: RecordedOutcome;
   /** The status line that the client got, without LF. */
   readonly status: string;
   readonly level: LogLevel;
@@ -159,3 +159,35 @@ export type EngineEvent =
   | { readonly kind: 'lookup-failing'; readonly socket: string; readonly code: string }
   | { readonly kind: 'lookup-working'; readonly socket: string }
   | ShipEvent;
+
+/** Why records do not go to a receiver. A closed list: logs and dashboards hold it. */
+export type ShipFaultCode =
+  | 'dial-refused' // nobody listens, no route, no such name
+  | 'dial-timeout' // no connection or no TLS handshake in time
+  | 'tls-failed' // certificate, name, pin, or a file of ours
+  | 'closed-early' // it ended the connection
+  | 'stalled' // it takes nothing any more
+  | 'journal-unreadable' // not its fault: a file of the journal cannot be read
+  | 'internal'; // a bug of ours
+
+/** What happened on the way of the records to a receiver; `sink` is its `HOST:PORT`. Each is told once, when it begins. */
+export type ShipEvent =
+  /** `lagRecords`: on disk, and not sent yet. */
+  | { readonly kind: 'ship-connected'; readonly sink: string; readonly lagRecords: number }
+  | {
+      readonly kind: 'ship-away';
+      readonly sink: string;
+      readonly code: ShipFaultCode;
+      readonly text: string;
+      readonly lagRecords: number;
+    }
+  /** Records that this receiver will never get: they were removed before they were sent, or are damaged. */
+  | { readonly kind: 'ship-missing'; readonly sink: string; readonly from: number; readonly to: number }
+  | { readonly kind: 'ship-damaged'; readonly sink: string; readonly text: string }
+  /** The journal is not the one that was shipped, or nobody knows how far it was: all of it is sent. */
+  | { readonly kind: 'ship-restarted'; readonly sink: string; readonly text: string }
+  /** How far it was shipped cannot be kept on disk: after a restart more would be sent again than need be. */
+  | { readonly kind: 'ship-position-failed'; readonly sink: string; readonly text: string };
+
+/** Reports what happened. Never throws, never delays, is never awaited. */
+export type Observe = (event: EngineEvent) => void;

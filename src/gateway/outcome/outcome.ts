@@ -1,14 +1,65 @@
 // How an exchange ended, as one total function from the cause to everything that is made of it: what the client is
-// told, what is journalled, counted and logged. They cannot disagree, because nothing else decides any of them.
+// told, what is journaled, counted and logged. They cannot disagree, because nothing else decides any of them.
+// The rule: a text without its final dot is never carried out by a backend (measured on 2.3.13 to 2.4.5), so such an ending is
+// no `unknown`.
 
+import type { RecordedOutcome } from '../../domain/audit/record.js';
+import type { ObstacleCode } from '../../domain/policy/assess.js';
+import type { UnjudgeableCode } from '../../domain/policy/judge.js';
+import { JournalFault } from '../../ports/journal-fault.js';
 import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../../ports/upstream-fault.js';
 import type { Status } from '../../protocol/status.js';
-import { WireFault } from '../../protocol/wire-fault.js';
-import type { ErrorCode, UnreadableCode } from './error-code.js';
-import { type InputEnding, judgeInputEnding } from './input-ending.js';
-import { JournalFault } from './journal-fault.js';
-import type { LogLevel, Outcome, Verdict } from './verdict.js';
+import { WireFault, type WireFaultCode } from '../../protocol/wire-fault.js';
+
+/** Levels of our own log. */
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
+
+/** What follows from an ending. */
+export interface Verdict {
+  /** Code of the status line for the client (`''` is `+`); undefined: the backend's own status line is passed on. */
+  readonly code: string | undefined;
+  readonly outcome: RecordedOutcome;
+  /** Code for the record's `error` key. */
+  readonly error: ErrorCode | undefined;
+  /** One sentence: for the client's log channel (if it has one and `isTold`) and for our log. */
+  readonly text: string | undefined;
+  /** Whether the sentence is for the client too. */
+  readonly isTold: boolean;
+  readonly level: LogLevel;
+}
+
+/** Why a command was not understood, or cannot go anywhere as it was said. */
+export type UnreadableCode = UnjudgeableCode | ObstacleCode;
+
+/** Every word of the key. */
+export type ErrorCode =
+  | UnreadableCode
+  | UpstreamFaultCode
+  /** What the backend said is not of the protocol. */
+  | `reply-${WireFaultCode}`
+  /** The auth service could not say who is meant; what follows is the code of the lookup. */
+  | `lookup-${string}`
+  | 'audit-failed'
+  | 'audit-reserve'
+  | 'backend-drained'
+  | 'client-gone'
+  | 'client-slow'
+  | 'client-stall'
+  | 'draining'
+  | 'early-answer'
+  | 'input-command-like'
+  | 'input-cut'
+  | 'input-late'
+  | 'input-too-long'
+  | 'internal'
+  | 'killed'
+  | 'limits-full'
+  | 'no-route'
+  | 'over-limit'
+  | 'queue-full'
+  | 'queue-timeout'
+  | 'referral';
 
 /** Why an exchange is over. */
 export type Ending =
@@ -55,7 +106,7 @@ export type Ending =
   | {
       readonly kind: 'joined';
       readonly code: string;
-      readonly outcome: Outcome;
+      readonly outcome: RecordedOutcome;
       readonly error: ErrorCode | undefined;
       readonly text: string | undefined;
     }
@@ -65,7 +116,32 @@ export type Ending =
   | { readonly kind: 'client-stall' }
   /** Others waited for the backend, and it read less than it must then. */
   | { readonly kind: 'client-slow' }
-  | InputEnding;
+  /** The client's text will never be whole: what went upstream of it has no end. `command-like`: sent on, it would not be safe. */
+  | { readonly kind: 'input-ended'; readonly why: InputEnd }
+  /** The backend did not wait for the end of the text: it said something, or broke off. */
+  | {
+      readonly kind: 'input-refused';
+      readonly backend: string;
+      readonly answer: Status | 'no-status' | 'broke-off';
+    }
+  /** A command that streams both ways: the backend had said `+`, and this is how it came to its end. */
+  | { readonly kind: 'duplex-ended'; readonly backend: string; readonly how: DuplexEnd };
+
+/** Why a client's text will never be whole. */
+export type InputEnd = 'cut' | 'too-long' | 'late' | 'slow' | 'command-like';
+
+/**
+ * How a command that streams both ways ended. `ended`: one side closed in order; either does when both are done. Whether they got
+ * what they wanted stands in bytes that are not read here.
+ */
+export type DuplexEnd =
+  | 'ended'
+  | 'backend-broke'
+  | 'idle'
+  | 'client-stall'
+  | 'client-gone'
+  | 'draining'
+  | 'killed';
 
 const refusals = {
   'queue-full': 'too many commands are waiting; try again',
@@ -74,17 +150,130 @@ const refusals = {
   'audit-reserve': 'the disk of the audit records is full: only commands for emergencies are served',
 } as const;
 
+/** The client is told this code and the sentence. */
 function told(
   code: string,
-  outcome: Outcome,
+  outcome: RecordedOutcome,
   error: ErrorCode | undefined,
   text: string,
-  level: LogLevel,
+  level: LogLevel = 'warn',
 ): Verdict {
   return { code, outcome, error, text, isTold: true, level };
 }
 
-function verdictOfFault(fault: unknown, isSent: boolean, backend: string): Verdict {
+/** The client reads no sentence. Without a code its status is the backend's, or none can be told any more. */
+function untold(
+  code: string | undefined,
+  outcome: RecordedOutcome,
+  error: ErrorCode | undefined,
+  level: LogLevel,
+  text?: string,
+): Verdict {
+  return { code, outcome, error, text, isTold: false, level };
+}
+
+/**
+ * Nearly every exchange comes to this one. What simply went well has its records: a line of the log for each would be most of
+ * the log, and cost more than they do.
+ */
+const wentWell = untold(undefined, 'ok', undefined, 'debug');
+
+const inputEnds: Readonly<Record<InputEnd, Verdict>> = {
+  cut: told('TEMPFAIL', 'aborted', 'input-cut', 'the input ended before its final dot: not done'),
+  'too-long': told('DATAERR', 'limited', 'input-too-long', 'the input is longer than limits.input: not done'),
+  late: told(
+    'TEMPFAIL',
+    'timeout',
+    'input-late',
+    'the input was not complete within limits.input_time: not done',
+  ),
+  slow: told(
+    'TEMPFAIL',
+    'aborted',
+    'client-slow',
+    'the input came slower than limits.min_rate while others waited for the backend: not done',
+  ),
+  'command-like': told(
+    'DATAERR',
+    'failed',
+    'input-command-like',
+    'a line of the input could become a command if this backend were stopped within it: not done',
+  ),
+};
+
+/** The verdict on an ending; total. */
+export function judgeEnding(ending: Ending): Verdict {
+  switch (ending.kind) {
+    case 'replied': {
+      const isOk = ending.status.kind === 'ok';
+      if (isOk && ending.peer === 'ready') return wentWell;
+      const error = ending.peer === 'ready' ? undefined : ending.peer;
+      return untold(undefined, isOk ? 'ok' : 'failed', error, 'info');
+    }
+    case 'answered':
+      return untold('', 'ok', undefined, 'info');
+    case 'denied':
+      return told('NOPERM', 'denied', undefined, `denied by policy ${ending.policy} (${ending.reason})`);
+    case 'unparsable':
+      return told('USAGE', 'unparsable', ending.code, `not understood, so not sent: ${ending.reason}`);
+    case 'limited': {
+      const { policy, retryAfterMs } = ending;
+      const limit = policy === undefined ? '60 questions a minute' : `a limit of policy ${policy}`;
+      if (retryAfterMs === undefined) {
+        return told('TEMPFAIL', 'limited', 'limits-full', `over ${limit}; try again`);
+      }
+      const text = `over ${limit}; try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+      return told('TEMPFAIL', 'limited', 'over-limit', text);
+    }
+    case 'unroutable':
+      return told('TEMPFAIL', 'failed', 'no-route', ending.reason);
+    case 'unresolved': {
+      const text = `the userdb could not be asked who is meant (${ending.code}); try again`;
+      return told('TEMPFAIL', 'failed', `lookup-${ending.code}`, text);
+    }
+    case 'refused':
+      return told('TEMPFAIL', 'failed', ending.why, refusals[ending.why]);
+    case 'drained': {
+      const text = `backend ${ending.backend} is drained; try again when it is back in service`;
+      return told('TEMPFAIL', 'failed', 'backend-drained', text);
+    }
+    case 'fault':
+      return judgeFault(ending.fault, ending.isSent, ending.backend);
+    case 'reply-timeout': {
+      const text = `backend ${ending.backend} did not answer in time`;
+      return told('TEMPFAIL', 'timeout', 'reply-timeout', text);
+    }
+    case 'referral': {
+      const text = `backend ${ending.backend} refers to another host, ${ending.reason ?? 'and nobody followed'}`;
+      return told('TEMPFAIL', 'failed', 'referral', text);
+    }
+    case 'joined': {
+      const { code, outcome, error, text = '' } = ending;
+      if (code === '') return untold(code, outcome, error, 'debug');
+      return told(code, outcome, error, `not every backend answered: ${text}`);
+    }
+    case 'cut-off':
+      return judgeCutOff(ending.isSent, ending.by);
+    case 'client-gone':
+      return untold('TEMPFAIL', 'aborted', 'client-gone', 'info', 'the client left');
+    case 'client-stall':
+      return untold('TEMPFAIL', 'aborted', 'client-stall', 'warn', 'the client does not read');
+    case 'client-slow': {
+      const text = 'the reply was read slower than limits.min_rate while others waited for the backend';
+      return told('TEMPFAIL', 'aborted', 'client-slow', text);
+    }
+    case 'input-ended':
+      return inputEnds[ending.why];
+    case 'input-refused':
+      return judgeRefusedInput(ending.backend, ending.answer);
+    case 'duplex-ended':
+      return judgeDuplex(ending.backend, ending.how);
+    default:
+      return ending satisfies never;
+  }
+}
+
+function judgeFault(fault: unknown, isSent: boolean, backend: string): Verdict {
   const outcome = isSent ? 'unknown' : 'failed';
   if (fault instanceof JournalFault) {
     return told('TEMPFAIL', outcome, 'audit-failed', 'the audit record could not be written', 'error');
@@ -93,140 +282,62 @@ function verdictOfFault(fault: unknown, isSent: boolean, backend: string): Verdi
     const text = isSent
       ? `backend ${backend} broke off (${fault.code}); whether the command ran is not known`
       : `backend ${backend} is not reachable (${fault.code})`;
-    return told('TEMPFAIL', outcome, fault.code, text, 'warn');
+    return told('TEMPFAIL', outcome, fault.code, text);
   }
   if (fault instanceof WireFault) {
     const text = `backend ${backend} sent what is not of the protocol (${fault.code})`;
-    return told('TEMPFAIL', outcome, `reply-${fault.code}`, text, 'warn');
+    return told('TEMPFAIL', outcome, `reply-${fault.code}`, text);
   }
   if (fault instanceof TransportFault) {
     const text = isSent
       ? `backend ${backend} broke off; whether the command ran is not known`
       : `the way to backend ${backend} broke`;
-    return told('TEMPFAIL', outcome, 'closed-early', text, 'warn');
+    return told('TEMPFAIL', outcome, 'closed-early', text);
   }
   return told('TEMPFAIL', outcome, 'internal', 'internal error of dovegate', 'error');
 }
 
-/** The command ran and ended, whoever was left to hear of it. */
-function replied(outcome: 'ok' | 'failed', error: ErrorCode | undefined, level: LogLevel): Verdict {
-  return { code: undefined, outcome, error, text: undefined, isTold: false, level };
+function judgeCutOff(isSent: boolean, by: 'operator' | undefined): Verdict {
+  const outcome = isSent ? 'unknown' : 'failed';
+  const unknown = isSent ? '; whether the command ran is not known' : '';
+  if (by === 'operator') return told('TEMPFAIL', outcome, 'killed', `an operator ended it${unknown}`);
+  const text = isSent ? `dovegate had to stop${unknown}` : refusals.draining;
+  return told('TEMPFAIL', outcome, 'draining', text);
 }
 
-/**
- * Nearly every exchange comes to this one. What simply went well has its records: a line of the log for each would be most of
- * the log, and cost more than they do.
- */
-const wentWell = replied('ok', undefined, 'debug');
+function judgeRefusedInput(backend: string, answer: Status | 'no-status' | 'broke-off'): Verdict {
+  if (answer === 'broke-off') {
+    const text = `backend ${backend} broke off within the input: not done`;
+    return told('TEMPFAIL', 'failed', 'closed-early', text);
+  }
+  if (answer !== 'no-status' && answer.kind === 'failed') {
+    const text = `backend ${backend} refused the command before its input was complete`;
+    return told(answer.code, 'failed', 'early-answer', text);
+  }
+  const text = `backend ${backend} answered before the input was complete; whether the command ran is not known`;
+  return told('TEMPFAIL', 'unknown', 'early-answer', text);
+}
 
-/** The verdict on an ending; total. */
-export function judgeEnding(ending: Ending): Verdict {
-  switch (ending.kind) {
-    case 'replied': {
-      const isOk = ending.status.kind === 'ok';
-      if (isOk && ending.peer === 'ready') return wentWell;
-      return replied(isOk ? 'ok' : 'failed', ending.peer === 'ready' ? undefined : ending.peer, 'info');
+/** The backend has said `+` before, and nothing can be told to the client any more. */
+function judgeDuplex(backend: string, how: DuplexEnd): Verdict {
+  switch (how) {
+    case 'ended':
+      return untold(undefined, 'ok', undefined, 'info');
+    case 'backend-broke':
+      return untold(undefined, 'unknown', 'closed-early', 'warn', `backend ${backend} broke off`);
+    case 'idle': {
+      const text = `nothing came from the client or backend ${backend}`;
+      return untold(undefined, 'timeout', 'reply-timeout', 'warn', text);
     }
-    case 'answered':
-      return { code: '', outcome: 'ok', error: undefined, text: undefined, isTold: false, level: 'info' };
-    case 'denied':
-      return told(
-        'NOPERM',
-        'denied',
-        undefined,
-        `denied by policy ${ending.policy} (${ending.reason})`,
-        'warn',
-      );
-    case 'unparsable':
-      return told(
-        'USAGE',
-        'unparsable',
-        ending.code,
-        `not understood, so not sent: ${ending.reason}`,
-        'warn',
-      );
-    case 'limited': {
-      const when = ending.retryAfterMs === undefined ? '' : ` in ${Math.ceil(ending.retryAfterMs / 1000)} s`;
-      const limit =
-        ending.policy === undefined ? '60 questions a minute' : `a limit of policy ${ending.policy}`;
-      const text = `over ${limit}; try again${when}`;
-      return told(
-        'TEMPFAIL',
-        'limited',
-        ending.retryAfterMs === undefined ? 'limits-full' : 'over-limit',
-        text,
-        'warn',
-      );
-    }
-    case 'unroutable':
-      return told('TEMPFAIL', 'failed', 'no-route', ending.reason, 'warn');
-    case 'unresolved': {
-      const text = `the userdb could not be asked who is meant (${ending.code}); try again`;
-      return told('TEMPFAIL', 'failed', `lookup-${ending.code}`, text, 'warn');
-    }
-    case 'refused':
-      return told('TEMPFAIL', 'failed', ending.why, refusals[ending.why], 'warn');
-    case 'drained': {
-      const text = `backend ${ending.backend} is drained; try again when it is back in service`;
-      return told('TEMPFAIL', 'failed', 'backend-drained', text, 'warn');
-    }
-    case 'fault':
-      return verdictOfFault(ending.fault, ending.isSent, ending.backend);
-    case 'reply-timeout':
-      return told(
-        'TEMPFAIL',
-        'timeout',
-        'reply-timeout',
-        `backend ${ending.backend} did not answer in time`,
-        'warn',
-      );
-    case 'referral': {
-      const text = `backend ${ending.backend} refers to another host, ${ending.reason ?? 'and nobody followed'}`;
-      return told('TEMPFAIL', 'failed', 'referral', text, 'warn');
-    }
-    case 'joined': {
-      const { code, outcome, error } = ending;
-      if (code === '') return { code, outcome, error, text: undefined, isTold: false, level: 'debug' };
-      return told(code, outcome, error, `not every backend answered: ${ending.text ?? ''}`, 'warn');
-    }
-    case 'input-ended':
-    case 'input-refused':
-    case 'duplex-ended':
-      return judgeInputEnding(ending);
-    case 'cut-off': {
-      const outcome = ending.isSent ? 'unknown' : 'failed';
-      if (ending.by === 'operator') {
-        const text = `an operator ended it${ending.isSent ? '; whether the command ran is not known' : ''}`;
-        return told('TEMPFAIL', outcome, 'killed', text, 'warn');
-      }
-      const text = ending.isSent
-        ? 'dovegate had to stop; whether the command ran is not known'
-        : refusals.draining;
-      return told('TEMPFAIL', outcome, 'draining', text, 'warn');
-    }
-    case 'client-gone':
-      return {
-        code: 'TEMPFAIL',
-        outcome: 'aborted',
-        error: 'client-gone',
-        text: 'the client left',
-        isTold: false,
-        level: 'info',
-      };
     case 'client-stall':
-      return {
-        code: 'TEMPFAIL',
-        outcome: 'aborted',
-        error: 'client-stall',
-        text: 'the client does not read',
-        isTold: false,
-        level: 'warn',
-      };
-    case 'client-slow': {
-      const text = 'the reply was read slower than limits.min_rate while others waited for the backend';
-      return told('TEMPFAIL', 'aborted', 'client-slow', text, 'warn');
-    }
+      return untold(undefined, 'aborted', 'client-stall', 'warn', 'the client does not read');
+    case 'client-gone':
+      return untold(undefined, 'aborted', 'client-gone', 'info', 'the client left');
+    case 'draining':
+      return untold(undefined, 'unknown', 'draining', 'warn', 'dovegate had to stop');
+    case 'killed':
+      return untold(undefined, 'unknown', 'killed', 'warn', 'an operator ended it');
     default:
-      return ending satisfies never;
+      return how satisfies never;
   }
 }

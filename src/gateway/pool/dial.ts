@@ -5,12 +5,12 @@
 import type { Series } from '../../domain/commands/catalog.js';
 import type { Secret } from '../../domain/identity/credentials.js';
 import type { Clock } from '../../ports/clock.js';
-import type { TlsDemand, Transport } from '../../ports/transport.js';
+import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
 import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/shake-hands.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { Address, Connect } from '../outcome/ports.js';
+
 import {
   createUpstream,
   type Greeted,

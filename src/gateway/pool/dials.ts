@@ -7,7 +7,7 @@
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
-import type { Observe } from '../outcome/ports.js';
+import type { Observe } from '../outcome/events.js';
 import { type DialOptions, dialUpstream, probeBackend, sharingReads } from './dial.js';
 import type { Upstream, UpstreamOwner } from './upstream.js';
 

@@ -11,7 +11,7 @@ import type { Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { UpstreamFault, UpstreamPhase } from '../../ports/upstream-fault.js';
 import type { LogLine } from '../../protocol/log-line.js';
-import type { Observe } from '../outcome/ports.js';
+import type { Observe } from '../outcome/events.js';
 import type { DialOptions } from './dial.js';
 import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';
 import { createFairQueue } from './fair-queue.js';

@@ -5,41 +5,43 @@
 
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { createGather } from '../../protocol/gather.js';
-import type { LogLine } from '../../protocol/log-line.js';
 import { parseStatus, type Status } from '../../protocol/status.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { DuplexEnd } from '../outcome/input-ending.js';
-import type { Ending } from '../outcome/outcome.js';
+import type { DuplexEnd, Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
-import { BackendLogFilter } from './backend-log-filter.js';
-import { answerOf, type Conversation } from './converse.js';
-import { countLog, waitForPeer } from './relay.js';
-import type { ClientInput } from './upload-buffer.js';
+import {
+  type ClientInput,
+  type Conversation,
+  explainStatus,
+  relayedBytesMax,
+  takeLog,
+  waitForPeer,
+} from './relay.js';
 
-export interface Duplex extends Conversation {
-  readonly client: ClientInput;
-  readonly onUp: (bytes: number) => void;
-}
-
-/** How much may wait for the client before no more is read upstream. */
-const relayedBytesMax = 128 * 1024;
 /** Real first replies have no rows and a status of one code. */
 const firstReplyBytesMax = 4096;
 
-/** Runs on an upstream on which nothing ran before. Never rejects; the upstream is closed then. */
-export async function duplex(options: Duplex): Promise<LeaseEnd<Ending>> {
-  const run = new DuplexRun(options);
+/** Runs on an upstream on which nothing ran before. `onUp`: bytes of the client that go up. Never rejects; the upstream is closed then. */
+export async function duplex(
+  talk: Conversation,
+  client: ClientInput,
+  onUp: (bytes: number) => void,
+): Promise<LeaseEnd<Ending>> {
+  const run = new DuplexRun(talk, client, onUp);
   try {
     const value = await run.run();
-    return { value, closeFor: 'not-reusable', ...(run.status && { answer: answerOf(run.status) }) };
+    const { status } = run;
+    if (status === undefined) return { value, closeFor: 'not-reusable' };
+    return { value, closeFor: 'not-reusable', answer: status.code === 'TEMPFAIL' ? 'tempfail' : 'other' };
   } finally {
     run.close();
   }
 }
 
 class DuplexRun {
-  readonly #options: Duplex;
-  readonly #filter: BackendLogFilter;
+  readonly #talk: Conversation;
+  readonly #client: ClientInput;
+  readonly #onUp: (bytes: number) => void;
   readonly #startMs: number;
   /** The first reason to end; everything else ends because the upstream is closed then. */
   #how: DuplexEnd | undefined;
@@ -48,23 +50,24 @@ class DuplexRun {
   #hasClientEnded = false;
   #idle: { cancel(): void };
 
-  constructor(options: Duplex) {
-    this.#options = options;
-    this.#filter = new BackendLogFilter(options);
-    this.#startMs = options.clock.now();
+  constructor(talk: Conversation, client: ClientInput, onUp: (bytes: number) => void) {
+    this.#talk = talk;
+    this.#client = client;
+    this.#onUp = onUp;
+    this.#startMs = talk.clock.now();
     this.#idle = this.#startIdle();
   }
 
   async run(): Promise<Ending> {
-    const { upstream, writer } = this.#options;
+    const { upstream, writer } = this.#talk;
     const { backend } = upstream;
     upstream.goRaw();
-    upstream.write([this.#options.command.line])?.catch(() => undefined);
+    upstream.write([this.#talk.command.line])?.catch(() => undefined);
     let first: { readonly status: Status; readonly rest: readonly Buffer[] };
     try {
       first = await this.#firstReply();
     } catch (fault) {
-      const cutOff = this.#options.cutOff();
+      const cutOff = this.#talk.cutOff();
       if (cutOff !== undefined) return cutOff;
       if (this.#how === 'idle') return { kind: 'reply-timeout', backend };
       return { kind: 'fault', fault, isSent: true, backend };
@@ -72,28 +75,28 @@ class DuplexRun {
     const { status } = first;
     this.status = status;
     if (status.kind === 'referral') return { kind: 'referral', backend, target: status.referral };
-    if (status.kind !== 'ok') this.#filter.explain(status);
+    if (status.kind !== 'ok') explainStatus(this.#talk, status);
     writer.addRawStatus(status.raw);
     if (status.kind !== 'ok') return { kind: 'replied', status, peer: 'ready' };
     void this.#pumpUp();
     const how = await this.#pumpDown(first.rest);
-    const cutOff = this.#options.cutOff();
+    const cutOff = this.#talk.cutOff();
     if (cutOff?.kind !== 'cut-off') return { kind: 'duplex-ended', backend, how };
     return { kind: 'duplex-ended', backend, how: cutOff.by === 'operator' ? 'killed' : 'draining' };
   }
 
   close(): void {
     this.#idle.cancel();
-    this.#options.upstream.close('not-reusable', true);
+    this.#talk.upstream.close('not-reusable', true);
   }
 
   /** Reads up to the status line; `rest` is what came after it. */
   async #firstReply() {
-    const { upstream, count, clock } = this.#options;
+    const { upstream, count, clock } = this.#talk;
     const gather = createGather(firstReplyBytesMax);
     for (;;) {
       for (const event of await upstream.next()) {
-        if (event.kind === 'log') this.#takeLog(event.line);
+        if (event.kind === 'log') takeLog(this.#talk, event.line);
         else if (event.kind === 'body') {
           this.#moved();
           count.firstByteMs ??= clock.now() - this.#startMs;
@@ -112,7 +115,7 @@ class DuplexRun {
 
   /** Until the backend ends, or the client stalls or is gone. */
   async #pumpDown(rest: readonly Buffer[]): Promise<DuplexEnd> {
-    const { upstream, writer, count, clock, limits } = this.#options;
+    const { upstream, writer, count, clock, limits } = this.#talk;
     for (const bytes of rest) writer.addBody(bytes);
     try {
       for (;;) {
@@ -128,7 +131,7 @@ class DuplexRun {
         }
         let hasMoved = false;
         for (const event of await upstream.next()) {
-          if (event.kind === 'log') this.#takeLog(event.line);
+          if (event.kind === 'log') takeLog(this.#talk, event.line);
           else if (event.kind === 'body') {
             hasMoved = true;
             count.bytesIn += event.bytes.length;
@@ -146,11 +149,11 @@ class DuplexRun {
 
   /** Until the client ends. Never rejects. */
   async #pumpUp(): Promise<void> {
-    const { upstream, client, onUp } = this.#options;
+    const { upstream } = this.#talk;
     for (;;) {
       let bytes: Buffer | null;
       try {
-        bytes = await client.readRaw();
+        bytes = await this.#client.readRaw();
       } catch {
         if (upstream.state.at === 'closed') return;
         this.#how ??= 'client-gone';
@@ -162,7 +165,7 @@ class DuplexRun {
         this.#hasClientEnded = true;
         return upstream.endWriting();
       }
-      onUp(bytes.length);
+      this.#onUp(bytes.length);
       try {
         await upstream.write([bytes]);
       } catch {
@@ -172,18 +175,13 @@ class DuplexRun {
     }
   }
 
-  #takeLog(line: LogLine): void {
-    countLog(this.#options.count, line);
-    this.#filter.take(line);
-  }
-
   #moved(): void {
     this.#idle.cancel();
     this.#idle = this.#startIdle();
   }
 
   #startIdle(): { cancel(): void } {
-    const { clock, limits, upstream } = this.#options;
+    const { clock, limits, upstream } = this.#talk;
     return clock.setTimer(limits.replyIdleMs, () => {
       this.#how ??= 'idle';
       upstream.close('reply-timeout', true);

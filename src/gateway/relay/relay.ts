@@ -1,15 +1,49 @@
-// Relays one reply from an upstream to a client, chunk by chunk, in constant memory. A script. The rules: slices of what was read
-// are written, not copies; no more is read while the client's side is full; a broken reply is never made to look complete; a client
-// that does not read is disconnected before the backend gives up (it silently drops the rest of a reply that stays unread for
-// 60 s: measured on 2.3.19.1 and newer).
+// One command on a leased upstream: it is sent, and its reply is relayed to the client chunk by chunk, in constant memory. A script.
+// The rules: slices of what was read are written, not copies; no more is read while the client's side is full; a broken reply is
+// never made to look complete; an upstream may serve another command only after a clean end; a client that does not read is
+// disconnected before the backend gives up (it silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1
+// and newer).
+// Of the backend's log channel: under `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it
+// read a line whose prefix names another user (2.3.19 and newer sometimes put the user of the previous command there).
 
+import { foldAscii } from '../../domain/identity/user-name.js';
 import type { Clock, Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
+import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
 import type { LogLine } from '../../protocol/log-line.js';
-import { createCellCounter } from '../../protocol/reply.js';
+import { countCells } from '../../protocol/reply.js';
 import type { Status } from '../../protocol/status.js';
-import type { ClientPace, SlowClient } from '../pool/lease.js';
+import { WireFault } from '../../protocol/wire-fault.js';
+import type { Ending } from '../outcome/outcome.js';
+import type { ClientPace, LeaseEnd, SlowClient } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
-import type { RelayTarget } from './reply-writer.js';
+import { createRowPrefixer, type RelayTarget } from './reply-writer.js';
+
+/** A command as it is sent to upstreams of one minor. */
+export interface OutgoingCommand {
+  readonly user: string;
+  /** Rows of a server command may come after its status and would become the next command's answer: nothing may follow it. */
+  readonly isLast: boolean;
+  /** Cells of a row, where the user's name goes in front of each row; 0: it does not. */
+  readonly usernameEvery: number;
+  /** A command that only reads is canceled when its client is gone; a change is left to finish. */
+  readonly isReading: boolean;
+  readonly line: Buffer;
+}
+
+/** Encodes the line for upstreams of that minor. `proxyTtl`: already decremented. */
+export function encodeOutgoing(
+  { isLast, usernameEvery, isReading, ...command }: Omit<OutgoingCommand, 'line'> & CommandToSend,
+  serverMinor: number,
+): OutgoingCommand {
+  // Servers of minor 2 and below end the connection at the flag x.
+  const proxyTtl = serverMinor < 3 ? undefined : command.proxyTtl;
+  const line = encodeCommandLine({ ...command, proxyTtl });
+  return { user: command.user, isLast, usernameEvery, isReading, line };
+}
+
+/** Channel L of a reply: dropped, replaced by one sentence of ours on a failure, or forwarded. */
+export type LogMode = 'none' | 'filtered' | 'full';
 
 export interface RelayLimits {
   /** From the first byte sent to the first byte of the reply. */
@@ -23,107 +57,128 @@ export interface RelayLimits {
 }
 
 /** What was relayed, also of a reply that broke off. */
-export interface RelayCount {
-  cells: number;
-  bytesIn: number;
-  firstByteMs: number | undefined;
-  readonly logs: Map<LogLine['type'], number>;
-  readonly hasLogs: boolean;
+export class RelayCount {
+  cells = 0;
+  bytesIn = 0;
+  firstByteMs: number | undefined = undefined;
+  /** Log lines by type; undefined: there were none, as in most replies. */
+  logs: Map<LogLine['type'], number> | undefined = undefined;
+  logLines = 0;
+  lastLog = '';
 }
 
-export type PeerState = 'ready' | 'client-gone' | SlowClient;
-
-export type RelayEnd =
-  | {
-      readonly kind: 'status';
-      readonly status: Status;
-      /** Unexpected bytes came after the status. */
-      readonly hasTrailing: boolean;
-      /** Whether the client got the whole reply; if not, why. */
-      readonly peer: PeerState;
-    }
-  | { readonly kind: 'reply-timeout' }
-  | { readonly kind: Exclude<PeerState, 'ready'> }
-  | { readonly kind: 'fault'; readonly fault: unknown };
+/** One command on its upstream. `count` is written to as the reply comes. */
+export interface Conversation {
+  readonly upstream: Upstream;
+  readonly command: OutgoingCommand;
+  readonly writer: RelayTarget;
+  readonly logs: LogMode;
+  readonly clock: Clock;
+  readonly limits: RelayLimits;
+  readonly count: RelayCount;
+  /** The ending when the exchange was canceled from outside; undefined: it was not. */
+  cutOff(): Ending | undefined;
+  onLog(line: LogLine): void;
+}
 
 /** An upstream, or what has begun to read it. */
 export type ReplySource = Pick<Upstream, 'next' | 'close' | 'pace'>;
 
-export interface RelayOptions {
-  readonly upstream: ReplySource;
-  readonly writer: RelayTarget;
-  readonly clock: Clock;
-  readonly limits: RelayLimits;
-  /** For a change: when the client is gone it is left to finish, and its reply is dropped. */
-  readonly goesOnWithoutPeer: boolean;
-  /** Whether the status line goes to the client as the backend sent it. */
-  readonly passesStatus: (status: Status) => boolean;
-  /** Changes the rows on their way; undefined: they go as they came. */
-  readonly reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
-  readonly onLog: (line: LogLine) => void;
-  /** Called before a status that passes is written; log lines of ours go here. */
-  readonly beforeStatus: (status: Status) => void;
-  readonly count: RelayCount;
+export type PeerState = 'ready' | 'client-gone' | SlowClient;
+
+export type TextPiece =
+  /** Decoded; may be empty. `isLast`: the final dot followed. */
+  | { readonly kind: 'piece'; readonly parts: readonly Buffer[]; readonly isLast: boolean }
+  /** The client ended its side before the final dot. */
+  | { readonly kind: 'cut' };
+
+/**
+ * What a client sends after a command line; the session implements it, once for each command. One call at a time, except
+ * for a `skipText` during a `nextText` that was given up.
+ */
+export interface ClientInput {
+  readonly timeMs: number;
+  /**
+   * The next piece of the text. Rejects with a WireFault when the text is too long, with a TransportFault when the client is
+   * gone. Not to be called after the last piece.
+   */
+  nextText(): Promise<TextPiece>;
+  /** Reads the rest of the text and drops it, within the limits of a text; else why the session must end. Never rejects. */
+  skipText(): Promise<'skipped' | CloseReason>;
+  /** Bytes as they come; null: the client ended its side. Rejects with a TransportFault when the client is gone. */
+  readRaw(): Promise<Buffer | null>;
 }
 
 /**
  * How much of a reply may wait for the client before no more is read upstream: most replies are smaller, so a client that
  * does not read holds no upstream.
  */
-const relayedBytesMax = 128 * 1024;
+export const relayedBytesMax = 128 * 1024;
 
-/** Relays until the status line. Never rejects; the upstream is closed for everything but kind `status`. */
-export function relay(options: RelayOptions): Promise<RelayEnd> {
-  return new RelayRun(options).run();
+/** Sends the command and relays its reply. Never rejects. */
+export function converse(talk: Conversation): Promise<LeaseEnd<Ending>> {
+  // If the write fails, no reply comes, and the deadline of the relay ends the wait.
+  talk.upstream.write([talk.command.line])?.catch(() => undefined);
+  return relayReply(talk, talk.upstream);
+}
+
+/** Relays the reply of a command that was sent whole, from `source`: its upstream, or what reads it. Never rejects. */
+export function relayReply(talk: Conversation, source: ReplySource): Promise<LeaseEnd<Ending>> {
+  return new ReplyRelay(talk, source).run();
 }
 
 /** A class, so that it holds little memory while it waits: there is one for every reply. */
-class RelayRun {
-  readonly #options: RelayOptions;
+class ReplyRelay {
+  readonly #talk: Conversation;
+  readonly #source: ReplySource;
   readonly #startMs: number;
-  readonly #cells = createCellCounter();
+  readonly #reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
   #peer: PeerState = 'ready';
   #hasTimedOut = false;
   #timer: Timer;
   #dueMs = 0;
 
-  constructor(options: RelayOptions) {
-    this.#options = options;
-    this.#startMs = options.clock.now();
-    this.#timer = this.#startTimer(options.limits.deadlineMs);
+  constructor(talk: Conversation, source: ReplySource) {
+    const { user, usernameEvery } = talk.command;
+    this.#talk = talk;
+    this.#source = source;
+    this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
+    this.#startMs = talk.clock.now();
+    this.#timer = this.#startTimer(talk.limits.deadlineMs, this.#startMs);
   }
 
-  async run(): Promise<RelayEnd> {
+  async run(): Promise<LeaseEnd<Ending>> {
+    const { writer, clock, limits } = this.#talk;
     try {
       for (;;) {
-        const taken = this.#take(await this.#options.upstream.next());
+        const taken = this.#take(await this.#source.next());
         if (typeof taken !== 'string') return taken;
-        let leftMs = taken === 'reply' ? this.#options.limits.replyIdleMs : undefined;
-        const drained = this.#peer === 'ready' ? this.#options.writer.flush(relayedBytesMax) : undefined;
+        let leftMs = taken === 'reply' ? limits.replyIdleMs : undefined;
+        const drained = this.#peer === 'ready' ? writer.flush(relayedBytesMax) : undefined;
         if (drained !== undefined) {
           // The time of the backend does not run while we wait for the client.
-          leftMs ??= Math.max(0, this.#dueMs - this.#options.clock.now());
+          leftMs ??= Math.max(0, this.#dueMs - clock.now());
           this.#timer.cancel();
           const gone = await this.#waitForPeer(drained);
           if (gone !== undefined) return gone;
         }
         if (leftMs === undefined) continue;
         this.#timer.cancel();
-        this.#timer = this.#startTimer(leftMs);
+        this.#timer = this.#startTimer(leftMs, clock.now());
       }
     } catch (fault) {
-      this.#options.upstream.close('aborted', true);
-      return this.#hasTimedOut ? { kind: 'reply-timeout' } : { kind: 'fault', fault };
+      this.#source.close('aborted', true);
+      return this.#brokenEnd(fault);
     } finally {
       this.#timer.cancel();
     }
   }
 
-  #startTimer(ms: number): Timer {
-    this.#dueMs = this.#options.clock.now() + ms;
-    return this.#options.clock.setTimer(ms, () => {
+  #startTimer(ms: number, nowMs: number): Timer {
+    this.#dueMs = nowMs + ms;
+    return this.#talk.clock.setTimer(ms, () => {
       this.#hasTimedOut = true;
-      this.#options.upstream.close('reply-timeout', true);
+      this.#source.close('reply-timeout', true);
     });
   }
 
@@ -131,69 +186,81 @@ class RelayRun {
    * One chunk. Without a status: whether bytes of the reply came. Log lines do not count, or a backend that writes some now and
    * then could hold its upstream forever.
    */
-  #take(events: readonly UpstreamEvent[]): RelayEnd | 'reply' | 'nothing' {
-    const { count, clock } = this.#options;
+  #take(events: readonly UpstreamEvent[]): LeaseEnd<Ending> | 'reply' | 'nothing' {
+    const { count, writer, clock } = this.#talk;
     let status: Status | undefined;
     let hasTrailing = false;
-    const bytesBefore = count.bytesIn;
+    let hasBody = false;
     for (const event of events) {
-      switch (event.kind) {
-        case 'body':
-          count.firstByteMs ??= clock.now() - this.#startMs;
-          if (status === undefined) this.#takeBody(event.bytes);
-          else hasTrailing = true;
-          break;
-        case 'log':
-          countLog(count, event.line);
-          this.#options.onLog(event.line);
-          break;
-        case 'status':
-          count.firstByteMs ??= clock.now() - this.#startMs;
-          if (status === undefined) ({ status } = event);
-          else hasTrailing = true;
-          break;
-        default:
-          return event satisfies never;
+      if (event.kind === 'log') {
+        takeLog(this.#talk, event.line);
+        continue;
+      }
+      count.firstByteMs ??= clock.now() - this.#startMs;
+      if (status !== undefined) {
+        hasTrailing = true;
+      } else if (event.kind === 'status') {
+        ({ status } = event);
+      } else {
+        const { bytes } = event;
+        hasBody = true;
+        count.bytesIn += bytes.length;
+        count.cells += countCells(bytes);
+        if (this.#peer !== 'ready') continue;
+        if (this.#reshape === undefined) writer.addBody(bytes);
+        else for (const part of this.#reshape(bytes)) writer.addBody(part);
       }
     }
-    count.cells = this.#cells.cells;
-    if (status === undefined) return count.bytesIn > bytesBefore ? 'reply' : 'nothing';
-    this.#passStatus(status);
-    return { kind: 'status', status, hasTrailing, peer: this.#peer };
+    if (status === undefined) return hasBody ? 'reply' : 'nothing';
+    return this.#end(status, hasTrailing);
   }
 
-  #takeBody(bytes: Buffer): void {
-    const { count, writer, reshape } = this.#options;
-    count.bytesIn += bytes.length;
-    this.#cells.push(bytes);
-    if (this.#peer !== 'ready') return;
-    if (reshape === undefined) writer.addBody(bytes);
-    else for (const part of reshape(bytes)) writer.addBody(part);
-  }
-
-  #passStatus(status: Status): void {
-    const { writer } = this.#options;
-    if (this.#peer !== 'ready' || !this.#options.passesStatus(status)) return;
-    this.#options.beforeStatus(status);
-    writer.addRawStatus(status.raw);
-    // At once, before records are written or the upstream is returned: the client waits for this. Not awaited: the backend is
-    // done, and its upstream may serve another client.
-    void writer.flush(Number.POSITIVE_INFINITY);
+  #end(status: Status, hasTrailing: boolean): LeaseEnd<Ending> {
+    const { writer, upstream, command } = this.#talk;
+    const { kind } = status;
+    const peer = this.#peer;
+    if (peer === 'ready' && kind !== 'referral') {
+      if (kind !== 'ok') explainStatus(this.#talk, status);
+      writer.addRawStatus(status.raw);
+      // At once, before records are written or the upstream is returned: the client waits for this. Not awaited: the backend is
+      // done, and its upstream may serve another client.
+      void writer.flush(Number.POSITIVE_INFINITY);
+    }
+    // Up to 2.3.16 a second status line follows a failure, and the handshake does not show which releases do that. Processes
+    // of a stopped Dovecot live on and answer TEMPFAIL to everything.
+    const isFailedForGood = kind !== 'ok' && (upstream.serverMinor <= 2 || status.code === 'TEMPFAIL');
+    const closeFor = command.isLast || hasTrailing || isFailedForGood ? 'not-reusable' : undefined;
+    const value: Ending =
+      kind === 'referral'
+        ? { kind, backend: upstream.backend, target: status.referral }
+        : { kind: 'replied', status, peer };
+    return { value, closeFor, answer: status.code === 'TEMPFAIL' ? 'tempfail' : 'other' };
   }
 
   /** The end, if the client did not take the reply and the command is not left to finish. */
-  async #waitForPeer(drained: Promise<void>): Promise<RelayEnd | undefined> {
-    const { clock, limits, goesOnWithoutPeer, upstream, writer } = this.#options;
-    const lease = { pace: upstream.pace, writer, isRated: true };
-    this.#peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
-    if (this.#peer === 'ready' || goesOnWithoutPeer) return undefined;
-    upstream.close('aborted', true);
-    return { kind: this.#peer };
+  async #waitForPeer(drained: Promise<void>): Promise<LeaseEnd<Ending> | undefined> {
+    const { clock, limits, command, writer } = this.#talk;
+    const lease = { pace: this.#source.pace, writer, isRated: true };
+    const peer = await waitForPeer(drained, clock, limits.clientStallMs, lease);
+    this.#peer = peer;
+    if (peer === 'ready' || !command.isReading) return undefined;
+    this.#source.close('aborted', true);
+    const value: Ending = peer === 'client-gone' ? { kind: peer, isSent: true } : { kind: peer };
+    return { value, closeFor: 'aborted' };
   }
-}
 
-export function countLog(count: RelayCount, line: LogLine): void {
-  count.logs.set(line.type, (count.logs.get(line.type) ?? 0) + 1);
+  #brokenEnd(fault: unknown): LeaseEnd<Ending> {
+    const { command, upstream } = this.#talk;
+    const { backend } = upstream;
+    if (this.#hasTimedOut) return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
+    // The upstream was closed because the exchange was canceled. A client that is gone does not cancel a change.
+    const cutOff = this.#talk.cutOff();
+    if (cutOff !== undefined && (cutOff.kind !== 'client-gone' || command.isReading)) {
+      return { value: cutOff, closeFor: 'aborted' };
+    }
+    const value = { kind: 'fault', fault, isSent: true, backend } as const;
+    return { value, closeFor: fault instanceof WireFault ? 'wire-fault' : 'peer-gone' };
+  }
 }
 
 /** The lease that waits while its client does not read. */
@@ -236,4 +303,63 @@ export function waitForPeer(
       () => settle('client-gone'),
     );
   });
+}
+
+/** A line of channel L: counted, reported and, where policy allows it, forwarded. */
+export function takeLog(talk: Conversation, line: LogLine): void {
+  const { count, limits } = talk;
+  count.logs ??= new Map();
+  count.logs.set(line.type, (count.logs.get(line.type) ?? 0) + 1);
+  count.lastLog = line.text;
+  count.logLines += 1;
+  const { logLinesMax } = limits;
+  if (count.logLines <= logLinesMax) return forwardLog(talk, line);
+  if (count.logLines > logLinesMax + 1) return;
+  const text = `dovegate: more than ${logLinesMax} log lines for this command (limits.log_lines); the others are only counted`;
+  forwardLog(talk, { type: 'warning', text, isCut: false });
+}
+
+function forwardLog(talk: Conversation, line: LogLine): void {
+  talk.onLog(line);
+  if (talk.logs === 'full' && !isLineOfOther(line.text, talk.command.user)) {
+    talk.writer.addLog(line.type, line.text);
+  }
+}
+
+/** Before a failed status is written: adds our own sentence, where policy wants that. */
+export function explainStatus({ logs, writer, count }: Conversation, status: Status): void {
+  if (logs !== 'filtered') return;
+  writer.addLog('error', `dovegate: the backend says: ${explainFailure(status, count.lastLog)}`);
+}
+
+/** Sentences for status codes: what Dovecot means by them (measured). */
+const sentences: ReadonlyMap<string, string> = new Map([
+  ['NOUSER', 'no such user'],
+  ['NOTFOUND', 'not found'],
+  ['DATAERR', 'it does not accept the value'],
+  ['USAGE', 'it does not accept the arguments'],
+  ['TEMPFAIL', 'temporary failure'],
+  ['NOPERM', 'permission denied'],
+  ['EXPIRED', 'expired'],
+  ['CHANGED', 'changed meanwhile'],
+]);
+
+/** One sentence for a failed status; `lastText` is the last log line of the command, used but never forwarded. */
+export function explainFailure(status: Status, lastText: string): string {
+  // A full mailbox has no code of its own: it comes as UNKNOWN.
+  if (/quota exceeded/i.test(lastText)) return 'over quota';
+  return sentences.get(status.code) ?? 'the command failed';
+}
+
+/**
+ * Whether a log line names another user where Dovecot names users: `doveadm(bob@example.org)<123><session>: text`,
+ * `doveadm(192.0.2.1,bob@example.org): text`, `dsync-local(bob@example.org)<session>: text`, also after the prefix of a proxy.
+ * A text that begins like such a prefix and does not end like one may be a name with a parenthesis: it counts as another user.
+ */
+export function isLineOfOther(text: string, user: string): boolean {
+  for (const [, named = '', end] of text.matchAll(/\b(?:doveadm|dsync-[a-z]+)\(([^)]*)\)(.?)/g)) {
+    const last = named.split(',').at(-1) ?? '';
+    if (foldAscii(last) !== foldAscii(user) || (end !== '<' && end !== ':')) return true;
+  }
+  return false;
 }

@@ -1,7 +1,6 @@
-// Writes replies and log lines to one client in its framing, and the two targets that replies of several backends go through first.
+// Writes replies and log lines to one client in its framing; and the targets that replies of several backends go through first.
 // The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
-// disconnect when they have read the status; nothing is written after the transport failed. Rows have no mark: a row is so many
-// cells, each ended by a TAB.
+// disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
 
 import type { Transport } from '../../ports/transport.js';
 import { escapeField } from '../../protocol/escape.js';
@@ -20,49 +19,22 @@ const lineFeed = Buffer.from('\n');
 /** Shorter output is copied into one buffer with its header: most replies are a row and a status. */
 const joinedBytesMax = 2 * 1024;
 
-/** One for each session. Pieces are collected in order; only `flush` touches the transport. */
-export interface ReplyWriter {
-  /** Whether log lines reach the client: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
-  readonly hasLogChannel: boolean;
-  /** The client sent OPTION log-passthrough. */
-  passLogs(): void;
-  /** `bytes` are not copied. */
-  addBody(bytes: Buffer): void;
-  /** Does nothing without a log channel. `text` may have several lines. */
-  addLog(type: LogType, text: string): void;
-  /** Ends the rows and adds a status line that a backend sent, given without its LF. */
-  addRawStatus(line: Buffer): void;
-  /** Ends the rows and adds a status line of our own; `''` is success. */
-  addStatus(code: string): void;
-  /** The rows so far end within a cell, so bytes that follow could be taken for a part of it. */
-  readonly isMidCell: boolean;
-  /** Bytes of the output channel so far, over all replies. */
-  readonly bytesOut: number;
-  readonly takenBytes: number;
-  /**
-   * Writes what was added. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write,
-   * which rejects with a TransportFault when the client is gone.
-   */
-  flush(unsentBytesMax: number): Promise<void> | undefined;
-}
-
 /** Where the relay of one reply writes. */
 export type RelayTarget = Pick<ReplyWriter, 'addBody' | 'addLog' | 'addRawStatus' | 'flush' | 'takenBytes'>;
 
-export function createReplyWriter(transport: Transport, minor: number): ReplyWriter {
-  return new FramedWriter(transport, minor);
-}
-
-class FramedWriter implements ReplyWriter {
+/** One for each session. Pieces are collected in order; only `flush` touches the transport. */
+export class ReplyWriter {
+  /** Bytes of the output channel so far, over all replies. */
+  bytesOut = 0;
+  /** Whether log lines reach the client: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
+  hasLogChannel: boolean;
   readonly #transport: Transport;
   readonly #encoder: MultiplexEncoder;
   readonly #framing: Framing;
   readonly #minor: number;
-  #passesLogs: boolean;
   #group: Buffer[] = [];
   #output: Buffer[] = [];
   #outputBytes = 0;
-  #bytesOut = 0;
   #lastOfBody = tab;
 
   constructor(transport: Transport, minor: number) {
@@ -70,56 +42,58 @@ class FramedWriter implements ReplyWriter {
     this.#minor = minor;
     this.#framing = framingOf(minor);
     this.#encoder = createMultiplexEncoder(this.#framing);
-    this.#passesLogs = minor === 1 || minor === 2;
+    this.hasLogChannel = minor === 1 || minor === 2;
   }
 
-  get hasLogChannel(): boolean {
-    return this.#passesLogs;
-  }
-
+  /** The rows so far end within a cell, so bytes that follow could be taken for a part of it. */
   get isMidCell(): boolean {
     return this.#lastOfBody !== tab;
-  }
-
-  get bytesOut(): number {
-    return this.#bytesOut;
   }
 
   get takenBytes(): number {
     return this.#transport.takenBytes;
   }
 
+  /** The client sent OPTION log-passthrough. */
   passLogs(): void {
-    if (this.#minor >= 1) this.#passesLogs = true;
+    if (this.#minor >= 1) this.hasLogChannel = true;
   }
 
+  /** `bytes` are not copied. */
   addBody(bytes: Buffer): void {
-    this.#add(bytes);
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.length;
+    this.bytesOut += bytes.length;
     this.#lastOfBody = bytes[bytes.length - 1] ?? this.#lastOfBody;
   }
 
+  /** Does nothing without a log channel. `text` may have several lines. */
   addLog(type: LogType, text: string): void {
-    if (!this.#passesLogs) return;
+    if (!this.hasLogChannel) return;
     this.#frameOutput();
     const lines = text.split('\n').map((line) => encodeLogLine(type, line));
     this.#group.push(...this.#encoder.frame(logChannel, lines));
   }
 
+  /** Ends the rows and adds a status line that a backend sent, given without its LF. */
   addRawStatus(line: Buffer): void {
-    this.#add(lineFeed);
-    this.#add(line);
-    this.#add(lineFeed);
+    this.#output.push(lineFeed, line, lineFeed);
+    this.#outputBytes += line.length + 2;
+    this.bytesOut += line.length + 2;
     this.#lastOfBody = tab;
   }
 
+  /** Ends the rows and adds a status line of our own; `''` is success. */
   addStatus(code: string): void {
-    this.#add(lineFeed);
-    this.#add(formatStatus(code));
-    this.#lastOfBody = tab;
+    this.addRawStatus(formatStatus(code).subarray(0, -1));
   }
 
+  /**
+   * Writes what was added. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write,
+   * which rejects with a TransportFault when the client is gone.
+   */
   flush(unsentBytesMax: number): Promise<void> | undefined {
-    this.#frameOutput();
+    if (this.#outputBytes > 0) this.#frameOutput();
     const group = this.#group;
     // With an empty group: whether earlier writes have left.
     if (group.length === 0 && this.#transport.unsentBytes === 0) return undefined;
@@ -141,12 +115,6 @@ class FramedWriter implements ReplyWriter {
     this.#output = [];
     this.#outputBytes = 0;
   }
-
-  #add(bytes: Buffer): void {
-    this.#output.push(bytes);
-    this.#outputBytes += bytes.length;
-    this.#bytesOut += bytes.length;
-  }
 }
 
 const plus = 0x2b;
@@ -154,21 +122,21 @@ const plus = 0x2b;
 const rowBytesMax = 4 * 1024 * 1024;
 
 /**
- * One of several replies that share a client: only whole rows go out, and no status line, so that a reply that breaks off never
- * shifts the rows of another. `cells`: of each row, at least 1. Throws a WireFault where a reply does not consist of whole rows.
+ * One of several replies that share a client: no status line goes out and only whole rows, so that a reply that breaks off never
+ * shifts the rows of another. `cells`: of each row, at least 1; undefined where the number is unknown: the reply goes out as it
+ * comes, and no other may be joined meanwhile. Throws a WireFault where a reply does not consist of whole rows.
  */
-export function createRowJoiner(target: RelayTarget, cells: number): RelayTarget {
+export function createJoinedTarget(target: RelayTarget, cells: number | undefined): RelayTarget {
   /** The start of a row that is not complete yet. */
   let kept: Buffer[] = [];
   let keptBytes = 0;
-  let left = cells;
+  let left = cells ?? 0;
   return {
     addBody(bytes) {
+      if (cells === undefined) return target.addBody(bytes);
       let at = 0;
       let whole = 0;
-      for (;;) {
-        const end = bytes.indexOf(tab, at);
-        if (end < 0) break;
+      for (let end = bytes.indexOf(tab); end >= 0; end = bytes.indexOf(tab, at)) {
         at = end + 1;
         left -= 1;
         if (left > 0) continue;
@@ -190,23 +158,10 @@ export function createRowJoiner(target: RelayTarget, cells: number): RelayTarget
     addLog: (type, text) => target.addLog(type, text),
     addRawStatus(line) {
       // The incomplete row is dropped: the reply was cut, or its rows have another number of cells.
-      if (line[0] === plus && (left !== cells || keptBytes > 0)) {
+      if (cells !== undefined && line[0] === plus && (left !== cells || keptBytes > 0)) {
         throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
       }
     },
-    flush: (unsentBytesMax) => target.flush(unsentBytesMax),
-    get takenBytes() {
-      return target.takenBytes;
-    },
-  };
-}
-
-/** For a reply with an unknown number of columns: it goes out as it comes, without its status. No other may be joined meanwhile. */
-export function createStatusKeeper(target: RelayTarget): RelayTarget {
-  return {
-    addBody: (bytes) => target.addBody(bytes),
-    addLog: (type, text) => target.addLog(type, text),
-    addRawStatus: () => undefined,
     flush: (unsentBytesMax) => target.flush(unsentBytesMax),
     get takenBytes() {
       return target.takenBytes;

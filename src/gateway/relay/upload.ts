@@ -4,55 +4,216 @@
 // at once, and so is one whose text will never be complete; no upstream serves another command after a text. What the backend has
 // not read yet slows the client down.
 
+import type { Buffered } from '../../concurrency/byte-budget.js';
+import type { RecordedInput } from '../../domain/audit/record.js';
+import type { InputMeter } from '../../domain/audit/signature.js';
 import { createCommandSpotter } from '../../domain/commands/catalog.js';
+import type { Clock, Timer } from '../../ports/clock.js';
+import type { CloseReason } from '../../ports/close-reason.js';
 import { wholeBytesMax } from '../../ports/transport.js';
-import type { LogLine } from '../../protocol/log-line.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { createGather } from '../../protocol/gather.js';
 import { createTextPieces, slicesOfLine } from '../../protocol/text-pieces.js';
 import { WireFault } from '../../protocol/wire-fault.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { HeldUp, LeaseEnd } from '../pool/lease.js';
-import type { Upstream, UpstreamEvent } from '../pool/upstream.js';
-import { BackendLogFilter } from './backend-log-filter.js';
-import { type Conversation, relayReply } from './converse.js';
-import { countLog, type ReplySource } from './relay.js';
-import type { HeldPiece, TextEnd, UploadBuffer } from './upload-buffer.js';
+import type { UpstreamEvent } from '../pool/upstream.js';
+import { type ClientInput, type Conversation, type ReplySource, relayReply, takeLog } from './relay.js';
+
+/** Why a text will never be complete: the client ended before the dot or is gone, or it is too long, too late or too slow. */
+export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow';
+
+export interface HeldPiece {
+  readonly parts: readonly Buffer[];
+  readonly isLast: boolean;
+}
+
+/** This much of a text is worth an upstream before the rest is here, so that long texts of fast clients are streamed. */
+export const heldBytesMax = 1024 * 1024;
+
+/**
+ * Holds a text on its way from the client to an upstream. A machine, driven by the client, by a timer, and by the upload that takes
+ * pieces out: `gather`, then `start` and `next` until the text ends, and `close` in any case.
+ */
+export class UploadBuffer {
+  /** Bytes that came so far. */
+  bytes = 0;
+  /** Why it will never be complete. */
+  end: TextEnd | undefined;
+  readonly #client: ClientInput;
+  readonly #meter: InputMeter;
+  readonly #buffered: Buffered;
+  readonly #clock: Clock;
+  readonly #held = createGather(heldBytesMax);
+  #isWhole = false;
+  #isTaken = false;
+  #isStopped = false;
+  #bug: unknown;
+  #isReading = false;
+  #wake: (() => void) | undefined;
+  #leftMs: number;
+  #running:
+    | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
+    | undefined;
+
+  constructor(client: ClientInput, meter: InputMeter, buffered: Buffered, clock: Clock) {
+    this.#client = client;
+    this.#meter = meter;
+    this.#buffered = buffered;
+    this.#clock = clock;
+    this.#leftMs = client.timeMs;
+  }
+
+  /**
+   * Reads until the text is complete, or enough of it is here to be worth an upstream, or no more may be buffered. Resolves to
+   * how it ended, if it did. Rejects with the signal's reason.
+   */
+  async gather(signal: AbortSignal): Promise<TextEnd | undefined> {
+    await this.#buffered.room(signal);
+    this.start(() => undefined);
+    const onAbort = (): void => this.#wakeUp();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      while (!this.#isWhole && this.end === undefined && this.#held.length < heldBytesMax) {
+        if (this.#buffered.isFull && this.#held.length > 0) break;
+        if (signal.aborted) throw signal.reason;
+        await this.#turn();
+      }
+      return this.end;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      this.#pause();
+    }
+  }
+
+  /** Starts the clock again; `onLate` is called when the time is over, or when the text is given up. */
+  start(onLate: () => void): void {
+    const end = (why: TextEnd): void => {
+      this.end ??= why;
+      onLate();
+      this.#wakeUp();
+    };
+    const timer = this.#clock.setTimer(this.#leftMs, () => end('late'));
+    this.#running = { timer, sinceMs: this.#clock.now(), end };
+  }
+
+  /** The client is too slow. Only during `next`. */
+  giveUp(): void {
+    this.#running?.end('slow');
+  }
+
+  /** The next piece, or why there is none; `stopped` after `stop`. */
+  async next(): Promise<HeldPiece | TextEnd | 'stopped'> {
+    for (;;) {
+      if (this.end !== undefined) return this.end;
+      if (this.#isStopped) return 'stopped';
+      if (this.#held.length > 0 || (this.#isWhole && !this.#isTaken)) {
+        const bytes = this.#held.take();
+        this.#buffered.give(bytes.length);
+        this.#isTaken = this.#isWhole;
+        return { parts: [bytes], isLast: this.#isWhole };
+      }
+      await this.#turn();
+    }
+  }
+
+  /** The rest is not needed; ends a pending `next`. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#wakeUp();
+  }
+
+  /** Bytes that came, with a digest when the text is complete; undefined: none came. */
+  recorded(): RecordedInput | undefined {
+    if (this.#isWhole) return this.#meter.finish();
+    return this.bytes === 0 ? undefined : { bytes: this.bytes };
+  }
+
+  /** Releases its bytes and its timer. Idempotent. */
+  close(): void {
+    this.#pause();
+    this.#buffered.give(this.#held.take().length);
+    this.#isStopped = true;
+  }
+
+  #pause(): void {
+    if (this.#running === undefined) return;
+    this.#running.timer.cancel();
+    this.#leftMs -= this.#clock.now() - this.#running.sinceMs;
+    this.#running = undefined;
+  }
+
+  /** Waits for a piece, the end, or a wake-up. One read at a time, also after a `next` that was given up. */
+  async #turn(): Promise<void> {
+    if (!this.#isReading) void this.#read();
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    if (this.#bug !== undefined) throw this.#bug;
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  async #read(): Promise<void> {
+    this.#isReading = true;
+    try {
+      const piece = await this.#client.nextText();
+      if (piece.kind === 'cut') this.end ??= 'cut';
+      else this.#take(piece.parts, piece.isLast);
+    } catch (fault) {
+      if (fault instanceof WireFault) this.end ??= 'too-long';
+      else if (fault instanceof TransportFault) this.end ??= 'client-gone';
+      else this.#bug = fault;
+    } finally {
+      this.#isReading = false;
+      this.#wakeUp();
+    }
+  }
+
+  #take(parts: readonly Buffer[], isLast: boolean): void {
+    for (const part of parts) {
+      this.bytes += part.length;
+      this.#meter.take(part);
+      if (this.#isStopped) continue;
+      this.#held.append(part);
+      this.#buffered.take(part.length);
+    }
+    this.#isWhole = isLast;
+  }
+}
 
 /** Sends the gathered `text` after the command. Never rejects; `text` is closed then. */
-export async function upload(options: Conversation, text: UploadBuffer): Promise<LeaseEnd<Ending>> {
-  const { upstream, count } = options;
-  const filter = new BackendLogFilter(options);
-  const early = watchEarlyReply(
-    upstream,
-    (line) => {
-      countLog(count, line);
-      filter.take(line);
-    },
-    () => text.stop(),
-  );
+export async function upload(talk: Conversation, text: UploadBuffer): Promise<LeaseEnd<Ending>> {
+  const { upstream } = talk;
+  const early = new EarlyReplyWatch(talk, () => text.stop());
   let ending: Ending | undefined;
   try {
-    ending = await send(options, text, early);
+    ending = await send(talk, text, early);
   } catch (fault) {
     ending = { kind: 'fault', fault, isSent: false, backend: upstream.backend };
   } finally {
     text.close();
   }
   if (ending !== undefined) {
-    if (early.reply?.kind === 'answer') takeLogs(early.reply.events, options, filter);
+    if (early.reply?.kind === 'answer') takeLogs(talk, early.reply.events);
     upstream.close('aborted', true);
     return { value: ending, closeFor: 'aborted' };
   }
-  const end = await relayReply(options, early.handOver(), filter);
+  const end = await relayReply(talk, early.handOver());
   return { ...end, closeFor: end.closeFor ?? 'not-reusable' };
 }
 
 /** Undefined: all of it was written. */
 async function send(
-  options: Conversation,
+  talk: Conversation,
   text: UploadBuffer,
   early: EarlyReplyWatch,
 ): Promise<Ending | undefined> {
-  const { upstream, clock } = options;
+  const { upstream, clock } = talk;
   const toPieces = createEncoding(upstream.keepsWhole);
   const held: HeldUp = {
     get movedBytes() {
@@ -61,7 +222,7 @@ async function send(
     isRated: true,
     giveUp: () => text.giveUp(),
   };
-  let { line } = options.command;
+  let { line } = talk.command;
   text.start(() => upstream.close('aborted', true));
   for (;;) {
     // `next` waits only while the client sends nothing.
@@ -69,7 +230,7 @@ async function send(
     const next = await text.next();
     upstream.pace.end(clock.now());
     if (typeof next === 'string') {
-      return next === 'stopped' ? endOfEarlyReply(options, early.reply) : endOfText(next);
+      return next === 'stopped' ? endOfEarlyReply(talk, early.reply) : endOfText(next);
     }
     const pieces = toPieces(next);
     if (pieces === undefined) return { kind: 'input-ended', why: 'command-like' };
@@ -77,7 +238,7 @@ async function send(
     if (pieces.length > 0) line = nothing;
     for (const [at, whole] of wholes.entries()) {
       // Closed by a drain or by its own end: the early reply tells which.
-      if (upstream.state.at === 'closed') return endOfEarlyReply(options, await early.arrived);
+      if (upstream.state.at === 'closed') return endOfEarlyReply(talk, await early.arrived);
       const written = upstream.writeWhole(whole);
       if (next.isLast && at === wholes.length - 1) {
         // Not awaited: the reply may be here before the last piece is reported as sent.
@@ -88,7 +249,7 @@ async function send(
         await written;
       } catch {
         if (text.end !== undefined) return endOfText(text.end);
-        return endOfEarlyReply(options, await early.arrived);
+        return endOfEarlyReply(talk, await early.arrived);
       }
     }
   }
@@ -123,9 +284,9 @@ function endOfText(end: TextEnd): Ending {
   return { kind: 'client-gone', isSent: true };
 }
 
-function endOfEarlyReply(options: Conversation, early: EarlyReply | undefined): Ending {
-  const { backend } = options.upstream;
-  const cutOff = options.cutOff();
+function endOfEarlyReply(talk: Conversation, early: EarlyReply | undefined): Ending {
+  const { backend } = talk.upstream;
+  const cutOff = talk.cutOff();
   // We closed it: it had no final dot, so nothing was carried out.
   if (cutOff?.kind === 'cut-off') return { ...cutOff, isSent: false };
   if (early?.kind === 'answer') {
@@ -136,86 +297,74 @@ function endOfEarlyReply(options: Conversation, early: EarlyReply | undefined): 
   return { kind: 'input-refused', backend, answer: 'broke-off' };
 }
 
-function takeLogs(events: readonly UpstreamEvent[], options: Conversation, filter: BackendLogFilter): void {
-  for (const event of events) {
-    if (event.kind !== 'log') continue;
-    countLog(options.count, event.line);
-    filter.take(event.line);
-  }
+function takeLogs(talk: Conversation, events: readonly UpstreamEvent[]): void {
+  for (const event of events) if (event.kind === 'log') takeLog(talk, event.line);
 }
 
 /** What came before the whole text was sent. */
-export type EarlyReply =
+type EarlyReply =
   | { readonly kind: 'answer'; readonly events: readonly UpstreamEvent[] }
   | { readonly kind: 'fault'; readonly fault: unknown };
 
-/** Reads an upstream while a text is sent to it, until `handOver`. */
-export interface EarlyReplyWatch {
-  readonly reply: EarlyReply | undefined;
+/**
+ * Reads an upstream while a text is sent to it, until `handOver`. Log lines are taken as they come. Anything else, or the end,
+ * closes the upstream at once, because it would read the rest of the text as commands; `onReply` is called then.
+ */
+class EarlyReplyWatch {
+  reply: EarlyReply | undefined;
   /** Resolves when there is an early reply; for an upstream that is gone it always comes. */
   readonly arrived: Promise<EarlyReply>;
-  /** The text is sent: the reply is read from the source that this returns. */
-  handOver(): ReplySource;
-}
+  readonly #talk: Conversation;
+  readonly #onReply: () => void;
+  #pending: Promise<readonly UpstreamEvent[]> | undefined;
+  #isHandedOver = false;
 
-/**
- * Log lines are taken as they come. Anything else, or the end, closes the upstream at once, because it would read the rest of
- * the text as commands; `onReply` is called then.
- */
-export function watchEarlyReply(
-  upstream: Upstream,
-  onLog: (line: LogLine) => void,
-  onReply: () => void,
-): EarlyReplyWatch {
-  let pending: Promise<readonly UpstreamEvent[]> | undefined = upstream.next();
-  let isHandedOver = false;
-  let early: EarlyReply | undefined;
-
-  function end(reply: EarlyReply): EarlyReply {
-    early = reply;
-    const isGarbage = reply.kind === 'fault' && reply.fault instanceof WireFault;
-    upstream.close(reply.kind === 'answer' ? 'not-reusable' : isGarbage ? 'wire-fault' : 'peer-gone', true);
-    onReply();
-    return reply;
+  constructor(talk: Conversation, onReply: () => void) {
+    this.#talk = talk;
+    this.#onReply = onReply;
+    this.arrived = this.#watch();
   }
 
-  const arrived = new Promise<EarlyReply>((resolve) => {
-    const watch = (): void => {
-      pending?.then(
-        (events) => {
-          if (isHandedOver) return;
-          if (events.some((event) => event.kind !== 'log')) {
-            resolve(end({ kind: 'answer', events }));
-            return;
-          }
-          for (const event of events) if (event.kind === 'log') onLog(event.line);
-          pending = upstream.next();
-          watch();
-        },
-        (fault: unknown) => {
-          if (!isHandedOver) resolve(end({ kind: 'fault', fault }));
-        },
-      );
+  /** The text is sent: the reply is read from the source that this returns. */
+  handOver(): ReplySource {
+    const { upstream } = this.#talk;
+    this.#isHandedOver = true;
+    let first = this.#pending;
+    return {
+      pace: upstream.pace,
+      next() {
+        const next = first ?? upstream.next();
+        first = undefined;
+        return next;
+      },
+      close: (reason, isAbrupt) => upstream.close(reason, isAbrupt),
     };
-    watch();
-  });
+  }
 
-  return {
-    get reply() {
-      return early;
-    },
-    arrived,
-    handOver() {
-      isHandedOver = true;
-      return {
-        pace: upstream.pace,
-        next() {
-          const first = pending;
-          pending = undefined;
-          return first ?? upstream.next();
-        },
-        close: (reason, isAbrupt) => upstream.close(reason, isAbrupt),
-      };
-    },
-  };
+  /** Never settles after `handOver`. */
+  async #watch(): Promise<EarlyReply> {
+    const { upstream } = this.#talk;
+    for (;;) {
+      let events: readonly UpstreamEvent[];
+      try {
+        this.#pending = upstream.next();
+        events = await this.#pending;
+      } catch (fault) {
+        if (this.#isHandedOver) return new Promise(() => undefined);
+        return this.#end({ kind: 'fault', fault }, fault instanceof WireFault ? 'wire-fault' : 'peer-gone');
+      }
+      if (this.#isHandedOver) return new Promise(() => undefined);
+      if (events.some((event) => event.kind !== 'log')) {
+        return this.#end({ kind: 'answer', events }, 'not-reusable');
+      }
+      takeLogs(this.#talk, events);
+    }
+  }
+
+  #end(reply: EarlyReply, reason: CloseReason): EarlyReply {
+    this.reply = reply;
+    this.#talk.upstream.close(reason, true);
+    this.#onReply();
+    return reply;
+  }
 }

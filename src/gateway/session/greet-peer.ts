@@ -5,15 +5,65 @@ import type { Abortable } from '../../concurrency/abortable.js';
 import { printable } from '../../domain/audit/export.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer } from '../../domain/identity/peer.js';
+import type { Policy } from '../../domain/policy/rule.js';
 import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
+import type { TlsOffer, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { type AcceptStep, createHandshakeAccept } from '../../protocol/handshake-accept.js';
-import type { ExchangeContext } from '../command/exchange-context.js';
-import type { CertificateOwner, Certified } from '../login/logins.js';
+import type { ExchangeContext } from '../command/context.js';
+import type { CertificateOwner, Certified, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
-import { strangerSource } from '../outcome/flood-watch.js';
-import type { ListenerAccess } from './served-peer.js';
+import { networkSource } from '../outcome/journal.js';
+
+export interface SessionLimits {
+  readonly lineBytesMax: number;
+  readonly fieldsMax: number;
+  readonly handshakeMs: number;
+  readonly inputBytesMax: number;
+  readonly inputTimeMs: number;
+}
+
+/** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
+export interface ListenerAccess {
+  /** The kernel identifies peers: no login. */
+  readonly isPreauthenticated: boolean;
+  /** Whether that address may connect; checked before a byte is read. */
+  readonly mayConnect: (address: string | undefined) => boolean;
+  /** `implicit`: from the first byte on; `starttls`: when the peer asks for it, and required before a password. */
+  readonly tls: 'none' | 'starttls' | 'implicit';
+  /** The certificate for peers; undefined: there is none, and peers that want TLS are refused. */
+  readonly offer: () => TlsOffer | undefined;
+  /** Passwords are accepted in clear: on loopback only, where the configuration says so. */
+  readonly plainWithoutTls: boolean;
+  /** Undefined: no logins. */
+  readonly logins: Logins | undefined;
+}
+
+/** For peers that the kernel identifies. */
+export const kernelAccess: ListenerAccess = {
+  isPreauthenticated: true,
+  mayConnect: () => true,
+  tls: 'none',
+  offer: () => undefined,
+  plainWithoutTls: false,
+  logins: undefined,
+};
+
+/**
+ * The current configuration. A session calls these each time, because a reload may have replaced it; two values that must belong
+ * to the same configuration are read without a wait between them.
+ */
+export interface SessionContext {
+  readonly exchanges: () => ExchangeContext;
+  /** Undefined: the listener is gone. */
+  readonly access: (listener: string) => ListenerAccess | undefined;
+  /**
+   * The policy of a peer at its listener, or of its login where it had to log in; undefined: it is not, or no longer, allowed
+   * there.
+   */
+  readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
+  readonly limits: () => SessionLimits;
+}
 
 /** A greeted peer: the negotiated minor, the announced one, and the bytes that followed; or why its session is over. */
 export type GreetedPeer =
@@ -192,7 +242,7 @@ function report(greeting: Greeting, result: LoginResult, user: string | undefine
   const { peer, context } = greeting;
   const { listener, address } = peer;
   const isIn = result === 'ok' || result === 'remembered' || result === 'certificate';
-  const source = strangerSource(networkOf(address ?? '-'), listener);
+  const source = networkSource(networkOf(address ?? '-'), listener);
   const isTold = !isIn && context.floods.admit('login-failed', source);
   const account = user === undefined ? undefined : printable(user.slice(0, shownNameMax));
   context.observe({ kind: 'login', listener, result, address, account, isTold, text });

@@ -123,11 +123,11 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
 
   return {
     enter(session, name) {
+      if (spentMs < turnMs && waiting === 0) return undefined;
       const nowMs = clock.now();
       const principal = shareOf(name);
       const isLight = usedBy(session, nowMs) < lightMs && usedBy(principal, nowMs) < lightMs;
-      const isRoom = isLight ? spentMs < 2 * turnMs : spentMs < turnMs && waiting === 0;
-      if (isRoom) return undefined;
+      if (isLight && spentMs < 2 * turnMs) return undefined;
       return new Promise((resolve) => {
         add(principal, { session, resolve }, nowMs);
         addSlot();

@@ -11,9 +11,9 @@ import { TransportFault } from '../../ports/transport-fault.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { createHandshakeAccept } from '../../protocol/handshake-accept.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import { createReplyWriter } from '../relay/reply-writer.js';
+import { ReplyWriter } from '../relay/reply-writer.js';
 import { ourMinor } from './greet-peer.js';
-import { createCommandInput, createSessionInput, type SessionInput } from './session-input.js';
+import { PeerInput, SessionInput } from './session-input.js';
 
 export interface RefusalLimits {
   readonly lineBytesMax: number;
@@ -45,8 +45,8 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
   try {
     const greeted = await greet(peer);
     if (greeted === undefined) return;
-    const writer = createReplyWriter(transport, greeted.minor);
-    const input = createSessionInput(transport, greeted.rest, limits.lineBytesMax);
+    const writer = new ReplyWriter(transport, greeted.minor);
+    const input = new SessionInput(transport, greeted.rest, limits.lineBytesMax);
     waitTimer.renew();
     let answered = 0;
     let isFirst = true;
@@ -122,6 +122,6 @@ async function skipInput(
   const following = followingInput(command, allSeries);
   if (following !== 'dot') return following === 'none';
   const close = (why: CloseReason): void => transport.close(why);
-  const text = createCommandInput(input, { inputBytesMax, inputTimeMs, clock, close });
+  const text = new PeerInput(input, { inputBytesMax, inputTimeMs, clock, close });
   return (await text.skipText()) === 'skipped';
 }

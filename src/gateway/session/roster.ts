@@ -2,7 +2,7 @@
 // The rule: no question walks the sessions, because a full listener asks for each connection that it refuses.
 
 import { createOrderedSet, type OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
-import type { RunningExchange } from '../command/exchange-context.js';
+import type { Exchange } from '../command/exchange.js';
 
 export interface RunningSession extends Placed<RunningSession> {
   readonly done: Promise<void>;
@@ -22,7 +22,7 @@ export interface RunningSession extends Placed<RunningSession> {
   /** Closes it now, with unsent output. */
   cut(): void;
   /** The exchange that runs, if one does. */
-  readonly running: RunningExchange | undefined;
+  readonly running: Exchange | undefined;
 }
 
 export interface Roster {

@@ -7,13 +7,13 @@ import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js
 import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
-import type { RunningNames } from '../command/exchange-context.js';
-import { strangerSource } from '../outcome/flood-watch.js';
+import type { RunningNames } from '../command/exchange.js';
+import { networkSource } from '../outcome/journal.js';
+import type { SessionContext } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
 import { type RefusalLimits, refusePeer } from './refused-peer.js';
-import { createRoster } from './roster.js';
-import type { SessionContext } from './served-peer.js';
-import { startSession } from './session.js';
+import { createRoster, type RunningSession } from './roster.js';
+import { Session } from './session.js';
 
 /** One listener as the service sees it; replaced by a reload. */
 export interface ServedListener {
@@ -163,9 +163,9 @@ export function createService({
         return transport.close(refused.reason, peer.address !== undefined);
       }
       const key = keyOf(peer);
-      const session = startSession(listener.context, lineTurns, transport, peer, describe, (changed) =>
-        roster.update(changed),
-      );
+      const { context } = listener;
+      const onStanding = (changed: RunningSession): void => roster.update(changed);
+      const session = new Session({ context, lineTurns, transport, peer, describe, onStanding });
       roster.add(listener.name, key, session);
       void session.done.finally(() => {
         roster.delete(listener.name, key, session);
@@ -226,8 +226,7 @@ function turnAway(
 ): Promise<Peer> | undefined {
   const { floods, observe } = context.exchanges();
   const { address } = peer;
-  const source =
-    address === undefined ? principalOf(peer).text : strangerSource(networkOf(address), listener);
+  const source = address === undefined ? principalOf(peer).text : networkSource(networkOf(address), listener);
   if (!floods.admit('turned-away', source)) return undefined;
   return describe().then((who) => {
     observe({ kind: 'session-refused', listener, principal: principalOf(who).text, text: text(who) });

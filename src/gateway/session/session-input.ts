@@ -9,49 +9,25 @@ import { TransportFault } from '../../ports/transport-fault.js';
 import { createDotDecoder, type DotDecoder } from '../../protocol/dot.js';
 import { createLineSplitter, type LineSplitter } from '../../protocol/lines.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { ClientInput, TextPiece } from '../relay/upload-buffer.js';
-
-export interface SessionInput {
-  /**
-   * The next line; null once the peer has ended its side (a last line without LF is never run). Rejects with a
-   * WireFault for a line above the limit, with a TransportFault when the peer is gone.
-   */
-  nextLine(): Promise<Buffer | null>;
-  /** The next line if all of it is here already. Throws a WireFault for a line above the limit. */
-  takeLine(): Buffer | undefined;
-  /**
-   * The next chunk, after `takeLine` found no line; to be given back with `giveBack`. `nextLine` in steps, which saves a promise
-   * for each command. Null and rejections as of `nextLine`.
-   */
-  nextChunk(): Promise<Buffer | null>;
-  /** Raw bytes after the last line; null once the peer has ended its side. Rejects as `nextLine`. */
-  nextBytes(): Promise<Buffer | null>;
-  /** Bytes of `nextBytes` that are lines again. */
-  giveBack(bytes: Buffer): void;
-  /** Starts to read ahead; `onGone` is called when the peer is gone. */
-  watch(onGone: () => void): void;
-  unwatch(): void;
-}
-
-/** `rest`: what came after the handshake. */
-export function createSessionInput(transport: Transport, rest: Buffer, lineBytesMax: number): SessionInput {
-  return new PeerInput(transport, rest, lineBytesMax);
-}
+import type { ClientInput, TextPiece } from '../relay/relay.js';
 
 function ignore(): void {}
 
-class PeerInput implements SessionInput {
+/** What a peer sends after its handshake. Reads reject with a WireFault for a line above the limit, with a TransportFault when the peer is gone. */
+export class SessionInput {
   readonly #transport: Transport;
   readonly #lines: LineSplitter;
   #ahead: Promise<Buffer | null> | undefined;
   #isReading = false;
 
+  /** `rest`: what came after the handshake. */
   constructor(transport: Transport, rest: Buffer, lineBytesMax: number) {
     this.#transport = transport;
     this.#lines = createLineSplitter({ lineBytesMax });
     if (rest.length > 0) this.#lines.push(rest);
   }
 
+  /** The next line; null once the peer has ended its side (a last line without LF is never run). */
   async nextLine(): Promise<Buffer | null> {
     for (;;) {
       const line = this.#lines.next();
@@ -62,25 +38,33 @@ class PeerInput implements SessionInput {
     }
   }
 
+  /**
+   * The next chunk, after `takeLine` found no line; to be given back with `giveBack`. `nextLine` in steps, which saves a promise
+   * for each command.
+   */
   nextChunk(): Promise<Buffer | null> {
     const ahead = this.#ahead ?? this.#transport.read();
     this.#ahead = undefined;
     return ahead;
   }
 
+  /** The next line if all of it is here already. Throws a WireFault for a line above the limit. */
   takeLine(): Buffer | undefined {
     return this.#lines.next();
   }
 
+  /** Raw bytes after the last line; null once the peer has ended its side. */
   nextBytes(): Promise<Buffer | null> {
     const rest = this.#lines.takeRest();
     return rest.length > 0 ? Promise.resolve(rest) : this.#read();
   }
 
+  /** Bytes of `nextBytes` that are lines again. */
   giveBack(bytes: Buffer): void {
     this.#lines.push(bytes);
   }
 
+  /** Starts to read ahead; `onGone` is called when the peer is gone. */
   watch(onGone: () => void): void {
     this.#transport.onGone(onGone);
     if (this.#ahead !== undefined || this.#isReading) return;
@@ -114,11 +98,7 @@ export interface CommandInputOptions {
 }
 
 /** The input of the command whose line was read last. */
-export function createCommandInput(input: SessionInput, options: CommandInputOptions): ClientInput {
-  return new CommandInput(input, options);
-}
-
-class CommandInput implements ClientInput {
+export class PeerInput implements ClientInput {
   readonly timeMs: number;
   readonly #input: SessionInput;
   readonly #options: CommandInputOptions;

@@ -1,109 +1,115 @@
 // One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that closes the
-// transport, with a reason. The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that
-// has ended its side still gets its answers.
+// transport, with a reason; and the session as its exchanges see it, one object for all of them, since one runs at a time.
+// The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that has ended its side still gets
+// its answers; what an exchange sees of its session changes between two exchanges, never while one runs.
 
 import { createAbortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
+import type { Subject } from '../../domain/policy/judge.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
+import { parseCommandLine } from '../../protocol/command.js';
 import { WireFault } from '../../protocol/wire-fault.js';
-import type { RunningExchange } from '../command/exchange-context.js';
-import { recordedPeer, type SessionNames } from '../command/exchange-records.js';
-import { appendQuietly } from '../outcome/append.js';
-import { strangerSource } from '../outcome/flood-watch.js';
-import { createReplyWriter } from '../relay/reply-writer.js';
-import { type GreetedPeer, greetPeer } from './greet-peer.js';
-import type { LineTurns } from './line-turns.js';
+import { findLine, lineKey, lineScope } from '../command/assessment.js';
+import { type ExchangeContext, type ExchangeSession, recordedPeer } from '../command/context.js';
+import { Exchange } from '../command/exchange.js';
+import { appendQuietly, networkSource } from '../outcome/journal.js';
+import type { ClientInput } from '../relay/relay.js';
+import { ReplyWriter } from '../relay/reply-writer.js';
+import { type GreetedPeer, greetPeer, type SessionContext } from './greet-peer.js';
+import { createLineShare, type LineTurns } from './line-turns.js';
 import type { RunningSession } from './roster.js';
-import type { SessionContext } from './served-peer.js';
-import { ServedPeer, type ServedPeerOwner } from './served-peer.js';
-import { createSessionInput } from './session-input.js';
+import { PeerInput, SessionInput } from './session-input.js';
 
 /**
  * How long after its accept a peer may send its first command during a drain. Closed at once, its command would be lost, and
  * clients would notice a restart: the next process already waits for new connections.
  */
 const firstCommandMs = 1_000;
+/** A refused line that took longer has waited for something, which does not count as its work. */
+const workMsMax = 20;
 
-/** Starts a session on an accepted transport; `describe` is called at once, `onStanding` whenever its standing has changed. */
-export function startSession(
-  context: SessionContext,
-  lineTurns: LineTurns,
-  transport: Transport,
-  peer: Peer,
-  describe: () => Promise<Peer>,
-  onStanding: (session: RunningSession) => void,
-): RunningSession {
-  return new Session(context, lineTurns, transport, peer, describe, onStanding);
+/** What a session is started with. */
+export interface SessionStart {
+  readonly context: SessionContext;
+  readonly lineTurns: LineTurns;
+  readonly transport: Transport;
+  readonly peer: Peer;
+  /** What takes longer to know of the peer than its accept may take; called at once. */
+  readonly describe: () => Promise<Peer>;
+  /** Called whenever its standing has changed. */
+  readonly onStanding: (session: RunningSession) => void;
 }
 
-class Session implements RunningSession, ServedPeerOwner {
+/** It runs from its construction on. */
+export class Session implements RunningSession, ExchangeSession {
   place: Place<RunningSession> | undefined;
   readonly done: Promise<void>;
-  readonly #context: SessionContext;
-  readonly #lineTurns: LineTurns;
-  readonly #transport: Transport;
-  #names: SessionNames;
-  running: RunningExchange | undefined;
-  exchanges = 0;
-  /** Why it ends after its exchange. */
-  endsFor: 'draining' | 'revoked' | undefined;
+  standing: RunningSession['standing'];
+  running: Exchange | undefined;
+  names: ExchangeSession['names'];
+  reason: string | undefined;
+  readonly #start: SessionStart;
   readonly #startedMs: number;
-  #standing: RunningSession['standing'];
-  readonly #onStanding: (session: RunningSession) => void;
+  readonly #share = createLineShare();
+  #exchanges = 0;
+  /** Why it ends after its exchange. */
+  #endsFor: 'draining' | 'revoked' | undefined;
   #login: Login | undefined;
   /** Ends the wait for a login. */
   readonly #greeting = createAbortable();
   #firstCommand: Timer | undefined;
+  /** From the handshake on. */
+  #writer: ReplyWriter | undefined;
+  #input: SessionInput | undefined;
+  #clientMinor = 0;
+  #subject: Subject | undefined;
+  /** Prefix of its keys in the line cache, under the policy of the subject. */
+  #scope = '';
 
-  constructor(
-    context: SessionContext,
-    lineTurns: LineTurns,
-    transport: Transport,
-    peer: Peer,
-    describe: () => Promise<Peer>,
-    onStanding: (session: RunningSession) => void,
-  ) {
-    this.#onStanding = onStanding;
-    this.#context = context;
-    this.#lineTurns = lineTurns;
-    this.#transport = transport;
+  constructor(start: SessionStart) {
+    const { context, peer, describe } = start;
     const { clock, newId } = context.exchanges();
+    const { listener } = peer;
+    this.#start = start;
     this.#startedMs = clock.now();
-    this.#standing =
-      context.access(peer.listener)?.isPreauthenticated === false ? 'unauthenticated' : 'known';
-    const session = newId();
-    this.#names = { session, listener: peer.listener, peer, principal: principalOf(peer).text };
+    this.standing = context.access(listener)?.isPreauthenticated === false ? 'unauthenticated' : 'known';
+    const principal = principalOf(peer).text;
+    this.names = { session: newId(), listener, peer, recorded: recordedPeer(peer), principal };
     this.done = this.#run(describe());
   }
 
+  get writer(): ReplyWriter {
+    return this.#writer ?? notServed();
+  }
+
+  get subject(): Subject {
+    return this.#subject ?? notServed();
+  }
+
   drain(reason: 'draining' | 'revoked'): void {
-    if (this.endsFor !== undefined) return;
-    this.endsFor = reason;
+    if (this.#endsFor !== undefined) return;
+    this.#endsFor = reason;
     if (this.running !== undefined) return;
-    const { clock } = this.#context.exchanges();
-    const isNew = reason === 'draining' && this.exchanges === 0;
+    const { clock } = this.#context;
+    const isNew = reason === 'draining' && this.#exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
-    if (leftMs <= 0) return this.#leave(reason);
+    // An unauthenticated peer that keeps its side open must not delay a stop, so it is closed abruptly.
+    if (leftMs <= 0) return this.#close(reason, this.standing !== 'known');
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.running === undefined) this.#leave(reason);
+      if (this.running === undefined) this.#close(reason, this.standing !== 'known');
     });
   }
 
-  /** An unauthenticated peer that keeps its side open must not delay a stop, so it is closed abruptly. */
-  #leave(reason: CloseReason): void {
-    this.#close(reason, this.#standing !== 'known');
-  }
-
   abort(): void {
-    this.endsFor ??= 'draining';
-    if (this.running === undefined) this.#close(this.endsFor);
+    this.#endsFor ??= 'draining';
+    if (this.running === undefined) this.#close(this.#endsFor);
     else this.running.abort('draining');
   }
 
@@ -115,34 +121,50 @@ class Session implements RunningSession, ServedPeerOwner {
     this.#close('sessions-limit', true);
   }
 
-  #become(standing: RunningSession['standing']): void {
-    if (standing === this.#standing) return;
-    this.#standing = standing;
-    this.#onStanding(this);
-  }
-
-  get standing(): RunningSession['standing'] {
-    return this.#standing;
-  }
-
   /** The policy of an unauthenticated peer is checked after its login. */
   isPermitted(): boolean {
-    const { peer } = this.#names;
-    if (this.#standing !== 'known') return this.#context.access(peer.listener)?.isPreauthenticated === false;
-    return this.policy() !== undefined;
+    if (this.standing === 'known') return this.#policy() !== undefined;
+    return this.#start.context.access(this.names.listener)?.isPreauthenticated === false;
   }
 
-  policy(): Policy | undefined {
-    return this.#context.policy(this.#names.peer, this.#login);
+  now(): ReturnType<ExchangeSession['now']> {
+    return { context: this.#context, policy: this.#policy() };
+  }
+
+  isCurrent(context: ExchangeContext): boolean {
+    return this.#context === context;
+  }
+
+  openInput(): ClientInput {
+    const { context, transport } = this.#start;
+    const { inputBytesMax, inputTimeMs } = context.limits();
+    const { clock } = this.#context;
+    const close = (why: CloseReason): void => transport.close(why);
+    return new PeerInput(this.#input ?? notServed(), { inputBytesMax, inputTimeMs, clock, close });
+  }
+
+  get #context(): ExchangeContext {
+    return this.#start.context.exchanges();
+  }
+
+  #policy(): Policy | undefined {
+    return this.#start.context.policy(this.names.peer, this.#login);
   }
 
   #close(reason: CloseReason, isAbrupt = false): void {
-    this.#transport.close(reason, isAbrupt);
+    this.#start.transport.close(reason, isAbrupt);
     this.#greeting.abort(new TransportFault('closed', `the transport was closed: ${reason}`));
   }
 
+  #become(standing: RunningSession['standing']): void {
+    if (standing === this.standing) return;
+    this.standing = standing;
+    this.#start.onStanding(this);
+  }
+
   async #run(described: Promise<Peer>): Promise<void> {
-    const { listener, session } = this.#names;
+    const { transport } = this.#start;
+    const { listener, session } = this.names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
     /** Sessions of a flood are only counted; admissions in them say who asked. */
@@ -153,35 +175,29 @@ class Session implements RunningSession, ServedPeerOwner {
         ({ reason, text } = greeted);
         return;
       }
-      const { login, certificate } = greeted;
+      const { login, certificate, minor } = greeted;
       const peer = { ...(await described), ...(certificate === undefined ? {} : { certificate }) };
       const principal = principalOf(peer, login?.account).text;
-      this.#names = { ...this.#names, peer, principal };
+      const recorded = recordedPeer(peer);
+      this.names = { session, listener, peer, recorded, principal };
       this.#login = login;
       this.#become('known');
       // A reload may have come while it waited.
-      if (login !== undefined && this.policy() === undefined) {
+      if (login !== undefined && this.#policy() === undefined) {
         reason = 'revoked';
         return;
       }
-      isRecorded = this.#context.exchanges().floods.admit('session', principal);
+      const { floods, observe, clock } = this.#context;
+      isRecorded = floods.admit('session', principal);
       if (isRecorded) {
-        const opened = { session, listener, peer: recordedPeer(peer), principal };
-        this.#append({ time: this.#wallMs(), event: 'session-open', ...opened });
+        const opened = { session, listener, peer: recorded, principal };
+        this.#append({ time: clock.wallMs(), event: 'session-open', ...opened });
       }
-      this.#context.exchanges().observe({ kind: 'session-opened', listener, session, minor: greeted.minor });
-      const writer = createReplyWriter(this.#transport, greeted.minor);
-      const input = createSessionInput(this.#transport, greeted.rest, this.#context.limits().lineBytesMax);
-      const { clientMinor } = greeted;
-      const parts = {
-        transport: this.#transport,
-        writer,
-        input,
-        clientMinor,
-        context: this.#context,
-        lineTurns: this.#lineTurns,
-      };
-      reason = await new ServedPeer(this, this.#names, parts).serve();
+      observe({ kind: 'session-opened', listener, session, minor });
+      this.#writer = new ReplyWriter(transport, minor);
+      this.#clientMinor = greeted.clientMinor;
+      this.#input = new SessionInput(transport, greeted.rest, this.#start.context.limits().lineBytesMax);
+      reason = await this.#serve(this.#input);
     } catch (fault) {
       if (fault instanceof WireFault) {
         reason = 'wire-fault';
@@ -192,58 +208,140 @@ class Session implements RunningSession, ServedPeerOwner {
         text = fault instanceof Error ? fault.message : String(fault);
       }
     } finally {
-      this.#transport.close(reason);
-      const closedFor = this.#transport.closedFor ?? reason;
+      transport.close(reason);
+      const closedFor = transport.closedFor ?? reason;
+      const { clock, observe } = this.#context;
+      const exchanges = this.#exchanges;
       if (isRecorded) {
-        const { principal } = this.#names;
-        const ended = { session, listener, principal, reason: closedFor, count: this.exchanges, text };
-        this.#append({ time: this.#wallMs(), event: 'session-close', ...ended });
+        const { principal } = this.names;
+        const ended = { session, listener, principal, reason: closedFor, count: exchanges, text };
+        this.#append({ time: clock.wallMs(), event: 'session-close', ...ended });
       }
-      const isTold = this.#standing === 'known' || this.#isWorthTelling(closedFor);
-      const closed = {
-        listener,
-        session,
-        reason: closedFor,
-        exchanges: this.exchanges,
-        text,
-        isTold,
-      } as const;
-      this.#context.exchanges().observe({ kind: 'session-closed', ...closed });
+      const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
+      observe({ kind: 'session-closed', listener, session, reason: closedFor, exchanges, text, isTold });
       // `done` includes output that is still on its way.
-      await this.#transport.whenClosed();
+      await transport.whenClosed();
       this.#firstCommand?.cancel();
     }
   }
 
-  /** Of an unauthenticated peer: failed logins are reported elsewhere; the rest is rate-limited with refused connections. */
-  #isWorthTelling(reason: CloseReason): boolean {
-    const { peer, listener } = this.#names;
-    const { floods } = this.#context.exchanges();
-    if (reason === 'login-failed' || reason === 'tls-failed' || reason === 'peer-ended') return false;
-    return floods.admit('turned-away', strangerSource(networkOf(peer.address ?? '-'), listener));
-  }
-
   async #greet(): Promise<GreetedPeer> {
-    const { peer, listener } = this.#names;
-    const access = this.#context.access(listener);
+    const { context, transport } = this.#start;
+    const { peer, listener } = this.names;
+    const access = context.access(listener);
     if (access === undefined) return { reason: 'revoked', text: undefined };
     return greetPeer({
-      transport: this.#transport,
+      transport,
       peer,
       access,
-      context: this.#context.exchanges(),
-      limits: this.#context.limits(),
+      context: this.#context,
+      limits: context.limits(),
       waiting: this.#greeting,
       onSuspect: () => this.#become('suspect'),
     });
   }
 
-  #wallMs(): number {
-    return this.#context.exchanges().clock.wallMs();
+  /** Until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
+  async #serve(input: SessionInput): Promise<CloseReason> {
+    const { context, transport, lineTurns } = this.#start;
+    const { principal } = this.names;
+    const onGone = (): void => this.running?.abort('client-gone');
+    for (;;) {
+      if (this.#endsFor !== undefined && this.#exchanges > 0) return this.#endsFor;
+      const line = input.takeLine();
+      if (line === undefined) {
+        const chunk = await input.nextChunk();
+        if (chunk === null) return 'peer-ended';
+        input.giveBack(chunk);
+        continue;
+      }
+      const turn = lineTurns.enter(this.#share, principal);
+      if (turn !== undefined) {
+        await turn;
+        // A drain closed the transport meanwhile.
+        if (transport.closedFor !== undefined) return this.#endsFor ?? 'draining';
+      }
+      const { clock } = context.exchanges();
+      const startMs = clock.now();
+      const running = this.#take(line);
+      const startedMs = clock.now();
+      lineTurns.used(this.#share, principal, startedMs - startMs);
+      if (running === 'option') continue;
+      if (running === 'revoked') return running;
+      // After the exchange ran up to its first wait: input that it reads must not be read ahead.
+      input.watch(onGone);
+      try {
+        const closeFor = await running.done;
+        // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
+        if (!running.isServed) {
+          lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
+        }
+        if (closeFor !== undefined) return closeFor;
+      } finally {
+        input.unwatch();
+        this.running = undefined;
+        this.reason = undefined;
+      }
+    }
+  }
+
+  /** Starts the exchange of a line. */
+  #take(bytes: Buffer): Exchange | 'option' | 'revoked' {
+    const { context } = this.#start;
+    const exchanges = context.exchanges();
+    const policy = this.#policy();
+    if (policy !== undefined && policy !== this.#subject?.policy) {
+      const { listener, principal } = this.names;
+      this.#subject = { listener, principal, clientMinor: this.#clientMinor, policy };
+      this.#scope = lineScope(this.#subject);
+    }
+    const { knownLines, clock } = exchanges;
+    const key = policy === undefined ? undefined : lineKey(this.#scope, bytes);
+    const known = key === undefined ? undefined : findLine(knownLines, key, clock.wallMs());
+    let line = known?.line;
+    if (line === undefined) {
+      const read = parseCommandLine(bytes, context.limits());
+      if (read.kind === 'option') {
+        if (read.name === 'log-passthrough') this.writer.passLogs();
+        else this.reason = statedReason(read.name) ?? this.reason;
+        return 'option';
+      }
+      line = read.command;
+    }
+    if (policy === undefined) return 'revoked';
+    this.#exchanges += 1;
+    this.running = new Exchange(exchanges, this, line, known, key);
+    return this.running;
+  }
+
+  /** Of an unauthenticated peer: failed logins are reported elsewhere; the rest is rate-limited with refused connections. */
+  #isWorthTelling(reason: CloseReason): boolean {
+    const { peer, listener } = this.names;
+    if (reason === 'login-failed' || reason === 'tls-failed' || reason === 'peer-ended') return false;
+    const source = networkSource(networkOf(peer.address ?? '-'), listener);
+    return this.#context.floods.admit('turned-away', source);
   }
 
   #append(record: AuditRecord): void {
-    const { journal, observe } = this.#context.exchanges();
+    const { journal, observe } = this.#context;
     appendQuietly(journal, observe, record, true);
   }
+}
+
+function notServed(): never {
+  throw new Error('a command came before the handshake was over');
+}
+
+const reasonOption = 'dovegate-reason=';
+const reasonBytesMax = 512;
+
+/**
+ * Why a client wants its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`, which never goes upstream. Cut to its limit at a
+ * character; undefined: it is another option.
+ */
+function statedReason(name: string): string | undefined {
+  if (!name.startsWith(reasonOption)) return undefined;
+  let text = name.slice(reasonOption.length);
+  while (Buffer.byteLength(text) > reasonBytesMax) text = text.slice(0, -1);
+  return text;
 }

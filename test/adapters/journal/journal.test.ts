@@ -23,8 +23,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
 import type { Clock } from '../../../src/ports/clock.js';
+import { JournalFault } from '../../../src/ports/journal-fault.js';
 import { admission, completion, openFor } from './opening.js';
 import { eventsIn, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';
 

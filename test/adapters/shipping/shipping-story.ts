@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { beginning } from '../../../src/adapters/shipping/follow.js';
 import { createPositionFile, type PositionFile } from '../../../src/adapters/shipping/position.js';
 import { type Shipper, type ShipperOptions, startShipper } from '../../../src/adapters/shipping/shipper.js';
-import type { ShipEvent } from '../../../src/gateway/outcome/ship-events.js';
+import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
 import type { Clock } from '../../../src/ports/clock.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/memory-backend.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createPositionFile } from '../../../src/adapters/shipping/position.js';
 import { openShipping, type Sink } from '../../../src/adapters/shipping/shipping.js';
-import type { ShipEvent } from '../../../src/gateway/outcome/ship-events.js';
+import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { createMemoryDialler } from '../../kit/memory-backend.js';
 import { openDiskJournal } from './journal-on-disk.js';

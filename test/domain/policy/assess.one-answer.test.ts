@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { isObject } from '../../../src/domain/audit/record.js';
+import { type AuditRecord, isObject } from '../../../src/domain/audit/record.js';
+
 import { runTests } from '../../../src/domain/config/parse-tests.js';
 import { routingTableOf } from '../../../src/domain/config/routing-table.js';
 import { fateOf, plainLine } from '../../../src/domain/policy/assess.js';

@@ -8,7 +8,7 @@ import { allSeries, type Series } from '../../../src/domain/commands/catalog.js'
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
-import { outgoingCommand } from '../../../src/gateway/command/outgoing.js';
+import { outgoingCommand } from '../../../src/gateway/command/backend-attempt.js';
 import { type CommandLine, parseCommandLine } from '../../../src/protocol/command.js';
 import { createLineSplitter } from '../../../src/protocol/lines.js';
 import { WireFault } from '../../../src/protocol/wire-fault.js';
@@ -89,7 +89,8 @@ function outcome({ series, minor, line }: Trick): string | Buffer {
   const then = { none: '', dot: ' then skipped', unknown: ' then closed' }[judgement.input];
   if (judgement.kind === 'unparsable') return `refused ${judgement.code}${then}`;
   if (judgement.decision.kind === 'deny') return `denied ${judgement.decision.code}${then}`;
-  return outgoingCommand(judgement, command, policy.debug, 0, 4).line;
+  const sent = outgoingCommand({ ...judgement, wantsUsernameCell: false }, command, policy.debug, 4);
+  return sent?.line ?? '';
 }
 
 for (const each of tricks) {

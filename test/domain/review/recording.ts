@@ -53,12 +53,11 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
   });
   return admissionOf({
     time: atMs,
-    names: { session: 'S', listener, peer: { listener }, principal },
+    names: { session: 'S', listener, peer: { listener }, recorded: {}, principal },
     id,
-    clientMinor: sent.clientMinor ?? 4,
-    policy: { name: policy.name, version: policy.version },
+    subject: { clientMinor: sent.clientMinor ?? 4, policy },
     judgement,
-    backends: ['mail1'],
+    backends: [{ name: 'mail1' }],
     reason: sent.reason,
     redact: (value) => redactor.redact(value),
   });

@@ -106,19 +106,19 @@ void test('every part of who asks, and every byte, makes another key', () => {
   const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
   const other = openMemoryEngine({ settings: memorySettings.replace('quota get, ', '') });
   const changed = other.settings.policies.get('support') ?? assert.fail('no policy');
-  const names = { session: 's', listener: 'support', peer: { listener: 'support' }, principal: 'a@support' };
+  const subject = { listener: 'support', principal: 'a@support', clientMinor: 2, policy };
   const bytes = Buffer.from('\ta\tquota get');
   const keys = [
-    lineKey(lineScope(policy, names, 2), bytes),
-    lineKey(lineScope(policy, names, 3), bytes),
-    lineKey(lineScope(changed, names, 2), bytes),
-    lineKey(lineScope({ ...policy, name: 'other' }, names, 2), bytes),
-    lineKey(lineScope(policy, { ...names, listener: 'other' }, 2), bytes),
-    lineKey(lineScope(policy, { ...names, principal: 'b@support' }, 2), bytes),
-    lineKey(lineScope(policy, names, 2), Buffer.from('v\ta\tquota get')),
-    lineKey(lineScope(policy, names, 2), Buffer.from('\ta\tquota\tget')),
-    lineKey(lineScope(policy, names, 2), Buffer.from([0x09, 0xc3, 0xa9])),
-    lineKey(lineScope(policy, names, 2), Buffer.from([0x09, 0xe9])),
+    lineKey(lineScope(subject), bytes),
+    lineKey(lineScope({ ...subject, clientMinor: 3 }), bytes),
+    lineKey(lineScope({ ...subject, policy: changed }), bytes),
+    lineKey(lineScope({ ...subject, policy: { ...policy, name: 'other' } }), bytes),
+    lineKey(lineScope({ ...subject, listener: 'other' }), bytes),
+    lineKey(lineScope({ ...subject, principal: 'b@support' }), bytes),
+    lineKey(lineScope(subject), Buffer.from('v\ta\tquota get')),
+    lineKey(lineScope(subject), Buffer.from('\ta\tquota\tget')),
+    lineKey(lineScope(subject), Buffer.from([0x09, 0xc3, 0xa9])),
+    lineKey(lineScope(subject), Buffer.from([0x09, 0xe9])),
   ];
   assert.equal(new Set(keys).size, keys.length);
   assert.ok(!keys.includes(undefined));

@@ -1,10 +1,10 @@
 // Goal: the two records of an exchange, and the event beside them, say the same of it. What must not happen: a secret in a record, or
 // arguments of a line that nobody could read.
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { type Judgement, judge } from '../../../src/domain/policy/judge.js';
+import { recordedPeer } from '../../../src/gateway/command/context.js';
 import {
   admissionOf,
   backendLogOf,
@@ -13,16 +13,21 @@ import {
   endedOf,
   formatPlace,
   logRecordOf,
-  recordedPeer,
 } from '../../../src/gateway/command/exchange-records.js';
 import { judgeEnding } from '../../../src/gateway/outcome/outcome.js';
-import { emptyCount } from '../../../src/gateway/relay/converse.js';
+import { RelayCount } from '../../../src/gateway/relay/relay.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 
 const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
 const peer = { listener: 'support', uid: 1000, gid: 100, pid: 4711, user: 'anna' };
-const names = { session: 'S', listener: 'support', peer, principal: 'anna@support' };
+const names = {
+  session: 'S',
+  listener: 'support',
+  peer,
+  recorded: recordedPeer(peer),
+  principal: 'anna@support',
+};
 
 function judged(line: string): Judgement {
   const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t')), { fieldsMax: 100 });
@@ -40,13 +45,12 @@ function judged(line: string): Judgement {
 
 function admission(judgement: Judgement, backend: string | undefined) {
   const redact = (value: string) => ({ hmac: `hmac of ${value.length}` });
-  const backends = backend === undefined ? [] : [backend];
+  const backends = backend === undefined ? [] : [{ name: backend }];
   return admissionOf({
     time: 1,
     names,
     id: 'I',
-    clientMinor: 2,
-    policy,
+    subject: { clientMinor: 2, policy },
     judgement,
     backends,
     reason: 'ticket 7',
@@ -100,12 +104,11 @@ void test('a secret argument is a digest', () => {
   assert.doesNotMatch(JSON.stringify(record), /hunter2/);
 });
 
-const count = Object.assign(emptyCount(), { cells: 3, bytesIn: 40, firstByteMs: 1.23456 });
+const count = Object.assign(new RelayCount(), { cells: 3, bytesIn: 40, firstByteMs: 1.23456 });
 
 function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
   const verdict = judgeEnding({ kind: 'reply-timeout', backend: 'mail1' });
   return {
-    isTold: true,
     time: 2,
     names,
     id: 'I',
@@ -126,7 +129,7 @@ function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
 }
 
 void test('the end of an exchange: record and event from the same facts', () => {
-  count.logs.set('warning', 2);
+  count.logs = new Map([['warning', 2]]);
   const given = facts();
   const record = completionOf(given);
   assert.deepEqual(JSON.parse(JSON.stringify(record)), {
@@ -152,7 +155,7 @@ void test('the end of an exchange: record and event from the same facts', () => 
     logs: { warning: 2 },
     error: 'reply-timeout',
   });
-  const event = endedOf(given);
+  const event = endedOf(given, true);
   assert.deepEqual(
     [event.outcome, event.error, event.status, event.bytesOut, event.decision, event.exchange.command],
     [record.outcome, record.error, record.status, record.bytes_out, 'allow', 'quota get'],
@@ -167,10 +170,14 @@ void test('what was never sent has no counts', () => {
     [sent, cells, bytes_in, wait_ms, first_byte_ms, logs],
     [false, undefined, undefined, undefined, undefined, undefined],
   );
-  assert.equal(endedOf(unsent).bytesIn, 0);
+  assert.equal(endedOf(unsent, true).bytesIn, 0);
   const input = { bytes: 70 };
   assert.deepEqual(
-    [endedOf(facts({ input })).bytesUp, endedOf({ ...unsent, input }).bytesUp, endedOf(unsent).bytesUp],
+    [
+      endedOf(facts({ input }), true).bytesUp,
+      endedOf({ ...unsent, input }, true).bytesUp,
+      endedOf(unsent, true).bytesUp,
+    ],
     [70, 0, 0],
   );
 });
@@ -178,14 +185,15 @@ void test('what was never sent has no counts', () => {
 void test('text of a client never becomes the name of a command', () => {
   const judgement = judged('|alice@example.org|no such command');
   assert.equal(admission(judgement, undefined).command, undefined);
-  assert.equal(endedOf(facts({ judgement })).exchange.command, undefined);
+  assert.equal(endedOf(facts({ judgement }), true).exchange.command, undefined);
 });
 
 void test('a line of the log channel, as record and as event', () => {
   const line = { type: 'warning', text: 'slow', isCut: false } as const;
   const upstream = { backend: 'mail1', id: 'mail1-1' };
   const log = { names, id: 'I', judgement: undefined, upstream, line };
-  assert.deepEqual(logRecordOf(log, 3), {
+  const event = backendLogOf(log);
+  assert.deepEqual(logRecordOf(names, 'I', event, 3), {
     time: 3,
     event: 'log',
     session: 'S',
@@ -196,8 +204,8 @@ void test('a line of the log channel, as record and as event', () => {
     level: 'warning',
     text: 'slow',
   });
-  const { exchange, ...event } = backendLogOf(log);
-  assert.deepEqual(event, {
+  const { exchange, ...told } = event;
+  assert.deepEqual(told, {
     kind: 'backend-log',
     backend: 'mail1',
     upstream: 'mail1-1',
@@ -211,8 +219,9 @@ void test('what a server repeats of a secret argument is taken out of its lines'
   const judgement = judged('|alice@example.org|mailbox metadata set|INBOX|/private/comment|hunter2');
   const line = { type: 'error', text: 'cannot set hunter2: x', isCut: false } as const;
   const log = { names, id: 'I', judgement, upstream: { backend: 'mail1', id: 'mail1-1' }, line };
-  assert.equal(logRecordOf(log, 3).text, 'cannot set [secret]: x');
-  assert.equal(backendLogOf(log).text, 'cannot set [secret]: x');
+  const event = backendLogOf(log);
+  assert.equal(logRecordOf(names, 'I', event, 3).text, 'cannot set [secret]: x');
+  assert.equal(event.text, 'cannot set [secret]: x');
 });
 
 void test('a place as people write it, and a peer under the names of the file', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createRoutingTable } from '../../../src/domain/policy/assess.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
-import type { ExchangeContext } from '../../../src/gateway/command/exchange-context.js';
+import type { ExchangeContext } from '../../../src/gateway/command/context.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';

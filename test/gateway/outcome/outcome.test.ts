@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
 import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
+import { JournalFault } from '../../../src/ports/journal-fault.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { parseStatus } from '../../../src/protocol/status.js';

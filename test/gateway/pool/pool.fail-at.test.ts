@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Abortable, createAbortable } from '../../../src/concurrency/abortable.js';
-import type { Connect } from '../../../src/gateway/outcome/ports.js';
 import { createPool } from '../../../src/gateway/pool/pool.js';
+import type { Connect } from '../../../src/ports/transport.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { type FailAt, failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';

@@ -3,9 +3,17 @@
 // read while the peer is full, a timer that stays.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { emptyCount } from '../../../src/gateway/relay/converse.js';
-import { type RelayEnd, type RelayOptions, relay, waitForPeer } from '../../../src/gateway/relay/relay.js';
-import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import type { Ending } from '../../../src/gateway/outcome/outcome.js';
+import type { LeaseEnd } from '../../../src/gateway/pool/lease.js';
+import {
+  type Conversation,
+  converse,
+  encodeOutgoing,
+  RelayCount,
+  waitForPeer,
+} from '../../../src/gateway/relay/relay.js';
+
+import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { WireFault } from '../../../src/protocol/wire-fault.js';
@@ -15,27 +23,33 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 const limits = { deadlineMs: 10_000, replyIdleMs: 3_000, clientStallMs: 2_000, logLinesMax: 1_000 };
 
-/** A relay that runs, between a backend and a client of minor 0. */
-function start(changes: Partial<RelayOptions> = {}) {
+interface Changes extends Partial<Pick<Conversation, 'limits' | 'logs' | 'onLog'>> {
+  readonly isReading?: boolean;
+  readonly usernameEvery?: number;
+  readonly clientMinor?: number;
+}
+
+/** A relay that runs, between a backend of minor 3 and a client of minor 0. */
+function start({ isReading = true, usernameEvery = 0, clientMinor = 0, ...changes }: Changes = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
   const bytes = { statusBytesMax: 100, frameBytesMax: 1_000_000, logLineBytesMax: 100 };
-  const upstream = leasedUpstream(backend.transport, clock, { limits: bytes });
-  const writer = createReplyWriter(client.transport, 0);
-  const count = emptyCount();
+  const upstream = leasedUpstream(backend.transport, clock, { serverMinor: 3, limits: bytes });
+  const writer = new ReplyWriter(client.transport, clientMinor);
+  const count = new RelayCount();
   const logs: string[] = [];
-  const running = relay({
+  const fields = { user: 'u', name: 'quota get', args: [], isLast: false, usernameEvery, isReading };
+  const running = converse({
     upstream,
+    command: encodeOutgoing(fields, 3),
     writer,
     clock,
     limits,
     count,
-    reshape: undefined,
-    goesOnWithoutPeer: false,
-    passesStatus: () => true,
+    logs: 'none',
+    cutOff: () => undefined,
     onLog: (line) => void logs.push(line.text),
-    beforeStatus: () => undefined,
     ...changes,
   });
   return {
@@ -50,10 +64,11 @@ function start(changes: Partial<RelayOptions> = {}) {
     logs,
     running,
     /** The end of it, when no timer is left. */
-    async end(): Promise<RelayEnd> {
+    async end(): Promise<LeaseEnd<Ending>> {
       const end = await running;
+      const hasStatus = end.value.kind === 'replied' || end.value.kind === 'referral';
       assert.equal(clock.timers, 0);
-      assert.equal(upstream.state.at, end.kind === 'status' ? 'leased' : 'closed');
+      assert.equal(upstream.state.at, hasStatus ? 'leased' : 'closed');
       return end;
     },
     /** What the client has when everything was flushed. */
@@ -72,13 +87,13 @@ void test('a whole reply, with its counts', async () => {
   await settle();
   await story.clock.advance(100);
   story.backend.send(Buffer.concat([replyPacket('c\td\t\n+'), logPacket('info', 'late'), replyPacket('\n')]));
-  const end = await story.end();
-  assert.ok(end.kind === 'status');
-  assert.deepEqual([end.status.kind, end.hasTrailing, end.peer], ['ok', false, 'ready']);
+  const { value, closeFor } = await story.end();
+  assert.ok(value.kind === 'replied');
+  assert.deepEqual([value.status.kind, closeFor, value.peer], ['ok', undefined, 'ready']);
   assert.equal(story.got(), 'a\tbc\td\t\n+\n');
   const { cells, bytesIn, firstByteMs, logs } = story.count;
   assert.deepEqual(
-    [cells, bytesIn, firstByteMs, logs.get('info'), story.logs],
+    [cells, bytesIn, firstByteMs, logs?.get('info'), story.logs],
     [3, 7, 250, 2, ['note', 'late']],
   );
 });
@@ -87,35 +102,37 @@ void test('what comes behind the status is told and never relayed', async () => 
   for (const more of ['more\t', '\n+\n', 'x\t\n-NOUSER\n']) {
     const story = start();
     story.backend.send(replyPacket(`row\t\n+\n${more}`));
-    const end = await story.end();
-    assert.deepEqual([end.kind, end.kind === 'status' && end.hasTrailing], ['status', true]);
+    const { value, closeFor } = await story.end();
+    assert.deepEqual([value.kind, closeFor], ['replied', 'not-reusable']);
     assert.equal(story.got(), 'row\t\n+\n');
     assert.equal(story.count.cells, 1);
   }
 });
 
 void test('a status that is not passed on is not; the last word before one that is, is ours', async () => {
-  const order: string[] = [];
-  const kept = start({
-    passesStatus: (status) => status.kind !== 'referral',
-    beforeStatus: () => order.push('x'),
-  });
+  const kept = start();
   kept.backend.send(replyPacket('row\t\n-REFERRAL alice@mail2.example.com\n'));
-  const end = await kept.end();
-  assert.ok(end.kind === 'status' && end.status.kind === 'referral');
+  const { value } = await kept.end();
+  assert.equal(value.kind, 'referral');
   assert.equal(kept.got(), 'row\t');
-  const passed = start({ beforeStatus: (status) => order.push(status.code) });
+  const passed = start({ logs: 'filtered', clientMinor: 2 });
   passed.backend.send(replyPacket('\n-NOUSER\n'));
   await passed.end();
-  assert.deepEqual(order, ['NOUSER']);
+  const text = '\x04dovegate: the backend says: no such user\n';
+  assert.deepEqual(passed.got(), String(Buffer.concat([framed(76, text), framed(0, '\n-NOUSER\n')])));
 });
 
+/** A packet of a channel. */
+function framed(channel: number, text: string): Buffer {
+  return Buffer.concat([Buffer.of(channel, 0, 0, 0, text.length), Buffer.from(text)]);
+}
+
 void test('rows are reshaped, counts are those of the backend', async () => {
-  const story = start({ reshape: (body) => [Buffer.from('<'), body, Buffer.from('>')] });
+  const story = start({ usernameEvery: 1 });
   story.backend.send(replyPacket('a\t'));
   story.backend.send(replyPacket('b\t\n+\n'));
   await story.end();
-  assert.equal(story.got(), '<a\t><b\t>\n+\n');
+  assert.equal(story.got(), 'u\ta\tu\tb\t\n+\n');
   assert.deepEqual([story.count.bytesIn, story.count.cells], [4, 2]);
 });
 
@@ -125,7 +142,7 @@ void test('PROTOCOL 12 trap 26: no first byte in time, and silence within the re
   await silent.clock.advance(limits.deadlineMs - 1);
   assert.equal(silent.upstream.state.at, 'leased');
   await silent.clock.advance(1);
-  assert.deepEqual(await silent.end(), { kind: 'reply-timeout' });
+  assert.equal((await silent.end()).value.kind, 'reply-timeout');
   assert.ok(silent.backend.isReset);
   assert.equal(silent.count.firstByteMs, undefined);
   const half = start();
@@ -135,7 +152,7 @@ void test('PROTOCOL 12 trap 26: no first byte in time, and silence within the re
     await half.clock.advance(limits.replyIdleMs - 1);
   }
   await half.clock.advance(1);
-  assert.deepEqual(await half.end(), { kind: 'reply-timeout' });
+  assert.equal((await half.end()).value.kind, 'reply-timeout');
   assert.equal(half.got(), 'row\t'.repeat(10));
 });
 
@@ -146,7 +163,7 @@ void test('only bytes of the reply count: log lines neither end the deadline nor
     await settle();
     await silent.clock.advance(limits.deadlineMs / 4);
   }
-  assert.deepEqual(await silent.end(), { kind: 'reply-timeout' });
+  assert.equal((await silent.end()).value.kind, 'reply-timeout');
   assert.deepEqual([silent.count.firstByteMs, silent.logs.length], [undefined, 4]);
   const half = start();
   half.backend.send(replyPacket('row\t'));
@@ -155,7 +172,7 @@ void test('only bytes of the reply count: log lines neither end the deadline nor
     await half.clock.advance(limits.replyIdleMs / 3);
     if (n < 2) half.backend.send(logPacket('info', 'still at it'));
   }
-  assert.deepEqual(await half.end(), { kind: 'reply-timeout' });
+  assert.equal((await half.end()).value.kind, 'reply-timeout');
 });
 
 void test('the time of a backend does not run while the peer is full', async () => {
@@ -174,7 +191,7 @@ void test('the time of a backend does not run while the peer is full', async () 
   await story.clock.advance(999);
   assert.equal(story.upstream.state.at, 'leased');
   await story.clock.advance(1);
-  assert.deepEqual(await story.end(), { kind: 'reply-timeout' });
+  assert.equal((await story.end()).value.kind, 'reply-timeout');
 });
 
 const big = 'x'.repeat(64 * 1024 - 1);
@@ -196,10 +213,10 @@ void test('a peer that does not read holds the backend back, and nothing is lost
 
 /** A relay whose peer is full. */
 async function startFull(
-  goesOnWithoutPeer: boolean,
+  isReading: boolean,
   clientStallMs = limits.clientStallMs,
 ): Promise<ReturnType<typeof start>> {
-  const story = start({ goesOnWithoutPeer, limits: { ...limits, clientStallMs } });
+  const story = start({ isReading, limits: { ...limits, clientStallMs } });
   story.client.setStopped(true);
   for (let n = 0; n < 3; n += 1) story.backend.send(replyPacket(`${big}\t`));
   await settle();
@@ -207,21 +224,21 @@ async function startFull(
 }
 
 void test('a peer that does not read: a command that reads is given up', async () => {
-  const story = await startFull(false);
+  const story = await startFull(true);
   await story.clock.advance(limits.clientStallMs);
-  assert.deepEqual(await story.end(), { kind: 'client-stall' });
+  assert.deepEqual((await story.end()).value, { kind: 'client-stall' });
   assert.ok(story.backend.isReset);
 });
 
 void test('a peer that goes while it is full: a command that reads is given up', async () => {
-  const story = await startFull(false);
+  const story = await startFull(true);
   story.client.vanish();
-  assert.deepEqual(await story.end(), { kind: 'client-gone' });
+  assert.deepEqual((await story.end()).value, { kind: 'client-gone', isSent: true });
 });
 
 void test('a peer that does not read, or goes: a change is left to finish, its reply is dropped', async () => {
   for (const leave of ['stall', 'gone'] as const) {
-    const story = await startFull(true);
+    const story = await startFull(false);
     if (leave === 'gone') story.client.vanish();
     else await story.clock.advance(limits.clientStallMs);
     await settle();
@@ -229,16 +246,16 @@ void test('a peer that does not read, or goes: a change is left to finish, its r
     story.backend.send(replyPacket(`${big}\t`));
     await settle();
     story.backend.send(replyPacket('last\t\n+\n'));
-    const end = await story.end();
-    assert.deepEqual([end.kind, end.kind === 'status' && end.peer], ['status', `client-${leave}`]);
+    const { value } = await story.end();
+    assert.deepEqual([value.kind, value.kind === 'replied' && value.peer], ['replied', `client-${leave}`]);
     assert.equal(story.clientTransport.unsentBytes, unsentBytes, 'nothing more was written');
     assert.equal(story.count.cells, 5);
   }
 });
 
 void test('a peer that others wait for in vain is given up: a read ends, a change is left to finish', async () => {
-  for (const goesOnWithoutPeer of [false, true]) {
-    const story = await startFull(goesOnWithoutPeer, 60_000);
+  for (const isReading of [true, false]) {
+    const story = await startFull(isReading, 60_000);
     const { pace } = story.upstream;
     for (let n = 0; n <= 10; n += 1) {
       pace.check(story.clock.now(), 65_536);
@@ -247,9 +264,9 @@ void test('a peer that others wait for in vain is given up: a read ends, a chang
     }
     // What comes later is not its fault any more.
     pace.check(story.clock.now() + 60_000, 65_536);
-    if (goesOnWithoutPeer) story.backend.send(replyPacket('\n+\n'));
-    const end = await story.end();
-    assert.deepEqual(goesOnWithoutPeer ? end.kind === 'status' && end.peer : end.kind, 'client-slow');
+    if (!isReading) story.backend.send(replyPacket('\n+\n'));
+    const { value } = await story.end();
+    assert.deepEqual(isReading ? value.kind : value.kind === 'replied' && value.peer, 'client-slow');
   }
 });
 
@@ -265,9 +282,9 @@ void test('faults: the reply stays cut, and the upstream is closed', async () =>
     story.backend.send(replyPacket('row\thalf a ce'));
     await settle();
     fail(story);
-    const end = await story.end();
-    assert.ok(end.kind === 'fault');
-    assert.equal(end.fault instanceof Error && end.fault.constructor, type);
+    const { value } = await story.end();
+    assert.ok(value.kind === 'fault');
+    assert.equal(value.fault instanceof Error && value.fault.constructor, type);
     assert.equal(story.got(), 'row\thalf a ce');
     assert.ok(story.writer.isMidCell);
   }

@@ -4,8 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import * as fc from 'fast-check';
-import type { RelayTarget } from '../../../src/gateway/relay/reply-writer.js';
-import { createRowJoiner, createStatusKeeper } from '../../../src/gateway/relay/reply-writer.js';
+import { createJoinedTarget, type RelayTarget } from '../../../src/gateway/relay/reply-writer.js';
 
 function createTarget(): RelayTarget & { text(): string; logs: string[] } {
   const parts: Buffer[] = [];
@@ -35,7 +34,7 @@ void test('any cuts and any order: every whole row, in the order of its reply', 
       (replies, cuts) => {
         const target = createTarget();
         const flows = replies.map(({ rows, rest }, index) => ({
-          joiner: createRowJoiner(target, 3),
+          joiner: createJoinedTarget(target, 3),
           left: Buffer.from(
             rows.map((row) => row.map((cell) => `${index}${cell}\t`).join('')).join('') + rest,
           ),
@@ -67,7 +66,7 @@ void test('any cuts and any order: every whole row, in the order of its reply', 
 });
 
 void test('a row without an end has a limit', () => {
-  const joiner = createRowJoiner(createTarget(), 2);
+  const joiner = createJoinedTarget(createTarget(), 2);
   const chunk = Buffer.alloc(1024 * 1024, 'x');
   for (let count = 0; count < 4; count += 1) joiner.addBody(chunk);
   assert.throws(() => joiner.addBody(chunk));
@@ -75,7 +74,7 @@ void test('a row without an end has a limit', () => {
 
 void test('log lines pass, status lines do not', () => {
   const target = createTarget();
-  for (const each of [createRowJoiner(target, 1), createStatusKeeper(target)]) {
+  for (const each of [createJoinedTarget(target, 1), createJoinedTarget(target, undefined)]) {
     each.addLog('info', 'text');
     each.addRawStatus(Buffer.from('-NOTFOUND'));
     each.addBody(Buffer.from('cell\t'));
@@ -86,12 +85,12 @@ void test('log lines pass, status lines do not', () => {
 
 void test('a reply that ends within a row has not succeeded, whatever it says; its failure is passed over as any', () => {
   for (const rest of ['half', 'one\t']) {
-    const joiner = createRowJoiner({ ...createTarget(), addRawStatus: () => undefined }, 2);
+    const joiner = createJoinedTarget({ ...createTarget(), addRawStatus: () => undefined }, 2);
     joiner.addBody(Buffer.from(`a\tb\t${rest}`));
     joiner.addRawStatus(Buffer.from('-TEMPFAIL'));
     assert.throws(() => joiner.addRawStatus(Buffer.from('+')), { code: 'bad-frame' });
   }
-  const whole = createRowJoiner(createTarget(), 2);
+  const whole = createJoinedTarget(createTarget(), 2);
   whole.addBody(Buffer.from('a\tb\t'));
   whole.addRawStatus(Buffer.from('+'));
 });

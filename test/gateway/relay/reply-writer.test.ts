@@ -1,7 +1,7 @@
 // Goal: a peer of each minor gets rows, log lines and status lines in its framing and in their order, in one write a group.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
@@ -10,7 +10,7 @@ import { createDemux, framingBetween } from '../../oracle/framing.js';
 /** A writer for a minor, and what reached its peer so far: text by channel, in pieces of one channel each. */
 function open(minor: number) {
   const { transport, peer } = createMemoryTransport();
-  const writer = createReplyWriter(transport, minor);
+  const writer = new ReplyWriter(transport, minor);
   const arrived = (): string[] => {
     const pieces: { channel: number; text: string }[] = [];
     for (const { channel, bytes } of createDemux(framingBetween(minor, minor)).push(peer.received())) {
@@ -88,7 +88,7 @@ void test('it knows whether a cell is open', () => {
 
 void test('a flush waits only above its limit; an empty one asks whether the rest has left', async () => {
   const { transport, peer } = createMemoryTransport({ roomBytes: 0 });
-  const writer = createReplyWriter(transport, 0);
+  const writer = new ReplyWriter(transport, 0);
   peer.setStopped(true);
   writer.addBody(Buffer.alloc(100, 'x'));
   assert.equal(writer.flush(100), undefined);
@@ -107,7 +107,7 @@ void test('a flush waits only above its limit; an empty one asks whether the res
 
 void test('a peer that goes: who waits hears of it, and nobody else has to', async () => {
   const { transport, peer } = createMemoryTransport({ roomBytes: 0 });
-  const writer = createReplyWriter(transport, 0);
+  const writer = new ReplyWriter(transport, 0);
   peer.setStopped(true);
   writer.addBody(Buffer.alloc(100, 'x'));
   assert.equal(writer.flush(1000), undefined);

@@ -7,12 +7,16 @@ import { test } from 'node:test';
 import { createBuffered } from '../../../src/concurrency/byte-budget.js';
 import { createRedactor } from '../../../src/domain/audit/signature.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
-import type { LogMode } from '../../../src/gateway/relay/backend-log-filter.js';
-import { type Conversation, emptyCount, encodeOutgoing } from '../../../src/gateway/relay/converse.js';
-import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
-import { upload } from '../../../src/gateway/relay/upload.js';
-import { createUploadBuffer } from '../../../src/gateway/relay/upload-buffer.js';
-import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
+import {
+  type Conversation,
+  encodeOutgoing,
+  type LogMode,
+  RelayCount,
+} from '../../../src/gateway/relay/relay.js';
+import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+import { UploadBuffer, upload } from '../../../src/gateway/relay/upload.js';
+
+import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { wholeBytesMax } from '../../../src/ports/transport.js';
 import { createDotDecoder } from '../../../src/protocol/dot.js';
 import { chunkings } from '../../kit/chunkings.js';
@@ -48,16 +52,16 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     owner: { ...carelessOwner, closed: (_upstream, reason) => void closedFor.push(reason) },
   });
   const buffered = createBuffered(10_000_000);
-  const input = createCommandInput(createSessionInput(client.transport, Buffer.alloc(0), 100), {
+  const input = new PeerInput(new SessionInput(client.transport, Buffer.alloc(0), 100), {
     inputBytesMax: 10_000_000,
     inputTimeMs: 1_000,
     clock,
     close: (reason) => client.transport.close(reason),
   });
   const meter = createRedactor('a key for tests only').meterInput();
-  const text = createUploadBuffer({ client: input, meter, buffered, clock });
-  const writer = createReplyWriter(client.transport, 2);
-  const count = emptyCount();
+  const text = new UploadBuffer(input, meter, buffered, clock);
+  const writer = new ReplyWriter(client.transport, 2);
+  const count = new RelayCount();
   const heard: string[] = [];
   const conversation: Conversation = {
     upstream,
@@ -215,7 +219,7 @@ void test('log lines within the text are heard, and are no answer', async () => 
   );
   await story.running;
   assert.equal(story.heard.length, 2);
-  assert.equal(story.count.logs.get('info'), 2);
+  assert.equal(story.count.logs?.get('info'), 2);
   assert.equal(
     story.told(),
     '\x02doveadm(alice@example.org): reading\n\x02doveadm(alice@example.org): saved\n\n+\n',

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
 import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
-import { type ListenerAccess } from '../../../src/gateway/session/served-peer.js';
+import type { ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
 
 import type { TlsOffer, TlsPeer } from '../../../src/ports/transport.js';
 import { createFakeClock, settle as settleOnce } from '../../kit/fake-clock.js';

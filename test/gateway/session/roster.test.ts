@@ -1,8 +1,7 @@
 // Goal: who goes where there is no room, by table. Never anybody who has logged in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RunningSession } from '../../../src/gateway/session/roster.js';
-import { createRoster } from '../../../src/gateway/session/roster.js';
+import { createRoster, type RunningSession } from '../../../src/gateway/session/roster.js';
 
 function sessionOf(standing: RunningSession['standing']): RunningSession {
   const nothing = (): void => undefined;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Peer } from '../../../src/domain/identity/peer.js';
 import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
-import { kernelAccess } from '../../../src/gateway/session/served-peer.js';
+import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 
 import { refusedMax } from '../../../src/gateway/session/service.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';

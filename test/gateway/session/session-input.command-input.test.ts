@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { WireFault } from '../../../src/protocol/wire-fault.js';
 import { chunkings } from '../../kit/chunkings.js';
@@ -13,8 +13,8 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 function open(rest = '') {
   const { transport, peer } = createMemoryTransport();
   const clock = createFakeClock();
-  const session = createSessionInput(transport, Buffer.from(rest), 50);
-  const input = createCommandInput(session, {
+  const session = new SessionInput(transport, Buffer.from(rest), 50);
+  const input = new PeerInput(session, {
     inputBytesMax: 100,
     inputTimeMs: 1_000,
     clock,

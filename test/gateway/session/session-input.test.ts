@@ -1,7 +1,7 @@
 // Goal: lines of a peer and what is no line between them, however they are cut; and a peer that leaves is noticed while nobody asks for a line.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSessionInput, type SessionInput } from '../../../src/gateway/session/session-input.js';
+import { SessionInput } from '../../../src/gateway/session/session-input.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { WireFault } from '../../../src/protocol/wire-fault.js';
 import { chunkings } from '../../kit/chunkings.js';
@@ -10,7 +10,7 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 function open(rest = '') {
   const { transport, peer } = createMemoryTransport();
-  return { transport, peer, input: createSessionInput(transport, Buffer.from(rest), 20) };
+  return { transport, peer, input: new SessionInput(transport, Buffer.from(rest), 20) };
 }
 
 const next = async (input: SessionInput): Promise<string | null> => {

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createLineTurns } from '../../../src/gateway/session/line-turns.js';
-import { startSession } from '../../../src/gateway/session/session.js';
+import { Session } from '../../../src/gateway/session/session.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
 import { emptyReply, type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
@@ -442,14 +442,14 @@ void test('a bug in the evaluation of one line ends that session only, and says 
     throw new Error('an assumption was false');
   };
   const who = { listener: 'support' };
-  const { done } = startSession(
-    { ...context, policy },
-    createLineTurns(engine.clock),
+  const { done } = new Session({
+    context: { ...context, policy },
+    lineTurns: createLineTurns(engine.clock),
     transport,
-    who,
-    () => Promise.resolve(who),
-    () => undefined,
-  );
+    peer: who,
+    describe: () => Promise.resolve(who),
+    onStanding: () => undefined,
+  });
   peer.send('VERSION\tdoveadm-server\t1\t0\n\talice@example.org\tquota get\n');
   await done;
   assert.equal(transport.closedFor, 'internal');

@@ -14,7 +14,7 @@ import {
   type RoutingTable,
 } from '../../../src/domain/policy/assess.js';
 import type { Route, RouteTarget } from '../../../src/domain/policy/route.js';
-import { createRouter, Destination, type Router } from '../../../src/gateway/command/router.js';
+import { createRouter, Destination, type Router } from '../../../src/gateway/command/assessment.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import type { Pool } from '../../../src/gateway/pool/pool.js';
 import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';

@@ -6,12 +6,8 @@ import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { createBuffered } from '../../../src/concurrency/byte-budget.js';
 import { createRedactor } from '../../../src/domain/audit/signature.js';
-import {
-  createUploadBuffer,
-  heldBytesMax,
-  type UploadBuffer,
-} from '../../../src/gateway/relay/upload-buffer.js';
-import { createCommandInput, createSessionInput } from '../../../src/gateway/session/session-input.js';
+import { heldBytesMax, UploadBuffer } from '../../../src/gateway/relay/upload.js';
+import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
@@ -22,13 +18,13 @@ const never = new AbortController().signal;
 function open({ buffered = createBuffered(10_000_000), inputBytesMax = 10_000_000 } = {}) {
   const { transport, peer } = createMemoryTransport();
   const clock = createFakeClock();
-  const client = createCommandInput(createSessionInput(transport, Buffer.alloc(0), 100), {
+  const client = new PeerInput(new SessionInput(transport, Buffer.alloc(0), 100), {
     inputBytesMax,
     inputTimeMs: 1_000,
     clock,
     close: (reason) => transport.close(reason),
   });
-  const text = createUploadBuffer({ client, meter: createRedactor(key).meterInput(), buffered, clock });
+  const text = new UploadBuffer(client, createRedactor(key).meterInput(), buffered, clock);
   return { peer, clock, text, buffered };
 }
 

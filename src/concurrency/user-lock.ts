@@ -1,19 +1,33 @@
 // Keeps two commands on the same user's mail from running on two backends at once: after a reload, a drain or a referral the later one
 // waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
-// It does not know what runs. The rules: first come, first served, so that nobody starves; nobody waits for longer than a queue lasts;
-// what was taken is given back once.
+// The rules: first come, first served, so that nobody starves; what was taken is given back once.
 
-import { createPatience, type Patience, type Waiting } from './patience.js';
+import type { Clock, Timer } from '../ports/clock.js';
 
 /** Users and the backends that they are on. */
 export interface UserLock {
   /**
    * Resolves when every user is on that backend or on none; what it resolves to gives all of them back. At once (no
-   * promise) when nobody has to wait. Rejects with the signal's reason, or with a LeaseRefusal `queue-timeout`.
+   * promise) when nobody has to wait. Rejects with the signal's reason, or with a WaitTimeout.
    */
   take(users: readonly string[], backend: string, waiting: Waiting): (() => void) | Promise<() => void>;
   /** Users that something runs or waits for. */
   readonly size: number;
+}
+
+/** How a command waits. */
+export interface Waiting {
+  /** Asked for by a command that has to wait; aborted when it is given up. */
+  readonly signal: () => AbortSignal;
+  readonly clock: Clock;
+  /** In all, for all its users. */
+  readonly timeoutMs: number;
+  /** First after 5 s, then each time after twice as long. Must not throw. */
+  readonly onWaiting: () => void;
+}
+
+export class WaitTimeout extends Error {
+  override readonly name = 'WaitTimeout';
 }
 
 interface Place {
@@ -29,8 +43,8 @@ interface Waiter {
 }
 
 const none: readonly Waiter[] = [];
+const tellAfterMs = 5_000;
 
-/** Nobody is on a backend yet. */
 export function createUserLock(): UserLock {
   const places = new Map<string, Place>();
 
@@ -59,20 +73,33 @@ export function createUserLock(): UserLock {
   async function waitForRest(
     users: readonly string[],
     backend: string,
-    waiting: Waiting,
+    { signal, clock, timeoutMs, onWaiting }: Waiting,
     taken: (() => void)[],
   ): Promise<() => void> {
-    const patience = createPatience(waiting);
+    const outer = signal();
+    const controller = new AbortController();
+    const onAbort = (): void => controller.abort(outer.reason);
+    if (outer.aborted) onAbort();
+    else outer.addEventListener('abort', onAbort, { once: true });
+    const late = clock.setTimer(timeoutMs, () => controller.abort(new WaitTimeout()));
+    const tell = (afterMs: number): Timer =>
+      clock.setTimer(afterMs, () => {
+        told = tell(2 * afterMs);
+        if (!controller.signal.aborted) onWaiting();
+      });
+    let told = tell(tellAfterMs);
     try {
       for (const user of users.slice(taken.length)) {
-        taken.push(enter(user, backend) ?? (await wait(user, backend, patience)));
+        taken.push(enter(user, backend) ?? (await wait(user, backend, controller.signal)));
       }
       return () => giveBack(taken);
     } catch (reason) {
       giveBack(taken);
       throw reason;
     } finally {
-      patience.end();
+      outer.removeEventListener('abort', onAbort);
+      late.cancel();
+      told.cancel();
     }
   }
 
@@ -84,14 +111,13 @@ export function createUserLock(): UserLock {
       places.set(user, made);
       return leaving(user, made);
     }
-    // Who comes behind a waiter waits too, else the waiter could wait for ever.
+    // After a waiter everybody waits, else the waiter could wait for ever.
     if (place.backend !== backend || (place.waiters?.size ?? 0) > 0) return undefined;
     place.running += 1;
     return leaving(user, place);
   }
 
-  function wait(user: string, backend: string, patience: Patience): Promise<() => void> {
-    const { signal } = patience;
+  function wait(user: string, backend: string, signal: AbortSignal): Promise<() => void> {
     const place = places.get(user);
     if (place === undefined) throw new Error('waited for nobody');
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -109,11 +135,10 @@ export function createUserLock(): UserLock {
       const onAbort = (): void => {
         waiters.delete(waiter);
         reject(signal.reason);
-        // Those behind may have waited for this one alone.
+        // Those after it may have waited for this one alone.
         admit(user, place);
       };
       waiters.add(waiter);
-      patience.stand(() => 1 + [...waiters].indexOf(waiter));
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
@@ -128,7 +153,7 @@ export function createUserLock(): UserLock {
     };
   }
 
-  /** Lets those in who stand in front and fit. */
+  /** Lets the first waiters in, as far as they fit. */
   function admit(user: string, place: Place): void {
     for (const waiter of place.waiters ?? none) {
       if (place.running > 0 && waiter.backend !== place.backend) return;

@@ -3,11 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import {
-  createFloodWatch,
-  type FloodWatch,
-  strangerSource,
-} from '../../../src/gateway/outcome/flood-watch.js';
+import { createFloodWatch, type FloodWatch, networkSource } from '../../../src/gateway/outcome/journal.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 
 interface Story {
@@ -86,7 +82,7 @@ void test('who has no name yet is told by the place on the network, and by the l
   const { watch, told } = open();
   for (const listener of ['jobs', 'panel']) {
     for (let count = 0; count < 12; count += 1)
-      watch.admit('login-failed', strangerSource('192.0.2.1', listener));
+      watch.admit('login-failed', networkSource('192.0.2.1', listener));
   }
   watch.tell();
   assert.deepEqual(told, ['192.0.2.1 at jobs login-failed 2', '192.0.2.1 at panel login-failed 2']);
@@ -94,7 +90,7 @@ void test('who has no name yet is told by the place on the network, and by the l
 
 void test('strangers from everywhere leave no more than one from one place', () => {
   const { watch, told } = open();
-  for (let n = 0; n < 100; n += 1) watch.admit('login-failed', strangerSource(`192.0.2.${n}`, 'jobs'));
+  for (let n = 0; n < 100; n += 1) watch.admit('login-failed', networkSource(`192.0.2.${n}`, 'jobs'));
   watch.tell();
   assert.deepEqual(told, ['anywhere at jobs login-failed 90']);
 });

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { appendQuietly } from '../../../src/gateway/outcome/append.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
-import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
-import type { Journal } from '../../../src/gateway/outcome/ports.js';
+import { appendQuietly, type Journal } from '../../../src/gateway/outcome/journal.js';
+import { JournalFault } from '../../../src/ports/journal-fault.js';
 
 test('a record that does not get to the journal is told, and thrown at nobody', async () => {
   const events: EngineEvent[] = [];

@@ -3,22 +3,22 @@
 // name or a backend's text where policy filters.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { LogMode } from '../../../src/gateway/relay/backend-log-filter.js';
 import {
   type Conversation,
   converse,
-  emptyCount,
   encodeOutgoing,
-  type OutgoingCommand,
-} from '../../../src/gateway/relay/converse.js';
-import type { RelayCount } from '../../../src/gateway/relay/relay.js';
-import { createReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
+  type LogMode,
+  RelayCount,
+} from '../../../src/gateway/relay/relay.js';
+
+import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux } from '../../oracle/framing.js';
 
-const command: Omit<OutgoingCommand, 'line'> = {
+type Fields = Parameters<typeof encodeOutgoing>[0];
+const command: Fields = {
   user: 'alice@example.org',
   name: 'quota get',
   args: ['--'],
@@ -34,7 +34,7 @@ interface Setting {
   readonly serverMinor?: number;
   readonly logs?: LogMode;
   readonly cutOff?: Conversation['cutOff'];
-  readonly command?: Partial<OutgoingCommand>;
+  readonly command?: Partial<Fields>;
   readonly count?: RelayCount;
 }
 
@@ -44,14 +44,14 @@ function start({
   logs = 'filtered',
   cutOff = () => undefined,
   command: changes,
-  count = emptyCount(),
+  count = new RelayCount(),
 }: Setting = {}) {
   const clock = createFakeClock();
   const backend = createMemoryTransport();
   const client = createMemoryTransport();
   const sizes = { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 };
   const upstream = leasedUpstream(backend.transport, clock, { serverMinor, limits: sizes });
-  const writer = createReplyWriter(client.transport, 2);
+  const writer = new ReplyWriter(client.transport, 2);
   const heard: string[] = [];
   const running = converse({
     upstream,
@@ -124,13 +124,13 @@ void test('the log channel: nothing, a sentence of ours, or the lines, but for t
 });
 
 void test('log lines beyond the limit of a command are counted, and go nowhere', async () => {
-  const count = emptyCount();
+  const count = new RelayCount();
   const story = start({ logs: 'full', count });
   for (let n = 1; n <= 50; n += 1) story.backend.send(logPacket('info', `line ${n}`));
   story.backend.send(Buffer.concat([logPacket('error', 'Quota exceeded'), replyPacket('row\t\n-\n')]));
   const { value } = await story.running;
   assert.equal(value.kind, 'replied');
-  assert.deepEqual([count.logs.get('info'), count.logs.get('error')], [50, 1]);
+  assert.deepEqual([count.logs?.get('info'), count.logs?.get('error')], [50, 1]);
   const last =
     'dovegate: more than 3 log lines for this command (limits.log_lines); the others are only counted';
   assert.deepEqual(story.heard, ['line 1', 'line 2', 'line 3', last]);
@@ -157,7 +157,7 @@ void test('the name of the user in front of each row', async () => {
 });
 
 // [what it shows, minor of the server, what the command is, reply, what becomes of the upstream]
-const ends: readonly (readonly [string, number, Partial<OutgoingCommand>, string, string | undefined])[] = [
+const ends: readonly (readonly [string, number, Partial<Fields>, string, string | undefined])[] = [
   ['a clean end', 2, {}, 'row\t\n+\n', undefined],
   ['a clean end', 3, {}, 'row\t\n+\n', undefined],
   // A second status line follows a failure of some releases of minor 2 and below.

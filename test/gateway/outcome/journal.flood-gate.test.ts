@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createFloodGate } from '../../../src/gateway/outcome/flood-gate.js';
+import { FloodGate } from '../../../src/gateway/outcome/journal.js';
 
 void test('ten of a source in a second are recorded, the others become one number', () => {
-  const gate = createFloodGate({ perSecondMax: 10, sourcesMax: 100, namedMax: 9 });
+  const gate = new FloodGate({ perSecondMax: 10, sourcesMax: 100, namedMax: 9 });
   const admitted = Array.from({ length: 500 }, (_, at) => gate.admit('bob', at)).filter(Boolean).length;
   assert.equal(admitted, 10);
   assert.equal(gate.admit('alice', 500), true, 'another source has a count of its own');
@@ -17,7 +17,7 @@ void test('ten of a source in a second are recorded, the others become one numbe
 });
 
 void test('of many sources the largest numbers are named, and the others are one number', () => {
-  const gate = createFloodGate({ perSecondMax: 1, sourcesMax: 100, namedMax: 2 });
+  const gate = new FloodGate({ perSecondMax: 1, sourcesMax: 100, namedMax: 2 });
   for (let at = 1; at <= 50; at += 1) for (let count = 0; count <= at; count += 1) gate.admit(`s${at}`, 0);
   const rest = Array.from({ length: 48 }, (_, at) => at + 1).reduce((sum, each) => sum + each, 0);
   assert.deepEqual(gate.takeSwallowed(1000), [
@@ -28,7 +28,7 @@ void test('of many sources the largest numbers are named, and the others are one
 });
 
 void test('a full table forgets nobody and counts the others together', () => {
-  const gate = createFloodGate({ perSecondMax: 1, sourcesMax: 2, namedMax: 9 });
+  const gate = new FloodGate({ perSecondMax: 1, sourcesMax: 2, namedMax: 9 });
   assert.deepEqual(
     ['a', 'b', 'c', 'd', 'a'].map((source) => gate.admit(source, 0)),
     [true, true, false, false, false],
@@ -52,7 +52,7 @@ void test('every refusal is recorded or counted, never both, never neither', () 
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const gate = createFloodGate({ perSecondMax: 2, sourcesMax: 4, namedMax: 9 });
+      const gate = new FloodGate({ perSecondMax: 2, sourcesMax: 4, namedMax: 9 });
       let nowMs = 0;
       let seen = 0;
       for (const { source, ms, take } of steps) {

@@ -1,24 +1,22 @@
 // Goal: one ending of several tells no better story than they do. Table of parts to endings.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { joinEndings, type Part } from '../../../src/gateway/command/fan-out.js';
+import { joinEndings, type Part } from '../../../src/gateway/command/dispatch.js';
 import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 import type { Status } from '../../../src/protocol/status.js';
 
 const status: Status = { kind: 'ok', code: '', raw: Buffer.from('+') };
 
 function part(backend: string, ending: Ending): Part {
-  const carriage = {
+  const attempt = {
     backend,
     upstream: undefined,
     isSent: true,
     isReused: false,
     waitMs: undefined,
     count: undefined,
-    run: () => Promise.resolve(ending),
-    cut: () => undefined,
   };
-  return { carriage, ending, verdict: judgeEnding(ending) };
+  return { attempt, ending, verdict: judgeEnding(ending) };
 }
 
 const broken: Ending = { kind: 'reply-timeout', backend: 'mail2' };

@@ -1,14 +1,14 @@
 // Goal: whoever asks for the admission, and however often: nobody goes on before it is on disk, or without it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ExchangeTrail } from '../../../src/gateway/command/exchange-trail.js';
-import { JournalFault } from '../../../src/gateway/outcome/journal-fault.js';
+import { ExchangeRecords } from '../../../src/gateway/command/exchange-records.js';
+import { JournalFault } from '../../../src/ports/journal-fault.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 
 function strictTrail() {
   const engine = openMemoryEngine();
   const context = engine.context.exchanges();
-  const trail = new ExchangeTrail(context, { time: 0, event: 'admission', id: 'A' }, true);
+  const trail = new ExchangeRecords(context, { time: 0, event: 'admission', id: 'A' }, true);
   return { engine, trail };
 }
 

@@ -1,0 +1,332 @@
+// One attempt to run a command on one backend: waits for a lease, rechecks what was judged, counts the mails that it concerns where its
+// rule demands that, sends, relays. A script.
+// The rules: nothing is sent before the admission is on disk; whatever is odd closes the upstream; how far it came is known also when it
+// broke off.
+
+import type { Abortable } from '../../concurrency/abortable.js';
+import { canonicalWords } from '../../domain/commands/canonical.js';
+import { commandNamed } from '../../domain/commands/catalog.js';
+import { replyCells } from '../../domain/commands/columns.js';
+import { parseArguments } from '../../domain/commands/parse.js';
+import type { Judged } from '../../domain/policy/judge.js';
+import { TransportFault } from '../../ports/transport-fault.js';
+import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
+import { countCells } from '../../protocol/reply.js';
+import type { Status } from '../../protocol/status.js';
+import { WireFault } from '../../protocol/wire-fault.js';
+import { appendQuietly } from '../outcome/journal.js';
+import type { Ending } from '../outcome/outcome.js';
+import { type LeaseEnd, LeaseRefusal } from '../pool/lease.js';
+import type { Upstream } from '../pool/upstream.js';
+import type { CommandInput } from '../relay/input.js';
+import {
+  type Conversation,
+  converse,
+  encodeOutgoing,
+  type OutgoingCommand,
+  RelayCount,
+} from '../relay/relay.js';
+import type { RelayTarget } from '../relay/reply-writer.js';
+import type { Destination, KnownLine } from './assessment.js';
+import type { ExchangeRecords } from './exchange-records.js';
+import { type AllowedCommand, recheck } from './recheck.js';
+
+/** An allowed command, as all its attempts share it. */
+export interface DispatchedCommand extends AllowedCommand {
+  readonly id: string;
+  /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
+  readonly abortable: Abortable;
+  readonly known: KnownLine | undefined;
+  /** What follows the line, gathered; undefined: nothing. */
+  readonly input: CommandInput | undefined;
+  readonly records: ExchangeRecords;
+}
+
+/** How far an attempt came, also while it runs. */
+export interface AttemptProgress {
+  readonly backend: string;
+  /** Of the last lease. */
+  readonly upstream: string | undefined;
+  /** That one had served others before: it may have ended unseen in the moment in which it was leased. */
+  readonly isReused: boolean;
+  /** Whether a byte of the command went upstream. */
+  readonly isSent: boolean;
+  /** From asking for an upstream to having it. */
+  readonly waitMs: number | undefined;
+  readonly count: RelayCount | undefined;
+}
+
+export class BackendAttempt implements AttemptProgress {
+  readonly backend: string;
+  upstream: string | undefined = undefined;
+  isReused = false;
+  isSent = false;
+  waitMs: number | undefined = undefined;
+  count: RelayCount | undefined = undefined;
+  readonly #command: DispatchedCommand;
+  readonly #destination: Destination;
+  readonly #target: RelayTarget;
+  #startMs = 0;
+  /** Ours during this turn of it; its next turn may begin before we read our end. */
+  #leased: Upstream | undefined = undefined;
+  #turn = 0;
+
+  /** `target`: where the reply goes. */
+  constructor(command: DispatchedCommand, destination: Destination, target: RelayTarget) {
+    this.#command = command;
+    this.#destination = destination;
+    this.#target = target;
+    this.backend = destination.name;
+  }
+
+  /** Closes the upstream that it has, if it has one. */
+  cut(): void {
+    if (this.#leased?.exchanges === this.#turn) this.#leased.close('aborted', true);
+  }
+
+  /** Never rejects. To be called once. */
+  async run(): Promise<Ending> {
+    const { abortable, context, session } = this.#command;
+    const { principal, policy } = session.subject;
+    this.#startMs = context.clock.now();
+    try {
+      return await this.#destination.pool.withLease(abortable, (upstream) => this.#take(upstream), {
+        principal,
+        weight: policy.weight,
+        isFresh: needsFresh(this.#command),
+        onWaiting: () => sayWaiting(session.writer, this.backend),
+      });
+    } catch (fault) {
+      return this.#endingOf(fault);
+    } finally {
+      this.#leased = undefined;
+    }
+  }
+
+  #endingOf(fault: unknown): Ending {
+    const { abortable } = this.#command;
+    const { backend, isSent } = this;
+    if (fault instanceof LeaseRefusal) {
+      return fault.why === 'backend-drained'
+        ? { kind: 'drained', backend }
+        : { kind: 'refused', why: fault.why };
+    }
+    // `closed`: by our own `cut`.
+    const isOurs = fault instanceof TransportFault && fault.code === 'closed';
+    if (abortable.isAborted && (fault === abortable.reason || isOurs)) return cutOff(abortable, isSent);
+    return { kind: 'fault', fault, isSent, backend };
+  }
+
+  #take(upstream: Upstream): Promise<LeaseEnd<Ending>> {
+    const { context, abortable, judgement } = this.#command;
+    this.waitMs = context.clock.now() - this.#startMs;
+    this.upstream = upstream.id;
+    this.isReused = upstream.exchanges > 1;
+    this.#leased = upstream;
+    this.#turn = upstream.exchanges;
+    if (abortable.isAborted) return unsent(cutOff(abortable, this.isSent));
+    const refusal = recheck(this.#command, this.#destination, upstream.series);
+    if (refusal !== undefined) return unsent(refusal);
+    const most = judgement.decision.obligations?.maxMatches;
+    return most === undefined ? this.#send(upstream) : this.#countAndSend(upstream, most);
+  }
+
+  async #countAndSend(upstream: Upstream, most: number): Promise<LeaseEnd<Ending>> {
+    const { abortable, records } = this.#command;
+    const found = await countMatches(this.#command, upstream, most);
+    records.admission = { ...records.admission, matches: found.matches };
+    if (found.end !== undefined) return found.end;
+    await records.admit();
+    // Counting and recording took their time: we may have closed the upstream meanwhile, and what allowed it may hold no more.
+    if (abortable.isAborted) return unsent(cutOff(abortable, false));
+    if (!upstream.isClean) throw answerAfterSearch();
+    const refusal = recheck(this.#command, this.#destination, upstream.series);
+    return refusal === undefined ? this.#send(upstream) : unsent(refusal);
+  }
+
+  /** Up to its first wait at once: with an idle upstream the command is on its way in the turn in which it came. */
+  #send(upstream: Upstream): Promise<LeaseEnd<Ending>> {
+    const { abortable, context, id, input, judgement, records, session } = this.#command;
+    const command = this.#outgoing(upstream.serverMinor);
+    if (command === undefined) {
+      const reason = 'nobody knows how many cells a row of this reply has';
+      return unsent({ kind: 'unroutable', reason });
+    }
+    const { names, subject } = session;
+    const { deadlineMs, replyIdleMs, clientStallMs, logLinesMax } = context.limits;
+    const { effect } = judgement.attempt;
+    const count = new RelayCount();
+    const talk: Conversation = {
+      upstream,
+      command,
+      writer: this.#target,
+      logs: subject.policy.logs,
+      clock: context.clock,
+      limits: { deadlineMs: deadlineMs[effect], replyIdleMs, clientStallMs, logLinesMax },
+      count,
+      cutOff: () => (abortable.isAborted ? cutOff(abortable, true) : undefined),
+      onLog: (line) => records.logged({ names, id, judgement, upstream, line }, count.logLines),
+    };
+    this.count = count;
+    this.isSent = true;
+    return input === undefined ? converse(talk) : input.carryOut(talk);
+  }
+
+  #outgoing(serverMinor: number): OutgoingCommand | undefined {
+    const { known, judgement, line, session } = this.#command;
+    if (known?.sent?.serverMinor === serverMinor) return known.sent.command;
+    const command = outgoingCommand(judgement, line, session.subject.policy.debug, serverMinor);
+    if (known !== undefined && command !== undefined) known.sent = { serverMinor, command };
+    return command;
+  }
+}
+
+/** Whether nothing may have run on its upstream before. */
+export function needsFresh({ judgement, input }: DispatchedCommand): boolean {
+  return judgement.attempt.command.scope === 'server' || input?.isDuplex === true;
+}
+
+/** The upstream may serve another. */
+function unsent(value: Ending): Promise<LeaseEnd<Ending>> {
+  return Promise.resolve({ value, closeFor: undefined });
+}
+
+/** The ending of an exchange that was canceled from outside. */
+export function cutOff({ reason }: Abortable, isSent: boolean): Ending {
+  if (reason === 'draining') return { kind: 'cut-off', isSent };
+  if (reason === 'killed') return { kind: 'cut-off', isSent, by: 'operator' };
+  return { kind: 'client-gone', isSent };
+}
+
+/** To a client that waits for long: a log line is a frame of its own and may come at any time. */
+export function sayWaiting(writer: Pick<RelayTarget, 'addLog' | 'flush'>, backend: string): void {
+  writer.addLog('info', `dovegate: waiting for ${backend}`);
+  void writer.flush(Number.POSITIVE_INFINITY);
+}
+
+/**
+ * The command as an upstream of that minor gets it, from what was judged: of the client's line only its wishes (log lines, debug,
+ * proxy-ttl) count beside it. Undefined: nobody knows how many cells its rows have, and the user's name has to go in front of them.
+ */
+export function outgoingCommand(
+  { attempt, args, user, wantsUsernameCell }: Judged,
+  line: CommandLine,
+  mayDebug: boolean,
+  serverMinor: number,
+): OutgoingCommand | undefined {
+  const usernameEvery = wantsUsernameCell ? replyCells(attempt.parsed, serverMinor) : 0;
+  if (usernameEvery === undefined) return undefined;
+  const fields = {
+    user,
+    name: attempt.command.name,
+    args: args.map((word) => word.text),
+    debug: line.debug && mayDebug,
+    verbose: line.verbose,
+    isLast: attempt.command.scope === 'server',
+    usernameEvery,
+    // Never 0, which is an error to a server that looks at it; the backend may go no further at 1 anyhow.
+    proxyTtl: line.proxyTtl === undefined ? undefined : Math.max(1, line.proxyTtl - 1),
+    isReading: attempt.effect === 'read',
+  };
+  return encodeOutgoing(fields, serverMinor);
+}
+
+/**
+ * How many mails a command would concern, found out just before it by a search with the same query on the same upstream. The search
+ * is an exchange of its own: it has an admission on disk before it is sent, and a completion. Its rows are counted and dropped. The
+ * count is a moment old when the command runs; the records say so by their order.
+ * `end`: how the command's exchange ends, if it may not go on. Rejects with a JournalFault where the search could not be recorded,
+ * and with what the upstream rejects with.
+ */
+async function countMatches(
+  { context, session, judgement, records, id: exchange }: DispatchedCommand,
+  upstream: Upstream,
+  most: number,
+): Promise<{ readonly matches?: number; readonly end?: LeaseEnd<Ending> }> {
+  const { clock, journal, observe, redact } = context;
+  const search = searchOf(judgement.attempt.parsed.values.get('query'), judgement.user, upstream);
+  const twin = { id: context.newId(), for: exchange, command: 'search' } as const;
+  const args = search.words.map((word) => (word.isSecret ? redact(word.text) : word.text));
+  const admission = { ...records.admission, ...twin, time: clock.wallMs(), args, effect: 'read' };
+  await journal.append(admission, { durable: true });
+  let status: Status | undefined;
+  let cells: number | undefined;
+  let isSent = false;
+  try {
+    if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
+    isSent = true;
+    ({ status, cells } = await askSearch(context, upstream, search.line));
+  } finally {
+    const { session: name, listener, principal } = session.names;
+    const failed = isSent && status === undefined ? 'unknown' : 'failed';
+    const completion = {
+      ...twin,
+      time: clock.wallMs(),
+      event: 'completion',
+      session: name,
+      listener,
+      principal,
+      outcome: status?.kind === 'ok' ? 'ok' : failed,
+      sent: isSent,
+      cells,
+      status: status?.raw.toString('latin1'),
+      backend: upstream.backend,
+      upstream: upstream.id,
+      user: judgement.user,
+    } as const;
+    appendQuietly(journal, observe, completion);
+  }
+  if (status.kind !== 'ok') {
+    const reason = `the search before the command failed (${status.code})`;
+    return { end: { value: { kind: 'unroutable', reason }, closeFor: 'not-reusable' } };
+  }
+  const matches = Math.ceil(cells / search.rowCells);
+  if (matches <= most) return { matches };
+  const reason = `${matches} mails match, and its rule allows at most ${most}`;
+  const { name: policy } = session.subject.policy;
+  return { matches, end: { value: { kind: 'denied', reason, policy }, closeFor: undefined } };
+}
+
+/** The same query as a search. */
+function searchOf(query: readonly string[] | undefined, user: string, upstream: Upstream) {
+  const command = commandNamed(upstream.series, 'search');
+  if (query === undefined || command === undefined)
+    throw new Error('a command without a query has max_matches');
+  const parsed = parseArguments(upstream.series, command, ['--', ...query]);
+  if (parsed.kind === 'unparsable') throw new Error('a query that was read as part of a command is no query');
+  const words = canonicalWords(parsed);
+  const line = encodeCommandLine({ user, name: 'search', args: words.map((word) => word.text) });
+  return { words, line, rowCells: replyCells(parsed, upstream.serverMinor) ?? 2 };
+}
+
+/** What the backend said without being asked would be taken for the answer of the command. */
+function answerAfterSearch(): WireFault {
+  return new WireFault('unexpected-input', 'an answer came behind that of the search');
+}
+
+/** Sends the search and counts the cells of its reply. The upstream is closed when it takes longer than a read may. */
+async function askSearch(
+  { clock, limits }: DispatchedCommand['context'],
+  upstream: Upstream,
+  line: Buffer,
+): Promise<{ readonly status: Status; readonly cells: number }> {
+  let cells = 0;
+  const timer = clock.setTimer(limits.deadlineMs.read, () => upstream.close('reply-timeout', true));
+  try {
+    upstream.write([line])?.catch(() => undefined);
+    for (;;) {
+      let status: Status | undefined;
+      for (const event of await upstream.next()) {
+        if (event.kind === 'log') continue;
+        // Up to 2.3.16 a second status line follows a failure, after which nothing is sent.
+        if (status?.kind === 'ok') throw answerAfterSearch();
+        if (status !== undefined) continue;
+        if (event.kind === 'body') cells += countCells(event.bytes);
+        else ({ status } = event);
+      }
+      if (status !== undefined) return { status, cells };
+    }
+  } finally {
+    timer.cancel();
+  }
+}

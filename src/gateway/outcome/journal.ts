@@ -1,0 +1,228 @@
+// Records on their way to the journal: its port, records that nobody waits for, and what a flood leaves.
+// Of refusals, sessions, refused connections and failed logins that one principal, or one place on the network, makes faster than
+// they are worth a record each, the first of each second are recorded, and the number of the others becomes one `limit` record a
+// second. The rule: nothing goes uncounted, also when the daemon stops or a table is full.
+
+import type { AuditRecord } from '../../domain/audit/record.js';
+import type { Clock, Timer } from '../../ports/clock.js';
+import { type FloodKind, floodKinds, type Observe } from './events.js';
+
+/** The durable sequence of records; implemented by an adapter. */
+export interface Journal {
+  /**
+   * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls).
+   * Durable: resolves when the record is on disk. Otherwise: resolves when it has been handed to the writer.
+   * Rejects with a JournalFault.
+   */
+  append(record: AuditRecord, options: AppendOptions): Promise<void>;
+  /** Flushes batched records now; not bound to its object. */
+  readonly hurry: () => void;
+  /** Writes what is left and the stop record, then closes. */
+  close(): Promise<void>;
+  readonly state: 'writable' | 'failed';
+  /** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
+  readonly space: JournalSpace;
+}
+
+export interface AppendOptions {
+  readonly durable: boolean;
+  /** Whatever waits for it has to wait for something else anyway: it may stay a moment to be flushed with others. */
+  readonly isPatient?: boolean;
+  /** The record is of a refused command, of a question to dovegate or of a session: it gets at most 2 KiB. */
+  readonly isBrief?: boolean;
+}
+
+export type JournalSpace = 'normal' | 'reserve';
+
+const notDurable = { durable: false } as const;
+const briefly = { durable: false, isBrief: true } as const;
+
+/** Appends without waiting, in order. The journal counts what it loses; observers are told. */
+export function appendQuietly(
+  journal: Journal,
+  observe: Observe,
+  record: AuditRecord,
+  isBrief = false,
+): void {
+  journal.append(record, isBrief ? briefly : notDurable).catch((fault: unknown) => {
+    observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
+  });
+}
+
+/** One for the whole daemon; outlives a reload. */
+export interface FloodWatch {
+  /**
+   * Another one of a principal, or of a {@link networkSource}; true: record it, false: it was counted. Of all networks at a
+   * listener together no more are recorded than of one.
+   */
+  admit(kind: FloodKind, source: string): boolean;
+  /** Writes down what was counted so far: before the journal is closed. */
+  tell(): void;
+}
+
+/** Occurs in no address and in no name of a listener. */
+const between = '\n';
+
+/** Unauthenticated peers of a network at a listener. */
+export function networkSource(network: string, listener: string): string {
+  return `${network}${between}${listener}`;
+}
+
+const tellAfterMs = 1000;
+/** Of one source in a second, of each kind; sources told apart at once; those that get a `limit` record of their own each second. */
+const gateLimits: FloodLimits = { perSecondMax: 10, sourcesMax: 4096, namedMax: 16 };
+
+/** It has a timer only while there is a number to be told. */
+export function createFloodWatch(parts: {
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly observe: Observe;
+}): FloodWatch {
+  const { clock, journal, observe } = parts;
+  const gates: Readonly<Record<FloodKind, FloodGate>> = {
+    refused: new FloodGate(gateLimits),
+    session: new FloodGate(gateLimits),
+    'turned-away': new FloodGate(gateLimits),
+    'login-failed': new FloodGate(gateLimits),
+  };
+  let timer: Timer | undefined;
+
+  return {
+    admit(kind, source) {
+      const gate = gates[kind];
+      const nowMs = clock.now();
+      // All networks together are no better than one: they are counted together too.
+      const [, listener] = source.split(between);
+      const isWorthIt =
+        gate.admit(source, nowMs) &&
+        (listener === undefined || gate.admit(networkSource('', listener), nowMs));
+      if (!isWorthIt) timer ??= clock.setTimer(tellAfterMs, onTimer);
+      return isWorthIt;
+    },
+    tell() {
+      timer?.cancel();
+      timer = undefined;
+      tellUpTo(Infinity);
+    },
+  };
+
+  function onTimer(): void {
+    tellUpTo(clock.now());
+    // A second that began later than the first one is not over yet.
+    const isLeft = floodKinds.some((kind) => gates[kind].isHolding);
+    timer = isLeft ? clock.setTimer(tellAfterMs, onTimer) : undefined;
+  }
+
+  function tellUpTo(nowMs: number): void {
+    for (const action of floodKinds) {
+      for (const { source, count } of gates[action].takeSwallowed(nowMs)) {
+        const from = recordedSource(source);
+        const record = { time: clock.wallMs(), event: 'limit', ...from, action, count } as const;
+        appendQuietly(journal, observe, record);
+        const { principal, listener, peer } = from;
+        observe({ kind: 'flood', action, count, principal, listener, address: peer?.address });
+      }
+    }
+  }
+}
+
+function recordedSource(source: string | undefined): Pick<AuditRecord, 'principal' | 'listener' | 'peer'> {
+  const [address, listener] = source?.split(between) ?? [];
+  if (listener === undefined) return { principal: source };
+  return address === '' ? { listener } : { listener, peer: { address } };
+}
+
+/** Refusals that were not recorded one by one. */
+export interface Swallowed {
+  /** A principal or an address; undefined: several that the table had no room for. */
+  readonly source: string | undefined;
+  readonly count: number;
+}
+
+export interface FloodLimits {
+  /** Refusals of one source that are recorded in a second. */
+  readonly perSecondMax: number;
+  /** Sources that are told apart at once. */
+  readonly sourcesMax: number;
+  /** Sources that get a number of their own each time. */
+  readonly namedMax: number;
+}
+
+interface Window {
+  startedMs: number;
+  admitted: number;
+  swallowed: number;
+}
+
+const windowMs = 1000;
+
+/** Counts what is above the limit; when the table is full, new sources are counted together, under no name. */
+export class FloodGate {
+  readonly #limits: FloodLimits;
+  readonly #windows = new Map<string, Window>();
+  #unnamed = 0;
+
+  constructor(limits: FloodLimits) {
+    this.#limits = limits;
+  }
+
+  /** Another refusal of a source; true: record it, false: it was counted. `nowMs`: of a clock that does not leap. */
+  admit(source: string, nowMs: number): boolean {
+    const { sourcesMax, perSecondMax } = this.#limits;
+    const windows = this.#windows;
+    let window = windows.get(source);
+    if (window === undefined) {
+      if (windows.size >= sourcesMax) this.#forget(nowMs);
+      if (windows.size >= sourcesMax) {
+        this.#unnamed += 1;
+        return false;
+      }
+      window = { startedMs: nowMs, admitted: 0, swallowed: 0 };
+      windows.set(source, window);
+    } else if (isOver(window, nowMs) && window.swallowed === 0) {
+      window.startedMs = nowMs;
+      window.admitted = 0;
+    }
+    // A window with a number that was not told yet goes on: otherwise the number would be lost.
+    if (window.admitted < perSecondMax) {
+      window.admitted += 1;
+      return true;
+    }
+    window.swallowed += 1;
+    return false;
+  }
+
+  /**
+   * What was counted in seconds that are over; each is returned once. The sources with the largest numbers are named, at most
+   * `namedMax` of them; the others are one number: else thousands of sources could write thousands of records a second.
+   */
+  takeSwallowed(nowMs: number): readonly Swallowed[] {
+    const all: Swallowed[] = [];
+    for (const [source, window] of this.#windows) {
+      if (!isOver(window, nowMs)) continue;
+      if (window.swallowed > 0) all.push({ source, count: window.swallowed });
+      this.#windows.delete(source);
+    }
+    all.sort((one, other) => other.count - one.count);
+    const told = all.slice(0, this.#limits.namedMax);
+    for (const { count } of all.slice(told.length)) this.#unnamed += count;
+    if (this.#unnamed > 0) told.push({ source: undefined, count: this.#unnamed });
+    this.#unnamed = 0;
+    return told;
+  }
+
+  /** Whether there is a number that was not told yet. */
+  get isHolding(): boolean {
+    return this.#unnamed > 0 || [...this.#windows.values()].some(({ swallowed }) => swallowed > 0);
+  }
+
+  #forget(nowMs: number): void {
+    for (const [source, window] of this.#windows) {
+      if (isOver(window, nowMs) && window.swallowed === 0) this.#windows.delete(source);
+    }
+  }
+}
+
+function isOver(window: Window, nowMs: number): boolean {
+  return nowMs - window.startedMs >= windowMs;
+}
