@@ -5,7 +5,7 @@ import { describedSchema } from '../dist/domain/config/schema.js';
 const meanings = {
   version: 'of this format; must be 1',
   include: 'other files, merged into this one; a name that two of them define is a problem',
-  state: 'directory of what must outlive the daemon besides records; default `/var/lib/dovegate`',
+  state: 'directory of what must outlive the daemon besides records',
   'log.level': 'from which level on the log is written',
   'listeners.NAME.unix': 'path of the UNIX socket, at most 107 bytes',
   'listeners.NAME.tcp': '`ADDRESS:PORT` or `"[IPV6]:PORT"`; needs `tls` and `accounts`',
@@ -104,7 +104,7 @@ const meanings = {
   'tests[].series': 'series of the backend; default: that of the backends of the user',
   'tests[].client': 'minor of the protocol that the client announces',
   'tests[].expect': 'what must be answered',
-  'audit.directory': 'directory of the journal; default `/var/lib/dovegate/audit`',
+  'audit.directory': 'directory of the journal',
   'audit.group': 'group that may read the journal; default: nobody',
   'audit.strict': 'effects whose record is on disk before the command is sent',
   'audit.segment': 'size at which a journal file is closed; at least 64KiB',

@@ -4,7 +4,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
 import { nearestName } from '../domain/config/problem.js';
-import { routingTableOf } from '../domain/config/routing-table.js';
+import { routingTableOf } from '../domain/config/settings.js';
 import { type Fate, fateOf, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import {
   type Explained,

@@ -3,7 +3,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { standardConfig, standardConfigHelp } from '../adapters/host/program.js';
 import { allSeries, type Series } from '../domain/commands/catalog.js';
-import { momentHelp } from '../domain/config/moment.js';
+import { momentHelp } from '../domain/policy/duration.js';
 import { readMoment } from './audit/audit.js';
 import type { CanOptions } from './can.js';
 import type { ExplainOptions } from './explain.js';

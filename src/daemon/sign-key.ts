@@ -2,8 +2,8 @@
 // The rule: a configured key that is missing is never replaced by another one.
 
 import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js';
-import { makeSignKey, parseSignKey } from '../domain/audit/signature.js';
-import { ownSignKeyName, type Settings } from '../domain/config/settings.js';
+import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/signature.js';
+import type { Settings } from '../domain/config/settings.js';
 
 /** A private key. */
 export interface SignKey {

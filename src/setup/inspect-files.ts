@@ -4,10 +4,10 @@
 import { join } from 'node:path';
 import type { Unsafe } from '../adapters/host/trusted-path.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
-import { parsePublicKey, parseSignKey } from '../domain/audit/signature.js';
+import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/signature.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
-import { ownSignKeyName, type Settings } from '../domain/config/settings.js';
+import type { Settings } from '../domain/config/settings.js';
 
 /** Why a file cannot be read; undefined: it can. */
 export type WhyUnreadable = (path: string) => string | undefined;

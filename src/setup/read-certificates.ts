@@ -4,7 +4,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { parseTime } from '../domain/config/moment.js';
+import { parseTime } from '../domain/policy/duration.js';
 import type { TlsOffer } from '../ports/transport.js';
 
 /** Paths. */

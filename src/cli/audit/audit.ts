@@ -6,7 +6,7 @@ import { standardConfigHelp } from '../../adapters/host/program.js';
 import { holdProcess } from '../../adapters/host/signals.js';
 import type { TrailFilter } from '../../domain/audit/search.js';
 import { allEffects } from '../../domain/commands/catalog.js';
-import { momentHelp, parseMoment } from '../../domain/config/moment.js';
+import { momentHelp, parseMoment } from '../../domain/policy/duration.js';
 import { exitCodes } from '../../ports/exit-codes.js';
 import { JournalFault } from '../../ports/journal-fault.js';
 import { CommandFault, formatFault } from '../output/output.js';

@@ -56,6 +56,9 @@ export interface SignKeyPair {
   readonly key: string;
 }
 
+/** The file in `state` with the key that signs the journal, where `sign_key` is absent. */
+export const ownSignKeyName = 'audit-sign.key';
+
 export function makeSignKey(): SignKeyPair {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   return {

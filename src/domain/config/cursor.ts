@@ -3,6 +3,8 @@
 import { dirname, resolve } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
 import type { core, ZodType } from 'zod';
+import { globLengthMax } from '../commands/glob.js';
+import { foldAscii } from '../identity/user-name.js';
 import {
   type Entry,
   entryOf,
@@ -171,6 +173,32 @@ export class Cursor {
 export function createCursor(root: MapNode, problems: ProblemList): Cursor {
   const tree = { root, problems, removed: new Set<Node>(), left: new Map<Node, Node[]>() };
   return new Cursor(tree, { node: root, placed: root, part: undefined, path: '' });
+}
+
+/** Bytes of a UNIX socket's path without its NUL: what sockaddr_un holds on Linux. */
+export const socketPathBytesMax = 107;
+
+/** The path of a UNIX socket, which has room for so many bytes only. */
+export function socketPath(cursor: Cursor): string | undefined {
+  const unix = cursor.file('unix');
+  const bytes = Buffer.byteLength(unix ?? '');
+  if (bytes > socketPathBytesMax)
+    cursor.error(['unix'], `the path has ${bytes} bytes; a socket's path can have ${socketPathBytesMax}`);
+  return unix;
+}
+
+/** A list of patterns on users, in the lower case in which users are compared. */
+export function userPatterns(cursor: Cursor, key: string): string[] {
+  const patterns: string[] = [];
+  for (const [index, text] of cursor.words(key).entries()) {
+    if (text === '') cursor.error([key, index], 'an empty pattern matches no user; take it out');
+    else if (text.length > globLengthMax) {
+      cursor.error([key, index], `a pattern can have ${globLengthMax} characters`);
+    } else if (/[?[\]]/.test(text)) {
+      cursor.error([key, index], 'only * and ** are wildcards here, and user names hold no ? or brackets');
+    } else patterns.push(foldAscii(text));
+  }
+  return patterns;
 }
 
 /**

@@ -3,10 +3,10 @@
 import type { Namespace } from '../commands/mailbox-names.js';
 import { isLoopback } from '../identity/peer.js';
 import { serverTargetWords } from '../policy/server-commands.js';
-import type { Cursor } from './cursor.js';
+import { type Cursor, socketPathBytesMax } from './cursor.js';
 import type { RawBackend } from './schema.js';
+import { parseHostAndPort } from './schema-parts.js';
 import type { BackendAddress, BackendSettings } from './settings.js';
-import { parseHostAndPort, socketPathBytesMax } from './spellings.js';
 
 /** Every backend that could be read; what is wrong with the others is reported. */
 export function parseBackends(raw: Readonly<Record<string, RawBackend>>, cursor: Cursor): BackendSettings[] {

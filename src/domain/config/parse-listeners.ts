@@ -4,8 +4,9 @@
 import { parsePasswordHash } from '../identity/credentials.js';
 import { isLoopback, parseNetwork } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
-import type { Cursor } from './cursor.js';
+import { type Cursor, socketPath } from './cursor.js';
 import type { RawListener } from './schema.js';
+import { parseHostAndPort } from './schema-parts.js';
 import type {
   AccountSettings,
   ListenerSettings,
@@ -14,7 +15,6 @@ import type {
   PeersSettings,
   PolicyChoice,
 } from './settings.js';
-import { parseHostAndPort, socketPath } from './spellings.js';
 
 /** Every listener that has a socket and somebody to serve; what the others lack is reported. */
 export function parseListeners(

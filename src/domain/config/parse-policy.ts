@@ -5,14 +5,13 @@ import { GlobList } from '../commands/glob.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
-import { type Cursor, createCursor, validate } from './cursor.js';
+import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
 import { checkReach, parseRules } from './parse-rule.js';
 import { entryOf, type MapNode, type Node } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
 import { fillIn, type Sources } from './read-files.js';
 import type { MailUserSettings } from './settings.js';
-import { userPatterns } from './spellings.js';
 
 /** What the reading of policies needs besides their text. */
 export interface PolicyReading {

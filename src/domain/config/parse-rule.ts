@@ -4,14 +4,13 @@ import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } fro
 import { cautionOf } from '../commands/dangerous.js';
 import { GlobList, mayOverlap } from '../commands/glob.js';
 import { sha256Hex } from '../identity/credentials.js';
+import { parseTime } from '../policy/duration.js';
 import { parametersOf } from '../policy/nameable.js';
 import type { Policy, Rule } from '../policy/rule.js';
-import type { Cursor } from './cursor.js';
-import { parseTime } from './moment.js';
+import { type Cursor, userPatterns } from './cursor.js';
 import { parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRule } from './policy-schema.js';
 import { meantBy } from './problem.js';
-import { userPatterns } from './spellings.js';
 
 const commandNames: ReadonlySet<string> = new Set(
   allSeries.flatMap((series) => commandsOf(series).map((command) => command.name)),

@@ -6,19 +6,19 @@ import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
 import { parseBackends } from './parse-backends.js';
 import { parseListeners } from './parse-listeners.js';
 import { type PolicyReading, parsePolicies } from './parse-policy.js';
-import { parseRoutes, parseServerCommands } from './parse-routes.js';
-import { parseAdmin, parseAudit, parseMailUsers, parseSinks } from './parse-sections.js';
+import {
+  parseAdmin,
+  parseAudit,
+  parseMailUsers,
+  parseRoutes,
+  parseServerCommands,
+  parseSinks,
+} from './parse-sections.js';
 import { parseTests } from './parse-tests.js';
 import { createProblemList, formatProblem, type Place, type Problem } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
-import {
-  type AdminSettings,
-  type AuditSettings,
-  meaningOf,
-  type Settings,
-  stateDefault,
-} from './settings.js';
+import type { AdminSettings, AuditSettings, Settings } from './settings.js';
 
 export interface ParsedSettings {
   /** Undefined: there are errors. */
@@ -87,7 +87,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     policies: parsePolicies(raw.policies ?? {}, cursor.down('policies'), { ...reading, mailUsers }),
     tests: parseTests(raw.tests ?? [], cursor.down('tests')),
     mailUsers,
-    state: cursor.file('state') ?? stateDefault,
+    state: cursor.file('state') ?? raw.state,
     audit: {
       ...parseAudit(raw.audit, cursor.down('audit')),
       ship: parseSinks(raw.audit.ship ?? [], cursor.down('audit', 'ship')),
@@ -96,7 +96,20 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     limits: raw.limits,
     log: raw.log,
   };
-  return { ...settings, hash: sha256Hex(meaningOf(settings)) };
+  return { ...settings, hash: hashOf(settings) };
+}
+
+/** Over one text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
+function hashOf(settings: Omit<Settings, 'hash'>): string {
+  const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
+  const plain = {
+    ...rest,
+    routes: routes.map(({ users, target }) => ({ users: users.texts, target })),
+    serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
+    policies: [...policies].map(([name, policy]) => [name, policy.version]),
+    audit: { ...audit, strict: [...audit.strict].toSorted() },
+  };
+  return sha256Hex(JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value)));
 }
 
 /** The section `audit`, without the receivers of copies. */
@@ -141,11 +154,11 @@ export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const ofAudit = errors.filter(({ path }) => usedKeys.includes(path));
   // The default directory counts only if every file was read: the section may stand in what could not be.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
-  const isSaid = valid.value.audit.directory !== undefined;
+  const isSaid = valid.cursor.has('audit', 'directory');
   const why = ofAudit.length > 0 ? ofAudit : isSaid ? [] : unread;
   if (why.length > 0) return { problems: why, texts };
   const state = valid.cursor.file('state');
   const isDoubtful =
     errors.some(({ path }) => path === 'state') || (state === undefined && unread.length > 0);
-  return { audit, state: isDoubtful ? undefined : (state ?? stateDefault) };
+  return { audit, state: isDoubtful ? undefined : (state ?? valid.value.state) };
 }

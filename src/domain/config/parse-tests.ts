@@ -15,8 +15,8 @@ import type { Subject } from '../policy/judge.js';
 import type { Cursor } from './cursor.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy, unknownName } from './problem.js';
-import { routingTableOf } from './routing-table.js';
 import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
+import { routingTableOf } from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {

@@ -212,3 +212,13 @@ export function named<Value extends z.ZodType>(value: Value, what: string) {
     { error: `must be a map from names to ${what}` },
   );
 }
+
+/** `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. */
+export function parseHostAndPort(
+  written: string,
+): { readonly host: string; readonly port: number } | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(written);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3] ?? 0);
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host: host.toLowerCase(), port };
+}

@@ -142,7 +142,7 @@ const sink = strict('a receiver of the records', {
 }).meta({ description: 'a syslog receiver that gets every record, over TLS' });
 
 const audit = section('the audit settings', {
-  directory: file('a directory').optional(),
+  directory: file('a directory').prefault('/var/lib/dovegate/audit'),
   group: word.optional(),
   strict: listOf(oneOf(allEffects), 'effects')
     .transform((effects): ReadonlySet<Effect> => new Set(effects))
@@ -257,7 +257,7 @@ export const configurationSchema = strict('a configuration', {
     })
     .optional(),
   tests: listOf(policyTest, 'policy tests').optional(),
-  state: file('a directory').optional(),
+  state: file('a directory').prefault('/var/lib/dovegate'),
   audit: audit.prefault({}),
   limits: limits.prefault({}),
   admin: admin.optional(),

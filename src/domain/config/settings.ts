@@ -1,14 +1,22 @@
-// The settings: what a configuration means once it was read. They are complete: `undefined` appears only where a field says so.
+// The settings: what a configuration means once it was read. They are complete: `undefined` appears only where a field says so. Times are
+// in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
+
 import type { Series } from '../commands/catalog.js';
-import type { Namespace } from '../commands/mailbox-names.js';
-import type { Fate } from '../policy/assess.js';
+import {
+  createMailboxNames,
+  doubtedNames,
+  type MailboxNames,
+  type Namespace,
+} from '../commands/mailbox-names.js';
+import { usualSharedPrefixes } from '../commands/shared-mailboxes.js';
+import { createUserNames } from '../identity/user-name.js';
+import { createRoutingTable, type Fate, type RoutingTable } from '../policy/assess.js';
 import type { Route } from '../policy/route.js';
 import type { Policy } from '../policy/rule.js';
 import type { ServerCommandRules } from '../policy/server-commands.js';
 import type { Place } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 
-/** Everything that the daemon is told. */
 export interface Settings {
   readonly listeners: readonly ListenerSettings[];
   readonly backends: readonly BackendSettings[];
@@ -25,50 +33,42 @@ export interface Settings {
   readonly audit: AuditSettings;
   /** Absent: nothing listens. */
   readonly admin?: AdminSettings;
-  readonly limits: LimitSettings;
+  readonly limits: RawConfiguration['limits'];
   readonly log: RawConfiguration['log'];
-  /** SHA-256 of the whole meaning, 64 hex digits; equal settings have equal hashes. */
+  /** SHA-256 of the whole meaning; equal settings have equal hashes. */
   readonly hash: string;
 }
 
 export interface ListenerSettings {
   readonly name: string;
   readonly socket: ListenerSocket;
-  /** Who is let in at all; everybody who can open the socket when absent. */
+  /** Who may connect; everybody who can open the socket when absent. */
   readonly peers?: PeersSettings;
-  /**
-   * The first one holds that has no peers, or whose peers the person is among; nobody else is let in. Empty where there
-   * are accounts: each has a policy of its own.
-   */
+  /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */
   readonly policies: readonly PolicyChoice[];
   readonly sessions: number;
-  /** Of one uid, or of one address. */
+  /** Of one uid, or of one network address. */
   readonly sessionsPerPeer: number;
   /** Networks whose addresses may connect, as `192.0.2.0/24`; empty: every address. */
   readonly from: readonly string[];
   /** Of a TCP socket, and only there. */
   readonly tls: ListenerTls | undefined;
-  /** Who may log in; empty on a UNIX socket, where the kernel says who comes. */
+  /** Who may log in; empty on a UNIX socket, where the kernel names the peer. */
   readonly accounts: readonly AccountSettings[];
   readonly place: Place;
 }
 
-/**
- * Where a team's socket comes from: one that the daemon makes at a path, or one that systemd made and hands over, by its
- * FileDescriptorName; that one's mode and owner are systemd's.
- */
+/** A socket that the daemon makes, or one that systemd hands over, by its FileDescriptorName. */
 export type ListenerSocket =
   | {
       readonly kind: 'unix';
       readonly path: string;
-      /** Permission bits, as 0o660. */
       readonly mode: number;
       /** Names or ids; the daemon's own when absent. */
       readonly owner?: string;
       readonly group?: string;
     }
   | { readonly kind: 'systemd'; readonly name: string }
-  /** `host` is a name or an address without brackets. */
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`, `tcp:[::]:24246`. */
@@ -88,29 +88,28 @@ export function formatListenerSocket(socket: ListenerSocket): string {
 export type ListenerTls =
   | {
       readonly mode: 'starttls' | 'implicit';
-      /** Paths: the certificate with its chain, its key, and the authorities of clients' certificates. */
+      /** Files: the certificate with its chain, its key, and the authorities of clients' certificates. */
       readonly certificate: string;
       readonly key: string;
       readonly clientCa: string | undefined;
     }
-  /** Loopback only: passwords come in clear. */
+  /** Loopback only: passwords travel in clear. */
   | { readonly mode: 'off' };
 
-/** Somebody who comes by TCP, and how that is proved: by a password, by a certificate, or by either. */
+/** A client that connects by TCP, and how it proves its identity: by a password, by a certificate, or by either. */
 export interface AccountSettings {
   readonly name: string;
-  /** The name of its policy. */
   readonly policy: string;
   /** `scrypt$N$r$p$SALT$HASH`. */
   readonly passwordHash: string | undefined;
   /** A name in its certificate, in lower case. */
   readonly certificateName: string | undefined;
-  /** SHA-256 over the SubjectPublicKeyInfo of its certificate, 64 lower-case hex digits each; empty: any key. */
+  /** SHA-256 over the SubjectPublicKeyInfo of its certificate, in lower-case hex; empty: any key. */
   readonly keyPins: readonly string[];
   readonly place: Place;
 }
 
-/** Persons of this machine: names, or ids as text. Whoever is one of the users or in one of the groups is meant. */
+/** Persons of this machine, as names or ids: these users, and the members of these groups. */
 export interface PeersSettings {
   readonly users: readonly string[];
   readonly groups: readonly string[];
@@ -118,27 +117,17 @@ export interface PeersSettings {
 
 export interface PolicyChoice {
   readonly peers?: PeersSettings;
-  /** Its name. */
   readonly policy: string;
 }
 
-/** Where a backend listens. `host` is a name or an address without brackets. */
 export type BackendAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
 
-/** A Dovecot. Times in milliseconds. */
-export interface BackendSettings
-  extends Pick<
-    RawBackend,
-    | 'username'
-    | 'connections'
-    | 'idleTimeoutMs'
-    | 'maxLifetimeMs'
-    | 'connectTimeoutMs'
-    | 'greetingTimeoutMs'
-    | 'drained'
-  > {
+type BackendKeys = 'username' | 'connections' | 'idleTimeoutMs' | 'maxLifetimeMs' | 'connectTimeoutMs';
+
+/** A Dovecot. */
+export interface BackendSettings extends Pick<RawBackend, BackendKeys | 'greetingTimeoutMs' | 'drained'> {
   readonly name: string;
   readonly address: BackendAddress;
   readonly tls: 'starttls' | 'implicit' | 'off';
@@ -146,14 +135,14 @@ export interface BackendSettings
   readonly caFile?: string;
   /** What the certificate must be for: a name, or an IP address. */
   readonly serverName: string;
-  /** SHA-256 over the SubjectPublicKeyInfo, 64 lower-case hex digits each. */
+  /** SHA-256 over the SubjectPublicKeyInfo, in lower-case hex. */
   readonly keyPins: readonly string[];
   /** Tried in order. Empty: no password is sent. */
   readonly passwordFiles: readonly string[];
   readonly series: 'auto' | Series;
-  /** Undefined: not said, the usual prefixes count. */
+  /** Undefined: not configured, so the usual prefixes count. */
   readonly sharedNamespaces: readonly string[] | undefined;
-  /** All of them, the shared ones too; undefined: not said. */
+  /** All of them, the shared ones too; undefined: not configured. */
   readonly namespaces: readonly Namespace[] | undefined;
   readonly idle: number;
   readonly place: Place;
@@ -164,29 +153,28 @@ export interface RouteSettings extends Route {
   readonly place: Place;
 }
 
-/** Somebody as policy tests name them. */
+/** The client of a policy test. */
 export interface Person {
-  /** Name of the user; it stands in the principal. Undefined: an account, or somebody in these groups. */
+  /** User of this machine; undefined: an account, or somebody in these groups. */
   readonly name?: string;
-  /** Name of the account, where the listener has some. */
   readonly account?: string;
   readonly groups: readonly string[];
 }
 
-/** A command line, and what must be said of it. */
+/** A command line, and the expected answer. */
 export interface PolicyTest {
   readonly place: Place;
   readonly listener: string;
-  /** Who asks; undefined: somebody whom the listener lets in. */
+  /** Undefined: somebody who may connect to the listener. */
   readonly as?: Person;
   /** The user field; empty: none. */
   readonly user: string;
   readonly words: readonly string[];
-  /** Undefined: whatever the backend of that user is. */
+  /** Undefined: that of the user's backend. */
   readonly series?: Series;
-  /** Minor of the protocol that the client announces; undefined: that of a client of today. */
+  /** Minor of the protocol that the client announces; undefined: that of a current client. */
   readonly client?: number;
-  /** `deny` holds for all that is not carried out; the other words are exact. */
+  /** `deny` includes unparsable lines. */
   readonly expect: Fate;
 }
 
@@ -194,23 +182,23 @@ export interface PolicyTest {
 export interface MailUserSettings {
   readonly defaultRealm?: string;
   readonly characters: string;
-  /** Socket of Dovecot's auth service that is asked who a user is; absent: nobody is asked, and an alias is not known. */
+  /** Socket of Dovecot's auth service for looking users up; absent: aliases are not resolved. */
   readonly resolve?: string;
-  /** Users that one command line may name, unless its rule says `max_users`: `limits.users`. */
+  /** `limits.users`: users that one command line may name where its rule has no `max_users`. */
   readonly perLineMax: number;
 }
 
+type AuditKeys = 'group' | 'sign_key' | 'hmac_key' | 'ship';
+
 /** Where records go, and which ones are waited for. */
-export interface AuditSettings
-  extends Omit<RawAudit, 'directory' | 'group' | 'sign_key' | 'hmac_key' | 'ship'> {
-  readonly directory: string;
+export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
   /** Group of directory and files; absent: nobody but the owner reads them. */
   readonly group?: string;
   /** PEM, PKCS#8, Ed25519; absent: one that is made in `state` at the first start. */
   readonly signKeyFile?: string;
   /** Absent: a key is made beside the segments at the first start. */
   readonly hmacKeyFile?: string;
-  /** Who gets every record; empty: nobody. Names differ. */
+  /** Receivers of every record; their names differ. */
   readonly ship: readonly SinkSettings[];
 }
 
@@ -224,44 +212,45 @@ export interface SinkSettings {
   readonly caFile?: string;
   /** What the certificate must be for: a name, or an IP address. */
   readonly serverName: string;
-  /** SHA-256 over the SubjectPublicKeyInfo, 64 lower-case hex digits each. */
+  /** As those of a backend. */
   readonly keyPins: readonly string[];
   /** What is shown to the receiver; both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
   readonly place: Place;
 }
 
-/** Where operators and probes ask the daemon. */
+/** The endpoints for operators and probes. */
 export interface AdminSettings {
-  /** Path of the UNIX socket, and its permission bits. */
+  /** The UNIX socket and its permission bits. */
   readonly unix?: string;
   readonly mode: number;
-  /** A loopback address; `host` without brackets. */
+  /** A loopback address. */
   readonly tcp?: { readonly host: string; readonly port: number };
   readonly tokenFile?: string;
 }
 
-/** Bounds on what clients and backends can make the daemon hold, and how long it waits. */
-export type LimitSettings = RawConfiguration['limits'];
+/** For assessing command lines without a daemon. `series`: replaces that of all backends. */
+export function routingTableOf(
+  { routes, serverCommands, backends, mailUsers }: Settings,
+  series?: readonly Series[],
+): RoutingTable {
+  return createRoutingTable({
+    routes,
+    serverCommands,
+    backends: backends.map((backend) => ({
+      name: backend.name,
+      series: series !== undefined || backend.series === 'auto' ? undefined : backend.series,
+      sharedNamespaces: backend.sharedNamespaces,
+      mailboxNames: mailboxNamesOf(backend),
+    })),
+    userNames: createUserNames(mailUsers),
+    asksUserdb: mailUsers.resolve !== undefined,
+    assumedSeries: series,
+  });
+}
 
-/** The directory of `state`. */
-export const stateDefault = '/var/lib/dovegate';
-
-/** The file in `state` with the key that signs the journal, where `sign_key` is absent. */
-export const ownSignKeyName = 'audit-sign.key';
-
-/** The directory of `audit`. */
-export const auditDirectoryDefault = '/var/lib/dovegate/audit';
-
-/** One text for one meaning: places left out, policies by their version, keys in the order of the settings type. */
-export function meaningOf(settings: Omit<Settings, 'hash'>): string {
-  const { routes, serverCommands, policies, audit, tests: _, ...rest } = settings;
-  const plain = {
-    ...rest,
-    routes: routes.map(({ users, target }) => ({ users: users.texts, target })),
-    serverCommands: { default: serverCommands.default, byCommand: [...serverCommands.byCommand] },
-    policies: [...policies].map(([name, policy]) => [name, policy.version]),
-    audit: { ...audit, strict: [...audit.strict].toSorted() },
-  };
-  return JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value));
+/** Which mailboxes a name may be to a backend. */
+export function mailboxNamesOf({ namespaces, sharedNamespaces }: BackendSettings): MailboxNames {
+  if (namespaces === undefined && sharedNamespaces === undefined) return doubtedNames;
+  return createMailboxNames(namespaces, sharedNamespaces ?? usualSharedPrefixes);
 }

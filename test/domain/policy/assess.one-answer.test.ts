@@ -7,7 +7,7 @@ import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { type AuditRecord, isObject } from '../../../src/domain/audit/record.js';
 
 import { runTests } from '../../../src/domain/config/parse-tests.js';
-import { routingTableOf } from '../../../src/domain/config/routing-table.js';
+import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { fateOf, plainLine } from '../../../src/domain/policy/assess.js';
 import { explainLine } from '../../../src/domain/policy/explanation.js';
 import { createReplay } from '../../../src/domain/review/replay.js';

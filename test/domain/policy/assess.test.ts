@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
-import { routingTableOf } from '../../../src/domain/config/routing-table.js';
+import { routingTableOf } from '../../../src/domain/config/settings.js';
 import {
   type Assessment,
   assess,

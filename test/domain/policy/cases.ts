@@ -19,8 +19,7 @@ import { allSeries, type Series } from '../../../src/domain/commands/catalog.js'
 import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
-import { routingTableOf } from '../../../src/domain/config/routing-table.js';
-import type { Settings } from '../../../src/domain/config/settings.js';
+import { routingTableOf, type Settings } from '../../../src/domain/config/settings.js';
 import { jointNamespaces } from '../../../src/domain/policy/route.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
-import { routingTableOf } from '../../../src/domain/config/routing-table.js';
+import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { homeOf, nothingAsked, type RoutedBackend, seriesOf } from '../../../src/domain/policy/assess.js';
 import { jointNamespaces } from '../../../src/domain/policy/route.js';
 import { settingsOf, sound } from './sound.js';

@@ -1,7 +1,7 @@
 // Goal: addresses as they are written.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseHostAndPort } from '../../../src/domain/config/spellings.js';
+import { parseHostAndPort } from '../../../src/domain/config/schema-parts.js';
 
 void test('a host and a port', () => {
   assert.deepEqual(parseHostAndPort('Mail1.Example.com:24245'), { host: 'mail1.example.com', port: 24_245 });
