@@ -52,8 +52,33 @@ export function formatWarnings(): string {
 export function formatMessages(): string {
   return `# Codes
 
-Every code that dovegate writes, with what it means and what to do. Codes are never renamed: scripts, dashboards and journals hold them.
-Sentences beside them may change. This page is made of the program (\`node scripts/make-messages.mjs\`).
+What each code that dovegate writes means, and what to do. For somebody who reads a log line, a record or a message.
+
+This line says that the backend mail1 refused dovegate's password. Look up \`event\` first, then \`type\`, \`error\` or \`reason\`:
+
+\`\`\`
+{"level":"error","time":"...","event":"dial-failed","backend":"mail1","type":"auth-rejected","text":"..."}
+\`\`\`
+
+${table(
+  ['the code stands in', 'look into'],
+  [
+    ['`event` of a log line', '[lines of the log](#lines-of-the-log-event)'],
+    [
+      '`error` of a record or a log line; `type` of `dial-failed`',
+      '[commands that were refused or failed](#commands-that-were-refused-or-failed-error)',
+    ],
+    ['`reason` of a session or an upstream', '[why it ended](#why-a-session-or-an-upstream-ended-reason)'],
+    ['`type` of `audit-failed`', '[the journal](#the-journal-type-of-audit-failed)'],
+    ['`type` of `ship-away`', '[receivers of records](#receivers-of-records-type-of-ship-away)'],
+    ['`check --json`', '[problems](#problems-of-a-configuration-code-of-dovegate-check---json)'],
+    ['the exit code of a program', '[exit codes](#exit-codes)'],
+  ],
+)}
+
+_Client_ and _peer_ are who asks dovegate; _backend_ and _upstream_ are a Dovecot and a connection to it. An empty cell
+under "do" means that there is nothing to do. Codes are never renamed: scripts, dashboards and journals hold them. Sentences
+beside them may change. This page is made from the program (\`node scripts/make-messages.mjs\`).
 
 ## Lines of the log: \`event\`
 
