@@ -4,8 +4,7 @@ import { whyDenied } from '../adapters/host/accounts.js';
 import { CommandFailed, SessionFault } from '../client/connect.js';
 import type { AnswerRow } from '../domain/policy/answer.js';
 import { exitCodes } from '../ports/exit-codes.js';
-import { exitCodeOf } from './doveadm/doveadm-exit.js';
-import { askRows, parseServerAddress } from './doveadm/server-door.js';
+import { askRows, exitCodeOf, parseServerAddress } from './doveadm/server-door.js';
 import { plain, stderr } from './output/output.js';
 
 const patienceMs = 30_000;

@@ -9,7 +9,7 @@ import { exitCodes } from '../ports/exit-codes.js';
 import { registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
-import type { SendOptions } from './doveadm/send.js';
+import type { SendOptions } from './doveadm/doveadm.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { allFormats } from './output/row-printer.js';
 import { addPolicyCommands, configOption } from './policy-commands.js';
@@ -163,7 +163,7 @@ function addSend(program: Command, end: End): void {
     .option('--debug', 'ask for debug log lines', false)
     .argument('<command...>', 'after --: the command and its arguments')
     .action(async (words: string[], options: SendOptions) => {
-      end(await (await import('./doveadm/send.js')).send(options, words));
+      end(await (await import('./doveadm/doveadm.js')).send(options, words));
     });
 }
 

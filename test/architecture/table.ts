@@ -136,6 +136,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   // `send`, and the program under the name of doveadm.
   'cli/doveadm': rule([...belowCli, 'cli/output'], {
+    public: ['doveadm', 'server-door'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],
   }),

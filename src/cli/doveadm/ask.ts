@@ -7,20 +7,19 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { onSignal } from '../../adapters/host/signals.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
-import { createProgress, type Progress } from '../output/progress.js';
+import { createProgress } from '../output/progress.js';
 import type { Format } from '../output/row-printer.js';
 import { openRawOutput } from '../output/screen.js';
-import {
-  exitCodeOf,
-  formatOwnError,
-  formatRemoteLog,
-  joinExitCodes,
-  noUser,
-  tempFail,
-} from './doveadm-exit.js';
-import { createReplyPrinter, parseUserList, type ReplyPrinter } from './reply-printer.js';
-import type { ServerDoor } from './server-door.js';
+import { createReplyPrinter, parseUserList } from './reply-printer.js';
+import { exitCodeOf, type ServerDoor, tempFail } from './server-door.js';
 import { readTypedCommand, type TypedCommand } from './typed-command.js';
+
+/** Where the names of users come from. */
+export type UserSource =
+  | { readonly kind: 'one'; readonly user: string }
+  | { readonly kind: 'mask'; readonly mask: string }
+  /** One name a line; `-` is stdin. */
+  | { readonly kind: 'file'; readonly path: string };
 
 export interface Question {
   readonly words: readonly string[];
@@ -38,32 +37,31 @@ export interface Question {
 
 /** Resolves to the exit code. Throws a CommandFault for what went wrong here. */
 export async function ask(question: Question): Promise<number> {
+  const { typed, users, door, isDebug, timeoutMs } = question;
   const controller = new AbortController();
-  const { timeoutMs } = question;
+  const { signal } = controller;
+  const abort = (why: string): void => controller.abort(new CommandFault(tempFail, why));
   const timer =
     timeoutMs === undefined
       ? undefined
-      : systemClock.setTimer(timeoutMs, () =>
-          controller.abort(new CommandFault(tempFail, `not finished after ${timeoutMs} ms`)),
-        );
-  const letGo = onSignal(['SIGINT', 'SIGTERM'], () =>
-    controller.abort(new CommandFault(tempFail, 'Aborted')),
-  );
+      : systemClock.setTimer(timeoutMs, () => abort(`not finished after ${timeoutMs} ms`));
+  const letGo = onSignal(['SIGINT', 'SIGTERM'], () => abort('Aborted'));
   const isShown = process.stderr.isTTY && !process.stdout.isTTY;
   const progress = createProgress(systemClock, isShown ? (text) => process.stderr.write(text) : undefined);
   const output = openRawOutput();
   const printer = createReplyPrinter(
-    question.typed,
+    typed,
     {
       format: question.format,
       hidesTitles: question.hidesTitles,
       width: process.stdout.isTTY ? process.stdout.columns : undefined,
-      hasUsers: question.users.kind !== 'one',
+      hasUsers: users.kind !== 'one',
     },
-    output,
+    output.sink,
   );
+  let user = '';
   try {
-    const code = await askAll(question, { signal: controller.signal, output, printer, progress });
+    const code = await askAll();
     progress.clear();
     printer.end(code);
     await output.flush();
@@ -78,123 +76,105 @@ export async function ask(question: Question): Promise<number> {
     timer?.cancel();
     letGo();
   }
-}
 
-interface Asking {
-  readonly signal: AbortSignal;
-  readonly output: ReturnType<typeof openRawOutput>;
-  readonly printer: ReplyPrinter;
-  readonly progress: Progress;
-}
-
-async function askAll(question: Question, asking: Asking): Promise<number> {
-  const { door, typed, users } = question;
-  let code = 0;
-  let user = '';
-  let session: Session | undefined;
-  const onLog = (line: LogLine): void => {
-    const text = formatRemoteLog(user, door.name, line, question.isDebug);
-    if (text === undefined) return;
-    asking.progress.clear();
-    stderr(plain(text));
-  };
-  const input = typed.input && openInput(typed.input.file, (bytes) => asking.progress.sent(bytes));
-  const kept = input !== undefined && users.kind !== 'one' ? await readInput(input) : input;
-  try {
-    for await (const name of listUsers(users, door, asking.signal)) {
-      user = name;
-      try {
-        session ??= await door.open(onLog, asking.signal);
-        const failure = await askOne(question, name, session, asking, kept);
-        if (failure === undefined) continue;
-        if (failure.code === 'NOUSER')
-          complain(asking, formatOwnError(name, typed.command.name, `${door.name}: No such user: ${name}`));
-        if (failure.referral !== undefined)
-          complain(
-            asking,
-            formatOwnError(name, typed.command.name, `the user is at ${failure.referral.host}`),
-          );
-        code = joinExitCodes(code, failure.code === 'NOUSER' ? noUser : exitCodeOf(failure.code));
-        // A server of 2.3 may answer twice after a failure.
-        await session.close();
-        session = undefined;
-      } catch (fault) {
-        if (!(fault instanceof SessionFault)) throw fault;
-        asking.printer.begin(name, session?.serverMinor, typed.parsed);
-        complain(asking, formatOwnError(name, typed.command.name, causeOf(fault, question, name)));
-        // Another attempt is useless: the daemon would refuse that text too.
-        return fault.code === 'input-command-like' ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
+  async function askAll(): Promise<number> {
+    let code = 0;
+    let session: Session | undefined;
+    const read = typed.input && readInput(typed.input.file, (bytes) => progress.sent(bytes));
+    const input = read !== undefined && users.kind !== 'one' ? await wholeOf(read) : read;
+    try {
+      for await (const name of listUsers(users, door, signal)) {
+        user = name;
+        try {
+          session ??= await door.open(showLog, signal);
+          const failure = await askOne(session, input);
+          if (failure === undefined) continue;
+          if (failure.code === 'NOUSER') complain(`${door.name}: No such user: ${name}`);
+          if (failure.referral !== undefined) complain(`the user is at ${failure.referral.host}`);
+          code = joinExitCodes(code, exitCodeOf(failure.code));
+          // A server of 2.3 may answer twice after a failure.
+          await session.close();
+          session = undefined;
+        } catch (fault) {
+          if (!(fault instanceof SessionFault)) throw fault;
+          printer.begin(name, session?.serverMinor, typed.parsed);
+          complain(causeOf(fault));
+          // Another attempt is useless: the daemon would refuse that text too.
+          return fault.code === 'input-command-like' ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
+        }
+        if (output.isGone) return code;
       }
-      if (asking.output.isGone) return code;
+      return code;
+    } finally {
+      await session?.close();
     }
-    return code;
-  } finally {
-    await session?.close();
+  }
+
+  async function askOne(
+    session: Session,
+    input: AsyncIterable<Buffer> | Buffer | undefined,
+  ): Promise<CommandFailed | undefined> {
+    const { serverMinor } = session;
+    // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
+    const isOld = serverMinor !== undefined && serverMinor < 3;
+    const { command, args, parsed } = isOld ? readTypedCommand(question.words, '2.3') : typed;
+    const { reason } = question;
+    const knowsReasons = (serverMinor ?? 0) >= 3;
+    printer.begin(user, serverMinor, parsed);
+    const cells = session.cells({
+      user,
+      name: command.name,
+      args,
+      debug: isDebug,
+      verbose: question.isVerbose,
+      signal,
+      ...(reason !== undefined && knowsReasons && { reason }),
+      ...(input !== undefined && { input }),
+    });
+    try {
+      for await (const piece of cells) {
+        printer.piece(piece);
+        progress.received(piece.bytes.length + 1);
+        if (output.isFull) await output.flush();
+        if (output.isGone) return undefined;
+      }
+      return undefined;
+    } catch (fault) {
+      if (fault instanceof CommandFailed) return fault;
+      throw fault;
+    }
+  }
+
+  /** A log line of the server as doveadm prints it. */
+  function showLog({ type, text }: LogLine): void {
+    if (type === 'debug' && !isDebug) return;
+    say(`${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`);
+  }
+
+  /** An error found here, in doveadm's format. */
+  function complain(text: string): void {
+    say(`Error: cmd ${typed.command.name}: ${text}`);
+  }
+
+  function say(text: string): void {
+    progress.clear();
+    stderr(plain(`${user === '' ? 'doveadm' : `doveadm(${user})`}: ${text}`));
+  }
+
+  function causeOf({ cause, mayHaveRun, message }: SessionFault): string {
+    if (cause instanceof CommandFault) return formatFault(cause);
+    const what = mayHaveRun ? `Command ${typed.command.name} failed for ${user}: ` : '';
+    return `${door.name}: ${what}${message}`;
   }
 }
 
-async function askOne(
-  question: Question,
-  user: string,
-  session: Session,
-  { output, printer, progress, signal }: Asking,
-  input: AsyncIterable<Buffer> | Buffer | undefined,
-): Promise<CommandFailed | undefined> {
-  const { serverMinor } = session;
-  // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-  const isOld = serverMinor !== undefined && serverMinor < 3;
-  const typed = isOld ? readTypedCommand(question.words, '2.3') : question.typed;
-  const knowsReasons = (serverMinor ?? 0) >= 3;
-  printer.begin(user, serverMinor, typed.parsed);
-  const cells = session.cells({
-    user,
-    name: typed.command.name,
-    args: typed.args,
-    debug: question.isDebug,
-    verbose: question.isVerbose,
-    signal,
-    ...(question.reason !== undefined && knowsReasons && { reason: question.reason }),
-    ...(input !== undefined && { input }),
-  });
-  try {
-    for await (const piece of cells) {
-      printer.piece(piece);
-      progress.received(piece.bytes.length + 1);
-      if (output.isFull) await output.flush();
-      if (output.isGone) return undefined;
-    }
-    return undefined;
-  } catch (fault) {
-    if (fault instanceof CommandFailed) return fault;
-    throw fault;
-  }
+/** For several users: the first failure, but a temporary one overrides it. */
+function joinExitCodes(before: number, next: number): number {
+  return before === 0 || next === tempFail ? next : before;
 }
 
-function complain({ progress }: Asking, text: string): void {
-  progress.clear();
-  stderr(plain(text));
-}
-
-function causeOf(fault: SessionFault, { door, typed }: Question, user: string): string {
-  if (fault.cause instanceof CommandFault) return formatFault(fault.cause);
-  if (fault.mayHaveRun)
-    return `${door.name}: Command ${typed.command.name} failed for ${user}: ${fault.message}`;
-  return `${door.name}: ${fault.message}`;
-}
-
-/** Where the names come from. */
-export type UserSource =
-  | { readonly kind: 'one'; readonly user: string }
-  | { readonly kind: 'mask'; readonly mask: string }
-  /** One name a line; `-` is stdin. */
-  | { readonly kind: 'file'; readonly path: string };
-
-/** The names, in their order. Throws a CommandFault when they cannot be had. */
-export async function* listUsers(
-  source: UserSource,
-  door: ServerDoor,
-  signal: AbortSignal,
-): AsyncGenerator<string> {
+/** The names, in their order. Throws a CommandFault when they cannot be read. */
+async function* listUsers(source: UserSource, door: ServerDoor, signal: AbortSignal): AsyncGenerator<string> {
   switch (source.kind) {
     case 'one':
       yield source.user;
@@ -223,7 +203,7 @@ async function askUsers(mask: string, door: ServerDoor, signal: AbortSignal): Pr
     const rows = await session.run({ name: 'user', args: ['--', mask], signal });
     const users = parseUserList(rows.flat().join(''));
     if (users === undefined)
-      throw new CommandFault(tempFail, `${why}: what ${door.name} answered is not a list of users`);
+      throw new CommandFault(tempFail, `${why}: the answer of ${door.name} is not a list of users`);
     return users;
   } catch (fault) {
     if (fault instanceof CommandFailed)
@@ -238,34 +218,29 @@ const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
 /** More than one user needs the text more than once. */
 const keptBytesMax = 256 * 1024 * 1024;
-const cannotRead = 75;
 
-/** Opens the input: a file, or stdin. Calls `onBytes` with the size of each piece. */
-export function openInput(file: string | undefined, onBytes: (count: number) => void): AsyncIterable<Buffer> {
-  return withCrLf(file, onBytes);
-}
-
-/** The whole of it, for who needs it again. */
-export async function readInput(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+async function wholeOf(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   const all: Buffer[] = [];
   let length = 0;
   for await (const piece of pieces) {
     all.push(piece);
     length += piece.length;
     if (length > keptBytesMax)
-      throw new CommandFault(
-        cannotRead,
-        `for several users the input may have at most ${keptBytesMax} bytes`,
-      );
+      throw new CommandFault(tempFail, `for several users the input may have at most ${keptBytesMax} bytes`);
   }
   return Buffer.concat(all);
 }
 
-/** Line ends become CR LF, as every real client sends them. */
-async function* withCrLf(file: string | undefined, onBytes: (count: number) => void): AsyncGenerator<Buffer> {
+/**
+ * A file, or stdin; line ends become CR LF, as every real client sends them. Calls `onBytes` with the size of each piece.
+ */
+async function* readInput(
+  file: string | undefined,
+  onBytes: (count: number) => void,
+): AsyncGenerator<Buffer> {
   let last = 0;
   try {
-    // Not before it is read: an error that comes earlier has no one to hear it.
+    // Opened only when it is read: an error event before that would have no listener.
     const source: AsyncIterable<Buffer> = file === undefined ? process.stdin : createReadStream(file);
     for await (const chunk of source) {
       const parts: Buffer[] = [];
@@ -282,6 +257,6 @@ async function* withCrLf(file: string | undefined, onBytes: (count: number) => v
       yield parts.length === 1 ? chunk : Buffer.concat(parts);
     }
   } catch (cause) {
-    throw new CommandFault(cannotRead, `${file ?? 'stdin'}: cannot be read`, cause);
+    throw new CommandFault(tempFail, `${file ?? 'stdin'}: cannot be read`, cause);
   }
 }

@@ -1,13 +1,13 @@
-// The program under the name doveadm: doveadm's own command line for every command that is sent over a socket. Commands that need
-// Dovecot's own machine are refused with the reason.
+// The two commands that send a typed command to a server: the program under the name doveadm, with doveadm's own command line, for every
+// command that is sent over a socket; and `dovegate send`, for one user. Commands that need Dovecot's own machine are refused with the
+// reason.
 
+import { parseArgs } from 'node:util';
 import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault, formatFault, stderr, stdout } from '../output/output.js';
 import { allFormats, type Format } from '../output/row-printer.js';
 import { ask, type UserSource } from './ask.js';
-
-import { tempFail } from './doveadm-exit.js';
-import { clientSettingsFile, findServerDoor } from './server-door.js';
+import { clientSettingsFile, type DoorOptions, findServerDoor, tempFail } from './server-door.js';
 import {
   readTypedCommand,
   type TypedCommand,
@@ -16,9 +16,42 @@ import {
   writeUsage,
 } from './typed-command.js';
 
+/** What was given to `send` on the command line. */
+export interface SendOptions extends DoorOptions {
+  readonly socket?: string;
+  readonly user?: string;
+  readonly reason?: string;
+  readonly format?: Format;
+  readonly timeout?: number;
+  readonly verbose: boolean;
+  readonly debug: boolean;
+}
+
+/** Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. */
+export function send(options: SendOptions, words: readonly string[]): Promise<number> {
+  return printingFaults('dovegate: ', async () => {
+    const typed = readTypedCommand(words);
+    if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
+      throw new CommandFault(exitCodes.usage, '-A, -F and -S work only under the name doveadm');
+    const door = await findServerDoor(options.socket, process.env, options);
+    return ask({
+      words,
+      typed,
+      users: { kind: 'one', user: options.user ?? typed.user ?? '' },
+      door: door ?? noDoor('--socket', exitCodes.usage),
+      format: options.format,
+      hidesTitles: false,
+      reason: options.reason,
+      isVerbose: options.verbose,
+      isDebug: options.debug,
+      timeoutMs: options.timeout,
+    });
+  });
+}
+
 /** Resolves to the exit code that the real program would end with. */
-export async function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
-  try {
+export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  return printingFaults('doveadm: Error: ', async () => {
     const { words, wantsHelp, ...shown } = readOwnOptions(args);
     if (wantsHelp || words.length === 0 || words[0] === 'help') return help(wantsHelp, words.slice(1));
     const group = writeCommands(words.join(' '));
@@ -28,26 +61,31 @@ export async function doveadm(args: readonly string[], environment: NodeJS.Proce
     }
     const typed = readTypedCommand(words);
     const door = await findServerDoor(typed.socket, environment);
-    if (door === undefined) {
-      throw new CommandFault(
-        tempFail,
-        `no socket: give one with -S, in DOVEADM_SOCKET, or in ${clientSettingsFile}`,
-      );
-    }
-    return await ask({
+    return ask({
       words,
       typed,
       users: usersOf(typed),
-      door,
+      door: door ?? noDoor('-S', tempFail),
       ...shown,
       reason: environment['DOVEGATE_REASON'],
       timeoutMs: undefined,
     });
+  });
+}
+
+async function printingFaults(prefix: string, run: () => Promise<number>): Promise<number> {
+  try {
+    return await run();
   } catch (fault) {
     if (!(fault instanceof CommandFault)) throw fault;
-    stderr(`doveadm: Error: ${formatFault(fault)}`);
+    stderr(`${prefix}${formatFault(fault)}`);
     return fault.exitCode;
   }
+}
+
+function noDoor(option: string, exitCode: number): never {
+  const text = `no socket: give one with ${option}, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;
+  throw new CommandFault(exitCode, text);
 }
 
 /** The list exits with 64, as in the real program, which shows the manual of a command; here it is the usage. */
@@ -74,7 +112,14 @@ function usersOf({ command, isAllUsers, userFile, user }: TypedCommand): UserSou
   return /[*?]/.test(user) ? { kind: 'mask', mask: user } : { kind: 'one', user };
 }
 
-export interface OwnOptions {
+export const commandLetters = [
+  { letter: 'D', description: 'ask for debug log lines' },
+  { letter: 'v', description: 'ask for more log lines' },
+  { letter: 'f', description: 'how to print rows' },
+  { letter: 'h', description: 'without the line of names' },
+] as const;
+
+interface OwnOptions {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
   readonly isVerbose: boolean;
@@ -83,51 +128,44 @@ export interface OwnOptions {
   readonly words: readonly string[];
 }
 
-export const commandLetters = [
-  { letter: 'D', description: 'ask for debug log lines' },
-  { letter: 'v', description: 'ask for more log lines' },
-  { letter: 'f', description: 'how to print rows' },
-  { letter: 'h', description: 'without the line of names' },
-] as const;
-
-/** Throws a CommandFault with the exit code of the real program. */
-export function readOwnOptions(args: readonly string[]): OwnOptions {
+/** The options in front of the command. Throws a CommandFault with the exit code of the real program. */
+function readOwnOptions(args: readonly string[]): OwnOptions {
+  const options = Object.fromEntries(
+    commandLetters.map(({ letter }) => [
+      letter,
+      { type: letter === 'f' ? ('string' as const) : ('boolean' as const), short: letter },
+    ]),
+  );
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
+  const given = new Set<string>();
   let format: Format | undefined;
-  let hidesTitles = false;
-  let isVerbose = false;
-  let isDebug = false;
-  let wantsHelp = false;
-  let next = 0;
-  for (; next < args.length; next += 1) {
-    const word = args[next] ?? '';
-    if (word === '--') {
-      next += 1;
+  let words: readonly string[] = [];
+  for (const token of tokens) {
+    if (token.kind !== 'option') {
+      words = args.slice(token.kind === 'positional' ? token.index : token.index + 1);
       break;
     }
-    if (!word.startsWith('-') || word === '-') break;
-    if (word === '--help') {
-      wantsHelp = true;
-      continue;
-    }
-    for (let at = 1; at < word.length; at += 1) {
-      const letter = word[at] ?? '';
-      if (letter === 'D') isDebug = true;
-      else if (letter === 'v') isVerbose = true;
-      else if (letter === 'h') hidesTitles = true;
-      else if (letter === 'f') {
-        const rest = word.slice(at + 1);
-        if (rest === '') next += 1;
-        format = formatOf(rest === '' ? args[next] : rest);
-        break;
-      } else if ('coi'.includes(letter)) {
-        throw new CommandFault(
-          exitCodes.usage,
-          `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`,
-        );
-      } else throw new CommandFault(exitCodes.usage, `invalid option -- '${letter}'`);
-    }
+    const { rawName, value } = token;
+    // A long option is one of an invalid letter, as in the real program.
+    const letter = rawName === '--help' ? 'help' : rawName.slice(1, 2);
+    if ('coi'.includes(letter))
+      throw new CommandFault(
+        exitCodes.usage,
+        `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`,
+      );
+    if (letter !== 'help' && !(letter in options))
+      throw new CommandFault(exitCodes.usage, `invalid option -- '${letter}'`);
+    if (letter === 'f') format = formatOf(value);
+    given.add(letter);
   }
-  return { format, hidesTitles, isVerbose, isDebug, wantsHelp, words: args.slice(next) };
+  return {
+    format,
+    hidesTitles: given.has('h'),
+    isVerbose: given.has('v'),
+    isDebug: given.has('D'),
+    wantsHelp: given.has('help'),
+    words,
+  };
 }
 
 function formatOf(text: string | undefined): Format {

@@ -6,17 +6,9 @@ import type { Series } from '../../domain/commands/catalog.js';
 import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
 import type { Sink } from '../output/row-formats.js';
-import { createRowPrinter, type Format, type RowPrinter } from '../output/row-printer.js';
-import type { RawOutput } from '../output/screen.js';
-import { notFound } from './doveadm-exit.js';
+import { createRowPrinter, type Format, type PrintOptions, type RowPrinter } from '../output/row-printer.js';
+import { exitCodeOf } from './server-door.js';
 import type { TypedCommand } from './typed-command.js';
-
-export interface ReplyPrintOptions {
-  readonly format: Format | undefined;
-  readonly hidesTitles: boolean;
-  readonly width: number | undefined;
-  readonly hasUsers: boolean;
-}
 
 export interface ReplyPrinter {
   /** The next reply: its user, the server's minor, and the command as that server parses it. */
@@ -26,12 +18,8 @@ export interface ReplyPrinter {
   end(code: number): void;
 }
 
-export function createReplyPrinter(
-  typed: TypedCommand,
-  options: ReplyPrintOptions,
-  output: RawOutput,
-): ReplyPrinter {
-  if (typed.command.name === 'user') return createUserPrinter(typed, options, output);
+export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, sink: Sink): ReplyPrinter {
+  if (typed.command.name === 'user') return createUserPrinter(typed, options, sink);
   let printer: RowPrinter | undefined;
   let user = '';
   let minor: number | undefined;
@@ -43,11 +31,11 @@ export function createReplyPrinter(
   const isKick = typed.command.name === 'kick';
 
   function open(shape: ReplyShape | undefined): RowPrinter {
-    printer = createRowPrinter(shape, options, output.sink);
+    printer = createRowPrinter(shape, options, sink);
     printer.setUser(user);
     // Without a format, 2.3 prints a sentence about the kicked users.
     if (isKick && options.format === undefined && shape?.columns[0]?.key === 'result' && held.length > 0) {
-      output.sink('kicked connections from the following users:\n');
+      sink('kicked connections from the following users:\n');
       ending = '\n';
     }
     for (const { bytes, endsCell } of held) printer.cell(bytes, endsCell);
@@ -76,9 +64,10 @@ export function createReplyPrinter(
     },
     end(code) {
       // Only 2.3 does so for `kick`, with a sentence too.
-      const isNobody = isKick && printer === undefined && held.length === 0 && code === notFound;
+      const isNobody =
+        isKick && printer === undefined && held.length === 0 && code === exitCodeOf('NOTFOUND');
       (printer ?? open(isNobody ? replyShape({ ...parsed, series: '2.3' }, 2) : settledShape())).end();
-      output.sink(isNobody ? 'no users kicked\n' : ending);
+      sink(isNobody ? 'no users kicked\n' : ending);
     },
   };
 }
@@ -95,11 +84,7 @@ function cellsOf(pieces: readonly CellPiece[]): string[] {
   return cells;
 }
 
-function createUserPrinter(
-  typed: TypedCommand,
-  options: ReplyPrintOptions,
-  { sink }: RawOutput,
-): ReplyPrinter {
+function createUserPrinter(typed: TypedCommand, options: PrintOptions, sink: Sink): ReplyPrinter {
   const held: Buffer[] = [];
   return {
     begin() {},

@@ -1,6 +1,8 @@
-// Opens sessions for `send`, the drop-in doveadm and dovegate's own commands: the server's address, our account there, and errors in
-// doveadm's words.
+// Opens sessions for `send`, the drop-in doveadm and dovegate's own commands: the server's address, our account there, and the exit
+// codes of doveadm 2.4 for the server's answers, which scripts depend on (measured on 2.4.1 and 2.4.5; 2.3 differs for a bare `-` and
+// for three rare codes).
 
+import { isDeepStrictEqual } from 'node:util';
 import { systemClock } from '../../adapters/host/clock.js';
 import { readSecretFile, readText } from '../../adapters/host/files.js';
 import {
@@ -21,6 +23,26 @@ export interface ServerDoor {
   readonly name: string;
   /** Rejects with a SessionFault, or with the signal's reason. */
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
+}
+
+const codes: Readonly<Record<string, number>> = {
+  TEMPFAIL: 75,
+  USAGE: 64,
+  NOPERM: 77,
+  NOUSER: 67,
+  PROTOCOL: 76,
+  DATAERR: 65,
+  NOTFOUND: 68,
+  CHANGED: 2,
+  EXPIRED: 235,
+  REFERRAL: 75,
+};
+
+/** For temporary failures, and for all that prevents the command from being sent. */
+export const tempFail = 75;
+
+export function exitCodeOf(code: string): number {
+  return codes[code] ?? 255;
 }
 
 /** Names the server if neither the command line nor DOVEADM_SOCKET does. */
@@ -53,33 +75,19 @@ export async function findServerDoor(
   const address = parseServerAddress(at);
   if (address === undefined)
     throw new CommandFault(exitCodes.usage, `${at}: neither the path of a socket nor HOST:PORT`);
-  const settings = written === undefined || isPlaceOf(written, address) ? written : onlyAuthorities(written);
   let session: ConnectOptions = address;
-  if ('host' in address) session = { ...address, ...(await tcpOptions(address.host, settings, options)) };
-  else refuseTcpOptions(at, options);
+  if ('host' in address) {
+    // Another server gets no password and is not trusted under that server's name: any local user can take a free port.
+    const isFor = written?.at === undefined || isDeepStrictEqual(parseServerAddress(written.at), address);
+    const settings = isFor ? written : { caFile: written?.caFile };
+    session = { ...address, ...(await tcpOptions(address.host, settings, options)) };
+  } else {
+    const { account, passwordFile, ca, certificate, key, tls } = options;
+    const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
+    if ([account, passwordFile, ca, certificate, key, tls].some((option) => option !== undefined))
+      throw new CommandFault(exitCodes.usage, text);
+  }
   return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
-}
-
-/** Whether client.yaml applies to this server: it names it, or names none. */
-function isPlaceOf({ at }: ClientSettings, address: ServerAddress): boolean {
-  if (at === undefined) return true;
-  const own = parseServerAddress(at);
-  if (own === undefined || !('host' in own) || !('host' in address)) return false;
-  return own.host === address.host && own.port === address.port;
-}
-
-/** Another server gets no password and is not trusted under that server's name: any local user can take a free port. */
-function onlyAuthorities({ caFile }: ClientSettings): ClientSettings {
-  return {
-    at: undefined,
-    tls: 'starttls',
-    caFile,
-    serverName: undefined,
-    account: undefined,
-    passwordFile: undefined,
-    certificateFile: undefined,
-    keyFile: undefined,
-  };
 }
 
 /** Undefined: no file at the usual place. A file that the environment names must exist. */
@@ -102,40 +110,31 @@ async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<Clien
   return settings;
 }
 
-/** TLS options for a UNIX socket mean that the user expects another server. */
-function refuseTcpOptions(at: string, options: DoorOptions): void {
-  const { account, passwordFile, ca, certificate, key, tls } = options;
-  const given = [account, passwordFile, ca, certificate, key, tls];
-  if (given.every((option) => option === undefined)) return;
-  const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
-  throw new CommandFault(exitCodes.usage, text);
-}
-
 async function tcpOptions(
   host: string,
-  settings: ClientSettings | undefined,
-  options: DoorOptions,
+  settings: Partial<ClientSettings> = {},
+  options: DoorOptions = {},
 ): Promise<Partial<ConnectOptions>> {
-  const tls = options.tls ?? settings?.tls ?? 'starttls';
+  const tls = options.tls ?? settings.tls ?? 'starttls';
   if (tls === 'off' && host !== 'localhost' && !isLoopback(host)) {
     const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
     throw new CommandFault(exitCodes.usage, text);
   }
   const isPair = (options.certificate === undefined) === (options.key === undefined);
   if (!isPair) throw new CommandFault(exitCodes.usage, 'a certificate needs its key: give both, or none');
-  const certificateFile = options.certificate ?? settings?.certificateFile;
-  const keyFile = options.key ?? settings?.keyFile;
-  const account = options.account ?? settings?.account;
+  const certificateFile = options.certificate ?? settings.certificateFile;
+  const keyFile = options.key ?? settings.keyFile;
+  const account = options.account ?? settings.account;
   // The password of client.yaml belongs to its account only.
-  const isItsAccount = options.account === undefined || options.account === settings?.account;
-  const passwordFile = options.passwordFile ?? (isItsAccount ? settings?.passwordFile : undefined);
+  const isItsAccount = options.account === undefined || options.account === settings.account;
+  const passwordFile = options.passwordFile ?? (isItsAccount ? settings.passwordFile : undefined);
   if (options.account !== undefined && passwordFile === undefined && certificateFile === undefined)
     throw new CommandFault(
       exitCodes.usage,
       `account ${options.account} needs a password file or a certificate`,
     );
-  const caFile = options.ca ?? settings?.caFile;
-  const serverName = settings?.serverName;
+  const caFile = options.ca ?? settings.caFile;
+  const serverName = settings.serverName;
   return {
     tls,
     ...(caFile !== undefined && { ca: readNamed('the file of authorities', caFile) }),

@@ -20,7 +20,7 @@ import {
 } from '../../domain/commands/parse.js';
 import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from '../output/output.js';
-import { tempFail } from './doveadm-exit.js';
+import { tempFail } from './server-door.js';
 
 export interface TypedCommand {
   readonly command: Command;
@@ -40,19 +40,12 @@ export interface TypedCommand {
 const localOnly =
   /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)\b/;
 
-export function isLocalOnly(words: readonly string[]): boolean {
+function isLocalOnly(words: readonly string[]): boolean {
   return localOnly.test(words.join(' '));
 }
 
-const ownParameters = [
-  'socket-path',
-  'user',
-  'all-users',
-  'user-file',
-  'trans-flags',
-  'no-userdb-lookup',
-  'file',
-];
+/** Options of every mail command; shown once, as the real program does. */
+const commonParameters = ['all-users', 'socket-path', 'user', 'user-file', 'trans-flags', 'no-userdb-lookup'];
 
 /** Reads the words. Throws a CommandFault with the exit code of the real program. */
 export function readTypedCommand(words: readonly string[], series?: Series): TypedCommand {
@@ -90,7 +83,7 @@ function readArguments(series: Series, command: Command, args: readonly string[]
     );
   const isMail = command.scope === 'user';
   const value = (name: string): string | undefined => (isMail ? parsed.values.get(name)?.[0] : undefined);
-  const sent = isMail ? withoutParameters(parsed, ownParameters) : parsed;
+  const sent = isMail ? withoutParameters(parsed, [...commonParameters, 'file']) : parsed;
   return {
     command,
     parsed: sent,
@@ -155,7 +148,7 @@ function allCommands(): readonly Command[] {
 
 function argumentsOf(command: Command): string {
   const { scope, params, input } = command;
-  const own = scope === 'user' ? params.filter(({ name }) => !commonParameters.has(name)) : params;
+  const own = scope === 'user' ? params.filter(({ name }) => !commonParameters.includes(name)) : params;
   const options = own
     .filter((one) => !one.isPositional && one.role !== 'internal' && textOfList(command, one) === undefined)
     .map(formatOption);
@@ -163,16 +156,6 @@ function argumentsOf(command: Command): string {
   const common = scope === 'user' ? ['[-u <user>|-A] [-S <socket_path>]'] : [];
   return [...common, ...options, ...positionals, ...(input === 'dot' ? ['< <text>'] : [])].join(' ');
 }
-
-/** Options of every mail command; shown once, as the real program does. */
-const commonParameters: ReadonlySet<string> = new Set([
-  'all-users',
-  'socket-path',
-  'user',
-  'user-file',
-  'trans-flags',
-  'no-userdb-lookup',
-]);
 
 function formatOption({ short, name, type }: Parameter): string {
   const option = short === undefined ? `--${name}` : `-${short}`;
