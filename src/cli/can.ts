@@ -1,31 +1,27 @@
-// `dovegate can`: what a listener may do, as `sudo -l` says it. It judges no command; it reads the configuration, or asks the daemon.
+// `dovegate can`: what a listener may do, as `sudo -l` says it. It reads the configuration, or asks the daemon.
 
 import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import { describeRule } from '../domain/policy/describe-rule.js';
-import { effectOfName, type Rights, rightsOf, rightsOfRows } from '../domain/policy/rights.js';
-import type { Policy, Rule } from '../domain/policy/rule.js';
+import { effectOfName, type Right, type Rights, rightsOf, rightsOfRows } from '../domain/policy/rights.js';
+import type { Policy, Rate, Rule } from '../domain/policy/rule.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './check.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
-import { formatJson, formatPlace, plain, stdout } from './output/output.js';
-import { formatRights } from './output/rights-text.js';
+import { formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
-/** Whose rights, and how to show them. */
-export type CanOptions = {
-  readonly json: boolean;
-} & (
-  | ListenerChoice
-  /** Of who runs this, asked of the daemon. */
-  | { readonly socket: string }
-);
+/** Whose rights: of a listener, or of the user who runs this, at a daemon's socket. */
+export type CanOptions = { readonly json: boolean } & (ListenerChoice | { readonly socket: string });
 
 /** Exit code 0; 64: no such listener; 69: no daemon at the socket; 78: configuration. */
 export async function can(options: CanOptions): Promise<number> {
   if ('socket' in options) {
     const rights = await askDaemon(options.socket, 'dovegate can', [], rightsOfRows);
     if (typeof rights === 'number') return rights;
-    stdout(options.json ? formatJson(rightsAsJson(rights)) : formatRights(rights));
+    // Under the keys of `asJson`, as far as the daemon says it.
+    const { isObserving, ...same } = rights;
+    const json = { ...same, mode: isObserving ? 'observe' : 'enforce' };
+    stdout(options.json ? formatJson(json) : formatRights(rights));
     return exitCodes.ok;
   }
   const opened = openListener(options);
@@ -33,62 +29,27 @@ export async function can(options: CanOptions): Promise<number> {
   const { listener, policy } = opened;
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const principal = isNamed ? principalAt(listener.name, options).text : undefined;
-  const places = {
-    listener: `(${plain(socketOf(listener))})${whoMayConnect(listener)}`,
-    policy: formatPlace(policy.place),
-    allow: policy.allow.map(({ place }) => formatPlace(place)),
-    deny: policy.deny.map(({ place }) => formatPlace(place)),
-  };
-  stdout(
-    options.json
-      ? formatJson({ principal, ...asJson(listener, policy) })
-      : formatRights(rightsOf(policy, listener.name, principal), places),
-  );
+  const text = options.json
+    ? formatJson({ principal, ...asJson(listener, policy) })
+    : formatRights(rightsOf(policy, listener.name, principal), { listener, policy });
+  stdout(text);
   return exitCodes.ok;
-}
-
-/** The path alone for a socket that has one: what a client is given. */
-function socketOf({ socket }: ListenerSettings): string {
-  return socket.kind === 'unix' ? socket.path : formatListenerSocket(socket);
-}
-
-function socketAsJson({ socket }: ListenerSettings): Readonly<Record<string, string>> {
-  if (socket.kind === 'unix') return { unix: socket.path };
-  if (socket.kind === 'systemd') return { systemd: socket.name };
-  return { tcp: formatListenerSocket(socket).slice('tcp:'.length) };
-}
-
-/** Whom the listener lets in, and whether others have other policies there. */
-function whoMayConnect({ peers, policies, accounts, from }: ListenerSettings): string {
-  const only = peers === undefined ? '' : `, only${peersOf(peers)}`;
-  const places = from.length === 0 ? '' : `, from ${from.join(' ')}`;
-  const others = policies.filter((choice) => choice.peers !== undefined);
-  const rest = others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`);
-  const logins = accounts.map(({ name, policy }) => `; policy ${policy} for account ${name}`);
-  return plain(`${only}${places}${[...rest, ...logins].join('')}`);
-}
-
-/** Under the keys of the other one, as far as the daemon tells it. */
-function rightsAsJson({ isObserving, ...rights }: Rights): Readonly<Record<string, unknown>> {
-  return { ...rights, mode: isObserving ? 'observe' : 'enforce' };
 }
 
 function asJson(listener: ListenerSettings, policy: Policy): Readonly<Record<string, unknown>> {
   const { rate, distinctUsers, atOnce } = policy.limits;
+  const { socket } = listener;
+  const rateAsJson = (each: Rate | undefined) => each && { count: each.count, window_ms: each.windowMs };
   return {
     listener: listener.name,
-    ...socketAsJson(listener),
+    [socket.kind]: formatListenerSocket(socket).slice(socket.kind.length + 1),
     policy: policy.name,
     place: formatPlace(policy.place),
     version: policy.version,
     mode: policy.mode,
     users: policy.users.texts,
     except: policy.except.texts,
-    limits: {
-      rate: rate && { count: rate.count, window_ms: rate.windowMs },
-      distinct_users: distinctUsers && { count: distinctUsers.count, window_ms: distinctUsers.windowMs },
-      at_once: atOnce,
-    },
+    limits: { rate: rateAsJson(rate), distinct_users: rateAsJson(distinctUsers), at_once: atOnce },
     logs: policy.logs,
     debug: policy.debug,
     allow: policy.allow.map(ruleAsJson),
@@ -105,4 +66,63 @@ function ruleAsJson(rule: Rule): Readonly<Record<string, unknown>> {
     says: describeRule(rule),
     written: meaning,
   };
+}
+
+/** `read`: what the rights were read from; undefined: the daemon does not say where rules are written. */
+function formatRights(rights: Rights, read?: { listener: ListenerSettings; policy: Policy }): string {
+  const { principal, isObserving, users, except, limits, logs, debug } = rights;
+  const mode = isObserving ? ', observes only: other ordinary commands are allowed too, and recorded' : '';
+  const head = [
+    ['listener', `${plain(rights.listener)}${read === undefined ? '' : ` ${whoMayConnect(read.listener)}`}`],
+    ...(principal === undefined ? [] : [['asked by', plain(principal)]]),
+    [
+      'policy',
+      `${plain(rights.policy)}${read === undefined ? '' : ` (${formatPlace(read.policy.place)})`}${mode}`,
+    ],
+    ['for users', plain(users.join(' ')) || 'nobody'],
+    ...(except.length === 0 ? [] : [['except', plain(except.join(' '))]]),
+    ...(limits.length === 0 ? [] : [['at most', plain(limits.join(', '))]]),
+    ['log lines', `${logsShown[logs] ?? plain(logs)}${debug ? ', and debug lines on request' : ''}`],
+  ];
+  return [
+    formatColumns(head),
+    '',
+    rights.allow.length === 0 ? 'may run nothing.' : 'may run:',
+    ...formatRules(rights.allow, read?.policy.allow),
+    ...(rights.deny.length === 0 ? [] : ['', 'and never:', ...formatRules(rights.deny, read?.policy.deny)]),
+    '',
+    'What is not listed is denied. So is an argument that names a file, a socket, another user, a program or a',
+    'remote place, or that destroys more than its command does, unless a rule above names that parameter.',
+  ].join('\n');
+}
+
+const logsShown: Readonly<Record<string, string>> = {
+  none: 'no log lines of the backend',
+  filtered: 'why a command failed, in words of dovegate',
+  full: 'log lines of the backend as they are',
+};
+
+/** The socket, whom it lets in, and which others have other policies there. */
+function whoMayConnect({ socket, peers, policies, accounts, from }: ListenerSettings): string {
+  const others = policies.filter((choice) => choice.peers !== undefined);
+  const parts = [
+    `(${socket.kind === 'unix' ? socket.path : formatListenerSocket(socket)})`,
+    ...(peers === undefined ? [] : [`, only${peersOf(peers)}`]),
+    ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
+    ...others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`),
+    ...accounts.map(({ name, policy }) => `; policy ${policy} for account ${name}`),
+  ];
+  return plain(parts.join(''));
+}
+
+/** The rules of each command below one another, the commands in the order of the file. */
+function formatRules(rights: readonly Right[], rules: readonly Rule[] = []): string[] {
+  const places = rights.map((_, at) => rules[at] && formatPlace(rules[at].place));
+  const heads = rights.map(({ command, effect }, at) => [plain(command), plain(effect), places[at] ?? '']);
+  const lines = formatColumns(heads, '  ').split('\n');
+  return [...new Set(rights.map(({ command }) => command))].flatMap((name) =>
+    rights.flatMap(({ command, says }, at) =>
+      command === name ? [lines[at] ?? '', ...says.map((text) => `      ${plain(text)}`)] : [],
+    ),
+  );
 }

@@ -1,11 +1,12 @@
 // `dovegate explain`: what would become of a command line, and which line of the configuration says so. Asks no backend: it reads the
-// files and judges as the daemon does, or asks the daemon how it would judge the line of who runs this.
+// files and judges as the daemon does, or asks the daemon how it would judge the line of the user who runs this.
 
 import { systemClock } from '../adapters/host/clock.js';
 import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
 import { nearestName } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
-import { type Fate, fateOf, minorOfToday, plainLine } from '../domain/policy/assess.js';
+import type { RuleInWords } from '../domain/policy/answer.js';
+import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import {
   type Explained,
   type Explanation,
@@ -17,8 +18,7 @@ import type { Judgement, Subject } from '../domain/policy/judge.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
-import { formatExplanation } from './output/explanation-text.js';
-import { formatJson, formatPlace, stdout } from './output/output.js';
+import { formatCanonical, formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
 /** A command line, who sends it, and to what. */
 export type ExplainOptions = {
@@ -30,19 +30,40 @@ export type ExplainOptions = {
   | (ListenerChoice & {
       /** Undefined: that of the backend. */
       readonly series?: Series | undefined;
-      /** Minor of the protocol that the client announces; undefined: that of a client of today. */
+      /** Minor of the protocol that the client announces; undefined: that of a current client. */
       readonly clientMinor?: number | undefined;
     })
-  /** Sent by who runs this, asked of the daemon. */
+  /** The socket of the daemon. */
   | { readonly socket: string }
 );
 
-/**
- * Exit code 0: allowed; 77: denied; 75: allowed, and it cannot be carried out; 64: it cannot be read as a command, or there is no such
- * listener; 69: no daemon; 78: configuration.
- */
+/** An explanation as text and as JSON; places of rules where the configuration was read. */
+interface Shown {
+  readonly explanation: Explanation;
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly rule?: string | undefined;
+  readonly nearest?: string | undefined;
+}
+
+const exitCodeOf: Readonly<Record<Fate, number>> = {
+  allow: exitCodes.ok,
+  deny: exitCodes.notPermitted,
+  obstacle: exitCodes.notCarriedOut,
+  unparsable: exitCodes.usage,
+};
+
+/** Exit code: that of the answer; 64: no such listener; 69: no daemon; 78: configuration. */
 export async function explain(options: ExplainOptions): Promise<number> {
-  if ('socket' in options) return askForExplanation(options);
+  const shown = 'socket' in options ? await askForExplanation(options) : explainHere(options);
+  if (typeof shown === 'number') return shown;
+  const { explanation } = shown;
+  stdout(options.json ? formatJson(shown.json) : formatExplanation(shown, options.words));
+  return exitCodeOf[explanation.obstacle === undefined ? explanation.decision : 'obstacle'];
+}
+
+type Asked<Options> = Extract<ExplainOptions, Options>;
+
+function explainHere(options: Asked<ListenerChoice>): Shown | number {
   const opened = openListener(options);
   if (typeof opened === 'number') return opened;
   const { settings, listener, policy } = opened;
@@ -55,73 +76,45 @@ export async function explain(options: ExplainOptions): Promise<number> {
   const table = routingTableOf(settings, options.series && [options.series]);
   const line = plainLine(options.user, options.words);
   const explained = explainLine(line, subject, table, systemClock.wallMs());
-  if (options.json) stdout(formatJson(asJson(explained)));
-  else {
-    const explanation = explanationOf(explained);
-    const places = placesOf(explained.judgement);
-    stdout(formatExplanation(explanation, nearestCommand(explanation, options.words), places));
-  }
-  return exitCodeOf(fateOf(explained));
+  const { judgement } = explained;
+  const { rule, nearest } =
+    judgement.kind === 'unparsable' ? {} : (judgement.decision.would ?? judgement.decision);
+  return {
+    explanation: explanationOf(explained),
+    json: asJson(explained),
+    rule: rule && formatPlace(rule),
+    nearest: nearest && formatPlace(nearest.rule),
+  };
 }
 
-async function askForExplanation(
-  options: Extract<ExplainOptions, { readonly socket: string }>,
-): Promise<number> {
-  const { socket, user, words, json } = options;
+async function askForExplanation({
+  socket,
+  user,
+  words,
+}: Asked<{ readonly socket: string }>): Promise<Shown | number> {
   const args = [...(user === '' ? [] : ['-u', user]), '--', ...words];
   const explanation = await askDaemon(socket, 'dovegate explain', args, explanationOfRows);
   if (typeof explanation === 'number') return explanation;
-  stdout(
-    json
-      ? formatJson(explanationAsJson(explanation))
-      : formatExplanation(explanation, nearestCommand(explanation, words)),
-  );
-  return exitCodeOf(explanation.obstacle === undefined ? explanation.decision : 'obstacle');
-}
-
-function exitCodeOf(fate: Fate): number {
-  switch (fate) {
-    case 'unparsable':
-      return exitCodes.usage;
-    case 'allow':
-      return exitCodes.ok;
-    case 'deny':
-      return exitCodes.notPermitted;
-    case 'obstacle':
-      return exitCodes.notCarriedOut;
-    default:
-      return fate satisfies never;
-  }
-}
-
-function placesOf(judgement: Judgement): { rule: string | undefined; nearest: string | undefined } {
-  if (judgement.kind === 'unparsable') return { rule: undefined, nearest: undefined };
-  const { rule, nearest } = judgement.decision.would ?? judgement.decision;
-  return { rule: rule && formatPlace(rule), nearest: nearest && formatPlace(nearest.rule) };
-}
-
-/** The command whose name the first words nearly are, where they are none. */
-function nearestCommand({ decision, command }: Explanation, words: readonly string[]): string | undefined {
-  if (decision !== 'unparsable' || command !== undefined) return undefined;
-  const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
-  const written = [3, 2, 1].map((count) => words.slice(0, count).join(' '));
-  return written.map((text) => nearestName(text, names)).find((name) => name !== undefined);
-}
-
-/** Under the keys of the other one, as far as the daemon tells it; rules by what they say. */
-function explanationAsJson(explanation: Explanation): Readonly<Record<string, unknown>> {
+  // Under the keys of `asJson`, as far as the daemon says it; rules by what they say.
   const { decision, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
   const isRead = decision !== 'unparsable';
-  return {
+  const json = {
     decision: isRead ? decision : 'deny',
     outcome: isRead ? obstacle && 'obstacle' : decision,
     obstacle,
     ...more,
     args: isRead ? sent.slice(1) : undefined,
+    ...backendsAsJson(backends, noBackend),
+    on_terms: terms,
+  };
+  return { explanation, json };
+}
+
+function backendsAsJson(backends: readonly string[], noBackend: string | undefined) {
+  return {
     backend: backends.length === 1 ? backends[0] : undefined,
     backends: backends.length > 1 ? backends : undefined,
     no_backend: noBackend,
-    on_terms: terms,
   };
 }
 
@@ -134,9 +127,7 @@ function asJson(explained: Explained): Readonly<Record<string, unknown>> {
     policy: policy.name,
     version: policy.version,
     principal: explained.principal,
-    backend: backends.length === 1 ? backends[0] : undefined,
-    backends: backends.length > 1 ? backends : undefined,
-    no_backend: noBackend,
+    ...backendsAsJson(backends, noBackend),
     series: explained.readings.map(({ series, judgement: one }) => ({ series, ...answerAsJson(one) })),
   };
 }
@@ -168,4 +159,66 @@ function answerAsJson(judgement: Judgement): Readonly<Record<string, unknown>> {
     limit: terms?.limit && { count: terms.limit.count, window_ms: terms.limit.windowMs },
     max_matches: terms?.maxMatches,
   };
+}
+
+function formatExplanation({ explanation, ...places }: Shown, words: readonly string[]): string {
+  const { principal, command, sent, concerns, effect, terms, later, rule, nearest, differs } = explanation;
+  const { backends, noBackend, series } = explanation;
+  const read = plain(series.join(' and as '));
+  const backend =
+    noBackend === undefined
+      ? `${plain(backends.join(', '))} (read as Dovecot ${read})`
+      : `none: ${plain(noBackend)}${read === '' ? '' : ` (read as ${read})`}`;
+  const rows = [
+    ['asked by', plain(principal)],
+    ...(command === undefined ? [] : [['command', plain(command)]]),
+    ...(sent.length === 0 ? [] : [['sent as', formatCanonical(sent)]]),
+    ...(concerns === undefined ? [] : [['concerns', plain(concerns)]]),
+    ...(effect === undefined || sent.length === 0 ? [] : [['effect', plain(effect)]]),
+    ['backend', backend],
+    ...(terms.length === 0 ? [] : [['on terms', plain(terms.join('; '))]]),
+    ...later.map((text) => ['not yet', plain(text)]),
+  ];
+  const parts = [headlineOf(explanation, places.rule, words), formatColumns(rows, '  ')];
+  // A reader who is given the line can look the rule up.
+  if (rule !== undefined && places.rule === undefined) parts.push(`the rule:\n${sayRule(rule)}`);
+  if (nearest !== undefined) {
+    const place = places.nearest === undefined ? '' : `, ${places.nearest}`;
+    const missing = indent(nearest.missing.map((text) => `  ${text}`));
+    parts.push(`nearest rule${place}:\n${sayRule(nearest)}\nwhat is missing:\n${missing}`);
+  }
+  if (differs.length > 0) parts.push(`the series differ:\n${indent(differs)}`);
+  return parts.join('\n\n');
+}
+
+function headlineOf(explanation: Explanation, place: string | undefined, words: readonly string[]): string {
+  const { decision, reason, would, policy, obstacle, noBackend } = explanation;
+  const by = place === undefined ? '' : ` by ${place}`;
+  if (decision === 'unparsable') {
+    const meant = explanation.command === undefined ? nearestCommand(words) : undefined;
+    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
+    return plain(`refused, it cannot be read: ${reason}${hint}`);
+  }
+  if (decision === 'deny') return `denied${by}: ${plain(reason)}`;
+  if (obstacle !== undefined)
+    return `allowed${by}, and it cannot be carried out: ${plain(noBackend ?? obstacle)}`;
+  if (would !== undefined)
+    return `allowed, since ${plain(reason)}; enforced, it would be denied: ${plain(would)}`;
+  const rule = explanation.rule === undefined ? plain(reason) : `a rule of policy ${plain(policy)}`;
+  return by === '' ? `allowed: ${rule}` : `allowed${by}, ${rule}`;
+}
+
+/** The command whose name the first words nearly are. */
+function nearestCommand(words: readonly string[]): string | undefined {
+  const names = new Set(allSeries.flatMap((series) => commandsOf(series).map(({ name }) => name)));
+  const written = [3, 2, 1].map((count) => words.slice(0, count).join(' '));
+  return written.map((text) => nearestName(text, names)).find((name) => name !== undefined);
+}
+
+function sayRule({ command, says }: RuleInWords): string {
+  return indent([command, ...says.map((text) => `  ${text}`)]);
+}
+
+function indent(lines: readonly string[]): string {
+  return lines.map((line) => `  ${plain(line)}`).join('\n');
 }

@@ -1,4 +1,4 @@
-// Rows of an audit journal for subcommands that review policies. It does not know what is done with them.
+// Rows of an audit journal for subcommands that review policies.
 
 import { findTrail, searchTrail } from '../adapters/journal/trail.js';
 import type { ExchangeRow, TrailFilter } from '../domain/audit/search.js';
@@ -6,10 +6,7 @@ import { exitCodes } from '../ports/exit-codes.js';
 import { JournalFault } from '../ports/journal-fault.js';
 import { plain, stderr } from './output/output.js';
 
-/**
- * Gives every exchange of a directory of segments (or of one segment) to `take`. A number is the exit code: nothing could
- * be read there, and why was printed.
- */
+/** Gives every exchange of a directory of segments (or of one segment) to `take`. A number: the exit code, with the reason printed. */
 export async function readRows(
   path: string,
   filter: TrailFilter,

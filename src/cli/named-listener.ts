@@ -1,8 +1,8 @@
-// What subcommands about policies begin with: the configuration, one listener of it with its policy, and who asks there.
-// It does not judge. Files that settings name are not looked at: rules can be tried where no password lies.
+// What subcommands about policies begin with: the configuration, one listener of it with its policy, and the client's identity. Files that
+// settings name are not looked at: rules can be tried on a machine without the passwords.
 
 import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
-import { nearestName } from '../domain/config/problem.js';
+import { meantBy } from '../domain/config/problem.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Principal, policyOfAnybody, principalOf } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/rule.js';
@@ -12,26 +12,18 @@ import { createPolicyChooser } from '../setup/peers.js';
 import { peersOf } from './check.js';
 import { formatPlace, plain, stderr } from './output/output.js';
 
-/** Who asks at a listener. */
-export interface Asker {
+/** The client of a listener; without `uid` and `account` nobody in particular. */
+interface Asker {
   readonly uid?: number | undefined;
   readonly account?: string | undefined;
 }
 
-/** A listener of a configuration, and who asks there; without `uid` and `account` nobody in particular. */
 export interface ListenerChoice extends Asker {
   readonly config: string;
   readonly listener: string;
 }
 
-/** A listener and what it is judged by. */
-export interface NamedListener {
-  readonly settings: Settings;
-  readonly listener: ListenerSettings;
-  readonly policy: Policy;
-}
-
-/** The settings of a file without errors; else an exit code, when everything that is wrong was printed. */
+/** The settings of a file without errors; else an exit code, with all problems printed. */
 export function openSettings(config: string): Settings | number {
   const loaded = loadConfiguration(config, { asksForFiles: false });
   if (loaded.settings !== undefined) return loaded.settings;
@@ -40,18 +32,17 @@ export function openSettings(config: string): Settings | number {
   return exitCodes.configuration;
 }
 
-/**
- * The listener of that name, with the policy that it has for who asks; where that is nobody in particular, with the one
- * for everybody. Else an exit code, and why was printed.
- */
-export function openListener(choice: ListenerChoice): NamedListener | number {
+/** The listener of that name, with the policy for this client (for everybody where none is named). Else an exit code, with the reason printed. */
+export function openListener(
+  choice: ListenerChoice,
+): { settings: Settings; listener: ListenerSettings; policy: Policy } | number {
   const { config, listener: name } = choice;
   const settings = openSettings(config);
   if (typeof settings === 'number') return settings;
   const listener = settings.listeners.find((each) => each.name === name);
   if (listener === undefined) {
     const names = settings.listeners.map((each) => each.name);
-    stderr(`${config} has no listener "${plain(name)}"; ${hintOf(name, names)}`);
+    stderr(`${config} has no listener "${plain(name)}"${hintOf(name, names)}`);
     return exitCodes.usage;
   }
   const chosen = policyNameFor(listener, choice);
@@ -61,7 +52,7 @@ export function openListener(choice: ListenerChoice): NamedListener | number {
   return { settings, listener, policy };
 }
 
-/** The name of the policy that holds for whoever asks; else an exit code, and why was printed. */
+/** The name of the policy for this client; else an exit code, with the reason printed. */
 function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): string | number {
   const { name, accounts, policies } = listener;
   const refuse = (text: string): number => {
@@ -77,14 +68,17 @@ function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): str
     }
     const policy = accounts.find((each) => each.name === account)?.policy;
     return (
-      policy ??
-      refuse(`listener ${name} has no account "${plain(account)}"; ${plain(hintOf(account, names))}`)
+      policy ?? refuse(`listener ${name} has no account "${plain(account)}"${plain(hintOf(account, names))}`)
     );
   }
   if (account !== undefined) {
     return refuse(`listener ${name} has no accounts: the kernel says who asks there; say it with --uid`);
   }
-  const chosen = uid === undefined ? policyOfAnybody(listener) : policyOfUid(listener, uid);
+  // As the daemon would choose it, with the groups that this user has now.
+  const chosen =
+    uid === undefined
+      ? policyOfAnybody(listener)
+      : createPolicyChooser(listener)({ listener: name, uid, groups: gidsOf(uid) });
   if (chosen !== undefined) return chosen;
   if (uid !== undefined) {
     stderr(`listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`);
@@ -97,16 +91,10 @@ function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): str
 }
 
 function hintOf(name: string, names: readonly string[]): string {
-  const nearest = nearestName(name, names);
-  return nearest === undefined ? `there are: ${names.join(', ')}` : `did you mean ${nearest}?`;
+  return meantBy(name, names, `; there are: ${names.join(', ')}`);
 }
 
-/** As the daemon would choose it, with the groups that this user has now. */
-function policyOfUid(listener: ListenerSettings, uid: number): string | undefined {
-  return createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) });
-}
-
-/** The principal under which somebody is judged; `-` where nobody in particular is named. */
+/** The principal of a client; `-` where none is named. */
 export function principalAt(listener: string, { uid, account }: Asker): Principal {
   if (uid === undefined) return principalOf({ listener }, account);
   const user = userNameOf(uid);

@@ -23,8 +23,8 @@ export function backend(
   return post(options, `/backend/${encodeURIComponent(options.name)}/${options.action}`);
 }
 
-/** `pid`: of a daemon without an admin socket. */
 export interface ReloadOptions extends WhichDaemon {
+  /** Of a daemon without an admin socket. */
   readonly pid?: string;
 }
 

@@ -1,4 +1,4 @@
-// The command line of the subcommands about policies. It does not know what they do.
+// The command line of the subcommands about policies.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { standardConfig, standardConfigHelp } from '../adapters/host/program.js';
