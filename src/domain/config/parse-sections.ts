@@ -2,8 +2,7 @@
 import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
 import { GlobList } from '../commands/glob.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
-import type { RouteTarget } from '../policy/route.js';
-import type { ServerCommandRules, ServerTarget } from '../policy/server-commands.js';
+import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/route.js';
 import { type Cursor, socketPath, userPatterns } from './cursor.js';
 import { meantBy } from './problem.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';

@@ -1,17 +1,11 @@
 // The policy tests of a configuration: their reading, and their running against the policies beside them.
+
 import type { Series } from '../commands/catalog.js';
 import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
-import {
-  type Assessment,
-  assess,
-  fateOf,
-  minorOfToday,
-  nothingAsked,
-  plainLine,
-  type RoutingTable,
-} from '../policy/assess.js';
+import { type Assessment, assess, fateOf, minorOfToday, plainLine } from '../policy/assess.js';
 import { readingsOf, type SeriesReading } from '../policy/explanation.js';
 import type { Subject } from '../policy/judge.js';
+import { nothingAsked, type RoutingTable } from '../policy/route.js';
 import type { Cursor } from './cursor.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy, unknownName } from './problem.js';

@@ -10,10 +10,14 @@ import {
 } from '../commands/mailbox-names.js';
 import { usualSharedPrefixes } from '../commands/shared-mailboxes.js';
 import { createUserNames } from '../identity/user-name.js';
-import { createRoutingTable, type Fate, type RoutingTable } from '../policy/assess.js';
-import type { Route } from '../policy/route.js';
+import { type Fate } from '../policy/assess.js';
+import {
+  createRoutingTable,
+  type Route,
+  type RoutingTable,
+  type ServerCommandRules,
+} from '../policy/route.js';
 import type { Policy } from '../policy/rule.js';
-import type { ServerCommandRules } from '../policy/server-commands.js';
 import type { Place } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 

@@ -5,25 +5,31 @@
 
 import type { CommandLine } from '../../protocol/command.js';
 import { allSeries, type Series } from '../commands/catalog.js';
-import { type MailboxNames, namesAmong } from '../commands/mailbox-names.js';
-import type { UserNames } from '../identity/user-name.js';
+import { namesAmong } from '../commands/mailbox-names.js';
 import {
-  type Inability,
   isAllowed,
   isServerCommand,
   type JudgeContext,
-  type Judged,
   type Judgement,
-  type JudgementCache,
   judge,
   judgeOnce,
   type Subject,
   sooner,
   unparsable,
 } from './judge.js';
-import { jointNamespaces, type Route, reachable, routeUser } from './route.js';
+import {
+  type Answers,
+  type Home,
+  homeOf,
+  homeOfServerCommand,
+  jointNamespaces,
+  type Obstacle,
+  type Question,
+  type RoutedBackend,
+  type RoutingTable,
+  userdbKey,
+} from './route.js';
 import { areSameTerms, type Policy } from './rule.js';
-import { routeServerCommand, type ServerCommandRules, type UnroutableCode } from './server-commands.js';
 
 /** What clients of the newest series announce. Where nobody says which client asks, it is one of these, to whom `-A` means all users. */
 export const minorOfToday = 4;
@@ -40,107 +46,6 @@ export function plainLine(user: string, words: readonly string[]): CommandLine {
     isUtf8: true,
   };
 }
-
-/** A backend, as far as judging needs it. */
-export interface RoutedBackend {
-  readonly name: string;
-  /** Undefined: not known yet. */
-  readonly series: Series | undefined;
-  /** Prefixes of its shared namespaces; undefined: not said. */
-  readonly sharedNamespaces: readonly string[] | undefined;
-  /** Which mailboxes a name may be there; undefined: its namespaces are not said. */
-  readonly mailboxNames?: MailboxNames | undefined;
-}
-
-/** What a {@link RoutingTable} is made from. */
-export interface RoutingTableOptions<Backend extends RoutedBackend> {
-  readonly routes: readonly Route[];
-  readonly serverCommands: ServerCommandRules;
-  /** In the order of the configuration. */
-  readonly backends: readonly Backend[];
-  readonly userNames: UserNames;
-  /** Whether the userdb is asked who the users of an allowed command are. */
-  readonly asksUserdb: boolean;
-  /** Of backends whose series is not known, and where there is none; undefined: any. */
-  readonly assumedSeries?: readonly Series[] | undefined;
-  /** Judgements that are remembered; for this table only. Undefined: none are. */
-  readonly remembered?: JudgementCache;
-}
-
-/** Where commands go under one configuration. */
-export interface RoutingTable<Backend extends RoutedBackend = RoutedBackend>
-  extends RoutingTableOptions<Backend> {
-  readonly byName: ReadonlyMap<string, Backend>;
-  /** Every backend that a user's route can lead to. */
-  readonly everywhere: readonly Backend[];
-}
-
-export function createRoutingTable<Backend extends RoutedBackend>(
-  options: RoutingTableOptions<Backend>,
-): RoutingTable<Backend> {
-  const byName = new Map(options.backends.map((backend) => [backend.name, backend]));
-  const everywhere = reachable(options.routes, [...byName.keys()]).flatMap((name) => byName.get(name) ?? []);
-  return { ...options, byName, everywhere };
-}
-
-/** What has to be looked up before a command can be assessed. */
-export type Question =
-  /** Where a user in normal form lives. */
-  | {
-      readonly kind: 'passdb';
-      readonly user: string;
-      readonly socket: string;
-      readonly cacheTtlMs: number;
-    }
-  /** Which other names users in normal form have. */
-  | { readonly kind: 'userdb'; readonly users: readonly string[] };
-
-/** Where the passdb says that a user lives. */
-export type PassdbAnswer =
-  /** `aliases`: other names that it gives the user, in normal form. */
-  | { readonly kind: 'to'; readonly backend: string; readonly aliases: readonly string[] }
-  | { readonly kind: 'nowhere'; readonly reason: string }
-  /** It could not be asked; `code` says why. */
-  | { readonly kind: 'failed'; readonly code: string };
-
-/** Who else the userdb says the users of a command are. */
-export type UserdbAnswer =
-  | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
-  | { readonly kind: 'failed'; readonly code: string };
-
-/** The look-ups that are answered. */
-export interface Answers {
-  readonly passdb: ReadonlyMap<string, PassdbAnswer>;
-  /** By {@link userdbKey}. */
-  readonly userdb: ReadonlyMap<string, UserdbAnswer>;
-  /**
-   * `ask`: an open question ends the assessment until it is answered. `suppose`: nobody will be asked, so a user may live on any
-   * backend and have no other name; the judgement then holds for all of them.
-   */
-  readonly whenOpen: 'ask' | 'suppose';
-}
-
-/** Nothing was asked, and nobody will be. */
-export const nothingAsked = { passdb: new Map(), userdb: new Map(), whenOpen: 'suppose' } as const;
-
-/** Nothing was asked yet. */
-export const nothingKnown: Answers = { ...nothingAsked, whenOpen: 'ask' };
-
-/** The key of the answer about these users. */
-export function userdbKey(users: readonly string[]): string {
-  return users.join('\0');
-}
-
-/** Why an allowed command is not carried out; never renamed, because journals hold the codes. */
-export type Obstacle =
-  | { readonly kind: 'unroutable'; readonly reason: string }
-  /** The auth service could not say who or where a user is. */
-  | { readonly kind: 'unresolved'; readonly code: string }
-  /** It cannot be carried out as it was said. */
-  | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
-
-/** Why a command cannot be carried out as it was said. */
-export type ObstacleCode = UnroutableCode | Inability['code'] | 'several-backends' | 'all-users-series';
 
 /** What would become of a command line. */
 export interface Assessment<Backend extends RoutedBackend = RoutedBackend> {
@@ -211,13 +116,12 @@ export function assess<Backend extends RoutedBackend>(
 ): Assessment<Backend> | Unanswered {
   const isServer = isServerCommand(line);
   const home = isServer || line.user === '' ? undefined : homeOfLine(line, subject.policy, table, answers);
-  if (home?.kind === 'open') return { judgement: undefined, questions: [home.question] };
-  const questions: Question[] = home?.kind === 'anywhere' ? [home.question] : [];
-  const isLiving = home?.kind === 'to' || home?.kind === 'anywhere';
-  let destinations = isLiving ? home.backends : isServer ? table.backends : none;
+  if (home?.kind === 'open') return { judgement: undefined, questions: home.questions };
+  const questions: Question[] = home?.kind === 'to' ? [...home.questions] : [];
   // Without a user it is for all of them, or refused.
-  if (!isServer && line.user === '') destinations = table.everywhere;
-  const aliases = new Set(isLiving ? home.aliases : none);
+  let destinations = isServer ? table.backends : table.everywhere;
+  if (home !== undefined) destinations = home.kind === 'to' ? home.backends : none;
+  const aliases = new Set(home?.kind === 'to' ? home.aliases : none);
   let judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs);
   const ended = (obstacle?: Obstacle): Assessment<Backend> => ({
     judgement,
@@ -227,21 +131,21 @@ export function assess<Backend extends RoutedBackend>(
     aliases: aliases.size === 0 ? none : [...aliases],
     isSettled: false,
   });
-  const homeless = home === undefined || isLiving ? undefined : obstacleAt(home);
+  const homeless = home?.kind === 'nowhere' ? home.obstacle : undefined;
   if (judgement.kind === 'unparsable') return ended(homeless);
   const isForAll = judgement.attempt.everybody === 'option';
   if (isForAll) destinations = table.everywhere;
   if (judgement.decision.kind === 'deny') return ended(isForAll ? undefined : homeless);
-  if (judgement.unable !== undefined) return ended(obstacleOf(judgement.unable));
+  if (judgement.unable !== undefined) return ended(judgement.unable);
   if (isForAll) {
     judgement = judgeFor(line, subject, table, destinations, none, nowMs);
     if (!isAllowed(judgement)) return ended();
-    if (judgement.unable !== undefined) return ended(obstacleOf(judgement.unable));
+    if (judgement.unable !== undefined) return ended(judgement.unable);
     if (judgement.series.includes('2.3')) return ended(noAllUsers);
   } else if (isServer) {
     const found = homeOfServerCommand(judgement.attempt, table, answers);
     if (found.kind === 'open') return { judgement: undefined, questions: found.questions };
-    if (found.kind !== 'to') return ended(obstacleAt(found));
+    if (found.kind === 'nowhere') return ended(found.obstacle);
     destinations = found.backends;
     questions.push(...found.questions);
     for (const alias of found.aliases) aliases.add(alias);
@@ -264,7 +168,7 @@ export function assess<Backend extends RoutedBackend>(
   if (aliases.size > judgement.attempt.aliases.length) {
     judgement = judgeFor(line, subject, table, destinations, [...aliases], nowMs);
     if (judgement.kind === 'judged' && judgement.unable !== undefined) {
-      return ended(obstacleOf(judgement.unable));
+      return ended(judgement.unable);
     }
   }
   const isByRoute = home?.kind === 'to' && home.isByRoute && !isForAll;
@@ -329,57 +233,6 @@ export function seriesOf(
   return found.size === 0 ? assumed : allSeries.filter((series) => found.has(series));
 }
 
-/** Where a user lives. */
-export type Home<Backend> =
-  | {
-      readonly kind: 'to';
-      readonly backends: readonly [Backend];
-      readonly aliases: readonly string[];
-      /** By a route alone: nobody was asked. */
-      readonly isByRoute: boolean;
-    }
-  /** The passdb would say it, and is not asked. */
-  | {
-      readonly kind: 'anywhere';
-      readonly backends: readonly Backend[];
-      readonly aliases: readonly never[];
-      readonly question: Question;
-    }
-  | { readonly kind: 'open'; readonly question: Question }
-  | Exclude<PassdbAnswer, { kind: 'to' }>;
-
-/** Of a user in normal form. */
-export function homeOf<Backend extends RoutedBackend>(
-  user: string,
-  table: RoutingTable<Backend>,
-  answers: Answers,
-): Home<Backend> {
-  const route = routeUser(table.routes, user);
-  switch (route.kind) {
-    case 'none':
-      return { kind: 'nowhere', reason: 'no route matches this user' };
-    case 'backend':
-      return named(route.backend, none, true);
-    case 'ask': {
-      const found = answers.passdb.get(user);
-      if (found !== undefined)
-        return found.kind === 'to' ? named(found.backend, found.aliases, false) : found;
-      const { socket, cacheTtlMs } = route;
-      const question: Question = { kind: 'passdb', user, socket, cacheTtlMs };
-      if (answers.whenOpen === 'ask') return { kind: 'open', question };
-      return { kind: 'anywhere', backends: table.backends, aliases: none, question };
-    }
-    default:
-      return route satisfies never;
-  }
-
-  function named(name: string, aliases: readonly string[], isByRoute: boolean): Home<Backend> {
-    const backend = table.byName.get(name);
-    if (backend === undefined) return { kind: 'nowhere', reason: `there is no backend ${name}` };
-    return { kind: 'to', backends: [backend], aliases, isByRoute };
-  }
-}
-
 /** Whoever may not name that user learns nothing of where they live, and costs nobody a question. */
 function homeOfLine<Backend extends RoutedBackend>(
   line: CommandLine,
@@ -388,92 +241,13 @@ function homeOfLine<Backend extends RoutedBackend>(
   answers: Answers,
 ): Home<Backend> {
   const user = table.userNames.normalise(line.user);
-  if (user.kind === 'refused') return { kind: 'nowhere', reason: user.message };
+  const nowhere = (reason: string): Home<Backend> => ({
+    kind: 'nowhere',
+    obstacle: { kind: 'unroutable', reason },
+  });
+  if (user.kind === 'refused') return nowhere(user.message);
   const mayName =
     policy.mode !== 'enforce' || (policy.users.matches(user.name) && !policy.except.matches(user.name));
-  if (!mayName) return { kind: 'nowhere', reason: 'told to those only who may name this user' };
+  if (!mayName) return nowhere('told to those only who may name this user');
   return homeOf(user.name, table, answers);
-}
-
-/** Where a command goes that names no mailbox user. */
-type ServerHome<Backend> =
-  | {
-      readonly kind: 'to';
-      readonly backends: readonly Backend[];
-      readonly aliases: readonly string[];
-      readonly questions: readonly Question[];
-    }
-  | { readonly kind: 'open'; readonly questions: readonly Question[] }
-  | { readonly kind: 'refused'; readonly code: ObstacleCode; readonly message: string }
-  | Exclude<PassdbAnswer, { kind: 'to' }>;
-
-function homeOfServerCommand<Backend extends RoutedBackend>(
-  attempt: Judged['attempt'],
-  table: RoutingTable<Backend>,
-  answers: Answers,
-): ServerHome<Backend> {
-  const found = { kind: 'to', aliases: none, questions: none } as const;
-  const route = routeServerCommand(table.serverCommands, [...table.byName.keys()], attempt);
-  switch (route.kind) {
-    case 'refused':
-      return route;
-    case 'all':
-      return { ...found, backends: table.backends };
-    case 'backend': {
-      const backend = table.byName.get(route.backend);
-      if (backend === undefined) return { kind: 'nowhere', reason: `there is no backend ${route.backend}` };
-      return { ...found, backends: [backend] };
-    }
-    case 'users':
-      return homeOfAll(route.users, table, answers);
-    default:
-      return route satisfies never;
-  }
-}
-
-/** The one backend of all these users; every backend that it may be where it is not asked. */
-function homeOfAll<Backend extends RoutedBackend>(
-  users: readonly string[],
-  table: RoutingTable<Backend>,
-  answers: Answers,
-): ServerHome<Backend> {
-  const questions: Question[] = [];
-  const aliases: string[] = [];
-  const homes = new Set<Backend>();
-  const possible = new Set<Backend>();
-  for (const user of users) {
-    const home = homeOf(user, table, answers);
-    if (home.kind === 'nowhere' || home.kind === 'failed') return home;
-    if (home.kind === 'open' || home.kind === 'anywhere') questions.push(home.question);
-    if (home.kind === 'open') continue;
-    for (const backend of home.backends) possible.add(backend);
-    if (home.kind === 'to') homes.add(home.backends[0]);
-    aliases.push(...home.aliases);
-  }
-  if (homes.size > 1) return { kind: 'refused', code: 'several-backends', message: severalBackends };
-  if (questions.length > 0 && answers.whenOpen === 'ask') return { kind: 'open', questions };
-  return { kind: 'to', backends: [...possible], aliases, questions };
-}
-
-const severalBackends = 'its users live on several backends; ask for those of one at a time';
-
-function obstacleAt(
-  home:
-    | Exclude<PassdbAnswer, { kind: 'to' }>
-    | { readonly kind: 'refused'; readonly code: ObstacleCode; readonly message: string },
-): Obstacle {
-  switch (home.kind) {
-    case 'nowhere':
-      return { kind: 'unroutable', reason: home.reason };
-    case 'failed':
-      return { kind: 'unresolved', code: home.code };
-    case 'refused':
-      return { kind: 'unparsable', code: home.code, reason: home.message };
-    default:
-      return home satisfies never;
-  }
-}
-
-function obstacleOf({ code, message }: Inability): Obstacle {
-  return { kind: 'unparsable', code, reason: message };
 }

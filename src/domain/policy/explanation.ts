@@ -13,21 +13,11 @@ import {
   rowsOfRule,
   valuesOf,
 } from './answer.js';
-import {
-  type Assessment,
-  assess,
-  describeObstacle,
-  fateOf,
-  judgeFor,
-  nothingAsked,
-  type Obstacle,
-  type Question,
-  type RoutingTable,
-  seriesOf,
-} from './assess.js';
+import { type Assessment, assess, describeObstacle, fateOf, judgeFor, seriesOf } from './assess.js';
 import type { Decision } from './decide.js';
 import { describeRule } from './describe-rule.js';
 import type { Judged, Judgement, Subject } from './judge.js';
+import { nothingAsked, type Obstacle, type Question, type RoutingTable } from './route.js';
 import type { Policy, Rule, RulePlace } from './rule.js';
 
 /** Explains what would become of a line, as far as nobody is asked. */

@@ -52,9 +52,10 @@ export interface Judged extends Known {
 
 /** Why an allowed command cannot be carried out by this version; the code is never renamed. */
 export interface Inability {
+  readonly kind: 'unparsable';
   readonly code: 'input-for-all' | 'cells-unknown';
   /** For people. */
-  readonly message: string;
+  readonly reason: string;
 }
 
 /** Why a line could not be judged; never renamed. */
@@ -291,12 +292,12 @@ export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalW
 function inabilityOf(attempt: Attempt, wantsUsernameCell: boolean): Inability | undefined {
   const { command, parsed } = attempt;
   if (command.input !== 'none' && attempt.everybody !== 'none') {
-    const message = `"${command.name}" takes input, which goes to one user's backend only`;
-    return { code: 'input-for-all', message };
+    const reason = `"${command.name}" takes input, which goes to one user's backend only`;
+    return { kind: 'unparsable', code: 'input-for-all', reason };
   }
   if (wantsUsernameCell && replyCells(parsed, undefined) === undefined && !canCountLater(parsed)) {
-    const message = `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
-    return { code: 'cells-unknown', message };
+    const reason = `nobody knows how many cells a row of "${command.name}" has, and the client wants the user in front of each`;
+    return { kind: 'unparsable', code: 'cells-unknown', reason };
   }
   return undefined;
 }

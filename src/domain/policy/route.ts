@@ -1,8 +1,13 @@
-// Owns which backend a mail user's commands go to, as far as the configuration alone says it. Pure.
-// It does not know pools, and asks nobody: a route by passdb only says whom to ask.
-// The rule: the first route that matches counts, and users are compared as they are judged.
+// Where commands go under one configuration, as far as it alone says it: routes of mail users, and the lines for commands that name no
+// mailbox user. Pure: a passdb is not asked here, it is a question that somebody else answers.
+// The rules: the first route that matches counts, and users are compared as they are judged. Without a line, only what reads goes to
+// all backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
+
+import type { Effect, Series } from '../commands/catalog.js';
 import type { GlobList } from '../commands/glob.js';
-import { chooseByRendezvous } from './spread.js';
+import type { MailboxNames } from '../commands/mailbox-names.js';
+import type { UserNames } from '../identity/user-name.js';
+import type { Inability, JudgementCache } from './judge.js';
 
 /** Where a route leads. */
 export type RouteTarget =
@@ -18,46 +23,63 @@ export interface Route {
   readonly target: RouteTarget;
 }
 
-/** What the routes say of a user. */
-export type UserRoute =
-  | { readonly kind: 'backend'; readonly backend: string }
-  | { readonly kind: 'ask'; readonly socket: string; readonly cacheTtlMs: number }
-  | { readonly kind: 'none' };
+/** What a line of `server_commands` says. */
+export type ServerTarget =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'by-user' }
+  | { readonly kind: 'backend'; readonly backend: string };
 
-/** The route of a user in normal form. */
-export function routeUser(routes: readonly Route[], user: string): UserRoute {
-  const target = routes.find((route) => route.users.matches(user))?.target;
-  switch (target?.kind) {
-    case undefined:
-      return { kind: 'none' };
-    case 'backend':
-      return target;
-    case 'spread':
-      return { kind: 'backend', backend: chooseByRendezvous(user, target.backends) };
-    case 'passdb':
-      return { kind: 'ask', socket: target.socket, cacheTtlMs: target.cacheTtlMs };
-    default:
-      return target satisfies never;
-  }
+/** Words of the configuration that are no names of backends. */
+export const serverTargetWords: readonly string[] = ['all', 'by_user'];
+
+/** The lines of `server_commands`. */
+export interface ServerCommandRules {
+  /** For commands that only read and have no line of their own. */
+  readonly default: ServerTarget;
+  /** By full name of the command. */
+  readonly byCommand: ReadonlyMap<string, ServerTarget>;
 }
 
-/** The backends that commands of a user in normal form may go to, in the order of `backends`; none where no route matches. */
-export function reachableFor(
-  routes: readonly Route[],
-  user: string,
-  backends: readonly string[],
-): readonly string[] {
-  const route = routeUser(routes, user);
-  switch (route.kind) {
-    case 'none':
-      return [];
-    case 'ask':
-      return backends;
-    case 'backend':
-      return backends.filter((name) => name === route.backend);
-    default:
-      return route satisfies never;
-  }
+/** A backend, as far as judging needs it. */
+export interface RoutedBackend {
+  readonly name: string;
+  /** Undefined: not known yet. */
+  readonly series: Series | undefined;
+  /** Prefixes of its shared namespaces; undefined: not said. */
+  readonly sharedNamespaces: readonly string[] | undefined;
+  /** Which mailboxes a name may be there; undefined: its namespaces are not said. */
+  readonly mailboxNames?: MailboxNames | undefined;
+}
+
+/** What a {@link RoutingTable} is made from. */
+export interface RoutingTableOptions<Backend extends RoutedBackend> {
+  readonly routes: readonly Route[];
+  readonly serverCommands: ServerCommandRules;
+  /** In the order of the configuration. */
+  readonly backends: readonly Backend[];
+  readonly userNames: UserNames;
+  /** Whether the userdb is asked who the users of an allowed command are. */
+  readonly asksUserdb: boolean;
+  /** Of backends whose series is not known, and where there is none; undefined: any. */
+  readonly assumedSeries?: readonly Series[] | undefined;
+  /** Judgements that are remembered; for this table only. Undefined: none are. */
+  readonly remembered?: JudgementCache;
+}
+
+/** Where commands go under one configuration. */
+export interface RoutingTable<Backend extends RoutedBackend = RoutedBackend>
+  extends RoutingTableOptions<Backend> {
+  readonly byName: ReadonlyMap<string, Backend>;
+  /** Every backend that a user's route can lead to. */
+  readonly everywhere: readonly Backend[];
+}
+
+export function createRoutingTable<Backend extends RoutedBackend>(
+  options: RoutingTableOptions<Backend>,
+): RoutingTable<Backend> {
+  const byName = new Map(options.backends.map((backend) => [backend.name, backend]));
+  const everywhere = reachable(options.routes, [...byName.keys()]).flatMap((name) => byName.get(name) ?? []);
+  return { ...options, byName, everywhere };
 }
 
 /** Every backend that a route can lead to, in the order of `backends`; a passdb may name any of them. */
@@ -84,6 +106,219 @@ export function formatTarget(target: RouteTarget): string {
   }
 }
 
+/** What has to be looked up before a command can be assessed. */
+export type Question =
+  /** Where a user in normal form lives. */
+  | {
+      readonly kind: 'passdb';
+      readonly user: string;
+      readonly socket: string;
+      readonly cacheTtlMs: number;
+    }
+  /** Which other names users in normal form have. */
+  | { readonly kind: 'userdb'; readonly users: readonly string[] };
+
+/** Where the passdb says that a user lives. */
+export type PassdbAnswer =
+  /** `aliases`: other names that it gives the user, in normal form. */
+  | { readonly kind: 'to'; readonly backend: string; readonly aliases: readonly string[] }
+  | { readonly kind: 'nowhere'; readonly reason: string }
+  /** It could not be asked; `code` says why. */
+  | { readonly kind: 'failed'; readonly code: string };
+
+/** Who else the userdb says the users of a command are. */
+export type UserdbAnswer =
+  | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
+  | { readonly kind: 'failed'; readonly code: string };
+
+/** The look-ups that are answered. */
+export interface Answers {
+  readonly passdb: ReadonlyMap<string, PassdbAnswer>;
+  /** By {@link userdbKey}. */
+  readonly userdb: ReadonlyMap<string, UserdbAnswer>;
+  /**
+   * `ask`: an open question ends the assessment until it is answered. `suppose`: nobody will be asked, so a user may live on any
+   * backend and have no other name; the judgement then holds for all of them.
+   */
+  readonly whenOpen: 'ask' | 'suppose';
+}
+
+/** Nothing was asked, and nobody will be. */
+export const nothingAsked = { passdb: new Map(), userdb: new Map(), whenOpen: 'suppose' } as const;
+
+/** Nothing was asked yet. */
+export const nothingKnown: Answers = { ...nothingAsked, whenOpen: 'ask' };
+
+/** The key of the answer about these users. */
+export function userdbKey(users: readonly string[]): string {
+  return users.join('\0');
+}
+
+/** Why an allowed command is not carried out; never renamed, because journals hold the codes. */
+export type Obstacle =
+  | { readonly kind: 'unroutable'; readonly reason: string }
+  /** The auth service could not say who or where a user is. */
+  | { readonly kind: 'unresolved'; readonly code: string }
+  /** It cannot be carried out as it was said. */
+  | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
+
+/** Why a command cannot be carried out as it was said. */
+export type ObstacleCode =
+  | Inability['code']
+  | 'no-server-route'
+  | 'no-single-user'
+  | 'several-backends'
+  | 'all-users-series';
+
+/** Where a command goes, as far as the answers tell. */
+export type Home<Backend> =
+  | {
+      readonly kind: 'to';
+      /** One where a user's home is known. */
+      readonly backends: readonly Backend[];
+      readonly aliases: readonly string[];
+      /** Those that would have to be answered to be sure. */
+      readonly questions: readonly Question[];
+      /** By the configuration alone: nobody was asked. */
+      readonly isByRoute: boolean;
+    }
+  | { readonly kind: 'open'; readonly questions: readonly Question[] }
+  | { readonly kind: 'nowhere'; readonly obstacle: Obstacle };
+
+const none: readonly never[] = [];
+
+function nowhere(reason: string): Home<never> {
+  return { kind: 'nowhere', obstacle: { kind: 'unroutable', reason } };
+}
+
+function refused(code: ObstacleCode, reason: string): Home<never> {
+  return { kind: 'nowhere', obstacle: { kind: 'unparsable', code, reason } };
+}
+
+function toBackend<Backend extends RoutedBackend>(
+  name: string,
+  { byName }: RoutingTable<Backend>,
+  aliases: readonly string[],
+  isByRoute: boolean,
+): Home<Backend> {
+  const backend = byName.get(name);
+  if (backend === undefined) return nowhere(`there is no backend ${name}`);
+  return { kind: 'to', backends: [backend], aliases, questions: none, isByRoute };
+}
+
+/** Where a user in normal form lives. */
+export function homeOf<Backend extends RoutedBackend>(
+  user: string,
+  table: RoutingTable<Backend>,
+  answers: Answers,
+): Home<Backend> {
+  const target = table.routes.find((route) => route.users.matches(user))?.target;
+  switch (target?.kind) {
+    case undefined:
+      return nowhere('no route matches this user');
+    case 'backend':
+      return toBackend(target.backend, table, none, true);
+    case 'spread':
+      return toBackend(chooseByRendezvous(user, target.backends), table, none, true);
+    case 'passdb': {
+      const found = answers.passdb.get(user);
+      switch (found?.kind) {
+        case 'to':
+          return toBackend(found.backend, table, found.aliases, false);
+        case 'nowhere':
+          return nowhere(found.reason);
+        case 'failed':
+          return { kind: 'nowhere', obstacle: { kind: 'unresolved', code: found.code } };
+        case undefined: {
+          const { socket, cacheTtlMs } = target;
+          const questions: readonly Question[] = [{ kind: 'passdb', user, socket, cacheTtlMs }];
+          if (answers.whenOpen === 'ask') return { kind: 'open', questions };
+          return { kind: 'to', backends: table.backends, aliases: none, questions, isByRoute: false };
+        }
+        default:
+          return found satisfies never;
+      }
+    }
+    default:
+      return target satisfies never;
+  }
+}
+
+/** What counts of a command that names no mailbox user: an attempt of policy has it. */
+export interface ServerCommand {
+  readonly command: { readonly name: string };
+  readonly effect: Effect;
+  /** Users that it names one by one, in normal form. */
+  readonly users: readonly string[];
+  readonly masks: readonly unknown[];
+  readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
+}
+
+/** With a single backend, everything goes there whatever the lines say. */
+export function homeOfServerCommand<Backend extends RoutedBackend>(
+  { command: { name }, effect, users, masks, everybody }: ServerCommand,
+  table: RoutingTable<Backend>,
+  answers: Answers,
+): Home<Backend> {
+  const { backends, serverCommands } = table;
+  const all = { kind: 'to', backends, aliases: none, questions: none, isByRoute: true } as const;
+  if (backends.length === 1) return all;
+  const line = `server_commands has no line "${name}: BACKEND"`;
+  const target =
+    serverCommands.byCommand.get(name) ??
+    // It asks about users, and their rows cannot be joined.
+    (name === 'user' ? { kind: 'by-user' } : effect === 'read' ? serverCommands.default : undefined);
+  switch (target?.kind) {
+    case undefined:
+      return refused(
+        'no-server-route',
+        `"${name}" changes something and there is more than one backend; ${line}`,
+      );
+    case 'all':
+      return all;
+    case 'backend':
+      return toBackend(target.backend, table, none, true);
+    case 'by-user':
+      if (users.length > 0 && masks.length === 0 && everybody === 'none') {
+        return homeOfAll(users, table, answers);
+      }
+      return refused(
+        'no-single-user',
+        `"${name}" goes where its users live, and this one names no user; ${line}`,
+      );
+    default:
+      return target satisfies never;
+  }
+}
+
+/** The one backend of all these users; every backend that it may be where it is not asked. */
+function homeOfAll<Backend extends RoutedBackend>(
+  users: readonly string[],
+  table: RoutingTable<Backend>,
+  answers: Answers,
+): Home<Backend> {
+  const questions: Question[] = [];
+  const aliases: string[] = [];
+  const homes = new Set<Backend>();
+  const possible = new Set<Backend>();
+  for (const user of users) {
+    const home = homeOf(user, table, answers);
+    if (home.kind === 'nowhere') return home;
+    questions.push(...home.questions);
+    if (home.kind === 'open') continue;
+    for (const backend of home.backends) {
+      possible.add(backend);
+      if (home.questions.length === 0) homes.add(backend);
+    }
+    aliases.push(...home.aliases);
+  }
+  if (homes.size > 1) {
+    return refused('several-backends', 'its users live on several backends; ask for those of one at a time');
+  }
+  if (questions.length > 0 && answers.whenOpen === 'ask') return { kind: 'open', questions };
+  return { kind: 'to', backends: [...possible], aliases, questions, isByRoute: false };
+}
+
 /** The prefixes of shared namespaces of several backends together: undefined as soon as one of them is not said, or where there is none. */
 export function jointNamespaces(
   said: readonly (readonly string[] | undefined)[],
@@ -94,4 +329,33 @@ export function jointNamespaces(
     for (const prefix of prefixes) all.add(prefix);
   }
   return said.length === 0 ? undefined : [...all];
+}
+
+/**
+ * The one of `backends`, which are not empty, that this user belongs to; their order does not matter. Rendezvous hashing: the highest
+ * score wins, so a backend that is added takes its share from all, one that is removed gives its users to all others, and nobody
+ * else moves. The score never changes with a release, since users would move to other backends.
+ */
+export function chooseByRendezvous(user: string, backends: readonly string[]): string {
+  let best: string | undefined;
+  let bestScore = -1;
+  for (const backend of backends) {
+    const score = scoreOf(`${backend}\0${user}`);
+    // Equal scores are for the smaller name: the order of the list must not count.
+    if (score > bestScore || (score === bestScore && best !== undefined && backend < best)) {
+      best = backend;
+      bestScore = score;
+    }
+  }
+  if (best === undefined) throw new Error('a choice of no backend');
+  return best;
+}
+
+/** FNV-1a over the UTF-8 bytes, then the finaliser of MurmurHash3, since FNV alone leaves near names near: 0 to 2^32 - 1. */
+function scoreOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }

@@ -9,19 +9,16 @@ import type { ListenerSettings, Settings } from '../config/settings.js';
 import { routingTableOf } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
 import {
-  type Answers,
   type Assessment,
   assess,
   describeObstacle,
   type Fate,
   minorOfToday,
-  nothingAsked,
-  type PassdbAnswer,
   plainLine,
-  type RoutingTable,
 } from '../policy/assess.js';
 import { readingsOf, type SeriesReading } from '../policy/explanation.js';
 import type { Subject } from '../policy/judge.js';
+import { type Answers, nothingAsked, type PassdbAnswer, type RoutingTable } from '../policy/route.js';
 import type { Policy, RulePlace } from '../policy/rule.js';
 import { type RecordedLine, recordedLine, type UnjudgeableWhy } from './recorded.js';
 

@@ -6,23 +6,20 @@
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/commands/mailbox-names.js';
+import { type Assessment, assess, fateOf, seriesOf } from '../../domain/policy/assess.js';
+import type { DecisionCache } from '../../domain/policy/cache.js';
+import { judgedBytes, type Subject } from '../../domain/policy/judge.js';
 import {
   type Answers,
-  type Assessment,
-  assess,
   createRoutingTable,
-  fateOf,
   nothingKnown,
   type PassdbAnswer,
   type Question,
   type RoutedBackend,
   type RoutingTable,
   type RoutingTableOptions,
-  seriesOf,
   userdbKey,
-} from '../../domain/policy/assess.js';
-import type { DecisionCache } from '../../domain/policy/cache.js';
-import { judgedBytes, type Subject } from '../../domain/policy/judge.js';
+} from '../../domain/policy/route.js';
 
 import type { Clock } from '../../ports/clock.js';
 import type { Address } from '../../ports/transport.js';

@@ -4,16 +4,10 @@
 
 import type { Series } from '../../domain/commands/catalog.js';
 import { replyShape } from '../../domain/commands/columns.js';
-import {
-  homeOf,
-  judgeFor,
-  noAllUsers,
-  nothingAsked,
-  type RoutedBackend,
-} from '../../domain/policy/assess.js';
+import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
-
 import { limitAsks } from '../../domain/policy/limits.js';
+import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
 import { areSameTerms } from '../../domain/policy/rule.js';
 import { saysWhy, whyNoReason } from '../../domain/policy/says-why.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -136,7 +130,7 @@ function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there:
   const isReferred = !first.destinations.some(({ pool }) => pool === there.pool);
   if (!isRouted || isReferred) return true;
   const home = homeOf(user, router.table, nothingAsked);
-  return (home.kind === 'to' || home.kind === 'anywhere') && home.backends.some((each) => each === there);
+  return home.kind === 'to' && home.backends.includes(there);
 }
 
 /**
@@ -145,9 +139,7 @@ function mayLeadThere(first: AllowedCommand, { router }: ExchangeContext, there:
  */
 function refusalOnRecheck(again: Judgement, first: Judged, policy: string): Ending | undefined {
   if (again.kind === 'unparsable' || again.decision.kind === 'deny') return refusalOf(again, policy);
-  if (again.unable !== undefined) {
-    return { kind: 'unparsable', code: again.unable.code, reason: again.unable.message };
-  }
+  if (again.unable !== undefined) return again.unable;
   if (again.attempt.everybody === 'option' && again.series.includes('2.3')) return noAllUsers;
   const isSameThing =
     cellsOf(again) === cellsOf(first) &&

@@ -4,8 +4,8 @@
 // no `unknown`.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
-import type { ObstacleCode } from '../../domain/policy/assess.js';
 import type { UnjudgeableCode } from '../../domain/policy/judge.js';
+import type { ObstacleCode } from '../../domain/policy/route.js';
 import { JournalFault } from '../../ports/journal-fault.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../ports/upstream-fault.js';

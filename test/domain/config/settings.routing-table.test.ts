@@ -3,8 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
-import { homeOf, nothingAsked, type RoutedBackend, seriesOf } from '../../../src/domain/policy/assess.js';
-import { jointNamespaces } from '../../../src/domain/policy/route.js';
+import { seriesOf } from '../../../src/domain/policy/assess.js';
+import {
+  homeOf,
+  jointNamespaces,
+  nothingAsked,
+  type RoutedBackend,
+} from '../../../src/domain/policy/route.js';
 import { settingsOf, sound } from './sound.js';
 
 const settings = settingsOf(
@@ -28,7 +33,7 @@ const table = routingTableOf(settings);
 
 function namesFor(user: string): string[] {
   const home = homeOf(user, table, nothingAsked);
-  return home.kind === 'to' || home.kind === 'anywhere' ? home.backends.map(({ name }) => name) : [];
+  return home.kind === 'to' ? home.backends.map(({ name }) => name) : [];
 }
 
 void test('by user', () => {

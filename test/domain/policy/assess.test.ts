@@ -1,5 +1,6 @@
 // Goal: what a command would come to where its backends differ, where it names nobody, and until when that holds. What must not
 // happen: a command without a user reaches a backend, or a judgement outlives the time window of one of its rules.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
@@ -7,13 +8,11 @@ import { routingTableOf } from '../../../src/domain/config/settings.js';
 import {
   type Assessment,
   assess,
-  createRoutingTable,
   fateOf,
   minorOfToday,
-  nothingAsked,
   plainLine,
-  type RoutingTable,
 } from '../../../src/domain/policy/assess.js';
+import { createRoutingTable, nothingAsked, type RoutingTable } from '../../../src/domain/policy/route.js';
 
 const nowMs = Date.UTC(2026, 10, 20, 12);
 const endMs = Date.UTC(2026, 10, 20, 13);

@@ -4,16 +4,15 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
+import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
 import {
   type Answers,
-  assess,
-  fateOf,
   nothingAsked,
   nothingKnown,
-  plainLine,
+  type Route,
+  type RouteTarget,
   type RoutingTable,
-} from '../../../src/domain/policy/assess.js';
-import type { Route, RouteTarget } from '../../../src/domain/policy/route.js';
+} from '../../../src/domain/policy/route.js';
 import { createRouter, Destination, type Router } from '../../../src/gateway/command/assessment.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
 import type { Pool } from '../../../src/gateway/pool/pool.js';

@@ -1,7 +1,8 @@
 // Goal: a command that waited through a reload is judged by what holds then; the stricter wins, and what was not waited for stays.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRoutingTable } from '../../../src/domain/policy/assess.js';
+import { createRoutingTable } from '../../../src/domain/policy/route.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
 import type { ExchangeContext } from '../../../src/gateway/command/context.js';
 import { settle } from '../../kit/fake-clock.js';

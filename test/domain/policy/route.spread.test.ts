@@ -1,7 +1,8 @@
 // Goal: users are spread evenly, and only those move who must when the list of backends changes.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chooseByRendezvous } from '../../../src/domain/policy/spread.js';
+import { chooseByRendezvous } from '../../../src/domain/policy/route.js';
 
 const users = Array.from({ length: 20_000 }, (_, index) => `user${index}@example${index % 7}.org`);
 
