@@ -4,7 +4,7 @@
 //   node scripts/test.mjs                 everything
 //   node scripts/test.mjs check           lint, unit and architecture tests
 //   node scripts/test.mjs STAGE...        the named stages: lint unit package scenario fuzz dovecot audit systemd container
-//   node scripts/test.mjs file PATH...    single test files (test/protocol/escape.test.ts)
+//   node scripts/test.mjs file PATH...    single test files (test/protocol/command.test.ts)
 //
 // DOVEGATE_NO_SKIP=1    a skipped test is a failure (what .ci/run sets)
 // DOVEGATE_SYSTEMD="bookworm trixie"    the releases whose systemd is booted: both when the stage is named, else the first

@@ -5,11 +5,10 @@
 import type { Clock } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
-import { unescapeLenient } from '../protocol/escape.js';
-import type { LogLine } from '../protocol/log-line.js';
-import type { Status } from '../protocol/status.js';
-import { createTextPieces, slicesOfLine } from '../protocol/text-pieces.js';
-import { WireFault } from '../protocol/wire-fault.js';
+import { WireFault } from '../ports/wire-fault.js';
+import { unescapeLenient } from '../protocol/lines.js';
+import type { LogLine, Status } from '../protocol/reply.js';
+import { createTextPieces, slicesOfLine } from '../protocol/text.js';
 import { CommandFailed, type CommandInput, piecesOf, SessionFault } from './client-command.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */

@@ -6,17 +6,10 @@
 import type { Clock } from '../ports/clock.js';
 import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
+import { WireFault } from '../ports/wire-fault.js';
 import { encodeOption } from '../protocol/command.js';
-import { createLogDecoder, type LogLine } from '../protocol/log-line.js';
-import {
-  createMultiplexDecoder,
-  framingOf,
-  logChannel,
-  outputChannel,
-} from '../protocol/multiplex-decode.js';
-import { createReplyDecoder } from '../protocol/reply.js';
-import type { Status } from '../protocol/status.js';
-import { WireFault } from '../protocol/wire-fault.js';
+import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../protocol/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply.js';
 import { asSessionFault, type Command, encodeCommand, SessionFault } from './client-command.js';
 import { type CellPiece, Exchange, leave, type Row, rowsOf, sendInput } from './exchange.js';
 
@@ -71,8 +64,8 @@ export function createSession(
 ): Session {
   const { onLog, replyIdleMs = 600_000, inputTimeMs = 240_000, replyBytesMax = 64 * 1024 * 1024 } = options;
   const demux = createMultiplexDecoder(framingOf(minor), { frameBytesMax });
-  const replies = createReplyDecoder({ statusBytesMax });
-  const logs = createLogDecoder({ lineBytesMax: logLineBytesMax });
+  const replies = new ReplyDecoder({ statusBytesMax });
+  const logs = new LogDecoder({ lineBytesMax: logLineBytesMax });
   // Servers up to 2.3.16 answer twice after a failure, and cannot be told from later ones.
   const mayAnswerTwice = serverMinor === undefined || serverMinor < 3;
   /** Those that have no ending yet, oldest first. */

@@ -7,8 +7,8 @@ import { createTokenBuckets } from '../concurrency/token-buckets.js';
 import { createUserLock } from '../concurrency/user-lock.js';
 import type { Redactor } from '../domain/audit/signature.js';
 import { createUlidSource } from '../domain/audit/ulid.js';
-import type { Settings } from '../domain/config/settings.js';
-import { mailboxNamesOf } from '../domain/config/settings.js';
+import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
+
 import { createUserNames } from '../domain/identity/user-name.js';
 import { createDecisionCache } from '../domain/policy/cache.js';
 import { type Judged, judgedBytes } from '../domain/policy/judge.js';

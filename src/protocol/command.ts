@@ -1,15 +1,14 @@
-// Owns the command line: flags, extra fields, user, words.
+// The command line: flags, extra fields, user, words.
 //
 //     v  TAB alice@example.org TAB quota get TAB -u TAB alice@example.org TAB -- LF
 //     Dx TAB proxy-ttl=5 TAB alice@example.org TAB mailbox list LF
 //        TAB TAB OPTION TAB log-passthrough LF                                        no reply comes to this
 //
-// Does not know which commands there are, nor where the name ends and the arguments begin (`catalog` does).
 // Defined by Dovecot in doveadm's client connection (t_strsplit_tabescaped of the line).
 // The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
 // `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
-import { decodeUtf8, escapeText, unescapeText } from './escape.js';
-import { WireFault } from './wire-fault.js';
+import { WireFault } from '../ports/wire-fault.js';
+import { decodeUtf8, escapeText, unescapeText } from './lines.js';
 
 /** A line that a client sent after the handshake. */
 export type FrontendLine =
@@ -65,7 +64,7 @@ const optionWord = 'OPTION';
 /**
  * Reads a line (without LF). Throws WireFault bad-command for an empty line, fewer fields than flags, (extra,) user and
  * word, an unknown flag, more than one x, a NUL raw or escaped, an extra proxy-ttl that is no number or comes twice, and
- * too many fields; bad-escape as unescapeField does.
+ * too many fields; bad-escape as unescapeText does.
  */
 export function parseCommandLine(line: Buffer, limits: CommandLimits): FrontendLine {
   const text = decodeUtf8(line);

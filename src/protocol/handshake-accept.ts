@@ -1,4 +1,4 @@
-// Owns the server's side of a session's first lines, up to its first command.
+// The server's side of a session's first lines, up to its first command.
 //
 //     C: VERSION TAB doveadm-server TAB 1 TAB 2 LF
 //     S: VERSION TAB doveadm-client TAB 1 TAB 3 LF  + LF           preauthenticated
@@ -6,13 +6,12 @@
 //     C: STARTTLS LF ClientHello ...                               no answer; nothing is repeated inside TLS
 //     C: PLAIN TAB AGRvdmVhZG0Ac2VjcmV0 LF      S: + LF
 //
-// Does not know sockets, TLS or passwords: it returns steps, somebody else takes them in their order and comes back.
+// It returns steps; the caller takes them in their order and comes back.
 // The rules: the client speaks first; a bad VERSION line is answered by closing, without a byte; there is one try at
 // PLAIN. The bytes behind STARTTLS are the ClientHello, never lines: lines read there would be lines without TLS.
-import { createLineSplitter, type LineSplitter } from './lines.js';
-import { type Plain, parsePlain } from './plain.js';
-import { formatVersion, parseVersion, type Version } from './version.js';
-import { WireFault, type WireFaultCode } from './wire-fault.js';
+import { WireFault, type WireFaultCode } from '../ports/wire-fault.js';
+import { formatVersion, type Plain, parsePlain, parseVersion, type Version } from './greeting.js';
+import { LineSplitter } from './lines.js';
 
 /** What is to be done next; steps of one call are done in their order. */
 export type AcceptStep =
@@ -25,20 +24,6 @@ export type AcceptStep =
   | { do: 'ready'; minor: number; clientMinor: number; rest: Buffer }
   /** Over: close the transport, once what was sent before is written. */
   | { do: 'close'; why: WireFaultCode | 'auth-failed' | 'ended' };
-
-/** The machine. Every call returns the steps that follow from it; after ready or close there are none. */
-export interface HandshakeAccept {
-  /** Bytes of the transport, or of TLS once it has started. After the end of the handshake they are ignored. */
-  push(chunk: Buffer): AcceptStep[];
-  /** TLS stands: what is pushed from now on came through it. Only after start-tls. */
-  tlsStarted(): AcceptStep[];
-  /** The judgement. Only after verify. */
-  verified(ok: boolean): AcceptStep[];
-  /** The client ended its input. While a judgement is out it may still wait for what it sent before. */
-  end(): AcceptStep[];
-  /** Bytes held. */
-  readonly pendingBytes: number;
-}
 
 /** What is known of the transport before its first byte. */
 export interface HandshakeAcceptOptions {
@@ -58,12 +43,8 @@ type At = 'version' | 'auth' | 'tls' | 'verify' | 'over';
 
 const starttls = Buffer.from('STARTTLS');
 
-/** A machine for one accepted transport. */
-export function createHandshakeAccept(options: HandshakeAcceptOptions): HandshakeAccept {
-  return new AcceptMachine(options);
-}
-
-class AcceptMachine implements HandshakeAccept {
+/** A machine. Every call returns the steps that follow from it; after ready or close there are none. */
+export class HandshakeAccept {
   readonly #options: HandshakeAcceptOptions;
   #at: At = 'version';
   #isTls: boolean;
@@ -73,13 +54,15 @@ class AcceptMachine implements HandshakeAccept {
   constructor(options: HandshakeAcceptOptions) {
     this.#options = options;
     this.#isTls = options.tls === 'done';
-    this.#lines = createLineSplitter(options);
+    this.#lines = new LineSplitter(options);
   }
 
+  /** Bytes held. */
   get pendingBytes(): number {
     return this.#lines.pendingBytes;
   }
 
+  /** Bytes of the transport, or of TLS once it has started. After the end of the handshake they are ignored. */
   push(chunk: Buffer): AcceptStep[] {
     if (this.#at === 'over') return [];
     // Whoever started TLS takes the bytes away from here; these were read past it.
@@ -103,20 +86,23 @@ class AcceptMachine implements HandshakeAccept {
     return steps;
   }
 
+  /** TLS stands: what is pushed from now on came through it. Only after start-tls. */
   tlsStarted(): AcceptStep[] {
     if (this.#at !== 'tls') throw new Error('TLS was started unasked');
     this.#isTls = true;
     this.#at = 'auth';
-    this.#lines = createLineSplitter(this.#options);
+    this.#lines = new LineSplitter(this.#options);
     return [];
   }
 
+  /** The judgement. Only after verify. */
   verified(ok: boolean): AcceptStep[] {
     if (this.#at === 'over') return [];
     if (this.#at !== 'verify') throw new Error('a judgement came unasked');
     return ok ? [send(Buffer.from('+\n')), this.#ready()] : this.#refuse();
   }
 
+  /** The client ended its input. While a judgement is out it may still wait for what it sent before. */
   end(): AcceptStep[] {
     return this.#at === 'over' || this.#at === 'verify' ? [] : this.#close('ended');
   }

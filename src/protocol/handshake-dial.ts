@@ -1,18 +1,18 @@
-// Owns the client's side of an upstream's first lines, up to its first command.
+// The client's side of an upstream's first lines, up to its first command: the machine, and a script that performs its steps on a transport.
 //
 //     C: VERSION TAB doveadm-server TAB 1 TAB 2 LF
 //     S: VERSION TAB doveadm-client TAB 1 TAB 4 LF  - LF          no VERSION line to minor 0; + for preauthenticated
 //     C: STARTTLS LF  ClientHello ...                             no answer, no second VERSION, no second -
 //     C: PLAIN TAB AGRvdmVhZG0Ac2VjcmV0 LF      S: + LF
 //
-// Does not know sockets, TLS or time: it returns steps, somebody else takes them in their order and comes back.
 // The rules: where TLS is demanded, `+` in clear means that there is none: real clients go on in clear text, this one
 // stops. Bytes that stand behind the `-` before STARTTLS were put there by somebody else. The password leaves only
 // through TLS, or where that was said in so many words.
-import { createLineSplitter, type LineSplitter } from './lines.js';
-import { formatPlain } from './plain.js';
-import { formatVersion, protocolMajor, readVersion } from './version.js';
-import { WireFault } from './wire-fault.js';
+import type { TlsDemand, Transport } from '../ports/transport.js';
+import type { UpstreamFaultCode, UpstreamPhase } from '../ports/upstream-fault.js';
+import { WireFault } from '../ports/wire-fault.js';
+import { formatPlain, formatVersion, protocolMajor, readVersion } from './greeting.js';
+import { LineSplitter } from './lines.js';
 
 /** Why a handshake cannot go on. Journals hold these words: none is ever renamed or reused. */
 export type DialFailure =
@@ -81,7 +81,7 @@ export function createHandshakeDial(options: HandshakeDialOptions): HandshakeDia
   let at: At = 'new';
   let isTls = options.tls === 'done';
   let serverMinor: number | undefined;
-  let lines: LineSplitter = createLineSplitter({ lineBytesMax });
+  let lines = new LineSplitter({ lineBytesMax });
 
   function fail(code: DialFailure, message: string): DialStep[] {
     at = 'over';
@@ -218,11 +218,97 @@ export function createHandshakeDial(options: HandshakeDialOptions): HandshakeDia
     tlsStarted() {
       if (at !== 'tls') throw new Error('TLS was started unasked');
       isTls = true;
-      lines = createLineSplitter({ lineBytesMax });
+      lines = new LineSplitter({ lineBytesMax });
       return authenticate();
     },
     end() {
       return at === 'over' ? [] : fail('closed-early', 'the server closed before the handshake was over');
     },
   };
+}
+
+export interface HandshakeOptions {
+  /** What we announce. */
+  readonly minor: number;
+  readonly tls: 'starttls' | 'implicit' | 'off';
+  readonly demand: TlsDemand;
+  readonly credentials: { readonly user: string; readonly password: Buffer } | undefined;
+  /** PLAIN may go without TLS. */
+  readonly mayAuthenticateInClear: boolean;
+}
+
+export type HandshakePhase = Extract<UpstreamPhase, 'greeting' | 'tls' | 'authentication'>;
+
+export type Handshake =
+  | {
+      readonly kind: 'ready';
+      /** The lower of both minors. */
+      readonly minor: number;
+      /** Undefined: the server announced none. */
+      readonly serverMinor: number | undefined;
+      /** Bytes that came behind the last plain line. */
+      readonly rest: Buffer;
+    }
+  | { readonly kind: 'failed'; readonly code: DialFailure; readonly message: string };
+
+const lineBytesMax = 8192;
+
+/** Failures of the handshake, in the words of faults. */
+export const faultOfFailure: Readonly<Record<DialFailure, UpstreamFaultCode>> = {
+  'not-doveadm': 'version-unsupported',
+  'version-unsupported': 'version-unsupported',
+  'plaintext-injected': 'tls-failed',
+  'tls-missing': 'tls-failed',
+  'auth-required': 'auth-rejected',
+  'auth-rejected': 'auth-rejected',
+  'closed-early': 'closed-early',
+};
+
+/** Rejects with what the transport throws, and with a WireFault. `onPhase`: what is waited for from now on; first the greeting, unsaid. */
+export async function shakeHands(
+  transport: Transport,
+  options: HandshakeOptions,
+  onPhase: (phase: HandshakePhase) => void = () => undefined,
+): Promise<Handshake> {
+  const { tls, demand } = options;
+  if (tls === 'implicit') {
+    onPhase('tls');
+    await transport.startTls(demand);
+    onPhase('greeting');
+  }
+  const machine = createHandshakeDial({
+    minor: options.minor,
+    tls: tls === 'starttls' ? 'starttls' : tls === 'implicit' ? 'done' : 'none',
+    credentials: options.credentials,
+    mayAuthenticateInClear: options.mayAuthenticateInClear,
+    lineBytesMax,
+  });
+  const hello = machine.start();
+  let steps: DialStep[] = hello;
+  for (;;) {
+    for (const step of steps) {
+      switch (step.do) {
+        case 'send':
+          await transport.write([step.bytes]);
+          break;
+        case 'start-tls':
+          break;
+        case 'ready':
+          return { kind: 'ready', minor: step.minor, serverMinor: step.serverMinor, rest: step.rest };
+        case 'fail':
+          return { kind: 'failed', code: step.code, message: step.message };
+        default:
+          return step satisfies never;
+      }
+    }
+    if (steps.some((step) => step.do === 'start-tls')) {
+      onPhase('tls');
+      await transport.startTls(demand);
+      steps = machine.tlsStarted();
+      continue;
+    }
+    if (steps !== hello && steps.at(-1)?.do === 'send') onPhase('authentication');
+    const chunk = await transport.read();
+    steps = chunk === null ? machine.end() : machine.push(chunk);
+  }
 }

@@ -1,46 +1,154 @@
-// Owns the cutting of a byte stream into lines.
+// Lines of the protocol and their escaped fields.
 //
 //     VERSION TAB doveadm-server TAB 1 TAB 2 LF   TAB alice TAB quota get CR LF
+//     a TAB b  ->  a SOH t b               SOH (01) and one of 0 1 t r n stands for NUL SOH TAB CR LF
 //
-// Does not know what a line says. Pull-shaped, because any line can change what the bytes behind it are: a ClientHello
-// behind STARTTLS, a mail behind `save`, multiplexing behind `+`. Who asks for the next line decides that they are lines.
-// The rule: no byte is looked at twice, however small the chunks are.
-import { createGather, type Gather } from './gather.js';
-import { WireFault } from './wire-fault.js';
+// Escaping is defined by Dovecot in src/lib/strescape.c (str_tabescape).
+// The rules: no byte is looked at twice, however small the chunks are; what a peer sends us as a command is read strictly. Dovecot takes
+// SOH X for X and drops a SOH at the end, so one field has many spellings there; a gate that accepts them all would have to judge them all.
+import { WireFault } from '../ports/wire-fault.js';
 
-/** Bytes go in by push, lines come out by next, and the rest can be taken at any time. */
-export interface LineSplitter {
-  /** Adds bytes. The memory stays in use until it was read, and lines are slices of it where that is possible. */
-  push(chunk: Buffer): void;
-  /**
-   * The next line without its LF and without one CR before it, or undefined until more bytes come.
-   * Throws WireFault line-too-long, and throws it again whenever it is asked after that.
-   */
-  next(): Buffer | undefined;
-  /** All bytes that were not read as lines. The splitter is empty afterwards. */
-  takeRest(): Buffer;
-  /** Bytes held: pushed, and neither read as lines nor taken. */
-  readonly pendingBytes: number;
-  /** To be called at the end of the input. Throws WireFault truncated when the last line has no LF. */
-  end(): void;
-}
-
-/** What a LineSplitter takes at most. */
-export interface LineLimits {
-  /** Bytes of a line before its LF, the CR counted. Stops a peer that never sends an LF. */
-  lineBytesMax: number;
-}
-
+const TAB = 0x09;
+const SOH = 0x01;
 const LF = 0x0a;
 const CR = 0x0d;
 const nothing = Buffer.alloc(0);
 
-/** An empty splitter. Between two calls of push and next it holds at most lineBytesMax and what was not asked for. */
-export function createLineSplitter(limits: LineLimits): LineSplitter {
-  return new Splitter(limits.lineBytesMax);
+const escapedText = /[\0\x01\t\r\n]/;
+/** Without SOH itself. */
+const pairs = [
+  ['\0', '\x010'],
+  ['\t', '\x01t'],
+  ['\r', '\x01r'],
+  ['\n', '\x01n'],
+] as const;
+/** The byte for the letter after SOH. */
+const unescaped: ReadonlyMap<number | undefined, number> = new Map([
+  [0x30, 0x00],
+  [0x31, SOH],
+  [0x74, TAB],
+  [0x72, CR],
+  [0x6e, LF],
+]);
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Escapes a text; the result has no NUL, TAB, CR or LF. */
+export function escapeText(text: string): string {
+  if (!escapedText.test(text)) return text;
+  // SOH first, since the others make more of them. A text of 64 KiB may hold nothing else, and a call for each costs ten times as much.
+  let escaped = text.replaceAll('\x01', '\x011');
+  for (const [plain, pair] of pairs) escaped = escaped.replaceAll(plain, pair);
+  return escaped;
 }
 
-class Splitter implements LineSplitter {
+/**
+ * Undoes escapeText. Escapes are ASCII, so it makes no difference whether bytes are decoded before or after.
+ * Throws WireFault bad-escape for SOH at the end, and for SOH before anything but 0 1 t r n.
+ */
+export function unescapeText(field: string): string {
+  if (!field.includes('\x01')) return field;
+  // In place, byte by byte: a field of 64 KiB can be nothing but escapes, and one call for each costs ten times as much.
+  const bytes = Buffer.from(field);
+  let to = 0;
+  for (let from = 0; from < bytes.length; from += 1) {
+    let byte = bytes[from];
+    if (byte === SOH) {
+      from += 1;
+      byte = unescaped.get(bytes[from]);
+    }
+    if (byte === undefined) throw new WireFault('bad-escape', 'a field has an escape sequence that is none');
+    bytes[to++] = byte;
+  }
+  return bytes.toString('utf8', 0, to);
+}
+
+/** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. */
+export function unescapeLenient(field: Buffer): Buffer {
+  let soh = field.indexOf(SOH);
+  if (soh < 0) return field;
+  const plain = Buffer.allocUnsafe(field.length);
+  let to = 0;
+  let from = 0;
+  while (soh >= 0) {
+    to += field.copy(plain, to, from, soh);
+    const letter = field[soh + 1];
+    from = soh + 2;
+    if (letter !== undefined) plain[to++] = unescaped.get(letter) ?? letter;
+    soh = field.indexOf(SOH, from);
+  }
+  if (from < field.length) to += field.copy(plain, to, from);
+  return plain.subarray(0, to);
+}
+
+/** Splits at TAB, unescaping nothing; slices of the line. */
+export function splitRaw(line: Buffer): Buffer[] {
+  const fields: Buffer[] = [];
+  let from = 0;
+  for (;;) {
+    const tab = line.indexOf(TAB, from);
+    if (tab < 0) break;
+    fields.push(line.subarray(from, tab));
+    from = tab + 1;
+  }
+  fields.push(line.subarray(from));
+  return fields;
+}
+
+/** The bytes as text, or undefined when they are not UTF-8. A byte order mark is a character like any other. */
+export function decodeUtf8(bytes: Buffer): string | undefined {
+  try {
+    return strictUtf8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Collects the pieces of one thing (a line, a status, a log line) into one buffer; callers test their limit before they append.
+ * Pieces are copied, never kept: a list of one-byte slices costs a hundred times its bytes, and pins the chunks that they were cut
+ * from; doubling keeps the copying linear.
+ * A class, as every decoder that a session has: an object made with a getter gets a shape of its own, and V8 keeps that shape,
+ * and what the getter can reach, until the next full collection (measured: the whole of every short session).
+ */
+export class Gather {
+  length = 0;
+  readonly #bytesMax: number;
+  #store: Buffer = nothing;
+
+  /** `bytesMax` is the caller's limit: no more memory than that is taken, unless more is appended. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  append(piece: Buffer): void {
+    const needed = this.length + piece.length;
+    if (needed > this.#store.length) {
+      const grown = Buffer.allocUnsafe(
+        Math.max(needed, Math.min(this.#bytesMax, Math.max(16, this.#store.length * 2))),
+      );
+      this.#store.copy(grown, 0, 0, this.length);
+      this.#store = grown;
+    }
+    piece.copy(this.#store, this.length);
+    this.length = needed;
+  }
+
+  /** Everything appended so far, which is the caller's from now on; the gather is empty afterwards. */
+  take(): Buffer {
+    const taken = this.#store.subarray(0, this.length);
+    this.#store = nothing;
+    this.length = 0;
+    return taken;
+  }
+}
+
+/**
+ * Cuts a byte stream into lines. Pull-shaped, because any line can change what the bytes after it are: a ClientHello after STARTTLS,
+ * a mail after `save`, multiplexing after `+`. Between two calls of push and next it holds at most `lineBytesMax` and what was not
+ * asked for.
+ */
+export class LineSplitter {
+  /** Bytes of a line before its LF, the CR counted. Stops a peer that never sends an LF. */
   readonly #lineBytesMax: number;
   /** The searched beginning of a line, which has no LF. */
   readonly #partial: Gather;
@@ -51,21 +159,27 @@ class Splitter implements LineSplitter {
   #queuedBytes = 0;
   #isTooLong = false;
 
-  constructor(lineBytesMax: number) {
+  constructor({ lineBytesMax }: { readonly lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
-    this.#partial = createGather(lineBytesMax);
+    this.#partial = new Gather(lineBytesMax);
   }
 
+  /** Bytes held: pushed, and neither read as lines nor taken. */
   get pendingBytes(): number {
     return this.#partial.length + this.#queuedBytes;
   }
 
+  /** The memory stays in use until it was read, and lines are slices of it where that is possible. */
   push(chunk: Buffer): void {
     if (chunk.length === 0 || this.#isTooLong) return;
     this.#queue.push(chunk);
     this.#queuedBytes += chunk.length;
   }
 
+  /**
+   * The next line without its LF and without one CR before it, or undefined until more bytes come.
+   * Throws WireFault line-too-long, and throws it again whenever it is asked after that.
+   */
   next(): Buffer | undefined {
     if (this.#isTooLong) this.#refuse();
     const partial = this.#partial;
@@ -86,6 +200,7 @@ class Splitter implements LineSplitter {
     }
   }
 
+  /** All bytes that were not read as lines. The splitter is empty afterwards. */
   takeRest(): Buffer {
     const pieces = this.#partial.length === 0 ? [] : [this.#partial.take()];
     for (let chunk = this.#queue[this.#head]; chunk !== undefined; chunk = this.#queue[this.#head]) {
@@ -95,6 +210,7 @@ class Splitter implements LineSplitter {
     return first === undefined ? nothing : pieces.length === 1 ? first : Buffer.concat(pieces);
   }
 
+  /** To be called at the end of the input. Throws WireFault truncated when the last line has no LF. */
   end(): void {
     const last = this.#queue.at(-1);
     if (last === undefined ? this.#partial.length > 0 : last[last.length - 1] !== LF) {

@@ -1,5 +1,5 @@
 // Compares test/ with src/: a test file lies where its source lies, and what is pure has a test file.
-// `test/protocol/escape.test.ts` and `test/wire/escape.fuzz.test.ts` both belong to `src/protocol/escape.ts`.
+// `test/protocol/lines.test.ts` and `test/protocol/lines.escape.test.ts` both belong to `src/protocol/lines.ts`.
 import { factsOf } from './references.js';
 import { modules } from './table.js';
 

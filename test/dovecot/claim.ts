@@ -8,8 +8,8 @@ import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/co
 import { sharedReach } from '../../src/domain/commands/shared-mailboxes.js';
 import { reconcileUserOptions, type TouchedUsers, touchedUsers } from '../../src/domain/commands/users.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
+import { WireFault } from '../../src/ports/wire-fault.js';
 import { type CommandLine, encodeCommandLine, parseCommandLine } from '../../src/protocol/command.js';
-import { WireFault } from '../../src/protocol/wire-fault.js';
 
 export interface Refused {
   readonly kind: 'refused';

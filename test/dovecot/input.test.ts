@@ -8,7 +8,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createDotEncoder } from '../../src/protocol/dot.js';
+import { createDotEncoder } from '../../src/protocol/text.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';

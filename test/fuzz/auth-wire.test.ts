@@ -13,8 +13,8 @@ import {
   questionBytesMax,
   whyUnaskable,
 } from '../../src/gateway/lookup/auth-protocol.js';
-import { splitFields } from '../../src/protocol/escape.js';
-import { WireFault } from '../../src/protocol/wire-fault.js';
+import { WireFault } from '../../src/ports/wire-fault.js';
+import { unescapeText } from '../../src/protocol/lines.js';
 import { asExpected, authVectorsOf, bytesOf } from '../gateway/lookup/captured.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 
@@ -163,7 +163,7 @@ void test('questions: one line of four fields that holds the very name, or none'
     const line = encodeQuestion('pass', count, user);
     assert.ok(line.length <= questionBytesMax);
     assert.equal(line.indexOf(0x0a), line.length - 1);
-    const fields = splitFields(line.subarray(0, -1)).map(String);
+    const fields = line.toString().slice(0, -1).split('\t').map(unescapeText);
     assert.deepEqual(fields, ['PASS', String(count), user, 'service=doveadm']);
     asked += 1;
   }

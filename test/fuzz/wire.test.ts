@@ -5,19 +5,22 @@
 // their number; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WireFault } from '../../src/ports/wire-fault.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
-import { createDotDecoder } from '../../src/protocol/dot.js';
-import { escapeField, splitFields, unescapeField, unescapeLenient } from '../../src/protocol/escape.js';
-import { createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { parsePlain, parseVersion } from '../../src/protocol/greeting.js';
+import { HandshakeAccept } from '../../src/protocol/handshake-accept.js';
 import { createHandshakeDial } from '../../src/protocol/handshake-dial.js';
-import { createLineSplitter } from '../../src/protocol/lines.js';
-import { createLogDecoder } from '../../src/protocol/log-line.js';
-import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/protocol/multiplex-decode.js';
-import { parsePlain } from '../../src/protocol/plain.js';
-import { countCells, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
-import { formatStatus, parseStatus } from '../../src/protocol/status.js';
-import { parseVersion } from '../../src/protocol/version.js';
-import { WireFault } from '../../src/protocol/wire-fault.js';
+import { escapeText, LineSplitter, unescapeLenient, unescapeText } from '../../src/protocol/lines.js';
+import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/protocol/multiplex.js';
+import {
+  countCells,
+  formatStatus,
+  LogDecoder,
+  parseCells,
+  parseStatus,
+  ReplyDecoder,
+} from '../../src/protocol/reply.js';
+import { createDotDecoder } from '../../src/protocol/text.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { hearServer, serveClient } from '../kit/replay.js';
 import { connectionsOf, segmentsOf, vectorsOf } from '../kit/vectors.js';
@@ -52,11 +55,12 @@ function whole(run: (bytes: Buffer) => unknown): Subject {
 
 const subjects: Record<string, Subject> = {
   escape: whole((bytes) => {
-    assert.deepEqual(unescapeField(escapeField(bytes)), bytes);
-    const plain = unescapeField(bytes);
-    assert.deepEqual(unescapeLenient(bytes), plain);
-    assert.ok(plain.length <= bytes.length);
-    return splitFields(bytes).map(text);
+    const written = bytes.toString();
+    assert.equal(unescapeText(escapeText(written)), written);
+    const plain = unescapeText(written);
+    assert.equal(unescapeLenient(Buffer.from(written)).toString(), plain);
+    assert.ok(plain.length <= written.length);
+    return plain;
   }),
   version: whole((bytes) => parseVersion(bytes, 'doveadm-server')),
   plain: whole((bytes) => {
@@ -84,7 +88,7 @@ const subjects: Record<string, Subject> = {
   }),
 
   lines: (chunks, _random, hold) => {
-    const lines = createLineSplitter(limits);
+    const lines = new LineSplitter(limits);
     const read: string[] = [];
     for (const chunk of chunks) {
       lines.push(chunk);
@@ -95,7 +99,7 @@ const subjects: Record<string, Subject> = {
     return read.join('|');
   },
   reply: (chunks, _random, hold) => {
-    const decoder = createReplyDecoder(limits);
+    const decoder = new ReplyDecoder(limits);
     let read = '';
     for (const chunk of chunks) {
       let bytesOfEvents = 0;
@@ -119,7 +123,7 @@ const subjects: Record<string, Subject> = {
   'framing packet': framed('packet'),
   'framing stream': framed('stream'),
   log: (chunks, _random, hold) => {
-    const decoder = createLogDecoder(limits);
+    const decoder = new LogDecoder(limits);
     const read = chunks.flatMap((chunk) => {
       const lines = decoder.push(chunk);
       hold(decoder.pendingBytes, limits.lineBytesMax);
@@ -148,7 +152,7 @@ const subjects: Record<string, Subject> = {
     return `${read}|${rest}`;
   },
   accept: (chunks, random, hold) => {
-    const accept = createHandshakeAccept({
+    const accept = new HandshakeAccept({
       minor: randomInteger(random, 0, 4),
       preauthenticated: random() < 0.3,
       tls: pick(random, ['none', 'starttls', 'done'] as const),

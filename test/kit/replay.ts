@@ -1,20 +1,20 @@
 // Owns the replaying of captured sessions through src/protocol, as its callers are meant to use it: what a server sent goes
 // through the dialling handshake, the channels, the replies and the log; what a client sent through the accepting
 // handshake, the lines and their input. The answers are plain values that do not depend on how the bytes were cut.
+
+import { WireFault, type WireFaultCode } from '../../src/ports/wire-fault.js';
 import { type CommandLine, parseCommandLine } from '../../src/protocol/command.js';
-import { createDotDecoder } from '../../src/protocol/dot.js';
-import { createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { HandshakeAccept } from '../../src/protocol/handshake-accept.js';
 import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake-dial.js';
-import { createLineSplitter } from '../../src/protocol/lines.js';
-import { createLogDecoder, type LogLine } from '../../src/protocol/log-line.js';
+import { LineSplitter } from '../../src/protocol/lines.js';
 import {
   createMultiplexDecoder,
   framingOf,
   logChannel,
   outputChannel,
-} from '../../src/protocol/multiplex-decode.js';
-import { createReplyDecoder } from '../../src/protocol/reply.js';
-import { WireFault, type WireFaultCode } from '../../src/protocol/wire-fault.js';
+} from '../../src/protocol/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder } from '../../src/protocol/reply.js';
+import { createDotDecoder } from '../../src/protocol/text.js';
 import { chunkings } from './chunkings.js';
 import type { Segment, VectorTls } from './vectors.js';
 
@@ -140,8 +140,8 @@ function createListener(
   isDuplex: boolean,
 ): { feed: (chunk: Buffer) => void; finish: () => void } {
   const channels = createMultiplexDecoder(framingOf(minor), limits);
-  const replies = createReplyDecoder(limits);
-  const logs = createLogDecoder(limits);
+  const replies = new ReplyDecoder(limits);
+  const logs = new LogDecoder(limits);
 
   function hearOutput(bytes: Buffer): void {
     heard.output += bytes.toString('latin1');
@@ -205,7 +205,7 @@ export interface ServeOptions {
 
 export function serveClient(segments: Chunks, options: ServeOptions): Served {
   const served: Served = { sent: '', handshake: undefined, forTls: '', items: [], fault: undefined };
-  const accept = createHandshakeAccept({
+  const accept = new HandshakeAccept({
     minor: options.minor,
     preauthenticated: options.preauthenticated,
     // Every listener of Dovecot that asks for a password takes STARTTLS.
@@ -276,7 +276,7 @@ function createReader(
   served: Served,
   options: ServeOptions,
 ): { feed: (chunk: Buffer) => void; finish: () => void } {
-  const lines = createLineSplitter(limits);
+  const lines = new LineSplitter(limits);
   let input:
     | { dot: ReturnType<typeof createDotDecoder>; item: { text: string; isDone: boolean } }
     | undefined;

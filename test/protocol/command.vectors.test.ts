@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeCommandLine, encodeOption } from '../../src/protocol/command.js';
-import { createDotDecoder, createDotEncoder } from '../../src/protocol/dot.js';
+import { createDotDecoder, createDotEncoder } from '../../src/protocol/text.js';
 import { type Heard, hearServer, type Served, segmentChunkings, serveClient } from '../kit/replay.js';
 import {
   connectionsOf,

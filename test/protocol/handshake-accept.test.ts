@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { parseCommandLine } from '../../src/protocol/command.js';
 import {
   type AcceptStep,
-  createHandshakeAccept,
+  HandshakeAccept,
   type HandshakeAcceptOptions,
 } from '../../src/protocol/handshake-accept.js';
 
@@ -31,7 +31,7 @@ const ready = (minor: number, clientMinor: number, rest = ''): AcceptStep => ({
 const failed: AcceptStep[] = [send('-\n'), { do: 'close', why: 'auth-failed' }];
 
 void test('preauthenticated: VERSION and + in one send, and the rest is commands', () => {
-  const accept = createHandshakeAccept(preauthenticated);
+  const accept = new HandshakeAccept(preauthenticated);
   assert.deepEqual(accept.push(bytes(`${version(2)}\tu\tquota get\n`)), [
     send('VERSION\tdoveadm-client\t1\t3\n+\n'),
     ready(2, 2, '\tu\tquota get\n'),
@@ -41,7 +41,7 @@ void test('preauthenticated: VERSION and + in one send, and the rest is commands
 });
 
 void test('PLAIN, with what follows it in the same chunk', () => {
-  const accept = createHandshakeAccept(options);
+  const accept = new HandshakeAccept(options);
   assert.deepEqual(accept.push(bytes(version(4))), [send('VERSION\tdoveadm-client\t1\t3\n-\n')]);
   assert.deepEqual(accept.push(bytes(`${plainLine}\tu\tc\n`)), [verify]);
   assert.deepEqual(accept.push(bytes('\tu\td\n')), []);
@@ -49,7 +49,7 @@ void test('PLAIN, with what follows it in the same chunk', () => {
 });
 
 void test('a refused PLAIN is answered and closed, and a second one is not looked at', () => {
-  const accept = createHandshakeAccept(options);
+  const accept = new HandshakeAccept(options);
   assert.equal(accept.push(bytes(version(0) + plainLine + plainLine)).length, 2);
   assert.deepEqual(accept.verified(false), failed);
   assert.deepEqual(accept.push(bytes(plainLine)), []);
@@ -67,7 +67,7 @@ void test('anything that is no PLAIN is a failed login', () => {
     version(1),
     'STARTTLS\n',
   ]) {
-    const accept = createHandshakeAccept(options);
+    const accept = new HandshakeAccept(options);
     accept.push(bytes(version(2)));
     assert.deepEqual(accept.push(bytes(line)), failed, line);
   }
@@ -80,14 +80,14 @@ void test('a bad VERSION line closes without a byte', () => {
     'VERSION\tdoveadm-server\t2\t0\n',
     '\n',
   ]) {
-    assert.deepEqual(createHandshakeAccept(preauthenticated).push(bytes(line)), [
+    assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(line)), [
       { do: 'close', why: 'bad-version' },
     ]);
   }
 });
 
 void test('STARTTLS: the bytes behind it go to TLS, and PLAIN comes inside', () => {
-  const accept = createHandshakeAccept(secured);
+  const accept = new HandshakeAccept(secured);
   assert.deepEqual(accept.push(bytes(`${version(2)}STARTTLS\r\n\x16\x03hello`)), [
     send('VERSION\tdoveadm-client\t1\t3\n-\n'),
     { do: 'start-tls', rest: bytes('\x16\x03hello') },
@@ -100,7 +100,7 @@ void test('STARTTLS: the bytes behind it go to TLS, and PLAIN comes inside', () 
 
 void test('STARTTLS inside TLS, and a second VERSION, are failed logins', () => {
   for (const line of ['STARTTLS\n', version(2)]) {
-    const accept = createHandshakeAccept(secured);
+    const accept = new HandshakeAccept(secured);
     accept.push(bytes(`${version(2)}STARTTLS\n`));
     accept.tlsStarted();
     assert.deepEqual(accept.push(bytes(line)), failed);
@@ -109,24 +109,24 @@ void test('STARTTLS inside TLS, and a second VERSION, are failed logins', () => 
 
 void test('where TLS is demanded, PLAIN in clear is not even judged', () => {
   for (const tls of ['starttls', 'none'] as const) {
-    const accept = createHandshakeAccept({ ...secured, tls });
+    const accept = new HandshakeAccept({ ...secured, tls });
     assert.deepEqual(accept.push(bytes(version(2) + plainLine)).slice(1), failed);
   }
-  const implicit = createHandshakeAccept({ ...secured, tls: 'done' });
+  const implicit = new HandshakeAccept({ ...secured, tls: 'done' });
   assert.deepEqual(implicit.push(bytes(version(2) + plainLine)).slice(1), [verify]);
 });
 
 void test('bytes that come past TLS close', () => {
-  const accept = createHandshakeAccept(secured);
+  const accept = new HandshakeAccept(secured);
   accept.push(bytes(`${version(2)}STARTTLS\n`));
   assert.deepEqual(accept.push(bytes(plainLine)), [{ do: 'close', why: 'unexpected-input' }]);
 });
 
 void test('a line, and what is sent while a judgement is out, have a limit', () => {
-  const long = createHandshakeAccept(options);
+  const long = new HandshakeAccept(options);
   assert.deepEqual(long.push(Buffer.alloc(201, 0x56)), [{ do: 'close', why: 'line-too-long' }]);
   assert.equal(long.pendingBytes, 0);
-  const ahead = createHandshakeAccept(options);
+  const ahead = new HandshakeAccept(options);
   ahead.push(bytes(version(2) + plainLine));
   assert.deepEqual(ahead.push(Buffer.alloc(200)), []);
   assert.deepEqual(ahead.push(Buffer.alloc(1)), [{ do: 'close', why: 'line-too-long' }]);
@@ -135,43 +135,40 @@ void test('a line, and what is sent while a judgement is out, have a limit', () 
 
 void test('the end closes, but not while a judgement is out', () => {
   const closed: AcceptStep[] = [{ do: 'close', why: 'ended' }];
-  assert.deepEqual(createHandshakeAccept(options).end(), closed);
-  const halfLine = createHandshakeAccept(options);
+  assert.deepEqual(new HandshakeAccept(options).end(), closed);
+  const halfLine = new HandshakeAccept(options);
   halfLine.push(bytes('VERS'));
   assert.deepEqual(halfLine.end(), closed);
-  const waiting = createHandshakeAccept(options);
+  const waiting = new HandshakeAccept(options);
   waiting.push(bytes(`${version(2)}${plainLine}\tu\tc\n`));
   assert.deepEqual(waiting.end(), []);
   assert.deepEqual(waiting.verified(true), [send('+\n'), ready(2, 2, '\tu\tc\n')]);
 });
 
 void test('calls that nothing asked for are bugs of the caller', () => {
-  assert.throws(() => createHandshakeAccept(options).tlsStarted(), /unasked/);
-  assert.throws(() => createHandshakeAccept(options).verified(true), /unasked/);
+  assert.throws(() => new HandshakeAccept(options).tlsStarted(), /unasked/);
+  assert.throws(() => new HandshakeAccept(options).verified(true), /unasked/);
 });
 
 void test('trap 1: the server is silent until the client has said VERSION doveadm-server', () => {
-  const accept = createHandshakeAccept(preauthenticated);
+  const accept = new HandshakeAccept(preauthenticated);
   for (const byte of version(1).slice(0, -1)) assert.deepEqual(accept.push(bytes(byte)), []);
   assert.equal(accept.push(bytes('\n'))[0]?.do, 'send');
-  assert.deepEqual(createHandshakeAccept(preauthenticated).push(bytes('VERSION\tdoveadm-client\t1\t1\n')), [
+  assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes('VERSION\tdoveadm-client\t1\t1\n')), [
     { do: 'close', why: 'bad-version' },
   ]);
 });
 
 void test('trap 2: no VERSION line goes to M = 0', () => {
-  assert.deepEqual(createHandshakeAccept(preauthenticated).push(bytes(version(0))), [
-    send('+\n'),
-    ready(0, 0),
-  ]);
-  assert.deepEqual(createHandshakeAccept(options).push(bytes(version(0))), [send('-\n')]);
+  assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(version(0))), [send('+\n'), ready(0, 0)]);
+  assert.deepEqual(new HandshakeAccept(options).push(bytes(version(0))), [send('-\n')]);
 });
 
 void test('trap 3: the smaller minor rules, and ours is told as it is', () => {
   for (const ours of [0, 1, 2, 3, 4]) {
     for (const theirs of [1, 2, 3, 4, 5, 4294967295]) {
       assert.deepEqual(
-        createHandshakeAccept({ ...preauthenticated, minor: ours }).push(bytes(version(theirs))),
+        new HandshakeAccept({ ...preauthenticated, minor: ours }).push(bytes(version(theirs))),
         [send(`VERSION\tdoveadm-client\t1\t${ours}\n+\n`), ready(Math.min(ours, theirs), theirs)],
       );
     }
@@ -179,13 +176,13 @@ void test('trap 3: the smaller minor rules, and ours is told as it is', () => {
 });
 
 void test('trap 5: what a client sends is never multiplexed', () => {
-  const accept = createHandshakeAccept({ ...preauthenticated, minor: 4 });
+  const accept = new HandshakeAccept({ ...preauthenticated, minor: 4 });
   assert.deepEqual(accept.push(bytes(`${version(4)}\tu\tc\n`)).at(-1), ready(4, 4, '\tu\tc\n'));
 });
 
 void test('trap 16: STARTTLS has no answer, and the ClientHello in its segment is kept whole', () => {
   const hello = Buffer.from('1603010005010000010a0a', 'hex');
-  const accept = createHandshakeAccept(secured);
+  const accept = new HandshakeAccept(secured);
   accept.push(bytes(version(2)));
   assert.deepEqual(accept.push(Buffer.concat([bytes('STARTTLS\n'), hello])), [
     { do: 'start-tls', rest: hello },
@@ -194,7 +191,7 @@ void test('trap 16: STARTTLS has no answer, and the ClientHello in its segment i
 });
 
 void test('trap 16: clear text behind STARTTLS is for TLS to choke on, and never a line', () => {
-  const accept = createHandshakeAccept(secured);
+  const accept = new HandshakeAccept(secured);
   accept.push(bytes(version(2)));
   assert.deepEqual(accept.push(bytes(`STARTTLS\n${plainLine}`)), [
     { do: 'start-tls', rest: bytes(plainLine) },
@@ -205,7 +202,7 @@ void test('trap 16: clear text behind STARTTLS is for TLS to choke on, and never
 });
 
 void test('trap 18: one wrong PLAIN closes', () => {
-  const accept = createHandshakeAccept(options);
+  const accept = new HandshakeAccept(options);
   accept.push(bytes(version(1)));
   accept.push(bytes('PLAIN\tAGRvdmVhZG0Ad3Jvbmc=\n'));
   assert.deepEqual(accept.verified(false), failed);
@@ -213,7 +210,7 @@ void test('trap 18: one wrong PLAIN closes', () => {
 });
 
 void test('trap 18: PLAIN to a preauthenticated socket is a command line, and a broken one', () => {
-  const [, last] = createHandshakeAccept(preauthenticated).push(bytes(version(1) + plainLine));
+  const [, last] = new HandshakeAccept(preauthenticated).push(bytes(version(1) + plainLine));
   assert.deepEqual(last, ready(1, 1, plainLine));
   assert.throws(() => parseCommandLine(bytes(plainLine.trimEnd()), { fieldsMax: 10 }), {
     code: 'bad-command',
@@ -221,7 +218,7 @@ void test('trap 18: PLAIN to a preauthenticated socket is a command line, and a 
 });
 
 void test('trap 29: a client that half-closed while its password is judged still gets its answers', () => {
-  const accept = createHandshakeAccept(options);
+  const accept = new HandshakeAccept(options);
   accept.push(bytes(`${version(1)}${plainLine}\tu\tc\n`));
   assert.deepEqual(accept.end(), []);
   assert.deepEqual(accept.verified(true).at(-1), ready(1, 1, '\tu\tc\n'));

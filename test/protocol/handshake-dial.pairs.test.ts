@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type AcceptStep, createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { type AcceptStep, HandshakeAccept } from '../../src/protocol/handshake-accept.js';
 import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake-dial.js';
 import { type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 
@@ -45,7 +45,7 @@ function play(story: Story): { accepted: Accepted | undefined; dialled: Dialled 
   const toServer = createPipe(random);
   const toClient = createPipe(random);
   const isTls = story.login === 'implicit-tls';
-  const accept = createHandshakeAccept({
+  const accept = new HandshakeAccept({
     minor: story.serverMinor,
     preauthenticated: story.login === 'preauthenticated',
     tls: isTls ? 'done' : 'starttls',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLineSplitter, type LineSplitter } from '../../src/protocol/lines.js';
+import { LineSplitter } from '../../src/protocol/lines.js';
 import { chunkings } from '../kit/chunkings.js';
 
 function readAll(lines: LineSplitter): string[] {
@@ -12,7 +12,7 @@ function readAll(lines: LineSplitter): string[] {
 void test('lines end in LF, and one CR before it goes', () => {
   const bytes = Buffer.from('one\ntwo\r\n\nthree\r\r\n\r\nfo\rur\nrest');
   for (const { name, chunks } of chunkings(bytes)) {
-    const lines = createLineSplitter({ lineBytesMax: 100 });
+    const lines = new LineSplitter({ lineBytesMax: 100 });
     const read = chunks.flatMap((chunk) => {
       lines.push(chunk);
       return readAll(lines);
@@ -29,7 +29,7 @@ void test('lines end in LF, and one CR before it goes', () => {
 void test('all chunks may come before the first line is asked for', () => {
   const bytes = Buffer.from('a\nbb\nccc\nd');
   for (const { name, chunks } of chunkings(bytes)) {
-    const lines = createLineSplitter({ lineBytesMax: 3 });
+    const lines = new LineSplitter({ lineBytesMax: 3 });
     for (const chunk of chunks) lines.push(chunk);
     assert.equal(lines.pendingBytes, bytes.length, name);
     assert.equal(lines.next()?.toString(), 'a', name);
@@ -39,7 +39,7 @@ void test('all chunks may come before the first line is asked for', () => {
 });
 
 void test('the rest can be taken after any line, and what comes later is lines again', () => {
-  const lines = createLineSplitter({ lineBytesMax: 100 });
+  const lines = new LineSplitter({ lineBytesMax: 100 });
   lines.push(Buffer.from('STARTTLS\n\x16\x03\x01'));
   assert.equal(lines.next()?.toString(), 'STARTTLS');
   assert.equal(lines.takeRest().toString('hex'), '160301');
@@ -48,7 +48,7 @@ void test('the rest can be taken after any line, and what comes later is lines a
 });
 
 void test('a line is a slice of the chunk that holds all of it', () => {
-  const lines = createLineSplitter({ lineBytesMax: 100 });
+  const lines = new LineSplitter({ lineBytesMax: 100 });
   const chunk = Buffer.from('whole\n');
   lines.push(chunk);
   const line = lines.next();
@@ -57,7 +57,7 @@ void test('a line is a slice of the chunk that holds all of it', () => {
 });
 
 void test('a pushed chunk whose line is not complete may be overwritten once it was asked for', () => {
-  const lines = createLineSplitter({ lineBytesMax: 100 });
+  const lines = new LineSplitter({ lineBytesMax: 100 });
   const chunk = Buffer.from('begin');
   lines.push(chunk);
   assert.equal(lines.next(), undefined);
@@ -76,7 +76,7 @@ void test('a line of lineBytesMax passes, one byte more is too long, complete or
     ['12345678\r\n', true],
   ] as const) {
     for (const { name, chunks } of chunkings(Buffer.from(text))) {
-      const lines = createLineSplitter({ lineBytesMax: 8 });
+      const lines = new LineSplitter({ lineBytesMax: 8 });
       const read = (): void => {
         for (const chunk of chunks) {
           lines.push(chunk);
@@ -96,14 +96,14 @@ void test('a line of lineBytesMax passes, one byte more is too long, complete or
 });
 
 void test('lines before one that is too long are read', () => {
-  const lines = createLineSplitter({ lineBytesMax: 4 });
+  const lines = new LineSplitter({ lineBytesMax: 4 });
   lines.push(Buffer.from('good\nworse\n'));
   assert.equal(lines.next()?.toString(), 'good');
   assert.throws(() => lines.next(), { code: 'line-too-long' });
 });
 
 void test('the end is no fault when all lines are complete, read or not', () => {
-  const lines = createLineSplitter({ lineBytesMax: 10 });
+  const lines = new LineSplitter({ lineBytesMax: 10 });
   lines.end();
   lines.push(Buffer.from('one\ntwo\n'));
   lines.end();
@@ -112,7 +112,7 @@ void test('the end is no fault when all lines are complete, read or not', () => 
 });
 
 void test('a reader that is always behind does not lose lines', () => {
-  const lines = createLineSplitter({ lineBytesMax: 10 });
+  const lines = new LineSplitter({ lineBytesMax: 10 });
   const read: string[] = [];
   lines.push(Buffer.from('0\n'));
   for (let count = 1; count < 1000; count += 1) {
@@ -126,7 +126,7 @@ void test('a reader that is always behind does not lose lines', () => {
 });
 
 void test('trap 29: at the end of the input complete lines count, and one without LF does not', () => {
-  const lines = createLineSplitter({ lineBytesMax: 100 });
+  const lines = new LineSplitter({ lineBytesMax: 100 });
   lines.push(Buffer.from('\tu\tone\n\tu\ttwo\n\tu\thalf'));
   assert.throws(() => lines.end(), { code: 'truncated' });
   assert.deepEqual(readAll(lines), ['\tu\tone', '\tu\ttwo']);

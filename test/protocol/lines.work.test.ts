@@ -1,17 +1,14 @@
 // Nothing on the wire costs more than a constant for each byte, however the bytes are cut and whatever they are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { WireFault } from '../../src/ports/wire-fault.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
-import { createDotDecoder, createDotEncoder } from '../../src/protocol/dot.js';
-import { escapeField, splitFields, unescapeField, unescapeLenient } from '../../src/protocol/escape.js';
-import { createHandshakeAccept } from '../../src/protocol/handshake-accept.js';
+import { HandshakeAccept } from '../../src/protocol/handshake-accept.js';
 import { createHandshakeDial } from '../../src/protocol/handshake-dial.js';
-import { createLineSplitter } from '../../src/protocol/lines.js';
-import { createLogDecoder } from '../../src/protocol/log-line.js';
-import { createMultiplexDecoder } from '../../src/protocol/multiplex-decode.js';
-import { createMultiplexEncoder } from '../../src/protocol/multiplex-encode.js';
-import { countCells, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
-import { WireFault } from '../../src/protocol/wire-fault.js';
+import { escapeText, LineSplitter, unescapeLenient, unescapeText } from '../../src/protocol/lines.js';
+import { createMultiplexDecoder, createMultiplexEncoder } from '../../src/protocol/multiplex.js';
+import { countCells, LogDecoder, parseCells, ReplyDecoder } from '../../src/protocol/reply.js';
+import { createDotDecoder, createDotEncoder } from '../../src/protocol/text.js';
 import { cutEvery } from '../kit/chunkings.js';
 import { countWork } from '../kit/work.js';
 
@@ -28,7 +25,7 @@ const streamHeader = Buffer.from('ffffffffff000203fe', 'hex');
 
 const eaters: Record<string, Eater> = {
   lines: () => {
-    const lines = createLineSplitter({ lineBytesMax: limit });
+    const lines = new LineSplitter({ lineBytesMax: limit });
     return {
       push(chunk) {
         lines.push(chunk);
@@ -37,7 +34,7 @@ const eaters: Record<string, Eater> = {
     };
   },
   'lines that nobody reads, then the rest': () => {
-    const lines = createLineSplitter({ lineBytesMax: limit });
+    const lines = new LineSplitter({ lineBytesMax: limit });
     let pushed = 0;
     return {
       push(chunk) {
@@ -47,9 +44,9 @@ const eaters: Record<string, Eater> = {
       },
     };
   },
-  reply: () => createReplyDecoder({ statusBytesMax: limit }),
-  log: () => createLogDecoder({ lineBytesMax: limit }),
-  'log, cut': () => createLogDecoder({ lineBytesMax: 100 }),
+  reply: () => new ReplyDecoder({ statusBytesMax: limit }),
+  log: () => new LogDecoder({ lineBytesMax: limit }),
+  'log, cut': () => new LogDecoder({ lineBytesMax: 100 }),
   dot: () => createDotDecoder({ inputBytesMax: limit }),
   'dot, written': () => createDotEncoder(),
   packet: () => createMultiplexDecoder('packet', { frameBytesMax: 0xffff_ffff }),
@@ -64,7 +61,7 @@ const eaters: Record<string, Eater> = {
   },
   cells: () => ({ push: (chunk) => countCells(chunk) }),
   accept: () =>
-    createHandshakeAccept({
+    new HandshakeAccept({
       minor: 3,
       preauthenticated: false,
       tls: 'starttls',
@@ -146,7 +143,7 @@ void test('a line, a reply, a log line and a text of 1 MiB in chunks of one byte
 });
 
 void test('a whole chunk of a reply is searched once and not copied', () => {
-  const decoder = createReplyDecoder({ statusBytesMax: 100 });
+  const decoder = new ReplyDecoder({ statusBytesMax: 100 });
   const chunk = Buffer.alloc(large, 'a cell of some length\t');
   const work = countWork(() => decoder.push(chunk));
   assert.ok(work >= large && work <= large + 100, String(work));
@@ -154,9 +151,8 @@ void test('a whole chunk of a reply is searched once and not copied', () => {
 
 void test('fields, cells and escapes', () => {
   const cases: Record<string, (bytes: Buffer) => unknown> = {
-    escapeField,
-    splitFields,
-    unescapeField,
+    escapeText: (bytes) => escapeText(bytes.toString('latin1')),
+    unescapeText: (bytes) => unescapeText(bytes.toString('latin1')),
     unescapeLenient,
     parseCells,
     parseCommandLine: (bytes) => parseCommandLine(bytes, { fieldsMax: limit }),

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countCells, createReplyDecoder, parseCells } from '../../src/protocol/reply.js';
+import { countCells, parseCells, ReplyDecoder } from '../../src/protocol/reply.js';
 import { chunkings, cutEvery } from '../kit/chunkings.js';
 
 /** Replies as `body|code`, the last one without `|` when it is not over. */
 function decode(chunks: readonly Buffer[], statusBytesMax = 100): string[] {
-  const decoder = createReplyDecoder({ statusBytesMax });
+  const decoder = new ReplyDecoder({ statusBytesMax });
   const replies = [''];
   for (const chunk of chunks) {
     for (const event of decoder.push(chunk)) {
@@ -27,14 +27,14 @@ void test('the first LF ends the body, the next one the status', () => {
 
 void test('the body is slices of the chunk', () => {
   const chunk = Buffer.from('cell\t\n+\n');
-  const [event] = createReplyDecoder({ statusBytesMax: 10 }).push(chunk);
+  const [event] = new ReplyDecoder({ statusBytesMax: 10 }).push(chunk);
   assert.ok(event?.kind === 'body');
   assert.equal(event.bytes.buffer, chunk.buffer);
   assert.equal(event.bytes.byteOffset, chunk.byteOffset);
 });
 
 void test('a status says how many bytes stand behind it', () => {
-  const decoder = createReplyDecoder({ statusBytesMax: 10 });
+  const decoder = new ReplyDecoder({ statusBytesMax: 10 });
   const rests = decoder
     .push(Buffer.from('\n+\ndoveadm\t1\t'))
     .flatMap((event) => (event.kind === 'status' ? [event.restBytes] : []));
@@ -43,7 +43,7 @@ void test('a status says how many bytes stand behind it', () => {
 });
 
 void test('midCell, isStarted and the end, byte for byte', () => {
-  const decoder = createReplyDecoder({ statusBytesMax: 10 });
+  const decoder = new ReplyDecoder({ statusBytesMax: 10 });
   const seen = cutEvery(Buffer.from('a\t\n+\n\n+\n{\n-\n'), 1).map((byte) => {
     decoder.push(byte);
     return (decoder.midCell ? 'm' : '-') + (decoder.isStarted ? 's' : '-');
@@ -88,7 +88,7 @@ void test('cells are unescaped as Dovecot does it', () => {
 });
 
 void test('trap 7: a second status line is a reply of its own, in the same chunk or later', () => {
-  const decoder = createReplyDecoder({ statusBytesMax: 100 });
+  const decoder = new ReplyDecoder({ statusBytesMax: 100 });
   const [first, second] = decoder.push(Buffer.from('\n-NOUSER\n\n-\n'));
   assert.ok(first?.kind === 'status' && second?.kind === 'status');
   assert.deepEqual(
@@ -104,7 +104,7 @@ void test('trap 7: a second status line is a reply of its own, in the same chunk
 });
 
 void test('trap 8: rows behind a status are told', () => {
-  const events = createReplyDecoder({ statusBytesMax: 100 }).push(Buffer.from('\n+\ndoveadm\t1\t'));
+  const events = new ReplyDecoder({ statusBytesMax: 100 }).push(Buffer.from('\n+\ndoveadm\t1\t'));
   assert.deepEqual(
     events.map((event) => (event.kind === 'status' ? event.restBytes : event.bytes.toString())),
     [10, 'doveadm\t1\t'],
@@ -119,7 +119,7 @@ void test('trap 9: the first LF ends the rows, whatever stands before it', () =>
 });
 
 void test('trap 12: the end of the input between replies is no fault, inside one it is', () => {
-  const decoder = createReplyDecoder({ statusBytesMax: 100 });
+  const decoder = new ReplyDecoder({ statusBytesMax: 100 });
   decoder.end();
   for (const part of ['a\t', '\n', '-NO']) {
     decoder.push(Buffer.from(part));
@@ -131,7 +131,7 @@ void test('trap 12: the end of the input between replies is no fault, inside one
 
 void test('trap 24: the decoder knows when to end a reply would cut a cell', () => {
   const midCellAfter = (...parts: string[]): boolean => {
-    const decoder = createReplyDecoder({ statusBytesMax: 100 });
+    const decoder = new ReplyDecoder({ statusBytesMax: 100 });
     for (const part of parts) decoder.push(Buffer.from(part));
     return decoder.midCell;
   };

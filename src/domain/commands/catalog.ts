@@ -1,6 +1,6 @@
 // The commands that a doveadm-server of each series takes over the wire, found by name or by the words of a line; and a spotter of
 // lines in a text that a server could take for commands. A command that is not here does not exist and must be refused.
-import type { CommandSpotter } from '../../protocol/text-pieces.js';
+import type { CommandSpotter } from '../../protocol/text.js';
 import { catalogSources, commandTable } from './data.js';
 
 /** Releases that read command lines alike. `2.3`: 2.3.0 to 2.3.21.1. `2.4`: 2.4.0 and newer. */

@@ -9,8 +9,13 @@ import { nothingAsked, type RoutingTable } from '../policy/route.js';
 import type { Cursor } from './cursor.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy, unknownName } from './problem.js';
-import type { ListenerSettings, Person, PolicyTest, Settings } from './settings.js';
-import { routingTableOf } from './settings.js';
+import {
+  type ListenerSettings,
+  type Person,
+  type PolicyTest,
+  routingTableOf,
+  type Settings,
+} from './settings.js';
 
 /** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {

@@ -5,8 +5,8 @@
 
 import type { ExchangeRow } from '../audit/search.js';
 import type { Series } from '../commands/catalog.js';
-import type { ListenerSettings, Settings } from '../config/settings.js';
-import { routingTableOf } from '../config/settings.js';
+import { type ListenerSettings, routingTableOf, type Settings } from '../config/settings.js';
+
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
 import {
   type Assessment,

@@ -10,10 +10,9 @@ import { replyCells } from '../../domain/commands/columns.js';
 import { parseArguments } from '../../domain/commands/parse.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault } from '../../ports/transport-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
-import { countCells } from '../../protocol/reply.js';
-import type { Status } from '../../protocol/status.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { countCells, type Status } from '../../protocol/reply.js';
 import { appendQuietly } from '../outcome/journal.js';
 import type { Ending } from '../outcome/outcome.js';
 import { type LeaseEnd, LeaseRefusal } from '../pool/lease.js';
@@ -37,6 +36,8 @@ export interface DispatchedCommand extends AllowedCommand {
   /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
   readonly abortable: Abortable;
   readonly known: KnownLine | undefined;
+  /** Nothing may have run on its upstream before. */
+  readonly isFresh: boolean;
   /** What follows the line, gathered; undefined: nothing. */
   readonly input: CommandInput | undefined;
   readonly records: ExchangeRecords;
@@ -86,14 +87,14 @@ export class BackendAttempt implements AttemptProgress {
 
   /** Never rejects. To be called once. */
   async run(): Promise<Ending> {
-    const { abortable, context, session } = this.#command;
+    const { abortable, context, session, isFresh } = this.#command;
     const { principal, policy } = session.subject;
     this.#startMs = context.clock.now();
     try {
       return await this.#destination.pool.withLease(abortable, (upstream) => this.#take(upstream), {
         principal,
         weight: policy.weight,
-        isFresh: needsFresh(this.#command),
+        isFresh,
         onWaiting: () => sayWaiting(session.writer, this.backend),
       });
     } catch (fault) {
@@ -179,11 +180,6 @@ export class BackendAttempt implements AttemptProgress {
     if (known !== undefined && command !== undefined) known.sent = { serverMinor, command };
     return command;
   }
-}
-
-/** Whether nothing may have run on its upstream before. */
-export function needsFresh({ judgement, input }: DispatchedCommand): boolean {
-  return judgement.attempt.command.scope === 'server' || input?.isDuplex === true;
 }
 
 /** The upstream may serve another. */

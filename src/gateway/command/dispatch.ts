@@ -29,7 +29,6 @@ import { recheckAt } from './recheck.js';
 export interface Part {
   readonly attempt: AttemptProgress;
   readonly ending: Ending;
-  readonly verdict: Verdict;
 }
 
 /** How a command ended, and every attempt that was made. */
@@ -39,58 +38,10 @@ export interface Dispatched {
 }
 
 /** `attempts`: those that were made and those that run are added. Never rejects. */
-export function dispatch(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
-  const [only] = command.destinations;
-  if (only === undefined) throw new Error('a command was dispatched to nobody');
-  return command.destinations.length === 1
-    ? dispatchToOne(command, attempts, only)
-    : dispatchToAll(command, attempts);
-}
-
-async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
-  const { destinations, judgement, session } = command;
-  const cells = joinableCells(judgement);
-  const ask = async (destination: Destination): Promise<Part> => {
-    const target = createJoinedTarget(session.writer, cells);
-    const attempt = new BackendAttempt(command, destination, target);
-    attempts.push(attempt);
-    return partOf(attempt, await attempt.run());
-  };
-  const parts: Part[] = [];
-  if (cells !== undefined) {
-    parts.push(...(await Promise.all(destinations.map(ask))));
-  } else {
-    for (const destination of destinations) {
-      const part = await ask(destination);
-      parts.push(part);
-      // Rows after a cut one would be read as its cells.
-      const isCut = part.ending.kind !== 'replied' && (part.attempt.count?.bytesIn ?? 0) > 0;
-      if (isCut || isOver(part.ending)) break;
-    }
-  }
-  const backends = destinations.map(({ name }) => name);
-  return { ending: joinEndings(parts, backends), parts };
-}
-
-function partOf(attempt: AttemptProgress, ending: Ending): Part {
-  return { attempt, ending, verdict: judgeEnding(ending) };
-}
-
-/** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
-function joinableCells({ attempt, series }: Judged): number | undefined {
-  // With all users, releases put the user's name in front or do not.
-  if (attempt.command.scope === 'user') return undefined;
-  const [cells, ...others] = series.map(
-    (one) => replyShape({ ...attempt.parsed, series: one }, undefined)?.columns.length,
-  );
-  return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
-}
-
-async function dispatchToOne(
-  command: DispatchedCommand,
-  attempts: BackendAttempt[],
-  first: Destination,
-): Promise<Dispatched> {
+export async function dispatch(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
+  const [first] = command.destinations;
+  if (first === undefined) throw new Error('a command was dispatched to nobody');
+  if (command.destinations.length > 1) return dispatchToAll(command, attempts);
   let part = await attemptAt(command, attempts, first);
   const parts = [part];
   if (part.ending.kind === 'replied') return { ending: part.ending, parts };
@@ -115,6 +66,41 @@ async function dispatchToOne(
   return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
 }
 
+async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
+  const { destinations, judgement, session } = command;
+  const cells = joinableCells(judgement);
+  const ask = async (destination: Destination): Promise<Part> => {
+    const target = createJoinedTarget(session.writer, cells);
+    const attempt = new BackendAttempt(command, destination, target);
+    attempts.push(attempt);
+    return { attempt, ending: await attempt.run() };
+  };
+  const parts: Part[] = [];
+  if (cells !== undefined) {
+    parts.push(...(await Promise.all(destinations.map(ask))));
+  } else {
+    for (const destination of destinations) {
+      const part = await ask(destination);
+      parts.push(part);
+      // Rows after a cut one would be read as its cells.
+      const isCut = part.ending.kind !== 'replied' && (part.attempt.count?.bytesIn ?? 0) > 0;
+      if (isCut || isOver(part.ending)) break;
+    }
+  }
+  const backends = destinations.map(({ name }) => name);
+  return { ending: joinEndings(parts, backends), parts };
+}
+
+/** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
+function joinableCells({ attempt, series }: Judged): number | undefined {
+  // With all users, releases put the user's name in front or do not.
+  if (attempt.command.scope === 'user') return undefined;
+  const [cells, ...others] = series.map(
+    (one) => replyShape({ ...attempt.parsed, series: one }, undefined)?.columns.length,
+  );
+  return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
+}
+
 /** One attempt, while its users are on no other backend. */
 async function attemptAt(
   command: DispatchedCommand,
@@ -126,7 +112,7 @@ async function attemptAt(
   const attempt = new BackendAttempt(command, destination, session.writer);
   attempts.push(attempt);
   // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
-  if (known.scope === 'server') return partOf(attempt, await attempt.run());
+  if (known.scope === 'server') return { attempt, ending: await attempt.run() };
   let unlock: () => void;
   try {
     const touched = aliases.length === 0 ? users : [...users, ...aliases];
@@ -138,11 +124,11 @@ async function attemptAt(
     });
     unlock = typeof taken === 'function' ? taken : await taken;
   } catch (fault) {
-    const isLate = fault instanceof WaitTimeout;
-    return partOf(attempt, isLate ? { kind: 'refused', why: 'queue-timeout' } : cutOff(abortable, false));
+    if (!(fault instanceof WaitTimeout)) return { attempt, ending: cutOff(abortable, false) };
+    return { attempt, ending: { kind: 'refused', why: 'queue-timeout' } };
   }
   try {
-    return partOf(attempt, await attempt.run());
+    return { attempt, ending: await attempt.run() };
   } finally {
     unlock();
   }
@@ -186,7 +172,8 @@ function isOver({ kind }: Ending): boolean {
 }
 
 /** The one ending; `backends` are all that should have answered. */
-export function joinEndings(parts: readonly Part[], backends: readonly string[]): Ending {
+export function joinEndings(ended: readonly Part[], backends: readonly string[]): Ending {
+  const parts = ended.map((part) => ({ ...part, verdict: judgeEnding(part.ending) }));
   const outcome = worst(parts.map(({ verdict }) => verdict.outcome));
   const over = parts.find(({ ending, verdict }) => isOver(ending) && verdict.outcome === outcome);
   if (over !== undefined) return over.ending;
@@ -206,11 +193,15 @@ export function joinEndings(parts: readonly Part[], backends: readonly string[])
   return { kind: 'joined', code, outcome, error, text: sayWho(parts, backends) };
 }
 
+interface JudgedPart extends Part {
+  readonly verdict: Verdict;
+}
+
 function isReplied({ ending }: Part): boolean {
   return ending.kind === 'replied';
 }
 
-function codeOf({ ending, verdict }: Part): string {
+function codeOf({ ending, verdict }: JudgedPart): string {
   return ending.kind === 'replied' ? ending.status.code : (verdict.code ?? 'TEMPFAIL');
 }
 
@@ -221,7 +212,7 @@ function worst(outcomes: readonly RecordedOutcome[]): RecordedOutcome {
 }
 
 /** `mail1 answered; mail2: -NOTFOUND; mail3 was not asked`. */
-function sayWho(parts: readonly Part[], backends: readonly string[]): string {
+function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): string {
   const said = parts.map(({ attempt, ending, verdict }) => {
     if (ending.kind !== 'replied') return `${attempt.backend}: ${verdict.text ?? 'failed'}`;
     const { code } = ending.status;
@@ -234,16 +225,20 @@ function sayWho(parts: readonly Part[], backends: readonly string[]): string {
 
 /** The parts as the completion holds them. */
 export function recordedParts(parts: readonly Part[]): readonly RecordedPart[] {
-  return parts.map(({ attempt, ending, verdict }) => ({
-    backend: attempt.backend,
-    upstream: attempt.upstream,
-    status: ending.kind === 'replied' ? ending.status.raw.toString('latin1') : undefined,
-    outcome: verdict.outcome,
-    sent: attempt.isSent,
-    cells: attempt.count?.cells,
-    bytes_in: attempt.count?.bytesIn,
-    error: verdict.error,
-  }));
+  const recorded = ({ attempt, ending }: Part): RecordedPart => {
+    const { outcome, error } = judgeEnding(ending);
+    return {
+      backend: attempt.backend,
+      upstream: attempt.upstream,
+      status: ending.kind === 'replied' ? ending.status.raw.toString('latin1') : undefined,
+      outcome,
+      sent: attempt.isSent,
+      cells: attempt.count?.cells,
+      bytes_in: attempt.count?.bytesIn,
+      error,
+    };
+  };
+  return parts.map(recorded);
 }
 
 /** The attempts together, in the order in which they began. */

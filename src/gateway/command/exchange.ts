@@ -13,7 +13,7 @@ import { CommandInput } from '../relay/input.js';
 import { waitForPeer } from '../relay/relay.js';
 import type { ReplyWriter } from '../relay/reply-writer.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
-import { type BackendAttempt, cutOff, type DispatchedCommand, needsFresh } from './backend-attempt.js';
+import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 import { dispatch, type Part, progressOf, recordedParts } from './dispatch.js';
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
@@ -36,6 +36,8 @@ export interface RunningNames extends ExchangeNames {
 export class Exchange {
   /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
   readonly done: Promise<CloseReason | undefined>;
+  /** Whether it had an upstream; known at its end. */
+  isServed = false;
   readonly #context: ExchangeContext;
   readonly #session: ExchangeSession;
   readonly #id: string;
@@ -64,11 +66,6 @@ export class Exchange {
     this.#startMs = context.clock.now();
     this.#bytesBefore = session.writer.bytesOut;
     this.done = this.#run(line, known, key);
-  }
-
-  /** Whether it had an upstream. */
-  get isServed(): boolean {
-    return this.#attempts.some(hadUpstream);
   }
 
   /**
@@ -124,7 +121,12 @@ export class Exchange {
     };
     const isStrict = isAllowed(judgement) && strict.has(judgement.attempt.effect);
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
-    const input = inputOf(context, judgement, session);
+    const isDuplex = isAllowed(judgement) && judgement.attempt.command.input === 'duplex';
+    // Nearly every command has none.
+    const input =
+      judgement.input === 'none' && !isDuplex
+        ? undefined
+        : new CommandInput(context, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (isAllowed(judgement)) {
       const refusal = obstacle ?? refuseByLimits(judgement, session, context);
@@ -135,16 +137,20 @@ export class Exchange {
       } else {
         const abortable = this.#abortable;
         const allowed = { context, session, line, judgement, destinations, aliases, known: knownLine };
-        ending = await this.#send({ ...allowed, id, abortable, input, records });
+        const isFresh = isDuplex || judgement.attempt.command.scope === 'server';
+        ending = await this.#send({ ...allowed, id, abortable, isFresh, input, records });
       }
     } else {
       ending = refusalOf(judgement, subject.policy.name);
     }
+    const progress = progressOf(this.#attempts);
+    this.isServed = progress.waitMs !== undefined;
     records.admitRefused(names.principal, this.isServed);
     const { reason: abortReason } = this.#abortable;
     const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);
-    return this.#complete(judgement, ending, destinations[0]?.name, closeFor, records, input);
+    const backend = this.#attempts.at(-1)?.backend ?? destinations[0]?.name;
+    return this.#complete(judgement, ending, backend, progress, closeFor, records, input);
   }
 
   /** Sends an allowed command, when its turn comes. */
@@ -186,7 +192,7 @@ export class Exchange {
       this.#turnMs = clock.now() - startMs;
       const dispatched = dispatch(command, this.#attempts);
       // A command whose record is not waited for is on its way first; both happen before anything else does.
-      if (!isCounted) records.admitQuietly();
+      if (!isCounted && !records.isStrict) records.admitQuietly();
       const { ending, parts } = await dispatched;
       this.#parts = parts;
       return ending;
@@ -200,6 +206,7 @@ export class Exchange {
     judgement: Judgement,
     ending: Ending,
     backend: string | undefined,
+    { upstream, isSent, count, waitMs }: ReturnType<typeof progressOf>,
     inputClose: CloseReason | undefined,
     records: ExchangeRecords,
     input: CommandInput | undefined,
@@ -211,13 +218,12 @@ export class Exchange {
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
     const drained = isUnread ? undefined : writer.flush(unreadBytesMax);
-    const { upstream, isSent, count, waitMs } = progressOf(this.#attempts);
     records.complete({
       time: clock.wallMs(),
       names,
       id: this.#id,
       judgement,
-      backend: this.#attempts.at(-1)?.backend ?? backend,
+      backend,
       upstream,
       parts: this.#parts.length > 1 ? recordedParts(this.#parts) : undefined,
       verdict,
@@ -237,26 +243,9 @@ export class Exchange {
   }
 }
 
-function hadUpstream({ upstream }: BackendAttempt): boolean {
-  return upstream !== undefined;
-}
-
-/** What follows the line that was judged so; undefined for nearly every command: nothing. */
-function inputOf(
-  context: ExchangeContext,
-  judgement: Judgement,
-  session: ExchangeSession,
-): CommandInput | undefined {
-  const isDuplex = isAllowed(judgement) && judgement.attempt.command.input === 'duplex';
-  if (judgement.input === 'none' && !isDuplex) return undefined;
-  return new CommandInput(context, judgement.input, isDuplex, () => session.openInput());
-}
-
 /** Whether it has no turn soon, wherever it goes: a sync for its admission alone would only take the time of others. */
-function isBacklogged(command: DispatchedCommand): boolean {
-  const { context, session, destinations } = command;
+function isBacklogged({ context, session, destinations, isFresh }: DispatchedCommand): boolean {
   const { principal } = session.subject;
-  const isFresh = needsFresh(command);
   return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh, context.journal.hurry));
 }
 

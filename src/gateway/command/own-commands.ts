@@ -20,7 +20,7 @@ import { type Judgement, type Subject, unparsable } from '../../domain/policy/ju
 import { rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CommandLine } from '../../protocol/command.js';
-import { escapeText } from '../../protocol/escape.js';
+import { escapeText } from '../../protocol/lines.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { AssessedCommand } from './assessment.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';

@@ -9,7 +9,7 @@ import type { CloseReason } from '../../ports/close-reason.js';
 import type { Address, Connect, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
 
 import {
   type AuthAnswer,

@@ -14,9 +14,8 @@
 // every other question on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's
 // password in clear, so no reply line goes into a message or a log, and fields are kept by a list of names.
 
-import { decodeUtf8, splitRaw, unescapeLenient } from '../../protocol/escape.js';
-import { createLineSplitter } from '../../protocol/lines.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { decodeUtf8, LineSplitter, splitRaw, unescapeLenient } from '../../protocol/lines.js';
 
 /** `pass` asks the passdb (where is this user served), `user` the userdb (who is this here). */
 export type QuestionKind = 'pass' | 'user';
@@ -285,7 +284,7 @@ const saslGrammar = /^(MECH|CUID|COOKIE)\t|^DONE$/;
 
 /** A decoder for a new connection. Accepts CRLF for LF. */
 export function createAuthDialogue(limits: AuthLimits): AuthDialogue {
-  const lines = createLineSplitter(limits);
+  const lines = new LineSplitter(limits);
   let at: 'version' | 'spid' | 'first-reply' | 'replies' | 'wrong-type' = 'version';
   let minor = 0;
 

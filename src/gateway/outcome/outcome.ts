@@ -9,8 +9,8 @@ import type { ObstacleCode } from '../../domain/policy/route.js';
 import { JournalFault } from '../../ports/journal-fault.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../ports/upstream-fault.js';
-import type { Status } from '../../protocol/status.js';
-import { WireFault, type WireFaultCode } from '../../protocol/wire-fault.js';
+import { WireFault, type WireFaultCode } from '../../ports/wire-fault.js';
+import type { Status } from '../../protocol/reply.js';
 
 /** Levels of our own log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

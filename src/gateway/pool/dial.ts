@@ -8,8 +8,8 @@ import type { Clock } from '../../ports/clock.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
-import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/shake-hands.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/handshake-dial.js';
 
 import {
   createUpstream,

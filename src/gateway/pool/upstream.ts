@@ -9,17 +9,15 @@ import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { createLogDecoder, type LogLine } from '../../protocol/log-line.js';
+import { WireFault } from '../../ports/wire-fault.js';
 import {
   type ChannelBytes,
   createMultiplexDecoder,
   framingOf,
   logChannel,
   outputChannel,
-} from '../../protocol/multiplex-decode.js';
-import { createReplyDecoder } from '../../protocol/reply.js';
-import type { Status } from '../../protocol/status.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+} from '../../protocol/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../../protocol/reply.js';
 import { ClientPace } from './lease.js';
 
 type UpstreamNames = Pick<Upstream, 'id' | 'backend' | 'series' | 'endsMs'>;
@@ -81,8 +79,8 @@ class LiveUpstream implements Upstream {
     this.#clock = clock;
     this.#owner = owner;
     this.#demux = createMultiplexDecoder(framingOf(greeted.minor), { frameBytesMax: limits.frameBytesMax });
-    this.#reply = createReplyDecoder({ statusBytesMax: limits.statusBytesMax });
-    this.#logs = createLogDecoder({ lineBytesMax: limits.logLineBytesMax });
+    this.#reply = new ReplyDecoder({ statusBytesMax: limits.statusBytesMax });
+    this.#logs = new LogDecoder({ lineBytesMax: limits.logLineBytesMax });
     this.#takeEarly(greeted.rest);
   }
 

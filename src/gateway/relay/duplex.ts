@@ -4,9 +4,9 @@
 // session.
 
 import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { createGather } from '../../protocol/gather.js';
-import { parseStatus, type Status } from '../../protocol/status.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { Gather } from '../../protocol/lines.js';
+import { parseStatus, type Status } from '../../protocol/reply.js';
 import type { DuplexEnd, Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
 import {
@@ -93,7 +93,7 @@ class DuplexRun {
   /** Reads up to the status line; `rest` is what came after it. */
   async #firstReply() {
     const { upstream, count, clock } = this.#talk;
-    const gather = createGather(firstReplyBytesMax);
+    const gather = new Gather(firstReplyBytesMax);
     for (;;) {
       for (const event of await upstream.next()) {
         if (event.kind === 'log') takeLog(this.#talk, event.line);

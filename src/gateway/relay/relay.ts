@@ -9,11 +9,9 @@
 import { foldAscii } from '../../domain/identity/user-name.js';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
+import { WireFault } from '../../ports/wire-fault.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
-import type { LogLine } from '../../protocol/log-line.js';
-import { countCells } from '../../protocol/reply.js';
-import type { Status } from '../../protocol/status.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { countCells, type LogLine, type Status } from '../../protocol/reply.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { ClientPace, LeaseEnd, SlowClient } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';

@@ -3,16 +3,18 @@
 // disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
 
 import type { Transport } from '../../ports/transport.js';
-import { escapeField } from '../../protocol/escape.js';
-import { encodeLogLine, type LogType } from '../../protocol/log-line.js';
-import { type Framing, framingOf, logChannel, outputChannel } from '../../protocol/multiplex-decode.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { escapeText } from '../../protocol/lines.js';
 import {
   createMultiplexEncoder,
+  type Framing,
+  framingOf,
   joinPacket,
+  logChannel,
   type MultiplexEncoder,
-} from '../../protocol/multiplex-encode.js';
-import { formatStatus } from '../../protocol/status.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+  outputChannel,
+} from '../../protocol/multiplex.js';
+import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply.js';
 
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');
@@ -174,7 +176,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
  * not asked for it. Called with the pieces of one reply in order. `cells`: of a row as the backend sends it, at least 1.
  */
 export function createRowPrefixer(user: string, cells: number): (body: Buffer) => readonly Buffer[] {
-  const name = Buffer.concat([escapeField(user), Buffer.of(tab)]);
+  const name = Buffer.from(`${escapeText(user)}\t`);
   let left = 0;
   return (body) => {
     const parts: Buffer[] = [];

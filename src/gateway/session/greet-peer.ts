@@ -9,7 +9,7 @@ import type { Policy } from '../../domain/policy/rule.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { TlsOffer, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
-import { type AcceptStep, createHandshakeAccept } from '../../protocol/handshake-accept.js';
+import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake-accept.js';
 import type { ExchangeContext } from '../command/context.js';
 import type { CertificateOwner, Certified, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
@@ -128,7 +128,7 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
     certified = ofAccount(owner);
   }
   const preauthenticated = access.isPreauthenticated || certified !== undefined;
-  const machine = createHandshakeAccept({
+  const machine = new HandshakeAccept({
     minor: ourMinor,
     preauthenticated,
     tls: access.tls === 'implicit' ? 'done' : access.tls,

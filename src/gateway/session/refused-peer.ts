@@ -8,9 +8,9 @@ import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
-import { createHandshakeAccept } from '../../protocol/handshake-accept.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { HandshakeAccept } from '../../protocol/handshake-accept.js';
 import { ReplyWriter } from '../relay/reply-writer.js';
 import { ourMinor } from './greet-peer.js';
 import { PeerInput, SessionInput } from './session-input.js';
@@ -96,7 +96,7 @@ async function greet({
   transport,
   limits: { lineBytesMax },
 }: RefusedPeer): Promise<{ readonly minor: number; readonly rest: Buffer } | undefined> {
-  const machine = createHandshakeAccept({
+  const machine = new HandshakeAccept({
     minor: ourMinor,
     preauthenticated: true,
     tls: 'none',

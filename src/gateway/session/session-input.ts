@@ -6,9 +6,9 @@ import type { Clock } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
-import { createDotDecoder, type DotDecoder } from '../../protocol/dot.js';
-import { createLineSplitter, type LineSplitter } from '../../protocol/lines.js';
-import { WireFault } from '../../protocol/wire-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { LineSplitter } from '../../protocol/lines.js';
+import { createDotDecoder, type DotDecoder } from '../../protocol/text.js';
 import type { ClientInput, TextPiece } from '../relay/relay.js';
 
 function ignore(): void {}
@@ -23,7 +23,7 @@ export class SessionInput {
   /** `rest`: what came after the handshake. */
   constructor(transport: Transport, rest: Buffer, lineBytesMax: number) {
     this.#transport = transport;
-    this.#lines = createLineSplitter({ lineBytesMax });
+    this.#lines = new LineSplitter({ lineBytesMax });
     if (rest.length > 0) this.#lines.push(rest);
   }
 

@@ -14,8 +14,8 @@ import type { Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
 import { parseCommandLine } from '../../protocol/command.js';
-import { WireFault } from '../../protocol/wire-fault.js';
 import { findLine, lineKey, lineScope } from '../command/assessment.js';
 import { type ExchangeContext, type ExchangeSession, recordedPeer } from '../command/context.js';
 import { Exchange } from '../command/exchange.js';
@@ -55,6 +55,9 @@ export class Session implements RunningSession, ExchangeSession {
   running: Exchange | undefined;
   names: ExchangeSession['names'];
   reason: string | undefined;
+  /** Both hold from the first command on. */
+  subject!: Subject;
+  writer!: ReplyWriter;
   readonly #start: SessionStart;
   readonly #startedMs: number;
   readonly #share = createLineShare();
@@ -66,11 +69,10 @@ export class Session implements RunningSession, ExchangeSession {
   readonly #greeting = createAbortable();
   #firstCommand: Timer | undefined;
   /** From the handshake on. */
-  #writer: ReplyWriter | undefined;
   #input: SessionInput | undefined;
   #clientMinor = 0;
-  #subject: Subject | undefined;
-  /** Prefix of its keys in the line cache, under the policy of the subject. */
+  /** Of the subject, and the prefix of its keys in the line cache. */
+  #policy: Policy | undefined;
   #scope = '';
 
   constructor(start: SessionStart) {
@@ -83,14 +85,6 @@ export class Session implements RunningSession, ExchangeSession {
     const principal = principalOf(peer).text;
     this.names = { session: newId(), listener, peer, recorded: recordedPeer(peer), principal };
     this.done = this.#run(describe());
-  }
-
-  get writer(): ReplyWriter {
-    return this.#writer ?? notServed();
-  }
-
-  get subject(): Subject {
-    return this.#subject ?? notServed();
   }
 
   drain(reason: 'draining' | 'revoked'): void {
@@ -123,16 +117,16 @@ export class Session implements RunningSession, ExchangeSession {
 
   /** The policy of an unauthenticated peer is checked after its login. */
   isPermitted(): boolean {
-    if (this.standing === 'known') return this.#policy() !== undefined;
+    if (this.standing === 'known') return this.#policyNow() !== undefined;
     return this.#start.context.access(this.names.listener)?.isPreauthenticated === false;
   }
 
   now(): ReturnType<ExchangeSession['now']> {
-    return { context: this.#context, policy: this.#policy() };
+    return { context: this.#context, policy: this.#policyNow() };
   }
 
   isCurrent(context: ExchangeContext): boolean {
-    return this.#context === context;
+    return this.#start.context.exchanges() === context;
   }
 
   openInput(): ClientInput {
@@ -147,7 +141,7 @@ export class Session implements RunningSession, ExchangeSession {
     return this.#start.context.exchanges();
   }
 
-  #policy(): Policy | undefined {
+  #policyNow(): Policy | undefined {
     return this.#start.context.policy(this.names.peer, this.#login);
   }
 
@@ -183,7 +177,7 @@ export class Session implements RunningSession, ExchangeSession {
       this.#login = login;
       this.#become('known');
       // A reload may have come while it waited.
-      if (login !== undefined && this.#policy() === undefined) {
+      if (login !== undefined && this.#policyNow() === undefined) {
         reason = 'revoked';
         return;
       }
@@ -194,7 +188,7 @@ export class Session implements RunningSession, ExchangeSession {
         this.#append({ time: clock.wallMs(), event: 'session-open', ...opened });
       }
       observe({ kind: 'session-opened', listener, session, minor });
-      this.#writer = new ReplyWriter(transport, minor);
+      this.writer = new ReplyWriter(transport, minor);
       this.#clientMinor = greeted.clientMinor;
       this.#input = new SessionInput(transport, greeted.rest, this.#start.context.limits().lineBytesMax);
       reason = await this.#serve(this.#input);
@@ -289,11 +283,12 @@ export class Session implements RunningSession, ExchangeSession {
   #take(bytes: Buffer): Exchange | 'option' | 'revoked' {
     const { context } = this.#start;
     const exchanges = context.exchanges();
-    const policy = this.#policy();
-    if (policy !== undefined && policy !== this.#subject?.policy) {
+    const policy = this.#policyNow();
+    if (policy !== undefined && policy !== this.#policy) {
       const { listener, principal } = this.names;
-      this.#subject = { listener, principal, clientMinor: this.#clientMinor, policy };
-      this.#scope = lineScope(this.#subject);
+      this.#policy = policy;
+      this.subject = { listener, principal, clientMinor: this.#clientMinor, policy };
+      this.#scope = lineScope(this.subject);
     }
     const { knownLines, clock } = exchanges;
     const key = policy === undefined ? undefined : lineKey(this.#scope, bytes);

@@ -9,9 +9,9 @@ import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
 import { outgoingCommand } from '../../../src/gateway/command/backend-attempt.js';
+import { WireFault } from '../../../src/ports/wire-fault.js';
 import { type CommandLine, parseCommandLine } from '../../../src/protocol/command.js';
-import { createLineSplitter } from '../../../src/protocol/lines.js';
-import { WireFault } from '../../../src/protocol/wire-fault.js';
+import { LineSplitter } from '../../../src/protocol/lines.js';
 
 const text = readFileSync(new URL('../../../../test/domain/policy/parsing.corpus', import.meta.url), 'utf8');
 const [head = '', table = ''] = text.split(/^-{5,}$/m);
@@ -61,7 +61,7 @@ function bytesOf(shown: string): Buffer {
 
 /** The line as the daemon reads it; undefined: the session ends. */
 function readLine(bytes: Buffer): CommandLine | undefined {
-  const splitter = createLineSplitter({ lineBytesMax: settings.limits.lineBytesMax });
+  const splitter = new LineSplitter({ lineBytesMax: settings.limits.lineBytesMax });
   splitter.push(Buffer.concat([bytes, Buffer.from('\n')]));
   try {
     const read = parseCommandLine(splitter.next() ?? assert.fail(), { fieldsMax: 1000 });

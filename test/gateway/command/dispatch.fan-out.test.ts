@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { joinEndings, type Part } from '../../../src/gateway/command/dispatch.js';
 import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
-import type { Status } from '../../../src/protocol/status.js';
+import type { Status } from '../../../src/protocol/reply.js';
 
 const status: Status = { kind: 'ok', code: '', raw: Buffer.from('+') };
 
@@ -16,7 +16,7 @@ function part(backend: string, ending: Ending): Part {
     waitMs: undefined,
     count: undefined,
   };
-  return { attempt, ending, verdict: judgeEnding(ending) };
+  return { attempt, ending };
 }
 
 const broken: Ending = { kind: 'reply-timeout', backend: 'mail2' };

@@ -4,8 +4,8 @@ import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.j
 import { JournalFault } from '../../../src/ports/journal-fault.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
-import { parseStatus } from '../../../src/protocol/status.js';
-import { WireFault } from '../../../src/protocol/wire-fault.js';
+import { WireFault } from '../../../src/ports/wire-fault.js';
+import { parseStatus } from '../../../src/protocol/reply.js';
 
 const secret = 'hunter2';
 const fault = (cause: unknown, isSent: boolean): Ending => ({

@@ -16,7 +16,7 @@ import {
 import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
-import { WireFault } from '../../../src/protocol/wire-fault.js';
+import { WireFault } from '../../../src/ports/wire-fault.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

@@ -18,7 +18,7 @@ import { UploadBuffer, upload } from '../../../src/gateway/relay/upload.js';
 
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { wholeBytesMax } from '../../../src/ports/transport.js';
-import { createDotDecoder } from '../../../src/protocol/dot.js';
+import { createDotDecoder } from '../../../src/protocol/text.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';

@@ -1,12 +1,13 @@
-// Owns the reading of the channels that a server's output carries from its first reply on (never a client's).
+// The channels that a server's output carries from its first reply on (never a client's): reading and writing them.
 //
 //     packet   4C 00000009 "04 a line LF"   00 00000003 "LF + LF"           channel, length in 4 bytes big-endian, payload
 //     stream   FF FF FF FF FF 00 02 03 FE   once, then plain bytes of channel 0
 //              03 FE 00 4C  switches to channel 4C     03 FE 01  is a byte 03 (what follows it is plain again)
 //
-// Does not know what a channel carries. Defined by Dovecot in src/lib/istream-multiplex.c.
-// The rule: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence.
-import { WireFault } from './wire-fault.js';
+// Defined by Dovecot in src/lib/istream-multiplex.c.
+// The rules: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence; payload is passed on
+// as it is, in slices, and only headers and escapes are made here.
+import { WireFault } from '../ports/wire-fault.js';
 
 /** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
 export type Framing = 'none' | 'packet' | 'stream';
@@ -29,7 +30,6 @@ export interface MultiplexDecoder {
   end(): void;
 }
 
-/** What a MultiplexDecoder takes at most. */
 export interface FrameLimits {
   /** Payload bytes of a packet. Nothing is held, so this only notices that the peer lost its framing. */
   frameBytesMax: number;
@@ -221,4 +221,88 @@ function createStreamDecoder(): MultiplexDecoder {
       }
     },
   };
+}
+
+/** Puts the channels together. One for each transport, from the first reply or log line on. */
+export interface MultiplexEncoder {
+  /**
+   * What to write so that `parts` arrive on `channel` (0 to 255), in this order. Nothing for no bytes. Without framing
+   * there is no channel but 0: what is for another one is dropped, as Dovecot drops its log.
+   */
+  frame(channel: number, parts: readonly Buffer[]): Buffer[];
+}
+
+/** An encoder that has written nothing yet. */
+export function createMultiplexEncoder(framing: Framing): MultiplexEncoder {
+  switch (framing) {
+    case 'none':
+      return { frame: (channel, parts) => (channel === outputChannel ? filled(parts) : []) };
+    case 'packet':
+      return { frame: framePacket };
+    case 'stream':
+      return createStreamEncoder();
+    default:
+      return framing satisfies never;
+  }
+}
+
+function filled(parts: readonly Buffer[]): Buffer[] {
+  return parts.filter((part) => part.length > 0);
+}
+
+function framePacket(channel: number, parts: readonly Buffer[]): Buffer[] {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  // A packet of no bytes is legal, and no server was ever seen to send one.
+  if (length === 0) return [];
+  const header = Buffer.allocUnsafe(packetHeaderBytes);
+  header.writeUInt8(channel, 0);
+  header.writeUInt32BE(length, 1);
+  return [header, ...filled(parts)];
+}
+
+/** The packet of `parts`, of `length` bytes together, as one buffer: for what is so short that a copy costs less than parts. */
+export function joinPacket(channel: number, parts: readonly Buffer[], length: number): Buffer {
+  const packet = Buffer.allocUnsafe(packetHeaderBytes + length);
+  packet[0] = channel;
+  packet.writeUInt32BE(length, 1);
+  let at = packetHeaderBytes;
+  for (const part of parts) {
+    // A status line and its LFs are a byte or two, for which a call of native code is dear.
+    if (part.length > 8) packet.set(part, at);
+    else for (let index = 0; index < part.length; index += 1) packet[at + index] = part[index] ?? 0;
+    at += part.length;
+  }
+  return packet;
+}
+
+function createStreamEncoder(): MultiplexEncoder {
+  let isBegun = false;
+  let current = outputChannel;
+  return {
+    frame(channel, parts) {
+      const payload = filled(parts);
+      if (payload.length === 0) return [];
+      const framed: Buffer[] = [];
+      if (!isBegun) framed.push(Buffer.from(streamHeader));
+      isBegun = true;
+      if (channel !== current) framed.push(Buffer.of(0x03, 0xfe, 0x00, channel));
+      current = channel;
+      for (const part of payload) appendEscaped(framed, part);
+      return framed;
+    },
+  };
+}
+
+/** 03 FE becomes 03 FE 01 FE. A 03 at the end is escaped too: what comes next is not known yet. */
+function appendEscaped(framed: Buffer[], part: Buffer): void {
+  let from = 0;
+  for (;;) {
+    const found = part.indexOf(sequence, from);
+    if (found < 0) break;
+    framed.push(part.subarray(from, found + 1), Buffer.of(0xfe, 0x01));
+    from = found + 1;
+  }
+  framed.push(from === 0 ? part : part.subarray(from));
+  if (part[part.length - 1] === 0x03) framed.push(Buffer.of(0xfe, 0x01));
 }

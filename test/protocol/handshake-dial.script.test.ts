@@ -2,7 +2,7 @@
 // test/protocol; what daemon and library make of them, beside those.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { shakeHands } from '../../src/protocol/shake-hands.js';
+import { shakeHands } from '../../src/protocol/handshake-dial.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';
 
 /** What came of it when the server says that, and the phases on the way. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatVersion, parseVersion, readVersion } from '../../src/protocol/version.js';
+import { formatVersion, parseVersion, readVersion } from '../../src/protocol/greeting.js';
 
 void test('the names are crossed: the client says doveadm-server', () => {
   const line = Buffer.from('VERSION\tdoveadm-server\t1\t2');

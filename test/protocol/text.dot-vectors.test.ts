@@ -1,7 +1,7 @@
 // What Dovecot stored of an input, as a fetch on the same connection tells it, against what our decoder makes of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDotDecoder } from '../../src/protocol/dot.js';
+import { createDotDecoder } from '../../src/protocol/text.js';
 import { connectionsOf, vectorsIn } from '../kit/vectors.js';
 
 for (const family of ['save-dots', 'save-lf', 'save-binary']) {

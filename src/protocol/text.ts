@@ -1,12 +1,15 @@
-// Owns the text that follows `save` and `sieve put`: lines up to one that is a single dot.
+// The text that follows `save` and `sieve put`: lines up to one that is a single dot. What is sent of it is encoded, and cut into pieces
+// that each leave whole; the daemon and the client library send it alike.
 //
 //     Subject: x CR LF   CR LF   ..dot CR LF   end CR LF   . CR LF           is "Subject: x CR LF CR LF .dot CR LF end"
 //
-// Does not know whether text follows a command (`catalog` does). Defined by Dovecot in src/lib-mail/istream-dot.c.
+// Defined by Dovecot in src/lib-mail/istream-dot.c.
 // The rules, as measured: a line ends in LF or CR LF and keeps its own; a dot that begins a line is dropped when
 // anything but the line's end follows it, whatever that is; the line end before the final dot is no data, so the text
-// may end without one. Only an LF begins a line: a bare CR is data, and so is a dot behind it.
-import { WireFault } from './wire-fault.js';
+// may end without one. Only an LF begins a line: a bare CR is data, and so is a dot behind it. After every piece that is sent the server
+// may give the text up and take what comes then for commands, so it must find none there.
+import { wholeBytesMax } from '../ports/transport.js';
+import { WireFault } from '../ports/wire-fault.js';
 
 /** What one chunk brought. */
 export interface DotProgress {
@@ -34,25 +37,6 @@ export interface DotDecoder {
 export interface InputLimits {
   /** Bytes of text, without stuffing and final dot. */
   inputBytesMax: number;
-}
-
-/** Puts an input together. One for each input. */
-export interface DotEncoder {
-  /** The text, every line of it stuffed; a copy. Line ends stay as they are. */
-  push(text: Buffer): Buffer;
-  /** CR LF, dot, CR LF, as real clients end any text, also an empty one. */
-  finish(): Buffer;
-}
-
-/** Cuts what a DotEncoder gave into pieces that are sent whole. One for each input. */
-export interface DotPieces {
-  /**
-   * The pieces that can be sent; what is left of the text is held, less than a piece. Throws WireFault bad-command where a
-   * line cannot be cut.
-   */
-  push(encoded: Buffer): Buffer[];
-  /** The pieces up to the end, which `last` has. */
-  end(last: Buffer): Buffer[];
 }
 
 const LF = 0x0a;
@@ -180,10 +164,11 @@ export function createDotDecoder({ inputBytesMax }: InputLimits): DotDecoder {
  * does not know the command or its arguments, takes the lines for commands. No command begins with a dot, a CR or an LF, and at a
  * line that is none it ends the connection (measured on 2.3.19.1 and 2.4.1), whatever a line of the text says.
  */
-export function createDotEncoder(): DotEncoder {
+export function createDotEncoder() {
   let isLineStart = true;
   return {
-    push(text) {
+    /** The text, every line of it stuffed; a copy. Line ends stay as they are. */
+    push(text: Buffer): Buffer {
       // A line of one byte and its LF: no text needs more than a dot for two bytes.
       const out = Buffer.allocUnsafe(text.length + (text.length >> 1) + 1);
       let length = 0;
@@ -203,6 +188,7 @@ export function createDotEncoder(): DotEncoder {
       }
       return out.subarray(0, length);
     },
+    /** CR LF, dot, CR LF, as real clients end any text, also an empty one. */
     finish: () => Buffer.from('\r\n.\r\n'),
   };
 }
@@ -213,7 +199,7 @@ export function createDotEncoder(): DotEncoder {
  * piece ends. So behind every piece stands what is no command: a line, which the encoder gave its dot, or, within a line that
  * is longer than a piece, a byte with which no command begins.
  */
-export function createDotPieces(pieceBytesMax: number): DotPieces {
+export function createDotPieces(pieceBytesMax: number) {
   let held: Buffer = nothing;
   /** The last cut is among letters that could be flags. They are none if no TAB follows them, which is seen before it is sent. */
   let isAmongFlags = false;
@@ -250,8 +236,14 @@ export function createDotPieces(pieceBytesMax: number): DotPieces {
   }
 
   return {
-    push: (encoded) => cut(held.length === 0 ? encoded : Buffer.concat([held, encoded]), false),
-    end: (last) => cut(Buffer.concat([held, last]), true),
+    /**
+     * The pieces of what a DotEncoder gave that can be sent; what is left of the text is held, less than a piece. Throws WireFault
+     * bad-command where a line cannot be cut.
+     */
+    push: (encoded: Buffer): Buffer[] =>
+      cut(held.length === 0 ? encoded : Buffer.concat([held, encoded]), false),
+    /** The pieces up to the end, which `last` has. */
+    end: (last: Buffer): Buffer[] => cut(Buffer.concat([held, last]), true),
   };
 }
 
@@ -290,4 +282,43 @@ function heldBytes(at: DotAt, lineEnd: string): number {
     default:
       return at satisfies never;
   }
+}
+
+/** Looks for lines of a text that a server would carry out, piece by piece. */
+export interface CommandSpotter {
+  /** Whether this piece, with what came before it, has one. */
+  spots(piece: Buffer): boolean;
+}
+
+/**
+ * One for each text. Both throw WireFault bad-command when nothing more of it may be sent, also nothing of what was pushed last:
+ * nobody could say what a server would take it for.
+ */
+export interface TextPieces {
+  /** The pieces that can be sent; less than a piece is held, mostly what there is of the last line. */
+  push(text: Buffer): Buffer[];
+  /** What is left, and the final dot. */
+  end(): Buffer[];
+}
+
+/** `spotter` is for transports that do not keep pieces whole. */
+export function createTextPieces(spotter: CommandSpotter | undefined): TextPieces {
+  const encoder = createDotEncoder();
+  const cutter = createDotPieces(wholeBytesMax);
+  const judged = (pieces: Buffer[]): Buffer[] => {
+    if (spotter !== undefined && pieces.some((piece) => spotter.spots(piece)))
+      throw new WireFault('bad-command', 'a line of an input could be taken for a command if it were cut');
+    return pieces;
+  };
+  return {
+    push: (text) => judged(cutter.push(encoder.push(text))),
+    end: () => judged(cutter.end(encoder.finish())),
+  };
+}
+
+/** A command line in front of a text. It may be cut anywhere: no server does anything before it has all of it. */
+export function slicesOfLine(line: Buffer): Buffer[] {
+  const slices: Buffer[] = [];
+  for (let at = 0; at < line.length; at += wholeBytesMax) slices.push(line.subarray(at, at + wholeBytesMax));
+  return slices;
 }

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createMultiplexDecoder, type Framing } from '../../src/protocol/multiplex-decode.js';
-import { createMultiplexEncoder } from '../../src/protocol/multiplex-encode.js';
+import {
+  createMultiplexDecoder,
+  createMultiplexEncoder,
+  type Framing,
+} from '../../src/protocol/multiplex.js';
+
 import { cutAtRandom, seededRandom } from '../kit/chunkings.js';
 
 const hex = (parts: readonly Buffer[]): string => Buffer.concat(parts).toString('hex');

@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import {
   type ChannelBytes,
   createMultiplexDecoder,
+  createMultiplexEncoder,
   type Framing,
   framingOf,
-} from '../../src/protocol/multiplex-decode.js';
-import { createMultiplexEncoder } from '../../src/protocol/multiplex-encode.js';
+} from '../../src/protocol/multiplex.js';
+
 import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
 import { connectionsOf, segmentsOf, type Vector, vectorsOf } from '../kit/vectors.js';
 

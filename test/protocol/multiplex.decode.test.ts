@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLogDecoder } from '../../src/protocol/log-line.js';
 import {
   createMultiplexDecoder,
   type Framing,
   framingOf,
   logChannel,
   outputChannel,
-} from '../../src/protocol/multiplex-decode.js';
-import { createReplyDecoder } from '../../src/protocol/reply.js';
+} from '../../src/protocol/multiplex.js';
+import { LogDecoder, ReplyDecoder } from '../../src/protocol/reply.js';
+
 import { chunkings } from '../kit/chunkings.js';
 
 const header = 'ffffffffff000203fe';
@@ -185,8 +185,8 @@ void test('trap 6: packets are not rows, replies or lines', () => {
   );
   for (const { name, chunks } of chunkings(bytes)) {
     const decoder = createMultiplexDecoder('packet', limits);
-    const replies = createReplyDecoder({ statusBytesMax: 100 });
-    const logs = createLogDecoder({ lineBytesMax: 100 });
+    const replies = new ReplyDecoder({ statusBytesMax: 100 });
+    const logs = new LogDecoder({ lineBytesMax: 100 });
     let body = '';
     const codes: string[] = [];
     const lines: string[] = [];

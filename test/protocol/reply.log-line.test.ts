@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createLogDecoder, encodeLogLine, type LogLine, type LogType } from '../../src/protocol/log-line.js';
+import { encodeLogLine, LogDecoder, type LogLine, type LogType } from '../../src/protocol/reply.js';
 import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
 
 function decode(chunks: readonly Buffer[], lineBytesMax = 1000): LogLine[] {
-  const decoder = createLogDecoder({ lineBytesMax });
+  const decoder = new LogDecoder({ lineBytesMax });
   const lines = chunks.flatMap((chunk) => decoder.push(chunk));
   return [...lines, ...decoder.end()];
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createDotDecoder, createDotEncoder, createDotPieces } from '../../src/protocol/dot.js';
-import { WireFault } from '../../src/protocol/wire-fault.js';
+import { WireFault } from '../../src/ports/wire-fault.js';
+import { createDotDecoder, createDotEncoder, createDotPieces } from '../../src/protocol/text.js';
 import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
 
 function decode(

@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCommandSpotter } from '../../src/domain/commands/catalog.js';
 import { wholeBytesMax } from '../../src/ports/transport.js';
-import { createDotDecoder } from '../../src/protocol/dot.js';
-import { createTextPieces, slicesOfLine } from '../../src/protocol/text-pieces.js';
-import { WireFault } from '../../src/protocol/wire-fault.js';
+import { WireFault } from '../../src/ports/wire-fault.js';
+import { createDotDecoder, createTextPieces, slicesOfLine } from '../../src/protocol/text.js';
 import { chunkings } from '../kit/chunkings.js';
 
 const isRefused = (fault: unknown): boolean => fault instanceof WireFault && fault.code === 'bad-command';
