@@ -131,6 +131,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['picocolors'],
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
+    public: ['audit'],
     builtins: terminal,
     packages: ['commander', 'picocolors'],
   }),

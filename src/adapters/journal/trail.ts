@@ -10,7 +10,7 @@ import { readClaim } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
 import { createSurvey, type Surveyed } from '../../domain/audit/survey.js';
-import { createVerifier, type Verdict } from '../../domain/audit/verify.js';
+import { createVerifier, type Verdict, type Verifier } from '../../domain/audit/verify.js';
 import { JournalFault } from '../../ports/journal-fault.js';
 import { fileName, listSegments } from './segments.js';
 
@@ -75,6 +75,8 @@ export interface TrailFile {
   /** As records name it: without `.gz`. */
   readonly name: string;
   readonly isCompressed: boolean;
+  /** Instead of what lies at `path`. */
+  readonly chunks?: AsyncIterable<Buffer>;
 }
 
 /** What there is to read of a journal. */
@@ -122,7 +124,27 @@ export interface Piece {
 
 /** The file in pieces of whole lines. Throws what the system says, or what the decoder says of a damaged gzip file. */
 export function readPieces(file: TrailFile): AsyncGenerator<Piece> {
-  return cutPieces(file.isCompressed ? inflated(file.path) : plain(file.path));
+  return cutPieces(file.chunks ?? (file.isCompressed ? inflated(file.path) : plain(file.path)));
+}
+
+/** As `readPieces`; undefined stands for the rest of a compressed file that is damaged. Throws a JournalFault. */
+export async function* readToDamage(file: TrailFile): AsyncGenerator<Piece | undefined> {
+  try {
+    yield* readPieces(file);
+  } catch (error) {
+    if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+    yield undefined;
+  }
+}
+
+/** Calls `take` with each line of a piece, without its LF. */
+export function eachLine({ bytes, endsInLine }: Piece, take: (line: Buffer, isWhole: boolean) => void): void {
+  for (let at = 0; at < bytes.length; ) {
+    const lf = bytes.indexOf(0x0a, at);
+    const end = lf < 0 ? bytes.length : lf;
+    take(bytes.subarray(at, end), lf >= 0 || endsInLine);
+    at = end + 1;
+  }
 }
 
 /** What comes in chunks, in pieces of whole lines; each chunk is copied before the next one is asked for. */
@@ -193,23 +215,23 @@ export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise
   const { trustedKeys, ownKey, faultsMax } = request;
   const isPart = files.length < trail.files.length;
   const verifier = createVerifier({ trustedKeys, ownKey, kept: trail.kept, isPart, faultsMax });
+  await feedVerifier(files, verifier);
+  return verifier.finish();
+}
+
+/** Gives all lines of the files to `take`, which passes them on to the verifier. Throws a JournalFault. */
+export async function feedVerifier(
+  files: readonly TrailFile[],
+  verifier: Verifier,
+  take: Verifier['takeLine'] = (line, isWhole) => verifier.takeLine(line, isWhole),
+): Promise<void> {
   for (const file of files) {
     verifier.beginSegment(file.name);
-    try {
-      for await (const { bytes, endsInLine } of readPieces(file)) {
-        for (let at = 0; at < bytes.length; ) {
-          const lf = bytes.indexOf(0x0a, at);
-          const end = lf < 0 ? bytes.length : lf;
-          verifier.takeLine(bytes.subarray(at, end), lf >= 0 || endsInLine);
-          at = end + 1;
-        }
-      }
-    } catch (error) {
-      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
-      verifier.breakOff('the compressed file is damaged: nothing behind this can be read');
+    for await (const piece of readToDamage(file)) {
+      if (piece !== undefined) eachLine(piece, take);
+      else verifier.breakOff('the compressed file is damaged: nothing after this can be read');
     }
   }
-  return verifier.finish();
 }
 
 /** The files from the one on that holds a seq. */
@@ -245,14 +267,9 @@ export async function* searchTrail(
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
   for (const file of await since(trail.files, filter.sinceMs)) {
-    try {
-      for await (const piece of readPieces(file)) {
-        look?.(file, piece);
-        yield* search.take(piece.bytes);
-      }
-    } catch (error) {
-      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
-      look?.(file, undefined);
+    for await (const piece of readToDamage(file)) {
+      look?.(file, piece);
+      if (piece !== undefined) yield* search.take(piece.bytes);
     }
   }
   yield* search.finish();

@@ -21,7 +21,6 @@ import { auditSection, type Places, pathsOf, readSmallFile } from './audit-place
  */
 export async function auditKeygen(screen: Screen, file: string | undefined): Promise<number> {
   const { secretPem, publicPem, key } = makeSignKey();
-  const sentence = `public key, as records name it: ${key}`;
   if (file === undefined) {
     await screen.print(secretPem.trimEnd());
     screen.complain(publicPem.trimEnd());
@@ -30,7 +29,7 @@ export async function auditKeygen(screen: Screen, file: string | undefined): Pro
     await screen.print(publicPem.trimEnd());
   }
   await screen.flush();
-  screen.complain(sentence);
+  screen.complain(`public key, as records name it: ${key}`);
   return exitCodes.ok;
 }
 
@@ -44,7 +43,7 @@ function writeSecret(file: string, text: string): void {
       closeSync(descriptor);
     }
   } catch (error) {
-    throw new CommandFault(exitCodes.configuration, `${file} cannot be made`, error);
+    throw new CommandFault(exitCodes.configuration, `${file} cannot be created`, error);
   }
 }
 
@@ -58,10 +57,14 @@ export async function auditHmac(
   keyFile: string | undefined,
 ): Promise<number> {
   const path = keyFile ?? (await keyFileOf(screen, places));
-  const { hmac } = redactorOf(path).redact(
-    value === '-' ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : value,
-  );
-  await screen.print(hmac);
+  const key = readSmallFile(path);
+  const secret = value === '-' ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : value;
+  try {
+    await screen.print(createRedactor(key).redact(secret).hmac);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new CommandFault(exitCodes.configuration, `${path}: ${error.message}`);
+  }
   await screen.flush();
   return exitCodes.ok;
 }
@@ -71,20 +74,8 @@ async function keyFileOf(screen: Screen, places: Places): Promise<string> {
     const { directory, hmacKeyFile } = await auditSection(screen, places.config);
     return hmacKeyFile ?? join(directory, keyName);
   }
-  const [path, ...more] = await pathsOf(screen, places);
-  if (path === undefined || more.length > 0)
-    throw new CommandFault(exitCodes.usage, 'name one journal, or its key with --key FILE');
+  const [path = ''] = await pathsOf(screen, places);
   return join(path, keyName);
-}
-
-function redactorOf(path: string): ReturnType<typeof createRedactor> {
-  const key = readSmallFile(path);
-  try {
-    return createRedactor(key);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new CommandFault(exitCodes.configuration, `${path}: ${error.message}`);
-  }
 }
 
 const fileName = 'accepted-audit-keys';

@@ -24,14 +24,16 @@ export async function pathsOf(screen: Screen, places: Places): Promise<readonly 
   return (await journalsOf(screen, places)).paths;
 }
 
-/** The journals to read, and the private key that should have signed them; undefined: not known. */
-interface Journals {
-  readonly paths: readonly string[];
-  readonly signKeyFile: string | undefined;
+/** The same, each with all its files. Throws a CommandFault or a JournalFault where none is. */
+export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
+  return (await pathsOf(screen, places)).map(trailAt);
 }
 
-/** The same as `pathsOf`, with the key of the configuration. Throws a CommandFault. */
-export async function journalsOf(screen: Screen, places: Places): Promise<Journals> {
+/** As `pathsOf`, with the private key that should have signed; undefined: not known. Throws a CommandFault. */
+export async function journalsOf(
+  screen: Screen,
+  places: Places,
+): Promise<{ readonly paths: readonly string[]; readonly signKeyFile: string | undefined }> {
   const { config, paths } = places;
   if (config !== undefined && paths.length > 0) {
     throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
@@ -51,6 +53,8 @@ export async function auditSection(screen: Screen, config = standardConfig()): P
   const { findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
   const { formatProblem } = await import('../../domain/config/problem.js');
   const { settings, problems } = parseSettings(config, readFromDisk);
+  const withSignKey = (audit: AuditSection, state: string | undefined): AuditSection =>
+    state === undefined ? audit : { signKeyFile: join(state, ownSignKeyName), ...audit };
   if (settings !== undefined) return withSignKey(settings.audit, settings.state);
   const found = findAudit(config, readFromDisk);
   if (found.audit === undefined) {
@@ -62,10 +66,6 @@ export async function auditSection(screen: Screen, config = standardConfig()): P
   const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
   screen.complain(`dovegate: ${printable(text)}`);
   return withSignKey(found.audit, found.state);
-}
-
-function withSignKey(audit: AuditSection, state: string | undefined): AuditSection {
-  return state === undefined ? audit : { signKeyFile: join(state, ownSignKeyName), ...audit };
 }
 
 /** The trail of one place. Throws a CommandFault or a JournalFault where none is. */

@@ -1,6 +1,12 @@
 // `dovegate audit search` and `dovegate audit export`: exchanges, one row each, from journals that may be damaged.
 
-import { type Piece, searchTrail, surveyTrails, type TrailFile } from '../../adapters/journal/trail.js';
+import {
+  eachLine,
+  type Piece,
+  searchTrail,
+  surveyTrails,
+  type TrailFile,
+} from '../../adapters/journal/trail.js';
 import {
   formatCsvHeader,
   formatCsvRow,
@@ -13,8 +19,9 @@ import { createUserSearch, type ExchangeRow, type TrailFilter } from '../../doma
 import { createRetirements, type Surveyed } from '../../domain/audit/survey.js';
 import type { RetiredRecords } from '../../domain/audit/verify.js';
 import { exitCodes } from '../../ports/exit-codes.js';
+import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
-import { type Places, pathsOf, trailAt } from './audit-places.js';
+import { type Places, trailsOf } from './audit-places.js';
 
 /** For people, for programs, for spreadsheets. */
 export type RowFormat = 'table' | 'json' | 'csv';
@@ -26,8 +33,14 @@ export async function auditSearch(
   filter: TrailFilter,
   format: RowFormat,
 ): Promise<number> {
-  const trails = (await pathsOf(screen, places)).map(trailAt);
+  const trails = await trailsOf(screen, places);
   const table = createTable(exchangeColumns, screen);
+  const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
+    table: table.add,
+    json: (row) => [formatJsonRow(row)],
+    // RFC 4180 ends its lines in CR LF.
+    csv: (row) => [`${formatCsvRow(row)}\r`],
+  };
   const byName = filter.user === undefined ? undefined : createUserSearch(filter.user);
   let isFound = false;
   let isNameFound = byName === undefined;
@@ -42,10 +55,7 @@ export async function auditSearch(
     for await (const row of searchTrail(trail, filter, look)) {
       isFound = true;
       isNameFound ||= byName?.isNamed(row.fields) === true;
-      if (format === 'json') await screen.print(formatJsonRow(row));
-      // RFC 4180 ends its lines in CR LF.
-      else if (format === 'csv') await screen.print(`${formatCsvRow(row)}\r`);
-      else for (const line of table.add(row)) await screen.print(line);
+      for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
     tellDamage(screen, damage.notes());
@@ -65,8 +75,9 @@ export async function auditSearch(
 /** What retention removed; `firstTime`: of the first record that is left, for records of releases that did not say until when. */
 export function describeRetired({ by, until, segments }: RetiredRecords, firstTime = '?'): string {
   const cause = by === undefined ? '' : by === 'size' ? ' by size (audit.max_size)' : ' by age (audit.keep)';
-  const count = `${segments} ${segments === 1 ? 'segment' : 'segments'}`;
-  return printable(`records before ${until ?? firstTime} were retired${cause}, ${count}`);
+  return printable(
+    `records before ${until ?? firstTime} were retired${cause}, ${plural(segments, 'segment')}`,
+  );
 }
 
 /** Empty: nobody has a name like the one that was asked for. */
@@ -88,21 +99,19 @@ function describeNothing(
   const whose = user === undefined ? '' : ` for "${printable(user)}"`;
   const isTimed = sinceMs !== undefined || untilMs !== undefined;
   const range = `from ${formatMoment(firstTime)} to ${formatMoment(lastTime)} UTC`;
-  const among = isTimed ? `${plural(records)} in this time (of ${all} ${range})` : `${plural(all)} ${range}`;
+  const among = isTimed
+    ? `${plural(records, 'record')} in this time (of ${all} ${range})`
+    : `${plural(all, 'record')} ${range}`;
   return all === 0
     ? 'the journal holds no records'
     : `no command${whose} was found among ${among}${describeMeant(names)}`;
 }
 
-function plural(count: number): string {
-  return `${count} ${count === 1 ? 'record' : 'records'}`;
-}
-
-/** Says on stderr what is wrong with a journal that was read all the same. */
+/** Prints on stderr what is wrong with a journal that was read all the same. */
 export function tellDamage(screen: Screen, notes: readonly string[]): void {
   if (notes.length === 0) return;
   for (const note of notes) screen.complain(`dovegate: ${note}`);
-  screen.complain('dovegate: this journal is damaged; `dovegate audit verify` says what can be trusted');
+  screen.complain('dovegate: this journal is damaged; `dovegate audit verify` shows what can be trusted');
 }
 
 const exchangeColumns: readonly Column<ExchangeRow>[] = [
@@ -111,7 +120,7 @@ const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'PRINCIPAL', text: cell('principal'), cellsMin: 10 },
   { name: 'USER', text: cell('user'), cellsMin: 14 },
   { name: 'COMMAND', text: commandOf, cellsMin: 14 },
-  { name: 'OUTCOME', text: outcomeOf, cellsMin: 7, paint: paintOf },
+  { name: 'OUTCOME', text: outcomeOf, cellsMin: 7, paint: ({ fields }) => paintOfOutcome(fields['outcome']) },
   { name: 'BACKEND', text: cell('backend'), cellsMin: 5, goes: 3 },
   { name: 'MS', isNumber: true, text: durationOf, goes: 2 },
   { name: 'ID', text: cell('id'), goes: 4 },
@@ -142,10 +151,6 @@ function durationOf({ fields }: ExchangeRow): string {
   return typeof duration === 'number' ? String(Math.round(duration)) : '';
 }
 
-function paintOf({ fields, completedSeq }: ExchangeRow): Paint {
-  return paintOfOutcome(completedSeq === undefined ? 'open' : fields['outcome']);
-}
-
 /** Green, red or yellow, by the closed list of outcomes. */
 export function paintOfOutcome(outcome: unknown): Paint {
   if (outcome === 'ok') return 'good';
@@ -164,22 +169,25 @@ export interface Column<Row> {
   readonly paint?: (row: Row) => Paint | undefined;
 }
 
-/** Gives lines without LF; none at all when there is no row. */
-export interface Table<Row> {
-  /** Lines that are ready. */
-  add(row: Row): string[];
-  /** The lines that waited for the widths. */
-  finish(): string[];
-}
-
 /** Rows that decide the widths; later ones are cut to them. */
 const measuredRowsMax = 200;
 /** Without a terminal nothing is cut; but one long value shall not push all columns behind it away. */
 const paddedCellsMax = 60;
 const gap = '  ';
 
-/** The first rows wait for one another, so that their widths can be chosen; what comes later passes at once. */
-export function createTable<Row>(columns: readonly Column<Row>[], screen: Screen): Table<Row> {
+interface FittedColumn<Row> {
+  readonly column: Column<Row>;
+  cells: number;
+}
+
+/**
+ * Gives lines without LF, and none at all when there is no row. The first rows are held until their widths are chosen; `finish` gives
+ * the lines that are still held.
+ */
+export function createTable<Row>(
+  columns: readonly Column<Row>[],
+  screen: Screen,
+): { readonly add: (row: Row) => string[]; readonly finish: () => string[] } {
   let waiting: Row[] | undefined = [];
   let fitted: readonly FittedColumn<Row>[] = [];
 
@@ -189,7 +197,7 @@ export function createTable<Row>(columns: readonly Column<Row>[], screen: Screen
       waiting.push(row);
       return waiting.length < measuredRowsMax ? [] : release();
     },
-    finish: () => release(),
+    finish: release,
   };
 
   function release(): string[] {
@@ -202,10 +210,9 @@ export function createTable<Row>(columns: readonly Column<Row>[], screen: Screen
   }
 
   function line(row: Row): string {
-    const isCut = screen.columns !== undefined;
     const texts = fitted.map(({ column, cells }, at) => {
       const whole = column.text(row);
-      const text = isCut ? cutTo(whole, cells) : whole;
+      const text = screen.columns === undefined ? whole : cutTo(whole, cells);
       const isLast = at === fitted.length - 1;
       const padded = isLast && column.isNumber !== true ? text : pad(text, cells, column.isNumber);
       const paint = column.paint?.(row);
@@ -215,42 +222,34 @@ export function createTable<Row>(columns: readonly Column<Row>[], screen: Screen
   }
 }
 
-interface FittedColumn<Row> {
-  readonly column: Column<Row>;
-  readonly cells: number;
-}
-
 function fit<Row>(
   columns: readonly Column<Row>[],
   rows: readonly Row[],
   width: number | undefined,
 ): readonly FittedColumn<Row>[] {
-  const wanted = columns.map((column) => {
+  let kept: readonly FittedColumn<Row>[] = columns.map((column) => {
     const cells = Math.max(cellsOf(column.name), ...rows.map((row) => cellsOf(column.text(row))));
     return { column, cells: width === undefined ? Math.min(cells, paddedCellsMax) : cells };
   });
-  if (width === undefined) return wanted;
+  if (width === undefined) return kept;
 
   const least = ({ column, cells }: FittedColumn<Row>): number => Math.min(cells, column.cellsMin ?? cells);
-  const total = (list: readonly FittedColumn<Row>[], of: (one: FittedColumn<Row>) => number): number =>
-    list.reduce((sum, one) => sum + of(one), (list.length - 1) * gap.length);
-  let kept = wanted;
-  while (total(kept, least) > width) {
-    const going = kept.reduce((most, { column }) => Math.max(most, column.goes ?? 0), 0);
+  const excess = (of: (one: FittedColumn<Row>) => number): number =>
+    kept.reduce((sum, one) => sum + of(one), (kept.length - 1) * gap.length) - width;
+  while (excess(least) > 0) {
+    const going = Math.max(0, ...kept.map(({ column }) => column.goes ?? 0));
     if (going === 0) break;
     kept = kept.filter(({ column }) => column.goes !== going);
   }
-  const cells = kept.map((one) => one.cells);
-  for (let excess = total(kept, (one) => one.cells) - width; excess > 0; excess -= 1) {
-    let widest = -1;
-    for (const [at, one] of kept.entries()) {
-      const isWider = (cells[at] ?? 0) > (cells[widest] ?? 0);
-      if (isWider && (cells[at] ?? 0) > least(one)) widest = at;
-    }
-    if (widest < 0) break;
-    cells[widest] = (cells[widest] ?? 0) - 1;
+  // One cell at a time, from the widest column that can spare one.
+  for (let left = excess(({ cells }) => cells); left > 0; left -= 1) {
+    const [widest] = kept
+      .filter((one) => one.cells > least(one))
+      .toSorted((one, other) => other.cells - one.cells);
+    if (widest === undefined) break;
+    widest.cells -= 1;
   }
-  return kept.map(({ column }, at) => ({ column, cells: cells[at] ?? 0 }));
+  return kept;
 }
 
 function pad(text: string, cells: number, isNumber: boolean | undefined): string {
@@ -291,88 +290,74 @@ export function cutTo(text: string, cells: number): string {
   return `${start}…`;
 }
 
-/** Looks on while a trail is read; one watch for one trail. */
-export interface DamageWatch {
-  /** Undefined: the file cannot be read further. */
-  look(file: TrailFile, piece: Piece | undefined): void;
-  /** At the end; one sentence each, harmless for a terminal. */
-  notes(): string[];
-}
-
 /** The start of a record, `{"se`, as a number. */
 const recordStart = 0x7b227365;
-/** More are counted and not told. */
+/** No record is longer. */
+const recordBytesMax = 7168;
+/** More are counted and not printed. */
 const notesMax = 10;
 
-interface Seen {
-  readonly path: string;
-  lines: number;
-  wrong: number;
-  firstWrong: number;
-  firstSeq: number | undefined;
-  lastSeq: number | undefined;
-}
-
-/** Its memory does not grow with the trail. */
-export function createDamageWatch(): DamageWatch {
+/** Looks on while a trail is read; one watch for one trail, whose memory does not grow with it. */
+export function createDamageWatch(): {
+  /** `piece` undefined: the file cannot be read further. */
+  readonly look: (file: TrailFile, piece: Piece | undefined) => void;
+  /** At the end; one sentence each, harmless for a terminal. */
+  readonly notes: () => string[];
+} {
   const notes: string[] = [];
-  let seen: Seen | undefined;
+  let path: string | undefined;
+  let lines = 0;
+  let wrong = 0;
+  let firstWrong = 0;
+  let firstSeq: number | undefined;
   let lastSeq: number | undefined;
+  let seqBefore: number | undefined;
 
   return {
     look(file, piece) {
-      if (seen?.path !== file.path) close(file.path);
-      if (seen === undefined) return;
-      if (piece === undefined) notes.push(`${file.path} is damaged: its end could not be read`);
-      else countRecords(seen, piece);
+      if (path !== file.path) close();
+      ({ path } = file);
+      if (piece === undefined) notes.push(`${path} is damaged: its end could not be read`);
+      else count(piece);
     },
     notes() {
-      close(undefined);
+      close();
       const shown = notes.slice(0, notesMax).map(printable);
       return notes.length > notesMax ? [...shown, `and ${notes.length - notesMax} more`] : shown;
     },
   };
 
-  /** The file before is over. */
-  function close(next: string | undefined): void {
-    if (seen !== undefined) {
-      const { path, lines, wrong, firstWrong, firstSeq, lastSeq: last } = seen;
-      const what = wrong === 1 ? 'line is not a record' : 'lines are not records';
-      if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);
-      if (firstSeq !== undefined && last !== undefined) {
-        if (lastSeq !== undefined && firstSeq !== lastSeq + 1)
-          notes.push(`${path}: begins with seq ${firstSeq}, but ${lastSeq + 1} comes next`);
-        if (wrong === 0 && lines !== last - firstSeq + 1)
-          notes.push(`${path}: has ${lines} records, but their numbers go from ${firstSeq} to ${last}`);
-        lastSeq = last;
+  function count(piece: Piece): void {
+    let last: Buffer | undefined;
+    eachLine(piece, (line, isWhole) => {
+      // After the last LF there may be a record that is being written, or was when the power went.
+      if (!isWhole && line.length < recordBytesMax) return;
+      lines += 1;
+      if (line.length > 8 && line.readUInt32BE(0) === recordStart && line[line.length - 1] === 0x7d) {
+        firstSeq ??= readClaim(line)?.seq;
+        last = line;
+      } else {
+        wrong += 1;
+        if (wrong === 1) firstWrong = lines;
       }
+    });
+    if (last !== undefined) lastSeq = readClaim(last)?.seq;
+  }
+
+  /** A file is over. */
+  function close(): void {
+    const what = wrong === 1 ? 'line is not a record' : 'lines are not records';
+    if (wrong > 0) notes.push(`${path}: ${wrong} ${what}, the first at line ${firstWrong}`);
+    if (firstSeq !== undefined && lastSeq !== undefined) {
+      if (seqBefore !== undefined && firstSeq !== seqBefore + 1)
+        notes.push(`${path}: begins with seq ${firstSeq}, but ${seqBefore + 1} comes next`);
+      if (wrong === 0 && lines !== lastSeq - firstSeq + 1)
+        notes.push(`${path}: has ${lines} records, but their numbers go from ${firstSeq} to ${lastSeq}`);
+      seqBefore = lastSeq;
     }
-    seen =
-      next === undefined
-        ? undefined
-        : { path: next, lines: 0, wrong: 0, firstWrong: 0, firstSeq: undefined, lastSeq: undefined };
+    lines = 0;
+    wrong = 0;
+    firstSeq = undefined;
+    lastSeq = undefined;
   }
 }
-
-function countRecords(seen: Seen, { bytes, endsInLine }: Piece): void {
-  let last: Buffer | undefined;
-  for (let at = 0; at < bytes.length; ) {
-    const lf = bytes.indexOf(0x0a, at);
-    const end = lf < 0 ? bytes.length : lf;
-    // What stands behind the last LF is a record that is being written, or was when the power went.
-    if (lf < 0 && !endsInLine && bytes.length - at < recordBytesMax) break;
-    seen.lines += 1;
-    if (end - at > 8 && bytes.readUInt32BE(at) === recordStart && bytes[end - 1] === 0x7d) {
-      if (seen.firstSeq === undefined) seen.firstSeq = readClaim(bytes.subarray(at, end))?.seq;
-      last = bytes.subarray(at, end);
-    } else {
-      if (seen.wrong === 0) seen.firstWrong = seen.lines;
-      seen.wrong += 1;
-    }
-    at = end + 1;
-  }
-  if (last !== undefined) seen.lastSeq = readClaim(last)?.seq;
-}
-
-/** No record is longer. */
-const recordBytesMax = 7168;

@@ -1,33 +1,32 @@
 // `dovegate audit show`: all records of one exchange, with its log lines and its session.
 // It is found by its id, or by the seq of any of its records, as search and verify name them.
 
-import { type Piece, readPieces, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
+import { type Piece, readToDamage, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { formatJson, formatValue, printable } from '../../domain/audit/export.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/exit-codes.js';
-import { JournalFault } from '../../ports/journal-fault.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { type Places, pathsOf, trailAt } from './audit-places.js';
+import { type Places, trailsOf } from './audit-places.js';
 import { createDamageWatch, paintOfOutcome, tellDamage } from './audit-search.js';
 
-interface FoundLine {
-  /** Its path. */
+type Stored = Readonly<Record<string, unknown>>;
+
+interface Found {
+  readonly record: Stored;
   readonly file: string;
   /** From 1. */
   readonly line: number;
-  readonly text: string;
 }
 
-interface Found {
-  readonly record: Readonly<Record<string, unknown>>;
-  readonly file: string;
-  readonly line: number;
+interface Wanted {
+  readonly isWanted?: (record: Stored) => boolean;
+  /** Sees every piece that is read, and undefined where a compressed file cannot be read further. */
+  readonly look?: (file: TrailFile, piece: Piece | undefined) => void;
+  readonly most?: number;
 }
 
-type Look = (file: TrailFile, piece: Piece | undefined) => void;
-
-/** More lines of one exchange are counted and not shown. */
+/** More records of one exchange are not shown. */
 const foundMax = 10_000;
 
 /** 0; or 1: there is no such exchange. Throws what readers throw, and a CommandFault for what is neither id nor seq. */
@@ -42,15 +41,16 @@ export async function auditShow(
       exitCodes.usage,
       `usage: dovegate audit show ID [DIRECTORY]; "${printable(wanted)}" is neither an id nor a seq`,
     );
-  const trails = (await pathsOf(screen, places)).map(trailAt);
   let isFound = false;
-  for (const trail of trails) {
+  for (const trail of await trailsOf(screen, places)) {
     const damage = createDamageWatch();
-    const alone = /^\d{1,15}$/.test(wanted) ? await findBySeq(trail, wanted) : undefined;
+    const seqNeedles = /^\d{1,15}$/.test(wanted) ? [Buffer.from(`{"seq":${Number(wanted)},`)] : [];
+    const bySeq = seqNeedles.length === 0 ? [] : await findAll(trail, seqNeedles, { most: 1 });
+    const [alone] = bySeq;
     const id = alone === undefined ? wanted : wordOf(alone, 'id');
     const needles = id === undefined ? [] : [named('id', id), named('for', id)];
-    let found = await findAll(trail, needles, (file, piece) => damage.look(file, piece));
-    if (found.length === 0 && alone !== undefined) found = [alone];
+    const byId = await findAll(trail, needles, { look: damage.look });
+    const found = byId.length === 0 ? bySeq : byId;
     tellDamage(screen, damage.notes());
     if (found.length === 0) continue;
     isFound = true;
@@ -64,29 +64,6 @@ export async function auditShow(
   return isFound ? exitCodes.ok : exitCodes.failed;
 }
 
-async function findBySeq(trail: Trail, seq: string): Promise<Found | undefined> {
-  for await (const line of scanTrail(trail, [Buffer.from(`{"seq":${Number(seq)},`)])) {
-    const found = foundOf(line);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-async function findAll(
-  trail: Trail,
-  needles: readonly Buffer[],
-  look?: Look,
-  isWanted: (found: Found) => boolean = () => true,
-): Promise<Found[]> {
-  const all: Found[] = [];
-  for await (const line of scanTrail(trail, needles, look)) {
-    const found = foundOf(line);
-    if (found !== undefined && isWanted(found)) all.push(found);
-    if (all.length >= foundMax) break;
-  }
-  return all;
-}
-
 /** The end of its search twins, and the session that it came in. */
 async function findAround(trail: Trail, found: readonly Found[], id: string | undefined): Promise<Found[]> {
   const session = found.map((one) => wordOf(one, 'session')).find((one) => one !== undefined);
@@ -96,20 +73,15 @@ async function findAround(trail: Trail, found: readonly Found[], id: string | un
   );
   const needles = twins.map((twin) => named('id', twin));
   if (session !== undefined) needles.push(named('session', session));
-  const around = await findAll(trail, needles, undefined, ({ record }) => {
-    const { event, id: own } = record;
-    return event === 'session-open' || event === 'session-close' || twins.some((twin) => twin === own);
+  const around = await findAll(trail, needles, {
+    isWanted: ({ event, id: own }) =>
+      event === 'session-open' || event === 'session-close' || twins.some((twin) => twin === own),
   });
   return around.filter((one) => !known.has(seqOf(one)));
 }
 
 function named(key: string, value: string): Buffer {
   return Buffer.from(`,"${key}":"${value}"`);
-}
-
-function foundOf({ file, line, text }: FoundLine): Found | undefined {
-  const record = parseLine(text);
-  return record && { record, file, line };
 }
 
 function wordOf({ record }: Found, key: string): string | undefined {
@@ -121,90 +93,90 @@ function seqOf({ record: { seq } }: Found): number {
   return typeof seq === 'number' ? seq : 0;
 }
 
-/**
- * Every line with one of the needles, in the order of the trail; damage is stepped over. `look` sees every piece, and
- * undefined where a compressed file cannot be read further. Throws a JournalFault.
- */
-async function* scanTrail(trail: Trail, needles: readonly Buffer[], look?: Look): AsyncGenerator<FoundLine> {
+/** The records whose lines have one of the needles, in the order of the trail; damage is stepped over. Throws a JournalFault. */
+async function findAll(
+  trail: Trail,
+  needles: readonly Buffer[],
+  { isWanted, look, most = foundMax }: Wanted,
+): Promise<Found[]> {
+  const all: Found[] = [];
   for (const file of trail.files) {
-    let linesBefore = 0;
-    try {
-      for await (const piece of readPieces(file)) {
-        look?.(file, piece);
-        const { bytes } = piece;
-        let counted = 0;
-        let lines = linesBefore;
-        for (let at = nextHit(bytes, needles, 0); at >= 0; ) {
-          const start = bytes.lastIndexOf(0x0a, at) + 1;
-          const lf = bytes.indexOf(0x0a, at);
-          const end = lf < 0 ? bytes.length : lf;
-          lines += countLines(bytes, counted, start);
-          counted = start;
-          yield { file: file.path, line: lines + 1, text: bytes.toString('utf8', start, end) };
-          at = lf < 0 ? -1 : nextHit(bytes, needles, end + 1);
-        }
-        linesBefore = lines + countLines(bytes, counted, bytes.length);
+    let line = 1;
+    for await (const piece of readToDamage(file)) {
+      look?.(file, piece);
+      if (piece === undefined) continue;
+      const { bytes } = piece;
+      let counted = 0;
+      for (let at = nextHit(bytes, needles, 0); at >= 0; ) {
+        const start = bytes.lastIndexOf(LF, at) + 1;
+        const lf = bytes.indexOf(LF, at);
+        const end = lf < 0 ? bytes.length : lf;
+        line += countLines(bytes, counted, start);
+        counted = start;
+        const record = parseLine(bytes.toString('utf8', start, end));
+        if (record !== undefined && isWanted?.(record) !== false) all.push({ record, file: file.path, line });
+        if (all.length >= most) return all;
+        at = lf < 0 ? -1 : nextHit(bytes, needles, end + 1);
       }
-    } catch (error) {
-      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
-      look?.(file, undefined);
+      line += countLines(bytes, counted, bytes.length);
     }
   }
+  return all;
 }
 
+const LF = 0x0a;
+
 function nextHit(bytes: Buffer, needles: readonly Buffer[], from: number): number {
-  let first = -1;
-  for (const needle of needles) {
-    const at = bytes.indexOf(needle, from);
-    if (at >= 0 && (first < 0 || at < first)) first = at;
-  }
-  return first;
+  const hits = needles.map((needle) => bytes.indexOf(needle, from)).filter((at) => at >= 0);
+  return hits.length === 0 ? -1 : Math.min(...hits);
 }
 
 function countLines(bytes: Buffer, from: number, to: number): number {
   let lines = 0;
-  for (let at = bytes.indexOf(0x0a, from); at >= 0 && at < to; at = bytes.indexOf(0x0a, at + 1)) lines += 1;
+  for (let at = bytes.indexOf(LF, from); at >= 0 && at < to; at = bytes.indexOf(LF, at + 1)) lines += 1;
   return lines;
 }
 
-/** Said once, in the heading. */
+/** Shown once, in the heading. */
 const headingKeys = new Set(['seq', 'event', 'time', 'id', 'prev', 'hash']);
 const nameCells = 14;
 
 function describe(screen: Screen, all: readonly Found[], id: string | undefined): string[] {
   const lines: string[] = [];
-  const ended = all.find(({ record }) => record['event'] === 'completion' && record['id'] === id);
-  const begun = all.find(({ record }) => record['event'] === 'admission' && record['id'] === id);
+  const recordOf = (event: string): Stored | undefined =>
+    all.find(({ record }) => record['event'] === event && record['id'] === id)?.record;
   if (id !== undefined) {
-    const outcome = ended === undefined ? 'open' : printable(formatValue(ended.record['outcome']));
-    const what = printable(formatValue(begun?.record['command'] ?? ended?.record['command']));
+    const ended = recordOf('completion');
+    const outcome = ended === undefined ? 'open' : textOf(ended['outcome']);
+    const what = textOf(recordOf('admission')?.['command'] ?? ended?.['command']);
     const title = `exchange ${printable(id)}: ${what}${what === '' ? '' : ', '}`;
     lines.push(screen.paint('title', title) + screen.paint(paintOfOutcome(outcome), outcome));
   }
-  const told = new Map<string, string>();
+  const shown = new Map<string, string>();
   for (const found of all) {
     const { record, file, line } = found;
-    const event = printable(formatValue(record['event']));
-    const time = printable(formatValue(record['time']));
-    const heading = `${time}  ${event}`;
+    const heading = `${textOf(record['time'])}  ${textOf(record['event'])}`;
     const place = screen.paint('faint', `  seq ${seqOf(found)}, ${printable(file)}:${line}`);
-    if (event === 'log') {
-      const text = printable(formatValue(record['text']));
-      lines.push(`${heading} ${printable(formatValue(record['level']))}: ${text}${place}`);
+    if (record['event'] === 'log') {
+      lines.push(`${heading} ${textOf(record['level'])}: ${textOf(record['text'])}${place}`);
       continue;
     }
-    const other = record['id'] === id ? '' : ` ${printable(formatValue(record['id']))}`;
+    const other = record['id'] === id ? '' : ` ${textOf(record['id'])}`;
     lines.push(`${screen.paint('title', heading)}${other.trimEnd()}${place}`);
     for (const [key, value] of Object.entries(record)) {
       if (headingKeys.has(key)) continue;
       const text = printable(formatDetail(value));
-      // What a record only repeats is not worth a line.
-      if (told.get(key) === text) continue;
-      told.set(key, text);
+      // A value that a record only repeats is left out.
+      if (shown.get(key) === text) continue;
+      shown.set(key, text);
       lines.push(`  ${printable(key).padEnd(nameCells)}  ${text}`);
     }
   }
   return lines;
+}
+
+function textOf(value: unknown): string {
+  return printable(formatValue(value));
 }
 
 /** `uid=1000 user=bob` for an object whose parts have names of their own. */

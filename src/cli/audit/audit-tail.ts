@@ -2,79 +2,70 @@
 // they are synced, and nothing is verified.
 
 import { closeSync, fstatSync, openSync } from 'node:fs';
-import { findTrail, readLines, readPieces, type TrailFile } from '../../adapters/journal/trail.js';
+import {
+  findTrail,
+  readLines,
+  readPieces,
+  readToDamage,
+  type TrailFile,
+} from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/export.js';
 import { parseLine } from '../../domain/audit/record.js';
 import type { Clock } from '../../ports/clock.js';
 import { exitCodes } from '../../ports/exit-codes.js';
 import { JournalFault } from '../../ports/journal-fault.js';
-import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Places, pathsOf, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';
 import { formatDetail } from './audit-show.js';
 
-export interface TailOptions {
-  readonly places: Places;
+/** The options of the command line. */
+export interface TailFlags {
   /** How many records are shown at first. */
   readonly lines: number;
-  readonly isFollowed: boolean;
-  readonly isJson: boolean;
-  /** Ends the following, in time. */
-  readonly signal?: AbortSignal;
+  readonly follow?: boolean;
+  readonly json?: boolean;
 }
 
 const lookIntervalMs = 200;
 
-/** Exit code 0 when the reader closes or the signal aborts. Throws what readers throw. */
-export async function auditTail(screen: Screen, clock: Clock, options: TailOptions): Promise<number> {
-  const paths = await pathsOf(screen, options.places);
-  const [path, ...more] = paths;
-  if (path === undefined || more.length > 0)
-    throw new CommandFault(exitCodes.usage, 'tail shows one journal at a time');
-  const print = (text: string): Promise<void> => screen.print(formatLine(screen, text, options.isJson));
-
-  const last = await readLast(trailAt(path).files, options.lines);
-  for (const text of last.lines) await print(text);
-  await screen.flush();
-  let { position } = last;
-  while (options.isFollowed && !screen.isGone && options.signal?.aborted !== true) {
-    await passing(clock, lookIntervalMs, options.signal);
-    const came = await readNew(path, position);
-    for (const text of came.lines) await print(text);
+/** Of one journal. Exit code 0, also when the reader closes. Throws what readers throw. */
+export async function auditTail(
+  screen: Screen,
+  clock: Clock,
+  places: Places,
+  { lines, follow = false, json = false }: TailFlags,
+): Promise<number> {
+  const [path = ''] = await pathsOf(screen, places);
+  let read = await readLast(trailAt(path).files, lines);
+  for (;;) {
+    for (const text of read.lines) await screen.print(formatLine(screen, text, json));
     await screen.flush();
-    ({ position } = came);
+    if (!follow || screen.isGone) return exitCodes.ok;
+    await new Promise<void>((resolve) => {
+      clock.setTimer(lookIntervalMs, resolve);
+    });
+    read = await readNew(path, read.position);
   }
-  return exitCodes.ok;
-}
-
-/** Behind the last whole line that was shown. */
-interface Position {
-  readonly file: string;
-  readonly bytes: number;
 }
 
 interface Read {
   readonly lines: readonly string[];
-  readonly position: Position;
+  /** After the last whole line that was read. */
+  readonly position: { readonly file: string; readonly bytes: number };
 }
 
 /** The last lines of the trail, from as many files as it takes. */
 async function readLast(files: readonly TrailFile[], count: number): Promise<Read> {
   let lines: string[] = [];
-  let position: Position | undefined;
+  let position: Read['position'] | undefined;
   for (const file of files.toReversed()) {
-    const here: string[] = [];
+    let here: string[] = [];
     let bytes = 0;
-    try {
-      for await (const piece of readPieces(file)) {
-        if (!piece.endsInLine) break;
-        bytes += piece.bytes.length;
-        here.push(...lastLines(piece.bytes, count));
-        here.splice(0, Math.max(here.length - count, 0));
-      }
-    } catch (error) {
-      if (!file.isCompressed) throw new JournalFault('unreadable', `${file.path} cannot be read`, error);
+    for await (const piece of readToDamage(file)) {
+      if (piece?.endsInLine !== true) break;
+      bytes += piece.bytes.length;
+      here = [...here, ...lastLines(piece.bytes, count)].slice(-count);
     }
     position ??= { file: file.name, bytes };
     lines = [...here, ...lines].slice(-count);
@@ -94,7 +85,7 @@ function lastLines(bytes: Buffer, count: number): string[] {
 }
 
 /** The lines after a position: the rest of that file, then the files after it. */
-async function readNew(path: string, from: Position): Promise<Read> {
+async function readNew(path: string, from: Read['position']): Promise<Read> {
   const files = findTrail([path]).files.filter(({ name }) => name >= from.file);
   const lines: string[] = [];
   let position = from;
@@ -151,21 +142,7 @@ function readFrom(path: string, from: number, lines: string[]): number | undefin
   }
 }
 
-function passing(clock: Clock, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimer(ms, () => resolve());
-    signal?.addEventListener(
-      'abort',
-      () => {
-        timer.cancel();
-        resolve();
-      },
-      { once: true },
-    );
-  });
-}
-
-/** Said in front, or by nobody who watches. */
+/** Shown in front, or of no use to somebody who watches. */
 const quietKeys = new Set(
   'seq time event prev hash version session peer series journal catalog head segment_hash key signature'.split(
     ' ',

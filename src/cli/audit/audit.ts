@@ -12,31 +12,26 @@ import { JournalFault } from '../../ports/journal-fault.js';
 import { CommandFault, formatFault } from '../output/output.js';
 import { openScreen, type Screen } from '../output/screen.js';
 import type { Places } from './audit-places.js';
+import type { TailFlags } from './audit-tail.js';
+import type { VerifyFlags } from './audit-verify.js';
 
-interface ConfigOption {
+interface Flags {
   readonly config?: string;
-}
-
-interface JsonOption {
   readonly json?: boolean;
 }
 
-interface VerifyFlags extends ConfigOption, JsonOption {
-  readonly key: readonly string[];
-  readonly checkpoint?: string;
-  readonly from?: number;
-  readonly unsigned?: boolean;
-  readonly received?: boolean;
-  readonly acceptKey?: boolean;
-}
-
-const configText = `the journal of this configuration (default: ${standardConfigHelp})`;
 const placesText = 'directories of journals, or segments; instead of --config';
 
 export function registerAudit(program: Command, end: (exitCode: number) => void): void {
   const audit = program
     .command('audit')
     .description('verify, search and show the audit journal; make keys for it');
+
+  const reader = (name: string, summary: string): Command =>
+    audit
+      .command(name)
+      .description(summary)
+      .option('--config <file>', `the journal of this configuration (default: ${standardConfigHelp})`);
 
   const run = async (work: (screen: Screen) => Promise<number>): Promise<void> => {
     const screen = openScreen();
@@ -49,121 +44,85 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     }
   };
 
-  audit
-    .command('verify')
-    .description(
-      'check that nothing in a journal was changed or is missing; print each fault with its place; exit 0 or 1',
-    )
+  reader(
+    'verify',
+    'check that nothing in a journal was changed or is missing; print each fault with its place; exit 0 or 1',
+  )
     .argument('[place...]', `${placesText}; FILE or - also with syslog lines (RFC 5424)`)
-    .option('--config <file>', configText)
-    .option('--key <file>', 'a key that must have signed, public or private; may be repeated', gather, [])
+    .option(
+      '--key <file>',
+      'a trusted key, public or private: signatures of others are faults; may be repeated',
+      (path: string, before: readonly string[]) => [...before, path],
+      [],
+    )
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
     .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
-    .option('--accept-key', "accept this host's own key, which signed the end; for root, with --config")
+    .option('--accept-key', "trust this host's own key, which signed the end; for root, with --config")
     .option('--unsigned', 'pass even if signatures were not checked')
     .option('--json', 'one line of JSON for each journal')
-    .action((paths: string[], flags: VerifyFlags) =>
-      run(async (screen) => {
-        const { auditVerify } = await import('./audit-verify.js');
-        return auditVerify(screen, {
-          places: placesOf(flags, paths),
-          keys: flags.key,
-          checkpoint: flags.checkpoint,
-          fromSeq: flags.from,
-          isUnsigned: flags.unsigned === true,
-          isReceived: flags.received === true,
-          isAccepting: flags.acceptKey === true,
-          isJson: flags.json === true,
-        });
-      }),
+    .action((paths: string[], flags: Flags & VerifyFlags) =>
+      run(async (screen) =>
+        (await import('./audit-verify.js')).auditVerify(screen, placesOf(flags, paths), flags),
+      ),
     );
 
-  addFilterOptions(
-    audit
-      .command('search')
-      .description('find commands and how they ended, one row each')
-      .argument('[place...]', placesText)
-      .option('--config <file>', configText),
-  )
-    .option('--json', 'one line of JSON for each exchange')
-    .action((paths: string[], flags: ConfigOption & FilterOptions & JsonOption) =>
-      run(async (screen) => {
-        const { auditSearch } = await import('./audit-search.js');
-        const format = flags.json === true ? 'json' : 'table';
-        return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format);
-      }),
+  const search = (paths: string[], flags: Flags & FilterOptions, format: 'table' | 'json' | 'csv') =>
+    run(async (screen) => {
+      const { auditSearch } = await import('./audit-search.js');
+      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), format);
+    });
+
+  addFilterOptions(reader('search', 'find commands and how they ended, one row each'))
+    .argument('[place...]', placesText)
+    .option('--json', 'one line of JSON for each command')
+    .action((paths: string[], flags: Flags & FilterOptions) =>
+      search(paths, flags, flags.json === true ? 'json' : 'table'),
     );
 
-  audit
-    .command('show')
-    .description('show all records of one command, with its log lines and its session')
+  reader('show', 'show all records of one command, with its log lines and its session')
     .argument('<id>', 'the id of the command, or the seq of one of its records')
     .argument('[place...]', placesText)
-    .option('--config <file>', configText)
     .option('--json', 'its records, one line of JSON each')
-    .action((id: string, paths: string[], flags: ConfigOption & JsonOption) =>
+    .action((id: string, paths: string[], flags: Flags) =>
       run(async (screen) => {
         const { auditShow } = await import('./audit-show.js');
         return auditShow(screen, placesOf(flags, paths), id, flags.json === true);
       }),
     );
 
-  audit
-    .command('tail')
-    .description('show the last records, one a line')
+  reader('tail', 'show the last records, one a line')
     .argument('[place]', 'directory of a journal, instead of --config')
-    .option('--config <file>', configText)
-    .option('-f, --follow', 'go on with new records')
-    .option('-n, --lines <count>', 'how many', parseCount, 10)
+    .option('-f, --follow', 'go on with new records as they are written')
+    .option('-n, --lines <count>', 'how many records to begin with', parseCount, 10)
     .option('--json', 'one line of JSON for each record')
-    .action(
-      (
-        path: string | undefined,
-        flags: ConfigOption & JsonOption & { readonly follow?: boolean; readonly lines: number },
-      ) =>
-        run(async (screen) => {
-          const { auditTail } = await import('./audit-tail.js');
-          const release = holdProcess();
-          try {
-            return await auditTail(screen, systemClock, {
-              places: placesOf(flags, path === undefined ? [] : [path]),
-              lines: flags.lines,
-              isFollowed: flags.follow === true,
-              isJson: flags.json === true,
-            });
-          } finally {
-            release();
-          }
-        }),
+    .action((path: string | undefined, flags: Flags & TailFlags) =>
+      run(async (screen) => {
+        const { auditTail } = await import('./audit-tail.js');
+        const release = holdProcess();
+        try {
+          return await auditTail(screen, systemClock, placesOf(flags, path), flags);
+        } finally {
+          release();
+        }
+      }),
     );
 
-  addFilterOptions(
-    audit
-      .command('export')
-      .description('like search, for other programs; safe in a spreadsheet')
-      .argument('[place...]', placesText)
-      .option('--config <file>', configText)
-      .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv')),
-  ).action((paths: string[], flags: ConfigOption & FilterOptions & { readonly format: 'csv' | 'json' }) =>
-    run(async (screen) => {
-      const { auditSearch } = await import('./audit-search.js');
-      return auditSearch(screen, placesOf(flags, paths), filterOf(flags), flags.format);
-    }),
-  );
+  addFilterOptions(reader('export', 'like search, for other programs; safe in a spreadsheet'))
+    .argument('[place...]', placesText)
+    .addOption(new Option('--format <format>', 'of the rows').choices(['csv', 'json']).default('csv'))
+    .action((paths: string[], flags: Flags & FilterOptions & { readonly format: 'csv' | 'json' }) =>
+      search(paths, flags, flags.format),
+    );
 
-  audit
-    .command('hmac')
-    .description('print what a secret value looks like in records, for search --text')
+  reader('hmac', 'print what a secret value looks like in records, for search --text')
     .argument('<value>', 'the value; -: read from standard input, so that no list of processes shows it')
     .argument('[directory]', 'of the journal with the key, instead of --config')
-    .option('--config <file>', configText)
     .option('--key <file>', 'the key, wherever it is')
-    .action((value: string, path: string | undefined, flags: ConfigOption & { readonly key?: string }) =>
-      run(async (screen) => {
-        const { auditHmac } = await import('./audit-keys.js');
-        return auditHmac(screen, value, placesOf(flags, path === undefined ? [] : [path]), flags.key);
-      }),
+    .action((value: string, path: string | undefined, flags: Flags & { readonly key?: string }) =>
+      run(async (screen) =>
+        (await import('./audit-keys.js')).auditHmac(screen, value, placesOf(flags, path), flags.key),
+      ),
     );
 
   audit
@@ -175,39 +134,25 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     );
 }
 
-function placesOf({ config }: ConfigOption, paths: readonly string[]): Places {
-  return { config, paths };
-}
-
-function gather(path: string, before: readonly string[]): readonly string[] {
-  return [...before, path];
+function placesOf({ config }: Flags, paths: readonly string[] | string | undefined): Places {
+  return { config, paths: [paths ?? []].flat() };
 }
 
 function parseSeq(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('Not the number of a record.');
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It must be the seq of a record.');
   return Number(text);
 }
 
 function parseCount(text: string): number {
-  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('Not a number of lines.');
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('It must be a number of records.');
   return Number(text);
 }
 
-interface FilterOptions {
-  readonly user?: string;
-  readonly command?: string;
-  readonly principal?: string;
-  readonly listener?: string;
-  readonly session?: string;
-  readonly decision?: string;
-  readonly outcome?: string;
-  readonly backend?: string;
-  readonly effect?: string;
-  /** Unix milliseconds. */
+/** Options of commander; times in Unix milliseconds. */
+type FilterOptions = Omit<TrailFilter, 'id' | 'sinceMs' | 'untilMs'> & {
   readonly since?: number;
   readonly until?: number;
-  readonly text?: string;
-}
+};
 
 const outcomes = 'ok failed denied unparsable limited unknown aborted timeout open'.split(' ');
 
@@ -216,7 +161,7 @@ export function addFilterOptions(command: Command): Command {
   return command
     .option(
       '--user <name>',
-      'a mailbox user it affects, by name, by mask or with all users; * matches any characters',
+      'commands for this mailbox user, by name, mask or all users; * matches any characters',
     )
     .option('--command <name>', 'the command, or its first words: mailbox finds mailbox list')
     .option('--principal <name>', 'who sent it: bob, bob@LISTENER; * matches any characters')

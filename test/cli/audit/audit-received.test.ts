@@ -47,7 +47,7 @@ void test('copies and lines of others are left out, whatever head the receiver w
       t,
       again.flatMap((line, at) => (at % 7 === 0 ? [stranger, head(line)] : [head(line)])),
     );
-    const told = await report([file], { keys, isReceived: true });
+    const told = await report([file], { key: keys, received: true });
     assert.deepEqual(told.faults, []);
     assert.deepEqual(
       [told.passed, told['records'], told['copies'], told['last_seq']],
@@ -60,10 +60,18 @@ void test('copies and lines of others are left out, whatever head the receiver w
 void test('a file of a receiver is not passed as a journal: copies and strangers are faults there', async (t) => {
   const lines = await written(t);
   const keys = [keyFile(t)];
-  assert.equal((await report([store(t, lines.map(syslog))], { keys })).passed, true, 'heads are no fault');
-  const twice = await report([store(t, [...lines.slice(0, 10), ...lines.slice(9)].map(syslog))], { keys });
+  assert.equal(
+    (await report([store(t, lines.map(syslog))], { key: keys })).passed,
+    true,
+    'heads are no fault',
+  );
+  const twice = await report([store(t, [...lines.slice(0, 10), ...lines.slice(9)].map(syslog))], {
+    key: keys,
+  });
   assert.deepEqual([twice.faults[0]?.kind, twice.faults[0]?.line], ['duplicated', 11]);
-  const mixed = await report([store(t, [...lines.slice(0, 10), stranger, ...lines.slice(10)])], { keys });
+  const mixed = await report([store(t, [...lines.slice(0, 10), stranger, ...lines.slice(10)])], {
+    key: keys,
+  });
   assert.deepEqual([mixed.faults[0]?.kind, mixed.faults[0]?.line], ['malformed', 11]);
   const other = await report(
     [
@@ -72,7 +80,7 @@ void test('a file of a receiver is not passed as a journal: copies and strangers
         lines.map((line) => `x ${line}`),
       ),
     ],
-    { keys },
+    { key: keys },
   );
   assert.equal(other.faults[0]?.kind, 'malformed', 'only a head of syslog is one');
 });
@@ -83,7 +91,7 @@ void test('files as they were rotated are one trail, compressed ones too', async
   const old = join(folder, 'received.log.1.gz');
   writeFileSync(old, gzipSync(`${lines.slice(0, 33).join('\n')}\n`));
   const file = store(t, lines.slice(30));
-  const told = await report([old, file], { keys: [keyFile(t)], isReceived: true });
+  const told = await report([old, file], { key: [keyFile(t)], received: true });
   assert.deepEqual([told.passed, told['copies'], told['records']], [true, 3, lines.length]);
 });
 
@@ -115,7 +123,7 @@ for (const [name, damage] of Object.entries(damages)) {
     const lines = (await written(t)).map(syslog);
     const [kind, line] = damage(lines);
     const file = store(t, [stranger, ...lines]);
-    const { passed, faults } = await report([file], { keys: [keyFile(t)], isReceived: true });
+    const { passed, faults } = await report([file], { key: [keyFile(t)], received: true });
     assert.equal(passed, false);
     assert.deepEqual([faults[0]?.kind, faults[0]?.file, faults[0]?.line], [kind, file, line + 1]);
   });
@@ -124,14 +132,14 @@ for (const [name, damage] of Object.entries(damages)) {
 void test('a part passes when it is asked for, and begins where it should', async (t) => {
   const lines = (await written(t)).map(syslog).slice(30);
   const file = store(t, lines);
-  const options = { keys: [keyFile(t)], isReceived: true };
+  const options = { key: [keyFile(t)], received: true };
   const whole = await report([file], options);
   assert.deepEqual([whole.passed, whole.faults[0]?.seq], [false, 1]);
   for (const fromSeq of [31, 40]) {
-    const told = await report([file], { ...options, fromSeq });
+    const told = await report([file], { ...options, from: fromSeq });
     assert.deepEqual([told.passed, told['first_seq']], [true, fromSeq]);
   }
-  const early = await report([file], { ...options, fromSeq: 20 });
+  const early = await report([file], { ...options, from: 20 });
   assert.deepEqual([early.passed, early.faults[0]?.kind, early.faults[0]?.seq], [false, 'missing', 20]);
 });
 
@@ -144,7 +152,7 @@ void test('standard input, through the built program', async (t) => {
   assert.equal(good.exit, 0, good.text);
   assert.match(
     good.text,
-    /^standard input: \d+ records.*\n {2}from \S+ to \S+\n {2}1 copy left out, 0 lines of others\n/,
+    /^standard input: \d+ records.*\n {2}from \S+ to \S+\n {2}1 repeated record and 0 lines of other programs skipped\n/,
   );
   const cut = await run(['-', '--key', key], lines.join('\n').slice(0, -20));
   assert.equal(cut.exit, 0, 'a record that is on its way is no fault');

@@ -150,7 +150,7 @@ for (const [name, [hurt, note, isWhole]] of Object.entries(damages)) {
     const directory = hurt(t, await writeJournal(t));
     const { lines, complaints } = await search(directory, {});
     assert.match(complaints, note);
-    if (complaints !== '') assert.match(complaints, /`dovegate audit verify` says what can be trusted\n$/);
+    if (complaints !== '') assert.match(complaints, /`dovegate audit verify` shows what can be trusted\n$/);
     const ids = new Set(lines.map((line) => JSON.parse(line).id));
     assert.ok(ids.has('E0') && ids.has('E39'));
     if (isWhole) assert.equal(ids.size, 40);

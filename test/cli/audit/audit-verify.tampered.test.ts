@@ -106,14 +106,14 @@ for (const [name, change] of Object.entries(tampering)) {
       assert.ok(trail.segments.length > 4);
       expected = change(trail);
     });
-    const { passed, faults } = await report([directory], { keys });
+    const { passed, faults } = await report([directory], { key: keys });
     assert.equal(passed, false);
     const [first] = faults;
     const { file = '', line, seq, kind } = first ?? {};
     const told = { kind, file: file.replace(`${directory}/`, ''), line, seq };
     assert.deepEqual(told, expected);
     // The same, for people: the line that they would jump to.
-    const { code, screen } = await run([directory], { keys });
+    const { code, screen } = await run([directory], { key: keys });
     assert.equal(code, 1);
     const where = line === 0 ? '' : `:${line}`;
     assert.ok(screen.lines()[1]?.startsWith(`  ${file}${where}: seq ${seq}: ${kind}: `), screen.lines()[1]);
@@ -126,7 +126,7 @@ void test('found and named: the clock set back', async (t) => {
       ? { ...record, time: record.time - 3_600_000 }
       : record;
   });
-  const { faults } = await report([directory], { keys: [keyFile(t)] });
+  const { faults } = await report([directory], { key: [keyFile(t)] });
   assert.equal(faults.length, 1);
   const [fault] = faults;
   assert.equal(fault?.kind, 'clock-back');
@@ -145,7 +145,7 @@ void test('found and named: a tail cut together with its checkpoint, at the next
   const { journal } = await openFor(t, directory);
   assert.equal(journal.found.damage, 'unvouched');
   await journal.close();
-  const { passed, faults } = await report([directory], { keys: [], isUnsigned: true });
+  const { passed, faults } = await report([directory], { key: [], unsigned: true });
   const lines = readFileSync(join(directory, last), 'utf8').split('\n');
   const at = lines.findIndex((line) => line.includes('"event":"start"'));
   const [fault] = faults;
@@ -171,10 +171,10 @@ void test('a tail cut together with its checkpoint is found by a checkpoint kept
   // The intruder puts the checkpoint of the cut place beside the segments: it is signed, so here is nothing to see.
   const name = readFileSync(join(cut, '00000002.jsonl'), 'utf8').split('\n')[0] ?? '';
   writeFileSync(join(cut, 'checkpoint.json'), `${name}\n`);
-  assert.equal((await report([cut], { keys })).passed, true);
-  const told = await report([cut], { keys, checkpoint: elsewhere });
+  assert.equal((await report([cut], { key: keys })).passed, true);
+  const told = await report([cut], { key: keys, checkpoint: elsewhere });
   assert.deepEqual([told.passed, told.faults[0]?.kind, told.faults[0]?.seq], [false, 'cut', last + 1]);
-  assert.equal((await report([directory], { keys, checkpoint: elsewhere })).passed, true);
+  assert.equal((await report([directory], { key: keys, checkpoint: elsewhere })).passed, true);
   writeFileSync(elsewhere, 'nothing\n');
-  await assert.rejects(run([directory], { keys, checkpoint: elsewhere }), CommandFault);
+  await assert.rejects(run([directory], { key: keys, checkpoint: elsewhere }), CommandFault);
 });

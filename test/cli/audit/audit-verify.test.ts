@@ -16,28 +16,28 @@ import { keyFile, report, run } from './verifying.js';
 void test('an untouched journal passes, also compressed, as segments, and named by a private key', async (t) => {
   const directory = await writeJournal(t);
   const keys = [keyFile(t)];
-  const { code, screen } = await run([directory], { keys });
+  const { code, screen } = await run([directory], { key: keys });
   assert.equal(code, 0, screen.lines().join('\n'));
   assert.match(screen.lines()[0] ?? '', /^\/.*\/audit: \d+ records, seq 1 to \d+, journal [0-9a-f]{32}$/);
   assert.equal(screen.lines().at(-1), 'passed');
-  assert.equal((await run([directory], { keys: [keyFile(t, signKey.secretPem)] })).code, 0);
-  assert.equal((await run([directory], { keys: [keyFile(t, `${signKey.key}\n`)] })).code, 0);
+  assert.equal((await run([directory], { key: [keyFile(t, signKey.secretPem)] })).code, 0);
+  assert.equal((await run([directory], { key: [keyFile(t, `${signKey.key}\n`)] })).code, 0);
   const names = ['00000001', '00000002', '00000003', '00000004', '00000005'];
   const files = names.map((name) => join(directory, `${name}.jsonl`));
-  const all = await report([directory], { keys });
-  const part = await report(files, { keys, fromSeq: 1 });
+  const all = await report([directory], { key: keys });
+  const part = await report(files, { key: keys, from: 1 });
   assert.deepEqual([part['first_seq'], part['journal'], part.faults], [1, all['journal'], []]);
   const first = join(directory, '00000001.jsonl');
   writeFileSync(`${first}.gz`, gzipSync(readFileSync(first)));
   rmSync(first);
-  assert.deepEqual(await report([directory], { keys }), all);
+  assert.deepEqual(await report([directory], { key: keys }), all);
 });
 
 void test('several journals are verified one by one, and one that fails is enough to fail', async (t) => {
   const keys = [keyFile(t)];
   const one = await writeJournal(t, 3);
   const other = tamper(t, one, ({ segments }) => segments[0]?.lines.splice(2, 1));
-  const { code, screen } = await run([one, other, one], { keys });
+  const { code, screen } = await run([one, other, one], { key: keys });
   assert.equal(code, 1);
   const verdicts = screen.lines().filter((line) => /^(passed|failed)/.test(line));
   assert.deepEqual(verdicts, ['passed', 'failed: 1 fault', 'passed']);
@@ -50,14 +50,14 @@ void test('without a key it says so and fails, unless that is accepted', async (
   const text = screen.lines().join('\n');
   assert.match(text, /signatures were not checked: no --key was given \(signed by .{44}, says the journal\)/);
   assert.match(text, /failed: nothing is changed or missing, but no signature was checked/);
-  assert.equal((await run([directory], { isUnsigned: true })).code, 0);
-  const told = await report([directory], { isUnsigned: true });
+  assert.equal((await run([directory], { unsigned: true })).code, 0);
+  const told = await report([directory], { unsigned: true });
   assert.deepEqual([told.passed, told['signatures_checked'], told['keys']], [true, false, [signKey.key]]);
 });
 
 void test('the key of somebody else vouches for nothing', async (t) => {
   const directory = await writeJournal(t, 3);
-  const told = await report([directory], { keys: [keyFile(t, makeSignKey().publicPem)] });
+  const told = await report([directory], { key: [keyFile(t, makeSignKey().publicPem)] });
   assert.equal(told.passed, false);
   assert.ok(told.faults.every(({ kind }) => kind === 'untrusted'));
 });
@@ -65,27 +65,27 @@ void test('the key of somebody else vouches for nothing', async (t) => {
 void test('verifying may begin at a record, which must be there', async (t) => {
   const keys = [keyFile(t)];
   const directory = await writeJournal(t);
-  const all = await report([directory], { keys });
-  const part = await report([directory], { keys, fromSeq: 50 });
+  const all = await report([directory], { key: keys });
+  const part = await report([directory], { key: keys, from: 50 });
   assert.equal(part.passed, true);
   assert.ok(Number(part['first_seq']) > 1 && Number(part['first_seq']) <= 50);
   assert.equal(part['last_seq'], all['last_seq']);
-  const beyond = await report([directory], { keys, fromSeq: 5000 });
+  const beyond = await report([directory], { key: keys, from: 5000 });
   assert.deepEqual([beyond.passed, beyond.faults.at(-1)?.seq], [false, 5000]);
 });
 
 void test('what damage before the place where it begins is not looked at', async (t) => {
   const directory = tamper(t, await writeJournal(t), ({ segments }) => segments[0]?.lines.splice(3, 1));
   const keys = [keyFile(t)];
-  assert.equal((await run([directory], { keys })).code, 1);
-  assert.equal((await run([directory], { keys, fromSeq: 60 })).code, 0);
+  assert.equal((await run([directory], { key: keys })).code, 1);
+  assert.equal((await run([directory], { key: keys, from: 60 })).code, 0);
 });
 
 void test('an exchange without completion is a warning', async (t) => {
   const directory = await writeJournal(t, 5, (record, count) =>
     count === 2 && record.event === 'completion' ? { ...admission('E2b'), event: 'log' } : record,
   );
-  const { code, screen } = await run([directory], { keys: [keyFile(t)] });
+  const { code, screen } = await run([directory], { key: [keyFile(t)] });
   assert.equal(code, 0);
   assert.match(
     screen.lines().join('\n'),
@@ -97,7 +97,7 @@ void test('many faults are counted, and the first are told', async (t) => {
   const directory = tamper(t, await writeJournal(t), ({ segments }) => {
     for (const { lines } of segments) for (const [at, line] of lines.entries()) lines[at] = `x${line}`;
   });
-  const { screen } = await run([directory], { keys: [keyFile(t)] });
+  const { screen } = await run([directory], { key: [keyFile(t)] });
   const lines = screen.lines();
   assert.equal(lines.filter((line) => line.includes(': malformed: ')).length, 20);
   assert.match(lines.join('\n'), /and \d+ more faults/);
@@ -111,8 +111,8 @@ void test('a record that commands the terminal is told without doing so', async 
     rehash({ segments, kept: [] }, 0, 0);
     segments.push({ name: '00000009.jsonl', lines: ['{"seq":\u001b[2J'] });
   });
-  for (const isJson of [true, false]) {
-    const { screen } = await run([directory], { keys: [keyFile(t)], isJson });
+  for (const json of [true, false]) {
+    const { screen } = await run([directory], { key: [keyFile(t)], json });
     assert.doesNotMatch(screen.lines().join(''), /[\u0000-\u001f]/);
   }
 });
@@ -126,6 +126,6 @@ void test('what cannot be read is not a verdict', async (t) => {
   await assert.rejects(run([join(empty, 'none')]), code(78));
   await assert.rejects(run([], { places: { config: join(empty, 'none.yaml'), paths: [] } }), code(78));
   await assert.rejects(run([directory], { places: { config: 'x', paths: [directory] } }), code(64));
-  await assert.rejects(run([directory], { keys: [join(directory, 'checkpoint.json')] }), code(78));
-  await assert.rejects(run([directory], { keys: [join(empty, 'none')] }), code(78));
+  await assert.rejects(run([directory], { key: [join(directory, 'checkpoint.json')] }), code(78));
+  await assert.rejects(run([directory], { key: [join(empty, 'none')] }), code(78));
 });

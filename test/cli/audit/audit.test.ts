@@ -142,6 +142,8 @@ test('each way to be asked wrongly has its exit code', async (t) => {
     [64, ['show']],
     [64, ['show', 'a"b', folder]],
     [64, ['tail', '-n', 'x', folder]],
+    [64, ['tail', folder, folder]],
+    [64, ['hmac', 'x', folder, folder]],
     [64, ['export', '--format', 'xml', folder]],
     [64, ['hmac']],
     [64, ['search', '--effect', 'harmless', folder]],

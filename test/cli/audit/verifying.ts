@@ -3,7 +3,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { auditVerify, type VerifyOptions } from '../../../src/cli/audit/audit-verify.js';
+import type { Places } from '../../../src/cli/audit/audit-places.js';
+import { auditVerify, type VerifyFlags } from '../../../src/cli/audit/audit-verify.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { type KeptScreen, keepScreen, signKey } from './shown.js';
 
@@ -14,22 +15,17 @@ export function keyFile(t: TestContext, text = signKey.publicPem): string {
   return file;
 }
 
+/** `places`: other ones than the paths alone. */
+export interface Asked extends Partial<VerifyFlags> {
+  readonly places?: Places;
+}
+
 export async function run(
   paths: readonly string[],
-  options: Partial<VerifyOptions> = {},
+  { places = { config: undefined, paths }, ...flags }: Asked = {},
 ): Promise<{ code: number; screen: KeptScreen }> {
   const screen = keepScreen();
-  const code = await auditVerify(screen, {
-    places: { config: undefined, paths },
-    keys: [],
-    checkpoint: undefined,
-    fromSeq: undefined,
-    isUnsigned: false,
-    isReceived: false,
-    isAccepting: false,
-    isJson: false,
-    ...options,
-  });
+  const code = await auditVerify(screen, places, { key: [], ...flags });
   return { code, screen };
 }
 
@@ -39,7 +35,7 @@ export interface Told {
   readonly [key: string]: unknown;
 }
 
-export async function report(paths: readonly string[], options: Partial<VerifyOptions>): Promise<Told> {
-  const { screen } = await run(paths, { ...options, isJson: true });
+export async function report(paths: readonly string[], options: Asked): Promise<Told> {
+  const { screen } = await run(paths, { ...options, json: true });
   return JSON.parse(screen.lines().join('\n'));
 }
