@@ -1,8 +1,14 @@
 // `dovegate can`: what a listener may do, as `sudo -l` says it. It reads the configuration, or asks the daemon.
 
 import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
-import { describeRule } from '../domain/policy/describe-rule.js';
-import { effectOfName, type Right, type Rights, rightsOf, rightsOfRows } from '../domain/policy/rights.js';
+import {
+  describeRule,
+  effectOfName,
+  type Right,
+  type Rights,
+  rightsOf,
+  rightsOfRows,
+} from '../domain/policy/rights.js';
 import type { Policy, Rate, Rule } from '../domain/policy/rule.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';

@@ -5,7 +5,6 @@ import { systemClock } from '../adapters/host/clock.js';
 import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
 import { nearestName } from '../domain/config/problem.js';
 import { routingTableOf } from '../domain/config/settings.js';
-import type { RuleInWords } from '../domain/policy/answer.js';
 import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import {
   type Explained,
@@ -15,6 +14,7 @@ import {
   explanationOfRows,
 } from '../domain/policy/explanation.js';
 import type { Judgement, Subject } from '../domain/policy/judge.js';
+import type { RuleInWords } from '../domain/policy/rights.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { askDaemon } from './ask-daemon.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';

@@ -2,13 +2,14 @@
 // line: a user, a command, and parts of which one is repeated until the line is as long as it may be.
 //
 // What counts is all that a line makes the main thread do: reading, judging, records and their encoding, the reply, the log line.
+
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { encodeBody } from '../../src/domain/audit/encode.js';
 import { allSeries, commandsOf, ownCommands } from '../../src/domain/commands/catalog.js';
-import { parametersOf, whyUnnamable } from '../../src/domain/policy/nameable.js';
+import { parametersOf, whyUnnamable } from '../../src/domain/policy/rule.js';
 import type { Random } from './chunkings.js';
 import { randomInteger } from './chunkings.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from './memory-engine.js';

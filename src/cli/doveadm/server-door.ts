@@ -14,7 +14,7 @@ import {
 } from '../../client/connect.js';
 import type { ClientSettings } from '../../domain/config/client-settings.js';
 import { isLoopback } from '../../domain/identity/peer.js';
-import type { AnswerRow } from '../../domain/policy/answer.js';
+import type { AnswerRow } from '../../domain/policy/rights.js';
 import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 

@@ -4,19 +4,19 @@
 import type { CommandLine } from '../../protocol/command.js';
 import type { Series } from '../commands/catalog.js';
 import { conditionsIn } from '../commands/search-query.js';
+import { type Assessment, assess, describeObstacle, fateOf, judgeFor, seriesOf } from './assess.js';
+import type { Decision } from './decide.js';
+import type { Judged, Judgement, Subject } from './judge.js';
 import {
   type AnswerPart,
   type AnswerRow,
+  describeRule,
   moreOf,
   partsOf,
   type RuleInWords,
   rowsOfRule,
   valuesOf,
-} from './answer.js';
-import { type Assessment, assess, describeObstacle, fateOf, judgeFor, seriesOf } from './assess.js';
-import type { Decision } from './decide.js';
-import { describeRule } from './describe-rule.js';
-import type { Judged, Judgement, Subject } from './judge.js';
+} from './rights.js';
 import { nothingAsked, type Obstacle, type Question, type RoutingTable } from './route.js';
 import type { Policy, Rule, RulePlace } from './rule.js';
 

@@ -5,7 +5,6 @@ import { type Command, listOfText, type Parameter, parameterNamed } from '../com
 import { isWithin, mayOverlap } from '../commands/glob.js';
 import { isAddress } from '../commands/users.js';
 import type { Attempt, AttemptMask } from './attempt.js';
-import { nameThatFails, strikesMailboxes } from './mailbox-test.js';
 import {
   dependsOnTime,
   type JudgedQuery,
@@ -15,7 +14,7 @@ import {
   queryPasses,
 } from './query.js';
 import type { Policy, Rule } from './rule.js';
-import { passes, strikes, type ValueTest } from './value-test.js';
+import { nameThatFails, passes, strikes, strikesMailboxes, type ValueTest } from './value-test.js';
 
 /** One question, while its rules are gone through. */
 export interface Asked {

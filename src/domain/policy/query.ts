@@ -8,8 +8,8 @@ import { type GlobList, isMask } from '../commands/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../commands/mailbox-names.js';
 import { type SearchTime, searchSize, searchTime, selectsEverything } from '../commands/search-keys.js';
 import { conditionsIn, type SearchCondition, type SearchNode } from '../commands/search-query.js';
-import { isSurelyOneOf, mayBeOneOf } from './mailbox-test.js';
 import type { Regex } from './regex.js';
+import { isSurelyOneOf, mayBeOneOf } from './value-test.js';
 
 /** What a key's value must be. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
 export type KeyTest =

@@ -1,19 +1,61 @@
-// What a policy lets somebody do, in words: what `can` says, whether it reads the configuration or asks the daemon.
-// It judges no command. The rule: it holds nothing of other policies, other listeners or the machine, so that it may be told to
-// whoever the policy is for.
+// What a policy lets somebody do, in words: what `can` lists and `explain` names, and the replies of our own commands. It judges nothing.
+// A reply has rows of two cells, what and value, so that any doveadm client can print it; a row that says more of another follows it.
+// The rules: it holds nothing of other policies, other listeners or the machine; values are as the configuration has them, so who shows
+// them makes visible what a terminal obeys; who reads an answer skips rows that it does not know, since later versions may say more.
 
+import { formatTime } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import {
-  type AnswerPart,
-  type AnswerRow,
-  moreOf,
-  partsOf,
-  type RuleInWords,
-  rowsOfRule,
-  valuesOf,
-} from './answer.js';
-import { describeRule, formatRate } from './describe-rule.js';
-import type { Policy, Rule } from './rule.js';
+import { formatDuration } from './duration.js';
+import type { KeyCondition, KeyTest, QueryTest } from './query.js';
+import type { Policy, Rate, Rule } from './rule.js';
+import type { ValueTest } from './value-test.js';
+
+/** One row: `allow` and `quota get`. */
+export type AnswerRow = readonly [what: string, value: string];
+
+/** A rule in words. */
+export interface RuleInWords {
+  readonly command: string;
+  /** What must hold for it, a sentence each. */
+  readonly says: readonly string[];
+}
+
+/** A rule as rows: `what` with its command, then `if` with each of its conditions. */
+export function rowsOfRule(what: string, { command, says }: RuleInWords): AnswerRow[] {
+  return [[what, command], ...says.map((text): AnswerRow => ['if', text])];
+}
+
+/** Rows by what they are about, as they were told: a head, and those that say more of it. */
+export interface AnswerPart {
+  readonly what: string;
+  readonly value: string;
+  readonly more: readonly AnswerRow[];
+}
+
+/** Groups the rows; `details` are those that belong to the row before. */
+export function partsOf(rows: readonly AnswerRow[], details: readonly string[]): AnswerPart[] {
+  const parts: { what: string; value: string; more: AnswerRow[] }[] = [];
+  for (const row of rows) {
+    const [what, value] = row;
+    const last = parts.at(-1);
+    if (details.includes(what) && last !== undefined) last.more.push(row);
+    else parts.push({ what, value, more: [] });
+  }
+  return parts;
+}
+
+/** The values of all rows of that name. */
+export function valuesOf(
+  rows: readonly { readonly what: string; readonly value: string }[],
+  what: string,
+): string[] {
+  return rows.flatMap((row) => (row.what === what ? [row.value] : []));
+}
+
+/** The values of the rows of that name that say more of this one. */
+export function moreOf({ more }: AnswerPart, what: string): string[] {
+  return more.flatMap(([name, value]) => (name === what ? [value] : []));
+}
 
 /** A rule of a policy, and what its command does. */
 export interface Right extends RuleInWords {
@@ -120,4 +162,138 @@ export function rightsOfRows(rows: readonly AnswerRow[]): Rights | undefined {
 
 function rightOfPart(part: AnswerPart): Right {
   return { command: part.value, effect: moreOf(part, 'effect')[0] ?? '', says: moreOf(part, 'if') };
+}
+
+/** `20 an hour`. */
+export function formatRate({ count, windowMs }: Rate): string {
+  const periods: Readonly<Record<number, string>> = {
+    1000: 'a second',
+    60_000: 'a minute',
+    3_600_000: 'an hour',
+  };
+  return `${count} ${periods[windowMs] ?? 'a day'}`;
+}
+
+/** What must hold for the rule to allow its command, a sentence each; none for a rule that is a name only. */
+export function describeRule(rule: Rule): string[] {
+  return [...whereOf(rule), ...usersOf(rule), ...reachOf(rule), ...termsOf(rule)];
+}
+
+function whereOf({ where, query }: Rule): string[] {
+  if (where === undefined) return [];
+  const tests = where.map(({ parameter, test }) => `${parameter}: ${describeTest(test)}`);
+  return [...tests, ...(query === undefined ? [] : [`query: ${describeQuery(query)}`]), 'no other options'];
+}
+
+function describeTest(test: ValueTest): string {
+  switch (test.kind) {
+    case 'any':
+      return 'any value, or none';
+    case 'present':
+      return 'given';
+    case 'absent':
+      return 'not given';
+    case 'one-of':
+      return orAbsent(listOr(test.globs.texts), test.isOptional);
+    case 'equals':
+      return orAbsent(
+        `exactly ${test.values.map((value) => JSON.stringify(value)).join(' ')}`,
+        test.isOptional,
+      );
+    case 'number':
+      return orAbsent(describeBounds(test.atLeast, test.atMost, String), test.isOptional);
+    case 'regex':
+      return orAbsent(`matches ${test.regex.source}`, test.isOptional);
+    default:
+      return test satisfies never;
+  }
+}
+
+function orAbsent(text: string, isOptional: boolean): string {
+  return isOptional ? `${text}, or not given` : text;
+}
+
+function listOr(texts: readonly string[]): string {
+  const last = texts.at(-1) ?? '';
+  return texts.length < 2 ? last : `${texts.slice(0, -1).join(', ')} or ${last}`;
+}
+
+function describeBounds<Value>(
+  atLeast: Value | undefined,
+  atMost: Value | undefined,
+  format: (value: Value) => string,
+): string {
+  const bounds = [
+    ...(atLeast === undefined ? [] : [`at least ${format(atLeast)}`]),
+    ...(atMost === undefined ? [] : [`at most ${format(atMost)}`]),
+  ];
+  return bounds.join(', ');
+}
+
+function describeQuery(query: QueryTest): string {
+  switch (query.kind) {
+    case 'any':
+      return 'any';
+    case 'equals':
+      return `exactly ${query.words.join(' ')}`;
+    case 'regex':
+      return `matches ${query.regex.source}`;
+    case 'keys': {
+      const groups = query.anyOf.map((group) => `(${describeKeys(group)})`);
+      const parts = [...query.conditions.map(describeKey), ...(groups.length === 0 ? [] : [listOr(groups)])];
+      return parts.length === 0 ? 'any' : `every mail it selects has ${parts.join(' and ')}`;
+    }
+    default:
+      return query satisfies never;
+  }
+}
+
+function describeKeys(conditions: readonly KeyCondition[]): string {
+  return conditions.map(describeKey).join(' and ');
+}
+
+function describeKey({ key, test }: KeyCondition): string {
+  return test.kind === 'absent' ? `no ${key}` : `${key} ${describeKeyTest(test)}`.trimEnd();
+}
+
+function describeKeyTest(test: Exclude<KeyTest, { readonly kind: 'absent' }>): string {
+  switch (test.kind) {
+    case 'present':
+      return '';
+    case 'one-of':
+      return listOr(test.globs.texts);
+    case 'age':
+      return describeBounds(test.atLeast, test.atMost, (seconds) => formatDuration(seconds * 1000));
+    case 'size':
+      return describeBounds(test.atLeast, test.atMost, (bytes) => `${bytes} bytes`);
+    default:
+      return test satisfies never;
+  }
+}
+
+function usersOf({ users }: Rule): string[] {
+  return users === undefined ? [] : [`only for ${listOr(users.texts)}`];
+}
+
+/** What the rule opens beyond the mailboxes of users named one by one. */
+function reachOf(rule: Rule): string[] {
+  return [
+    ...(rule.rootEquivalent ? ['amounts to root on the mail server'] : []),
+    ...(rule.allUsers ? ['also for all users at once'] : []),
+    ...(rule.masks ? ['also for masks of users'] : []),
+    ...(rule.shared ? ['also in mailboxes that others share'] : []),
+    ...(rule.content ? [rule.command === 'user' ? 'also secrets of the userdb' : 'also what mails say'] : []),
+  ];
+}
+
+function termsOf({ obligations, expiresMs, maxUsers }: Rule): string[] {
+  const { reason, limit, maxMatches, emergency } = obligations;
+  return [
+    ...(reason ? ['the client must say why'] : []),
+    ...(limit === undefined ? [] : [`at most ${formatRate(limit)}`]),
+    ...(maxMatches === undefined ? [] : [`at most ${maxMatches} mails at once`]),
+    ...(maxUsers === undefined ? [] : [`at most ${maxUsers} users in one command`]),
+    ...(expiresMs === undefined ? [] : [`until ${formatTime(expiresMs)}`]),
+    ...(emergency ? ['also while the audit disk is almost full'] : []),
+  ];
 }

@@ -1,6 +1,8 @@
 // Owns what a policy is: rules with their places, users, and what else holds for a team.
 // It does not know YAML; config builds these values, and nobody changes them afterwards.
 // The rule: a policy is immutable. A changed configuration makes a new one, with another version.
+import { allSeries, commandNamed, type Parameter } from '../commands/catalog.js';
+import { cautionOf } from '../commands/dangerous.js';
 import type { GlobList } from '../commands/glob.js';
 import type { QueryTest } from './query.js';
 import type { ValueTest } from './value-test.js';
@@ -150,4 +152,50 @@ function byCommand(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]>
     else list.push(rule);
   }
   return map;
+}
+
+/** The parameters of a command, of every series that has it, by name. Where series differ, the newest one's. */
+export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
+  const all = allSeries.flatMap((series) => commandNamed(series, command)?.params ?? []);
+  return new Map(all.map((parameter) => [parameter.name, parameter]));
+}
+
+/** Why a rule for the command cannot name the parameter, and what to write instead; undefined: it can, or there is none. */
+export function whyUnnamable(command: string, name: string): string | undefined {
+  if (name === 'fieldstr' || name === 'flagstr')
+    return `write ${name.slice(0, -3)}, which covers every spelling of it`;
+  if (name === 'source-type') return 'write source-user; the word before it is part of it';
+  for (const series of allSeries) {
+    const found = commandNamed(series, command);
+    const parameter = found?.params.find((each) => each.name === name);
+    if (found === undefined || parameter === undefined) continue;
+    const caution = cautionOf(found, parameter);
+    if (caution === 'never') return 'is never allowed, and no rule can change that; take it out';
+    if (caution === 'all-users') return 'write all_users: true beside command: instead';
+    if (name === 'user' && found.scope === 'user') {
+      return 'the user of a mail command is judged by users and except; take it out';
+    }
+  }
+  return undefined;
+}
+
+/** So many visible characters must be there: a ticket number has them, a blank or an invisible character does not. */
+export const reasonVisibleMin = 3;
+
+/**
+ * Letters, digits, punctuation and symbols. Not counted: blanks, controls and format characters (zero-width, bidirectional), marks that
+ * only combine with a letter, unassigned and private characters, all that Unicode calls ignorable by default (as the Hangul fillers),
+ * and two symbols that are blank: the empty Braille pattern and the null notehead.
+ */
+const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\ufffc|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
+
+/** Whether `reason` has enough visible characters; undefined: none was stated. */
+export function saysWhy(reason: string | undefined): boolean {
+  return (reason?.match(visible)?.length ?? 0) >= reasonVisibleMin;
+}
+
+/** Why a command is refused whose rule demands a reason. */
+export function whyNoReason(reason: string | undefined): string {
+  if (reason === undefined || reason === '') return 'the client must say why';
+  return `the client must say why, in at least ${reasonVisibleMin} visible characters`;
 }

@@ -13,7 +13,7 @@ import {
   type Parameter,
   type Series,
 } from '../commands/catalog.js';
-import { saysWhy } from '../policy/says-why.js';
+import { saysWhy } from '../policy/rule.js';
 
 /** Why a record cannot be judged again; each is counted. */
 export type UnjudgeableWhy =

@@ -7,7 +7,6 @@ import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
 import { doubtedNames } from '../../domain/commands/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
-import type { AnswerRow } from '../../domain/policy/answer.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import {
   type Explained,
@@ -17,7 +16,7 @@ import {
 } from '../../domain/policy/explanation.js';
 import { type Judgement, type Subject, unparsable } from '../../domain/policy/judge.js';
 
-import { rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
+import { type AnswerRow, rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
 import type { Policy } from '../../domain/policy/rule.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';

@@ -1,7 +1,8 @@
 // Goal: whatever a rule can say is put into words that nobody misreads.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeRule, formatRate } from '../../../src/domain/policy/describe-rule.js';
+import { describeRule, formatRate } from '../../../src/domain/policy/rights.js';
 import { parse, sound } from '../config/sound.js';
 
 /** What is said of a rule, given as the inside of a YAML map. */

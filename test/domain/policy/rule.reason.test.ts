@@ -1,7 +1,8 @@
 // Goal: a reason is something that an auditor can read.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { saysWhy, whyNoReason } from '../../../src/domain/policy/says-why.js';
+import { saysWhy, whyNoReason } from '../../../src/domain/policy/rule.js';
 
 const reasons = ['ticket 42', 'abc', '#42', 'é\u0301tat', '理由は', 'a\u200bb\u200bc', '  a b c  ', '👍👍👍'];
 

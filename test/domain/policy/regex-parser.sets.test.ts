@@ -1,7 +1,8 @@
 // Goal: sets of characters have one form, and their opposites hold exactly the rest.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { escapedClasses, merge, negate, pointMax } from '../../../src/domain/policy/character-set.js';
+import { escapedClasses, merge, negate, pointMax } from '../../../src/domain/policy/regex-parser.js';
 
 void test('ranges are sorted and joined', () => {
   assert.deepEqual(

@@ -1,8 +1,9 @@
 // Goal: a rule can name every parameter of every command but those that no rule may speak of.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
-import { parametersOf, whyUnnamable } from '../../../src/domain/policy/nameable.js';
+import { parametersOf, whyUnnamable } from '../../../src/domain/policy/rule.js';
 
 void test('what cannot be named, and what to write instead', () => {
   assert.match(whyUnnamable('fetch', 'fieldstr') ?? '', /write field/);

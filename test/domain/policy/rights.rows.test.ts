@@ -1,7 +1,8 @@
 // Goal: an answer of rows is read back as it was told, and rows of later versions are skipped.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AnswerRow, moreOf, partsOf, rowsOfRule, valuesOf } from '../../../src/domain/policy/answer.js';
+import { type AnswerRow, moreOf, partsOf, rowsOfRule, valuesOf } from '../../../src/domain/policy/rights.js';
 
 void test('a rule is its command and then its conditions', () => {
   assert.deepEqual(rowsOfRule('allow', { command: 'quota get', says: [] }), [['allow', 'quota get']]);

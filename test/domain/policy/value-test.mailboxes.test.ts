@@ -7,14 +7,14 @@ import {
   doubtedNames,
   type Namespace,
 } from '../../../src/domain/commands/mailbox-names.js';
+import { createRegex } from '../../../src/domain/policy/regex.js';
 import {
   isSurelyOneOf,
   mayBeOneOf,
   nameThatFails,
   strikesMailboxes,
-} from '../../../src/domain/policy/mailbox-test.js';
-import { createRegex } from '../../../src/domain/policy/regex.js';
-import type { ValueTest } from '../../../src/domain/policy/value-test.js';
+  type ValueTest,
+} from '../../../src/domain/policy/value-test.js';
 
 const inbox: Namespace = {
   prefix: 'INBOX/',
