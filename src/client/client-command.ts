@@ -5,7 +5,7 @@ import { TransportFault } from '../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../ports/upstream-fault.js';
 import { WireFault } from '../ports/wire-fault.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
-import type { LogLine } from '../protocol/reply.js';
+import type { LogLine } from '../protocol/reply/reply.js';
 
 /** What `save` and `sieve put` read: text of any size, in pieces or whole. A string is sent as UTF-8. */
 export type CommandInput =

@@ -5,11 +5,11 @@ import { systemClock } from '../adapters/host/clock.js';
 import { createConnect } from '../adapters/net/dial.js';
 import type { Timer } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
-import { faultOfFailure, shakeHands } from '../protocol/handshake-dial.js';
+import { faultOfFailure, shakeHands } from '../protocol/handshake/dial.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
-export type { LogLine, LogType } from '../protocol/reply.js';
+export type { LogLine, LogType } from '../protocol/reply/reply.js';
 export type { Command, CommandInput } from './client-command.js';
 export { CommandFailed, SessionFault, type SessionFaultCode } from './client-command.js';
 export type { CellPiece, Row } from './exchange.js';

@@ -7,7 +7,7 @@ import type { Transport } from '../ports/transport.js';
 import { TransportFault } from '../ports/transport-fault.js';
 import { WireFault } from '../ports/wire-fault.js';
 import { unescapeLenient } from '../protocol/lines.js';
-import type { LogLine, Status } from '../protocol/reply.js';
+import type { LogLine, Status } from '../protocol/reply/reply.js';
 import { createTextPieces, slicesOfLine } from '../protocol/text.js';
 import { CommandFailed, type CommandInput, piecesOf, SessionFault } from './client-command.js';
 

@@ -8,8 +8,8 @@ import type { CloseReason } from '../ports/close-reason.js';
 import type { Transport } from '../ports/transport.js';
 import { WireFault } from '../ports/wire-fault.js';
 import { encodeOption } from '../protocol/command.js';
-import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../protocol/multiplex.js';
-import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply.js';
+import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';
 import { asSessionFault, type Command, encodeCommand, SessionFault } from './client-command.js';
 import { type CellPiece, Exchange, leave, type Row, rowsOf, sendInput } from './exchange.js';
 

@@ -24,6 +24,8 @@ export const otherTestFolders: readonly string[] = [
 /** Modules in which every source with code has a test file of its own name. */
 export const fullyTestedModules: readonly string[] = [
   'protocol',
+  'protocol/handshake',
+  'protocol/reply',
   'domain/commands',
   'domain/identity',
   'domain/policy',

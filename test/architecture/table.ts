@@ -14,16 +14,17 @@ export interface ModuleRule {
   readonly packages: readonly string[];
 }
 
+const protocol = ['protocol', 'protocol/handshake', 'protocol/reply'];
 const domain = ['commands', 'identity', 'audit', 'policy'].map((name) => `domain/${name}`);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
-const belowGateway = [...domain, 'protocol', 'ports', 'concurrency'];
+const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
 const terminal = ['util', 'readline', 'fs', 'path', 'url', 'tty'];
 const belowCli = [
   ...domain,
   'domain/config',
   'domain/review',
   'setup',
-  'protocol',
+  ...protocol,
   'ports',
   'concurrency',
   'client',
@@ -42,25 +43,27 @@ function rule(imports: readonly string[], more: Partial<ModuleRule> = {}): Modul
 /** Modules: folders of src/, by path; `main` is the file src/main.ts. */
 export const modules: Readonly<Record<string, ModuleRule>> = {
   ports: rule([]),
-  protocol: rule(['ports']),
+  protocol: rule(['ports'], { public: ['lines', 'command', 'text'] }),
+  'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
+  'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),
   concurrency: rule(['ports']),
 
-  'domain/identity': rule(['protocol'], {
+  'domain/identity': rule([...protocol], {
     public: ['peer', 'credentials', 'user-name'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
   // identity: how names are folded.
-  'domain/commands': rule(['protocol', 'domain/identity/user-name']),
-  'domain/audit': rule(['protocol', 'domain/commands', 'domain/identity'], { builtins: ['crypto'] }),
-  'domain/policy': rule(['protocol', 'domain/commands', 'domain/identity', 'domain/audit'], {
+  'domain/commands': rule([...protocol, 'domain/identity/user-name']),
+  'domain/audit': rule([...protocol, 'domain/commands', 'domain/identity'], { builtins: ['crypto'] }),
+  'domain/policy': rule([...protocol, 'domain/commands', 'domain/identity', 'domain/audit'], {
     packages: ['lru-cache', 're2js'],
   }),
-  'domain/config': rule(['protocol', ...domain], {
+  'domain/config': rule([...protocol, ...domain], {
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   }),
-  'domain/review': rule(['protocol', 'domain/config', ...domain]),
+  'domain/review': rule([...protocol, 'domain/config', ...domain]),
 
   'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),
   'gateway/lookup': rule([...belowGateway, 'gateway/outcome'], {
@@ -119,14 +122,14 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['fs', 'path', 'crypto', 'worker_threads'],
   }),
   // The catalog is loaded when it is needed only (command-columns).
-  client: rule(['protocol', 'ports', 'domain/commands', 'adapters/net', 'adapters/host/clock'], {
+  client: rule([...protocol, 'ports', 'domain/commands', 'adapters/net', 'adapters/host/clock'], {
     public: ['connect'],
   }),
-  daemon: rule(['domain/*', 'setup', 'protocol', 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
+  daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     builtins: ['process'],
   }),
 
-  'cli/output': rule(['protocol', 'ports', ...domain, 'gateway/outcome'], {
+  'cli/output': rule([...protocol, 'ports', ...domain, 'gateway/outcome'], {
     builtins: ['util', 'readline', 'fs', 'tty'],
     packages: ['picocolors'],
   }),

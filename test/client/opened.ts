@@ -2,7 +2,7 @@
 
 import type { Command } from '../../src/client/client-command.js';
 import { createSession, type Session, type SessionOptions } from '../../src/client/session.js';
-import type { LogLine } from '../../src/protocol/reply.js';
+import type { LogLine } from '../../src/protocol/reply/reply.js';
 import { createFakeClock, type FakeClock } from '../kit/fake-clock.js';
 import {
   createMemoryTransport,

@@ -7,11 +7,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { WireFault } from '../../src/ports/wire-fault.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
-import { parsePlain, parseVersion } from '../../src/protocol/greeting.js';
-import { HandshakeAccept } from '../../src/protocol/handshake-accept.js';
-import { createHandshakeDial } from '../../src/protocol/handshake-dial.js';
+import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
+import { createHandshakeDial } from '../../src/protocol/handshake/dial.js';
+import { parsePlain, parseVersion } from '../../src/protocol/handshake/greeting.js';
 import { escapeText, LineSplitter, unescapeLenient, unescapeText } from '../../src/protocol/lines.js';
-import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/protocol/multiplex.js';
+import { createMultiplexDecoder, type Framing, outputChannel } from '../../src/protocol/reply/multiplex.js';
 import {
   countCells,
   formatStatus,
@@ -19,7 +19,7 @@ import {
   parseCells,
   parseStatus,
   ReplyDecoder,
-} from '../../src/protocol/reply.js';
+} from '../../src/protocol/reply/reply.js';
 import { createDotDecoder } from '../../src/protocol/text.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { hearServer, serveClient } from '../kit/replay.js';

@@ -4,16 +4,16 @@
 
 import { WireFault, type WireFaultCode } from '../../src/ports/wire-fault.js';
 import { type CommandLine, parseCommandLine } from '../../src/protocol/command.js';
-import { HandshakeAccept } from '../../src/protocol/handshake-accept.js';
-import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake-dial.js';
+import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
+import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake/dial.js';
 import { LineSplitter } from '../../src/protocol/lines.js';
 import {
   createMultiplexDecoder,
   framingOf,
   logChannel,
   outputChannel,
-} from '../../src/protocol/multiplex.js';
-import { LogDecoder, type LogLine, ReplyDecoder } from '../../src/protocol/reply.js';
+} from '../../src/protocol/reply/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder } from '../../src/protocol/reply/reply.js';
 import { createDotDecoder } from '../../src/protocol/text.js';
 import { chunkings } from './chunkings.js';
 import type { Segment, VectorTls } from './vectors.js';

@@ -12,7 +12,7 @@ import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
-import { countCells, type Status } from '../../protocol/reply.js';
+import { countCells, type Status } from '../../protocol/reply/reply.js';
 import { appendQuietly } from '../outcome/journal.js';
 import type { Ending } from '../outcome/outcome.js';
 import { type LeaseEnd, LeaseRefusal } from '../pool/lease.js';

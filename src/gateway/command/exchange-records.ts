@@ -16,7 +16,7 @@ import { usersTouchedBy } from '../../domain/policy/attempt.js';
 import type { Judged, Judgement, Subject } from '../../domain/policy/judge.js';
 import type { RulePlace } from '../../domain/policy/rule.js';
 import type { Clock } from '../../ports/clock.js';
-import type { LogLine } from '../../protocol/reply.js';
+import type { LogLine } from '../../protocol/reply/reply.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
 import { appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';
 import type { Verdict } from '../outcome/outcome.js';

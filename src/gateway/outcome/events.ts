@@ -4,7 +4,7 @@
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/upstream-fault.js';
-import type { LogType } from '../../protocol/reply.js';
+import type { LogType } from '../../protocol/reply/reply.js';
 import type { ErrorCode, LogLevel } from './outcome.js';
 
 /** Which exchange something belongs to; the keys that every log line about it carries. */

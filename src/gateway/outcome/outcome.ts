@@ -10,7 +10,7 @@ import { JournalFault } from '../../ports/journal-fault.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamFaultCode } from '../../ports/upstream-fault.js';
 import { WireFault, type WireFaultCode } from '../../ports/wire-fault.js';
-import type { Status } from '../../protocol/reply.js';
+import type { Status } from '../../protocol/reply/reply.js';
 
 /** Levels of our own log. */
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';

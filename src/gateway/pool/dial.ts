@@ -9,7 +9,7 @@ import type { Address, Connect, TlsDemand, Transport } from '../../ports/transpo
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
-import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/handshake-dial.js';
+import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
 
 import {
   createUpstream,

@@ -10,7 +10,7 @@ import type { Series } from '../../domain/commands/catalog.js';
 import type { Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { UpstreamFault, UpstreamPhase } from '../../ports/upstream-fault.js';
-import type { LogLine } from '../../protocol/reply.js';
+import type { LogLine } from '../../protocol/reply/reply.js';
 import type { Observe } from '../outcome/events.js';
 import type { DialOptions } from './dial.js';
 import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';

@@ -16,8 +16,8 @@ import {
   framingOf,
   logChannel,
   outputChannel,
-} from '../../protocol/multiplex.js';
-import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../../protocol/reply.js';
+} from '../../protocol/reply/multiplex.js';
+import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../../protocol/reply/reply.js';
 import { ClientPace } from './lease.js';
 
 type UpstreamNames = Pick<Upstream, 'id' | 'backend' | 'series' | 'endsMs'>;

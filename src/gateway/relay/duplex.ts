@@ -6,7 +6,7 @@
 import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { Gather } from '../../protocol/lines.js';
-import { parseStatus, type Status } from '../../protocol/reply.js';
+import { parseStatus, type Status } from '../../protocol/reply/reply.js';
 import type { DuplexEnd, Ending } from '../outcome/outcome.js';
 import type { LeaseEnd } from '../pool/lease.js';
 import {

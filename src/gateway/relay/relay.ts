@@ -11,7 +11,7 @@ import type { Clock, Timer } from '../../ports/clock.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
-import { countCells, type LogLine, type Status } from '../../protocol/reply.js';
+import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { ClientPace, LeaseEnd, SlowClient } from '../pool/lease.js';
 import type { Upstream, UpstreamEvent } from '../pool/upstream.js';

@@ -13,8 +13,8 @@ import {
   logChannel,
   type MultiplexEncoder,
   outputChannel,
-} from '../../protocol/multiplex.js';
-import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply.js';
+} from '../../protocol/reply/multiplex.js';
+import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
 
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');

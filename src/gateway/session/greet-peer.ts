@@ -9,7 +9,7 @@ import type { Policy } from '../../domain/policy/rule.js';
 import type { CloseReason } from '../../ports/close-reason.js';
 import type { TlsOffer, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
-import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake-accept.js';
+import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';
 import type { ExchangeContext } from '../command/context.js';
 import type { CertificateOwner, Certified, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';

@@ -10,7 +10,7 @@ import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
-import { HandshakeAccept } from '../../protocol/handshake-accept.js';
+import { HandshakeAccept } from '../../protocol/handshake/accept.js';
 import { ReplyWriter } from '../relay/reply-writer.js';
 import { ourMinor } from './greet-peer.js';
 import { PeerInput, SessionInput } from './session-input.js';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { joinEndings, type Part } from '../../../src/gateway/command/dispatch.js';
 import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
-import type { Status } from '../../../src/protocol/reply.js';
+import type { Status } from '../../../src/protocol/reply/reply.js';
 
 const status: Status = { kind: 'ok', code: '', raw: Buffer.from('+') };
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type DuplexEnd, type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
 
-import { parseStatus, type Status } from '../../../src/protocol/reply.js';
+import { parseStatus, type Status } from '../../../src/protocol/reply/reply.js';
 
 const status = (line: string): Status => parseStatus(Buffer.from(line));
 const refused = (answer: Status | 'no-status' | 'broke-off'): Ending => ({

@@ -5,7 +5,7 @@ import { JournalFault } from '../../../src/ports/journal-fault.js';
 import { TransportFault } from '../../../src/ports/transport-fault.js';
 import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { WireFault } from '../../../src/ports/wire-fault.js';
-import { parseStatus } from '../../../src/protocol/reply.js';
+import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
 const secret = 'hunter2';
 const fault = (cause: unknown, isSent: boolean): Ending => ({

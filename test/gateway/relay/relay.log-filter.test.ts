@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { explainFailure, isLineOfOther } from '../../../src/gateway/relay/relay.js';
-import { parseStatus } from '../../../src/protocol/reply.js';
+import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
 const status = (line: string) => parseStatus(Buffer.from(line));
 

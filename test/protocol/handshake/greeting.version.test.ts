@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatVersion, parseVersion, readVersion } from '../../src/protocol/greeting.js';
+import { formatVersion, parseVersion, readVersion } from '../../../src/protocol/handshake/greeting.js';
 
 void test('the names are crossed: the client says doveadm-server', () => {
   const line = Buffer.from('VERSION\tdoveadm-server\t1\t2');

@@ -7,10 +7,10 @@ import {
   createMultiplexEncoder,
   type Framing,
   framingOf,
-} from '../../src/protocol/multiplex.js';
+} from '../../../src/protocol/reply/multiplex.js';
 
-import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
-import { connectionsOf, segmentsOf, type Vector, vectorsOf } from '../kit/vectors.js';
+import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
+import { connectionsOf, segmentsOf, type Vector, vectorsOf } from '../../kit/vectors.js';
 
 const limits = { frameBytesMax: 16_777_216 };
 /** Where every cut would take long, this many seeded cuttings in many pieces. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatStatus, parseStatus } from '../../src/protocol/reply.js';
+import { formatStatus, parseStatus } from '../../../src/protocol/reply/reply.js';
 
 const parse = (text: string): { kind: string; code: string; referral?: object } => {
   const { raw, ...status } = parseStatus(Buffer.from(text));

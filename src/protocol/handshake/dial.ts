@@ -8,11 +8,11 @@
 // The rules: where TLS is demanded, `+` in clear means that there is none: real clients go on in clear text, this one
 // stops. Bytes that stand behind the `-` before STARTTLS were put there by somebody else. The password leaves only
 // through TLS, or where that was said in so many words.
-import type { TlsDemand, Transport } from '../ports/transport.js';
-import type { UpstreamFaultCode, UpstreamPhase } from '../ports/upstream-fault.js';
-import { WireFault } from '../ports/wire-fault.js';
+import type { TlsDemand, Transport } from '../../ports/transport.js';
+import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/upstream-fault.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { LineSplitter } from '../lines.js';
 import { formatPlain, formatVersion, protocolMajor, readVersion } from './greeting.js';
-import { LineSplitter } from './lines.js';
 
 /** Why a handshake cannot go on. Journals hold these words: none is ever renamed or reused. */
 export type DialFailure =

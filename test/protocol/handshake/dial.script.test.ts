@@ -2,8 +2,8 @@
 // test/protocol; what daemon and library make of them, beside those.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { shakeHands } from '../../src/protocol/handshake-dial.js';
-import { createMemoryTransport } from '../kit/memory-transport.js';
+import { shakeHands } from '../../../src/protocol/handshake/dial.js';
+import { createMemoryTransport } from '../../kit/memory-transport.js';
 
 /** What came of it when the server says that, and the phases on the way. */
 async function shaken(said: readonly (string | null)[], password?: string) {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { encodeLogLine, LogDecoder, type LogLine, type LogType } from '../../src/protocol/reply.js';
-import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
+import { encodeLogLine, LogDecoder, type LogLine, type LogType } from '../../../src/protocol/reply/reply.js';
+import { chunkings, cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 
 function decode(chunks: readonly Buffer[], lineBytesMax = 1000): LogLine[] {
   const decoder = new LogDecoder({ lineBytesMax });

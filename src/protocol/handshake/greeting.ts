@@ -7,8 +7,8 @@
 // The names are crossed: each side says whom it wants to talk to. Defined by Dovecot in doveadm-protocol.h and version_string_verify_full().
 // The rules: nothing is unescaped here, and nothing but digits is a number; the password is compared whole. Dovecot ends it at a NUL and
 // takes `secret NUL junk` (measured); here the junk is part of it.
-import { WireFault } from '../ports/wire-fault.js';
-import { decodeUtf8 } from './lines.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { decodeUtf8 } from '../lines.js';
 
 /** What a peer calls the other side: a client says doveadm-server, a server doveadm-client. */
 export type VersionName = 'doveadm-server' | 'doveadm-client';

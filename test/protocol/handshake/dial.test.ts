@@ -4,7 +4,7 @@ import {
   createHandshakeDial,
   type DialStep,
   type HandshakeDialOptions,
-} from '../../src/protocol/handshake-dial.js';
+} from '../../../src/protocol/handshake/dial.js';
 
 const options: HandshakeDialOptions = {
   minor: 2,

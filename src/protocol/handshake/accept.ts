@@ -9,9 +9,9 @@
 // It returns steps; the caller takes them in their order and comes back.
 // The rules: the client speaks first; a bad VERSION line is answered by closing, without a byte; there is one try at
 // PLAIN. The bytes behind STARTTLS are the ClientHello, never lines: lines read there would be lines without TLS.
-import { WireFault, type WireFaultCode } from '../ports/wire-fault.js';
+import { WireFault, type WireFaultCode } from '../../ports/wire-fault.js';
+import { LineSplitter } from '../lines.js';
 import { formatVersion, type Plain, parsePlain, parseVersion, type Version } from './greeting.js';
-import { LineSplitter } from './lines.js';
 
 /** What is to be done next; steps of one call are done in their order. */
 export type AcceptStep =

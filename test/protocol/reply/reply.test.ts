@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { countCells, parseCells, ReplyDecoder } from '../../src/protocol/reply.js';
-import { chunkings, cutEvery } from '../kit/chunkings.js';
+import { countCells, parseCells, ReplyDecoder } from '../../../src/protocol/reply/reply.js';
+import { chunkings, cutEvery } from '../../kit/chunkings.js';
 
 /** Replies as `body|code`, the last one without `|` when it is not over. */
 function decode(chunks: readonly Buffer[], statusBytesMax = 100): string[] {

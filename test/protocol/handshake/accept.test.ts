@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseCommandLine } from '../../src/protocol/command.js';
+import { parseCommandLine } from '../../../src/protocol/command.js';
 import {
   type AcceptStep,
   HandshakeAccept,
   type HandshakeAcceptOptions,
-} from '../../src/protocol/handshake-accept.js';
+} from '../../../src/protocol/handshake/accept.js';
 
 const options: HandshakeAcceptOptions = {
   minor: 3,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { formatPlain, parsePlain } from '../../src/protocol/greeting.js';
+import { formatPlain, parsePlain } from '../../../src/protocol/handshake/greeting.js';
 
 const line = (decoded: string | Uint8Array): Buffer =>
   Buffer.from(`PLAIN\t${Buffer.from(decoded).toString('base64')}`);

@@ -5,9 +5,9 @@ import {
   createMultiplexDecoder,
   createMultiplexEncoder,
   type Framing,
-} from '../../src/protocol/multiplex.js';
+} from '../../../src/protocol/reply/multiplex.js';
 
-import { cutAtRandom, seededRandom } from '../kit/chunkings.js';
+import { cutAtRandom, seededRandom } from '../../kit/chunkings.js';
 
 const hex = (parts: readonly Buffer[]): string => Buffer.concat(parts).toString('hex');
 const text = (value: string): Buffer => Buffer.from(value, 'latin1');

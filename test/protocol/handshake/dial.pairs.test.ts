@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { type AcceptStep, HandshakeAccept } from '../../src/protocol/handshake-accept.js';
-import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake-dial.js';
-import { type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
+import { type AcceptStep, HandshakeAccept } from '../../../src/protocol/handshake/accept.js';
+import { createHandshakeDial, type DialStep } from '../../../src/protocol/handshake/dial.js';
+import { type Random, randomInteger, seededRandom } from '../../kit/chunkings.js';
 
 interface Story {
   clientMinor: number;

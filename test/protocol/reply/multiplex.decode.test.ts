@@ -6,10 +6,10 @@ import {
   framingOf,
   logChannel,
   outputChannel,
-} from '../../src/protocol/multiplex.js';
-import { LogDecoder, ReplyDecoder } from '../../src/protocol/reply.js';
+} from '../../../src/protocol/reply/multiplex.js';
+import { LogDecoder, ReplyDecoder } from '../../../src/protocol/reply/reply.js';
 
-import { chunkings } from '../kit/chunkings.js';
+import { chunkings } from '../../kit/chunkings.js';
 
 const header = 'ffffffffff000203fe';
 const limits = { frameBytesMax: 1000 };

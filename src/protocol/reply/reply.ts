@@ -7,8 +7,8 @@
 // The rules: cells are escaped, so the first raw LF ends the body, whatever stands before it, and the next one ends the status line; the
 // body is searched for an LF, never walked, and never kept: its bytes leave as slices of the chunk; only a status that begins with `+`
 // went well; a server's log never breaks a command, so nothing in it is a fault, and its text may hold any control character.
-import { WireFault } from '../ports/wire-fault.js';
-import { Gather, splitRaw, unescapeLenient } from './lines.js';
+import { WireFault } from '../../ports/wire-fault.js';
+import { Gather, splitRaw, unescapeLenient } from '../lines.js';
 
 const TAB = 0x09;
 const LF = 0x0a;

@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { parseCells } from '../../src/protocol/reply.js';
-import { type Heard, hearServer, type Served, segmentChunkings, serveClient } from '../kit/replay.js';
+import { parseCells } from '../../../src/protocol/reply/reply.js';
+import { type Heard, hearServer, type Served, segmentChunkings, serveClient } from '../../kit/replay.js';
 import {
   connectionsOf,
   hasEnded,
@@ -15,7 +15,7 @@ import {
   type VectorCell,
   type VectorTls,
   vectorsOf,
-} from '../kit/vectors.js';
+} from '../../kit/vectors.js';
 
 const badVersion = ['handshake-garbage', 'handshake-major2', 'handshake-wrong-name'];
 const badLogin = [
