@@ -24,7 +24,7 @@ export interface CheckOptions {
 }
 
 /** Exit code 0, or 78 where there is an error; warnings leave it at 0. */
-export function check({ config, verbose, json }: CheckOptions): Promise<number> {
+export function check({ config, verbose, json }: CheckOptions): number {
   const loaded = loadConfiguration(config, { isForDaemon: true });
   if (json) {
     for (const problem of loaded.found) stdout(formatJsonLine(problem));
@@ -33,7 +33,7 @@ export function check({ config, verbose, json }: CheckOptions): Promise<number> 
     if (verbose && loaded.settings !== undefined) stdout(describeSettings(loaded.settings));
     stdout(summarise(config, loaded));
   }
-  return Promise.resolve(loaded.errors === 0 ? exitCodes.ok : exitCodes.configuration);
+  return loaded.errors === 0 ? exitCodes.ok : exitCodes.configuration;
 }
 
 /** Several lines, without the last LF. */

@@ -1,5 +1,5 @@
-// `dovegate kill`, `dovegate backend drain|enable`, `dovegate reload`, and the admin socket that they and `status` use. A
-// configuration with problems still names that socket.
+// `dovegate reload`, and the admin socket that it, `status`, `kill` and `backend` use. A configuration with problems still names that
+// socket.
 
 import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
@@ -11,25 +11,14 @@ import { exitCodes } from '../ports/exit-codes.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { plain, stderr, stdout } from './output/output.js';
 
-/** Exit code 0; 1: it does not run; 69: no daemon; 77: not permitted; 78: configuration. */
-export function kill(options: WhichDaemon & { readonly id: string }): Promise<number> {
-  return post(options, `/kill/${encodeURIComponent(options.id)}`);
-}
-
-/** Exit codes as of `kill`. */
-export function backend(
-  options: WhichDaemon & { readonly action: 'drain' | 'enable'; readonly name: string },
-): Promise<number> {
-  return post(options, `/backend/${encodeURIComponent(options.name)}/${options.action}`);
-}
-
 export interface ReloadOptions extends WhichDaemon {
   /** Of a daemon without an admin socket. */
   readonly pid?: string;
 }
 
 /**
- * Reloads over the admin socket, which returns the result; without one, checks the file and sends the process a SIGHUP. Exit code 0; 78: the configuration has problems, and the old one is kept; else as of `kill`.
+ * Reloads over the admin socket, which returns the result; without one, checks the file and sends the process a SIGHUP. Exit code 78:
+ * the configuration has problems, and the old one is kept; else as of `post`.
  */
 export async function reload(options: ReloadOptions): Promise<number> {
   const { config, socket } = options;
@@ -70,7 +59,8 @@ function checkAndSignal(config: string, pid: string | undefined): number {
   return exitCodes.ok;
 }
 
-async function post(which: WhichDaemon, path: string): Promise<number> {
+/** Sends an order and prints the answer. Exit code 0; 1: not done; 69: no daemon; 77: not permitted; 78: configuration. */
+export async function post(which: WhichDaemon, path: string): Promise<number> {
   const daemon = findDaemon(which);
   if (typeof daemon === 'number') return daemon;
   const answer = await daemon('POST', path);

@@ -1,18 +1,18 @@
-// The command line of `dovegate`: subcommands and their options. The code of a subcommand is imported when it is called: half of the
-// program would be loaded for nothing in any other, and somebody waits.
+// The command line of `dovegate`: subcommands and their options. The code of a subcommand is imported when it is called: the others would
+// be loaded for nothing, while somebody waits.
 
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { programVersion } from '../adapters/host/program.js';
+import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/program.js';
+import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
-import { parseDuration } from '../domain/policy/duration.js';
+import { momentHelp, parseDuration } from '../domain/policy/duration.js';
 import { exitCodes } from '../ports/exit-codes.js';
-import { registerAudit } from './audit/audit.js';
+import { readMoment, registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { SendOptions } from './doveadm/doveadm.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { allFormats } from './output/row-printer.js';
-import { addPolicyCommands, configOption } from './policy-commands.js';
 import type { StatusOptions } from './status.js';
 
 /** Runs the subcommand that the arguments after the program's name call for, and resolves to the exit code. */
@@ -26,34 +26,8 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
     .version(programVersion, '--version')
     .showHelpAfterError('(dovegate --help lists the subcommands)')
     .exitOverride();
-  program
-    .command('serve')
-    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
-    .addOption(configOption())
-    .action(async (options: { readonly config: string }) => {
-      end(await (await import('../daemon/serve.js')).serve(options));
-    });
-  program
-    .command('check')
-    .description('print every problem of a configuration as FILE:LINE:COLUMN: message; exit 0 or 78')
-    .addOption(configOption())
-    .option('--verbose', 'print the effective settings and rules too', false)
-    .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
-    .action(async (options: CheckOptions) => {
-      end(await (await import('./check.js')).check(options));
-    });
-  addOperatorCommands(program, end);
-  addPolicyCommands(
-    program,
-    {
-      explain: async (options) => (await import('./explain.js')).explain(options),
-      can: async (options) => (await import('./can.js')).can(options),
-      test: async (options) => (await import('./test.js')).test(options),
-      replay: async (options) => (await import('./replay.js')).replay(options),
-      suggest: async (options) => (await import('./suggest.js')).suggest(options),
-    },
-    end,
-  );
+  addDaemonCommands(program, end);
+  addPolicyCommands(program, end);
   addHashPassword(program, end);
   registerAudit(program, end);
   addSend(program, end);
@@ -71,7 +45,28 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
 
 type End = (code: number) => void;
 
-function addOperatorCommands(program: Command, end: End): void {
+/** Defaults to the standard place. It still counts as not given for options that conflict with it. */
+export function configOption(help = 'the configuration file'): Option {
+  return new Option('--config <file>', help).default(standardConfig(), standardConfigHelp);
+}
+
+function addDaemonCommands(program: Command, end: End): void {
+  program
+    .command('serve')
+    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
+    .addOption(configOption())
+    .action(async (options: { readonly config: string }) => {
+      end(await (await import('../daemon/serve.js')).serve(options));
+    });
+  program
+    .command('check')
+    .description('print every problem of a configuration as FILE:LINE:COLUMN: message; exit 0 or 78')
+    .addOption(configOption())
+    .option('--verbose', 'print the effective settings and rules too', false)
+    .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
+    .action(async (options: CheckOptions) => {
+      end((await import('./check.js')).check(options));
+    });
   const withDaemon = (command: Command): Command =>
     command
       .addOption(configOption('the configuration file, which names the admin socket; it may have problems'))
@@ -87,14 +82,15 @@ function addOperatorCommands(program: Command, end: End): void {
     .description('end one running command, by its id in status')
     .argument('<id>')
     .action(async (id: string, options: WhichDaemon) => {
-      end(await (await import('./operate.js')).kill({ ...options, id }));
+      end(await (await import('./operate.js')).post(options, `/kill/${encodeURIComponent(id)}`));
     });
   withDaemon(program.command('backend'))
     .description('take a backend out of service (drain), or back (enable); survives a restart')
     .addArgument(new Argument('<action>').choices(['drain', 'enable']))
     .argument('<name>')
-    .action(async (action: 'drain' | 'enable', name: string, options: WhichDaemon) => {
-      end(await (await import('./operate.js')).backend({ ...options, action, name }));
+    .action(async (action: string, name: string, options: WhichDaemon) => {
+      const path = `/backend/${encodeURIComponent(name)}/${action}`;
+      end(await (await import('./operate.js')).post(options, path));
     });
   withDaemon(program.command('reload'))
     .description(
@@ -107,6 +103,134 @@ function addOperatorCommands(program: Command, end: End): void {
     .action(async (options: ReloadOptions) => {
       end(await (await import('./operate.js')).reload(options));
     });
+}
+
+interface Who {
+  uid?: number;
+  account?: string;
+}
+
+/** Where the answer comes from, as it was typed. */
+interface Where {
+  readonly config: string;
+  readonly listener?: string;
+  readonly socket?: string;
+}
+
+interface ExplainFlags extends Where, Who {
+  readonly series: 'auto' | Series;
+  readonly client?: number;
+  readonly user: string;
+  readonly json: boolean;
+}
+
+function addPolicyCommands(program: Command, end: End): void {
+  const listener = 'the listener, by its name in the configuration';
+  const withClient = (command: Command, user: string, account: string): Command =>
+    command
+      .addOption(new Option('--uid <n>', `${user}, by the uid of the system`).argParser(parseUid))
+      .addOption(new Option('--account <name>', account).conflicts('uid'));
+  const explain = program
+    .command('explain')
+    .description(
+      'print what would become of a command line, and why; exit 0 allowed, 77 denied, 75 not carried out, 64 not readable',
+    )
+    .argument('<command...>', 'after --: the words of the command line, its name split or joined')
+    .addOption(configOption())
+    .addOption(new Option('--listener <name>', listener))
+    .addOption(socketOption('series', 'client'));
+  withClient(explain, 'the client', 'the client, by the name of an account')
+    .addOption(
+      new Option('--series <series>', 'read it as this Dovecot does; auto: as the backend, or as both')
+        .choices(['auto', ...allSeries])
+        .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--client <client>',
+        "the client's release, 2.3 or 2.4, or its minor (default: 2.4); it changes what -A means",
+      ).argParser(parseClient),
+    )
+    .option('--user <name>', 'the mailbox user of the command line', '')
+    .option('--json', 'print JSON', false)
+    .action(async (words: string[], flags: ExplainFlags, command: Command) => {
+      const { uid, account, user, json, client: clientMinor } = flags;
+      const series = flags.series === 'auto' ? undefined : flags.series;
+      const from = placeOf(flags, command);
+      const asker = 'socket' in from ? from : { ...from, uid, account, series, clientMinor };
+      end(await (await import('./explain.js')).explain({ user, words, json, ...asker }));
+    });
+  const can = program
+    .command('can')
+    .description('print what a listener may do: commands, users, conditions and limits')
+    .addOption(configOption())
+    .addOption(new Option('--listener <name>', listener))
+    .addOption(socketOption());
+  withClient(can, 'of this user', 'of this account')
+    .option('--json', 'print JSON', false)
+    .action(async ({ uid, account, json, ...where }: Where & Who & { json: boolean }, command: Command) => {
+      const from = placeOf(where, command);
+      const asker = 'socket' in from ? from : { ...from, uid, account };
+      end(await (await import('./can.js')).can({ json, ...asker }));
+    });
+  program
+    .command('test')
+    .description('run the policy tests of a configuration; exit 0 or 1')
+    .addOption(configOption())
+    .option('--coverage', 'print the rules that nothing exercises', false)
+    .option(
+      '--replay <dir>',
+      'judge the records of an audit journal instead, and print decisions that would change',
+    )
+    .action(async ({ replay, ...options }: { config: string; coverage: boolean; replay?: string }) => {
+      if (replay === undefined) end(await (await import('./test.js')).test(options));
+      else end(await (await import('./replay.js')).replay({ ...options, directory: replay }));
+    });
+  const suggest = program
+    .command('suggest')
+    .description('print the smallest readable policy that allows what the journal shows of a listener')
+    .addOption(configOption())
+    .requiredOption('--listener <name>', listener)
+    .addOption(
+      new Option('--since <when>', `how far to look back in the audit journal: ${momentHelp}`)
+        .argParser((text) => readMoment(text, 'start'))
+        .default(undefined, '7d'),
+    );
+  withClient(suggest, 'what this user did', 'what this account did').action(
+    async ({ since, ...options }: Who & { config: string; listener: string; since?: number }) => {
+      const sinceMs = since ?? readMoment('7d', 'start');
+      end(await (await import('./suggest.js')).suggest({ ...options, sinceMs }));
+    },
+  );
+}
+
+/** What only the files can tell is not asked of the daemon, which knows the client. */
+function socketOption(...more: readonly string[]): Option {
+  const help = 'ask the daemon at this socket instead, as the user who runs this; no file is read';
+  return new Option('--socket <path>', help).conflicts(['config', 'listener', 'uid', 'account', ...more]);
+}
+
+/** Ends with a wrong usage where neither place is named. */
+function placeOf(
+  { config, listener, socket }: Where,
+  command: Command,
+): { readonly socket: string } | { readonly config: string; readonly listener: string } {
+  if (socket !== undefined) return { socket };
+  if (listener !== undefined) return { config, listener };
+  return command.error("error: either '--listener <name>', or '--socket <path>'");
+}
+
+/** The minor that doveadm of that release announces, or a minor itself. */
+function parseClient(text: string): number {
+  if (text === '2.3') return 2;
+  if (text === '2.4') return 4;
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be 2.3, 2.4 or the minor of a protocol version.');
+}
+
+function parseUid(text: string): number {
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be a number.');
 }
 
 function addHashPassword(program: Command, end: End): void {

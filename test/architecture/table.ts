@@ -129,9 +129,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['process'],
   }),
 
-  'cli/output': rule([...protocol, 'ports', ...domain, 'gateway/outcome'], {
-    builtins: ['util', 'readline', 'fs', 'tty'],
-    packages: ['picocolors'],
+  'cli/output': rule(['ports', ...domain], {
+    public: ['output', 'screen', 'row-printer'],
+    builtins: ['util'],
   }),
   'cli/audit': rule([...belowCli, 'cli/output'], {
     public: ['audit'],
@@ -145,8 +145,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     packages: ['commander', 'picocolors'],
   }),
   // What may come next on a command line, for shells. It reads the option tables and is handed them, so it imports no subcommand.
-  'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], { packages: ['commander'] }),
+  'cli/completion': rule([...belowCli, 'cli/output', 'cli/doveadm'], {
+    public: ['completion'],
+    packages: ['commander'],
+  }),
   cli: rule([...belowCli, 'cli/output', 'cli/audit', 'cli/doveadm', 'cli/completion', 'daemon/serve'], {
+    public: ['program'],
     builtins: [...terminal, 'http'],
     packages: ['commander', 'picocolors'],
   }),

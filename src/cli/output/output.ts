@@ -1,5 +1,5 @@
-// Where subcommands write: text for people and pipes on stdout, complaints on stderr; and how text that somebody else wrote
-// is shown. The rule: what a client, a backend or a file said reaches a terminal through `plain` only.
+// Where subcommands write: text for people and pipes on stdout, errors and warnings on stderr. The rule: text of a client, a backend or a
+// file reaches a terminal through `plain` only.
 
 import { harmlessJson, printable } from '../../domain/audit/export.js';
 
@@ -58,8 +58,8 @@ export function formatColumns(rows: readonly (readonly string[])[], indent = '')
 }
 
 /** `1 rule`, `2 rules`. */
-export function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
+export function plural(count: number, word: string, words = `${word}s`): string {
+  return `${count} ${count === 1 ? word : words}`;
 }
 
 /** The message is for the one who typed the command; `cause` is what the system said. */

@@ -1,17 +1,8 @@
-// Rows as the real doveadm prints them, byte for byte: the format, the names of columns, and long cells, which arrive in pieces. Only
+// Rows as the real doveadm prints them, byte for byte: the formats, the names of columns, and long cells, which arrive in pieces. Only
 // the table holds rows, a hundred at most; the other formats write each piece at once.
 
-import type { ReplyShape } from '../../domain/commands/columns.js';
-import {
-  type CellFormat,
-  createFlowFormat,
-  createJsonFormat,
-  createPagerFormat,
-  createTabFormat,
-  createTableFormat,
-  createTemplateFormat,
-  type Sink,
-} from './row-formats.js';
+import type { ReplyColumn, ReplyShape } from '../../domain/commands/columns.js';
+import { CommandFault } from './output.js';
 
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;
 
@@ -39,30 +30,18 @@ export interface PrintOptions {
 /** A row is held so long for a cell of it to count as short; what servers send at once. */
 const shortRowBytes = 8192;
 
-/** The name of a column without a known name. */
-const unknownShape: ReplyShape = {
-  format: 'flow',
-  template: undefined,
-  columns: [
-    {
-      key: 'value',
-      title: 'value',
-      isTitleHidden: true,
-      isRightAligned: false,
-      isExpanding: false,
-      isNumber: false,
-    },
-  ],
-};
-
-const userColumn = {
-  key: 'username',
-  title: 'Username',
+const hidden = (key: string, title: string): ReplyColumn => ({
+  key,
+  title,
   isTitleHidden: true,
   isRightAligned: false,
   isExpanding: false,
   isNumber: false,
-} as const;
+});
+
+/** Of a command whose reply is not known. */
+const unknownShape: ReplyShape = { format: 'flow', template: undefined, columns: [hidden('value', 'value')] };
+const userColumn = hidden('username', 'Username');
 
 /** A printer that stands before the first row; the line of names is printed at once. */
 export function createRowPrinter(
@@ -137,6 +116,244 @@ export function createRowPrinter(
     end() {
       if (isOpen) format.close(column);
       format.end();
+    },
+  };
+}
+
+/** Takes a printed piece, which is not kept. */
+export type Sink = (piece: Buffer | string) => void;
+
+/** One format. Calls come as open, write..., close for each cell, in order, and end once. */
+interface CellFormat {
+  /** `isLong`: the cell did not come in one piece. */
+  open(column: number, isLong: boolean): void;
+  write(bytes: Buffer): void;
+  close(column: number): void;
+  /** After the last cell, also where there was none. */
+  end(): void;
+}
+
+/** `a TAB b LF`, below a line of names. Long values are not marked, as they are by the real one with a TAB for each piece. */
+function createTabFormat(columns: readonly ReplyColumn[], hidesTitles: boolean, sink: Sink): CellFormat {
+  let isNamed = hidesTitles;
+  const name = (): void => {
+    if (!isNamed) sink(`${columns.map(({ title }) => title).join('\t')}\n`);
+    isNamed = true;
+  };
+  return {
+    open(column) {
+      name();
+      if (column > 0) sink('\t');
+    },
+    write: sink,
+    close(column) {
+      if (column === columns.length - 1) sink('\n');
+    },
+    end: name,
+  };
+}
+
+/** `name=a name=b LF`; hidden names are left out. */
+function createFlowFormat(columns: readonly ReplyColumn[], sink: Sink): CellFormat {
+  let isMidRow = false;
+  return {
+    open(column) {
+      const of = columns[column];
+      if (of?.isTitleHidden === false) sink(`${of.title}=`);
+    },
+    write: sink,
+    close(column) {
+      isMidRow = column < columns.length - 1;
+      sink(isMidRow ? ' ' : '\n');
+    },
+    end() {
+      if (isMidRow) sink('\n');
+    },
+  };
+}
+
+/** A line for each cell, a form feed between rows; what came in pieces stands below its name. */
+function createPagerFormat(columns: readonly ReplyColumn[], sink: Sink): CellFormat {
+  let isFirst = true;
+  let isLong = false;
+  let isMidRow = false;
+  return {
+    open(column, isLongCell) {
+      const of = columns[column];
+      isLong = isLongCell;
+      // The real one forgets the form feed in front of a long value.
+      if (!isLong) {
+        if (column === 0 && !isFirst) sink('\f\n');
+        isFirst = false;
+      }
+      if (of?.isTitleHidden === false) sink(isLong ? `${of.title}:\n` : `${of.title}: `);
+    },
+    write: sink,
+    close(column) {
+      isMidRow = column < columns.length - 1;
+      if (!isLong) sink('\n');
+    },
+    end() {
+      if (isMidRow) sink('\n');
+    },
+  };
+}
+
+/** A text for each row in which `%{key}` stands for a cell. */
+function createTemplateFormat(columns: readonly ReplyColumn[], template: string, sink: Sink): CellFormat {
+  let cells = new Map<string, string>();
+  let held: Buffer[] = [];
+  return {
+    open() {
+      held = [];
+    },
+    write(bytes) {
+      held.push(bytes);
+    },
+    close(column) {
+      cells.set(columns[column]?.key ?? '', Buffer.concat(held).toString());
+      if (column < columns.length - 1) return;
+      const row = cells;
+      cells = new Map();
+      sink(template.replace(/%\{([^}]*)\}/g, (_all, key: string) => row.get(key) ?? ''));
+    },
+    end() {},
+  };
+}
+
+const defaultWidth = 80;
+const widthMin = 30;
+const heldRowsMax = 100;
+
+/** The real one gives up so for a long value with line ends: 75. */
+const tempFail = 75;
+
+/** The names are printed with the first row that goes out, or at the end. */
+function createTableFormat(
+  columns: readonly ReplyColumn[],
+  width: number | undefined,
+  hidesTitles: boolean,
+  sink: Sink,
+): CellFormat {
+  /** Cells of rows that wait for the widths; undefined once these are known. */
+  let waiting: string[] | undefined = [];
+  let widths: readonly number[] = [];
+  let value: Buffer[] = [];
+  let isLong = false;
+
+  function print(text: string, column: number): void {
+    const of = columns[column];
+    const missing = Math.max(0, (widths[column] ?? 0) - lengthOf(text));
+    const room = ' '.repeat(missing);
+    sink(of?.isRightAligned === true ? room + text : text + room);
+    sink(column === columns.length - 1 ? '\n' : ' ');
+  }
+
+  function settle(cells: readonly string[]): void {
+    waiting = undefined;
+    widths = widthsOf(columns, cells, Math.max(widthMin, width ?? defaultWidth));
+    if (!hidesTitles && columns.some(({ isTitleHidden }) => !isTitleHidden)) {
+      for (const [column, { title }] of columns.entries()) print(title, column);
+    }
+    for (const [at, cell] of cells.entries()) print(cell, at % columns.length);
+  }
+
+  return {
+    open(_column, isLongCell) {
+      value = [];
+      isLong = isLongCell;
+    },
+    write(bytes) {
+      if (isLong && bytes.includes(0x0a))
+        throw new CommandFault(tempFail, "table formatter doesn't support multi-line values");
+      value.push(bytes);
+    },
+    close(column) {
+      const text = Buffer.concat(value).toString();
+      if (waiting !== undefined && waiting.length < heldRowsMax * columns.length) {
+        waiting.push(text);
+        return;
+      }
+      if (waiting !== undefined) settle(waiting);
+      print(text, column);
+    },
+    end() {
+      if (waiting !== undefined && columns.length > 0) settle(waiting);
+    },
+  };
+}
+
+function lengthOf(text: string): number {
+  return Array.from(text).length;
+}
+
+/** How wide each column is. What is too much is taken from the last columns first, half of what they can spare at a time. */
+function widthsOf(columns: readonly ReplyColumn[], cells: readonly string[], room: number): number[] {
+  const least = columns.map(({ title }) => title.length);
+  const widths = [...least];
+  for (const [at, cell] of cells.entries()) {
+    const column = at % columns.length;
+    const length = lengthOf(cell);
+    least[column] = Math.min(least[column] ?? 0, length);
+    widths[column] = Math.max(widths[column] ?? 0, length);
+  }
+  const total = widths.reduce((sum, one) => sum + one + 1, -1);
+  if (total > room) shrink(widths, least, total - room);
+  if (total < room) {
+    const expanding = columns.findIndex(({ isExpanding }) => isExpanding);
+    const at = expanding < 0 ? columns.length - 1 : expanding;
+    widths[at] = (widths[at] ?? 0) + Math.floor((room - total) / 2);
+  }
+  return widths;
+}
+
+function shrink(widths: number[], least: readonly number[], excess: number): void {
+  // The real one takes what a column gave off the column only, never off the excess, and makes a single round.
+  for (let at = widths.length - 1; at >= 0; at -= 1) {
+    const spare = (widths[at] ?? 0) - (least[at] ?? 0);
+    if (spare >= excess) {
+      widths[at] = (widths[at] ?? 0) - excess;
+      return;
+    }
+    if (spare > 0) widths[at] = (widths[at] ?? 0) - (spare === 1 ? 1 : Math.floor(spare / 2));
+  }
+}
+
+/** As JSON.stringify, but with capitals in `\\u001F`, and for the line ends of Unicode too. */
+function escape(text: string): string {
+  return text.replace(/["\\\u0000-\u001f\u2028\u2029]/g, (found) => {
+    const [, short = ''] = /^"(\\[^u])"$/.exec(JSON.stringify(found)) ?? [];
+    return short || `\\u${found.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
+  });
+}
+
+/** The array begins with the first cell, or at the end; no line end follows it. */
+function createJsonFormat(columns: readonly ReplyColumn[], sink: Sink): CellFormat {
+  let opening = '[';
+  let decoder = new TextDecoder();
+  let isQuoted = true;
+  return {
+    open(column) {
+      const { key, isNumber } = columns[column] ?? { key: '', isNumber: false };
+      if (column === 0) {
+        sink(`${opening}{`);
+        opening = ',';
+      } else {
+        sink(',');
+      }
+      isQuoted = !isNumber;
+      sink(`"${escape(key)}":${isQuoted ? '"' : ''}`);
+      decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    },
+    write(bytes) {
+      sink(escape(decoder.decode(bytes, { stream: true })));
+    },
+    close(column) {
+      sink(escape(decoder.decode()));
+      sink(`${isQuoted ? '"' : ''}${column === columns.length - 1 ? '}' : ''}`);
+    },
+    end() {
+      sink(opening === '[' ? '[]' : ']');
     },
   };
 }

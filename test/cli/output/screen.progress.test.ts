@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createProgress } from '../../../src/cli/output/progress.js';
+import { createProgress } from '../../../src/cli/output/screen.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 void test('what takes long is shown, now and then, and taken away', async () => {
