@@ -1,8 +1,7 @@
 // `dovegate test --replay`: past records judged by a configuration, and which decisions would change.
 
 import { formatTime } from '../domain/audit/record.js';
-import { createCoverage } from '../domain/review/coverage.js';
-import { createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
+import { Coverage, createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
@@ -24,7 +23,7 @@ const shownMax = 200;
 export async function replay(options: ReplayOptions): Promise<number> {
   const settings = openSettings(options.config);
   if (typeof settings === 'number') return settings;
-  const coverage = createCoverage(settings.policies.values());
+  const coverage = new Coverage(settings.policies.values());
   const judging = createReplay(settings, ({ readings }) => {
     if (options.coverage) coverage.take(readings());
   });

@@ -1,7 +1,7 @@
 // `dovegate suggest`: a policy that allows what a listener was seen doing, from the audit journal.
 
 import { systemClock } from '../adapters/host/clock.js';
-import { createSightings } from '../domain/review/seen.js';
+import { Sightings } from '../domain/review/recorded.js';
 import { suggest as suggestPolicy } from '../domain/review/suggest.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { readRows } from './journal-rows.js';
@@ -19,7 +19,7 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   if (typeof opened === 'number') return opened;
   const { settings, listener, policy } = opened;
   const nowMs = systemClock.wallMs();
-  const sightings = createSightings(listener.name);
+  const sightings = new Sightings(listener.name);
   const { directory } = settings.audit;
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};

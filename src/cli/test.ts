@@ -6,7 +6,7 @@ import { runTests, type TestOutcome } from '../domain/config/parse-tests.js';
 import type { Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf } from '../domain/policy/assess.js';
 import { isAllowed, type Judgement } from '../domain/policy/judge.js';
-import { type CoveredRule, createCoverage } from '../domain/review/coverage.js';
+import { Coverage, type CoveredRule } from '../domain/review/replay.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { openSettings } from './named-listener.js';
 import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from './output/output.js';
@@ -82,7 +82,7 @@ function answerOf(judgement: Judgement): string {
 }
 
 function coverageOf(settings: Settings, outcomes: readonly TestOutcome[]): CoveredRule[] {
-  const coverage = createCoverage(settings.policies.values());
+  const coverage = new Coverage(settings.policies.values());
   for (const { readings } of outcomes) coverage.take(readings);
   return coverage.rules();
 }

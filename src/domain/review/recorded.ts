@@ -1,7 +1,8 @@
-// Owns the way back from a recorded exchange to a command line that can be judged again: the canonical arguments that the
-// record holds, read as a server of the recorded series would.
-// It does not judge. The rule: what a record keeps only as a digest (secrets, words of mails) becomes a word that nothing was ever
-// called, and the line says that it holds such a word; what a record cut short is not guessed at.
+// The way back from recorded exchanges to command lines that can be judged again: the canonical arguments that a record holds, read as a
+// server of the recorded series would; and what a listener was seen doing, each kind of line once.
+// The rules: what a record keeps only as a digest (secrets, words of mails) becomes a word that nothing was ever called, and the line
+// says that it holds such a word; what a record cut short is not guessed at. A record is judged as of its own time, for the series that
+// it was judged for, so that nothing but the policies makes a difference.
 
 import { isObject, parseTime } from '../audit/record.js';
 import type { ExchangeRow } from '../audit/search.js';
@@ -13,7 +14,14 @@ import {
   type Parameter,
   type Series,
 } from '../commands/catalog.js';
-import { saysWhy } from '../policy/rule.js';
+import { routingTableOf, type Settings } from '../config/settings.js';
+import { type Assessment, assess, minorOfToday, plainLine } from '../policy/assess.js';
+import type { Attempt } from '../policy/attempt.js';
+import type { Decision } from '../policy/decide.js';
+import { readingsOf, type SeriesReading } from '../policy/explanation.js';
+import type { Subject } from '../policy/judge.js';
+import { type Answers, nothingAsked, type PassdbAnswer, type RoutingTable } from '../policy/route.js';
+import { type Policy, saysWhy } from '../policy/rule.js';
 
 /** Why a record cannot be judged again; each is counted. */
 export type UnjudgeableWhy =
@@ -164,4 +172,122 @@ const digestShown = 16;
 /** Whether a word of a recorded line stands for one that is known by its digest only. */
 export function isDigest(word: string): boolean {
   return /^(?:service=)?hmac:[0-9a-f]{16}$/.test(word);
+}
+
+/** An assessment; `readings`: the same for each series that the line was judged for. */
+export interface RecordedAssessment {
+  readonly assessment: Assessment;
+  readonly readings: () => readonly SeriesReading[];
+}
+
+/** Assesses recorded lines by a configuration, each with what its record says: its time, its client, its series, its backend. */
+export class RecordedAssessor {
+  readonly #settings: Settings;
+  readonly #tables = new Map<string, RoutingTable>();
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  assess(line: RecordedLine, policy: Policy): RecordedAssessment {
+    const { listener, principal, user, words, series, timeMs } = line;
+    const subject: Subject = { listener, principal, clientMinor: line.client ?? minorOfToday, policy };
+    const key = series.join(' ');
+    const table = this.#tables.get(key) ?? routingTableOf(this.#settings, series);
+    this.#tables.set(key, table);
+    const asked = plainLine(user, words);
+    const assessment = assess(asked, subject, table, answersIn(line, table), timeMs);
+    return { assessment, readings: () => readingsOf(asked, subject, table, assessment, timeMs) };
+  }
+}
+
+/** A passdb is not asked again: the record says where it led. */
+function answersIn({ user, backend }: RecordedLine, table: RoutingTable): Answers & typeof nothingAsked {
+  if (user === '' || backend === undefined || !table.byName.has(backend)) return nothingAsked;
+  const passdb = new Map<string, PassdbAnswer>([[user, { kind: 'to', backend, aliases: [] }]]);
+  return { ...nothingAsked, passdb };
+}
+
+/** One kind of line: the same words for the same user. */
+export interface SeenLine {
+  readonly line: RecordedLine;
+  count: number;
+  firstMs: number;
+  lastMs: number;
+  readonly principals: Set<string>;
+}
+
+/** Kinds of lines that are kept: some 60 MB of them. */
+const linesMax = 200_000;
+const principalsMax = 100;
+
+/** What one listener was seen doing. Memory holds kinds of lines, not records; beyond a bound it says so instead of forgetting. */
+export class Sightings {
+  /** Rows that say nothing here, by why. */
+  readonly passedOver = new Map<UnjudgeableWhy, number>();
+  readonly #listener: string;
+  readonly #lines = new Map<string, SeenLine>();
+  #isOverfull = false;
+
+  constructor(listener: string) {
+    this.#listener = listener;
+  }
+
+  take(row: ExchangeRow): void {
+    const line = recordedLine(row);
+    if (line === undefined) return;
+    if (line.kind === 'unjudgeable') {
+      this.passedOver.set(line.why, (this.passedOver.get(line.why) ?? 0) + 1);
+      return;
+    }
+    if (line.listener !== this.#listener) return;
+    const key = JSON.stringify([line.decision, line.series, line.user, line.words]);
+    const { timeMs } = line;
+    let seen = this.#lines.get(key);
+    if (seen === undefined) {
+      if (this.#lines.size >= linesMax) {
+        this.#isOverfull = true;
+        return;
+      }
+      seen = { line, count: 0, firstMs: timeMs, lastMs: timeMs, principals: new Set() };
+      this.#lines.set(key, seen);
+    }
+    seen.count += 1;
+    seen.firstMs = Math.min(seen.firstMs, timeMs);
+    seen.lastMs = Math.max(seen.lastMs, timeMs);
+    if (seen.principals.size < principalsMax) seen.principals.add(line.principal);
+  }
+
+  get lines(): readonly SeenLine[] {
+    return [...this.#lines.values()];
+  }
+
+  /** More kinds of lines came than are kept: what is here is not all. */
+  get isOverfull(): boolean {
+    return this.#isOverfull;
+  }
+}
+
+/** What a line means, in each series that it was judged for, and what present policy says of it. */
+export interface Understood {
+  readonly attempts: readonly Attempt[];
+  /** The least friendly of the decisions; what enforce says, under `mode: observe`. */
+  readonly decision: Decision;
+}
+
+/** Reads a line again. Undefined: this version cannot read it any more. */
+export function understand(
+  assessor: RecordedAssessor,
+  policy: Policy,
+  { line, lastMs }: SeenLine,
+): Understood | undefined {
+  const attempts: Attempt[] = [];
+  let worst: Decision | undefined;
+  for (const { judgement } of assessor.assess({ ...line, timeMs: lastMs }, policy).readings()) {
+    if (judgement.kind === 'unparsable') return undefined;
+    attempts.push(judgement.attempt);
+    const decision = judgement.decision.would ?? judgement.decision;
+    if (worst === undefined || decision.kind === 'deny') worst = decision;
+  }
+  return worst === undefined ? undefined : { attempts, decision: worst };
 }

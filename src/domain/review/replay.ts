@@ -1,26 +1,19 @@
-// Owns the judging of past records by another configuration: which decisions would change.
-// It does not read journals; rows come in, one after the other, and only what differs is kept.
-// The rule: a record is judged as of its own time, for the series that it was judged for, so that nothing but the policies makes
-// a difference.
+// Past records judged by another configuration: which decisions would change, and which rules were exercised. Rows come in one after
+// the other, and only what differs is kept.
 
 import type { ExchangeRow } from '../audit/search.js';
-import type { Series } from '../commands/catalog.js';
-import { type ListenerSettings, routingTableOf, type Settings } from '../config/settings.js';
-
+import type { ListenerSettings, Settings } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
+import { type Assessment, describeObstacle, type Fate } from '../policy/assess.js';
+import type { SeriesReading } from '../policy/explanation.js';
+import type { Policy, Rule, RulePlace } from '../policy/rule.js';
 import {
-  type Assessment,
-  assess,
-  describeObstacle,
-  type Fate,
-  minorOfToday,
-  plainLine,
-} from '../policy/assess.js';
-import { readingsOf, type SeriesReading } from '../policy/explanation.js';
-import type { Subject } from '../policy/judge.js';
-import { type Answers, nothingAsked, type PassdbAnswer, type RoutingTable } from '../policy/route.js';
-import type { Policy, RulePlace } from '../policy/rule.js';
-import { type RecordedLine, recordedLine, type UnjudgeableWhy } from './recorded.js';
+  type RecordedAssessment,
+  RecordedAssessor,
+  type RecordedLine,
+  recordedLine,
+  type UnjudgeableWhy,
+} from './recorded.js';
 
 /** Records of one kind whose decision would be another one. */
 export interface ReplayChange {
@@ -62,12 +55,6 @@ export interface ReplayResult {
   readonly untold: number;
 }
 
-/** Judges rows as they come. */
-export interface Replay {
-  take(row: ExchangeRow): void;
-  finish(): ReplayResult;
-}
-
 /** Kinds of changes, and users of each, that are kept. Stops a journal of years from filling the memory. */
 export const changesMax = 10_000;
 const usersMax = 1_000;
@@ -90,50 +77,12 @@ function policyNameFor(listener: ListenerSettings, { policy, principal }: Record
   return policyOfAnybody(listener) ?? names[0] ?? '';
 }
 
-/** Assesses recorded lines by a configuration, each with what its record says: its time, its client, its series, its backend. */
-export interface RecordedAssessor {
-  assess(line: RecordedLine, policy: Policy): RecordedAssessment;
-}
-
-/** An assessment; `readings`: the same for each series that the line was judged for. */
-export interface RecordedAssessment {
-  readonly assessment: Assessment;
-  readonly readings: () => readonly SeriesReading[];
-}
-
-export function createRecordedAssessor(settings: Settings): RecordedAssessor {
-  const tables = new Map<string, RoutingTable>();
-  const tableFor = (series: readonly Series[]): RoutingTable => {
-    const key = series.join(' ');
-    const made = tables.get(key) ?? routingTableOf(settings, series);
-    tables.set(key, made);
-    return made;
-  };
-  return {
-    assess(line, policy) {
-      const { listener, principal, user, words, timeMs } = line;
-      const subject: Subject = { listener, principal, clientMinor: line.client ?? minorOfToday, policy };
-      const table = tableFor(line.series);
-      const asked = plainLine(user, words);
-      const assessment = assess(asked, subject, table, answersIn(line, table), timeMs);
-      return { assessment, readings: () => readingsOf(asked, subject, table, assessment, timeMs) };
-    },
-  };
-}
-
-/** A passdb is not asked again: the record says where it led. */
-function answersIn({ user, backend }: RecordedLine, table: RoutingTable): Answers & typeof nothingAsked {
-  if (user === '' || backend === undefined || !table.byName.has(backend)) return nothingAsked;
-  const passdb = new Map<string, PassdbAnswer>([[user, { kind: 'to', backend, aliases: [] }]]);
-  return { ...nothingAsked, passdb };
-}
-
 /** By the settings of the other configuration; `onJudged` sees every assessment. */
 export function createReplay(
   settings: Settings,
   onJudged: (judged: RecordedAssessment) => void = () => undefined,
-): Replay {
-  const assessor = createRecordedAssessor(settings);
+): { take(row: ExchangeRow): void; finish(): ReplayResult } {
+  const assessor = new RecordedAssessor(settings);
   const changes = new Map<string, ReplayChange>();
   const notJudged = new Map<UnjudgeableWhy | 'no-listener', number>();
   const counts = {
@@ -238,4 +187,44 @@ function answerOf(assessment: Assessment, line: RecordedLine): Answer {
     return { decision: 'allow', reason: why, rule };
   }
   return { decision: 'allow', reason, rule };
+}
+
+/** One rule, and whether anything that came in was decided by it. */
+export interface CoveredRule {
+  readonly policy: string;
+  readonly kind: 'allow' | 'deny';
+  readonly rule: Rule;
+  readonly isExercised: boolean;
+}
+
+/** Which rules decide, in tests or in records: a rule counts where it decided, not where it only came near. */
+export class Coverage {
+  readonly #policies: readonly Policy[];
+  /** Places are compared by identity: a preset that two policies use stands in one place for both. */
+  readonly #decided = new Set<RulePlace>();
+
+  /** A policy that is judged and not among these is passed over. */
+  constructor(policies: Iterable<Policy>) {
+    this.#policies = [...policies];
+  }
+
+  /** What policy said to one line, for each series. */
+  take(readings: readonly SeriesReading[]): void {
+    for (const { judgement } of readings) {
+      if (judgement.kind !== 'judged') continue;
+      const { rule, would } = judgement.decision;
+      for (const place of [rule, would?.rule]) if (place !== undefined) this.#decided.add(place);
+    }
+  }
+
+  /** Every rule of the policies, in the order of the file, of each policy the denying ones after the allowing ones. */
+  rules(): CoveredRule[] {
+    return this.#policies.flatMap((policy) =>
+      (['allow', 'deny'] as const).flatMap((kind) =>
+        policy[kind].map((rule) => {
+          return { policy: policy.name, kind, rule, isExercised: this.#decided.has(rule.place) };
+        }),
+      ),
+    );
+  }
 }

@@ -6,8 +6,7 @@ import { parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
 import { type Limiter, limitAsks } from '../policy/limits.js';
 import type { Obligations, Policy } from '../policy/rule.js';
-import { recordedLine } from './recorded.js';
-import { createRecordedAssessor } from './replay.js';
+import { RecordedAssessor, recordedLine } from './recorded.js';
 
 /** The moment at which limits are rebuilt, in milliseconds. */
 export interface RebuildMoment {
@@ -41,7 +40,7 @@ const needles = {
 
 /** Counts in `limiter` by the policies of `settings` as they are now. */
 export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment): Spent {
-  const assessor = createRecordedAssessor(settings);
+  const assessor = new RecordedAssessor(settings);
   const held = new Map<string, { readonly record: Stored; readonly agoMs: number }>();
   let stepsMs = moment.stepsBeforeMs;
   let counted = 0;

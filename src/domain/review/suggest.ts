@@ -8,8 +8,7 @@ import type { Settings } from '../config/settings.js';
 import type { Policy, RulePlace } from '../policy/rule.js';
 import { effectOf } from './generalise.js';
 import { formatPolicy, type Plain, type WrittenRule } from './policy-text.js';
-import { createRecordedAssessor } from './replay.js';
-import { type Sightings, understand } from './seen.js';
+import { RecordedAssessor, type Sightings, understand } from './recorded.js';
 import {
   decidingRule,
   findRule,
@@ -97,9 +96,9 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
   const everybody = new Map<string, Sight[]>();
   const refused: Refused[] = [];
   let unreadable = 0;
-  const assessor = createRecordedAssessor(settings);
+  const assessor = new RecordedAssessor(settings);
   for (const seen of lines) {
-    const understood = understand(settings, policy, seen, assessor);
+    const understood = understand(assessor, policy, seen);
     if (understood === undefined) {
       unreadable += seen.count;
       continue;

@@ -9,7 +9,7 @@ import { decide } from '../policy/decide.js';
 import type { Policy, Rate, Rule } from '../policy/rule.js';
 import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, formatValue, type Plain } from './policy-text.js';
-import type { SeenLine, Understood } from './seen.js';
+import type { SeenLine, Understood } from './recorded.js';
 
 /** A line that was seen, with what it means. */
 export interface Sight extends Understood {

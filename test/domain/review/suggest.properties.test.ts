@@ -1,4 +1,5 @@
 // Goal: whatever was seen, the suggestion passes check and allows it again; and it grants nothing that nobody should grant unseen.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -11,7 +12,12 @@ import {
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
-import { createSightings, type SeenLine, understand } from '../../../src/domain/review/seen.js';
+import {
+  RecordedAssessor,
+  type SeenLine,
+  Sightings,
+  understand,
+} from '../../../src/domain/review/recorded.js';
 import { suggest } from '../../../src/domain/review/suggest.js';
 import { judgeLine } from '../../kit/judge-line.js';
 import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
@@ -77,7 +83,8 @@ function isAllowedBy(settings: Settings, { line, lastMs }: SeenLine): boolean {
 /** What the suggestion must allow: what was allowed, unless it is root, all users, or denied by a line of today. */
 function mustBeAllowed(settings: Settings, seen: SeenLine): boolean {
   const policy = settings.policies.get('p') ?? assert.fail();
-  const understood = understand(settings, policy, seen) ?? assert.fail(JSON.stringify(seen.line));
+  const understood =
+    understand(new RecordedAssessor(settings), policy, seen) ?? assert.fail(JSON.stringify(seen.line));
   const { attempts, decision } = understood;
   return (
     seen.line.decision === 'allow' &&
@@ -97,7 +104,7 @@ void test('random days of work, of every command of the catalog', () => {
   const allowed = new Set<string>();
   let lines = 0;
   for (let round = 0; round < rounds; round += 1) {
-    const sightings = createSightings('p');
+    const sightings = new Sightings('p');
     const count = 1 + Math.floor(random() * 4);
     for (let at = 0; at < count; at += 1) {
       const name = round < names.length && at === 0 ? (names[round] ?? '') : pick(random, names);
@@ -119,7 +126,7 @@ void test('random days of work, of every command of the catalog', () => {
         assert.ok(isAllowedBy(suggested, seen), `${line.user}: ${JSON.stringify(line.words)}\n${text}`);
       } else if (isAllowedBy(suggested, seen)) {
         // Only masks over the users of one domain, spelled out in the rule.
-        const { attempts } = understand(settings, policy, seen) ?? assert.fail();
+        const { attempts } = understand(new RecordedAssessor(settings), policy, seen) ?? assert.fail();
         assert.ok(
           attempts.every(({ command, everybody }) => command.grant !== 'never' && everybody === 'none'),
           text,

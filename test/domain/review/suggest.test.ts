@@ -1,7 +1,8 @@
 // Goal: the suggestion reads as a policy, keeps what today's policy refuses, and says what it leaves out.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSightings } from '../../../src/domain/review/seen.js';
+import { Sightings } from '../../../src/domain/review/recorded.js';
 import { type Suggestion, suggest } from '../../../src/domain/review/suggest.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';
@@ -11,7 +12,7 @@ function suggestion(policy: string, ...lines: string[]): Suggestion {
   const settings = settingsOf(
     `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
   );
-  const sightings = createSightings('support');
+  const sightings = new Sightings('support');
   for (const [at, line] of lines.entries()) {
     const [user = '', words = ''] = line.split(': ');
     const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';

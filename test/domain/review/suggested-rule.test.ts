@@ -1,9 +1,10 @@
 // Goal: the narrowest rule that policy itself takes; wider where that fails; none where only a grave grant would do.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { formatValue } from '../../../src/domain/review/policy-text.js';
-import { createSightings, understand } from '../../../src/domain/review/seen.js';
+import { RecordedAssessor, Sightings, understand } from '../../../src/domain/review/recorded.js';
 import {
   decidingRule,
   findRule,
@@ -21,13 +22,16 @@ const observing = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode
 
 /** `USER: WORDS` each, as they were seen under the policy of the settings. */
 function see(settings: Settings, ...lines: string[]): Sight[] {
-  const sightings = createSightings('support');
+  const sightings = new Sightings('support');
   for (const line of lines) {
     const [user = '', words = ''] = line.split(': ');
     sightings.take(record(settings, 'support', { user, words: wordsOf(words), reason: 'x' }));
   }
   const policy = settings.policies.get('support') ?? assert.fail();
-  return sightings.lines.map((seen) => ({ seen, ...(understand(settings, policy, seen) ?? assert.fail()) }));
+  return sightings.lines.map((seen) => ({
+    seen,
+    ...(understand(new RecordedAssessor(settings), policy, seen) ?? assert.fail()),
+  }));
 }
 
 function trialOf(settings: Settings, users: readonly string[]): Trial {

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../../src/domain/commands/catalog.js';
+import { queryConditions } from '../../../src/domain/review/generalise.js';
 import { formatValue } from '../../../src/domain/review/policy-text.js';
-import { queryConditions } from '../../../src/domain/review/query-conditions.js';
 import { recordedMs } from './recording.js';
 import { attemptsIn } from './seeing.js';
 

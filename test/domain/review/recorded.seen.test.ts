@@ -1,7 +1,8 @@
 // Goal: lines of one kind are counted together, others of the listener apart, and what cannot be judged is counted by why.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSightings, understand } from '../../../src/domain/review/seen.js';
+import { RecordedAssessor, Sightings, understand } from '../../../src/domain/review/recorded.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { record, recordedMs } from './recording.js';
 
@@ -13,7 +14,7 @@ const settings = settingsOf(
 const bob = 'bob@example.com';
 
 void test('the same words for the same user, however they were spelled, are one kind', () => {
-  const sightings = createSightings('support');
+  const sightings = new Sightings('support');
   const send = (user: string, words: string[], atMs: number, principal = 'carol@support'): void =>
     sightings.take(record(settings, 'support', { user, words, atMs, principal }));
   send(bob, ['mailbox list', 'INBOX', '-s'], recordedMs + 7);
@@ -40,10 +41,10 @@ void test('the same words for the same user, however they were spelled, are one 
 void test('a line is understood as its server would, with what enforce says of it today', () => {
   const policy = settings.policies.get('support') ?? assert.fail();
   const codeOf = (words: string[]): string | undefined => {
-    const sightings = createSightings('support');
+    const sightings = new Sightings('support');
     sightings.take(record(settings, 'support', { user: bob, words }));
     const [seen] = sightings.lines;
-    const understood = understand(settings, policy, seen ?? assert.fail());
+    const understood = understand(new RecordedAssessor(settings), policy, seen ?? assert.fail());
     assert.deepEqual(
       understood?.attempts.map(({ series }) => series),
       ['2.3', '2.4'],
@@ -56,9 +57,12 @@ void test('a line is understood as its server would, with what enforce says of i
 });
 
 void test('a line that this version cannot read any more is none', () => {
-  const sightings = createSightings('support');
+  const sightings = new Sightings('support');
   const row = record(settings, 'support', { user: bob, words: ['mailbox list', 'A'] });
   sightings.take({ ...row, fields: { ...row.fields, args: ['--unknown', '--', 'A'] } });
   const policy = settings.policies.get('support') ?? assert.fail();
-  assert.equal(understand(settings, policy, sightings.lines[0] ?? assert.fail()), undefined);
+  assert.equal(
+    understand(new RecordedAssessor(settings), policy, sightings.lines[0] ?? assert.fail()),
+    undefined,
+  );
 });

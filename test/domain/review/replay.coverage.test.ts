@@ -1,8 +1,9 @@
 // Goal: a rule is exercised when it decides, and by nothing less.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { runTests } from '../../../src/domain/config/parse-tests.js';
-import { createCoverage } from '../../../src/domain/review/coverage.js';
+import { Coverage } from '../../../src/domain/review/replay.js';
 import { settingsOf, sound } from '../config/sound.js';
 
 const nowMs = 1_795_176_000_000;
@@ -10,7 +11,7 @@ const nowMs = 1_795_176_000_000;
 /** `policy kind LINE` of the rules that the tests exercise. */
 function exercised(configuration: string): string[] {
   const settings = settingsOf(configuration);
-  const coverage = createCoverage(settings.policies.values());
+  const coverage = new Coverage(settings.policies.values());
   for (const { readings } of runTests(settings, nowMs)) coverage.take(readings);
   return coverage
     .rules()
