@@ -5,7 +5,7 @@ import { systemClock } from '../adapters/host/clock.js';
 import { createConnect } from '../adapters/net/dial.js';
 import type { Timer } from '../ports/clock.js';
 import type { Transport } from '../ports/transport.js';
-import { faultOfFailure, shakeHands } from '../protocol/handshake/dial.js';
+import { shakeHands } from '../protocol/handshake/dial.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
@@ -101,7 +101,6 @@ export async function connect(options: ConnectOptions): Promise<Session> {
           : { user: options.account ?? 'doveadm', password: Buffer.from(password ?? '') },
       mayAuthenticateInClear: isUnix || options.allowPlaintext === true || isLoopback(options.host),
     });
-    if (shaken.kind === 'failed') throw new SessionFault(faultOfFailure[shaken.code], shaken.message);
     if (shaken.rest.length > 0)
       throw new SessionFault('wire-fault', 'the server sent data after its greeting');
     return createSession({ transport, ...shaken }, options, systemClock);

@@ -8,7 +8,7 @@ import { TransportFault } from '../ports/transport-fault.js';
 import { WireFault } from '../ports/wire-fault.js';
 import { unescapeLenient } from '../protocol/lines.js';
 import type { LogLine, Status } from '../protocol/reply/reply.js';
-import { createTextPieces, slicesOfLine } from '../protocol/text.js';
+import { DotEncoder, slicesOfLine } from '../protocol/text.js';
 import { CommandFailed, type CommandInput, piecesOf, SessionFault } from './client-command.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */
@@ -212,7 +212,7 @@ export async function sendInput(
     const spotter = keepsWhole
       ? undefined
       : (await import('../domain/commands/catalog.js')).createCommandSpotter();
-    const text = createTextPieces(spotter);
+    const text = new DotEncoder(spotter);
     for (const slice of slicesOfLine(Buffer.concat(lines))) {
       const end = await send(slice);
       if (end !== undefined) return end;

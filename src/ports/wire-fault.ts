@@ -1,5 +1,4 @@
-// Owns the one failure that bytes can cause. Does not know who sent them, nor what closes because of it.
-// The rule: a message never holds a byte of the peer, because faults end up in logs and journals.
+// Bytes of a peer broke the grammar of the protocol, or a limit.
 
 /** Why bytes were refused. Journals hold these words: none is ever renamed or reused. */
 export type WireFaultCode =
@@ -9,12 +8,12 @@ export type WireFaultCode =
   | 'bad-command'
   | 'bad-status'
   | 'bad-frame'
-  | 'unexpected-input'
-  | 'truncated';
+  | 'unexpected-input';
 
 /**
- * Bytes broke the grammar or a limit. Whoever catches it closes that transport, and pushes nothing more into what threw
- * it: there is no way to resynchronise, and all that follows is the peer's choice.
+ * Whatever catches it closes that transport, and pushes nothing more into the decoder that threw it:
+ * there is no way to resynchronize, and all that follows is the peer's choice.
+ * The message never holds a byte of the peer, because faults end up in logs and journals.
  */
 export class WireFault extends Error {
   readonly code: WireFaultCode;

@@ -4,8 +4,8 @@
 //     a TAB b  ->  a SOH t b               SOH (01) and one of 0 1 t r n stands for NUL SOH TAB CR LF
 //
 // Escaping is defined by Dovecot in src/lib/strescape.c (str_tabescape).
-// The rules: no byte is looked at twice, however small the chunks are; what a peer sends us as a command is read strictly. Dovecot takes
-// SOH X for X and drops a SOH at the end, so one field has many spellings there; a gate that accepts them all would have to judge them all.
+// The rules: no byte is looked at twice, however small the chunks are; a client's command is read strictly. Dovecot takes SOH X for X and
+// drops a SOH at the end, so one field has many spellings there, and policy would have to judge them all.
 import { WireFault } from '../ports/wire-fault.js';
 
 const TAB = 0x09;
@@ -15,15 +15,16 @@ const CR = 0x0d;
 const nothing = Buffer.alloc(0);
 
 const escapedText = /[\0\x01\t\r\n]/;
-/** Without SOH itself. */
+/** SOH first, since the others make more of them. */
 const pairs = [
+  ['\x01', '\x011'],
   ['\0', '\x010'],
   ['\t', '\x01t'],
   ['\r', '\x01r'],
   ['\n', '\x01n'],
 ] as const;
-/** The byte for the letter after SOH. */
-const unescaped: ReadonlyMap<number | undefined, number> = new Map([
+/** What a letter after SOH stands for. */
+const byteFor: ReadonlyMap<number | undefined, number> = new Map([
   [0x30, 0x00],
   [0x31, SOH],
   [0x74, TAB],
@@ -32,11 +33,11 @@ const unescaped: ReadonlyMap<number | undefined, number> = new Map([
 ]);
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Escapes a text; the result has no NUL, TAB, CR or LF. */
+/** The result has no NUL, TAB, CR or LF. */
 export function escapeText(text: string): string {
   if (!escapedText.test(text)) return text;
-  // SOH first, since the others make more of them. A text of 64 KiB may hold nothing else, and a call for each costs ten times as much.
-  let escaped = text.replaceAll('\x01', '\x011');
+  // One pass for each pair: a text of 64 KiB may hold nothing else, and a call for each character costs ten times as much.
+  let escaped = text;
   for (const [plain, pair] of pairs) escaped = escaped.replaceAll(plain, pair);
   return escaped;
 }
@@ -51,18 +52,17 @@ export function unescapeText(field: string): string {
   const bytes = Buffer.from(field);
   let to = 0;
   for (let from = 0; from < bytes.length; from += 1) {
-    let byte = bytes[from];
+    let byte = bytes[from] ?? 0;
     if (byte === SOH) {
       from += 1;
-      byte = unescaped.get(bytes[from]);
+      byte = byteFor.get(bytes[from]) ?? refuse();
     }
-    if (byte === undefined) throw new WireFault('bad-escape', 'a field has an escape sequence that is none');
     bytes[to++] = byte;
   }
   return bytes.toString('utf8', 0, to);
 }
 
-/** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. */
+/** Undoes escaping as Dovecot does it, for cells that a server sent: SOH X is X, a SOH at the end is nothing. Copies only if needed. */
 export function unescapeLenient(field: Buffer): Buffer {
   let soh = field.indexOf(SOH);
   if (soh < 0) return field;
@@ -73,25 +73,11 @@ export function unescapeLenient(field: Buffer): Buffer {
     to += field.copy(plain, to, from, soh);
     const letter = field[soh + 1];
     from = soh + 2;
-    if (letter !== undefined) plain[to++] = unescaped.get(letter) ?? letter;
+    if (letter !== undefined) plain[to++] = byteFor.get(letter) ?? letter;
     soh = field.indexOf(SOH, from);
   }
   if (from < field.length) to += field.copy(plain, to, from);
   return plain.subarray(0, to);
-}
-
-/** Splits at TAB, unescaping nothing; slices of the line. */
-export function splitRaw(line: Buffer): Buffer[] {
-  const fields: Buffer[] = [];
-  let from = 0;
-  for (;;) {
-    const tab = line.indexOf(TAB, from);
-    if (tab < 0) break;
-    fields.push(line.subarray(from, tab));
-    from = tab + 1;
-  }
-  fields.push(line.subarray(from));
-  return fields;
 }
 
 /** The bytes as text, or undefined when they are not UTF-8. A byte order mark is a character like any other. */
@@ -103,19 +89,23 @@ export function decodeUtf8(bytes: Buffer): string | undefined {
   }
 }
 
+function refuse(): never {
+  throw new WireFault('bad-escape', 'a field has an escape sequence that is none');
+}
+
 /**
- * Collects the pieces of one thing (a line, a status, a log line) into one buffer; callers test their limit before they append.
- * Pieces are copied, never kept: a list of one-byte slices costs a hundred times its bytes, and pins the chunks that they were cut
- * from; doubling keeps the copying linear.
- * A class, as every decoder that a session has: an object made with a getter gets a shape of its own, and V8 keeps that shape,
- * and what the getter can reach, until the next full collection (measured: the whole of every short session).
+ * The bytes of one thing that arrives in pieces. Pieces are copied, never kept: a list of one-byte slices costs a hundred times its
+ * bytes and pins the chunks that they were cut from. Doubling keeps the copying linear.
+ *
+ * A class, as every decoder of a session: an object made with a getter gets a shape of its own, and V8 keeps that shape, and what the
+ * getter can reach, until the next full collection (measured: the whole of every short session).
  */
 export class Gather {
   length = 0;
   readonly #bytesMax: number;
   #store: Buffer = nothing;
 
-  /** `bytesMax` is the caller's limit: no more memory than that is taken, unless more is appended. */
+  /** `bytesMax`: no more memory than that is taken, unless more is appended; callers check their limit first. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
@@ -143,23 +133,25 @@ export class Gather {
 }
 
 /**
- * Cuts a byte stream into lines. Pull-shaped, because any line can change what the bytes after it are: a ClientHello after STARTTLS,
- * a mail after `save`, multiplexing after `+`. Between two calls of push and next it holds at most `lineBytesMax` and what was not
- * asked for.
+ * Cuts a byte stream into lines. Pull-shaped, because any line can change what the bytes after it are: a ClientHello after STARTTLS, a
+ * mail after `save`, multiplexing after `+`.
  */
 export class LineSplitter {
-  /** Bytes of a line before its LF, the CR counted. Stops a peer that never sends an LF. */
   readonly #lineBytesMax: number;
   /** The searched beginning of a line, which has no LF. */
   readonly #partial: Gather;
-  /** What was not searched yet: queue[head] from `from` on, and all behind it. */
+  /** What was not searched yet: queue[head] from `from` on, and all after it. */
   #queue: Buffer[] = [];
   #head = 0;
   #from = 0;
   #queuedBytes = 0;
   #isTooLong = false;
 
-  constructor({ lineBytesMax }: { readonly lineBytesMax: number }) {
+  /**
+   * `lineBytesMax`: of a line before its LF, the CR counted; stops a peer that never sends an LF. Between two calls the splitter holds
+   * at most that and what was not asked for.
+   */
+  constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
     this.#partial = new Gather(lineBytesMax);
   }
@@ -169,7 +161,7 @@ export class LineSplitter {
     return this.#partial.length + this.#queuedBytes;
   }
 
-  /** The memory stays in use until it was read, and lines are slices of it where that is possible. */
+  /** The memory stays in use until it was read; lines are slices of it where that is possible. */
   push(chunk: Buffer): void {
     if (chunk.length === 0 || this.#isTooLong) return;
     this.#queue.push(chunk);
@@ -178,7 +170,7 @@ export class LineSplitter {
 
   /**
    * The next line without its LF and without one CR before it, or undefined until more bytes come.
-   * Throws WireFault line-too-long, and throws it again whenever it is asked after that.
+   * Throws WireFault line-too-long, also at each later call.
    */
   next(): Buffer | undefined {
     if (this.#isTooLong) this.#refuse();
@@ -193,10 +185,12 @@ export class LineSplitter {
         partial.append(this.#eat(chunk, count));
         continue;
       }
-      const piece = this.#eat(chunk, count + 1).subarray(0, count);
-      if (partial.length === 0) return withoutCr(piece);
-      partial.append(piece);
-      return withoutCr(partial.take());
+      let line = this.#eat(chunk, count + 1).subarray(0, count);
+      if (partial.length > 0) {
+        partial.append(line);
+        line = partial.take();
+      }
+      return line[line.length - 1] === CR ? line.subarray(0, -1) : line;
     }
   }
 
@@ -208,14 +202,6 @@ export class LineSplitter {
     }
     const [first] = pieces;
     return first === undefined ? nothing : pieces.length === 1 ? first : Buffer.concat(pieces);
-  }
-
-  /** To be called at the end of the input. Throws WireFault truncated when the last line has no LF. */
-  end(): void {
-    const last = this.#queue.at(-1);
-    if (last === undefined ? this.#partial.length > 0 : last[last.length - 1] !== LF) {
-      throw new WireFault('truncated', 'the input ended inside a line');
-    }
   }
 
   #clearQueue(): void {
@@ -252,8 +238,4 @@ export class LineSplitter {
     this.#clearQueue();
     throw new WireFault('line-too-long', `a line has more than ${this.#lineBytesMax} bytes`);
   }
-}
-
-function withoutCr(line: Buffer): Buffer {
-  return line[line.length - 1] === CR ? line.subarray(0, -1) : line;
 }

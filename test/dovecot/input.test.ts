@@ -8,7 +8,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { createDotEncoder } from '../../src/protocol/text.js';
+import { DotEncoder } from '../../src/protocol/text.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import type { ProgramResult } from '../kit/program.js';
 import { openRawClient, type RawClient } from '../kit/raw-client.js';
@@ -269,8 +269,8 @@ for (const release of releasesAsked()) {
         for (const fields of unread) {
           for (const text of texts) {
             if (await run(fields, Buffer.from(`${text}.\n`))) seen += 1;
-            const encoder = createDotEncoder();
-            const ours = Buffer.concat([encoder.push(Buffer.from(text)), encoder.finish()]);
+            const encoder = new DotEncoder(undefined);
+            const ours = Buffer.concat([...encoder.push(Buffer.from(text)), ...encoder.end()]);
             assert.ok(!(await run(fields, ours)), `${fields.join(' ')}: ${JSON.stringify(text)}`);
           }
         }

@@ -5,7 +5,7 @@
 import { WireFault, type WireFaultCode } from '../../src/ports/wire-fault.js';
 import { type CommandLine, parseCommandLine } from '../../src/protocol/command.js';
 import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
-import { createHandshakeDial, type DialStep } from '../../src/protocol/handshake/dial.js';
+import { type DialStep, HandshakeDial } from '../../src/protocol/handshake/dial.js';
 import { LineSplitter } from '../../src/protocol/lines.js';
 import {
   createMultiplexDecoder,
@@ -14,7 +14,7 @@ import {
   outputChannel,
 } from '../../src/protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder } from '../../src/protocol/reply/reply.js';
-import { createDotDecoder } from '../../src/protocol/text.js';
+import { DotDecoder } from '../../src/protocol/text.js';
 import { chunkings } from './chunkings.js';
 import type { Segment, VectorTls } from './vectors.js';
 
@@ -58,7 +58,7 @@ export interface Heard {
   /** Bytes on channels that are neither output nor log. */
   otherBytes: number;
   /** The first fault, of a decoder or of the end of the input. */
-  fault: WireFaultCode | undefined;
+  fault: WireFaultCode | 'truncated' | undefined;
 }
 
 export interface HearOptions {
@@ -82,7 +82,7 @@ export function hearServer(segments: Chunks, options: HearOptions): Heard {
     otherBytes: 0,
     fault: undefined,
   };
-  const dial = createHandshakeDial({
+  const dial = new HandshakeDial({
     minor: options.minor,
     tls: options.tls,
     credentials: { user: 'doveadm', password: Buffer.from('secret') },
@@ -90,7 +90,7 @@ export function hearServer(segments: Chunks, options: HearOptions): Heard {
     lineBytesMax: limits.lineBytesMax,
   });
   let feed: ((chunk: Buffer) => void) | undefined;
-  let finish = (): void => {};
+  let finish = (): 'truncated' | undefined => undefined;
 
   function take(steps: readonly DialStep[]): void {
     for (const step of steps) {
@@ -128,8 +128,9 @@ export function hearServer(segments: Chunks, options: HearOptions): Heard {
     }
     if (options.hasEnded) {
       take(dial.end());
-      finish();
+      return finish();
     }
+    return undefined;
   });
   return heard;
 }
@@ -138,7 +139,7 @@ function createListener(
   heard: Heard,
   minor: number,
   isDuplex: boolean,
-): { feed: (chunk: Buffer) => void; finish: () => void } {
+): { feed: (chunk: Buffer) => void; finish: () => 'truncated' | undefined } {
   const channels = createMultiplexDecoder(framingOf(minor), limits);
   const replies = new ReplyDecoder(limits);
   const logs = new LogDecoder(limits);
@@ -156,7 +157,7 @@ function createListener(
       }
     }
     heard.isStarted = replies.isStarted;
-    heard.midCell = replies.midCell;
+    heard.midCell = /[^\t]$/.test(heard.partial);
   }
 
   return {
@@ -168,9 +169,8 @@ function createListener(
       }
     },
     finish() {
-      channels.end();
       heard.logs.push(...logs.end());
-      replies.end();
+      return channels.isMidFrame || replies.isStarted ? 'truncated' : undefined;
     },
   };
 }
@@ -185,7 +185,7 @@ export interface Served {
   forTls: string;
   /** In order: commands, OPTION words, inputs. */
   items: ServedItem[];
-  fault: WireFaultCode | undefined;
+  fault: WireFaultCode | 'truncated' | undefined;
 }
 
 export type ServedItem =
@@ -214,7 +214,7 @@ export function serveClient(segments: Chunks, options: ServeOptions): Served {
     lineBytesMax: limits.lineBytesMax,
   });
   let feed: ((chunk: Buffer) => void) | undefined;
-  let finish = (): void => {};
+  let finish = (): 'truncated' | undefined => undefined;
 
   function take(steps: ReturnType<typeof accept.push>): void {
     for (const step of steps) {
@@ -232,7 +232,6 @@ export function serveClient(segments: Chunks, options: ServeOptions): Served {
           take(
             accept.verified(
               options.isPasswordRight &&
-                step.authzid === '' &&
                 step.user === 'doveadm' &&
                 step.password.equals(Buffer.from('secret')),
             ),
@@ -266,8 +265,9 @@ export function serveClient(segments: Chunks, options: ServeOptions): Served {
     }
     if (options.hasEnded) {
       take(accept.end());
-      finish();
+      return finish();
     }
+    return undefined;
   });
   return served;
 }
@@ -275,11 +275,9 @@ export function serveClient(segments: Chunks, options: ServeOptions): Served {
 function createReader(
   served: Served,
   options: ServeOptions,
-): { feed: (chunk: Buffer) => void; finish: () => void } {
+): { feed: (chunk: Buffer) => void; finish: () => 'truncated' | undefined } {
   const lines = new LineSplitter(limits);
-  let input:
-    | { dot: ReturnType<typeof createDotDecoder>; item: { text: string; isDone: boolean } }
-    | undefined;
+  let input: { dot: DotDecoder; item: { text: string; isDone: boolean } } | undefined;
 
   function feedInput(chunk: Buffer): void {
     if (input === undefined) return lines.push(chunk);
@@ -300,22 +298,20 @@ function createReader(
         if (item.kind === 'command' && options.takesInput(item.command.words)) {
           const begun = { kind: 'input' as const, text: '', isDone: false };
           served.items.push(begun);
-          input = { dot: createDotDecoder(limits), item: begun };
+          input = { dot: new DotDecoder(limits), item: begun };
           feedInput(lines.takeRest());
         }
       }
     },
     finish() {
-      input?.dot.end();
-      lines.end();
+      return input !== undefined || lines.pendingBytes > 0 ? 'truncated' : undefined;
     },
   };
 }
 
-function faultOf(run: () => void): WireFaultCode | undefined {
+function faultOf(run: () => 'truncated' | undefined): WireFaultCode | 'truncated' | undefined {
   try {
-    run();
-    return undefined;
+    return run();
   } catch (error) {
     if (error instanceof WireFault) return error.code;
     throw error;

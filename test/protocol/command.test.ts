@@ -21,7 +21,6 @@ const plain = {
   debug: false,
   verbose: false,
   proxyTtl: undefined,
-  hasForward: false,
   user: 'alice@example.org',
   words: ['quota get', '-u', 'alice@example.org', '--'],
   isUtf8: true,
@@ -48,13 +47,12 @@ void test('extra fields are a list of their own', () => {
   assert.deepEqual(parse('x\tproxy-ttl=3\x01tforward=a=b\tu\tc'), {
     ...plain,
     proxyTtl: 3,
-    hasForward: true,
     user: 'u',
     words: ['c'],
   });
   assert.equal(parse('x\tforward=proxy-ttl=3\tu\tc').proxyTtl, undefined);
   assert.equal(parse('x\tforward=a\x011tproxy-ttl=3\tu\tc').proxyTtl, undefined);
-  assert.equal(parse('x\tsomething=else\tu\tc').hasForward, false);
+  assert.deepEqual(parse('x\tsomething=else\tu\tc'), { ...plain, user: 'u', words: ['c'] });
   assert.equal(parse('x\tproxy-ttl=0\tu\tc').proxyTtl, 0);
 });
 
@@ -188,7 +186,6 @@ void test('round trip: what is written is read', () => {
           debug: command.debug,
           verbose: command.verbose && !command.debug,
           proxyTtl: command.proxyTtl,
-          hasForward: false,
           user: command.user,
           words: [command.name, ...command.args],
           isUtf8: true,

@@ -4,11 +4,11 @@ import { test } from 'node:test';
 import { WireFault } from '../../src/ports/wire-fault.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
 import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
-import { createHandshakeDial } from '../../src/protocol/handshake/dial.js';
+import { HandshakeDial } from '../../src/protocol/handshake/dial.js';
 import { escapeText, LineSplitter, unescapeLenient, unescapeText } from '../../src/protocol/lines.js';
-import { createMultiplexDecoder, createMultiplexEncoder } from '../../src/protocol/reply/multiplex.js';
-import { countCells, LogDecoder, parseCells, ReplyDecoder } from '../../src/protocol/reply/reply.js';
-import { createDotDecoder, createDotEncoder } from '../../src/protocol/text.js';
+import { createMultiplexDecoder, MultiplexEncoder } from '../../src/protocol/reply/multiplex.js';
+import { countCells, LogDecoder, ReplyDecoder } from '../../src/protocol/reply/reply.js';
+import { DotDecoder, DotEncoder } from '../../src/protocol/text.js';
 import { cutEvery } from '../kit/chunkings.js';
 import { countWork } from '../kit/work.js';
 
@@ -47,8 +47,8 @@ const eaters: Record<string, Eater> = {
   reply: () => new ReplyDecoder({ statusBytesMax: limit }),
   log: () => new LogDecoder({ lineBytesMax: limit }),
   'log, cut': () => new LogDecoder({ lineBytesMax: 100 }),
-  dot: () => createDotDecoder({ inputBytesMax: limit }),
-  'dot, written': () => createDotEncoder(),
+  dot: () => new DotDecoder({ inputBytesMax: limit }),
+  'dot, written': () => new DotEncoder(undefined),
   packet: () => createMultiplexDecoder('packet', { frameBytesMax: 0xffff_ffff }),
   stream: () => {
     const decoder = createMultiplexDecoder('stream', { frameBytesMax: limit });
@@ -56,7 +56,7 @@ const eaters: Record<string, Eater> = {
     return decoder;
   },
   'stream, written': () => {
-    const encoder = createMultiplexEncoder('stream');
+    const encoder = new MultiplexEncoder('stream');
     return { push: (chunk) => encoder.frame(0, [chunk]) };
   },
   cells: () => ({ push: (chunk) => countCells(chunk) }),
@@ -69,7 +69,7 @@ const eaters: Record<string, Eater> = {
       lineBytesMax: limit,
     }),
   dial: () => {
-    const dial = createHandshakeDial({
+    const dial = new HandshakeDial({
       minor: 2,
       tls: 'none',
       credentials: undefined,
@@ -154,7 +154,6 @@ void test('fields, cells and escapes', () => {
     escapeText: (bytes) => escapeText(bytes.toString('latin1')),
     unescapeText: (bytes) => unescapeText(bytes.toString('latin1')),
     unescapeLenient,
-    parseCells,
     parseCommandLine: (bytes) => parseCommandLine(bytes, { fieldsMax: limit }),
   };
   for (const [name, run] of Object.entries(cases)) {

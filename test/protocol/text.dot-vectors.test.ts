@@ -1,7 +1,7 @@
 // What Dovecot stored of an input, as a fetch on the same connection tells it, against what our decoder makes of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDotDecoder } from '../../src/protocol/text.js';
+import { DotDecoder } from '../../src/protocol/text.js';
 import { connectionsOf, vectorsIn } from '../kit/vectors.js';
 
 for (const family of ['save-dots', 'save-lf', 'save-binary']) {
@@ -13,7 +13,7 @@ for (const family of ['save-dots', 'save-lf', 'save-binary']) {
       const writes = steps.flatMap(({ dir, hex }) => (dir === 'c2s' && hex ? [Buffer.from(hex, 'hex')] : []));
       const save = writes.find((bytes) => bytes.includes('\tsave\t'));
       assert.ok(save !== undefined);
-      const { parts, isDone } = createDotDecoder({ inputBytesMax: 1000 }).push(
+      const { parts, isDone } = new DotDecoder({ inputBytesMax: 1000 }).push(
         save.subarray(save.indexOf('\n') + 1),
       );
       assert.ok(isDone);

@@ -116,7 +116,6 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   'reply-bad-status': ['the reply has no status line', backendLog],
   'reply-bad-frame': ['the reply breaks its framing', backendLog],
   'reply-unexpected-input': ['the backend spoke where it had nothing to say', backendLog],
-  'reply-truncated': ['the reply ended within a line', backendLog],
   referral: [
     'the backend refers to a host that is not configured, or it was followed once already',
     'add it',

@@ -40,7 +40,6 @@ export function plainLine(user: string, words: readonly string[]): CommandLine {
     debug: false,
     verbose: false,
     proxyTtl: undefined,
-    hasForward: false,
     user,
     words: [...words],
     isUtf8: true,

@@ -15,7 +15,7 @@
 // password in clear, so no reply line goes into a message or a log, and fields are kept by a list of names.
 
 import { WireFault } from '../../ports/wire-fault.js';
-import { decodeUtf8, LineSplitter, splitRaw, unescapeLenient } from '../../protocol/lines.js';
+import { decodeUtf8, LineSplitter, unescapeLenient } from '../../protocol/lines.js';
 
 /** `pass` asks the passdb (where is this user served), `user` the userdb (who is this here). */
 export type QuestionKind = 'pass' | 'user';
@@ -151,12 +151,14 @@ function parseId(text: string): number {
 }
 
 function splitWithin(rest: Buffer, fieldsMax: number): Buffer[] {
-  let count = 1;
-  for (let at = rest.indexOf(TAB); at >= 0; at = rest.indexOf(TAB, at + 1)) {
-    count += 1;
-    if (count > fieldsMax) throw noReply(`a reply has more than ${fieldsMax} fields`);
+  const fields: Buffer[] = [];
+  for (let from = 0; from <= rest.length; ) {
+    if (fields.length === fieldsMax) throw noReply(`a reply has more than ${fieldsMax} fields`);
+    const end = endOfField(rest, from);
+    fields.push(rest.subarray(from, end));
+    from = end + 1;
   }
-  return splitRaw(rest);
+  return fields;
 }
 
 /** Skips empty fields: 2.3 ends a reply without fields with a TAB. Each is cut at its first `=` and then unescaped. */
@@ -270,8 +272,6 @@ export interface AuthDialogue {
    * is no reply, line-too-long.
    */
   push(chunk: Buffer): AuthEvent[];
-  /** At the end of the input: throws WireFault truncated inside a line. An end before the greeting is no fault here. */
-  end(): void;
   /** Bytes of the line that has no end yet. */
   readonly pendingBytes: number;
 }
@@ -328,9 +328,6 @@ export function createAuthDialogue(limits: AuthLimits): AuthDialogue {
         if (event.kind === 'wrong-type') lines.takeRest();
       }
       return events;
-    },
-    end() {
-      lines.end();
     },
   };
 }

@@ -7,9 +7,9 @@ import type { Secret } from '../../domain/identity/credentials.js';
 import type { Clock } from '../../ports/clock.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
+import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
-import { faultOfFailure, type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
+import { type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
 
 import {
   createUpstream,
@@ -183,7 +183,6 @@ async function greetOnce(
         phase = next;
       },
     );
-    if (shaken.kind === 'failed') throw failed(shaken.code, shaken.message, phase);
     const { minor, serverMinor, rest } = shaken;
     return { transport, minor, serverMinor, rest };
   } catch (cause) {
@@ -193,13 +192,6 @@ async function greetOnce(
     timer.cancel();
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-function failed(code: keyof typeof faultOfFailure, message: string, phase: UpstreamPhase): UpstreamFault {
-  const fault = faultOfFailure[code];
-  return fault === 'closed-early'
-    ? new UpstreamFault(fault, message, undefined, phase)
-    : new UpstreamFault(fault, message);
 }
 
 /** Reads the passwords within the connect timeout: their file may lie on a mount that hangs. */

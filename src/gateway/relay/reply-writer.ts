@@ -6,12 +6,11 @@ import type { Transport } from '../../ports/transport.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { escapeText } from '../../protocol/lines.js';
 import {
-  createMultiplexEncoder,
   type Framing,
   framingOf,
   joinPacket,
   logChannel,
-  type MultiplexEncoder,
+  MultiplexEncoder,
   outputChannel,
 } from '../../protocol/reply/multiplex.js';
 import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
@@ -43,7 +42,7 @@ export class ReplyWriter {
     this.#transport = transport;
     this.#minor = minor;
     this.#framing = framingOf(minor);
-    this.#encoder = createMultiplexEncoder(this.#framing);
+    this.#encoder = new MultiplexEncoder(this.#framing);
     this.hasLogChannel = minor === 1 || minor === 2;
   }
 

@@ -14,7 +14,7 @@ import { wholeBytesMax } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { Gather } from '../../protocol/lines.js';
-import { createTextPieces, slicesOfLine } from '../../protocol/text.js';
+import { DotEncoder, slicesOfLine } from '../../protocol/text.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { HeldUp, LeaseEnd } from '../pool/lease.js';
 import type { UpstreamEvent } from '../pool/upstream.js';
@@ -257,7 +257,7 @@ async function send(
 
 /** Encodes pieces of the text; undefined: the text must not be sent, because the server could take a part of it for a command. */
 function createEncoding(keepsWhole: boolean): (piece: HeldPiece) => Buffer[] | undefined {
-  const encoding = createTextPieces(keepsWhole ? undefined : createCommandSpotter());
+  const encoding = new DotEncoder(keepsWhole ? undefined : createCommandSpotter());
   return ({ parts, isLast }) => {
     try {
       const pieces = encoding.push(Buffer.concat(parts));

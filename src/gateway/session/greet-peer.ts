@@ -182,7 +182,7 @@ async function readInTurn({ transport, access, peer }: Greeting): Promise<Buffer
 }
 
 function endOf(why: Extract<AcceptStep, { do: 'close' }>['why']): GreetedPeer {
-  if (why === 'ended' || why === 'truncated') return { reason: 'peer-ended', text: undefined };
+  if (why === 'ended') return { reason: 'peer-ended', text: undefined };
   if (why === 'auth-failed') return { reason: 'login-failed', text: undefined };
   return { reason: 'wire-fault', text: why };
 }

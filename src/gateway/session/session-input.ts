@@ -8,7 +8,7 @@ import type { Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { WireFault } from '../../ports/wire-fault.js';
 import { LineSplitter } from '../../protocol/lines.js';
-import { createDotDecoder, type DotDecoder } from '../../protocol/text.js';
+import { DotDecoder } from '../../protocol/text.js';
 import type { ClientInput, TextPiece } from '../relay/relay.js';
 
 function ignore(): void {}
@@ -146,7 +146,7 @@ export class PeerInput implements ClientInput {
   }
 
   async #decode(): Promise<TextPiece> {
-    this.#dots ??= createDotDecoder(this.#options);
+    this.#dots ??= new DotDecoder(this.#options);
     const chunk = await this.#input.nextBytes();
     if (chunk === null) return { kind: 'cut' };
     const { parts, isDone, rest } = this.#dots.push(chunk);

@@ -1,27 +1,23 @@
-// What a server sends for a command: rows and a status line on the output channel, lines on the log channel.
+// What a server sends after the handshake, channel by channel: replies on the output channel, log lines on the other.
 //
-//     cell TAB cell TAB ... cell TAB LF status LF         {"alice@example.org":{"uid":"5000"}} LF + LF
-//     + LF      - LF      -NOUSER LF      -REFERRAL moved@example.org@192.0.2.7:24245 LF
-//     04 doveadm(nouser@example.org): cmd quota get: User doesn't exist LF          a byte for the type, text, LF
+//     output   cell TAB cell TAB ... cell TAB LF status LF         {"alice@example.org":{"uid":"5000"}} LF + LF
+//     status   + LF      - LF      -NOUSER LF      -REFERRAL moved@example.org@192.0.2.7:24245 LF
+//     log      04 doveadm(nouser@example.org): cmd quota get: User doesn't exist LF
 //
-// The rules: cells are escaped, so the first raw LF ends the body, whatever stands before it, and the next one ends the status line; the
-// body is searched for an LF, never walked, and never kept: its bytes leave as slices of the chunk; only a status that begins with `+`
-// went well; a server's log never breaks a command, so nothing in it is a fault, and its text may hold any control character.
+// The decoders are fed with one channel each, across all frames, and live as long as their transport. Cells are escaped, so the first
+// raw LF ends the body, whatever stands before it, and the next one ends the status line. Nothing on the wire says how many cells
+// make a row, or which command a log line belongs to.
+// The rules: the body is searched for an LF, never walked, and never kept; its bytes leave as slices of the chunk. Only a status that
+// begins with `+` went well: a server may say a bare `-`, a number or a word that is unknown here. A server's log never breaks a
+// command, so nothing in it is a fault.
+
 import { WireFault } from '../../ports/wire-fault.js';
-import { Gather, splitRaw, unescapeLenient } from '../lines.js';
+import { Gather } from '../lines.js';
 
-const TAB = 0x09;
-const LF = 0x0a;
-const CR = 0x0d;
-const PLUS = 0x2b;
-const MINUS = 0x2d;
-const printable = /^[\x20-\x7e]*$/;
-
-/** How a command went. */
 export interface Status {
   kind: 'ok' | 'failed' | 'referral';
   /**
-   * '' for ok; else the word behind `-` up to a space: NOUSER, 75, and whatever the peer likes. UNKNOWN for a bare `-`, and
+   * '' for ok; else the word after `-` up to a space: NOUSER, 75, and whatever the peer likes. UNKNOWN for a bare `-`, and
    * for a word that is not printable ASCII, so that formatStatus takes every code that was read.
    */
   code: string;
@@ -31,7 +27,14 @@ export interface Status {
   referral?: { user: string; host: string };
 }
 
-/** Reads a status line (without LF; one CR at the end is overlooked). Throws WireFault bad-status for neither + nor -. */
+const TAB = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const PLUS = 0x2b;
+const MINUS = 0x2d;
+const printable = /^[\x20-\x7e]*$/;
+
+/** Reads a status line (without LF; one CR at the end is dropped). Throws WireFault bad-status for neither + nor -. */
 export function parseStatus(line: Buffer): Status {
   const first = line[0];
   if (first === PLUS) return { kind: 'ok', code: '', raw: line };
@@ -45,12 +48,8 @@ export function parseStatus(line: Buffer): Status {
   // The user has an @ of its own, so the last one is the border.
   const border = target.lastIndexOf('@');
   if (border <= 0 || border === target.length - 1) return { kind: 'referral', code, raw: line };
-  return {
-    kind: 'referral',
-    code,
-    raw: line,
-    referral: { user: target.slice(0, border), host: target.slice(border + 1) },
-  };
+  const referral = { user: target.slice(0, border), host: target.slice(border + 1) };
+  return { kind: 'referral', code, raw: line, referral };
 }
 
 /** `+` for the code '', else `-CODE`; with LF. The code must be printable ASCII. */
@@ -59,37 +58,23 @@ export function formatStatus(code: string): Buffer {
   return code === '' ? Buffer.of(PLUS, LF) : Buffer.from(`-${code}\n`);
 }
 
-/** What came next in the output channel. */
 export type ReplyEvent =
   /** Bytes of cells, still escaped, never empty; a slice of the chunk. */
-  | { kind: 'body'; bytes: Buffer }
-  /**
-   * The end of a reply; `restBytes` of what was pushed together with it stand behind it, and belong to the next reply.
-   * More of that may wait in the next frame of the same read.
-   */
-  | { kind: 'status'; status: Status; restBytes: number };
+  | { readonly kind: 'body'; readonly bytes: Buffer }
+  /** The end of a reply. */
+  | { readonly kind: 'status'; readonly status: Status };
 
-/**
- * Cuts the output channel into replies: it is fed with channel 0 alone, across all frames. A class, so that those of all upstreams have
- * one shape, and what every command asks of them is compiled for it.
- */
+/** Cuts the output channel into replies. */
 export class ReplyDecoder {
-  /** Bytes of a status line before its LF. The body has no limit: it is not held. */
   readonly #statusBytesMax: number;
   /** What the next byte belongs to. */
   #at: 'start' | 'body' | 'status' = 'start';
-  /** TAB also where there is no body, which cuts nothing. */
-  #lastOfBody = TAB;
   readonly #partial: Gather;
 
-  constructor({ statusBytesMax }: { readonly statusBytesMax: number }) {
+  /** `statusBytesMax`: of a status line before its LF. The body has no limit: it is not held. */
+  constructor({ statusBytesMax }: { statusBytesMax: number }) {
     this.#statusBytesMax = statusBytesMax;
     this.#partial = new Gather(statusBytesMax);
-  }
-
-  /** The body of the reply at hand is not empty and does not end in TAB: to end it here would cut a cell. */
-  get midCell(): boolean {
-    return this.#lastOfBody !== TAB;
   }
 
   /** A byte of a reply came, and its status did not. */
@@ -97,6 +82,7 @@ export class ReplyDecoder {
     return this.#at !== 'start';
   }
 
+  /** Bytes held: the beginning of a status line. */
   get pendingBytes(): number {
     return this.#partial.length;
   }
@@ -115,31 +101,20 @@ export class ReplyDecoder {
         }
         partial.append(chunk.subarray(from, stop));
         if (lf >= 0) {
-          const status = parseStatus(partial.take());
-          events.push({ kind: 'status', status, restBytes: chunk.length - lf - 1 });
+          events.push({ kind: 'status', status: parseStatus(partial.take()) });
           this.#at = 'start';
-          this.#lastOfBody = TAB;
         }
       } else {
-        if (stop > from) {
-          const bytes = chunk.subarray(from, stop);
-          this.#lastOfBody = bytes[bytes.length - 1] ?? TAB;
-          events.push({ kind: 'body', bytes });
-        }
+        if (stop > from) events.push({ kind: 'body', bytes: chunk.subarray(from, stop) });
         this.#at = lf < 0 ? 'body' : 'status';
       }
       from = stop + 1;
     }
     return events;
   }
-
-  /** At the end of the input. Throws WireFault truncated inside a reply. */
-  end(): void {
-    if (this.#at !== 'start') throw new WireFault('truncated', 'the input ended inside a reply');
-  }
 }
 
-/** Cells are often short: looking a few bytes ahead is cheaper than a search that starts anew for each. */
+/** Cells are often short: looking a few bytes ahead is cheaper than a new search for each. */
 const lookAhead = 24;
 
 /** Cells that end in these bytes of a body. */
@@ -157,46 +132,34 @@ export function countCells(body: Buffer): number {
   return cells;
 }
 
-/**
- * The cells of a whole body, unescaped as Dovecot does it. Bytes behind the last TAB are a last cell: a reply that is no
- * table (the JSON of `user`) is one cell. Throws WireFault line-too-long for more than `cellsMax` cells.
- */
-export function parseCells(body: Buffer, limits?: { readonly cellsMax: number }): Buffer[] {
-  if (limits !== undefined && countCells(body) > limits.cellsMax) {
-    throw new WireFault('line-too-long', `a reply has more than ${limits.cellsMax} cells`);
-  }
-  const cells = splitRaw(body);
-  if (cells.at(-1)?.length === 0) cells.pop();
-  return cells.map(unescapeLenient);
-}
-
-/** How bad it is, as the server sees it: the type bytes 1 to 6. */
+/** How bad it is, as the server sees it: the type bytes 1 to 6. Types 1 to 4 were seen from servers; 5 and 6 are in Dovecot's source. */
 export type LogType = 'debug' | 'info' | 'warning' | 'error' | 'fatal' | 'panic';
 
-/** One line of the log channel. */
+const logTypes: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
+
+/** One byte for the type, text, LF. A message of several lines is several log lines. */
 export interface LogLine {
   /** 'error' also for a type byte that is none; the byte is part of the text then. */
   type: LogType;
-  /** Without type byte and LF; U+FFFD for what is no UTF-8. */
+  /** Without type byte and LF; U+FFFD for what is no UTF-8. The server's text: it may hold any control character. */
   text: string;
   /** The end is missing: the line was too long, or the input ended before its LF. */
   isCut: boolean;
 }
 
-const types: readonly LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
-
-/** Cuts the bytes of the log channel into lines. It never throws. */
+/** Cuts the log channel into lines. It never throws. */
 export class LogDecoder {
-  /** Bytes of a line before its LF, the type counted; what is above it is dropped up to the LF. */
   readonly #lineBytesMax: number;
   readonly #partial: Gather;
   #isCut = false;
 
-  constructor({ lineBytesMax }: { readonly lineBytesMax: number }) {
+  /** `lineBytesMax`: of a line before its LF, the type counted; what is above it is dropped up to the LF. */
+  constructor({ lineBytesMax }: { lineBytesMax: number }) {
     this.#lineBytesMax = lineBytesMax;
     this.#partial = new Gather(lineBytesMax);
   }
 
+  /** Bytes held: the beginning of a line. */
   get pendingBytes(): number {
     return this.#partial.length;
   }
@@ -225,21 +188,16 @@ export class LogDecoder {
   }
 
   #finish(): LogLine {
-    const line = parseLogLine(this.#partial.take(), this.#isCut);
+    const line = this.#partial.take();
+    const isCut = this.#isCut;
     this.#isCut = false;
-    return line;
+    const type = logTypes[(line[0] ?? 0) - 1];
+    return { type: type ?? 'error', text: line.toString('utf8', type === undefined ? 0 : 1), isCut };
   }
 }
 
 /** The bytes of a message, with LF; each line of it becomes a log line of that type. */
 export function encodeLogLine(type: LogType, text: string): Buffer {
-  const first = String.fromCharCode(types.indexOf(type) + 1);
+  const first = String.fromCharCode(logTypes.indexOf(type) + 1);
   return Buffer.from(`${first}${text.replaceAll('\n', `\n${first}`)}\n`);
-}
-
-function parseLogLine(line: Buffer, isCut: boolean): LogLine {
-  const type = types[(line[0] ?? 0) - 1];
-  return type === undefined
-    ? { type: 'error', text: line.toString(), isCut }
-    : { type, text: line.toString('utf8', 1), isCut };
 }

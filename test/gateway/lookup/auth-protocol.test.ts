@@ -9,7 +9,7 @@ const limits = { lineBytesMax: 64, fieldsMax: 8 };
 function read(text: string): AuthEvent[] {
   const dialogue = createAuthDialogue(limits);
   const events = dialogue.push(Buffer.from(text, 'latin1'));
-  dialogue.end();
+  assert.equal(dialogue.pendingBytes, 0);
   return events;
 }
 
@@ -76,7 +76,6 @@ void test('the line behind VERSION must be SPID; else the listener is of the wro
     assert.deepEqual(events, [{ kind: 'wrong-type' }], line);
     assert.deepEqual(dialogue.push(Buffer.alloc(1000)), []);
     assert.equal(dialogue.pendingBytes, 0);
-    dialogue.end();
   }
   // Without a mechanism the SASL protocol begins with SPID too.
   for (const line of ['CUID\t1', 'COOKIE\tab', 'DONE', 'MECH\tPLAIN\tplaintext']) {
@@ -91,8 +90,6 @@ void test('the line behind VERSION must be SPID; else the listener is of the wro
 
 void test('faults', () => {
   assertFault(`${greeting}HELLO\t1\n`, 'bad-status');
-  assertFault(`${greeting}NOTFOUND\t1`, 'truncated');
-  assertFault('VERSION\t1', 'truncated');
   assertFault('x'.repeat(65), 'line-too-long');
   assertFault(`${greeting}PASS\t1\tuser=${'x'.repeat(64)}\n`, 'line-too-long');
   assertFault(`${greeting}PASS\t1\t${'\t'.repeat(30)}\n`, 'bad-status');

@@ -16,7 +16,6 @@ const limits = { lineBytesMax: 65_536, fieldsMax: 256 };
 function read(chunks: readonly Buffer[]): AuthEvent[] {
   const dialogue = createAuthDialogue(limits);
   const events = chunks.flatMap((chunk) => dialogue.push(chunk));
-  dialogue.end();
   assert.equal(dialogue.pendingBytes, 0);
   return events;
 }

@@ -18,7 +18,7 @@ import { UploadBuffer, upload } from '../../../src/gateway/relay/upload.js';
 
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { wholeBytesMax } from '../../../src/ports/transport.js';
-import { createDotDecoder } from '../../../src/protocol/text.js';
+import { DotDecoder } from '../../../src/protocol/text.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { carelessOwner, leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
@@ -118,7 +118,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
 /** What a server takes `sent` for: the text, and what would be its next command. */
 function taken(sent: string): { text: string; rest: string; isDone: boolean } {
   assert.ok(sent.startsWith(line));
-  const { parts, rest, isDone } = createDotDecoder({ inputBytesMax: 10_000_000 }).push(
+  const { parts, rest, isDone } = new DotDecoder({ inputBytesMax: 10_000_000 }).push(
     Buffer.from(sent.slice(line.length)),
   );
   return { text: Buffer.concat(parts).toString(), rest: String(rest), isDone };

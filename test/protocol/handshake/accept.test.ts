@@ -21,7 +21,7 @@ const bytes = (text: string): Buffer => Buffer.from(text);
 const send = (text: string): AcceptStep => ({ do: 'send', bytes: bytes(text) });
 const version = (minor: number): string => `VERSION\tdoveadm-server\t1\t${minor}\n`;
 const plainLine = 'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n';
-const verify: AcceptStep = { do: 'verify', user: 'doveadm', authzid: '', password: bytes('secret') };
+const verify: AcceptStep = { do: 'verify', user: 'doveadm', password: bytes('secret') };
 const ready = (minor: number, clientMinor: number, rest = ''): AcceptStep => ({
   do: 'ready',
   minor,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  createHandshakeDial,
   type DialStep,
+  HandshakeDial,
   type HandshakeDialOptions,
 } from '../../../src/protocol/handshake/dial.js';
 
@@ -24,16 +24,31 @@ const ready = (minor: number, serverMinor: number | undefined, rest = ''): DialS
   { do: 'ready', minor, serverMinor, rest: bytes(rest) },
 ];
 
-function started(changes: Partial<HandshakeDialOptions> = {}): ReturnType<typeof createHandshakeDial> {
+function started(changes: Partial<HandshakeDialOptions> = {}): HandshakeDial {
   const merged = { ...options, ...changes };
-  const dial = createHandshakeDial(merged);
+  const dial = new HandshakeDial(merged);
   assert.deepEqual(dial.start(), [send(`VERSION\tdoveadm-server\t1\t${merged.minor}\n`)]);
   return dial;
 }
 
+/** Failures share the codes of faults; the message tells them apart. */
+const failures: readonly (readonly [name: string, code: string, message: RegExp])[] = [
+  ['not-doveadm', 'version-unsupported', /no doveadm server|a line that is too long|spoke first/],
+  ['version-unsupported', 'version-unsupported', /another version/],
+  ['plaintext-injected', 'tls-failed', /clear text came/],
+  ['tls-missing', 'tls-failed', /without asking for TLS|too old for STARTTLS/],
+  ['auth-required', 'auth-rejected', /asks for a password/],
+  ['auth-rejected', 'auth-rejected', /refused the user|holds a NUL/],
+  ['closed-early', 'closed-early', /closed before/],
+];
+
 function failure(steps: readonly DialStep[]): string | undefined {
   const last = steps.at(-1);
-  return last?.do === 'fail' ? last.code : undefined;
+  if (last?.do !== 'fail') return undefined;
+  const { code, message } = last;
+  return (
+    failures.find(([, itsCode, text]) => itsCode === code && text.test(message))?.[0] ?? `${code}: ${message}`
+  );
 }
 
 void test('a preauthenticated server', () => {
@@ -119,7 +134,6 @@ void test('TLS from the first byte', () => {
 
 void test('versions that are not ours', () => {
   assert.equal(failure(started().push(bytes(version(5)))), 'version-unsupported');
-  assert.deepEqual(started({ serverMinorMax: 5 }).push(bytes(`${version(5)}+\n`)), ready(2, 5));
   assert.equal(failure(started().push(bytes('VERSION\tdoveadm-client\t2\t0\n'))), 'version-unsupported');
 });
 
@@ -156,13 +170,13 @@ void test('a failure holds no byte of the server', () => {
 });
 
 void test('calls that nothing asked for are bugs of the caller', () => {
-  assert.throws(() => createHandshakeDial(options).tlsStarted(), /unasked/);
+  assert.throws(() => new HandshakeDial(options).tlsStarted(), /unasked/);
   const dial = started();
   assert.throws(() => dial.start(), /twice/);
 });
 
 void test('trap 1: the client speaks first, and says doveadm-server', () => {
-  assert.deepEqual(createHandshakeDial(options).start(), [send('VERSION\tdoveadm-server\t1\t2\n')]);
+  assert.deepEqual(new HandshakeDial(options).start(), [send('VERSION\tdoveadm-server\t1\t2\n')]);
 });
 
 void test('trap 2: no VERSION line comes back to M = 0', () => {

@@ -1,27 +1,27 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { formatPlain, parsePlain } from '../../../src/protocol/handshake/greeting.js';
+import { formatPlain, readPlain } from '../../../src/protocol/handshake/greeting.js';
 
 const line = (decoded: string | Uint8Array): Buffer =>
   Buffer.from(`PLAIN\t${Buffer.from(decoded).toString('base64')}`);
 
 void test('the line that the real client sends', () => {
-  const plain = parsePlain(Buffer.from('PLAIN\tAGRvdmVhZG0Ac2VjcmV0'));
+  const plain = readPlain(Buffer.from('PLAIN\tAGRvdmVhZG0Ac2VjcmV0'));
   assert.deepEqual(plain, { authzid: '', user: 'doveadm', password: Buffer.from('secret') });
-  assert.equal(formatPlain('doveadm', Buffer.from('secret')).toString(), 'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n');
+  assert.equal(formatPlain('doveadm', Buffer.from('secret'))?.toString(), 'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n');
 });
 
 void test('the password is all that follows, a NUL included', () => {
-  assert.deepEqual(parsePlain(line('\0doveadm\0secret\0junk')).password, Buffer.from('secret\0junk'));
-  assert.equal(parsePlain(line('\0doveadm\0')).password.length, 0);
+  assert.deepEqual(readPlain(line('\0doveadm\0secret\0junk'))?.password, Buffer.from('secret\0junk'));
+  assert.equal(readPlain(line('\0doveadm\0'))?.password.length, 0);
 });
 
 void test('an authorization id is told', () => {
-  assert.equal(parsePlain(line('other\0doveadm\0secret')).authzid, 'other');
+  assert.equal(readPlain(line('other\0doveadm\0secret'))?.authzid, 'other');
 });
 
-void test('anything else is refused, and the message does not repeat it', () => {
+void test('anything else is no PLAIN line', () => {
   for (const bad of [
     Buffer.from(''),
     Buffer.from('PLAIN'),
@@ -42,11 +42,7 @@ void test('anything else is refused, and the message does not repeat it', () => 
     line(Buffer.from([0, 0xff, 0, 0x61])),
     line(Buffer.from([0xc3, 0, 0x61, 0, 0x61])),
   ]) {
-    assert.throws(
-      () => parsePlain(bad),
-      { name: 'WireFault', code: 'bad-command', message: 'not a PLAIN line' },
-      bad.toString(),
-    );
+    assert.equal(readPlain(bad), undefined, bad.toString());
   }
 });
 
@@ -55,13 +51,14 @@ void test('round trip', () => {
   fc.assert(
     fc.property(noNul, noNul, (user, password) => {
       const written = formatPlain(user, Buffer.from(password));
-      const read = parsePlain(written.subarray(0, -1));
+      assert.ok(written !== undefined);
+      const read = readPlain(written.subarray(0, -1));
       assert.deepEqual(read, { authzid: '', user, password: Buffer.from(password) });
     }),
   );
 });
 
 void test('a NUL is not written: the server would end the name or the password there', () => {
-  assert.throws(() => formatPlain('dove\0adm', Buffer.from('secret')), { code: 'bad-command' });
-  assert.throws(() => formatPlain('doveadm', Buffer.from('sec\0ret')), { code: 'bad-command' });
+  assert.equal(formatPlain('dove\0adm', Buffer.from('secret')), undefined);
+  assert.equal(formatPlain('doveadm', Buffer.from('sec\0ret')), undefined);
 });
