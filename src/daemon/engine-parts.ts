@@ -15,7 +15,7 @@ import { type Judged, judgedBytes } from '../domain/policy/judge.js';
 import { createLimiter } from '../domain/policy/limits.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
-import { createLookup, type Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
+import { Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
 import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { createFloodWatch, type Journal } from '../gateway/outcome/journal.js';
@@ -63,7 +63,7 @@ function createResolver({ mailUsers }: Settings, lookups: Lookups): UserResolver
 }
 
 function openLookup(socket: string, limits: LookupLimits, { connect, clock, observe }: Adapters): Lookup {
-  return createLookup({
+  return new Lookup({
     address: { kind: 'unix', path: socket },
     connect,
     clock,

@@ -11,8 +11,7 @@ import { systemClock } from '../../src/adapters/host/clock.js';
 import { createConnect } from '../../src/adapters/net/dial.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
 import {
-  createLookup,
-  type Lookup,
+  Lookup,
   type LookupAnswer,
   type LookupLimits,
   lookupLimits,
@@ -91,7 +90,7 @@ function ask(
 ): Asking {
   const connect = connectAs(uid);
   let dials = 0;
-  const lookup = createLookup({
+  const lookup = new Lookup({
     address: { kind: 'unix', path: join(lab.folder, 'run', socket) },
     connect(address, signal) {
       dials += 1;

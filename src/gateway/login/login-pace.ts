@@ -1,7 +1,7 @@
-// What failed tries to log in cost the tries after them: a pause that grows with the failures of a name from one place,
-// and a shorter one that grows with all failures from there. It does not know who waits, nor whether a name is an account's.
-// The rules: nothing is counted by the name alone, so that no stranger can keep somebody out; what is counted is bounded,
-// and what matters least is forgotten first.
+// What failed logins cost the ones after them: a pause that grows with the failures of a name from one network, and a shorter one that
+// grows with all failures from there.
+// The rules: nothing is counted by the name alone, so that an unauthenticated peer cannot keep an account's owner out; what is counted
+// is bounded, and what matters least is forgotten first.
 
 /** Where a try comes from, and whom it claims to be. */
 export interface LoginSource {
@@ -20,21 +20,6 @@ export interface LoginStanding {
   readonly failures: number;
   /** Somebody from there proved to be an account within the last hour. */
   readonly hasSucceeded: boolean;
-}
-
-/** One for all listeners; outlives a reload. */
-export interface LoginPace {
-  standing(source: LoginSource, nowMs: number): LoginStanding;
-  /** A try was judged and wrong; the next one waits at most `pauseMaxMs`. */
-  failed(source: LoginSource, nowMs: number, pauseMaxMs: number): void;
-  /** A try was not judged, since there were too many: it costs no pause, and others come first next time. */
-  crowded(source: LoginSource, nowMs: number): void;
-  /** A place on the network in the order of who comes first; lower is before. */
-  rankOf(network: string, nowMs: number): number;
-  /** A try was right. It forgives the failures of this name from there, and no others: who has one account may guess at others. */
-  succeeded(source: LoginSource, nowMs: number): void;
-  /** Places and names that are held. */
-  readonly size: number;
 }
 
 interface Failures {
@@ -62,66 +47,74 @@ const networkPauseMaxMs = 500;
 const networksMax = 8192;
 const namesMax = 16;
 
-/** A pace that knows nobody. */
-export function createLoginPace(): LoginPace {
-  const networks = new Map<string, Known>();
+/** One for all listeners; outlives a reload. */
+export class LoginPace {
+  readonly #networks = new Map<string, Known>();
 
-  return {
-    standing({ network, name }, nowMs) {
-      const known = networks.get(network);
-      if (known === undefined) return { dueMs: 0, nameFailures: 0, failures: 0, hasSucceeded: false };
-      const named = known.names.get(name);
-      return {
-        dueMs: Math.max(known.dueMs, named?.dueMs ?? 0),
-        nameFailures: countOf(named, nowMs),
-        failures: allOf(known, nowMs),
-        hasSucceeded: nowMs - known.succeededMs < successMs,
-      };
-    },
-    failed({ network, name }, nowMs, pauseMaxMs) {
-      const known = knownOf(network, nowMs);
-      known.crowded = crowdedOf(known, nowMs);
-      fail(known, nowMs);
-      const steps = known.count - freeFailures;
-      if (steps > 0)
-        known.dueMs = nowMs + Math.min(pauseMaxMs, networkPauseMaxMs, doubled(networkPauseMs, steps));
-      let named = known.names.get(name);
-      if (named === undefined) {
-        makeRoom(known.names, namesMax, (each) => countOf(each, nowMs));
-        named = { count: 0, lastMs: nowMs, dueMs: 0 };
-        known.names.set(name, named);
-      }
-      fail(named, nowMs);
-      named.dueMs = nowMs + Math.min(pauseMaxMs, doubled(namePauseMs, named.count));
-    },
-    crowded({ network }, nowMs) {
-      const known = knownOf(network, nowMs);
-      known.crowded = crowdedOf(known, nowMs) + 1;
-      known.count = countOf(known, nowMs);
-      known.lastMs = nowMs;
-    },
-    rankOf(network, nowMs) {
-      const known = networks.get(network);
-      if (known === undefined) return 0;
-      return nowMs - known.succeededMs < successMs ? -1 : allOf(known, nowMs);
-    },
-    succeeded({ network, name }, nowMs) {
-      const known = knownOf(network, nowMs);
-      known.succeededMs = nowMs;
-      known.names.delete(name);
-    },
-    get size() {
-      let sum = networks.size;
-      for (const { names } of networks.values()) sum += names.size;
-      return sum;
-    },
-  };
+  standing({ network, name }: LoginSource, nowMs: number): LoginStanding {
+    const known = this.#networks.get(network);
+    if (known === undefined) return { dueMs: 0, nameFailures: 0, failures: 0, hasSucceeded: false };
+    const named = known.names.get(name);
+    return {
+      dueMs: Math.max(known.dueMs, named?.dueMs ?? 0),
+      nameFailures: countOf(named, nowMs),
+      failures: allOf(known, nowMs),
+      hasSucceeded: nowMs - known.succeededMs < successMs,
+    };
+  }
 
-  function knownOf(network: string, nowMs: number): Known {
-    const known = networks.get(network);
+  /** A try was judged and wrong; the next one waits at most `pauseMaxMs`. */
+  failed({ network, name }: LoginSource, nowMs: number, pauseMaxMs: number): void {
+    const known = this.#known(network, nowMs);
+    known.crowded = crowdedOf(known, nowMs);
+    fail(known, nowMs);
+    const steps = known.count - freeFailures;
+    if (steps > 0)
+      known.dueMs = nowMs + Math.min(pauseMaxMs, networkPauseMaxMs, doubled(networkPauseMs, steps));
+    let named = known.names.get(name);
+    if (named === undefined) {
+      makeRoom(known.names, namesMax, (each) => countOf(each, nowMs));
+      named = { count: 0, lastMs: nowMs, dueMs: 0 };
+      known.names.set(name, named);
+    }
+    fail(named, nowMs);
+    named.dueMs = nowMs + Math.min(pauseMaxMs, doubled(namePauseMs, named.count));
+  }
+
+  /** A try was not judged, since there were too many: it costs no pause, and others come first next time. */
+  crowded({ network }: LoginSource, nowMs: number): void {
+    const known = this.#known(network, nowMs);
+    known.crowded = crowdedOf(known, nowMs) + 1;
+    known.count = countOf(known, nowMs);
+    known.lastMs = nowMs;
+  }
+
+  /** The order in which networks are served; lower is before. */
+  rankOf(network: string, nowMs: number): number {
+    const known = this.#networks.get(network);
+    if (known === undefined) return 0;
+    return nowMs - known.succeededMs < successMs ? -1 : allOf(known, nowMs);
+  }
+
+  /** A try was right. It forgives the failures of this name from there, and no others: an account's owner may guess at others. */
+  succeeded({ network, name }: LoginSource, nowMs: number): void {
+    const known = this.#known(network, nowMs);
+    known.succeededMs = nowMs;
+    known.names.delete(name);
+  }
+
+  /** Networks and names that are held. */
+  get size(): number {
+    let sum = this.#networks.size;
+    for (const { names } of this.#networks.values()) sum += names.size;
+    return sum;
+  }
+
+  #known(network: string, nowMs: number): Known {
+    const known = this.#networks.get(network);
     if (known !== undefined) return known;
-    // Whoever succeeded stays before all strangers who failed less than that.
-    makeRoom(networks, networksMax, (each) =>
+    // A network with a success stays before all others that failed less than that.
+    makeRoom(this.#networks, networksMax, (each) =>
       nowMs - each.succeededMs < successMs ? Infinity : allOf(each, nowMs),
     );
     const made: Known = {
@@ -132,7 +125,7 @@ export function createLoginPace(): LoginPace {
       succeededMs: -Infinity,
       names: new Map(),
     };
-    networks.set(network, made);
+    this.#networks.set(network, made);
     return made;
   }
 }

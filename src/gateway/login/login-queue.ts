@@ -1,7 +1,8 @@
-// Who waits for a judgement of a password, and who is next: one is computed at a time, since each costs a processor for
-// a tenth of a second and tens of MiB. A machine. It does not know passwords.
-// The rules: no more wait than there is room for, in all and from one place, and who says the same as another waits with it; places with a recent success come first,
-// then those that failed least; whoever failed waits for the pause that this costs, and where there is no room, goes.
+// Passwords that wait to be judged, and which is next: one is computed at a time, since each costs a processor for a tenth of a second
+// and tens of MiB. A machine.
+// The rules: no more wait than there is room for, in all and from one network, and equal tries wait together; networks with a recent
+// success come first, then those that failed least; after a failure comes the pause that it costs, and where there is no room, the
+// worst try is dropped.
 
 import assert from 'node:assert';
 import type { Clock, Timer } from '../../ports/clock.js';
@@ -156,8 +157,12 @@ export function createLoginQueue({
       login.forget();
       return same;
     }
-    const { promise: answer, resolve, reject } = openPromise<TryAnswer>();
-    const waiter = { login, answer, resolve, reject, askers: 0 };
+    let open: Pick<Waiter, 'resolve' | 'reject'> | undefined;
+    const answer = new Promise<TryAnswer>((resolve, reject) => {
+      open = { resolve, reject };
+    });
+    assert(open !== undefined, 'a promise ran its executor late');
+    const waiter: Waiter = { login, answer, ...open, askers: 0 };
     waiting.set(login.key, waiter);
     return waiter;
   }
@@ -183,21 +188,6 @@ export function createLoginQueue({
       return waiting.size;
     },
   };
-}
-
-interface OpenPromise<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (fault: unknown) => void;
-}
-
-function openPromise<T>(): OpenPromise<T> {
-  let open: Omit<OpenPromise<T>, 'promise'> | undefined;
-  const promise = new Promise<T>((resolve, reject) => {
-    open = { resolve, reject };
-  });
-  assert(open !== undefined, 'a promise ran its executor late');
-  return { promise, ...open };
 }
 
 /** Below 0: `a` comes first. */

@@ -1,5 +1,5 @@
 // Who may log in at one listener, as the configuration says it now: by a client certificate, or by a name and a password.
-// It does not know the wire. The rules: what is answered, and when, does not depend on whether a name is an account's; a
+// The rules: what is answered, and when, does not depend on whether a name is an account's; a
 // password is wiped when it was judged.
 
 import {
@@ -17,16 +17,16 @@ import {
 import { networkOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/clock.js';
 import type { TlsPeer } from '../../ports/transport.js';
-import { createLoginPace, type LoginPace } from './login-pace.js';
+import { LoginPace } from './login-pace.js';
 import { createLoginQueue, type LoginQueue, type PendingTry, type TryAnswer } from './login-queue.js';
-import { createStrangerTurns, type StrangerTurns } from './unauthenticated-turns.js';
+import { UnauthenticatedTurns } from './unauthenticated-turns.js';
 
 /** What all listeners share, and what a reload leaves as it is: who waits, who failed, who is remembered. */
 export interface LoginGuard {
   readonly clock: Clock;
   readonly pace: LoginPace;
   readonly queue: LoginQueue;
-  readonly turns: StrangerTurns;
+  readonly turns: UnauthenticatedTurns;
   readonly remembered: RememberedLogins;
   readonly digest: KeyedDigest;
 }
@@ -68,7 +68,7 @@ export type CertificateOwner =
 
 /** The accounts of one listener. */
 export interface Logins {
-  /** Resolves when it is the turn of a stranger from there to have something done that costs. */
+  /** Resolves when it is the turn of an unauthenticated peer from there to have something done that costs. */
   turnOf(address: string | undefined): Promise<void>;
   /** Whether somebody from there, a place on the network, proved to be an account within the last hour. */
   isProven(network: string): boolean;
@@ -85,11 +85,13 @@ export interface Logins {
 
 /** Nobody waits, nobody failed. */
 export function createLoginGuard(clock: Clock): LoginGuard {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   const queue = createLoginQueue({ clock, pace });
-  const rankOf = (network: string): number => pace.rankOf(network, clock.now());
-  const turns = createStrangerTurns({ rankOf, nextTurn: () => clock.nextTurn() });
-  return { clock, pace, queue, turns, remembered: createRememberedLogins(), digest: createKeyedDigest() };
+  const turns = new UnauthenticatedTurns(
+    (network) => pace.rankOf(network, clock.now()),
+    () => clock.nextTurn(),
+  );
+  return { clock, pace, queue, turns, remembered: new RememberedLogins(), digest: createKeyedDigest() };
 }
 
 /** What a name is cut to where it is counted. */
@@ -203,19 +205,6 @@ export interface SaidLogin {
   readonly hash: string;
 }
 
-/**
- * Successful logins of the last minutes, as digests under a key of the process: the same password from the same place costs no
- * second hash. A guess that is answered at once must be worth no more than one that waits: after `missesMax` wrong
- * guesses from that place the account is not remembered there for a while. One for all listeners; outlives a reload.
- */
-export interface RememberedLogins {
-  /** Whether this very login was right lately. A wrong one is counted, where there is a right one. */
-  has(login: SaidLogin, nowMs: number): boolean;
-  /** It was judged just now, and right. */
-  remember(login: SaidLogin, nowMs: number): void;
-  readonly size: number;
-}
-
 interface Remembered {
   digest: string;
   readonly untilMs: number;
@@ -227,46 +216,52 @@ const holdsMs = 5 * 60_000;
 const missesMax = 1024;
 const loginsMax = 4096;
 
-export function createRememberedLogins(): RememberedLogins {
-  const digest = createKeyedDigest();
+/**
+ * Successful logins of the last minutes, as digests under a key of the process: the same password from the same network costs no
+ * second hash. A guess that is answered at once must be worth no more than one that waits: after `missesMax` wrong
+ * guesses from that network the account is not remembered there for a while. One for all listeners; outlives a reload.
+ */
+export class RememberedLogins {
+  readonly #digest = createKeyedDigest();
   /** Oldest first, since each is held for as long. */
-  const logins = new Map<string, Remembered>();
+  readonly #logins = new Map<string, Remembered>();
 
-  const whoOf = ({ listener, network, account }: SaidLogin): string =>
-    digest(['who', listener, network, account]);
-  const proofOf = ({ hash, password }: SaidLogin): string => digest(['proof', hash, password]);
-
-  function forget(nowMs: number): void {
-    for (const [who, { untilMs }] of logins) {
-      if (untilMs > nowMs && logins.size < loginsMax) return;
-      logins.delete(who);
-    }
+  /** Whether this very login was right lately. A wrong one is counted, where there is a right one. */
+  has(login: SaidLogin, nowMs: number): boolean {
+    // Both digests always, so that the time does not show whether there is anything.
+    const { who, proof } = this.#digests(login);
+    const found = this.#logins.get(who);
+    if (found === undefined || found.untilMs <= nowMs || found.misses >= missesMax) return false;
+    if (found.digest === proof) return true;
+    found.misses += 1;
+    return false;
   }
 
-  return {
-    has(login, nowMs) {
-      // Both digests always, so that nobody sees by the time whether there is anything.
-      const [who, proof] = [whoOf(login), proofOf(login)];
-      const found = logins.get(who);
-      if (found === undefined || found.untilMs <= nowMs || found.misses >= missesMax) return false;
-      if (found.digest === proof) return true;
-      found.misses += 1;
-      return false;
-    },
-    remember(login, nowMs) {
-      const [who, proof] = [whoOf(login), proofOf(login)];
-      const found = logins.get(who);
-      if (found !== undefined && found.untilMs > nowMs) {
-        // What was missed stays: else each honest login would give a guesser as many again.
-        found.digest = proof;
-        return;
-      }
-      logins.delete(who);
-      forget(nowMs);
-      logins.set(who, { digest: proof, untilMs: nowMs + holdsMs, misses: 0 });
-    },
-    get size() {
-      return logins.size;
-    },
-  };
+  /** It was judged just now, and right. */
+  remember(login: SaidLogin, nowMs: number): void {
+    const { who, proof } = this.#digests(login);
+    const found = this.#logins.get(who);
+    if (found !== undefined && found.untilMs > nowMs) {
+      // What was missed stays: else each honest login would give a guesser as many again.
+      found.digest = proof;
+      return;
+    }
+    this.#logins.delete(who);
+    for (const [other, { untilMs }] of this.#logins) {
+      if (untilMs > nowMs && this.#logins.size < loginsMax) break;
+      this.#logins.delete(other);
+    }
+    this.#logins.set(who, { digest: proof, untilMs: nowMs + holdsMs, misses: 0 });
+  }
+
+  get size(): number {
+    return this.#logins.size;
+  }
+
+  #digests({ listener, network, account, hash, password }: SaidLogin) {
+    return {
+      who: this.#digest(['who', listener, network, account]),
+      proof: this.#digest(['proof', hash, password]),
+    };
+  }
 }

@@ -1,70 +1,59 @@
-// The order in which something is done for those who have not logged in: a TLS handshake costs a processor a millisecond or more,
-// and a thousand of them at once would keep everybody else waiting. It does not know what is done.
-// The rules: places on the network take turns, those that failed least first, however many come from one; and after a few
-// turns everybody else is served.
-
-/** One for the whole daemon; outlives a reload. */
-export interface StrangerTurns {
-  /** Resolves when it is the turn of somebody from there. */
-  take(network: string): Promise<void>;
-  /** Who waits for a turn. */
-  readonly size: number;
-}
-
-/** What the turns need. */
-export interface StrangerTurnsOptions {
-  /** Below: comes before. */
-  readonly rankOf: (network: string) => number;
-  /** Resolves when everybody else had a turn ({@link Clock.nextTurn}). */
-  readonly nextTurn: () => Promise<void>;
-}
+// The order in which unauthenticated peers are served: a TLS handshake costs a processor a millisecond or more, and a thousand of them
+// at once would keep everybody else waiting.
+// The rules: networks take turns, those that failed least first, however many peers come from one; and after a few turns everybody
+// else is served.
 
 /** How many are served before everybody else is. */
 const perTurn = 4;
 
-/** Nobody waits. */
-export function createStrangerTurns({ rankOf, nextTurn }: StrangerTurnsOptions): StrangerTurns {
-  /** Who waits, by place; the place that was served last stands last. None is empty. */
-  const waiting = new Map<string, (() => void)[]>();
-  let size = 0;
-  let isServing = false;
+/** One for the whole daemon; outlives a reload. */
+export class UnauthenticatedTurns {
+  readonly #rankOf: (network: string) => number;
+  readonly #nextTurn: () => Promise<void>;
+  /** Waiting peers by network; the network that was served last stands last. None is empty. */
+  readonly #waiting = new Map<string, (() => void)[]>();
+  #isServing = false;
+  /** Peers that wait. */
+  size = 0;
 
-  function serveOne(): void {
+  /** `rankOf`: lower comes before; `nextTurn`: as of Clock. */
+  constructor(rankOf: (network: string) => number, nextTurn: () => Promise<void>) {
+    this.#rankOf = rankOf;
+    this.#nextTurn = nextTurn;
+  }
+
+  /** Resolves when it is the turn of a peer from there. */
+  take(network: string): Promise<void> {
+    return new Promise((resolve) => {
+      const theirs = this.#waiting.get(network);
+      if (theirs === undefined) this.#waiting.set(network, [resolve]);
+      else theirs.push(resolve);
+      this.size += 1;
+      if (!this.#isServing) void this.#serve();
+    });
+  }
+
+  async #serve(): Promise<void> {
+    this.#isServing = true;
+    while (this.#waiting.size > 0) {
+      await this.#nextTurn();
+      for (let count = 0; count < perTurn; count += 1) this.#serveOne();
+    }
+    this.#isServing = false;
+  }
+
+  #serveOne(): void {
     let first: { readonly network: string; readonly rank: number } | undefined;
-    for (const network of waiting.keys()) {
-      const rank = rankOf(network);
+    for (const network of this.#waiting.keys()) {
+      const rank = this.#rankOf(network);
       if (first === undefined || rank < first.rank) first = { network, rank };
     }
     if (first === undefined) return;
     const { network } = first;
-    const [resolve, ...others] = waiting.get(network) ?? [];
-    waiting.delete(network);
-    if (others.length > 0) waiting.set(network, others);
-    size -= 1;
+    const [resolve, ...others] = this.#waiting.get(network) ?? [];
+    this.#waiting.delete(network);
+    if (others.length > 0) this.#waiting.set(network, others);
+    this.size -= 1;
     resolve?.();
   }
-
-  async function serve(): Promise<void> {
-    isServing = true;
-    while (waiting.size > 0) {
-      await nextTurn();
-      for (let count = 0; count < perTurn; count += 1) serveOne();
-    }
-    isServing = false;
-  }
-
-  return {
-    take(network) {
-      return new Promise((resolve) => {
-        const theirs = waiting.get(network);
-        if (theirs === undefined) waiting.set(network, [resolve]);
-        else theirs.push(resolve);
-        size += 1;
-        if (!isServing) void serve();
-      });
-    },
-    get size() {
-      return size;
-    },
-  };
 }

@@ -1,5 +1,5 @@
 // One transport to Dovecot's auth service, from its dial to its end: a machine. Many questions are in flight at once, and replies
-// find theirs by id. It does not know who asks, what is asked again, nor what is remembered.
+// find theirs by id.
 // The rules: an id is not used again while its reply may still come; a question that nobody waits for any more does not close the
 // transport (2.4.1 crashes when a client leaves while it delays a failure, measured); what is odd ends it.
 
@@ -33,14 +33,13 @@ export type LinkFailure =
   | 'wire-fault' // what came is not of the protocol
   | 'closed-early';
 
-/** One question about a user; by its identity. */
+/** By its identity. */
 export interface LinkQuestion {
   readonly kind: QuestionKind;
   /** Must be askable (`whyUnaskable`). */
   readonly user: string;
 }
 
-/** How long, and how much. */
 export interface LinkLimits extends AuthLimits {
   /** From the dial to the second line of the greeting. The wrong type of listener may say nothing at all. */
   readonly greetingTimeoutMs: number;
@@ -52,44 +51,13 @@ export interface LinkLimits extends AuthLimits {
   readonly lateMax: number;
 }
 
-/** Who opened the link. Called at any time between the calls of the link's methods, and never before `openAuthLink` returned. */
+/** Who opened the link. Called at any time between the calls of the link's methods, and never before its constructor returned. */
 export interface LinkOwner<Q extends LinkQuestion> {
   /** Questions may be asked. */
   greeted(link: AuthLink<Q>): void;
   answered(link: AuthLink<Q>, question: Q, answer: AuthAnswer): void;
   /** Once, and last. Undefined: our side closed it. `unanswered`: the questions that were in flight. */
   ended(link: AuthLink<Q>, failure: LinkFailure | undefined, unanswered: readonly Q[]): void;
-}
-
-/** Owned by the one who opened it, who retires it. */
-export interface AuthLink<Q extends LinkQuestion> {
-  readonly openedMs: number;
-  /** It was greeted; also when it has ended since. */
-  readonly wasGreeted: boolean;
-  /** `ask` may be called. */
-  readonly takesQuestions: boolean;
-  /** It takes questions, or will. */
-  readonly isUsable: boolean;
-  /** Questions that somebody waits for. */
-  readonly inFlight: number;
-  /** Replies that came to questions. */
-  readonly answers: number;
-  ask(question: Q): void;
-  /** Nobody waits for this question any more. A link that said nothing since it was asked takes no more. */
-  abandon(question: Q): void;
-  /** Takes no more questions, and closes when nothing is to come any more. */
-  retire(reason: CloseReason): void;
-}
-
-/** Dials at once. */
-export function openAuthLink<Q extends LinkQuestion>(
-  address: Address,
-  connect: Connect,
-  clock: Clock,
-  limits: LinkLimits,
-  owner: LinkOwner<Q>,
-): AuthLink<Q> {
-  return new LiveLink(address, connect, clock, limits, owner);
 }
 
 /** `idle` runs while nothing is in flight, `linger` while nothing is but late replies. */
@@ -104,9 +72,12 @@ interface Asked<Q> {
   readonly sinceMs: number;
 }
 
-class LiveLink<Q extends LinkQuestion> implements AuthLink<Q> {
+/** Dials at once. Owned by the one who opened it, who retires it. */
+export class AuthLink<Q extends LinkQuestion> {
   readonly openedMs: number;
+  /** It was greeted; also when it has ended since. */
   wasGreeted = false;
+  /** Replies that came to questions. */
   answers = 0;
   readonly #clock: Clock;
   readonly #limits: LinkLimits;
@@ -129,14 +100,17 @@ class LiveLink<Q extends LinkQuestion> implements AuthLink<Q> {
     void this.#run(connect, address);
   }
 
+  /** `ask` may be called. */
   get takesQuestions(): boolean {
     return this.#state.at === 'open';
   }
 
+  /** It takes questions, or will. */
   get isUsable(): boolean {
     return this.#state.at !== 'retired' && this.#state.at !== 'closed';
   }
 
+  /** Questions whose answer is awaited. */
   get inFlight(): number {
     return this.#asked.size;
   }
@@ -150,6 +124,7 @@ class LiveLink<Q extends LinkQuestion> implements AuthLink<Q> {
     this.#write(encodeQuestion(question.kind, id, question.user));
   }
 
+  /** The answer is not awaited any more. A link that was silent since the question takes no more of them. */
   abandon(question: Q): void {
     for (const [id, asked] of this.#asked) {
       if (asked.question !== question) continue;
@@ -162,6 +137,7 @@ class LiveLink<Q extends LinkQuestion> implements AuthLink<Q> {
     }
   }
 
+  /** Takes no more questions, and closes when nothing is to come any more. */
   retire(reason: CloseReason): void {
     switch (this.#state.at) {
       case 'dialing':

@@ -8,13 +8,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { Address, Connect } from '../../ports/transport.js';
-import {
-  type AuthLink,
-  type LinkFailure,
-  type LinkLimits,
-  type LinkOwner,
-  openAuthLink,
-} from './auth-link.js';
+import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';
 import { type AnswerFailure, type AuthAnswer, type QuestionKind, whyUnaskable } from './auth-protocol.js';
 
 /** Why there is no answer. Records and logs hold these words: none is ever renamed or reused. */
@@ -60,21 +54,6 @@ export interface LookupOptions {
   readonly tell: (failure: LinkFailure | undefined) => void;
 }
 
-/** The users of one auth service. Its promises never reject. */
-export interface Lookup {
-  /** Asks the userdb: who is this here. `user` of the answer is as the database wrote it, not normalised. */
-  user(name: string): Promise<LookupAnswer>;
-  /** Asks the passdb: where is this user served. */
-  pass(name: string): Promise<LookupAnswer>;
-  /**
-   * After a reload: questions are still answered, but no connection stays open for the next one, and nothing keeps the lookup
-   * alive once all are answered.
-   */
-  retire(): void;
-  /** Fails all questions. Resolves when the last connection is closed, after the linger time at most. */
-  close(): Promise<void>;
-}
-
 /** The limits of the daemon. */
 export const lookupLimits: LookupLimits = {
   lineBytesMax: 64 * 1024,
@@ -96,11 +75,6 @@ export const lookupLimits: LookupLimits = {
   poisonTtlMs: 30_000,
 };
 
-/** Dials at the first question. */
-export function createLookup(options: LookupOptions): Lookup {
-  return new LiveLookup(options);
-}
-
 /** A question. It is in one place at a time: waiting, suspect, or in flight on a link. */
 interface Asking {
   readonly key: string;
@@ -112,7 +86,8 @@ interface Asking {
   link: AuthLink<Asking> | undefined;
 }
 
-class LiveLookup implements Lookup, LinkOwner<Asking> {
+/** The users of one auth service: dials at the first question. Its promises never reject. */
+export class Lookup implements LinkOwner<Asking> {
   readonly #options: LookupOptions;
   readonly #remembered: LRUCache<string, { readonly answer: LookupAnswer; readonly untilMs: number }>;
   /** All without an answer yet. */
@@ -140,20 +115,27 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
     });
   }
 
+  /** Asks the userdb: who is this here. `user` of the answer is as the database wrote it, not normalised. */
   user(name: string): Promise<LookupAnswer> {
     return this.#ask('user', name);
   }
 
+  /** Asks the passdb: where is this user served. */
   pass(name: string): Promise<LookupAnswer> {
     return this.#ask('pass', name);
   }
 
+  /**
+   * After a reload: questions are still answered, but no connection stays open for the next one, and nothing keeps the lookup
+   * alive once all are answered.
+   */
   retire(): void {
     if (this.#phase !== 'open') return;
     this.#phase = 'retired';
     this.#match();
   }
 
+  /** Fails all questions. Resolves when the last connection is closed, after the linger time at most. */
   close(): Promise<void> {
     this.#phase = 'closed';
     this.#redial?.cancel();
@@ -262,7 +244,7 @@ class LiveLookup implements Lookup, LinkOwner<Asking> {
       });
       return undefined;
     }
-    this.#current = openAuthLink(address, connect, clock, limits, this);
+    this.#current = new AuthLink<Asking>(address, connect, clock, limits, this);
     this.#links.add(this.#current);
     return this.#current;
   }

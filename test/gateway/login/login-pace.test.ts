@@ -2,7 +2,7 @@
 // table that grows with what is thrown at it, failures that are forgiven to somebody else.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLoginPace, type LoginSource } from '../../../src/gateway/login/login-pace.js';
+import { LoginPace, type LoginSource } from '../../../src/gateway/login/login-pace.js';
 
 const at = (network: string, name = 'migrator@jobs'): LoginSource => ({ network, name });
 const pauseMaxMs = 2500;
@@ -10,7 +10,7 @@ const minute = 60_000;
 
 /** How long the next try waits after each of so many failures, each at once when it may. */
 function pausesOf(count: number, nameOf: (n: number) => string): number[] {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   let nowMs = 1000;
   return Array.from({ length: count }, (_, n) => {
     const source = at('192.0.2.1', nameOf(n));
@@ -34,7 +34,7 @@ void test('the pause of one name grows to its limit; that of a place, for ever n
 });
 
 void test('a stranger slows nobody elsewhere, and other names from there by the pause of the place only', () => {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   for (let n = 0; n < 100; n += 1) pace.failed(at('192.0.2.1'), 0, pauseMaxMs);
   assert.deepEqual(pace.standing(at('192.0.2.2'), 0), {
     dueMs: 0,
@@ -51,7 +51,7 @@ void test('a stranger slows nobody elsewhere, and other names from there by the 
 });
 
 void test('a success forgives its own name, and nothing else', () => {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   for (let n = 0; n < 9; n += 1) pace.failed(at('192.0.2.1', 'root@jobs'), 0, pauseMaxMs);
   pace.failed(at('192.0.2.1'), 0, pauseMaxMs);
   pace.succeeded(at('192.0.2.1'), 10_000);
@@ -62,7 +62,7 @@ void test('a success forgives its own name, and nothing else', () => {
 });
 
 void test('failures are forgotten after a quarter of an hour without one', () => {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   for (let n = 0; n < 9; n += 1) pace.failed(at('192.0.2.1'), n * minute, pauseMaxMs);
   assert.equal(pace.standing(at('192.0.2.1'), 22 * minute).nameFailures, 9);
   const later = 23 * minute;
@@ -73,7 +73,7 @@ void test('failures are forgotten after a quarter of an hour without one', () =>
 });
 
 void test('the table is bounded, and what matters most stays: who succeeded, who failed most', () => {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   pace.succeeded(at('honest'), 0);
   for (let n = 0; n < 20; n += 1) pace.failed(at('guesser'), 0, pauseMaxMs);
   for (let n = 0; n < 40; n += 1) pace.failed(at('guesser', `name${n}@jobs`), 0, pauseMaxMs);
@@ -84,7 +84,7 @@ void test('the table is bounded, and what matters most stays: who succeeded, who
 });
 
 void test('what was not judged costs no pause, but others come first', () => {
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   pace.succeeded(at('proven'), 0);
   pace.crowded(at('192.0.2.1'), 0);
   pace.crowded(at('192.0.2.1'), 0);

@@ -2,7 +2,7 @@
 // at once, a try that is never answered, a queue that grows, an honest login behind more than one of those who failed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLoginPace } from '../../../src/gateway/login/login-pace.js';
+import { LoginPace } from '../../../src/gateway/login/login-pace.js';
 import { createLoginQueue, type PendingTry, type TryAnswer } from '../../../src/gateway/login/login-queue.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 
@@ -11,7 +11,7 @@ const hashMs = 100;
 /** A queue whose judgements take their time on a clock that is turned; a name that ends in `!` is right. */
 function open() {
   const clock = createFakeClock();
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   const queue = createLoginQueue({ clock, pace });
   const judged: string[] = [];
   const forgotten: string[] = [];
@@ -172,7 +172,7 @@ void test('the last one that waits for a pause is taken back: no timer is left',
 
 void test('a judgement that cannot be made is told to its asker, counts for nothing, and the next one is judged', async () => {
   const clock = createFakeClock();
-  const pace = createLoginPace();
+  const pace = new LoginPace();
   const queue = createLoginQueue({ clock, pace });
   const source = { network: 'a', name: 'x' };
   const common = { source, pauseMaxMs: 2500, forget: () => undefined };

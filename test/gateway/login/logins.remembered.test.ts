@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRememberedLogins, type SaidLogin } from '../../../src/gateway/login/logins.js';
+import { RememberedLogins, type SaidLogin } from '../../../src/gateway/login/logins.js';
 
 const right: SaidLogin = {
   listener: 'jobs',
@@ -16,7 +16,7 @@ const wrong: SaidLogin = { ...right, password: Buffer.from('Secret') };
 const minute = 60_000;
 
 void test('the same login within five minutes, and nothing that differs in anything', () => {
-  const logins = createRememberedLogins();
+  const logins = new RememberedLogins();
   assert.equal(logins.has(right, 0), false);
   logins.remember(right, 0);
   const others: readonly Partial<SaidLogin>[] = [
@@ -36,7 +36,7 @@ void test('the same login within five minutes, and nothing that differs in anyth
 });
 
 void test('it is not held longer by being used, or judged again', () => {
-  const logins = createRememberedLogins();
+  const logins = new RememberedLogins();
   logins.remember(right, 0);
   logins.remember(right, 4 * minute);
   assert.equal(logins.has(right, 4 * minute), true);
@@ -44,7 +44,7 @@ void test('it is not held longer by being used, or judged again', () => {
 });
 
 void test('after 1,024 wrong guesses nobody is remembered there until the five minutes are over, whoever is judged meanwhile', () => {
-  const logins = createRememberedLogins();
+  const logins = new RememberedLogins();
   logins.remember(right, 0);
   for (let n = 0; n < 1023; n += 1) assert.equal(logins.has(wrong, 1), false);
   assert.equal(logins.has(right, 1), true);
@@ -57,7 +57,7 @@ void test('after 1,024 wrong guesses nobody is remembered there until the five m
 });
 
 void test('the table is bounded: the oldest go', () => {
-  const logins = createRememberedLogins();
+  const logins = new RememberedLogins();
   logins.remember(right, 0);
   for (let n = 0; n < 5000; n += 1) logins.remember({ ...right, account: `a${n}` }, n / 100);
   assert.equal(logins.size, 4096);

@@ -3,16 +3,16 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createStrangerTurns } from '../../../src/gateway/login/unauthenticated-turns.js';
+import { UnauthenticatedTurns } from '../../../src/gateway/login/unauthenticated-turns.js';
 import { settle } from '../../kit/fake-clock.js';
 
 /** Turns whose ends are made by hand; `served`: the places in the order in which they had theirs. */
 function open(ranks: Readonly<Record<string, number>> = {}) {
   const ends: (() => void)[] = [];
-  const turns = createStrangerTurns({
-    rankOf: (network) => ranks[network] ?? 0,
-    nextTurn: () => new Promise((resolve) => void ends.push(resolve)),
-  });
+  const turns = new UnauthenticatedTurns(
+    (network) => ranks[network] ?? 0,
+    () => new Promise((resolve) => void ends.push(resolve)),
+  );
   const served: string[] = [];
   return {
     turns,

@@ -3,12 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type AuthLink,
-  type LinkFailure,
-  type LinkQuestion,
-  openAuthLink,
-} from '../../../src/gateway/lookup/auth-link.js';
+import { AuthLink, type LinkFailure, type LinkQuestion } from '../../../src/gateway/lookup/auth-link.js';
 import type { AuthAnswer } from '../../../src/gateway/lookup/auth-protocol.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import {
@@ -25,13 +20,19 @@ function open(greeting: string | null = authGreeting, dial: 'accept' | 'refuse' 
   const answers: [string, AuthAnswer['kind']][] = [];
   const ends: { failure: LinkFailure | undefined; unanswered: string[] }[] = [];
   if (greeting === null) service.dialler.onAccept(() => undefined);
-  const link: AuthLink<LinkQuestion> = openAuthLink(authAddress, service.dialler.connect, clock, limits, {
-    greeted: () => assert.ok(link.takesQuestions),
-    answered: (_link, { user }, { kind }) => answers.push([user, kind]),
-    ended(_link, failure, unanswered) {
-      ends.push({ failure, unanswered: unanswered.map(({ user }) => user) });
+  const link: AuthLink<LinkQuestion> = new AuthLink<LinkQuestion>(
+    authAddress,
+    service.dialler.connect,
+    clock,
+    limits,
+    {
+      greeted: () => assert.ok(link.takesQuestions),
+      answered: (_link, { user }, { kind }) => answers.push([user, kind]),
+      ended(_link, failure, unanswered) {
+        ends.push({ failure, unanswered: unanswered.map(({ user }) => user) });
+      },
     },
-  });
+  );
   const assertTidy = (): void => {
     assert.equal(ends.length, 1);
     assert.equal(clock.timers, 0);

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import type { LinkFailure } from '../../../src/gateway/lookup/auth-link.js';
 import {
-  createLookup,
+  Lookup,
   type LookupAnswer,
   type LookupLimits,
   lookupLimits,
@@ -24,7 +24,7 @@ function open(changes: Partial<LookupLimits> = {}, greeting = authGreeting) {
   const told: (LinkFailure | undefined)[] = [];
   const limits = { ...lookupLimitsForTests, ...changes };
   const { connect } = service.dialler;
-  const lookup = createLookup({
+  const lookup = new Lookup({
     address: authAddress,
     connect,
     clock,
@@ -478,7 +478,7 @@ void test('whatever port call fails: every question has an answer, and nothing s
       service.dialler.connect,
       () => new UpstreamFault('dial-refused', 'no'),
     );
-    const lookup = createLookup({
+    const lookup = new Lookup({
       address: authAddress,
       connect: async (address, signal) => failableTransport(failAt, 'auth', await dial(address, signal)),
       clock: failableClock(failAt, clock),
