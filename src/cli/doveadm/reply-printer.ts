@@ -5,8 +5,14 @@ import type { CellPiece } from '../../client/connect.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
-import type { Sink } from '../output/row-printer.js';
-import { createRowPrinter, type Format, type PrintOptions, type RowPrinter } from '../output/row-printer.js';
+import {
+  createRowPrinter,
+  type Format,
+  type PrintOptions,
+  type RowPrinter,
+  type Sink,
+} from '../output/row-printer.js';
+
 import { exitCodeOf } from './server-door.js';
 import type { TypedCommand } from './typed-command.js';
 

@@ -33,12 +33,7 @@ export interface PendingTry {
   takeBack(): void;
 }
 
-/** One for the whole daemon; outlives a reload. */
-export interface LoginQueue {
-  add(login: LoginTry): PendingTry;
-  /** Tries that wait. */
-  readonly size: number;
-}
+export type LoginQueue = ReturnType<typeof createLoginQueue>;
 
 /** A try, and everybody who made it. */
 interface Waiter {
@@ -53,14 +48,8 @@ interface Waiter {
 const waitersMax = 64;
 const waitersPerNetworkMax = 8;
 
-/** An empty queue. */
-export function createLoginQueue({
-  clock,
-  pace,
-}: {
-  readonly clock: Clock;
-  readonly pace: LoginPace;
-}): LoginQueue {
+/** One for the whole daemon; outlives a reload. */
+export function createLoginQueue({ clock, pace }: { readonly clock: Clock; readonly pace: LoginPace }) {
   /** By their keys, in the order in which they came. */
   const waiting = new Map<string, Waiter>();
   let running: Waiter | undefined;
@@ -168,7 +157,7 @@ export function createLoginQueue({
   }
 
   return {
-    add(login) {
+    add(login: LoginTry): PendingTry {
       const { failures, dueMs } = pace.standing(login.source, clock.now());
       const isSuspect = failures > 0 || dueMs > clock.now();
       const waiter = waiterFor(login);
@@ -184,7 +173,8 @@ export function createLoginQueue({
         },
       };
     },
-    get size() {
+    /** Tries that wait. */
+    get size(): number {
       return waiting.size;
     },
   };
