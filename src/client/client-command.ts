@@ -23,13 +23,13 @@ export interface Command {
   /** Options, then `--`, then positional arguments, as they would be typed. A search query is one word an entry. */
   readonly args?: readonly string[];
   /**
-   * Cells of a row, which are not marked in the protocol: `quota get` has 5, `fetch` as many as it is given fields. Default: what is known
-   * of the command in the series of the server; 1, each cell a row, where nothing is.
+   * Cells of a row, which are not marked in the protocol: `quota get` has 5, `fetch` as many as it is given fields. Default: by the
+   * catalog for the series of the server; 1, each cell a row, for unknown commands.
    */
   readonly columns?: number;
   /**
    * What follows the command line. Only for commands that read it, and only with arguments that are right: Dovecot runs the
-   * text behind a line that it could not parse as command lines. (dovegate does not.)
+   * text after a line that it could not parse as command lines. (dovegate does not.)
    */
   readonly input?: CommandInput;
   /** Why this command is run, at most 512 bytes; for dovegate's audit journal, and for its rules with `reason: required`. */
@@ -126,9 +126,9 @@ export type SessionFaultCode =
    * a TAB and the name of a command of Dovecot; over all else only 16 KiB of what begins a command. Nothing of it is stored.
    */
   | 'input-command-like'
-  /** The command cannot be sent: a NUL in an argument, or something that this server does not know. */
+  /** The command cannot be sent: a NUL in an argument, or something that this server does not take. */
   | 'unsendable'
-  /** The reply has more than the limit, or not the columns that were said. */
+  /** The reply has more than the limit, or not the number of columns that `columns` states. */
   | 'unexpected-reply';
 
 /** The session is over, or was never there. Commands that waited on it reject with one each. */
@@ -150,11 +150,11 @@ export class CommandFailed extends Error {
   readonly code: string;
   /** Of a REFERRAL: where the user is. */
   readonly referral: { readonly user: string; readonly host: string } | undefined;
-  /** The first log lines that came while the command ran; they say why. */
+  /** The first log lines that came while the command ran; they show why. */
   readonly logs: readonly LogLine[];
   constructor(code: string, referral: CommandFailed['referral'], logs: readonly LogLine[]) {
     const why = logs.findLast((line) => line.type !== 'debug')?.text;
-    super(why === undefined ? `the server said ${code}` : `the server said ${code}: ${why}`);
+    super(why === undefined ? `the server answered ${code}` : `the server answered ${code}: ${why}`);
     this.name = 'CommandFailed';
     this.code = code;
     this.referral = referral;

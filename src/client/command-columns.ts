@@ -5,7 +5,7 @@ import { resolveCommand, type Series } from '../domain/commands/catalog.js';
 import { replyShape } from '../domain/commands/columns.js';
 import { parseArguments } from '../domain/commands/parse.js';
 
-/** Undefined: it is no known command, its arguments are not right, or its rows are of no known form. */
+/** Undefined: unknown command, wrong arguments, or rows of no known form. */
 export function columnsOf(
   name: string,
   args: readonly string[],

@@ -30,7 +30,7 @@ export type ConnectOptions = ServerAddress &
     readonly serverName?: string;
     /** Hex SHA-256 of the SubjectPublicKeyInfos to accept, in addition to chain and name. */
     readonly keyPins?: readonly string[];
-    /** Our own certificate and key, in PEM, for servers that know us by it. */
+    /** Our own certificate and key, in PEM, for servers that authenticate clients by it. */
     readonly certificate?: { readonly certificate: string; readonly key: string };
     /** The account, at Dovecot itself always `doveadm`, which is the default. */
     readonly account?: string;
@@ -42,7 +42,7 @@ export type ConnectOptions = ServerAddress &
     readonly minor?: 0 | 1 | 2 | 3 | 4;
     /** Default 5 s. */
     readonly connectTimeoutMs?: number;
-    /** From the connection to the end of the authentication. Default 5 s: a busy server accepts and says nothing. */
+    /** From the connection to the end of the authentication. Default 5 s: a busy server accepts and sends nothing. */
     readonly greetingTimeoutMs?: number;
     /** Ends the attempt to connect; sessions and their commands are ended by `close` and by signals of their own. */
     readonly signal?: AbortSignal;

@@ -31,7 +31,7 @@ export class Exchange {
   /** What to throw: of an exchange that ended with another status than `+`, or without one. */
   failure: { readonly reason: unknown } | undefined;
   readonly whenEnded: Promise<void>;
-  #tellEnded: () => void = () => undefined;
+  #resolveEnded: () => void = () => undefined;
   #wake: () => void = () => undefined;
   #pieces: CellPiece[] = [];
   #isEscapeCut = false;
@@ -40,7 +40,7 @@ export class Exchange {
 
   constructor() {
     this.whenEnded = new Promise((resolve) => {
-      this.#tellEnded = resolve;
+      this.#resolveEnded = resolve;
     });
   }
 
@@ -94,7 +94,7 @@ export class Exchange {
     this.isEnded = true;
     this.failure = failure;
     this.wake();
-    this.#tellEnded();
+    this.#resolveEnded();
   }
 
   /** Pieces since the last call, oldest first. */

@@ -42,7 +42,7 @@ export interface Session extends AsyncDisposable {
 export interface SessionOptions {
   /** Asks for log lines where they must be asked for. Default true. */
   readonly logs?: boolean;
-  /** Each log line as it comes, whatever command it belongs to: the protocol does not tell. What it throws ends the session. */
+  /** Each log line as it comes, the protocol does not tell to which command it belongs. What it throws ends the session. */
   readonly onLog?: (line: LogLine) => void;
   /** Silence within a reply, or before it, that ends the session. Default 10 minutes. */
   readonly replyIdleMs?: number;
@@ -66,7 +66,7 @@ export function createSession(
   const demux = createMultiplexDecoder(framingOf(minor), { frameBytesMax });
   const replies = new ReplyDecoder({ statusBytesMax });
   const logs = new LogDecoder({ lineBytesMax: logLineBytesMax });
-  // Servers up to 2.3.16 answer twice after a failure, and cannot be told from later ones.
+  // Servers up to 2.3.16 answer twice after a failure, and cannot be distinguished from later ones.
   const mayAnswerTwice = serverMinor === undefined || serverMinor < 3;
   /** Those that have no ending yet, oldest first. */
   let running: Exchange[] = [];

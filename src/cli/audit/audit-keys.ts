@@ -13,7 +13,7 @@ import { createRedactor, makeSignKey, parsePublicKey } from '../../domain/audit/
 import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
-import { auditSection, type Places, pathsOf, readSmallFile } from './audit-places.js';
+import { type Journals, journalsOf, type Places, readSmallFile } from './audit-places.js';
 
 /**
  * A new key pair. With a file: the private key goes there (0600), the public one to stdout. Without: the private one to
@@ -47,8 +47,6 @@ function writeSecret(file: string, text: string): void {
   }
 }
 
-const keyName = 'hmac.key';
-
 /** The HMAC of a value (`-`: of what stdin has, without one LF at its end), as records hold it. Throws a CommandFault. */
 export async function auditHmac(
   screen: Screen,
@@ -56,7 +54,7 @@ export async function auditHmac(
   places: Places,
   keyFile: string | undefined,
 ): Promise<number> {
-  const path = keyFile ?? (await keyFileOf(screen, places));
+  const path = keyFile ?? keyFileOf(await journalsOf(screen, places));
   const key = readSmallFile(path);
   const secret = value === '-' ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : value;
   try {
@@ -69,13 +67,8 @@ export async function auditHmac(
   return exitCodes.ok;
 }
 
-async function keyFileOf(screen: Screen, places: Places): Promise<string> {
-  if (places.paths.length === 0) {
-    const { directory, hmacKeyFile } = await auditSection(screen, places.config);
-    return hmacKeyFile ?? join(directory, keyName);
-  }
-  const [path = ''] = await pathsOf(screen, places);
-  return join(path, keyName);
+function keyFileOf({ paths: [directory = ''], hmacKeyFile }: Journals): string {
+  return hmacKeyFile ?? join(directory, 'hmac.key');
 }
 
 const fileName = 'accepted-audit-keys';
@@ -109,12 +102,6 @@ export function readAccepted(config: string, asking: Asking): Accepted {
   }
 }
 
-export interface Acceptance extends Asking {
-  readonly key: string;
-  readonly journal: string | undefined;
-  readonly wallMs: number;
-}
-
 /** Throws a CommandFault if this user must not accept keys. */
 export function demandMayAccept(config: string, asking: Asking): void {
   const { userId, ownerId } = asking;
@@ -128,10 +115,13 @@ export function demandMayAccept(config: string, asking: Asking): void {
 }
 
 /** Adds a key; returns the path of the file. Throws a CommandFault. */
-export function acceptKey(config: string, acceptance: Acceptance): string {
-  const { key, journal, wallMs, userId } = acceptance;
+export function acceptKey(
+  config: string,
+  accepting: Asking & { readonly key: string; readonly journal: string | undefined; readonly wallMs: number },
+): string {
+  const { key, journal, wallMs, userId } = accepting;
   const path = join(dirname(config), fileName);
-  const { keys, problem } = readAccepted(config, acceptance);
+  const { keys, problem } = readAccepted(config, accepting);
   if (problem !== undefined) throw new CommandFault(exitCodes.configuration, problem);
   if (keys.includes(key)) return path;
   const line = `${key} accepted ${formatTime(wallMs)} by uid ${userId} for journal ${journal ?? '-'}\n`;

@@ -19,43 +19,34 @@ export interface Places {
   readonly paths: readonly string[];
 }
 
-/** The directories and files to read, at least one. Throws a CommandFault. */
-export async function pathsOf(screen: Screen, places: Places): Promise<readonly string[]> {
-  return (await journalsOf(screen, places)).paths;
-}
-
-/** The same, each with all its files. Throws a CommandFault or a JournalFault where none is. */
-export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
-  return (await pathsOf(screen, places)).map(trailAt);
-}
-
-/** As `pathsOf`, with the private key that should have signed; undefined: not known. Throws a CommandFault. */
-export async function journalsOf(
-  screen: Screen,
-  places: Places,
-): Promise<{ readonly paths: readonly string[]; readonly signKeyFile: string | undefined }> {
-  const { config, paths } = places;
-  if (config !== undefined && paths.length > 0) {
-    throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
-  }
-  if (paths.length > 0) return { paths, signKeyFile: undefined };
-  const { directory, signKeyFile } = await auditSection(screen, config);
-  return { paths: [directory], signKeyFile };
+export interface Journals {
+  /** Directories and files to read, at least one. */
+  readonly paths: readonly string[];
+  /** The private key that should have signed, and the key of digests; undefined: not known. */
+  readonly signKeyFile?: string | undefined;
+  readonly hmacKeyFile?: string | undefined;
 }
 
 /**
- * `audit` of a configuration. Problems elsewhere are a warning on stderr: auditors need the journal also when the daemon could not start
- * with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a CommandFault with the problems because of which the
- * journal or its keys cannot be found.
+ * The journals that are meant. Problems of a configuration outside of `audit` are a warning on stderr: auditors need the journal also when
+ * the daemon could not start with this file. Without `sign_key`, `signKeyFile` is the one in `state`. Throws a CommandFault with the
+ * problems because of which the journal or its keys cannot be found.
  */
-export async function auditSection(screen: Screen, config = standardConfig()): Promise<AuditSection> {
+export async function journalsOf(screen: Screen, places: Places): Promise<Journals> {
+  const { config = standardConfig(), paths } = places;
+  if (places.config !== undefined && paths.length > 0)
+    throw new CommandFault(exitCodes.usage, 'give --config FILE or directories, not both');
+  if (paths.length > 0) return { paths };
   // A journal that is named by its directory needs no reader of YAML, which takes longer to load than a search takes.
   const { findAudit, parseSettings } = await import('../../domain/config/parse-settings.js');
   const { formatProblem } = await import('../../domain/config/problem.js');
+  const journalsIn = (audit: AuditSection, state: string | undefined): Journals => ({
+    paths: [audit.directory],
+    ...(state !== undefined && { signKeyFile: join(state, ownSignKeyName) }),
+    ...audit,
+  });
   const { settings, problems } = parseSettings(config, readFromDisk);
-  const withSignKey = (audit: AuditSection, state: string | undefined): AuditSection =>
-    state === undefined ? audit : { signKeyFile: join(state, ownSignKeyName), ...audit };
-  if (settings !== undefined) return withSignKey(settings.audit, settings.state);
+  if (settings !== undefined) return journalsIn(settings.audit, settings.state);
   const found = findAudit(config, readFromDisk);
   if (found.audit === undefined) {
     const lines = found.problems.map((problem) => formatProblem(problem, found.texts.get(problem.file)));
@@ -65,7 +56,12 @@ export async function auditSection(screen: Screen, config = standardConfig()): P
   const count = errors === 1 ? 'is an error' : `are ${errors} errors`;
   const text = `warning: ${config}: there ${count} (dovegate check prints them); the journal is ${found.audit.directory}`;
   screen.complain(`dovegate: ${printable(text)}`);
-  return withSignKey(found.audit, found.state);
+  return journalsIn(found.audit, found.state);
+}
+
+/** The journals that are meant, each with all its files. Throws a CommandFault or a JournalFault where none is. */
+export async function trailsOf(screen: Screen, places: Places): Promise<readonly Trail[]> {
+  return (await journalsOf(screen, places)).paths.map(trailAt);
 }
 
 /** The trail of one place. Throws a CommandFault or a JournalFault where none is. */
@@ -77,16 +73,7 @@ export function trailAt(path: string): Trail {
   return trail;
 }
 
-/** Whether it is there, and a directory. Throws a CommandFault. */
-export function isDirectory(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, error);
-  }
-}
-
-/** No key file is longer, and no part of a log that somebody looked a checkpoint up in. */
+/** Longer than any key file, or any part of a log with a checkpoint. */
 const textBytesMax = 1 << 20;
 
 /** A small file, whole. Throws a CommandFault. */

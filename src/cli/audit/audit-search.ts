@@ -58,14 +58,14 @@ export async function auditSearch(
       for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }
-    tellDamage(screen, damage.notes());
+    reportDamage(screen, damage.notes());
     for (const each of retirements.since(filter.sinceMs))
       screen.complain(`dovegate: not searched: ${describeRetired(each)}`);
   }
   for (const line of table.finish()) await screen.print(line);
   await screen.flush();
   if (isFound && isNameFound) return exitCodes.ok;
-  // What is for everybody, or for a mask, is found under a wrong name too.
+  // Commands for all users, or for a mask, are found under a misspelled name too.
   const surveyed = await surveyTrails(trails, filter);
   const text = isFound ? describeUnnamed(surveyed, filter) : describeNothing(surveyed, filter);
   if (text !== '') screen.complain(`dovegate: ${text}`);
@@ -80,9 +80,9 @@ export function describeRetired({ by, until, segments }: RetiredRecords, firstTi
   );
 }
 
-/** Empty: nobody has a name like the one that was asked for. */
+/** Empty: no user has a similar name. */
 function describeUnnamed({ names }: Surveyed, { user = '' }: TrailFilter): string {
-  const found = 'what was found is for all users, or for those of a mask or a list';
+  const found = 'the commands found are for all users, or for a mask or a list';
   return names.length === 0 ? '' : `no record names "${printable(user)}": ${found}${describeMeant(names)}`;
 }
 
@@ -90,7 +90,7 @@ function describeMeant(names: readonly string[]): string {
   return names.length === 0 ? '' : `; did you mean ${names.map((name) => printable(name)).join(' or ')}?`;
 }
 
-/** What was looked through, as a sentence: an empty answer may mean a wrong name, or the wrong journal. */
+/** How much was searched: an empty answer may mean a wrong name, or the wrong journal. */
 function describeNothing(
   { records, all, firstTime, lastTime, names }: Surveyed,
   filter: TrailFilter,
@@ -108,7 +108,7 @@ function describeNothing(
 }
 
 /** Prints on stderr what is wrong with a journal that was read all the same. */
-export function tellDamage(screen: Screen, notes: readonly string[]): void {
+export function reportDamage(screen: Screen, notes: readonly string[]): void {
   if (notes.length === 0) return;
   for (const note of notes) screen.complain(`dovegate: ${note}`);
   screen.complain('dovegate: this journal is damaged; `dovegate audit verify` shows what can be trusted');
@@ -163,7 +163,7 @@ export interface Column<Row> {
   readonly text: (row: Row) => string;
   /** Not narrower than this when something has to give; absent: always whole. */
   readonly cellsMin?: number;
-  /** Goes when the terminal is too narrow; the highest number first. Absent: stays. */
+  /** Left out when the terminal is too narrow, the highest number first. Absent: never. */
   readonly goes?: number;
   readonly isNumber?: boolean;
   readonly paint?: (row: Row) => Paint | undefined;
@@ -171,7 +171,7 @@ export interface Column<Row> {
 
 /** Rows that decide the widths; later ones are cut to them. */
 const measuredRowsMax = 200;
-/** Without a terminal nothing is cut; but one long value shall not push all columns behind it away. */
+/** Without a terminal nothing is cut; but one long value must not push all later columns away. */
 const paddedCellsMax = 60;
 const gap = '  ';
 

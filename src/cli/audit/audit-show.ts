@@ -8,7 +8,7 @@ import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Places, trailsOf } from './audit-places.js';
-import { createDamageWatch, paintOfOutcome, tellDamage } from './audit-search.js';
+import { createDamageWatch, paintOfOutcome, reportDamage } from './audit-search.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
@@ -51,7 +51,7 @@ export async function auditShow(
     const needles = id === undefined ? [] : [named('id', id), named('for', id)];
     const byId = await findAll(trail, needles, { look: damage.look });
     const found = byId.length === 0 ? bySeq : byId;
-    tellDamage(screen, damage.notes());
+    reportDamage(screen, damage.notes());
     if (found.length === 0) continue;
     isFound = true;
     const all = [...found, ...(await findAround(trail, found, id))];

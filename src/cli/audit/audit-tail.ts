@@ -15,7 +15,7 @@ import type { Clock } from '../../ports/clock.js';
 import { exitCodes } from '../../ports/exit-codes.js';
 import { JournalFault } from '../../ports/journal-fault.js';
 import type { Screen } from '../output/screen.js';
-import { type Places, pathsOf, trailAt } from './audit-places.js';
+import { journalsOf, type Places, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';
 import { formatDetail } from './audit-show.js';
 
@@ -36,7 +36,7 @@ export async function auditTail(
   places: Places,
   { lines, follow = false, json = false }: TailFlags,
 ): Promise<number> {
-  const [path = ''] = await pathsOf(screen, places);
+  const [path = ''] = (await journalsOf(screen, places)).paths;
   let read = await readLast(trailAt(path).files, lines);
   for (;;) {
     for (const text of read.lines) await screen.print(formatLine(screen, text, json));
@@ -142,7 +142,7 @@ function readFrom(path: string, from: number, lines: string[]): number | undefin
   }
 }
 
-/** Shown in front, or of no use to somebody who watches. */
+/** Shown in front, or of no use while watching. */
 const quietKeys = new Set(
   'seq time event prev hash version session peer series journal catalog head segment_hash key signature'.split(
     ' ',

@@ -16,7 +16,7 @@ import { exitCodes } from '../../ports/exit-codes.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
-import { isDirectory, journalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
+import { journalsOf, type Places, readSmallFile, trailAt } from './audit-places.js';
 import { type Received, verifyReceived } from './audit-received.js';
 import { describeRetired } from './audit-search.js';
 
@@ -36,14 +36,14 @@ export interface VerifyFlags {
 }
 
 /** The keys that signatures are checked against. */
-interface Judges {
+interface Trust {
   /** Public keys given with `--key`, or accepted earlier by a person. */
-  readonly trusted: readonly string[];
+  readonly keys: readonly string[];
   /** The host's own public key, if no other key is trusted. */
   readonly own: string | undefined;
   /** The private key that the own one was derived from; undefined: it is `key.pub`, which proves less. */
   readonly secretFile?: string | undefined;
-  /** For the report; empty: the command line says it. */
+  /** For the report: whose key it is; empty where `--key` was given. */
   readonly text: string;
   /** It is this host's own key, and not only what lies beside the journal. */
   readonly isOwn: boolean;
@@ -55,7 +55,7 @@ interface Checked extends Received {
   /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
   readonly isPassed: boolean;
-  readonly judges: Judges;
+  readonly trust: Trust;
   /** Whether a configuration said where the journal is. */
   readonly hasConfig: boolean;
 }
@@ -70,12 +70,11 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   const { paths, signKeyFile } = await journalsOf(screen, places);
   // Undefined: directories or files were named.
   const config = places.paths.length > 0 ? undefined : (places.config ?? standardConfig());
-  const judges = judgesOf(screen, flags, config, paths[0] ?? '', signKeyFile);
-  const isDirectoryAt = paths.map((path) => path !== '-' && isDirectory(path));
-  const directories = paths.filter((_, at) => isDirectoryAt[at] === true);
-  const named = paths.filter((_, at) => isDirectoryAt[at] !== true);
+  const trust = trustOf(screen, flags, config, paths[0] ?? '', signKeyFile);
+  const directories = paths.filter(isDirectory);
+  const named = paths.filter((path) => !directories.includes(path));
 
-  const request = { trustedKeys: judges.trusted, ownKey: judges.own, fromSeq, faultsMax };
+  const request = { trustedKeys: trust.keys, ownKey: trust.own, fromSeq, faultsMax };
   let isGood = true;
   const report = async (
     target: string,
@@ -83,28 +82,28 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
     found: Received,
     base?: string,
   ): Promise<void> => {
-    const isPassed = found.verdict.faults.length === 0 && (isChecked(judges) || unsigned);
+    const isPassed = found.verdict.faults.length === 0 && (isChecked(trust) || unsigned);
     isGood &&= isPassed;
     const byName = new Map(files.map(({ name, path }) => [name, path]));
     const pathOf = (file: string): string =>
       byName.get(file) ?? (base === undefined ? file : join(base, file));
-    const checked = { ...found, target, pathOf, isPassed, judges, hasConfig: config !== undefined };
+    const checked = { ...found, target, pathOf, isPassed, trust, hasConfig: config !== undefined };
     const format = flags.json === true ? formatReport : describe;
     await screen.print(format(checked, received, screen));
   };
   for (const directory of directories) {
     const { files, kept } = trailAt(directory);
     const followed = await verifyTrail({ files, kept: [...kept, ...extra] }, request);
-    const compared = comparedWithSecret(followed, judges, directory);
+    const compared = comparedWithSecret(followed, trust, directory);
     const isAccepted = flags.acceptKey === true && config !== undefined;
-    const found = isAccepted ? accept(screen, judges, config, directory, compared) : compared;
+    const found = isAccepted ? accept(screen, trust, config, directory, compared) : compared;
     // Earlier records can be retired; the verdict has checked that.
     const verdict = withMissing(found, fromSeq, false);
     await report(directory, files, { verdict, copies: 0, others: 0 }, directory);
   }
   if (named.length > 0) {
     const files = named.map((path) => fileAt(path, received));
-    const options = { trustedKeys: judges.trusted, kept: extra, isShipped: received, faultsMax };
+    const options = { trustedKeys: trust.keys, kept: extra, isShipped: received, faultsMax };
     const found = await verifyReceived(files, fromSeq, options);
     const target = named.map((path) => (path === '-' ? 'standard input' : path)).join(' ');
     await report(target, files, { ...found, verdict: withMissing(found.verdict, fromSeq, true) });
@@ -113,16 +112,25 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   return isGood ? exitCodes.ok : exitCodes.failed;
 }
 
+/** Throws a CommandFault if it is not there. */
+function isDirectory(path: string): boolean {
+  try {
+    return path !== '-' && statSync(path).isDirectory();
+  } catch (error) {
+    throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, error);
+  }
+}
+
 /** The keys of the command line, else those accepted for this configuration, else the host's own. Throws a CommandFault. */
-function judgesOf(
+function trustOf(
   screen: Screen,
   { key: keys, acceptKey: isAccepting = false }: VerifyFlags,
   config: string | undefined,
   directory: string,
   signKeyFile: string | undefined,
-): Judges {
+): Trust {
   if (config === undefined || keys.length > 0) {
-    if (!isAccepting) return { trusted: keys.map(readKey), own: undefined, text: '', isOwn: false };
+    if (!isAccepting) return { keys: keys.map(readKey), own: undefined, text: '', isOwn: false };
     const text = '--accept-key is for the journal of a configuration, without --key';
     throw new CommandFault(exitCodes.usage, text);
   }
@@ -140,13 +148,13 @@ function judgesOf(
     if (accepted.problem !== undefined)
       screen.complain(`dovegate: warning: ${accepted.path} is ignored: ${accepted.problem}`);
     const given = ` by this host's own key, accepted in ${accepted.path}`;
-    if (accepted.keys.length > 0) return { trusted: accepted.keys, own: undefined, text: given, isOwn: true };
+    if (accepted.keys.length > 0) return { keys: accepted.keys, own: undefined, text: given, isOwn: true };
   }
-  return { trusted: [], own, secretFile, text: own === undefined ? '' : text, isOwn };
+  return { keys: [], own, secretFile, text: own === undefined ? '' : text, isOwn };
 }
 
 /** An attacker who replaces a journal replaces its `key.pub` too, so it is compared with the private key where that can be read. */
-function comparedWithSecret(verdict: Verdict, { own, secretFile }: Judges, directory: string): Verdict {
+function comparedWithSecret(verdict: Verdict, { own, secretFile }: Trust, directory: string): Verdict {
   if (own === undefined || secretFile === undefined) return verdict;
   const path = join(directory, publicKeyName);
   const shown = existsSync(path) ? parsePublicKey(readSmallFile(path)) : own;
@@ -162,7 +170,7 @@ function comparedWithSecret(verdict: Verdict, { own, secretFile }: Judges, direc
 /** Only if there is no other fault: a person who accepts a key must have seen those first. */
 function accept(
   screen: Screen,
-  { own: key }: Judges,
+  { own: key }: Trust,
   config: string,
   directory: string,
   verdict: Verdict,
@@ -288,32 +296,34 @@ function describeOpen({ open, openCount }: Verdict, pathOf: Checked['pathOf']): 
   return `warning: ${openCount} ${what} no completion, so it is running or its outcome is unknown: ${shown.join(', ')}${more}`;
 }
 
-function isChecked({ trusted, own }: Judges): boolean {
-  return trusted.length > 0 || own !== undefined;
+function isChecked({ keys, own }: Trust): boolean {
+  return keys.length > 0 || own !== undefined;
 }
 
-function describeSignatures({ verdict, judges, hasConfig }: Checked): string {
+function describeSignatures({ verdict, trust, hasConfig }: Checked): string {
   const { keys, signedSeq, lastSeq } = verdict;
-  if (!isChecked(judges)) {
+  if (!isChecked(trust)) {
     const said =
-      keys.length === 0 ? 'nothing here is signed' : `signed by ${keys.join(', ')}, says the journal`;
+      keys.length === 0
+        ? 'nothing here is signed'
+        : `signed by ${keys.join(', ')}, according to the journal itself`;
     const why = hasConfig ? `there is no ${publicKeyName}` : 'no --key was given';
     return `signatures were not checked: ${why} (${said})`;
   }
   if (signedSeq === undefined) return 'no signature of a trusted key was found';
   const later = (lastSeq ?? signedSeq) - signedSeq;
-  const rest = later > 0 ? `; ${plural(later, 'later record')} only chained to that` : '';
-  return `signed up to seq ${signedSeq}${judges.text}${rest}`;
+  const rest = later > 0 ? `; ${plural(later, 'later record')} chained to it, not signed yet` : '';
+  return `signed up to seq ${signedSeq}${trust.text}${rest}`;
 }
 
 function formatReport(checked: Checked, isReceived: boolean): string {
-  const { verdict, copies, others, pathOf, judges } = checked;
+  const { verdict, copies, others, pathOf, trust } = checked;
   const { firstTime, lastTime, faults, open } = verdict;
   return formatJson({
     target: checked.target,
     passed: checked.isPassed,
-    signatures_checked: isChecked(judges),
-    by_own_key: judges.isOwn,
+    signatures_checked: isChecked(trust),
+    by_own_key: trust.isOwn,
     records: verdict.records,
     first_seq: verdict.firstSeq,
     last_seq: verdict.lastSeq,

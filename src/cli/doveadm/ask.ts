@@ -118,7 +118,7 @@ export async function ask(question: Question): Promise<number> {
     const isOld = serverMinor !== undefined && serverMinor < 3;
     const { command, args, parsed } = isOld ? readTypedCommand(question.words, '2.3') : typed;
     const { reason } = question;
-    const knowsReasons = (serverMinor ?? 0) >= 3;
+    const takesReasons = (serverMinor ?? 0) >= 3;
     printer.begin(user, serverMinor, parsed);
     const cells = session.cells({
       user,
@@ -127,7 +127,7 @@ export async function ask(question: Question): Promise<number> {
       debug: isDebug,
       verbose: question.isVerbose,
       signal,
-      ...(reason !== undefined && knowsReasons && { reason }),
+      ...(reason !== undefined && takesReasons && { reason }),
       ...(input !== undefined && { input }),
     });
     try {
@@ -147,15 +147,15 @@ export async function ask(question: Question): Promise<number> {
   /** A log line of the server as doveadm prints it. */
   function showLog({ type, text }: LogLine): void {
     if (type === 'debug' && !isDebug) return;
-    say(`${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`);
+    print(`${type.charAt(0).toUpperCase()}${type.slice(1)}: remote(${door.name}): ${text}`);
   }
 
   /** An error found here, in doveadm's format. */
   function complain(text: string): void {
-    say(`Error: cmd ${typed.command.name}: ${text}`);
+    print(`Error: cmd ${typed.command.name}: ${text}`);
   }
 
-  function say(text: string): void {
+  function print(text: string): void {
     progress.clear();
     stderr(plain(`${user === '' ? 'doveadm' : `doveadm(${user})`}: ${text}`));
   }

@@ -32,7 +32,7 @@ export function createReplyPrinter(typed: TypedCommand, options: PrintOptions, s
   let { parsed } = typed;
   let unknown: Unsettled | undefined;
   let held: CellPiece[] = [];
-  /** What stands behind the rows. */
+  /** Printed after the rows. */
   let ending = '';
   const isKick = typed.command.name === 'kick';
 
@@ -121,7 +121,7 @@ const address = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*)?$/i;
 export function unsettled(parsed: ParsedArguments, serverMinor: number | undefined): Unsettled | undefined {
   if (serverMinor !== undefined && serverMinor !== 3) return undefined;
   const as = (series: Series): ReplyShape | undefined => replyShape({ ...parsed, series }, serverMinor ?? 3);
-  const tell = (cells: number, isOld: (cells: readonly string[]) => boolean): Unsettled => ({
+  const byFirst = (cells: number, isOld: (cells: readonly string[]) => boolean): Unsettled => ({
     cells,
     shapeFrom: (first) => as(first.length > 0 && isOld(first) ? '2.3' : '2.4'),
   });
@@ -136,13 +136,13 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
     case 'who':
       // The fifth cell is where the client came to, or the next user.
       if (!parsed.hasOption('separate-connections')) return undefined;
-      return tell(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
+      return byFirst(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
     case 'kick':
       // How many connections, or whose.
-      return tell(1, ([first = '']) => !/^\d+$/.test(first));
+      return byFirst(1, ([first = '']) => !/^\d+$/.test(first));
     case 'log errors':
-      // 2.4 has the fraction of the second, and the colon behind the prefix.
-      return tell(2, ([time = '', prefix = '']) => !/\.\d+$/.test(time) && !/(?:^|: )$/.test(prefix));
+      // 2.4 has the fraction of the second, and the colon after the prefix.
+      return byFirst(2, ([time = '', prefix = '']) => !/\.\d+$/.test(time) && !/(?:^|: )$/.test(prefix));
     default:
       return undefined;
   }

@@ -67,10 +67,10 @@ export async function findServerDoor(
   environment: NodeJS.ProcessEnv,
   options: DoorOptions = {},
 ): Promise<ServerDoor | undefined> {
-  const told = named ?? environment['DOVEADM_SOCKET'];
+  const given = named ?? environment['DOVEADM_SOCKET'];
   // A socket needs nothing but its path.
-  const written = told?.includes('/') === true ? undefined : await readClientSettings(environment);
-  const at = told ?? written?.at;
+  const written = given?.includes('/') === true ? undefined : await readClientSettings(environment);
+  const at = given ?? written?.at;
   if (at === undefined) return undefined;
   const address = parseServerAddress(at);
   if (address === undefined)

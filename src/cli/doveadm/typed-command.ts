@@ -48,7 +48,7 @@ function isLocalOnly(words: readonly string[]): boolean {
 const commonParameters = ['all-users', 'socket-path', 'user', 'user-file', 'trans-flags', 'no-userdb-lookup'];
 
 /** Reads the words. Throws a CommandFault with the exit code of the real program. */
-export function readTypedCommand(words: readonly string[], series?: Series): TypedCommand {
+export function readTypedCommand(words: readonly string[], series: Series = '2.4'): TypedCommand {
   if (isLocalOnly(words)) {
     throw new CommandFault(
       exitCodes.usage,
@@ -58,9 +58,7 @@ export function readTypedCommand(words: readonly string[], series?: Series): Typ
   const own = resolveOwnCommand(words);
   if (own !== undefined) return readArguments('2.4', own.command, own.args);
   // A command that 2.4 lacks may exist in 2.3.
-  const all: readonly Series[] =
-    series === undefined ? ['2.4', '2.3'] : [series, series === '2.4' ? '2.3' : '2.4'];
-  for (const one of all) {
+  for (const one of [series, series === '2.4' ? '2.3' : '2.4'] as const) {
     const found = resolveCommand(one, words);
     if (found !== undefined) return readArguments(one, found.command, found.args);
   }
@@ -73,8 +71,8 @@ function readArguments(series: Series, command: Command, args: readonly string[]
   const parsed = parseArguments(series, command, given);
   if (parsed.kind === 'unparsable') {
     const isUnknown = parsed.code === 'fields-invalid' || parsed.code === 'query-invalid';
-    const dies = isUnknown && !isTold(series, command, given);
-    throw new CommandFault(dies ? tempFail : exitCodes.usage, parsed.message);
+    const isTempFail = isUnknown && !exitsWithUsage(series, command, given);
+    throw new CommandFault(isTempFail ? tempFail : exitCodes.usage, parsed.message);
   }
   if (inputOf(command, parsed) === 'duplex')
     throw new CommandFault(
@@ -97,7 +95,7 @@ function readArguments(series: Series, command: Command, args: readonly string[]
 }
 
 /** Whether doveadm exits with 64 (wrong usage); for unknown fields and search keys of `fetch` and `search` it exits with 75. */
-function isTold(series: Series, command: Command, args: readonly string[]): boolean {
+function exitsWithUsage(series: Series, command: Command, args: readonly string[]): boolean {
   if (command.name === 'mailbox status') return true;
   if (command.name !== 'expunge' && command.name !== 'move') return false;
   const search = resolveCommand(series, ['search'])?.command;
@@ -119,13 +117,13 @@ export function writeCommands(group: string): string | undefined {
   for (const command of allCommands()) {
     if (!command.name.startsWith(begin)) continue;
     const [first = '', second] = command.name.slice(begin.length).split(' ');
-    const said = lines.get(first) ?? [];
-    lines.set(first, said);
-    if (second === undefined) said.unshift(argumentsOf(command));
-    else if (said.at(-1) !== second) said.push(second);
+    const parts = lines.get(first) ?? [];
+    lines.set(first, parts);
+    if (second === undefined) parts.unshift(argumentsOf(command));
+    else if (parts.at(-1) !== second) parts.push(second);
   }
   if (lines.size === 0) return undefined;
-  const shown = [...lines].map(([name, said]) => `  ${name.padEnd(12)} ${said.join('|')}`.trimEnd());
+  const shown = [...lines].map(([name, parts]) => `  ${name.padEnd(12)} ${parts.join('|')}`.trimEnd());
   return [usageLine(group), ...shown].join('\n');
 }
 

@@ -48,7 +48,10 @@ void test('without a key it says so and fails, unless that is accepted', async (
   const { code, screen } = await run([directory]);
   assert.equal(code, 1);
   const text = screen.lines().join('\n');
-  assert.match(text, /signatures were not checked: no --key was given \(signed by .{44}, says the journal\)/);
+  assert.match(
+    text,
+    /signatures were not checked: no --key was given \(signed by .{44}, according to the journal itself\)/,
+  );
   assert.match(text, /failed: nothing is changed or missing, but no signature was checked/);
   assert.equal((await run([directory], { unsigned: true })).code, 0);
   const told = await report([directory], { unsigned: true });

@@ -65,7 +65,7 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
   assert.equal(verified.exit, 1);
   assert.match(
     verified.text,
-    /signatures were not checked: no --key was given \(signed by \S{44}, says the journal\)/,
+    /signatures were not checked: no --key was given \(signed by \S{44}, according to the journal itself\)/,
   );
   const told = JSON.parse((await audit('verify', '--json', '--unsigned', directory)).text);
   assert.deepEqual([told.passed, told.first_seq, told.fault_count, told.open_count], [true, 1, 0, 0]);
