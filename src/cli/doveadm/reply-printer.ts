@@ -2,17 +2,11 @@
 // columns only that row shows.
 
 import type { CellPiece } from '../../client/connect.js';
+import { isObject } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
-import {
-  createRowPrinter,
-  type Format,
-  type PrintOptions,
-  type RowPrinter,
-  type Sink,
-} from '../output/row-printer.js';
-
+import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 import { exitCodeOf } from './server-door.js';
 import type { TypedCommand } from './typed-command.js';
 
@@ -148,59 +142,45 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
   }
 }
 
-export interface UserReplyOptions {
-  readonly format: Format | undefined;
-  readonly hidesTitles: boolean;
+export interface UserReplyOptions extends Pick<PrintOptions, 'format' | 'hidesTitles'> {
   /** One field only (`-f` of the command). */
   readonly field: string | undefined;
 }
 
 /** Undefined: the reply is not a list of users. */
 export function parseUserList(json: string): readonly string[] | undefined {
-  const found = parseMap(json)?.get('userList');
+  const found = parseObject(json)?.['userList'];
   return Array.isArray(found) ? found.filter((name) => typeof name === 'string') : undefined;
 }
 
 /** Prints the JSON of `user`: names one a line, or fields and values of each user. Anything else is printed unchanged. */
 export function printUserReply(json: string, options: UserReplyOptions, sink: Sink): void {
+  const { format, hidesTitles, field: only } = options;
+  const users = parseObject(json);
+  if (format === 'json' || users === undefined) return sink(`${json}\n`);
   const names = parseUserList(json);
-  const users = parseMap(json);
-  if (options.format === 'json' || users === undefined) return sink(`${json}\n`);
   if (names !== undefined) return sink(names.map((name) => `${name}\n`).join(''));
-  const isOne = options.field !== undefined;
-  const printer = isOne
-    ? undefined
-    : createRowPrinter(
-        shapeOf('tab', 'field value'),
-        { format: options.format, width: undefined, hidesTitles: options.hidesTitles, hasUsers: false },
-        sink,
-      );
+  const shape = shapeOf('tab', 'field value');
+  const shown = { format, hidesTitles, width: undefined, hasUsers: false };
+  const printer = only === undefined ? createRowPrinter(shape, shown, sink) : undefined;
   const missing: string[] = [];
-  for (const [user, fields] of users) {
-    const values = mapOf(fields) ?? new Map<string, unknown>();
-    if (values.has('error')) missing.push(user);
-    else if (isOne) sink(`${textOf(values.get(options.field))}\n`);
-    else {
-      for (const [field, value] of values) {
-        printer?.cell(Buffer.from(field), true);
-        printer?.cell(Buffer.from(textOf(value)), true);
-      }
-    }
+  for (const [user, fields] of Object.entries(users)) {
+    const values = isObject(fields) ? fields : {};
+    if ('error' in values) missing.push(user);
+    else if (only !== undefined) sink(`${textOf(values[only])}\n`);
+    else for (const cell of Object.entries(values).flat()) printer?.cell(Buffer.from(textOf(cell)), true);
   }
   printer?.end();
-  if (!isOne) for (const user of missing) sink(`\nuserdb lookup: user ${user} doesn't exist\n`);
+  if (only === undefined) for (const user of missing) sink(`\nuserdb lookup: user ${user} doesn't exist\n`);
 }
 
-function parseMap(json: string): ReadonlyMap<string, unknown> | undefined {
+function parseObject(json: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    return mapOf(JSON.parse(json));
+    const value: unknown = JSON.parse(json);
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
-}
-
-function mapOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null ? new Map(Object.entries(value)) : undefined;
 }
 
 function textOf(value: unknown): string {
