@@ -82,19 +82,25 @@ export function watchFatalErrors(log: Pick<Log, 'report'>): FatalErrors {
 export interface Opened {
   /** After `close` has begun it closes at once, and throws: the phase that goes on opening has been given up. */
   add(what: string, close: () => unknown): void;
-  /** Closes all of it, the last first, each once; one that fails is logged. Never rejects. */
-  close(): Promise<void>;
+  /**
+   * Closes all of it, the last first, each once; one that fails is logged. Resolves to true when all of it is closed, or to false when
+   * `giveUp` does first, and logs what was not. Never rejects.
+   */
+  close(giveUp: Promise<string>): Promise<boolean>;
 }
 
 export function createOpened(log: Pick<Log, 'report'>): Opened {
   const all: { readonly what: string; readonly close: () => unknown }[] = [];
   let closing: Promise<void> | undefined;
+  let isClosing = '';
+  const report = (what: string, why: string): void =>
+    log.report({ event: 'close-failed', level: 'warn', text: `${what} could not be closed: ${why}` });
   async function closeOne({ what, close }: (typeof all)[0]): Promise<void> {
+    isClosing = what;
     try {
       await close();
     } catch (fault) {
-      const text = `${what} could not be closed: ${fault instanceof Error ? fault.message : String(fault)}`;
-      log.report({ event: 'close-failed', level: 'warn', text });
+      report(what, fault instanceof Error ? fault.message : String(fault));
     }
   }
   async function closeAll(): Promise<void> {
@@ -109,7 +115,16 @@ export function createOpened(log: Pick<Log, 'report'>): Opened {
       closing = closing.then(() => closeOne({ what, close }));
       throw new Error(`${what} was opened while the daemon closes`);
     },
-    close: () => (closing ??= closeAll()),
+    close(giveUp) {
+      closing ??= closeAll();
+      return Promise.race([
+        closing.then(() => true),
+        giveUp.then((why) => {
+          report([isClosing, ...all.toReversed().map(({ what }) => what)].join(', '), why);
+          return false;
+        }),
+      ]);
+    },
   };
 }
 

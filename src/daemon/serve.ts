@@ -22,6 +22,7 @@ import { exitCodes } from '../ports/exit-codes.js';
 import type { Native } from '../ports/native.js';
 import { createCertificates } from '../setup/certificates.js';
 import {
+  isReading,
   type LoadedConfiguration,
   loadBeside,
   loadConfiguration,
@@ -72,12 +73,12 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   } catch (fault) {
     end = endOf(fault, log);
   }
-  await closeWithin(opened, fatal);
+  const isClosed = await closeWithin(opened, fatal);
   await Promise.race([log.flush(), later(flushMsMax)]);
   // It may have happened within the last close.
   if (fatal.hasHappened) await Promise.race([log.flush(), later(flushMsMax)]);
-  const { code, isHanging } = fatal.hasHappened ? { ...end, code: exitCodes.bug } : end;
-  if (isHanging) (await loadNative()).leave(code);
+  const code = fatal.hasHappened ? exitCodes.bug : end.code;
+  if (end.isHanging || !isClosed || isReading()) (await loadNative()).leave(code);
   return code;
 }
 
@@ -131,6 +132,7 @@ async function liveWith(settings: Settings, config: string, own: Own): Promise<E
   const { log, fatal } = own;
   const opened = createOpened(log);
   const lifecycle = createLifecycle();
+  let isDrained = false;
   let end = endWith(exitCodes.ok);
   const onJournalClosed = (now: End): void => {
     end = { ...end, code: end.code === exitCodes.ok ? now.code : end.code, isHanging: now.isHanging };
@@ -139,21 +141,22 @@ async function liveWith(settings: Settings, config: string, own: Own): Promise<E
     const daemon = await fatal.race(open(settings, config, own, lifecycle, opened, onJournalClosed));
     await fatal.race(serveUntilStopped(daemon, own));
     await fatal.race(drainSessions(daemon, own));
+    isDrained = true;
   } catch (fault) {
     end = endOf(fault, log, lifecycle.at !== 'starting');
     if (lifecycle.at === 'starting' && !fatal.hasHappened) end = { ...end, failedStart: textOf(fault) };
   }
-  const isDrained = lifecycle.at === 'draining' && !fatal.hasHappened;
   lifecycle.become('stopped');
-  await closeWithin(opened, fatal);
+  if (!(await closeWithin(opened, fatal))) end = { ...end, isHanging: true };
   if (fatal.hasHappened) return { ...end, code: exitCodes.bug };
   if (isDrained) log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return end;
 }
 
-/** After an error that nobody caught, a close may wait for something that never comes. */
-function closeWithin(opened: Opened, fatal: FatalErrors): Promise<void> {
-  return Promise.race([opened.close(), fatal.happened.then(() => later(endMs))]);
+/** After an error that nobody caught, a close may wait for something that never comes. False: it was given up. */
+function closeWithin(opened: Opened, fatal: FatalErrors): Promise<boolean> {
+  const late = `not within ${endMs / 1000} s after the error`;
+  return opened.close(fatal.happened.then(() => later(endMs)).then(() => late));
 }
 
 function endOf(fault: unknown, log: Log, hasStarted = false): End {

@@ -52,6 +52,17 @@ export interface LoadOptions {
   readonly isForDaemon?: boolean;
 }
 
+/** Threads that have not ended. */
+let threads = 0;
+
+/** Whether a thread still reads: it may hang in the kernel, and Node's own exit would wait for it. */
+export function isReading(): boolean {
+  return threads > 0;
+}
+
+/** The longest wait for one answer of the thread: an `include` on a file system that hangs must not keep reloads pending for ever. */
+const answerMs = 30_000;
+
 /** Reads `file` and what it includes. Never throws: what fails is a problem. */
 export function loadConfiguration(file: string, options: LoadOptions = {}): LoadedConfiguration {
   const parsed = parseSettings(file, readFromDisk, { nowMs: systemClock.wallMs() });
@@ -61,14 +72,14 @@ export function loadConfiguration(file: string, options: LoadOptions = {}): Load
 
 /**
  * The same in a thread, while this one goes on: it works for at most a few milliseconds at a time. Rejects when the thread dies, as it
- * does where the configuration needs more memory than there is.
+ * does where the configuration needs more memory than there is, and when it gives no answer within `deadlineMs`.
  */
 export async function loadBeside(
   file: string,
   clock: Clock,
-  options: LoadOptions = {},
+  options: LoadOptions & { readonly deadlineMs?: number } = {},
 ): Promise<LoadedConfiguration> {
-  const thread = openThread();
+  const thread = openThread(clock, options.deadlineMs ?? answerMs);
   const pause = createPause(clock);
   try {
     const builder = createSettingsBuilder();
@@ -98,7 +109,8 @@ export async function loadBeside(
     });
     return loadedOf(settings, { found, problems });
   } finally {
-    await thread.end();
+    // Not awaited: a thread that hangs in the kernel ends when the kernel lets go.
+    thread.end();
   }
 }
 
@@ -116,7 +128,8 @@ function createPause(clock: Clock): () => Promise<void> | undefined {
   };
 }
 
-function openThread() {
+function openThread(clock: Clock, deadlineMs: number) {
+  threads += 1;
   const worker = new Worker(new URL('./configuration-thread.js', import.meta.url), {
     // Whatever flags and variables the program was started with are not for this thread.
     env: {},
@@ -132,11 +145,25 @@ function openThread() {
   };
   worker.on('message', (piece: Piece) => settle?.resolve(piece));
   worker.on('error', (fault) => end(new Error(`reading failed: ${fault.message}`, { cause: fault })));
-  worker.on('exit', () => end(new Error('reading failed: the thread ended')));
+  worker.on('exit', () => {
+    threads -= 1;
+    end(new Error('reading failed: the thread ended'));
+  });
   const ask = (order: ThreadOrder): Promise<Piece> =>
     new Promise((resolve, reject) => {
       if (ended !== undefined) return reject(ended);
-      settle = { resolve, reject };
+      const late = `reading failed: no answer within ${deadlineMs / 1000} s; does the file system of an include hang?`;
+      const timer = clock.setTimer(deadlineMs, () => end(new Error(late)));
+      settle = {
+        resolve(piece) {
+          timer.cancel();
+          resolve(piece);
+        },
+        reject(fault) {
+          timer.cancel();
+          reject(fault);
+        },
+      };
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       worker.postMessage(order);
     });
@@ -153,7 +180,7 @@ function openThread() {
         if (piece.isLast) return;
       }
     },
-    end: () => worker.terminate(),
+    end: () => void worker.terminate(),
   };
 }
 

@@ -2,6 +2,7 @@
 // open. Phases: the error comes while the daemon opens, serves, drains, closes; a start that fails after the journal was opened.
 // What must not happen: exit 0, a process that hangs, a journal without its last records, a lock that stays.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -13,13 +14,15 @@ import { configurationOf, openWorld } from '../kit/passed-sockets.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
-/** Throws once: when that line of the log is written, or when the last server of HTTP is closed. */
+/** Throws: once when that line of the log is written, or when the last server of HTTP is closed; at each `unlink` of a drain. */
 const preload = `
 import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { isMainThread } from 'node:worker_threads';
 import { Server } from 'node:http';
 const at = process.env.FATAL_AT;
 let isDone = !isMainThread;
+let isStopping = false;
 const fail = () => {
   if (isDone) return;
   isDone = true;
@@ -27,9 +30,16 @@ const fail = () => {
 };
 const { write } = fs;
 fs.write = (...args) => {
+  isStopping ||= String(args[1]).includes('"event":"stopping"');
   if (String(args[1]).includes('"event":"' + at + '"')) fail();
   return write(...args);
 };
+const { unlinkSync } = fs;
+fs.unlinkSync = (path) => {
+  if (at === 'unlink' && isStopping) throw new Error('made to fail');
+  return unlinkSync(path);
+};
+syncBuiltinESMExports();
 const { close } = Server.prototype;
 Server.prototype.close = function (...args) {
   if (at === 'close') fail();
@@ -41,6 +51,37 @@ function envOf(t: TestContext, at: string): Record<string, string> {
   const file = join(openFolder(t), 'preload.mjs');
   writeFileSync(file, preload);
   return { NODE_OPTIONS: `--import ${pathToFileURL(file).href}`, FATAL_AT: at };
+}
+
+/** As `envOf`; and each sync of the journal's thread hangs in the kernel once the file `stuck` is there. */
+function stuckEnvOf(t: TestContext, at: string): { env: Record<string, string>; stick: () => void } {
+  const folder = openFolder(t);
+  const fifo = join(folder, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  writeFileSync(
+    join(folder, 'stuck.mjs'),
+    `import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+const { fdatasyncSync } = fs;
+fs.fdatasyncSync = (...args) => {
+  if (fs.existsSync('${folder}/stuck')) fs.readFileSync('${fifo}');
+  return fdatasyncSync(...args);
+};
+syncBuiltinESMExports();
+`,
+  );
+  const own = `import threads from 'node:worker_threads';
+const { Worker } = threads;
+threads.Worker = class extends Worker {
+  constructor(file, options) {
+    super(file, options.name === 'journal' ? { ...options, execArgv: ['--import', '${folder}/stuck.mjs'] } : options);
+  }
+};
+syncBuiltinESMExports();
+`;
+  writeFileSync(join(folder, 'preload.mjs'), `${preload}${own}`);
+  const NODE_OPTIONS = `--import ${pathToFileURL(join(folder, 'preload.mjs')).href}`;
+  return { env: { NODE_OPTIONS, FATAL_AT: at }, stick: () => writeFileSync(join(folder, 'stuck'), '') };
 }
 
 function eventsOf(daemon: Daemon): unknown[] {
@@ -105,4 +146,28 @@ test('a start that fails after the journal was opened closes it', async (t) => {
   assert.equal(eventsOf(daemon).at(-1), 'stop');
   assert.equal(daemon.logs.filter(({ event }) => event === 'start-failed').length, 1);
   assert.equal((await daemon.stop()).code, 0);
+});
+
+test('an error while the disk of the journal hangs, with a long deadline: 70 within 20 s, and it says what was not closed', async (t) => {
+  const { env, stick } = stuckEnvOf(t, 'stopping');
+  const { daemon } = await openGateway(t, {
+    env,
+    audit: '{ directory: audit, reserve: 4KiB, deadline: 8s }',
+  });
+  stick();
+  daemon.signal('SIGTERM');
+  await assertFatal(daemon);
+  const told = daemon.logs.find(({ event }) => event === 'close-failed');
+  assert.match(String(told?.['text']), /^the journal, .*not within 15 s/);
+});
+
+test('a drain that fails: 70, and nobody says that it stopped in order', async (t) => {
+  const { daemon } = await openGateway(t, { env: envOf(t, 'unlink') });
+  daemon.signal('SIGTERM');
+  await assertFatal(daemon);
+  assert.deepEqual(
+    daemon.logs.filter(({ event }) => event === 'stopped'),
+    [],
+  );
+  assert.equal(eventsOf(daemon).at(-1), 'stop');
 });

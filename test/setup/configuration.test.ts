@@ -1,10 +1,11 @@
 // Reading a configuration beside the main thread: the same answer as in one go, in pieces, and with the loop free for others meanwhile.
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/adapters/host/clock.js';
-import { loadBeside, loadConfiguration } from '../../src/setup/configuration.js';
+import { isReading, loadBeside, loadConfiguration } from '../../src/setup/configuration.js';
 import { openFolder } from '../kit/folder.js';
 
 const judged = { asksForFiles: false };
@@ -99,4 +100,24 @@ void test('a large configuration leaves the event loop to others', async (t) => 
   assert.equal(settings?.policies.get('support')?.allow.length, 403);
   assert.ok(pauses >= 400 / 6, `${pauses} pauses`);
   assert.ok(turns > pauses, `${turns} turns`);
+});
+
+void test('a file system that does not answer: the reading fails in time, and can be repeated', async (t) => {
+  const folder = openFolder(t);
+  const path = join(folder, 'dovegate.yaml');
+  writeFileSync(path, `include: [fifo.yaml]\n${configurationOf(1)}`);
+  // Opened for reading it waits for a writer, as a file on a dead file system waits for its blocks.
+  const fifo = join(folder, 'fifo.yaml');
+  execFileSync('mkfifo', [fifo]);
+  const startMs = performance.now();
+  await assert.rejects(
+    loadBeside(path, systemClock, { ...judged, deadlineMs: 300 }),
+    /no answer within 0.3 s/,
+  );
+  assert.ok(performance.now() - startMs < 6000);
+  assert.equal(isReading(), true);
+  closeSync(openSync(fifo, 'r+'));
+  while (isReading()) await systemClock.nextTurn();
+  writeFileSync(path, configurationOf(1));
+  assert.notEqual((await loadBeside(path, systemClock, judged)).settings, undefined);
 });
