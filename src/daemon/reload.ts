@@ -17,7 +17,7 @@ import { tlsFilesOf } from '../setup/inspect-certificates.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';
-import type { Listeners, PreparedListeners } from './listeners.js';
+import type { Listeners } from './listeners.js';
 import { sinksOf } from './open-shipping.js';
 import type { Pools, PreparedPools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
@@ -102,8 +102,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   lifecycle.become('reloading');
   try {
     parts.onReloading();
-    const prepared = await prepare(parts);
-    return prepared.kind === 'kept' ? kept(prepared.problems) : await prepared.replace();
+    return await replaceAll(parts, kept);
   } catch (fault) {
     return kept([textOf(fault)]);
   } finally {
@@ -111,63 +110,35 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   }
 }
 
-type Prepared =
-  | { readonly kind: 'kept'; readonly problems: readonly string[] }
-  /** Rejects only if nothing has changed. */
-  | { readonly kind: 'ready'; readonly replace: () => Promise<Reloaded> };
-
-/** Everything that can fail. Nothing has changed when it resolves or rejects. */
-async function prepare(parts: ReloadParts): Promise<Prepared> {
-  const { load, journal, lifecycle, pools, listeners, certificates, contextOf, doorsOf } = parts;
-  const { settings, problems: found } = await load();
-  if (settings === undefined) return { kind: 'kept', problems: found };
+/**
+ * Everything that can fail, then the switch with its record, then the rest: a step that fails after the switch is a warning, because the
+ * new configuration is in force. Rejects only if nothing has changed.
+ */
+async function replaceAll(
+  parts: ReloadParts,
+  kept: (problems: readonly string[]) => Reloaded,
+): Promise<Reloaded> {
+  const { clock, log, journal, lifecycle, served, service, shipping } = parts;
+  const { settings, problems: found } = await parts.load();
+  if (settings === undefined) return kept(found);
   const numbers = await lookUpNumbers(namesIn(settings));
   const accounts = inspectAccounts(settings, ourselves(), numbers);
   const problems = [...found, ...accounts.map((problem) => formatProblem(problem))];
-  if (accounts.some(({ severity }) => severity === 'error')) return { kind: 'kept', problems };
+  if (accounts.some(({ severity }) => severity === 'error')) return kept(problems);
   await keepPolicies(settings, journal);
-  const nextPools = pools.prepare(settings);
-  const next = createServed(settings, contextOf(settings, nextPools.byName), numbers, doorsOf(settings));
-  const nextCertificates = certificates.prepare(
+  const pools = parts.pools.prepare(settings);
+  const context = parts.contextOf(settings, pools.byName);
+  const next = createServed(settings, context, numbers, parts.doorsOf(settings));
+  const certificates = parts.certificates.prepare(
     tlsFilesOf(settings.listeners),
     settings.backends.map(({ name }) => name),
   );
-  const sockets = await listeners.prepare(settings.listeners, numbers);
+  const sockets = await parts.listeners.prepare(settings.listeners, numbers);
+  // No wait between this check and the last commit: a daemon that drains is never switched, and no other task sees half of it.
   if (lifecycle.at !== 'reloading') {
     await sockets.cancel();
-    return { kind: 'kept', problems: [`dovegate is ${lifecycle.at}`] };
+    return kept([`dovegate is ${lifecycle.at}`]);
   }
-  return {
-    kind: 'ready',
-    replace: () => replace(parts, next, problems, nextPools, nextCertificates, sockets),
-  };
-}
-
-/** Records name policies by the hash of their text; the text must be there before the first of them. */
-export async function keepPolicies(
-  settings: Settings,
-  journal: Pick<OpenJournal, 'keepPolicy'>,
-): Promise<void> {
-  for (const policy of settings.policies.values()) {
-    for (const one of [policy, policy.shadow]) {
-      if (one !== undefined) await journal.keepPolicy(one.version, one.effectiveText);
-    }
-  }
-}
-
-/**
- * The switch, its record, and then the rest: a step that fails after the switch is a warning, because the new configuration is in
- * force. No other task runs before the first wait.
- */
-async function replace(
-  { clock, log, journal, served, service, shipping }: ReloadParts,
-  next: Served,
-  problems: readonly string[],
-  pools: { commit(): void },
-  certificates: { commit(): void },
-  sockets: PreparedListeners,
-): Promise<Reloaded> {
-  const { settings } = next;
   let before: Served;
   try {
     before = served.turnTo(next);
@@ -183,8 +154,9 @@ async function replace(
       unfinished.push(`${what}: ${textOf(fault)}`);
     }
   };
+  const { hash } = settings;
   // What the journal loses it counts and logs itself.
-  const record = { time: clock.wallMs(), event: 'reload', version: settings.hash } as const;
+  const record = { time: clock.wallMs(), event: 'reload', version: hash } as const;
   journal.append(record, { durable: false }).catch(() => undefined);
   await Promise.all([
     step('backends', () => pools.commit()),
@@ -195,14 +167,20 @@ async function replace(
     step('receivers', () => shipping.replace(sinksOf(settings))),
     step('log.level', () => log.setLevel(settings.log.level)),
   ]);
-  return {
-    atMs: clock.wallMs(),
-    isSuccess: true,
-    hash: settings.hash,
-    problems,
-    unfinished,
-    restart: needsRestart(before.settings, settings),
-  };
+  const restart = needsRestart(before.settings, settings);
+  return { atMs: clock.wallMs(), isSuccess: true, hash, problems, unfinished, restart };
+}
+
+/** Records name policies by the hash of their text; the text must be there before the first of them. */
+export async function keepPolicies(
+  settings: Settings,
+  journal: Pick<OpenJournal, 'keepPolicy'>,
+): Promise<void> {
+  for (const policy of settings.policies.values()) {
+    for (const one of [policy, policy.shadow]) {
+      if (one !== undefined) await journal.keepPolicy(one.version, one.effectiveText);
+    }
+  }
 }
 
 /** Sections, and keys of them, that changed and are read only at the start. */

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFromDisk } from '../../src/adapters/host/program.js';
-import { createLifecycle } from '../../src/daemon/lifecycle.js';
+import { createLifecycle, type Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 import { createReloader, type Reloaded } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
@@ -26,7 +26,12 @@ function load(text: string): LoadedConfiguration {
 const old = load(memorySettings);
 const fresh = load(memorySettings.replace('quota get, ', ''));
 
-async function story(failAt: FailAt): Promise<void> {
+interface Interruption {
+  /** Called once the new sockets are there. */
+  readonly afterPrepare?: (lifecycle: Lifecycle) => void;
+}
+
+async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promise<void> {
   const exchanges = openMemoryEngine().context.exchanges();
   let isFirst = true;
   const due = (name: string): void => {
@@ -42,6 +47,7 @@ async function story(failAt: FailAt): Promise<void> {
   const records: (string | undefined)[] = [];
   const lines: string[] = [];
   const told: Reloaded[] = [];
+  const switchedWhile: Phase[] = [];
   /** Prepared sockets that were neither taken nor given back. */
   let sockets = 0;
   const lifecycle = createLifecycle();
@@ -70,6 +76,7 @@ async function story(failAt: FailAt): Promise<void> {
         return now;
       },
       turnTo(next) {
+        switchedWhile.push(lifecycle.at);
         due('turnTo');
         const before = now;
         now = next;
@@ -86,6 +93,7 @@ async function story(failAt: FailAt): Promise<void> {
       async prepare() {
         await waits('listeners.prepare');
         sockets += 1;
+        if (isFirst) afterPrepare?.(lifecycle);
         return {
           commit() {
             sockets -= 1;
@@ -122,6 +130,9 @@ async function story(failAt: FailAt): Promise<void> {
     },
   });
   const first = await reloader.reload();
+  assert.ok(switchedWhile.every((at) => at === 'reloading'));
+  assert.equal(sockets, 0);
+  if (afterPrepare !== undefined) return;
   const isNew = now.settings.hash === fresh.settings.hash;
   assert.deepEqual([first.isSuccess, first.hash], [isNew, now.settings.hash]);
   assert.deepEqual(records, isNew ? [fresh.settings.hash] : []);
@@ -144,4 +155,15 @@ async function story(failAt: FailAt): Promise<void> {
 
 void test('each port call of a reload fails once', async (t) => {
   t.diagnostic(`${await failAtEach(story)} calls`);
+});
+
+void test('a stop at any moment after the sockets were made: a daemon that drains is never switched', async () => {
+  for (let turns = 0; turns < 12; turns += 1) {
+    const afterPrepare = async (lifecycle: Lifecycle): Promise<void> => {
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      if (lifecycle.at === 'reloading') lifecycle.become('draining');
+    };
+    const never: FailAt = { isDue: () => false, failed: undefined };
+    await story(never, { afterPrepare: (lifecycle) => void afterPrepare(lifecycle) });
+  }
 });
