@@ -1,17 +1,20 @@
 // Metrics and admin endpoints of the daemon: what they are fed with, the snapshots that they ask for, their sockets.
 // It does not know when the daemon starts or stops. Without settings for it, nothing is counted and nothing listens.
 
-import type { Door } from '../adapters/admin/access.js';
-import type { Act, Operator } from '../adapters/admin/actions.js';
-import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
-import type { AdminSettings } from '../adapters/admin/settings.js';
+import type { Act, Door, Operator } from '../adapters/admin/access.js';
+import {
+  type Admin,
+  type AdminConnection,
+  type AdminDoor,
+  type AdminSettings,
+  openAdmin,
+} from '../adapters/admin/admin.js';
 import type { BackendSnapshot, DaemonSnapshot } from '../adapters/admin/snapshot.js';
 import { readSecretFile } from '../adapters/host/files.js';
 import type { FindPeer } from '../adapters/host/find-peer.js';
 import { programVersion } from '../adapters/host/program.js';
 import type { JournalEvent, OpenJournal } from '../adapters/journal/journal.js';
-import { bindTcp } from '../adapters/net/bind-tcp.js';
-import { bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
+import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics } from '../adapters/telemetry/metrics.js';

@@ -4,16 +4,14 @@
 // The rules: nothing of the file is used but its section `admin`; clients see the name of a file and a line, never a value; no
 // command gets through; what many clients cost is bounded.
 
-import type { Act } from '../adapters/admin/actions.js';
-import type { Admin } from '../adapters/admin/admin.js';
-import type { AdminSettings } from '../adapters/admin/settings.js';
+import type { Act } from '../adapters/admin/access.js';
+import type { Admin, AdminSettings } from '../adapters/admin/admin.js';
 import type { DaemonSnapshot } from '../adapters/admin/snapshot.js';
 import type { FindPeer } from '../adapters/host/find-peer.js';
-import { descriptorsMax } from '../adapters/host/limits.js';
-import { programVersion, readFromDisk } from '../adapters/host/program.js';
+import { descriptorsMax, programVersion, readFromDisk } from '../adapters/host/program.js';
 import { holdProcess, onSignal } from '../adapters/host/signals.js';
 import type { PassedSocket, ServiceManager } from '../adapters/host/systemd.js';
-import { type InheritedListener, listenInherited } from '../adapters/net/inherited.js';
+import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { createMetrics } from '../adapters/telemetry/metrics.js';
 import { formatTime } from '../domain/audit/record.js';

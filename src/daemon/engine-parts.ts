@@ -1,6 +1,6 @@
 // Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to. It does not know signals or listeners.
 
-import { randomBytes } from '../adapters/host/chance.js';
+import { randomBytes } from '../adapters/host/clock.js';
 import { createBuffered } from '../concurrency/byte-budget.js';
 import { createTurns } from '../concurrency/keyed-semaphore.js';
 import { createTokenBuckets } from '../concurrency/token-buckets.js';

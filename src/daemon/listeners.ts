@@ -1,15 +1,18 @@
-// The sockets of the listeners, made and taken away as a configuration says. It does not know what is served there.
-// The rules: a change is made ready first, all of it or nothing, and then comes into force without a wait; a socket that
-// stays is never closed in between, so nobody who connects meanwhile is turned away.
+// The sockets of the listeners, made and taken away as a configuration says, and those that systemd handed over.
+// The rules: a change is prepared first, all of it or nothing, and then comes into force without a wait; a socket that stays is never
+// closed in between, so no client that connects meanwhile is refused. Sockets of systemd are never closed, unlinked or changed: a listener
+// gets a descriptor of its own, so that it can be removed and come back.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
-import { listenTcp, type TcpPlace } from '../adapters/net/bind-tcp.js';
-import { listenInherited } from '../adapters/net/inherited.js';
+import type { PassedSocket } from '../adapters/host/systemd.js';
 import {
   type Accept,
   type BoundListener,
   ListenFault,
+  listenInherited,
+  listenTcp,
   listenUnix,
+  type TcpPlace,
   type UnixPlace,
 } from '../adapters/net/listen.js';
 import {
@@ -21,7 +24,6 @@ import { isLoopback } from '../domain/identity/peer.js';
 import type { Clock } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
 import type { Transport } from '../ports/transport.js';
-import { type PassedSockets, type SocketFamily, wrongFamily } from './passed-sockets.js';
 
 /** Takes what a listener accepted. */
 export type TakeAccepted = (
@@ -203,4 +205,53 @@ function placeOf(
     throw new ListenFault(`listener ${name}: the system has no group ${group}`);
   }
   return { path, mode, uid, gid };
+}
+
+/** What a listener is made for. */
+export type SocketFamily = 'unix' | 'tcp';
+
+/** Said of a socket that is not of this family. */
+export const wrongFamily: Readonly<Record<SocketFamily, string>> = {
+  unix: 'is a TCP socket: its listener needs tls and accounts',
+  tcp: 'is a UNIX socket (ListenStream= is a path): its listener has neither tls nor accounts',
+};
+
+/** What was handed over. */
+export interface PassedSockets {
+  /** A new descriptor of the listening socket of that name; its taker closes it. Throws a ListenFault. */
+  take(name: string, family: SocketFamily): number;
+  /** Names of those that nobody took, each once. */
+  unused(): readonly string[];
+}
+
+/** All that was handed over at start. */
+export function createPassedSockets(
+  passed: readonly PassedSocket[],
+  native: Pick<Native, 'socketKind' | 'duplicate'>,
+): PassedSockets {
+  const taken = new Set<string>();
+  return {
+    take(name, family) {
+      const [found, ...more] = passed.filter((each) => each.name === name);
+      if (found === undefined) {
+        const names = passed.map((each) => each.name).join(', ');
+        const there = passed.length === 0 ? 'none' : names;
+        throw new ListenFault(
+          `systemd handed over no socket named ${name} (handed over: ${there}); is its socket unit started?`,
+        );
+      }
+      if (more.length > 0) {
+        throw new ListenFault(
+          `systemd handed over ${more.length + 1} sockets named ${name}; each needs a FileDescriptorName= of its own`,
+        );
+      }
+      const kind = native.socketKind(found.descriptor);
+      if (kind.kind === 'other') throw new ListenFault(`what systemd handed over as ${name} is ${kind.text}`);
+      if (kind.family !== family)
+        throw new ListenFault(`what systemd handed over as ${name} ${wrongFamily[family]}`);
+      taken.add(name);
+      return native.duplicate(found.descriptor);
+    },
+    unused: () => [...new Set(passed.map((each) => each.name))].filter((name) => !taken.has(name)),
+  };
 }

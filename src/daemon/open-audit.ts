@@ -1,17 +1,31 @@
-// Opens the journal as the settings say, and turns what it tells into our log. It does not know who appends.
+// The journal and what feeds on it, as the settings say: the key that signs it, the log of what it reports, the receivers of its records,
+// and the limits that the last hour of it has used up. The rule: a configured key that is missing is never replaced by another one.
 
 import { gidOf } from '../adapters/host/accounts.js';
-import { readOrMakeFile, readText } from '../adapters/host/files.js';
-import { programVersion } from '../adapters/host/program.js';
+import { randomFraction } from '../adapters/host/clock.js';
+import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js';
+import { hostName, processId, programVersion } from '../adapters/host/program.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
+import { findRecent, readPieces } from '../adapters/journal/trail.js';
+import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { parseLine } from '../domain/audit/record.js';
-import { createRedactor, makeHmacKey, type Redactor } from '../domain/audit/signature.js';
+import {
+  createRedactor,
+  makeHmacKey,
+  makeSignKey,
+  ownSignKeyName,
+  parseSignKey,
+  type Redactor,
+} from '../domain/audit/signature.js';
 import { catalogHash } from '../domain/commands/catalog.js';
-import type { AuditSettings } from '../domain/config/settings.js';
+import type { AuditSettings, Settings, SinkSettings } from '../domain/config/settings.js';
+import type { Limiter } from '../domain/policy/limits.js';
+import { createSpent, rebuiltMs } from '../domain/review/spent.js';
+import type { Observe } from '../gateway/outcome/events.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { Native } from '../ports/native.js';
-import type { SignKey } from './sign-key.js';
+import type { Connect, TlsDemand } from '../ports/transport.js';
 
 /** How long a record that nobody waits for may stay in the kernel's memory. */
 const syncIntervalMs = 1_000;
@@ -243,5 +257,123 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
       return;
     default:
       return event satisfies never;
+  }
+}
+
+/** A private key. */
+export interface SignKey {
+  readonly pem: string;
+  /** Base64 of its public half, as records name it. */
+  readonly key: string;
+  readonly path: string;
+  /** It was made just now. */
+  readonly isNew: boolean;
+}
+
+/** Reads the key, or makes it. Throws an Error that names the setting and the file. */
+export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>): SignKey {
+  const { signKeyFile } = audit;
+  const path = signKeyFile ?? `${state}/${ownSignKeyName}`;
+  let isNew = false;
+  let pem: string;
+  try {
+    if (signKeyFile !== undefined) pem = readText(path);
+    else {
+      makeFolder(state);
+      pem = readOrMakeFile(path, () => {
+        isNew = true;
+        return makeSignKey().secretPem;
+      });
+    }
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    if (signKeyFile !== undefined)
+      throw new Error(`audit.sign_key: ${path} cannot be read: ${why}`, { cause });
+    const text = `state: the key that signs the journal cannot be read or made: ${why}; make ${state} writable for the daemon, or set audit.sign_key`;
+    throw new Error(text, { cause });
+  }
+  try {
+    return { pem, key: parseSignKey(pem).key, path, isNew };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${signKeyFile === undefined ? 'state' : 'audit.sign_key'}: ${path}: ${why}`, { cause });
+  }
+}
+
+/** Knows where shipping stands when it resolves; nothing is sent before `start`. Never rejects. */
+export function openShipping(
+  settings: Settings,
+  clock: Clock,
+  connect: Connect,
+  observe: Observe,
+): Promise<Shipping> {
+  const { audit, state } = settings;
+  return open({
+    sinks: sinksOf(settings),
+    stateDirectory: state,
+    directory: audit.directory,
+    sender: { hostName: hostName(), processId },
+    connect,
+    clock,
+    chance: randomFraction,
+    observe,
+  });
+}
+
+/** The receivers that the settings name. */
+export function sinksOf({ audit }: Settings): readonly Sink[] {
+  return audit.ship.map((sink) => {
+    const { place: _, ...meant } = sink;
+    return {
+      name: sink.name,
+      key: JSON.stringify(meant),
+      address: { kind: 'tcp', host: sink.host, port: sink.port },
+      demand: () => demandOf(sink),
+    };
+  });
+}
+
+function demandOf({ serverName, caFile, keyPins, client }: SinkSettings): TlsDemand {
+  return {
+    serverName,
+    ca: caFile === undefined ? undefined : readText(caFile),
+    keyPins,
+    certificate:
+      client === undefined
+        ? undefined
+        : { chain: readText(client.certificateFile), key: readText(client.keyFile) },
+  };
+}
+
+/** A start must not take minutes: of the default size these are 512 MiB, read in seconds. */
+const filesMax = 8;
+
+/** Before anything is served. What cannot be read is told, and keeps nobody from starting. */
+export async function rebuildLimits(
+  settings: Settings,
+  journal: OpenJournal,
+  limiter: Limiter,
+  clock: Clock,
+  log: Log,
+): Promise<void> {
+  const { stepsMs } = journal;
+  const wallMs = clock.wallMs();
+  const tell = (text: string): void => log.report({ event: 'limits-not-rebuilt', level: 'warn', text });
+  try {
+    const recent = await findRecent(settings.audit.directory, wallMs - stepsMs - rebuiltMs, filesMax);
+    if (!recent.isWhole)
+      tell(`only the newest ${filesMax} segments were read for the counts of the last hour`);
+    const moment = { wallMs, nowMs: clock.now(), stepsMs, stepsBeforeMs: recent.stepsMs };
+    const spent = createSpent(settings, limiter, moment);
+    for (const file of recent.files) {
+      try {
+        for await (const { bytes } of readPieces(file)) spent.take(bytes);
+      } catch (fault) {
+        tell(`${file.name} cannot be read: ${fault instanceof Error ? fault.message : String(fault)}`);
+      }
+    }
+    spent.finish();
+  } catch (fault) {
+    tell(fault instanceof Error ? fault.message : String(fault));
   }
 }

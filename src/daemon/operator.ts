@@ -2,7 +2,7 @@
 // before it is done. It does not know HTTP or signals.
 // The rules: no record, no action; what is taken out of service stays so over a restart.
 
-import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/admin/actions.js';
+import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/admin/access.js';
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';

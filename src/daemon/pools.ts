@@ -2,7 +2,7 @@
 // changed. It does not know who leases. The rules: a change is made ready first and comes into force at once; what an
 // operator took out of service stays out, whatever the file says, and the other way round.
 
-import { randomFraction } from '../adapters/host/chance.js';
+import { randomFraction } from '../adapters/host/clock.js';
 import { readSecretFile, readText } from '../adapters/host/files.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';

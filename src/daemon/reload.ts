@@ -13,12 +13,12 @@ import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
 import type { Certificates } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/configuration.js';
-import { tlsFilesOf } from '../setup/inspect-certificates.js';
+import { tlsFilesOf } from '../setup/inspect-files.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
-import { sinksOf } from './open-shipping.js';
+import { sinksOf } from './open-audit.js';
 import type { Pools, PreparedPools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 

@@ -5,9 +5,8 @@ import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { createFindPeer } from '../adapters/host/find-peer.js';
 import { loadNative } from '../adapters/host/native.js';
-import { watchOrphans } from '../adapters/host/orphans.js';
 import { programVersion } from '../adapters/host/program.js';
-import { holdProcess, onSignal } from '../adapters/host/signals.js';
+import { holdProcess, onSignal, watchOrphans } from '../adapters/host/signals.js';
 import { createServiceManager, takeServiceEnvironment } from '../adapters/host/systemd.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
@@ -17,8 +16,10 @@ import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import type { Observe } from '../gateway/outcome/events.js';
+import type { Journal } from '../gateway/outcome/journal.js';
 import { createService } from '../gateway/session/service.js';
 import { exitCodes } from '../ports/exit-codes.js';
+import { JournalFault } from '../ports/journal-fault.js';
 import type { Native } from '../ports/native.js';
 import { createCertificates } from '../setup/certificates.js';
 import {
@@ -28,10 +29,9 @@ import {
   loadConfiguration,
   summarise,
 } from '../setup/configuration.js';
-import { tlsFilesOf } from '../setup/inspect-certificates.js';
+import { tlsFilesOf } from '../setup/inspect-files.js';
 import { namesIn } from '../setup/peers.js';
 import { createAdminParts } from './admin-parts.js';
-import { closeJournal, type End, endBy, endWith } from './close-journal.js';
 import { serveClosed } from './closed.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
 import {
@@ -44,16 +44,19 @@ import {
   UncaughtError,
   watchFatalErrors,
 } from './lifecycle.js';
-import { createListeners } from './listeners.js';
-import { createLossLog, openAudit, openRedactor } from './open-audit.js';
-import { openShipping } from './open-shipping.js';
+import { createListeners, createPassedSockets } from './listeners.js';
+import {
+  createLossLog,
+  openAudit,
+  openRedactor,
+  openShipping,
+  openSignKey,
+  rebuildLimits,
+} from './open-audit.js';
 import { createAct, openDrainedBackends } from './operator.js';
-import { createPassedSockets } from './passed-sockets.js';
 import { createPools } from './pools.js';
-import { rebuildLimits } from './rebuild-limits.js';
 import { createReloader, keepPolicies } from './reload.js';
 import { createDoors, createServed, createSwitch, sessionsWithin } from './served.js';
-import { openSignKey } from './sign-key.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
@@ -377,4 +380,35 @@ function later(ms: number): Promise<void> {
 
 function textOf(fault: unknown): string {
   return fault instanceof Error ? fault.message : String(fault);
+}
+
+/** With what the process ends. */
+export interface End {
+  readonly code: number;
+  /** A thread of ours hangs on a disk that does not answer: an orderly exit of the process would wait for it. */
+  readonly isHanging: boolean;
+  /** It ended before anybody was served: why. */
+  readonly failedStart?: string;
+}
+
+/** An end in order, with a code. */
+export function endWith(code: number): End {
+  return { code, isHanging: false };
+}
+
+/** The end after something was thrown that stops us from going on. */
+export function endBy(fault: unknown, code: number): End {
+  return { code, isHanging: fault instanceof JournalFault && fault.code === 'deadline' };
+}
+
+/** Closes the journal; a stop record that cannot be written is told, and makes another exit code of `ok`. Never rejects. */
+export async function closeJournal(journal: Journal, log: Log, code: number): Promise<End> {
+  try {
+    await journal.close();
+    return endWith(code);
+  } catch (fault) {
+    const why = fault instanceof Error ? fault.message : String(fault);
+    log.report({ event: 'audit-failed', level: 'error', text: `the journal has no stop record: ${why}` });
+    return endBy(fault, code === exitCodes.ok ? exitCodes.failed : code);
+  }
 }

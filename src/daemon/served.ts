@@ -4,7 +4,7 @@
 
 import { connectionsMax } from '../adapters/admin/connections.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
-import { descriptorsMax } from '../adapters/host/limits.js';
+import { descriptorsMax } from '../adapters/host/program.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';

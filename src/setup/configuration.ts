@@ -26,8 +26,7 @@ import {
   type ProblemLine,
   type ThreadOrder,
 } from './configuration-lines.js';
-import { inspectCertificates } from './inspect-certificates.js';
-import { inspectFiles, inspectModes, inspectSignKey } from './inspect-files.js';
+import { inspectCertificates, inspectFiles, inspectModes, inspectSignKey } from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */

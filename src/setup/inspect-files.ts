@@ -1,13 +1,17 @@
-// Whether the files that settings name can be read, whether others can change them or read their secrets, and whether the key that signs
-// the journal is still the same. `check`, `serve` and a reload call the same functions. Access to files is passed in.
+// What is wrong with the files that settings name: can they be read, can others change them or read their secrets, do certificates hold, is the key
+// that signs the journal still the same. `check`, `serve` and a reload call the same functions.
+// The rule: nothing is found at the start of the daemon that `check` could not have told before.
 
 import { join } from 'node:path';
 import type { Unsafe } from '../adapters/host/trusted-path.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
+import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/signature.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
-import type { Settings } from '../domain/config/settings.js';
+import type { ListenerSettings, Settings } from '../domain/config/settings.js';
+import { expirySentence, type NamedTlsFiles, warnMs } from './certificates.js';
+import { CertificateFault, readTls } from './read-certificates.js';
 
 /** Why a file cannot be read; undefined: it can. */
 export type WhyUnreadable = (path: string) => string | undefined;
@@ -137,4 +141,64 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   return [
     { file, line: 1, column: 1, path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' },
   ];
+}
+
+/** The files of the listeners that have TLS. */
+export function tlsFilesOf(listeners: readonly ListenerSettings[]): readonly NamedTlsFiles[] {
+  return listeners.flatMap(({ name, tls }) => {
+    if (tls === undefined || tls.mode === 'off') return [];
+    const { certificate, key, clientCa } = tls;
+    return [{ name, certificate, key, clientCa }];
+  });
+}
+
+/** The problems of each listener. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */
+export function* inspectCertificates(
+  listeners: readonly ListenerSettings[],
+  nowMs: number,
+  credentials: string | undefined,
+): Generator<readonly Problem[]> {
+  for (const files of tlsFilesOf(listeners)) yield inspectPair(files, listeners, nowMs, credentials);
+}
+
+function inspectPair(
+  files: NamedTlsFiles,
+  listeners: readonly ListenerSettings[],
+  nowMs: number,
+  credentials: string | undefined,
+): readonly Problem[] {
+  const place = listeners.find(({ name }) => name === files.name)?.place ?? {
+    file: '',
+    line: 1,
+    column: 1,
+  };
+  const problem = (key: string, message: string, severity: Problem['severity']): Problem => ({
+    ...place,
+    path: `listeners.${files.name}.tls.${key}`,
+    message,
+    severity,
+    code: 'bad-certificate',
+  });
+  const later = [files.certificate, files.key, files.clientCa ?? ''].find(
+    (path) => credentials === undefined && path.startsWith(credentialsFolder),
+  );
+  if (later !== undefined) {
+    const message = `${later} is there only while its service runs, so it was not looked at`;
+    return [problem('certificate', message, 'warning')];
+  }
+  try {
+    const { concerns, notAfterMs, clientCaNotAfterMs } = readTls(files, prepareOffer);
+    const problems = concerns.map(({ key, text }) => problem(key, text, 'warning'));
+    for (const [key, role, endMs] of [
+      ['certificate', 'listener', notAfterMs],
+      ['client_ca', 'client-ca', clientCaNotAfterMs],
+    ] as const) {
+      const leftMs = (endMs ?? Number.POSITIVE_INFINITY) - nowMs;
+      if (leftMs < warnMs) problems.push(problem(key, expirySentence(role, leftMs), 'warning'));
+    }
+    return problems;
+  } catch (fault) {
+    if (!(fault instanceof CertificateFault)) throw fault;
+    return [problem(fault.key, fault.message, 'error')];
+  }
 }

@@ -1,7 +1,7 @@
-// Who may see what over which socket. Pure. It does not know what the endpoints answer.
-// The rules: who reached the UNIX socket may see everything, since its mode says who can; over TCP, which every program
-// of this machine reaches, nothing but the harmless without the token; and a page in somebody's browser never gets in
-// by a name that it made point here.
+// Which request may do what: access to the endpoints by socket, token and origin, and the actions of operators by path.
+// The rules: over the UNIX socket everything is permitted, since its mode says who can connect; over TCP, which every program of this machine
+// reaches, only health and metrics without the token; a web page never gets in by a name that resolves to this address. An action is a
+// POST, and says who asked for it.
 
 import type { Secret } from '../../domain/identity/credentials.js';
 
@@ -58,4 +58,70 @@ function isOwnHost(header: string, own: string): boolean {
   if (name === undefined) return false;
   const isAddress = name.startsWith('[') || /^[0-9]{1,3}(\.[0-9]{1,3}){3}$/.test(name);
   return isAddress || name === 'localhost' || name === own.toLowerCase();
+}
+
+/** Something that an operator wants done. */
+export type OperatorAction =
+  | { readonly kind: 'kill'; readonly id: string }
+  | { readonly kind: 'drain' | 'enable'; readonly backend: string }
+  | { readonly kind: 'reload' };
+
+/** Who asks: by the word of the kernel on a UNIX socket, by its address where only the token was shown. */
+export interface Operator {
+  /** The user's name, else the uid; for the record's key `by`. */
+  readonly by: string;
+  readonly uid?: number | undefined;
+  readonly gid?: number | undefined;
+  readonly pid?: number | undefined;
+  readonly user?: string | undefined;
+  readonly address?: string | undefined;
+}
+
+/** What came of it, as a sentence. `unknown`: there is no such thing. */
+export interface ActionResult {
+  readonly kind: 'done' | 'unknown' | 'failed';
+  readonly text: string;
+}
+
+/** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
+export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
+
+/** The paths, for people. */
+export const actionPaths: readonly string[] = [
+  '/kill/ID',
+  '/backend/NAME/drain',
+  '/backend/NAME/enable',
+  '/reload',
+];
+
+/** The action of a path; undefined: it is none. */
+export function actionAt(path: string): OperatorAction | undefined {
+  if (path === '/reload') return { kind: 'reload' };
+  const [, first, name, verb, ...more] = path.split('/').map(decoded);
+  if (name === undefined || name === '' || more.length > 0) return undefined;
+  if (first === 'kill' && verb === undefined) return { kind: 'kill', id: name };
+  if (first !== 'backend' || (verb !== 'drain' && verb !== 'enable')) return undefined;
+  return { kind: verb, backend: name };
+}
+
+/** The status of HTTP for a result. */
+export function statusOf({ kind }: ActionResult): number {
+  switch (kind) {
+    case 'done':
+      return 200;
+    case 'unknown':
+      return 404;
+    case 'failed':
+      return 409;
+    default:
+      return kind satisfies never;
+  }
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return '';
+  }
 }

@@ -4,8 +4,17 @@
 // asked here can delay a session, fail one, or end the daemon.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { type AccessRefusal, type Door, refuseAccess } from './access.js';
-import { type Act, actionAt, actionPaths, type Operator, type OperatorAction, statusOf } from './actions.js';
+import {
+  type AccessRefusal,
+  type Act,
+  actionAt,
+  actionPaths,
+  type Door,
+  type Operator,
+  type OperatorAction,
+  refuseAccess,
+  statusOf,
+} from './access.js';
 import { createConnections } from './connections.js';
 import { type Answer, createPages, type Page, type PageSources } from './pages.js';
 
@@ -174,4 +183,16 @@ function send(response: ServerResponse, reply: Reply): void {
     ...reply.headers,
   });
   response.end(body);
+}
+
+/** Where the admin endpoints are; at least one of `unix` and `tcp`. */
+export interface AdminSettings {
+  /** Path of the UNIX socket. */
+  readonly unix?: string;
+  /** Permission bits of that socket, as 0o600: they say who may use it. */
+  readonly mode: number;
+  /** A loopback address; `host` without brackets. */
+  readonly tcp?: { readonly host: string; readonly port: number };
+  /** A file that holds the token with which everything is to be had over TCP; absent: only what is harmless is. */
+  readonly tokenFile?: string;
 }

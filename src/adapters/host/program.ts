@@ -1,5 +1,4 @@
-// Which program this is, and where it runs: version, and the files that come with it, from the package that it was installed
-// with; host and process.
+// Which program this is, and where it runs: its version and files, from the package that it was installed with; host, process and its limits.
 
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -53,3 +52,14 @@ export function standardConfig(): string {
 
 /** The same, for `--help`. */
 export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate.yaml';
+
+/** Descriptors that the process may have open at once; undefined: not known. */
+export function descriptorsMax(): number | undefined {
+  try {
+    const text = readFileSync('/proc/self/limits', 'utf8');
+    const found = /^Max open files\s+(\d+)/m.exec(text)?.[1];
+    return found === undefined ? undefined : Number(found);
+  } catch {
+    return undefined;
+  }
+}

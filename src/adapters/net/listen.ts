@@ -1,6 +1,7 @@
-// Makes a UNIX socket on which clients are accepted. It does not know what is spoken there, or how the socket's file is made.
+// Makes the sockets on which clients are accepted: UNIX, TCP, or inherited from systemd. Path, mode, owner and queue of an inherited socket
+// are left alone. That a TCP address is one of this machine only is for the configuration to say.
 
-import { createServer, type Server, type Socket } from 'node:net';
+import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../ports/clock.js';
 import type { Native } from '../../ports/native.js';
 import type { Transport } from '../../ports/transport.js';
@@ -158,4 +159,111 @@ export async function bindUnix(
 
 function textOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** Where to listen. */
+export interface TcpPlace {
+  /** A name or an address without brackets. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** A bound socket, and the port that it got. */
+export interface BoundTcp extends Pick<BoundListener, 'close'> {
+  readonly port: number;
+}
+
+/** Binds `place` and hands what it accepts to `accept`. The rest is as with `listenUnix`. */
+export function listenTcp(
+  place: TcpPlace,
+  clock: Clock,
+  accept: Accept,
+  onError: (text: string) => void,
+  kernel?: SocketQuestions,
+): Promise<BoundTcp> {
+  return bindTcp(createAcceptor(clock, accept, kernel), place, onError);
+}
+
+/** Binds `place`. Rejects with a ListenFault. `onError` is told of errors of the listening socket; accepting goes on. */
+export async function bindTcp(
+  server: Server,
+  place: TcpPlace,
+  onError: (text: string) => void,
+): Promise<BoundTcp> {
+  const { host, port } = place;
+  const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+  await new Promise<void>((resolve, reject) => {
+    const fail = (cause: Error): void => {
+      const isTaken = 'code' in cause && cause.code === 'EADDRINUSE';
+      const text = isTaken ? 'another process listens there' : cause.message;
+      reject(new ListenFault(`${where}: the socket cannot be made: ${text}`, cause));
+    };
+    server.once('error', fail);
+    server.listen({ host, port, backlog, exclusive: true }, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+  server.on('error', (cause) => onError(`${where}: ${cause.message}`));
+  const address = server.address();
+  return {
+    port: isAddress(address) ? address.port : port,
+    close() {
+      // As with UNIX sockets: who waits for the accepted ones waits on its own.
+      server.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+function isAddress(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null;
+}
+
+/** A listening socket, and what it is called in messages. */
+export interface InheritedSocket {
+  readonly name: string;
+  /** Belongs to the listener from now on, and is closed with it. */
+  readonly descriptor: number;
+}
+
+/** It accepts; `address` is where, for TCP. */
+export interface InheritedListener extends Pick<BoundListener, 'close'> {
+  readonly address: string | undefined;
+}
+
+/** Hands what it accepts to `accept`; the rest is as with `listenUnix`. */
+export async function listenInherited(
+  socket: InheritedSocket,
+  clock: Clock,
+  accept: Accept,
+  onError: (text: string) => void,
+  kernel?: SocketQuestions,
+): Promise<InheritedListener> {
+  const { name, descriptor } = socket;
+  const server = createAcceptor(clock, accept, kernel);
+  await new Promise<void>((resolve, reject) => {
+    const fail = (cause: Error): void =>
+      reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));
+    server.once('error', fail);
+    // Node calls listen(2) again, which sets the length of the queue anew: it must be said here, and as an argument, since
+    // as an option it is not looked at beside `fd`.
+    server.listen({ fd: descriptor }, backlog, () => {
+      server.off('error', fail);
+      resolve();
+    });
+  });
+  server.on('error', (cause) => onError(`${name}: ${cause.message}`));
+  return {
+    address: boundAddress(server.address()),
+    close() {
+      server.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+function boundAddress(address: AddressInfo | string | null): string | undefined {
+  return typeof address === 'object' && isIP(address?.address ?? '') !== 0 ? address?.address : undefined;
 }

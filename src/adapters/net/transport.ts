@@ -12,8 +12,6 @@ import type { CloseReason } from '../../ports/close-reason.js';
 import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
 import { TransportFault } from '../../ports/transport-fault.js';
 import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { createHangUpPoll, type HangUpPoll } from './hang-up.js';
-import { type Drain, Latch, type Pending, pendingDrain } from './pending.js';
 import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
 import { createGroupWriter, type GroupWriter } from './write-group.js';
@@ -320,4 +318,81 @@ function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
  */
 export function wrapSocket(socket: Socket | TLSSocket, clock: Clock, kernel?: KernelView): Transport {
   return new SocketTransport(socket, clock, kernel);
+}
+
+/** The two ends of a promise that is still open. */
+export interface Pending<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (fault: TransportFault) => void;
+}
+
+/** A wait for room. That nobody waits any more when it is rejected is no unhandled rejection. */
+export interface Drain {
+  readonly promise: Promise<void>;
+  readonly pending: Pending<void>;
+}
+
+/** A wait that has begun. */
+export function pendingDrain(): Drain {
+  let pending: Pending<void> | undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    pending = { resolve, reject };
+  });
+  promise.catch(() => undefined);
+  if (pending === undefined) throw new Error('a promise ran its executor late');
+  return { promise, pending };
+}
+
+/** Something that happens once, and who waits for it. */
+export class Latch {
+  #isOpen = false;
+  readonly #waiting: (() => void)[] = [];
+
+  /** It has happened; again is no harm. */
+  open(): void {
+    this.#isOpen = true;
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  wait(): Promise<void> {
+    if (this.#isOpen) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+    });
+  }
+}
+
+/** Between two questions whether a peer is gone. */
+const pollMs = 250;
+
+/** Asks again and again, from `watch` to `stop`. */
+export interface HangUpPoll {
+  /** From now on; while it is watched already, nothing changes. */
+  watch(): void;
+  stop(): void;
+}
+
+/** `onHungUp` is called once for each watch that finds the peer gone; `isNeeded` is asked before each question. */
+export function createHangUpPoll(
+  clock: Clock,
+  hasHungUp: () => boolean,
+  isNeeded: () => boolean,
+  onHungUp: () => void,
+): HangUpPoll {
+  let timer: Timer | undefined;
+  function watch(): void {
+    if (timer !== undefined || !isNeeded()) return;
+    timer = clock.setTimer(pollMs, () => {
+      timer = undefined;
+      if (hasHungUp()) onHungUp();
+      else watch();
+    });
+  }
+  return {
+    watch,
+    stop() {
+      timer?.cancel();
+      timer = undefined;
+    },
+  };
 }

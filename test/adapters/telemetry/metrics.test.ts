@@ -2,8 +2,11 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MetricsSnapshot } from '../../../src/adapters/telemetry/gauges.js';
-import { createMetrics, type Metrics } from '../../../src/adapters/telemetry/metrics.js';
+import {
+  createMetrics,
+  type Metrics,
+  type MetricsSnapshot,
+} from '../../../src/adapters/telemetry/metrics.js';
 import type { EngineEvent, ExchangeEnded } from '../../../src/gateway/outcome/events.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 

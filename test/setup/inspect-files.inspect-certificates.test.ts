@@ -1,10 +1,11 @@
 // Goal: `check` says of the certificates of listeners what the daemon would say of them, at the place of the listener.
+
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { formatProblem } from '../../src/domain/config/problem.js';
-import { inspectCertificates as steps, tlsFilesOf } from '../../src/setup/inspect-certificates.js';
+import { inspectCertificates as steps, tlsFilesOf } from '../../src/setup/inspect-files.js';
 import { withJobs } from '../domain/config/jobs.js';
 import { settingsOf } from '../domain/config/sound.js';
 import { makeAuthority } from '../kit/certificates.js';

@@ -1,5 +1,6 @@
 // Goal: clients are accepted on a socket that somebody else made. What must not happen: the socket's file is removed, changed, or
 // its queue of those who wait is lost or shortened when we go.
+
 import assert from 'node:assert/strict';
 import { linkSync, lstatSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
@@ -7,8 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { loadNative } from '../../../src/adapters/host/native.js';
-import { listenInherited } from '../../../src/adapters/net/inherited.js';
-import { ListenFault } from '../../../src/adapters/net/listen.js';
+import { ListenFault, listenInherited } from '../../../src/adapters/net/listen.js';
 import type { Transport } from '../../../src/ports/transport.js';
 import { makeFolder, removeAfter } from '../../kit/folder.js';
 

@@ -1,19 +1,20 @@
 // Goal: what is told of a peer is of that peer: one that ended, or whose pid was given away, yields nothing, with a kernel that
 // holds on to processes and with one that does not.
+
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { closeSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { loadNative } from '../../../src/adapters/host/native.js';
 import {
   clockTicks,
   createRecentProcesses,
   parseUnit,
   type RecentProcess,
   readPeerProcess,
-} from '../../../src/adapters/host/peer-process.js';
+} from '../../../src/adapters/host/find-peer.js';
+import { loadNative } from '../../../src/adapters/host/native.js';
 import type { Native, PeerCredentials } from '../../../src/ports/native.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomBytes, randomFraction } from '../../../src/adapters/host/chance.js';
+import { randomBytes, randomFraction } from '../../../src/adapters/host/clock.js';
 
 void test('as many bytes as asked for, also over the end of the pool', () => {
   for (const count of [0, 1, 10, 16, 4095, 4096, 10, 4096]) assert.equal(randomBytes(count).length, count);

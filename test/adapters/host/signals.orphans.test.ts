@@ -1,11 +1,12 @@
 // Goal: the first process of a container takes what was left to it from the process table. What must not happen: a child that
 // somebody of us waits for is taken away.
+
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { loadNative } from '../../../src/adapters/host/native.js';
-import { readDeadChildren, watchOrphans } from '../../../src/adapters/host/orphans.js';
+import { readDeadChildren, watchOrphans } from '../../../src/adapters/host/signals.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 void test('what is dead at two looks is taken; what is seen once is not', async () => {

@@ -1,8 +1,9 @@
 // Goal: names of uids come without anybody waiting on the event loop, are remembered, and a directory that is mute costs a name.
+
 import assert from 'node:assert/strict';
 import { userInfo } from 'node:os';
 import { test } from 'node:test';
-import { createAccountNames } from '../../../src/adapters/host/account-names.js';
+import { createAccountNames } from '../../../src/adapters/host/accounts.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 const own = userInfo();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ListenFault } from '../../src/adapters/net/listen.js';
-import { createPassedSockets } from '../../src/daemon/passed-sockets.js';
+import { createPassedSockets } from '../../src/daemon/listeners.js';
 
 const native = {
   socketKind: (descriptor: number) =>

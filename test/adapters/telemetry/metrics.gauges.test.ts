@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
-import { createGauges, type MetricsSnapshot } from '../../../src/adapters/telemetry/gauges.js';
+import { createGauges, type MetricsSnapshot } from '../../../src/adapters/telemetry/metrics.js';
 
 const program = { version: '1.2.3', runtime: 'v20.19.0' };
 const first: MetricsSnapshot = {
