@@ -77,11 +77,11 @@ void test('a file that is no YAML is a problem, and no settings come', async (t)
 void test('a large configuration leaves the event loop to others', async (t) => {
   const path = join(openFolder(t), 'dovegate.yaml');
   writeFileSync(path, configurationOf(400));
-  let isReading = true;
+  let isBusy = true;
   let turns = 0;
   const count = (): void => {
     turns += 1;
-    if (isReading) setImmediate(count);
+    if (isBusy) setImmediate(count);
   };
   setImmediate(count);
   // Each look at the clock is a millisecond, so a slice of 5 ms is over after five lines, however fast the machine is.
@@ -96,7 +96,7 @@ void test('a large configuration leaves the event loop to others', async (t) => 
     },
   };
   const { settings } = await loadBeside(path, clock, judged);
-  isReading = false;
+  isBusy = false;
   assert.equal(settings?.policies.get('support')?.allow.length, 403);
   assert.ok(pauses >= 400 / 6, `${pauses} pauses`);
   assert.ok(turns > pauses, `${turns} turns`);
