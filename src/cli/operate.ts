@@ -118,7 +118,7 @@ function adminOf(config: string): Where | number {
     }
     for (const problem of loaded.problems) stderr(problem);
     stderr(summarise(config, loaded));
-    stderr('if a daemon runs nevertheless, ask it with --socket PATH');
+    stderr('if a daemon is running, ask it with --socket PATH');
     return exitCodes.configuration;
   }
   const { admin } = loaded.settings;

@@ -93,7 +93,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
     const writes = (key: string): number => written.size('policies', name, key);
     if (writes('allow') + writes('use') === 0) at.warning([], 'allows nothing');
-    if (writes('users') === 0) at.warning(['users'], 'holds for nobody');
+    if (writes('users') === 0) at.warning(['users'], 'covers no user');
     for (const [index, text] of at.words('users').entries()) {
       if (areRoutesKnown && settings.routes.length > 0 && !isRouted(text.toLowerCase(), settings)) {
         at.warning(['users', index], 'no route takes these users');
@@ -101,7 +101,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     }
     checkPatterns(settings, at, policy);
     if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
-      const message = 'an alias of such a user gets round it; set mail_users.resolve';
+      const message = 'an alias of such a user avoids it; set mail_users.resolve';
       at.warning(['except'], message, 'except-bypassed');
     }
     for (const rule of policy.allow) {
@@ -145,7 +145,7 @@ function checkPatterns(settings: Settings, at: Cursor, { except }: Policy): void
   for (const [index, text] of at.words('users').entries()) {
     if (lacksRealm(text, settings)) at.warning(['users', index], withRealm(text, settings));
     else if (except.isEverything || except.matches(foldAscii(text))) {
-      at.warning(['users', index], 'is excepted altogether');
+      at.warning(['users', index], 'is covered by except entirely');
     }
   }
 }

@@ -16,7 +16,7 @@ export function parseBackends(raw: Readonly<Record<string, RawBackend>>, cursor:
 
 function parseBackend(name: string, raw: RawBackend, at: Cursor): BackendSettings | undefined {
   if (serverTargetWords.includes(name))
-    at.error([], `${name} is a word of server_commands; give the backend another name`);
+    at.error([], `${name} has a meaning in server_commands; give the backend another name`);
   const address = parseAddress(raw.address, at);
   if (address === undefined) return undefined;
   const tls = raw.tls ?? (address.kind === 'unix' ? 'off' : 'starttls');
@@ -32,7 +32,7 @@ function parseBackend(name: string, raw: RawBackend, at: Cursor): BackendSetting
   }
   const { connections, username } = raw;
   // It goes into the PLAIN answer between NUL bytes.
-  if (/\p{Cc}/u.test(username)) at.error(['username'], 'holds a control character');
+  if (/\p{Cc}/u.test(username)) at.error(['username'], 'contains a control character');
   const idle = raw.idle ?? Math.min(1, connections);
   if (idle > connections) at.error(['idle'], `cannot be above connections (${connections})`);
   return {
@@ -103,7 +103,7 @@ function parseNamespaces(
   const sharedNamespaces = parseSharedNamespaces(raw, at);
   if (raw.namespaces === undefined) return { namespaces: undefined, sharedNamespaces };
   if (raw.shared_namespaces !== undefined) {
-    const message = 'is the short form of namespaces, which says the shared ones too; leave one of them out';
+    const message = 'is the short form of namespaces, which lists the shared ones too; remove one of them';
     at.error(['shared_namespaces'], message, 'key-conflict');
   }
   const namespaces = parseList(raw.namespaces, at.down('namespaces'));
@@ -128,7 +128,7 @@ function parseList(raw: readonly RawNamespace[], cursor: Cursor): readonly Names
       at.error(['prefix'], message, 'defined-twice');
     }
     if (each.inbox && earlier.some(({ inbox }) => inbox))
-      at.error(['inbox'], 'is said of a namespace above too; the INBOX is in one', 'defined-twice');
+      at.error(['inbox'], 'is set for a namespace above too; only one holds the INBOX', 'defined-twice');
     if (each.aliasFor === undefined) return each;
     const home = namespaces.find(({ prefix }) => prefix === each.aliasFor);
     if (home === undefined || home === each) {
@@ -137,7 +137,7 @@ function parseList(raw: readonly RawNamespace[], cursor: Cursor): readonly Names
     }
     if (home.aliasFor !== undefined)
       at.error(['alias_for'], 'is itself an alias; write the prefix of the namespace that it is for');
-    if (each.inbox) at.error(['inbox'], 'is for the namespace that this one is an alias for', 'key-conflict');
+    if (each.inbox) at.error(['inbox'], 'belongs to the namespace that alias_for names', 'key-conflict');
     const kind = raw[index]?.kind;
     if (kind !== undefined && kind !== home.kind) {
       const message = `must be left out: an alias is what its namespace is, ${home.kind}`;
@@ -176,7 +176,7 @@ function whyNoPrefix(prefix: string, separator: string): string | undefined {
 }
 
 /** No mailbox has one in its name; and remembered judgements are told apart by prefixes with control characters between them. */
-const noControlCharacter = 'holds a control character';
+const noControlCharacter = 'contains a control character';
 
 function parseSharedNamespaces(raw: RawBackend, at: Cursor): readonly string[] | undefined {
   if (raw.shared_namespaces === undefined) return undefined;

@@ -105,7 +105,7 @@ function parseUnix({ mode }: RawListener, at: Cursor): ListenerSocket | undefine
 /** Which policy holds for whom; empty when the file does not say it, which is reported. */
 function policiesOf(raw: RawListener, at: Cursor): PolicyChoice[] {
   if (raw.policy !== undefined && raw.policies !== undefined) {
-    at.error(['policies'], 'stands beside policy; write one of them', 'key-conflict');
+    at.error(['policies'], 'cannot be given together with policy; remove one of them', 'key-conflict');
     return [];
   }
   if (raw.policy !== undefined) return [{ policy: raw.policy }];

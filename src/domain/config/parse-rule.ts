@@ -116,7 +116,7 @@ function checkAllow(
     if (!roles.has('search-query') || commands.some((each) => each.scope !== 'user'))
       cursor.error(['max_matches'], 'is for commands that take a search query');
     if (raw.all_users === true)
-      cursor.error(['max_matches'], 'is for a single user, and all_users is the opposite');
+      cursor.error(['max_matches'], 'cannot be combined with all_users: it counts the mails of one user');
   }
   if (raw.content === true && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
     cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
@@ -142,7 +142,7 @@ function parseExpiry(raw: RawMap, cursor: Cursor, nowMs: number | undefined): nu
     const message = 'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z';
     cursor.error(['expires'], message);
   } else if (nowMs !== undefined && expiresMs <= nowMs)
-    cursor.warning(['expires'], 'is over: the rule allows nothing');
+    cursor.warning(['expires'], 'is in the past: the rule allows nothing');
   return expiresMs;
 }
 

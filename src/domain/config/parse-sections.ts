@@ -62,12 +62,12 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
     const message =
       said.length === 0
         ? 'needs a backend; add backend: NAME (or spread: [NAMES], or passdb: SOCKET)'
-        : `says ${said.join(' and ')}; a route leads to one of them`;
+        : `has ${said.join(' and ')}; a route has one target`;
     at.error(said.length === 0 ? [] : [said[1] ?? ''], message);
     return undefined;
   }
   if (at.has('cache_ttl') && raw.passdb === undefined)
-    at.error(['cache_ttl'], 'belongs to a route by passdb; nothing else is remembered', 'key-conflict');
+    at.error(['cache_ttl'], 'is for routes with passdb; nothing else is cached', 'key-conflict');
   if (raw.backend !== undefined) return { kind: 'backend', backend: raw.backend };
   if (raw.spread === undefined)
     return { kind: 'passdb', socket: at.file('passdb') ?? '', cacheTtlMs: raw.cache_ttl };
@@ -95,7 +95,10 @@ export function parseServerCommands(raw: RawConfiguration, cursor: Cursor): Serv
       );
       cursor.error([name], `no Dovecot has a server command ${JSON.stringify(name)}${hint}`, 'unknown-name');
     } else if (commands.every((command) => command.scope === 'user')) {
-      cursor.error([name], 'names a mailbox user, whose route it takes; only server commands stand here');
+      cursor.error(
+        [name],
+        'names a mailbox user and follows the route of that user; only server commands belong here',
+      );
     } else if (name === 'user' && target.kind === 'all') {
       cursor.error([name], 'the rows of "user" cannot be joined; name a backend, or write by_user');
     } else byCommand.set(name, target);
@@ -180,8 +183,7 @@ function parseClient(at: Cursor): SinkSettings['client'] {
   const certificateFile = at.file('certificate');
   const keyFile = at.file('key');
   if (certificateFile !== undefined && keyFile !== undefined) return { certificateFile, keyFile };
-  if (keyFile !== undefined) at.error(['key'], 'is of no use without certificate', 'key-conflict');
-  if (certificateFile !== undefined)
-    at.error(['certificate'], 'is of no use without its key', 'key-conflict');
+  if (keyFile !== undefined) at.error(['key'], 'needs certificate as well', 'key-conflict');
+  if (certificateFile !== undefined) at.error(['certificate'], 'needs key as well', 'key-conflict');
   return undefined;
 }

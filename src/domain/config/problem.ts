@@ -137,67 +137,47 @@ export function unknownName(what: string, name: string, names: readonly string[]
   return `there is no ${what} ${JSON.stringify(name)}${meantBy(name, names, others)}`;
 }
 
-export type ProblemCode =
-  // errors
-  | 'not-yaml'
-  | 'unreadable-file'
-  | 'unsafe-file'
-  | 'bad-certificate'
-  | 'unknown-key'
-  | 'missing-key'
-  | 'unknown-name'
-  | 'defined-twice'
-  | 'key-conflict'
-  | 'invalid-value'
-  // warnings
-  | 'no-effect'
-  | 'never-reached'
-  | 'too-open'
-  | 'except-bypassed'
-  | 'namespaces-unsaid'
-  | 'unknown-account'
-  | 'unused'
-  | 'doubtful';
-
-/** What each means, and what to do. */
-export const problemCodes: Readonly<Record<ProblemCode, readonly [means: string, ask: string]>> = {
+/** What each code means, and what to do; the first ten are errors, the others usually warnings. */
+export const problemCodes = {
   'not-yaml': [
-    'the text is no YAML, or uses of it what is not taken (anchors, tags, keys that are no text)',
-    'write it plainly; patterns with `*` stand in quotes',
+    'the text is not YAML, or uses a part of it that is not accepted (anchors, tags, keys that are not text)',
+    'write plain maps, lists and values; put patterns with `*` in quotes',
   ],
   'unreadable-file': [
-    'a file that the configuration names cannot be read (a warning where only the service will see it)',
-    'correct the path, or the rights of the file',
+    'a file that the configuration names cannot be read (a warning where only the service can tell)',
+    'correct the path, or the permissions of the file',
   ],
   'unsafe-file': [
-    'somebody else than root and the daemon can change a file, or read a secret one (a warning where only a group can)',
-    'change mode or owner as the message says; of a directory on the way too',
+    'a user other than root and the daemon can change a file, or read a secret one (a warning if only a group can)',
+    'change the mode or owner as the message says, also of directories above',
   ],
   'bad-certificate': [
-    'a certificate, its key or its authorities cannot be used, or end soon (a warning)',
-    'put a good one there',
+    'a certificate, its key or its authorities cannot be used, or expire soon (a warning)',
+    'replace it',
   ],
-  'unknown-key': ['a key that does not exist there', 'correct its spelling; take it out'],
-  'missing-key': ['a key that is needed there', 'add it'],
-  'unknown-name': [
-    'a name (policy, backend, preset, command, parameter) that is defined nowhere',
-    'correct it',
+  'unknown-key': ['a key does not exist in this place', 'correct its spelling, or remove it'],
+  'missing-key': ['a required key is missing', 'add it'],
+  'unknown-name': ['a name (policy, backend, preset, command, parameter) is not defined', 'correct it'],
+  'defined-twice': ['the same thing is defined in two places, or used by two', 'remove one of them'],
+  'key-conflict': [
+    'keys that exclude or require one another',
+    'remove one, or add the other, as the message says',
   ],
-  'defined-twice': ['the same thing is said in two places, or taken by two', 'leave one of them'],
-  'key-conflict': ['keys that exclude or need one another', 'say one of them, or both, as the message says'],
-  'invalid-value': ['a value that cannot be used there', 'write what the message asks for'],
-  'no-effect': ['what is said changes nothing', 'take it out, or say what makes it count'],
-  'never-reached': ['something above it takes everything already', 'move it up, or take it out'],
-  'too-open': ['more people than usual get in, or see more', 'narrow it, unless that is meant'],
-  'except-bypassed': ['an alias of a user under `except` gets round it', 'set `mail_users.resolve`'],
+  'invalid-value': ['the value is not accepted for this key', 'write a value as the message says'],
+  'no-effect': ['a setting has no effect', 'remove it, or add what it needs'],
+  'never-reached': ['an entry above it takes everything already', 'move it up, or remove it'],
+  'too-open': ['more people than usual can connect, or see more', 'restrict it, unless that is intended'],
+  'except-bypassed': ['an alias of a user under `except` avoids the exception', 'set `mail_users.resolve`'],
   'namespaces-unsaid': [
-    'a backend does not say its namespaces, and rules suffer for it',
-    'say `shared_namespaces`, `[]` for none; or list all `namespaces`',
+    'a backend does not list its namespaces, which some rules need',
+    'set `shared_namespaces` (`[]` for none) or `namespaces`',
   ],
   'unknown-account': [
-    'this machine does not know a user or a group, or we may not give a socket to it',
-    'make it; correct it',
+    'this machine has no such user or group, or the daemon may not give a socket to it',
+    'create it, or correct the name',
   ],
-  unused: ['something is defined, and nothing uses it', 'use it, or take it out'],
-  doubtful: ['it is served as it stands, and is probably not what was meant', 'read the message'],
-};
+  unused: ['something is defined and never used', 'use it, or remove it'],
+  doubtful: ['accepted, but probably not what was meant', 'read the message'],
+} as const;
+
+export type ProblemCode = keyof typeof problemCodes;

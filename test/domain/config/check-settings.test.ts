@@ -36,8 +36,8 @@ void test('where names get a realm, patterns without one match nobody; and an ex
       '["*@example.com", bob, eve@example.com]\n    except: [ceo, "boss*", eve@example.com, "**x"]',
     );
   const alias =
-    '11:5: warning: policies.support.except: an alias of such a user gets round it; set mail_users.resolve';
-  const excepted = '10:35: warning: policies.support.users[2]: is excepted altogether';
+    '11:5: warning: policies.support.except: an alias of such a user avoids it; set mail_users.resolve';
+  const excepted = '10:35: warning: policies.support.users[2]: is covered by except entirely';
   assert.deepEqual(told(text), [excepted, alias]);
   assert.deepEqual(told(`${text}mail_users: { resolve: /run/auth }\n`), [excepted]);
   const nobody = (name: string): string =>
@@ -116,12 +116,7 @@ testMistakes([
     '',
     '9:3: warning: policies.support: allows nothing',
   ],
-  [
-    'a policy for nobody',
-    '["*@example.com"]',
-    '[]',
-    '10:5: warning: policies.support.users: holds for nobody',
-  ],
+  ['a policy for nobody', '["*@example.com"]', '[]', '10:5: warning: policies.support.users: covers no user'],
   [
     'a limit that never counts',
     'unix: /run/s.sock',

@@ -47,7 +47,7 @@ testMistakes([
     'both forms',
     short,
     `${short}, ${listOf(first)}`,
-    '5:73: backends.mail1.shared_namespaces: is the short form of namespaces, which says the shared ones too; leave one of them out',
+    '5:73: backends.mail1.shared_namespaces: is the short form of namespaces, which lists the shared ones too; remove one of them',
   ],
   [
     'no namespace',
@@ -102,7 +102,7 @@ testMistakes([
     'a control character',
     short,
     listOf(first, '{ prefix: "a\\x01/" }'),
-    '5:123: backends.mail1.namespaces[1].prefix: holds a control character',
+    '5:123: backends.mail1.namespaces[1].prefix: contains a control character',
   ],
   [
     'the same prefix twice',
@@ -114,7 +114,7 @@ testMistakes([
     'two with the INBOX',
     short,
     listOf(first, '{ prefix: "B/", inbox: true }'),
-    '5:137: backends.mail1.namespaces[1].inbox: is said of a namespace above too; the INBOX is in one',
+    '5:137: backends.mail1.namespaces[1].inbox: is set for a namespace above too; only one holds the INBOX',
   ],
   [
     'an alias for what is not there',
@@ -139,7 +139,7 @@ testMistakes([
     short,
     listOf('{ prefix: "", separator: "/" }', '{ prefix: "B/", alias_for: "", inbox: true, kind: public }'),
     '5:149: backends.mail1.namespaces[1].inbox: cannot be: a public namespace has no INBOX',
-    '5:149: backends.mail1.namespaces[1].inbox: is for the namespace that this one is an alias for',
+    '5:149: backends.mail1.namespaces[1].inbox: belongs to the namespace that alias_for names',
     '5:162: backends.mail1.namespaces[1].kind: must be left out: an alias is what its namespace is, private',
   ],
   [

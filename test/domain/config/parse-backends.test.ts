@@ -134,7 +134,7 @@ testMistakes([
     'a user name with a NUL',
     'tls: off',
     'tls: off, username: "a\\0b"',
-    '5:50: backends.mail1.username: holds a control character',
+    '5:50: backends.mail1.username: contains a control character',
   ],
   [
     'every mailbox as shared',
@@ -146,7 +146,7 @@ testMistakes([
     'a prefix that could pass for two',
     'shared_namespaces: []',
     'shared_namespaces: ["a/\\x01b/"]',
-    '5:93: backends.mail1.shared_namespaces[0]: holds a control character',
+    '5:93: backends.mail1.shared_namespaces[0]: contains a control character',
   ],
   [
     'a route without a backend',

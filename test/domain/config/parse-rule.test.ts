@@ -45,7 +45,7 @@ testMistakes([
     'matches for all users',
     'command: search, max_matches: 5, all_users: true',
     '11:13: warning: policies.support.allow: all_users: true has no effect: the policy must hold for users: ["*"] and except nobody',
-    '11:32: policies.support.allow[0].max_matches: is for a single user, and all_users is the opposite',
+    '11:32: policies.support.allow[0].max_matches: cannot be combined with all_users: it counts the mails of one user',
   ),
   with1(
     'all users in a policy for some',

@@ -53,13 +53,13 @@ const mistakes: readonly (readonly [string, string, string])[] = [
   [
     'two targets',
     routed('{ users: ["*"], backend: mail1, spread: [mail1, mail2] }'),
-    'routes[0].spread: says backend and spread; a route leads to one of them',
+    'routes[0].spread: has backend and spread; a route has one target',
   ],
   ['nothing to spread over', routed('{ users: ["*"], spread: [] }'), 'routes[0].spread: must name a backend'],
   [
     'a time without a passdb',
     routed('{ users: ["*"], spread: [mail1, mail2], cache_ttl: 5s }'),
-    'routes[0].cache_ttl: belongs to a route by passdb; nothing else is remembered',
+    'routes[0].cache_ttl: is for routes with passdb; nothing else is cached',
   ],
   [
     'an unknown backend',
@@ -79,7 +79,7 @@ const mistakes: readonly (readonly [string, string, string])[] = [
   [
     'a mail command',
     `${sound}server_commands: { quota get: all }\n`,
-    'server_commands.quota get: names a mailbox user, whose route it takes; only server commands stand here',
+    'server_commands.quota get: names a mailbox user and follows the route of that user; only server commands belong here',
   ],
   [
     'rows that cannot be joined',
@@ -94,7 +94,7 @@ const mistakes: readonly (readonly [string, string, string])[] = [
   [
     'a backend with the name of a word',
     sound.replaceAll('mail1', 'all'),
-    'backends.all: all is a word of server_commands; give the backend another name',
+    'backends.all: all has a meaning in server_commands; give the backend another name',
   ],
 ];
 

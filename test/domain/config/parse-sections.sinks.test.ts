@@ -75,13 +75,13 @@ testMistakes([
     'a certificate without its key',
     'version: 1',
     'audit: { ship: [{ syslog: "logs:1", certificate: c.pem }] }',
-    '1:37: audit.ship[0].certificate: is of no use without its key',
+    '1:37: audit.ship[0].certificate: needs key as well',
   ],
   [
     'a key without its certificate',
     'version: 1',
     'audit: { ship: [{ syslog: "logs:1", key: c.key }] }',
-    '1:37: audit.ship[0].key: is of no use without certificate',
+    '1:37: audit.ship[0].key: needs certificate as well',
   ],
   [
     'a pin that is none',

@@ -174,7 +174,7 @@ testMistakes([
     'both ways to say the policy',
     'policy: support }',
     'policy: support, policies: [{ policy: support }] }',
-    '3:50: listeners.support.policies: stands beside policy; write one of them',
+    '3:50: listeners.support.policies: cannot be given together with policy; remove one of them',
   ],
   [
     'nobody',
