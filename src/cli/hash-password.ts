@@ -65,7 +65,7 @@ function ask(
   before: Buffer,
 ): Promise<{ readonly bytes: Buffer; readonly rest: Buffer } | undefined> {
   process.stderr.write(prompt);
-  const line = createHiddenLine(passwordBytesMax + 1);
+  const line = new HiddenLine(passwordBytesMax + 1);
   return new Promise((resolve) => {
     const { stdin } = process;
     const take = (chunk: Buffer): void => {
@@ -89,12 +89,6 @@ export type HiddenLineStep =
   | { readonly kind: 'line'; readonly bytes: Buffer; readonly rest: Buffer }
   | { readonly kind: 'given-up' };
 
-/** One line. */
-export interface HiddenLine {
-  /** Bytes of the terminal; overwritten. No more calls after a line was returned. */
-  push(chunk: Buffer): HiddenLineStep;
-}
-
 const key = {
   interrupt: 0x03,
   end: 0x04,
@@ -105,18 +99,31 @@ const key = {
   delete: 0x7f,
 } as const;
 
-/** An empty line; beyond `bytesMax` keys are ignored. */
-export function createHiddenLine(bytesMax: number): HiddenLine {
-  const typed = Buffer.alloc(bytesMax);
-  let length = 0;
+/** One line that a terminal sends key by key; beyond `bytesMax` keys are ignored. */
+export class HiddenLine {
+  readonly #typed: Buffer;
+  #length = 0;
 
-  /** Takes the last character away: in UTF-8 all bytes from its first one on. */
-  function takeBack(): void {
-    while (length > 0 && isInner(typed[length - 1])) length -= 1;
-    length = Math.max(0, length - 1);
+  constructor(bytesMax: number) {
+    this.#typed = Buffer.alloc(bytesMax);
   }
 
-  function take(byte: number): 'more' | 'line' | 'given-up' {
+  /** Overwrites the bytes that it takes. No more calls after a line was returned. */
+  push(chunk: Buffer): HiddenLineStep {
+    for (const [at, byte] of chunk.entries()) {
+      const kind = this.#take(byte);
+      if (kind === 'more') continue;
+      const bytes = Buffer.from(this.#typed.subarray(0, this.#length));
+      const rest = Buffer.from(chunk.subarray(at + 1));
+      this.#typed.fill(0);
+      chunk.fill(0);
+      return kind === 'line' ? { kind, bytes, rest } : { kind };
+    }
+    chunk.fill(0);
+    return { kind: 'more' };
+  }
+
+  #take(byte: number): HiddenLineStep['kind'] {
     switch (byte) {
       case key.enter:
       case key.lineFeed:
@@ -124,39 +131,21 @@ export function createHiddenLine(bytesMax: number): HiddenLine {
       case key.interrupt:
         return 'given-up';
       case key.end:
-        return length === 0 ? 'given-up' : 'line';
+        return this.#length === 0 ? 'given-up' : 'line';
       case key.backspace:
       case key.delete:
-        takeBack();
+        // The last character: in UTF-8 all bytes from its first one on.
+        while (this.#length > 0 && ((this.#typed[this.#length - 1] ?? 0) & 0xc0) === 0x80) this.#length -= 1;
+        this.#length = Math.max(0, this.#length - 1);
         return 'more';
       case key.kill:
-        length = 0;
+        this.#length = 0;
         return 'more';
       default:
-        if (length < bytesMax) typed[length] = byte;
-        length = Math.min(bytesMax, length + 1);
+        if (this.#length === this.#typed.length) return 'more';
+        this.#typed[this.#length] = byte;
+        this.#length += 1;
         return 'more';
     }
   }
-
-  return {
-    push(chunk) {
-      for (const [at, byte] of chunk.entries()) {
-        const kind = take(byte);
-        if (kind === 'more') continue;
-        const bytes = Buffer.from(typed.subarray(0, length));
-        const rest = Buffer.from(chunk.subarray(at + 1));
-        typed.fill(0);
-        chunk.fill(0);
-        return kind === 'line' ? { kind, bytes, rest } : { kind };
-      }
-      chunk.fill(0);
-      return { kind: 'more' };
-    },
-  };
-}
-
-/** Whether a byte continues a UTF-8 character. */
-function isInner(byte = 0): boolean {
-  return (byte & 0xc0) === 0x80;
 }

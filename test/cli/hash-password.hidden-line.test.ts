@@ -1,11 +1,11 @@
 // Goal: the keys of a terminal as a line, whole and key by key. What must not happen: bytes that stay in memory, half a character.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createHiddenLine } from '../../src/cli/hash-password.js';
+import { HiddenLine } from '../../src/cli/hash-password.js';
 
 /** What keys come to: the line and `|` and what is behind it; `-`: given up; undefined: not a line yet. */
 function typed(keys: string, size: number, bytesMax = 100): string | undefined {
-  const line = createHiddenLine(bytesMax);
+  const line = new HiddenLine(bytesMax);
   const all = Buffer.from(keys);
   for (let at = 0; at < all.length; at += size) {
     const chunk = Buffer.from(all.subarray(at, at + size));

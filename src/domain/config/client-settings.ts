@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { validate } from './cursor.js';
 import { parseYaml } from './parse-yaml.js';
-import { createProblemList, formatProblem } from './problem.js';
+import { formatProblem, ProblemList } from './problem.js';
 import { file, oneOf, strict, text } from './schema-parts.js';
 
 /** What client.yaml says. Files are absolute paths. */
@@ -42,7 +42,7 @@ export function parseClientSettings(
   path: string,
   content: string,
 ): { readonly settings: ClientSettings | undefined; readonly problems: readonly string[] } {
-  const list = createProblemList();
+  const list = new ProblemList();
   const root = parseYaml(path, content, list);
   const raw = root && validate<z.infer<typeof shape>>(shape, root, list)?.value;
   const problems = list.sorted().map((problem) => formatProblem(problem, content));

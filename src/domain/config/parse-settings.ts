@@ -15,7 +15,7 @@ import {
   parseSinks,
 } from './parse-sections.js';
 import { parseTests } from './parse-tests.js';
-import { createProblemList, formatProblem, type Place, type Problem } from './problem.js';
+import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
 import type { AdminSettings, AuditSettings, Settings } from './settings.js';
@@ -38,7 +38,7 @@ export function parseSettings(
   read: ReadFiles,
   { nowMs }: { readonly nowMs?: number } = {},
 ): ParsedSettings {
-  const problems = createProblemList();
+  const problems = new ProblemList();
   const sources = new Sources(read, problems);
   const root = sources.gather(file);
   const valid = root && validate(configurationSchema, root, problems);
@@ -117,7 +117,7 @@ export type AuditSection = Omit<AuditSettings, 'ship'>;
 
 /** What can be read of a configuration, whatever else is wrong with it. */
 function salvage(file: string, read: ReadFiles) {
-  const problems = createProblemList();
+  const problems = new ProblemList();
   const sources = new Sources(read, problems, true);
   const root = sources.gather(file);
   return { valid: root && validate(configurationSchema, root, problems), problems, texts: sources.texts };

@@ -24,45 +24,35 @@ export interface Place {
 }
 
 /** Collects problems. Everything that reads a configuration goes on after one, so that all come at once. */
-export interface ProblemList {
-  /** Default: `invalid-value`. */
-  error(place: Place, path: string, message: string, code?: ProblemCode): void;
-  /** Default: `doubtful`. */
-  warning(place: Place, path: string, message: string, code?: ProblemCode): void;
-  readonly hasErrors: boolean;
-  /** By file in the order of their reading, then by line and column; each text once. */
-  sorted(): Problem[];
-}
+export class ProblemList {
+  readonly #problems: Problem[] = [];
 
-export function createProblemList(): ProblemList {
-  const problems: Problem[] = [];
-  const push = (place: Place, found: Pick<Problem, 'path' | 'message' | 'severity' | 'code'>): void => {
+  error(place: Place, path: string, message: string, code: ProblemCode = 'invalid-value'): void {
     const { file, line, column } = place;
-    problems.push({ file, line, column, ...found });
-  };
-  return {
-    error: (place, path, message, code = 'invalid-value') =>
-      push(place, { path, message, severity: 'error', code }),
-    warning: (place, path, message, code = 'doubtful') =>
-      push(place, { path, message, severity: 'warning', code }),
-    get hasErrors() {
-      return problems.some((problem) => problem.severity === 'error');
-    },
-    sorted() {
-      const files = [...new Set(problems.map((problem) => problem.file))];
-      const seen = new Set<string>();
-      return problems
-        .toSorted(
-          (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
-        )
-        .filter((problem) => {
-          const text = `${problem.file}:${problem.line}:${problem.column}:${problem.message}`;
-          if (seen.has(text)) return false;
-          seen.add(text);
-          return true;
-        });
-    },
-  };
+    this.#problems.push({ file, line, column, path, message, severity: 'error', code });
+  }
+
+  warning(place: Place, path: string, message: string, code: ProblemCode = 'doubtful'): void {
+    const { file, line, column } = place;
+    this.#problems.push({ file, line, column, path, message, severity: 'warning', code });
+  }
+
+  get hasErrors(): boolean {
+    return this.#problems.some(({ severity }) => severity === 'error');
+  }
+
+  /** By file in the order of their reading, then by line and column; each text once. */
+  sorted(): Problem[] {
+    const files = [...new Set(this.#problems.map(({ file }) => file))];
+    const byText = new Map<string, Problem>();
+    for (const problem of this.#problems) {
+      const text = `${problem.file}:${problem.line}:${problem.column}:${problem.message}`;
+      if (!byText.has(text)) byText.set(text, problem);
+    }
+    return [...byText.values()].toSorted(
+      (a, b) => files.indexOf(a.file) - files.indexOf(b.file) || a.line - b.line || a.column - b.column,
+    );
+  }
 }
 
 /**

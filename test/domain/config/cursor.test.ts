@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCursor, valuePlace } from '../../../src/domain/config/cursor.js';
 import { parseYaml } from '../../../src/domain/config/parse-yaml.js';
-import { createProblemList } from '../../../src/domain/config/problem.js';
+import { ProblemList } from '../../../src/domain/config/problem.js';
 
 function cursorOf(text: string, file = '/etc/d.yaml') {
-  const problems = createProblemList();
+  const problems = new ProblemList();
   const root = parseYaml(file, text, problems);
   assert.ok(root);
   return { root, problems, cursor: createCursor(root, problems) };

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCursor } from '../../../src/domain/config/cursor.js';
 import { parseYaml } from '../../../src/domain/config/parse-yaml.js';
-import { createProblemList } from '../../../src/domain/config/problem.js';
+import { ProblemList } from '../../../src/domain/config/problem.js';
 
 function parse(text: string) {
-  const problems = createProblemList();
+  const problems = new ProblemList();
   const root = parseYaml('f.yaml', text, problems);
   const cursor = root && createCursor(root, problems);
   return {

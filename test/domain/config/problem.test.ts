@@ -1,12 +1,7 @@
 // Goal: a problem reads as FILE:LINE:COLUMN and points at the source; the nearest name is the one that was meant.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  createProblemList,
-  formatProblem,
-  nearestName,
-  type Problem,
-} from '../../../src/domain/config/problem.js';
+import { formatProblem, nearestName, type Problem, ProblemList } from '../../../src/domain/config/problem.js';
 
 const problem: Problem = {
   file: 'd.yaml',
@@ -45,7 +40,7 @@ void test('a long line is cut around the caret', () => {
 });
 
 void test('problems come in the order of the file, each once', () => {
-  const list = createProblemList();
+  const list = new ProblemList();
   const place = (line: number, column: number) => ({ file: 'd.yaml', line, column });
   list.warning(place(2, 1), '', 'b');
   list.error(place(1, 9), '', 'a');
