@@ -10,7 +10,7 @@ import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
 import { createGate, type Peer } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/rule.js';
-import { createLogins, type LoginGuard } from '../gateway/login/logins.js';
+import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import {
   kernelAccess,
   type ListenerAccess,
@@ -64,7 +64,7 @@ function doorOf(listener: ListenerSettings, guard: LoginGuard, offerOf: OfferOf)
     tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,
     offer: () => offerOf(name),
     plainWithoutTls: tls?.mode === 'off',
-    logins: createLogins(name, accounts.map(accountOf), guard),
+    logins: new Logins(name, accounts.map(accountOf), guard),
   };
 }
 

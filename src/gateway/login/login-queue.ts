@@ -1,41 +1,197 @@
-// Passwords that wait to be judged, and which is next: one is computed at a time, since each costs a processor for a tenth of a second
-// and tens of MiB. A machine.
-// The rules: no more wait than there is room for, in all and from one network, and equal tries wait together; networks with a recent
-// success come first, then those that failed least; after a failure comes the pause that it costs, and where there is no room, the
-// worst try is dropped.
+// In which order peers that have not logged in are served: who failed (the pace), whose password is checked next (the queue), and whose
+// bytes are read next (the turns).
+// The rules: nothing is counted by the name alone, so that no stranger can keep an account's owner out; what is counted is bounded, and
+// what matters least is forgotten first; no more logins wait than there is room for, in all and from one network; networks with a
+// recent success come first, then those that failed least.
 
-import assert from 'node:assert';
 import type { Clock, Timer } from '../../ports/clock.js';
-import type { LoginPace, LoginSource, LoginStanding } from './login-pace.js';
 
-/** A try. */
+/** Where a login comes from, and for whom. */
+export interface LoginSource {
+  /** A place on the network ({@link networkOf}). */
+  readonly network: string;
+  /** As the peer gave it, account or not, with its listener. */
+  readonly name: string;
+}
+
+export interface LoginStanding {
+  /** Not to be checked before; on the monotonic clock. */
+  readonly dueMs: number;
+  /** Failures of this name from there, and all from there, that are not forgotten yet. */
+  readonly nameFailures: number;
+  readonly failures: number;
+  /** A login from there succeeded within the last hour. */
+  readonly hasSucceeded: boolean;
+}
+
+interface Failures {
+  count: number;
+  lastMs: number;
+  dueMs: number;
+}
+
+interface Known extends Failures {
+  crowded: number;
+  succeededMs: number;
+  readonly names: Map<string, Failures>;
+}
+
+/** Failures are forgotten when there was none for so long. */
+const forgetMs = 15 * 60_000;
+const successMs = 60 * 60_000;
+/** After the first failure of a name; doubled with each. */
+const namePauseMs = 250;
+/** People behind one address mistype now and then. */
+const freeFailures = 4;
+const networkPauseMs = 50;
+/** Less than that of a name: others come from there too. */
+const networkPauseMaxMs = 500;
+const networksMax = 8192;
+const namesMax = 16;
+
+/**
+ * What failed logins cost later ones: a pause that grows with the failures of a name from one network, and a shorter one that grows with
+ * all failures from there.
+ */
+export class LoginPace {
+  readonly #networks = new Map<string, Known>();
+
+  /** Networks and names that are held. */
+  get size(): number {
+    let sum = this.#networks.size;
+    for (const { names } of this.#networks.values()) sum += names.size;
+    return sum;
+  }
+
+  standing({ network, name }: LoginSource, nowMs: number): LoginStanding {
+    const known = this.#networks.get(network);
+    if (known === undefined) return { dueMs: 0, nameFailures: 0, failures: 0, hasSucceeded: false };
+    const named = known.names.get(name);
+    return {
+      dueMs: Math.max(known.dueMs, named?.dueMs ?? 0),
+      nameFailures: countOf(named, nowMs),
+      failures: allOf(known, nowMs),
+      hasSucceeded: hasSucceeded(known, nowMs),
+    };
+  }
+
+  /** A network's place in the order; lower comes first, below 0 after a recent success. */
+  rankOf(network: string, nowMs: number): number {
+    const known = this.#networks.get(network);
+    if (known === undefined) return 0;
+    return hasSucceeded(known, nowMs) ? -1 : allOf(known, nowMs);
+  }
+
+  /** The next login of that name from there waits at most `pauseMaxMs`. */
+  failed({ network, name }: LoginSource, nowMs: number, pauseMaxMs: number): void {
+    const known = this.#knownOf(network, nowMs);
+    known.crowded = crowdedOf(known, nowMs);
+    fail(known, nowMs);
+    const steps = known.count - freeFailures;
+    if (steps > 0)
+      known.dueMs = nowMs + Math.min(pauseMaxMs, networkPauseMaxMs, doubled(networkPauseMs, steps));
+    let named = known.names.get(name);
+    if (named === undefined) {
+      makeRoom(known.names, namesMax, (each) => countOf(each, nowMs));
+      named = { count: 0, lastMs: nowMs, dueMs: 0 };
+      known.names.set(name, named);
+    }
+    fail(named, nowMs);
+    named.dueMs = nowMs + Math.min(pauseMaxMs, doubled(namePauseMs, named.count));
+  }
+
+  /** A login was not checked, since there were too many: it costs no pause, and others come first next time. */
+  crowded({ network }: LoginSource, nowMs: number): void {
+    const known = this.#knownOf(network, nowMs);
+    known.crowded = crowdedOf(known, nowMs) + 1;
+    known.count = countOf(known, nowMs);
+    known.lastMs = nowMs;
+  }
+
+  /** Forgives the failures of this name from there, and no others: the owner of one account may guess at others. */
+  succeeded({ network, name }: LoginSource, nowMs: number): void {
+    const known = this.#knownOf(network, nowMs);
+    known.succeededMs = nowMs;
+    known.names.delete(name);
+  }
+
+  #knownOf(network: string, nowMs: number): Known {
+    let known = this.#networks.get(network);
+    if (known === undefined) {
+      // A network with a recent success stays before all strangers that failed.
+      makeRoom(this.#networks, networksMax, (each) =>
+        hasSucceeded(each, nowMs) ? Infinity : allOf(each, nowMs),
+      );
+      known = { count: 0, lastMs: nowMs, dueMs: 0, crowded: 0, succeededMs: -Infinity, names: new Map() };
+      this.#networks.set(network, known);
+    }
+    return known;
+  }
+}
+
+function fail(failures: Failures, nowMs: number): void {
+  failures.count = countOf(failures, nowMs) + 1;
+  failures.lastMs = nowMs;
+}
+
+function hasSucceeded({ succeededMs }: Known, nowMs: number): boolean {
+  return nowMs - succeededMs < successMs;
+}
+
+function countOf(failures: Failures | undefined, nowMs: number): number {
+  return failures === undefined || nowMs - failures.lastMs >= forgetMs ? 0 : failures.count;
+}
+
+function crowdedOf(known: Known, nowMs: number): number {
+  return nowMs - known.lastMs >= forgetMs ? 0 : known.crowded;
+}
+
+function allOf(known: Known, nowMs: number): number {
+  return countOf(known, nowMs) + crowdedOf(known, nowMs);
+}
+
+function doubled(firstMs: number, steps: number): number {
+  return firstMs * 2 ** Math.min(steps - 1, 20);
+}
+
+/** Removes what matters least when the table is full; of equals the oldest. */
+function makeRoom<T>(table: Map<string, T>, most: number, weight: (entry: T) => number): void {
+  if (table.size < most) return;
+  let least: string | undefined;
+  let leastWeight = Infinity;
+  for (const [key, entry] of table) {
+    const itsWeight = weight(entry);
+    if (least !== undefined && itsWeight >= leastWeight) continue;
+    least = key;
+    leastWeight = itsWeight;
+  }
+  if (least !== undefined) table.delete(least);
+}
+
 export interface LoginTry {
-  /** Equal for tries that are the same in everything: one judgement is enough for them. */
+  /** Equal for tries that are the same in everything: they are checked once. */
   readonly key: string;
   readonly source: LoginSource;
   /** The longest pause that its failure may cost the next one. */
   readonly pauseMaxMs: number;
   /** Called at most once. A rejection is passed on, and counts for nothing. */
   readonly judge: () => Promise<boolean>;
-  /** Called once, when it was judged or never will be: the password is not needed any more. */
+  /** Called once, when it was checked or never will be: the password is not needed any more. */
   readonly forget: () => void;
 }
 
-/** `crowded`: not judged, there was no room for it; `gone`: not judged, since it was taken back. */
+/** `crowded`: not checked, there was no room for it; `gone`: not checked, since it was taken back. */
 export type TryAnswer = 'right' | 'wrong' | 'crowded' | 'gone';
 
-/** A try that was made. */
 export interface PendingTry {
   readonly answer: Promise<TryAnswer>;
-  /** It comes from a place that failed before; where room is needed, such as these go. */
+  /** It comes from a network that failed before; where room is needed, such tries are dropped. */
   readonly isSuspect: boolean;
-  /** Its asker does not wait for it any more; to be called once at most. */
+  /** The caller gave up; to be called once at most. */
   takeBack(): void;
 }
 
-export type LoginQueue = ReturnType<typeof createLoginQueue>;
-
-/** A try, and everybody who made it. */
+/** A try, and how many made it. */
 interface Waiter {
   readonly login: LoginTry;
   readonly answer: Promise<TryAnswer>;
@@ -48,68 +204,95 @@ interface Waiter {
 const waitersMax = 64;
 const waitersPerNetworkMax = 8;
 
-/** One for the whole daemon; outlives a reload. */
-export function createLoginQueue({ clock, pace }: { readonly clock: Clock; readonly pace: LoginPace }) {
+/** Checks one password at a time, since each costs a processor a tenth of a second and tens of MiB. */
+export class LoginQueue {
+  readonly #clock: Clock;
+  readonly #pace: LoginPace;
   /** By their keys, in the order in which they came. */
-  const waiting = new Map<string, Waiter>();
-  let running: Waiter | undefined;
-  let timer: Timer | undefined;
+  readonly #waiting = new Map<string, Waiter>();
+  #running: Waiter | undefined;
+  #timer: Timer | undefined;
 
-  function standingOf({ login }: Waiter): LoginStanding {
-    return pace.standing(login.source, clock.now());
+  constructor(clock: Clock, pace: LoginPace) {
+    this.#clock = clock;
+    this.#pace = pace;
   }
 
-  /** Answers a waiter that is not judged. */
-  function leave(waiter: Waiter, answer: 'crowded' | 'gone'): void {
-    if (waiting.get(waiter.login.key) !== waiter) return;
-    waiting.delete(waiter.login.key);
+  /** Tries that wait. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  add(login: LoginTry): PendingTry {
+    const { failures, dueMs } = this.#pace.standing(login.source, this.#clock.now());
+    const isSuspect = failures > 0 || dueMs > this.#clock.now();
+    const waiter = this.#waiterFor(login);
+    waiter.askers += 1;
+    this.#makeRoom(login.source.network);
+    this.#next();
+    const takeBack = (): void => {
+      waiter.askers -= 1;
+      if (waiter.askers === 0) this.#leave(waiter, 'gone');
+    };
+    return { answer: waiter.answer, isSuspect, takeBack };
+  }
+
+  /** Answers a waiter that is not checked. */
+  #leave(waiter: Waiter, answer: 'crowded' | 'gone'): void {
+    if (this.#waiting.get(waiter.login.key) !== waiter) return;
+    this.#waiting.delete(waiter.login.key);
     waiter.login.forget();
     waiter.resolve(answer);
-    if (waiting.size === 0) stopTimer();
-  }
-
-  function stopTimer(): void {
-    timer?.cancel();
-    timer = undefined;
+    if (this.#waiting.size === 0) this.#timer?.cancel();
   }
 
   /** Every change ends here. */
-  function next(): void {
-    if (running !== undefined) return;
-    stopTimer();
-    const nowMs = clock.now();
+  #next(): void {
+    if (this.#running !== undefined) return;
+    this.#timer?.cancel();
+    const nowMs = this.#clock.now();
     let first: { readonly waiter: Waiter; readonly standing: LoginStanding } | undefined;
     let soonestMs = Infinity;
-    for (const waiter of waiting.values()) {
-      const standing = standingOf(waiter);
+    for (const waiter of this.#waiting.values()) {
+      const standing = this.#pace.standing(waiter.login.source, nowMs);
       if (standing.dueMs > nowMs) soonestMs = Math.min(soonestMs, standing.dueMs);
       else if (first === undefined || compare(standing, first.standing) < 0) first = { waiter, standing };
     }
-    if (first !== undefined) judge(first.waiter);
-    else if (soonestMs < Infinity) timer = clock.setTimer(soonestMs - nowMs, next);
+    if (first !== undefined) this.#judge(first.waiter);
+    else if (soonestMs < Infinity) this.#timer = this.#clock.setTimer(soonestMs - nowMs, () => this.#next());
   }
 
-  function judge(waiter: Waiter): void {
+  #judge(waiter: Waiter): void {
     const { login, resolve, reject } = waiter;
-    waiting.delete(login.key);
-    running = waiter;
+    this.#waiting.delete(login.key);
+    this.#running = waiter;
     void login
       .judge()
       .then((isRight) => {
-        // Also when nobody waits for the answer any more: whoever hangs up has guessed all the same.
-        if (isRight) pace.succeeded(login.source, clock.now());
-        else pace.failed(login.source, clock.now(), login.pauseMaxMs);
+        // Also when no caller waits for the answer any more: a peer that hangs up has guessed all the same.
+        if (isRight) this.#pace.succeeded(login.source, this.#clock.now());
+        else this.#pace.failed(login.source, this.#clock.now(), login.pauseMaxMs);
         resolve(isRight ? 'right' : 'wrong');
       }, reject)
       .finally(() => {
         login.forget();
-        running = undefined;
-        next();
+        this.#running = undefined;
+        this.#next();
       });
   }
 
-  /** Who goes when there is one too many of these; of equals the oldest. */
-  function worstOf(waiters: readonly Waiter[]): Waiter | undefined {
+  #makeRoom(network: string): void {
+    const all = [...this.#waiting.values()];
+    const theirs = all.filter(({ login }) => login.source.network === network);
+    const tooMany = theirs.length > waitersPerNetworkMax ? theirs : all.length > waitersMax ? all : undefined;
+    const worst = tooMany && this.#worstOf(tooMany);
+    if (worst === undefined) return;
+    this.#pace.crowded(worst.login.source, this.#clock.now());
+    this.#leave(worst, 'crowded');
+  }
+
+  /** Which one is dropped; of equals the oldest. */
+  #worstOf(waiters: readonly Waiter[]): Waiter | undefined {
     const perNetwork = new Map<string, number>();
     for (const { login } of waiters) {
       perNetwork.set(login.source.network, (perNetwork.get(login.source.network) ?? 0) + 1);
@@ -118,7 +301,7 @@ export function createLoginQueue({ clock, pace }: { readonly clock: Clock; reado
       | { readonly waiter: Waiter; readonly standing: LoginStanding; readonly many: number }
       | undefined;
     for (const waiter of waiters) {
-      const standing = standingOf(waiter);
+      const standing = this.#pace.standing(waiter.login.source, this.#clock.now());
       const many = perNetwork.get(waiter.login.source.network) ?? 0;
       const isWorse = worst === undefined || (compare(standing, worst.standing) || many - worst.many) > 0;
       if (isWorse) worst = { waiter, standing, many };
@@ -126,58 +309,20 @@ export function createLoginQueue({ clock, pace }: { readonly clock: Clock; reado
     return worst?.waiter;
   }
 
-  function makeRoom(network: string): void {
-    const all = [...waiting.values()];
-    const theirs = all.filter(({ login }) => login.source.network === network);
-    const worst =
-      theirs.length > waitersPerNetworkMax
-        ? worstOf(theirs)
-        : all.length > waitersMax
-          ? worstOf(all)
-          : undefined;
-    if (worst === undefined) return;
-    pace.crowded(worst.login.source, clock.now());
-    leave(worst, 'crowded');
-  }
-
-  function waiterFor(login: LoginTry): Waiter {
-    const same = running?.login.key === login.key ? running : waiting.get(login.key);
+  #waiterFor(login: LoginTry): Waiter {
+    const same = this.#running?.login.key === login.key ? this.#running : this.#waiting.get(login.key);
     if (same !== undefined) {
       login.forget();
       return same;
     }
-    let open: Pick<Waiter, 'resolve' | 'reject'> | undefined;
+    let settle: Pick<Waiter, 'resolve' | 'reject'> = { resolve: () => undefined, reject: () => undefined };
     const answer = new Promise<TryAnswer>((resolve, reject) => {
-      open = { resolve, reject };
+      settle = { resolve, reject };
     });
-    assert(open !== undefined, 'a promise ran its executor late');
-    const waiter: Waiter = { login, answer, ...open, askers: 0 };
-    waiting.set(login.key, waiter);
+    const waiter = { login, answer, ...settle, askers: 0 };
+    this.#waiting.set(login.key, waiter);
     return waiter;
   }
-
-  return {
-    add(login: LoginTry): PendingTry {
-      const { failures, dueMs } = pace.standing(login.source, clock.now());
-      const isSuspect = failures > 0 || dueMs > clock.now();
-      const waiter = waiterFor(login);
-      waiter.askers += 1;
-      makeRoom(login.source.network);
-      next();
-      return {
-        answer: waiter.answer,
-        isSuspect,
-        takeBack: () => {
-          waiter.askers -= 1;
-          if (waiter.askers === 0) leave(waiter, 'gone');
-        },
-      };
-    },
-    /** Tries that wait. */
-    get size(): number {
-      return waiting.size;
-    },
-  };
 }
 
 /** Below 0: `a` comes first. */
@@ -187,4 +332,58 @@ function compare(a: LoginStanding, b: LoginStanding): number {
     a.failures - b.failures ||
     a.nameFailures - b.nameFailures
   );
+}
+
+/** How many are served before everybody else is. */
+const perTurn = 4;
+
+/**
+ * Turns for what costs much before a login: a TLS handshake costs a processor a millisecond or more, and a thousand of them at once would
+ * keep everybody else waiting. Networks take turns, however many come from one; after a few turns everybody else is served.
+ */
+export class UnauthenticatedTurns {
+  readonly #rankOf: (network: string) => number;
+  readonly #nextTurn: () => Promise<void>;
+  /** By network; the one that was served last stands last. None is empty. */
+  readonly #waiting = new Map<string, (() => void)[]>();
+  #isServing = false;
+
+  /** `rankOf`: lower comes first. `nextTurn`: resolves when everybody else had a turn ({@link Clock.nextTurn}). */
+  constructor(rankOf: (network: string) => number, nextTurn: () => Promise<void>) {
+    this.#rankOf = rankOf;
+    this.#nextTurn = nextTurn;
+  }
+
+  /** Resolves when it is the turn of a peer from there. */
+  take(network: string): Promise<void> {
+    return new Promise((resolve) => {
+      const theirs = this.#waiting.get(network);
+      if (theirs === undefined) this.#waiting.set(network, [resolve]);
+      else theirs.push(resolve);
+      if (!this.#isServing) void this.#serve();
+    });
+  }
+
+  async #serve(): Promise<void> {
+    this.#isServing = true;
+    while (this.#waiting.size > 0) {
+      await this.#nextTurn();
+      for (let count = 0; count < perTurn; count += 1) this.#serveOne();
+    }
+    this.#isServing = false;
+  }
+
+  #serveOne(): void {
+    let first: { readonly network: string; readonly rank: number } | undefined;
+    for (const network of this.#waiting.keys()) {
+      const rank = this.#rankOf(network);
+      if (first === undefined || rank < first.rank) first = { network, rank };
+    }
+    if (first === undefined) return;
+    const { network } = first;
+    const [resolve, ...others] = this.#waiting.get(network) ?? [];
+    this.#waiting.delete(network);
+    if (others.length > 0) this.#waiting.set(network, others);
+    resolve?.();
+  }
 }

@@ -1,6 +1,5 @@
 // Who may log in at one listener, as the configuration says it now: by a client certificate, or by a name and a password.
-// The rules: what is answered, and when, does not depend on whether a name is an account's; a
-// password is wiped when it was judged.
+// The rules: what is answered, and when, does not depend on whether a name is an account's; a password is wiped when it was checked.
 
 import {
   type Account,
@@ -17,18 +16,30 @@ import {
 import { networkOf } from '../../domain/identity/peer.js';
 import type { Clock } from '../../ports/clock.js';
 import type { TlsPeer } from '../../ports/transport.js';
-import { LoginPace } from './login-pace.js';
-import { createLoginQueue, type LoginQueue, type PendingTry, type TryAnswer } from './login-queue.js';
-import { UnauthenticatedTurns } from './unauthenticated-turns.js';
+import {
+  LoginPace,
+  LoginQueue,
+  type PendingTry,
+  type TryAnswer,
+  UnauthenticatedTurns,
+} from './login-queue.js';
 
-/** What all listeners share, and what a reload leaves as it is: who waits, who failed, who is remembered. */
-export interface LoginGuard {
-  readonly clock: Clock;
-  readonly pace: LoginPace;
-  readonly queue: LoginQueue;
-  readonly turns: UnauthenticatedTurns;
-  readonly remembered: RememberedLogins;
-  readonly digest: KeyedDigest;
+/** What all listeners share, and what a reload leaves as it is: who waits, who failed, which logins are remembered. */
+export type LoginGuard = ReturnType<typeof createLoginGuard>;
+
+export function createLoginGuard(clock: Clock) {
+  const pace = new LoginPace();
+  return {
+    clock,
+    pace,
+    queue: new LoginQueue(clock, pace),
+    turns: new UnauthenticatedTurns(
+      (network) => pace.rankOf(network, clock.now()),
+      () => clock.nextTurn(),
+    ),
+    remembered: new RememberedLogins(),
+    digest: createKeyedDigest(),
+  };
 }
 
 /** A name and a password, as a peer said them. */
@@ -66,111 +77,115 @@ export type CertificateOwner =
   | { readonly kind: 'nobody' }
   | { readonly kind: 'several'; readonly accounts: readonly string[] };
 
-/** The accounts of one listener. */
-export interface Logins {
-  /** Resolves when it is the turn of an unauthenticated peer from there to have something done that costs. */
-  turnOf(address: string | undefined): Promise<void>;
-  /** Whether somebody from there, a place on the network, proved to be an account within the last hour. */
-  isProven(network: string): boolean;
-  /** Whose certificate it is. An account's proves as much of the place that it comes from as a password does. */
-  byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner;
-  /** Rejects only when no hash can be computed at all. */
-  byPassword(said: PasswordTry): Promise<PasswordAnswer>;
-  /**
-   * The name of the policy of somebody who logged in, where certificates of clients count under these authorities now; undefined:
-   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified.
-   */
-  policyOf(login: Login, clientCa: readonly string[] | undefined): string | undefined;
-}
-
-/** Nobody waits, nobody failed. */
-export function createLoginGuard(clock: Clock): LoginGuard {
-  const pace = new LoginPace();
-  const queue = createLoginQueue({ clock, pace });
-  const turns = new UnauthenticatedTurns(
-    (network) => pace.rankOf(network, clock.now()),
-    () => clock.nextTurn(),
-  );
-  return { clock, pace, queue, turns, remembered: new RememberedLogins(), digest: createKeyedDigest() };
-}
-
 /** What a name is cut to where it is counted. */
 const nameMax = 128;
 
-/** The accounts of `listener`; their names differ. */
-export function createLogins(listener: string, accounts: readonly Account[], guard: LoginGuard): Logins {
-  const { clock, pace, queue, turns, remembered, digest } = guard;
-  const byName = new Map(
-    accounts.map((account) => [
-      account.name,
-      { account, login: { account: account.name, stamp: stampOf(account), authorities: undefined } },
-    ]),
-  );
-  const decoys = accounts.flatMap(({ passwordHash }) =>
-    passwordHash === undefined ? [] : [decoyOf(passwordHash)],
-  );
+/** The accounts of one listener; their names differ. */
+export class Logins {
+  readonly #listener: string;
+  readonly #accounts: readonly Account[];
+  readonly #guard: LoginGuard;
+  readonly #byName: ReadonlyMap<string, { readonly account: Account; readonly login: Login }>;
+  readonly #decoys: readonly PasswordHash[];
 
-  /** For a name, always the same one of them: where hashes differ in cost, a name that costs another time each time would tell. */
-  function decoyFor(name: string): PasswordHash | undefined {
-    const at =
-      Buffer.from(digest(['decoy', listener, name]), 'base64').readUInt32BE() % Math.max(1, decoys.length);
-    return decoys[at];
+  constructor(listener: string, accounts: readonly Account[], guard: LoginGuard) {
+    this.#listener = listener;
+    this.#accounts = accounts;
+    this.#guard = guard;
+    this.#byName = new Map(
+      accounts.map((account) => [
+        account.name,
+        { account, login: { account: account.name, stamp: stampOf(account), authorities: undefined } },
+      ]),
+    );
+    this.#decoys = accounts.flatMap(({ passwordHash }) =>
+      passwordHash === undefined ? [] : [decoyOf(passwordHash)],
+    );
   }
 
-  async function byPassword(said: PasswordTry): Promise<PasswordAnswer> {
-    const { user, password, certified, signal } = said;
-    const found = byName.get(user);
+  /** Resolves when it is the turn of an unauthenticated peer from there to have something costly done. */
+  turnOf(address: string | undefined): Promise<void> {
+    return this.#guard.turns.take(placeOf(address));
+  }
+
+  /** Whether a login from this network succeeded within the last hour. */
+  isProven(network: string): boolean {
+    return this.#guard.pace.rankOf(network, this.#guard.clock.now()) < 0;
+  }
+
+  /** Whose certificate it is. An account's proves as much of the network that it comes from as a password does. */
+  byCertificate(certificate: TlsPeer, address: string | undefined): CertificateOwner {
+    const { clock, pace } = this.#guard;
+    const [owner, ...others] = this.#accounts.filter((account) => isCertificateOf(account, certificate));
+    if (owner === undefined) return { kind: 'nobody' };
+    if (others.length > 0) return { kind: 'several', accounts: [owner, ...others].map(({ name }) => name) };
+    pace.succeeded({ network: placeOf(address), name: `${owner.name}@${this.#listener}` }, clock.now());
+    const { authorities, keyPin } = certificate;
+    const login = { account: owner.name, stamp: stampOf(owner), authorities };
+    return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
+  }
+
+  /** Rejects only when no hash can be computed at all. */
+  async byPassword(said: PasswordTry): Promise<PasswordAnswer> {
+    try {
+      return await this.#check(said);
+    } finally {
+      said.password.fill(0);
+    }
+  }
+
+  /**
+   * The name of the policy of a peer that logged in, where certificates of clients count under these authorities now; undefined:
+   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified.
+   */
+  policyOf(login: Login, clientCa: readonly string[] | undefined): string | undefined {
+    const found = this.#byName.get(login.account);
+    const holds = found?.login.stamp === login.stamp && isTrustedBy(login, clientCa);
+    return holds ? found.account.policy : undefined;
+  }
+
+  async #check({
+    address,
+    user,
+    password,
+    certified,
+    pauseMaxMs,
+    signal,
+    onSuspect,
+  }: PasswordTry): Promise<PasswordAnswer> {
+    const { clock, queue, remembered, digest } = this.#guard;
+    const listener = this.#listener;
     if (certified?.account === user) return { result: 'certificate', login: certified };
-    const network = placeOf(said.address);
+    const found = this.#byName.get(user);
+    const network = placeOf(address);
     const real = certified === undefined ? found?.account.passwordHash : undefined;
-    const hash = real ?? decoyFor(user);
+    const hash = real ?? this.#decoyFor(user);
     const known = { listener, network, account: user, password, hash: hash?.text ?? '' };
     const isRemembered = remembered.has(known, clock.now());
     if (isRemembered && real !== undefined && found !== undefined)
       return { result: 'remembered', login: found.login };
-    // Who says the same is judged with it, and may still wait when this one is gone: so a copy is judged.
+    // An equal try of another peer is checked with this one, and may still wait when this one is gone: so a copy is checked.
     const judged = Buffer.from(password);
     const pending = queue.add({
-      key: digest(['try', listener, network, user, hash?.text ?? '', String(real !== undefined), password]),
+      key: digest(['try', listener, network, user, known.hash, String(real !== undefined), password]),
       source: { network, name: `${user.length > nameMax ? digest(['name', user]) : user}@${listener}` },
-      pauseMaxMs: said.pauseMaxMs,
+      pauseMaxMs,
       judge: async () => hash !== undefined && (await verifyPassword(hash, judged)) && real !== undefined,
       forget: () => void judged.fill(0),
     });
-    if (pending.isSuspect) said.onSuspect();
+    if (pending.isSuspect) onSuspect();
     const answer = await unlessAborted(pending, signal);
-    if (answer === 'wrong') return { result: 'failed' };
-    if (answer !== 'right') return { result: answer };
-    if (found === undefined) return { result: 'failed' };
+    if (answer === 'crowded' || answer === 'gone') return { result: answer };
+    if (answer === 'wrong' || found === undefined) return { result: 'failed' };
     remembered.remember(known, clock.now());
     return { result: 'ok', login: found.login };
   }
 
-  return {
-    turnOf: (address) => turns.take(placeOf(address)),
-    isProven: (network) => pace.rankOf(network, clock.now()) < 0,
-    byCertificate: (certificate, address) => {
-      const [owner, ...others] = accounts.filter((account) => isCertificateOf(account, certificate));
-      if (owner === undefined) return { kind: 'nobody' };
-      if (others.length > 0) return { kind: 'several', accounts: [owner, ...others].map(({ name }) => name) };
-      pace.succeeded({ network: placeOf(address), name: `${owner.name}@${listener}` }, clock.now());
-      const { authorities, keyPin } = certificate;
-      const login = { account: owner.name, stamp: stampOf(owner), authorities };
-      return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
-    },
-    byPassword: async (said) => {
-      try {
-        return await byPassword(said);
-      } finally {
-        said.password.fill(0);
-      }
-    },
-    policyOf(login, clientCa) {
-      const found = byName.get(login.account);
-      const holds = found?.login.stamp === login.stamp && isTrustedBy(login, clientCa);
-      return holds ? found.account.policy : undefined;
-    },
-  };
+  /** For a name, always the same one of them: where hashes differ in cost, a name that costs another time each time would tell. */
+  #decoyFor(name: string): PasswordHash | undefined {
+    const number = Buffer.from(this.#guard.digest(['decoy', this.#listener, name]), 'base64').readUInt32BE();
+    return this.#decoys[number % Math.max(1, this.#decoys.length)];
+  }
 }
 
 function placeOf(address: string | undefined): string {
@@ -217,19 +232,23 @@ const missesMax = 1024;
 const loginsMax = 4096;
 
 /**
- * Successful logins of the last minutes, as digests under a key of the process: the same password from the same network costs no
+ * Successful logins of the last minutes, as digests under a key of the process: the same password from the same place costs no
  * second hash. A guess that is answered at once must be worth no more than one that waits: after `missesMax` wrong
- * guesses from that network the account is not remembered there for a while. One for all listeners; outlives a reload.
+ * guesses from that place the account is not remembered there for a while. One for all listeners; outlives a reload.
  */
 export class RememberedLogins {
-  readonly #digest = createKeyedDigest();
+  readonly #digest: KeyedDigest = createKeyedDigest();
   /** Oldest first, since each is held for as long. */
   readonly #logins = new Map<string, Remembered>();
 
+  get size(): number {
+    return this.#logins.size;
+  }
+
   /** Whether this very login was right lately. A wrong one is counted, where there is a right one. */
   has(login: SaidLogin, nowMs: number): boolean {
-    // Both digests always, so that the time does not show whether there is anything.
-    const { who, proof } = this.#digests(login);
+    // Both digests always, so that the time does not tell whether there is anything.
+    const [who, proof] = this.#digestsOf(login);
     const found = this.#logins.get(who);
     if (found === undefined || found.untilMs <= nowMs || found.misses >= missesMax) return false;
     if (found.digest === proof) return true;
@@ -237,9 +256,9 @@ export class RememberedLogins {
     return false;
   }
 
-  /** It was judged just now, and right. */
+  /** It was checked just now, and right. */
   remember(login: SaidLogin, nowMs: number): void {
-    const { who, proof } = this.#digests(login);
+    const [who, proof] = this.#digestsOf(login);
     const found = this.#logins.get(who);
     if (found !== undefined && found.untilMs > nowMs) {
       // What was missed stays: else each honest login would give a guesser as many again.
@@ -247,21 +266,18 @@ export class RememberedLogins {
       return;
     }
     this.#logins.delete(who);
-    for (const [other, { untilMs }] of this.#logins) {
-      if (untilMs > nowMs && this.#logins.size < loginsMax) break;
-      this.#logins.delete(other);
-    }
+    this.#forgetOld(nowMs);
     this.#logins.set(who, { digest: proof, untilMs: nowMs + holdsMs, misses: 0 });
   }
 
-  get size(): number {
-    return this.#logins.size;
+  #digestsOf({ listener, network, account, hash, password }: SaidLogin): [who: string, proof: string] {
+    return [this.#digest(['who', listener, network, account]), this.#digest(['proof', hash, password])];
   }
 
-  #digests({ listener, network, account, hash, password }: SaidLogin) {
-    return {
-      who: this.#digest(['who', listener, network, account]),
-      proof: this.#digest(['proof', hash, password]),
-    };
+  #forgetOld(nowMs: number): void {
+    for (const [who, { untilMs }] of this.#logins) {
+      if (untilMs > nowMs && this.#logins.size < loginsMax) return;
+      this.#logins.delete(who);
+    }
   }
 }

@@ -2,8 +2,12 @@
 // at once, a try that is never answered, a queue that grows, an honest login behind more than one of those who failed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LoginPace } from '../../../src/gateway/login/login-pace.js';
-import { createLoginQueue, type PendingTry, type TryAnswer } from '../../../src/gateway/login/login-queue.js';
+import {
+  LoginPace,
+  LoginQueue,
+  type PendingTry,
+  type TryAnswer,
+} from '../../../src/gateway/login/login-queue.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 
 const hashMs = 100;
@@ -12,7 +16,7 @@ const hashMs = 100;
 function open() {
   const clock = createFakeClock();
   const pace = new LoginPace();
-  const queue = createLoginQueue({ clock, pace });
+  const queue = new LoginQueue(clock, pace);
   const judged: string[] = [];
   const forgotten: string[] = [];
   let running = 0;
@@ -173,7 +177,7 @@ void test('the last one that waits for a pause is taken back: no timer is left',
 void test('a judgement that cannot be made is told to its asker, counts for nothing, and the next one is judged', async () => {
   const clock = createFakeClock();
   const pace = new LoginPace();
-  const queue = createLoginQueue({ clock, pace });
+  const queue = new LoginQueue(clock, pace);
   const source = { network: 'a', name: 'x' };
   const common = { source, pauseMaxMs: 2500, forget: () => undefined };
   const bad = queue.add({ ...common, key: '1', judge: () => Promise.reject(new Error('no memory')) });

@@ -4,12 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
 import { networkOf } from '../../../src/domain/identity/peer.js';
-import {
-  createLoginGuard,
-  createLogins,
-  type Logins,
-  type PasswordTry,
-} from '../../../src/gateway/login/logins.js';
+import { createLoginGuard, Logins, type PasswordTry } from '../../../src/gateway/login/logins.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 const cheap = 10;
@@ -48,7 +43,7 @@ async function resultOf(logins: Logins, said: PasswordTry): Promise<string> {
 }
 
 void test('right, wrong, unknown, and again from memory; the password is wiped each time', async () => {
-  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
   const cases: readonly (readonly [string, string, string])[] = [
     ['migrator', 'secret ', 'failed'],
     ['nobody', 'secret', 'failed'],
@@ -72,7 +67,7 @@ void test('a name that is no account, or has no password, costs a hash like any 
     await account('migrator', 'secret'),
     await account('robot', undefined, { keyPins: ['ab'] }),
   ];
-  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const logins = new Logins('jobs', accounts, createLoginGuard(clock));
   const costs = new Map<string, number>();
   for (const user of ['migrator', 'nobody', 'robot']) {
     for (let n = 0; n < 9; n += 1) {
@@ -87,7 +82,7 @@ void test('a name that is no account, or has no password, costs a hash like any 
 });
 
 void test('twenty at once with the right password are one hash, and all are in', async () => {
-  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
   const answers = await Promise.all(
     Array.from({ length: 20 }, () => logins.byPassword(trying('migrator', 'secret'))),
   );
@@ -95,7 +90,7 @@ void test('twenty at once with the right password are one hash, and all are in',
 });
 
 void test('given up: answered at once, while others who say the same are judged', async () => {
-  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
   const [gone, before] = [new AbortController(), AbortSignal.abort()];
   const first = logins.byPassword(trying('migrator', 'secret', { signal: gone.signal }));
   const second = logins.byPassword(trying('migrator', 'secret'));
@@ -106,7 +101,7 @@ void test('given up: answered at once, while others who say the same are judged'
 });
 
 void test('who comes from where others failed is told of as such', async () => {
-  const logins = createLogins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
+  const logins = new Logins('jobs', [await account('migrator', 'secret')], createLoginGuard(clock));
   let suspects = 0;
   const onSuspect = (): void => {
     suspects += 1;
@@ -126,7 +121,7 @@ void test('a certificate is enough, with its own name only', async () => {
     await account('robot', undefined, { keyPins: [pin] }),
     await account('migrator', 'secret'),
   ];
-  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const logins = new Logins('jobs', accounts, createLoginGuard(clock));
   const byCertificate = (names: readonly string[], keyPin: string, address: string) => {
     const owner = logins.byCertificate({ names, keyPin, authorities: ['ours'] }, address);
     return owner.kind === 'account' ? owner : assert.equal(owner.kind, 'nobody');
@@ -153,7 +148,7 @@ void test('a certificate is enough, with its own name only', async () => {
 
 void test('a listener without any hash lets nobody in by a password', async () => {
   for (const accounts of [[], [await account('robot', undefined, { keyPins: ['ab'] })]]) {
-    const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+    const logins = new Logins('jobs', accounts, createLoginGuard(clock));
     assert.equal(await resultOf(logins, trying('robot', '')), 'failed');
     assert.equal(await resultOf(logins, trying('robot', 'x')), 'failed');
   }
@@ -162,30 +157,30 @@ void test('a listener without any hash lets nobody in by a password', async () =
 void test('after a reload: the same account goes on, one that changed or is gone does not, nor what was remembered of it', async () => {
   const guard = createLoginGuard(clock);
   const before = await account('migrator', 'secret');
-  const logins = createLogins('jobs', [before], guard);
+  const logins = new Logins('jobs', [before], guard);
   const answer = await logins.byPassword(trying('migrator', 'secret'));
   assert.ok('login' in answer);
   const { login } = answer;
   const policyAfter = (accounts: readonly Account[]): string | undefined =>
-    createLogins('jobs', accounts, guard).policyOf(login, undefined);
+    new Logins('jobs', accounts, guard).policyOf(login, undefined);
   assert.equal(logins.policyOf(login, undefined), 'jobs');
   assert.equal(policyAfter([{ ...before }, await account('other', 'x')]), 'jobs');
   assert.equal(policyAfter([]), undefined);
   assert.equal(policyAfter([{ ...before, policy: 'other' }]), undefined);
   const changed = await account('migrator', 'new secret');
   assert.equal(policyAfter([changed]), undefined);
-  const after = createLogins('jobs', [changed], guard);
+  const after = new Logins('jobs', [changed], guard);
   assert.equal(await resultOf(after, trying('migrator', 'secret')), 'failed');
   assert.equal(await resultOf(after, trying('migrator', 'new secret')), 'ok');
   assert.equal(
-    await resultOf(createLogins('jobs', [before], guard), trying('migrator', 'new secret')),
+    await resultOf(new Logins('jobs', [before], guard), trying('migrator', 'new secret')),
     'failed',
   );
 });
 
 void test('a certificate proves as much as the authorities that it was verified under: one of them gone, and it proves nothing', async () => {
   const accounts = [await account('backup', 'secret', { certificateName: 'backup' })];
-  const logins = createLogins('jobs', accounts, createLoginGuard(clock));
+  const logins = new Logins('jobs', accounts, createLoginGuard(clock));
   const shown = { names: ['backup'], keyPin: 'cd', authorities: ['first', 'second'] };
   const owner = logins.byCertificate(shown, '192.0.2.1');
   assert.ok(owner.kind === 'account');
@@ -229,7 +224,7 @@ void test('a certificate that fits several accounts proves none of them, nor any
   ];
   // The order of the accounts tells nothing.
   for (const listed of [accounts, accounts.toReversed()]) {
-    const logins = createLogins('jobs', listed, createLoginGuard(clock));
+    const logins = new Logins('jobs', listed, createLoginGuard(clock));
     for (const [at, [names, keyPin, expected]] of cases.entries()) {
       const address = `192.0.2.${at}`;
       const owner = logins.byCertificate({ names, keyPin, authorities: [] }, address);

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/domain/identity/credentials.js';
-import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
+import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import type { ListenerAccess } from '../../../src/gateway/session/greet-peer.js';
 
 import type { TlsOffer, TlsPeer } from '../../../src/ports/transport.js';
@@ -42,7 +42,7 @@ function open(access: Partial<ListenerAccess>, options: MemoryEngineOptions = {}
       offer: () => offer,
       plainWithoutTls: false,
       mayConnect: () => true,
-      logins: createLogins('support', accounts, createLoginGuard(clock)),
+      logins: new Logins('support', accounts, createLoginGuard(clock)),
       ...access,
     }),
   });
@@ -173,7 +173,7 @@ void test('a certificate of two accounts ends the session, and is told with both
   const both = { ...shown, names: ['backup.example.com', 'mail.example.com'] };
   const mail = { ...common, name: 'mail', certificateName: 'mail.example.com' };
   for (const tls of ['implicit', 'starttls'] as const) {
-    const guarded = createLogins('support', [...accounts, mail], createLoginGuard(createFakeClock()));
+    const guarded = new Logins('support', [...accounts, mail], createLoginGuard(createFakeClock()));
     const engine = open({ tls, logins: guarded });
     const client = await accept(engine, '192.0.2.1', both);
     client.peer.send(`${version}${tls === 'starttls' ? 'STARTTLS\n' : ''}${plain('backup', '')}`);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Peer } from '../../../src/domain/identity/peer.js';
-import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
+import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 
 import { createService } from '../../../src/gateway/session/service.js';
@@ -47,7 +47,7 @@ async function stepsOfRefusals(
 
 void test('a refused connection at a full listener costs the same with 100 sessions and with 4,000', async (t) => {
   const robot = { name: 'robot', policy: 'support', passwordHash: undefined, certificateName: 'robot' };
-  const logins = createLogins('support', [{ ...robot, keyPins: [] }], createLoginGuard(createFakeClock()));
+  const logins = new Logins('support', [{ ...robot, keyPins: [] }], createLoginGuard(createFakeClock()));
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const kinds = {
     'of one person': { peerOf: () => ({ listener: 'support', uid: 1000 }), isTcp: false },

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Peer } from '../../../src/domain/identity/peer.js';
-import { createLoginGuard, createLogins } from '../../../src/gateway/login/logins.js';
+import { createLoginGuard, Logins } from '../../../src/gateway/login/logins.js';
 import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
 
 import { refusedMax } from '../../../src/gateway/session/service.js';
@@ -128,7 +128,7 @@ void test('who comes by TCP and is turned away is gone at once: nobody counts wh
 void test('silent strangers of many addresses do not keep out who logged in from his lately', async () => {
   const guard = createLoginGuard(createFakeClock());
   const account = { name: 'robot', policy: 'support', passwordHash: undefined };
-  const logins = createLogins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
+  const logins = new Logins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const engine = openMemoryEngine({ access: () => access });
   const listener = { ...engine.listener, sessionsMax: 2 };

@@ -2,7 +2,7 @@
 // table that grows with what is thrown at it, failures that are forgiven to somebody else.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LoginPace, type LoginSource } from '../../../src/gateway/login/login-pace.js';
+import { LoginPace, type LoginSource } from '../../../src/gateway/login/login-queue.js';
 
 const at = (network: string, name = 'migrator@jobs'): LoginSource => ({ network, name });
 const pauseMaxMs = 2500;
