@@ -7,11 +7,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  AuthDialogue,
   answerOf,
-  createAuthDialogue,
   encodeQuestion,
+  isAskable,
   questionBytesMax,
-  whyUnaskable,
 } from '../../src/gateway/lookup/auth-protocol.js';
 import { WireFault } from '../../src/ports/wire-fault.js';
 import { asExpected, authVectorsOf, bytesOf } from '../gateway/lookup/captured.js';
@@ -97,7 +97,7 @@ function mutated(random: Random): Buffer {
 
 /** All that was understood, as text; of a fault its code alone, since what came before it in the same chunk is not given out. */
 function run(chunks: readonly Buffer[]): string {
-  const dialogue = createAuthDialogue(limits);
+  const dialogue = new AuthDialogue(limits);
   const read: unknown[] = [];
   try {
     for (const chunk of chunks) {
@@ -157,7 +157,7 @@ void test('questions: one line of four fields that holds the very name, or none'
       random() < 0.6 ? randomInteger(random, 0x20, 0x7e) : randomInteger(random, 0, 0xffff),
     );
     const user = String.fromCharCode(...codes).repeat(random() < 0.05 ? randomInteger(random, 1, 200) : 1);
-    if (whyUnaskable(user) !== undefined) continue;
+    if (!isAskable(user)) continue;
     const line = encodeQuestion('pass', count, user);
     assert.ok(line.length <= questionBytesMax);
     assert.equal(line.indexOf(0x0a), line.length - 1);

@@ -13,11 +13,11 @@ import { WireFault } from '../../ports/wire-fault.js';
 
 import {
   type AuthAnswer,
+  AuthDialogue,
   type AuthEvent,
   type AuthLimits,
   type AuthReply,
   answerOf,
-  createAuthDialogue,
   encodeQuestion,
   type QuestionKind,
   questionIdMax,
@@ -36,7 +36,7 @@ export type LinkFailure =
 /** By its identity. */
 export interface LinkQuestion {
   readonly kind: QuestionKind;
-  /** Must be askable (`whyUnaskable`). */
+  /** Must be askable (`isAskable`). */
   readonly user: string;
 }
 
@@ -165,7 +165,7 @@ export class AuthLink<Q extends LinkQuestion> {
       this.#state = { at: 'greeting', timer: this.#state.timer };
       // Only after this does the wrong type of listener of 2.4 show itself.
       this.#write(Buffer.from(versionLine));
-      const dialogue = createAuthDialogue(this.#limits);
+      const dialogue = new AuthDialogue(this.#limits);
       for (;;) {
         const chunk = await transport.read();
         if (chunk === null) return this.#end('closed-early', 'peer-ended');

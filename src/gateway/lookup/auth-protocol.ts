@@ -8,7 +8,7 @@
 //     it:  USER TAB 7 TAB alice@example.org TAB uid=1000 TAB home=/srv/mail/alice LF
 //          PASS TAB 8 TAB user=alice@example.org TAB proxy=y TAB host=192.0.2.1 TAB pass=... LF
 //          NOTFOUND TAB 9 LF          FAIL TAB 9 TAB reason=TEXT LF
-//          LIST TAB 4 TAB bob@example.org LF          DONE TAB 4 TAB LF          DONE TAB 4 TAB fail LF
+//          LIST TAB 4 TAB bob@example.org LF          DONE TAB 4 TAB LF          OK TAB 5 TAB 12 LF          never asked for here
 //
 // Replies come in any order and are matched by id. The rules: one line that the service does not accept ends the connection with
 // every other question on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's
@@ -19,9 +19,6 @@ import { decodeUtf8, LineSplitter, unescapeLenient } from '../../protocol/lines.
 
 /** `pass` asks the passdb (where is this user served), `user` the userdb (who is this here). */
 export type QuestionKind = 'pass' | 'user';
-
-/** Why a name cannot be asked for. */
-export type UnaskableCode = 'empty' | 'character' | 'too-long';
 
 /** Written at once after connecting, before or after the greeting was read. Nothing depends on the minors. */
 export const versionLine = 'VERSION\t1\t1\n';
@@ -38,16 +35,14 @@ const nameBytesMax = questionBytesMax - `PASS\t${questionIdMax}\t\t${service}\n`
 
 /**
  * Control characters: an escaped NUL cuts the name, so that `alice<NUL>junk` is answered for alice. `*`: the usual separator
- * between a user and a master user, at which the service would split the name.
+ * between a user and a master user, at which the service would split the name. A lone half of a surrogate pair would be written as
+ * another name.
  */
-const neverInName = /[\0-\x1f\x7f*]/;
+const neverInName = /[\0-\x1f\x7f*\p{Cs}]/u;
 
-/** Why the service cannot be asked for this name; undefined: it can. */
-export function whyUnaskable(user: string): UnaskableCode | undefined {
-  if (user === '') return 'empty';
-  // A lone half of a surrogate pair would be written as another name.
-  if (neverInName.test(user) || /\p{Cs}/u.test(user)) return 'character';
-  return Buffer.byteLength(user) > nameBytesMax ? 'too-long' : undefined;
+/** Whether the service can be asked for this name. */
+export function isAskable(user: string): boolean {
+  return user !== '' && !neverInName.test(user) && Buffer.byteLength(user) <= nameBytesMax;
 }
 
 /**
@@ -56,8 +51,7 @@ export function whyUnaskable(user: string): UnaskableCode | undefined {
  */
 export function encodeQuestion(kind: QuestionKind, id: number, user: string): Buffer {
   if (!Number.isInteger(id) || id < 0 || id > questionIdMax) throw new RangeError('id is out of range');
-  const why = whyUnaskable(user);
-  if (why !== undefined) throw new RangeError(`the name cannot be asked for: ${why}`);
+  if (!isAskable(user)) throw new RangeError('the name cannot be asked for');
   return Buffer.from(`${kind === 'pass' ? 'PASS' : 'USER'}\t${id}\t${user}\t${service}\n`);
 }
 
@@ -70,21 +64,18 @@ export interface AuthField {
 
 /** One reply line. */
 export type AuthReply =
-  | { readonly kind: 'pass'; readonly id: number; readonly fields: readonly AuthField[] }
   | {
-      readonly kind: 'user';
+      readonly kind: QuestionKind;
       readonly id: number;
-      readonly user: Buffer;
+      readonly user: Buffer | undefined;
       readonly fields: readonly AuthField[];
     }
   /** Unknown; or disabled, expired, with characters that the service does not accept, or outside of `allow_nets`. */
   | { readonly kind: 'not-found'; readonly id: number }
   /** Temporary, or we may not ask: only the service's own log says which. */
   | { readonly kind: 'fail'; readonly id: number; readonly reason: Buffer | undefined }
-  | { readonly kind: 'listed'; readonly id: number; readonly user: Buffer }
-  | { readonly kind: 'list-done'; readonly id: number; readonly isComplete: boolean }
-  /** The answer to CACHE-FLUSH, which only a listener of type master accepts. */
-  | { readonly kind: 'done'; readonly id: number; readonly words: readonly Buffer[] };
+  /** LIST, DONE or OK, which answer questions that are not asked here. */
+  | { readonly kind: 'other'; readonly id: number; readonly name: string; readonly words: readonly Buffer[] };
 
 /** What one auth service may make us hold. */
 export interface AuthLimits {
@@ -100,17 +91,21 @@ const idGrammar = /^[0-9]{1,10}$/;
 const reasonKey = Buffer.from('reason=');
 
 /** Reads a line without its LF. Throws WireFault bad-status for what is no reply. */
-export function parseAuthReply(line: Buffer, limits: Pick<AuthLimits, 'fieldsMax'>): AuthReply {
+export function parseAuthReply(line: Buffer, { fieldsMax }: Pick<AuthLimits, 'fieldsMax'>): AuthReply {
   const nameEnd = endOfField(line, 0);
   const idEnd = endOfField(line, nameEnd + 1);
   const name = line.toString('latin1', 0, nameEnd);
-  const id = parseId(line.toString('latin1', nameEnd + 1, idEnd));
+  const idText = line.toString('latin1', nameEnd + 1, idEnd);
+  const id = Number(idText);
+  if (!idGrammar.test(idText) || id > questionIdMax) throw noReply('a reply has no id');
   const rest = line.subarray(idEnd + 1);
   switch (name) {
-    case 'PASS':
-      return { kind: 'pass', id, fields: fieldsOf(splitWithin(rest, limits.fieldsMax)) };
+    case 'PASS': {
+      const fields = fieldsOf(splitWithin(rest, fieldsMax));
+      return { kind: 'pass', id, user: fields.find(({ key }) => key === 'user')?.value, fields };
+    }
     case 'USER': {
-      const [user, ...fields] = splitWithin(rest, limits.fieldsMax);
+      const [user, ...fields] = splitWithin(rest, fieldsMax);
       if (user === undefined || user.length === 0) throw noReply('a USER reply names nobody');
       return { kind: 'user', id, user: unescapeLenient(user), fields: fieldsOf(fields) };
     }
@@ -121,19 +116,10 @@ export function parseAuthReply(line: Buffer, limits: Pick<AuthLimits, 'fieldsMax
       const isReason = rest.subarray(0, reasonKey.length).equals(reasonKey);
       return { kind: 'fail', id, reason: isReason ? rest.subarray(reasonKey.length) : undefined };
     }
-    case 'LIST': {
-      const [user] = splitWithin(rest, limits.fieldsMax);
-      if (user === undefined || user.length === 0) throw noReply('a LIST reply names nobody');
-      return { kind: 'listed', id, user: unescapeLenient(user) };
-    }
-    case 'DONE': {
-      const words = splitWithin(rest, limits.fieldsMax);
-      return { kind: 'list-done', id, isComplete: !words.some((word) => word.toString('latin1') === 'fail') };
-    }
-    case 'OK': {
-      const words = splitWithin(rest, limits.fieldsMax).filter((word) => word.length > 0);
-      return { kind: 'done', id, words: words.map(unescapeLenient) };
-    }
+    case 'LIST':
+    case 'DONE':
+    case 'OK':
+      return { kind: 'other', id, name, words: splitWithin(rest, fieldsMax).map(unescapeLenient) };
     default:
       throw noReply('a line is no reply of the auth service');
   }
@@ -142,12 +128,6 @@ export function parseAuthReply(line: Buffer, limits: Pick<AuthLimits, 'fieldsMax
 function endOfField(line: Buffer, from: number): number {
   const tab = line.indexOf(TAB, from);
   return tab < 0 ? line.length : tab;
-}
-
-function parseId(text: string): number {
-  const id = idGrammar.test(text) ? Number(text) : Number.NaN;
-  if (!(id <= questionIdMax)) throw noReply('a reply has no id');
-  return id;
 }
 
 function splitWithin(rest: Buffer, fieldsMax: number): Buffer[] {
@@ -188,7 +168,7 @@ export type AnswerFailure =
 /** The answer to a question about one user. */
 export type AuthAnswer =
   /**
-   * `user` as the database wrote it: not normalised, not looked up again. A field is set when its key is there; one without a
+   * `user` as the database wrote it: not normalized, not looked up again. A field is set when its key is there; one without a
    * value has the value ''.
    */
   | { readonly kind: 'found'; readonly user: string; readonly fields: ReadonlyMap<string, string> }
@@ -218,20 +198,15 @@ const unsupportedReason = "Configured passdbs don't support credentials lookups"
 export function answerOf(asked: QuestionKind, reply: AuthReply): AuthAnswer | undefined {
   switch (reply.kind) {
     case 'pass':
-      return asked === 'pass'
-        ? found(reply.fields.find(({ key }) => key === 'user')?.value, reply.fields)
-        : undefined;
     case 'user':
-      return asked === 'user' ? found(reply.user, reply.fields) : undefined;
+      return reply.kind === asked ? found(reply.user, reply.fields) : undefined;
     case 'not-found':
       return { kind: 'not-found' };
     case 'fail': {
       const isUnsupported = reply.reason?.toString('latin1') === unsupportedReason;
       return { kind: 'failed', code: isUnsupported ? 'passdb-unsupported' : 'auth-failed' };
     }
-    case 'listed':
-    case 'list-done':
-    case 'done':
+    case 'other':
       return undefined;
     default:
       return reply satisfies never;
@@ -259,84 +234,79 @@ function textOf(bytes: Buffer | undefined): string | undefined {
 
 /** What came, in order. */
 export type AuthEvent =
-  /** First, and once. `pid` is that of the service, which changes at its reload. */
-  | { readonly kind: 'greeted'; readonly minor: number; readonly pid: string }
+  /** First, and once. */
+  | { readonly kind: 'greeted' }
   /** This listener speaks the SASL protocol: no further events, whatever is pushed. */
   | { readonly kind: 'wrong-type' }
   | { readonly kind: 'reply'; readonly reply: AuthReply };
 
-/** Decodes everything that the service sends on one connection. */
-export interface AuthDialogue {
+const versionGrammar = /^VERSION\t([0-9]{1,10})\t([0-9]{1,10})$/;
+const pidGrammar = /^SPID\t[0-9]{1,10}$/;
+/** The SASL protocol begins with VERSION and SPID too; these lines follow there. */
+const saslGrammar = /^(MECH|CUID|COOKIE)\t|^DONE$/;
+
+/** Decodes everything that the service sends on one connection. Accepts CRLF for LF. */
+export class AuthDialogue {
+  readonly #limits: AuthLimits;
+  readonly #lines: LineSplitter;
+  #at: 'version' | 'spid' | 'first-reply' | 'replies' | 'wrong-type' = 'version';
+
+  constructor(limits: AuthLimits) {
+    this.#limits = limits;
+    this.#lines = new LineSplitter(limits);
+  }
+
+  /** Bytes of the line that has no end yet. */
+  get pendingBytes(): number {
+    return this.#lines.pendingBytes;
+  }
+
   /**
    * The events of a chunk. Throws WireFault: bad-version for a first line that is no VERSION line of major 1, bad-status for what
    * is no reply, line-too-long.
    */
-  push(chunk: Buffer): AuthEvent[];
-  /** Bytes of the line that has no end yet. */
-  readonly pendingBytes: number;
-}
+  push(chunk: Buffer): AuthEvent[] {
+    if (this.#at === 'wrong-type') return [];
+    const lines = this.#lines;
+    lines.push(chunk);
+    const events: AuthEvent[] = [];
+    for (let line = lines.next(); line !== undefined; line = lines.next()) {
+      const event = this.#readLine(line);
+      if (event === undefined) continue;
+      events.push(event);
+      if (event.kind === 'wrong-type') lines.takeRest();
+    }
+    return events;
+  }
 
-const numberMax = 0xffff_ffff;
-const versionGrammar = /^VERSION\t([0-9]{1,10})\t([0-9]{1,10})$/;
-const pidGrammar = /^SPID\t([0-9]{1,10})$/;
-/** The SASL protocol begins with VERSION and SPID too; these lines follow there. */
-const saslGrammar = /^(MECH|CUID|COOKIE)\t|^DONE$/;
-
-/** A decoder for a new connection. Accepts CRLF for LF. */
-export function createAuthDialogue(limits: AuthLimits): AuthDialogue {
-  const lines = new LineSplitter(limits);
-  let at: 'version' | 'spid' | 'first-reply' | 'replies' | 'wrong-type' = 'version';
-  let minor = 0;
-
-  function readLine(line: Buffer): AuthEvent | undefined {
-    switch (at) {
+  #readLine(line: Buffer): AuthEvent | undefined {
+    switch (this.#at) {
       case 'version':
-        minor = parseMinor(line);
-        at = 'spid';
+        checkVersion(line);
+        this.#at = 'spid';
         return undefined;
       case 'spid': {
-        const pid = pidGrammar.exec(line.toString('latin1'))?.[1];
-        at = pid === undefined ? 'wrong-type' : 'first-reply';
-        return pid === undefined ? { kind: 'wrong-type' } : { kind: 'greeted', minor, pid };
+        const isSpid = pidGrammar.test(line.toString('latin1'));
+        this.#at = isSpid ? 'first-reply' : 'wrong-type';
+        return { kind: isSpid ? 'greeted' : 'wrong-type' };
       }
       case 'first-reply':
-        at = saslGrammar.test(line.toString('latin1')) ? 'wrong-type' : 'replies';
-        return at === 'wrong-type'
-          ? { kind: 'wrong-type' }
-          : { kind: 'reply', reply: parseAuthReply(line, limits) };
+        this.#at = saslGrammar.test(line.toString('latin1')) ? 'wrong-type' : 'replies';
+        if (this.#at === 'wrong-type') return { kind: 'wrong-type' };
+        return { kind: 'reply', reply: parseAuthReply(line, this.#limits) };
       case 'replies':
-        return { kind: 'reply', reply: parseAuthReply(line, limits) };
+        return { kind: 'reply', reply: parseAuthReply(line, this.#limits) };
       case 'wrong-type':
         return undefined;
       default:
-        return at satisfies never;
+        return this.#at satisfies never;
     }
   }
-
-  return {
-    get pendingBytes() {
-      return lines.pendingBytes;
-    },
-    push(chunk) {
-      if (at === 'wrong-type') return [];
-      lines.push(chunk);
-      const events: AuthEvent[] = [];
-      for (let line = lines.next(); line !== undefined; line = lines.next()) {
-        const event = readLine(line);
-        if (event === undefined) continue;
-        events.push(event);
-        if (event.kind === 'wrong-type') lines.takeRest();
-      }
-      return events;
-    },
-  };
 }
 
-function parseMinor(line: Buffer): number {
+function checkVersion(line: Buffer): void {
   const versions = versionGrammar.exec(line.toString('latin1'));
   if (versions === null) throw new WireFault('bad-version', 'not a VERSION line of the auth service');
-  const minor = Number(versions[2]);
-  if (Number(versions[1]) !== 1 || minor > numberMax)
+  if (Number(versions[1]) !== 1 || Number(versions[2]) > 0xffff_ffff)
     throw new WireFault('bad-version', 'another major version of the auth protocol');
-  return minor;
 }

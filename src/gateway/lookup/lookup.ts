@@ -9,7 +9,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock, Timer } from '../../ports/clock.js';
 import type { Address, Connect } from '../../ports/transport.js';
 import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';
-import { type AnswerFailure, type AuthAnswer, type QuestionKind, whyUnaskable } from './auth-protocol.js';
+import { type AnswerFailure, type AuthAnswer, isAskable, type QuestionKind } from './auth-protocol.js';
 
 /** Why there is no answer. Records and logs hold these words: none is ever renamed or reused. */
 export type LookupFailure =
@@ -173,7 +173,7 @@ export class Lookup implements LinkOwner<Asking> {
   #ask(kind: QuestionKind, user: string): Promise<LookupAnswer> {
     const { clock, limits } = this.#options;
     if (this.#phase === 'closed') return Promise.resolve(failed('closed'));
-    if (whyUnaskable(user) !== undefined) return Promise.resolve(failed('name-unaskable'));
+    if (!isAskable(user)) return Promise.resolve(failed('name-unaskable'));
     const key = `${kind} ${user}`;
     const remembered = this.#remembered.get(key);
     if (remembered !== undefined && clock.now() < remembered.untilMs)

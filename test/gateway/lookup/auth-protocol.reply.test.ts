@@ -64,8 +64,6 @@ void test('what is no reply is a fault that holds nothing of it', () => {
     'USER\t1',
     'USER\t1\t',
     'USER\t1\t\tuid=secret',
-    'LIST\t1',
-    'LIST\t1\t',
     'MECH\tPLAIN',
     'CUID\t1',
     'PASS\t1\ta\tb\tc\td\tsecret',

@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  AuthDialogue,
   type AuthEvent,
-  createAuthDialogue,
   encodeQuestion,
   versionLine,
 } from '../../../src/gateway/lookup/auth-protocol.js';
@@ -14,7 +14,7 @@ import { asExpected, authVectorsOf, bytesOf } from './captured.js';
 const limits = { lineBytesMax: 65_536, fieldsMax: 256 };
 
 function read(chunks: readonly Buffer[]): AuthEvent[] {
-  const dialogue = createAuthDialogue(limits);
+  const dialogue = new AuthDialogue(limits);
   const events = chunks.flatMap((chunk) => dialogue.push(chunk));
   assert.equal(dialogue.pendingBytes, 0);
   return events;
@@ -28,12 +28,12 @@ void test('what real auth services sent is read as it was written down', () => {
   let cuts = 0;
   for (const vector of servers) {
     const { bytes, boundaries } = bytesOf(vector, 's2c');
-    const [version, spid, ...more] = vector.expect.handshake ?? [];
+    const [, spid, ...more] = vector.expect.handshake ?? [];
     for (const { name, chunks } of chunkings(bytes, boundaries)) {
       const [greeting, ...rest] = read(chunks);
       const where = `${vector.name}, ${name}`;
       if (spid?.[0] === 'SPID') {
-        assert.deepEqual(greeting, { kind: 'greeted', minor: Number(version?.[2]), pid: spid[1] }, where);
+        assert.deepEqual(greeting, { kind: 'greeted' }, where);
         assert.deepEqual(more, []);
       } else {
         assert.deepEqual(greeting, { kind: 'wrong-type' }, where);

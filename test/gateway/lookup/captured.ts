@@ -64,7 +64,12 @@ export function asExpected(reply: AuthReply): ExpectedReply {
     case 'pass':
       return { reply: 'PASS', id: reply.id, fields: reply.fields.map(pairOf) };
     case 'user':
-      return { reply: 'USER', id: reply.id, user: textOf(reply.user), fields: reply.fields.map(pairOf) };
+      return {
+        reply: 'USER',
+        id: reply.id,
+        user: textOf(reply.user ?? Buffer.alloc(0)),
+        fields: reply.fields.map(pairOf),
+      };
     case 'not-found':
       return { reply: 'NOTFOUND', id: reply.id };
     case 'fail':
@@ -73,12 +78,13 @@ export function asExpected(reply: AuthReply): ExpectedReply {
         id: reply.id,
         ...(reply.reason !== undefined && { fields: [['reason', textOf(reply.reason)]] as const }),
       };
-    case 'listed':
-      return { reply: 'LIST', id: reply.id, user: textOf(reply.user) };
-    case 'list-done':
-      return { reply: 'DONE', id: reply.id, fail: !reply.isComplete };
-    case 'done':
-      return { reply: 'OK', id: reply.id, args: reply.words.map(textOf) };
+    case 'other': {
+      const { id, name, words } = reply;
+      const texts = words.filter((word) => word.length > 0).map(textOf);
+      if (name === 'LIST') return { reply: name, id, user: texts[0] ?? '' };
+      if (name === 'DONE') return { reply: name, id, fail: texts.includes('fail') };
+      return { reply: name, id, args: texts };
+    }
     default:
       return reply satisfies never;
   }
