@@ -14,13 +14,21 @@ import {
   type Parameter,
   type Series,
 } from '../commands/catalog.js';
+import { isMask } from '../commands/glob.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
 import { type Assessment, assess, minorOfToday, plainLine } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';
 import { readingsOf, type SeriesReading } from '../policy/explanation.js';
 import type { Subject } from '../policy/judge.js';
-import { type Answers, nothingAsked, type PassdbAnswer, type RoutingTable } from '../policy/route.js';
+import {
+  type Answers,
+  nothingAsked,
+  type PassdbAnswer,
+  type RoutingTable,
+  type UserdbAnswer,
+  userdbKey,
+} from '../policy/route.js';
 import { type Policy, saysWhy } from '../policy/rule.js';
 
 /** Why a record cannot be judged again; each is counted. */
@@ -44,6 +52,8 @@ export interface RecordedLine {
   readonly principal: string;
   /** The user field; empty: none. */
   readonly user: string;
+  /** Whom the record names, aliases and masks too. */
+  readonly touched: readonly string[];
   /** The name as one word, then the canonical arguments. */
   readonly words: readonly string[];
   /** For which it was judged. */
@@ -102,6 +112,7 @@ export function recordedLine({ fields }: ExchangeRow): Recorded | undefined {
     listener,
     principal,
     user: user ?? '',
+    touched: Array.isArray(fields['users']) ? fields['users'].filter((each) => typeof each === 'string') : [],
     words: [command, ...(fields['error'] === 'cells-unknown' ? [columnOption] : []), ...words],
     series,
     policy: typeof fields['policy'] === 'string' ? fields['policy'] : undefined,
@@ -196,9 +207,20 @@ export class RecordedAssessor {
     const table = this.#tables.get(key) ?? routingTableOf(this.#settings, series);
     this.#tables.set(key, table);
     const asked = plainLine(user, words);
-    const assessment = assess(asked, subject, table, answersIn(line, table), timeMs);
+    const answers = answersIn(line, table);
+    let assessment = assess(asked, subject, table, answers, timeMs);
+    const question = assessment.questions.find(({ kind }) => kind === 'userdb');
+    if (question?.kind === 'userdb') {
+      const userdb = new Map([[userdbKey(question.users), aliasesIn(line, question.users)]]);
+      assessment = assess(asked, subject, table, { ...answers, userdb }, timeMs);
+    }
     return { assessment, readings: () => readingsOf(asked, subject, table, assessment, timeMs) };
   }
+}
+
+/** Nor is the userdb: the record names whom it meant. */
+function aliasesIn({ touched }: RecordedLine, users: readonly string[]): UserdbAnswer {
+  return { kind: 'resolved', aliases: touched.filter((name) => !users.includes(name) && !isMask(name)) };
 }
 
 /** A passdb is not asked again: the record says where it led. */
@@ -241,7 +263,7 @@ export class Sightings {
       return;
     }
     if (line.listener !== this.#listener) return;
-    const key = JSON.stringify([line.decision, line.series, line.user, line.words]);
+    const key = JSON.stringify([line.decision, line.series, line.user, line.words, line.touched]);
     const { timeMs } = line;
     let seen = this.#lines.get(key);
     if (seen === undefined) {

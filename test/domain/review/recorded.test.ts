@@ -32,6 +32,7 @@ void test('words, user, series and who asked', () => {
     listener: 'support',
     principal: 'carol@support',
     user: 'bob@example.com',
+    touched: ['bob@example.com'],
     words: ['mailbox list', '-s', '--', 'INBOX'],
     series: ['2.4'],
     policy: 'support',
