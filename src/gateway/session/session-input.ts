@@ -64,18 +64,13 @@ export class SessionInput {
     this.#lines.push(bytes);
   }
 
-  /** Starts to read ahead; `onGone` is called when the peer is gone. */
-  watch(onGone: () => void): void {
-    this.#transport.onGone(onGone);
+  /** Reads one chunk ahead, so that the end of the peer is noticed. */
+  readAhead(): void {
     if (this.#ahead !== undefined || this.#isReading) return;
     const ahead = this.#transport.read();
     this.#ahead = ahead;
-    // Reported by `onGone`, and again by the next read.
+    // The listener of the transport tells of the fault, and so does the next read.
     ahead.catch(ignore);
-  }
-
-  unwatch(): void {
-    this.#transport.onGone(undefined);
   }
 
   async #read(): Promise<Buffer | null> {

@@ -239,7 +239,11 @@ export class Session implements RunningSession, ExchangeSession {
   async #serve(input: SessionInput): Promise<CloseReason> {
     const { context, transport, lineTurns } = this.#start;
     const { principal } = this.names;
-    const onGone = (): void => this.running?.abort('client-gone');
+    let isGone = false;
+    const onGone = (): void => {
+      isGone = true;
+      this.running?.abort('client-gone');
+    };
     for (;;) {
       if (this.#endsFor !== undefined && this.#exchanges > 0) return this.#endsFor;
       const line = input.takeLine();
@@ -255,15 +259,21 @@ export class Session implements RunningSession, ExchangeSession {
         // A drain closed the transport meanwhile.
         if (transport.closedFor !== undefined) return this.#endsFor ?? 'draining';
       }
+      // Called at once where the peer left during the command before: then this one is nobody's, and is not begun.
+      transport.onGone(onGone);
+      if (isGone) return 'peer-gone';
       const { clock } = context.exchanges();
       const startMs = clock.now();
       const running = this.#take(line);
       const startedMs = clock.now();
       lineTurns.used(this.#share, principal, startedMs - startMs);
-      if (running === 'option') continue;
       if (running === 'revoked') return running;
+      if (running === 'option') {
+        transport.onGone(undefined);
+        continue;
+      }
       // After the exchange ran up to its first wait: input that it reads must not be read ahead.
-      input.watch(onGone);
+      input.readAhead();
       try {
         const closeFor = await running.done;
         // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
@@ -272,7 +282,7 @@ export class Session implements RunningSession, ExchangeSession {
         }
         if (closeFor !== undefined) return closeFor;
       } finally {
-        input.unwatch();
+        transport.onGone(undefined);
         this.running = undefined;
         this.reason = undefined;
       }

@@ -63,50 +63,51 @@ void test('bytes of a peer that has ended, and of one that is gone', async () =>
   await assert.rejects(reading, TransportFault);
 });
 
-void test('while it is watched, one chunk is read ahead, and it is the next line', async () => {
+void test('one chunk is read ahead, and it is the next line', async () => {
   const { transport, peer, input } = open();
-  input.watch(() => assert.fail('gone'));
+  input.readAhead();
   peer.send('one\n');
   peer.send('two\n');
   await settle();
   assert.equal(transport.heldBytes, 4);
-  input.unwatch();
-  // Watched again before the first was taken: nothing more is read, and nothing lost.
-  input.watch(() => assert.fail('gone'));
+  // Again before the first was taken: nothing more is read, and nothing lost.
+  input.readAhead();
   await settle();
   assert.equal(transport.heldBytes, 4);
-  input.unwatch();
   assert.deepEqual([await next(input), await next(input)], ['one', 'two']);
 });
 
 void test('while it is watched, a peer that goes is told once, and again to who reads', async () => {
-  const { peer, input } = open();
+  const { transport, peer, input } = open();
   let told = 0;
-  input.watch(() => {
+  transport.onGone(() => {
     told += 1;
   });
+  input.readAhead();
   peer.vanish();
   await settle();
   assert.equal(told, 1);
-  input.unwatch();
+  transport.onGone(undefined);
   await assert.rejects(input.nextLine(), TransportFault);
 });
 
 void test('a peer that ends its side is not gone; nor is one told of that is not watched any more', async () => {
-  const { peer, input } = open();
-  input.watch(() => assert.fail('told'));
+  const { transport, peer, input } = open();
+  transport.onGone(() => assert.fail('told'));
+  input.readAhead();
   peer.end();
   await settle();
   assert.equal(await next(input), null);
-  input.unwatch();
+  transport.onGone(undefined);
   peer.vanish();
   await settle();
 });
 
 void test('watched while its bytes are read: it does not read beside that', async () => {
-  const { peer, input } = open();
+  const { transport, peer, input } = open();
   const reading = input.nextBytes();
-  input.watch(() => assert.fail('gone'));
+  transport.onGone(() => assert.fail('gone'));
+  input.readAhead();
   peer.send('text\n');
   assert.equal(String(await reading), 'text\n');
   peer.send('next\n');

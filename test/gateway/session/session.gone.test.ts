@@ -1,0 +1,25 @@
+// Goal: a command that came in one chunk with another is not begun for a client that left during that other one. What must not
+// happen: a change for nobody.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+
+for (const next of ['quota get', 'mailbox subscribe\tB', 'mailbox subscribe\tA']) {
+  void test(`${next}, whose record nobody waits for`, async () => {
+    const settings = memorySettings.replace('version: 1', 'version: 1\naudit: { strict: [] }');
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer(() => undefined);
+    const client = await engine.client(2);
+    client.peer.send(`\talice@example.org\tmailbox subscribe\tA\n\talice@example.org\t${next}\n`);
+    await settle();
+    client.peer.vanish();
+    await settle();
+    engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+    await settle();
+    assert.equal(engine.commands.length, 1, 'sent for nobody');
+    const close = engine.records.find(({ record }) => record.event === 'session-close');
+    assert.deepEqual([close?.record.reason, close?.record.count], ['peer-gone', 1]);
+  });
+}
