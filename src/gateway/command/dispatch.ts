@@ -32,7 +32,7 @@ export interface Part {
 }
 
 /** How a command ended, and every attempt that was made. */
-export interface Dispatched {
+interface Dispatched {
   readonly ending: Ending;
   readonly parts: readonly Part[];
 }

@@ -133,13 +133,13 @@ function recordedSource(source: string | undefined): Pick<AuditRecord, 'principa
 }
 
 /** Refusals that were not recorded one by one. */
-export interface Swallowed {
+interface Swallowed {
   /** A principal or an address; undefined: several that the table had no room for. */
   readonly source: string | undefined;
   readonly count: number;
 }
 
-export interface FloodLimits {
+interface FloodLimits {
   /** Refusals of one source that are recorded in a second. */
   readonly perSecondMax: number;
   /** Sources that are told apart at once. */

@@ -29,12 +29,10 @@ export interface Verdict {
   readonly level: LogLevel;
 }
 
-/** Why a command was not understood, or cannot go anywhere as it was said. */
-export type UnreadableCode = UnjudgeableCode | ObstacleCode;
-
 /** Every word of the key. */
 export type ErrorCode =
-  | UnreadableCode
+  | UnjudgeableCode
+  | ObstacleCode
   | UpstreamFaultCode
   /** What the backend said is not of the protocol. */
   | `reply-${WireFaultCode}`
@@ -72,7 +70,7 @@ export type Ending =
   /** One of our own commands was answered here. */
   | { readonly kind: 'answered' }
   | { readonly kind: 'denied'; readonly reason: string; readonly policy: string }
-  | { readonly kind: 'unparsable'; readonly code: UnreadableCode; readonly reason: string }
+  | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
   /**
    * `policy`: whose limit; undefined: the rate of questions to dovegate itself. `retryAfterMs`: when it would be within the limits
    * again; undefined: the tables are full.

@@ -12,7 +12,7 @@ import { networkSource } from '../outcome/journal.js';
 import type { SessionContext } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
 import { type RefusalLimits, refusePeer } from './refused-peer.js';
-import { createRoster, type RunningSession } from './roster.js';
+import { Roster, type RunningSession } from './roster.js';
 import { Session } from './session.js';
 
 /** One listener as the service sees it; replaced by a reload. */
@@ -67,7 +67,7 @@ export function createService({
   readonly clock: Clock;
 }): Service {
   const lineTurns = createLineTurns(clock);
-  const roster = createRoster();
+  const roster = new Roster();
   /** Transports of clients that are told why they get no session -> whose they are. */
   const refusedPeers = new Map<Transport, string>();
   let isDraining = false;

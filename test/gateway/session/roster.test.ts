@@ -1,7 +1,7 @@
 // Goal: who goes where there is no room, by table. Never anybody who has logged in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createRoster, type RunningSession } from '../../../src/gateway/session/roster.js';
+import { Roster, type RunningSession } from '../../../src/gateway/session/roster.js';
 
 function sessionOf(standing: RunningSession['standing']): RunningSession {
   const nothing = (): void => undefined;
@@ -20,7 +20,7 @@ function sessionOf(standing: RunningSession['standing']): RunningSession {
 
 /** `a` is silent, `a!` a suspect, `a+` known; each from the place of its letter. The position of the one that goes for `n`. */
 function leaver(text: string, isProven: (key: string) => boolean): number | undefined {
-  const roster = createRoster();
+  const roster = new Roster();
   const words = text.split(' ').filter((word) => word !== '');
   const sessions = words.map((word) => {
     const session = sessionOf(
@@ -87,7 +87,7 @@ void test('who goes for a newcomer from n, where somebody logged in lately, as a
 });
 
 void test('whoever logs in, or is taken out, is no candidate any more; a second time is no harm', () => {
-  const roster = createRoster();
+  const roster = new Roster();
   const session: { -readonly [Key in keyof RunningSession]: RunningSession[Key] } =
     sessionOf('unauthenticated');
   const go = () => roster.whoGivesWay('listener', 'support', 'n', (key) => key === 'n')?.session;
