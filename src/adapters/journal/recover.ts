@@ -281,41 +281,51 @@ export function cutAfterMark(directory: string, mark: Mark): void {
       throw new JournalFault('locked', 'another process went on with this journal');
     }
   }
-  setBackCheckpointFile(directory, mark);
+  const setBack = lastCheckpointBefore(directory, mark);
+  let isSetBack = false;
+  try {
+    if (setBack !== undefined) writeWhole(directory, checkpointName, setBack);
+    isSetBack = true;
+  } catch {
+    // On a full disk only the cut makes room for it.
+  }
   for (const segment of listSegments(directory)) {
     if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
       removeSegment(directory, segment.name);
   }
   const descriptor = openSegment(directory, mark.segment);
   try {
-    if (fstatSync(descriptor).size <= mark.bytes) return;
-    ftruncateSync(descriptor, mark.bytes);
-    fsyncSync(descriptor);
+    if (fstatSync(descriptor).size > mark.bytes) {
+      ftruncateSync(descriptor, mark.bytes);
+      fsyncSync(descriptor);
+    }
   } finally {
     closeSync(descriptor);
   }
+  if (setBack !== undefined && !isSetBack) writeWhole(directory, checkpointName, setBack);
 }
 
 /**
- * The thread may have died between the checkpoint file and its report. Then the file names a record after the mark: once that is
- * cut off, `verify` and the next start would report a journal that was cut. Every segment begins with a checkpoint, so there is
- * one before the mark.
+ * What the checkpoint file must hold before the rest is cut off; undefined: it may stay. The thread may have died between the
+ * checkpoint file and its report. Then the file names a record after the mark: once that is cut off, `verify` and the next start
+ * would report a journal that was cut. Every segment begins with a checkpoint, so there is one before the mark.
  */
-function setBackCheckpointFile(directory: string, mark: Mark): void {
+function lastCheckpointBefore(directory: string, mark: Mark): string | undefined {
   const known = readCheckpointFile(directory);
-  if (known === undefined || known.seq <= mark.seq) return;
+  if (known === undefined || known.seq <= mark.seq) return undefined;
   let last: string | undefined;
   const descriptor = openSegment(directory, mark.segment);
   try {
     readLines(descriptor, 0, ({ bytes, end }) => {
       if (end > mark.bytes) return false;
-      if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint') last = bytes.toString('utf8');
+      if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint')
+        last = `${bytes.toString('utf8')}\n`;
       return true;
     });
   } finally {
     closeSync(descriptor);
   }
-  if (last !== undefined) writeWhole(directory, checkpointName, `${last}\n`);
+  return last;
 }
 
 /** A process that takes over a journal writes a start record first. */
