@@ -64,8 +64,8 @@ export type KeeperReport =
   | { readonly kind: 'looked'; readonly shelf: Shelf }
   /** `bytes`: what the file has now, where a file was made. */
   | { readonly kind: 'done'; readonly bytes: number }
-  /** Nothing changed: no room, or the disk refused. */
-  | { readonly kind: 'failed'; readonly message: string };
+  /** Nothing changed. `isDiskFull`: for want of room. */
+  | { readonly kind: 'failed'; readonly message: string; readonly isDiskFull: boolean };
 
 /** What lies in the directory. */
 export interface Shelf {
@@ -107,7 +107,7 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
         return order satisfies never;
     }
   } catch (error) {
-    return { kind: 'failed', message: String(error) };
+    return { kind: 'failed', message: String(error), isDiskFull: isDiskFull(error) };
   }
 }
 
@@ -152,7 +152,8 @@ function fillReserve(directory: string, bytes: number): void {
     }
     const { bsize, bavail } = statfsSync(directory);
     // Filled to the last block, it would take the room from the records that it is for.
-    if (bsize * bavail < missing + bytes / 4) throw new Error('no room for the reserve');
+    if (bsize * bavail < missing + bytes / 4)
+      throw Object.assign(new Error('no room for the reserve'), { code: 'ENOSPC' });
     const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(missing, memberBytes)));
     try {
       for (let left = missing; left > 0; left -= chunk.length) {
@@ -241,4 +242,8 @@ function inflateStart(bytes: Buffer): string {
   } catch {
     return '';
   }
+}
+
+export function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }

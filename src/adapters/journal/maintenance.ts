@@ -130,10 +130,10 @@ export function startMaintenance(options: MaintenanceOptions): Maintenance {
     if (isFull) return true;
     if (reserveBytes >= options.reserveBytes) return false;
     const filled = await keep({ do: 'fill-reserve', bytes: options.reserveBytes });
-    if (filled === undefined) return false;
-    const isFilled = filled.kind === 'done';
-    options.enter(isFilled ? 'normal' : 'reserve');
-    return !isFilled;
+    if (filled?.kind === 'done') options.enter('normal');
+    if (filled?.kind !== 'failed' || !filled.isDiskFull) return false;
+    options.enter('reserve');
+    return true;
   }
 
   async function retire(shelf: Shelf): Promise<Pick<Tended, 'retired' | 'unshipped'>> {

@@ -5,7 +5,7 @@
 import { closeSync, fdatasyncSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { JournalFault } from '../../ports/journal-fault.js';
-import { releaseReserve } from './keeper.js';
+import { isDiskFull, releaseReserve } from './keeper.js';
 import { createSegment, type Held, holdFile, openSegment, segmentName } from './segments.js';
 
 export interface OpenSegment {
@@ -147,8 +147,4 @@ export function createOpenSegment(directory: string, reserveBytes: number): Open
     if (file === undefined) throw new JournalFault('write-failed', 'no segment is open');
     return file;
   }
-}
-
-function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }

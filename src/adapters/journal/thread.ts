@@ -51,7 +51,7 @@ export function openKeeperThread(directory: string): KeeperThread {
       // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
       send: (worker, order: KeeperOrder) => worker.postMessage(order),
       unpack: (report: KeeperReport) => report,
-      died: (message) => ({ kind: 'failed', message }),
+      died: (message) => ({ kind: 'failed', message, isDiskFull: false }),
     },
   );
 }

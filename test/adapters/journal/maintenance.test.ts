@@ -1,6 +1,6 @@
 // What an open journal does for itself: checkpoints while idle, retention, compression, the reserve, another key.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
@@ -353,6 +353,17 @@ void test('a reserve is kept, and made again when somebody takes it', async (t) 
   await until(() => existsSync(path) && statSync(path).size === reserveBytes);
   await journal.close();
   assert.equal(journal.space, 'normal');
+});
+
+void test('a reserve that cannot be made for another reason than room does not count as a full disk', async (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, 'reserve'));
+  const { journal, events, seen } = await tending(t, directory, { reserveBytes: 1 << 20 });
+  const told = await seen('not-tended');
+  assert.match(told.kind === 'not-tended' ? told.text : '', /^fill-reserve: .*EISDIR/);
+  await until(() => events.filter(({ kind }) => kind === 'tended').length > 1);
+  assert.deepEqual([journal.space, events.filter(({ kind }) => kind === 'space')], ['normal', []]);
+  await journal.close();
 });
 
 void test('a policy lies beside the segments before it is used', async (t) => {
