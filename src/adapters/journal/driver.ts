@@ -28,6 +28,8 @@ export type DriverState =
 
 export interface DriverOptions {
   readonly clock: Clock;
+  /** The wall clock with the steps that have a record, for records of the journal's own. */
+  readonly wallMs: () => number;
   readonly backlog: Backlog;
   /** Starts a new thread when the old one is gone. */
   readonly openThread: () => WriterThread;
@@ -130,7 +132,7 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
         continue;
       }
       const errand = backlog.takeErrand();
-      const order = errand?.order(clock.wallMs()) ?? next(clock.wallMs());
+      const order = errand?.order(options.wallMs()) ?? next(options.wallMs());
       if (order === undefined) {
         await idle(undefined);
         continue;

@@ -72,17 +72,20 @@ const clockStepMsMin = 1000;
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
   const { clock, heldBytesMax } = options;
   const thread = openWriterThread(options);
+  /** Of the wall clock over the monotonic one, as far as the records tell. */
+  let clockOffsetMs = clock.wallMs() - clock.now();
   const opened = await open(options, thread);
   const backlog = createBacklog();
   let lost = 0;
   let isClosed = false;
   let space: JournalSpace = opened.isReserveUsed ? 'reserve' : 'normal';
   let isFull = false;
-  let clockOffsetMs = clock.wallMs() - clock.now();
   const driver = startDriver(
     {
       ...options,
       backlog,
+      // The journal's own records come after the record of a step, never before it.
+      wallMs: () => clock.now() + clockOffsetMs,
       lock: (descriptor) => takeLock(options, descriptor),
       openThread: () => openWriterThread(options),
       lost: () => lost,
@@ -136,12 +139,12 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
       if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
     },
     async close() {
-      // A stop record that is older than the record before it would look like tampering.
       if (!isClosed) noteClockStep();
       isClosed = true;
       for (const timer of repeated) timer.cancel();
       // The lock goes with the writer: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
       await Promise.race([maintenance.end(), later(clock, options.deadlineMs)]);
+      noteClockStep();
       try {
         await driver.close();
       } finally {
@@ -195,15 +198,20 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     await driver.run(() => ({ do: 'limit', isFull }));
   }
 
-  /** Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. */
+  /**
+   * Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. A step
+   * whose record finds no room is not lost: the next call sees it again.
+   */
   function noteClockStep(): void {
     const wallMs = clock.wallMs();
-    const offsetMs = wallMs - clock.now();
-    const stepMs = Math.round(offsetMs - clockOffsetMs);
-    clockOffsetMs = offsetMs;
-    if (Math.abs(stepMs) <= clockStepMsMin) return;
-    const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
-    hold(encodeBody(record), undefined, heldBytesMax);
+    const nowMs = clock.now();
+    const stepMs = Math.round(wallMs - nowMs - clockOffsetMs);
+    if (Math.abs(stepMs) > clockStepMsMin) {
+      const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
+      if (!backlog.add(encodeBody(record), nowMs, undefined, heldBytesMax)) return;
+      driver.nudge(false);
+    }
+    clockOffsetMs = wallMs - nowMs;
   }
 
   /** Gives an order again and again. A failed one needs no hand here: healing does as much. */

@@ -120,6 +120,7 @@ async function story(
   const driver = startDriver(
     {
       clock,
+      wallMs: () => clock.wallMs(),
       backlog,
       openThread: () => threads.open(),
       lock: () => true,

@@ -23,6 +23,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
+import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import type { Clock } from '../../../src/ports/clock.js';
 import { JournalFault } from '../../../src/ports/journal-fault.js';
 import { admission, completion, openFor } from './opening.js';
@@ -407,6 +408,54 @@ void test('a step of the wall clock is a record of its own', async (t) => {
   const records = readWhole(directory).filter(({ event }) => event === 'clock');
   assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'completion', 'stop']);
   assert.equal(Math.round(Number(records[0]?.['step_ms']) / 1000), -3600);
+});
+
+void test('a step of the wall clock that finds the memory full is recorded as soon as there is room', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  let setBackMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const { journal, seen } = await openFor(t, directory, { clock, heldBytesMax: 8192 });
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.append(admission('A'), durable));
+  const many = Array.from({ length: 50 }, () => journal.append(completion('A'), queued));
+  await Promise.allSettled(many);
+  const lostBefore = journal.lost;
+  assert.ok(lostBefore > 0);
+  setBackMs = 3_600_000;
+  await assert.rejects(
+    journal.append({ ...completion('B'), time: clock.wallMs() }, queued),
+    faultOf('overflow'),
+  );
+  assert.equal(journal.lost, lostBefore + 1, 'the record of the step is not lost, only late');
+  rmSync(directory);
+  await seen('writable');
+  await journal.append({ ...completion('A'), time: clock.wallMs() }, durable);
+  await journal.close();
+  const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
+  const steps = lines.flatMap((line) => (line.includes('"event":"clock"') ? [JSON.parse(line).step_ms] : []));
+  assert.deepEqual(
+    steps.map((ms) => Math.round(ms / 1000)),
+    [-3600],
+  );
+});
+
+void test('a wall clock that steps while the journal closes leaves a stop record that is not older than the one before', async (t) => {
+  const directory = temporaryDirectory(t);
+  let setBackMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const { journal } = await openFor(t, directory, { clock });
+  await journal.append(admission('A'), durable);
+  await journal.append(completion('A'), durable);
+  const closing = journal.close();
+  setBackMs = 3_600_000;
+  await closing;
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+  const { faults } = await verifyTrail(findTrail([directory]), request);
+  assert.deepEqual(
+    faults.map(({ kind }) => kind),
+    [],
+  );
 });
 
 void test('an unsafe or unreadable place is refused with a word', async (t) => {
