@@ -1,4 +1,4 @@
-// How many bytes of all clients are held at once: one count for the whole daemon. It does not know what is held.
+// How many bytes of all clients are held at once: one count for the whole daemon.
 // The rule: what was taken is given back; while it is full nothing new is begun, and what was begun goes on, because only that
 // gives anything back.
 

@@ -1,5 +1,5 @@
 // How many commands of one principal run at once: the next ones wait their turn, in the order in which they came.
-// It does not know what runs. The rule: a turn that was given is given back, and a waiter that leaves takes none.
+// The rule: a turn that was given is given back, and a waiter that leaves takes none.
 
 /** Turns by key. */
 export interface Turns {

@@ -1,4 +1,5 @@
-// Wakes the one who waits. It does not know what for. The rule: a ring is not lost when nobody waits yet.
+// Wakes the one who waits.
+// The rule: a ring is not lost when nobody waits yet.
 
 import type { Clock, Timer } from '../ports/clock.js';
 

@@ -1,5 +1,5 @@
-// Metrics and admin endpoints of the daemon: what they are fed with, the snapshots that they ask for, their sockets.
-// It does not know when the daemon starts or stops. Without settings for it, nothing is counted and nothing listens.
+// Metrics and admin endpoints of the daemon: what they are fed with, the snapshots that they ask for, their sockets. Without
+// settings for it, nothing is counted and nothing listens.
 
 import type { Act, Door, Operator } from '../adapters/admin/access.js';
 import {

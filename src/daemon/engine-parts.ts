@@ -1,4 +1,4 @@
-// Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to. It does not know signals or listeners.
+// Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to.
 
 import { randomBytes } from '../adapters/host/clock.js';
 import { createBuffered } from '../concurrency/byte-budget.js';

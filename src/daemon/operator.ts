@@ -1,5 +1,5 @@
 // What operators do to the running daemon: end a command, take a backend out of service and back, reload. Each leaves a record
-// before it is done. It does not know HTTP or signals.
+// before it is done.
 // The rules: no record, no action; what is taken out of service stays so over a restart.
 
 import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/admin/access.js';

@@ -1,6 +1,7 @@
 // The pools of the backends, kept over reloads: a backend that is still the same keeps its upstreams and its waiters, whatever else
-// changed. It does not know who leases. The rules: a change is made ready first and comes into force at once; what an
-// operator took out of service stays out, whatever the file says, and the other way round.
+// changed.
+// The rules: a change is made ready first and comes into force at once; what an operator took out of service stays out, whatever
+// the file says, and the other way round.
 
 import { randomFraction } from '../adapters/host/clock.js';
 import { readSecretFile, readText } from '../adapters/host/files.js';

@@ -1,7 +1,6 @@
-// A reload: the configuration is read again and replaces the one that is served, whole, or not at all. A script, one at a
-// time. It does not know who asks for it.
-// The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything
-// comes into force; sessions and running commands stay, counters go on.
+// A reload: the configuration is read again and replaces the one that is served, whole, or not at all. A script, one at a time.
+// The rules: a file with problems changes nothing and is told everywhere; everything that can fail is done before anything comes
+// into force; sessions and running commands stay, counters go on.
 
 import { lookUpNumbers, ourselves } from '../adapters/host/accounts.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
@@ -11,9 +10,8 @@ import { formatProblem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/clock.js';
-import type { Certificates } from '../setup/certificates.js';
+import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/configuration.js';
-import { tlsFilesOf } from '../setup/inspect-files.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';
 import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';

@@ -21,7 +21,7 @@ import { createService } from '../gateway/session/service.js';
 import { exitCodes } from '../ports/exit-codes.js';
 import { JournalFault } from '../ports/journal-fault.js';
 import type { Native } from '../ports/native.js';
-import { createCertificates } from '../setup/certificates.js';
+import { createCertificates, tlsFilesOf } from '../setup/certificates.js';
 import {
   isReading,
   type LoadedConfiguration,
@@ -29,7 +29,6 @@ import {
   loadConfiguration,
   summarise,
 } from '../setup/configuration.js';
-import { tlsFilesOf } from '../setup/inspect-files.js';
 import { namesIn } from '../setup/peers.js';
 import { createAdminParts } from './admin-parts.js';
 import { serveClosed } from './closed.js';

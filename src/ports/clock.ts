@@ -1,5 +1,4 @@
-// What time is, for everything below `host/`: a monotonic clock, the wall clock for records, and timers.
-// It does not know how time is kept; a test gives a clock that it turns by hand. Nobody reads the globals.
+// What time is, for everything below `host/`: a monotonic clock, the wall clock for records, and timers. Nobody reads the globals.
 
 /** A running timer. */
 export interface Timer {

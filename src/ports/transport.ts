@@ -1,5 +1,5 @@
-// What a transport offers: a duplex pipe of bytes that is read by asking, written in corked groups, and closed once.
-// It does not know who is at the other end or what the bytes mean. `net/` implements it over sockets, tests in memory.
+// What a transport offers: a duplex pipe of bytes that is read by asking, written in corked groups, and closed once. `net/`
+// implements it over sockets, tests in memory.
 // The rule: one reader at a time, one close, and the close has a reason.
 
 import type { CloseReason } from './close-reason.js';

@@ -1,10 +1,11 @@
-// What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and told
-// about before it ends, as is what backends show us. It does not know listeners and backends beyond their names, nor TLS.
-// The rules: files that cannot be used change nothing, and are told once; a pair of which only one half is replaced yet is
-// looked at again before anybody is told; who was shown a certificate keeps it, and whether his own still counts is asked elsewhere.
+// What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and told about
+// before it ends, as is what backends show us.
+// The rules: files that cannot be used change nothing, and are told once; a pair of which only one half is replaced yet is looked
+// at again before anybody is told; who was shown a certificate keeps it, and whether his own still counts is asked elsewhere.
 
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import type { ListenerSettings } from '../domain/config/settings.js';
 import type { Clock, Timer } from '../ports/clock.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
@@ -236,4 +237,13 @@ function textOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
 
 function codeOf(cause: unknown): string {
   return cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
+}
+
+/** The files of the listeners that have TLS. */
+export function tlsFilesOf(listeners: readonly ListenerSettings[]): readonly NamedTlsFiles[] {
+  return listeners.flatMap(({ name, tls }) => {
+    if (tls === undefined || tls.mode === 'off') return [];
+    const { certificate, key, clientCa } = tls;
+    return [{ name, certificate, key, clientCa }];
+  });
 }

@@ -10,7 +10,7 @@ import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/si
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
-import { expirySentence, type NamedTlsFiles, warnMs } from './certificates.js';
+import { expirySentence, type NamedTlsFiles, tlsFilesOf, warnMs } from './certificates.js';
 import { CertificateFault, readTls } from './read-certificates.js';
 
 /** Why a file cannot be read; undefined: it can. */
@@ -141,15 +141,6 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   return [
     { file, line: 1, column: 1, path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' },
   ];
-}
-
-/** The files of the listeners that have TLS. */
-export function tlsFilesOf(listeners: readonly ListenerSettings[]): readonly NamedTlsFiles[] {
-  return listeners.flatMap(({ name, tls }) => {
-    if (tls === undefined || tls.mode === 'off') return [];
-    const { certificate, key, clientCa } = tls;
-    return [{ name, certificate, key, clientCa }];
-  });
 }
 
 /** The problems of each listener. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */

@@ -1,4 +1,4 @@
-// Persons as a configuration names them, in the numbers of this machine. It does not know who connects.
+// Persons as a configuration names them, in the numbers of this machine.
 // The rule: a name that this machine does not know is nobody, and is told; where a file must be somebody's, that ends the start.
 
 import { type NameNumbers, systemNumbers } from '../adapters/host/accounts.js';

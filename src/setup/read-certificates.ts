@@ -1,5 +1,5 @@
-// The files of a listener's TLS, read and looked at: does the key belong to the certificate, until when does it hold, who else
-// can read the key. It does not know who is shown the certificate, nor when files are read again.
+// The files of a listener's TLS, read and looked at: does the key belong to the certificate, until when does it hold, who else can
+// read the key.
 // The rule: what is returned can be used; what cannot is a fault that names the file and the key of the configuration.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';

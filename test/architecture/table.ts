@@ -87,6 +87,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   ),
 
   'adapters/net': rule(['ports', 'concurrency', 'domain/identity'], {
+    public: ['dial', 'listen', 'tls-accept'],
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
@@ -119,6 +120,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
 
   setup: rule(['ports', 'domain/*', 'adapters/net', 'adapters/host', 'adapters/journal/segments'], {
+    public: ['configuration', 'certificates', 'peers'],
     builtins: ['fs', 'path', 'crypto', 'worker_threads'],
   }),
   // The catalog is loaded when it is needed only (command-columns).

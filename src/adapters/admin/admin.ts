@@ -1,7 +1,6 @@
-// The admin endpoints over HTTP: a server for each socket, and what of HTTP it takes. It does not know how a socket is
-// made (the daemon gives `bind`) or what there is to tell (pages.ts).
-// The rules: what is asked for is a GET, what is changed a POST; one request a connection, small, and soon over, whatever the other side does; nothing that is
-// asked here can delay a session, fail one, or end the daemon.
+// The admin endpoints over HTTP: a server for each socket, and what of HTTP it takes.
+// The rules: what is asked for is a GET, what is changed a POST; one request a connection, small, and soon over, whatever the other
+// side does; nothing that is asked here can delay a session, fail one, or end the daemon.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import {

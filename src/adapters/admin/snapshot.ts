@@ -1,5 +1,4 @@
-// What the admin endpoints show: the daemon at one moment. Types only. It does not know who gathers it; the daemon does,
-// at each question, from the structures that have it.
+// What the admin endpoints show: the daemon at one moment. Types only.
 
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 

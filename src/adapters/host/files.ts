@@ -1,4 +1,4 @@
-// The files that the daemon reads besides its journal: configuration and secrets. It does not know what they mean.
+// The files that the daemon reads besides its journal: configuration and secrets.
 
 import {
   closeSync,

@@ -1,7 +1,6 @@
-// The two conversations with systemd: what it hands over in the environment at start, and what it is told meanwhile
-// (sd_notify). It does not know what a listener is, or when the daemon is ready.
-// The rules: what came in the environment is taken out of it, so that no child believes it is meant; nothing here waits
-// or fails the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
+// The two conversations with systemd: what it hands over in the environment at start, and what it is told meanwhile (sd_notify).
+// The rules: what came in the environment is taken out of it, so that no child believes it is meant; nothing here waits or fails
+// the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
 //
 // A message is lines KEY=VALUE in one datagram (sd_notify(3)); a name of NOTIFY_SOCKET that begins with @ is abstract.
 

@@ -1,4 +1,4 @@
-// Opens a transport to an address. It does not know what is spoken there; greeting and authentication are backend/.
+// Opens a transport to an address.
 
 import { connect as connectSocket, type Socket } from 'node:net';
 import type { Clock } from '../../ports/clock.js';

@@ -1,11 +1,11 @@
-// The file of a UNIX socket: made, changed and removed through descriptors. It does not know who accepts on it.
-// The rules: nobody can reach the socket before it has its mode and owner; a live socket of somebody else is never
-// replaced; on the way out only our own socket is removed; and whoever can write to the directory, or to one above it, cannot make us
-// change, replace or remove anything else by putting a symbolic link or another directory in the way.
+// The file of a UNIX socket: made, changed and removed through descriptors.
+// The rules: nobody can reach the socket before it has its mode and owner; a live socket of somebody else is never replaced; on the
+// way out only our own socket is removed; and whoever can write to the directory, or to one above it, cannot make us change,
+// replace or remove anything else by putting a symbolic link or another directory in the way.
 //
-// The directory is held open (O_PATH), and names are looked up in it through /proc/self/fd. The socket is bound in a directory below it that
-// only we can enter, gets mode and owner there, and is then linked to its place, in one step. (A umask around `listen` would do the same,
-// but it holds for the whole process, and the journal's thread makes files meanwhile.)
+// The directory is held open (O_PATH), and names are looked up in it through /proc/self/fd. The socket is bound in a directory
+// below it that only we can enter, gets mode and owner there, and is then linked to its place, in one step. (A umask around
+// `listen` would do the same, but it holds for the whole process, and the journal's thread makes files meanwhile.)
 
 import {
   type BigIntStats,

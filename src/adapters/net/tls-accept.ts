@@ -1,7 +1,7 @@
-// TLS on the accepting side: a handshake over an accepted socket, with the client's certificate judged before a byte of it
-// is read inside. It does not know what protocol follows, or who the client's certificate makes it.
-// The rules: TLS 1.2 at least, no renegotiation, and no resumption: a session that is resumed brings the judgement of its
-// first handshake along, when the certificate may have expired, or its authority be gone.
+// TLS on the accepting side: a handshake over an accepted socket, with the client's certificate judged before a byte of it is read
+// inside.
+// The rules: TLS 1.2 at least, no renegotiation, and no resumption: a session that is resumed brings the judgement of its first
+// handshake along, when the certificate may have expired, or its authority be gone.
 
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';

@@ -1,5 +1,6 @@
-// TLS on the dialling side: a handshake over a connected socket, with chain, name and key pins judged before a byte of
-// ours is sent inside. It does not know what protocol follows. The rule: nothing here can be switched off.
+// TLS on the dialling side: a handshake over a connected socket, with chain, name and key pins judged before a byte of ours is sent
+// inside.
+// The rule: nothing here can be switched off.
 
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';

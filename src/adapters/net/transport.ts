@@ -1,9 +1,9 @@
 // A transport over a socket of Node: read by asking, corked writes, TLS in the middle, one close.
-// It does not know who listens or dials. The rule: the socket's events end here; what the system says about a broken
-// socket becomes a TransportFault or an UpstreamFault, with the system's error as its cause.
+// The rule: the socket's events end here; what the system says about a broken socket becomes a TransportFault or an UpstreamFault,
+// with the system's error as its cause.
 //
-// Reading is a pull over one `data` listener (an async iterator would destroy the socket when it is left, and costs
-// 3.5 KiB more per idle session). At most `readAheadBytesMax` are held for a reader that does not come.
+// Reading is a pull over one `data` listener (an async iterator would destroy the socket when it is left, and costs 3.5 KiB more
+// per idle session). At most `readAheadBytesMax` are held for a reader that does not come.
 
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';

@@ -1,4 +1,4 @@
-// What is written to one socket, in as few calls of the kernel as it takes. It does not know when somebody must wait for room.
+// What is written to one socket, in as few calls of the kernel as it takes.
 // The rules: what is long is not copied; nothing overtakes; what is held back leaves in the turn in which it was written.
 
 import type { Writable } from 'node:stream';

@@ -1,5 +1,5 @@
 // What the codes within log lines and records mean, and what they ask of whoever reads them: `error`, `reason`, and `type` where a
-// line of some event has one. docs/messages.md is made of it. It does not know when they are used.
+// line of some event has one. docs/messages.md is made of it.
 // The rule: every code of a closed list stands here; the compiler refuses a list with one that does not.
 
 import type { DecisionCode } from '../../domain/policy/decide.js';

@@ -1,5 +1,5 @@
-// What each line of our own log means, and what it asks of whoever reads it: the closed list of the key `event`. docs/messages.md and
-// the table in docs/operations.md are made of it. It does not know when a line is written.
+// What each line of our own log means, and what it asks of whoever reads it: the closed list of the key `event`. docs/messages.md
+// and the table in docs/operations.md are made of it.
 // The rule: a code is never renamed or used for something else.
 
 import type { EngineEvent } from '../../gateway/outcome/events.js';

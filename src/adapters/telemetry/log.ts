@@ -1,6 +1,6 @@
 // Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal.
-// It does not know why things happened. The rules: writing never blocks and never fails the daemon (what cannot be
-// written is dropped and counted); text of clients and backends is one JSON string, never a key; no secret comes here.
+// The rules: writing never blocks and never fails the daemon (what cannot be written is dropped and counted); text of clients and
+// backends is one JSON string, never a key; no secret comes here.
 
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';

@@ -1,5 +1,5 @@
-// Measures how late the event loop is: a timer that should fire at a fixed pace, and the time by which it does not.
-// It does not know what is done with the measurement. A block that is longer than the pace cannot be missed.
+// Measures how late the event loop is: a timer that should fire at a fixed pace, and the time by which it does not. A block that is
+// longer than the pace cannot be missed.
 
 import type { Clock } from '../../ports/clock.js';
 

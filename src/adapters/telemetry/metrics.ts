@@ -2,10 +2,9 @@
 // The rules: no client can add a series: `command` is a name of the catalog or `other`, every other label is from the configuration or from
 // a closed list; an observer never throws and never waits; a value that is not known is absent, never 0.
 
-import { Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/clock.js';
-import { createDistribution } from './distribution.js';
 import { watchLoopLag } from './loop-lag.js';
 import { createTally } from './tally.js';
 
@@ -51,17 +50,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'Commands by listener, command, decision and outcome; also those that were refused.',
     ['listener', 'command', 'decision', 'outcome'],
   );
-  const exchangeSeconds = createDistribution(registry, {
+  const exchangeSeconds = new Histogram({
     name: 'dovegate_exchange_duration_seconds',
     help: 'From a command line to the end of its reply, of commands that were allowed and had a backend.',
     labelNames: ['listener', 'backend'],
     buckets: exchangeBuckets,
+    registers,
   });
-  const waitSeconds = createDistribution(registry, {
+  const waitSeconds = new Histogram({
     name: 'dovegate_lease_wait_seconds',
     help: 'How long a command waited for an upstream that it got.',
-    labelNames: [],
     buckets: waitBuckets,
+    registers,
   });
   const dials = createTally(
     registry,
@@ -92,20 +92,20 @@ export function createMetrics(options: MetricsOptions): Metrics {
     help: 'Audit records that reached the disk.',
     registers,
   });
-  const syncSeconds = createDistribution(registry, {
+  const syncSeconds = new Histogram({
     name: 'dovegate_audit_sync_seconds',
     help: 'Write and sync of a group of audit records.',
-    labelNames: [],
     buckets: syncBuckets,
+    registers,
   });
-  const lagSeconds = createDistribution(registry, {
+  const lagSeconds = new Histogram({
     name: 'dovegate_event_loop_lag_seconds',
     help: 'By how much a timer of the event loop came late, ten times a second.',
-    labelNames: [],
     buckets: lagBuckets,
+    registers,
   });
   const gauges = createGauges(registry, options);
-  const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
+  const lag = watchLoopLag(clock, (lagMs) => lagSeconds.observe(lagMs / 1000));
   // Known from the start, so that a rate can be made of the first byte.
   relayed.add(0, 'in');
   relayed.add(0, 'out');
@@ -120,8 +120,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
     relayed.add(bytesIn, 'in');
     relayed.add(bytesOut, 'out');
     relayed.add(bytesUp, 'up');
-    if (backend !== undefined) exchangeSeconds.add(durationMs / 1000, listener, backend);
-    if (waitMs !== undefined) waitSeconds.add(waitMs / 1000);
+    if (backend !== undefined) exchangeSeconds.observe({ listener, backend }, durationMs / 1000);
+    if (waitMs !== undefined) waitSeconds.observe(waitMs / 1000);
   }
 
   return {
@@ -160,7 +160,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     recordsSynced(count, durationMs) {
       records.inc(count);
-      syncSeconds.add(durationMs / 1000);
+      syncSeconds.observe(durationMs / 1000);
     },
     async render() {
       gauges.take(options.snapshot());
