@@ -21,6 +21,8 @@ import {
   usesOf,
 } from './suggested-rule.js';
 
+export { Sightings } from './recorded.js';
+
 /** By what it is made. */
 export interface SuggestRequest {
   readonly settings: Settings;
