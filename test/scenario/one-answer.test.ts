@@ -2,9 +2,11 @@
 // daemon, and as a question over the socket; `explain --config`, `test` and `test --replay` of what the daemon recorded. What must not
 // happen: an answer that another one contradicts; an exit code that a script would misread.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { openFolder } from '../kit/folder.js';
 import { auditRecords } from '../kit/gateway.js';
 import {
   type AnsweredLine,
@@ -79,11 +81,13 @@ async function asked(daemon: Daemon, minor: number, line: AnsweredLine): Promise
 
 void test('30 lines, three clients: the daemon, explain, test and replay say the same', async (t) => {
   assert.equal(lines.length, 30);
-  const daemon = await startDaemon(t, { config: configuration() });
+  const folder = openFolder(t);
+  // Before the daemon dials them.
   for (const name of ['mail1', 'mail2']) {
-    const backend = await openScriptedDovecot({ unix: daemon.path(`${name}.sock`), minor: 4 });
+    const backend = await openScriptedDovecot({ unix: join(folder, `${name}.sock`), minor: 4 });
     t.after(() => backend.close());
   }
+  const daemon = await startDaemon(t, { folder, config: configuration() });
   const wrong: string[] = [];
   const compare = (line: AnsweredLine, at: number, who: string, answer: string): void => {
     const expected = answerFor(line[0], seriesAt, at);
