@@ -63,7 +63,9 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   }),
-  'domain/review': rule([...protocol, 'domain/config', ...domain]),
+  'domain/review': rule([...protocol, 'domain/config', ...domain], {
+    public: ['replay', 'spent', 'suggest'],
+  }),
 
   'gateway/outcome': rule(belowGateway, { public: ['outcome', 'events', 'journal'] }),
   'gateway/lookup': rule([...belowGateway, 'gateway/outcome'], {
