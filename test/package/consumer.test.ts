@@ -166,7 +166,8 @@ function loadedFiles(isLater: boolean): { files: string[]; packages: string[] } 
 }
 
 void test('the library loads its own few files and nothing else; the names of commands only for a text over TCP alone', () => {
-  const first = ['adapters/host', 'adapters/net', 'client', 'domain/identity', 'ports', 'protocol'];
+  const protocol = ['protocol', 'protocol/handshake', 'protocol/reply'];
+  const first = ['adapters/host', 'adapters/net', 'client', 'domain/identity', 'ports', ...protocol];
   for (const [isLater, wanted] of [
     [false, first],
     [true, [...first, 'domain/commands'].toSorted()],

@@ -70,8 +70,8 @@ test('a broken file at the start: clients are refused with its place, and served
     client.sendCommand(quota);
   }
   assert.equal((await client.readReply()).status, '-TEMPFAIL');
-  client.sendCommand({ user: quota.user, fields: ['sieve put', '--frobnicate'] });
-  client.sendCommand(quota);
+  // In one piece: a write after the end would lose the answer.
+  client.send(`\t${quota.user}\tsieve put\t--frobnicate\n\t${quota.user}\tquota\tget`);
   assert.equal((await client.readReply()).status, '-TEMPFAIL');
   assert.equal((await client.readEnd()).isBroken, false);
 

@@ -117,7 +117,7 @@ test('observe a day of work, suggest, enforce: the work goes on, twenty wrong th
   });
   const checked = await runDovegate(['check', '--config', second.daemon.configFile]);
   // Nobody asks the userdb in this scenario, and check says what that leaves open.
-  assert.match(checked.text, /policies\.support\.except: an alias of such a user gets round it/);
+  assert.match(checked.text, /policies\.support\.except: an alias of such a user gets around it/);
   assert.ok(checked.text.endsWith(`${second.daemon.configFile}: 0 errors, 1 warning\n`), checked.text);
 
   const again = await second.client({ minor: 3 });

@@ -101,7 +101,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     }
     checkPatterns(settings, at, policy);
     if (writes('except') > 0 && settings.mailUsers.resolve === undefined) {
-      const message = 'an alias of such a user avoids it; set mail_users.resolve';
+      const message = 'an alias of such a user gets around it; set mail_users.resolve';
       at.warning(['except'], message, 'except-bypassed');
     }
     for (const rule of policy.allow) {

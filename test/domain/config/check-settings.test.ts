@@ -36,7 +36,7 @@ void test('where names get a realm, patterns without one match nobody; and an ex
       '["*@example.com", bob, eve@example.com]\n    except: [ceo, "boss*", eve@example.com, "**x"]',
     );
   const alias =
-    '11:5: warning: policies.support.except: an alias of such a user avoids it; set mail_users.resolve';
+    '11:5: warning: policies.support.except: an alias of such a user gets around it; set mail_users.resolve';
   const excepted = '10:35: warning: policies.support.users[2]: is covered by except entirely';
   assert.deepEqual(told(text), [excepted, alias]);
   assert.deepEqual(told(`${text}mail_users: { resolve: /run/auth }\n`), [excepted]);
