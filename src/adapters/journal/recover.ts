@@ -281,51 +281,41 @@ export function cutAfterMark(directory: string, mark: Mark): void {
       throw new JournalFault('locked', 'another process went on with this journal');
     }
   }
-  const setBack = lastCheckpointBefore(directory, mark);
-  let isSetBack = false;
-  try {
-    if (setBack !== undefined) writeWhole(directory, checkpointName, setBack);
-    isSetBack = true;
-  } catch {
-    // On a full disk only the cut makes room for it.
-  }
+  setBackCheckpointFile(directory, mark);
   for (const segment of listSegments(directory)) {
     if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
       removeSegment(directory, segment.name);
   }
   const descriptor = openSegment(directory, mark.segment);
   try {
-    if (fstatSync(descriptor).size > mark.bytes) {
-      ftruncateSync(descriptor, mark.bytes);
-      fsyncSync(descriptor);
-    }
+    if (fstatSync(descriptor).size <= mark.bytes) return;
+    ftruncateSync(descriptor, mark.bytes);
+    fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);
   }
-  if (setBack !== undefined && !isSetBack) writeWhole(directory, checkpointName, setBack);
 }
 
 /**
- * What the checkpoint file must hold before the rest is cut off; undefined: it may stay. The thread may have died between the
- * checkpoint file and its report. Then the file names a record after the mark: once that is cut off, `verify` and the next start
- * would report a journal that was cut. Every segment begins with a checkpoint, so there is one before the mark.
+ * The thread may have died between the checkpoint file and its report. Then the file names a record after the mark: once that is
+ * cut off, `verify` and the next start would report a journal that was cut. Every segment begins with a checkpoint, so there is
+ * one before the mark.
  */
-function lastCheckpointBefore(directory: string, mark: Mark): string | undefined {
+function setBackCheckpointFile(directory: string, mark: Mark): void {
   const known = readCheckpointFile(directory);
-  if (known === undefined || known.seq <= mark.seq) return undefined;
+  if (known === undefined || known.seq <= mark.seq) return;
   let last: string | undefined;
   const descriptor = openSegment(directory, mark.segment);
   try {
     readLines(descriptor, 0, ({ bytes, end }) => {
       if (end > mark.bytes) return false;
-      if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint')
-        last = `${bytes.toString('utf8')}\n`;
+      if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint') last = bytes.toString('utf8');
       return true;
     });
   } finally {
     closeSync(descriptor);
   }
-  return last;
+  if (last !== undefined) writeWhole(directory, checkpointName, `${last}\n`);
 }
 
 /** A process that takes over a journal writes a start record first. */

@@ -374,26 +374,6 @@ void test('a thread that dies between the checkpoint file and its report leaves 
   );
 });
 
-void test('a checkpoint file that cannot be set back, as on a full disk, does not keep healing from making room', (t) => {
-  const directory = temporaryDirectory(t);
-  const writer = opened(directory);
-  write(writer, admission('A'));
-  const mark = markOf(writer);
-  write(writer, completion('A'));
-  assert.equal(carry(writer, { do: 'checkpoint', wallMs }).kind, 'written');
-  const obstacle = join(directory, 'checkpoint.json.new');
-  mkdirSync(obstacle);
-  assert.throws(() => cutAfterMark(directory, mark));
-  assert.equal(readFileSync(join(directory, first)).length, mark.bytes);
-  rmSync(obstacle, { recursive: true });
-  cutAfterMark(directory, mark);
-  const starts = restarted(directory).filter(({ event }) => event === 'start');
-  assert.deepEqual(
-    starts.map(({ error }) => error),
-    [undefined, undefined],
-  );
-});
-
 for (const leapMs of [-3_600_000, 3_600_000]) {
   void test(`the wall clock leapt by ${leapMs} ms while the journal was failed: healing does not take part in it`, async (t) => {
     const directory = temporaryDirectory(t);
