@@ -74,7 +74,9 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   const thread = openWriterThread(options);
   /** Of the wall clock over the monotonic one, as far as the records tell. */
   let clockOffsetMs = clock.wallMs() - clock.now();
-  const opened = await open(options, thread);
+  /** The journal's own records come after the record of a step, never before it. */
+  const recordsWallMs = (): number => clock.now() + clockOffsetMs;
+  const opened = await open(options, thread, recordsWallMs);
   const backlog = createBacklog();
   let lost = 0;
   let isClosed = false;
@@ -84,8 +86,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     {
       ...options,
       backlog,
-      // The journal's own records come after the record of a step, never before it.
-      wallMs: () => clock.now() + clockOffsetMs,
+      wallMs: recordsWallMs,
       lock: (descriptor) => takeLock(options, descriptor),
       openThread: () => openWriterThread(options),
       lost: () => lost,
@@ -230,6 +231,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
 async function open(
   options: JournalOptions,
   thread: WriterThread,
+  wallMs: () => number,
 ): Promise<Report & { readonly kind: 'opened' }> {
   const { clock, directory, openDeadlineMs } = options;
   let timer: Timer | undefined;
@@ -238,7 +240,7 @@ async function open(
     timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
   });
   const ask = (lock: number | undefined): Promise<Report> =>
-    Promise.race([thread.ask({ do: 'open', lock, wallMs: clock.wallMs() }), late]);
+    Promise.race([thread.ask({ do: 'open', lock, wallMs: wallMs() }), late]);
   let report = await ask(undefined);
   if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
   timer?.cancel();

@@ -497,3 +497,21 @@ void test('a process that was stopped for longer than the deadline has no failed
   await journal.close();
   assert.ok(events.every(({ kind }) => kind !== 'failed'));
 });
+
+void test('a wall clock that steps while the journal opens is one step, and ages no record', async (t) => {
+  const directory = temporaryDirectory(t);
+  let aheadMs = -172_800_000;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
+  const lock = (): boolean => {
+    aheadMs = 0;
+    return true;
+  };
+  const { journal } = await openFor(t, directory, { clock, lock });
+  await journal.append({ ...admission('A'), time: clock.wallMs() }, durable);
+  assert.equal(Math.round(journal.stepsMs / 1000), 172_800);
+  await journal.close();
+  const [start, step] = readWhole(directory).filter(({ event }) => event === 'start' || event === 'clock');
+  const startMs = Date.parse(String(start?.['time']));
+  assert.ok(clock.wallMs() - startMs > 172_000_000, 'the start record is of the time before the step');
+  assert.equal(Math.round(Number(step?.['step_ms']) / 1000), 172_800);
+});
