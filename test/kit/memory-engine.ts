@@ -84,6 +84,8 @@ export interface MemoryEngine {
   readonly context: SessionContext;
   /** In the order of the calls, with what was asked for each. */
   readonly records: readonly MemoryRecord[];
+  /** Those too that the journal did not take. */
+  readonly offered: readonly AuditRecord[];
   /** How often the journal was told not to wait for company. */
   readonly hurries: number;
   readonly events: readonly EngineEvent[];
@@ -136,6 +138,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     failAt === undefined ? transport : failableTransport(failAt, name, transport);
   const dialler = createMemoryDialler();
   const records: MemoryRecord[] = [];
+  const offered: AuditRecord[] = [];
   const events: EngineEvent[] = [];
   const commands: MemoryCommand[] = [];
   let answer: Answer = emptyReply;
@@ -153,11 +156,15 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
     records.push({ record, durable, isPatient, isBrief });
   };
+  const taken =
+    failAt === undefined
+      ? append
+      : failable(failAt, 'append', append, () => new JournalFault('write-failed', 'made to fail'));
   const journal: Journal = {
-    append:
-      failAt === undefined
-        ? append
-        : failable(failAt, 'append', append, () => new JournalFault('write-failed', 'made to fail')),
+    append(record, options) {
+      offered.push(record);
+      return taken(record, options);
+    },
     hurry() {
       hurries += 1;
     },
@@ -235,6 +242,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     listener,
     context,
     records,
+    offered,
     get hurries() {
       return hurries;
     },

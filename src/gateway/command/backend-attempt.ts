@@ -244,11 +244,11 @@ async function countMatches(
   const twin = { id: context.newId(), for: exchange, command: 'search' } as const;
   const args = search.words.map((word) => (word.isSecret ? redact(word.text) : word.text));
   const admission = { ...records.admission, ...twin, time: clock.wallMs(), args, effect: 'read' };
-  await journal.append(admission, { durable: true });
   let status: Status | undefined;
   let cells: number | undefined;
   let isSent = false;
   try {
+    await journal.append(admission, { durable: true });
     if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
     isSent = true;
     ({ status, cells } = await askSearch(context, upstream, search.line));

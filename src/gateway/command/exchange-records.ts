@@ -312,7 +312,7 @@ export class ExchangeRecords {
     }
     this.#state = 'admitted';
     const isBrief = this.#isBrief;
-    this.#durable = this.#parts.journal.append(this.admission, { durable: true, isPatient, isBrief });
+    this.#durable = this.#parts.journal.append(this.#admissionNow(), { durable: true, isPatient, isBrief });
     return this.#durable;
   }
 
@@ -324,11 +324,18 @@ export class ExchangeRecords {
     return undefined;
   }
 
+  /** It may have waited, for a count or a turn, while others were recorded: `verify` takes times that go back for tampering. */
+  #admissionNow(): AuditRecord {
+    const time = this.#parts.clock.wallMs();
+    if (time !== this.admission.time) this.admission = { ...this.admission, time };
+    return this.admission;
+  }
+
   /** Not waited for; nothing where it was written already. */
   admitQuietly(): void {
     if (this.#state !== 'open') return;
     this.#state = 'admitted';
-    this.#append(this.admission);
+    this.#append(this.#admissionNow());
   }
 
   /** Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. */

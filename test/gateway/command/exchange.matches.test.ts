@@ -77,3 +77,21 @@ void test('after a reload while its mails are counted the stricter one counts', 
   });
   assert.deepEqual([sent, completion?.outcome, completion?.sent], [0, 'denied', false]);
 });
+
+void test('the admission has the time of its own record, not of the line, so that times in the journal go on', async () => {
+  const engine = openMemoryEngine({ settings });
+  engine.setAnswer((line) => (line.includes('search') ? undefined : good));
+  const client = await engine.client(1);
+  await client.line(expunge);
+  await engine.clock.advance(1_500);
+  engine.commands[0]?.end.peer.send(good);
+  await settle();
+  const times = engine.offered
+    .filter(({ event }) => event === 'admission' || event === 'completion')
+    .map(({ time }) => time);
+  assert.equal(times.length, 4);
+  assert.deepEqual(
+    times,
+    times.toSorted((one, other) => one - other),
+  );
+});
