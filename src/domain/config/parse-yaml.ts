@@ -47,7 +47,8 @@ export function parseYaml(
     const document = parseDocument(text, {
       lineCounter: origin.counter,
       prettyErrors: false,
-      uniqueKeys: true,
+      // 7 and "7" are one name.
+      uniqueKeys: (one, other) => isScalar(one) && isScalar(other) && one.source === other.source,
       version: '1.2',
     });
     for (const { message, pos } of [...document.errors, ...document.warnings]) {

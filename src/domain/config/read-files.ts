@@ -112,7 +112,7 @@ function merge(main: MapNode, part: MapNode, problems: ProblemList): void {
         else refuseTwice('defined', `${name}.${each.key.source}`, first, each, problems);
       }
     } else if (isSeq<Node>(before.value) && isSeq<Node>(entry.value)) {
-      before.value.items.push(...entry.value.items);
+      for (const each of entry.value.items) before.value.items.push(each);
     } else if (name !== 'version' || sourceOf(before.value) !== sourceOf(entry.value)) {
       refuseTwice('set', name, before, entry, problems);
     }

@@ -35,6 +35,7 @@ void test('places of keys, values and items', () => {
 
 const odd: readonly (readonly [text: string, expected: RegExp])[] = [
   ['a: 1\na: 2\n', /^2:1 not valid YAML: Map keys must be unique/],
+  ['7: 1\n"7": 2\n', /^2:1 not valid YAML: Map keys must be unique/],
   ['a: &x 1\nb: *x\n', /^2:4 aliases \(\*name\) are not taken/],
   ['a: [*@example.com]\n', /put patterns with \* in quotes/],
   ['a: !!binary aGk=\n', /^1:\d+ .*(taken|tag)/],

@@ -101,3 +101,11 @@ void test('a file that two patterns find is read once', () => {
   });
   assert.deepEqual(told, []);
 });
+
+void test('a list of 130,000 items in an included file joins that of the main file', () => {
+  const { problems } = parse({
+    '/etc/d.yaml': `${main}tests: []\n`,
+    '/etc/conf.d/a.yaml': `tests:\n${'- 1\n'.repeat(130_000)}`,
+  });
+  assert.ok(problems.length > 0);
+});
