@@ -141,13 +141,16 @@ function readOwnOptions(args: readonly string[]): OwnOptions {
   let format: Format | undefined;
   let words: readonly string[] = [];
   for (const token of tokens) {
+    // A dash within a group of letters, as in -D-, is a letter.
+    if (token.kind === 'option-terminator' && args[token.index] !== '--')
+      throw new CommandFault(exitCodes.usage, `invalid option -- '-'`);
     if (token.kind !== 'option') {
       words = args.slice(token.kind === 'positional' ? token.index : token.index + 1);
       break;
     }
     const { rawName, value } = token;
     // A long option is one of an invalid letter, as in the real program.
-    const letter = rawName === '--help' ? 'help' : rawName.slice(1, 2);
+    const letter = rawName === '--help' && value === undefined ? 'help' : rawName.slice(1, 2);
     if ('coi'.includes(letter))
       throw new CommandFault(
         exitCodes.usage,
