@@ -161,9 +161,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       ? append
       : failable(failAt, 'append', append, () => new JournalFault('write-failed', 'made to fail'));
   const journal: Journal = {
-    append(record, options) {
+    append(record, how) {
       offered.push(record);
-      return taken(record, options);
+      return taken(record, how);
     },
     hurry() {
       hurries += 1;
