@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
@@ -430,7 +431,9 @@ void test('a step of the wall clock that finds the memory full is recorded as so
   assert.equal(journal.lost, lostBefore + 1, 'the record of the step is not lost, only late');
   rmSync(directory);
   await seen('writable');
-  await journal.append({ ...completion('A'), time: clock.wallMs() }, durable);
+  // What is held is written by the order after that.
+  const later = (): Promise<void> => journal.append({ ...completion('A'), time: clock.wallMs() }, durable);
+  while ((await Promise.allSettled([later()]))[0]?.status === 'rejected') await sleep(5);
   await journal.close();
   const lines = readFileSync(join(directory, '00000002.jsonl'), 'utf8').trimEnd().split('\n');
   const steps = lines.flatMap((line) => (line.includes('"event":"clock"') ? [JSON.parse(line).step_ms] : []));
