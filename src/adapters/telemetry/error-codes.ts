@@ -58,7 +58,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'name one user',
   ],
   'cells-unknown': [
-    'a client of Dovecot 2.3 wants the user in front of each row, and nobody knows how many cells a row of this reply has',
+    'a client of Dovecot 2.3 asks for the user in front of each row, and the number of cells in a row of this reply is not known',
     'leave `-A` and the wildcard of `-u` out',
   ],
   'no-server-route': [

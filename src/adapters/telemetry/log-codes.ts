@@ -65,18 +65,18 @@ const listed = {
   'session-refused': {
     levels: ['warn'],
     means:
-      'somebody got no session: not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up; above ten a second only their number',
+      'a client got no session: it is not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up. Above ten a second they are only counted',
     ask: 'talk to the team; raise the limit',
   },
   flood: {
     levels: ['debug', 'warn'],
     means:
-      'so many more (`count`) within a second than are told one by one; `type` is the `action` of the `limit` record',
+      '`count` more events within a second were not logged one by one; `type` is the `action` of the `limit` record',
     ask: 'find out who, and why',
   },
   'login-failed': {
     levels: ['warn'],
-    means: 'a peer did not log in; `type` says why, `account` and `address` who it was',
+    means: 'a client did not log in; `type` says why, `account` and `address` say who',
     ask: 'correct name, password or certificate there; many from one address: somebody guesses',
   },
   // upstreams and backends
@@ -84,7 +84,8 @@ const listed = {
   'upstream-closed': { levels: ['info'], means: 'an upstream was closed; `reason` says why', ask: '' },
   'dial-failed': {
     levels: ['error', 'debug'],
-    means: 'no upstream: `type` is the code, `text` names backend and cause; repetitions are of level debug',
+    means:
+      'no connection to a backend: `type` is the code, `text` names backend and cause; repeated lines have level debug',
     ask: 'mend certificate, password or address, or the backend itself',
   },
   'backend-down': {
@@ -110,7 +111,7 @@ const listed = {
   'audit-writable': { levels: ['info'], means: 'records reach the disk again', ask: '' },
   'audit-lost': {
     levels: ['error'],
-    means: 'records that nobody waited for were lost while the disk took none',
+    means: 'records were lost because the disk took none; no command waited for them',
     ask: 'free the disk; the numbers that are missing show how many',
   },
   'audit-reserve': {
