@@ -12,6 +12,7 @@ import { auditRecords, openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
 import { runTool, withSmallDisk } from '../kit/small-disk.js';
 import { readAudit } from '../kit/traces.js';
+import { until } from '../kit/until.js';
 
 const rootOnly = 'no file system can be mounted here (needs root)';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
@@ -24,17 +25,6 @@ async function ask(client: RawClient, command: typeof quota): Promise<{ status: 
   client.sendCommand(command);
   const { status, logs } = await client.readReply();
   return { status, log: logs[0]?.text ?? '' };
-}
-
-async function until(isSo: () => boolean | Promise<boolean>, what: string, ms = 15_000): Promise<void> {
-  const startMs = performance.now();
-  while (!(await isSo())) {
-    assert.ok(performance.now() - startMs < ms, `${what}: not within ${ms} ms`);
-    // A disk has no event to wait for.
-    await new Promise((resolve) => {
-      setTimeout(resolve, 20);
-    });
-  }
 }
 
 test('a full disk: with the reserve only emergencies are served, then everything, by itself', async (t) => {

@@ -11,6 +11,7 @@ import { askHttp } from '../kit/ask-http.js';
 import type { Daemon } from '../kit/daemon.js';
 import { openGateway } from '../kit/gateway.js';
 import type { RawClient } from '../kit/raw-client.js';
+import { until } from '../kit/until.js';
 
 const rounds = Math.min(20, Number(process.env['DOVEGATE_ROUNDS'] ?? 1));
 const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024);
@@ -188,14 +189,6 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
-}
-
-async function until(isSo: () => boolean, what: string): Promise<void> {
-  const startMs = performance.now();
-  while (!isSo()) {
-    assert.ok(performance.now() - startMs < 20_000, what);
-    await pause(50);
-  }
 }
 
 async function seriesOf(daemon: Daemon): Promise<string[]> {

@@ -7,6 +7,7 @@ import { auditRecords, backendPassword, openGateway } from '../kit/gateway.js';
 import { openRawClient } from '../kit/raw-client.js';
 import { createGate } from '../kit/script.js';
 import { openScriptedDovecot } from '../kit/scripted-dovecot.js';
+import { until } from '../kit/until.js';
 
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
@@ -19,13 +20,6 @@ const crowd = {
 `,
   },
 };
-
-async function until(isTrue: () => boolean, what: string): Promise<void> {
-  for (const startMs = performance.now(); !isTrue(); ) {
-    assert.ok(performance.now() - startMs < 20_000, what);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 test('two hundred waiting commands of one team delay another team by one command for each upstream', async (t) => {
   const gate = createGate();
