@@ -283,10 +283,13 @@ export interface RecordParts {
   readonly limits: { readonly logRecordsMax: number };
 }
 
+/** Its time is that of its writing. */
+type Admission = AuditRecord & { time: number };
+
 /** The records of one exchange that was judged. */
 export class ExchangeRecords {
   /** As it stands, or as it was written. */
-  admission: AuditRecord;
+  admission: Admission;
   /** The admission must be on disk before anything is sent. */
   readonly isStrict: boolean;
   readonly #parts: RecordParts;
@@ -295,7 +298,7 @@ export class ExchangeRecords {
   /** Until it is on disk; it may never be. */
   #durable: Promise<void> | undefined;
 
-  constructor(parts: RecordParts, admission: AuditRecord, isStrict: boolean) {
+  constructor(parts: RecordParts, admission: Admission, isStrict: boolean) {
     this.#parts = parts;
     this.admission = admission;
     this.isStrict = isStrict;
@@ -326,8 +329,7 @@ export class ExchangeRecords {
 
   /** It may have waited, for a count or a turn, while others were recorded: `verify` takes times that go back for tampering. */
   #admissionNow(): AuditRecord {
-    const time = this.#parts.clock.wallMs();
-    if (time !== this.admission.time) this.admission = { ...this.admission, time };
+    this.admission.time = this.#parts.clock.wallMs();
     return this.admission;
   }
 

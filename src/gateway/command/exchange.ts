@@ -135,10 +135,20 @@ export class Exchange {
       } else if ('answer' in assessed) {
         ending = await assessed.answer(() => records.admitQuestion(names.principal));
       } else {
-        const abortable = this.#abortable;
-        const allowed = { context, session, line, judgement, destinations, aliases, known: knownLine };
-        const isFresh = isDuplex || judgement.attempt.command.scope === 'server';
-        ending = await this.#send({ ...allowed, id, abortable, isFresh, input, records });
+        ending = await this.#send({
+          context,
+          session,
+          line,
+          judgement,
+          destinations,
+          aliases,
+          known: knownLine,
+          isFresh: isDuplex || judgement.attempt.command.scope === 'server',
+          id,
+          abortable: this.#abortable,
+          input,
+          records,
+        });
       }
     } else {
       ending = refusalOf(judgement, subject.policy.name);
