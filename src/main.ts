@@ -2,7 +2,7 @@
 // From the command line to an exit code. The only place that ends the process.
 
 import { basename } from 'node:path';
-import { exitCodes } from './ports/exit-codes.js';
+import { exitCodes } from './ports/machine.js';
 
 /** Loads only what the name calls for: scripts call doveadm once for each mailbox. */
 async function run(name: string, args: readonly string[]): Promise<number> {

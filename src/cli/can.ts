@@ -10,7 +10,7 @@ import {
   rightsOfRows,
 } from '../domain/policy/rights.js';
 import type { Policy, Rate, Rule } from '../domain/policy/rule.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './check.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';

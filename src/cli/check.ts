@@ -10,7 +10,7 @@ import {
 } from '../domain/config/settings.js';
 
 import { formatTarget } from '../domain/policy/route.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { stdout } from './output/output.js';
 

@@ -15,7 +15,7 @@ import {
 } from '../domain/policy/explanation.js';
 import type { Judgement, Subject } from '../domain/policy/judge.js';
 import type { RuleInWords } from '../domain/policy/rights.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { formatCanonical, formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';

@@ -2,7 +2,7 @@
 // user of the machine can see those.
 
 import { hashPassword } from '../domain/identity/credentials.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { stderr, stdout } from './output/output.js';
 
 /** With a name and its base64 it has to fit into the line of a stranger. */

@@ -2,8 +2,8 @@
 
 import { findTrail, searchTrail } from '../adapters/journal/trail.js';
 import type { ExchangeRow, TrailFilter } from '../domain/audit/search.js';
-import { exitCodes } from '../ports/exit-codes.js';
-import { JournalFault } from '../ports/journal-fault.js';
+import { JournalFault } from '../ports/faults.js';
+import { exitCodes } from '../ports/machine.js';
 import { plain, stderr } from './output/output.js';
 
 /** Gives every exchange of a directory of segments (or of one segment) to `take`. A number: the exit code, with the reason printed. */

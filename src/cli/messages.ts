@@ -12,7 +12,7 @@ import {
 } from '../adapters/telemetry/error-codes.js';
 import { logCodes, type Meaning } from '../adapters/telemetry/log-codes.js';
 import { problemCodes } from '../domain/config/problem.js';
-import type { exitCodes } from '../ports/exit-codes.js';
+import type { exitCodes } from '../ports/machine.js';
 
 const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], CodeMeaning>> = {
   0: ['it was done'],

@@ -7,7 +7,7 @@ import { readSecretFile } from '../adapters/host/files.js';
 import { readFromDisk } from '../adapters/host/program.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { plain, stderr, stdout } from './output/output.js';
 

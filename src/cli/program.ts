@@ -6,7 +6,7 @@ import { programVersion, standardConfig, standardConfigHelp } from '../adapters/
 import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
 import { momentHelp, parseDuration } from '../domain/policy/duration.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { readMoment, registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';

@@ -2,7 +2,7 @@
 
 import { formatTime } from '../domain/audit/record.js';
 import { Coverage, createReplay, type ReplayChange, type ReplayResult } from '../domain/review/replay.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { readRows } from './journal-rows.js';
 import { openSettings } from './named-listener.js';
 import { formatCanonical, formatPlace, plain, plural, stdout } from './output/output.js';

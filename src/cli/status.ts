@@ -2,7 +2,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/signals.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
 import { CommandFault, formatColumns, formatFault, plain, stderr } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';

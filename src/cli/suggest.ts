@@ -2,7 +2,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { Sightings, suggest as suggestPolicy } from '../domain/review/suggest.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { plain, stderr, stdout } from './output/output.js';

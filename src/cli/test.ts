@@ -7,7 +7,7 @@ import type { Settings } from '../domain/config/settings.js';
 import { describeObstacle, fateOf } from '../domain/policy/assess.js';
 import { isAllowed, type Judgement } from '../domain/policy/judge.js';
 import { Coverage, type CoveredRule } from '../domain/review/replay.js';
-import { exitCodes } from '../ports/exit-codes.js';
+import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';
 import { formatColumns, formatPlace, formatWords, plain, plural, stdout } from './output/output.js';
 

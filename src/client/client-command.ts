@@ -1,9 +1,7 @@
 // A command as a user of the library writes it, the lines that it becomes, and the faults that the library throws. Arguments are sent
 // word by word, as given. `dovegate-reason` is sent to servers of minor 3 and above only: older ones answer it, which shifts all replies.
 
-import { TransportFault } from '../ports/transport-fault.js';
-import { UpstreamFault, type UpstreamFaultCode } from '../ports/upstream-fault.js';
-import { WireFault } from '../ports/wire-fault.js';
+import { TransportFault, UpstreamFault, type UpstreamFaultCode, WireFault } from '../ports/faults.js';
 import { encodeCommandLine, encodeOption } from '../protocol/command.js';
 import type { LogLine } from '../protocol/reply/reply.js';
 

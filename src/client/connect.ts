@@ -3,7 +3,7 @@
 
 import { systemClock } from '../adapters/host/clock.js';
 import { createConnect } from '../adapters/net/dial.js';
-import type { Timer } from '../ports/clock.js';
+import type { Timer } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
 import { shakeHands } from '../protocol/handshake/dial.js';
 import { asSessionFault, SessionFault } from './client-command.js';

@@ -2,10 +2,9 @@
 // mail, so cells are passed on in pieces; only rows hold them whole.
 // The rule: an exchange ends once, by its status or by a failure, and every caller that waits for it is woken then.
 
-import type { Clock } from '../ports/clock.js';
+import { TransportFault, WireFault } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
-import { TransportFault } from '../ports/transport-fault.js';
-import { WireFault } from '../ports/wire-fault.js';
 import { unescapeLenient } from '../protocol/lines.js';
 import type { LogLine, Status } from '../protocol/reply/reply.js';
 import { DotEncoder, slicesOfLine } from '../protocol/text.js';

@@ -3,10 +3,9 @@
 // The rules: leaving a reply before its end ends the session, since nothing else stops a server; after a session is over, every
 // command that waits for it rejects.
 
-import type { Clock } from '../ports/clock.js';
-import type { CloseReason } from '../ports/close-reason.js';
-import type { Transport } from '../ports/transport.js';
-import { WireFault } from '../ports/wire-fault.js';
+import { WireFault } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import type { CloseReason, Transport } from '../ports/transport.js';
 import { encodeOption } from '../protocol/command.js';
 import { createMultiplexDecoder, framingOf, logChannel, outputChannel } from '../protocol/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../protocol/reply/reply.js';

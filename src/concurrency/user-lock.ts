@@ -2,7 +2,7 @@
 // waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
 // The rules: first come, first served, so that nobody starves; what was taken is given back once.
 
-import type { Clock, Timer } from '../ports/clock.js';
+import type { Clock, Timer } from '../ports/machine.js';
 
 /** Users and the backends that they are on. */
 export interface UserLock {

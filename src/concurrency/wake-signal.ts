@@ -1,7 +1,7 @@
 // Wakes the one who waits.
 // The rule: a ring is not lost when nobody waits yet.
 
-import type { Clock, Timer } from '../ports/clock.js';
+import type { Clock, Timer } from '../ports/machine.js';
 
 /** For one waiter at a time. */
 export interface Bell {

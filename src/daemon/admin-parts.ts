@@ -26,7 +26,7 @@ import { reachable } from '../domain/policy/route.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock } from '../ports/machine.js';
 import type { Certificates } from '../setup/certificates.js';
 import type { Drained, DrainedBackends } from './operator.js';
 import type { Pools } from './pools.js';

@@ -21,7 +21,7 @@ import type { Observe } from '../gateway/outcome/events.js';
 import { createFloodWatch, type Journal } from '../gateway/outcome/journal.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { SessionLimits } from '../gateway/session/greet-peer.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock } from '../ports/machine.js';
 import type { Connect } from '../ports/transport.js';
 
 /** What the adapters give to the engine. */

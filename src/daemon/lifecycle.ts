@@ -7,7 +7,7 @@ import { onFatalError, onSignal } from '../adapters/host/signals.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock } from '../ports/machine.js';
 
 /** A state of the daemon. */
 export type Phase = 'starting' | 'serving' | 'reloading' | 'draining' | 'stopped';

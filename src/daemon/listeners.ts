@@ -21,8 +21,7 @@ import {
   type ListenerSocket,
 } from '../domain/config/settings.js';
 import { isLoopback } from '../domain/identity/peer.js';
-import type { Clock } from '../ports/clock.js';
-import type { Native } from '../ports/native.js';
+import type { Clock, Native } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
 
 /** Takes what a listener accepted. */

@@ -23,8 +23,7 @@ import type { AuditSettings, Settings, SinkSettings } from '../domain/config/set
 import type { Limiter } from '../domain/policy/limits.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Observe } from '../gateway/outcome/events.js';
-import type { Clock, Timer } from '../ports/clock.js';
-import type { Native } from '../ports/native.js';
+import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
 
 /** How long a record that nobody waits for may stay in the kernel's memory. */

@@ -8,7 +8,7 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { type AuditRecord, formatTime } from '../domain/audit/record.js';
 import type { Service } from '../gateway/session/service.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock } from '../ports/machine.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
 

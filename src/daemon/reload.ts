@@ -9,7 +9,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { formatProblem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock } from '../ports/machine.js';
 import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/configuration.js';
 import { inspectAccounts, namesIn } from '../setup/peers.js';

@@ -18,9 +18,8 @@ import { createLoginGuard } from '../gateway/login/logins.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import type { Journal } from '../gateway/outcome/journal.js';
 import { createService } from '../gateway/session/service.js';
-import { exitCodes } from '../ports/exit-codes.js';
-import { JournalFault } from '../ports/journal-fault.js';
-import type { Native } from '../ports/native.js';
+import { JournalFault } from '../ports/faults.js';
+import { exitCodes, type Native } from '../ports/machine.js';
 import { createCertificates, tlsFilesOf } from '../setup/certificates.js';
 import {
   isReading,

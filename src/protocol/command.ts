@@ -9,7 +9,7 @@
 // The rule: what Dovecot would read as something else than it looks is refused. There a NUL ends the line or the field,
 // `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
 
-import { WireFault } from '../ports/wire-fault.js';
+import { WireFault } from '../ports/faults.js';
 import { decodeUtf8, escapeText, unescapeText } from './lines.js';
 
 /** A line that a client sent after the handshake. */

@@ -6,7 +6,7 @@
 // Escaping is defined by Dovecot in src/lib/strescape.c (str_tabescape).
 // The rules: no byte is looked at twice, however small the chunks are; a client's command is read strictly. Dovecot takes SOH X for X and
 // drops a SOH at the end, so one field has many spellings there, and policy would have to judge them all.
-import { WireFault } from '../ports/wire-fault.js';
+import { WireFault } from '../ports/faults.js';
 
 const TAB = 0x09;
 const SOH = 0x01;

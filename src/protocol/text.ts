@@ -5,8 +5,9 @@
 // Defined by Dovecot in src/lib-mail/istream-dot.c. The rules, as measured: a line ends in LF or CR LF and keeps its own; a dot that
 // begins a line is dropped when anything but the line's end follows it, whatever that is; the line end before the final dot is no data,
 // so the text may end without one. Only an LF begins a line: a bare CR is data, and so is a dot after it.
+
+import { WireFault } from '../ports/faults.js';
 import { wholeBytesMax } from '../ports/transport.js';
-import { WireFault } from '../ports/wire-fault.js';
 import { Gather } from './lines.js';
 
 const LF = 0x0a;

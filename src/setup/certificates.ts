@@ -6,7 +6,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { ListenerSettings } from '../domain/config/settings.js';
-import type { Clock, Timer } from '../ports/clock.js';
+import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
 

@@ -18,7 +18,7 @@ import {
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
-import type { Clock } from '../ports/clock.js';
+import type { Clock } from '../ports/machine.js';
 import {
   createSettingsBuilder,
   type FileLine,

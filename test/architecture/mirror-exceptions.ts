@@ -36,9 +36,9 @@ export const fullyTestedModules: readonly string[] = [
   'gateway/pool',
 ];
 
-/** A class with a code and nothing else is tested by all that throw it; data by what reads it. */
+/** Data is tested by what reads it. */
 export function needsNoTest(path: string): boolean {
-  return path.endsWith('-fault.ts') || isData(path);
+  return isData(path);
 }
 
 /** Test files that belong to a whole folder, not to one source: path -> reason. */

@@ -42,7 +42,7 @@ function rule(imports: readonly string[], more: Partial<ModuleRule> = {}): Modul
 
 /** Modules: folders of src/, by path; `main` is the file src/main.ts. */
 export const modules: Readonly<Record<string, ModuleRule>> = {
-  ports: rule([]),
+  ports: rule([], { public: ['faults', 'machine', 'transport'] }),
   protocol: rule(['ports'], { public: ['lines', 'command', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
   'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),

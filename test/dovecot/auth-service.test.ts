@@ -17,7 +17,7 @@ import {
   lookupLimits,
 } from '../../src/gateway/lookup/lookup.js';
 import { createUserResolver } from '../../src/gateway/lookup/resolve-user.js';
-import type { Clock } from '../../src/ports/clock.js';
+import type { Clock } from '../../src/ports/machine.js';
 import type { Connect } from '../../src/ports/transport.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import type { Owner } from '../kit/folder.js';

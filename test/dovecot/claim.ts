@@ -8,7 +8,7 @@ import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/co
 import { sharedReach } from '../../src/domain/commands/shared-mailboxes.js';
 import { reconcileUserOptions, type TouchedUsers, touchedUsers } from '../../src/domain/commands/users.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import { WireFault } from '../../src/ports/wire-fault.js';
+import { WireFault } from '../../src/ports/faults.js';
 import { type CommandLine, encodeCommandLine, parseCommandLine } from '../../src/protocol/command.js';
 
 export interface Refused {

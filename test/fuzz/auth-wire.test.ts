@@ -13,7 +13,7 @@ import {
   isAskable,
   questionBytesMax,
 } from '../../src/gateway/lookup/auth-protocol.js';
-import { WireFault } from '../../src/ports/wire-fault.js';
+import { WireFault } from '../../src/ports/faults.js';
 import { asExpected, authVectorsOf, bytesOf } from '../gateway/lookup/captured.js';
 import { cutAtRandom, type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 

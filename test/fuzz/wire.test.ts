@@ -5,7 +5,7 @@
 // their number; DOVEGATE_SEED repeats a run.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WireFault } from '../../src/ports/wire-fault.js';
+import { WireFault } from '../../src/ports/faults.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
 import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
 import { HandshakeDial } from '../../src/protocol/handshake/dial.js';

@@ -1,8 +1,7 @@
 // The transport without a socket against the words of its port; and fail-at over a story that uses it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TransportFault } from '../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../src/ports/upstream-fault.js';
+import { TransportFault, UpstreamFault } from '../../src/ports/faults.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../kit/fail-at.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 import { createMemoryTransport } from '../kit/memory-transport.js';

@@ -1,9 +1,9 @@
 // Lets the N-th call of a port fail, for N = 1, 2, ... until a run has no failure: every path that an error can take through a story.
 // After each run the story itself asserts what must hold: nothing leased, no timer, nothing open, every admission completed once.
-import type { Clock } from '../../src/ports/clock.js';
+
+import { TransportFault, UpstreamFault } from '../../src/ports/faults.js';
+import type { Clock } from '../../src/ports/machine.js';
 import type { Transport } from '../../src/ports/transport.js';
-import { TransportFault } from '../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 
 /** One run's counter of port calls. */
 export interface FailAt {

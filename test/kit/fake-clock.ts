@@ -1,6 +1,6 @@
 // A clock that the test turns. Timers fall due only while it is turned, in the order of their times, and then of their setting.
 import assert from 'node:assert/strict';
-import type { Clock, Timer } from '../../src/ports/clock.js';
+import type { Clock, Timer } from '../../src/ports/machine.js';
 
 export interface FakeClock extends Clock {
   /** Turns the clock on by so many milliseconds. What a timer starts is let run to its next wait before the next timer fires. */

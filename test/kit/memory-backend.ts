@@ -9,10 +9,9 @@ import {
   type UpstreamLimits,
   type UpstreamOwner,
 } from '../../src/gateway/pool/upstream.js';
-import type { Clock } from '../../src/ports/clock.js';
+import { UpstreamFault } from '../../src/ports/faults.js';
+import type { Clock } from '../../src/ports/machine.js';
 import type { Address, Connect, Transport } from '../../src/ports/transport.js';
-
-import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { createFramer, encodeLog, type LogTypeName, logChannel, replyChannel } from '../oracle/framing.js';
 import { createMemoryTransport, type MemoryPeer } from './memory-transport.js';
 

@@ -20,10 +20,9 @@ import {
   type SessionContext,
 } from '../../src/gateway/session/greet-peer.js';
 import { createService, type ServedListener, type Service } from '../../src/gateway/session/service.js';
-import type { Clock } from '../../src/ports/clock.js';
-import { JournalFault } from '../../src/ports/journal-fault.js';
+import { JournalFault, UpstreamFault } from '../../src/ports/faults.js';
+import type { Clock } from '../../src/ports/machine.js';
 import type { Transport } from '../../src/ports/transport.js';
-import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 import { type FailAt, failable, failableClock, failableTransport } from './fail-at.js';
 import { createFakeClock, type FakeClock, settle } from './fake-clock.js';
 import {

@@ -1,16 +1,15 @@
 // A transport without a socket, and the peer at its other end in the hands of the test. It keeps the port's contract to the letter:
 // one reader, writes that wait while the peer does not read, one close with a reason.
 import assert from 'node:assert/strict';
-import type { CloseReason } from '../../src/ports/close-reason.js';
+import { TransportFault, UpstreamFault } from '../../src/ports/faults.js';
 import {
+  type CloseReason,
   type TlsDemand,
   type TlsOffer,
   type TlsPeer,
   type Transport,
   wholeBytesMax,
 } from '../../src/ports/transport.js';
-import { TransportFault } from '../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../src/ports/upstream-fault.js';
 
 /** The far end. */
 export interface MemoryPeer {

@@ -2,7 +2,7 @@
 // through the dialling handshake, the channels, the replies and the log; what a client sent through the accepting
 // handshake, the lines and their input. The answers are plain values that do not depend on how the bytes were cut.
 
-import { WireFault, type WireFaultCode } from '../../src/ports/wire-fault.js';
+import { WireFault, type WireFaultCode } from '../../src/ports/faults.js';
 import { type CommandLine, parseCommandLine } from '../../src/protocol/command.js';
 import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
 import { type DialStep, HandshakeDial } from '../../src/protocol/handshake/dial.js';

@@ -1,7 +1,7 @@
 // Nothing on the wire costs more than a constant for each byte, however the bytes are cut and whatever they are.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WireFault } from '../../src/ports/wire-fault.js';
+import { WireFault } from '../../src/ports/faults.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
 import { HandshakeAccept } from '../../src/protocol/handshake/accept.js';
 import { HandshakeDial } from '../../src/protocol/handshake/dial.js';

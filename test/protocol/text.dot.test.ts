@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { WireFault } from '../../src/ports/wire-fault.js';
+import { WireFault } from '../../src/ports/faults.js';
 import { DotDecoder, DotEncoder } from '../../src/protocol/text.js';
 import { chunkings, cutAtRandom, seededRandom } from '../kit/chunkings.js';
 

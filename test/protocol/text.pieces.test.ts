@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createCommandSpotter } from '../../src/domain/commands/catalog.js';
+import { WireFault } from '../../src/ports/faults.js';
 import { wholeBytesMax } from '../../src/ports/transport.js';
-import { WireFault } from '../../src/ports/wire-fault.js';
 import { DotDecoder, DotEncoder, slicesOfLine } from '../../src/protocol/text.js';
 import { chunkings } from '../kit/chunkings.js';
 

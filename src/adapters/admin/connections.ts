@@ -1,7 +1,7 @@
 // The connections of one admin socket: how many there are at once, how long each may take, and which one is closed for a new one.
 // The rule: connections that only occupy a place never keep a new one out. So a probe is answered whatever strangers do.
 
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 
 /** What is needed of a connection; a socket of Node has it. */
 export interface Connection {

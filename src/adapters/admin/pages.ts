@@ -1,7 +1,7 @@
 // What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
 // The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
 
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import type { BackendSnapshot, DaemonSnapshot } from './snapshot.js';
 
 /** One answer. */

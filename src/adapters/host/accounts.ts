@@ -3,7 +3,7 @@
 
 import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync, statSync } from 'node:fs';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 
 /** How names become numbers; undefined: there is no such name. */
 export interface NameNumbers {

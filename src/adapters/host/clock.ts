@@ -1,7 +1,7 @@
 // The machine's clocks, timers and random bytes: the only file that reads the time from the globals.
 
 import { performance } from 'node:perf_hooks';
-import type { Clock, Timer } from '../../ports/clock.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 
 /** A class, since every command has some of them. */
 class SystemTimer implements Timer {

@@ -5,8 +5,7 @@
 
 import { closeSync, fstatSync, readFileSync, readlinkSync, statfsSync, statSync } from 'node:fs';
 import type { Peer } from '../../domain/identity/peer.js';
-import type { Clock } from '../../ports/clock.js';
-import type { Native, PeerCredentials } from '../../ports/native.js';
+import type { Clock, Native, PeerCredentials } from '../../ports/machine.js';
 import { createAccountNames } from './accounts.js';
 
 /** A peer, and how to learn the rest: to be called within the turn of the accept. */

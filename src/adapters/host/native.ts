@@ -3,7 +3,7 @@
 
 import { closeSync, openSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Native, SocketKind } from '../../ports/native.js';
+import type { Native, SocketKind } from '../../ports/machine.js';
 
 /** LOCK_EX | LOCK_NB of <sys/file.h>, the same on Linux and the BSDs. */
 const lockExclusiveNow = 2 | 4;

@@ -3,8 +3,7 @@
 // end; a dead one that is still there at a second look is an orphan.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { Native } from '../../ports/native.js';
+import type { Clock, Native, Timer } from '../../ports/machine.js';
 
 /** Calls `run` at each of the signals, instead of what Node does by itself. Returns what takes the listener off. */
 export function onSignal(signals: readonly ('SIGTERM' | 'SIGINT' | 'SIGHUP')[], run: () => void): () => void {

@@ -4,8 +4,7 @@
 //
 // A message is lines KEY=VALUE in one datagram (sd_notify(3)); a name of NOTIFY_SOCKET that begins with @ is abstract.
 
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { Native } from '../../ports/native.js';
+import type { Clock, Native, Timer } from '../../ports/machine.js';
 
 /** What is said to systemd. Times in milliseconds of CLOCK_MONOTONIC or as spans. */
 export type Notification =

@@ -2,8 +2,8 @@
 // and not synced; the orders of another kind among them; and the batcher, which says when records go to the thread.
 // The rule: a record leaves only when it is on disk (or the limit refused it), also when its waiter gave up.
 
-import type { Clock, Timer } from '../../ports/clock.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import type { Order, Report } from './messages.js';
 
 /** Waits until a record is on disk. */

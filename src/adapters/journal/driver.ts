@@ -3,8 +3,8 @@
 // The rules: `settle` is the only place that reports a record as on disk; after a failure nothing is served before all that was
 // not on disk has been written to a new segment within the deadline; no waiter waits for a mute thread.
 
-import type { Clock, Timer } from '../../ports/clock.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import { type Backlog, createBatcher, type Waiter } from './backlog.js';
 import type { Mark, Order, Report } from './messages.js';
 import type { WriterThread } from './thread.js';

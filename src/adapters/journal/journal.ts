@@ -5,8 +5,8 @@
 import { encodeBody } from '../../domain/audit/encode.js';
 import type { JournalRecord } from '../../domain/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
-import type { Clock, Timer } from '../../ports/clock.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import { createBacklog, type Waiter } from './backlog.js';
 import { type DriverEvent, startDriver } from './driver.js';
 import { type MaintenanceEvent, type RetentionLimits, startMaintenance } from './maintenance.js';

@@ -5,7 +5,7 @@
 // a year ahead removes nothing.
 
 import type { JournalSpace } from '../../gateway/outcome/journal.js';
-import type { Clock, Timer } from '../../ports/clock.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import type { Driver } from './driver.js';
 import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
 import { fileName, segmentNumber } from './segments.js';

@@ -7,7 +7,7 @@
 // (An order as a message of 16 records, and its mark as another: 30 us of the main thread and 18 of the writer's. On the page: 9
 // and 7.) The rule: orders go one at a time, so each side may use the page until it has answered.
 
-import type { JournalFaultCode } from '../../ports/journal-fault.js';
+import type { JournalFaultCode } from '../../ports/faults.js';
 import type { Retired } from './keeper.js';
 
 /** What the writer's thread needs to know from the start. */

@@ -4,7 +4,7 @@
 
 import { closeSync, fdatasyncSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
 import { isDiskFull, releaseReserve } from './keeper.js';
 import { createSegment, type Held, holdFile, openSegment, segmentName } from './segments.js';
 

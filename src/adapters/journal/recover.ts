@@ -26,7 +26,7 @@ import {
 } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { isSignedBy, unsignedLine } from '../../domain/audit/signature.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
 import type { Mark } from './messages.js';
 import {
   checkpointName,

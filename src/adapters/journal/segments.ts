@@ -27,7 +27,7 @@ import {
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGunzip, type Gunzip } from 'node:zlib';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
 
 /** One segment, in either form. */
 export interface Segment {

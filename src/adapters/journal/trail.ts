@@ -11,7 +11,7 @@ import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
 import { createSurvey, type Surveyed } from '../../domain/audit/survey.js';
 import { createVerifier, type Verdict, type Verifier } from '../../domain/audit/verify.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
 import { fileName, listSegments } from './segments.js';
 
 const chunkBytes = 1 << 20;

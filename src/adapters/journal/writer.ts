@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { createLedger, journalFormat, sealBytesMax } from '../../domain/audit/ledger.js';
 import { formatTime, type JournalRecord } from '../../domain/audit/record.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
 import type { Retired } from './keeper.js';
 import type { Found, Mark, Order, Report, SharedWrite, WriterOptions, Written } from './messages.js';
 import { createOpenSegment } from './open-segment.js';

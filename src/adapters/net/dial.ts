@@ -1,9 +1,9 @@
 // Opens a transport to an address.
 
 import { connect as connectSocket, type Socket } from 'node:net';
-import type { Clock } from '../../ports/clock.js';
+import { UpstreamFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { wrapSocket } from './transport.js';
 
 /** Where to dial; the same shape as the engine's Address. */

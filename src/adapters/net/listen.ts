@@ -2,8 +2,7 @@
 // are left alone. That a TCP address is one of this machine only is for the configuration to say.
 
 import { type AddressInfo, createServer, isIP, type Server, type Socket } from 'node:net';
-import type { Clock } from '../../ports/clock.js';
-import type { Native } from '../../ports/native.js';
+import type { Clock, Native } from '../../ports/machine.js';
 import type { Transport } from '../../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
 import { wrapSocket } from './transport.js';

@@ -7,8 +7,8 @@ import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { foldAscii } from '../../domain/identity/user-name.js';
+import { TransportFault } from '../../ports/faults.js';
 import type { TlsOffer, TlsPeer } from '../../ports/transport.js';
-import { TransportFault } from '../../ports/transport-fault.js';
 import { keyPinOf } from './tls-connect.js';
 
 /** A handshake that succeeded. */

@@ -5,8 +5,8 @@
 import { isIP, type Socket } from 'node:net';
 import { type ConnectionOptions, checkServerIdentity, connect, type TLSSocket } from 'node:tls';
 import { sha256Hex } from '../../domain/identity/credentials.js';
+import { UpstreamFault } from '../../ports/faults.js';
 import type { TlsDemand } from '../../ports/transport.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
 
 const otherName = 'the certificate is for another name than `server_name`';
 

@@ -7,11 +7,9 @@
 
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
-import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
+import { TransportFault, UpstreamFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { CloseReason, TlsDemand, TlsOffer, TlsPeer, Transport } from '../../ports/transport.js';
 import { acceptTls } from './tls-accept.js';
 import { connectTls } from './tls-connect.js';
 import { createGroupWriter, type GroupWriter } from './write-group.js';

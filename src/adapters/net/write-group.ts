@@ -2,7 +2,7 @@
 // The rules: what is long is not copied; nothing overtakes; what is held back leaves in the turn in which it was written.
 
 import type { Writable } from 'node:stream';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 
 /** Parts that are smaller together are copied into one. */
 const joinedBytesMax = 2 * 1024;

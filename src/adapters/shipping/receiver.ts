@@ -3,11 +3,9 @@
 // The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped.
 
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';
-import type { Clock } from '../../ports/clock.js';
+import { TransportFault, UpstreamFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
-
-import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
 
 /** Where records are sent to. */
 export interface Receiver {

@@ -5,10 +5,9 @@
 
 import { createBell } from '../../concurrency/wake-signal.js';
 import type { Observe } from '../../gateway/outcome/events.js';
-import type { Clock, Timer } from '../../ports/clock.js';
+import { UpstreamFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import type { Connect, Transport } from '../../ports/transport.js';
-
-import { UpstreamFault } from '../../ports/upstream-fault.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
 import { createOverlap, type PositionFile } from './position.js';
 import {

@@ -2,7 +2,7 @@
 // The rule: what any one of them may still need counts as not shipped.
 
 import type { Observe } from '../../gateway/outcome/events.js';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Connect } from '../../ports/transport.js';
 import { beginning } from './follow.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';

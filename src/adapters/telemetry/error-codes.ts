@@ -6,8 +6,8 @@ import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { ErrorCode } from '../../gateway/outcome/outcome.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { JournalFaultCode } from '../../ports/journal-fault.js';
+import type { JournalFaultCode } from '../../ports/faults.js';
+import type { CloseReason } from '../../ports/transport.js';
 
 /** What it means; and what to do, where that is not nothing. */
 export type CodeMeaning = readonly [means: string, ask?: string];

@@ -1,7 +1,7 @@
 // Measures how late the event loop is: a timer that should fire at a fixed pace, and the time by which it does not. A block that is
 // longer than the pace cannot be missed.
 
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 
 /** A measurement that goes on. */
 export interface LoopLag {

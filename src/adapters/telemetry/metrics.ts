@@ -4,7 +4,7 @@
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import { watchLoopLag } from './loop-lag.js';
 import { createTally } from './tally.js';
 

@@ -10,7 +10,7 @@ import { readIfThere, writeAtomically } from '../../adapters/host/files.js';
 import { type Trusted, whyUnsafe } from '../../adapters/host/trusted-path.js';
 import { formatTime } from '../../domain/audit/record.js';
 import { createRedactor, makeSignKey, parsePublicKey } from '../../domain/audit/signature.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Journals, journalsOf, type Places, readSmallFile } from './audit-places.js';

@@ -9,7 +9,7 @@ import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/export.js';
 import { ownSignKeyName } from '../../domain/audit/signature.js';
 import type { AuditSection } from '../../domain/config/parse-settings.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 

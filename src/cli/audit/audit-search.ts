@@ -18,7 +18,7 @@ import { readClaim } from '../../domain/audit/ledger.js';
 import { createUserSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
 import { createRetirements, type Surveyed } from '../../domain/audit/survey.js';
 import type { RetiredRecords } from '../../domain/audit/verify.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
 import { type Places, trailsOf } from './audit-places.js';

@@ -4,7 +4,7 @@
 import { type Piece, readToDamage, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
 import { formatJson, formatValue, printable } from '../../domain/audit/export.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Places, trailsOf } from './audit-places.js';

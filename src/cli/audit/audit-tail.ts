@@ -11,9 +11,8 @@ import {
 } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/export.js';
 import { parseLine } from '../../domain/audit/record.js';
-import type { Clock } from '../../ports/clock.js';
-import { exitCodes } from '../../ports/exit-codes.js';
-import { JournalFault } from '../../ports/journal-fault.js';
+import { JournalFault } from '../../ports/faults.js';
+import { type Clock, exitCodes } from '../../ports/machine.js';
 import type { Screen } from '../output/screen.js';
 import { journalsOf, type Places, trailAt } from './audit-places.js';
 import { paintOfOutcome } from './audit-search.js';

@@ -12,7 +12,7 @@ import { formatJson, printable } from '../../domain/audit/export.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { parsePublicKey } from '../../domain/audit/signature.js';
 import type { TrailFault, Verdict } from '../../domain/audit/verify.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, plural } from '../output/output.js';
 import type { Screen } from '../output/screen.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';

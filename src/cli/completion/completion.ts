@@ -4,7 +4,7 @@
 
 import { Argument, type Command, Option } from 'commander';
 import type { Rights } from '../../domain/policy/rights.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { plain, stdout } from '../output/output.js';
 import type { Candidates } from './candidates.js';
 

@@ -3,7 +3,7 @@
 // reason.
 
 import { parseArgs } from 'node:util';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault, formatFault, stderr, stdout } from '../output/output.js';
 import { allFormats, type Format } from '../output/row-printer.js';
 import { ask, type UserSource } from './ask.js';

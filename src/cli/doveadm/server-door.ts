@@ -15,7 +15,7 @@ import {
 import type { ClientSettings } from '../../domain/config/client-settings.js';
 import { isLoopback } from '../../domain/identity/peer.js';
 import type { AnswerRow } from '../../domain/policy/rights.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 
 export interface ServerDoor {

@@ -18,7 +18,7 @@ import {
   parseArguments,
   withoutParameters,
 } from '../../domain/commands/parse.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { tempFail } from './server-door.js';
 

@@ -4,8 +4,7 @@
 
 import { styleText } from 'node:util';
 import { printable } from '../../domain/audit/export.js';
-import type { Clock } from '../../ports/clock.js';
-import { exitCodes } from '../../ports/exit-codes.js';
+import { type Clock, exitCodes } from '../../ports/machine.js';
 import { CommandFault } from './output.js';
 import type { Sink } from './row-printer.js';
 

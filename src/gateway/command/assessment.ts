@@ -21,7 +21,7 @@ import {
   userdbKey,
 } from '../../domain/policy/route.js';
 
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Address } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Lookup } from '../lookup/lookup.js';

@@ -12,7 +12,7 @@ import type { DecisionCache } from '../../domain/policy/cache.js';
 import type { Subject } from '../../domain/policy/judge.js';
 import type { Limiter } from '../../domain/policy/limits.js';
 import type { Policy } from '../../domain/policy/rule.js';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
 import type { FloodWatch, Journal } from '../outcome/journal.js';
 import type { ClientInput, RelayLimits } from '../relay/relay.js';

@@ -15,7 +15,7 @@ import { userNameMax } from '../../domain/identity/user-name.js';
 import { usersTouchedBy } from '../../domain/policy/attempt.js';
 import type { Judged, Judgement, Subject } from '../../domain/policy/judge.js';
 import type { RulePlace } from '../../domain/policy/rule.js';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
 import { appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';

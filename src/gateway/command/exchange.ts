@@ -5,7 +5,7 @@
 
 import { type Abortable, createAbortable } from '../../concurrency/abortable.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
-import type { CloseReason } from '../../ports/close-reason.js';
+import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { ExchangeNames } from '../outcome/events.js';
 import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';

@@ -4,7 +4,7 @@
 // what matters least is forgotten first; no more logins wait than there is room for, in all and from one network; networks with a
 // recent success come first, then those that failed least.
 
-import type { Clock, Timer } from '../../ports/clock.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 
 /** Where a login comes from, and for whom. */
 export interface LoginSource {

@@ -14,7 +14,7 @@ import {
   verifyPassword,
 } from '../../domain/identity/credentials.js';
 import { networkOf } from '../../domain/identity/peer.js';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
 import {
   LoginPace,

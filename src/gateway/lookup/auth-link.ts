@@ -4,12 +4,9 @@
 // transport (2.4.1 crashes when a client leaves while it delays a failure, measured); what is odd ends it.
 
 import assert from 'node:assert';
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { Address, Connect, Transport } from '../../ports/transport.js';
-import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
+import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { Address, CloseReason, Connect, Transport } from '../../ports/transport.js';
 
 import {
   type AuthAnswer,

@@ -14,7 +14,7 @@
 // every other question on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's
 // password in clear, so no reply line goes into a message or a log, and fields are kept by a list of names.
 
-import { WireFault } from '../../ports/wire-fault.js';
+import { WireFault } from '../../ports/faults.js';
 import { decodeUtf8, LineSplitter, unescapeLenient } from '../../protocol/lines.js';
 
 /** `pass` asks the passdb (where is this user served), `user` the userdb (who is this here). */

@@ -6,7 +6,7 @@
 // is in flight is lost. So what was in flight is asked again once, one by one; a question that crashes it again is not asked for a while.
 
 import { LRUCache } from 'lru-cache';
-import type { Clock, Timer } from '../../ports/clock.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import type { Address, Connect } from '../../ports/transport.js';
 import { AuthLink, type LinkFailure, type LinkLimits, type LinkOwner } from './auth-link.js';
 import { type AnswerFailure, type AuthAnswer, isAskable, type QuestionKind } from './auth-protocol.js';

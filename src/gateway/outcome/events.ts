@@ -2,8 +2,8 @@
 // An event holds no secret and no bytes that were not decoded.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/upstream-fault.js';
+import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
+import type { CloseReason } from '../../ports/transport.js';
 import type { LogType } from '../../protocol/reply/reply.js';
 import type { ErrorCode, LogLevel } from './outcome.js';
 

@@ -4,7 +4,7 @@
 // second. The rule: nothing goes uncounted, also when the daemon stops or a table is full.
 
 import type { AuditRecord } from '../../domain/audit/record.js';
-import type { Clock, Timer } from '../../ports/clock.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
 
 /** The durable sequence of records; implemented by an adapter. */

@@ -6,10 +6,14 @@
 import type { RecordedOutcome } from '../../domain/audit/record.js';
 import type { UnjudgeableCode } from '../../domain/policy/judge.js';
 import type { ObstacleCode } from '../../domain/policy/route.js';
-import { JournalFault } from '../../ports/journal-fault.js';
-import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault, type UpstreamFaultCode } from '../../ports/upstream-fault.js';
-import { WireFault, type WireFaultCode } from '../../ports/wire-fault.js';
+import {
+  JournalFault,
+  TransportFault,
+  UpstreamFault,
+  type UpstreamFaultCode,
+  WireFault,
+  type WireFaultCode,
+} from '../../ports/faults.js';
 import type { Status } from '../../protocol/reply/reply.js';
 
 /** Levels of our own log. */

@@ -4,11 +4,9 @@
 
 import type { Series } from '../../domain/commands/catalog.js';
 import type { Secret } from '../../domain/identity/credentials.js';
-import type { Clock } from '../../ports/clock.js';
+import { TransportFault, UpstreamFault, WireFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
-import { TransportFault } from '../../ports/transport-fault.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
 import { type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
 
 import {

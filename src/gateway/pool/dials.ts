@@ -4,9 +4,9 @@
 // The rules: a dial is counted from its call to its end, and its end is reported exactly once, unless it was canceled; the
 // end of a command never opens the breaker, only a dial that failed while nothing else lived; health has at most one timer.
 
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import { UpstreamFault, type UpstreamPhase } from '../../ports/upstream-fault.js';
+import { UpstreamFault, type UpstreamPhase } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { CloseReason } from '../../ports/transport.js';
 import type { Observe } from '../outcome/events.js';
 import { type DialOptions, dialUpstream, probeBackend, sharingReads } from './dial.js';
 import type { Upstream, UpstreamOwner } from './upstream.js';

@@ -1,7 +1,7 @@
 // A lease: an upstream for one exchange. Who asks for it, why it was refused, how it ends, and how fast the client of its exchange
 // moves bytes meanwhile.
 
-import type { CloseReason } from '../../ports/close-reason.js';
+import type { CloseReason } from '../../ports/transport.js';
 
 export type LeaseRefusalCode = 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
 

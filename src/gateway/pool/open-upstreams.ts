@@ -2,7 +2,7 @@
 // decide who gets one. The rule: each is in exactly one of idle and leased, and counts are sizes.
 
 import { createOrderedSet } from '../../concurrency/ordered-set.js';
-import type { CloseReason } from '../../ports/close-reason.js';
+import type { CloseReason } from '../../ports/transport.js';
 import type { Upstream } from './upstream.js';
 
 /** Open upstreams. */

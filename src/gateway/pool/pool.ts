@@ -7,9 +7,9 @@
 import assert from 'node:assert';
 import type { Abortable } from '../../concurrency/abortable.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import type { Timer } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { UpstreamFault, UpstreamPhase } from '../../ports/upstream-fault.js';
+import type { UpstreamFault, UpstreamPhase } from '../../ports/faults.js';
+import type { Timer } from '../../ports/machine.js';
+import type { CloseReason } from '../../ports/transport.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import type { Observe } from '../outcome/events.js';
 import type { DialOptions } from './dial.js';

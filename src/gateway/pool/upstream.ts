@@ -5,11 +5,9 @@
 import assert from 'node:assert';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
-import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
+import { UpstreamFault, WireFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { CloseReason, Transport } from '../../ports/transport.js';
 import {
   type ChannelBytes,
   createMultiplexDecoder,

@@ -3,7 +3,7 @@
 
 import type { Abortable, AbortListener } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
-import type { Clock, Timer } from '../../ports/clock.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 import type { FairQueue, Queued } from './fair-queue.js';
 import { type LeaseOptions, LeaseRefusal } from './lease.js';
 import type { Upstream } from './upstream.js';

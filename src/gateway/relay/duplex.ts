@@ -3,8 +3,7 @@
 // while the other does not take what came; nothing of ours gets between the bytes; the upstream is closed at the end, and so is the
 // session.
 
-import { UpstreamFault } from '../../ports/upstream-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
+import { UpstreamFault, WireFault } from '../../ports/faults.js';
 import { Gather } from '../../protocol/lines.js';
 import { parseStatus, type Status } from '../../protocol/reply/reply.js';
 import type { DuplexEnd, Ending } from '../outcome/outcome.js';

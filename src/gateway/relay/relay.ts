@@ -7,9 +7,9 @@
 // read a line whose prefix names another user (2.3.19 and newer sometimes put the user of the previous command there).
 
 import { foldAscii } from '../../domain/identity/user-name.js';
-import type { Clock, Timer } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import { WireFault } from '../../ports/wire-fault.js';
+import { WireFault } from '../../ports/faults.js';
+import type { Clock, Timer } from '../../ports/machine.js';
+import type { CloseReason } from '../../ports/transport.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
 import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
 import type { Ending } from '../outcome/outcome.js';

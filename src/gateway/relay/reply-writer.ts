@@ -2,8 +2,8 @@
 // The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
 // disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
 
+import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
-import { WireFault } from '../../ports/wire-fault.js';
 import { escapeText } from '../../protocol/lines.js';
 import {
   type Framing,

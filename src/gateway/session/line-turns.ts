@@ -5,7 +5,7 @@
 // principal used least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
-import type { Clock } from '../../ports/clock.js';
+import type { Clock } from '../../ports/machine.js';
 
 /** Recent use of a session, or of all sessions of a principal, in milliseconds at a time; it decays. */
 export interface LineShare {

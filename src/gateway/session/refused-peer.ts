@@ -4,11 +4,9 @@
 
 import { allSeries } from '../../domain/commands/catalog.js';
 import { followingInput } from '../../domain/policy/judge.js';
-import type { Clock } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
-import { TransportFault } from '../../ports/transport-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
+import { TransportFault, WireFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
+import type { CloseReason, Transport } from '../../ports/transport.js';
 import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { HandshakeAccept } from '../../protocol/handshake/accept.js';
 import { ReplyWriter } from '../relay/reply-writer.js';

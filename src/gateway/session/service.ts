@@ -4,9 +4,8 @@
 // The rule: what is refused costs a few lines of the log, and one record for the rest of that second.
 
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
-import type { Clock } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
+import type { Clock } from '../../ports/machine.js';
+import type { CloseReason, Transport } from '../../ports/transport.js';
 import type { RunningNames } from '../command/exchange.js';
 import { networkSource } from '../outcome/journal.js';
 import type { SessionContext } from './greet-peer.js';

@@ -2,11 +2,9 @@
 // chunk while an exchange runs, to notice a peer that leaves. The rules: bytes of input are never parsed as lines; a text is read
 // within its limits; it is read to its end, or the session is over.
 
-import type { Clock } from '../../ports/clock.js';
-import type { CloseReason } from '../../ports/close-reason.js';
-import type { Transport } from '../../ports/transport.js';
-import { TransportFault } from '../../ports/transport-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
+import { TransportFault, WireFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
+import type { CloseReason, Transport } from '../../ports/transport.js';
 import { LineSplitter } from '../../protocol/lines.js';
 import { DotDecoder } from '../../protocol/text.js';
 import type { ClientInput, TextPiece } from '../relay/relay.js';

@@ -10,7 +10,7 @@
 // The rules: the client speaks first; a bad VERSION line is answered by closing, without a byte (so does Dovecot, measured on 2.3.13 to
 // 2.4.5); there is one try at PLAIN. The bytes after STARTTLS are the ClientHello, never lines: those would be lines without TLS.
 
-import { WireFault, type WireFaultCode } from '../../ports/wire-fault.js';
+import { WireFault, type WireFaultCode } from '../../ports/faults.js';
 import { LineSplitter } from '../lines.js';
 import { formatVersion, protocolMajor, readPlain, readVersion } from './greeting.js';
 

@@ -8,9 +8,9 @@
 // `HandshakeDial` returns steps; `shakeHands` performs them on a transport.
 // The rules: where TLS is demanded, `+` in clear means that there is none: real clients go on in clear text, this one
 // stops. Bytes after the `-` before STARTTLS were injected. The password leaves only through TLS, or where that is permitted explicitly.
+
+import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase, WireFault } from '../../ports/faults.js';
 import type { TlsDemand, Transport } from '../../ports/transport.js';
-import { UpstreamFault, type UpstreamFaultCode, type UpstreamPhase } from '../../ports/upstream-fault.js';
-import { WireFault } from '../../ports/wire-fault.js';
 import { LineSplitter } from '../lines.js';
 import { formatPlain, formatVersion, protocolMajor, readVersion } from './greeting.js';
 

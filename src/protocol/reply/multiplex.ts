@@ -7,7 +7,7 @@
 // Defined by Dovecot in src/lib/istream-multiplex.c.
 // The rule: frames are not rows, lines or replies; everything may be cut anywhere, also inside a header or a sequence. Payload is passed
 // on in slices; only headers and escapes are made here.
-import { WireFault } from '../../ports/wire-fault.js';
+import { WireFault } from '../../ports/faults.js';
 
 /** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
 export type Framing = 'none' | 'packet' | 'stream';

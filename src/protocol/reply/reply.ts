@@ -11,7 +11,7 @@
 // begins with `+` went well: a server may say a bare `-`, a number or a word that is unknown here. A server's log never breaks a
 // command, so nothing in it is a fault.
 
-import { WireFault } from '../../ports/wire-fault.js';
+import { WireFault } from '../../ports/faults.js';
 import { Gather } from '../lines.js';
 
 export interface Status {

@@ -15,7 +15,7 @@ import {
   readPeerProcess,
 } from '../../../src/adapters/host/find-peer.js';
 import { loadNative } from '../../../src/adapters/host/native.js';
-import type { Native, PeerCredentials } from '../../../src/ports/native.js';
+import type { Native, PeerCredentials } from '../../../src/ports/machine.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 

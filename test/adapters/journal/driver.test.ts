@@ -9,7 +9,7 @@ import type { Order, Report } from '../../../src/adapters/journal/messages.js';
 import type { WriterThread } from '../../../src/adapters/journal/thread.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import type { JournalFault } from '../../../src/ports/journal-fault.js';
+import type { JournalFault } from '../../../src/ports/faults.js';
 import { createHandClock, type HandClock } from './hand-clock.js';
 import { admission, completion } from './opening.js';
 import { readWhole, temporaryDirectory } from './reading.js';

@@ -1,6 +1,6 @@
 // A clock that a test turns by hand.
 
-import type { Clock } from '../../../src/ports/clock.js';
+import type { Clock } from '../../../src/ports/machine.js';
 
 export interface HandClock extends Clock {
   /** Turns to the next timer and lets it fire; false: none is set. */

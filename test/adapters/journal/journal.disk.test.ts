@@ -25,7 +25,7 @@ import { fileURLToPath } from 'node:url';
 import { reserveName } from '../../../src/adapters/journal/segments.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
 import { admission, completion, openFor } from './opening.js';
 import { closeAll, pairedIds, readWhole, segmentFiles } from './reading.js';
 

@@ -25,8 +25,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
-import type { Clock } from '../../../src/ports/clock.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
+import type { Clock } from '../../../src/ports/machine.js';
 import { admission, completion, openFor } from './opening.js';
 import { eventsIn, pairedIds, readWhole, segmentFiles, temporaryDirectory } from './reading.js';
 

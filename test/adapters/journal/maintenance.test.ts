@@ -8,8 +8,8 @@ import { systemClock } from '../../../src/adapters/host/clock.js';
 import type { JournalOptions, OpenJournal } from '../../../src/adapters/journal/journal.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/signature.js';
-import type { Clock } from '../../../src/ports/clock.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
+import type { Clock } from '../../../src/ports/machine.js';
 import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 

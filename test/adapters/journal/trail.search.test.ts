@@ -8,7 +8,7 @@ import { cutPieces, findTrail, searchTrail } from '../../../src/adapters/journal
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { createLedger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
 import { admission, completion, openWatched } from './opening.js';
 import { temporaryDirectory } from './reading.js';
 

@@ -17,7 +17,7 @@ import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
 import { makeSignKey } from '../../../src/domain/audit/signature.js';
 import type { Verdict } from '../../../src/domain/audit/verify.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
 import { admission, completion, openWatched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 

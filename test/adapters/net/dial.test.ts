@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createConnect } from '../../../src/adapters/net/dial.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { openFolder } from '../../kit/folder.js';
 import { listen } from './pair.js';

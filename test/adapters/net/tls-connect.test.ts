@@ -7,8 +7,8 @@ import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { connectTls, keyPinOf } from '../../../src/adapters/net/tls-connect.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import type { TlsDemand } from '../../../src/ports/transport.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { type KeyPairPem, makeAuthority } from '../../kit/certificates.js';
 import { openSockets, serveTls } from './pair.js';
 

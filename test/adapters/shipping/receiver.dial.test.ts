@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { dialReceiver } from '../../../src/adapters/shipping/receiver.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import type { TlsDemand } from '../../../src/ports/transport.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { at, createMemoryDialler } from '../../kit/memory-backend.js';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createOutlet, stallMs } from '../../../src/adapters/shipping/receiver.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
+import { TransportFault } from '../../../src/ports/faults.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 

@@ -2,8 +2,7 @@
 // Afterwards every record has arrived in its order, and nothing is left behind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { TransportFault, UpstreamFault } from '../../../src/ports/faults.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
 import { ended, openStory } from './shipping-story.js';
 

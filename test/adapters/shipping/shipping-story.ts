@@ -6,7 +6,7 @@ import { beginning } from '../../../src/adapters/shipping/follow.js';
 import { createPositionFile, type PositionFile } from '../../../src/adapters/shipping/position.js';
 import { type Shipper, type ShipperOptions, startShipper } from '../../../src/adapters/shipping/shipper.js';
 import type { ShipEvent } from '../../../src/gateway/outcome/events.js';
-import type { Clock } from '../../../src/ports/clock.js';
+import type { Clock } from '../../../src/ports/machine.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/memory-backend.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';

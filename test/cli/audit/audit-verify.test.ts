@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { makeSignKey } from '../../../src/domain/audit/signature.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
 import { admission } from '../../adapters/journal/opening.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { rehash } from '../../domain/audit/paper-trail.js';

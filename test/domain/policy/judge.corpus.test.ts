@@ -9,7 +9,7 @@ import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
 import { outgoingCommand } from '../../../src/gateway/command/backend-attempt.js';
-import { WireFault } from '../../../src/ports/wire-fault.js';
+import { WireFault } from '../../../src/ports/faults.js';
 import { type CommandLine, parseCommandLine } from '../../../src/protocol/command.js';
 import { LineSplitter } from '../../../src/protocol/lines.js';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ExchangeRecords } from '../../../src/gateway/command/exchange-records.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 
 function strictTrail() {

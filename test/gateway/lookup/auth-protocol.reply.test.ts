@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseAuthReply } from '../../../src/gateway/lookup/auth-protocol.js';
-import { WireFault } from '../../../src/ports/wire-fault.js';
+import { WireFault } from '../../../src/ports/faults.js';
 import { asExpected } from './captured.js';
 
 const limits = { fieldsMax: 4 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AuthDialogue, type AuthEvent } from '../../../src/gateway/lookup/auth-protocol.js';
-import { WireFault, type WireFaultCode } from '../../../src/ports/wire-fault.js';
+import { WireFault, type WireFaultCode } from '../../../src/ports/faults.js';
 import { countWork } from '../../kit/work.js';
 
 const limits = { lineBytesMax: 64, fieldsMax: 8 };

@@ -12,7 +12,7 @@ import {
   type LookupLimits,
   lookupLimits,
 } from '../../../src/gateway/lookup/lookup.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import { randomInteger, seededRandom } from '../../kit/chunkings.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';

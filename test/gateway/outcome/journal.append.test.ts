@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { appendQuietly, type Journal } from '../../../src/gateway/outcome/journal.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
+import { JournalFault } from '../../../src/ports/faults.js';
 
 test('a record that does not get to the journal is told, and thrown at nobody', async () => {
   const events: EngineEvent[] = [];

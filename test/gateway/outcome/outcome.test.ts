@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Ending, judgeEnding } from '../../../src/gateway/outcome/outcome.js';
-import { JournalFault } from '../../../src/ports/journal-fault.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
-import { WireFault } from '../../../src/ports/wire-fault.js';
+import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
 import { parseStatus } from '../../../src/protocol/reply/reply.js';
 
 const secret = 'hunter2';

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { type DialTarget, greet } from '../../../src/gateway/pool/dial.js';
 import type { Greeted } from '../../../src/gateway/pool/upstream.js';
-import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/faults.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { at, createMemoryDialler, memoryTarget } from '../../kit/memory-backend.js';

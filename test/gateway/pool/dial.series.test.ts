@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seriesOfBackend } from '../../../src/gateway/pool/dial.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 
 test('what a backend announces names its series', () => {
   assert.equal(seriesOfBackend('auto', 0), '2.3');

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { dialUpstream, probeBackend, sharingReads } from '../../../src/gateway/pool/dial.js';
 import type { PoolOptions } from '../../../src/gateway/pool/pool.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import {
   at,

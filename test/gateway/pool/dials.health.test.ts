@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import { createHealth, type Health } from '../../../src/gateway/pool/dials.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
 import { at, greeting, logPacket, poolSizes } from '../../kit/memory-backend.js';
 import { openPool, type PooledStory } from './pooled.js';

@@ -2,7 +2,7 @@
 // turned by hand; after each event the counts are compared with what the test itself knows, and at the end nothing may be left.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CloseReason } from '../../../src/ports/close-reason.js';
+import type { CloseReason } from '../../../src/ports/transport.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { settle } from '../../kit/fake-clock.js';
 import { type DialledEnd, greeting, logPacket, poolSizes, replyPacket } from '../../kit/memory-backend.js';

@@ -8,7 +8,7 @@ import { createAbortable } from '../../../src/concurrency/abortable.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import type { PoolSnapshot } from '../../../src/gateway/pool/pool.js';
-import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/upstream-fault.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
 import { at, greeting, logPacket, memoryTarget, replyPacket } from '../../kit/memory-backend.js';
 import { type Leasing, openPool, type PooledStory, poolLimits } from './pooled.js';

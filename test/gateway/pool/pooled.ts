@@ -5,7 +5,7 @@ import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import type { LeaseEnd, LeaseOptions } from '../../../src/gateway/pool/lease.js';
 import { createPool, type Pool, type PoolLimits, type PoolOptions } from '../../../src/gateway/pool/pool.js';
 import type { Upstream } from '../../../src/gateway/pool/upstream.js';
-import type { CloseReason } from '../../../src/ports/close-reason.js';
+import type { CloseReason } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryDialler, greeting, type MemoryDialler, memoryTarget } from '../../kit/memory-backend.js';
 

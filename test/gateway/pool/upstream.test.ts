@@ -5,9 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUpstream, type Upstream, type UpstreamEvent } from '../../../src/gateway/pool/upstream.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
-import { WireFault, type WireFaultCode } from '../../../src/ports/wire-fault.js';
+import { TransportFault, UpstreamFault, WireFault, type WireFaultCode } from '../../../src/ports/faults.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

@@ -14,9 +14,7 @@ import {
 } from '../../../src/gateway/relay/relay.js';
 
 import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
-import { UpstreamFault } from '../../../src/ports/upstream-fault.js';
-import { WireFault } from '../../../src/ports/wire-fault.js';
+import { TransportFault, UpstreamFault, WireFault } from '../../../src/ports/faults.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { leasedUpstream, logPacket, replyPacket } from '../../kit/memory-backend.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

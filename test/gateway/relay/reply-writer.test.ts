@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReplyWriter } from '../../../src/gateway/relay/reply-writer.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
+import { TransportFault } from '../../../src/ports/faults.js';
 import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';
 import { createDemux, framingBetween } from '../../oracle/framing.js';

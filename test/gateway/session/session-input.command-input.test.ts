@@ -4,8 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
-import { WireFault } from '../../../src/ports/wire-fault.js';
+import { TransportFault, WireFault } from '../../../src/ports/faults.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

@@ -2,8 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SessionInput } from '../../../src/gateway/session/session-input.js';
-import { TransportFault } from '../../../src/ports/transport-fault.js';
-import { WireFault } from '../../../src/ports/wire-fault.js';
+import { TransportFault, WireFault } from '../../../src/ports/faults.js';
 import { chunkings } from '../../kit/chunkings.js';
 import { settle } from '../../kit/fake-clock.js';
 import { createMemoryTransport } from '../../kit/memory-transport.js';

@@ -1,4 +1,23 @@
-// What the program needs of the kernel that Node does not offer. `host/native` implements it by foreign functions.
+// What everything above `adapters/host` needs of the machine: time, the calls of the kernel that Node does not offer, and the codes
+// with which the process ends. Nobody reads the clock from the globals.
+
+/** A running timer. */
+export interface Timer {
+  /** Ends it; nothing happens when it has fired or was cancelled already. */
+  cancel(): void;
+}
+
+/** Time and timers. Milliseconds everywhere. */
+export interface Clock {
+  /** Milliseconds since some fixed instant, with fractions; never leaps, never goes back. For durations. */
+  now(): number;
+  /** Milliseconds since 1970 by the wall clock, whole; may leap. For records and expiry only. */
+  wallMs(): number;
+  /** Calls `run` once after `ms`; the timer does not keep the process alive. */
+  setTimer(ms: number, run: () => void): Timer;
+  /** Resolves in a later turn of the event loop: whoever has much to do at once lets the others in by it. */
+  nextTurn(): Promise<void>;
+}
 
 /** Who connected a UNIX socket, by the kernel's word, at the moment of the connect. */
 export interface PeerCredentials {
@@ -63,3 +82,17 @@ export interface Native {
   /** From now on the kernel writes no image of this process anywhere, and lets nobody but root look into it. Throws where it refuses. */
   forbidCoreDumps(): void;
 }
+
+/** Exit codes, as of sysexits. Scripts know these numbers: none is ever given another meaning. */
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 64,
+  /** No daemon there. */
+  unavailable: 69,
+  bug: 70,
+  /** Allowed, and it cannot be carried out: no route, input for all users. */
+  notCarriedOut: 75,
+  notPermitted: 77,
+  configuration: 78,
+} as const;

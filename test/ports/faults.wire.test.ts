@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WireFault } from '../../src/ports/wire-fault.js';
+import { WireFault } from '../../src/ports/faults.js';
 
 void test('a fault is an Error that says its code', () => {
   const fault = new WireFault('bad-frame', 'a frame is too long');
