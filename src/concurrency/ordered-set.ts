@@ -10,34 +10,14 @@ export interface Placed<T> {
 
 /** A place in a set: that set's own. */
 export interface Place<T> {
-  readonly set: OrderedSet<T>;
+  readonly set: { delete(member: T): boolean };
   readonly member: T;
   previous: Place<T> | undefined;
   next: Place<T> | undefined;
 }
 
 /** Members in order; each at most once. */
-export interface OrderedSet<T> extends Iterable<T> {
-  readonly size: number;
-  readonly first: T | undefined;
-  readonly last: T | undefined;
-  has(member: T): boolean;
-  /** At the end; a member that is in the set moves there. */
-  add(member: T): void;
-  /** At the beginning; a member that is in the set moves there. */
-  addFirst(member: T): void;
-  /** False: it was not there. Safe while somebody iterates. */
-  delete(member: T): boolean;
-  /** The one behind a member; undefined: it is the last, or not there. */
-  after(member: T): T | undefined;
-}
-
-/** An empty set. */
-export function createOrderedSet<T extends Placed<T>>(): OrderedSet<T> {
-  return new LinkedSet<T>();
-}
-
-class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
+export class OrderedSet<T extends Placed<T>> implements Iterable<T> {
   size = 0;
   #first: Place<T> | undefined;
   #last: Place<T> | undefined;
@@ -54,6 +34,7 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
     return member.place?.set === this;
   }
 
+  /** At the end; a member that is in the set moves there. */
   add(member: T): void {
     this.#leave(member);
     const place: Place<T> = { set: this, member, previous: this.#last, next: undefined };
@@ -64,6 +45,7 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
     this.size += 1;
   }
 
+  /** At the beginning; a member that is in the set moves there. */
   addFirst(member: T): void {
     this.#leave(member);
     const place: Place<T> = { set: this, member, previous: undefined, next: this.#first };
@@ -74,6 +56,7 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
     this.size += 1;
   }
 
+  /** False: it was not there. Safe during an iteration. */
   delete(member: T): boolean {
     const { place } = member;
     if (place === undefined || place.set !== this) return false;
@@ -91,6 +74,7 @@ class LinkedSet<T extends Placed<T>> implements OrderedSet<T> {
     return true;
   }
 
+  /** The next member; undefined: it is the last, or not there. */
   after(member: T): T | undefined {
     return this.has(member) ? member.place?.next?.member : undefined;
   }

@@ -1,10 +1,7 @@
 // Makes the engine's parts from settings: routes, what exchanges share, what sessions are held to.
 
 import { randomBytes } from '../adapters/host/clock.js';
-import { createBuffered } from '../concurrency/byte-budget.js';
-import { createTurns } from '../concurrency/keyed-semaphore.js';
-import { createTokenBuckets } from '../concurrency/token-buckets.js';
-import { createUserLock } from '../concurrency/user-lock.js';
+import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
 import type { Redactor } from '../domain/audit/signature.js';
 import { createUlidSource } from '../domain/audit/ulid.js';
 import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
@@ -128,11 +125,11 @@ export function createLastingParts(settings: Settings, adapters: Adapters): Last
   return {
     newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
     limiter: createLimiter({ entriesMax: limiterEntriesMax }),
-    turns: createTurns(),
+    turns: new KeyedSemaphore(),
     floods: createFloodWatch({ clock, journal, observe }),
-    questions: createTokenBuckets(questionRate),
-    userLock: createUserLock(),
-    buffered: createBuffered(settings.limits.bufferedBytesMax),
+    questions: new TokenBuckets(questionRate),
+    userLock: new UserLock(),
+    buffered: new ByteBudget(settings.limits.bufferedBytesMax),
   };
 }
 

@@ -46,7 +46,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   protocol: rule(['ports'], { public: ['lines', 'command', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
   'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),
-  concurrency: rule(['ports']),
+  concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set'] }),
 
   'domain/identity': rule([...protocol], {
     public: ['peer', 'credentials', 'user-name'],
@@ -102,7 +102,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
   }),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
-  'adapters/shipping': rule(['ports', 'concurrency', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
+  'adapters/shipping': rule(['ports', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
     public: ['shipping'],
     builtins: ['fs', 'path'],
   }),

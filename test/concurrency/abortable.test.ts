@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAbortable } from '../../src/concurrency/abortable.js';
+import { Abortable } from '../../src/concurrency/abortable.js';
 
 test('the first reason counts, for a signal made before and one made after', () => {
-  const early = createAbortable();
+  const early = new Abortable();
   const { signal } = early;
   assert.equal(signal.aborted, false);
   early.abort('first');
@@ -12,7 +12,7 @@ test('the first reason counts, for a signal made before and one made after', () 
   assert.equal(signal.aborted, true);
   assert.equal(signal.reason, 'first');
 
-  const late = createAbortable();
+  const late = new Abortable();
   late.abort('first');
   assert.equal(late.signal.aborted, true);
   assert.equal(late.signal.reason, 'first');
@@ -20,14 +20,14 @@ test('the first reason counts, for a signal made before and one made after', () 
 });
 
 test('nothing is aborted by being asked for its signal', () => {
-  const abortable = createAbortable();
+  const abortable = new Abortable();
   assert.equal(abortable.isAborted, false);
   assert.equal(abortable.signal.aborted, false);
   assert.equal(abortable.isAborted, false);
 });
 
 test('who listens is told once; who has left, and who comes after it, is not', () => {
-  const abortable = createAbortable();
+  const abortable = new Abortable();
   const told: string[] = [];
   const listeners = ['a', 'b', 'c', 'd'].map((name) => ({
     aborted: (reason: unknown): void => void told.push(`${name} ${String(reason)}`),

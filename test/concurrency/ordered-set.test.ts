@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOrderedSet, type Place } from '../../src/concurrency/ordered-set.js';
+import { OrderedSet, type Place } from '../../src/concurrency/ordered-set.js';
 import { seededRandom } from '../kit/chunkings.js';
 
 interface Numbered {
@@ -15,7 +15,7 @@ function numbersTo(end: number): readonly Numbered[] {
 
 void test('it behaves as a list without duplicates, whatever is done in whatever order', () => {
   const random = seededRandom(7);
-  const set = createOrderedSet<Numbered>();
+  const set = new OrderedSet<Numbered>();
   const members = numbersTo(12);
   let list: Numbered[] = [];
   for (let n = 0; n < 5_000; n += 1) {
@@ -45,7 +45,7 @@ void test('it behaves as a list without duplicates, whatever is done in whatever
 
 void test('members may go while somebody iterates: those that went are not met, the others all are', () => {
   for (const gone of [[1], [2], [3], [2, 3], [2, 3, 4, 5], [1, 2, 3, 4, 5], [5]]) {
-    const set = createOrderedSet<Numbered>();
+    const set = new OrderedSet<Numbered>();
     const members = numbersTo(6).slice(1);
     for (const member of members) set.add(member);
     const met: number[] = [];
@@ -61,7 +61,7 @@ void test('members may go while somebody iterates: those that went are not met, 
 });
 
 void test('who is in one set is of no other, and may go there when it has left', () => {
-  const [one, other] = [createOrderedSet<Numbered>(), createOrderedSet<Numbered>()];
+  const [one, other] = [new OrderedSet<Numbered>(), new OrderedSet<Numbered>()];
   const [member] = numbersTo(1);
   assert.ok(member);
   one.add(member);

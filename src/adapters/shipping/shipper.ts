@@ -3,7 +3,6 @@
 // The rules: records go in their order, and only those that are on disk; after each dial the last ones are sent again; a
 // receiver that is down, slow or misbehaving never affects others.
 
-import { createBell } from '../../concurrency/wake-signal.js';
 import type { Observe } from '../../gateway/outcome/events.js';
 import { UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -19,6 +18,7 @@ import {
   shipFaultOf,
 } from './receiver.js';
 import { encodeFrames, type Sender } from './syslog.js';
+import { WakeSignal } from './wake-signal.js';
 
 export interface ShipperOptions {
   /** Its name in events and metrics. */
@@ -86,7 +86,7 @@ export function backOffMs(failures: number, chance: number): number {
 
 export function startShipper(options: ShipperOptions): Shipper {
   const { sink, clock, observe, untilSeq } = options;
-  const bell = createBell(clock);
+  const bell = new WakeSignal(clock);
   const overlap = createOverlap(overlapLimits, options.position);
   const follower = createFollower(options.directory, tellFault);
   /** Aborted first: send what is there and stop. Aborted second: stop. */

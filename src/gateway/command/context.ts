@@ -1,9 +1,6 @@
 // What exchanges share, and the session as an exchange sees it.
 
-import type { Buffered } from '../../concurrency/byte-budget.js';
-import type { Turns } from '../../concurrency/keyed-semaphore.js';
-import type { TokenBuckets } from '../../concurrency/token-buckets.js';
-import type { UserLock } from '../../concurrency/user-lock.js';
+import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../concurrency/limits.js';
 import type { RecordedPeer, Redacted } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/signature.js';
 import type { Effect } from '../../domain/commands/catalog.js';
@@ -43,7 +40,7 @@ export interface ExchangeContext {
   readonly knownLines: DecisionCache<KnownLine>;
   /** Counts what policies limit. */
   readonly limiter: Limiter;
-  readonly turns: Turns;
+  readonly turns: KeyedSemaphore;
   /** Bounds what refusals write. */
   readonly floods: FloodWatch;
   /** Bounds questions to dovegate itself, by principal. */
@@ -53,7 +50,7 @@ export interface ExchangeContext {
   /** The same for command input, which comes in pieces. */
   readonly meterInput: () => InputMeter;
   /** Input that is held. */
-  readonly buffered: Buffered;
+  readonly buffered: ByteBudget;
   /** Effects whose admission must be on disk before anything is sent. */
   readonly strict: ReadonlySet<Effect>;
   readonly limits: ExchangeLimits;

@@ -6,7 +6,7 @@
 // breaks off within its reply ends the whole; never silently partial: when one of them failed the status is a failure, and the client
 // is told who answered and who did not.
 
-import { WaitTimeout } from '../../concurrency/user-lock.js';
+import { WaitTimeout } from '../../concurrency/limits.js';
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/commands/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';

@@ -3,7 +3,7 @@
 // every admission gets one completion; a reply that was cut never looks whole, so a session in which nothing could be told apart any
 // more is closed.
 
-import { type Abortable, createAbortable } from '../../concurrency/abortable.js';
+import { Abortable } from '../../concurrency/abortable.js';
 import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -43,7 +43,7 @@ export class Exchange {
   readonly #id: string;
   readonly #startMs: number;
   readonly #bytesBefore: number;
-  readonly #abortable: Abortable = createAbortable();
+  readonly #abortable = new Abortable();
   /** A change goes on when its client is gone. */
   #isReading = true;
   #judgement: Judgement | undefined = undefined;

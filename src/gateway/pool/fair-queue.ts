@@ -6,7 +6,7 @@
 // most one round of each of them. A principal whose turns are used up goes to the end when the next waiter is taken, not
 // before: newcomers that arrive meanwhile are served first.
 
-import { createOrderedSet, type OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
+import { OrderedSet, type Place, type Placed } from '../../concurrency/ordered-set.js';
 
 export interface Queued {
   readonly principal: string;
@@ -67,7 +67,7 @@ export interface FairQueue<W extends Queued & Placed<W>> {
 }
 
 /** The waiters of one principal. */
-interface Line<W> {
+interface Line<W extends Placed<W>> {
   place: Place<Line<W>> | undefined;
   weight: number;
   /** Turns that are left in this round; 0 only for the spent line. */
@@ -81,10 +81,10 @@ export function createFairQueue<W extends Queued & Placed<W>>(): FairQueue<W> {
 }
 
 class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
-  readonly #promised = createOrderedSet<W>();
+  readonly #promised = new OrderedSet<W>();
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
-  readonly #round = createOrderedSet<Line<W>>();
+  readonly #round = new OrderedSet<Line<W>>();
   /** Has no turns left in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
   #spent: Line<W> | undefined;
   /** Waiters without a promise, and those of them that need a fresh upstream. */
@@ -294,7 +294,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
       known.weight = weight;
       return known;
     }
-    const [any, fresh] = [createOrderedSet<W>(), createOrderedSet<W>()];
+    const [any, fresh] = [new OrderedSet<W>(), new OrderedSet<W>()];
     const line: Line<W> = { place: undefined, weight, turns: weight, any, fresh };
     this.#lines.set(principal, line);
     this.#round.add(line);
@@ -309,11 +309,11 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   }
 }
 
-function setOf<W extends Queued>(line: Line<W>, waiter: W): OrderedSet<W> {
+function setOf<W extends Queued & Placed<W>>(line: Line<W>, waiter: W): OrderedSet<W> {
   return waiter.isFresh ? line.fresh : line.any;
 }
 
-function sizeOf({ any, fresh }: Line<unknown>): number {
+function sizeOf<W extends Placed<W>>({ any, fresh }: Line<W>): number {
   return any.size + fresh.size;
 }
 

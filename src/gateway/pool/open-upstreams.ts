@@ -1,7 +1,7 @@
 // The open upstreams of one pool by state: idle, leased, and leased to a command that must be alone on it. It does not
 // decide who gets one. The rule: each is in exactly one of idle and leased, and counts are sizes.
 
-import { createOrderedSet } from '../../concurrency/ordered-set.js';
+import { OrderedSet } from '../../concurrency/ordered-set.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Upstream } from './upstream.js';
 
@@ -33,8 +33,8 @@ export interface OpenUpstreams {
 
 /** None is open. */
 export function createOpenUpstreams(): OpenUpstreams {
-  const idle = createOrderedSet<Upstream>();
-  const leased = createOrderedSet<Upstream>();
+  const idle = new OrderedSet<Upstream>();
+  const leased = new OrderedSet<Upstream>();
   const alone = new Set<Upstream>();
   const forget = (upstream: Upstream): boolean => {
     if (alone.size > 0) alone.delete(upstream);

@@ -3,7 +3,7 @@
 // not counting the time that we made it wait; whatever became of the command, no byte of its input is ever looked at as a command
 // line: it is read to its end, or the session ends.
 
-import type { Buffered } from '../../concurrency/byte-budget.js';
+import type { ByteBudget } from '../../concurrency/limits.js';
 import type { RecordedInput } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/signature.js';
 import type { FollowingInput } from '../../domain/policy/judge.js';
@@ -19,7 +19,7 @@ import { type TextEnd, UploadBuffer, upload } from './upload.js';
 export interface InputParts {
   readonly clock: Clock;
   /** Input of all sessions that is held. */
-  readonly buffered: Buffered;
+  readonly buffered: ByteBudget;
   readonly meterInput: () => InputMeter;
 }
 

@@ -4,7 +4,7 @@
 // at once, and so is one whose text will never be complete; no upstream serves another command after a text. What the backend has
 // not read yet slows the client down.
 
-import type { Buffered } from '../../concurrency/byte-budget.js';
+import type { ByteBudget } from '../../concurrency/limits.js';
 import type { RecordedInput } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/signature.js';
 import { createCommandSpotter } from '../../domain/commands/catalog.js';
@@ -40,7 +40,7 @@ export class UploadBuffer {
   end: TextEnd | undefined;
   readonly #client: ClientInput;
   readonly #meter: InputMeter;
-  readonly #buffered: Buffered;
+  readonly #buffered: ByteBudget;
   readonly #clock: Clock;
   readonly #held = new Gather(heldBytesMax);
   #isWhole = false;
@@ -54,7 +54,7 @@ export class UploadBuffer {
     | { readonly timer: Timer; readonly sinceMs: number; readonly end: (why: TextEnd) => void }
     | undefined;
 
-  constructor(client: ClientInput, meter: InputMeter, buffered: Buffered, clock: Clock) {
+  constructor(client: ClientInput, meter: InputMeter, buffered: ByteBudget, clock: Clock) {
     this.#client = client;
     this.#meter = meter;
     this.#buffered = buffered;

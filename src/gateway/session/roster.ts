@@ -1,7 +1,7 @@
 // The running sessions, counted by listener and by peer, and which unauthenticated one gives way when there is no room.
 // The rule: no question walks the sessions, because a full listener asks for each connection that it refuses.
 
-import { createOrderedSet, type OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
+import { OrderedSet, type Placed } from '../../concurrency/ordered-set.js';
 import type { Exchange } from '../command/exchange.js';
 
 export interface RunningSession extends Placed<RunningSession> {
@@ -66,7 +66,7 @@ export class Roster {
       unauthenticated: new Unauthenticated(),
     };
     this.#listeners.set(listener, at);
-    const sessions = at.byPeer.get(peer) ?? createOrderedSet<RunningSession>();
+    const sessions = at.byPeer.get(peer) ?? new OrderedSet<RunningSession>();
     at.byPeer.set(peer, sessions);
     sessions.add(session);
     at.size += 1;
@@ -162,8 +162,8 @@ class Unauthenticated {
     const network = this.#networks.get(seat.peer) ?? {
       place: undefined,
       name: seat.peer,
-      silent: createOrderedSet<Entry>(),
-      suspects: createOrderedSet<Entry>(),
+      silent: new OrderedSet<Entry>(),
+      suspects: new OrderedSet<Entry>(),
     };
     this.#networks.set(seat.peer, network);
     const entry = this.#entries.get(seat) ?? { place: undefined, seat, network };
@@ -205,7 +205,7 @@ class Unauthenticated {
       return;
     }
     const byCount = network.suspects.size > 0 ? this.#withSuspects : this.#withoutSuspects;
-    while (byCount.length <= count) byCount.push(createOrderedSet<Network>());
+    while (byCount.length <= count) byCount.push(new OrderedSet<Network>());
     byCount[count]?.add(network);
   }
 }

@@ -3,7 +3,7 @@
 // The rules: a broken line ends the session without an answer, and nothing after it is read; a peer that has ended its side still gets
 // its answers; what an exchange sees of its session changes between two exchanges, never while one runs.
 
-import { createAbortable } from '../../concurrency/abortable.js';
+import { Abortable } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
@@ -64,7 +64,7 @@ export class Session implements RunningSession, ExchangeSession {
   #endsFor: 'draining' | 'revoked' | undefined;
   #login: Login | undefined;
   /** Ends the wait for a login. */
-  readonly #greeting = createAbortable();
+  readonly #greeting = new Abortable();
   #firstCommand: Timer | undefined;
   /** From the handshake on. */
   #input: SessionInput | undefined;

@@ -4,7 +4,7 @@
 // who hears nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Abortable, createAbortable } from '../../../src/concurrency/abortable.js';
+import { Abortable } from '../../../src/concurrency/abortable.js';
 import { createPool } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
 import type { Connect } from '../../../src/ports/transport.js';
@@ -41,7 +41,7 @@ async function playStory(failAt: FailAt): Promise<void> {
   const outcomes: unknown[] = [];
   let asked = 0;
   const lease = (principal: string, isFresh = false): Abortable => {
-    const abortable = createAbortable();
+    const abortable = new Abortable();
     asked += 1;
     pool
       .withLease(

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAbortable } from '../../../src/concurrency/abortable.js';
+import { Abortable } from '../../../src/concurrency/abortable.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import type { PoolSnapshot } from '../../../src/gateway/pool/pool.js';
@@ -154,7 +154,7 @@ void test('aborted while waiting: its place is free at once, and the others move
 
 void test('aborted before it asked: no lease when one would have to wait, and no dial', async () => {
   const story = openPool();
-  const abortable = createAbortable();
+  const abortable = new Abortable();
   abortable.abort('early');
   await assert.rejects(
     story.pool.withLease(abortable, () => assert.fail('leased'), {
@@ -172,7 +172,7 @@ void test('aborted before it asked: no idle one is spent on it, nor the one kept
   const story = openPool({ idle: 1 });
   story.pool.start();
   await settle();
-  const abortable = createAbortable();
+  const abortable = new Abortable();
   abortable.abort('early');
   for (const isFresh of [false, true]) {
     await assert.rejects(

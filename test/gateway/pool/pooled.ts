@@ -1,6 +1,6 @@
 // A pool over a dialler in memory with a clock turned by hand, for the tests of the pool.
 
-import { createAbortable } from '../../../src/concurrency/abortable.js';
+import { Abortable } from '../../../src/concurrency/abortable.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import type { LeaseEnd, LeaseOptions } from '../../../src/gateway/pool/lease.js';
 import { createPool, type Pool, type PoolLimits, type PoolOptions } from '../../../src/gateway/pool/pool.js';
@@ -94,7 +94,7 @@ export function openPool(
 function startLeasing(pool: Pool, asked: Asked): Leasing {
   const { principal = 'desk@support', weight = 1, isFresh = false } = asked;
   const told: number[] = [];
-  const abortable = createAbortable();
+  const abortable = new Abortable();
   let upstream: Upstream | undefined;
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
   let fail: ((fault: unknown) => void) | undefined;

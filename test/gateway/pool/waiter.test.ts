@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createAbortable } from '../../../src/concurrency/abortable.js';
+import { Abortable } from '../../../src/concurrency/abortable.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
 import { createWaiter, type Waiter } from '../../../src/gateway/pool/waiter.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
@@ -9,7 +9,7 @@ const timeoutMs = 60_000;
 
 /** A waiter, what it was told, and how often it left by itself. */
 function wait(clock: FakeClock, isToldOf = true) {
-  const abortable = createAbortable();
+  const abortable = new Abortable();
   const told: number[] = [];
   const left: Waiter[] = [];
   const onWaiting = (): void => void told.push(told.length + 1);

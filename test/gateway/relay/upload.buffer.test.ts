@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
-import { createBuffered } from '../../../src/concurrency/byte-budget.js';
+import { ByteBudget } from '../../../src/concurrency/limits.js';
 import { createRedactor } from '../../../src/domain/audit/signature.js';
 import { heldBytesMax, UploadBuffer } from '../../../src/gateway/relay/upload.js';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
@@ -15,7 +15,7 @@ import { createMemoryTransport } from '../../kit/memory-transport.js';
 const key = 'a key for tests only';
 const never = new AbortController().signal;
 
-function open({ buffered = createBuffered(10_000_000), inputBytesMax = 10_000_000 } = {}) {
+function open({ buffered = new ByteBudget(10_000_000), inputBytesMax = 10_000_000 } = {}) {
   const { transport, peer } = createMemoryTransport();
   const clock = createFakeClock();
   const client = new PeerInput(new SessionInput(transport, Buffer.alloc(0), 100), {
@@ -179,7 +179,7 @@ void test('given up while it is gathered, and stopped while it is sent', async (
 });
 
 void test('no more than the count of all sessions allows: who has not begun waits, who has goes on', async () => {
-  const buffered = createBuffered(1_000);
+  const buffered = new ByteBudget(1_000);
   const first = open({ buffered });
   const second = open({ buffered });
   const gathering = first.text.gather(never);

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createBuffered } from '../../../src/concurrency/byte-budget.js';
+import { ByteBudget } from '../../../src/concurrency/limits.js';
 import { createRedactor } from '../../../src/domain/audit/signature.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import {
@@ -51,7 +51,7 @@ async function start(setting: Setting, ...chunks: readonly (string | Buffer)[]) 
     limits: { statusBytesMax: 100, frameBytesMax: 100_000, logLineBytesMax: 1_000 },
     owner: { ...carelessOwner, closed: (_upstream, reason) => void closedFor.push(reason) },
   });
-  const buffered = createBuffered(10_000_000);
+  const buffered = new ByteBudget(10_000_000);
   const input = new PeerInput(new SessionInput(client.transport, Buffer.alloc(0), 100), {
     inputBytesMax: 10_000_000,
     inputTimeMs: 1_000,

@@ -2,13 +2,13 @@
 // meanwhile, served.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createUserLock, WaitTimeout } from '../../src/concurrency/user-lock.js';
+import { UserLock, WaitTimeout } from '../../src/concurrency/limits.js';
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 
 /** A command on another backend than the one that the user is on. */
 function start(timeoutMs: number, outer = new AbortController()) {
   const clock = createFakeClock();
-  const lock = createUserLock();
+  const lock = new UserLock();
   const told: number[] = [];
   const startMs = clock.now();
   const waiting = {

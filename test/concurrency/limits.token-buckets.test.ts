@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createTokenBuckets } from '../../src/concurrency/token-buckets.js';
+import { TokenBuckets } from '../../src/concurrency/limits.js';
 
 void test('so many at once, then one for each refill, and each source by itself', () => {
-  const buckets = createTokenBuckets({ burst: 20, refillMs: 1000, sourcesMax: 10 });
+  const buckets = new TokenBuckets({ burst: 20, refillMs: 1000, sourcesMax: 10 });
   const taken = (source: string, nowMs: number): boolean => buckets.take(source, nowMs) === undefined;
   assert.equal(Array.from({ length: 50 }, () => taken('bob', 0)).filter(Boolean).length, 20);
   assert.equal(buckets.take('bob', 250), 750, 'it says when the next one is there');
@@ -15,7 +15,7 @@ void test('so many at once, then one for each refill, and each source by itself'
 });
 
 void test('a full table refuses new sources and forgets no used one', () => {
-  const buckets = createTokenBuckets({ burst: 1, refillMs: 1000, sourcesMax: 2 });
+  const buckets = new TokenBuckets({ burst: 1, refillMs: 1000, sourcesMax: 2 });
   assert.deepEqual(
     ['a', 'b', 'c', 'a'].map((source) => buckets.take(source, 0)),
     [undefined, undefined, 1000, 1000],

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createBuffered } from '../../src/concurrency/byte-budget.js';
+import { ByteBudget } from '../../src/concurrency/limits.js';
 import { settle } from '../kit/fake-clock.js';
 
 const never = new AbortController().signal;
 
 void test('one count: full at its limit, and again not when something is given back', async () => {
-  const buffered = createBuffered(100);
+  const buffered = new ByteBudget(100);
   await buffered.room(never);
   buffered.take(60);
   assert.deepEqual([buffered.bytes, buffered.isFull], [60, false]);
@@ -26,7 +26,7 @@ void test('one count: full at its limit, and again not when something is given b
 });
 
 void test('who gives up waiting is not woken', async () => {
-  const buffered = createBuffered(1);
+  const buffered = new ByteBudget(1);
   buffered.take(1);
   const controller = new AbortController();
   const waiting = buffered.room(controller.signal);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createUserLock, type Waiting, WaitTimeout } from '../../src/concurrency/user-lock.js';
+import { UserLock, type Waiting, WaitTimeout } from '../../src/concurrency/limits.js';
 
 import { createFakeClock, settle } from '../kit/fake-clock.js';
 
@@ -16,7 +16,7 @@ const asking = (signal: AbortSignal = new AbortController().signal): Waiting => 
 const never = asking();
 
 void test('one backend: all at once; another: when they are gone, in order', async () => {
-  const lock = createUserLock();
+  const lock = new UserLock();
   const order: string[] = [];
   const one = lock.take(['alice'], 'mail1', never);
   const two = lock.take(['alice'], 'mail1', never);
@@ -44,7 +44,7 @@ void test('one backend: all at once; another: when they are gone, in order', asy
 });
 
 void test('who gives up waits no longer, and those behind go on', async () => {
-  const lock = createUserLock();
+  const lock = new UserLock();
   const first = await lock.take(['alice'], 'mail1', never);
   const controller = new AbortController();
   const gone = Promise.resolve(lock.take(['alice'], 'mail2', asking(controller.signal)));
@@ -66,7 +66,7 @@ void test('who gives up waits no longer, and those behind go on', async () => {
 });
 
 void test('who waits is told after 5 s and ever less often, and waits no longer than a queue lasts, for all its users together', async () => {
-  const lock = createUserLock();
+  const lock = new UserLock();
   const clock = createFakeClock();
   let told = 0;
   const impatient: Waiting = {
@@ -113,7 +113,7 @@ void test('any sequence: one backend a user, everybody served, nothing left', as
       fc.array(step, { maxLength: 30 }),
       fc.infiniteStream(fc.nat(100)),
       async (steps, picks) => {
-        const lock = createUserLock();
+        const lock = new UserLock();
         const running: { users: readonly string[]; backend: string; back: () => void }[] = [];
         const controllers: AbortController[] = [];
         let waiting = 0;

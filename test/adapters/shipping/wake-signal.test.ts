@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createBell } from '../../src/concurrency/wake-signal.js';
-import { createFakeClock, settle } from '../kit/fake-clock.js';
+import { WakeSignal } from '../../../src/adapters/shipping/wake-signal.js';
+import { createFakeClock, settle } from '../../kit/fake-clock.js';
 
 void test('a ring wakes who waits, or the next one who does', async () => {
   const clock = createFakeClock();
-  const bell = createBell(clock);
+  const bell = new WakeSignal(clock);
   const waits = bell.wait();
   bell.ring();
   await waits;
@@ -25,7 +25,7 @@ void test('a ring wakes who waits, or the next one who does', async () => {
 
 void test('a time ends a wait, and leaves no timer or ring behind', async () => {
   const clock = createFakeClock();
-  const bell = createBell(clock);
+  const bell = new WakeSignal(clock);
   const timed = bell.wait(100);
   await clock.advance(100);
   await timed;

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createTurns } from '../../src/concurrency/keyed-semaphore.js';
+import { KeyedSemaphore } from '../../src/concurrency/limits.js';
 
 const never = new AbortController().signal;
 
 test('so many at once, then in the order in which they came; keys do not touch each other', async () => {
-  const turns = createTurns();
+  const turns = new KeyedSemaphore();
   const first = await turns.take('a', 2, never);
   const second = await turns.take('a', 2, never);
   const order: string[] = [];
@@ -32,7 +32,7 @@ test('so many at once, then in the order in which they came; keys do not touch e
 });
 
 test('who gives up takes no turn', async () => {
-  const turns = createTurns();
+  const turns = new KeyedSemaphore();
   const back = await turns.take('a', 1, never);
   const controller = new AbortController();
   const waiting = turns.take('a', 1, controller.signal);

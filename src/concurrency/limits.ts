@@ -1,0 +1,289 @@
+// What commands of all clients share: bytes that are held at once, turns of a principal, users' mail, tokens of questions.
+// The rules: first come, first served, so that nobody starves; what was taken is given back once; a waiter that leaves takes nothing.
+
+import type { Clock, Timer } from '../ports/machine.js';
+
+/** Entries in the order in which they came; the value is what an entry waits for. */
+type Waiters = Map<() => void, string>;
+
+/**
+ * Waits as an entry of `waiters` until that is called, and resolves to what `enter` returns then. Rejects with the signal's reason, after
+ * it has called `left`.
+ */
+function waitIn<T>(
+  waiters: Waiters,
+  value: string,
+  signal: AbortSignal,
+  enter: () => T,
+  left: () => void = () => undefined,
+): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      waiters.delete(go);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const go = (): void => {
+      leave();
+      resolve(enter());
+    };
+    const onAbort = (): void => {
+      leave();
+      reject(signal.reason);
+      left();
+    };
+    waiters.set(go, value);
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/**
+ * How many bytes of all clients are held. While it is full nothing new is begun, and what was begun goes on, because only that gives
+ * anything back.
+ */
+export class ByteBudget {
+  bytes = 0;
+  readonly #bytesMax: number;
+  readonly #waiters: Waiters = new Map();
+
+  /** Full is `bytesMax` and above. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get isFull(): boolean {
+    return this.bytes >= this.#bytesMax;
+  }
+
+  /** Adds to what is held. Never refuses: ask `isFull` before more is read. */
+  take(bytes: number): void {
+    this.bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.bytes -= bytes;
+    // All of them: each holds next to nothing when it goes on, and asks again before it reads more.
+    if (!this.isFull) for (const go of this.#waiters.keys()) go();
+  }
+
+  /** Resolves when it is not full; rejects with the signal's reason. */
+  room(signal: AbortSignal): Promise<void> {
+    if (!this.isFull && !signal.aborted) return Promise.resolve();
+    return waitIn(this.#waiters, '', signal, () => undefined);
+  }
+}
+
+/** How many commands of one principal run at once. */
+export class KeyedSemaphore {
+  readonly #queues = new Map<string, { running: number; readonly waiters: Waiters }>();
+
+  /** Keys of which something runs or waits. */
+  get size(): number {
+    return this.#queues.size;
+  }
+
+  /**
+   * Resolves when fewer than `most` others of that key run; what it resolves to gives the turn back.
+   * Rejects with the signal's reason.
+   */
+  take(key: string, most: number, signal: AbortSignal): Promise<() => void> {
+    const queue = this.#queues.get(key) ?? { running: 0, waiters: new Map() };
+    this.#queues.set(key, queue);
+    const enter = (): (() => void) => {
+      queue.running += 1;
+      let isBack = false;
+      return () => {
+        if (isBack) return;
+        isBack = true;
+        queue.running -= 1;
+        const [next] = queue.waiters.keys();
+        if (next !== undefined) next();
+        else if (queue.running === 0) this.#queues.delete(key);
+      };
+    };
+    return queue.running < most ? Promise.resolve(enter()) : waitIn(queue.waiters, '', signal, enter);
+  }
+}
+
+/** How a command waits for its users. */
+export interface Waiting {
+  /** Asked for by a command that has to wait; aborted when it is given up. */
+  readonly signal: () => AbortSignal;
+  readonly clock: Clock;
+  /** In all, for all its users. */
+  readonly timeoutMs: number;
+  /** First after 5 s, then each time after twice as long. Must not throw. */
+  readonly onWaiting: () => void;
+}
+
+export class WaitTimeout extends Error {
+  override readonly name = 'WaitTimeout';
+}
+
+/** A user's mail, on one backend at a time. */
+interface Place {
+  backend: string;
+  running: number;
+  /** With their backends. Made for the first of them; most places never have one. */
+  waiters: Waiters | undefined;
+}
+
+const tellAfterMs = 5_000;
+
+/**
+ * Keeps two commands on the same user's mail from running on two backends at once: after a reload, a drain or a referral the later one
+ * waits until the earlier ones have ended. On one backend they run as they come: Dovecot locks there itself.
+ */
+export class UserLock {
+  readonly #places = new Map<string, Place>();
+
+  /** Users that something runs or waits for. */
+  get size(): number {
+    return this.#places.size;
+  }
+
+  /**
+   * Resolves when every user is on that backend or on none; what it resolves to gives all of them back. At once (no
+   * promise) when nobody has to wait. Rejects with the signal's reason, or with a WaitTimeout.
+   */
+  take(users: readonly string[], backend: string, waiting: Waiting): (() => void) | Promise<() => void> {
+    const only = users[0];
+    if (only !== undefined && users.length === 1) {
+      const entered = this.#enter(only, backend);
+      if (entered !== undefined) return entered;
+    }
+    // One order for everybody: two that need the same two users cannot wait for each other.
+    const ordered = [...new Set(users)].toSorted();
+    const taken: (() => void)[] = [];
+    for (const user of ordered) {
+      const entered = this.#enter(user, backend);
+      if (entered === undefined) return this.#waitForRest(ordered, backend, waiting, taken);
+      taken.push(entered);
+    }
+    return () => giveBack(taken);
+  }
+
+  async #waitForRest(
+    users: readonly string[],
+    backend: string,
+    { signal, clock, timeoutMs, onWaiting }: Waiting,
+    taken: (() => void)[],
+  ): Promise<() => void> {
+    const outer = signal();
+    const controller = new AbortController();
+    const onAbort = (): void => controller.abort(outer.reason);
+    if (outer.aborted) onAbort();
+    else outer.addEventListener('abort', onAbort, { once: true });
+    const late = clock.setTimer(timeoutMs, () => controller.abort(new WaitTimeout()));
+    const tell = (afterMs: number): Timer =>
+      clock.setTimer(afterMs, () => {
+        told = tell(2 * afterMs);
+        if (!controller.signal.aborted) onWaiting();
+      });
+    let told = tell(tellAfterMs);
+    try {
+      for (const user of users.slice(taken.length)) {
+        taken.push(this.#enter(user, backend) ?? (await this.#wait(user, backend, controller.signal)));
+      }
+      return () => giveBack(taken);
+    } catch (reason) {
+      giveBack(taken);
+      throw reason;
+    } finally {
+      outer.removeEventListener('abort', onAbort);
+      late.cancel();
+      told.cancel();
+    }
+  }
+
+  /** Undefined: it has to wait. */
+  #enter(user: string, backend: string): (() => void) | undefined {
+    const place = this.#places.get(user) ?? { backend, running: 0, waiters: undefined };
+    // After a waiter everybody waits, else the waiter could wait for ever.
+    if (place.backend !== backend || (place.waiters?.size ?? 0) > 0) return undefined;
+    if (place.running === 0) this.#places.set(user, place);
+    return this.#run(user, place);
+  }
+
+  #wait(user: string, backend: string, signal: AbortSignal): Promise<() => void> {
+    const place = this.#places.get(user);
+    if (place === undefined) throw new Error('waited for nobody');
+    const enter = (): (() => void) => this.#run(user, place);
+    // Waiters after one that leaves may have waited for this one alone.
+    return waitIn((place.waiters ??= new Map()), backend, signal, enter, () => this.#admit(user, place));
+  }
+
+  #run(user: string, place: Place): () => void {
+    place.running += 1;
+    let isBack = false;
+    return () => {
+      if (isBack) return;
+      isBack = true;
+      place.running -= 1;
+      this.#admit(user, place);
+    };
+  }
+
+  /** Lets the first waiters in, as far as they fit. */
+  #admit(user: string, place: Place): void {
+    if (place.waiters !== undefined) {
+      for (const [go, backend] of place.waiters) {
+        if (place.running > 0 && backend !== place.backend) return;
+        place.backend = backend;
+        go();
+      }
+    }
+    if (place.running === 0 && (place.waiters?.size ?? 0) === 0) this.#places.delete(user);
+  }
+}
+
+function giveBack(taken: (() => void)[]): void {
+  for (const each of taken.splice(0)) each();
+}
+
+export interface TokenLimits {
+  /** Tokens at once; a bucket is full at first. */
+  readonly burst: number;
+  /** Until the next token. */
+  readonly refillMs: number;
+  /** Sources that are told apart at once. */
+  readonly sourcesMax: number;
+}
+
+/**
+ * How often each source may do something that costs work and records. The table is bounded: when it is full, new sources are refused,
+ * since forgetting one that has used up its tokens would give it new ones.
+ */
+export class TokenBuckets {
+  readonly #limits: TokenLimits;
+  readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
+
+  constructor(limits: TokenLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes a token of a source. Undefined: there was one; else the time until the next one, in milliseconds. The clock must not leap. */
+  take(source: string, nowMs: number): number | undefined {
+    const { burst, refillMs, sourcesMax } = this.#limits;
+    let bucket = this.#buckets.get(source);
+    if (bucket === undefined) {
+      if (this.#buckets.size >= sourcesMax) this.#forgetFull(nowMs);
+      if (this.#buckets.size >= sourcesMax) return refillMs;
+      bucket = { tokens: burst, atMs: nowMs };
+      this.#buckets.set(source, bucket);
+    }
+    bucket.tokens = Math.min(burst, bucket.tokens + (nowMs - bucket.atMs) / refillMs);
+    bucket.atMs = nowMs;
+    if (bucket.tokens < 1) return Math.ceil((1 - bucket.tokens) * refillMs);
+    bucket.tokens -= 1;
+    return undefined;
+  }
+
+  /** A full bucket says nothing. */
+  #forgetFull(nowMs: number): void {
+    const { burst, refillMs } = this.#limits;
+    for (const [source, { tokens, atMs }] of this.#buckets) {
+      if (tokens + (nowMs - atMs) / refillMs >= burst) this.#buckets.delete(source);
+    }
+  }
+}
