@@ -179,7 +179,9 @@ function missesWhere(rule: Rule, { attempt }: Asked): Miss | undefined {
   }
   const positionals = positionalsOf(attempt.command);
   for (const name of values.keys()) {
-    if (!positionals.has(name) && name !== 'all-users' && !isNamed(rule, name)) {
+    if (positionals.has(name) || name === 'all-users' || isNamed(rule, name)) continue;
+    // What must be named is demanded by missesNames, once.
+    if (!attempt.mustBeNamed.includes(name)) {
       return `${name} must be absent, since the where does not name it`;
     }
   }

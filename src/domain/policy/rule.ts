@@ -194,8 +194,10 @@ export function saysWhy(reason: string | undefined): boolean {
   return (reason?.match(visible)?.length ?? 0) >= reasonVisibleMin;
 }
 
+const howToSayWhy = 'dovegate send --reason TEXT, or DOVEGATE_REASON=TEXT with dovegate as doveadm';
+
 /** Why a command is refused whose rule demands a reason. */
 export function whyNoReason(reason: string | undefined): string {
-  if (reason === undefined || reason === '') return 'the client must say why';
+  if (reason === undefined || reason === '') return `the client must say why: ${howToSayWhy}`;
   return `the client must say why, in at least ${reasonVisibleMin} visible characters`;
 }
