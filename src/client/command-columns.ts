@@ -2,8 +2,8 @@
 // themselves, and need no catalog.
 
 import { resolveCommand, type Series } from '../domain/commands/catalog.js';
-import { replyShape } from '../domain/commands/columns.js';
 import { parseArguments } from '../domain/commands/parse.js';
+import { replyShape } from '../domain/meaning/columns.js';
 
 /** Undefined: unknown command, wrong arguments, or rows of no known form. */
 export function columnsOf(

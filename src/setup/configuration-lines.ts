@@ -2,7 +2,6 @@
 // and expressions travel as their texts and are compiled again. Each line is a small step, so that the main thread can pause between any two.
 
 import assert from 'node:assert/strict';
-import { GlobList } from '../domain/commands/glob.js';
 import type { Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type {
@@ -12,6 +11,7 @@ import type {
   RouteSettings,
   Settings,
 } from '../domain/config/settings.js';
+import { GlobList } from '../domain/names/glob.js';
 import { createRegex, type Regex } from '../domain/policy/regex.js';
 import { createPolicy, type Policy, type PolicyParts, type Rule } from '../domain/policy/rule.js';
 

@@ -15,7 +15,9 @@ export interface ModuleRule {
 }
 
 const protocol = ['protocol', 'protocol/handshake', 'protocol/reply'];
-const domain = ['commands', 'identity', 'audit', 'policy'].map((name) => `domain/${name}`);
+const domain = ['names', 'commands', 'meaning', 'identity', 'audit', 'policy'].map(
+  (name) => `domain/${name}`,
+);
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
 const belowGateway = [...domain, ...protocol, 'ports', 'concurrency'];
 const terminal = ['util', 'readline', 'fs', 'path', 'url', 'tty'];
@@ -53,12 +55,20 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
   }),
-  // identity: how names are folded.
-  'domain/commands': rule([...protocol, 'domain/identity/user-name']),
-  'domain/audit': rule([...protocol, 'domain/commands', 'domain/identity'], { builtins: ['crypto'] }),
-  'domain/policy': rule([...protocol, 'domain/commands', 'domain/identity', 'domain/audit'], {
-    packages: ['lru-cache', 're2js'],
+  'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names'] }),
+  'domain/commands': rule([...protocol, 'domain/names', 'domain/identity/user-name'], {
+    public: ['catalog', 'parse', 'search-query'],
   }),
+  'domain/meaning': rule(['domain/names', 'domain/commands', 'domain/identity/user-name'], {
+    public: ['canonical', 'columns', 'reach'],
+  }),
+  'domain/audit': rule([...protocol, 'domain/names', 'domain/identity'], { builtins: ['crypto'] }),
+  'domain/policy': rule(
+    [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
+    {
+      packages: ['lru-cache', 're2js'],
+    },
+  ),
   'domain/config': rule([...protocol, ...domain], {
     builtins: ['path'],
     packages: ['yaml', 'zod'],
@@ -126,9 +136,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['fs', 'path', 'crypto', 'worker_threads'],
   }),
   // The catalog is loaded when it is needed only (command-columns).
-  client: rule([...protocol, 'ports', 'domain/commands', 'adapters/net', 'adapters/host/clock'], {
-    public: ['connect'],
-  }),
+  client: rule(
+    [...protocol, 'ports', 'domain/commands', 'domain/meaning', 'adapters/net', 'adapters/host/clock'],
+    {
+      public: ['connect'],
+    },
+  ),
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
     builtins: ['process'],
   }),

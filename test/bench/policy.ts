@@ -1,11 +1,11 @@
 // What a decision costs: the parse of a line, the judgement by a policy of 100 rules, and a remembered one; beside it, in the same
 // run, JSON.parse of the same line as JSON. Prints nanoseconds and the ratio; asserts nothing, since machines are noisy.
 
-import { canonicalArguments } from '../../src/domain/commands/canonical.js';
 import { commandsOf, resolveCommand } from '../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../src/domain/commands/parse.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../src/domain/identity/user-name.js';
+import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
 import { attemptOf } from '../../src/domain/policy/attempt.js';
 import { createDecisionCache } from '../../src/domain/policy/cache.js';
 import { type Decision, decide } from '../../src/domain/policy/decide.js';

@@ -1,13 +1,16 @@
 // What we say of a command line before any server has seen it: refused, and why; or which command, for whom, and the line that we
 // would send instead. Puts together what the catalog offers, as a gate that allows whatever it can say.
-import { canonicalArguments } from '../../src/domain/commands/canonical.js';
 import { type Command, resolveCommand, type Series } from '../../src/domain/commands/catalog.js';
-import { replyCells } from '../../src/domain/commands/columns.js';
-import { cautionOf } from '../../src/domain/commands/dangerous.js';
 import { type ExpectedInput, inputOf, parseArguments } from '../../src/domain/commands/parse.js';
-import { sharedReach } from '../../src/domain/commands/shared-mailboxes.js';
-import { reconcileUserOptions, type TouchedUsers, touchedUsers } from '../../src/domain/commands/users.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
+import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
+import { replyCells } from '../../src/domain/meaning/columns.js';
+import {
+  reconcileUserOptions,
+  sharedReach,
+  type TouchedUsers,
+  touchedUsers,
+} from '../../src/domain/meaning/reach.js';
 import { WireFault } from '../../src/ports/faults.js';
 import { type CommandLine, encodeCommandLine, parseCommandLine } from '../../src/protocol/command.js';
 
@@ -65,9 +68,7 @@ export function claimOf(series: Series, serverMinor: number, clientMinor: number
   const user = named.name;
   const parsed = parseArguments(series, command, resolved.args);
   if (parsed.kind === 'unparsable') return refused(parsed.code);
-  const forbidden = command.params.find(
-    (one) => parsed.hasOption(one.name) && cautionOf(command, one) === 'never',
-  );
+  const forbidden = command.params.find((one) => parsed.hasOption(one.name) && one.caution === 'never');
   if (forbidden !== undefined) return refused(`never ${forbidden.name}`);
   const normal = (text: string): string => {
     const result = userNames.normalise(text);

@@ -5,8 +5,8 @@
 // What must not happen: a command that a deny is for reaches its mailbox; one for other mailboxes does.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { GlobList } from '../../src/domain/commands/glob.js';
-import { isMailboxMask, type Namespace } from '../../src/domain/commands/mailbox-names.js';
+import { GlobList } from '../../src/domain/names/glob.js';
+import { isMailboxMask, type Namespace } from '../../src/domain/names/mailbox-names.js';
 import type { Lab } from '../kit/dovecot-lab.js';
 import { openLab } from '../kit/dovecot-lab.js';
 import { openRawClient } from '../kit/raw-client.js';

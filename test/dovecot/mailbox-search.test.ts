@@ -9,9 +9,9 @@
 // instead, shared by the releases; DOVEGATE_SEED repeats a run; DOVEGATE_VERBOSE=1 tells on the way.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { GlobList } from '../../src/domain/commands/glob.js';
-import { isMailboxMask, type Namespace } from '../../src/domain/commands/mailbox-names.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { GlobList } from '../../src/domain/names/glob.js';
+import { isMailboxMask, type Namespace } from '../../src/domain/names/mailbox-names.js';
 import { type Random, randomInteger, seededRandom } from '../kit/chunkings.js';
 import { type Lab, openLab } from '../kit/dovecot-lab.js';
 import { allStorages, allUses, type MailboxWorld, openMailboxWorld } from './mailbox-world.js';

@@ -2,9 +2,9 @@
 // the name reaches. One policy a question, with the rule as the configuration would read it.
 
 import type { Series } from '../../src/domain/commands/catalog.js';
-import { GlobList } from '../../src/domain/commands/glob.js';
-import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/commands/mailbox-names.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
+import { GlobList } from '../../src/domain/names/glob.js';
+import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/names/mailbox-names.js';
 import { createPolicy, type Rule } from '../../src/domain/policy/rule.js';
 import { judgeLine } from '../kit/judge-line.js';
 import { lineWith, type NameUse } from './mailbox-world.js';

@@ -1,7 +1,7 @@
 // A line judged as a server of one series reads it, with what tests look at: the words as they would be sent.
 import type { Series } from '../../src/domain/commands/catalog.js';
-import type { MailboxNames } from '../../src/domain/commands/mailbox-names.js';
 import type { UserNames } from '../../src/domain/identity/user-name.js';
+import type { MailboxNames } from '../../src/domain/names/mailbox-names.js';
 import { plainLine } from '../../src/domain/policy/assess.js';
 import { type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
 import type { Policy } from '../../src/domain/policy/rule.js';

@@ -10,8 +10,8 @@ import {
   type Parameter,
   resolveCommand,
   resolveOwnCommand,
+  statusFields,
 } from '../../domain/commands/catalog.js';
-import { statusFields } from '../../domain/commands/fetch-fields.js';
 import type { Rights } from '../../domain/policy/rights.js';
 import { allFormats } from '../output/row-printer.js';
 

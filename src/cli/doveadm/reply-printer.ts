@@ -4,8 +4,8 @@
 import type { CellPiece } from '../../client/connect.js';
 import { isObject } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import { type ReplyShape, replyShape, shapeOf } from '../../domain/commands/columns.js';
 import type { ParsedArguments } from '../../domain/commands/parse.js';
+import { type ReplyShape, replyShape, shapeOf } from '../../domain/meaning/columns.js';
 import { createRowPrinter, type PrintOptions, type RowPrinter, type Sink } from '../output/row-printer.js';
 import { exitCodeOf } from './server-door.js';
 import type { TypedCommand } from './typed-command.js';

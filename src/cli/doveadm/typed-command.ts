@@ -1,7 +1,6 @@
 // A typed command, parsed as the real doveadm does before it connects: the command, the arguments to send, and what is read here
 // instead (a text, a list of users). Also the list of commands and their usage, made from the catalog.
 
-import { canonicalArguments } from '../../domain/commands/canonical.js';
 import {
   allSeries,
   type Command,
@@ -18,6 +17,7 @@ import {
   parseArguments,
   withoutParameters,
 } from '../../domain/commands/parse.js';
+import { canonicalArguments } from '../../domain/meaning/canonical.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import { tempFail } from './server-door.js';

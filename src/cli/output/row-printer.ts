@@ -1,7 +1,7 @@
 // Rows as the real doveadm prints them, byte for byte: the formats, the names of columns, and long cells, which arrive in pieces. Only
 // the table holds rows, a hundred at most; the other formats write each piece at once.
 
-import type { ReplyColumn, ReplyShape } from '../../domain/commands/columns.js';
+import type { ReplyColumn, ReplyShape } from '../../domain/meaning/columns.js';
 import { CommandFault } from './output.js';
 
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;

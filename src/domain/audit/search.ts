@@ -3,8 +3,8 @@
 // The rules: damage is stepped over; verify says what can be trusted. A record that does not name all users it touches is a hit: a
 // user must not be missed because a list was too long to be recorded.
 
-import { GlobList, globLengthMax, maskCovers, mayOverlap } from '../commands/glob.js';
 import { foldAscii } from '../identity/user-name.js';
+import { GlobList, globLengthMax, maskCovers, mayOverlap } from '../names/glob.js';
 import { quote } from './encode.js';
 import {
   eventOpening,

@@ -1,5 +1,6 @@
-// The commands that a doveadm-server of each series takes over the wire, found by name or by the words of a line; and a spotter of
-// lines in a text that a server could take for commands. A command that is not here does not exist and must be refused.
+// The commands that a doveadm-server of each series takes over the wire, found by name or by the words of a line; what their parameters
+// name and which of them are dangerous; the fields of mails and mailboxes; and a spotter of lines in a text that a server could take
+// for commands. A command that is not here does not exist and must be refused.
 import type { CommandSpotter } from '../../protocol/text.js';
 import { catalogSources, commandTable } from './data.js';
 
@@ -12,86 +13,109 @@ export const allSeries: readonly Series[] = ['2.3', '2.4'];
 /** What a command does, weakest first: reads; ends sessions; changes; changes the server or rights; destroys. */
 export const allEffects = ['read', 'session', 'write', 'admin', 'destroy'] as const;
 
-/** One of `allEffects`. Of a command alone it is the least that it does; `effectOf` adds what its arguments do. */
+/** Of a command alone it is the least that it does; parameters can raise it. */
 export type Effect = (typeof allEffects)[number];
 
-/** The stronger of two effects. */
 export function strongerEffect(one: Effect, other: Effect): Effect {
   return allEffects.indexOf(one) >= allEffects.indexOf(other) ? one : other;
 }
 
-/** What a value of a parameter can name; what a rule, a redaction and a route look at. A role is never renamed. */
-export const allRoles = [
-  'acl-id',
-  'acl-right',
-  'all-users',
-  'args',
-  'auth-info',
-  'cache-fields',
-  'config-filter',
-  'content-file',
-  'dict-key',
-  'dict-uri',
-  'director-tag',
-  'file-path',
-  'file-path-write',
-  'flag-remote',
-  'fs-args',
-  'fs-driver',
-  'fs-path',
-  'guid',
-  'host',
-  'instance-name',
-  'internal',
-  'ip',
-  'keyword',
-  'language',
-  'mail-flags',
-  'mail-location',
-  'mailbox',
-  'mailbox-guid',
-  'mailbox-mask',
-  'metadata-key',
-  'metadata-value',
-  'metric-name',
-  'name',
-  'namespace',
-  'net-mask',
-  'output-fields',
-  'port',
-  'remote-destination',
-  'search-query',
-  'secret',
-  'service-name',
-  'setting-override',
-  'sieve-script',
-  'socket',
-  'source-user',
-  'stats-exporter',
-  'stats-fields',
-  'stats-filter',
-  'sub-commands',
-  'sync-state',
-  'text',
-  'user',
-  'user-file',
-  'user-mask',
-  'user-mask-or-ip',
-  'userdb-field',
-  'value',
-  'var-expansion',
-] as const;
-
-/** One of `allRoles`; a parameter without one has a value that names nothing (a count, a switch). */
-export type Role = (typeof allRoles)[number];
+/**
+ * What values of a parameter can name, by what a rule must say before it may be given: a rule, a redaction and a route look at it. A role
+ * is never renamed. `named` reach beyond the mailboxes of the user: files, sockets, programs, other hosts, other users, other settings. A
+ * file of users is read as root and comes back line by line in the log; `internal` steers the server's inside.
+ */
+const rolesByCaution = {
+  free: [
+    'acl-id acl-right cache-fields dict-key director-tag guid host instance-name ip keyword language mail-flags mailbox',
+    'mailbox-guid mailbox-mask metadata-key metadata-value metric-name name namespace net-mask output-fields port',
+    'search-query secret service-name sieve-script stats-exporter stats-fields stats-filter sync-state text user',
+    'user-mask user-mask-or-ip value',
+  ],
+  named: [
+    'args auth-info config-filter content-file dict-uri file-path file-path-write flag-remote fs-args fs-driver fs-path',
+    'mail-location remote-destination setting-override socket source-user sub-commands userdb-field var-expansion',
+  ],
+  'all-users': ['all-users'],
+  never: ['internal user-file'],
+} as const;
 
 /**
- * How a server takes a value: `bool` takes none, `int` digits, `array` may be given again, `istream` names a file.
+ * `free`: a rule for the command permits it. `named`: only a rule that names the parameter does. `all-users`: only a rule that
+ * grants all users does. `never`: no rule can.
  */
-export const allParameterTypes = ['bool', 'str', 'int', 'array', 'istream'] as const;
+export type Caution = keyof typeof rolesByCaution;
 
-/** One of `allParameterTypes`. */
-export type ParameterType = (typeof allParameterTypes)[number];
+type WordsOf<Text extends string> = Text extends `${infer First} ${infer Rest}`
+  ? First | WordsOf<Rest>
+  : Text;
+
+/** A parameter without one has a value that names nothing (a count, a switch). */
+export type Role = WordsOf<(typeof rolesByCaution)[Caution][number]>;
+
+const cautionOfRole = new Map<string, Caution>();
+for (const caution of ['free', 'named', 'all-users', 'never'] as const) {
+  for (const role of rolesByCaution[caution].join(' ').split(' ')) cautionOfRole.set(role, caution);
+}
+
+export const allRoles: readonly string[] = [...cautionOfRole.keys()];
+
+function isRole(word: string): word is Role {
+  return cautionOfRole.has(word);
+}
+
+/** What a parameter does beyond its command (Dovecot's manual pages). */
+interface Danger {
+  /** Of a command line that has it. */
+  readonly effect: Effect;
+  /** For people; continues a sentence after "it". */
+  readonly why: string;
+}
+
+/** COMMANDS | PARAMETER | EFFECT | WHY. */
+const dangerTable = `
+expunge | delete-empty-mailbox | destroy | deletes mailboxes that the expunge has emptied
+mailbox delete | recursive | destroy | deletes everything below as well
+mailbox delete | unsafe | destroy | deletes without locking, as fast as it can
+deduplicate | by-msgid | destroy | takes mails for equal whose Message-ID, which a sender chooses, is equal
+stats dump | reset | destroy | sets the counters back after showing them
+kick | force | session | also ends the sessions of others in the same process
+kick,proxy kick | dest-host | session | ends the sessions of everybody on that host
+proxy kick | host | session | ends the sessions of everybody on that host
+director flush | force-flush | session | ends connections at once instead of moving them
+sieve put | activate | write | the script takes effect on the next mail
+sieve delete | ignore-active | destroy | deletes the script that is in use
+force-resync | fsck | write | rebuilds what it thinks is broken
+fs delete,mail fs delete | recursive | destroy | deletes everything below as well
+mailbox cryptokey generate | force | destroy | replaces keys: mail encrypted with the old ones may be lost
+mailbox cryptokey generate | re-encrypt-box-keys | admin | encrypts every mailbox key anew
+mailbox cryptokey generate | user-key-only | admin | makes a new key for the user
+mailbox cryptokey password | clear-password | admin | leaves the private key without a password
+mailbox cryptokey export | user-key | read | prints the user's private key
+sync,backup | purge-remote | destroy | deletes what the other side does not have
+sync,backup | reverse-sync | destroy | makes this side like the other one
+instance list | show-config | read | prints configuration
+mailbox metadata get,mailbox metadata list | allow-empty-mailbox-name | read | reaches the attributes of the whole account
+mailbox metadata set,mailbox metadata unset | allow-empty-mailbox-name | read | reaches the attributes of the whole account
+user | expand-field | read | expands variables, also of the environment of the server
+user | field | read | prints a field of the userdb, which can be a password
+`;
+
+const dangers = new Map<string, Danger>();
+for (const [commands = '', parameter, effect, why = ''] of rowsOf(dangerTable)) {
+  for (const command of commands.split(',')) {
+    const danger = { effect: oneOf(allEffects, effect, commands), why };
+    dangers.set(`${command} ${parameter}`, Object.freeze(danger));
+  }
+}
+
+function rowsOf(table: string): string[][] {
+  const lines = table.trim().split('\n');
+  return lines.map((line) => line.split(' | '));
+}
+
+/** How a server takes a value: `bool` takes none, `int` digits, `array` may be given again, `istream` names a file of the server. */
+const allParameterTypes = ['bool', 'str', 'int', 'array', 'istream'] as const;
 
 /** One parameter of a command as the server's own table has it; frozen. */
 export interface Parameter {
@@ -99,42 +123,35 @@ export interface Parameter {
   readonly name: string;
   /** One character, without the dash. */
   readonly short: string | undefined;
-  /** `istream` opens a file of the server, as its root or as the mail user. */
-  readonly type: ParameterType;
+  readonly type: (typeof allParameterTypes)[number];
   readonly isPositional: boolean;
   readonly isOptional: boolean;
   readonly isUnsigned: boolean;
   /** 2.4: the word that stands before the value among the positionals, `copy DEST user WHO ...`. */
   readonly key: string | undefined;
   readonly role: Role | undefined;
+  /** What a rule must say before it may be given. */
+  readonly caution: Caution;
+  readonly danger: Danger | undefined;
 }
 
 /** `dot`: reads a dot-stream after the line unless a file is named; `duplex`: the rest of the connection is its own. */
-export const allInputKinds = ['none', 'dot', 'duplex'] as const;
+const allInputKinds = ['none', 'dot', 'duplex'] as const;
 
-/** One of `allInputKinds`; what may follow the line, not what does (see `inputOf` of the reader of arguments). */
-export type InputKind = (typeof allInputKinds)[number];
+/** Whether a rule may allow it by a pattern, only by name, or only by name and saying that it amounts to root. */
+const allGrants = ['normal', 'explicit', 'never'] as const;
 
-/** Whether a rule may allow it by a mask, only by name, or only by name and saying that it amounts to root. */
-export const allGrants = ['normal', 'explicit', 'never'] as const;
-
-/** One of `allGrants`; `never` is the one that amounts to root. */
-export type Grant = (typeof allGrants)[number];
-
-/**
- * A command of one series, frozen, the same object at each look-up. Two series have an object each, also for equal
- * names.
- */
+/** A command of one series, frozen, the same object at each look-up. Two series have an object each, also for equal names. */
 export interface Command {
   /** Its words joined by one blank; what goes upstream as one field. */
   readonly name: string;
   readonly words: readonly string[];
   /** `user`: acts for the user field of the command line. `server`: ignores that field. */
   readonly scope: 'user' | 'server';
-  /** Of the command alone; parameters can raise it. */
   readonly effect: Effect;
-  readonly grant: Grant;
-  readonly input: InputKind;
+  readonly grant: (typeof allGrants)[number];
+  /** What may follow the line; `inputOf` says what does. */
+  readonly input: (typeof allInputKinds)[number];
   /** In the order of Dovecot's own table, which is the order of the canonical form. */
   readonly params: readonly Parameter[];
   /** Options may follow positionals. False: the first positional ends the options. */
@@ -144,18 +161,79 @@ export interface Command {
 const parameterWord =
   /^(?<positional><)?(?:(?<short>[A-Za-z0-9])\/)?(?<name>[a-z0-9-]+):(?<type>[a-z]+)(?<optional>\?)?(?<unsigned>\+)?(?:@(?<key>[a-z]+))?(?:=(?<role>[a-z-]+))?$/;
 
-const byLongName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
-const byName = new Map<Series, ReadonlyMap<string, Command>>();
-const inOrder = new Map<Series, readonly Command[]>();
-for (const series of allSeries) {
-  const commands = commandTable
-    .trim()
-    .split('\n')
-    .map((line) => line.split(' | '))
+const parametersByName = new WeakMap<Command, ReadonlyMap<string, Parameter>>();
+interface Table {
+  readonly commands: readonly Command[];
+  readonly byName: ReadonlyMap<string, Command>;
+  /** Almost every first word is that of a few commands only. */
+  readonly byFirstWord: ReadonlyMap<string, readonly Command[]>;
+}
+
+const tables: Readonly<Record<Series, Table>> = { '2.3': readTable('2.3'), '2.4': readTable('2.4') };
+
+function readTable(series: Series): Table {
+  const commands = rowsOf(commandTable)
     .filter(([of]) => of?.includes(series))
-    .map(([, ...entry]) => commandOf(entry, catalogSources[series].mailParams));
-  inOrder.set(series, Object.freeze(commands));
-  byName.set(series, new Map(commands.map((command) => [command.name, command])));
+    .map(([, name, traits, params]) => commandOf(name, traits, params, catalogSources[series].mailParams));
+  const byFirstWord = new Map<string, Command[]>();
+  for (const command of commands) {
+    const first = command.words[0] ?? '';
+    byFirstWord.set(first, [...(byFirstWord.get(first) ?? []), command]);
+  }
+  const byName = new Map(commands.map((command) => [command.name, command]));
+  return { commands: Object.freeze(commands), byName, byFirstWord };
+}
+
+function commandOf(name = '', traits = '', params = '', mailParams = ''): Command {
+  const [scope, effect, grant, input, order] = traits.split(' ');
+  if (scope !== 'user' && scope !== 'server') throw new Error(`catalog data: scope of ${name}`);
+  const words = scope === 'user' ? `${mailParams} ${params}` : params;
+  const parameters = words
+    .split(' ')
+    .filter(Boolean)
+    .map((word) => parameterOf(word, name, scope));
+  const command = Object.freeze({
+    name,
+    words: Object.freeze(name.split(' ')),
+    scope,
+    effect: oneOf(allEffects, effect, name),
+    grant: oneOf(allGrants, grant, name),
+    input: oneOf(allInputKinds, input, name),
+    params: Object.freeze(parameters),
+    permutes: order !== 'ordered',
+  });
+  parametersByName.set(command, new Map(parameters.map((parameter) => [parameter.name, parameter])));
+  return command;
+}
+
+function parameterOf(word: string, command: string, scope: Command['scope']): Parameter {
+  const parts = parameterWord.exec(word)?.groups;
+  const name = parts?.['name'];
+  const role = parts?.['role'];
+  if (parts === undefined || name === undefined || (role !== undefined && !isRole(role)))
+    throw new Error(`catalog data: parameter ${word}`);
+  const danger = dangers.get(`${command} ${name}`);
+  const ofRole = cautionOfRole.get(role ?? '') ?? 'free';
+  const ofParameter = ofRole === 'free' && danger !== undefined ? 'named' : ofRole;
+  return Object.freeze({
+    name,
+    short: parts['short'],
+    type: oneOf(allParameterTypes, parts['type'], name),
+    isPositional: parts['positional'] !== undefined,
+    isOptional: parts['optional'] !== undefined,
+    isUnsigned: parts['unsigned'] !== undefined,
+    key: parts['key'],
+    role,
+    // Another socket of the mail server could be anything.
+    caution: role === 'socket' && scope === 'user' ? 'never' : ofParameter,
+    danger,
+  });
+}
+
+function oneOf<T extends string>(all: readonly T[], word: string | undefined, where: string): T {
+  const found = all.find((one) => one === word);
+  if (found === undefined) throw new Error(`catalog data: ${word} in ${where}`);
+  return found;
 }
 
 /**
@@ -163,12 +241,12 @@ for (const series of allSeries) {
  * go upstream. `dovegate` as a first word is reserved for them.
  */
 export const ownCommands: readonly Command[] = Object.freeze([
-  commandOf(['dovegate can', 'server session normal none']),
-  commandOf([
+  commandOf('dovegate can', 'server session normal none'),
+  commandOf(
     'dovegate explain',
     'server session normal none ordered',
     'u/user:str?=user <command:array=sub-commands',
-  ]),
+  ),
 ]);
 
 /** Names the tables that commands were judged by: half of each series' SHA-256, in hex. */
@@ -176,24 +254,24 @@ export const catalogHash: string = allSeries
   .map((series) => catalogSources[series].hash.slice(0, 64 / allSeries.length))
   .join('');
 
-/** The Dovecot releases that the tables of a series come from, for people. */
-export function catalogSource(series: Series): string {
-  return catalogSources[series].dovecot;
-}
-
 /** The command of exactly this full name (`mailbox cache purge`), case and blanks included. */
 export function commandNamed(series: Series, name: string): Command | undefined {
-  return byName.get(series)?.get(name);
+  return tables[series].byName.get(name);
 }
 
 /** Every command of the series, by name. */
 export function commandsOf(series: Series): readonly Command[] {
-  return inOrder.get(series) ?? [];
+  return tables[series].commands;
 }
 
 /** The parameter of that long name. */
 export function parameterNamed(command: Command, name: string): Parameter | undefined {
-  return byLongName.get(command)?.get(name);
+  return parametersByName.get(command)?.get(name);
+}
+
+/** How a parameter is written as an option, for messages and for the canonical form. */
+export function optionName(parameter: Parameter): string {
+  return parameter.short === undefined ? `--${parameter.name}` : `-${parameter.short}`;
 }
 
 /**
@@ -212,87 +290,36 @@ export function textOfList(command: Command, parameter: Parameter): Parameter | 
   return text?.isPositional === true ? text : undefined;
 }
 
-function commandOf([name = '', traits = '', params = '']: readonly string[], mailParams = ''): Command {
-  const [scope, effect, grant, input, order] = traits.split(' ');
-  if (scope !== 'user' && scope !== 'server') throw new Error(`catalog data: scope of ${name}`);
-  const words = scope === 'user' ? `${mailParams} ${params}` : params;
-  const parameters = words.split(' ').filter(Boolean).map(parameterOf);
-  const command = Object.freeze({
-    name,
-    words: Object.freeze(name.split(' ')),
-    scope,
-    effect: oneOf(allEffects, effect, name),
-    grant: oneOf(allGrants, grant, name),
-    input: oneOf(allInputKinds, input, name),
-    params: Object.freeze(parameters),
-    permutes: order !== 'ordered',
-  });
-  byLongName.set(command, new Map(parameters.map((parameter) => [parameter.name, parameter])));
-  return command;
-}
-
-function parameterOf(word: string): Parameter {
-  const parts = parameterWord.exec(word)?.groups;
-  const name = parts?.['name'];
-  if (parts === undefined || name === undefined) throw new Error(`catalog data: parameter ${word}`);
-  return Object.freeze({
-    name,
-    short: parts['short'],
-    type: oneOf(allParameterTypes, parts['type'], name),
-    isPositional: parts['positional'] !== undefined,
-    isOptional: parts['optional'] !== undefined,
-    isUnsigned: parts['unsigned'] !== undefined,
-    key: parts['key'],
-    role: parts['role'] === undefined ? undefined : oneOf(allRoles, parts['role'], name),
-  });
-}
-
-function oneOf<T extends string>(all: readonly T[], word: string | undefined, where: string): T {
-  const found = all.find((one) => one === word);
-  if (found === undefined) throw new Error(`catalog data: ${word} in ${where}`);
-  return found;
-}
-
-// Which command the words of a line name. As the server does it: the first registered name that the leading words use up
-// completely, whether a word holds one of its words or several. No abbreviation, no folding of case. No name is the
-// beginning of another (a test holds that), so the order of registration does not matter.
-const byFirstWord = new Map<Series, Map<string, Command[]>>();
-for (const series of allSeries) {
-  const index = new Map<string, Command[]>();
-  for (const command of commandsOf(series)) {
-    const first = command.words[0] ?? '';
-    const commands = index.get(first);
-    if (commands === undefined) index.set(first, [command]);
-    else commands.push(command);
-  }
-  byFirstWord.set(series, index);
+/** A command, and the words of a line that follow its name. */
+export interface ResolvedCommand {
+  readonly command: Command;
+  readonly args: readonly string[];
 }
 
 /**
- * The command that `words` (everything after the user field) begins with, and the words behind its name. Undefined: the
- * server would answer "unknown command". `mailbox`, `cache purge` and `mailbox cache purge` spell the same; an empty word, a
- * second blank or a blank at an end matches nothing.
+ * The command that `words` (everything after the user field) begins with. Undefined: the server would answer "unknown command". As the
+ * server does it: the first registered name that the leading words use up completely, whether a word holds one of its words or several.
+ * No abbreviation, no folding of case: an empty word, a second blank or a blank at an end matches nothing. No name is the beginning of
+ * another (a test holds that), so the order of registration does not matter.
  */
-export function resolveCommand(
-  series: Series,
-  words: readonly string[],
-): { command: Command; args: readonly string[] } | undefined {
-  const first = words[0];
-  if (first === undefined || first === '') return undefined;
+export function resolveCommand(series: Series, words: readonly string[]): ResolvedCommand | undefined {
+  const [first = ''] = words;
   const blank = first.indexOf(' ');
-  const candidates = byFirstWord.get(series)?.get(blank === -1 ? first : first.slice(0, blank)) ?? [];
-  for (const command of candidates) {
-    const used = wordsUsed(command.name, words);
-    if (used !== undefined) return { command, args: words.slice(used) };
-  }
-  return undefined;
+  const { byFirstWord } = tables[series];
+  return resolveAmong(byFirstWord.get(blank === -1 ? first : first.slice(0, blank)), words);
 }
 
 /** The same for a command of our own, which no series has. */
-export function resolveOwnCommand(
+export function resolveOwnCommand(words: readonly string[]): ResolvedCommand | undefined {
+  return resolveAmong(ownCommands, words);
+}
+
+function resolveAmong(
+  commands: readonly Command[] | undefined,
   words: readonly string[],
-): { command: Command; args: readonly string[] } | undefined {
-  for (const command of ownCommands) {
+): ResolvedCommand | undefined {
+  if (commands === undefined) return undefined;
+  for (const command of commands) {
     const used = wordsUsed(command.name, words);
     if (used !== undefined) return { command, args: words.slice(used) };
   }
@@ -313,6 +340,37 @@ function wordsUsed(name: string, words: readonly string[]): number | undefined {
   }
   return used;
 }
+
+const plainFields = new Set(
+  (
+    'user mailbox mailbox-guid seq uid guid flags modseq size.physical size.virtual date.received date.sent date.saved ' +
+    'date.received.unixtime date.sent.unixtime date.saved.unixtime pop3.uidl pop3.order refcount storageid'
+  ).split(' '),
+);
+const contentFields = new Set(
+  'hdr body body.preview body.snippet text text.utf8 imap.envelope imap.body imap.bodystructure'.split(' '),
+);
+const headerFilters = new Set(['utf8', 'address', 'address_name', 'address_name.utf8']);
+
+/**
+ * Of a field of `fetch`, in lower case: `plain`: tells of the mail as an object. `content`: shows text, headers, addresses or structure.
+ * Undefined: the series does not have it.
+ */
+export function fetchFieldClass(series: Series, field: string): 'plain' | 'content' | undefined {
+  if (plainFields.has(field)) return 'plain';
+  if (contentFields.has(field) || (series === '2.4' && field === 'mime.parts')) return 'content';
+  const header = /^hdr\.([!-\-/-9;-~]+)(?:\.(.+))?$/.exec(field);
+  if (header !== null) return header[2] === undefined || headerFilters.has(header[2]) ? 'content' : undefined;
+  const part = /^(?:body|binary)\.(?:\d+(?:\.\d+)*(?:\.(?:mime|header|text))?|header|text)$/;
+  return part.test(field) ? 'content' : undefined;
+}
+
+/** The fields of `mailbox status` in the order of the cells; `deleted` came with 2.4.5. */
+export const statusFields: readonly string[] =
+  'messages recent deleted uidnext uidvalidity unseen highestmodseq vsize guid firstsaved'.split(' ');
+
+/** Those that can be summed up with `-t`. */
+export const statusTotals: readonly string[] = ['messages', 'recent', 'unseen', 'vsize'];
 
 const TAB = 0x09;
 const LF = 0x0a;

@@ -3,7 +3,7 @@
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
-import { type Command, type Parameter, parameterNamed, type Series } from './catalog.js';
+import { type Command, optionName, type Parameter, parameterNamed, type Series } from './catalog.js';
 
 /** What was wrong with the arguments. A code is never renamed or used for something else. */
 export type UnparsableCode =
@@ -62,11 +62,6 @@ interface OptionsAndOperands {
 /** A refusal as a value. The message must hold nothing that the client wrote: it goes to logs and to the client. */
 export function unparsable(code: UnparsableCode, message: string): Unparsable {
   return { kind: 'unparsable', code, message };
-}
-
-/** How a parameter is written as an option, for messages and for the canonical form. */
-export function optionName(parameter: Parameter): string {
-  return parameter.short === undefined ? `--${parameter.name}` : `-${parameter.short}`;
 }
 
 /**

@@ -13,9 +13,9 @@ import {
   type Role,
   type Series,
 } from './catalog.js';
-import { checkListWords, foldFlag, refuseFatal } from './fetch-fields.js';
 import { readArguments, type Unparsable, unparsable } from './getopt.js';
 import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
+import { checkListWords, foldFlag, refuseFatal } from './values.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode, unparsable } from './getopt.js';
 

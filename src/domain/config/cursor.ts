@@ -3,8 +3,8 @@
 import { dirname, resolve } from 'node:path';
 import { isMap, isSeq, type Scalar } from 'yaml';
 import type { core, ZodType } from 'zod';
-import { globLengthMax } from '../commands/glob.js';
 import { foldAscii } from '../identity/user-name.js';
+import { globLengthMax } from '../names/glob.js';
 import {
   type Entry,
   entryOf,

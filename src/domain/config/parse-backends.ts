@@ -1,8 +1,8 @@
 // Reads `backends`. What could only be dialed unsafely is an error, and so is a list of namespaces that no Dovecot could have, because
 // judgements rely on it.
 
-import type { Namespace } from '../commands/mailbox-names.js';
 import { isLoopback } from '../identity/peer.js';
+import type { Namespace } from '../names/mailbox-names.js';
 import { serverTargetWords } from '../policy/route.js';
 import { type Cursor, socketPathBytesMax } from './cursor.js';
 import type { RawBackend } from './schema.js';

@@ -1,9 +1,9 @@
 // Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
 // one spelling, so that the same meaning has the same version whatever the file looks like.
 import { isMap, type Scalar, stringify } from 'yaml';
-import { GlobList } from '../commands/glob.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
+import { GlobList } from '../names/glob.js';
 import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
 import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
 import { checkReach, parseRules } from './parse-rule.js';

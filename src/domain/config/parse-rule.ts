@@ -1,9 +1,8 @@
 // Reads one rule, and checks whether it could ever match.
 import { stringify } from 'yaml';
 import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
-import { cautionOf } from '../commands/dangerous.js';
-import { GlobList, mayOverlap } from '../commands/glob.js';
 import { sha256Hex } from '../identity/credentials.js';
+import { GlobList, mayOverlap } from '../names/glob.js';
 import { parseTime } from '../policy/duration.js';
 import { type Policy, parametersOf, type Rule } from '../policy/rule.js';
 import { type Cursor, userPatterns } from './cursor.js';
@@ -127,9 +126,7 @@ function checkAllow(
 function unnamedIn(commands: readonly Command[], named: readonly string[]): string[] {
   const missing = commands.map((command) =>
     command.params
-      .filter(
-        (each) => !each.isOptional && cautionOf(command, each) === 'named' && !named.includes(each.name),
-      )
+      .filter((each) => !each.isOptional && each.caution === 'named' && !named.includes(each.name))
       .map((each) => each.name),
   );
   return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
@@ -203,7 +200,7 @@ function allowsAllOf(earlier: Rule, later: Rule): boolean {
     const commands = allSeries.flatMap((series) => commandNamed(series, later.command) ?? []);
     const cautions = commands.map((command) => {
       const found = parameterNamed(command, parameter);
-      return found === undefined ? 'free' : cautionOf(command, found);
+      return found === undefined ? 'free' : found.caution;
     });
     // What must be named is not allowed by a rule that names nothing; nor is a mask, but by its very value.
     return (

@@ -1,7 +1,7 @@
 // Reads the smaller sections: mail_users, routes, server_commands, audit, admin.
 import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
-import { GlobList } from '../commands/glob.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
+import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/route.js';
 import { type Cursor, socketPath, userPatterns } from './cursor.js';
 import { meantBy } from './problem.js';

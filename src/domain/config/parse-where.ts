@@ -1,9 +1,9 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that could never hold,
 // or that its author cannot have meant, is a problem. A value that does not fit its parameter is never read as plain text instead.
 import type { Parameter } from '../commands/catalog.js';
-import { GlobList, globLengthMax } from '../commands/glob.js';
-import { type SearchKey, searchKeyNamed } from '../commands/search-keys.js';
+import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
+import { GlobList, globLengthMax } from '../names/glob.js';
 import { parseDuration } from '../policy/duration.js';
 import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
 import { createRegex } from '../policy/regex.js';

@@ -2,14 +2,14 @@
 // in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
 
 import type { Series } from '../commands/catalog.js';
+import { createUserNames } from '../identity/user-name.js';
 import {
   createMailboxNames,
   doubtedNames,
   type MailboxNames,
   type Namespace,
-} from '../commands/mailbox-names.js';
-import { usualSharedPrefixes } from '../commands/shared-mailboxes.js';
-import { createUserNames } from '../identity/user-name.js';
+  usualSharedPrefixes,
+} from '../names/mailbox-names.js';
 import { type Fate } from '../policy/assess.js';
 import {
   createRoutingTable,

@@ -5,7 +5,7 @@
 
 import type { CommandLine } from '../../protocol/command.js';
 import { allSeries, type Series } from '../commands/catalog.js';
-import { namesAmong } from '../commands/mailbox-names.js';
+import { namesAmong } from '../names/mailbox-names.js';
 import {
   isAllowed,
   isServerCommand,

@@ -1,16 +1,26 @@
 // What policy sees of a command: who, from where, which command, whose mailboxes, which values by name; and whom records name of it.
 // The rule: an attempt is built from a complete parse only, with every user's name in its normal form; what could not be
 // parsed or named is refused before policy is asked.
-import { type Command, type Effect, parameterNamed, type Series } from '../commands/catalog.js';
-import { cautionOf, effectOf, userdbContent } from '../commands/dangerous.js';
-import { fetchFieldClass } from '../commands/fetch-fields.js';
-import { isMask } from '../commands/glob.js';
-import { doubtedNames, type MailboxNames } from '../commands/mailbox-names.js';
+import {
+  type Command,
+  type Effect,
+  fetchFieldClass,
+  parameterNamed,
+  type Series,
+} from '../commands/catalog.js';
 import { type ParsedArguments, type Unparsable, unparsable } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { sharedReach, usualSharedPrefixes } from '../commands/shared-mailboxes.js';
-import { isAddress, type TouchedUsers, touchedUsers, type UserArgument } from '../commands/users.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
+import {
+  effectOf,
+  sharedReach,
+  type TouchedUsers,
+  touchedUsers,
+  type UserArgument,
+  userdbContent,
+} from '../meaning/reach.js';
+import { isAddress, isMask } from '../names/glob.js';
+import { doubtedNames, type MailboxNames, usualSharedPrefixes } from '../names/mailbox-names.js';
 import type { Policy } from './rule.js';
 
 /** One command that somebody wants to run. */
@@ -127,7 +137,7 @@ export function attemptOf(
     named,
     isCrowd: named > userNames.perLineMax,
     everybody: everybodyIn(touched),
-    shared: sharedReach(given, sharedNamespaces)?.parameter,
+    shared: sharedReach(given, sharedNamespaces),
     isSharedUnsaid: sharedNamespaces === undefined,
     mailboxNames,
     content: contentOf(given),
@@ -151,7 +161,7 @@ function cautionsIn({ command, values }: ParsedArguments): Pick<Attempt, 'mustBe
   const never: string[] = [];
   for (const name of values.keys()) {
     const parameter = parameterNamed(command, name);
-    const caution = parameter === undefined ? 'never' : cautionOf(command, parameter);
+    const caution = parameter === undefined ? 'never' : parameter.caution;
     // A -u that nobody has compared with the wire user: the server ignores it, and what was meant is anybody's guess.
     const isUnsettled = name === 'user' && command.scope === 'user';
     if (caution === 'never' || isUnsettled) never.push(name);
@@ -242,7 +252,7 @@ export function usersTouchedBy(attempt: Attempt): readonly string[] {
  */
 function namesSharedMailbox({ parsed, shared, isSharedUnsaid }: Attempt): boolean {
   if (shared === undefined) return false;
-  const reach = isSharedUnsaid ? sharedReach(parsed, usualSharedPrefixes)?.parameter : shared;
+  const reach = isSharedUnsaid ? sharedReach(parsed, usualSharedPrefixes) : shared;
   if (reach !== 'mailbox-mask') return reach !== undefined;
   return parsed.values.get(reach)?.some((mask) => !/^[*%]/.test(mask)) === true;
 }

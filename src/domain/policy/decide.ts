@@ -1,7 +1,6 @@
 // Owns the judgement: a policy, an attempt and a time make a decision.
 // It does not know clients, backends or counters; equal questions have equal answers.
 // The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
-import { dangerOf } from '../commands/dangerous.js';
 import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
 import type { Obligations, Policy, Rule, RulePlace } from './rule.js';
@@ -130,7 +129,7 @@ function mayBeObserved(attempt: Attempt): boolean {
       attempt.mustBeNamed.includes(parameter.name) &&
       // A field of the userdb reaches nobody else. A dangerous parameter with this effect ends sessions of users that the command does not name.
       ((parameter.role !== undefined && parameter.role !== 'output-fields') ||
-        dangerOf(command, parameter)?.effect === 'session'),
+        parameter.danger?.effect === 'session'),
   );
   // Who else is named by a command about one user's mail gets something of it: rights, or is its source.
   const namesOthers = command.scope === 'user' && attempt.users.some((user) => user !== attempt.user);

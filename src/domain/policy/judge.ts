@@ -4,15 +4,15 @@
 // yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
 
 import type { CommandLine } from '../../protocol/command.js';
-import { type CanonicalWord, canonicalWords } from '../commands/canonical.js';
 import { allSeries, resolveCommand, type Series, strongerEffect } from '../commands/catalog.js';
-import { replyCells } from '../commands/columns.js';
-import type { UnparsableCode } from '../commands/getopt.js';
-import { doubtedNames, type MailboxNames, rememberNames } from '../commands/mailbox-names.js';
+import type { UnparsableCode } from '../commands/parse.js';
 import { inputOf, type ParsedArguments, parseArguments } from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { reconcileUserOptions } from '../commands/users.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
+import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
+import { replyCells } from '../meaning/columns.js';
+import { reconcileUserOptions } from '../meaning/reach.js';
+import { doubtedNames, type MailboxNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, attemptOf } from './attempt.js';
 import type { DecisionCache } from './cache.js';
 import { type Decision, decide } from './decide.js';

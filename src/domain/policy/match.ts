@@ -2,8 +2,7 @@
 // It does not choose between rules; that is decide.
 // The rule: whatever the rule does not speak of must be harmless: each check below refuses unless the rule says otherwise.
 import { type Command, listOfText, type Parameter, parameterNamed } from '../commands/catalog.js';
-import { isWithin, mayOverlap } from '../commands/glob.js';
-import { isAddress } from '../commands/users.js';
+import { isAddress, isWithin, mayOverlap } from '../names/glob.js';
 import type { Attempt, AttemptMask } from './attempt.js';
 import {
   dependsOnTime,

@@ -4,10 +4,17 @@
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
 
 import type { Series } from '../commands/catalog.js';
-import { type GlobList, isMask } from '../commands/glob.js';
-import { doubtedNames, isMailboxMask, type MailboxNames } from '../commands/mailbox-names.js';
-import { type SearchTime, searchSize, searchTime, selectsEverything } from '../commands/search-keys.js';
-import { conditionsIn, type SearchCondition, type SearchNode } from '../commands/search-query.js';
+import {
+  conditionsIn,
+  type SearchCondition,
+  type SearchNode,
+  type SearchTime,
+  searchSize,
+  searchTime,
+  selectsEverything,
+} from '../commands/search-query.js';
+import { type GlobList, isMask } from '../names/glob.js';
+import { doubtedNames, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
 import type { Regex } from './regex.js';
 import { isSurelyOneOf, mayBeOneOf } from './value-test.js';
 

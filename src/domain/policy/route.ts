@@ -4,9 +4,9 @@
 // all backends; a command about users by name goes to the one backend that has them all; a mask needs a line that names the backend.
 
 import type { Effect, Series } from '../commands/catalog.js';
-import type { GlobList } from '../commands/glob.js';
-import type { MailboxNames } from '../commands/mailbox-names.js';
 import type { UserNames } from '../identity/user-name.js';
+import type { GlobList } from '../names/glob.js';
+import type { MailboxNames } from '../names/mailbox-names.js';
 import type { Inability, JudgementCache } from './judge.js';
 
 /** Where a route leads. */

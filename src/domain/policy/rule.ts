@@ -2,8 +2,7 @@
 // It does not know YAML; config builds these values, and nobody changes them afterwards.
 // The rule: a policy is immutable. A changed configuration makes a new one, with another version.
 import { allSeries, commandNamed, type Parameter } from '../commands/catalog.js';
-import { cautionOf } from '../commands/dangerous.js';
-import type { GlobList } from '../commands/glob.js';
+import type { GlobList } from '../names/glob.js';
 import type { QueryTest } from './query.js';
 import type { ValueTest } from './value-test.js';
 
@@ -169,7 +168,7 @@ export function whyUnnamable(command: string, name: string): string | undefined 
     const found = commandNamed(series, command);
     const parameter = found?.params.find((each) => each.name === name);
     if (found === undefined || parameter === undefined) continue;
-    const caution = cautionOf(found, parameter);
+    const caution = parameter.caution;
     if (caution === 'never') return 'is never allowed, and no rule can change that; take it out';
     if (caution === 'all-users') return 'write all_users: true beside command: instead';
     if (name === 'user' && found.scope === 'user') {

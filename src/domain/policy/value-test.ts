@@ -1,8 +1,8 @@
 // The tests that a rule puts to the values of one parameter, and to names of mailboxes, of which one mailbox can have several.
 // The rule: a test of an `allow` holds only if every value passes, for every mailbox that a name may be; one of a `deny` strikes if any
 // value may be meant, whatever its case.
-import { type GlobList, mayOverlap } from '../commands/glob.js';
-import { endsInInbox, isMailboxMask, type MailboxNames } from '../commands/mailbox-names.js';
+import { type GlobList, mayOverlap } from '../names/glob.js';
+import { endsInInbox, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
 import type { Regex } from './regex.js';
 
 /**

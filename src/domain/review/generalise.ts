@@ -4,9 +4,8 @@
 // them; a word that is known as a digest only is never written.
 
 import { type Effect, type Parameter, strongerEffect } from '../commands/catalog.js';
-import { GlobList } from '../commands/glob.js';
-import { searchSize, searchTime } from '../commands/search-keys.js';
-import { conditionsOfAll, type SearchCondition } from '../commands/search-query.js';
+import { conditionsOfAll, type SearchCondition, searchSize, searchTime } from '../commands/search-query.js';
+import { GlobList } from '../names/glob.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Plain } from './policy-text.js';
 import { isDigest } from './recorded.js';

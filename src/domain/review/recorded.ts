@@ -14,8 +14,8 @@ import {
   type Parameter,
   type Series,
 } from '../commands/catalog.js';
-import { isMask } from '../commands/glob.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
+import { isMask } from '../names/glob.js';
 import { type Assessment, assess, minorOfToday, plainLine } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';

@@ -5,7 +5,7 @@
 
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
-import type { MailboxNames } from '../../domain/commands/mailbox-names.js';
+import type { MailboxNames } from '../../domain/names/mailbox-names.js';
 import { type Assessment, assess, fateOf, seriesOf } from '../../domain/policy/assess.js';
 import type { DecisionCache } from '../../domain/policy/cache.js';
 import { judgedBytes, type Subject } from '../../domain/policy/judge.js';

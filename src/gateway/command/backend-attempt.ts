@@ -4,10 +4,10 @@
 // broke off.
 
 import type { Abortable } from '../../concurrency/abortable.js';
-import { canonicalWords } from '../../domain/commands/canonical.js';
 import { commandNamed } from '../../domain/commands/catalog.js';
-import { replyCells } from '../../domain/commands/columns.js';
 import { parseArguments } from '../../domain/commands/parse.js';
+import { canonicalWords } from '../../domain/meaning/canonical.js';
+import { replyCells } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';

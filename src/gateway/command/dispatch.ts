@@ -8,7 +8,7 @@
 
 import { WaitTimeout } from '../../concurrency/limits.js';
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
-import { replyShape } from '../../domain/commands/columns.js';
+import { replyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/judge.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';

@@ -9,9 +9,9 @@ import type {
   RecordedPeer,
   Redacted,
 } from '../../domain/audit/record.js';
-import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import { userNameMax } from '../../domain/identity/user-name.js';
+import type { CanonicalWord } from '../../domain/meaning/canonical.js';
 import { usersTouchedBy } from '../../domain/policy/attempt.js';
 import type { Judged, Judgement, Subject } from '../../domain/policy/judge.js';
 import type { RulePlace } from '../../domain/policy/rule.js';

@@ -3,10 +3,10 @@
 // what a refused command costs and shows nothing of users that exist; what would be a secret in the record of a command is one in the
 // record of the question about it.
 
-import type { CanonicalWord } from '../../domain/commands/canonical.js';
 import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
-import { doubtedNames } from '../../domain/commands/mailbox-names.js';
 import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
+import type { CanonicalWord } from '../../domain/meaning/canonical.js';
+import { doubtedNames } from '../../domain/names/mailbox-names.js';
 import { plainLine } from '../../domain/policy/assess.js';
 import {
   type Explained,

@@ -3,7 +3,7 @@
 // The rules: what is sent is what the admission says; of two configurations the stricter one counts.
 
 import type { Series } from '../../domain/commands/catalog.js';
-import { replyShape } from '../../domain/commands/columns.js';
+import { replyShape } from '../../domain/meaning/columns.js';
 import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
 import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
 import { limitAsks } from '../../domain/policy/limits.js';

@@ -94,7 +94,7 @@ void test('the stronger effect wins in either order', () => {
 });
 
 void test('every role but one is that of a parameter of some series', () => {
-  const used = new Set(
+  const used = new Set<string | undefined>(
     allSeries.flatMap((series) => commandsOf(series).flatMap(({ params }) => params.map(({ role }) => role))),
   );
   assert.deepEqual(

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
 import { allSeries, type Command, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
+import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
 import { serverSees } from './reference.js';
 import { pick, type Random, randomValues, seededRandom, spell } from './spelling.js';
 

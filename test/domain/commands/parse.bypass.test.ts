@@ -2,11 +2,10 @@
 // that says openly what it does, under the command, parameters and users that a rule then judges.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
 import { allSeries, resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
-import { cautionOf, effectOf } from '../../../src/domain/commands/dangerous.js';
 import { inputOf, parseArguments } from '../../../src/domain/commands/parse.js';
-import { touchedUsers } from '../../../src/domain/commands/users.js';
+import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
+import { effectOf, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import { accept, read } from './reading.js';
 
 interface Trick {
@@ -395,7 +394,7 @@ test('however a parameter that reaches out is spelled, it is found by its name a
       assert.ok(parsed.hasOption(name), line.join(' '));
       const parameter = parsed.command.params.find((one) => one.name === name);
       assert.ok(parameter);
-      assert.equal(cautionOf(parsed.command, parameter), caution, line.join(' '));
+      assert.equal(parameter.caution, caution, line.join(' '));
     }
   }
 });

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, resolveCommand } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import { isSequenceSet } from '../../../src/domain/commands/search-keys.js';
+import { isSequenceSet } from '../../../src/domain/commands/search-query.js';
 
 function times(count: number, word: (at: number) => string): string[] {
   return Array.from({ length: count }, (_, at) => word(at));

@@ -1,8 +1,8 @@
 // Goal: who judges without a daemon knows where a command could go, and no more than that.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
+import { namesAmong } from '../../../src/domain/names/mailbox-names.js';
 import { seriesOf } from '../../../src/domain/policy/assess.js';
 import {
   homeOf,

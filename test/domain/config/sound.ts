@@ -1,11 +1,11 @@
 // A configuration without a problem, in memory; the tests of this folder change parts of it and see what is told.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
 import { type ParsedSettings, parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import type { ReadFiles } from '../../../src/domain/config/read-files.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
 
 /** Files by path; patterns with one star. */
 export function memoryFiles(files: Readonly<Record<string, string>>): ReadFiles {

@@ -1,10 +1,10 @@
 // Goal: an attempt holds what was parsed, whatever the spelling, with users by their normal names.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
 import { resolveCommand, type Series } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
 import { type Attempt, attemptOf } from '../../../src/domain/policy/attempt.js';
 
 const userNames = createUserNames({ characters: 'A-Za-z0-9.@-', defaultRealm: 'example.com' });

@@ -16,10 +16,10 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
-import { namesAmong } from '../../../src/domain/commands/mailbox-names.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
 import { routingTableOf, type Settings } from '../../../src/domain/config/settings.js';
+import { namesAmong } from '../../../src/domain/names/mailbox-names.js';
 import { jointNamespaces } from '../../../src/domain/policy/route.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 

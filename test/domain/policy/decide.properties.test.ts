@@ -9,13 +9,11 @@ import {
   commandsOf,
   type Series,
 } from '../../../src/domain/commands/catalog.js';
-import { cautionOf } from '../../../src/domain/commands/dangerous.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
 import { conditionsIn } from '../../../src/domain/commands/search-query.js';
-import { sharedReach } from '../../../src/domain/commands/shared-mailboxes.js';
-import { touchedUsers } from '../../../src/domain/commands/users.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
+import { sharedReach, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
@@ -122,7 +120,7 @@ void test('what is allowed by a bare name is harmless, as it would be sent', () 
     assert.ok(parsed.kind === 'parsed', shown);
     assert.notEqual(command.grant, 'never', shown);
     for (const parameter of command.params) {
-      if (parsed.hasOption(parameter.name)) assert.equal(cautionOf(command, parameter), 'free', shown);
+      if (parsed.hasOption(parameter.name)) assert.equal(parameter.caution, 'free', shown);
     }
     const touched = touchedUsers(parsed, attempt.user ?? '');
     assert.ok(['one', 'several', 'none'].includes(touched.kind), shown);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import type { Series } from '../../../src/domain/commands/catalog.js';
-import { createMailboxNames } from '../../../src/domain/commands/mailbox-names.js';
+import { createMailboxNames } from '../../../src/domain/names/mailbox-names.js';
 import { judgementKey } from '../../../src/domain/policy/judge.js';
 import type { Policy } from '../../../src/domain/policy/rule.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';

@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../../src/domain/commands/catalog.js';
+import { parseSettings } from '../../../src/domain/config/parse-settings.js';
+import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import {
   createMailboxNames,
   doubtedNames,
   type MailboxNames,
-} from '../../../src/domain/commands/mailbox-names.js';
-import { parseSettings } from '../../../src/domain/config/parse-settings.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
+} from '../../../src/domain/names/mailbox-names.js';
 import { createDecisionCache } from '../../../src/domain/policy/cache.js';
 import {
   type JudgeContext,

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { GlobList } from '../../../src/domain/commands/glob.js';
-import { doubtedNames } from '../../../src/domain/commands/mailbox-names.js';
 import { parseSearchQuery, type SearchNode } from '../../../src/domain/commands/search-query.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
+import { doubtedNames } from '../../../src/domain/names/mailbox-names.js';
 import {
   dependsOnTime,
   type JudgedQuery,

@@ -1,8 +1,8 @@
 // Goal: a command that names no mailbox user never goes to a backend by chance.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
 import {
   createRoutingTable,
   homeOfServerCommand,

@@ -1,8 +1,8 @@
 // Goal: the first route counts, and what a route says is all that is known without asking.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
 import {
   createRoutingTable,
   formatTarget,

@@ -1,7 +1,7 @@
 // Goal: a policy is immutable, named by the hash of its text, and finds its rules by command in the order of the file.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
 import { createPolicy, type Rule } from '../../../src/domain/policy/rule.js';
 
 const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });

@@ -1,12 +1,8 @@
 // Goal: a rule on mailboxes holds for mailboxes, under whatever name: an allow for all that a name may be, a deny for any of it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
-import {
-  createMailboxNames,
-  doubtedNames,
-  type Namespace,
-} from '../../../src/domain/commands/mailbox-names.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
+import { createMailboxNames, doubtedNames, type Namespace } from '../../../src/domain/names/mailbox-names.js';
 import { createRegex } from '../../../src/domain/policy/regex.js';
 import {
   isSurelyOneOf,

@@ -1,7 +1,7 @@
 // Goal: a test of an allow holds only if every value passes; one of a deny strikes if any value may be meant.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
 import { createRegex } from '../../../src/domain/policy/regex.js';
 import { passes, strikes, type ValueTest } from '../../../src/domain/policy/value-test.js';
 

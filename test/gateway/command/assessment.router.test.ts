@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { GlobList } from '../../../src/domain/commands/glob.js';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
+import { GlobList } from '../../../src/domain/names/glob.js';
 import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
 import {
   type Answers,

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries } from '../../../src/domain/commands/catalog.js';
-import { fetchFieldClass } from '../../../src/domain/commands/fetch-fields.js';
+import { allSeries, fetchFieldClass } from '../../../src/domain/commands/catalog.js';
 
 test('fields that tell of the mail as an object', () => {
   const names =

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
-import { sharedReach } from '../../../src/domain/commands/shared-mailboxes.js';
-import { accept } from './reading.js';
+import { sharedReach } from '../../../src/domain/meaning/reach.js';
+import { accept } from '../commands/reading.js';
 
 const prefixes = ['shared/', 'Public/'];
 
@@ -53,8 +53,8 @@ for (const [line, reaches, only] of rows) {
     test(`${series}: ${line.join(' ')}: ${reaches === '' ? 'stays at home' : `reaches by ${reaches}`}`, () => {
       const parsed = accept(series, line);
       const known = reaches.startsWith('+') ? '' : reaches;
-      assert.equal(sharedReach(parsed, prefixes)?.parameter ?? '', known);
-      assert.equal(sharedReach(parsed, undefined)?.parameter ?? '', reaches.replace('+', ''));
+      assert.equal(sharedReach(parsed, prefixes) ?? '', known);
+      assert.equal(sharedReach(parsed, undefined) ?? '', reaches.replace('+', ''));
       assert.equal(sharedReach(parsed, []), undefined);
     });
   }
@@ -62,6 +62,6 @@ for (const [line, reaches, only] of rows) {
 
 test('a prefix inside another mailbox is reached from above', () => {
   const parsed = accept('2.4', ['mailbox delete', '-r', 'INBOX']);
-  assert.equal(sharedReach(parsed, ['INBOX/shared/'])?.parameter, 'mailbox');
+  assert.equal(sharedReach(parsed, ['INBOX/shared/']), 'mailbox');
   assert.equal(sharedReach(parsed, ['INBOXES/shared/']), undefined);
 });

@@ -6,7 +6,7 @@ import {
   searchKeyNamed,
   searchSize,
   searchTime,
-} from '../../../src/domain/commands/search-keys.js';
+} from '../../../src/domain/commands/search-query.js';
 
 test('every key has a class', () => {
   const classes: Record<string, string> = {

@@ -10,7 +10,7 @@ import {
   type MailboxNames,
   type Namespace,
   namesAmong,
-} from '../../../src/domain/commands/mailbox-names.js';
+} from '../../../src/domain/names/mailbox-names.js';
 
 function namespace(prefix: string, more: Partial<Namespace> = {}): Namespace {
   const separator = prefix.at(-1) ?? '/';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries } from '../../../src/domain/commands/catalog.js';
-import { mayBeSecretField, userdbContent } from '../../../src/domain/commands/dangerous.js';
-import { accept } from './reading.js';
+import { mayBeSecretField, userdbContent } from '../../../src/domain/meaning/reach.js';
+import { accept } from '../commands/reading.js';
 
 test('fields whose names say that they are secret, or lead to a secret', () => {
   const secret =

@@ -1,8 +1,8 @@
 // The rows of a reply: how many cells each has, what the columns are called, and in which format the real program prints them. None
 // of that is on the wire, where replies have neither row marks nor names: whoever reads a reply must know.
-import type { Series } from './catalog.js';
-import { statusFields, statusTotals } from './fetch-fields.js';
-import type { ParsedArguments } from './parse.js';
+import type { Series } from '../commands/catalog.js';
+import { statusFields, statusTotals } from '../commands/catalog.js';
+import type { ParsedArguments } from '../commands/parse.js';
 
 /** One column, as the real program prints it. */
 export interface ReplyColumn {

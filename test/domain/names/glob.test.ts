@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { GlobList, globLengthMax } from '../../../src/domain/commands/glob.js';
+import { GlobList, globLengthMax } from '../../../src/domain/names/glob.js';
 
 const table: readonly (readonly [pattern: string, text: string, expected: boolean])[] = [
   ['*', 'alice@example.com', true],

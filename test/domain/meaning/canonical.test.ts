@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canonicalArguments } from '../../../src/domain/commands/canonical.js';
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
 import { parseArguments } from '../../../src/domain/commands/parse.js';
-import { randomValues, seededRandom, spell } from './spelling.js';
+import { canonicalArguments } from '../../../src/domain/meaning/canonical.js';
+import { randomValues, seededRandom, spell } from '../commands/spelling.js';
 
 const rounds = 60 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 

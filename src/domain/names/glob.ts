@@ -149,6 +149,15 @@ export function isMask(text: string): boolean {
 }
 
 /**
+ * Whether `who` and `kick` read it as an address or a network, or might. Everything that the C library takes as a number of an
+ * address is one (`10.1`, `0x7f.1`), and everything with a colon or a slash; only digits alone are a name.
+ */
+export function isAddress(value: string): boolean {
+  if (/[:/%]/.test(value)) return true;
+  return /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?$/i.test(value) && !/^\d+$/.test(value);
+}
+
+/**
  * Whether every user that the mask can match is surely one of the patterns: the same text, or `...@domain` inside `*@domain`
  * (a user has at most one `@`, so nothing before it can reach another domain).
  */

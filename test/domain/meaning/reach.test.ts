@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { maskCovers } from '../../../src/domain/commands/glob.js';
-import { isAddress, reconcileUserOptions, touchedUsers } from '../../../src/domain/commands/users.js';
-import { accept } from './reading.js';
+import { reconcileUserOptions, touchedUsers } from '../../../src/domain/meaning/reach.js';
+import { isAddress, maskCovers } from '../../../src/domain/names/glob.js';
+import { accept } from '../commands/reading.js';
 
 /** `kind: users / masks`, the line's user being bob. */
 function touched(series: Series, line: string[]): string {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { canonicalArguments, canonicalWords } from '../../../src/domain/commands/canonical.js';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { accept } from './reading.js';
+import { canonicalArguments, canonicalWords } from '../../../src/domain/meaning/canonical.js';
+import { accept } from '../commands/reading.js';
 
 /** The canonical form with every secret word as a star. */
 function hidden(series: Series, line: string[]): string {

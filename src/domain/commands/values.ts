@@ -1,56 +1,17 @@
-// The words that list parameters take: fields of `fetch` and of `mailbox status`, mail flags, rights. Which of them show what a mail
-// says, and how many there are in `all`. An unknown one ends the server's process without a status, so it is refused here; and so
-// are other single values that servers die of.
-
+// Checks single values of a parsed command: fields, flags and rights that servers do not know, and values that servers die of or that
+// their releases read differently. An unknown one ends the server's process without a status, so it is refused here.
 import { foldAscii } from '../identity/user-name.js';
-import type { Command, Parameter, Series } from './catalog.js';
+import { isAddress } from '../names/glob.js';
+import {
+  type Command,
+  fetchFieldClass,
+  type Parameter,
+  type Series,
+  statusFields,
+  statusTotals,
+} from './catalog.js';
 import { type Unparsable, unparsable } from './getopt.js';
-import { searchSize, searchTime } from './search-keys.js';
-
-const plainFields = new Set(
-  ['user mailbox mailbox-guid seq uid guid flags modseq size.physical size.virtual']
-    .concat(
-      'date.received date.sent date.saved date.received.unixtime date.sent.unixtime date.saved.unixtime',
-    )
-    .concat('pop3.uidl pop3.order refcount storageid')
-    .flatMap((names) => names.split(' ')),
-);
-const contentFields = new Set(
-  ['hdr body body.preview body.snippet text text.utf8']
-    .concat('imap.envelope imap.body imap.bodystructure')
-    .flatMap((names) => names.split(' ')),
-);
-const headerFilters = new Set(['utf8', 'address', 'address_name', 'address_name.utf8']);
-
-/** `plain`: tells of the mail as an object. `content`: shows text, headers, addresses or structure. */
-export type FetchFieldClass = 'plain' | 'content';
-
-/** The class of a field of `fetch`, in lower case; undefined for one that the series does not have. */
-export function fetchFieldClass(series: Series, field: string): FetchFieldClass | undefined {
-  if (plainFields.has(field)) return 'plain';
-  if (contentFields.has(field) || (series === '2.4' && field === 'mime.parts')) return 'content';
-  const header = /^hdr\.([!-\-/-9;-~]+)(?:\.(.+))?$/.exec(field);
-  if (header !== null) return header[2] === undefined || headerFilters.has(header[2]) ? 'content' : undefined;
-  const part = /^(?:body|binary)\.(?:\d+(?:\.\d+)*(?:\.(?:mime|header|text))?|header|text)$/;
-  return part.test(field) ? 'content' : undefined;
-}
-
-/** The fields of `mailbox status` in the order of the cells; `deleted` came with 2.4.5. */
-export const statusFields = [
-  'messages',
-  'recent',
-  'deleted',
-  'uidnext',
-  'uidvalidity',
-  'unseen',
-  'highestmodseq',
-  'vsize',
-  'guid',
-  'firstsaved',
-] as const;
-
-/** Those that can be summed up with `-t`. */
-export const statusTotals: readonly string[] = ['messages', 'recent', 'unseen', 'vsize'];
+import { searchSize, searchTime } from './search-query.js';
 
 const systemFlags = ['Answered', 'Flagged', 'Deleted', 'Seen', 'Draft', 'Recent'].map((name) => `\\${name}`);
 
@@ -80,7 +41,7 @@ export function checkListWords(
     );
   }
   if (command.name === 'mailbox status') {
-    const known: readonly string[] = values.has('total-sum') ? statusTotals : statusFields;
+    const known = values.has('total-sum') ? statusTotals : statusFields;
     // Releases of 2.4 before 2.4.5 end the process for `deleted` (measured on 2.4.1), and 2.3 never had it; `all` has it where it is.
     const isUnknown = (field: string): boolean =>
       field !== 'all' && (!known.includes(field) || field === 'deleted');
@@ -284,15 +245,6 @@ function isFatalFilter(filter: string): boolean {
 
 function isPort(text: string): boolean {
   return /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65_536;
-}
-
-/**
- * Whether `who` and `kick` read it as an address or a network, or might. Everything that the C library takes as a number of an
- * address is one (`10.1`, `0x7f.1`), and everything with a colon or a slash; only digits alone are a name.
- */
-export function isAddress(value: string): boolean {
-  if (/[:/%]/.test(value)) return true;
-  return /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}\.?$/i.test(value) && !/^\d+$/.test(value);
 }
 
 /** Whether every server reads it as an address or a network: written in full, its bits within bounds. */

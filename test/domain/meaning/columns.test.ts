@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
-import { replyCells, replyShape } from '../../../src/domain/commands/columns.js';
-import { accept } from './reading.js';
+import { replyCells, replyShape } from '../../../src/domain/meaning/columns.js';
+import { accept } from '../commands/reading.js';
 
 /** What real servers answered: release, minor, line, cells of one row. */
 const seen: [release: string, minor: number, line: string[], cells: number][] = [

@@ -9,7 +9,6 @@
 // must match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
 import { foldAscii } from '../identity/user-name.js';
 import { maskCovers } from './glob.js';
-import { usualSharedPrefixes } from './shared-mailboxes.js';
 
 /** A namespace of a backend, as its configuration lists it. */
 export interface Namespace {
@@ -38,6 +37,12 @@ export interface MailboxNames {
   /** Not all names of the INBOX are known: each that ends in INBOX may be one. */
   readonly isInboxDoubted: boolean;
 }
+
+/** Counted where a configuration does not say which prefixes there are; case does not matter. */
+export const usualSharedPrefixes: readonly string[] =
+  'shared/,shared.,public/,public.,user/,user.,users/,users.,other users/,other users.,#shared/,#public/,#users/,~'.split(
+    ',',
+  );
 
 const inboxName = 'INBOX';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { GlobList, isMask, isWithin, mayOverlap } from '../../../src/domain/commands/glob.js';
+import { GlobList, isMask, isWithin, mayOverlap } from '../../../src/domain/names/glob.js';
 
 const within: readonly (readonly [mask: string, globs: readonly string[], expected: boolean])[] = [
   ['*@example.com', ['*@example.com'], true],

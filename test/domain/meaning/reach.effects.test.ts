@@ -8,8 +8,8 @@ import {
   parameterNamed,
   type Series,
 } from '../../../src/domain/commands/catalog.js';
-import { cautionOf, dangerOf, effectOf } from '../../../src/domain/commands/dangerous.js';
-import { accept } from './reading.js';
+import { effectOf } from '../../../src/domain/meaning/reach.js';
+import { accept } from '../commands/reading.js';
 
 const effects: [series: Series, line: string[], effect: Effect][] = [
   ['2.3', ['mailbox list'], 'read'],
@@ -62,7 +62,7 @@ for (const [name, parameterName, caution] of cautions) {
       assert.ok(command);
       const parameter = parameterNamed(command, parameterName);
       assert.ok(parameter, parameterName);
-      assert.equal(cautionOf(command, parameter), caution);
+      assert.equal(parameter.caution, caution);
     }
   });
 }
@@ -81,7 +81,7 @@ test('every dangerous parameter exists in some series', () => {
   for (const series of allSeries) {
     for (const command of commandsOf(series)) {
       for (const parameter of command.params) {
-        if (dangerOf(command, parameter) !== undefined) found.add(`${command.name} ${parameter.name}`);
+        if (parameter.danger !== undefined) found.add(`${command.name} ${parameter.name}`);
       }
     }
   }
@@ -94,9 +94,7 @@ test('every dangerous parameter exists in some series', () => {
 test('what is in no table of dangers and has no role that reaches out is free', () => {
   const command = commandNamed('2.4', 'mailbox create');
   assert.ok(command);
-  const caution = Object.fromEntries(
-    command.params.map((parameter) => [parameter.name, cautionOf(command, parameter)]),
-  );
+  const caution = Object.fromEntries(command.params.map((parameter) => [parameter.name, parameter.caution]));
   assert.deepEqual(caution, {
     'all-users': 'all-users',
     'socket-path': 'never',

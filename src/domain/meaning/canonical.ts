@@ -1,11 +1,16 @@
 // Writes parsed arguments out in the one form that goes upstream and into the journal, and says which of its values must not stand in
 // a record or a log (passwords, keys, texts of mails and attributes): options in table order, `--`, positionals
 // in table order. Nothing of the client's spelling survives. parseArguments reads it back to the same values.
-import { commandsOf, listOfText, type Parameter, type Role, textOfList } from './catalog.js';
-import { optionName } from './getopt.js';
-import type { ParsedArguments } from './parse.js';
-import { searchKeyNamed } from './search-keys.js';
-import { conditionsIn } from './search-query.js';
+import {
+  commandsOf,
+  listOfText,
+  optionName,
+  type Parameter,
+  type Role,
+  textOfList,
+} from '../commands/catalog.js';
+import type { ParsedArguments } from '../commands/parse.js';
+import { conditionsIn, searchKeyNamed } from '../commands/search-query.js';
 
 /** One argument of the canonical form. */
 export interface CanonicalWord {
