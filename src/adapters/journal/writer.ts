@@ -7,7 +7,7 @@ import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { createLedger, journalFormat, sealBytesMax } from '../../domain/audit/ledger.js';
-import { formatTime, type JournalRecord } from '../../domain/audit/record.js';
+import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Retired } from './keeper.js';
 import type { Found, Mark, Order, Report, SharedWrite, WriterOptions, Written } from './messages.js';
@@ -168,7 +168,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     const { segment } = tail;
     const isOtherKey = tail.key !== undefined && ledger.key !== undefined && tail.key !== ledger.key;
     const keyBefore = isOtherKey ? tail.key : undefined;
-    let change: Partial<JournalRecord> = isOtherKey
+    let change: Partial<OwnRecord> = isOtherKey
       ? { action: 'key-change', text: `${tail.key} signed before` }
       : {};
     showKey();
@@ -252,7 +252,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   /** A checkpoint, on disk in the segment. */
-  function checkpoint(wallMs: number, more: Partial<JournalRecord>): Mark {
+  function checkpoint(wallMs: number, more: Partial<OwnRecord>): Mark {
     if (isFull(1024)) rotate();
     const line = ledger.sealSigned({ ...ledger.checkpoint(wallMs), ...more });
     out.write(Buffer.from(line));
@@ -284,12 +284,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   /** A new segment; its first record names the one before. Synced, so that the mark never lies in an older segment. */
-  function begin(
-    number: number,
-    before: string | undefined,
-    wallMs: number,
-    more: Partial<JournalRecord>,
-  ): void {
+  function begin(number: number, before: string | undefined, wallMs: number, more: Partial<OwnRecord>): void {
     out.begin(number);
     // The first record of a whole journal is the start record, which has all of this anyway.
     if (before === undefined && ledger.seq === 0) return;

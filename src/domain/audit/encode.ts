@@ -13,6 +13,8 @@ import {
   eventOpening,
   formatTime,
   type JournalRecord,
+  type OwnRecord,
+  ownEvents,
   type RecordedArgument,
   type RecordedPart,
   type RecordedPeer,
@@ -39,6 +41,7 @@ const budgets = [
   { value: 64, list: 256 },
   { value: 0, list: 128 },
 ] as const;
+const widestBudget: Budget = budgets[0];
 
 /** The same for what somebody asked for who did not get it, and for questions to dovegate itself. */
 const briefBodyBytesMax = 2048;
@@ -63,11 +66,15 @@ const peerValueBytesMax = 256;
 const peerKeys = [
   ...(['uid', 'gid', 'pid', 'user', 'exe', 'unit', 'login_uid', 'address', 'certificate'] as const),
 ];
-const partKeys = [
-  ...(['backend', 'upstream', 'status', 'outcome', 'sent', 'cells', 'bytes_in', 'error'] as const),
+/** Of a redacted argument, or of a part. */
+const itemKeys = [
+  ...(['hmac', 'backend', 'upstream', 'status', 'outcome', 'sent', 'cells', 'bytes_in', 'error'] as const),
 ];
 const inputKeys = ['bytes', 'hmac'] as const;
 const tornKeys = ['file', 'bytes', 'sha256'] as const;
+const placeKeys = [
+  ...(['program', 'catalog', 'segment', 'segment_hash', 'head', 'oldest_seq', 'key', 'signature'] as const),
+];
 const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 
 /**
@@ -90,204 +97,222 @@ export function encodeBody(record: JournalRecord, isBrief = false): string {
  */
 export function quote(value: string): string {
   if (plain.test(value)) return `"${value}"`;
-  const whole = hasSurrogate.test(value) ? value.replace(loneSurrogate, '\ufffd') : value;
-  return JSON.stringify(whole).replace(
+  return JSON.stringify(value.replace(loneSurrogate, '\ufffd')).replace(
     unprintable,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
 const plain = /^[ !#-[\]-~]*$/;
-const hasSurrogate = /[\ud800-\udfff]/;
 const loneSurrogate = /\p{Surrogate}/gu;
 // DEL and C1 controls, soft hyphen, Arabic letter mark, zero-width and bidirectional characters, line and paragraph
 // separators, byte order mark. Below U+0020 JSON escapes by itself.
 const unprintable =
   /[\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
-/** The comma stands before the body. */
-const bodyOpening = timeOpening.slice(1);
+/** A list of users takes no more, so that a long one leaves the room to the arguments in which it was given. */
+const usersBytesMax = 2048;
 
 /**
- * All keys between `seq` and `prev`, in the order of the file. One after the other by name, and not in a loop over names: so
- * each is a load that the compiler knows, and an admission costs a third.
+ * All keys between `seq` and `prev`, in the order of the file. By name and not in a loop over names: each is a load that the
+ * compiler knows. Words that come again and again are looked up in place, so a known one costs no call.
  */
-function attempt(record: JournalRecord, budget: Budget): string {
-  const r = record;
+function attempt(r: JournalRecord, budget: Budget): string {
   const max = budget.value;
+  const own = isOwnRecord(r) ? r : undefined;
+  let body = `${timeOpening.slice(1)}${formatTime(r.time)}${eventOpening}${r.event}"`;
+  if (own !== undefined) body += encodeMembers(['journal', 'format'], own, max);
+  if (r.session !== undefined) body += `,"session":${encodeText(r.session, max)}`;
+  if (r.id !== undefined) body += `,"id":${encodeText(r.id, max)}`;
+  if (r.for !== undefined) body += `,"for":${encodeText(r.for, max)}`;
+  if (r.listener !== undefined) body += `,"listener":${words.get(r.listener) ?? encodeWord(r.listener, max)}`;
+  if (r.peer !== undefined) body += `,"peer":${encodePeer(r.peer, max)}`;
+  const command = commandTexts(r, budget);
+  body += command.members;
+  if (own !== undefined) body += encodeMembers(placeKeys, own, max);
+  if (r.action !== undefined) body += `,"action":${encodeText(r.action, max)}`;
+  if (r.by !== undefined) body += `,"by":${encodeText(r.by, max)}`;
+  if (r.count !== undefined) body += encodeNumber(',"count":', r.count);
+  if (r.level !== undefined) body += `,"level":${encodeText(r.level, max)}`;
+  if (r.text !== undefined) body += `,"text":${encodeText(r.text, max)}`;
+  if (r.status !== undefined) body += `,"status":${words.get(r.status) ?? encodeWord(r.status, max)}`;
+  if (r.outcome !== undefined) body += `,"outcome":${words.get(r.outcome) ?? encodeWord(r.outcome, max)}`;
+  if (r.sent !== undefined) body += `,"sent":${r.sent}`;
+  if (r.rows !== undefined) body += encodeNumber(',"rows":', r.rows);
+  if (r.cells !== undefined) body += encodeNumber(',"cells":', r.cells);
+  if (r.bytes_in !== undefined) body += encodeNumber(',"bytes_in":', r.bytes_in);
+  if (r.bytes_out !== undefined) body += encodeNumber(',"bytes_out":', r.bytes_out);
+  if (r.wait_ms !== undefined) body += encodeNumber(',"wait_ms":', r.wait_ms);
+  if (r.first_byte_ms !== undefined) body += encodeNumber(',"first_byte_ms":', r.first_byte_ms);
+  if (r.duration_ms !== undefined) body += encodeNumber(',"duration_ms":', r.duration_ms);
+  if (r.logs !== undefined) body += `,"logs":${encodeObject(logLevels, r.logs, max)}`;
+  if (r.client !== undefined) body += encodeNumber(',"client":', r.client);
+  body += command.users;
+  if (own !== undefined) {
+    body += encodeMembers(['next_key', 'open_seq', 'step_ms', 'steps_ms', 'lost'], own, max);
+    if (own.torn !== undefined) body += `,"torn":${encodeObject(tornKeys, own.torn, max)}`;
+    if (own.until !== undefined) body += `,"until":${encodeText(own.until, max)}`;
+  }
+  if (r.error !== undefined) body += `,"error":${encodeText(r.error, max)}`;
+  return body;
+}
+
+function isOwnRecord(record: JournalRecord): record is OwnRecord {
+  return ownEvents.has(record.event);
+}
+
+/** What a record says of its command: the keys from `principal` to `matches`, and `users`. */
+interface CommandTexts {
+  readonly record: JournalRecord;
+  readonly members: string;
+  readonly users: string;
+}
+
+/** Of the last admission with these arguments, under the widest budget: a known line has the same list each time. */
+const knownTexts = new WeakMap<readonly RecordedArgument[], CommandTexts>();
+
+function commandTexts(r: JournalRecord, budget: Budget): CommandTexts {
+  if (r.args === undefined || budget !== widestBudget) return encodeCommand(r, budget);
+  const known = knownTexts.get(r.args);
+  if (known !== undefined && isSameCommand(known.record, r)) return known;
+  const made = encodeCommand(r, budget);
+  knownTexts.set(r.args, made);
+  return made;
+}
+
+/** All keys that `encodeCommand` reads, but for `args`; lists and objects never change, so the same one has the same text. */
+function isSameCommand(one: JournalRecord, other: JournalRecord): boolean {
   return (
-    bodyOpening +
-    formatTime(r.time) +
-    eventOpening +
-    `${r.event}"` +
-    textOf(',"journal":', r.journal, max) +
-    numberOf(',"format":', r.format) +
-    textOf(',"session":', r.session, max) +
-    textOf(',"id":', r.id, max) +
-    textOf(',"for":', r.for, max) +
-    wordOf(',"listener":', r.listener, max) +
-    (r.peer === undefined ? '' : `,"peer":${encodePeer(r.peer, budget)}`) +
-    wordOf(',"principal":', r.principal, max) +
-    wordOf(',"policy":', r.policy, max) +
-    wordOf(',"version":', r.version, max) +
-    wordOf(',"rule":', r.rule, max) +
-    wordOf(',"series":', r.series, max) +
-    wordOf(',"decision":', r.decision, max) +
-    wordOf(',"would":', r.would, max) +
-    wordOf(',"mode":', r.mode, max) +
-    textOf(',"reason":', r.reason, max) +
-    wordOf(',"command":', r.command, max) +
-    wordOf(',"user":', r.user, max) +
-    (r.args === undefined ? '' : `,"args":${encodeList(r.args, budget)}`) +
-    objectOf(',"input":', inputKeys, r.input, budget) +
-    wordOf(',"effect":', r.effect, max) +
-    wordOf(',"backend":', r.backend, max) +
-    wordOf(',"upstream":', r.upstream, max) +
-    (r.backends === undefined ? '' : `,"backends":${encodeList(r.backends, budget)}`) +
-    numberOf(',"matches":', r.matches) +
-    ownMembers(r, max) +
-    textOf(',"action":', r.action, max) +
-    textOf(',"by":', r.by, max) +
-    numberOf(',"count":', r.count) +
-    textOf(',"level":', r.level, max) +
-    textOf(',"text":', r.text, max) +
-    wordOf(',"status":', r.status, max) +
-    wordOf(',"outcome":', r.outcome, max) +
-    (r.sent === undefined ? '' : r.sent ? ',"sent":true' : ',"sent":false') +
-    numberOf(',"rows":', r.rows) +
-    numberOf(',"cells":', r.cells) +
-    numberOf(',"bytes_in":', r.bytes_in) +
-    numberOf(',"bytes_out":', r.bytes_out) +
-    numberOf(',"wait_ms":', r.wait_ms) +
-    numberOf(',"first_byte_ms":', r.first_byte_ms) +
-    numberOf(',"duration_ms":', r.duration_ms) +
-    objectOf(',"logs":', logLevels, r.logs, budget) +
-    numberOf(',"client":', r.client) +
-    (r.users === undefined ? '' : encodeUsers(r.users, budget)) +
-    textOf(',"next_key":', r.next_key, max) +
-    numberOf(',"open_seq":', r.open_seq) +
-    numberOf(',"step_ms":', r.step_ms) +
-    numberOf(',"steps_ms":', r.steps_ms) +
-    numberOf(',"lost":', r.lost) +
-    objectOf(',"torn":', tornKeys, r.torn, budget) +
-    textOf(',"until":', r.until, max) +
-    textOf(',"error":', r.error, max)
+    one.principal === other.principal &&
+    one.policy === other.policy &&
+    one.version === other.version &&
+    one.rule === other.rule &&
+    one.series === other.series &&
+    one.decision === other.decision &&
+    one.would === other.would &&
+    one.mode === other.mode &&
+    one.reason === other.reason &&
+    one.command === other.command &&
+    one.user === other.user &&
+    one.input === other.input &&
+    one.effect === other.effect &&
+    one.backend === other.backend &&
+    one.upstream === other.upstream &&
+    one.backends === other.backends &&
+    one.matches === other.matches &&
+    one.users === other.users
   );
 }
 
-/** What stands there in records of the journal's own. */
-function ownMembers(r: JournalRecord, max: number): string {
-  return (
-    textOf(',"program":', r.program, max) +
-    textOf(',"catalog":', r.catalog, max) +
-    textOf(',"segment":', r.segment, max) +
-    textOf(',"segment_hash":', r.segment_hash, max) +
-    textOf(',"head":', r.head, max) +
-    numberOf(',"oldest_seq":', r.oldest_seq) +
-    textOf(',"key":', r.key, max) +
-    textOf(',"signature":', r.signature, max)
-  );
+function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
+  const max = budget.value;
+  let members = '';
+  if (r.principal !== undefined)
+    members += `,"principal":${words.get(r.principal) ?? encodeWord(r.principal, max)}`;
+  if (r.policy !== undefined) members += `,"policy":${words.get(r.policy) ?? encodeWord(r.policy, max)}`;
+  if (r.version !== undefined) members += `,"version":${words.get(r.version) ?? encodeWord(r.version, max)}`;
+  if (r.rule !== undefined) members += `,"rule":${words.get(r.rule) ?? encodeWord(r.rule, max)}`;
+  if (r.series !== undefined) members += `,"series":${words.get(r.series) ?? encodeWord(r.series, max)}`;
+  if (r.decision !== undefined)
+    members += `,"decision":${words.get(r.decision) ?? encodeWord(r.decision, max)}`;
+  if (r.would !== undefined) members += `,"would":${words.get(r.would) ?? encodeWord(r.would, max)}`;
+  if (r.mode !== undefined) members += `,"mode":${words.get(r.mode) ?? encodeWord(r.mode, max)}`;
+  if (r.reason !== undefined) members += `,"reason":${encodeText(r.reason, max)}`;
+  if (r.command !== undefined) members += `,"command":${words.get(r.command) ?? encodeWord(r.command, max)}`;
+  if (r.user !== undefined) members += `,"user":${words.get(r.user) ?? encodeWord(r.user, max)}`;
+  if (r.args !== undefined) members += `,"args":${encodeList(r.args, budget, budget.list)}`;
+  if (r.input !== undefined) members += `,"input":${encodeObject(inputKeys, r.input, max)}`;
+  if (r.effect !== undefined) members += `,"effect":${words.get(r.effect) ?? encodeWord(r.effect, max)}`;
+  if (r.backend !== undefined) members += `,"backend":${words.get(r.backend) ?? encodeWord(r.backend, max)}`;
+  if (r.upstream !== undefined)
+    members += `,"upstream":${words.get(r.upstream) ?? encodeWord(r.upstream, max)}`;
+  if (r.backends !== undefined) members += `,"backends":${encodeList(r.backends, budget, budget.list)}`;
+  if (r.matches !== undefined) members += encodeNumber(',"matches":', r.matches);
+  const users = r.users === undefined ? '' : `,"users":${encodeUsers(r.users, budget)}`;
+  return { record: r, members, users };
 }
 
 /** Names, hashes, words of closed lists, each with a text that no budget cuts. */
 const wordsMax = 1024;
 const words = new Map<string, string>();
 
-/** A value that comes again and again. */
-function wordOf(opening: string, value: string | undefined, bytesMax: number): string {
-  if (value === undefined) return '';
-  const known = words.get(value);
-  if (known !== undefined) return opening + known;
-  const made = encodeText(value, bytesMax);
+function encodeWord(value: string, bytesMax: number): string {
+  const text = encodeText(value, bytesMax);
   // What begins with a brace was cut, and may be whole in another record.
-  if (value.length <= cutOverheadBytes && made[0] === '"' && Buffer.byteLength(made) <= cutOverheadBytes) {
-    // Whoever has more names than that pays for each.
+  if (value.length <= cutOverheadBytes && text[0] === '"' && Buffer.byteLength(text) <= cutOverheadBytes) {
+    // With more names than that, each is encoded every time.
     if (words.size >= wordsMax) words.clear();
-    words.set(value, made);
+    words.set(value, text);
   }
-  return opening + made;
+  return text;
 }
-
-function textOf(opening: string, value: string | undefined, bytesMax: number): string {
-  return value === undefined ? '' : opening + encodeText(value, bytesMax);
-}
-
-function numberOf(opening: string, value: number | undefined): string {
-  const digits = value === undefined ? undefined : encodeNumber(value);
-  return digits === undefined ? '' : opening + digits;
-}
-
-function objectOf<Name extends string>(
-  opening: string,
-  names: readonly Name[],
-  value: { readonly [Key in Name]?: string | number | undefined } | undefined,
-  budget: Budget,
-): string {
-  if (value === undefined) return '';
-  return opening + encodeObject(names, (name) => encodeValue(value[name], budget));
-}
-
-const peerTexts = new WeakMap<RecordedPeer, string>();
 
 /** A session has one peer, and its text is asked for with each of its commands. */
-function encodePeer(peer: RecordedPeer, { value: bytesMax }: Budget): string {
-  const known = bytesMax >= peerValueBytesMax ? peerTexts.get(peer) : undefined;
-  if (known !== undefined) return known;
-  const budget = { value: Math.min(bytesMax, peerValueBytesMax), list: 0 };
-  const made = encodeObject(peerKeys, (name) => encodeValue(peer[name], budget));
-  if (bytesMax >= peerValueBytesMax) peerTexts.set(peer, made);
-  return made;
+const peerTexts = new WeakMap<RecordedPeer, string>();
+
+function encodePeer(peer: RecordedPeer, bytesMax: number): string {
+  if (bytesMax < peerValueBytesMax) return encodeObject(peerKeys, peer, bytesMax);
+  let text = peerTexts.get(peer);
+  if (text === undefined) {
+    text = encodeObject(peerKeys, peer, peerValueBytesMax);
+    peerTexts.set(peer, text);
+  }
+  return text;
+}
+
+/** The users that a command touches, in what room is left of the list; one alone is shown as long as any value. */
+function encodeUsers(users: readonly string[], budget: Budget): string {
+  return encodeList(users, budget, users.length === 1 ? Infinity : Math.min(budget.list, usersBytesMax));
 }
 
 function encodeObject<Name extends string>(
   names: readonly Name[],
-  encode: (name: Name) => string | undefined,
+  values: Members<Name>,
+  bytesMax: number,
 ): string {
-  const members: string[] = [];
+  return `{${encodeMembers(names, values, bytesMax).slice(1)}}`;
+}
+
+type Members<Name extends string> = { readonly [Key in Name]?: string | number | boolean | undefined };
+
+/** Each with a comma before it. */
+function encodeMembers<Name extends string>(
+  names: readonly Name[],
+  values: Members<Name>,
+  bytesMax: number,
+): string {
+  let members = '';
   for (const name of names) {
-    const text = encode(name);
-    if (text !== undefined) members.push(`"${name}":${text}`);
+    const value = values[name];
+    if (typeof value === 'string') members += `,"${name}":${encodeText(value, bytesMax)}`;
+    else if (typeof value === 'number') members += encodeNumber(`,"${name}":`, value);
+    else if (value !== undefined) members += `,"${name}":${value}`;
   }
-  return `{${members.join(',')}}`;
-}
-
-/** A list of users takes no more, so that a long one leaves the room to the arguments in which it was given. */
-const usersBytesMax = 2048;
-
-/** Nearly every command touches one user, and the same ones come again and again. */
-function encodeUsers(users: readonly string[], budget: Budget): string {
-  const [only] = users;
-  if (only !== undefined && users.length === 1) return `${wordOf(',"users":[', only, budget.value)}]`;
-  return `,"users":${encodeList(users, budget, Math.min(budget.list, usersBytesMax))}`;
-}
-
-function encodeValue(value: string | number | boolean | undefined, budget: Budget): string | undefined {
-  if (typeof value === 'string') return encodeText(value, budget.value);
-  if (typeof value === 'number') return encodeNumber(value);
-  return value === undefined ? undefined : String(value);
+  return members;
 }
 
 /** Whole numbers stay, fractions (milliseconds by a fine clock) keep three digits; what is no number is left out. */
-function encodeNumber(value: number): string | undefined {
-  if (Number.isInteger(value)) return String(value);
+function encodeNumber(opening: string, value: number): string {
+  if (Number.isInteger(value)) return opening + value;
   if (value > 0 && value < 1e9) {
     // To find the shortest text of a fraction costs four times as much as to take three digits of it from a table.
     const all = Math.round(value * 1000);
     const whole = Math.floor(all / 1000);
-    return String(whole) + (thousandths[all - whole * 1000] ?? '');
+    return opening + whole + (thousandths[all - whole * 1000] ?? '');
   }
-  return Number.isFinite(value) ? String(Math.round(value * 1000) / 1000) : undefined;
+  return Number.isFinite(value) ? opening + Math.round(value * 1000) / 1000 : '';
 }
 
 /** `''`, `.001` to `.999`, without zeros at their end. */
 const thousandths = Array.from({ length: 1000 }, (_, count) => String(count / 1000).slice(1));
 
 function encodeText(value: string, bytesMax: number): string {
+  // Nearly every value: so short that no budget cuts it, and one byte a character.
+  if (value.length <= cutOverheadBytes - 2 && plain.test(value)) return `"${value}"`;
   // Every UTF-16 unit is a byte at least: what is far too long is not looked at as a whole.
   if (value.length <= Math.max(bytesMax, cutOverheadBytes)) {
     const text = quote(value);
-    if (text.length * 3 <= bytesMax || Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes))
-      return text;
+    if (Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes)) return text;
   }
   return `{"cut":"${quotedStart(value, bytesMax)}",${sizeAndHash(value)}}`;
 }
@@ -321,12 +346,6 @@ function sizeAndHash(value: string): string {
   return hashedText;
 }
 
-function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): string {
-  if (typeof value === 'string') return encodeText(value, budget.value);
-  if ('hmac' in value) return `{"hmac":${encodeText(value.hmac, budget.value)}}`;
-  return encodeObject(partKeys, (name) => encodeValue(value[name], budget));
-}
-
 /** As its hash takes it. Many of a list can be the same object, so its text is made once in a row. */
 let hashedObject: object | undefined;
 let hashedObjectText = '';
@@ -343,20 +362,22 @@ function hashedItem(value: RecordedArgument | RecordedPart): string {
 function encodeList(
   values: readonly (RecordedArgument | RecordedPart)[],
   budget: Budget,
-  bytesMax: number = budget.list,
+  bytesMax: number,
 ): string {
-  const shown: string[] = [];
+  let list = '';
   let bytes = 0;
-  for (const value of values) {
-    const text = encodeItem(value, budget);
+  for (const [at, value] of values.entries()) {
+    const text =
+      typeof value === 'string'
+        ? encodeText(value, budget.value)
+        : encodeObject(itemKeys, value, budget.value);
     bytes += Buffer.byteLength(text) + 1;
-    if (bytes > bytesMax) break;
-    shown.push(text);
+    if (bytes > bytesMax) {
+      const rest = values.slice(at);
+      list += `,{"more":${rest.length},${sizeAndHash(rest.map(hashedItem).join('\0'))}}`;
+      break;
+    }
+    list += `,${text}`;
   }
-  if (shown.length < values.length) {
-    const rest = values.slice(shown.length);
-    const joined = rest.map(hashedItem).join('\0');
-    shown.push(`{"more":${rest.length},${sizeAndHash(joined)}}`);
-  }
-  return `[${shown.join(',')}]`;
+  return `[${list.slice(1)}]`;
 }

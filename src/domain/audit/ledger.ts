@@ -7,7 +7,7 @@
 
 import { hash } from 'node:crypto';
 import { encodeBody } from './encode.js';
-import { type JournalRecord, type LineHead, parseLine, parseTime, readHead, readWord } from './record.js';
+import { type LineHead, type OwnRecord, parseLine, parseTime, readHead, readWord } from './record.js';
 import { parseSignKey, type Signer } from './signature.js';
 
 /** Format of the lines; a reader ignores keys that it does not know, a writer never continues a newer format. */
@@ -182,9 +182,9 @@ export interface Ledger extends LedgerState {
   /** The same for a body as bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns where the line ends. */
   sealInto(into: Buffer, at: number, body: Buffer): number;
   /** The line of a record of our own, signed when there is a key. */
-  sealSigned(record: JournalRecord): string;
+  sealSigned(record: OwnRecord): string;
   /** The next checkpoint, without what only some of them have. */
-  checkpoint(wallMs: number): JournalRecord;
+  checkpoint(wallMs: number): OwnRecord;
   /** Retention removed what was before. */
   forget(oldestSeq: number): void;
   /** Public key; undefined: checkpoints are not signed. */

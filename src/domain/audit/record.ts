@@ -4,21 +4,19 @@
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
 
-/** The closed list of the key `event`. A word is never renamed or reused: journals hold it. */
-export type AuditEvent =
-  | 'start'
-  | 'stop'
+/** With {@link OwnRecord}'s, the closed list of the key `event`. A word is never renamed or reused: journals hold it. */
+type AuditEvent =
   | 'reload'
-  | 'retire'
   | 'operator'
   | 'session-open'
   | 'session-close'
   | 'admission'
   | 'completion'
   | 'log'
-  | 'checkpoint'
-  | 'limit'
-  | 'clock';
+  | 'limit';
+
+/** Of records that the journal itself makes. */
+export const ownEvents: ReadonlySet<string> = new Set(['start', 'stop', 'retire', 'checkpoint', 'clock']);
 
 /** The closed list of the key `outcome`. */
 export type RecordedOutcome =
@@ -138,8 +136,11 @@ export interface AuditRecord {
   readonly error?: string | undefined;
 }
 
-/** The keys that only the journal writes, in records of its own: start, stop, checkpoint, retire, clock. */
-export interface JournalRecord extends AuditRecord {
+export type JournalRecord = AuditRecord | OwnRecord;
+
+/** A record that the journal makes itself, and the keys that no other has. */
+export interface OwnRecord extends Omit<AuditRecord, 'event'> {
+  readonly event: 'start' | 'stop' | 'retire' | 'checkpoint' | 'clock';
   /** The random id of the journal; with `format` and `program` in start, checkpoint and a segment's first record. */
   readonly journal?: string | undefined;
   readonly format?: number | undefined;
@@ -171,17 +172,19 @@ export interface JournalRecord extends AuditRecord {
 
 /** The last millisecond of the year 9999: four digits of year are all that the form has. */
 const msMax = 253_402_300_799_999;
-let formattedMs = -1;
-let formattedText = '';
+let formattedSecond = -1;
+/** Up to the point before the milliseconds: records come thousands a second. */
+let secondText = '';
 
 /** RFC 3339 in UTC with milliseconds, always 24 characters; what lies outside 1970..9999 is moved to the nearest end. */
 export function formatTime(ms: number): string {
   const whole = Number.isFinite(ms) ? Math.min(Math.max(Math.floor(ms), 0), msMax) : 0;
-  // Records come thousands a second: many have the same time.
-  if (whole === formattedMs) return formattedText;
-  formattedMs = whole;
-  formattedText = new Date(whole).toISOString();
-  return formattedText;
+  const second = Math.floor(whole / 1000);
+  if (second !== formattedSecond) {
+    formattedSecond = second;
+    secondText = new Date(whole).toISOString().slice(0, 20);
+  }
+  return `${secondText}${String(whole - second * 1000).padStart(3, '0')}Z`;
 }
 
 /** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text. */

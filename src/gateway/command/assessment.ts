@@ -216,11 +216,11 @@ export function findLine(
   return known?.assessed.destinations[0]?.series === known?.series ? known : undefined;
 }
 
-/** What a remembered line takes, in bytes: its judgement, and the same words as they came, as they are recorded and as they are sent. */
+/** What a remembered line takes, in bytes: its judgement, and the words as they came, as they are recorded (with their text) and as they are sent. */
 export function knownLineBytes(key: string, { line, assessed }: KnownLine): number {
   const { judgement } = assessed;
   const judged = judgement.kind === 'judged' ? judgedBytes(key, judgement) : 0;
-  return judged + 1_500 + key.length * 4 + line.words.length * 60;
+  return judged + 2_100 + key.length * 4 + line.words.length * 60;
 }
 
 /** What may be remembered of a line; undefined: nothing. */

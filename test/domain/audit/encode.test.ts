@@ -273,6 +273,23 @@ void test('a value that was recorded before gives the same text, under every bud
   assert.equal(parse(short)['user'], name);
 });
 
+void test('what was remembered of a line is not said of a record that differs in any key', () => {
+  const other = (value: unknown): unknown => {
+    if (typeof value === 'string') return `${value}!`;
+    if (typeof value === 'number') return value + 1;
+    if (Array.isArray(value)) return [...value, 'one more'];
+    return typeof value === 'boolean' ? !value : {};
+  };
+  for (const [key, value] of Object.entries(everything)) {
+    if (key === 'event') continue;
+    for (const replaced of [other(value), undefined, value]) {
+      const record: JournalRecord = Object.assign({}, everything, { [key]: replaced });
+      assert.equal(encodeBody(record), encodeBody(structuredClone(record)), key);
+      assert.equal(encodeBody(everything), encodeBody(structuredClone(everything)), key);
+    }
+  }
+});
+
 void test('a brief record has at most 2 KiB, whatever was said, and still shows how it began', () => {
   const long = 'x'.repeat(60_000);
   const peer = { uid: 1, exe: `/${long}`, unit: long };
@@ -327,7 +344,8 @@ void test('what one record was too long for is whole in the next', () => {
   const args = Array.from({ length: 500 }, () => long.slice(0, 60));
   const peer = { user: long, exe: long, unit: long, address: long, certificate: long };
   const torn = { file: long, bytes: 1, sha256: long };
-  encodeBody({ ...others, ...short, args, backends: args, peer, torn, input: { bytes: 1, hmac: long } });
+  const input = { bytes: 1, hmac: long };
+  encodeBody({ ...others, ...short, event: 'checkpoint', args, backends: args, peer, torn, input });
   assert.equal(parse(short)['user'], name);
 });
 
