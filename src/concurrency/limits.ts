@@ -287,3 +287,55 @@ export class TokenBuckets {
     }
   }
 }
+
+/**
+ * One time limit after another with one timer: what is limited for each command would otherwise make and cancel a timer for each.
+ * Calls `onDue` once for each limit that is reached. A limit that is moved further away, or cleared, leaves the timer as it is.
+ */
+export class Deadline {
+  readonly #clock: Clock;
+  readonly #onDue: () => void;
+  #dueMs = Number.POSITIVE_INFINITY;
+  #timer: Timer | undefined;
+  #timerMs = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock, onDue: () => void) {
+    this.#clock = clock;
+    this.#onDue = onDue;
+  }
+
+  /** From now on; replaces the limit before it. */
+  set(ms: number): void {
+    const nowMs = this.#clock.now();
+    this.#dueMs = nowMs + ms;
+    if (this.#dueMs < this.#timerMs) this.#start(ms);
+  }
+
+  clear(): void {
+    this.#dueMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Clears, and leaves no timer behind. */
+  end(): void {
+    this.clear();
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#timerMs = Number.POSITIVE_INFINITY;
+  }
+
+  #start(ms: number): void {
+    this.#timer?.cancel();
+    this.#timerMs = this.#dueMs;
+    this.#timer = this.#clock.setTimer(ms, () => this.#look());
+  }
+
+  #look(): void {
+    this.#timer = undefined;
+    this.#timerMs = Number.POSITIVE_INFINITY;
+    if (this.#dueMs === Number.POSITIVE_INFINITY) return;
+    const leftMs = this.#dueMs - this.#clock.now();
+    if (leftMs > 0) return this.#start(leftMs);
+    this.clear();
+    this.#onDue();
+  }
+}

@@ -3,21 +3,21 @@
 // waiter that comes and goes.
 
 /** A member: of one set at a time. */
-export interface Placed<T> {
+export interface Placed<T extends Placed<T>> {
   /** Where it stands; undefined: in no set. Written by the set alone. */
   place: Place<T> | undefined;
 }
 
 /** A place in a set: that set's own. */
-export interface Place<T> {
-  readonly set: { delete(member: T): boolean };
+export interface Place<T extends Placed<T>> {
+  readonly set: OrderedSet<T>;
   readonly member: T;
   previous: Place<T> | undefined;
   next: Place<T> | undefined;
 }
 
 /** Members in order; each at most once. */
-export class OrderedSet<T extends Placed<T>> implements Iterable<T> {
+export class OrderedSet<T extends Placed<T>> {
   size = 0;
   #first: Place<T> | undefined;
   #last: Place<T> | undefined;
@@ -56,7 +56,7 @@ export class OrderedSet<T extends Placed<T>> implements Iterable<T> {
     this.size += 1;
   }
 
-  /** False: it was not there. Safe during an iteration. */
+  /** False: it was not there. Safe while somebody iterates. */
   delete(member: T): boolean {
     const { place } = member;
     if (place === undefined || place.set !== this) return false;
@@ -74,7 +74,7 @@ export class OrderedSet<T extends Placed<T>> implements Iterable<T> {
     return true;
   }
 
-  /** The next member; undefined: it is the last, or not there. */
+  /** The one behind a member; undefined: it is the last, or not there. */
   after(member: T): T | undefined {
     return this.has(member) ? member.place?.next?.member : undefined;
   }

@@ -7,7 +7,7 @@ import { randomFraction } from '../adapters/host/clock.js';
 import { readSecretFile, readText } from '../adapters/host/files.js';
 import type { BackendSettings, Settings } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
-import { createPool, type Pool, type PoolLimits, type PoolOptions } from '../gateway/pool/pool.js';
+import { Pool, type PoolLimits, type PoolOptions } from '../gateway/pool/pool.js';
 import type { Adapters } from './engine-parts.js';
 
 /** Pools for a configuration that is not in force yet. */
@@ -115,7 +115,7 @@ export function createPools(
     if (known?.key === key) return known;
     const limits: Changeable<PoolLimits> = { ...limitsOf(backend, settings) };
     const ports = { connect, clock, observe, chance: randomFraction };
-    const pool = createPool({ target, series: backend.series, limits, ...ports });
+    const pool = new Pool({ target, series: backend.series, limits, ...ports });
     return { pool, key, limits, isDrained: backend.drained };
   }
 

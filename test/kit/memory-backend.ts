@@ -3,12 +3,7 @@
 import assert from 'node:assert/strict';
 import type { DialTarget } from '../../src/gateway/pool/dial.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
-import {
-  createUpstream,
-  type Upstream,
-  type UpstreamLimits,
-  type UpstreamOwner,
-} from '../../src/gateway/pool/upstream.js';
+import { Upstream, type UpstreamLimits, type UpstreamOwner } from '../../src/gateway/pool/upstream.js';
 import { UpstreamFault } from '../../src/ports/faults.js';
 import type { Clock } from '../../src/ports/machine.js';
 import type { Address, Connect, Transport } from '../../src/ports/transport.js';
@@ -108,7 +103,7 @@ export function leasedUpstream(
   const greeted = { transport, minor: 2, serverMinor, rest: Buffer.alloc(0) };
   const series = serverMinor <= 2 ? '2.3' : '2.4';
   const names = { id: 'mail1-1', backend: 'mail1', series, endsMs: Number.POSITIVE_INFINITY } as const;
-  const upstream = createUpstream(greeted, names, limits, clock, owner);
+  const upstream = new Upstream(greeted, names, limits, clock, owner);
   upstream.release(60_000);
   upstream.lease();
   return upstream;

@@ -119,17 +119,18 @@ export class Exchange {
       reason,
       redact,
     };
-    const isStrict = isAllowed(judgement) && strict.has(judgement.attempt.effect);
+    const allowed = isAllowed(judgement) ? judgement : undefined;
+    const isStrict = allowed !== undefined && strict.has(allowed.attempt.effect);
     const records = new ExchangeRecords(context, admissionOf(facts, knownLine?.recorded), isStrict);
-    const isDuplex = isAllowed(judgement) && judgement.attempt.command.input === 'duplex';
+    const isDuplex = allowed?.attempt.command.input === 'duplex';
     // Nearly every command has none.
     const input =
       judgement.input === 'none' && !isDuplex
         ? undefined
         : new CommandInput(context, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
-    if (isAllowed(judgement)) {
-      const refusal = obstacle ?? refuseByLimits(judgement, session, context);
+    if (allowed !== undefined) {
+      const refusal = obstacle ?? refuseByLimits(allowed, session, context);
       if (refusal !== undefined) {
         ending = refusal;
       } else if ('answer' in assessed) {
@@ -139,11 +140,11 @@ export class Exchange {
           context,
           session,
           line,
-          judgement,
+          judgement: allowed,
           destinations,
           aliases,
           known: knownLine,
-          isFresh: isDuplex || judgement.attempt.command.scope === 'server',
+          isFresh: isDuplex || allowed.attempt.command.scope === 'server',
           id,
           abortable: this.#abortable,
           input,

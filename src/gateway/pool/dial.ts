@@ -9,13 +9,7 @@ import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 import { type HandshakePhase, shakeHands } from '../../protocol/handshake/dial.js';
 
-import {
-  createUpstream,
-  type Greeted,
-  type Upstream,
-  type UpstreamLimits,
-  type UpstreamOwner,
-} from './upstream.js';
+import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
 
 /** What a dial needs. */
 export interface DialOptions {
@@ -47,7 +41,7 @@ export async function dialUpstream(
       const series = seriesOfBackend(options.series, greeted.serverMinor);
       const lifetimeMs = limits.maxLifetimeMs * (1 - lifetimeJitter * chance());
       const names = { id: nextId(), backend: target.name, series, endsMs: clock.now() + lifetimeMs };
-      return createUpstream(greeted, names, limits, clock, owner);
+      return new Upstream(greeted, names, limits, clock, owner);
     } catch (fault) {
       greeted.transport.close('dial-failed', true);
       if (!(fault instanceof WireFault)) throw fault;

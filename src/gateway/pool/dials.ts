@@ -56,7 +56,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
   const backend = options.target.name;
   const dialing = new Set<AbortController>();
   const looking = new Set<AbortController>();
-  const health = createHealth({ ...options, backend, retry, look: () => void look() });
+  const health = new Health({ ...options, backend, retry, look: () => void look() });
   let opened = 0;
 
   function nextId(): string {
@@ -185,26 +185,6 @@ export interface HealthParts {
   readonly look: () => void;
 }
 
-export interface Health {
-  readonly state: HealthState;
-  /** Why it is down; undefined: it is up. */
-  readonly fault: UpstreamFault | undefined;
-  /** Failures so far, by the step that failed. */
-  readonly failed: Readonly<Record<UpstreamPhase, number>>;
-  /** Several dials in a row failed while upstreams live: if they were refused, Dovecot's master has stopped. */
-  readonly isRefusing: boolean;
-  /** `isAlone`: nothing else lives or is dialled; `isDialing`: another dial is under way. */
-  mayDial(isAlone: boolean, isDialing: boolean): boolean;
-  /** From now on it is probed while there is no demand. */
-  watch(): void;
-  dialled(): void;
-  dialFailed(fault: UpstreamFault, isAlone: boolean): void;
-  /** A command ended, with the fields of its LeaseEnd. */
-  leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void;
-  /** Ends the timer and resets to `up`: there will be no more dials. */
-  rest(): void;
-}
-
 /** No reply, or an unreadable one. */
 const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-fault', 'peer-gone']);
 
@@ -212,12 +192,8 @@ const replyFailures: ReadonlySet<CloseReason> = new Set(['reply-timeout', 'wire-
 const rememberedMs = 2_000;
 const refusalsMax = 2;
 
-/** Starts as up, so that a daemon that just started does not reject its first clients. */
-export function createHealth(parts: HealthParts): Health {
-  return new BackendHealth(parts);
-}
-
-class BackendHealth implements Health {
+export class Health {
+  /** Failures so far, by the step that failed. */
   readonly failed: Record<UpstreamPhase, number> = {
     dial: 0,
     tls: 0,
@@ -241,15 +217,18 @@ class BackendHealth implements Health {
     return this.#state;
   }
 
+  /** Why it is down; undefined: it is up. */
   get fault(): UpstreamFault | undefined {
     const state = this.#state;
     return state.at === 'down' || state.at === 'probing' ? state.fault : undefined;
   }
 
+  /** Several dials in a row failed while upstreams live: if they were refused, Dovecot's master has stopped. */
   get isRefusing(): boolean {
     return this.#state.at === 'pausing' && this.#state.failures >= refusalsMax;
   }
 
+  /** `isAlone`: nothing else lives or is dialled; `isDialing`: another dial is under way. */
   mayDial(isAlone: boolean, isDialing: boolean): boolean {
     switch (this.#state.at) {
       case 'up':
@@ -267,6 +246,7 @@ class BackendHealth implements Health {
     }
   }
 
+  /** From now on it is probed while there is no demand. */
   watch(): void {
     this.#isWatched = true;
     this.#aliveMs = this.#parts.clock.now();
@@ -314,12 +294,14 @@ class BackendHealth implements Health {
     if (isNew) observe({ kind: 'backend-down', backend, code, text });
   }
 
+  /** A command ended, with the fields of its LeaseEnd. */
   leaseEnded(closeFor: CloseReason | undefined, answer: 'tempfail' | 'other' | undefined): void {
     // Processes of a stopped Dovecot answer TEMPFAIL, so that is no sign of life.
     if (answer === 'other') this.#aliveMs = this.#parts.clock.now();
     if (answer === undefined && closeFor !== undefined && replyFailures.has(closeFor)) this.failed.reply += 1;
   }
 
+  /** Ends the timer and resets to `up`: there will be no more dials. */
   rest(): void {
     this.#isWatched = false;
     this.#becomeUp();

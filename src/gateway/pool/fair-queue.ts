@@ -17,55 +17,6 @@ export interface Queued {
   readonly arrival: number;
 }
 
-export interface FairQueue<W extends Queued & Placed<W>> {
-  /** With the promised waiters. */
-  readonly size: number;
-  /** Whether a waiter without a promise needs a fresh upstream. */
-  readonly hasFresh: boolean;
-  /** Oldest first. */
-  readonly promised: Iterable<W>;
-  readonly promisedCount: number;
-  /** Promised waiters that need a fresh upstream. */
-  readonly promisedFreshCount: number;
-  add(waiter: W): void;
-  /**
-   * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is
-   * passed over for another one that has not.
-   */
-  take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined;
-  /** Whether that principal has a waiter without a promise. */
-  hasLine(principal: string): boolean;
-  /** Takes one turn of this round from a principal that waits. */
-  spendTurn(principal: string): void;
-  /** Takes all turns of this round from a principal that waits: all others that wait are served before it. */
-  postpone(principal: string): void;
-  /** Whether another principal has a waiter, promised or not. */
-  hasOther(principal: string): boolean;
-  /** Whether another principal that has not enough has an accepted waiter without a promise. */
-  hasOtherFor(
-    principal: string,
-    accepts: (isFresh: boolean) => boolean,
-    isSated: (principal: string) => boolean,
-  ): boolean;
-  /** A waiter that was taken waits on, before all others. */
-  promise(waiter: W): void;
-  /** Withdraws a promise (default: the last one): its waiter is the first of its principal again, and its principal is first. */
-  breakPromise(promised?: W): void;
-  /** Promised or not. */
-  delete(waiter: W): void;
-  clear(): readonly W[];
-  /**
-   * In a full queue, the waiter that gives way to a newcomer of that principal: the last one, without a promise, of the principal
-   * with most waiters, if that has at least two more. Undefined: none.
-   */
-  lastOfMost(principal: string): W | undefined;
-  /**
-   * Whether so many of this principal, or more, wait for a fresh one, or for any; not those who were promised something. If
-   * so, `onFew` is called, once, when fewer than half of that many are left; it must not call back.
-   */
-  hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean;
-}
-
 /** The waiters of one principal. */
 interface Line<W extends Placed<W>> {
   place: Place<Line<W>> | undefined;
@@ -76,11 +27,7 @@ interface Line<W extends Placed<W>> {
   readonly fresh: OrderedSet<W>;
 }
 
-export function createFairQueue<W extends Queued & Placed<W>>(): FairQueue<W> {
-  return new TurnQueue<W>();
-}
-
-class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
+export class FairQueue<W extends Queued & Placed<W>> {
   readonly #promised = new OrderedSet<W>();
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
@@ -94,14 +41,17 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
   /** Who is told of a set that gets small. */
   readonly #watched = new Map<OrderedSet<W>, { readonly few: number; readonly onFew: () => void }>();
 
+  /** With the promised waiters. */
   get size(): number {
     return this.#waiting + this.#promised.size;
   }
 
+  /** Whether a waiter without a promise needs a fresh upstream. */
   get hasFresh(): boolean {
     return this.#waitingFresh > 0;
   }
 
+  /** Oldest first. */
   get promised(): Iterable<W> {
     return this.#promised.size === 0 ? [] : this.#promised;
   }
@@ -110,6 +60,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return this.#promised.size;
   }
 
+  /** Promised waiters that need a fresh upstream. */
   get promisedFreshCount(): number {
     return this.#promisedFresh;
   }
@@ -119,6 +70,10 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     this.#count(waiter, 1);
   }
 
+  /**
+   * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is
+   * passed over for another one that has not.
+   */
   take(accepts: (isFresh: boolean) => boolean, isSated: (principal: string) => boolean): W | undefined {
     if (this.#waiting === 0) return undefined;
     const takesAny = accepts(false);
@@ -138,24 +93,29 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return passed && this.#takeOut(passed.line, passed.waiter);
   }
 
+  /** Whether that principal has a waiter without a promise. */
   hasLine(principal: string): boolean {
     return this.#lines.has(principal);
   }
 
+  /** Takes one turn of this round from a principal that waits. */
   spendTurn(principal: string): void {
     const line = this.#lines.get(principal);
     if (line !== undefined) this.#setTurns(line, line.turns - 1);
   }
 
+  /** Takes all turns of this round from a principal that waits: all others that wait are served before it. */
   postpone(principal: string): void {
     const line = this.#lines.get(principal);
     if (line !== undefined) this.#setTurns(line, 0);
   }
 
+  /** Whether another principal has a waiter, promised or not. */
   hasOther(principal: string): boolean {
     return this.#lines.size > (this.#lines.has(principal) ? 1 : 0) || this.#promisesOther(principal);
   }
 
+  /** Whether another principal that has not enough has an accepted waiter without a promise. */
   hasOtherFor(
     principal: string,
     accepts: (isFresh: boolean) => boolean,
@@ -170,11 +130,13 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return false;
   }
 
+  /** A waiter that was taken waits on, before all others. */
   promise(waiter: W): void {
     this.#promised.add(waiter);
     if (waiter.isFresh) this.#promisedFresh += 1;
   }
 
+  /** Withdraws a promise (default: the last one): its waiter is the first of its principal again, and its principal is first. */
   breakPromise(promised?: W): void {
     const waiter = promised ?? this.#promised.last;
     if (waiter === undefined) return;
@@ -187,6 +149,7 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     this.#round.addFirst(line);
   }
 
+  /** Promised or not. */
   delete(waiter: W): void {
     if (this.#unpromise(waiter)) return;
     const line = this.#lines.get(waiter.principal);
@@ -201,6 +164,10 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return all;
   }
 
+  /**
+   * In a full queue, the waiter that gives way to a newcomer of that principal: the last one, without a promise, of the principal
+   * with most waiters, if that has at least two more. Undefined: none.
+   */
   lastOfMost(principal: string): W | undefined {
     const own = this.#lines.get(principal);
     let most = (own === undefined ? 0 : sizeOf(own)) + 1;
@@ -216,6 +183,10 @@ class TurnQueue<W extends Queued & Placed<W>> implements FairQueue<W> {
     return any.last.arrival > fresh.last.arrival ? any.last : fresh.last;
   }
 
+  /**
+   * Whether so many of this principal, or more, wait for a fresh one, or for any; not those who were promised something. If
+   * so, `onFew` is called, once, when fewer than half of that many are left; it must not call back.
+   */
   hasMany(principal: string, isFresh: boolean, many: number, onFew: () => void): boolean {
     const line = this.#lines.get(principal);
     const set = isFresh ? line?.fresh : line?.any;
@@ -313,7 +284,7 @@ function setOf<W extends Queued & Placed<W>>(line: Line<W>, waiter: W): OrderedS
   return waiter.isFresh ? line.fresh : line.any;
 }
 
-function sizeOf<W extends Placed<W>>({ any, fresh }: Line<W>): number {
+function sizeOf<W extends Queued & Placed<W>>({ any, fresh }: Line<W>): number {
   return any.size + fresh.size;
 }
 

@@ -14,16 +14,11 @@ import type { LogLine } from '../../protocol/reply/reply.js';
 import type { Observe } from '../outcome/events.js';
 import type { DialOptions } from './dial.js';
 import { createDials, type Dials, type DialsOwner, type HealthLimits, type HealthState } from './dials.js';
-import { createFairQueue } from './fair-queue.js';
+import { FairQueue } from './fair-queue.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
-import { createOpenUpstreams, createTempfailWatch } from './open-upstreams.js';
+import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
 import { createWaiter, makeRoom, type Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
-
-/** Dials when it is started, or for the first exchange. */
-export function createPool(options: PoolOptions): Pool {
-  return new UpstreamPool(options);
-}
 
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
@@ -31,15 +26,17 @@ const anybody = (): boolean => true;
 /** Interval of the check for slow clients. */
 const sweepMs = 500;
 
-class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
+/** All upstreams of one backend. Dials when it is started, or for the first exchange. */
+export class Pool implements DialsOwner, WaiterOwner {
   readonly backend: string;
+  /** The series that the configuration says, or that the last upstream announced; undefined: not known yet. */
   series: Series | undefined;
   readonly #options: PoolOptions;
   readonly #dials: Dials;
   readonly #tempfails = createTempfailWatch();
   /** Whoever was promised an upstream has a dial under way; there may be more dials than promises. */
-  readonly #queue = createFairQueue<Waiter>();
-  readonly #open = createOpenUpstreams();
+  readonly #queue = new FairQueue<Waiter>();
+  readonly #open = new OpenUpstreams();
   readonly #room: WaitingRoom;
   /** Half of all at most are for commands that must be alone, so that the others always have some. */
   readonly #aloneMax: number;
@@ -59,6 +56,10 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     this.#room = { clock: options.clock, owner: this };
   }
 
+  /**
+   * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while
+   * waiting), or with what `use` threw; the upstream is closed then.
+   */
   async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {
     const idle = abortable.isAborted ? undefined : this.#takeIdle(options);
     const upstream = idle ?? (await this.#wait(abortable, options));
@@ -71,28 +72,43 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     }
   }
 
+  /** From now on `idle` upstreams are kept open, and the backend is looked after while nobody asks. */
   start(): void {
     this.#kept = this.#options.limits.idle;
     if (this.#mode === 'serving') this.#serve();
   }
 
+  /**
+   * Drained: idle upstreams are closed, who waits and who comes is refused, what runs ends by itself. Undone by false.
+   * Nothing is kept of it here: whoever calls it remembers it over restarts.
+   */
   setDrained(isDrained: boolean): void {
     if (isDrained && this.#mode === 'serving') this.#leave('drained', 'backend-drained');
     else if (!isDrained && this.#mode === 'drained') this.#serve();
   }
 
+  /** For ever, at the end of the daemon: as drained, and refused with `draining`. */
   drain(): void {
     this.#leave('draining', 'draining');
   }
 
   snapshot(): PoolSnapshot {
     const { state, fault, failed } = this.#dials.health;
-    const { idleCount: idle, leasedCount: leased } = this.#open;
-    const counts = { dialing: this.#dials.count, idle, leased, waiters: this.#queue.size };
+    const { idle, leased } = this.#open;
+    const counts = {
+      dialing: this.#dials.count,
+      idle: idle.length,
+      leased: leased.size,
+      waiters: this.#queue.size,
+    };
     if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
     return { ...counts, health: state.at, text: fault && `${fault.code}, ${fault.message}`, failed };
   }
 
+  /**
+   * So many of this principal wait already, for a fresh upstream or for any, that one more has no turn soon. If so, `onShort` is
+   * called, once, when so few are left that it would have one; it must not call back.
+   */
   isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean {
     // Two for each upstream: none of them is without work while one more is on its way. Each kind has places of its own.
     return this.#queue.hasMany(principal, isFresh, 2 * this.#options.limits.connections, onShort);
@@ -102,7 +118,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     const { series } = upstream;
     this.#open.setLeased(upstream, false);
     if (this.#mode !== 'serving') return upstream.close('draining');
-    this.#rest(upstream);
+    this.#rest(upstream, this.#restMs(upstream));
     if (this.series !== series) {
       // Upgraded, or several hosts behind one name: from now on commands are judged for what was seen last.
       this.series = series;
@@ -144,7 +160,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   get openCount(): number {
-    return this.#open.idleCount + this.#open.leasedCount;
+    return this.#open.size;
   }
 
   get hasRoom(): boolean {
@@ -153,7 +169,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
 
   /** Those that are, or will be, for one command that must be alone. */
   get #alone(): number {
-    return this.#open.aloneCount + this.#queue.promisedFreshCount;
+    return this.#open.alone.size + this.#queue.promisedFreshCount;
   }
 
   /** Those that may serve one command after another, and those that will. */
@@ -206,16 +222,23 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
       answer && this.#tempfails.answered(upstream.openedMs, answer, this.#options.clock.now());
     if (upstream.state.at !== 'closed') {
       const isOther = upstream.series !== this.series;
+      const restMs = this.#restMs(upstream);
       const reason =
         (end === undefined ? 'aborted' : end.closeFor) ??
         (this.#mode !== 'serving' ? 'draining' : isOther ? 'series-changed' : undefined) ??
-        (this.#open.isAlone(upstream) ? 'not-reusable' : undefined) ??
-        (this.#restMs(upstream) === 0 ? 'lifetime' : undefined);
-      if (reason === undefined && doubtedMs === undefined && this.#handOver(upstream)) return;
-      if (reason === undefined) this.#rest(upstream);
-      else upstream.close(reason, reason === 'aborted');
+        (this.#open.alone.has(upstream) ? 'not-reusable' : undefined) ??
+        (restMs === 0 ? 'lifetime' : undefined);
+      if (reason !== undefined) {
+        upstream.close(reason, reason === 'aborted');
+      } else if (doubtedMs !== undefined || !this.#handOver(upstream)) {
+        this.#rest(upstream, restMs);
+      } else {
+        return;
+      }
     }
     if (doubtedMs !== undefined) this.#open.closeIdle('stale', ({ openedMs }) => openedMs <= doubtedMs);
+    // Nobody waits, and as many are open as before.
+    else if (this.#queue.size === 0 && upstream.state.at === 'idle') return;
     this.match();
   }
 
@@ -232,8 +255,8 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
   }
 
   /** Idle from now on; it may turn out to be unfit, and is closed then. */
-  #rest(upstream: Upstream): void {
-    upstream.release(this.#restMs(upstream));
+  #rest(upstream: Upstream, restMs: number): void {
+    upstream.release(restMs);
     if (upstream.state.at === 'idle') this.#open.setIdle(upstream);
   }
 
@@ -270,7 +293,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
       const hasRoom = this.hasRoom;
       this.#dials.dial();
       // Only who must be alone gets here without room; its dial begins after this.
-      if (!hasRoom) this.#open.oldestIdle?.close('not-reusable');
+      if (!hasRoom) this.#open.idle[0]?.close('not-reusable');
     }
     while (this.#shared < this.#kept && this.#dials.count < readyDialsMax) {
       if (!this.hasRoom || !this.#dials.isAllowed) break;
@@ -284,7 +307,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
     if (this.#open.newestIdle(isFresh) !== undefined || this.#dials.count > this.#queue.promisedCount)
       return true;
     if (!this.#dials.isAllowed) return false;
-    if (isFresh) return this.hasRoom || this.#open.idleCount > 0;
+    if (isFresh) return this.hasRoom || this.#open.idle.length > 0;
     return this.hasRoom && this.#mayShareMore;
   };
 
@@ -332,7 +355,7 @@ class UpstreamPool implements Pool, DialsOwner, WaiterOwner {
 
   /** Whether the end of this lease would let a waiter of that kind be served. */
   #isOfUse(upstream: Upstream, isFresh: boolean): boolean {
-    const isAlone = this.#open.isAlone(upstream);
+    const isAlone = this.#open.alone.has(upstream);
     // It is closed then, and another one is dialled in its place.
     if (isFresh) return isAlone || this.#alone < this.#aloneMax;
     return !isAlone || this.#mayShareMore;
@@ -389,33 +412,6 @@ export interface PoolSnapshot {
 }
 
 export type UseLease<T> = (upstream: Upstream) => Promise<LeaseEnd<T>>;
-
-/** All upstreams of one backend. */
-export interface Pool {
-  readonly backend: string;
-  /** The series that the configuration says, or that the last upstream announced; undefined: not known yet. */
-  readonly series: Series | undefined;
-  /**
-   * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while
-   * waiting), or with what `use` threw; the upstream is closed then.
-   */
-  withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T>;
-  /** From now on `idle` upstreams are kept open, and the backend is looked after while nobody asks. */
-  start(): void;
-  /**
-   * Drained: idle upstreams are closed, who waits and who comes is refused, what runs ends by itself. Undone by false.
-   * Nothing is kept of it here: whoever calls it remembers it over restarts.
-   */
-  setDrained(isDrained: boolean): void;
-  /** For ever, at the end of the daemon: as drained, and refused with `draining`. */
-  drain(): void;
-  snapshot(): PoolSnapshot;
-  /**
-   * So many of this principal wait already, for a fresh upstream or for any, that one more has no turn soon. If so, `onShort` is
-   * called, once, when so few are left that it would have one; it must not call back.
-   */
-  isBacklogged(principal: string, isFresh: boolean, onShort: () => void): boolean;
-}
 
 export interface PoolOptions extends DialOptions {
   readonly limits: PoolLimits;

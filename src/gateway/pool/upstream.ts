@@ -3,10 +3,10 @@
 // The rule: whatever is odd ends it; an upstream is only handed on after a clean end.
 
 import assert from 'node:assert';
-import type { Place } from '../../concurrency/ordered-set.js';
+import { Deadline } from '../../concurrency/limits.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import { UpstreamFault, WireFault } from '../../ports/faults.js';
-import type { Clock, Timer } from '../../ports/machine.js';
+import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
 import {
   type ChannelBytes,
@@ -18,48 +18,53 @@ import {
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../../protocol/reply/reply.js';
 import { ClientPace } from './lease.js';
 
-type UpstreamNames = Pick<Upstream, 'id' | 'backend' | 'series' | 'endsMs'>;
+const greetedState = { at: 'greeted' } as const;
+const idleState = { at: 'idle' } as const;
+const leasedState = { at: 'leased' } as const;
+
+/** Who an upstream is. */
+export interface UpstreamNames {
+  readonly id: string;
+  readonly backend: string;
+  readonly series: Series;
+  /** When it is too old to be used again. */
+  readonly endsMs: number;
+}
 
 function earlyAnswer(): WireFault {
   return new WireFault('unexpected-input', 'an answer came before any command');
 }
 
-/**
- * An upstream in state `greeted`.
- * Throws a WireFault when an answer came behind the greeting already; the transport is the caller's then.
- */
-export function createUpstream(
-  greeted: Greeted,
-  names: UpstreamNames,
-  limits: UpstreamLimits,
-  clock: Clock,
-  owner: UpstreamOwner,
-): Upstream {
-  return new LiveUpstream(greeted, names, limits, clock, owner);
-}
-
-class LiveUpstream implements Upstream {
-  place: Place<Upstream> | undefined = undefined;
+/** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
+export class Upstream {
   readonly id: string;
   readonly backend: string;
-  holder: string | undefined = undefined;
-  readonly pace = new ClientPace();
   readonly series: Series;
   readonly serverMinor: number;
   readonly openedMs: number;
   readonly endsMs: number;
+  /** The principal whose exchange it is leased to; its pool's. */
+  holder: string | undefined = undefined;
+  /** Of the client of that exchange. */
+  readonly pace = new ClientPace();
+  /** Exchanges that it has served or serves. */
   exchanges = 0;
+  /** Left and entered in `#become` alone. */
+  state: UpstreamState = greetedState;
   readonly #transport: Transport;
-  readonly #clock: Clock;
   readonly #owner: UpstreamOwner;
   readonly #demux;
   readonly #reply;
   readonly #logs;
-  #state: UpstreamState = { at: 'greeted' };
+  /** How long it may be idle, or how long the next bytes of a reply may take. */
+  readonly #limit: Deadline;
   #watch: Promise<Buffer | null> | undefined;
   #fault: unknown;
   #isRaw = false;
 
+  /**
+   * In state `greeted`. Throws a WireFault when an answer came behind the greeting already; the transport is the caller's then.
+   */
   constructor(
     greeted: Greeted,
     names: UpstreamNames,
@@ -74,25 +79,23 @@ class LiveUpstream implements Upstream {
     this.openedMs = clock.now();
     this.endsMs = names.endsMs;
     this.#transport = greeted.transport;
-    this.#clock = clock;
     this.#owner = owner;
+    this.#limit = new Deadline(clock, () => this.#late());
     this.#demux = createMultiplexDecoder(framingOf(greeted.minor), { frameBytesMax: limits.frameBytesMax });
     this.#reply = new ReplyDecoder({ statusBytesMax: limits.statusBytesMax });
     this.#logs = new LogDecoder({ lineBytesMax: limits.logLineBytesMax });
     this.#takeEarly(greeted.rest);
   }
 
-  get state(): UpstreamState {
-    return this.#state;
-  }
-
+  /** Writes bytes of a command; only while leased. */
   write(bytes: readonly Buffer[]): Promise<void> | undefined {
-    assert(this.#state.at === 'leased', 'written without a lease');
+    assert(this.state.at === 'leased', 'written without a lease');
     return this.#transport.write(bytes);
   }
 
+  /** As that of its transport; only while leased. */
   writeWhole(bytes: Buffer): Promise<void> {
-    assert(this.#state.at === 'leased', 'written without a lease');
+    assert(this.state.at === 'leased', 'written without a lease');
     return this.#transport.writeWhole(bytes);
   }
 
@@ -100,6 +103,10 @@ class LiveUpstream implements Upstream {
     return this.#transport.keepsWhole;
   }
 
+  /**
+   * The events of the next chunk (maybe none); only while leased. Rejects with a WireFault where bytes are not of the
+   * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.
+   */
   async next(): Promise<readonly UpstreamEvent[]> {
     if (this.#fault !== undefined) throw this.#fault;
     const pending = this.#watch ?? this.#transport.read();
@@ -113,34 +120,52 @@ class LiveUpstream implements Upstream {
     return lines.map((line) => ({ kind: 'log', line }));
   }
 
+  /** The next bytes of a reply must come within that time, or it is closed; only while leased. */
+  limitReply(ms: number): void {
+    this.#limit.set(ms);
+  }
+
+  /** The time of the backend does not run. */
+  unlimitReply(): void {
+    this.#limit.clear();
+  }
+
+  /**
+   * For a command that speaks both ways until the connection ends, before its line is written: from here on all that
+   * comes on the output channel is `body`, a status line too. It is never released after that.
+   */
   goRaw(): void {
-    assert(this.#state.at === 'leased' && !this.#reply.isStarted, 'made raw within a reply');
+    assert(this.state.at === 'leased' && !this.#reply.isStarted, 'made raw within a reply');
     this.#isRaw = true;
   }
 
+  /** Ends our sending side after what was written; only while leased, and raw. */
   endWriting(): void {
-    assert(this.#state.at === 'leased' && this.#isRaw, 'ended without a raw lease');
+    assert(this.state.at === 'leased' && this.#isRaw, 'ended without a raw lease');
     this.#transport.endWriting();
   }
 
   lease(): void {
-    assert(this.#state.at === 'idle', 'leased twice');
-    this.#become({ at: 'leased' });
+    assert(this.state.at === 'idle', 'leased twice');
+    this.#become(leasedState);
     this.pace.reset();
     this.exchanges += 1;
   }
 
+  /** From one lease to the next at once, after a clean end: only while leased, and clean. */
   handOver(): void {
-    assert(this.#state.at === 'leased' && !this.#isRaw && this.isClean, 'handed over in doubt');
+    assert(this.state.at === 'leased' && !this.#isRaw && this.isClean, 'handed over in doubt');
     this.pace.reset();
     this.exchanges += 1;
   }
 
+  /** Greeted, or after a clean end: idle; its owner hears of it after `restMs`. */
   release(restMs: number): void {
-    assert(this.#state.at === 'leased' || this.#state.at === 'greeted', 'released without a lease');
+    assert(this.state.at === 'leased' || this.state.at === 'greeted', 'released without a lease');
     assert(!this.#isRaw, 'released though it is raw');
     if (!this.isClean) return this.close('spoke-while-idle');
-    this.#rest(this.#clock.now(), restMs);
+    this.#become(idleState);
+    this.#limit.set(restMs);
     const watch = this.#watch ?? this.#transport.read();
     this.#watch = watch;
     watch.then(
@@ -149,25 +174,22 @@ class LiveUpstream implements Upstream {
     );
   }
 
+  /** While it is idle: its owner hears of it after so long from now. */
   restOn(restMs: number): void {
-    assert(this.#state.at === 'idle', 'it does not rest');
-    this.#rest(this.#state.sinceMs, restMs);
+    assert(this.state.at === 'idle', 'it does not rest');
+    this.#limit.set(restMs);
   }
 
   close(reason: CloseReason, isAbrupt = false): void {
-    if (this.#state.at === 'closed') return;
+    if (this.state.at === 'closed') return;
     this.#become({ at: 'closed', reason });
+    this.#limit.end();
     try {
       this.#transport.close(reason, isAbrupt);
     } finally {
       for (const line of this.#logs.end()) this.#owner.straySpoke(this, line);
       this.#owner.closed(this, reason);
     }
-  }
-
-  #rest(sinceMs: number, restMs: number): void {
-    const timer = this.#clock.setTimer(restMs, () => this.#owner.rested(this));
-    this.#become({ at: 'idle', sinceMs, timer });
   }
 
   /**
@@ -184,14 +206,19 @@ class LiveUpstream implements Upstream {
 
   /** The only place where a state is left and entered. */
   #become(next: UpstreamState): void {
-    assert(this.#state.at !== 'closed', 'a closed upstream was used');
-    if (this.#state.at === 'idle') this.#state.timer.cancel();
-    this.#state = next;
+    assert(this.state.at !== 'closed', 'a closed upstream was used');
+    this.#limit.clear();
+    this.state = next;
+  }
+
+  #late(): void {
+    if (this.state.at === 'idle') this.#owner.rested(this);
+    else this.close('reply-timeout', true);
   }
 
   /** Something came, or the end, while `watch` was out. If a lease took the promise over, that is its chunk. */
   #heard(watch: Promise<Buffer | null>, chunk: Buffer | null): void {
-    if (this.#watch !== watch || this.#state.at !== 'idle') return;
+    if (this.#watch !== watch || this.state.at !== 'idle') return;
     if (chunk === null) return this.close('peer-ended');
     try {
       for (const event of this.#decode(chunk))
@@ -270,14 +297,9 @@ export type UpstreamEvent =
   | { readonly kind: 'status'; readonly status: Status }
   | { readonly kind: 'log'; readonly line: LogLine };
 
-/**
- * `dialing` is before this: an upstream begins greeted, and rests before it is leased. `closed` is final. Timer and watch
- * live as long as `idle`.
- */
+/** `dialing` is before this: an upstream begins greeted, and rests before it is leased. `closed` is final. */
 export type UpstreamState =
-  | { readonly at: 'greeted' }
-  | { readonly at: 'idle'; readonly sinceMs: number; readonly timer: Timer }
-  | { readonly at: 'leased' }
+  | { readonly at: 'greeted' | 'idle' | 'leased' }
   | { readonly at: 'closed'; readonly reason: CloseReason };
 
 /** Told by the upstream to its pool. */
@@ -288,51 +310,4 @@ export interface UpstreamOwner {
   straySpoke(upstream: Upstream, line: LogLine): void;
   /** It was idle for as long as it was told to be: the owner closes it, or lets it rest on. */
   rested(upstream: Upstream): void;
-}
-
-/** Owned by its pool; whoever leases it uses it for one exchange. A call in the wrong state is a bug and asserts. */
-export interface Upstream {
-  /** Among the idle or the leased ones; its pool's. */
-  place: Place<Upstream> | undefined;
-  readonly id: string;
-  readonly backend: string;
-  /** The principal whose exchange it is leased to; its pool's. */
-  holder: string | undefined;
-  /** Of the client of that exchange. */
-  readonly pace: ClientPace;
-  readonly series: Series;
-  readonly serverMinor: number;
-  readonly openedMs: number;
-  /** When it is too old to be used again. */
-  readonly endsMs: number;
-  readonly state: UpstreamState;
-  /** Exchanges that it has served or serves. */
-  readonly exchanges: number;
-  /** Nothing came behind the last answer, and nothing of it is owed: what comes next answers what is asked next. */
-  readonly isClean: boolean;
-  /** Writes bytes of a command; only while leased. */
-  write(bytes: readonly Buffer[]): Promise<void> | undefined;
-  /** As that of its transport; only while leased. */
-  writeWhole(bytes: Buffer): Promise<void>;
-  readonly keepsWhole: boolean;
-  /**
-   * The events of the next chunk (maybe none); only while leased. Rejects with a WireFault where bytes are not of the
-   * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.
-   */
-  next(): Promise<readonly UpstreamEvent[]>;
-  /**
-   * For a command that speaks both ways until the connection ends, before its line is written: from here on all that
-   * comes on the output channel is `body`, a status line too. It is never released after that.
-   */
-  goRaw(): void;
-  /** Ends our sending side after what was written; only while leased, and raw. */
-  endWriting(): void;
-  lease(): void;
-  /** From one lease to the next at once, after a clean end: only while leased, and clean. */
-  handOver(): void;
-  /** Greeted, or after a clean end: idle; its owner hears of it after `restMs`. */
-  release(restMs: number): void;
-  /** While it is idle: its owner hears of it after so long from now. */
-  restOn(restMs: number): void;
-  close(reason: CloseReason, isAbrupt?: boolean): void;
 }

@@ -8,7 +8,7 @@
 
 import { foldAscii } from '../../domain/identity/user-name.js';
 import { WireFault } from '../../ports/faults.js';
-import type { Clock, Timer } from '../../ports/machine.js';
+import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import { type CommandToSend, encodeCommandLine } from '../../protocol/command.js';
 import { countCells, type LogLine, type Status } from '../../protocol/reply/reply.js';
@@ -132,9 +132,7 @@ class ReplyRelay {
   readonly #startMs: number;
   readonly #reshape: ((body: Buffer) => readonly Buffer[]) | undefined;
   #peer: PeerState = 'ready';
-  #hasTimedOut = false;
-  #timer: Timer;
-  #dueMs = 0;
+  #dueMs: number;
 
   constructor(talk: Conversation, source: ReplySource) {
     const { user, usernameEvery } = talk.command;
@@ -142,11 +140,12 @@ class ReplyRelay {
     this.#source = source;
     this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
     this.#startMs = talk.clock.now();
-    this.#timer = this.#startTimer(talk.limits.deadlineMs, this.#startMs);
+    this.#dueMs = this.#startMs + talk.limits.deadlineMs;
+    talk.upstream.limitReply(talk.limits.deadlineMs);
   }
 
   async run(): Promise<LeaseEnd<Ending>> {
-    const { writer, clock, limits } = this.#talk;
+    const { upstream, writer, clock, limits } = this.#talk;
     try {
       for (;;) {
         const taken = this.#take(await this.#source.next());
@@ -156,28 +155,20 @@ class ReplyRelay {
         if (drained !== undefined) {
           // The time of the backend does not run while we wait for the client.
           leftMs ??= Math.max(0, this.#dueMs - clock.now());
-          this.#timer.cancel();
+          upstream.unlimitReply();
           const gone = await this.#waitForPeer(drained);
           if (gone !== undefined) return gone;
         }
         if (leftMs === undefined) continue;
-        this.#timer.cancel();
-        this.#timer = this.#startTimer(leftMs, clock.now());
+        this.#dueMs = clock.now() + leftMs;
+        upstream.limitReply(leftMs);
       }
     } catch (fault) {
       this.#source.close('aborted', true);
       return this.#brokenEnd(fault);
     } finally {
-      this.#timer.cancel();
+      upstream.unlimitReply();
     }
-  }
-
-  #startTimer(ms: number, nowMs: number): Timer {
-    this.#dueMs = nowMs + ms;
-    return this.#talk.clock.setTimer(ms, () => {
-      this.#hasTimedOut = true;
-      this.#source.close('reply-timeout', true);
-    });
   }
 
   /**
@@ -250,7 +241,9 @@ class ReplyRelay {
   #brokenEnd(fault: unknown): LeaseEnd<Ending> {
     const { command, upstream } = this.#talk;
     const { backend } = upstream;
-    if (this.#hasTimedOut) return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
+    const { state } = upstream;
+    if (state.at === 'closed' && state.reason === 'reply-timeout')
+      return { value: { kind: 'reply-timeout', backend }, closeFor: 'reply-timeout' };
     // The upstream was closed because the exchange was canceled. A client that is gone does not cancel a change.
     const cutOff = this.#talk.cutOff();
     if (cutOff !== undefined && (cutOff.kind !== 'client-gone' || command.isReading)) {

@@ -53,6 +53,7 @@ export const kernelAccess: ListenerAccess = {
  * to the same configuration are read without a wait between them.
  */
 export interface SessionContext {
+  /** Another object after each reload, also where only policies changed. */
   readonly exchanges: () => ExchangeContext;
   /** Undefined: the listener is gone. */
   readonly access: (listener: string) => ListenerAccess | undefined;

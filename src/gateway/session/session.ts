@@ -72,6 +72,8 @@ export class Session implements RunningSession, ExchangeSession {
   /** Of the subject, and the prefix of its keys in the line cache. */
   #policy: Policy | undefined;
   #scope = '';
+  /** Under which settings `#policy` was looked up last. */
+  #policyAt: ExchangeContext | undefined;
 
   constructor(start: SessionStart) {
     const { context, peer, describe } = start;
@@ -235,13 +237,14 @@ export class Session implements RunningSession, ExchangeSession {
 
   /** Until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
   async #serve(input: SessionInput): Promise<CloseReason> {
-    const { context, transport, lineTurns } = this.#start;
+    const { transport, lineTurns } = this.#start;
     const { principal } = this.names;
+    const { clock } = this.#context;
     let isGone = false;
-    const onGone = (): void => {
+    transport.onGone(() => {
       isGone = true;
       this.running?.abort('client-gone');
-    };
+    });
     for (;;) {
       if (this.#endsFor !== undefined && this.#exchanges > 0) return this.#endsFor;
       const line = input.takeLine();
@@ -257,19 +260,14 @@ export class Session implements RunningSession, ExchangeSession {
         // A drain closed the transport meanwhile.
         if (transport.closedFor !== undefined) return this.#endsFor ?? 'draining';
       }
-      // Called at once where the peer left during the command before: then this one is nobody's, and is not begun.
-      transport.onGone(onGone);
+      // The peer left during the command before, or while this one waited: it is nobody's, and is not begun.
       if (isGone) return 'peer-gone';
-      const { clock } = context.exchanges();
       const startMs = clock.now();
       const running = this.#take(line);
       const startedMs = clock.now();
       lineTurns.used(this.#share, principal, startedMs - startMs);
       if (running === 'revoked') return running;
-      if (running === 'option') {
-        transport.onGone(undefined);
-        continue;
-      }
+      if (running === 'option') continue;
       // After the exchange ran up to its first wait: input that it reads must not be read ahead.
       input.readAhead();
       try {
@@ -280,7 +278,6 @@ export class Session implements RunningSession, ExchangeSession {
         }
         if (closeFor !== undefined) return closeFor;
       } finally {
-        transport.onGone(undefined);
         this.running = undefined;
         this.reason = undefined;
       }
@@ -291,13 +288,9 @@ export class Session implements RunningSession, ExchangeSession {
   #take(bytes: Buffer): Exchange | 'option' | 'revoked' {
     const { context } = this.#start;
     const exchanges = context.exchanges();
-    const policy = this.#policyNow();
-    if (policy !== undefined && policy !== this.#policy) {
-      const { listener, principal } = this.names;
-      this.#policy = policy;
-      this.subject = { listener, principal, clientMinor: this.#clientMinor, policy };
-      this.#scope = lineScope(this.subject);
-    }
+    // What the kernel says of a peer does not change; what a login gives may end with a certificate, without a reload.
+    if (exchanges !== this.#policyAt || this.#login !== undefined) this.#lookPolicyUp(exchanges);
+    const policy = this.#policy;
     const { knownLines, clock } = exchanges;
     const key = policy === undefined ? undefined : lineKey(this.#scope, bytes);
     const known = key === undefined ? undefined : findLine(knownLines, key, clock.wallMs());
@@ -315,6 +308,17 @@ export class Session implements RunningSession, ExchangeSession {
     this.#exchanges += 1;
     this.running = new Exchange(exchanges, this, line, known, key);
     return this.running;
+  }
+
+  #lookPolicyUp(exchanges: ExchangeContext): void {
+    const policy = this.#policyNow();
+    this.#policyAt = exchanges;
+    if (policy === this.#policy) return;
+    this.#policy = policy;
+    if (policy === undefined) return;
+    const { listener, principal } = this.names;
+    this.subject = { listener, principal, clientMinor: this.#clientMinor, policy };
+    this.#scope = lineScope(this.subject);
   }
 
   /** Of an unauthenticated peer: failed logins are reported elsewhere; the rest is rate-limited with refused connections. */

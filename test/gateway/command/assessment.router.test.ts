@@ -15,21 +15,13 @@ import {
 } from '../../../src/domain/policy/route.js';
 import { createRouter, Destination, type Router } from '../../../src/gateway/command/assessment.js';
 import type { LookupAnswer } from '../../../src/gateway/lookup/lookup.js';
-import type { Pool } from '../../../src/gateway/pool/pool.js';
+import { memoryTarget } from '../../kit/memory-backend.js';
 import { memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+import { openPool } from '../pool/pooled.js';
 
 /** Only the name of a pool counts here. */
 function destination(backend: string, host: string, port = 24245): Destination {
-  const pool: Pool = {
-    backend,
-    series: '2.3',
-    withLease: () => assert.fail('a router leased an upstream'),
-    start: () => undefined,
-    setDrained: () => undefined,
-    isBacklogged: () => false,
-    drain: () => undefined,
-    snapshot: () => assert.fail('a router looked into a pool'),
-  };
+  const { pool } = openPool({}, { target: memoryTarget({ name: backend }), series: '2.3' });
   return new Destination(pool, { kind: 'tcp', host, port }, []);
 }
 

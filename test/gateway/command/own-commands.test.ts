@@ -217,11 +217,14 @@ void test('a policy that went while the record was written is told no more', asy
   const engine = openMemoryEngine({ settings });
   let policy: Policy | undefined = engine.settings.policies.get('support');
   const { listener } = engine;
-  Object.assign(listener.context, { policy: () => policy });
+  // A reload gives both anew.
+  let exchanges = listener.context.exchanges();
+  Object.assign(listener.context, { policy: () => policy, exchanges: () => exchanges });
   const client = await engine.client(0);
   engine.setJournal('hold');
   await client.line('||dovegate can');
   policy = engine.settings.policies.get('wheel');
+  exchanges = { ...exchanges };
   engine.setJournal('take');
   await settle();
   assert.match(client.said(), /^\n-TEMPFAIL\n$/);

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
-import { createHealth, type Health } from '../../../src/gateway/pool/dials.js';
+import { Health } from '../../../src/gateway/pool/dials.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
 import { seededRandom } from '../../kit/chunkings.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
@@ -16,7 +16,7 @@ function open({ chance = () => 0 }: { chance?: () => number } = {}) {
   const clock = createFakeClock();
   const events: EngineEvent[] = [];
   const calls: string[] = [];
-  const health = createHealth({
+  const health = new Health({
     backend: 'mail1',
     limits,
     clock,

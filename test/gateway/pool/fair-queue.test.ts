@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Place } from '../../../src/concurrency/ordered-set.js';
-import { createFairQueue, type FairQueue, type Queued } from '../../../src/gateway/pool/fair-queue.js';
+import { FairQueue, type Queued } from '../../../src/gateway/pool/fair-queue.js';
 import { seededRandom } from '../../kit/chunkings.js';
 
 interface Named extends Queued {
@@ -18,7 +18,7 @@ const anyOnly = (isFresh: boolean): boolean => !isFresh;
 
 /** A queue, and a way to fill it: `a3` is the third that `a` sent. */
 function open(weights: Readonly<Record<string, number>> = {}) {
-  const queue = createFairQueue<Named>();
+  const queue = new FairQueue<Named>();
   let arrival = 0;
   const sent = new Map<string, number>();
   const add = (principal: string, isFresh = false) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createOpenUpstreams, type OpenUpstreams } from '../../../src/gateway/pool/open-upstreams.js';
+import { OpenUpstreams } from '../../../src/gateway/pool/open-upstreams.js';
 import type { Upstream } from '../../../src/gateway/pool/upstream.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { leasedUpstream } from '../../kit/memory-backend.js';
@@ -19,30 +19,31 @@ function upstream(exchanges = 1): Upstream {
   return made;
 }
 
-const counts = (open: OpenUpstreams): number[] => [open.idleCount, open.leasedCount, open.aloneCount];
+const all = (open: OpenUpstreams): Upstream[] => [...open.idle, ...open.leased];
+const counts = (open: OpenUpstreams): number[] => [open.idle.length, open.leased.size, open.alone.size];
 
 void test('each is in one state, and counts are sizes', () => {
-  const open = createOpenUpstreams();
+  const open = new OpenUpstreams();
   const [a, b] = [upstream(), upstream()];
   open.setLeased(a, true);
   open.setIdle(b);
   assert.deepEqual(counts(open), [1, 1, 1]);
-  assert.deepEqual([open.isAlone(a), open.isAlone(b), open.all()], [true, false, [b, a]]);
+  assert.deepEqual([open.alone.has(a), open.alone.has(b), all(open)], [true, false, [b, a]]);
   open.setLeased(b, false);
   open.setIdle(a);
-  assert.deepEqual([counts(open), open.isAlone(a)], [[1, 1, 0], false]);
-  assert.deepEqual([open.delete(a), open.delete(a), open.all()], [true, false, [b]]);
+  assert.deepEqual([counts(open), open.alone.has(a)], [[1, 1, 0], false]);
+  assert.deepEqual([open.delete(a), open.delete(a), all(open)], [true, false, [b]]);
   assert.deepEqual(counts(open), [0, 1, 0]);
 });
 
 void test('the newest idle one is the one that rested last; a fresh one is one on which nothing ran', () => {
-  const open = createOpenUpstreams();
+  const open = new OpenUpstreams();
   const [a, b] = [upstream(2), upstream(3)];
   assert.equal(open.newestIdle(false), undefined);
   open.setIdle(a);
   open.setIdle(b);
-  assert.deepEqual([open.oldestIdle, open.newestIdle(false), open.newestIdle(true)], [a, b, undefined]);
+  assert.deepEqual([open.idle[0], open.newestIdle(false), open.newestIdle(true)], [a, b, undefined]);
   assert.deepEqual([...open.idle], [a, b]);
   open.setIdle(a);
-  assert.deepEqual([open.oldestIdle, open.newestIdle(false)], [b, a]);
+  assert.deepEqual([open.idle[0], open.newestIdle(false)], [b, a]);
 });

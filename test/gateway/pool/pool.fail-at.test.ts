@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Abortable } from '../../../src/concurrency/abortable.js';
-import { createPool } from '../../../src/gateway/pool/pool.js';
+import { Pool } from '../../../src/gateway/pool/pool.js';
 import { UpstreamFault } from '../../../src/ports/faults.js';
 import type { Connect } from '../../../src/ports/transport.js';
 import { type FailAt, failAtEach, failable, failableClock, failableTransport } from '../../kit/fail-at.js';
@@ -20,7 +20,7 @@ async function playStory(failAt: FailAt): Promise<void> {
   const connect: Connect = async (address, signal) =>
     failableTransport(failAt, 'upstream', await dialler.connect(address, signal));
   const passwords = (): Promise<never[]> => Promise.resolve([]);
-  const pool = createPool({
+  const pool = new Pool({
     target: memoryTarget({
       passwords: failable(failAt, 'password', passwords, () => new Error('EACCES')),
     }),

@@ -174,10 +174,10 @@ void test('drained by an operator: idle ones go, who waits and comes is refused,
     assert.ok(refused.outcome instanceof LeaseRefusal && refused.outcome.why === 'backend-drained');
   }
   assert.deepEqual([poolSizes(story.pool), story.pool.snapshot().health], [[0, 0, 2, 0], 'drained']);
-  assert.equal(story.clock.timers, 0);
   await first.finish();
   await waiting.finish();
   assert.deepEqual([waiting.outcome, poolSizes(story.pool)], ['ended', [0, 0, 0, 0]]);
+  assert.equal(story.clock.timers, 0);
   story.pool.setDrained(true);
   story.pool.setDrained(false);
   await settle();

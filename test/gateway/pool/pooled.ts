@@ -3,7 +3,7 @@
 import { Abortable } from '../../../src/concurrency/abortable.js';
 import type { EngineEvent } from '../../../src/gateway/outcome/events.js';
 import type { LeaseEnd, LeaseOptions } from '../../../src/gateway/pool/lease.js';
-import { createPool, type Pool, type PoolLimits, type PoolOptions } from '../../../src/gateway/pool/pool.js';
+import { Pool, type PoolLimits, type PoolOptions } from '../../../src/gateway/pool/pool.js';
 import type { Upstream } from '../../../src/gateway/pool/upstream.js';
 import type { CloseReason } from '../../../src/ports/transport.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';
@@ -66,7 +66,7 @@ export function openPool(
   const dialler = createMemoryDialler();
   const events: EngineEvent[] = [];
   if (minor !== null) dialler.onAccept(({ peer }) => peer.send(greeting(minor)));
-  const pool = createPool({
+  const pool = new Pool({
     target: memoryTarget(),
     series: 'auto',
     limits: { ...poolLimits, ...limits },

@@ -134,6 +134,7 @@ void test('line, text and dot, however the client cuts them; then the reply; the
     const end = await story.running;
     assert.deepEqual([end.value.kind, end.closeFor], ['replied', 'not-reusable']);
     assert.equal(story.told(), '\n+\n');
+    story.upstream.close('not-reusable');
     assert.equal(story.clock.timers, 0);
   }
 });
