@@ -1,13 +1,15 @@
-// Drives the writer's thread: gives it one order after the other, watches the deadlines, heals what failed. Owns the thread and
-// the journal's state; records and their waiters are in the backlog. A script: one loop, and beside it a timer for the deadlines.
-// The rules: `settle` is the only place that reports a record as on disk; after a failure nothing is served before all that was
+// Drives the journal's thread: gives it one order after the other, watches the deadlines, heals what failed. Owns the thread, the
+// journal's state, and the records on their way to it.
+// The rules: `#settle` is the only place that reports a record as on disk; after a failure nothing is served before all that was
 // not on disk has been written to a new segment within the deadline; no waiter waits for a mute thread.
+//
+// An order wakes the thread and its report wakes us, which costs more than ten records. So records of one turn of the event loop
+// go together, and those that delay nothing wait up to `lingerMsMax` to be batched.
 
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { type Backlog, createBatcher, type Waiter } from './backlog.js';
-import type { Mark, Order, Report } from './messages.js';
-import type { WriterThread } from './thread.js';
+import { Backlog, type Waiter } from './backlog.js';
+import type { Mark, MessageOrder, Report, WriterThread } from './handover.js';
 
 /** What the driver tells whoever watches. */
 export type DriverEvent =
@@ -17,49 +19,48 @@ export type DriverEvent =
   | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
   | { readonly kind: 'checkpoint'; readonly line: string }
   /** A full disk: a piece of the reserve was given up. */
-  | { readonly kind: 'reserve-used' };
+  | { readonly kind: 'reserve-used' }
+  | { readonly kind: 'lost'; readonly records: number };
 
 /** Whether records can be promised. */
-export type DriverState =
+type DriverState =
   | { readonly at: 'writable' }
   /** `heal`: what lies behind the mark may be damaged. `probe`: all of it is on disk, but that took too long. */
   | { readonly at: 'failed'; readonly fault: JournalFault; readonly needs: 'heal' | 'probe' }
   | { readonly at: 'closed' };
 
+type DrivenThread = Pick<WriterThread, 'give' | 'write' | 'end' | 'isAlive'>;
+
 export interface DriverOptions {
   readonly clock: Clock;
   /** The wall clock with the steps that have a record, for records of the journal's own. */
   readonly wallMs: () => number;
-  readonly backlog: Backlog;
   /** Starts a new thread when the old one is gone. */
-  readonly openThread: () => WriterThread;
+  readonly openThread: () => DrivenThread;
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
   readonly syncIntervalMs: number;
-  /** Records that will never reach the disk, so far. */
-  readonly lost: () => number;
-  /** Whether the segments have reached their size and none of them may go yet. */
-  readonly isFull: () => boolean;
   readonly observe: (event: DriverEvent) => void;
 }
 
-export interface Driver {
-  readonly state: DriverState;
-  /** The last place that is certainly on disk. */
-  readonly mark: Mark;
-  /** Something is in the backlog. `isAwaited`: it has a waiter; `isPatient`: nothing is delayed by it alone. */
-  nudge(isAwaited: boolean, isPatient?: boolean): void;
-  /**
-   * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
-   * with its report; a failed one, without having been given, unless the journal is writable.
-   */
-  run(order: (wallMs: number) => Order): Promise<Report>;
-  /** Writes what is left and the stop record; rejects with a JournalFault when that fails or takes two deadlines. */
-  close(): Promise<void>;
+/** An order of its own among the groups; `wallMs`: when it is given. */
+interface Errand {
+  readonly order: (wallMs: number) => MessageOrder;
+  /** Gets its report; a failed one, without having been given, when the journal failed or was closed before. */
+  readonly resolve: (report: Report) => void;
+  /** It is given when so many records have been taken. */
+  readonly behind: number;
 }
 
 /** At most so much in one order: what the thread copies and writes at once. Fits on the page that it shares. */
-const orderBytesMax = 256 * 1024;
+const orderCharsMax = 256 * 1024;
+/** One order of so much costs more to write than the wake-up that a longer one would spare. */
+const fullChars = 64 * 1024;
+/**
+ * How long a record may wait to be batched. A Dovecot on the same processors answers some hundred commands a second: in a shorter time
+ * each completion would wake the thread for itself.
+ */
+const lingerMsMax = 20;
 /** Between attempts to heal: the first at once, then the time doubles up to the longest. */
 const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
@@ -68,133 +69,204 @@ const muteDeadlines = 5;
 /** After a deadline, until it is looked at. */
 const graceMs = 50;
 
-/** Takes over a thread that has opened the journal, and the mark that it reported. */
-export function startDriver(options: DriverOptions, firstThread: WriterThread, firstMark: Mark): Driver {
-  const { clock, backlog, deadlineMs, observe } = options;
-  let thread = firstThread;
-  let mark = firstMark;
-  let state: DriverState = { at: 'writable' };
-  let underWay: { readonly since: number; isGivenUp: boolean } | undefined;
-  let lastDurationMs = 0;
-  let healDelayMs = 0;
-  let isSyncDue = false;
-  let syncTimer: Timer | undefined;
-  let watchTimer: Timer | undefined;
-  let watchedMs = Infinity;
-  let pauseTimer: Timer | undefined;
-  let closeTimer: Timer | undefined;
-  let wake: (() => void) | undefined;
-  let closing: Waiter | undefined;
-  let closed: Promise<void> | undefined;
-  const batcher = createBatcher(clock, deadlineMs, () => {
-    if (state.at === 'writable') wake?.();
-  });
-  void drive();
+export class Driver {
+  state: DriverState = { at: 'writable' };
+  /** The last place that is certainly on disk. */
+  mark: Mark;
+  /** Records that will never reach the disk. */
+  lost = 0;
+  readonly #options: DriverOptions;
+  readonly #clock: Clock;
+  readonly #deadlineMs: number;
+  readonly #backlog = new Backlog();
+  readonly #errands: Errand[] = [];
+  #thread: DrivenThread;
+  /** When the order under way was given; Infinity: there is none. */
+  #busySince = Infinity;
+  /** The thread was ended because it does not answer. */
+  #isGivenUp = false;
+  #lastDurationMs = 0;
+  #healDelayMs = 0;
+  /** As the order `limit` says; healing brings it to a new thread. */
+  #isFull = false;
+  /** The waiting records go with the next order. */
+  #isDue = false;
+  #isTurnAwaited = false;
+  #isLingering = false;
+  /** Not canceled when another group takes the lingering records along: under load it would be armed for each group. */
+  #lingerTimer: Timer | undefined;
+  #isSyncDue = false;
+  #syncTimer: Timer | undefined;
+  #watchTimer: Timer | undefined;
+  #watchedMs = Infinity;
+  #pauseTimer: Timer | undefined;
+  #endPause: (() => void) | undefined;
+  #closeTimer: Timer | undefined;
+  #closing: Waiter | undefined;
+  #closed: Promise<void> | undefined;
 
-  return {
-    get state() {
-      return state;
-    },
-    get mark() {
-      return mark;
-    },
-    nudge(isAwaited, isPatient = !isAwaited) {
-      // Looked at only when it can be earlier than what is armed: this is the way of every record.
-      if (isAwaited && clock.now() + deadlineMs < watchedMs) watch();
-      if (state.at === 'writable') batcher.came(isPatient && !backlog.isFull, wake === undefined);
-    },
-    run(order) {
-      return new Promise((resolve) => {
-        backlog.addErrand({ order, resolve });
-        if (state.at === 'writable') batcher.hurry();
-        else backlog.reject(state.at === 'failed' ? state.fault : undefined);
-      });
-    },
-    close() {
-      closed ??= new Promise((resolve, reject) => {
-        closing = { resolve, reject };
-        pauseTimer?.cancel();
-        wake?.();
-        watch();
-        const late = new JournalFault('deadline', 'the journal could not be closed in time');
-        closeTimer = clock.setTimer(2 * deadlineMs, () => finish(late));
-      });
-      return closed;
-    },
+  /** Takes over a thread that has opened the journal, and the mark that it reported. */
+  constructor(options: DriverOptions, thread: DrivenThread, mark: Mark) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#deadlineMs = options.deadlineMs;
+    this.#thread = thread;
+    this.mark = mark;
+  }
+
+  /** Takes a record. `isPatient`: nothing is delayed by it alone. False: it would go above `bytesMax`, and was not taken. */
+  add(body: string, waiter: Waiter | undefined, isPatient: boolean, bytesMax: number): boolean {
+    const nowMs = this.#clock.now();
+    if (!this.#backlog.add(body, nowMs, waiter, bytesMax)) return false;
+    // Looked at only when it can be earlier than what is armed: this is the way of every record.
+    if (waiter !== undefined && nowMs + this.#deadlineMs < this.#watchedMs) this.#watch();
+    if (!isPatient || this.#backlog.waitingChars >= fullChars) this.hurry();
+    else if (!this.#isDue && this.state.at === 'writable') {
+      this.#isLingering = true;
+      this.#lingerTimer ??= this.#clock.setTimer(
+        Math.min(lingerMsMax, this.#deadlineMs / 10),
+        this.#onLinger,
+      );
+    }
+    return true;
+  }
+
+  /** Gives what waits at the end of this turn, or right after the order under way. */
+  hurry(): void {
+    if (this.#isDue || this.state.at !== 'writable') return;
+    if (this.#busySince !== Infinity) this.#isDue = true;
+    else if (!this.#isTurnAwaited) {
+      this.#isTurnAwaited = true;
+      void this.#clock.nextTurn().then(this.#onTurn);
+    }
+  }
+
+  /** Syncs, which shows a segment, directory or lock that somebody took away. */
+  readonly look = (): void => {
+    this.#isSyncDue = true;
+    this.#drive();
   };
 
-  async function drive(): Promise<void> {
-    for (;;) {
-      const now: DriverState = state;
-      if (now.at === 'closed') return;
-      if (now.at === 'failed') {
-        await healed(now);
-        continue;
+  /**
+   * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
+   * with its report; a failed one, without having been given, unless the journal is writable.
+   */
+  run(order: Errand['order']): Promise<Report> {
+    return new Promise((resolve) => {
+      if (this.state.at === 'failed') resolve(failedReport(this.state.fault));
+      else if (this.state.at === 'closed') resolve(failedReport(closedFault()));
+      else {
+        this.#errands.push({ order, resolve, behind: this.#backlog.added });
+        this.#isDue = true;
+        this.#drive();
       }
-      const errand = backlog.takeErrand();
-      const order = errand?.order(options.wallMs()) ?? next(options.wallMs());
-      if (order === undefined) {
-        await idle(undefined);
-        continue;
-      }
-      const report = await ask(order);
-      take(order, report);
-      errand?.resolve(report);
-    }
-  }
-
-  /** Until there is something to do; with a time: until then, or until the journal is to be closed. */
-  async function idle(ms: number | undefined): Promise<void> {
-    await new Promise<void>((resolve) => {
-      wake = resolve;
-      if (ms !== undefined) pauseTimer = clock.setTimer(ms, resolve);
     });
-    wake = undefined;
-    pauseTimer = undefined;
   }
 
-  function next(wallMs: number): Order | undefined {
-    if (backlog.hasWaiting && (batcher.isDue || isSyncDue || closing !== undefined)) {
-      const { bodies, needsSync } = backlog.take(orderBytesMax);
-      batcher.went(backlog.hasWaiting);
-      return { do: 'write', bodies, sync: needsSync || isSyncDue, wallMs };
+  /** Whether the segments have reached their size and none of them may go yet. */
+  async setFull(isFull: boolean): Promise<void> {
+    this.#isFull = isFull;
+    // Given each time: healing brings it to the thread too, so what that one has been told is not kept here.
+    await this.run(() => ({ do: 'limit', isFull }));
+  }
+
+  lose(records: number): void {
+    if (records === 0) return;
+    this.lost += records;
+    this.#options.observe({ kind: 'lost', records });
+  }
+
+  /** Writes what is left and the stop record; rejects with a JournalFault when that fails or takes two deadlines. */
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve, reject) => {
+      this.#closing = { resolve, reject };
+      const late = new JournalFault('deadline', 'the journal could not be closed in time');
+      this.#closeTimer = this.#clock.setTimer(2 * this.#deadlineMs, () => this.#finish(late));
+      this.#pauseTimer?.cancel();
+      this.#endPause?.();
+      this.#watch();
+      this.#drive();
+    });
+    return this.#closed;
+  }
+
+  readonly #onTurn = (): void => {
+    this.#isTurnAwaited = false;
+    this.#isDue = true;
+    this.#drive();
+  };
+
+  readonly #onLinger = (): void => {
+    this.#lingerTimer = undefined;
+    if (this.#isLingering) this.#isDue = true;
+    this.#drive();
+  };
+
+  /** Gives the next order, unless one is under way or there is nothing to do. */
+  #drive(): void {
+    if (this.#busySince !== Infinity || this.state.at !== 'writable') return;
+    const { waiting, added } = this.#backlog;
+    const [errand] = this.#errands;
+    if (errand !== undefined && errand.behind <= added - waiting.length) {
+      this.#errands.shift();
+      return this.#give(errand.order(this.#options.wallMs()), (report) => {
+        this.#onReport(report);
+        errand.resolve(report);
+      });
     }
-    if (closing !== undefined) return { do: 'stop', wallMs };
-    if (!backlog.hasWaiting) batcher.went(false);
-    return isSyncDue ? { do: 'write', bodies: [], sync: true, wallMs } : undefined;
+    const isClosing = this.#closing !== undefined;
+    if (waiting.length === 0) {
+      this.#isDue = false;
+      this.#isLingering = false;
+      if (isClosing) return this.#give({ do: 'stop', wallMs: this.#options.wallMs() }, this.#onReport);
+    }
+    if (!this.#isDue && !this.#isSyncDue && !isClosing) return;
+    const records = this.#backlog.take(orderCharsMax);
+    this.#isDue = waiting.length > 0;
+    this.#isLingering = false;
+    this.#busySince = this.#clock.now();
+    if (this.#busySince + this.#deadlineMs < this.#watchedMs) this.#watch();
+    this.#thread.write(records, this.#backlog.needsSync || this.#isSyncDue, this.#onReport);
   }
 
   /** However long its report takes: the watch looks at the deadline. */
-  async function ask(order: Order): Promise<Report> {
-    const now = { since: clock.now(), isGivenUp: false };
-    underWay = now;
-    watch();
-    const report = await thread.ask(order);
-    underWay = undefined;
-    lastDurationMs = clock.now() - now.since;
-    return report;
+  #give(order: MessageOrder, told: (report: Report) => void): void {
+    this.#busySince = this.#clock.now();
+    this.#watch();
+    this.#thread.give(order, told);
   }
 
+  readonly #onReport = (report: Report): void => {
+    this.#take(report);
+    if (report.kind === 'written') this.#healDelayMs = 0;
+    if (this.state.at === 'failed') void this.#heal();
+    else this.#drive();
+  };
+
   /** What a report makes of the journal. */
-  function take(order: Order, report: Report): void {
-    if (state.at === 'closed') return;
+  #take(report: Report): void {
+    this.#lastDurationMs = this.#clock.now() - this.#busySince;
+    this.#busySince = Infinity;
+    this.#isGivenUp = false;
+    if (this.state.at === 'closed') return;
+    const { observe } = this.#options;
     switch (report.kind) {
       case 'written':
       case 'stopped':
         if (report.isReserveUsed) observe({ kind: 'reserve-used' });
         if (report.checkpoint !== undefined) observe({ kind: 'checkpoint', line: report.checkpoint });
-        settle(report.mark);
-        if (order.do === 'write') healDelayMs = 0;
-        if (report.kind === 'stopped') finish(undefined);
+        if (report.mark === undefined) {
+          this.#backlog.wrote();
+          this.#syncTimer ??= this.#clock.setTimer(this.#options.syncIntervalMs, this.look);
+        } else this.#settle(report.mark);
+        if (report.kind === 'stopped') this.#finish(undefined);
         return;
       case 'kept':
         return;
       case 'failed':
-        fail(new JournalFault(report.code, report.message), 'heal');
-        return;
+        return this.#fail(new JournalFault(report.code, report.message));
       case 'lock':
-        fail(new JournalFault('locked', 'another process has the lock of the journal'), 'heal');
-        return;
+        return this.#fail(new JournalFault('locked', 'another process has the lock of the journal'));
       case 'opened':
         throw new Error('the journal was opened twice');
       default:
@@ -202,123 +274,137 @@ export function startDriver(options: DriverOptions, firstThread: WriterThread, f
     }
   }
 
-  function settle(reached: Mark | undefined): void {
-    if (reached === undefined) {
-      backlog.wrote();
-      syncTimer ??= clock.setTimer(options.syncIntervalMs, () => {
-        isSyncDue = true;
-        if (state.at === 'writable') wake?.();
-      });
-      return;
-    }
-    mark = reached;
-    isSyncDue = false;
-    syncTimer?.cancel();
-    syncTimer = undefined;
-    const records = backlog.synced();
-    if (records > 0) observe({ kind: 'synced', records, durationMs: lastDurationMs });
+  #settle(mark: Mark): void {
+    this.mark = mark;
+    this.#isSyncDue = false;
+    this.#syncTimer?.cancel();
+    this.#syncTimer = undefined;
+    const records = this.#backlog.synced();
+    if (records > 0) this.#options.observe({ kind: 'synced', records, durationMs: this.#lastDurationMs });
   }
 
-  /** One attempt to serve again, after a while unless it is the first or the journal is to be closed. */
-  async function healed(failed: DriverState & { readonly at: 'failed' }): Promise<void> {
-    if (healDelayMs > 0 && closing === undefined) await idle(healDelayMs);
-    const isLast = closing !== undefined;
-    healDelayMs = Math.min(Math.max(healDelayMs * 2, healDelayMsMin), healDelayMsMax);
-    if (!thread.isAlive) thread = options.openThread();
-    const order: Order =
-      failed.needs === 'probe'
-        ? // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
-          { do: 'checkpoint', wallMs: mark.timeMs }
-        : {
-            do: 'heal',
-            lock: undefined,
-            mark,
-            bodies: backlog.takeAll(),
-            lost: options.lost(),
-            isFull: options.isFull(),
-          };
-    let report = await ask(order);
-    if (report.kind === 'lock' && order.do === 'heal' && options.lock(report.descriptor)) {
-      report = await ask({ ...order, lock: report.descriptor });
-    }
-    take(order, report);
-    const now = state;
-    if (now.at !== 'failed') return;
-    if (report.kind !== 'written') {
-      // While closing, a broken disk gets one attempt.
-      if (isLast) finish(now.fault);
-    } else if (lastDurationMs >= deadlineMs) {
+  #fail(fault: JournalFault): void {
+    const isNews = this.state.at === 'writable';
+    this.state = { at: 'failed', fault, needs: 'heal' };
+    this.#reject(fault);
+    if (isNews) this.#options.observe({ kind: 'failed', fault });
+  }
+
+  #reject(fault: JournalFault): void {
+    for (const { resolve } of this.#errands.splice(0)) resolve(failedReport(fault));
+    this.#backlog.reject(fault);
+  }
+
+  /** Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing one makes one attempt. */
+  async #heal(): Promise<void> {
+    for (;;) {
+      if (this.#healDelayMs > 0 && this.#closing === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#endPause = resolve;
+          this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
+        });
+      }
+      const failed = this.state;
+      if (failed.at !== 'failed') return;
+      const isLast = this.#closing !== undefined;
+      this.#healDelayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
+      if (!this.#thread.isAlive) this.#thread = this.#options.openThread();
+      const report = await this.#attempt(failed.needs);
+      this.#take(report);
+      const { state } = this;
+      if (state.at !== 'failed') return;
+      if (report.kind !== 'written') {
+        if (isLast) return this.#finish(state.fault);
+        continue;
+      }
+      if (this.#lastDurationMs < this.#deadlineMs) break;
       // On disk, every record of it, but still too slow to serve: no need to begin segment after segment.
-      state = { ...now, needs: 'probe' };
-    } else {
-      state = { at: 'writable' };
-      batcher.hurry();
-      observe({ kind: 'writable' });
+      this.state = { ...state, needs: 'probe' };
     }
+    this.state = { at: 'writable' };
+    this.#options.observe({ kind: 'writable' });
+    this.#isDue = true;
+    this.#drive();
   }
 
-  function fail(fault: JournalFault, needs: 'heal' | 'probe'): void {
-    if (state.at === 'closed') return;
-    const isNews = state.at === 'writable';
-    state = { at: 'failed', fault, needs };
-    backlog.reject(fault);
-    if (!isNews) return;
-    observe({ kind: 'failed', fault });
-    wake?.();
+  async #attempt(needs: 'heal' | 'probe'): Promise<Report> {
+    const ask = (order: MessageOrder): Promise<Report> =>
+      new Promise((resolve) => this.#give(order, resolve));
+    // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
+    if (needs === 'probe') return ask({ do: 'checkpoint', wallMs: this.mark.timeMs });
+    const bodies = this.#backlog.takeAll();
+    const order = { do: 'heal', mark: this.mark, bodies, lost: this.lost, isFull: this.#isFull } as const;
+    const report = await ask({ ...order, lock: undefined });
+    if (report.kind !== 'lock' || !this.#options.lock(report.descriptor)) return report;
+    return ask({ ...order, lock: report.descriptor });
   }
 
   /** One timer for all deadlines: armed for the first that comes, and looked at again when it fires. */
-  function watch(): void {
-    const due = dueAt();
-    if (due === undefined || due >= watchedMs) return;
-    watchedMs = due;
-    look(due + graceMs, -Infinity);
+  #watch(): void {
+    const due = this.#dueAt();
+    if (due >= this.#watchedMs) return;
+    this.#watchedMs = due;
+    this.#lookAt(due + graceMs, -Infinity);
   }
 
   /**
    * A look that is late itself (a stopped process, a paused machine) comes before reports are read and orders given: then
    * only what was due at the look before has failed, and there is another one, after as long as this thread stood still.
    */
-  function look(atMs: number, beforeMs: number): void {
-    watchTimer?.cancel();
-    watchTimer = clock.setTimer(Math.max(atMs - clock.now(), 1), () => {
-      const nowMs = clock.now();
+  #lookAt(atMs: number, beforeMs: number): void {
+    this.#watchTimer?.cancel();
+    this.#watchTimer = this.#clock.setTimer(Math.max(atMs - this.#clock.now(), 1), () => {
+      const nowMs = this.#clock.now();
       const isLate = nowMs - atMs >= graceMs;
-      if ((dueAt() ?? Infinity) <= (isLate ? beforeMs : nowMs)) overdue();
-      else if (isLate) return look(nowMs + Math.min(nowMs - atMs, deadlineMs), nowMs);
-      watchedMs = Infinity;
-      watch();
+      if (this.#dueAt() <= (isLate ? beforeMs : nowMs)) this.#overdue();
+      else if (isLate) return this.#lookAt(nowMs + Math.min(nowMs - atMs, this.#deadlineMs), nowMs);
+      this.#watchedMs = Infinity;
+      this.#watch();
     });
   }
 
-  function dueAt(): number | undefined {
-    if (state.at === 'closed') return undefined;
-    if (state.at === 'failed') {
-      if (underWay === undefined || underWay.isGivenUp) return undefined;
-      // A closing journal does not wait for a mute thread: a new one may still write what is left.
-      return underWay.since + (closing === undefined ? muteDeadlines : 1) * deadlineMs;
-    }
-    const since = Math.min(underWay?.since ?? Infinity, backlog.oldestWaiterSince ?? Infinity);
-    return since === Infinity ? undefined : since + deadlineMs;
+  /** Infinity: nothing is awaited. */
+  #dueAt(): number {
+    if (this.state.at === 'writable')
+      return Math.min(this.#busySince, this.#backlog.oldestWaiterSince()) + this.#deadlineMs;
+    if (this.state.at === 'closed' || this.#isGivenUp) return Infinity;
+    // A closing journal does not wait for a mute thread: a new one may still write what is left.
+    return this.#busySince + (this.#closing === undefined ? muteDeadlines : 1) * this.#deadlineMs;
   }
 
-  function overdue(): void {
-    const wasFailed = state.at === 'failed';
-    fail(new JournalFault('deadline', `a write or sync took longer than ${deadlineMs} ms`), 'heal');
-    if (underWay === undefined || (!wasFailed && closing === undefined)) return;
-    underWay.isGivenUp = true;
-    void thread.end();
+  #overdue(): void {
+    const wasFailed = this.state.at === 'failed';
+    const isIdle = this.#busySince === Infinity;
+    this.#fail(new JournalFault('deadline', `a write or sync took longer than ${this.#deadlineMs} ms`));
+    if (isIdle) void this.#heal();
+    else if (wasFailed || this.#closing !== undefined) {
+      this.#isGivenUp = true;
+      void this.#thread.end();
+    }
   }
 
   /** The one end: of the thread, the timers, the waiters. */
-  function finish(fault: JournalFault | undefined): void {
-    if (state.at === 'closed') return;
-    state = { at: 'closed' };
-    for (const one of [batcher, syncTimer, watchTimer, pauseTimer, closeTimer]) one?.cancel();
-    backlog.reject(fault);
-    void thread.end();
-    if (fault === undefined) closing?.resolve();
-    else closing?.reject(fault);
-    wake?.();
+  #finish(fault: JournalFault | undefined): void {
+    if (this.state.at === 'closed') return;
+    this.state = { at: 'closed' };
+    this.#lingerTimer?.cancel();
+    this.#syncTimer?.cancel();
+    this.#watchTimer?.cancel();
+    this.#pauseTimer?.cancel();
+    this.#closeTimer?.cancel();
+    this.#reject(fault ?? closedFault());
+    this.lose(this.#backlog.left);
+    void this.#thread.end();
+    if (fault === undefined) this.#closing?.resolve();
+    else this.#closing?.reject(fault);
+    this.#endPause?.();
   }
+}
+
+function closedFault(): JournalFault {
+  return new JournalFault('closed', 'the journal is closed');
+}
+
+function failedReport({ code, message }: JournalFault): Report {
+  return { kind: 'failed', code, message };
 }

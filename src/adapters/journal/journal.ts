@@ -1,250 +1,61 @@
-// The journal as the engine sees it: takes records, and resolves when they are on disk. Opens the directory through the writer's
+// The journal as the engine sees it: takes records, and resolves when they are on disk. Opens the directory through the journal's
 // thread and encodes every record; the driver gives all further orders.
 // The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
 
 import { encodeBody } from '../../domain/audit/encode.js';
-import type { JournalRecord } from '../../domain/audit/record.js';
-import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
+import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
+import type { AppendOptions, Journal, JournalSpace } from '../../gateway/outcome/journal.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { createBacklog, type Waiter } from './backlog.js';
-import { type DriverEvent, startDriver } from './driver.js';
-import { type MaintenanceEvent, type RetentionLimits, startMaintenance } from './maintenance.js';
-import type { Found, Order, Report, WriterOptions } from './messages.js';
-import { openWriterThread, type WriterThread } from './thread.js';
+import { Driver, type DriverEvent, type DriverOptions } from './driver.js';
+import { type Found, type Report, type WriterOptions, WriterThread } from './handover.js';
+import { Maintenance, type MaintenanceEvent, type MaintenanceOptions } from './maintenance.js';
 
-export interface JournalOptions extends WriterOptions {
-  readonly clock: Clock;
-  /** Takes the kernel lock of a descriptor without waiting; false: another process has it. May throw: there are no locks. */
-  readonly lock: (descriptor: number) => boolean;
-  /** A write or a sync that takes longer counts as failed; also how long anybody waits for a record. */
-  readonly deadlineMs: number;
-  /** Opening reads what a crash left, so it may take longer; a disk that does not answer by then counts as failed. */
+export interface JournalOptions
+  extends WriterOptions,
+    Omit<MaintenanceOptions, 'observe'>,
+    Omit<DriverOptions, 'wallMs' | 'openThread' | 'observe'> {
+  /** Opening reads what a crash left, so it may take longer than `deadlineMs`. */
   readonly openDeadlineMs: number;
   /** Between looks whether what was written is still there, also when nothing happens. */
   readonly lookIntervalMs: number;
-  /** Between writing records that nobody waits for and their sync, when nothing else calls for one. */
-  readonly syncIntervalMs: number;
   /** Between checkpoints, also when nothing happens. */
   readonly checkpointIntervalMs: number;
-  /** Between looks at age and size of the segments; and how much of both may be there, asked each time. */
-  readonly tendIntervalMs: number;
-  readonly limits: () => RetentionLimits;
   /** Bytes of memory for records that wait for a disk that does not take them; what comes above is lost, and counted. */
   readonly heldBytesMax: number;
   /** Told what happened; must not throw, is never awaited. */
   readonly observe: (event: JournalEvent) => void;
 }
 
-export type JournalEvent =
-  | DriverEvent
-  | MaintenanceEvent
-  | { readonly kind: 'lost'; readonly records: number }
-  /** `isForSize`: the segments have reached their size, and none of them is old enough to go. */
-  | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean };
+export type JournalEvent = DriverEvent | MaintenanceEvent;
 
-/** The journal as the program has it; the engine sees less of it. */
-export interface OpenJournal extends Journal {
-  /** What the start found in the directory. */
-  readonly found: Found;
-  /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
-  readonly fault: JournalFault | undefined;
-  /** Records that will never reach the disk. */
-  readonly lost: number;
-  /** Seq of the last record that is on disk: what may be shown elsewhere. */
-  readonly seq: number;
-  /** Sum of the steps of the wall clock that the journal recorded: ages of records are counted without them. */
-  readonly stepsMs: number;
-  /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
-  keepPolicy(version: string, text: string): Promise<void>;
-}
+type Opened = Report & { readonly kind: 'opened' };
 
 /** A step of the wall clock that is worth a record. */
 const clockStepMsMin = 1000;
+/** What the promise of a record that nobody waits for is. */
+const handedOver = Promise.resolve();
 
 /**
  * Opens the journal in a directory: takes its lock, finds the tail, closes what a crash left open, writes the start
  * record. Rejects with a JournalFault: `locked`, `newer-format`, `unreadable`, `write-failed`, `writer-died`, `deadline`.
- *
- * A record whose `append` was rejected may still reach the disk later: who appends an admission appends its completion
- * too, whatever became of the first.
  */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
-  const { clock, heldBytesMax } = options;
-  const thread = openWriterThread(options);
-  /** Of the wall clock over the monotonic one, as far as the records tell. */
-  let clockOffsetMs = clock.wallMs() - clock.now();
-  /** The journal's own records come after the record of a step, never before it. */
-  const recordsWallMs = (): number => clock.now() + clockOffsetMs;
-  const opened = await open(options, thread, recordsWallMs);
-  const backlog = createBacklog();
-  let lost = 0;
-  let isClosed = false;
-  let space: JournalSpace = opened.isReserveUsed ? 'reserve' : 'normal';
-  let isFull = false;
-  const driver = startDriver(
-    {
-      ...options,
-      backlog,
-      wallMs: recordsWallMs,
-      lock: (descriptor) => takeLock(options, descriptor),
-      openThread: () => openWriterThread(options),
-      lost: () => lost,
-      isFull: () => isFull,
-      observe: (event) => {
-        if (event.kind === 'reserve-used') {
-          enter('reserve');
-          maintenance.hurry();
-        }
-        options.observe(event);
-      },
-    },
-    thread,
-    opened.mark,
-  );
-  if (opened.checkpoint !== undefined) options.observe({ kind: 'checkpoint', line: opened.checkpoint });
-  const maintenance = startMaintenance({ ...options, driver, enter, setFull, noteClockStep });
-  const repeated = [
-    // A segment, directory or lock that somebody took away shows with the next sync; an empty one is enough.
-    repeat(options.lookIntervalMs, (wallMs) => ({ do: 'write', bodies: [], sync: true, wallMs })),
-    repeat(options.checkpointIntervalMs, (wallMs) => ({ do: 'checkpoint', wallMs })),
-  ];
-
-  return {
-    found: opened.found,
-    append(record, { durable, isPatient = false, isBrief = false }) {
-      if (isClosed) {
-        lose(1);
-        return Promise.reject(new JournalFault('closed', 'the journal is closed'));
-      }
-      const body = encodeBody(record, isBrief);
-      noteClockStep();
-      if (!durable)
-        return hold(body, undefined, heldBytesMax) ? Promise.resolve() : Promise.reject(overflow());
-      const state = driver.state;
-      if (state.at === 'failed') {
-        // Kept all the same: somebody asked, and the journal shall say so when the disk is back. But half of the room
-        // is for the completions of those whose commands run already.
-        hold(body, undefined, heldBytesMax / 2);
-        return Promise.reject(state.fault);
-      }
-      return new Promise((resolve, reject) => {
-        if (!hold(body, { resolve, reject }, heldBytesMax, isPatient)) reject(overflow());
-      });
-    },
-    hurry: () => driver.nudge(false, false),
-    async keepPolicy(version, text) {
-      // The name of a file: nothing but what a hash is made of.
-      if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
-      const report = await driver.run(() => ({ do: 'keep-policy', version, text }));
-      if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
-    },
-    async close() {
-      if (!isClosed) noteClockStep();
-      isClosed = true;
-      for (const timer of repeated) timer.cancel();
-      // The lock goes with the writer: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
-      await Promise.race([maintenance.end(), later(clock, options.deadlineMs)]);
-      noteClockStep();
-      try {
-        await driver.close();
-      } finally {
-        lose(backlog.drop());
-      }
-    },
-    get state() {
-      return driver.state.at === 'writable' && !isClosed ? 'writable' : 'failed';
-    },
-    get fault() {
-      return driver.state.at === 'failed' ? driver.state.fault : undefined;
-    },
-    get space() {
-      return space;
-    },
-    get lost() {
-      return lost;
-    },
-    get seq() {
-      return driver.mark.seq;
-    },
-    get stepsMs() {
-      return driver.mark.stepsMs;
-    },
-  };
-
-  function hold(body: string, waiter: Waiter | undefined, bytesMax: number, isPatient = true): boolean {
-    if (!backlog.add(body, clock.now(), waiter, bytesMax)) {
-      lose(1);
-      return false;
-    }
-    driver.nudge(waiter !== undefined, isPatient);
-    return true;
-  }
-
-  function lose(records: number): void {
-    if (records === 0) return;
-    lost += records;
-    options.observe({ kind: 'lost', records });
-  }
-
-  function enter(next: JournalSpace, isForSize = false): void {
-    if (space === next) return;
-    space = next;
-    options.observe({ kind: 'space', space, isForSize });
-  }
-
-  async function setFull(next: boolean): Promise<void> {
-    isFull = next;
-    // Given each time: healing brings it to the writer's thread too, so what that thread knows is not kept in mind here.
-    await driver.run(() => ({ do: 'limit', isFull }));
-  }
-
-  /**
-   * Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. A step
-   * whose record finds no room is not lost: the next call sees it again.
-   */
-  function noteClockStep(): void {
-    const wallMs = clock.wallMs();
-    const nowMs = clock.now();
-    const stepMs = Math.round(wallMs - nowMs - clockOffsetMs);
-    if (Math.abs(stepMs) > clockStepMsMin) {
-      const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
-      if (!backlog.add(encodeBody(record), nowMs, undefined, heldBytesMax)) return;
-      driver.nudge(false);
-    }
-    clockOffsetMs = wallMs - nowMs;
-  }
-
-  /** Gives an order again and again. A failed one needs no hand here: healing does as much. */
-  function repeat(intervalMs: number, order: (wallMs: number) => Order): Timer {
-    let timer = clock.setTimer(intervalMs, again);
-    return { cancel: () => timer.cancel() };
-    function again(): void {
-      noteClockStep();
-      void driver.run(order).then(() => {
-        if (!isClosed) timer = clock.setTimer(intervalMs, again);
-      });
-    }
-  }
-}
-
-async function open(
-  options: JournalOptions,
-  thread: WriterThread,
-  wallMs: () => number,
-): Promise<Report & { readonly kind: 'opened' }> {
   const { clock, directory, openDeadlineMs } = options;
+  const thread = new WriterThread(options);
+  const wallMs = clock.wallMs();
+  const clockOffsetMs = wallMs - clock.now();
   let timer: Timer | undefined;
   const late = new Promise<Report>((resolve) => {
     const message = `${directory} could not be opened within ${openDeadlineMs} ms: its disk does not answer, or is too slow`;
     timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
   });
   const ask = (lock: number | undefined): Promise<Report> =>
-    Promise.race([thread.ask({ do: 'open', lock, wallMs: wallMs() }), late]);
+    Promise.race([thread.ask({ do: 'open', lock, wallMs }), late]);
   let report = await ask(undefined);
   if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
   timer?.cancel();
-  if (report.kind === 'opened') return report;
+  if (report.kind === 'opened') return new OpenJournal(options, thread, report, clockOffsetMs);
   void thread.end();
   throw report.kind === 'failed'
     ? new JournalFault(report.code, report.message)
@@ -264,12 +75,159 @@ function takeLock(options: JournalOptions, descriptor: number): boolean {
   }
 }
 
-function later(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimer(ms, resolve);
-  });
-}
+/** The journal as the program has it; the engine sees less of it. */
+export class OpenJournal implements Journal {
+  /** What the start found in the directory. */
+  readonly found: Found;
+  readonly #options: JournalOptions;
+  readonly #clock: Clock;
+  readonly #driver: Driver;
+  readonly #maintenance: Maintenance;
+  readonly #repeated: readonly Timer[];
+  /** Of the wall clock over the monotonic one, as far as the records tell. */
+  #clockOffsetMs: number;
+  #isClosed = false;
 
-function overflow(): JournalFault {
-  return new JournalFault('overflow', 'too many records wait for the disk');
+  constructor(options: JournalOptions, thread: WriterThread, opened: Opened, clockOffsetMs: number) {
+    const { clock, observe } = options;
+    this.#options = options;
+    this.#clock = clock;
+    this.#clockOffsetMs = clockOffsetMs;
+    this.found = opened.found;
+    // The journal's own records come after the record of a step, never before it.
+    const wallMs = (): number => clock.now() + this.#clockOffsetMs;
+    const drive: DriverOptions = {
+      ...options,
+      wallMs,
+      lock: (descriptor) => takeLock(options, descriptor),
+      openThread: () => new WriterThread(options),
+      observe: (event) => {
+        if (event.kind === 'reserve-used') this.#maintenance.useReserve();
+        observe(event);
+      },
+    };
+    this.#driver = new Driver(drive, thread, opened.mark);
+    if (opened.checkpoint !== undefined) observe({ kind: 'checkpoint', line: opened.checkpoint });
+    const space = opened.isReserveUsed ? 'reserve' : 'normal';
+    this.#maintenance = new Maintenance(options, this.#driver, space, () => this.#noteClockStep());
+    this.#repeated = [
+      this.#repeat(options.lookIntervalMs, this.#driver.look),
+      this.#repeat(options.checkpointIntervalMs, () =>
+        this.#driver.run((now) => ({ do: 'checkpoint', wallMs: now })),
+      ),
+    ];
+  }
+
+  /**
+   * A record whose `append` was rejected may still reach the disk later: who appends an admission appends its completion
+   * too, whatever became of the first.
+   */
+  append(record: AuditRecord, options: AppendOptions): Promise<void> {
+    if (this.#isClosed) {
+      this.#driver.lose(1);
+      return Promise.reject(new JournalFault('closed', 'the journal is closed'));
+    }
+    const { heldBytesMax } = this.#options;
+    const body = encodeBody(record, options.isBrief);
+    this.#noteClockStep();
+    if (!options.durable)
+      return this.#driver.add(body, undefined, true, heldBytesMax)
+        ? handedOver
+        : Promise.reject(this.#overflow());
+    const { state } = this.#driver;
+    if (state.at === 'failed') {
+      // Kept all the same: somebody asked, and the journal shall say so when the disk is back. But half of the room
+      // is for the completions of those whose commands run already.
+      if (!this.#driver.add(body, undefined, true, heldBytesMax / 2)) this.#driver.lose(1);
+      return Promise.reject(state.fault);
+    }
+    return new Promise((resolve, reject) => {
+      const isPatient = options.isPatient === true;
+      if (!this.#driver.add(body, { resolve, reject }, isPatient, heldBytesMax)) reject(this.#overflow());
+    });
+  }
+
+  #overflow(): JournalFault {
+    this.#driver.lose(1);
+    return new JournalFault('overflow', 'too many records wait for the disk');
+  }
+
+  readonly hurry = (): void => this.#driver.hurry();
+
+  /** Keeps a policy's text beside the segments; resolves when it is on disk. `version`: its hash, hex. Rejects with a JournalFault. */
+  async keepPolicy(version: string, text: string): Promise<void> {
+    // The name of a file: nothing but what a hash is made of.
+    if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
+    const report = await this.#driver.run(() => ({ do: 'keep-policy', version, text }));
+    if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#isClosed) this.#noteClockStep();
+    this.#isClosed = true;
+    for (const timer of this.#repeated) timer.cancel();
+    // The lock goes with the thread: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
+    const late = new Promise<void>((resolve) => {
+      this.#clock.setTimer(this.#options.deadlineMs, resolve);
+    });
+    await Promise.race([this.#maintenance.end(), late]);
+    this.#noteClockStep();
+    await this.#driver.close();
+  }
+
+  get state(): 'writable' | 'failed' {
+    return this.#driver.state.at === 'writable' && !this.#isClosed ? 'writable' : 'failed';
+  }
+
+  /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
+  get fault(): JournalFault | undefined {
+    const { state } = this.#driver;
+    return state.at === 'failed' ? state.fault : undefined;
+  }
+
+  get space(): JournalSpace {
+    return this.#maintenance.space;
+  }
+
+  /** Records that will never reach the disk. */
+  get lost(): number {
+    return this.#driver.lost;
+  }
+
+  /** Seq of the last record that is on disk: what may be shown elsewhere. */
+  get seq(): number {
+    return this.#driver.mark.seq;
+  }
+
+  /** Sum of the steps of the wall clock that the journal recorded: ages of records are counted without them. */
+  get stepsMs(): number {
+    return this.#driver.mark.stepsMs;
+  }
+
+  /**
+   * Ages are counted without the steps of the wall clock, and a clock that was set back shall not look like tampering. A step
+   * whose record finds no room is not lost: the next call sees it again.
+   */
+  #noteClockStep(): void {
+    const wallMs = this.#clock.wallMs();
+    const offsetMs = wallMs - this.#clock.now();
+    const stepMs = Math.round(offsetMs - this.#clockOffsetMs);
+    if (Math.abs(stepMs) > clockStepMsMin) {
+      const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
+      if (!this.#driver.add(encodeBody(record), undefined, true, this.#options.heldBytesMax)) return;
+    }
+    this.#clockOffsetMs = offsetMs;
+  }
+
+  /** Again and again until the journal is closed. A failed order needs no hand here: healing does as much. */
+  #repeat(intervalMs: number, run: () => unknown): Timer {
+    const again = (): void => {
+      this.#noteClockStep();
+      void Promise.resolve(run()).then(() => {
+        if (!this.#isClosed) timer = this.#clock.setTimer(intervalMs, again);
+      });
+    };
+    let timer = this.#clock.setTimer(intervalMs, again);
+    return { cancel: () => timer.cancel() };
+  }
 }

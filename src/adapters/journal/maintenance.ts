@@ -7,14 +7,16 @@
 import type { JournalSpace } from '../../gateway/outcome/journal.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Driver } from './driver.js';
+import { Thread } from './handover.js';
 import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
 import { fileName, segmentNumber } from './segments.js';
-import { type KeeperThread, openKeeperThread } from './thread.js';
 
 export type MaintenanceEvent =
   | { readonly kind: 'tended'; readonly tended: Tended }
   /** Something beside the records did not work (compressing, filling the reserve); it will be tried again. */
-  | { readonly kind: 'not-tended'; readonly text: string };
+  | { readonly kind: 'not-tended'; readonly text: string }
+  /** `isForSize`: the segments have reached their size, and none of them is old enough to go. */
+  | { readonly kind: 'space'; readonly space: JournalSpace; readonly isForSize: boolean };
 
 /** What retention may remove. Never the last segment, and none that holds an exchange under way. */
 export interface RetentionLimits {
@@ -33,23 +35,11 @@ export interface RetentionLimits {
 export interface MaintenanceOptions {
   readonly directory: string;
   readonly clock: Clock;
-  readonly driver: Driver;
+  /** Between looks at age and size of the segments; and how much of both may be there, asked each time. */
   readonly tendIntervalMs: number;
   readonly limits: () => RetentionLimits;
   readonly reserveBytes: number;
-  /** `isForSize`: not the disk is full, but the segments have reached their size. */
-  readonly enter: (space: JournalSpace, isForSize?: boolean) => void;
-  /** Whether the segments have reached their size and none of them may go yet; asked for with each healing. */
-  readonly setFull: (isFull: boolean) => Promise<void>;
-  readonly noteClockStep: () => void;
   readonly observe: (event: MaintenanceEvent) => void;
-}
-
-export interface Maintenance {
-  /** The disk is full: look again soon whether somebody made room. */
-  hurry(): void;
-  /** Resolves when nothing of it touches the directory any more. */
-  end(): Promise<void>;
 }
 
 /** What a round found and did. */
@@ -68,142 +58,166 @@ export interface Tended {
 const fullIntervalMs = 3000;
 
 /** Begins with a round at once, then every `tendIntervalMs`; while the disk is full, sooner. */
-export function startMaintenance(options: MaintenanceOptions): Maintenance {
-  const { clock, driver, observe } = options;
-  let keeper: KeeperThread | undefined;
+export class Maintenance {
+  space: JournalSpace;
+  readonly #options: MaintenanceOptions;
+  readonly #driver: Driver;
+  readonly #noteClockStep: () => void;
+  #keeper: Thread<KeeperOrder, KeeperReport> | undefined;
   /** Closed segments that are known: what does not change is not looked at twice. */
-  let closed: readonly Shelved[] = [];
+  #closed: readonly Shelved[] = [];
   /** What keeps segments from being retired, as it was told last. */
-  const told = new Map<string, string>();
-  let isEnded = false;
-  let isUnderWay = false;
-  let isFull = false;
-  // Ages are counted from the last record of the opening by the monotonic clock: a full journal gets older too although
-  // nothing can be written, and a leap of the wall clock whose record is not there yet makes nothing older.
-  const openedMs = driver.mark.timeMs - driver.mark.stepsMs - clock.now();
-  let timer: Timer = clock.setTimer(0, again);
+  readonly #told = new Map<string, string>();
+  #isEnded = false;
+  #isUnderWay = false;
+  #isFull = false;
+  /**
+   * Ages are counted from the last record of the opening by the monotonic clock: a full journal gets older too although
+   * nothing can be written, and a leap of the wall clock whose record is not there yet makes nothing older.
+   */
+  readonly #openedMs: number;
+  #timer: Timer;
 
-  return {
-    hurry() {
-      if (isEnded || isUnderWay) return;
-      timer.cancel();
-      timer = clock.setTimer(Math.min(options.tendIntervalMs, fullIntervalMs), again);
-    },
-    async end() {
-      isEnded = true;
-      timer.cancel();
-      await keeper?.end();
-    },
+  constructor(options: MaintenanceOptions, driver: Driver, space: JournalSpace, noteClockStep: () => void) {
+    const { clock } = options;
+    this.space = space;
+    this.#options = options;
+    this.#driver = driver;
+    this.#noteClockStep = noteClockStep;
+    this.#openedMs = driver.mark.timeMs - driver.mark.stepsMs - clock.now();
+    this.#timer = clock.setTimer(0, this.#again);
+  }
+
+  /** A piece of the reserve was given up: looks again soon whether somebody made room. */
+  useReserve(): void {
+    this.#enter('reserve');
+    if (this.#isEnded || this.#isUnderWay) return;
+    this.#timer.cancel();
+    this.#setTimer(fullIntervalMs);
+  }
+
+  /** Resolves when nothing of it touches the directory any more. */
+  async end(): Promise<void> {
+    this.#isEnded = true;
+    this.#timer.cancel();
+    await this.#keeper?.end();
+  }
+
+  readonly #again = (): void => {
+    this.#isUnderWay = true;
+    void this.#round().then((hasNoRoom) => {
+      this.#isUnderWay = false;
+      void this.#keeper?.end();
+      this.#keeper = undefined;
+      if (!this.#isEnded) this.#setTimer(hasNoRoom ? fullIntervalMs : Infinity);
+    });
   };
 
-  function again(): void {
-    isUnderWay = true;
-    void round().then((hasNoRoom) => {
-      isUnderWay = false;
-      void keeper?.end();
-      keeper = undefined;
-      if (isEnded) return;
-      const intervalMs = Math.min(options.tendIntervalMs, hasNoRoom ? fullIntervalMs : Infinity);
-      timer = clock.setTimer(intervalMs, again);
-    });
+  #setTimer(msMax: number): void {
+    const { clock, tendIntervalMs } = this.#options;
+    this.#timer = clock.setTimer(Math.min(tendIntervalMs, msMax), this.#again);
+  }
+
+  #enter(space: JournalSpace, isForSize = false): void {
+    if (this.space === space) return;
+    this.space = space;
+    this.#options.observe({ kind: 'space', space, isForSize });
   }
 
   /** True: there is no room, and somebody may make some. */
-  async function round(): Promise<boolean> {
-    options.noteClockStep();
-    const mark = segmentNumber(driver.mark.segment);
-    const report = await keep({ do: 'look', above: closed.at(-1)?.number ?? -1, mark });
+  async #round(): Promise<boolean> {
+    this.#noteClockStep();
+    const mark = segmentNumber(this.#driver.mark.segment);
+    const report = await this.#keep({ do: 'look', above: this.#closed.at(-1)?.number ?? -1, mark });
     if (report?.kind !== 'looked') return false;
-    const { damaged } = report.shelf;
+    const { damaged, freeBytes, reserveBytes } = report.shelf;
     const text = `${damaged} is damaged, or the segment behind it: nothing from there on is retired`;
-    tell('damaged', damaged === undefined ? undefined : text);
-    closed = [...closed, ...report.shelf.closed];
-    const shelf = { ...report.shelf, closed };
-    const { retired, unshipped } = await retire(shelf);
-    const compressed = await compress({ ...shelf, closed });
-    await judgeSize({ ...shelf, closed });
-    const { freeBytes, reserveBytes } = shelf;
-    observe({
-      kind: 'tended',
-      tended: { retired, unshipped, compressed, bytes: bytesOf({ ...shelf, closed }), freeBytes },
-    });
-    if (isFull) return true;
-    if (reserveBytes >= options.reserveBytes) return false;
-    const filled = await keep({ do: 'fill-reserve', bytes: options.reserveBytes });
-    if (filled?.kind === 'done') options.enter('normal');
+    this.#tell('damaged', damaged === undefined ? undefined : text);
+    this.#closed = [...this.#closed, ...report.shelf.closed];
+    const { retired, unshipped } = await this.#retire(report.shelf);
+    const compressed = await this.#compress();
+    await this.#judgeSize(report.shelf);
+    const bytes = bytesOf({ ...report.shelf, closed: this.#closed });
+    this.#options.observe({ kind: 'tended', tended: { retired, unshipped, compressed, bytes, freeBytes } });
+    if (this.#isFull) return true;
+    if (reserveBytes >= this.#options.reserveBytes) return false;
+    const filled = await this.#keep({ do: 'fill-reserve', bytes: this.#options.reserveBytes });
+    if (filled?.kind === 'done') this.#enter('normal');
     if (filled?.kind !== 'failed' || !filled.isDiskFull) return false;
-    options.enter('reserve');
+    this.#enter('reserve');
     return true;
   }
 
-  async function retire(shelf: Shelf): Promise<Pick<Tended, 'retired' | 'unshipped'>> {
-    const { openSeq } = driver.mark;
-    const limits = options.limits();
-    const nowMs = openedMs + clock.now();
-    const { retired } = chooseRetired(shelf, limits, nowMs, openSeq);
-    const all = chooseRetired(shelf, limits, nowMs, Infinity);
-    const isHeldBack = all.retired.length > retired.length;
-    tell(
-      'held-back',
-      isHeldBack ? `record ${openSeq} has no completion: no segment behind it is retired` : undefined,
-    );
+  #choose(shelf: Shelf, openSeq: number): Choice {
+    const nowMs = this.#openedMs + this.#options.clock.now();
+    return chooseRetired({ ...shelf, closed: this.#closed }, this.#options.limits(), nowMs, openSeq);
+  }
+
+  async #retire(shelf: Shelf): Promise<Pick<Tended, 'retired' | 'unshipped'>> {
+    const { openSeq } = this.#driver.mark;
+    const { retired } = this.#choose(shelf, openSeq);
+    const isHeldBack = this.#choose(shelf, Infinity).retired.length > retired.length;
+    const text = `record ${openSeq} has no completion: no segment behind it is retired`;
+    this.#tell('held-back', isHeldBack ? text : undefined);
     const nothing = { retired: [], unshipped: [] };
     if (retired.length === 0) return nothing;
     // The records of that need room, too.
-    await options.setFull(false);
-    const report = await driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
+    await this.#driver.setFull(false);
+    const report = await this.#driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
     if (report.kind !== 'written') return nothing;
-    await keep({ do: 'remove', files: retired.map(fileName) });
-    closed = closed.slice(retired.length);
-    const { shippedSeq = Infinity } = limits;
+    await this.#keep({ do: 'remove', files: retired.map(fileName) });
+    this.#closed = this.#closed.slice(retired.length);
+    const { shippedSeq = Infinity } = this.#options.limits();
     const unshipped = retired.filter(({ nextSeq }) => nextSeq - 1 > shippedSeq);
     return { retired: retired.map(({ name }) => name), unshipped: unshipped.map(({ name }) => name) };
   }
 
-  /** After all that could be removed or compressed. */
-  async function judgeSize(shelf: Shelf): Promise<void> {
-    const { openSeq } = driver.mark;
-    const nowMs = openedMs + clock.now();
-    const { retired, isFull: isTooLarge } = chooseRetired(shelf, options.limits(), nowMs, openSeq);
-    const isFullNow = isTooLarge && retired.length === 0;
-    await options.setFull(isFullNow);
-    if (isFullNow) options.enter('reserve', true);
-    else if (isFull && shelf.reserveBytes >= options.reserveBytes) options.enter('normal');
-    isFull = isFullNow;
-  }
-
-  /** Told when it begins or changes, not every minute. */
-  function tell(what: string, text: string | undefined): void {
-    if (text !== undefined && told.get(what) !== text) observe({ kind: 'not-tended', text });
-    if (text === undefined) told.delete(what);
-    else told.set(what, text);
-  }
-
-  async function compress(shelf: Shelf): Promise<readonly string[]> {
+  /** Plain segments that a restart does not read, oldest first. */
+  async #compress(): Promise<readonly string[]> {
+    const { openSeq } = this.#driver.mark;
     const compressed: string[] = [];
-    for (const segment of chooseCompressible(shelf, driver.mark.openSeq)) {
-      const report = await keep({ do: 'compress', name: segment.name });
+    for (const segment of this.#closed) {
+      if (segment.isCompressed || segment.nextSeq > openSeq) continue;
+      const report = await this.#keep({ do: 'compress', name: segment.name });
       if (report?.kind !== 'done') continue;
       const smaller = { ...segment, isCompressed: true, bytes: report.bytes };
-      closed = closed.map((one) => (one.number === segment.number ? smaller : one));
+      this.#closed = this.#closed.map((one) => (one === segment ? smaller : one));
       compressed.push(segment.name);
     }
     return compressed;
   }
 
+  /** After all that could be removed or compressed. */
+  async #judgeSize(shelf: Shelf): Promise<void> {
+    const { retired, isFull: isTooLarge } = this.#choose(shelf, this.#driver.mark.openSeq);
+    const isFull = isTooLarge && retired.length === 0;
+    await this.#driver.setFull(isFull);
+    if (isFull) this.#enter('reserve', true);
+    else if (this.#isFull && shelf.reserveBytes >= this.#options.reserveBytes) this.#enter('normal');
+    this.#isFull = isFull;
+  }
+
+  /** Told when it begins or changes, not every minute. */
+  #tell(what: string, text: string | undefined): void {
+    const before = this.#told.get(what);
+    if (text === undefined) this.#told.delete(what);
+    else this.#told.set(what, text);
+    if (text !== undefined && before !== text) this.#options.observe({ kind: 'not-tended', text });
+  }
+
   /** Undefined: the journal is being closed. */
-  async function keep(order: KeeperOrder): Promise<KeeperReport | undefined> {
-    if (isEnded) return undefined;
-    keeper ??= openKeeperThread(options.directory);
-    const report = await keeper.ask(order);
-    if (isEnded) return undefined;
-    tell(order.do, report.kind === 'failed' ? `${order.do}: ${report.message}` : undefined);
+  async #keep(order: KeeperOrder): Promise<KeeperReport | undefined> {
+    if (this.#isEnded) return undefined;
+    this.#keeper ??= new Thread({ role: 'keep', directory: this.#options.directory });
+    const report = await this.#keeper.ask(order);
+    if (this.#isEnded) return undefined;
+    this.#tell(order.do, report.kind === 'failed' ? `${order.do}: ${report.message}` : undefined);
     return report;
   }
 }
 
 /** What retention does with the segments that there are. */
-export interface Choice {
+interface Choice {
   /** Oldest first. */
   readonly retired: readonly Retired[];
   /** What stays is above the size, and too young to go. */
@@ -211,7 +225,7 @@ export interface Choice {
 }
 
 /** `nowMs`: the time without steps. `openSeq`: what a restart must read from. */
-export function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
+function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
   const retired: Retired[] = [];
   const sizeMax = 'bytes' in limits.sizeMax ? limits.sizeMax.bytes : limits.sizeMax.share * shelf.totalBytes;
   const { shippedSeq } = limits;
@@ -236,12 +250,7 @@ export function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: numb
   return { retired, isFull: false };
 }
 
-/** Plain segments that a restart does not read, oldest first. */
-export function chooseCompressible(shelf: Shelf, openSeq: number): readonly Shelved[] {
-  return shelf.closed.filter((segment) => !segment.isCompressed && segment.nextSeq <= openSeq);
-}
-
 /** Bytes of all segments. */
-export function bytesOf(shelf: Shelf): number {
+function bytesOf(shelf: Shelf): number {
   return shelf.closed.reduce((sum, { bytes }) => sum + bytes, shelf.otherBytes);
 }

@@ -27,7 +27,7 @@ import {
 import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
 import { isSignedBy, unsignedLine } from '../../domain/audit/signature.js';
 import { JournalFault } from '../../ports/faults.js';
-import type { Mark } from './messages.js';
+import type { Mark } from './handover.js';
 import {
   checkpointName,
   isSameFile,

@@ -3,23 +3,16 @@
 
 import { randomBytes } from 'node:crypto';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type MessageOrder, type ThreadTask, type WriterOptions, WriterPage } from './handover.js';
 import { carryOutSlowly, type KeeperOrder } from './keeper.js';
-import {
-  type Order,
-  openWriterPage,
-  type SharedWrite,
-  type ThreadTask,
-  type WriterOptions,
-  type WriterPage,
-} from './messages.js';
 import { createWriter } from './writer.js';
 
-// Only thread.ts starts a thread here, with exactly this.
+// Only handover.ts starts a thread here, with exactly this.
 const task: ThreadTask = workerData;
 if (parentPort !== null) begin(parentPort);
 
 function begin(port: MessagePort): void {
-  if (task.role === 'write') return write(port, task.options, openWriterPage(task.page));
+  if (task.role === 'write') return write(port, task.options, new WriterPage(task.page));
   const { directory } = task;
   port.on('message', (order: KeeperOrder) => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
@@ -38,8 +31,8 @@ function write(port: MessagePort, options: WriterOptions, page: WriterPage): nev
 }
 
 /** The order that was sent before the bell. */
-function received(port: MessagePort): Order | SharedWrite {
-  const order: { readonly message: Order } | undefined = receiveMessageOnPort(port);
+function received(port: MessagePort): MessageOrder {
+  const order: { readonly message: MessageOrder } | undefined = receiveMessageOnPort(port);
   if (order === undefined) throw new Error('a bell without an order');
   return order.message;
 }

@@ -9,8 +9,8 @@ import { encodeBody } from '../../domain/audit/encode.js';
 import { createLedger, journalFormat, sealBytesMax } from '../../domain/audit/ledger.js';
 import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
+import type { Found, Mark, MessageOrder, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
-import type { Found, Mark, Order, Report, SharedWrite, WriterOptions, Written } from './messages.js';
 import { createOpenSegment } from './open-segment.js';
 import {
   cutAfterMark,
@@ -37,7 +37,7 @@ import {
 
 export interface Writer {
   /** Never throws: what goes wrong is a report. */
-  carryOut(order: Order | SharedWrite): Report;
+  carryOut(order: Order): Report;
 }
 
 /** A clock that went back further than this between two runs is recorded; one that went ahead by more is not trusted. */
@@ -90,16 +90,14 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     },
   };
 
-  function perform(order: Order | SharedWrite): Report {
+  function perform(order: Order): Report {
     switch (order.do) {
       case 'open':
         return needLock(order.lock) ?? open(order.wallMs);
       case 'heal':
         return needLock(order.lock) ?? heal(order);
-      case 'write':
-      case 'write-shared': {
-        if (order.do === 'write') write(order.bodies);
-        else writeLines(order.text);
+      case 'write': {
+        writeLines(order.text);
         // A checkpoint that is told must not be cut off later: behind a rotation all is synced.
         const isSynced = order.sync || checkpointLine !== undefined;
         return { kind: 'written', ...written(isSynced ? sync() : undefined) };
@@ -293,9 +291,9 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     checkpoint(wallMs, { ...place, ...restart, ...more });
   }
 
-  function heal(order: Order & { readonly do: 'heal' }): Report {
+  function heal(order: MessageOrder & { readonly do: 'heal' }): Report {
     out.close();
-    out.setFull(order.isFull === true);
+    out.setFull(order.isFull);
     const target = order.mark;
     cutAfterMark(directory, target);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.

@@ -3,10 +3,8 @@
 // twice or not at all, a wait that never ends, a timer left behind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createBacklog } from '../../../src/adapters/journal/backlog.js';
-import { type DriverEvent, startDriver } from '../../../src/adapters/journal/driver.js';
-import type { Order, Report } from '../../../src/adapters/journal/messages.js';
-import type { WriterThread } from '../../../src/adapters/journal/thread.js';
+import { Driver, type DriverEvent, type DriverOptions } from '../../../src/adapters/journal/driver.js';
+import type { Order, Report } from '../../../src/adapters/journal/handover.js';
 import { createWriter } from '../../../src/adapters/journal/writer.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { JournalFault } from '../../../src/ports/faults.js';
@@ -19,7 +17,7 @@ const hints = ['dies before', 'dies after', 'refuses', 'is late', 'is mute', 'is
 type Hint = (typeof hints)[number];
 
 interface Faulty {
-  open(): WriterThread;
+  open(): ReturnType<DriverOptions['openThread']> & { ask(order: Order): Promise<Report> };
   readonly orders: Order[];
   readonly opened: number;
 }
@@ -47,35 +45,41 @@ function faultyThreads(directory: string, clock: HandClock, hint: Hint, failAt: 
       let isAlive = true;
       let die: ((report: Report) => void) | undefined;
       const dead: Report = { kind: 'failed', code: 'writer-died', message: 'gone' };
-      return {
-        async ask(order) {
-          if (!isAlive) return dead;
-          const isFaulty = orders.push(order) - 1 === failAt;
-          await new Promise(setImmediate);
-          if (!isFaulty) return writer.carryOut(order);
-          switch (hint) {
-            case 'dies before':
-            case 'dies after':
-              if (hint === 'dies after') writer.carryOut(order);
-              isAlive = false;
-              return dead;
-            case 'refuses':
-              return { kind: 'failed', code: 'write-failed', message: 'no space' };
-            case 'is late': {
-              const report = writer.carryOut(order);
-              await new Promise<void>((resolve) => {
-                clock.setTimer(deadlineMs * 2, resolve);
-              });
-              return report;
-            }
-            case 'is mute':
-            case 'is mute for good':
-              return new Promise((resolve) => {
-                die = resolve;
-              });
-            default:
-              return hint satisfies never;
+      const ask = async (order: Order): Promise<Report> => {
+        if (!isAlive) return dead;
+        const isFaulty = orders.push(order) - 1 === failAt;
+        await new Promise(setImmediate);
+        if (!isFaulty) return writer.carryOut(order);
+        switch (hint) {
+          case 'dies before':
+          case 'dies after':
+            if (hint === 'dies after') writer.carryOut(order);
+            isAlive = false;
+            return dead;
+          case 'refuses':
+            return { kind: 'failed', code: 'write-failed', message: 'no space' };
+          case 'is late': {
+            const report = writer.carryOut(order);
+            await new Promise<void>((resolve) => {
+              clock.setTimer(deadlineMs * 2, resolve);
+            });
+            return report;
           }
+          case 'is mute':
+          case 'is mute for good':
+            return new Promise((resolve) => {
+              die = resolve;
+            });
+          default:
+            return hint satisfies never;
+        }
+      };
+      return {
+        ask,
+        give: (order, told) => void ask(order).then(told),
+        write(records, sync, told) {
+          const text = Buffer.from(records.map(({ body }) => `${body}\n`).join(''));
+          void ask({ do: 'write', text, sync }).then(told);
         },
         end() {
           if (hint === 'is mute for good' && die !== undefined) return Promise.resolve();
@@ -107,7 +111,6 @@ async function story(
 ): Promise<{ orders: number; state: string }> {
   const clock = createHandClock();
   const threads = faultyThreads(directory, clock, hint, failAt);
-  const backlog = createBacklog();
   const events: DriverEvent[] = [];
   const thread = threads.open();
   const lock = await thread.ask({ do: 'open', lock: undefined, wallMs: clock.wallMs() });
@@ -117,17 +120,14 @@ async function story(
       : lock;
   // A start that fails is told to whoever starts it; here the story is about what comes after.
   if (opened.kind !== 'opened') return { orders: threads.orders.length, state: 'not opened' };
-  const driver = startDriver(
+  const driver = new Driver(
     {
       clock,
       wallMs: () => clock.wallMs(),
-      backlog,
       openThread: () => threads.open(),
       lock: () => true,
       deadlineMs,
       syncIntervalMs: 100,
-      isFull: () => false,
-      lost: () => 0,
       observe: (event) => events.push(event),
     },
     thread,
@@ -141,8 +141,7 @@ async function story(
     appended.push(id);
     const body = encodeBody({ ...(isDurable ? admission(id) : completion(id)), time: clock.wallMs() });
     if (!isDurable) {
-      backlog.add(body, clock.now(), undefined, 1 << 20);
-      driver.nudge(false);
+      driver.add(body, undefined, true, 1 << 20);
       return;
     }
     waiting += 1;
@@ -153,13 +152,12 @@ async function story(
       assert.ok(clock.now() - since <= deadlineMs + 60, `${id} waited ${clock.now() - since} ms`);
     };
     if (driver.state.at !== 'writable') {
-      backlog.add(body, clock.now(), undefined, 1 << 20);
+      driver.add(body, undefined, true, 1 << 20);
       done(false);
       return;
     }
     const waiter = { resolve: () => done(true), reject: () => done(false) };
-    backlog.add(body, clock.now(), waiter, 1 << 20);
-    driver.nudge(true, id.startsWith('B'));
+    driver.add(body, waiter, id.startsWith('B'), 1 << 20);
   };
   for (let count = 0; count < 12; count += 1) {
     append(`A${count}`, true);

@@ -89,8 +89,8 @@ void test('every piece of the reserve that is given up is told, also for the fir
   assert.throws(() => writeFileSync(join(place, 'filler'), Buffer.alloc(256 * 1024)), { code: 'ENOSPC' });
   for (let used = 0; used < 12; ) {
     const before = statSync(reserve).size;
-    const bodies = [encodeBody(admission('A')), encodeBody(completion('A'))];
-    const report = writer.carryOut({ do: 'write', bodies, sync: true, wallMs: 0 });
+    const text = Buffer.from(`${encodeBody(admission('A'))}\n${encodeBody(completion('A'))}\n`);
+    const report = writer.carryOut({ do: 'write', text, sync: true });
     assert.ok(report.kind === 'written');
     const isUsed = statSync(reserve).size < before;
     assert.equal(report.isReserveUsed, isUsed);

@@ -13,8 +13,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
-import type { Mark, Order, Report } from '../../../src/adapters/journal/messages.js';
 import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { createWriter, type Writer } from '../../../src/adapters/journal/writer.js';
@@ -56,19 +56,20 @@ function opened(directory: string, segmentBytes?: number): Writer {
   return writer;
 }
 
+/** As the page between the threads gives it. */
+function writeOrder(bodies: readonly string[], sync: boolean): Order {
+  return { do: 'write', text: Buffer.from(bodies.map((body) => `${body}\n`).join('')), sync };
+}
+
 function write(writer: Writer, ...records: Parameters<typeof encodeBody>[0][]): void {
-  const report = carry(writer, {
-    do: 'write',
-    bodies: records.map((record) => encodeBody(record)),
-    sync: true,
-    wallMs,
-  });
+  const bodies = records.map((record) => encodeBody(record));
+  const report = carry(writer, writeOrder(bodies, true));
   assert.equal(report.kind, 'written');
 }
 
 /** All that was written is on disk, up to here. */
 function markOf(writer: Writer): Mark {
-  const synced = carry(writer, { do: 'write', bodies: [], sync: true, wallMs });
+  const synced = carry(writer, writeOrder([], true));
   assert.ok(synced.kind === 'written' && synced.mark !== undefined);
   return synced.mark;
 }
@@ -279,8 +280,8 @@ void test('healing writes again what was behind the mark, once', (t) => {
   write(writer, admission('A'));
   const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
   const mark = markOf(writer);
-  assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
+  assert.equal(carry(writer, writeOrder(bodies, false)).kind, 'written');
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // A second attempt with the same mark, as after an answer that came too late to be believed.
   assert.equal(carry(writer, heal).kind, 'written');
@@ -295,8 +296,8 @@ void test('a crash within healing leaves no admission of before without its comp
   write(writer, admission('A'));
   const mark = markOf(writer);
   const bodies = [encodeBody(completion('A'))];
-  assert.equal(carry(writer, { do: 'write', bodies, sync: false, wallMs }).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
+  assert.equal(carry(writer, writeOrder(bodies, false)).kind, 'written');
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // Of the new segment only its first record had reached the disk.
   const second = join(directory, '00000002.jsonl');
@@ -316,10 +317,13 @@ void test('a new thread heals by the mark alone', (t) => {
   write(writer, admission('A'));
   const mark = markOf(writer);
   const bodies = [encodeBody(admission('B'))];
-  carry(writer, { do: 'write', bodies, sync: false, wallMs });
+  carry(writer, writeOrder(bodies, false));
   truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
   const second = writerIn(directory);
-  assert.equal(carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0 }).kind, 'written');
+  assert.equal(
+    carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false }).kind,
+    'written',
+  );
   write(second, completion('A'), completion('B'));
   carry(second, { do: 'stop', wallMs });
   pairedIds(readWhole(directory));
@@ -333,7 +337,7 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
   const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
-  assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
+  assert.equal(carry(writer, writeOrder(bodies, true)).kind, 'failed');
   assert.ok(existsSync(join(directory, '00000002.jsonl')));
   rmSync(obstacle, { recursive: true });
   cutAfterMark(directory, mark);
@@ -346,7 +350,7 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
 void test('a checkpoint that is told is behind the mark, whether a sync was asked for or not', (t) => {
   const writer = opened(temporaryDirectory(t), 8192);
   const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
-  const report = carry(writer, { do: 'write', bodies, sync: false, wallMs });
+  const report = carry(writer, writeOrder(bodies, false));
   assert.ok(report.kind === 'written' && report.checkpoint !== undefined);
   const { seq }: { seq: number } = JSON.parse(report.checkpoint);
   assert.ok(seq <= (report.mark?.seq ?? 0));
@@ -380,7 +384,7 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
     const writer = opened(directory);
     write(writer, { ...admission('A'), time: wallMs });
     const mark = markOf(writer);
-    const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0 } as const;
+    const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, isFull: false } as const;
     assert.equal(carry(writer, heal).kind, 'written');
     // Retention takes the age of a segment from the first record of the next one.
     const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark: 2 });
@@ -412,7 +416,7 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
   restarted(directory);
   const bytes = readFileSync(join(directory, first));
   const bodies = [encodeBody(admission('B'))];
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
   const report = carry(writerIn(directory), heal);
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
   assert.deepEqual(readFileSync(join(directory, first)), bytes);
@@ -428,11 +432,11 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
   const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`B${count}`)));
-  assert.equal(carry(writer, { do: 'write', bodies, sync: true, wallMs }).kind, 'failed');
+  assert.equal(carry(writer, writeOrder(bodies, true)).kind, 'failed');
   rmSync(obstacle, { recursive: true });
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0 } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
   const written = segmentFiles(directory)

@@ -1,15 +1,9 @@
 // The page between the main thread and the writer's thread, with both sides in one thread.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  createOrderPage,
-  type Mark,
-  type Order,
-  openWriterPage,
-  type Report,
-} from '../../../src/adapters/journal/messages.js';
+import { type Mark, OrderPage, type Report, WriterPage } from '../../../src/adapters/journal/handover.js';
 
-const write = (bodies: readonly string[], sync: boolean): Order => ({ do: 'write', bodies, sync, wallMs: 0 });
+const held = (bodies: readonly string[]) => bodies.map((body) => ({ body }));
 const mark = (seq: number, segment = '00000001'): Mark => ({
   segment,
   device: 3,
@@ -31,8 +25,8 @@ const written = (reached: Mark | undefined, checkpoint?: string): Report => ({
 });
 
 function pair() {
-  const main = createOrderPage();
-  return { main, writer: openWriterPage(main.memory) };
+  const main = new OrderPage();
+  return { main, writer: new WriterPage(main.memory) };
 }
 
 void test('an order to write lies on the page, whatever its text', () => {
@@ -42,27 +36,21 @@ void test('an order to write lies on the page, whatever its text', () => {
     [[], true],
     [['x'.repeat(7000)], false],
   ] as const) {
-    assert.ok(main.lay(write(bodies, sync)));
-    main.ring();
+    main.write(held(bodies), sync);
     const order = writer.wait();
     assert.equal(order?.text.toString(), bodies.map((body) => `${body}\n`).join(''));
     assert.equal(order.sync, sync);
   }
 });
 
-void test('what is no order to write, or too much, goes as a message', () => {
+void test('another order comes as a message, and too much text is refused instead of cut', () => {
   const { main, writer } = pair();
-  for (const order of [
-    { do: 'checkpoint', wallMs: 0 },
-    write(
-      Array.from({ length: 100 }, () => 'é'.repeat(5000)),
-      true,
-    ),
-  ] satisfies Order[]) {
-    assert.equal(main.lay(order), false);
-    main.ring();
-    assert.equal(writer.wait(), undefined);
-  }
+  main.ring();
+  assert.equal(writer.wait(), undefined);
+  const much = held(Array.from({ length: 110 }, () => 'é'.repeat(5000)));
+  assert.throws(() => main.write(much, true), /no room/);
+  main.write(held(['"a":1']), true);
+  assert.equal(writer.wait()?.text.toString(), '"a":1\n');
 });
 
 void test('a report is the same on the other side, and costs no message once its place is known', () => {

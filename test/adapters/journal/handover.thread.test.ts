@@ -5,7 +5,7 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { openWriterThread } from '../../../src/adapters/journal/thread.js';
+import { WriterThread } from '../../../src/adapters/journal/handover.js';
 import { eventsIn, temporaryDirectory } from './reading.js';
 
 const sources = fileURLToPath(new URL('../../../src', import.meta.url));
@@ -41,7 +41,7 @@ void test('the thread is found beside the journal, under any path', (t) => {
 
 void test('an order to a thread that ends is answered', async (t) => {
   const directory = temporaryDirectory(t);
-  const thread = openWriterThread(optionsIn(directory));
+  const thread = new WriterThread(optionsIn(directory));
   const report = thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   void thread.end();
   // It may have answered before the end reached it.
@@ -55,7 +55,7 @@ void test('an order to a thread that ends is answered', async (t) => {
 void test('a thread that cannot even begin is a failed one', async () => {
   // No path at all: the first thing that it does throws.
   const directory: string = JSON.parse('{"a":1}');
-  const thread = openWriterThread(optionsIn(directory));
+  const thread = new WriterThread(optionsIn(directory));
   const report = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   assert.equal(report.kind, 'failed');
   await thread.end();
