@@ -38,7 +38,9 @@ export function createGroupWriter(clock: Clock): GroupWriter {
 
   return {
     write(socket, parts) {
-      const small = joinSmall(parts);
+      const [only] = parts;
+      const isOne = parts.length === 1 && only !== undefined && only.length <= joinedBytesMax;
+      const small = isOne ? only : joinSmall(parts);
       if (small !== undefined) return socket.write(small) || isHolding;
       if (parts.length > 0) hold(socket);
       for (const part of parts) socket.write(part);
@@ -54,8 +56,6 @@ export function createGroupWriter(clock: Clock): GroupWriter {
  * write of Node has its price for each.
  */
 function joinSmall(parts: readonly Buffer[]): Buffer | undefined {
-  const [first] = parts;
-  if (first !== undefined && parts.length === 1) return first.length <= joinedBytesMax ? first : undefined;
   let length = 0;
   for (const part of parts) length += part.length;
   if (length === 0 || length > joinedBytesMax) return undefined;

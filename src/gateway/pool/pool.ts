@@ -18,7 +18,7 @@ import { FairQueue } from './fair-queue.js';
 import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from './lease.js';
 import { createTempfailWatch, OpenUpstreams } from './open-upstreams.js';
 import type { Upstream, UpstreamLimits } from './upstream.js';
-import { createWaiter, makeRoom, type Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
+import { makeRoom, Waiter, type WaiterOwner, type WaitingRoom } from './waiter.js';
 
 /** Dials under way while one is begun that nobody waits for. */
 const readyDialsMax = 2;
@@ -197,7 +197,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#arrivals += 1;
     const { limits } = this.#options;
-    const waiter = createWaiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
+    const waiter = new Waiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
     const isNew = !this.#queue.hasLine(options.principal);
     this.#queue.add(waiter);
     // It has the only upstream, or was promised it: that is the first turn of its round.

@@ -148,6 +148,7 @@ export class Upstream {
   lease(): void {
     assert(this.state.at === 'idle', 'leased twice');
     this.#become(leasedState);
+    this.#limit.clear();
     this.pace.reset();
     this.exchanges += 1;
   }
@@ -207,7 +208,6 @@ export class Upstream {
   /** The only place where a state is left and entered. */
   #become(next: UpstreamState): void {
     assert(this.state.at !== 'closed', 'a closed upstream was used');
-    this.#limit.clear();
     this.state = next;
   }
 

@@ -4,18 +4,9 @@
 import type { Abortable, AbortListener } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import type { FairQueue, Queued } from './fair-queue.js';
+import type { FairQueue } from './fair-queue.js';
 import { type LeaseOptions, LeaseRefusal } from './lease.js';
 import type { Upstream } from './upstream.js';
-
-export interface Waiter extends Queued {
-  /** The queue's. */
-  place: Place<Waiter> | undefined;
-  /** What it waits for. Rejects with what it was refused with, or with the reason of the abort. */
-  readonly upstream: Promise<Upstream>;
-  resolve(upstream: Upstream): void;
-  reject(fault: unknown): void;
-}
 
 export interface WaiterOwner {
   /** It was aborted or waited too long, and rejects. */
@@ -31,17 +22,6 @@ export interface WaitingRoom {
 /** First "still waiting" notice after this time, then with exponential backoff. */
 const tellAfterMs = 5_000;
 
-/** A waiter that waits from now on, for so long at most. `abortable` is not aborted yet. */
-export function createWaiter(
-  options: LeaseOptions,
-  abortable: Abortable,
-  arrival: number,
-  timeoutMs: number,
-  room: WaitingRoom,
-): Waiter {
-  return new WaitingExchange(options, abortable, arrival, timeoutMs, room);
-}
-
 /**
  * Makes room in a full queue: the last waiter of the principal with most waiters is refused, since one principal could otherwise
  * shut out all others. Returns a refusal if no principal has more waiters than the newcomer's.
@@ -55,12 +35,14 @@ export function makeRoom(queue: FairQueue<Waiter>, principal: string): LeaseRefu
 }
 
 /** A class, and its own listener: where a backend is busy every command waits, and closures for each would add up. */
-class WaitingExchange implements Waiter, AbortListener {
+export class Waiter implements AbortListener {
   readonly principal: string;
   readonly weight: number;
   readonly isFresh: boolean;
   readonly arrival: number;
+  /** The queue's. */
   place: Place<Waiter> | undefined;
+  /** What it waits for. Rejects with what it was refused with, or with the reason of the abort. */
   readonly upstream: Promise<Upstream>;
   readonly #onWaiting: LeaseOptions['onWaiting'];
   readonly #abortable: Abortable;

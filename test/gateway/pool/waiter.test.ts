@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Abortable } from '../../../src/concurrency/abortable.js';
 import { LeaseRefusal } from '../../../src/gateway/pool/lease.js';
-import { createWaiter, type Waiter } from '../../../src/gateway/pool/waiter.js';
+import { Waiter } from '../../../src/gateway/pool/waiter.js';
 import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 
 const timeoutMs = 60_000;
@@ -13,7 +13,7 @@ function wait(clock: FakeClock, isToldOf = true) {
   const told: number[] = [];
   const left: Waiter[] = [];
   const onWaiting = (): void => void told.push(told.length + 1);
-  const waiter = createWaiter(
+  const waiter = new Waiter(
     { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
     abortable,
     1,
