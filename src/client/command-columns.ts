@@ -16,7 +16,7 @@ export function columnsOf(
   const parsed = found && parseArguments(series, found.command, found.args);
   if (parsed === undefined || parsed.kind === 'unparsable') return undefined;
   // Over all users rows can begin with the user's name, and the reply does not say so.
-  if (parsed.hasOption('all-users')) return undefined;
+  if (parsed.values.has('all-users')) return undefined;
   const { length } = replyShape(parsed, serverMinor)?.columns ?? [];
   return length === 0 ? undefined : length;
 }

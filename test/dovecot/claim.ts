@@ -68,7 +68,7 @@ export function claimOf(series: Series, serverMinor: number, clientMinor: number
   const user = named.name;
   const parsed = parseArguments(series, command, resolved.args);
   if (parsed.kind === 'unparsable') return refused(parsed.code);
-  const forbidden = command.params.find((one) => parsed.hasOption(one.name) && one.caution === 'never');
+  const forbidden = command.params.find((one) => parsed.values.has(one.name) && one.caution === 'never');
   if (forbidden !== undefined) return refused(`never ${forbidden.name}`);
   const normal = (text: string): string => {
     const result = userNames.normalise(text);

@@ -107,7 +107,7 @@ function shown(outcome: Outcome): PresetEffect[] {
   if (/\/usr\/local\/sbin|PATH=/.test(text)) found.push('the environment of the server');
   if (/root:x?:0:0|daemon:/.test(text)) found.push('a file of the server');
   if (seen.status === '+') {
-    if (name === 'user' && attempt.parsed.hasOption('field') && /":"/.test(text)) {
+    if (name === 'user' && attempt.parsed.values.has('field') && /":"/.test(text)) {
       found.push('fields of the userdb of the user named');
     }
     if (attempt.content.some((each) => each.startsWith('key '))) found.push('whether a mail holds a word');

@@ -121,7 +121,7 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
   });
   switch (parsed.command.name) {
     case 'mailbox status': {
-      const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.hasOption('total-sum');
+      const isAll = parsed.values.get('field')?.includes('all') === true && !parsed.values.has('total-sum');
       if (!isAll) return undefined;
       const shapeFrom = (cells: readonly string[]): ReplyShape | undefined =>
         replyShape(parsed, cells.length <= guidCell || guid.test(cells[guidCell] ?? '') ? 3 : 4);
@@ -129,7 +129,7 @@ export function unsettled(parsed: ParsedArguments, serverMinor: number | undefin
     }
     case 'who':
       // The fifth cell is where the client came to, or the next user.
-      if (!parsed.hasOption('separate-connections')) return undefined;
+      if (!parsed.values.has('separate-connections')) return undefined;
       return byFirst(5, (cells) => cells.length < 5 || !address.test(cells[4] ?? ''));
     case 'kick':
       // How many connections, or whose.

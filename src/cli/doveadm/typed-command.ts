@@ -88,7 +88,7 @@ function readArguments(series: Series, command: Command, args: readonly string[]
     args: canonicalArguments(sent),
     input: command.input === 'dot' ? { file: parsed.values.get('file')?.[0] } : undefined,
     user: value('user'),
-    isAllUsers: isMail && parsed.hasOption('all-users'),
+    isAllUsers: isMail && parsed.values.has('all-users'),
     userFile: value('user-file'),
     socket: value('socket-path'),
   };

@@ -1,9 +1,9 @@
 // Gives each word of an argument list to the parameter that doveadm-server gives it to: options as glibc's getopt_long reads them
-// with the table of the command, operands by the rules of the series. Refuses what readers differ on. Knows no values.
+// with the table of the command, operands as both series do. Refuses what readers differ on.
 //
 // The table of a command holds every parameter as a long option, positionals too; all but bool take a value.
 //   -r  -rs  -ubob  -u bob  -su bob  --user bob  --user=bob  --user=  --  -
-import { type Command, optionName, type Parameter, parameterNamed, type Series } from './catalog.js';
+import { type Command, optionName, type Parameter, parameterNamed } from './catalog.js';
 
 /** What was wrong with the arguments. A code is never renamed or used for something else. */
 export type UnparsableCode =
@@ -43,20 +43,10 @@ const shortNumbers =
 const numberTexts = /^(?:max-recent|min-[a-z-]+|uid-validity)$/;
 
 type Given = Map<Parameter, string[]>;
-type Place = (parameter: Parameter, operand: string) => Unparsable | undefined;
 
-/** One option as written; value is undefined for a bool. */
 interface GivenOption {
   readonly parameter: Parameter;
-  readonly value: string | undefined;
-}
-
-interface OptionsAndOperands {
-  readonly kind: 'read';
-  /** In the order of the line. */
-  readonly options: readonly GivenOption[];
-  /** What is no option, in the order of the line. */
-  readonly operands: readonly string[];
+  readonly value: string;
 }
 
 /** A refusal as a value. The message must hold nothing that the client wrote: it goes to logs and to the client. */
@@ -68,118 +58,92 @@ export function unparsable(code: UnparsableCode, message: string): Unparsable {
  * The values of each parameter in the order in which the server holds them. Options come first, wherever they stand; a number
  * is decimal without leading zeros.
  */
-export function readArguments(
-  series: Series,
-  command: Command,
-  args: readonly string[],
-): Map<Parameter, string[]> | Unparsable {
+export function readArguments(command: Command, args: readonly string[]): Given | Unparsable {
   const bad = args.findIndex((arg) => arg.includes('\0'));
   if (bad !== -1) {
     // The server's strings end there: it would see another value than we do.
     return unparsable('text-invalid', `argument ${bad + 1} of "${command.name}" holds a NUL byte`);
   }
-  const read = readOptions(command, args);
-  if (read.kind === 'unparsable') return read;
-  const given: Given = new Map();
-  for (const { parameter, value } of read.options) {
-    const refusal = add(given, parameter, value ?? boolGiven);
-    if (refusal !== undefined) return refusal;
-  }
-  const byOption = new Set(given.keys());
-  const place = (parameter: Parameter, operand: string): Unparsable | undefined =>
-    byOption.has(parameter) ? givenTwoWays(command, parameter) : add(given, parameter, operand);
-  const placeAll = series === '2.3' ? placeBackAndForth : placeForward;
-  return placeAll(command, read.operands, given, place) ?? given;
-}
-
-/** Tells options from operands. */
-function readOptions(command: Command, args: readonly string[]): OptionsAndOperands | Unparsable {
   const options: GivenOption[] = [];
   let operands: string[] = [];
-  let next = 0;
-  while (next < args.length) {
-    const at = next + 1;
+  for (let next = 0; next < args.length; next += 1) {
     const word = args[next] ?? '';
-    next += 1;
-    if (word === '--') {
-      operands = operands.concat(args.slice(next));
+    const isOperand = word === '-' || !word.startsWith('-');
+    if (word === '--' || (isOperand && !command.permutes)) {
+      operands = operands.concat(args.slice(isOperand ? next : next + 1));
       break;
     }
-    if (word === '-' || !word.startsWith('-')) {
+    if (isOperand) {
       operands.push(word);
-      if (command.permutes) continue;
-      operands = operands.concat(args.slice(next));
-      break;
-    }
-    if (word.startsWith('--')) {
-      const given = readLong(command, word.slice(2), at, args[next]);
-      if (given.kind === 'unparsable') return given;
-      options.push(given.option);
-      if (given.tookNext) next += 1;
       continue;
     }
-    const cluster = readCluster(command, word, at, args[next]);
-    if (cluster.kind === 'unparsable') return cluster;
-    for (const option of cluster.options) options.push(option);
-    if (cluster.tookNext) next += 1;
+    const read = word.startsWith('--') ? readLong : readCluster;
+    const taken = read(command, args, next, options);
+    if (typeof taken !== 'number') return taken;
+    next += taken;
   }
-  return { kind: 'read', options, operands };
+  const given: Given = new Map();
+  for (const { parameter, value } of options) {
+    const refusal = add(given, parameter, value);
+    if (refusal !== undefined) return refusal;
+  }
+  return placeOperands(command, operands, given) ?? given;
 }
 
-type Long = { kind: 'long'; option: GivenOption; tookNext: boolean };
-
+/** Reads the option `--NAME` at that place; how many of the words after it are its value. */
 function readLong(
   command: Command,
-  text: string,
+  args: readonly string[],
   at: number,
-  following: string | undefined,
-): Long | Unparsable {
+  options: GivenOption[],
+): number | Unparsable {
+  const text = args[at] ?? '';
   const equals = text.indexOf('=');
-  const name = equals === -1 ? text : text.slice(0, equals);
+  const name = text.slice(2, equals === -1 ? undefined : equals);
   const parameter = parameterNamed(command, name);
-  if (parameter === undefined) return unknownLong(command, name, at);
+  if (parameter === undefined) return unknownLong(command, name, at + 1);
   if (parameter.type === 'bool') {
-    if (equals === -1) return { kind: 'long', option: { parameter, value: undefined }, tookNext: false };
-    return unparsable('value-not-taken', `--${name} takes no value; leave the "=" and what follows out`);
+    if (equals !== -1)
+      return unparsable('value-not-taken', `--${name} takes no value; leave the "=" and what follows out`);
+    options.push({ parameter, value: boolGiven });
+    return 0;
   }
-  if (equals !== -1) {
-    return { kind: 'long', option: { parameter, value: text.slice(equals + 1) }, tookNext: false };
-  }
-  if (following === undefined) return valueMissing(`--${name}`);
-  return { kind: 'long', option: { parameter, value: following }, tookNext: true };
+  const value = equals === -1 ? args[at + 1] : text.slice(equals + 1);
+  if (value === undefined) return valueMissing(`--${name}`);
+  options.push({ parameter, value });
+  return equals === -1 ? 1 : 0;
 }
 
-type Cluster = { kind: 'cluster'; options: GivenOption[]; tookNext: boolean };
-
+/** Reads the options `-abc` at that place; how many of the words after it are the value of the last one. */
 function readCluster(
   command: Command,
-  word: string,
+  args: readonly string[],
   at: number,
-  following: string | undefined,
-): Cluster | Unparsable {
-  const options: GivenOption[] = [];
+  options: GivenOption[],
+): number | Unparsable {
+  const word = args[at] ?? '';
   for (let index = 1; index < word.length; index += 1) {
-    const parameter = command.params.find((one) => one.short === word[index]);
+    const letter = word[index] ?? '';
+    const parameter = command.params.find(({ short }) => short === letter);
     if (parameter === undefined) {
       return unparsable(
         'unknown-option',
-        `argument ${at} of "${command.name}" has a letter that is no option of it; a positional that begins with "-" goes behind "--"`,
+        `argument ${at + 1} of "${command.name}" has a letter that is no option of it; a positional that begins with "-" goes behind "--"`,
       );
     }
-    if (parameter.type === 'bool') {
-      // At once: a word of 64 KiB would be as many options.
-      if (options.some((one) => one.parameter === parameter)) return givenTwice(parameter);
-      options.push({ parameter, value: undefined });
-      continue;
+    if (parameter.type !== 'bool') {
+      // The rest of the word is the value, whatever it looks like; without a rest, the next word is.
+      const rest = word.slice(index + 1);
+      const value = rest === '' ? args[at + 1] : rest;
+      if (value === undefined) return valueMissing(optionName(parameter));
+      options.push({ parameter, value });
+      return rest === '' ? 1 : 0;
     }
-    // The rest of the word is the value, whatever it looks like; without a rest, the next word is.
-    const rest = word.slice(index + 1);
-    if (rest !== '')
-      return { kind: 'cluster', options: [...options, { parameter, value: rest }], tookNext: false };
-    if (following === undefined) return valueMissing(optionName(parameter));
-    return { kind: 'cluster', options: [...options, { parameter, value: following }], tookNext: true };
+    // At once: a word of 64 KiB would be as many options.
+    if (word.indexOf(letter, 1) < index) return givenTwice(parameter);
+    options.push({ parameter, value: boolGiven });
   }
-  return { kind: 'cluster', options, tookNext: false };
+  return 0;
 }
 
 /** The server completes a long option from its beginning; which parameter it means then depends on its table. */
@@ -200,13 +164,6 @@ function valueMissing(option: string): Unparsable {
 
 function givenTwice(parameter: Parameter): Unparsable {
   return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
-}
-
-function givenTwoWays(command: Command, parameter: Parameter): Unparsable {
-  return unparsable(
-    'ambiguous-argument',
-    `${parameter.name} of "${command.name}" is given both as --${parameter.name} and as a positional; use one of them`,
-  );
 }
 
 /** Adds one value as the server's own filling does, but refuses where it would overwrite or silently drop. */
@@ -235,57 +192,37 @@ function add(given: Given, parameter: Parameter, value: string): Unparsable | un
   return undefined;
 }
 
-/** 2.3: each operand goes to the first positional that has no value yet, or that takes several. */
-function placeBackAndForth(
-  command: Command,
-  operands: readonly string[],
-  given: Given,
-  place: Place,
-): Unparsable | undefined {
+/**
+ * Each operand goes to the first positional that has no value yet, or that takes several; the place only moves forward. 2.4: a parameter
+ * with a key takes its value only after that very word, and those in front of it get another chance.
+ */
+function placeOperands(command: Command, operands: readonly string[], given: Given): Unparsable | undefined {
   const places = command.params.filter((one) => one.isPositional);
+  const byOption = new Set(given.keys());
   let at = 0;
-  for (const operand of operands) {
+  let plain = 0;
+  for (let next = 0; next < operands.length; next += 1) {
     let target = places[at];
-    // What has its value keeps it, so no place is looked at twice.
-    while (target !== undefined && target.type !== 'array' && given.has(target)) {
+    while (target !== undefined) {
+      if (target.key === undefined) plain = at;
+      // What has its value keeps it, so no place is looked at twice.
+      const isFree = target.type === 'array' || !given.has(target);
+      if (isFree && target.key === undefined) break;
+      if (isFree && next + 1 < operands.length && isKey(target, operands[next])) {
+        next += 1;
+        break;
+      }
       at += 1;
       target = places[at];
     }
     if (target === undefined) return surplus(command);
-    const refusal = place(target, operand);
-    if (refusal !== undefined) return refusal;
-  }
-  return undefined;
-}
-
-/** 2.4: a pointer that only moves forward; a parameter with a key takes its value only behind that very word. */
-function placeForward(
-  command: Command,
-  operands: readonly string[],
-  given: Given,
-  place: Place,
-): Unparsable | undefined {
-  const places = command.params.filter((one) => one.isPositional);
-  let at = 0;
-  let plain = 0;
-  for (let next = 0; next < operands.length; next += 1) {
-    let taken: Parameter | undefined;
-    for (; at < places.length; at += 1) {
-      const candidate = places[at];
-      if (candidate === undefined) break;
-      if (candidate.key === undefined) plain = at;
-      if (given.has(candidate) && candidate.type !== 'array') continue;
-      if (candidate.key !== undefined) {
-        if (next + 1 >= operands.length || !isKey(candidate, operands[next])) continue;
-        next += 1;
-      }
-      taken = candidate;
-      break;
+    if (byOption.has(target)) {
+      const text = `is given both as --${target.name} and as a positional; use one of them`;
+      return unparsable('ambiguous-argument', `${target.name} of "${command.name}" ${text}`);
     }
-    if (taken === undefined) return surplus(command);
-    const refusal = place(taken, operands[next] ?? '');
+    const refusal = add(given, target, operands[next] ?? '');
     if (refusal !== undefined) return refusal;
-    if (taken.key !== undefined) at = plain;
+    if (target.key !== undefined) at = plain;
   }
   return undefined;
 }

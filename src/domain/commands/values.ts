@@ -13,6 +13,13 @@ import {
 import { type Unparsable, unparsable } from './getopt.js';
 import { searchSize, searchTime } from './search-query.js';
 
+/** A line while it is read; values by the long names of parameters. */
+export interface Reading {
+  readonly series: Series;
+  readonly command: Command;
+  readonly values: ReadonlyMap<string, readonly string[]>;
+}
+
 const systemFlags = ['Answered', 'Flagged', 'Deleted', 'Seen', 'Draft', 'Recent'].map((name) => `\\${name}`);
 
 /** A system flag as servers write it, whatever its case; other words, and keywords, as they are. */
@@ -26,157 +33,106 @@ const rights = new Set(
 );
 const aclSubjects = /^(?:user=|group=|group-override=|(?:owner|authenticated|anyone|anonymous)$)/;
 
-/** Refuses words of `field` and `flag` that the server of the series does not know. */
-export function checkListWords(
-  series: Series,
-  command: Command,
-  values: ReadonlyMap<string, readonly string[]>,
-): Unparsable | undefined {
+/** Refuses fields, flags and rights that the server of the series does not know. */
+export function refuseUnknownWords(line: Reading): Unparsable | undefined {
+  const name = withUnknownWord(line);
+  if (name === undefined) return undefined;
+  return unparsable(
+    'fields-invalid',
+    `"${line.command.name}" is given a ${name} that it does not have, or not with these options`,
+  );
+}
+
+/** The first parameter that has one. */
+function withUnknownWord({ series, command, values }: Reading): string | undefined {
   const fields = values.get('field') ?? [];
-  if (command.name === 'fetch') {
-    return refuseIf(
-      command,
-      'field',
-      fields.some((field) => fetchFieldClass(series, field) === undefined),
-    );
-  }
+  if (command.name === 'fetch')
+    return fields.every((field) => fetchFieldClass(series, field) !== undefined) ? undefined : 'field';
   if (command.name === 'mailbox status') {
     const known = values.has('total-sum') ? statusTotals : statusFields;
     // Releases of 2.4 before 2.4.5 end the process for `deleted` (measured on 2.4.1), and 2.3 never had it; `all` has it where it is.
-    const isUnknown = (field: string): boolean =>
-      field !== 'all' && (!known.includes(field) || field === 'deleted');
-    return refuseIf(command, 'field', fields.some(isUnknown));
+    const isKnown = (field: string): boolean =>
+      field === 'all' || (known.includes(field) && field !== 'deleted');
+    return fields.every(isKnown) ? undefined : 'field';
   }
   if (command.name.startsWith('flags ')) {
-    const flags = values.get('flag') ?? [];
-    return refuseIf(
-      command,
-      'flag',
-      flags.some((flag) => flag.startsWith('\\') && !systemFlags.includes(flag)),
-    );
+    const isUnknown = (flag: string): boolean => flag.startsWith('\\') && !systemFlags.includes(flag);
+    return values.get('flag')?.some(isUnknown) === true ? 'flag' : undefined;
   }
-  const [id = 'owner'] = values.get('id') ?? [];
   if (!command.name.startsWith('acl ')) return undefined;
-  const given = values.get('right') ?? [];
-  return (
-    // A line end would begin another entry of the file; servers notice, and die of it (measured on 2.3.19.1 and 2.4.1).
-    refuseIf(command, 'id', !aclSubjects.test(id) || /[\r\n]/.test(id)) ??
-    refuseIf(
-      command,
-      'right',
-      given.some((right) => !rights.has(right.replace(/^-/, ''))),
-    )
-  );
+  const [id = 'owner'] = values.get('id') ?? [];
+  // A line end would begin another entry of the file; servers notice, and die of it (measured on 2.3.19.1 and 2.4.1).
+  if (!aclSubjects.test(id) || /[\r\n]/.test(id)) return 'id';
+  const areKnown = (values.get('right') ?? []).every((right) => rights.has(right.replace(/^-/, '')));
+  return areKnown ? undefined : 'right';
 }
 
-function refuseIf(command: Command, name: string, isBad: boolean): Unparsable | undefined {
-  if (!isBad) return undefined;
-  return unparsable(
-    'fields-invalid',
-    `"${command.name}" is given a ${name} that it does not have, or not with these options`,
-  );
-}
-
-/** Single arguments that a server of the series dies of, or that its releases read differently. */
-export function refuseFatal(
-  series: Series,
-  command: Command,
-  values: ReadonlyMap<string, readonly string[]>,
-): Unparsable | undefined {
-  const control = command.scope === 'server' ? withControl(command, values) : undefined;
-  if (control !== undefined) {
-    return unparsable('text-invalid', `a value of ${control} of "${command.name}" holds a control character`);
-  }
-  if (command.name === 'user' && values.has('userdb-only')) {
-    return unparsable('kills-server', 'servers die of the option -u of "user"; leave it out');
-  }
-  if (series === '2.3' && command.name === 'mailbox cryptokey password' && values.has('ask-old-password')) {
-    // Up to 2.3.16 it takes a value, from 2.3.17 on it takes none.
+/** Refuses arguments that a server of the series dies of, or that its releases read differently. */
+export function refuseFatal({ series, command, values }: Reading): Unparsable | undefined {
+  const { name, params, scope } = command;
+  const kills = (why: string): Unparsable => unparsable('kills-server', why);
+  const control = scope === 'server' ? withControl(command, values) : undefined;
+  if (control !== undefined)
+    return unparsable('text-invalid', `a value of ${control} of "${name}" holds a control character`);
+  if (name === 'user' && values.has('userdb-only'))
+    return kills('servers die of the option -u of "user"; leave it out');
+  // Up to 2.3.16 it takes a value, from 2.3.17 on it takes none.
+  if (series === '2.3' && name === 'mailbox cryptokey password' && values.has('ask-old-password'))
     return unparsable('ambiguous-argument', 'releases of 2.3 differ in whether -O takes a value; use -o');
+  if (name.startsWith('mailbox metadata ')) {
+    const refusal = refuseMetadata(name, values);
+    if (refusal !== undefined) return refusal;
   }
-  if (
-    command.name.startsWith('mailbox metadata ') &&
-    values.get('mailbox')?.[0] === '' &&
-    !values.has('allow-empty-mailbox-name')
-  ) {
-    return unparsable('argument-missing', `"${command.name}" takes an empty mailbox name only with -s`);
-  }
-  const isKeyBad = command.params.some(
-    ({ name, role }) =>
-      role === 'metadata-key' &&
-      values.get(name)?.some((key) => !/^\/(?:private|shared)(?:\/|$)/.test(key)) === true,
-  );
-  if (isKeyBad) {
-    return unparsable('kills-server', `a key of "${command.name}" begins with /private or /shared`);
-  }
-  if (command.name === 'mailbox path' && (values.get('mailbox') ?? []).length > 1) {
-    return unparsable('kills-server', '"mailbox path" takes one mailbox only');
-  }
-  const fatal = command.params.find((parameter) =>
+  if (name === 'mailbox path' && (values.get('mailbox') ?? []).length > 1)
+    return kills('"mailbox path" takes one mailbox only');
+  const fatal = params.find((parameter) =>
     values.get(parameter.name)?.some((value) => isFatal(series, command, parameter, value)),
   );
-  if (fatal !== undefined) {
-    return unparsable('kills-server', `servers die of this value of ${fatal.name} of "${command.name}"`);
-  }
-  const isKeyEmpty =
-    /^mailbox metadata (?:set|unset)$/.test(command.name) &&
-    /^\/[a-z]+\/?$/.test(values.get('key')?.[0] ?? '');
-  if (isKeyEmpty) {
-    // Its index of the mailbox is damaged by it (measured on 2.3.19.1 and 2.4.1).
-    return unparsable(
-      'argument-missing',
-      `a key of "${command.name}" has a name behind /private/ or /shared/`,
-    );
-  }
+  if (fatal !== undefined) return kills(`servers die of this value of ${fatal.name} of "${name}"`);
   const [firstRecent = '0'] = values.get('min-first-recent-uid') ?? [];
-  if (BigInt(firstRecent) > BigInt(values.get('min-next-uid')?.[0] ?? '0')) {
-    return unparsable('kills-server', `"${command.name}" needs -N with at least the number of -R`);
-  }
-  if (series === '2.4' && /^(?:proxy )?kick$/.test(command.name)) {
+  if (BigInt(firstRecent) > BigInt(values.get('min-next-uid')?.[0] ?? '0'))
+    return kills(`"${name}" needs -N with at least the number of -R`);
+  if (series === '2.4' && (name === 'kick' || name === 'proxy kick')) {
     // A second value that is not an address to the server is a second user, and ends it: `/`, `1.2.3.4/33`, `%{user}`.
     const masks = values.get('mask') ?? [];
     const isPair = masks.length === 2 && masks.filter(isNetwork).length === 1 && !masks.every(isAddress);
-    if (masks.length > 1 && !isPair) {
-      return unparsable(
-        'kills-server',
-        `"${command.name}" takes one user and one address at most, the address written in full`,
-      );
-    }
+    if (masks.length > 1 && !isPair)
+      return kills(`"${name}" takes one user and one address at most, the address written in full`);
   }
-  if (command.name === 'proxy kick' && !values.has('user') && !values.has('mask') && !values.has('host')) {
-    return unparsable('kills-server', '"proxy kick" needs a user or a host');
-  }
-  if (command.name === 'auth cache flush' && !values.has('user') && !values.has('user-mask')) {
-    // Measured on 2.3.19.1 and 2.4.1: the end of file, and nothing is flushed.
-    return unparsable('kills-server', `servers die of "${command.name}" without a user`);
-  }
-  if (command.name === 'mailbox cache decision' && !values.has('all') && !values.has('fieldstr')) {
-    return unparsable('kills-server', `"${command.name}" needs the fields, or -a for all of them`);
-  }
+  const lacks = (...names: readonly string[]): boolean => !names.some((each) => values.has(each));
+  if (name === 'proxy kick' && lacks('user', 'mask', 'host'))
+    return kills('"proxy kick" needs a user or a host');
+  // Measured on 2.3.19.1 and 2.4.1: the end of file, and nothing is flushed.
+  if (name === 'auth cache flush' && lacks('user', 'user-mask'))
+    return kills(`servers die of "${name}" without a user`);
+  if (name === 'mailbox cache decision' && lacks('all', 'fieldstr'))
+    return kills(`"${name}" needs the fields, or -a for all of them`);
+  return undefined;
+}
+
+function refuseMetadata(name: string, values: Reading['values']): Unparsable | undefined {
+  if (values.get('mailbox')?.[0] === '' && !values.has('allow-empty-mailbox-name'))
+    return unparsable('argument-missing', `"${name}" takes an empty mailbox name only with -s`);
+  const key = (values.get('key') ?? values.get('key-prefix'))?.[0];
+  if (key !== undefined && !/^\/(?:private|shared)(?:\/|$)/.test(key))
+    return unparsable('kills-server', `a key of "${name}" begins with /private or /shared`);
+  // Its index of the mailbox is damaged by it (measured on 2.3.19.1 and 2.4.1).
+  if (/ (?:set|unset)$/.test(name) && /^\/[a-z]+\/?$/.test(key ?? ''))
+    return unparsable('argument-missing', `a key of "${name}" has a name behind /private/ or /shared/`);
   return undefined;
 }
 
 /** Values that are text for somebody, or whose control characters are judged by themselves. */
-const freeRoles: ReadonlySet<Parameter['role']> = new Set([
-  'args',
-  'stats-filter',
-  'sub-commands',
-  'text',
-  'value',
-]);
+const freeRoles: readonly Parameter['role'][] = ['args', 'stats-filter', 'sub-commands', 'text', 'value'];
 
 /**
  * A parameter with a control character in a value. Server commands hand values to sockets of services, whose protocols have lines
  * and TABs: `director status '' 'x LF HOST-REMOVE TAB HOST'` removes the host (measured on 2.3.19.1), and is a command that reads.
  */
-function withControl(
-  { params }: Command,
-  values: ReadonlyMap<string, readonly string[]>,
-): string | undefined {
+function withControl({ params }: Command, values: Reading['values']): string | undefined {
   return params.find(
     ({ name, role }) =>
-      // Control characters are what is looked for.
-      !freeRoles.has(role) && values.get(name)?.some((value) => /[\0-\x1f\x7f]/.test(value)) === true,
+      !freeRoles.includes(role) && values.get(name)?.some((value) => /[\0-\x1f\x7f]/.test(value)) === true,
   )?.name;
 }
 

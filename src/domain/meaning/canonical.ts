@@ -12,7 +12,6 @@ import {
 import type { ParsedArguments } from '../commands/parse.js';
 import { conditionsIn, searchKeyNamed } from '../commands/search-query.js';
 
-/** One argument of the canonical form. */
 export interface CanonicalWord {
   readonly text: string;
   /** Must not be recorded as it is. */
@@ -20,7 +19,7 @@ export interface CanonicalWord {
 }
 
 /**
- * The arguments behind the command's name, which is sent as one field: `-x`, `-x VALUE`, `--long`, `--long=VALUE`; always
+ * The arguments that follow the command's name, which is sent as one field: `-x`, `-x VALUE`, `--long`, `--long=VALUE`; always
  * a `--`; `field` and `flag` as one word joined by blanks, the source user of copy and move as `user WHO` (both series and
  * all their releases take these).
  */
@@ -34,50 +33,47 @@ export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
   const options: CanonicalWord[] = [];
   const positionals: CanonicalWord[] = [];
   for (const parameter of command.params) {
+    const { name, short, type, isPositional } = parameter;
     const list = listOfText(command, parameter);
     const given = values.get((list ?? parameter).name);
     if (given === undefined || textOfList(command, parameter) !== undefined) continue;
     if (list !== undefined) {
-      positionals.push({ text: given.join(' '), isSecret: false });
+      positionals.push(plain(given.join(' ')));
       continue;
     }
-    if (parameter.isPositional && parameter.role === 'source-user') positionals.push(around('user'));
+    if (isPositional && parameter.role === 'source-user') positionals.push(plain('user'));
     const secret = secretValues(parsed, parameter);
-    for (const [index, text] of given.entries()) {
-      const word = { text, isSecret: secret[index] ?? false };
-      if (parameter.isPositional) positionals.push(word);
-      else options.push(...asOption(parameter, word));
+    for (const [index, value] of given.entries()) {
+      const isSecret = secret[index] ?? false;
+      if (isPositional) positionals.push({ text: value, isSecret });
+      else if (type === 'bool') options.push(plain(optionName(parameter)));
+      else if (short === undefined) options.push({ text: `--${name}=${value}`, isSecret });
+      else options.push(plain(optionName(parameter)), { text: value, isSecret });
     }
   }
-  return [...options, around('--'), ...positionals];
+  return [...options, plain('--'), ...positionals];
 }
 
-function asOption(parameter: Parameter, word: CanonicalWord): CanonicalWord[] {
-  if (parameter.type === 'bool') return [{ ...word, text: optionName(parameter) }];
-  if (parameter.short === undefined) return [{ ...word, text: `--${parameter.name}=${word.text}` }];
-  return [around(optionName(parameter)), word];
-}
-
-function around(text: string): CanonicalWord {
+function plain(text: string): CanonicalWord {
   return { text, isSecret: false };
 }
 
-const secretRoles: ReadonlySet<Role> = new Set<Role>([
+const secretRoles: readonly (Role | undefined)[] = [
   'auth-info',
   'metadata-value',
   'secret',
   'setting-override',
   'text',
   'value',
-]);
+];
 
 /** Their values are paths or addresses that an auditor must read, but can carry credentials. */
-const maybeSecretRoles: ReadonlySet<Role> = new Set<Role>([
+const maybeSecretRoles: readonly (Role | undefined)[] = [
   'dict-uri',
   'fs-args',
   'mail-location',
   'remote-destination',
-]);
+];
 const credential = /pass|secret|token|credential|key=|:[^/@]*@/i;
 
 /** Words of command names: what is shown of the sub-commands of a batch, which have a grammar of their own. */
@@ -87,16 +83,13 @@ const commandWords = new Set(commandsOf('2.3').flatMap((command) => command.word
  * For each value of the parameter, in order, whether it is secret. In search queries those are the words looked for in mails;
  * the keys are not.
  */
-export function secretValues(parsed: ParsedArguments, parameter: Parameter): boolean[] {
-  const values = parsed.values.get(parameter.name) ?? [];
-  const { role } = parameter;
-  if (role === undefined) return values.map(() => false);
-  if (secretRoles.has(role)) return values.map(() => true);
-  if (maybeSecretRoles.has(role)) return values.map((value) => credential.test(value));
-  if (role === 'sub-commands') return values.map((value) => !isBatchWord(value));
-  if (role !== 'search-query' || parsed.query === undefined) return values.map(() => false);
-  const secret = values.map(() => false);
-  for (const { key, values: words, at } of conditionsIn(parsed.query)) {
+function secretValues({ values, query }: ParsedArguments, { name, role }: Parameter): boolean[] {
+  const given = values.get(name) ?? [];
+  if (maybeSecretRoles.includes(role)) return given.map((value) => credential.test(value));
+  if (role === 'sub-commands') return given.map((value) => !isBatchWord(value));
+  const secret = given.map(() => secretRoles.includes(role));
+  if (role !== 'search-query' || query === undefined) return secret;
+  for (const { key, values: words, at } of conditionsIn(query)) {
     if (key.class === 'content') secret.fill(true, at + 1, at + 1 + words.length);
   }
   return secret;

@@ -188,7 +188,7 @@ export function reconcileUserOptions(
       return unparsable('user-invalid', text);
     }
   }
-  const asksAll = parsed.hasOption('all-users');
+  const asksAll = parsed.values.has('all-users');
   const isColumn = clientMinor <= columnMinorMax && (asksAll || isUserMask);
   return {
     kind: 'reconciled',

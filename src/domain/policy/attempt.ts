@@ -187,7 +187,7 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
     names.holdsOnly(value, '*?') &&
     !isAddress(value) &&
     !isOfGroup &&
-    !parsed.hasOption('passdb-field');
+    !parsed.values.has('passdb-field');
   return { parameter, value: foldAscii(value), isUserMask };
 }
 

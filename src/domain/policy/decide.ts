@@ -139,7 +139,7 @@ function mayBeObserved(attempt: Attempt): boolean {
     attempt.never.length === 0 &&
     !reachesBeyond &&
     !namesOthers &&
-    !parsed.hasOption('all-users') &&
+    !parsed.values.has('all-users') &&
     attempt.everybody === 'none' &&
     attempt.masks.length === 0 &&
     !attempt.isCrowd &&

@@ -261,7 +261,7 @@ function strikesValues(
 }
 
 function takesWhatIsBelow({ command, parsed }: Attempt): boolean {
-  return command.name === 'mailbox rename' || parsed.hasOption('recursive');
+  return command.name === 'mailbox rename' || parsed.values.has('recursive');
 }
 
 function mayTouch(users: NonNullable<Rule['users']>, attempt: Attempt): boolean {

@@ -75,7 +75,7 @@ export function whereFor(uses: readonly Use[], narrowness: Narrowness): Plain | 
 /** Every parameter that some attempt has, in the order of the catalog: options before positionals. */
 function parametersIn(attempts: readonly Attempt[]): Map<string, Parameter> {
   const all = new Set(attempts.flatMap(({ command }) => command.params));
-  const given = [...all].filter(({ name }) => attempts.some(({ parsed }) => parsed.hasOption(name)));
+  const given = [...all].filter(({ name }) => attempts.some(({ parsed }) => parsed.values.has(name)));
   const inOrder = given.toSorted((a, b) => Number(a.isPositional) - Number(b.isPositional));
   return new Map(inOrder.map((parameter) => [parameter.name, parameter]));
 }
@@ -89,7 +89,7 @@ const userRoles: ReadonlySet<Parameter['role']> = new Set([
 
 function conditionFor(parameter: Parameter, attempts: readonly Attempt[], isNarrow: boolean): Plain {
   const { name, role, type } = parameter;
-  const given = attempts.filter(({ parsed }) => parsed.hasOption(name));
+  const given = attempts.filter(({ parsed }) => parsed.values.has(name));
   const isAlways = given.length === attempts.length;
   const whatever = isAlways ? 'present' : 'any';
   if (type === 'bool' || !isNarrow) return whatever;

@@ -391,7 +391,7 @@ test('however a parameter that reaches out is spelled, it is found by its name a
   for (const [line, name, caution, only] of spellings) {
     for (const series of only === undefined ? allSeries : [only]) {
       const parsed = accept(series, line);
-      assert.ok(parsed.hasOption(name), line.join(' '));
+      assert.ok(parsed.values.has(name), line.join(' '));
       const parameter = parsed.command.params.find((one) => one.name === name);
       assert.ok(parameter);
       assert.equal(parameter.caution, caution, line.join(' '));

@@ -261,8 +261,8 @@ test('values are found under the long name, a bool as "true"', () => {
       ['mailbox', ['A', 'B']],
     ],
   );
-  assert.equal(parsed.hasOption('recursive'), true);
-  assert.equal(parsed.hasOption('unsafe'), false);
+  assert.equal(parsed.values.has('recursive'), true);
+  assert.equal(parsed.values.has('unsafe'), false);
 });
 
 test('parameters can be taken out, and the canonical form follows', () => {

@@ -60,7 +60,6 @@ test('every mail command has a number, but for those that print no rows of their
         series,
         values: new Map(),
         query: undefined,
-        hasOption: () => false,
       } as const;
       assert.equal(replyCells(parsed, 2) === undefined, without.includes(command.name), command.name);
     }

@@ -92,7 +92,6 @@ test('no command of scope server touches the user of the line', () => {
         series,
         values: new Map(),
         query: undefined,
-        hasOption: () => false,
       } as const;
       assert.deepEqual(touchedUsers(parsed, 'bob').users, [], command.name);
     }
