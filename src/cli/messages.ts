@@ -5,12 +5,13 @@ import {
   type CodeMeaning,
   closeReasons,
   decisionCodes,
+  type EventMeaning,
   errorCodes,
   journalCodes,
+  logCodes,
   lookupCodes,
   shipCodes,
-} from '../adapters/telemetry/error-codes.js';
-import { logCodes, type Meaning } from '../adapters/telemetry/log-codes.js';
+} from '../adapters/telemetry/codes.js';
 import { problemCodes } from '../domain/config/problem.js';
 import type { exitCodes } from '../ports/machine.js';
 
@@ -36,16 +37,16 @@ function codes(found: Readonly<Record<string, CodeMeaning>>): string {
   return table(['code', 'means', 'do'], rows);
 }
 
-function events(chosen: (meaning: Meaning) => boolean): string {
+function events(chosen: (levels: EventMeaning[0]) => boolean): string {
   const rows = Object.entries(logCodes)
-    .filter(([, meaning]) => chosen(meaning))
-    .map(([code, { levels, means, ask }]) => [`\`${code}\``, levels.join(', '), means, ask]);
+    .filter(([, [levels]]) => chosen(levels))
+    .map(([code, [levels, means, ask = '']]) => [`\`${code}\``, levels.join(', '), means, ask]);
   return table(['event', 'level', 'means', 'do'], rows);
 }
 
 /** The rows of docs/operations.md: what somebody has to look at. */
 export function formatWarnings(): string {
-  return events(({ levels }) => levels.includes('warn') || levels.includes('error'));
+  return events((levels) => levels.includes('warn') || levels.includes('error'));
 }
 
 /** The page, without the formatter's blanks in its tables. */

@@ -7,7 +7,7 @@ import pretty from 'pino-pretty';
 import { harmlessJson, printable } from '../../domain/audit/export.js';
 import type { EngineEvent, ExchangeEnded, LoginResult, ShipEvent } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
-import type { LogCode } from './log-codes.js';
+import type { LogCode } from './codes.js';
 
 /** What `log.level` may say. */
 export type ConfiguredLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace';

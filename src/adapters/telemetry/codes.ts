@@ -1,16 +1,20 @@
-// What the codes within log lines and records mean, and what they ask of whoever reads them: `error`, `reason`, and `type` where a
-// line of some event has one. docs/messages.md is made of it.
-// The rule: every code of a closed list stands here; the compiler refuses a list with one that does not.
+// What the codes of log lines and records mean, and what to do: the closed list of the key `event`, and those of `error`, `reason` and
+// `type`. docs/messages.md and the table in docs/operations.md are made of it.
+// The rules: a code is never renamed or used for something else. Every code of a closed list stands here; the compiler refuses a list
+// with one that does not.
 
 import type { DecisionCode } from '../../domain/policy/decide.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
-import type { ShipFaultCode } from '../../gateway/outcome/events.js';
-import type { ErrorCode } from '../../gateway/outcome/outcome.js';
+import type { EngineEvent, ShipFaultCode } from '../../gateway/outcome/events.js';
+import type { ErrorCode, LogLevel } from '../../gateway/outcome/outcome.js';
 import type { JournalFaultCode } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 
 /** What it means; and what to do, where that is not nothing. */
 export type CodeMeaning = readonly [means: string, ask?: string];
+
+/** The same of a log line, with the levels that it may have. */
+export type EventMeaning = readonly [levels: readonly LogLevel[], ...CodeMeaning];
 
 type Table<Code extends string> = Readonly<Record<Code, CodeMeaning>>;
 
@@ -247,3 +251,255 @@ export const decisionCodes: Table<DecisionCode> = {
   'no-rule': ['no rule names the command', 'add one'],
   'rule-misses': ['a rule names the command, and asks for what this one does not hold', 'see `missing`'],
 };
+
+/** What the engine tells under its own name. */
+type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login'>;
+
+const listed = {
+  // commands
+  exchange: [['debug', 'info'], "a command ended with the backend's own status"],
+  denied: [
+    ['warn'],
+    'policy refused a command; `text` says why, `id` finds its record',
+    'talk to the team, or widen the policy (`dovegate explain` says what is missing)',
+  ],
+  unparsable: [
+    ['warn'],
+    'a command could not be read exactly as its server would read it; `error` is the code',
+    'correct the command',
+  ],
+  limited: [
+    ['warn'],
+    'a command was over a limit of its policy, or of its input; `error` is the code',
+    'wait, talk to the team, or raise the limit',
+  ],
+  'exchange-failed': [
+    ['info', 'warn', 'error'],
+    'an allowed command got no whole answer; `error` is the code, and `backend` or `text` names the backend',
+    "look into the backend's log; after `outcome: unknown` it may have run",
+  ],
+  'exchange-aborted': [['info', 'warn'], 'the client left or did not read, or its input ended too soon'],
+  'backend-log': [
+    ['debug', 'info', 'warn', 'error'],
+    "a line of Dovecot's log channel, with the command that caused it",
+    "as in Dovecot's own log",
+  ],
+  // sessions
+  'session-opened': [['debug'], 'a session began'],
+  'session-closed': [
+    ['debug', 'warn'],
+    'a session ended; of level warn where `reason` is no ordinary end',
+    'look the reason up; `wire-fault`: the client does not speak the protocol',
+  ],
+  'session-refused': [
+    ['warn'],
+    'a client got no session: it is not among `peers`, or `sessions`, `sessions_per_peer` or the descriptors are used up. Above ten a second they are only counted',
+    'talk to the team; raise the limit',
+  ],
+  flood: [
+    ['debug', 'warn'],
+    '`count` more events within a second were not logged one by one; `type` is the `action` of the `limit` record',
+    'find out who, and why',
+  ],
+  'login-failed': [
+    ['warn'],
+    'a client did not log in; `type` says why, `account` and `address` say who',
+    'correct name, password or certificate there; many from one address: somebody guesses',
+  ],
+  // upstreams and backends
+  'upstream-opened': [['info'], 'a backend was dialled and greeted us'],
+  'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
+  'dial-failed': [
+    ['error', 'debug'],
+    'no connection to a backend: `type` is the code, `text` names backend and cause; repeated lines have level debug',
+    'mend certificate, password or address, or the backend itself',
+  ],
+  'backend-down': [
+    ['error'],
+    'nothing of a backend lives; its commands are refused at once until it is back, which is found out by itself',
+    'as `dial-failed`',
+  ],
+  'backend-up': [['warn'], 'a backend that was down is back'],
+  'lookup-failing': [
+    ['error'],
+    "Dovecot's auth service does not answer; commands that need it are refused; `type` is the code",
+    'see whether it runs, and whether its socket is of type userdb and may be opened',
+  ],
+  'lookup-working': [['info'], 'the auth service answers again'],
+  // records
+  'audit-failed': [
+    ['error'],
+    'records do not reach the disk; strict commands are refused until `audit-writable`; `type` is the code',
+    'free the disk, or give the directory back',
+  ],
+  'audit-writable': [['info'], 'records reach the disk again'],
+  'audit-lost': [
+    ['error'],
+    'records were lost because the disk took none; no command waited for them',
+    'free the disk; the numbers that are missing show how many',
+  ],
+  'audit-reserve': [
+    ['error'],
+    'the disk is full but for `audit.reserve`, or `audit.max_size` is reached within `audit.keep_min`: only rules with `emergency` are served',
+    'free the disk, or raise `max_size`; it is noticed within seconds',
+  ],
+  'audit-key-made': [
+    ['info'],
+    'the first start made the key that signs the journal, in `state`; `text` names its public half',
+    'keep a copy of `key.pub` elsewhere',
+  ],
+  'audit-key-changed': [
+    ['error'],
+    'the key that signed the journal is gone or was replaced; the new one is recorded as `key-change`',
+    'find out who changed it; then `dovegate audit verify --accept-key`',
+  ],
+  'audit-damaged': [
+    ['error'],
+    'the end of the journal is not what its checkpoint says; the `start` record says it too',
+    '`dovegate audit verify`; compare with what a receiver has',
+  ],
+  'audit-recovered': [
+    ['info'],
+    'what a crash left was put in order: open commands are `unknown`, torn bytes lie aside',
+  ],
+  'audit-checkpoint': [['info'], 'the checkpoint as it was recorded', 'keep it elsewhere'],
+  'audit-retired': [['info'], 'old segments were removed'],
+  'audit-not-tended': [
+    ['warn'],
+    'segments could not be compressed or retired; it is tried again',
+    '`text` names the file: `dovegate audit verify`, or free the disk',
+  ],
+  'audit-unshipped': [
+    ['error'],
+    'records were retired before every receiver had them (`audit.unshipped_max`)',
+    'they are gone there; the gap shows in what it stored',
+  ],
+  'limits-not-rebuilt': [
+    ['warn'],
+    'not all of the last hour could be read at the start, so limits may be too lenient',
+    '`dovegate audit verify`',
+  ],
+  'ship-connected': [['info'], 'records go to a receiver'],
+  'ship-away': [
+    ['error'],
+    'a receiver gets no records; `type` is the code, `lag` how many wait; told once until it changes; commands are not held up',
+    'mend certificate, name, or the receiver itself',
+  ],
+  'ship-missing': [
+    ['error'],
+    'a receiver will never get some records: they were retired before, or are damaged',
+    'they are gone there; the gap shows in what it stored',
+  ],
+  'ship-restarted': [
+    ['error'],
+    'the journal is not the one that was shipped; the receiver gets all of it',
+    "`dovegate audit verify`, and compare with the receiver's file",
+  ],
+  'ship-damaged': [
+    ['error'],
+    'a file of the journal is damaged, so its records are not sent',
+    '`dovegate audit verify`',
+  ],
+  'ship-position-failed': [
+    ['error'],
+    'how far a receiver was served cannot be written; after a restart more is sent again',
+    'make `state` writable',
+  ],
+  // the daemon itself
+  started: [['info'], 'listeners are bound, commands are served'],
+  stopping: [['info'], 'nobody is accepted any more; what runs may finish'],
+  stopped: [['info'], 'all sessions ended'],
+  operator: [['info'], 'an operator did something; `text` says who and what'],
+  reloaded: [['info'], 'a new configuration is served'],
+  'reload-failed': [
+    ['error'],
+    'the configuration has problems, or could not be put in force; the old one is served',
+    'correct what `text` says, reload again',
+  ],
+  'reload-unfinished': [
+    ['warn'],
+    'the new configuration is in force, and a step after the switch failed',
+    'look at what `text` says; a restart does the step again',
+  ],
+  'restart-needed': [['warn'], 'a setting changed that is read at a start only', 'restart when it suits'],
+  'certificate-replaced': [
+    ['info'],
+    "the files of a listener's certificate changed; new sessions get what they hold now, and those of an authority that is gone end",
+  ],
+  'certificate-kept': [
+    ['error'],
+    "the files of a listener's certificate changed and cannot be used; the old one is kept",
+    'put certificate and key there that belong together',
+  ],
+  'certificate-expires': [
+    ['warn', 'error'],
+    'the certificate of a listener or a backend, or of an authority of clients, ends soon, or has (error)',
+    'renew it',
+  ],
+  'configuration-warning': [
+    ['warn'],
+    'the configuration is served, and something in it is doubtful; `text` is what `check` prints',
+    'as it says',
+  ],
+  'not-configured': [
+    ['error', 'warn'],
+    'problems in the file at the start: clients of sockets from systemd are refused; of level warn: how many (`count`)',
+    '`dovegate check`; a repaired file is served within 10 s, or by `dovegate reload`',
+  ],
+  configured: [
+    ['info'],
+    'the configuration that had problems at the start is good now; the daemon goes into service',
+  ],
+  'start-failed': [['error'], 'it did not start', 'as `text` says'],
+  'listen-failed': [
+    ['error'],
+    'it did not start: a socket could not be made or taken',
+    'as `text` says: path, rights, or who has it',
+  ],
+  'accept-failed': [
+    ['error'],
+    'a listening socket had an error, or did not get its new mode or owner; it goes on as it was',
+    'as `text` says; a reload tries mode and owner again. Missing descriptors show as `few-descriptors`',
+  ],
+  'admin-failed': [
+    ['error'],
+    'an admin endpoint could not answer; commands are not touched',
+    'as `text` says',
+  ],
+  'socket-unused': [
+    ['warn'],
+    'a socket that systemd handed over has no listener; clients of it wait for ever',
+    'add the listener, or stop the socket unit',
+  ],
+  'few-descriptors': [
+    ['warn'],
+    'the listeners may have more sessions than the process may have descriptors',
+    'raise `LimitNOFILE=`',
+  ],
+  'loop-stalled': [
+    ['warn'],
+    'nothing was served for `duration_ms`',
+    'the machine is overloaded, or the process was stopped',
+  ],
+  'not-hardened': [
+    ['warn'],
+    'core dumps of the daemon could not be forbidden',
+    'find out why; passwords would be in them',
+  ],
+  'close-failed': [
+    ['warn'],
+    'something could not be closed at the end of the daemon; the rest was',
+    'as `text` says',
+  ],
+  'internal-error': [
+    ['error'],
+    'a bug of ours: the daemon closes its journal and ends with exit code 70',
+    'tell us, with this line',
+  ],
+} as const satisfies Readonly<Record<EngineCode, EventMeaning>> & Readonly<Record<string, EventMeaning>>;
+
+/** Every word of the key `event`. */
+export type LogCode = keyof typeof listed;
+
+/** In the order in which people are told of them. */
+export const logCodes: Readonly<Record<LogCode, EventMeaning>> = listed;
