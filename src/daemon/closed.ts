@@ -5,38 +5,18 @@
 // command gets through; what many clients cost is bounded.
 
 import type { Act } from '../adapters/admin/access.js';
-import type { Admin, AdminSettings } from '../adapters/admin/admin.js';
-import type { DaemonSnapshot } from '../adapters/admin/snapshot.js';
-import type { FindPeer } from '../adapters/host/find-peer.js';
-import { descriptorsMax, programVersion, readFromDisk } from '../adapters/host/program.js';
-import { holdProcess, onSignal } from '../adapters/host/signals.js';
-import type { PassedSocket, ServiceManager } from '../adapters/host/systemd.js';
+import { descriptorsMax, readFromDisk } from '../adapters/host/program.js';
+import { onSignal } from '../adapters/host/signals.js';
+import type { PassedSocket } from '../adapters/host/systemd.js';
 import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
-import type { Log } from '../adapters/telemetry/log.js';
-import { createMetrics } from '../adapters/telemetry/metrics.js';
-import { formatTime } from '../domain/audit/record.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
+import type { AdminSettings } from '../domain/config/settings.js';
 import { type RefusalLimits, refusePeer } from '../gateway/session/refused-peer.js';
-import type { Clock, Native } from '../ports/machine.js';
+import { messageOf } from '../ports/faults.js';
 import type { Transport } from '../ports/transport.js';
 import { type LoadedConfiguration, loadConfiguration } from '../setup/configuration.js';
-import { openEndpoints } from './admin-parts.js';
-
-/** What it works with. */
-export interface ClosedParts {
-  /** The file. */
-  readonly config: string;
-  readonly clock: Clock;
-  readonly native: Native;
-  readonly manager: ServiceManager;
-  readonly findPeer: FindPeer;
-  readonly log: Log;
-  readonly passed: readonly PassedSocket[];
-  /** Resolves when the process is to end. */
-  readonly stop: Promise<unknown>;
-  /** Why the start failed although the configuration is good: nothing is read again, and it ends after `retryMs` or at a reload. */
-  readonly failedStart?: string;
-}
+import { createEndpoints, type Shown } from './endpoints.js';
+import type { Own } from './lifecycle.js';
 
 const readAgainMs = 10_000;
 /** After a start that failed: the service manager starts another process after so long. */
@@ -57,31 +37,64 @@ const limits: RefusalLimits = {
   commandsMax: Number.POSITIVE_INFINITY,
 };
 
-/** Runs until the file is good, and resolves to what was read then; undefined: it was stopped before. Never rejects. */
+/**
+ * Runs until the file is good, and resolves to what was read then; undefined: it was stopped before. Never rejects. `failedStart`: why
+ * the start failed although the configuration is good: nothing is read again, and it ends after `retryMs` or at a reload.
+ */
 export async function serveClosed(
   first: LoadedConfiguration,
-  parts: ClosedParts,
+  config: string,
+  own: Own,
+  failedStart?: string,
 ): Promise<LoadedConfiguration | undefined> {
-  const { config, clock, manager, log, stop, failedStart } = parts;
-  const release = holdProcess();
+  const { clock, manager, log, findPeer } = own;
   let loaded = first;
   let goIntoService: (good: LoadedConfiguration) => void = () => undefined;
   const good = new Promise<LoadedConfiguration>((resolve) => {
     goIntoService = resolve;
   });
-  const gate = createGate(parts, () => {
+  const problems = (): readonly string[] => (failedStart === undefined ? loaded.problems : [failedStart]);
+  const status = (): string => `closed: ${failedStart ?? firstProblem(config, loaded)}`;
+  const gate = createGate(own, () => {
     if (failedStart !== undefined) return 'dovegate could not start; its log says why';
-    return loaded.settings === undefined
-      ? `dovegate is not configured: ${firstProblem(config, loaded, true)}`
-      : 'dovegate has just been configured; try again';
+    if (loaded.settings !== undefined) return 'dovegate has just been configured; try again';
+    return `dovegate is not configured: ${firstProblem(config, loaded).replace(/^.*\//, '')}`;
   });
-  const endpoints = createEndpoints(parts, {
-    problems: () => (failedStart === undefined ? loaded.problems : [failedStart]),
-    listeners: () => gate.listeners(),
-    read,
-  });
-  const status = (): string =>
-    failedStart === undefined ? `closed: ${firstProblem(config, loaded, false)}` : `closed: ${failedStart}`;
+  const endpoints = createEndpoints(clock, log, findPeer);
+  let opened: string | undefined;
+  let following: Promise<void> = Promise.resolve();
+
+  /** Opens the socket that `admin.unix` of the file says, as far as it can be read. Never rejects. */
+  function follow(): Promise<void> {
+    following = following.then(async () => {
+      const { unix, mode = 0 } = findAdmin(config, readFromDisk) ?? {};
+      // The mode of the socket says who gets in. The file of a token was not checked, so there is no TCP.
+      const admin: AdminSettings | undefined = unix === undefined ? undefined : { unix, mode };
+      if (JSON.stringify(admin) === opened) return;
+      opened = JSON.stringify(admin);
+      try {
+        if (admin === undefined) await endpoints.shut();
+        else await endpoints.open(admin, () => showClosed(problems(), gate.listeners()), act);
+      } catch (fault) {
+        log.report({ event: 'admin-failed', level: 'error', text: messageOf(fault) });
+      }
+    });
+    return following;
+  }
+
+  const act: Act = ({ kind }) => {
+    if (kind !== 'reload') {
+      const text = 'dovegate is not configured; only reload is possible';
+      return Promise.resolve({ kind: 'unknown', text });
+    }
+    if (read())
+      return Promise.resolve({ kind: 'done', text: 'the configuration is good; dovegate goes into service' });
+    const why =
+      failedStart === undefined
+        ? 'dovegate is not configured'
+        : 'the configuration is good, but the start failed; dovegate is started again';
+    return Promise.resolve({ kind: 'failed', text: [why, ...problems()].join('\n') });
+  };
 
   function tell(): void {
     if (failedStart === undefined)
@@ -94,6 +107,7 @@ export async function serveClosed(
     log.report({ event: 'not-configured', level: 'error', text, config });
   }
 
+  /** Reads the file again; true: it is good. */
   function read(): boolean {
     if (failedStart !== undefined) {
       goIntoService(loaded);
@@ -109,13 +123,13 @@ export async function serveClosed(
     if (loaded.problems.join('\n') !== before) {
       tell();
       manager.status(status());
-      void endpoints.follow();
+      void follow();
     }
     return false;
   }
 
   await gate.open();
-  await endpoints.follow();
+  await follow();
   tell();
   manager.ready(status());
   // A broken file is no reason for another process.
@@ -132,38 +146,41 @@ export async function serveClosed(
     timer = clock.setTimer(tickMs, tick);
   }
 
-  const ended = await Promise.race([stop.then(() => undefined), good]);
+  const ended = await Promise.race([own.stop.first.then(() => undefined), good]);
   timer.cancel();
   offSignal();
   gate.tellRefused();
   await gate.close(ended === undefined ? 0 : lastCommandMs);
   // An operator who asked for the reload gets the answer.
   await clock.nextTurn();
+  await following;
   await endpoints.close();
-  release();
   if (ended === undefined) manager.stopping('not configured', lastCommandMs);
   else if (failedStart === undefined)
     log.report({ event: 'configured', level: 'info', text: 'the configuration is good', config });
   return ended;
 }
 
-/** `FILE:LINE` of the first error; for clients without the folder. */
-function firstProblem(config: string, { found }: LoadedConfiguration, isShort: boolean): string {
+/** `FILE:LINE` of the first error. */
+function firstProblem(config: string, { found }: LoadedConfiguration): string {
   const problem = found.find(({ severity }) => severity === 'error');
-  const file = problem?.file ?? config;
-  return `${isShort ? file.slice(file.lastIndexOf('/') + 1) : file}:${problem?.line ?? 1}`;
+  return `${problem?.file ?? config}:${problem?.line ?? 1}`;
 }
 
-interface Gate {
-  open(): Promise<void>;
-  /** No more clients; those that are there have so long for a last command. */
-  close(lastMs: number): Promise<void>;
-  tellRefused(): void;
-  listeners(): DaemonSnapshot['listeners'];
+function showClosed(problems: readonly string[], listeners: Shown['listeners']): Shown {
+  const journal = {
+    state: 'failed',
+    space: 'normal',
+    fault: undefined,
+    lost: 0,
+    freeBytes: undefined,
+  } as const;
+  const nothing = { configHash: '', backends: [], routes: [], sinks: [], certificates: [] };
+  return { state: 'closed', problems, listeners, journal, isReloadSuccess: false, ...nothing };
 }
 
-/** The sockets that were handed over, and their clients. */
-function createGate({ clock, native, findPeer, log, passed }: ClosedParts, text: () => string): Gate {
+/** The sockets that were handed over, and their clients; `text` is what those read. */
+function createGate({ clock, native, findPeer, log, passed }: Own, text: () => string) {
   const open: InheritedListener[] = [];
   const sessions = new Map<Transport, { readonly socket: string; readonly uid: number | undefined }>();
   const most = Math.max(1, Math.min(sessionsMax, (descriptorsMax() ?? Infinity) - otherDescriptors));
@@ -173,7 +190,6 @@ function createGate({ clock, native, findPeer, log, passed }: ClosedParts, text:
     [...sessions.values()].filter(isIt).length;
 
   function accept(socket: string, transport: Transport, descriptor: number | undefined): void {
-    refused += 1;
     const { uid } = findPeer(socket, descriptor).peer;
     const isFull = sessions.size >= most || countOf((each) => each.uid === uid) >= Math.max(1, most / 2);
     if (isFull) return transport.close('not-configured', true);
@@ -184,38 +200,30 @@ function createGate({ clock, native, findPeer, log, passed }: ClosedParts, text:
   }
 
   async function listen({ name, descriptor }: PassedSocket): Promise<void> {
-    const kind = native.socketKind(descriptor);
-    if (kind.kind === 'other') throw new Error(`${name}: what systemd handed over is ${kind.text}`);
-    const socket = { name, descriptor: native.duplicate(descriptor) };
     const onError = (fault: string): void =>
       log.report({ event: 'accept-failed', level: 'error', listener: name, text: fault });
-    const listener = await listenInherited(
-      socket,
-      clock,
-      (transport, accepted) => {
-        // Nobody has logged in there, so nothing is said.
-        if (kind.family === 'unix') return accept(name, transport, accepted);
+    try {
+      const kind = native.socketKind(descriptor);
+      if (kind.kind === 'other') throw new Error(`${name}: what systemd handed over is ${kind.text}`);
+      const socket = { name, descriptor: native.duplicate(descriptor) };
+      const take = (transport: Transport, accepted: number | undefined): void => {
         refused += 1;
-        transport.close('not-configured', true);
-      },
-      onError,
-      native,
-    );
-    open.push(listener);
+        // Nobody has logged in over TCP, so nothing is said there.
+        if (kind.family === 'unix') accept(name, transport, accepted);
+        else transport.close('not-configured', true);
+      };
+      open.push(await listenInherited(socket, clock, take, onError, native));
+    } catch (fault) {
+      onError(messageOf(fault));
+    }
   }
 
   return {
-    async open() {
-      for (const socket of passed) {
-        try {
-          await listen(socket);
-        } catch (fault) {
-          const why = fault instanceof Error ? fault.message : String(fault);
-          log.report({ event: 'accept-failed', level: 'error', listener: socket.name, text: why });
-        }
-      }
+    async open(): Promise<void> {
+      for (const socket of passed) await listen(socket);
     },
-    async close(lastMs) {
+    /** No more clients; those that are there have so long for a last command. */
+    async close(lastMs: number): Promise<void> {
       await Promise.all(open.map((listener) => listener.close()));
       const end = (): void => {
         for (const transport of sessions.keys()) transport.close('not-configured');
@@ -223,123 +231,18 @@ function createGate({ clock, native, findPeer, log, passed }: ClosedParts, text:
       if (lastMs > 0) clock.setTimer(lastMs, end);
       else end();
     },
-    tellRefused() {
+    tellRefused(): void {
       if (refused === 0) return;
       const counted = `${refused} ${refused === 1 ? 'connection was' : 'connections were'} refused`;
       log.report({ event: 'not-configured', level: 'warn', text: `${counted}: ${text()}`, count: refused });
       refused = 0;
     },
-    listeners: () =>
+    listeners: (): Shown['listeners'] =>
       passed.map(({ name }) => ({
         name,
         address: `systemd:${name}`,
         sessions: countOf(({ socket }) => socket === name),
         sessionsMax: most,
       })),
-  };
-}
-
-interface EndpointSources {
-  problems(): readonly string[];
-  listeners(): DaemonSnapshot['listeners'];
-  /** Reads the file again; true: it is good. */
-  read(): boolean;
-}
-
-interface Endpoints {
-  /** Opens the socket that `admin.unix` of the file says, as far as it can be read; closes what it said before. Never rejects. */
-  follow(): Promise<void>;
-  close(): Promise<void>;
-}
-
-function createEndpoints(
-  { config, clock, log, findPeer, failedStart }: ClosedParts,
-  sources: EndpointSources,
-): Endpoints {
-  const startedMs = clock.now();
-  const started = formatTime(clock.wallMs());
-  let settings: AdminSettings | undefined;
-  let open: Admin | undefined;
-  let work: Promise<void> = Promise.resolve();
-  const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
-  const metrics = createMetrics({
-    version: programVersion,
-    runtime: process.version,
-    commands: new Set(),
-    clock,
-    snapshot: () => ({
-      configHash: '',
-      isReloadSuccess: false,
-      sessions: new Map(sources.listeners().map(({ name, sessions }) => [name, sessions])),
-      backends: [],
-      journal: { isWritable: false, lost: 0, freeBytes: undefined },
-      shipLag: new Map(),
-      certificates: [],
-      logDropped: log.dropped,
-    }),
-  });
-
-  const snapshot = (): DaemonSnapshot => ({
-    version: programVersion,
-    started,
-    uptimeMs: clock.now() - startedMs,
-    state: 'closed',
-    problems: sources.problems(),
-    configHash: '',
-    listeners: sources.listeners(),
-    backends: [],
-    routes: [],
-    journal: { state: 'failed', space: 'normal', fault: undefined, lost: 0, freeBytes: undefined },
-    sinks: [],
-  });
-
-  const act: Act = (action) => {
-    if (action.kind !== 'reload') {
-      return Promise.resolve({
-        kind: 'unknown',
-        text: 'dovegate is not configured; only reload is possible',
-      });
-    }
-    if (sources.read()) {
-      return Promise.resolve({ kind: 'done', text: 'the configuration is good; dovegate goes into service' });
-    }
-    const first =
-      failedStart === undefined
-        ? 'dovegate is not configured'
-        : 'the configuration is good, but the start failed; dovegate is started again';
-    const text = [first, ...sources.problems()].join('\n');
-    return Promise.resolve({ kind: 'failed', text });
-  };
-
-  async function replace(): Promise<void> {
-    const { unix, mode = 0 } = findAdmin(config, readFromDisk) ?? {};
-    // The mode of the socket says who gets in. The file of a token was not checked, so there is no TCP.
-    const found = unix === undefined ? undefined : { unix, mode };
-    if (JSON.stringify(found) === JSON.stringify(settings)) return;
-    await open?.close();
-    open = undefined;
-    settings = found;
-    if (found === undefined) return;
-    try {
-      open = await openEndpoints(
-        found,
-        { clock, snapshot, metrics: () => metrics.render(), act, onError },
-        findPeer,
-      );
-    } catch (fault) {
-      onError(fault instanceof Error ? fault.message : String(fault));
-    }
-  }
-
-  return {
-    follow() {
-      work = work.then(replace);
-      return work;
-    },
-    async close() {
-      await work;
-      await open?.close();
-      metrics.close();
-    },
   };
 }

@@ -1,25 +1,59 @@
-// The life of the daemon: its states, what asks for its end, errors that nobody caught, and the closing of what was opened.
+// The life of the daemon: what the process has from its beginning, its states, what asks for its end, errors that nobody caught, and the
+// closing of what was opened.
 // The rules: nothing leaves draining but stopped; an uncaught error ends whichever phase runs; a drain ends in bounded time,
 // whatever a backend or a client does.
 
 import assert from 'node:assert';
-import { onFatalError, onSignal } from '../adapters/host/signals.js';
+import { systemClock } from '../adapters/host/clock.js';
+import { createFindPeer } from '../adapters/host/find-peer.js';
+import { loadNative } from '../adapters/host/native.js';
+import { holdProcess, onFatalError, onSignal } from '../adapters/host/signals.js';
+import { createServiceManager, takeServiceEnvironment } from '../adapters/host/systemd.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
+import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 
-/** A state of the daemon. */
-export type Phase = 'starting' | 'serving' | 'reloading' | 'draining' | 'stopped';
+/** What the process has before its configuration is good. */
+export type Own = Awaited<ReturnType<typeof openProcess>>;
 
-/** The daemon's state. A task that reloads checks after each wait whether it still may. */
-export interface Lifecycle {
-  readonly at: Phase;
-  /** Whether that state may follow now. */
-  may(next: Phase): boolean;
-  /** Asserts that it may follow. */
-  become(next: Phase): void;
+/** Hardens the process, and takes over its signals and what systemd handed over. */
+export async function openProcess(log: Log, fatal: FatalErrors, opened: Opened) {
+  const clock = systemClock;
+  // From now on: the first process of a container has no other answer to SIGTERM, and a stop that comes during the start would
+  // be lost.
+  const stop = createStopRequests();
+  // A request to reload that comes during the start must not end the process either.
+  let isReloadAsked = false;
+  const offSignal = onSignal(['SIGHUP'], () => {
+    isReloadAsked = true;
+  });
+  const takeReloads = (): boolean => {
+    offSignal();
+    return isReloadAsked;
+  };
+  opened.add('the process', holdProcess());
+  const environment = takeServiceEnvironment(process.env, process.pid);
+  const native = await loadNative();
+  process.umask(creationMask);
+  try {
+    // Passwords are in our memory: no image of it is written, and nobody but root looks into it.
+    native.forbidCoreDumps();
+  } catch (fault) {
+    const text = `core dumps are not forbidden: ${messageOf(fault)}`;
+    log.report({ event: 'not-hardened', level: 'warn', text });
+  }
+  const manager = createServiceManager(environment, native, clock);
+  opened.add('the service manager', () => manager.close());
+  const findPeer = createFindPeer(native, clock);
+  return { log, fatal, clock, stop, takeReloads, passed: environment.sockets, native, manager, findPeer };
 }
+
+/** Group and mode of what we make are said where it is made; others never get anything by accident. */
+const creationMask = 0o027;
+
+export type Phase = 'starting' | 'serving' | 'reloading' | 'draining' | 'stopped';
 
 const following: Readonly<Record<Phase, readonly Phase[]>> = {
   starting: ['serving', 'stopped'],
@@ -29,19 +63,22 @@ const following: Readonly<Record<Phase, readonly Phase[]>> = {
   stopped: [],
 };
 
-/** A daemon that starts. */
-export function createLifecycle(): Lifecycle {
-  let at: Phase = 'starting';
-  return {
-    get at() {
-      return at;
-    },
-    may: (next) => following[at].includes(next),
-    become(next) {
-      assert(following[at].includes(next), `a daemon that is ${at} cannot be ${next}`);
-      at = next;
-    },
-  };
+/** The state of a daemon that starts. A task that reloads checks after each wait whether it still may. */
+export class Lifecycle {
+  #at: Phase = 'starting';
+
+  get at(): Phase {
+    return this.#at;
+  }
+
+  may(next: Phase): boolean {
+    return following[this.#at].includes(next);
+  }
+
+  become(next: Phase): void {
+    assert(this.may(next), `a daemon that is ${this.#at} cannot be ${next}`);
+    this.#at = next;
+  }
 }
 
 /** Thrown by a phase that an uncaught error ended; the error itself is logged. */
@@ -79,78 +116,65 @@ export function watchFatalErrors(log: Pick<Log, 'report'>): FatalErrors {
 }
 
 /** What a phase has opened. */
-export interface Opened {
+export class Opened {
+  readonly #log: Pick<Log, 'report'>;
+  readonly #all: { readonly what: string; readonly close: () => unknown }[] = [];
+  #closing: Promise<void> | undefined;
+  #isClosing = '';
+
+  constructor(log: Pick<Log, 'report'>) {
+    this.#log = log;
+  }
+
   /** After `close` has begun it closes at once, and throws: the phase that goes on opening has been given up. */
-  add(what: string, close: () => unknown): void;
+  add(what: string, close: () => unknown): void {
+    this.#all.push({ what, close });
+    if (this.#closing === undefined) return;
+    this.#closing = this.#closing.then(() => this.#closeAll());
+    throw new Error(`${what} was opened while the daemon closes`);
+  }
+
   /**
    * Closes all of it, the last first, each once; one that fails is logged. Resolves to true when all of it is closed, or to false when
    * `giveUp` does first, and logs what was not. Never rejects.
    */
-  close(giveUp: Promise<string>): Promise<boolean>;
-}
+  close(giveUp: Promise<string>): Promise<boolean> {
+    this.#closing ??= this.#closeAll();
+    return Promise.race([
+      this.#closing.then(() => true),
+      giveUp.then((why) => {
+        this.#report([this.#isClosing, ...this.#all.toReversed().map(({ what }) => what)].join(', '), why);
+        return false;
+      }),
+    ]);
+  }
 
-export function createOpened(log: Pick<Log, 'report'>): Opened {
-  const all: { readonly what: string; readonly close: () => unknown }[] = [];
-  let closing: Promise<void> | undefined;
-  let isClosing = '';
-  const report = (what: string, why: string): void =>
-    log.report({ event: 'close-failed', level: 'warn', text: `${what} could not be closed: ${why}` });
-  async function closeOne({ what, close }: (typeof all)[0]): Promise<void> {
-    isClosing = what;
-    try {
-      await close();
-    } catch (fault) {
-      report(what, fault instanceof Error ? fault.message : String(fault));
+  async #closeAll(): Promise<void> {
+    for (let one = this.#all.pop(); one !== undefined; one = this.#all.pop()) {
+      this.#isClosing = one.what;
+      try {
+        await one.close();
+      } catch (fault) {
+        this.#report(one.what, messageOf(fault));
+      }
     }
   }
-  async function closeAll(): Promise<void> {
-    for (let one = all.pop(); one !== undefined; one = all.pop()) await closeOne(one);
+
+  #report(what: string, why: string): void {
+    this.#log.report({ event: 'close-failed', level: 'warn', text: `${what} could not be closed: ${why}` });
   }
-  return {
-    add(what, close) {
-      if (closing === undefined) {
-        all.push({ what, close });
-        return;
-      }
-      closing = closing.then(() => closeOne({ what, close }));
-      throw new Error(`${what} was opened while the daemon closes`);
-    },
-    close(giveUp) {
-      closing ??= closeAll();
-      return Promise.race([
-        closing.then(() => true),
-        giveUp.then((why) => {
-          report([isClosing, ...all.toReversed().map(({ what }) => what)].join(', '), why);
-          return false;
-        }),
-      ]);
-    },
-  };
 }
 
-/** The signals that ask for an end: the first for an orderly one, the second for one now. */
-export interface StopRequests {
-  readonly first: Promise<'stop'>;
-  readonly second: Promise<'now'>;
-}
-
-/** Listens from now on, without a gap between the two. */
-export function createStopRequests(): StopRequests {
-  let count = 0;
-  let askFirst: (value: 'stop') => void = () => undefined;
-  let askSecond: (value: 'now') => void = () => undefined;
-  const first = new Promise<'stop'>((resolve) => {
-    askFirst = resolve;
-  });
-  const second = new Promise<'now'>((resolve) => {
-    askSecond = resolve;
-  });
-  onSignal(['SIGTERM', 'SIGINT'], () => {
-    count += 1;
-    if (count === 1) askFirst('stop');
-    else askSecond('now');
-  });
-  return { first, second };
+/** The signals that ask for an end, from now on without a gap between the two: the first for an orderly one, the second for one now. */
+export function createStopRequests() {
+  const asks: (() => void)[] = [];
+  const ask = <T>(what: T): Promise<T> =>
+    new Promise((resolve) => {
+      asks.push(() => resolve(what));
+    });
+  const requests = { first: ask('stop'), second: ask('now') };
+  onSignal(['SIGTERM', 'SIGINT'], () => asks.shift()?.());
+  return requests;
 }
 
 /** From giving up to cutting: long enough to say so to every client that reads. */

@@ -11,6 +11,7 @@ import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/machine.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
+import type { Switch } from './served.js';
 
 /** Who took a backend out of service, and when (RFC 3339). */
 export interface Drained {
@@ -18,51 +19,51 @@ export interface Drained {
   readonly since: string;
 }
 
-/** The backends that operators took out of service. */
-export interface DrainedBackends {
-  find(backend: string): Drained | undefined;
-  /** On disk when it returns; throws what the system says. Undefined: back in service. */
-  put(backend: string, drained: Drained | undefined): void;
-}
+/** The backends that operators took out of service, as the state directory has them. */
+export class DrainedBackends {
+  readonly #path: string;
+  #drained = new Map<string, Drained>();
 
-/** As the state directory has them. A file that cannot be read as such throws: nobody would know what was taken out. */
-export function openDrainedBackends(stateDirectory: string): DrainedBackends {
-  const path = `${stateDirectory}/drained.json`;
-  const found: unknown = JSON.parse(readIfThere(path) ?? '{}');
-  const drained = new Map<string, Drained>();
-  if (typeof found !== 'object' || found === null) throw new Error(`${path}: is no list of drained backends`);
-  for (const [backend, each] of Object.entries(found)) {
-    const { by, since } = Object(each);
-    drained.set(backend, { by: String(by), since: String(since) });
+  /** Throws for a file that cannot be read as such: nobody would know what was taken out. */
+  constructor(stateDirectory: string) {
+    this.#path = `${stateDirectory}/drained.json`;
+    const found: unknown = JSON.parse(readIfThere(this.#path) ?? '{}');
+    if (typeof found !== 'object' || found === null)
+      throw new Error(`${this.#path}: is no list of drained backends`);
+    for (const [backend, each] of Object.entries(found)) {
+      const { by, since } = Object(each);
+      this.#drained.set(backend, { by: String(by), since: String(since) });
+    }
   }
-  return {
-    find: (backend) => drained.get(backend),
-    put(backend, now) {
-      const next = new Map(drained);
-      if (now === undefined) next.delete(backend);
-      else next.set(backend, now);
-      writeAtomically(path, `${JSON.stringify(Object.fromEntries(next), undefined, 2)}\n`);
-      if (now === undefined) drained.delete(backend);
-      else drained.set(backend, now);
-    },
-  };
+
+  find(backend: string): Drained | undefined {
+    return this.#drained.get(backend);
+  }
+
+  /** On disk when it returns; throws what the system says. Undefined: back in service. */
+  put(backend: string, drained: Drained | undefined): void {
+    const next = new Map(this.#drained);
+    if (drained === undefined) next.delete(backend);
+    else next.set(backend, drained);
+    writeAtomically(this.#path, `${JSON.stringify(Object.fromEntries(next), undefined, 2)}\n`);
+    this.#drained = next;
+  }
 }
 
 /** What actions work on. */
-export interface OperatorParts {
+interface Parts {
   readonly clock: Clock;
   readonly log: Log;
   readonly journal: OpenJournal;
   readonly service: Service;
   readonly pools: Pools;
+  readonly served: Pick<Switch, 'now'>;
   readonly drained: DrainedBackends;
-  /** Whether the file says so too. */
-  readonly isDrainedByFile: (backend: string) => boolean;
   readonly reloader: Reloader;
 }
 
 /** Carries actions out. */
-export function createAct(parts: OperatorParts): Act {
+export function createAct(parts: Parts): Act {
   return async (action, operator) => {
     const missing = whatIsMissing(parts, action);
     if (missing !== undefined) return { kind: 'unknown', text: missing };
@@ -74,7 +75,7 @@ export function createAct(parts: OperatorParts): Act {
   };
 }
 
-function whatIsMissing({ pools, service }: OperatorParts, action: OperatorAction): string | undefined {
+function whatIsMissing({ pools, service }: Parts, action: OperatorAction): string | undefined {
   switch (action.kind) {
     case 'kill':
       return service.running().some(({ id }) => id === action.id)
@@ -90,12 +91,8 @@ function whatIsMissing({ pools, service }: OperatorParts, action: OperatorAction
   }
 }
 
-async function carryOut(
-  parts: OperatorParts,
-  action: OperatorAction,
-  { by }: Operator,
-): Promise<ActionResult> {
-  const { service, pools, drained, isDrainedByFile, clock, reloader } = parts;
+async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator): Promise<ActionResult> {
+  const { service, pools, served, drained, clock, reloader } = parts;
   switch (action.kind) {
     case 'kill':
       if (service.kill(action.id)) return { kind: 'done', text: `${action.id} is given up` };
@@ -108,7 +105,10 @@ async function carryOut(
     case 'enable': {
       drained.put(action.backend, undefined);
       pools.applyDrains();
-      if (!isDrainedByFile(action.backend)) return { kind: 'done', text: `${action.backend} is in service` };
+      const isDrainedByFile = served.now.settings.backends.some(
+        ({ name, drained: isDrained }) => name === action.backend && isDrained,
+      );
+      if (!isDrainedByFile) return { kind: 'done', text: `${action.backend} is in service` };
       const text = `${action.backend} stays out of service: the configuration says drained: true`;
       return { kind: 'done', text };
     }

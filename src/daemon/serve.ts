@@ -3,23 +3,20 @@
 
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
-import { createFindPeer } from '../adapters/host/find-peer.js';
 import { loadNative } from '../adapters/host/native.js';
 import { programVersion } from '../adapters/host/program.js';
-import { holdProcess, onSignal, watchOrphans } from '../adapters/host/signals.js';
-import { createServiceManager, takeServiceEnvironment } from '../adapters/host/systemd.js';
+import { onSignal, watchOrphans } from '../adapters/host/signals.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { createLog, type Log } from '../adapters/telemetry/log.js';
-import { watchLoopLag } from '../adapters/telemetry/loop-lag.js';
+import { watchLoopLag } from '../adapters/telemetry/metrics.js';
 import type { Settings } from '../domain/config/settings.js';
 import { createLoginGuard } from '../gateway/login/logins.js';
 import type { Observe } from '../gateway/outcome/events.js';
-import type { Journal } from '../gateway/outcome/journal.js';
 import { createService } from '../gateway/session/service.js';
-import { JournalFault } from '../ports/faults.js';
-import { exitCodes, type Native } from '../ports/machine.js';
+import { JournalFault, messageOf } from '../ports/faults.js';
+import { exitCodes } from '../ports/machine.js';
 import { createCertificates, tlsFilesOf } from '../setup/certificates.js';
 import {
   isReading,
@@ -29,16 +26,16 @@ import {
   summarise,
 } from '../setup/configuration.js';
 import { namesIn } from '../setup/peers.js';
-import { createAdminParts } from './admin-parts.js';
 import { serveClosed } from './closed.js';
+import { createEndpoints, type Running, showRunning } from './endpoints.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
 import {
-  createLifecycle,
-  createOpened,
-  createStopRequests,
   drain,
   type FatalErrors,
-  type Opened,
+  Lifecycle,
+  Opened,
+  type Own,
+  openProcess,
   UncaughtError,
   watchFatalErrors,
 } from './lifecycle.js';
@@ -51,26 +48,35 @@ import {
   openSignKey,
   rebuildLimits,
 } from './open-audit.js';
-import { createAct, openDrainedBackends } from './operator.js';
+import { createAct, DrainedBackends } from './operator.js';
 import { createPools } from './pools.js';
 import { createReloader, keepPolicies } from './reload.js';
 import { createDoors, createServed, createSwitch, sessionsWithin } from './served.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
-/** How long the last lines of the log wait for somebody who reads them. */
+/** How long the last lines of the log wait for a reader of stdout. */
 const flushMsMax = 1_000;
+
+/** With what the process ends. */
+interface End {
+  code: number;
+  /** A thread of ours hangs on a disk that does not answer: an orderly exit of the process would wait for it. */
+  isHanging: boolean;
+  /** It ended before anybody was served: why. */
+  failedStart?: string;
+}
 
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function serve({ config }: { readonly config: string }): Promise<number> {
   const log = createLog('info', process.stdout.isTTY);
   // First of all: an error that nobody caught ends every phase in order.
   const fatal = watchFatalErrors(log);
-  const opened = createOpened(log);
+  const opened = new Opened(log);
   let end: End;
   try {
-    const own = await fatal.race(openProcess(log, opened));
-    end = await live(loadConfiguration(config), config, { ...own, log, fatal });
+    const own = await fatal.race(openProcess(log, fatal, opened));
+    end = await live(loadConfiguration(config), config, own);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -83,72 +89,41 @@ export async function serve({ config }: { readonly config: string }): Promise<nu
   return code;
 }
 
-/** What the process has before its configuration is good. */
-type Own = Awaited<ReturnType<typeof openProcess>> & { readonly log: Log; readonly fatal: FatalErrors };
-
-async function openProcess(log: Log, opened: Opened) {
-  const clock = systemClock;
-  // From now on: the first process of a container has no other answer to SIGTERM, and a stop that comes during the start would
-  // be lost.
-  const stop = createStopRequests();
-  // A request to reload that comes during the start must not end the process either.
-  let isReloadAsked = false;
-  const offSignal = onSignal(['SIGHUP'], () => {
-    isReloadAsked = true;
-  });
-  const takeReloads = (): boolean => {
-    offSignal();
-    return isReloadAsked;
-  };
-  opened.add('the process', holdProcess());
-  const environment = takeServiceEnvironment(process.env, process.pid);
-  const native = await loadNative();
-  harden(native, log);
-  const manager = createServiceManager(environment, native, clock);
-  opened.add('the service manager', () => manager.close());
-  const findPeer = createFindPeer(native, clock);
-  return { clock, stop, takeReloads, passed: environment.sockets, native, manager, findPeer };
-}
-
 /** All phases, and what comes before and after them where systemd has handed sockets over. Rejects with an UncaughtError. */
 async function live(first: LoadedConfiguration, config: string, own: Own): Promise<End> {
   const { log, passed, fatal } = own;
-  const parts = { ...own, config, stop: own.stop.first };
   if (first.settings === undefined && passed.length === 0) {
     for (const line of [...first.problems, summarise(config, first)]) process.stderr.write(`${line}\n`);
-    return endWith(exitCodes.configuration);
+    return { code: exitCodes.configuration, isHanging: false };
   }
-  const loaded = first.settings === undefined ? await fatal.race(serveClosed(first, parts)) : first;
-  if (loaded?.settings === undefined) return endWith(exitCodes.ok);
+  const loaded = first.settings === undefined ? await fatal.race(serveClosed(first, config, own)) : first;
+  if (loaded?.settings === undefined) return { code: exitCodes.ok, isHanging: false };
   log.setLevel(loaded.settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
   const end = await liveWith(loaded.settings, config, own);
   if (end.failedStart === undefined || passed.length === 0) return end;
   // Otherwise clients would wait in the queues of the sockets from one attempt to the next.
-  const retry = await fatal.race(serveClosed(loaded, { ...parts, failedStart: end.failedStart }));
-  return retry === undefined ? endWith(exitCodes.ok) : end;
+  const retry = await fatal.race(serveClosed(loaded, config, own, end.failedStart));
+  return retry === undefined ? { code: exitCodes.ok, isHanging: false } : end;
 }
 
 async function liveWith(settings: Settings, config: string, own: Own): Promise<End> {
   const { log, fatal } = own;
-  const opened = createOpened(log);
-  const lifecycle = createLifecycle();
+  const opened = new Opened(log);
+  const lifecycle = new Lifecycle();
   let isDrained = false;
-  let end = endWith(exitCodes.ok);
-  const onJournalClosed = (now: End): void => {
-    end = { ...end, code: end.code === exitCodes.ok ? now.code : end.code, isHanging: now.isHanging };
-  };
+  const end: End = { code: exitCodes.ok, isHanging: false };
   try {
-    const daemon = await fatal.race(open(settings, config, own, lifecycle, opened, onJournalClosed));
+    const daemon = await fatal.race(open(settings, config, own, lifecycle, opened, end));
     await fatal.race(serveUntilStopped(daemon, own));
     await fatal.race(drainSessions(daemon, own));
     isDrained = true;
   } catch (fault) {
-    end = endOf(fault, log, lifecycle.at !== 'starting');
-    if (lifecycle.at === 'starting' && !fatal.hasHappened) end = { ...end, failedStart: textOf(fault) };
+    Object.assign(end, endOf(fault, log, lifecycle.at !== 'starting'));
+    if (lifecycle.at === 'starting' && !fatal.hasHappened) end.failedStart = messageOf(fault);
   }
   lifecycle.become('stopped');
-  if (!(await closeWithin(opened, fatal))) end = { ...end, isHanging: true };
+  if (!(await closeWithin(opened, fatal))) end.isHanging = true;
   if (fatal.hasHappened) return { ...end, code: exitCodes.bug };
   if (isDrained) log.report({ event: 'stopped', level: 'info', text: 'all sessions ended' });
   return end;
@@ -161,35 +136,40 @@ function closeWithin(opened: Opened, fatal: FatalErrors): Promise<boolean> {
 }
 
 function endOf(fault: unknown, log: Log, hasStarted = false): End {
-  if (fault instanceof UncaughtError) return endWith(exitCodes.bug);
+  if (fault instanceof UncaughtError) return { code: exitCodes.bug, isHanging: false };
   if (hasStarted) {
-    log.report({ event: 'internal-error', level: 'error', text: textOf(fault) });
-    return endWith(exitCodes.bug);
+    log.report({ event: 'internal-error', level: 'error', text: messageOf(fault) });
+    return { code: exitCodes.bug, isHanging: false };
   }
   const event = fault instanceof ListenFault ? 'listen-failed' : 'start-failed';
-  log.report({ event, level: 'error', text: textOf(fault) });
-  return endBy(fault, exitCodes.configuration);
+  log.report({ event, level: 'error', text: messageOf(fault) });
+  return { code: exitCodes.configuration, isHanging: hangs(fault) };
+}
+
+function hangs(fault: unknown): boolean {
+  return fault instanceof JournalFault && fault.code === 'deadline';
 }
 
 type Daemon = Awaited<ReturnType<typeof open>>;
 
-/** Opens everything. Rejects with what cannot be opened. */
+/** Opens everything. Rejects with what cannot be opened. `end` is told how the journal closed. */
 async function open(
   settings: Settings,
   config: string,
   own: Own,
-  lifecycle: ReturnType<typeof createLifecycle>,
+  lifecycle: Lifecycle,
   opened: Opened,
-  onJournalClosed: (end: End) => void,
+  end: End,
 ) {
   const { clock, stop, native, manager, findPeer, log } = own;
-  const admin = createAdminParts(settings, clock, log);
-  opened.add('the admin endpoints', () => admin.close());
+  // Without settings for it, nothing is counted and nothing listens.
+  const endpoints = settings.admin && createEndpoints(clock, log, findPeer);
+  opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
   const observe: Observe = (event) => {
     if (event.kind === 'audit-failed') losses.failed(event.text);
     else log.observe(event);
-    admin.observe(event);
+    endpoints?.metrics.observe(event);
   };
   const loop = watchLoopLag(clock, (lagMs) => {
     if (lagMs >= stallMs) reportStall(log, lagMs);
@@ -202,30 +182,37 @@ async function open(
   const shipping = await openShipping(settings, clock, connect, observe);
   // After the journal: its stop record goes out like any other.
   opened.add('shipping', () => Promise.race([shipping.end(), stop.second]));
-  const shippedSeq = (): number | undefined => shipping.shippedSeq;
-  const signKey = openSignKey(settings);
+  let freeBytes: number | undefined;
   const journal = await openAudit(
     settings.audit,
-    signKey,
+    openSignKey(settings),
     native,
     clock,
     log,
     losses,
-    shippedSeq,
+    () => shipping.shippedSeq,
     (event) => {
-      admin.observeJournal(event);
+      if (event.kind === 'synced') endpoints?.metrics.recordsSynced(event.records, event.durationMs);
+      else if (event.kind === 'tended') ({ freeBytes } = event.tended);
       shipping.nudge();
     },
   );
   opened.add('the journal', async () => {
-    onJournalClosed(await closeJournal(journal, log, exitCodes.ok));
+    try {
+      end.isHanging = false;
+      await journal.close();
+    } catch (fault) {
+      const text = `the journal has no stop record: ${messageOf(fault)}`;
+      log.report({ event: 'audit-failed', level: 'error', text });
+      end.code ||= exitCodes.failed;
+      end.isHanging = hangs(fault);
+    }
     losses.flush();
   });
   shipping.start({ id: journal.found.journal, seq: () => journal.seq });
   await keepPolicies(settings, journal);
-  const redactor = openRedactor(settings.audit);
-  const adapters = { clock, connect, journal, observe, redactor };
-  const drained = openDrainedBackends(settings.state);
+  const adapters = { clock, connect, journal, observe, redactor: openRedactor(settings.audit) };
+  const drained = new DrainedBackends(settings.state);
   const lasting = createLastingParts(settings, adapters);
   opened.add('counts of floods', () => lasting.floods.tell());
   const service = createService({ sessionsMax: sessionsWithin(settings, log), clock });
@@ -271,37 +258,21 @@ async function open(
     (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
   );
   opened.add('listeners', () => listeners.close());
-  const running = { clock, log, journal, service, pools };
+  const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates };
   const reloader = createReloader({
-    ...running,
+    ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
-    lifecycle,
-    served,
     listeners,
-    certificates,
-    shipping,
     onReloading: () => manager.reloading(),
     onReloaded: ({ isSuccess }) =>
       manager.ready(`${statusOf(served.now.settings)}${isSuccess ? '' : '; the last reload failed'}`),
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
   });
-  const isDrainedByFile = (name: string): boolean =>
-    served.now.settings.backends.some((each) => each.name === name && each.drained);
-  const act = createAct({ ...running, drained, reloader, isDrainedByFile });
+  const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes };
+  const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
-  await admin.open({
-    journal,
-    pools,
-    service,
-    shipping,
-    served,
-    drained,
-    reloader,
-    act,
-    findPeer,
-    certificates,
-  });
+  if (settings.admin !== undefined) await endpoints?.open(settings.admin, () => showRunning(running), act);
   first.commit();
   lifecycle.become('serving');
   const names = settings.listeners.map((listener) => listener.name).join(' ');
@@ -311,7 +282,7 @@ async function open(
     const unused = `no listener takes the socket ${name} of systemd`;
     log.report({ event: 'socket-unused', level: 'warn', text: unused });
   }
-  return { lifecycle, admin, journal, pools, service, served, listeners, act };
+  return { ...running, listeners, act };
 }
 
 async function serveUntilStopped({ served, journal, act }: Daemon, own: Own): Promise<void> {
@@ -322,7 +293,7 @@ async function serveUntilStopped({ served, journal, act }: Daemon, own: Own): Pr
   const reload = (): void =>
     void act({ kind: 'reload' }, { by: 'SIGHUP' }).catch((fault: unknown) => {
       // No record, no action: nobody could be answered, so it is logged.
-      log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${textOf(fault)}` });
+      log.report({ event: 'reload-failed', level: 'error', text: `not reloaded: ${messageOf(fault)}` });
     });
   onSignal(['SIGHUP'], reload);
   if (own.takeReloads()) reload();
@@ -330,9 +301,8 @@ async function serveUntilStopped({ served, journal, act }: Daemon, own: Own): Pr
 }
 
 async function drainSessions(daemon: Daemon, { manager, log, clock, stop }: Own): Promise<void> {
-  const { lifecycle, admin, served, service, pools, listeners } = daemon;
+  const { lifecycle, served, service, pools, listeners } = daemon;
   lifecycle.become('draining');
-  admin.draining();
   const { drainMs } = served.now.settings.limits;
   log.report({ event: 'stopping', level: 'info', text: `at most ${drainMs} ms for what runs` });
   manager.stopping(`finishes what runs, within ${drainMs / 1000} s`, drainMs + endMs);
@@ -353,60 +323,8 @@ function reportStall(log: Log, lagMs: number): void {
   log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms: Math.round(lagMs) });
 }
 
-/** Group and mode of what we make are said where it is made; others never get anything by accident. */
-const creationMask = 0o027;
-
-/** Passwords are in our memory: no image of it is written, and nobody but root looks into it. */
-function harden(native: Native, log: Log): void {
-  process.umask(creationMask);
-  try {
-    native.forbidCoreDumps();
-  } catch (fault) {
-    log.report({
-      event: 'not-hardened',
-      level: 'warn',
-      text: `core dumps are not forbidden: ${textOf(fault)}`,
-    });
-  }
-}
-
 function later(ms: number): Promise<void> {
   return new Promise((resolve) => {
     systemClock.setTimer(ms, resolve);
   });
-}
-
-function textOf(fault: unknown): string {
-  return fault instanceof Error ? fault.message : String(fault);
-}
-
-/** With what the process ends. */
-export interface End {
-  readonly code: number;
-  /** A thread of ours hangs on a disk that does not answer: an orderly exit of the process would wait for it. */
-  readonly isHanging: boolean;
-  /** It ended before anybody was served: why. */
-  readonly failedStart?: string;
-}
-
-/** An end in order, with a code. */
-export function endWith(code: number): End {
-  return { code, isHanging: false };
-}
-
-/** The end after something was thrown that stops us from going on. */
-export function endBy(fault: unknown, code: number): End {
-  return { code, isHanging: fault instanceof JournalFault && fault.code === 'deadline' };
-}
-
-/** Closes the journal; a stop record that cannot be written is told, and makes another exit code of `ok`. Never rejects. */
-export async function closeJournal(journal: Journal, log: Log, code: number): Promise<End> {
-  try {
-    await journal.close();
-    return endWith(code);
-  } catch (fault) {
-    const why = fault instanceof Error ? fault.message : String(fault);
-    log.report({ event: 'audit-failed', level: 'error', text: `the journal has no stop record: ${why}` });
-    return endBy(fault, code === exitCodes.ok ? exitCodes.failed : code);
-  }
 }

@@ -2,7 +2,7 @@
 // does not know sockets. The rule: nobody holds half of one configuration and half of another: whoever decides something
 // takes all of it from one `now`.
 
-import { connectionsMax } from '../adapters/admin/connections.js';
+import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
 import { descriptorsMax } from '../adapters/host/program.js';
 import type { Log } from '../adapters/telemetry/log.js';

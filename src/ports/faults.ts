@@ -101,3 +101,8 @@ export class JournalFault extends Error {
     this.code = code;
   }
 }
+
+/** The message of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -125,9 +125,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'gateway/outcome',
       'gateway/lookup/resolve-user',
     ],
-    { builtins: ['os', 'perf_hooks'], packages: ['pino', 'pino-pretty', 'prom-client'] },
+    { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
-  'adapters/admin': rule(['ports', 'concurrency', 'domain/identity', 'domain/audit', 'gateway/outcome'], {
+  'adapters/admin': rule(['ports', 'domain/identity', 'gateway/outcome'], {
+    public: ['access', 'admin', 'pages'],
     builtins: ['http'],
   }),
 
@@ -143,6 +144,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     },
   ),
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {
+    public: ['serve'],
     builtins: ['process'],
   }),
 

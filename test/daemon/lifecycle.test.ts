@@ -1,7 +1,7 @@
 // Goal: the table of states: what may follow what, and that nothing else can.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLifecycle, type Phase } from '../../src/daemon/lifecycle.js';
+import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 
 const phases: readonly Phase[] = ['starting', 'serving', 'reloading', 'draining', 'stopped'];
 const legal = [
@@ -26,7 +26,7 @@ const wayTo: Readonly<Record<Phase, readonly Phase[]>> = {
 void test('each pair of states', () => {
   for (const from of phases) {
     for (const to of phases) {
-      const lifecycle = createLifecycle();
+      const lifecycle = new Lifecycle();
       for (const phase of wayTo[from]) lifecycle.become(phase);
       assert.equal(lifecycle.at, from);
       const isLegal = legal.includes(`${from} ${to}`);

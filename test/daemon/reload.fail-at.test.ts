@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFromDisk } from '../../src/adapters/host/program.js';
-import { createLifecycle, type Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
+import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 import { createReloader, type Reloaded } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
@@ -50,7 +50,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
   const switchedWhile: Phase[] = [];
   /** Prepared sockets that were neither taken nor given back. */
   let sockets = 0;
-  const lifecycle = createLifecycle();
+  const lifecycle = new Lifecycle();
   lifecycle.become('serving');
   const reloader = createReloader({
     load: async () => {

@@ -41,7 +41,7 @@ export function refuseAccess(
   const { origin, host } = credentials;
   if (origin !== undefined && origin !== `http://${host ?? ''}`) return 'wrong-origin';
   if (door.kind === 'unix') return undefined;
-  if (credentials.host !== undefined && !isOwnHost(credentials.host, door.host)) return 'wrong-host';
+  if (host !== undefined && !isOwnHost(host, door.host)) return 'wrong-host';
   if (isHarmless) return undefined;
   if (door.token === undefined) return 'no-token-set';
   const given = /^Bearer +(\S+) *$/i.exec(credentials.authorization ?? '')?.[1];
@@ -102,20 +102,6 @@ export function actionAt(path: string): OperatorAction | undefined {
   if (first === 'kill' && verb === undefined) return { kind: 'kill', id: name };
   if (first !== 'backend' || (verb !== 'drain' && verb !== 'enable')) return undefined;
   return { kind: verb, backend: name };
-}
-
-/** The status of HTTP for a result. */
-export function statusOf({ kind }: ActionResult): number {
-  switch (kind) {
-    case 'done':
-      return 200;
-    case 'unknown':
-      return 404;
-    case 'failed':
-      return 409;
-    default:
-      return kind satisfies never;
-  }
 }
 
 function decoded(part: string): string {

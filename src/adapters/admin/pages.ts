@@ -1,14 +1,98 @@
 // What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
 // The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
 
+import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/machine.js';
-import type { BackendSnapshot, DaemonSnapshot } from './snapshot.js';
+
+/** The daemon at one moment. */
+export interface DaemonSnapshot {
+  readonly version: string;
+  /** RFC 3339. */
+  readonly started: string;
+  readonly uptimeMs: number;
+  readonly state: 'serving' | 'draining' | 'closed';
+  /** Of a daemon that is `closed`: why, as `check` prints it. */
+  readonly problems?: readonly string[];
+  /** Hash of the configuration that is served. */
+  readonly configHash: string;
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly address: string;
+    readonly sessions: number;
+    readonly sessionsMax: number;
+  }[];
+  readonly backends: readonly BackendSnapshot[];
+  /** In the order in which they are tried, named by the place where they were written. */
+  readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
+  readonly journal: {
+    readonly state: 'writable' | 'failed';
+    /** `reserve`: only commands for emergencies are recorded, and so served. */
+    readonly space: 'normal' | 'reserve';
+    /** Why it failed. */
+    readonly fault: { readonly code: string; readonly text: string } | undefined;
+    /** Records that will never reach the disk. */
+    readonly lost: number;
+    /** Of its file system; undefined: not known yet. */
+    readonly freeBytes: number | undefined;
+  };
+  /** Receivers of the records. */
+  readonly sinks: readonly {
+    readonly name: string;
+    readonly state: 'connecting' | 'connected' | 'away';
+    /** Why it is away. */
+    readonly fault: { readonly code: string; readonly text: string } | undefined;
+    /** Records on disk that were not sent yet. */
+    readonly lagRecords: number;
+    /** The last record that it certainly has. */
+    readonly safeSeq: number;
+  }[];
+  /** Exchanges that run. */
+  readonly exchanges?: readonly (ExchangeNames & {
+    readonly backend: string | undefined;
+    readonly durationMs: number;
+  })[];
+  /** The last reload. */
+  readonly reload?:
+    | {
+        /** RFC 3339. */
+        readonly time: string;
+        readonly isSuccess: boolean;
+        readonly problems: readonly string[];
+        /** Settings that changed and are read only at a start. */
+        readonly restart: readonly string[];
+      }
+    | undefined;
+}
+
+/** A backend, its upstreams by state, and the commands that wait for them. */
+export interface BackendSnapshot {
+  readonly name: string;
+  readonly address: string;
+  /** Undefined: not known yet. */
+  readonly series: string | undefined;
+  readonly isUp: boolean;
+  /** up, pausing, retrying (dials fail while others live), down, probing, drained. */
+  readonly health: string;
+  /** Why it is down, as a sentence; undefined while it is up. */
+  readonly text: string | undefined;
+  /** Upstreams at most. */
+  readonly connections: number;
+  readonly dialing: number;
+  readonly idle: number;
+  readonly leased: number;
+  readonly waiters: number;
+  /** Who took it out of service: the configuration, an operator (with name and time), both, or nobody. */
+  readonly drained?: readonly string[];
+  /** Failures so far, by the step that failed: dial, tls, greeting, authentication, reply. */
+  readonly failed: Readonly<Record<string, number>>;
+}
 
 /** One answer. */
 export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** An endpoint. */
@@ -26,11 +110,7 @@ export interface PageSources {
   readonly metrics: () => Promise<string>;
 }
 
-const plain = 'text/plain; charset=utf-8';
-const json = 'application/json; charset=utf-8';
-const prometheus = 'text/plain; version=0.0.4; charset=utf-8';
-
-/** How old metrics may be: whoever asks in a loop does not take the processor from those who are served. */
+/** How old metrics may be: a client that asks in a loop does not take the processor from those who are served. */
 const metricsAgeMsMax = 100;
 
 /** The endpoints by their paths. */
@@ -38,30 +118,22 @@ export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
   const { snapshot } = sources;
   const metrics = renderSeldom(sources);
   return new Map<string, Page>([
-    ['/healthz', { isHarmless: true, answer: () => ({ status: 200, type: plain, body: 'ok\n' }) }],
-    [
-      '/readyz',
-      {
-        isHarmless: true,
-        answer() {
-          const now = snapshot();
-          const readiness = judgeReadiness(now);
-          return { status: readiness.isReady ? 200 : 503, type: json, body: showReadiness(now, readiness) };
-        },
-      },
-    ],
-    [
-      '/metrics',
-      {
-        isHarmless: true,
-        answer: async () => ({ status: 200, type: prometheus, body: await metrics() }),
-      },
-    ],
-    [
-      '/status.json',
-      { isHarmless: false, answer: () => ({ status: 200, type: json, body: showStatus(snapshot()) }) },
-    ],
+    ['/healthz', { isHarmless: true, answer: () => plainAnswer(200, 'ok') }],
+    ['/readyz', { isHarmless: true, answer: () => answerReadiness(snapshot()) }],
+    ['/metrics', { isHarmless: true, answer: async () => ({ ...prometheus, body: await metrics() }) }],
+    ['/status.json', { isHarmless: false, answer: () => jsonAnswer(200, statusOf(snapshot())) }],
   ]);
+}
+
+const prometheus = { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8' } as const;
+
+export function plainAnswer(status: number, text: string): Answer {
+  return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
+}
+
+function jsonAnswer(status: number, value: unknown): Answer {
+  const body = `${JSON.stringify(value, undefined, 2)}\n`;
+  return { status, type: 'application/json; charset=utf-8', body };
 }
 
 function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {
@@ -79,8 +151,9 @@ function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {
   };
 }
 
-function showReadiness(snapshot: DaemonSnapshot, readiness: Readiness): string {
-  return show({
+function answerReadiness(snapshot: DaemonSnapshot): Answer {
+  const readiness = judgeReadiness(snapshot);
+  return jsonAnswer(readiness.isReady ? 200 : 503, {
     ready: readiness.isReady,
     state: snapshot.state,
     reasons: readiness.reasons,
@@ -90,10 +163,10 @@ function showReadiness(snapshot: DaemonSnapshot, readiness: Readiness): string {
   });
 }
 
-function showStatus(snapshot: DaemonSnapshot): string {
-  const { journal, exchanges } = snapshot;
+function statusOf(snapshot: DaemonSnapshot): unknown {
+  const { journal, exchanges, reload } = snapshot;
   const readiness = judgeReadiness(snapshot);
-  return show({
+  return {
     program: 'dovegate',
     version: snapshot.version,
     state: snapshot.state,
@@ -125,59 +198,47 @@ function showStatus(snapshot: DaemonSnapshot): string {
       lag_records: lagRecords,
       safe_seq: safeSeq,
     })),
-    reload: snapshot.reload && {
-      time: snapshot.reload.time,
-      success: snapshot.reload.isSuccess,
-      problems: snapshot.reload.problems,
-      restart_needed: snapshot.reload.restart,
+    reload: reload && {
+      time: reload.time,
+      success: reload.isSuccess,
+      problems: reload.problems,
+      restart_needed: reload.restart,
     },
     exchanges: exchanges?.map(({ durationMs, ...names }) => ({
       ...names,
       duration_ms: Math.round(durationMs),
     })),
-  });
+  };
 }
 
 function routesOf(readiness: Readiness): unknown {
   return readiness.routes.map(({ place, state, backends }) => ({ route: place, state, backends }));
 }
 
-function show(value: unknown): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+/** What follows from a snapshot. */
+interface Readiness {
+  readonly isReady: boolean;
+  readonly reasons: readonly { readonly code: NotReadyCode; readonly text: string }[];
+  /** `partial`: some of its backends are up, others not. */
+  readonly routes: readonly {
+    readonly place: string;
+    readonly state: 'up' | 'partial' | 'down';
+    readonly backends: readonly string[];
+  }[];
 }
 
 /** Why the daemon is not ready. */
-export type NotReadyCode =
+type NotReadyCode =
   | 'draining' // we are stopping
   | 'not-configured' // the configuration had problems at the start
   | 'audit-failed' // no record reaches the disk, so strict commands are refused
   | 'audit-reserve' // the disk of the records is full but for its reserve
   | 'backends-down'; // no backend is up
 
-/** A reason with a sentence for people. */
-export interface NotReady {
-  readonly code: NotReadyCode;
-  readonly text: string;
-}
-
-/** `partial`: some of its backends are up, others not. */
-export type RouteState = 'up' | 'partial' | 'down';
-
-/** What follows from a snapshot. */
-export interface Readiness {
-  readonly isReady: boolean;
-  readonly reasons: readonly NotReady[];
-  readonly routes: readonly {
-    readonly place: string;
-    readonly state: RouteState;
-    readonly backends: readonly string[];
-  }[];
-}
-
 /** Judges a snapshot. One backend that is up is enough: the state of each route says whom the others are missing to. */
 export function judgeReadiness(snapshot: DaemonSnapshot): Readiness {
   const { state, journal, backends, routes } = snapshot;
-  const reasons: NotReady[] = [];
+  const reasons: Readiness['reasons'][number][] = [];
   if (state === 'closed') {
     const text = `dovegate is not configured: ${snapshot.problems?.[0]?.split('\n', 1).join('') ?? ''}`;
     return { isReady: false, reasons: [{ code: 'not-configured', text }], routes: [] };
@@ -201,7 +262,10 @@ export function judgeReadiness(snapshot: DaemonSnapshot): Readiness {
   };
 }
 
-function routeState(names: readonly string[], backends: readonly BackendSnapshot[]): RouteState {
+function routeState(
+  names: readonly string[],
+  backends: readonly BackendSnapshot[],
+): 'up' | 'partial' | 'down' {
   const up = names.filter((name) => backends.some((backend) => backend.name === name && backend.isUp));
   if (up.length === 0) return 'down';
   return up.length === names.length ? 'up' : 'partial';

@@ -5,7 +5,7 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import { harmlessJson, printable } from '../../domain/audit/export.js';
-import type { EngineEvent, ExchangeEnded, LoginResult, ShipEvent } from '../../gateway/outcome/events.js';
+import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { LogCode } from './codes.js';
 
@@ -20,16 +20,15 @@ export interface DaemonEvent {
   readonly [key: string]: string | number | boolean | undefined;
 }
 
-/** The log of the process. No method waits or throws: what cannot be written is dropped. */
+/** No method waits or throws: what cannot be written is dropped. */
 export interface Log {
-  /** An observer for the engine. */
   observe(event: EngineEvent): void;
   report(event: DaemonEvent): void;
   /** From which level on lines are written, from now on. */
   setLevel(level: ConfiguredLevel): void;
   /** Lines that could not be written. */
   readonly dropped: number;
-  /** Resolves when every line so far was written, or could not be; who ends the process waits for it, but not for ever. */
+  /** Resolves when every line so far was written, or could not be. It may never do so: wait with a limit. */
   flush(): Promise<void>;
 }
 
@@ -43,7 +42,7 @@ export function createLog(level: ConfiguredLevel, isTerminal: boolean): Log {
   file.on('drop', () => {
     dropped += 1;
   });
-  // A closed stdout must not end the daemon; nobody is left who could be told. Behind a broken pipe no line is even tried.
+  // A closed stdout must not end the daemon. After a broken pipe no line is even tried.
   let isBroken = false;
   file.on('error', () => {
     dropped += 1;
@@ -128,194 +127,141 @@ const levelOfType = {
   panic: 'error',
 } as const;
 
-/** Codes of the log for exchanges: a refusal has the name of its outcome. */
-function codeOf(event: ExchangeEnded): LogCode {
-  switch (event.outcome) {
-    case 'ok':
-      return 'exchange';
-    case 'denied':
-    case 'unparsable':
-    case 'limited':
-      return event.outcome;
-    case 'failed':
-      return event.error === undefined ? 'exchange' : 'exchange-failed';
-    case 'unknown':
-    case 'timeout':
-      return 'exchange-failed';
-    case 'aborted':
-      return 'exchange-aborted';
-    default:
-      return event.outcome satisfies never;
-  }
-}
+/** Codes of the log for exchanges: a refusal has the name of its outcome. `failed` without an error is the backend's own status. */
+const codeOf: Readonly<Record<ExchangeEnded['outcome'], LogCode>> = {
+  ok: 'exchange',
+  denied: 'denied',
+  unparsable: 'unparsable',
+  limited: 'limited',
+  failed: 'exchange-failed',
+  unknown: 'exchange-failed',
+  timeout: 'exchange-failed',
+  aborted: 'exchange-aborted',
+};
+
+/** Which of name and password was wrong is not known here, and better so. */
+const whyNoLogin: Readonly<Record<LoginResult, string>> = {
+  ok: 'a login',
+  remembered: 'a login',
+  certificate: 'a login',
+  failed: 'wrong name or password',
+  crowded: 'too many login attempts at once, so this one was not checked',
+  gone: 'login attempt canceled by the client',
+  malformed: 'a login that is malformed, or that this listener does not permit',
+  ambiguous: 'a certificate that fits several accounts, so it proves none',
+  'tls-failed': 'no TLS',
+};
 
 function logEvent(logger: Logger, event: EngineEvent): void {
   switch (event.kind) {
     case 'backend-log': {
       const { backend, upstream, exchange, type, text } = event;
-      logger[levelOfType[type]]({ event: 'backend-log', ...exchange, backend, upstream, type }, text);
-      return;
+      return logger[levelOfType[type]]({ event: 'backend-log', ...exchange, backend, upstream, type }, text);
     }
     case 'exchange-ended': {
-      const { exchange, backend, upstream, decision, outcome, status, error, bytesOut, level } = event;
+      const { exchange, backend, upstream, decision, outcome, status, error, level } = event;
       // Most commands go well, and most logs do not show these: nothing is made of them then.
       if (!event.isTold || !logger.isLevelEnabled(level)) return;
-      const durationMs = Math.round(event.durationMs * 1000) / 1000;
-      const keys = {
-        backend,
-        upstream,
-        decision,
-        outcome,
-        status,
-        error,
-        bytes: bytesOut,
-        duration_ms: durationMs,
-      };
-      logger[level]({ event: codeOf(event), ...exchange, ...keys }, event.text);
-      return;
+      const code = outcome === 'failed' && error === undefined ? 'exchange' : codeOf[outcome];
+      const named = { event: code, ...exchange, backend, upstream, decision, outcome, status, error };
+      const keys = { ...named, bytes: event.bytesOut, duration_ms: toMicroseconds(event.durationMs) };
+      return logger[level](keys, event.text);
     }
     case 'session-opened': {
       const { listener, session, minor } = event;
-      logger.debug({ event: 'session-opened', listener, session, minor });
-      return;
+      return logger.debug({ event: 'session-opened', listener, session, minor });
     }
     case 'session-closed': {
-      const { listener, session, reason, exchanges, text } = event;
-      const isNormal =
-        !event.isTold || reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
-      logger[isNormal ? 'debug' : 'warn'](
-        { event: 'session-closed', listener, session, reason, exchanges },
-        text,
-      );
-      return;
+      const { listener, session, reason, exchanges, text, isTold } = event;
+      const isNormal = !isTold || reason === 'peer-ended' || reason === 'peer-gone' || reason === 'draining';
+      const keys = { event: 'session-closed', listener, session, reason, exchanges };
+      return logger[isNormal ? 'debug' : 'warn'](keys, text);
     }
-    case 'session-refused':
-      logger.warn(
-        { event: 'session-refused', listener: event.listener, principal: event.principal },
-        event.text,
-      );
-      return;
+    case 'session-refused': {
+      const { listener, principal } = event;
+      return logger.warn({ event: 'session-refused', listener, principal }, event.text);
+    }
     case 'login': {
       const { listener, result: type, address, account, isTold } = event;
       if (!isTold) return;
       const who = account === undefined ? '' : ` as ${account}`;
-      const text = `${whyNoLogin(type)}${who}, from ${address ?? 'an unknown address'}`;
       const more = event.text === undefined ? '' : `: ${event.text}`;
-      logger.warn({ event: 'login-failed', listener, address, account, type }, `${text}${more}`);
-      return;
+      const text = `${whyNoLogin[type]}${who}, from ${address ?? 'an unknown address'}${more}`;
+      return logger.warn({ event: 'login-failed', listener, address, account, type }, text);
     }
     case 'upstream-opened': {
-      const { backend, upstream, series, serverMinor, durationMs } = event;
-      const duration_ms = Math.round(durationMs * 1000) / 1000;
-      logger.info({ event: 'upstream-opened', backend, upstream, series, minor: serverMinor, duration_ms });
-      return;
+      const { backend, upstream, series, serverMinor: minor, durationMs } = event;
+      const duration_ms = toMicroseconds(durationMs);
+      return logger.info({ event: 'upstream-opened', backend, upstream, series, minor, duration_ms });
     }
     case 'upstream-closed': {
       const { backend, upstream, reason, exchanges } = event;
-      logger.info({ event: 'upstream-closed', backend, upstream, reason, exchanges });
-      return;
+      return logger.info({ event: 'upstream-closed', backend, upstream, reason, exchanges });
     }
     case 'dial-failed': {
       // A backend that is away is dialled again and again; that it is away is told once, and when it is back.
-      const { backend, code, text, isFirst } = event;
-      logger[isFirst ? 'error' : 'debug'](
-        { event: 'dial-failed', backend, type: code },
-        `backend ${backend}: ${text}`,
-      );
-      return;
+      const { backend, code: type, text, isFirst } = event;
+      const keys = { event: 'dial-failed', backend, type };
+      return logger[isFirst ? 'error' : 'debug'](keys, `backend ${backend}: ${text}`);
     }
     case 'backend-down': {
-      const { backend, code, text } = event;
-      logger.error({ event: 'backend-down', backend, type: code }, `backend ${backend} is down: ${text}`);
-      return;
+      const { backend, code: type, text } = event;
+      return logger.error({ event: 'backend-down', backend, type }, `backend ${backend} is down: ${text}`);
     }
     case 'backend-up': {
       const { backend, downMs } = event;
-      const duration_ms = Math.round(downMs);
-      logger.warn({ event: 'backend-up', backend, duration_ms }, `backend ${backend} is back`);
-      return;
+      const keys = { event: 'backend-up', backend, duration_ms: Math.round(downMs) };
+      return logger.warn(keys, `backend ${backend} is back`);
     }
     case 'audit-failed':
-      logger.error({ event: 'audit-failed' }, event.text);
-      return;
+      return logger.error({ event: 'audit-failed' }, event.text);
     case 'flood': {
       const { action: type, count, principal, listener, address } = event;
       // Many short sessions are how scripts work; they are counted for the journal's sake.
       const level = type === 'session' ? 'debug' : 'warn';
-      logger[level](
-        { event: 'flood', principal, listener, address, type, count },
-        `${count} more in a second`,
-      );
-      return;
+      const keys = { event: 'flood', principal, listener, address, type, count };
+      return logger[level](keys, `${count} more in a second`);
     }
-    case 'lookup-failing':
-      logger.error(
-        { event: 'lookup-failing', type: event.code },
-        `the auth service at ${event.socket} does not answer (${event.code}); commands that need it are refused`,
-      );
-      return;
+    case 'lookup-failing': {
+      const { socket, code: type } = event;
+      const text = `the auth service at ${socket} does not answer (${type}); commands that need it are refused`;
+      return logger.error({ event: 'lookup-failing', type }, text);
+    }
     case 'lookup-working':
-      logger.info({ event: 'lookup-working' }, `the auth service at ${event.socket} answers`);
-      return;
-    case 'ship-connected':
-    case 'ship-away':
-    case 'ship-missing':
-    case 'ship-damaged':
-    case 'ship-restarted':
-    case 'ship-position-failed':
-      return logShipping(logger, event);
-    default:
-      return event satisfies never;
-  }
-}
-
-/** One sentence for each; which of name and password was wrong is not known here, and better so. */
-function whyNoLogin(result: LoginResult): string {
-  switch (result) {
-    case 'ok':
-    case 'remembered':
-    case 'certificate':
-      return 'a login';
-    case 'failed':
-      return 'wrong name or password';
-    case 'crowded':
-      return 'too many tries at once: not judged';
-    case 'gone':
-      return 'a try that nobody waited for: not judged';
-    case 'malformed':
-      return 'no login that may be said here';
-    case 'ambiguous':
-      return 'a certificate that fits several accounts, so it proves none';
-    case 'tls-failed':
-      return 'no TLS';
-    default:
-      return result satisfies never;
-  }
-}
-
-/** Writes the line of an event. */
-export function logShipping(logger: Logger, event: ShipEvent): void {
-  const { kind, sink } = event;
-  switch (kind) {
+      return logger.info({ event: 'lookup-working' }, `the auth service at ${event.socket} answers`);
     case 'ship-connected': {
-      const text = `records go to ${sink}; ${event.lagRecords} were not sent yet`;
-      return logger.info({ event: kind, sink, lag: event.lagRecords }, text);
+      const { kind, sink, lagRecords: lag } = event;
+      return logger.info({ event: kind, sink, lag }, `records go to ${sink}; ${lag} were not sent yet`);
     }
     case 'ship-away': {
-      const keys = { event: kind, sink, type: event.code, lag: event.lagRecords };
-      return logger.error(keys, `no records go to ${sink}: ${event.text}`);
+      const { kind, sink, code: type, lagRecords: lag, text } = event;
+      return logger.error({ event: kind, sink, type, lag }, `no records go to ${sink}: ${text}`);
     }
     case 'ship-missing': {
-      const text = `${sink} will never get the records ${event.from} to ${event.to}: they were removed before, or are damaged`;
-      return logger.error({ event: kind, sink, from: event.from, to: event.to }, text);
+      const { kind, sink, from, to } = event;
+      const why = 'they were removed before, or are damaged';
+      return logger.error(
+        { event: kind, sink, from, to },
+        `${sink} will never get the records ${from} to ${to}: ${why}`,
+      );
     }
-    case 'ship-damaged':
-      return logger.error({ event: kind, sink }, `not sent to ${sink}: ${event.text}`);
-    case 'ship-restarted':
-      return logger.error({ event: kind, sink }, `${sink} gets the whole journal again: ${event.text}`);
-    case 'ship-position-failed':
-      return logger.error({ event: kind, sink }, `how far ${sink} was served is not on disk: ${event.text}`);
+    case 'ship-damaged': {
+      const { kind, sink, text } = event;
+      return logger.error({ event: kind, sink }, `not sent to ${sink}: ${text}`);
+    }
+    case 'ship-restarted': {
+      const { kind, sink, text } = event;
+      return logger.error({ event: kind, sink }, `${sink} gets the whole journal again: ${text}`);
+    }
+    case 'ship-position-failed': {
+      const { kind, sink, text } = event;
+      return logger.error({ event: kind, sink }, `the position of ${sink} is not on disk: ${text}`);
+    }
     default:
       return event satisfies never;
   }
+}
+
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }

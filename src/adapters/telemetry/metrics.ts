@@ -5,10 +5,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/machine.js';
-import { watchLoopLag } from './loop-lag.js';
-import { createTally } from './tally.js';
 
-/** What the metrics need. */
 export interface MetricsOptions {
   /** Version of the program and of its runtime. */
   readonly version: string;
@@ -20,9 +17,7 @@ export interface MetricsOptions {
   readonly snapshot: () => MetricsSnapshot;
 }
 
-/** The metrics of one daemon. */
 export interface Metrics {
-  /** An observer for the engine. */
   observe(event: EngineEvent): void;
   /** A group of records reached the disk; how long its write and sync took. */
   recordsSynced(records: number, durationMs: number): void;
@@ -42,69 +37,70 @@ const lagBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 export function createMetrics(options: MetricsOptions): Metrics {
   const { commands, clock } = options;
   const registry = new Registry();
-  const registers = [registry];
+  const tally = <const L extends readonly string[]>(name: string, help: string, ...labelNames: L): Tally<L> =>
+    new Tally(registry, `dovegate_${name}`, help, labelNames);
+  const histogram = <T extends string>(
+    name: string,
+    help: string,
+    buckets: number[],
+    ...labelNames: readonly T[]
+  ): Histogram<T> =>
+    new Histogram({ name: `dovegate_${name}`, help, buckets, labelNames, registers: [registry] });
 
-  const exchanges = createTally(
-    registry,
-    'dovegate_exchanges_total',
+  const exchanges = tally(
+    'exchanges_total',
     'Commands by listener, command, decision and outcome; also those that were refused.',
-    ['listener', 'command', 'decision', 'outcome'],
+    'listener',
+    'command',
+    'decision',
+    'outcome',
   );
-  const exchangeSeconds = new Histogram({
-    name: 'dovegate_exchange_duration_seconds',
-    help: 'From a command line to the end of its reply, of commands that were allowed and had a backend.',
-    labelNames: ['listener', 'backend'],
-    buckets: exchangeBuckets,
-    registers,
-  });
-  const waitSeconds = new Histogram({
-    name: 'dovegate_lease_wait_seconds',
-    help: 'How long a command waited for an upstream that it got.',
-    buckets: waitBuckets,
-    registers,
-  });
-  const dials = createTally(
-    registry,
-    'dovegate_dials_total',
+  const exchangeSeconds = histogram(
+    'exchange_duration_seconds',
+    'From a command line to the end of its reply, of commands that were allowed and had a backend.',
+    exchangeBuckets,
+    'listener',
+    'backend',
+  );
+  const waitSeconds = histogram(
+    'lease_wait_seconds',
+    'How long a command waited for an upstream that it got.',
+    waitBuckets,
+  );
+  const dials = tally(
+    'dials_total',
     'Upstreams that were opened (result ok), and dials that failed, by the code of the fault.',
-    ['backend', 'result'],
+    'backend',
+    'result',
   );
-  const logins = createTally(
-    registry,
-    'dovegate_logins_total',
+  const logins = tally(
+    'logins_total',
     'Tries to log in by their result: ok, remembered, certificate; failed, crowded, gone, malformed, ambiguous, tls-failed.',
-    ['listener', 'result'],
+    'listener',
+    'result',
   );
-  const relayed = createTally(
-    registry,
-    'dovegate_relayed_bytes_total',
+  const relayed = tally(
+    'relayed_bytes_total',
     'Bytes of replies: in from backends, out to clients (framing and log lines included); up: of what clients send behind a command.',
-    ['direction'],
+    'direction',
   );
-  const logLines = createTally(
-    registry,
-    'dovegate_log_lines_total',
-    'Log lines that backends sent, by level.',
-    ['backend', 'level'],
-  );
+  const logLines = tally('log_lines_total', 'Log lines that backends sent, by level.', 'backend', 'level');
   const records = new Counter({
     name: 'dovegate_audit_records_total',
     help: 'Audit records that reached the disk.',
-    registers,
+    registers: [registry],
   });
-  const syncSeconds = new Histogram({
-    name: 'dovegate_audit_sync_seconds',
-    help: 'Write and sync of a group of audit records.',
-    buckets: syncBuckets,
-    registers,
-  });
-  const lagSeconds = new Histogram({
-    name: 'dovegate_event_loop_lag_seconds',
-    help: 'By how much a timer of the event loop came late, ten times a second.',
-    buckets: lagBuckets,
-    registers,
-  });
-  const gauges = createGauges(registry, options);
+  const syncSeconds = histogram(
+    'audit_sync_seconds',
+    'Write and sync of a group of audit records.',
+    syncBuckets,
+  );
+  const lagSeconds = histogram(
+    'event_loop_lag_seconds',
+    'By how much a timer of the event loop came late, ten times a second.',
+    lagBuckets,
+  );
+  const setGauges = createGauges(registry, options);
   const lag = watchLoopLag(clock, (lagMs) => lagSeconds.observe(lagMs / 1000));
   // Known from the start, so that a rate can be made of the first byte.
   relayed.add(0, 'in');
@@ -113,8 +109,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   function exchangeEnded(event: ExchangeEnded): void {
     const { exchange, backend, decision, outcome, bytesIn, bytesOut, bytesUp, waitMs, durationMs } = event;
-    const { listener } = exchange;
-    const command = exchange.command;
+    const { listener, command } = exchange;
     const label = command !== undefined && commands.has(command) ? command : 'other';
     exchanges.add(1, listener, label, decision, outcome);
     relayed.add(bytesIn, 'in');
@@ -126,44 +121,18 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   return {
     observe(event) {
-      switch (event.kind) {
-        case 'exchange-ended':
-          return exchangeEnded(event);
-        case 'backend-log':
-          return logLines.add(1, event.backend, event.type);
-        case 'upstream-opened':
-          return dials.add(1, event.backend, 'ok');
-        case 'dial-failed':
-          return dials.add(1, event.backend, event.code);
-        case 'login':
-          return logins.add(1, event.listener, event.result);
-        case 'session-opened':
-        case 'session-closed':
-        case 'session-refused':
-        case 'upstream-closed':
-        case 'audit-failed':
-        case 'flood':
-        case 'lookup-failing':
-        case 'lookup-working':
-        case 'backend-down':
-        case 'backend-up':
-        case 'ship-connected':
-        case 'ship-away':
-        case 'ship-missing':
-        case 'ship-damaged':
-        case 'ship-restarted':
-        case 'ship-position-failed':
-          return;
-        default:
-          return event satisfies never;
-      }
+      if (event.kind === 'exchange-ended') exchangeEnded(event);
+      else if (event.kind === 'backend-log') logLines.add(1, event.backend, event.type);
+      else if (event.kind === 'upstream-opened') dials.add(1, event.backend, 'ok');
+      else if (event.kind === 'dial-failed') dials.add(1, event.backend, event.code);
+      else if (event.kind === 'login') logins.add(1, event.listener, event.result);
     },
     recordsSynced(count, durationMs) {
       records.inc(count);
       syncSeconds.observe(durationMs / 1000);
     },
     async render() {
-      gauges.take(options.snapshot());
+      setGauges(options.snapshot());
       return registry.metrics();
     },
     close: () => lag.end(),
@@ -176,68 +145,52 @@ export interface MetricsSnapshot {
   readonly configHash: string;
   /** Whether the last reload replaced the configuration; true where there was none. */
   readonly isReloadSuccess: boolean;
-  /** Sessions by the name of their listener. */
-  readonly sessions: ReadonlyMap<string, number>;
-  readonly backends: readonly BackendCounts[];
-  readonly journal: JournalCounts;
-  /** Records on disk that were not sent yet, by receiver. */
-  readonly shipLag: ReadonlyMap<string, number>;
-  /** How long certificates still hold. */
-  readonly certificates: readonly CertificateLeft[];
+  readonly listeners: readonly { readonly name: string; readonly sessions: number }[];
+  readonly backends: readonly {
+    readonly name: string;
+    readonly isUp: boolean;
+    readonly dialing: number;
+    readonly idle: number;
+    readonly leased: number;
+    readonly waiters: number;
+  }[];
+  readonly journal: {
+    readonly state: 'writable' | 'failed';
+    /** Records that will never reach the disk, so far. */
+    readonly lost: number;
+    /** Of the journal's file system; undefined: not known yet. */
+    readonly freeBytes: number | undefined;
+  };
+  /** Receivers of records, and how many records on disk were not sent to them yet. */
+  readonly sinks: readonly { readonly name: string; readonly lagRecords: number }[];
+  /** By what they are for and whose they are. `leftMs` below 0: it has ended. */
+  readonly certificates: readonly {
+    readonly role: string;
+    readonly name: string;
+    readonly leftMs: number;
+  }[];
   /** Lines of our own log that could not be written, so far. */
   readonly logDropped: number;
 }
 
-/** One backend's upstreams by state, and who waits for them. */
-export interface BackendCounts {
-  readonly name: string;
-  readonly isUp: boolean;
-  readonly dialing: number;
-  readonly idle: number;
-  readonly leased: number;
-  readonly waiters: number;
-}
-
-/** A certificate, by what it is for and whose it is. */
-export interface CertificateLeft {
-  readonly role: string;
-  readonly name: string;
-  /** Below 0: it has ended. */
-  readonly leftMs: number;
-}
-
-/** The journal's state. */
-export interface JournalCounts {
-  readonly isWritable: boolean;
-  /** Records that will never reach the disk, so far. */
-  readonly lost: number;
-  /** Of the journal's file system; undefined: nobody has looked yet. */
-  readonly freeBytes: number | undefined;
-}
-
-/** The metrics that snapshots set. */
-export interface Gauges {
-  take(snapshot: MetricsSnapshot): void;
-}
-
-/** Gauges of `registry`. */
+/** Gauges of `registry`; returns what sets them. */
 export function createGauges(
   registry: Registry,
   program: { readonly version: string; readonly runtime: string },
-): Gauges {
+): (snapshot: MetricsSnapshot) => void {
   const gauge = <T extends string>(name: string, help: string, ...labelNames: readonly T[]): Gauge<T> =>
     new Gauge({ name: `dovegate_${name}`, help, labelNames, registers: [registry] });
   const total = (name: string, help: string): Counter =>
     new Counter({ name: `dovegate_${name}`, help, registers: [registry] });
 
   const upstreams = gauge('upstreams', 'Upstreams by state.', 'backend', 'state');
-  const waiters = gauge('waiters', 'Commands that wait for an upstream.', 'backend');
+  const waiting = gauge('waiters', 'Commands that wait for an upstream.', 'backend');
   const backendUp = gauge(
     'backend_up',
     '1: its commands are served, as far as anybody knows. 0: it is down or drained.',
     'backend',
   );
-  const sessions = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
+  const running = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
   const writable = gauge('audit_writable', '1: records reach the disk. 0: strict commands are refused.');
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
   const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
@@ -259,35 +212,94 @@ export function createGauges(
     1,
   );
 
-  return {
-    take(snapshot) {
-      for (const each of [upstreams, waiters, backendUp, sessions, config, shipLag, expiry]) each.reset();
-      for (const { name: backend, isUp, ...counts } of snapshot.backends) {
-        upstreams.set({ backend, state: 'dialing' }, counts.dialing);
-        upstreams.set({ backend, state: 'idle' }, counts.idle);
-        upstreams.set({ backend, state: 'leased' }, counts.leased);
-        waiters.set({ backend }, counts.waiters);
-        backendUp.set({ backend }, isUp ? 1 : 0);
-      }
-      for (const [listener, count] of snapshot.sessions) sessions.set({ listener }, count);
-      for (const [sink, records] of snapshot.shipLag) shipLag.set({ sink }, records);
-      for (const { role, name, leftMs } of snapshot.certificates) {
-        if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
-      }
-      config.set({ hash: snapshot.configHash }, 1);
-      reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
-      const { journal } = snapshot;
-      writable.set(journal.isWritable ? 1 : 0);
-      // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.
-      if (journal.freeBytes === undefined) freeBytes.remove();
-      else freeBytes.set(journal.freeBytes);
-      replace(lost, journal.lost);
-      replace(logDropped, snapshot.logDropped);
-    },
+  return (snapshot) => {
+    for (const each of [upstreams, waiting, backendUp, running, config, shipLag, expiry]) each.reset();
+    for (const { name: backend, isUp, dialing, idle, leased, waiters } of snapshot.backends) {
+      upstreams.set({ backend, state: 'dialing' }, dialing);
+      upstreams.set({ backend, state: 'idle' }, idle);
+      upstreams.set({ backend, state: 'leased' }, leased);
+      waiting.set({ backend }, waiters);
+      backendUp.set({ backend }, isUp ? 1 : 0);
+    }
+    for (const { name: listener, sessions } of snapshot.listeners) running.set({ listener }, sessions);
+    for (const { name: sink, lagRecords } of snapshot.sinks) shipLag.set({ sink }, lagRecords);
+    for (const { role, name, leftMs } of snapshot.certificates) {
+      if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
+    }
+    config.set({ hash: snapshot.configHash }, 1);
+    reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
+    const { journal } = snapshot;
+    writable.set(journal.state === 'writable' ? 1 : 0);
+    // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.
+    if (journal.freeBytes === undefined) freeBytes.remove();
+    else freeBytes.set(journal.freeBytes);
+    replace(lost, journal.lost);
+    replace(logDropped, snapshot.logDropped);
   };
 }
 
 function replace(counter: Counter, count: number): void {
   counter.reset();
   counter.inc(count);
+}
+
+interface Node {
+  count: number;
+  readonly below: Map<string, Node>;
+}
+
+/**
+ * A counter with labels `L`. The numbers lie in maps of maps, label by label, and become a metric when somebody reads: a step takes 50 ns,
+ * and a labelled step of the metrics package, which makes an object and a string each time, 390 ns.
+ */
+export class Tally<const L extends readonly string[]> {
+  readonly #root: Node = { count: 0, below: new Map() };
+
+  constructor(registry: Registry, name: string, help: string, labelNames: L) {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect: () => {
+        counter.reset();
+        fill(this.#root, 0, {});
+      },
+    });
+    function fill(node: Node, depth: number, labels: Readonly<Record<string, string>>): void {
+      const labelName = labelNames[depth];
+      if (labelName === undefined) return counter.inc(labels, node.count);
+      for (const [value, below] of node.below) fill(below, depth + 1, { ...labels, [labelName]: value });
+    }
+  }
+
+  /** One value for each label, in their order; `count` is not negative. */
+  add(count: number, ...values: { readonly [K in keyof L]: string }): void {
+    let node = this.#root;
+    for (const value of values) {
+      let next = node.below.get(value);
+      if (next === undefined) {
+        next = { count: 0, below: new Map() };
+        node.below.set(value, next);
+      }
+      node = next;
+    }
+    node.count += count;
+  }
+}
+
+/** A block of the event loop that is longer than this is never missed. Ten wakes a second cost less than a thousandth of a processor. */
+const paceMs = 100;
+
+/** Calls `tell` at each beat with the milliseconds by which it came late, 0 at least, until `end`. */
+export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): { end(): void } {
+  let dueMs = clock.now() + paceMs;
+  let timer = clock.setTimer(paceMs, beat);
+  function beat(): void {
+    const nowMs = clock.now();
+    tell(Math.max(0, nowMs - dueMs));
+    dueMs = nowMs + paceMs;
+    timer = clock.setTimer(paceMs, beat);
+  }
+  return { end: () => timer.cancel() };
 }

@@ -8,8 +8,12 @@ import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Act } from '../../../src/adapters/admin/access.js';
-import { type AdminDoor, type AdminOptions, openAdmin } from '../../../src/adapters/admin/admin.js';
-import { connectionsMax } from '../../../src/adapters/admin/connections.js';
+import {
+  type AdminDoor,
+  type AdminOptions,
+  connectionsMax,
+  openAdmin,
+} from '../../../src/adapters/admin/admin.js';
 import { bindTcp, bindUnix } from '../../../src/adapters/net/listen.js';
 import { Secret } from '../../../src/domain/identity/credentials.js';
 import { createFakeClock, type FakeClock, settle } from '../../kit/fake-clock.js';

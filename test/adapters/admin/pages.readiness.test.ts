@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { judgeReadiness } from '../../../src/adapters/admin/pages.js';
-import type { DaemonSnapshot } from '../../../src/adapters/admin/snapshot.js';
+import { type DaemonSnapshot, judgeReadiness } from '../../../src/adapters/admin/pages.js';
 import { backend, down, healthy } from './snapshots.js';
 
 const judged = (more: Partial<DaemonSnapshot>) => judgeReadiness({ ...healthy, ...more });

@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Answer, createPages } from '../../../src/adapters/admin/pages.js';
-import type { DaemonSnapshot } from '../../../src/adapters/admin/snapshot.js';
+import { type Answer, createPages, type DaemonSnapshot } from '../../../src/adapters/admin/pages.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 import { down, healthy } from './snapshots.js';
 

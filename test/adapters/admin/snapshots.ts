@@ -1,6 +1,6 @@
 // A snapshot of a healthy daemon, and parts to make it ill with.
 
-import type { BackendSnapshot, DaemonSnapshot } from '../../../src/adapters/admin/snapshot.js';
+import type { BackendSnapshot, DaemonSnapshot } from '../../../src/adapters/admin/pages.js';
 
 export function backend(name: string, more: Partial<BackendSnapshot> = {}): BackendSnapshot {
   const reach = { series: '2.3', isUp: true, health: 'up', text: undefined, connections: 4 };

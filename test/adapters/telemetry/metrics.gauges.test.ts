@@ -9,13 +9,13 @@ const program = { version: '1.2.3', runtime: 'v20.19.0' };
 const first: MetricsSnapshot = {
   configHash: 'aa',
   isReloadSuccess: true,
-  sessions: new Map([
-    ['support', 3],
-    ['jobs', 0],
-  ]),
+  listeners: [
+    { name: 'support', sessions: 3 },
+    { name: 'jobs', sessions: 0 },
+  ],
   backends: [{ name: 'mail1', isUp: true, dialing: 1, idle: 2, leased: 3, waiters: 4 }],
-  journal: { isWritable: true, lost: 0, freeBytes: undefined },
-  shipLag: new Map([['logs.example.com:6514', 12]]),
+  journal: { state: 'writable', lost: 0, freeBytes: undefined },
+  sinks: [{ name: 'logs.example.com:6514', lagRecords: 12 }],
   certificates: [],
   logDropped: 0,
 };
@@ -27,7 +27,7 @@ async function shown(registry: Registry): Promise<Set<string>> {
 
 test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
   const registry = new Registry();
-  createGauges(registry, program).take(first);
+  createGauges(registry, program)(first);
   assert.deepEqual(
     await shown(registry),
     new Set([
@@ -51,15 +51,15 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
 
 test('the next one replaces it: other names, other numbers', async () => {
   const registry = new Registry();
-  const gauges = createGauges(registry, program);
-  gauges.take(first);
-  gauges.take({
+  const setGauges = createGauges(registry, program);
+  setGauges(first);
+  setGauges({
     configHash: 'bb',
     isReloadSuccess: true,
-    sessions: new Map([['support', 1]]),
+    listeners: [{ name: 'support', sessions: 1 }],
     backends: [{ name: 'mail2', isUp: false, dialing: 0, idle: 0, leased: 0, waiters: 9 }],
-    journal: { isWritable: false, lost: 7, freeBytes: 0 },
-    shipLag: new Map(),
+    journal: { state: 'failed', lost: 7, freeBytes: 0 },
+    sinks: [],
     certificates: [
       { role: 'listener', name: 'gate', leftMs: 86_400_400 },
       { role: 'client-ca', name: 'gate', leftMs: -1_000 },

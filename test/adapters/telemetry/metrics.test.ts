@@ -13,10 +13,10 @@ import { createFakeClock, type FakeClock } from '../../kit/fake-clock.js';
 const nothing: MetricsSnapshot = {
   configHash: 'aa',
   isReloadSuccess: true,
-  sessions: new Map(),
+  listeners: [],
   backends: [],
-  journal: { isWritable: true, lost: 0, freeBytes: undefined },
-  shipLag: new Map([['logs.example.com:6514', 12]]),
+  journal: { state: 'writable', lost: 0, freeBytes: undefined },
+  sinks: [{ name: 'logs.example.com:6514', lagRecords: 12 }],
   certificates: [],
   logDropped: 0,
 };

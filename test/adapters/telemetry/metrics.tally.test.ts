@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
-import { createTally } from '../../../src/adapters/telemetry/tally.js';
+import { Tally } from '../../../src/adapters/telemetry/metrics.js';
 
 const shown = async (registry: Registry): Promise<string[]> =>
   (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 
 test('counts by every combination of labels, and reading changes nothing', async () => {
   const registry = new Registry();
-  const tally = createTally(registry, 'x_total', 'things', ['where', 'what']);
+  const tally = new Tally(registry, 'x_total', 'things', ['where', 'what']);
   assert.deepEqual(await shown(registry), []);
   tally.add(1, 'a', 'b');
   tally.add(2, 'a', 'b');
@@ -27,7 +27,7 @@ test('counts by every combination of labels, and reading changes nothing', async
 
 test('values that look like names of JavaScript objects are values', async () => {
   const registry = new Registry();
-  const tally = createTally(registry, 'x_total', 'things', ['what']);
+  const tally = new Tally(registry, 'x_total', 'things', ['what']);
   for (const value of ['__proto__', 'constructor', 'hasOwnProperty', '"\n}']) tally.add(1, value);
   assert.deepEqual(await shown(registry), [
     'x_total{what="__proto__"} 1',

@@ -2,11 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  type Connections,
-  connectionsMax,
-  createConnections,
-} from '../../../src/adapters/admin/connections.js';
+import { Connections, connectionsMax } from '../../../src/adapters/admin/admin.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 class FakeConnection {
@@ -22,11 +18,11 @@ class FakeConnection {
   }
 }
 
-function fill(connections: Connections<FakeConnection>): FakeConnection[] {
+function fill(connections: Connections): FakeConnection[] {
   return Array.from({ length: connectionsMax }, () => accept(connections));
 }
 
-function accept(connections: Connections<FakeConnection>): FakeConnection {
+function accept(connections: Connections): FakeConnection {
   const made = new FakeConnection();
   connections.accepted(made);
   return made;
@@ -38,7 +34,7 @@ const closed = (all: readonly FakeConnection[]): number[] =>
 
 test('the first byte is due within a second, all of it within ten', async () => {
   const clock = createFakeClock();
-  const connections = createConnections<FakeConnection>(clock);
+  const connections = new Connections(clock);
   const [silent, slow] = [accept(connections), accept(connections)];
   slow.bytesRead = 1;
   await clock.advance(999);
@@ -53,11 +49,11 @@ test('the first byte is due within a second, all of it within ten', async () => 
 });
 
 test('a new connection always finds a place: the oldest without a whole request goes', () => {
-  const connections = createConnections<FakeConnection>(createFakeClock());
+  const connections = new Connections(createFakeClock());
   const all = fill(connections);
   // A half request keeps its place no longer than a silent connection that came after it.
   for (const each of all) each.bytesRead = 1;
-  connections.asked(all[0] ?? assert.fail());
+  connections.become(all[0] ?? assert.fail(), 'working');
   assert.equal(accept(connections).isOpen, true);
   assert.deepEqual(closed(all), [1]);
   assert.equal(accept(connections).isOpen, true);
@@ -65,15 +61,15 @@ test('a new connection always finds a place: the oldest without a whole request 
 });
 
 test('after those, the oldest that does not take its answer goes; an answer that is being made is never given up', () => {
-  const connections = createConnections<FakeConnection>(createFakeClock());
+  const connections = new Connections(createFakeClock());
   const all = fill(connections);
-  for (const each of all) connections.asked(each);
-  connections.answered(all[5] ?? assert.fail());
-  connections.answered(all[3] ?? assert.fail());
+  for (const each of all) connections.become(each, 'working');
+  connections.become(all[5] ?? assert.fail(), 'answered');
+  connections.become(all[3] ?? assert.fail(), 'answered');
   for (let count = 0; count < 2; count += 1) {
     const next = accept(connections);
     assert.equal(next.isOpen, true);
-    connections.asked(next);
+    connections.become(next, 'working');
   }
   assert.deepEqual(closed(all), [3, 5]);
   const last = accept(connections);
@@ -83,11 +79,11 @@ test('after those, the oldest that does not take its answer goes; an answer that
 
 test('a place is free again when its connection closes; what is said of a closed one changes nothing', () => {
   const clock = createFakeClock();
-  const connections = createConnections<FakeConnection>(clock);
+  const connections = new Connections(clock);
   const all = fill(connections);
   const first = all[0] ?? assert.fail();
   first.destroy();
-  connections.asked(first);
+  connections.become(first, 'working');
   accept(connections);
   assert.deepEqual(closed(all), [0]);
   for (const each of all) each.destroy();

@@ -1,0 +1,215 @@
+// Metrics and admin endpoints of the daemon: counted from the start, served while a socket is open; and what they show of a daemon that
+// serves.
+
+import type { Act, Door, Operator } from '../adapters/admin/access.js';
+import { type Admin, type AdminConnection, type AdminDoor, openAdmin } from '../adapters/admin/admin.js';
+import type { BackendSnapshot, DaemonSnapshot } from '../adapters/admin/pages.js';
+import { readSecretFile } from '../adapters/host/files.js';
+import type { FindPeer } from '../adapters/host/find-peer.js';
+import { programVersion } from '../adapters/host/program.js';
+import type { OpenJournal } from '../adapters/journal/journal.js';
+import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
+import type { Shipping } from '../adapters/shipping/shipping.js';
+import type { Log } from '../adapters/telemetry/log.js';
+import { createMetrics, type Metrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
+import { formatTime } from '../domain/audit/record.js';
+import { allSeries, commandsOf, ownCommands } from '../domain/commands/catalog.js';
+import {
+  type AdminSettings,
+  type BackendAddress,
+  formatListenerSocket,
+  type Settings,
+} from '../domain/config/settings.js';
+import { Secret } from '../domain/identity/credentials.js';
+import { reachable } from '../domain/policy/route.js';
+import type { Pool } from '../gateway/pool/pool.js';
+import type { Service } from '../gateway/session/service.js';
+import { messageOf } from '../ports/faults.js';
+import type { Clock } from '../ports/machine.js';
+import type { Certificates } from '../setup/certificates.js';
+import type { Lifecycle } from './lifecycle.js';
+import type { DrainedBackends } from './operator.js';
+import type { Pools } from './pools.js';
+import type { Reloader } from './reload.js';
+import type { Switch } from './served.js';
+
+/** The daemon at one moment, but for what holds for all of its life. */
+export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
+  Pick<MetricsSnapshot, 'isReloadSuccess' | 'certificates'>;
+
+export interface Endpoints {
+  readonly metrics: Metrics;
+  /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
+  open(settings: AdminSettings, show: () => Shown, act: Act): Promise<void>;
+  /** Takes the sockets away. */
+  shut(): Promise<void>;
+  /** For ever. */
+  close(): Promise<void>;
+}
+
+/** Counts from now on. */
+export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer): Endpoints {
+  const startedMs = clock.now();
+  const started = formatTime(clock.wallMs());
+  const known = [...ownCommands, ...allSeries.flatMap(commandsOf)];
+  let admin: Admin | undefined;
+  let showNow = (): Shown => {
+    throw new Error('the admin endpoints were asked before they were opened');
+  };
+  const metrics = createMetrics({
+    version: programVersion,
+    runtime: process.version,
+    commands: new Set(known.map((command) => command.name)),
+    clock,
+    snapshot: () => ({ ...showNow(), logDropped: log.dropped }),
+  });
+  const snapshot = (): DaemonSnapshot => ({
+    version: programVersion,
+    started,
+    uptimeMs: clock.now() - startedMs,
+    ...showNow(),
+  });
+  const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
+
+  async function shut(): Promise<void> {
+    const open = admin;
+    admin = undefined;
+    await open?.close();
+  }
+
+  return {
+    metrics,
+    async open(settings, show, act) {
+      await shut();
+      showNow = show;
+      admin = await openAdmin({
+        clock,
+        snapshot,
+        metrics: () => metrics.render(),
+        act,
+        onError,
+        doors: await doorsOf(settings, onError),
+        whoIs: (socket, door) => whoIs(socket, door, findPeer),
+      });
+    },
+    shut,
+    async close() {
+      await shut();
+      metrics.close();
+    },
+  };
+}
+
+async function doorsOf(
+  { unix, mode, tcp, tokenFile }: AdminSettings,
+  onError: (text: string) => void,
+): Promise<readonly AdminDoor[]> {
+  const doors: AdminDoor[] = [];
+  if (unix !== undefined) {
+    const place = { path: unix, mode, uid: undefined, gid: undefined };
+    doors.push({ door: { kind: 'unix' }, bind: (server) => bindUnix(server, place, onError) });
+  }
+  if (tcp !== undefined) {
+    const token = tokenFile === undefined ? undefined : await readToken(tokenFile);
+    const door: Door = { kind: 'tcp', host: tcp.host, token };
+    doors.push({ door, bind: (server) => bindTcp(server, tcp, onError) });
+  }
+  return doors;
+}
+
+/** By the word of the kernel; over TCP the token says that it is an operator, and the address is all that is known. */
+async function whoIs(socket: AdminConnection, door: Door, findPeer: FindPeer): Promise<Operator | undefined> {
+  if (door.kind === 'tcp') return { by: 'token', address: socket.remoteAddress };
+  const { uid, gid, pid, user } = await findPeer('admin', descriptorOf(socket)).describe();
+  return uid === undefined ? undefined : { by: user ?? String(uid), uid, gid, pid, user };
+}
+
+async function readToken(path: string): Promise<Secret> {
+  try {
+    return new Secret(await readSecretFile(path));
+  } catch (fault) {
+    throw new ListenFault(`the token of the admin endpoints: ${messageOf(fault)}`, fault);
+  }
+}
+
+/** A daemon that serves. */
+export interface Running {
+  readonly lifecycle: Lifecycle;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: OpenJournal;
+  /** Of the journal's file system; undefined: not known yet. */
+  readonly freeBytes: () => number | undefined;
+  readonly pools: Pools;
+  readonly service: Service;
+  readonly served: Switch;
+  readonly drained: DrainedBackends;
+  readonly reloader: Reloader;
+  readonly shipping: Shipping;
+  readonly certificates: Certificates;
+}
+
+export function showRunning(running: Running): Shown {
+  const { lifecycle, journal, pools, service, shipping, served, drained, certificates } = running;
+  const { settings } = served.now;
+  const { last: reload } = running.reloader;
+  const { state, fault, lost, space } = journal;
+  const sessions = service.sessionsByListener();
+  const backendNames = settings.backends.map((backend) => backend.name);
+  return {
+    state: lifecycle.at === 'draining' || lifecycle.at === 'stopped' ? 'draining' : 'serving',
+    configHash: settings.hash,
+    listeners: settings.listeners.map(({ name, socket, sessions: sessionsMax }) => ({
+      name,
+      address: formatListenerSocket(socket),
+      sessions: sessions.get(name) ?? 0,
+      sessionsMax,
+    })),
+    backends: settings.backends.flatMap((backend) => {
+      const pool = pools.byName.get(backend.name);
+      return pool === undefined ? [] : [showBackend(backend, pool, drained)];
+    }),
+    routes: settings.routes.map((route) => ({
+      place: `${route.place.file}:${route.place.line}`,
+      backends: reachable([route], backendNames),
+    })),
+    journal: {
+      state,
+      space,
+      fault: fault && { code: fault.code, text: fault.message },
+      lost,
+      freeBytes: running.freeBytes(),
+    },
+    exchanges: service.running(),
+    reload: reload && { ...reload, time: formatTime(reload.atMs) },
+    isReloadSuccess: reload?.isSuccess ?? true,
+    sinks: shipping.sinks.map(({ state: now, ...sink }) => ({
+      ...sink,
+      state: now.at,
+      fault: now.at === 'away' ? { code: now.code, text: now.text } : undefined,
+    })),
+    certificates: certificates.expiries(),
+  };
+}
+
+function showBackend(
+  backend: Settings['backends'][number],
+  pool: Pool,
+  byOperators: DrainedBackends,
+): BackendSnapshot {
+  const { name, address, connections } = backend;
+  const byOperator = byOperators.find(name);
+  const drained = [
+    ...(backend.drained ? ['configuration'] : []),
+    ...(byOperator === undefined ? [] : [`${byOperator.by}, ${byOperator.since}`]),
+  ];
+  const { text, health, ...counts } = pool.snapshot();
+  const shown = { name, address: formatAddress(address), series: pool.series, connections, drained };
+  return { ...shown, isUp: text === undefined, health, text, ...counts };
+}
+
+function formatAddress(address: BackendAddress): string {
+  if (address.kind === 'unix') return `unix:${address.path}`;
+  const host = address.host.includes(':') ? `[${address.host}]` : address.host;
+  return `${host}:${address.port}`;
+}
