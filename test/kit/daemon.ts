@@ -173,7 +173,7 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
     await daemon.waitForLog(
       ({ event }) => event === startEvent,
       `the record "${startEvent}"`,
-      options.startMs,
+      options.startMs ?? 40_000,
     );
   } catch (error) {
     if (exit === undefined) await endBy('SIGKILL');

@@ -1,6 +1,7 @@
 // The machine's clocks, timers and random bytes: the only file that reads the time from the globals.
 
 import { performance } from 'node:perf_hooks';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock, Timer } from '../../ports/machine.js';
 
 /** A class, since every command has some of them. */
@@ -23,10 +24,7 @@ export const systemClock: Clock = {
   now: performance.now.bind(performance),
   wallMs: Date.now,
   setTimer: (ms, run) => new SystemTimer(ms, run),
-  nextTurn: () =>
-    new Promise((resolve) => {
-      setImmediate(resolve);
-    }),
+  nextTurn: setImmediate,
 };
 
 const poolBytes = 4096;

@@ -117,7 +117,7 @@ export const relayedBytesMax = 128 * 1024;
 export function converse(talk: Conversation): Promise<LeaseEnd<Ending>> {
   // If the write fails, no reply comes, and the deadline of the relay ends the wait.
   talk.upstream.write([talk.command.line])?.catch(() => undefined);
-  return relayReply(talk, talk.upstream);
+  return new ReplyRelay(talk, talk.upstream).run();
 }
 
 /** Relays the reply of a command that was sent whole, from `source`: its upstream, or what reads it. Never rejects. */
