@@ -2,7 +2,7 @@
 
 import { whyDenied } from '../adapters/host/accounts.js';
 import { CommandFailed, SessionFault } from '../client/connect.js';
-import type { AnswerRow } from '../domain/policy/rights.js';
+import type { AnswerRow } from '../domain/answers/rights.js';
 import { exitCodes } from '../ports/machine.js';
 import { askRows, exitCodeOf, parseServerAddress } from './doveadm/server-door.js';
 import { plain, stderr } from './output/output.js';

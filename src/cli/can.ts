@@ -1,6 +1,5 @@
 // `dovegate can`: what a listener may do, as `sudo -l` says it. It reads the configuration, or asks the daemon.
 
-import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
 import {
   describeRule,
   effectOfName,
@@ -8,8 +7,9 @@ import {
   type Rights,
   rightsOf,
   rightsOfRows,
-} from '../domain/policy/rights.js';
-import type { Policy, Rate, Rule } from '../domain/policy/rule.js';
+} from '../domain/answers/rights.js';
+import { formatListenerSocket, type ListenerSettings } from '../domain/config/settings.js';
+import type { Policy, Rate, Rule } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import { peersOf } from './check.js';

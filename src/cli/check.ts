@@ -9,7 +9,7 @@ import {
   type Settings,
 } from '../domain/config/settings.js';
 
-import { formatTarget } from '../domain/policy/route.js';
+import { formatTarget } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { stdout } from './output/output.js';

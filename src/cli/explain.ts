@@ -2,19 +2,19 @@
 // files and judges as the daemon does, or asks the daemon how it would judge the line of the user who runs this.
 
 import { systemClock } from '../adapters/host/clock.js';
-import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
-import { nearestName } from '../domain/config/problem.js';
-import { routingTableOf } from '../domain/config/settings.js';
-import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import {
   type Explained,
   type Explanation,
   explainLine,
   explanationOf,
   explanationOfRows,
-} from '../domain/policy/explanation.js';
-import type { Judgement, Subject } from '../domain/policy/judge.js';
-import type { RuleInWords } from '../domain/policy/rights.js';
+} from '../domain/answers/explanation.js';
+import type { RuleInWords } from '../domain/answers/rights.js';
+import { allSeries, commandsOf, type Series } from '../domain/commands/catalog.js';
+import { nearestName } from '../domain/config/problem.js';
+import { routingTableOf } from '../domain/config/settings.js';
+import type { Judgement, Subject } from '../domain/policy/assess.js';
+import { type Fate, minorOfToday, plainLine } from '../domain/policy/assess.js';
 import { exitCodes } from '../ports/machine.js';
 import { askDaemon } from './ask-daemon.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';

@@ -5,7 +5,7 @@ import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
 import { meantBy } from '../domain/config/problem.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Principal, policyOfAnybody, principalOf } from '../domain/identity/peer.js';
-import type { Policy } from '../domain/policy/rule.js';
+import type { Policy } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { createPolicyChooser } from '../setup/peers.js';

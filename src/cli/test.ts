@@ -4,8 +4,7 @@
 import { systemClock } from '../adapters/host/clock.js';
 import { runTests, type TestOutcome } from '../domain/config/parse-tests.js';
 import type { Settings } from '../domain/config/settings.js';
-import { describeObstacle, fateOf } from '../domain/policy/assess.js';
-import { isAllowed, type Judgement } from '../domain/policy/judge.js';
+import { describeObstacle, fateOf, isAllowed, type Judgement } from '../domain/policy/assess.js';
 import { Coverage, type CoveredRule } from '../domain/review/replay.js';
 import { exitCodes } from '../ports/machine.js';
 import { openSettings } from './named-listener.js';

@@ -21,7 +21,7 @@ import {
   type Settings,
 } from '../domain/config/settings.js';
 import { Secret } from '../domain/identity/credentials.js';
-import { reachable } from '../domain/policy/route.js';
+import { reachable } from '../domain/policy/policy.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';

@@ -7,9 +7,8 @@ import { createUlidSource } from '../domain/audit/ulid.js';
 import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
 
 import { createUserNames } from '../domain/identity/user-name.js';
-import { createDecisionCache } from '../domain/policy/cache.js';
-import { type Judged, judgedBytes } from '../domain/policy/judge.js';
-import { createLimiter } from '../domain/policy/limits.js';
+import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/assess.js';
+import { Limiter } from '../domain/policy/terms.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
@@ -124,7 +123,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters): Last
   const nextUlid = createUlidSource();
   return {
     newId: () => nextUlid(clock.wallMs(), randomBytes(10)),
-    limiter: createLimiter({ entriesMax: limiterEntriesMax }),
+    limiter: new Limiter(limiterEntriesMax),
     turns: new KeyedSemaphore(),
     floods: createFloodWatch({ clock, journal, observe }),
     questions: new TokenBuckets(questionRate),
@@ -149,12 +148,12 @@ export function createExchangeContext(
   const { clock, journal, observe } = adapters;
   const lookups = createLookups(settings, adapters);
   const userNames = createUserNames(settings.mailUsers);
-  const judgements = createDecisionCache<Judged>({
+  const judgements = new AnswerCache<Judged>({
     entriesMax: rememberedMax,
     bytesMax: cacheBytes.judgements,
     bytesOf: judgedBytes,
   });
-  const knownLines = createDecisionCache<KnownLine>({
+  const knownLines = new AnswerCache<KnownLine>({
     entriesMax: rememberedMax,
     bytesMax: cacheBytes.lines,
     bytesOf: knownLineBytes,

@@ -20,7 +20,7 @@ import {
 } from '../domain/audit/signature.js';
 import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings, Settings, SinkSettings } from '../domain/config/settings.js';
-import type { Limiter } from '../domain/policy/limits.js';
+import type { Limiter } from '../domain/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';

@@ -9,7 +9,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
 import { createGate, type Peer } from '../domain/identity/peer.js';
-import type { Policy } from '../domain/policy/rule.js';
+import type { Policy } from '../domain/policy/policy.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
 import {
   kernelAccess,

@@ -12,8 +12,14 @@ import type {
   Settings,
 } from '../domain/config/settings.js';
 import { GlobList } from '../domain/names/glob.js';
-import { createRegex, type Regex } from '../domain/policy/regex.js';
-import { createPolicy, type Policy, type PolicyParts, type Rule } from '../domain/policy/rule.js';
+import {
+  createPolicy,
+  createRegex,
+  type Policy,
+  type PolicyParts,
+  type Regex,
+  type Rule,
+} from '../domain/policy/policy.js';
 
 /** What the thread is asked for; it answers with the first {@link Piece} of its lines, and with the next one for each `more`. */
 export type ThreadOrder =

@@ -31,6 +31,7 @@ export const fullyTestedModules: readonly string[] = [
   'domain/meaning',
   'domain/identity',
   'domain/policy',
+  'domain/answers',
   'domain/audit',
   'domain/config',
   'domain/review',

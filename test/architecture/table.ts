@@ -15,7 +15,7 @@ export interface ModuleRule {
 }
 
 const protocol = ['protocol', 'protocol/handshake', 'protocol/reply'];
-const domain = ['names', 'commands', 'meaning', 'identity', 'audit', 'policy'].map(
+const domain = ['names', 'commands', 'meaning', 'identity', 'audit', 'policy', 'answers'].map(
   (name) => `domain/${name}`,
 );
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
@@ -66,9 +66,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {
-      packages: ['lru-cache', 're2js'],
+      packages: ['lru-cache'],
     },
   ),
+  'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
+    public: ['rights', 'explanation'],
+  }),
   'domain/config': rule([...protocol, ...domain], {
     builtins: ['path'],
     packages: ['yaml', 'zod'],
@@ -121,7 +124,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'ports',
       'concurrency',
       'domain/audit',
-      'domain/policy/decide',
+      'domain/policy/assess',
       'gateway/outcome',
       'gateway/lookup/resolve-user',
     ],

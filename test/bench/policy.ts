@@ -7,9 +7,8 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../src/domain/identity/user-name.js';
 import { canonicalArguments } from '../../src/domain/meaning/canonical.js';
 import { attemptOf } from '../../src/domain/policy/attempt.js';
-import { createDecisionCache } from '../../src/domain/policy/cache.js';
 import { type Decision, decide } from '../../src/domain/policy/decide.js';
-import { judgementKey } from '../../src/domain/policy/judge.js';
+import { AnswerCache, judgementKey } from '../../src/domain/policy/judge.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
 import { judgeLine } from '../kit/judge-line.js';
 
@@ -80,7 +79,7 @@ for (const [name, text] of lines) {
   const made = attemptOf(withoutUser, user, from);
   if (made.kind !== 'attempt') throw new Error(made.message);
   const asked = { listener: 'support', principal: 'bob@support', user, words, clientMinor: 2 };
-  const cache = createDecisionCache<Decision>({ entriesMax: 1000, bytesMax: 1024 ** 2, bytesOf: () => 1 });
+  const cache = new AnswerCache<Decision>({ entriesMax: 1000, bytesMax: 1024 ** 2, bytesOf: () => 1 });
   const decision = decide(policy, made.attempt, 0);
   const key = (): string => judgementKey(asked, ['2.3'], from);
   cache.keep(key(), decision);

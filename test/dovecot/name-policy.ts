@@ -5,7 +5,7 @@ import type { Series } from '../../src/domain/commands/catalog.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
 import { GlobList } from '../../src/domain/names/glob.js';
 import { createMailboxNames, doubtedNames, type Namespace } from '../../src/domain/names/mailbox-names.js';
-import { createPolicy, type Rule } from '../../src/domain/policy/rule.js';
+import { createPolicy, type Rule } from '../../src/domain/policy/policy.js';
 import { judgeLine } from '../kit/judge-line.js';
 import { lineWith, type NameUse } from './mailbox-world.js';
 import { alice } from './real-gateway.js';

@@ -10,7 +10,7 @@ import type { Series } from '../../src/domain/commands/catalog.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { formatProblem } from '../../src/domain/config/problem.js';
 import { createUserNames, defaultCharacters } from '../../src/domain/identity/user-name.js';
-import type { Policy } from '../../src/domain/policy/rule.js';
+import type { Policy } from '../../src/domain/policy/policy.js';
 import { memoryFiles } from '../domain/config/sound.js';
 import { judgeLine, type LineJudgement } from '../kit/judge-line.js';
 import { people, realm } from './twin-worlds.js';

@@ -4,7 +4,7 @@ import type { UserNames } from '../../src/domain/identity/user-name.js';
 import type { MailboxNames } from '../../src/domain/names/mailbox-names.js';
 import { plainLine } from '../../src/domain/policy/assess.js';
 import { type Judged, type Judgement, judge } from '../../src/domain/policy/judge.js';
-import type { Policy } from '../../src/domain/policy/rule.js';
+import type { Policy } from '../../src/domain/policy/policy.js';
 
 export interface AskedLine {
   readonly listener: string;

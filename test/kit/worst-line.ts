@@ -9,7 +9,7 @@ import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { encodeBody } from '../../src/domain/audit/encode.js';
 import { allSeries, commandsOf, ownCommands } from '../../src/domain/commands/catalog.js';
-import { parametersOf, whyUnnamable } from '../../src/domain/policy/rule.js';
+import { parametersOf, whyUnnamable } from '../../src/domain/config/parse-where.js';
 import type { Random } from './chunkings.js';
 import { randomInteger } from './chunkings.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from './memory-engine.js';

@@ -3,7 +3,7 @@
 // The rules: a code is never renamed or used for something else. Every code of a closed list stands here; the compiler refuses a list
 // with one that does not.
 
-import type { DecisionCode } from '../../domain/policy/decide.js';
+import type { DecisionCode } from '../../domain/policy/assess.js';
 import type { ResolveFailure } from '../../gateway/lookup/resolve-user.js';
 import type { EngineEvent, ShipFaultCode } from '../../gateway/outcome/events.js';
 import type { ErrorCode, LogLevel } from '../../gateway/outcome/outcome.js';

@@ -2,6 +2,7 @@
 // Only words that continue what is typed are candidates.
 
 import type { Argument, Option, Command as Program } from 'commander';
+import type { Rights } from '../../domain/answers/rights.js';
 import {
   allSeries,
   type Command,
@@ -12,7 +13,6 @@ import {
   resolveOwnCommand,
   statusFields,
 } from '../../domain/commands/catalog.js';
-import type { Rights } from '../../domain/policy/rights.js';
 import { allFormats } from '../output/row-printer.js';
 
 interface Candidate {

@@ -3,7 +3,7 @@
 // `complete` prints no errors and waits 0.3 s at most for a daemon: somebody is typing.
 
 import { Argument, type Command, Option } from 'commander';
-import type { Rights } from '../../domain/policy/rights.js';
+import type { Rights } from '../../domain/answers/rights.js';
 import { exitCodes } from '../../ports/machine.js';
 import { plain, stdout } from '../output/output.js';
 import type { Candidates } from './candidates.js';
@@ -42,7 +42,7 @@ export function addCompletion(program: Command, end: (code: number) => void): vo
 
 async function askRights(socket: string): Promise<Rights | undefined> {
   try {
-    const { rightsOfRows } = await import('../../domain/policy/rights.js');
+    const { rightsOfRows } = await import('../../domain/answers/rights.js');
     const { askRows } = await import('../doveadm/server-door.js');
     return rightsOfRows(await askRows(socket, 'dovegate can', [], askMs));
   } catch {

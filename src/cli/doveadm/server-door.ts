@@ -12,9 +12,9 @@ import {
   type Session,
   SessionFault,
 } from '../../client/connect.js';
+import type { AnswerRow } from '../../domain/answers/rights.js';
 import type { ClientSettings } from '../../domain/config/client-settings.js';
 import { isLoopback } from '../../domain/identity/peer.js';
-import type { AnswerRow } from '../../domain/policy/rights.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 

@@ -2,8 +2,8 @@
 // match. A name counts as defined when it was written, even if its value is broken, so that one mistake is reported once.
 import { allSeries, commandNamed, parameterNamed } from '../commands/catalog.js';
 import { foldAscii } from '../identity/user-name.js';
-import { reachable } from '../policy/route.js';
-import type { Policy, Rule } from '../policy/rule.js';
+import type { Policy, Rule } from '../policy/policy.js';
+import { reachable } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import { checkTests } from './parse-tests.js';
 import { unknownName } from './problem.js';

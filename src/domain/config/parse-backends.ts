@@ -3,7 +3,7 @@
 
 import { isLoopback } from '../identity/peer.js';
 import type { Namespace } from '../names/mailbox-names.js';
-import { serverTargetWords } from '../policy/route.js';
+import { serverTargetWords } from '../policy/policy.js';
 import { type Cursor, socketPathBytesMax } from './cursor.js';
 import type { RawBackend } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';

@@ -4,7 +4,7 @@ import { isMap, type Scalar, stringify } from 'yaml';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
-import { createPolicy, type Policy, type PolicyTraits, type Rate, type Rule } from '../policy/rule.js';
+import { createPolicy, formatRate, type Policy, type PolicyTraits, type Rule } from '../policy/policy.js';
 import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
 import { checkReach, parseRules } from './parse-rule.js';
 import { entryOf, type MapNode, type Node } from './parse-yaml.js';
@@ -172,9 +172,4 @@ function effectiveText(
     },
   };
   return stringify(text, { lineWidth: 0, aliasDuplicateObjects: false });
-}
-
-function formatRate({ count, windowMs }: Rate): string {
-  const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
-  return `${count}/${periods[windowMs] ?? 'day'}`;
 }

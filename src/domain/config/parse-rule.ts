@@ -4,9 +4,9 @@ import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } fro
 import { sha256Hex } from '../identity/credentials.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
 import { parseTime } from '../policy/duration.js';
-import { type Policy, parametersOf, type Rule } from '../policy/rule.js';
+import type { Policy, Rule } from '../policy/policy.js';
 import { type Cursor, userPatterns } from './cursor.js';
-import { parseWhere, type RuleKind } from './parse-where.js';
+import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRule } from './policy-schema.js';
 import { meantBy } from './problem.js';
 

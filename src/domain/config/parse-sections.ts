@@ -2,7 +2,7 @@
 import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
-import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/route.js';
+import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, socketPath, userPatterns } from './cursor.js';
 import { meantBy } from './problem.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';

@@ -2,10 +2,18 @@
 
 import type { Series } from '../commands/catalog.js';
 import { choosePolicy, policyOfAnybody } from '../identity/peer.js';
-import { type Assessment, assess, fateOf, minorOfToday, plainLine } from '../policy/assess.js';
-import { readingsOf, type SeriesReading } from '../policy/explanation.js';
-import type { Subject } from '../policy/judge.js';
-import { nothingAsked, type RoutingTable } from '../policy/route.js';
+import type { Subject } from '../policy/assess.js';
+import {
+  type Assessment,
+  assess,
+  fateOf,
+  minorOfToday,
+  nothingAsked,
+  plainLine,
+  type RoutingTable,
+  readingsOf,
+  type SeriesReading,
+} from '../policy/assess.js';
 import type { Cursor } from './cursor.js';
 import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy, unknownName } from './problem.js';

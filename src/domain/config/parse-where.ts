@@ -1,17 +1,40 @@
 // Reads a rule's `where`: conditions on parameters and on the search query, checked against the catalog. A condition that could never hold,
 // or that its author cannot have meant, is a problem. A value that does not fit its parameter is never read as plain text instead.
-import type { Parameter } from '../commands/catalog.js';
+import { allSeries, commandNamed, type Parameter } from '../commands/catalog.js';
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
 import { parseDuration } from '../policy/duration.js';
-import type { KeyCondition, KeyTest, QueryTest } from '../policy/query.js';
-import { createRegex } from '../policy/regex.js';
-import { type ParameterTest, parametersOf, whyUnnamable } from '../policy/rule.js';
-import type { ValueTest } from '../policy/value-test.js';
+import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../policy/policy.js';
+import { createRegex, type ParameterTest } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize } from './schema-parts.js';
+
+/** The parameters of a command, of every series that has it, by name. Where series differ, the newest one's. */
+export function parametersOf(command: string): ReadonlyMap<string, Parameter> {
+  const all = allSeries.flatMap((series) => commandNamed(series, command)?.params ?? []);
+  return new Map(all.map((parameter) => [parameter.name, parameter]));
+}
+
+/** Why a rule for the command cannot name the parameter, and what to write instead; undefined: it can, or there is none. */
+export function whyUnnamable(command: string, name: string): string | undefined {
+  if (name === 'fieldstr' || name === 'flagstr')
+    return `write ${name.slice(0, -3)}, which covers every spelling of it`;
+  if (name === 'source-type') return 'write source-user; the word before it is part of it';
+  for (const series of allSeries) {
+    const found = commandNamed(series, command);
+    const parameter = found?.params.find((each) => each.name === name);
+    if (found === undefined || parameter === undefined) continue;
+    const { caution } = parameter;
+    if (caution === 'never') return 'is never allowed, and no rule can change that; take it out';
+    if (caution === 'all-users') return 'write all_users: true beside command: instead';
+    if (name === 'user' && found.scope === 'user') {
+      return 'the user of a mail command is judged by users and except; take it out';
+    }
+  }
+  return undefined;
+}
 
 /** Whether a rule allows (all conditions must certainly hold) or denies (where they may hold). */
 export type RuleKind = 'allow' | 'deny';

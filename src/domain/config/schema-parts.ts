@@ -2,7 +2,7 @@
 // with its default. A number without a unit is never guessed.
 import { z } from 'zod';
 import { durationPattern, formatDuration, parseDuration } from '../policy/duration.js';
-import type { Rate } from '../policy/rule.js';
+import type { Rate } from '../policy/policy.js';
 import { meantBy } from './problem.js';
 
 const sizeUnits: Readonly<Record<string, number>> = {

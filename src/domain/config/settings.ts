@@ -10,14 +10,8 @@ import {
   type Namespace,
   usualSharedPrefixes,
 } from '../names/mailbox-names.js';
-import { type Fate } from '../policy/assess.js';
-import {
-  createRoutingTable,
-  type Route,
-  type RoutingTable,
-  type ServerCommandRules,
-} from '../policy/route.js';
-import type { Policy } from '../policy/rule.js';
+import { createRoutingTable, type Fate, type RoutingTable } from '../policy/assess.js';
+import type { Policy, Route, ServerCommandRules } from '../policy/policy.js';
 import type { Place } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 

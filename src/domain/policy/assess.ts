@@ -17,6 +17,7 @@ import {
   sooner,
   unparsable,
 } from './judge.js';
+import type { Policy } from './policy.js';
 import {
   type Answers,
   type Home,
@@ -29,7 +30,39 @@ import {
   type RoutingTable,
   userdbKey,
 } from './route.js';
-import { areSameTerms, type Policy } from './rule.js';
+import { areSameTerms } from './terms.js';
+
+export { type Attempt, usersTouchedBy } from './attempt.js';
+export { type Decision, type DecisionCode, decide } from './decide.js';
+export {
+  AnswerCache,
+  type FollowingInput,
+  followingInput,
+  isAllowed,
+  isSame,
+  type Judged,
+  type Judgement,
+  judgedBytes,
+  type Subject,
+  type UnjudgeableCode,
+  unparsable,
+} from './judge.js';
+export {
+  type Answers,
+  createRoutingTable,
+  homeOf,
+  nothingAsked,
+  nothingKnown,
+  type Obstacle,
+  type ObstacleCode,
+  type PassdbAnswer,
+  type Question,
+  type RoutedBackend,
+  type RoutingTable,
+  type RoutingTableOptions,
+  type UserdbAnswer,
+  userdbKey,
+} from './route.js';
 
 /** What clients of the newest series announce. Where nobody says which client asks, it is one of these, to whom `-A` means all users. */
 export const minorOfToday = 4;
@@ -218,6 +251,28 @@ export function judgeFor(
 
 const backendsDiffer =
   'its backends have different shared namespaces, and its rules for them different terms';
+
+/** A judgement as a backend of one series would have it. */
+export interface SeriesReading {
+  readonly series: Series;
+  readonly judgement: Judgement;
+}
+
+/** The judgement as a backend of each series alone would have it; where there is one series, it is the one that was made. */
+export function readingsOf(
+  line: CommandLine,
+  subject: Subject,
+  table: RoutingTable,
+  { judgement, destinations, aliases }: Pick<Assessment, 'judgement' | 'destinations' | 'aliases'>,
+  nowMs: number,
+): readonly SeriesReading[] {
+  const all = seriesOf(destinations, table.assumedSeries);
+  return all.map((series) => ({
+    series,
+    judgement:
+      all.length === 1 ? judgement : judgeFor(line, subject, table, destinations, aliases, nowMs, [series]),
+  }));
+}
 
 /** Of these backends; those assumed where there is none, or where one's is not known. */
 export function seriesOf(

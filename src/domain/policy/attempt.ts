@@ -21,7 +21,7 @@ import {
 } from '../meaning/reach.js';
 import { isAddress, isMask } from '../names/glob.js';
 import { doubtedNames, type MailboxNames, usualSharedPrefixes } from '../names/mailbox-names.js';
-import type { Policy } from './rule.js';
+import type { Policy } from './policy.js';
 
 /** One command that somebody wants to run. */
 export interface Attempt {

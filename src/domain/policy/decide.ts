@@ -3,7 +3,7 @@
 // The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
-import type { Obligations, Policy, Rule, RulePlace } from './rule.js';
+import type { Obligations, Policy, Rule, RulePlace } from './policy.js';
 
 /** Why, for machines; never renamed, because journals hold it. */
 export type DecisionCode =

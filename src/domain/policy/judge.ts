@@ -3,6 +3,7 @@
 // The rules: what is judged is what is sent (users in normal form, canonical arguments); where the series is not known
 // yet, every series must read the line the same way and allow it; what cannot be read exactly as the server would is refused.
 
+import { LRUCache } from 'lru-cache';
 import type { CommandLine } from '../../protocol/command.js';
 import { allSeries, resolveCommand, type Series, strongerEffect } from '../commands/catalog.js';
 import type { UnparsableCode } from '../commands/parse.js';
@@ -14,9 +15,10 @@ import { replyCells } from '../meaning/columns.js';
 import { reconcileUserOptions } from '../meaning/reach.js';
 import { doubtedNames, type MailboxNames, rememberNames } from '../names/mailbox-names.js';
 import { type Attempt, attemptOf } from './attempt.js';
-import type { DecisionCache } from './cache.js';
+
 import { type Decision, decide } from './decide.js';
-import { type Policy, stricterTerms } from './rule.js';
+import type { Policy } from './policy.js';
+import { stricterTerms } from './terms.js';
 
 /** Whether bytes that are not command lines follow a refused command. */
 export type FollowingInput = 'none' | 'dot' | 'unknown';
@@ -99,8 +101,61 @@ export interface JudgeContext extends Subject {
   readonly aliases?: readonly string[] | undefined;
 }
 
+/** Bounds of a cache. */
+interface CacheBounds<Answer> {
+  readonly entriesMax: number;
+  /** Of all entries together. */
+  readonly bytesMax: number;
+  /** What an entry takes, its key included; rather too much than too little. */
+  readonly bytesOf: (key: string, answer: Answer) => number;
+}
+
+/** Longest key that is kept, in UTF-16 units. Stops long lines from pushing out everything else. */
+const keyMax = 1024;
+
+/**
+ * Remembered answers by question, each until its time (Unix milliseconds; undefined: as long as its policy stands). Those that were not
+ * asked for longest go first.
+ */
+export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undefined }> {
+  readonly #answers: LRUCache<string, Answer>;
+  readonly #bytesOf: CacheBounds<Answer>['bytesOf'];
+
+  constructor({ entriesMax, bytesMax, bytesOf }: CacheBounds<Answer>) {
+    this.#answers = new LRUCache({ max: entriesMax, maxSize: bytesMax });
+    this.#bytesOf = bytesOf;
+  }
+
+  find(key: string, nowMs: number): Answer | undefined {
+    // Nothing so long was kept, and to look for it means to hash it.
+    if (key.length > keyMax) return undefined;
+    const answer = this.#answers.get(key);
+    if (answer?.holdsUntilMs === undefined || nowMs < answer.holdsUntilMs) return answer;
+    this.#answers.delete(key);
+    return undefined;
+  }
+
+  keep(key: string, answer: Answer): void {
+    if (key.length > keyMax) return;
+    this.#answers.set(key, answer, { size: Math.ceil(this.#bytesOf(key, answer)) });
+  }
+
+  clear(): void {
+    this.#answers.clear();
+  }
+
+  get size(): number {
+    return this.#answers.size;
+  }
+
+  /** What all of it is estimated to take. */
+  get bytes(): number {
+    return this.#answers.calculatedSize;
+  }
+}
+
 /** What was judged before; for one set of settings, since it does not hold names of realms or characters. */
-export type JudgementCache = DecisionCache<Judged>;
+export type JudgementCache = Pick<AnswerCache<Judged>, keyof AnswerCache<Judged>>;
 
 /**
  * What a remembered judgement takes, in bytes, as measured on Node 20 for lines of each form (1.9 KiB for "quota get", 17 to 21 KiB for 480

@@ -4,6 +4,7 @@
 import { type Command, listOfText, type Parameter, parameterNamed } from '../commands/catalog.js';
 import { isAddress, isWithin, mayOverlap } from '../names/glob.js';
 import type { Attempt, AttemptMask } from './attempt.js';
+import type { Policy, Rule, ValueTest } from './policy.js';
 import {
   dependsOnTime,
   type JudgedQuery,
@@ -12,8 +13,7 @@ import {
   missingInQuery,
   queryPasses,
 } from './query.js';
-import type { Policy, Rule } from './rule.js';
-import { nameThatFails, passes, strikes, strikesMailboxes, type ValueTest } from './value-test.js';
+import { nameThatFails, passes, strikes, strikesMailboxes } from './value-test.js';
 
 /** One question, while its rules are gone through. */
 export interface Asked {

@@ -15,36 +15,8 @@ import {
 } from '../commands/search-query.js';
 import { type GlobList, isMask } from '../names/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
-import type { Regex } from './regex.js';
+import type { KeyCondition, KeyTest, QueryTest } from './policy.js';
 import { isSurelyOneOf, mayBeOneOf } from './value-test.js';
-
-/** What a key's value must be. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
-export type KeyTest =
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'one-of'; readonly globs: GlobList }
-  | { readonly kind: 'age'; readonly atLeast: number | undefined; readonly atMost: number | undefined }
-  | { readonly kind: 'size'; readonly atLeast: number | undefined; readonly atMost: number | undefined };
-
-/** One key, by its name in the catalog. */
-export interface KeyCondition {
-  readonly key: string;
-  readonly test: KeyTest;
-}
-
-/** What a query must be like. */
-export type QueryTest =
-  | { readonly kind: 'any' }
-  /** These words and no others, in this order. */
-  | { readonly kind: 'equals'; readonly words: readonly string[] }
-  /** Over the words joined by one blank; a word that holds a blank, or anything like one, never passes. */
-  | { readonly kind: 'regex'; readonly regex: Regex }
-  /** All of `conditions`, and one group of `anyOf`, if there is any. */
-  | {
-      readonly kind: 'keys';
-      readonly conditions: readonly KeyCondition[];
-      readonly anyOf: readonly (readonly KeyCondition[])[];
-    };
 
 /** A query as it is judged: its words, its tree, the series that reads it, and the time. */
 export interface JudgedQuery {

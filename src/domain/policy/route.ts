@@ -5,40 +5,9 @@
 
 import type { Effect, Series } from '../commands/catalog.js';
 import type { UserNames } from '../identity/user-name.js';
-import type { GlobList } from '../names/glob.js';
 import type { MailboxNames } from '../names/mailbox-names.js';
 import type { Inability, JudgementCache } from './judge.js';
-
-/** Where a route leads. */
-export type RouteTarget =
-  | { readonly kind: 'backend'; readonly backend: string }
-  /** One of these, by the user's name; at least one. */
-  | { readonly kind: 'spread'; readonly backends: readonly string[] }
-  /** Dovecot's auth service at that socket says it. */
-  | { readonly kind: 'passdb'; readonly socket: string; readonly cacheTtlMs: number };
-
-/** One line of the routes. */
-export interface Route {
-  readonly users: GlobList;
-  readonly target: RouteTarget;
-}
-
-/** What a line of `server_commands` says. */
-export type ServerTarget =
-  | { readonly kind: 'all' }
-  | { readonly kind: 'by-user' }
-  | { readonly kind: 'backend'; readonly backend: string };
-
-/** Words of the configuration that are no names of backends. */
-export const serverTargetWords: readonly string[] = ['all', 'by_user'];
-
-/** The lines of `server_commands`. */
-export interface ServerCommandRules {
-  /** For commands that only read and have no line of their own. */
-  readonly default: ServerTarget;
-  /** By full name of the command. */
-  readonly byCommand: ReadonlyMap<string, ServerTarget>;
-}
+import { type Route, reachable, type ServerCommandRules } from './policy.js';
 
 /** A backend, as far as judging needs it. */
 export interface RoutedBackend {
@@ -80,30 +49,6 @@ export function createRoutingTable<Backend extends RoutedBackend>(
   const byName = new Map(options.backends.map((backend) => [backend.name, backend]));
   const everywhere = reachable(options.routes, [...byName.keys()]).flatMap((name) => byName.get(name) ?? []);
   return { ...options, byName, everywhere };
-}
-
-/** Every backend that a route can lead to, in the order of `backends`; a passdb may name any of them. */
-export function reachable(routes: readonly Route[], backends: readonly string[]): readonly string[] {
-  const named = new Set<string>();
-  for (const { target } of routes) {
-    if (target.kind === 'passdb') return backends;
-    for (const name of target.kind === 'spread' ? target.backends : [target.backend]) named.add(name);
-  }
-  return backends.filter((name) => named.has(name));
-}
-
-/** The route for people: `-> mail1`, `-> one of mail1, mail2 by name`. */
-export function formatTarget(target: RouteTarget): string {
-  switch (target.kind) {
-    case 'backend':
-      return target.backend;
-    case 'spread':
-      return `one of ${target.backends.join(', ')} by the user's name`;
-    case 'passdb':
-      return `what the passdb at ${target.socket} says`;
-    default:
-      return target satisfies never;
-  }
 }
 
 /** What has to be looked up before a command can be assessed. */

@@ -3,23 +3,7 @@
 // value may be meant, whatever its case.
 import { type GlobList, mayOverlap } from '../names/glob.js';
 import { endsInInbox, isMailboxMask, type MailboxNames } from '../names/mailbox-names.js';
-import type { Regex } from './regex.js';
-
-/**
- * `any`: whatever, also nothing. `present`: given, with whatever value. `absent`: not given. `one-of`: every value matches a
- * pattern. `equals`: exactly these values. `number`: every value lies within. `regex`: every value matches.
- * `isOptional`: not given is as good.
- */
-export type ValueTest =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
-  | ({ readonly isOptional: boolean } & (
-      | { readonly kind: 'one-of'; readonly globs: GlobList }
-      | { readonly kind: 'equals'; readonly values: readonly string[] }
-      | { readonly kind: 'number'; readonly atLeast: bigint | undefined; readonly atMost: bigint | undefined }
-      | { readonly kind: 'regex'; readonly regex: Regex }
-    ));
+import type { ValueTest } from './policy.js';
 
 /** Whether the values of a parameter pass; undefined: it is not given. */
 export function passes(test: ValueTest, values: readonly string[] | undefined): boolean {

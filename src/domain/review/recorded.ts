@@ -16,20 +16,25 @@ import {
 } from '../commands/catalog.js';
 import { routingTableOf, type Settings } from '../config/settings.js';
 import { isMask } from '../names/glob.js';
-import { type Assessment, assess, minorOfToday, plainLine } from '../policy/assess.js';
-import type { Attempt } from '../policy/attempt.js';
-import type { Decision } from '../policy/decide.js';
-import { readingsOf, type SeriesReading } from '../policy/explanation.js';
-import type { Subject } from '../policy/judge.js';
 import {
   type Answers,
+  type Assessment,
+  type Attempt,
+  assess,
+  type Decision,
+  minorOfToday,
   nothingAsked,
   type PassdbAnswer,
+  plainLine,
   type RoutingTable,
+  readingsOf,
+  type SeriesReading,
+  type Subject,
   type UserdbAnswer,
   userdbKey,
-} from '../policy/route.js';
-import { type Policy, saysWhy } from '../policy/rule.js';
+} from '../policy/assess.js';
+import type { Policy } from '../policy/policy.js';
+import { saysWhy } from '../policy/terms.js';
 
 /** Why a record cannot be judged again; each is counted. */
 export type UnjudgeableWhy =

@@ -4,9 +4,9 @@
 import type { ExchangeRow } from '../audit/search.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
+import type { SeriesReading } from '../policy/assess.js';
 import { type Assessment, describeObstacle, type Fate } from '../policy/assess.js';
-import type { SeriesReading } from '../policy/explanation.js';
-import type { Policy, Rule, RulePlace } from '../policy/rule.js';
+import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import {
   type RecordedAssessment,
   RecordedAssessor,

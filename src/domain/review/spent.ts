@@ -4,8 +4,8 @@
 
 import { parseLine, parseTime } from '../audit/record.js';
 import type { Settings } from '../config/settings.js';
-import { type Limiter, limitAsks } from '../policy/limits.js';
-import type { Obligations, Policy } from '../policy/rule.js';
+import type { Obligations, Policy } from '../policy/policy.js';
+import { type Limiter, limitAsks } from '../policy/terms.js';
 import { RecordedAssessor, recordedLine } from './recorded.js';
 
 /** The moment at which limits are rebuilt, in milliseconds. */

@@ -5,14 +5,13 @@
 import { formatTime } from '../audit/record.js';
 import { allEffects } from '../commands/catalog.js';
 import type { Settings } from '../config/settings.js';
-import type { Policy, RulePlace } from '../policy/rule.js';
+import { formatRate, type Policy, type RulePlace } from '../policy/policy.js';
 import { effectOf } from './generalise.js';
 import { formatPolicy, type Plain, type WrittenRule } from './policy-text.js';
 import { RecordedAssessor, type Sightings, understand } from './recorded.js';
 import {
   decidingRule,
   findRule,
-  formatRate,
   graveRule,
   patternsOf,
   type RuleText,

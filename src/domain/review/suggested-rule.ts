@@ -5,8 +5,8 @@ import { formatTime } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';
 import { parseSettings } from '../config/parse-settings.js';
 import type { MailUserSettings } from '../config/settings.js';
-import { decide } from '../policy/decide.js';
-import type { Policy, Rate, Rule } from '../policy/rule.js';
+import { decide } from '../policy/assess.js';
+import { formatRate, type Policy, type Rule } from '../policy/policy.js';
 import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, formatValue, type Plain } from './policy-text.js';
 import type { SeenLine, Understood } from './recorded.js';
@@ -83,12 +83,6 @@ export function decidingRule(sights: readonly Sight[], policy: Policy): Rule | u
   return places.size === 1 && only !== undefined
     ? policy.allow.find((rule) => rule.place === only)
     : undefined;
-}
-
-/** `20/hour`. */
-export function formatRate({ count, windowMs }: Rate): string {
-  const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
-  return `${count}/${periods[windowMs] ?? 'day'}`;
 }
 
 /** What changes rights or destroys is held to the domains in which it was seen. */

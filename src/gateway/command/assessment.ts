@@ -6,21 +6,24 @@
 import type { Redacted } from '../../domain/audit/record.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { MailboxNames } from '../../domain/names/mailbox-names.js';
-import { type Assessment, assess, fateOf, seriesOf } from '../../domain/policy/assess.js';
-import type { DecisionCache } from '../../domain/policy/cache.js';
-import { judgedBytes, type Subject } from '../../domain/policy/judge.js';
 import {
+  type AnswerCache,
   type Answers,
+  type Assessment,
+  assess,
   createRoutingTable,
+  fateOf,
+  judgedBytes,
   nothingKnown,
   type PassdbAnswer,
   type Question,
   type RoutedBackend,
   type RoutingTable,
   type RoutingTableOptions,
+  type Subject,
+  seriesOf,
   userdbKey,
-} from '../../domain/policy/route.js';
-
+} from '../../domain/policy/assess.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
@@ -208,7 +211,7 @@ export function lineKey(scope: string, line: Buffer): string | undefined {
 
 /** What is known of the line with that key and still holds. */
 export function findLine(
-  knownLines: DecisionCache<KnownLine>,
+  knownLines: AnswerCache<KnownLine>,
   key: string,
   nowMs: number,
 ): KnownLine | undefined {

@@ -5,10 +5,9 @@ import type { RecordedPeer, Redacted } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/signature.js';
 import type { Effect } from '../../domain/commands/catalog.js';
 import type { Peer } from '../../domain/identity/peer.js';
-import type { DecisionCache } from '../../domain/policy/cache.js';
-import type { Subject } from '../../domain/policy/judge.js';
-import type { Limiter } from '../../domain/policy/limits.js';
-import type { Policy } from '../../domain/policy/rule.js';
+import type { AnswerCache, Subject } from '../../domain/policy/assess.js';
+import type { Policy } from '../../domain/policy/policy.js';
+import type { Limiter } from '../../domain/policy/terms.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Observe } from '../outcome/events.js';
 import type { FloodWatch, Journal } from '../outcome/journal.js';
@@ -37,7 +36,7 @@ export interface ExchangeContext {
   /** Outlives a reload, as do `limiter`, `turns`, `floods`, `questions` and `buffered`. */
   readonly userLock: UserLock;
   /** Lines that were read, judged and routed before under these settings. */
-  readonly knownLines: DecisionCache<KnownLine>;
+  readonly knownLines: AnswerCache<KnownLine>;
   /** Counts what policies limit. */
   readonly limiter: Limiter;
   readonly turns: KeyedSemaphore;

@@ -9,7 +9,7 @@
 import { WaitTimeout } from '../../concurrency/limits.js';
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/meaning/columns.js';
-import type { Judged } from '../../domain/policy/judge.js';
+import type { Judged } from '../../domain/policy/assess.js';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';

@@ -4,7 +4,7 @@
 // more is closed.
 
 import { Abortable } from '../../concurrency/abortable.js';
-import { isAllowed, type Judgement } from '../../domain/policy/judge.js';
+import { isAllowed, type Judgement } from '../../domain/policy/assess.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { ExchangeNames } from '../outcome/events.js';

@@ -3,21 +3,19 @@
 // what a refused command costs and shows nothing of users that exist; what would be a secret in the record of a command is one in the
 // record of the question about it.
 
-import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
-import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
-import type { CanonicalWord } from '../../domain/meaning/canonical.js';
-import { doubtedNames } from '../../domain/names/mailbox-names.js';
-import { plainLine } from '../../domain/policy/assess.js';
 import {
   type Explained,
   explainLine,
   explanationOf,
   rowsOfExplanation,
-} from '../../domain/policy/explanation.js';
-import { type Judgement, type Subject, unparsable } from '../../domain/policy/judge.js';
-
-import { type AnswerRow, rightsOf, rowsOfRights } from '../../domain/policy/rights.js';
-import type { Policy } from '../../domain/policy/rule.js';
+} from '../../domain/answers/explanation.js';
+import { type AnswerRow, rightsOf, rowsOfRights } from '../../domain/answers/rights.js';
+import { type Command, resolveOwnCommand } from '../../domain/commands/catalog.js';
+import { type ParsedArguments, parseArguments, type Unparsable } from '../../domain/commands/parse.js';
+import type { CanonicalWord } from '../../domain/meaning/canonical.js';
+import { doubtedNames } from '../../domain/names/mailbox-names.js';
+import { type Judgement, plainLine, type Subject, unparsable } from '../../domain/policy/assess.js';
+import type { Policy } from '../../domain/policy/policy.js';
 import type { CommandLine } from '../../protocol/command.js';
 import { escapeText } from '../../protocol/lines.js';
 import type { Ending } from '../outcome/outcome.js';

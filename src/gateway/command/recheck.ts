@@ -4,11 +4,18 @@
 
 import type { Series } from '../../domain/commands/catalog.js';
 import { replyShape } from '../../domain/meaning/columns.js';
-import { judgeFor, noAllUsers } from '../../domain/policy/assess.js';
-import { isSame, type Judged, type Judgement, type Subject } from '../../domain/policy/judge.js';
-import { limitAsks } from '../../domain/policy/limits.js';
-import { homeOf, nothingAsked, type RoutedBackend } from '../../domain/policy/route.js';
-import { areSameTerms, saysWhy, whyNoReason } from '../../domain/policy/rule.js';
+import {
+  homeOf,
+  isSame,
+  type Judged,
+  type Judgement,
+  judgeFor,
+  noAllUsers,
+  nothingAsked,
+  type RoutedBackend,
+  type Subject,
+} from '../../domain/policy/assess.js';
+import { areSameTerms, limitAsks, saysWhy, whyNoReason } from '../../domain/policy/terms.js';
 import type { CommandLine } from '../../protocol/command.js';
 import type { Ending } from '../outcome/outcome.js';
 import type { Destination } from './assessment.js';

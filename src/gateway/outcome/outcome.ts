@@ -4,8 +4,7 @@
 // no `unknown`.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
-import type { UnjudgeableCode } from '../../domain/policy/judge.js';
-import type { ObstacleCode } from '../../domain/policy/route.js';
+import type { ObstacleCode, UnjudgeableCode } from '../../domain/policy/assess.js';
 import {
   JournalFault,
   TransportFault,

@@ -6,7 +6,7 @@
 import type { ByteBudget } from '../../concurrency/limits.js';
 import type { RecordedInput } from '../../domain/audit/record.js';
 import type { InputMeter } from '../../domain/audit/signature.js';
-import type { FollowingInput } from '../../domain/policy/judge.js';
+import type { FollowingInput } from '../../domain/policy/assess.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { Ending } from '../outcome/outcome.js';

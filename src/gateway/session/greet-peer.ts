@@ -5,7 +5,7 @@ import type { Abortable } from '../../concurrency/abortable.js';
 import { printable } from '../../domain/audit/export.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer } from '../../domain/identity/peer.js';
-import type { Policy } from '../../domain/policy/rule.js';
+import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault } from '../../ports/faults.js';
 import type { CloseReason, TlsOffer, Transport } from '../../ports/transport.js';
 import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';

@@ -3,7 +3,7 @@
 // limited; no byte of a command's input is parsed as a command line.
 
 import { allSeries } from '../../domain/commands/catalog.js';
-import { followingInput } from '../../domain/policy/judge.js';
+import { followingInput } from '../../domain/policy/assess.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { completeCommandWords } from '../../../src/cli/completion/candidates.js';
-import type { Rights } from '../../../src/domain/policy/rights.js';
+import type { Rights } from '../../../src/domain/answers/rights.js';
 
 const rights: Rights = {
   listener: 'support',

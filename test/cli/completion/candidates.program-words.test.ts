@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Argument, Command, Option } from 'commander';
 import { completeProgram } from '../../../src/cli/completion/candidates.js';
-import type { Rights } from '../../../src/domain/policy/rights.js';
+import type { Rights } from '../../../src/domain/answers/rights.js';
 
 function programOf(): Command {
   const never = (): never => assert.fail('it was run');

@@ -3,13 +3,12 @@
 // the daemon refuses, or the other way round.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { explainLine } from '../../../src/domain/answers/explanation.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { type AuditRecord, isObject } from '../../../src/domain/audit/record.js';
-
 import { runTests } from '../../../src/domain/config/parse-tests.js';
 import { routingTableOf } from '../../../src/domain/config/settings.js';
 import { fateOf, plainLine } from '../../../src/domain/policy/assess.js';
-import { explainLine } from '../../../src/domain/policy/explanation.js';
 import { createReplay } from '../../../src/domain/review/replay.js';
 import { settle } from '../../kit/fake-clock.js';
 import type { DialledEnd } from '../../kit/memory-backend.js';

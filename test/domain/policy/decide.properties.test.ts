@@ -14,7 +14,7 @@ import { conditionsIn } from '../../../src/domain/commands/search-query.js';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { sharedReach, touchedUsers } from '../../../src/domain/meaning/reach.js';
-import type { Policy } from '../../../src/domain/policy/rule.js';
+import type { Policy } from '../../../src/domain/policy/policy.js';
 import { judgeLine, type LineJudgement } from '../../kit/judge-line.js';
 import { pick, type Random, randomValues, seededRandom, spell } from '../commands/spelling.js';
 import { type Case, judge, readCases } from './cases.js';

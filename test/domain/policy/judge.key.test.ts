@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import type { Series } from '../../../src/domain/commands/catalog.js';
 import { createMailboxNames } from '../../../src/domain/names/mailbox-names.js';
 import { judgementKey } from '../../../src/domain/policy/judge.js';
-import type { Policy } from '../../../src/domain/policy/rule.js';
+import type { Policy } from '../../../src/domain/policy/policy.js';
 import { openMemoryEngine } from '../../kit/memory-engine.js';
 
 const policy: Policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail();

@@ -10,8 +10,8 @@ import {
   doubtedNames,
   type MailboxNames,
 } from '../../../src/domain/names/mailbox-names.js';
-import { createDecisionCache } from '../../../src/domain/policy/cache.js';
 import {
+  AnswerCache,
   type JudgeContext,
   type Judged,
   type Judgement,
@@ -20,8 +20,8 @@ import {
   judgedBytes,
   judgeOnce,
 } from '../../../src/domain/policy/judge.js';
-import { limitAsks } from '../../../src/domain/policy/limits.js';
-import type { Policy } from '../../../src/domain/policy/rule.js';
+import type { Policy } from '../../../src/domain/policy/policy.js';
+import { limitAsks } from '../../../src/domain/policy/terms.js';
 import { parseCommandLine } from '../../../src/protocol/command.js';
 
 const configuration = `
@@ -249,7 +249,7 @@ interface Asked extends Partial<Omit<JudgeContext, 'policy'>> {
 
 /** Asks through a cache. */
 function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
-  const cache: JudgementCache = createDecisionCache<Judged>({
+  const cache: JudgementCache = new AnswerCache<Judged>({
     entriesMax: 1000,
     bytesMax: 1024 ** 2,
     bytesOf: judgedBytes,

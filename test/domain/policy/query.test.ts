@@ -6,13 +6,13 @@ import * as fc from 'fast-check';
 import { parseSearchQuery, type SearchNode } from '../../../src/domain/commands/search-query.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
 import { doubtedNames } from '../../../src/domain/names/mailbox-names.js';
+import type { QueryTest } from '../../../src/domain/policy/policy.js';
 import {
   dependsOnTime,
   type JudgedQuery,
   judgedQuery,
   mayReachMailbox,
   missingInQuery,
-  type QueryTest,
   queryPasses,
 } from '../../../src/domain/policy/query.js';
 

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
+import type { ServerCommandRules } from '../../../src/domain/policy/policy.js';
 import {
   createRoutingTable,
   homeOfServerCommand,
   nothingAsked,
   type ObstacleCode,
   type ServerCommand,
-  type ServerCommandRules,
 } from '../../../src/domain/policy/route.js';
 
 const rules: ServerCommandRules = {

@@ -3,16 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
-import {
-  createRoutingTable,
-  formatTarget,
-  homeOf,
-  nothingAsked,
-  nothingKnown,
-  type Route,
-  type RouteTarget,
-  reachable,
-} from '../../../src/domain/policy/route.js';
+import { formatTarget, type Route, type RouteTarget, reachable } from '../../../src/domain/policy/policy.js';
+import { createRoutingTable, homeOf, nothingAsked, nothingKnown } from '../../../src/domain/policy/route.js';
 
 const to = (pattern: string, target: RouteTarget): Route => ({ users: new GlobList([pattern]), target });
 const passdb = { kind: 'passdb', socket: '/run/auth', cacheTtlMs: 1000 } as const;

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GlobList } from '../../../src/domain/names/glob.js';
 import { createMailboxNames, doubtedNames, type Namespace } from '../../../src/domain/names/mailbox-names.js';
+import type { ValueTest } from '../../../src/domain/policy/policy.js';
 import { createRegex } from '../../../src/domain/policy/regex.js';
 import {
   isSurelyOneOf,
   mayBeOneOf,
   nameThatFails,
   strikesMailboxes,
-  type ValueTest,
 } from '../../../src/domain/policy/value-test.js';
 
 const inbox: Namespace = {

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GlobList } from '../../../src/domain/names/glob.js';
+import type { ValueTest } from '../../../src/domain/policy/policy.js';
 import { createRegex } from '../../../src/domain/policy/regex.js';
-import { passes, strikes, type ValueTest } from '../../../src/domain/policy/value-test.js';
+import { passes, strikes } from '../../../src/domain/policy/value-test.js';
 
 const expression = createRegex('a+');
 assert.ok(expression.kind === 'regex');

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { AuditRecord, JournalRecord } from '../../../src/domain/audit/record.js';
-import { createLimiter, limitAsks } from '../../../src/domain/policy/limits.js';
+import { Limiter, limitAsks } from '../../../src/domain/policy/terms.js';
 import { createSpent } from '../../../src/domain/review/spent.js';
 import { settingsOf, sound } from '../config/sound.js';
 import { admission, recordedMs, type Sent } from './recording.js';
@@ -42,7 +42,7 @@ interface At {
 /** What is left of three expunges by `principal`, when these lines were read at that time. */
 function left(lines: readonly Line[], at: At = {}, principal = 'carol@support'): number {
   const { wallMs = recordedMs + minute, stepsMs = 0, stepsBeforeMs = 0, settings = limited } = at;
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   const nowMs = 5000;
   const spent = createSpent(settings, limiter, { wallMs, nowMs, stepsMs, stepsBeforeMs });
   // In two pieces: what belongs together may be apart.
@@ -107,7 +107,7 @@ void test('more than can be held at once, and lines that are damaged', () => {
   for (let count = 0; count < 6000; count += 1) lines.push(...exchange(`E${count}`, expunge, false));
   lines.push(...exchange('A', expunge));
   assert.equal(left(lines), 2);
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   const spent = createSpent(limited, limiter, { wallMs: recordedMs, nowMs: 0, stepsMs: 0, stepsBeforeMs: 0 });
   spent.take(Buffer.from(',"effect":"destroy"\n{"id":1,"effect":"destroy"}\n{"x":2,"sent":false\n'));
   assert.equal(spent.finish(), 0);

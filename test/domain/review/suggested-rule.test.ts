@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settings } from '../../../src/domain/config/settings.js';
+import { formatRate } from '../../../src/domain/policy/policy.js';
 import { formatValue } from '../../../src/domain/review/policy-text.js';
 import { RecordedAssessor, Sightings, understand } from '../../../src/domain/review/recorded.js';
 import {
   decidingRule,
   findRule,
-  formatRate,
   graveRule,
   patternsOf,
   type Sight,

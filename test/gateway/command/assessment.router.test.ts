@@ -5,12 +5,11 @@ import { describe, test } from 'node:test';
 import { createUserNames, defaultCharacters } from '../../../src/domain/identity/user-name.js';
 import { GlobList } from '../../../src/domain/names/glob.js';
 import { assess, fateOf, plainLine } from '../../../src/domain/policy/assess.js';
+import type { Route, RouteTarget } from '../../../src/domain/policy/policy.js';
 import {
   type Answers,
   nothingAsked,
   nothingKnown,
-  type Route,
-  type RouteTarget,
   type RoutingTable,
 } from '../../../src/domain/policy/route.js';
 import { createRouter, Destination, type Router } from '../../../src/gateway/command/assessment.js';

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Policy } from '../../../src/domain/policy/policy.js';
 import { createRoutingTable } from '../../../src/domain/policy/route.js';
-import type { Policy } from '../../../src/domain/policy/rule.js';
 import type { ExchangeContext } from '../../../src/gateway/command/context.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';

@@ -1,13 +1,13 @@
 // Goal: a remembered decision is given out only to the very same question, and only as long as it holds.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createDecisionCache } from '../../../src/domain/policy/cache.js';
 import type { Decision } from '../../../src/domain/policy/decide.js';
+import { AnswerCache } from '../../../src/domain/policy/judge.js';
 
 const allowed: Decision = { kind: 'allow', code: 'allowed', reason: 'a rule allows it' };
 
 void test('a decision is found until its time', () => {
-  const cache = createDecisionCache<Decision>({ entriesMax: 10, bytesMax: 10_000, bytesOf: () => 1 });
+  const cache = new AnswerCache<Decision>({ entriesMax: 10, bytesMax: 10_000, bytesOf: () => 1 });
   cache.keep('for ever', allowed);
   cache.keep('until 100', { ...allowed, holdsUntilMs: 100 });
   assert.deepEqual(cache.find('for ever', 1e15), allowed);
@@ -18,7 +18,7 @@ void test('a decision is found until its time', () => {
 });
 
 void test('it is bounded in entries and in memory', () => {
-  const cache = createDecisionCache<Decision>({
+  const cache = new AnswerCache<Decision>({
     entriesMax: 100,
     bytesMax: 12_800,
     bytesOf: (key) => key.length,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandsOf } from '../../../src/domain/commands/catalog.js';
-import { parametersOf, whyUnnamable } from '../../../src/domain/policy/rule.js';
+import { parametersOf, whyUnnamable } from '../../../src/domain/config/parse-where.js';
 
 void test('what cannot be named, and what to write instead', () => {
   assert.match(whyUnnamable('fetch', 'fieldstr') ?? '', /write field/);

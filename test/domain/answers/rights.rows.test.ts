@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type AnswerRow, moreOf, partsOf, rowsOfRule, valuesOf } from '../../../src/domain/policy/rights.js';
+import { type AnswerRow, moreOf, partsOf, rowsOfRule, valuesOf } from '../../../src/domain/answers/rights.js';
 
 void test('a rule is its command and then its conditions', () => {
   assert.deepEqual(rowsOfRule('allow', { command: 'quota get', says: [] }), [['allow', 'quota get']]);

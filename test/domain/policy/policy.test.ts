@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GlobList } from '../../../src/domain/names/glob.js';
-import { createPolicy, type Rule } from '../../../src/domain/policy/rule.js';
+import { createPolicy, type Rule } from '../../../src/domain/policy/policy.js';
 
 const place = (line: number) => ({ file: 'p.yaml', line, column: 1 });
 const rule = (command: string, line: number): Rule => ({

@@ -5,10 +5,8 @@
 
 import { formatTime } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import { formatDuration } from './duration.js';
-import type { KeyCondition, KeyTest, QueryTest } from './query.js';
-import type { Policy, Rate, Rule } from './rule.js';
-import type { ValueTest } from './value-test.js';
+import { formatDuration } from '../policy/duration.js';
+import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, Rule, ValueTest } from '../policy/policy.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeRule, formatRate } from '../../../src/domain/policy/rights.js';
+import { describeRule, formatRate } from '../../../src/domain/answers/rights.js';
 import { parse, sound } from '../config/sound.js';
 
 /** What is said of a rule, given as the inside of a YAML map. */

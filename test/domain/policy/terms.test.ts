@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createLimiter, type LimitAsk, type Limiter } from '../../../src/domain/policy/limits.js';
+import { type LimitAsk, Limiter } from '../../../src/domain/policy/terms.js';
 
 const hour = 3_600_000;
 const rate = (key: string, count = 3): LimitAsk => ({ kind: 'rate', key, rate: { count, windowMs: hour } });
@@ -18,7 +18,7 @@ function admit(limiter: Limiter, nowMs: number, ...asks: LimitAsk[]): string {
 }
 
 void test('so many in any span', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   assert.equal(admit(limiter, 0, rate('a')), 'within');
   assert.equal(admit(limiter, hour - 10, rate('a')), 'within');
   assert.equal(admit(limiter, hour - 9, rate('a')), 'within');
@@ -31,7 +31,7 @@ void test('so many in any span', () => {
 });
 
 void test('whoever is over is told when not any more', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   for (const atMs of [1000, 2000, 3000]) limiter.admit([rate('a')], atMs);
   const verdict = limiter.admit([rate('a')], 5000);
   assert.ok(verdict.kind === 'over');
@@ -40,7 +40,7 @@ void test('whoever is over is told when not any more', () => {
 });
 
 void test('a refused one does not count, and all or none are counted', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   for (let index = 0; index < 50; index += 1) admit(limiter, index, rate('a', 1));
   assert.equal(admit(limiter, 2 * hour, rate('a', 1)), 'within');
   assert.equal(admit(limiter, 2 * hour, rate('b', 1), rate('a', 1)), 'over');
@@ -48,7 +48,7 @@ void test('a refused one does not count, and all or none are counted', () => {
 });
 
 void test('different users', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   assert.equal(admit(limiter, 0, distinct('a', 'alice')), 'within');
   assert.equal(admit(limiter, 1, distinct('a', 'carol')), 'within');
   assert.equal(admit(limiter, 2, distinct('a', 'dave')), 'over');
@@ -59,14 +59,14 @@ void test('different users', () => {
 });
 
 void test('several users of one command count together', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   assert.equal(admit(limiter, 0, ...['a', 'b', 'c'].map((name) => distinct('k', name))), 'over');
   assert.equal(admit(limiter, 0, ...['a', 'b'].map((name) => distinct('k', name))), 'within');
   assert.equal(admit(limiter, 0, ...['c', 'd'].map((name) => distinct('k', name))), 'over');
 });
 
 void test('a command with very many users is counted in no time', () => {
-  const limiter = createLimiter({ entriesMax: 100_000 });
+  const limiter = new Limiter(100_000);
   const asks = Array.from({ length: 20_000 }, (_, index) => distinct('k', `user ${index}`, 50_000));
   const from = process.hrtime.bigint();
   assert.equal(admit(limiter, 0, ...asks), 'within');
@@ -74,7 +74,7 @@ void test('a command with very many users is counted in no time', () => {
 });
 
 void test('a full table refuses, and never forgets', () => {
-  const limiter = createLimiter({ entriesMax: 20 });
+  const limiter = new Limiter(20);
   admit(limiter, 0, rate('victim', 1));
   let full = 0;
   for (let index = 0; index < 1000; index += 1) {
@@ -89,14 +89,14 @@ void test('a full table refuses, and never forgets', () => {
 });
 
 void test('a limit whose number was changed goes on counting', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   for (let index = 0; index < 3; index += 1) admit(limiter, index, rate('a', 3));
   assert.equal(admit(limiter, 10, rate('a', 2)), 'over');
   assert.equal(admit(limiter, 10, rate('a', 4)), 'within');
 });
 
 void test('what happened before a restart counts', () => {
-  const limiter = createLimiter({ entriesMax: 100 });
+  const limiter = new Limiter(100);
   for (const agoMs of [hour / 2, hour / 3, 1000]) limiter.replay(rate('a'), agoMs, 5000);
   assert.equal(admit(limiter, 5000, rate('a')), 'over');
   limiter.replay(rate('b'), 2 * hour, 5000);
@@ -109,7 +109,7 @@ void test('no span of any story holds more than the limit, and one that is sprea
       fc.array(fc.integer({ min: 0, max: hour / 2 }), { maxLength: 60 }),
       fc.integer({ min: 1, max: 6 }),
       (gaps, count) => {
-        const limiter = createLimiter({ entriesMax: 100 });
+        const limiter = new Limiter(100);
         const admitted: number[] = [];
         let nowMs = 0;
         for (const gap of gaps) {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { saysWhy, whyNoReason } from '../../../src/domain/policy/rule.js';
+import { saysWhy, whyNoReason } from '../../../src/domain/policy/terms.js';
 
 const reasons = ['ticket 42', 'abc', '#42', 'é\u0301tat', '理由は', 'a\u200bb\u200bc', '  a b c  ', '👍👍👍'];
 

@@ -2,14 +2,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
-import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import {
   type Explanation,
   explanationOf,
   explanationOfRows,
   rowsOfExplanation,
-} from '../../../src/domain/policy/explanation.js';
+} from '../../../src/domain/answers/explanation.js';
+import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
+import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
 import { parse } from '../config/sound.js';
 

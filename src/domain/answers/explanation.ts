@@ -2,11 +2,20 @@
 // It judges nothing itself. The rule: it names rules by what they say. Where they were written is for who may read the files.
 
 import type { CommandLine } from '../../protocol/command.js';
-import type { Series } from '../commands/catalog.js';
 import { conditionsIn } from '../commands/search-query.js';
-import { type Assessment, assess, describeObstacle, fateOf, judgeFor, seriesOf } from './assess.js';
-import type { Decision } from './decide.js';
-import type { Judged, Judgement, Subject } from './judge.js';
+import type { Decision, Judged, Judgement, Subject } from '../policy/assess.js';
+import {
+  assess,
+  describeObstacle,
+  fateOf,
+  nothingAsked,
+  type Obstacle,
+  type Question,
+  type RoutingTable,
+  readingsOf,
+  type SeriesReading,
+} from '../policy/assess.js';
+import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import {
   type AnswerPart,
   type AnswerRow,
@@ -17,8 +26,6 @@ import {
   rowsOfRule,
   valuesOf,
 } from './rights.js';
-import { nothingAsked, type Obstacle, type Question, type RoutingTable } from './route.js';
-import type { Policy, Rule, RulePlace } from './rule.js';
 
 /** Explains what would become of a line, as far as nobody is asked. */
 export function explainLine(
@@ -47,33 +54,11 @@ export function explainLine(
   };
 }
 
-/** The judgement as a backend of each series alone would have it; where there is one series, it is the one that was made. */
-export function readingsOf(
-  line: CommandLine,
-  subject: Subject,
-  table: RoutingTable,
-  { judgement, destinations, aliases }: Pick<Assessment, 'judgement' | 'destinations' | 'aliases'>,
-  nowMs: number,
-): readonly SeriesReading[] {
-  const all = seriesOf(destinations, table.assumedSeries);
-  return all.map((series) => ({
-    series,
-    judgement:
-      all.length === 1 ? judgement : judgeFor(line, subject, table, destinations, aliases, nowMs, [series]),
-  }));
-}
-
 function laterOf(question: Question, destinations: number): string[] {
   if (question.kind === 'userdb') {
     return ['who its users are: the userdb is asked when it comes, and what it says is judged too'];
   }
   return destinations > 1 ? ['which of these backends: the passdb is asked when it comes'] : [];
-}
-
-/** A judgement as a backend of one series would have it. */
-export interface SeriesReading {
-  readonly series: Series;
-  readonly judgement: Judgement;
 }
 
 /** A judgement, and what is known around it. */

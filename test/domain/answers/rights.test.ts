@@ -1,7 +1,7 @@
 // Goal: what a policy permits is told in words, survives the way over the wire, and names no file and nobody else's policy.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { effectOfName, rightsOf, rightsOfRows, rowsOfRights } from '../../../src/domain/policy/rights.js';
+import { effectOfName, rightsOf, rightsOfRows, rowsOfRights } from '../../../src/domain/answers/rights.js';
 import { parse } from '../config/sound.js';
 
 const text = `

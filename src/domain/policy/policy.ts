@@ -1,0 +1,229 @@
+// What a configuration compiles to: policies with their rules, what rules ask, and the lines that say where commands go. config builds
+// these values. The rule: nobody changes them afterwards; a changed configuration makes new ones, with another version.
+import type { GlobList } from '../names/glob.js';
+import type { Regex } from './regex.js';
+
+export { createRegex, type Regex } from './regex.js';
+
+/** Where a rule was written, for every answer that names it. Lines and columns count from 1. */
+export interface RulePlace {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+}
+
+/**
+ * `any`: whatever, also nothing. `present`: given, with whatever value. `absent`: not given. `one-of`: every value matches a
+ * pattern. `equals`: exactly these values. `number`: every value lies within. `regex`: every value matches.
+ * `isOptional`: not given is as good.
+ */
+export type ValueTest =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | ({ readonly isOptional: boolean } & (
+      | { readonly kind: 'one-of'; readonly globs: GlobList }
+      | { readonly kind: 'equals'; readonly values: readonly string[] }
+      | { readonly kind: 'number'; readonly atLeast: bigint | undefined; readonly atMost: bigint | undefined }
+      | { readonly kind: 'regex'; readonly regex: Regex }
+    ));
+
+/** What one parameter must be, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
+export interface ParameterTest {
+  readonly parameter: string;
+  readonly test: ValueTest;
+}
+
+/** What a search key's value must be. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
+export type KeyTest =
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'one-of'; readonly globs: GlobList }
+  | {
+      readonly kind: 'age' | 'size';
+      readonly atLeast: number | undefined;
+      readonly atMost: number | undefined;
+    };
+
+/** One search key, by its name in the catalog. */
+export interface KeyCondition {
+  readonly key: string;
+  readonly test: KeyTest;
+}
+
+/** What a query must be like. */
+export type QueryTest =
+  | { readonly kind: 'any' }
+  /** These words and no others, in this order. */
+  | { readonly kind: 'equals'; readonly words: readonly string[] }
+  /** Over the words joined by one blank; a word that holds a blank, or anything like one, never passes. */
+  | { readonly kind: 'regex'; readonly regex: Regex }
+  /** All of `conditions`, and one group of `anyOf`, if there is any. */
+  | {
+      readonly kind: 'keys';
+      readonly conditions: readonly KeyCondition[];
+      readonly anyOf: readonly (readonly KeyCondition[])[];
+    };
+
+/** So many in any span of `windowMs`. */
+export interface Rate {
+  readonly count: number;
+  readonly windowMs: number;
+}
+
+/** `20/hour`, as configurations spell a rate. */
+export function formatRate({ count, windowMs }: Rate): string {
+  const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
+  return `${count}/${periods[windowMs] ?? 'day'}`;
+}
+
+/** What is still to be done before an allowed command is sent; none of it changes the judgement. */
+export interface Obligations {
+  /** The client must say why. */
+  readonly reason: boolean;
+  /** Per principal; counted under `limitKey`, which survives a reload that leaves the rule's meaning as it was. */
+  readonly limit?: Rate;
+  readonly limitKey: string;
+  /** Of another rule that holds too: what was judged in two series is counted by the rules of both. */
+  readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
+  /** A search with the same query must not find more mails than this. */
+  readonly maxMatches?: number;
+  /** Served even while the audit disk has only its reserve left. */
+  readonly emergency: boolean;
+}
+
+/** One line of `allow` or `deny`. */
+export interface Rule {
+  readonly place: RulePlace;
+  /** Full name of the command. */
+  readonly command: string;
+  /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads does without. */
+  readonly meaning?: unknown;
+  /** Undefined: the rule has no `where`. Empty: it has one that names nothing, so that every option must be absent. */
+  readonly where: readonly ParameterTest[] | undefined;
+  readonly query: QueryTest | undefined;
+  /** Narrows the policy's users for this rule; undefined: it does not. */
+  readonly users: GlobList | undefined;
+  readonly rootEquivalent: boolean;
+  readonly masks: boolean;
+  readonly shared: boolean;
+  readonly allUsers: boolean;
+  readonly content: boolean;
+  /** Users that one command line may name; undefined: as many as `limits.users` says. */
+  readonly maxUsers: number | undefined;
+  /** The rule ends here, in Unix milliseconds. */
+  readonly expiresMs: number | undefined;
+  readonly obligations: Obligations;
+}
+
+/** What holds for a team besides its rules. */
+export interface PolicyTraits {
+  readonly mode: 'enforce' | 'observe';
+  /** What of the backend's log lines reaches the client. */
+  readonly logs: 'none' | 'filtered' | 'full';
+  /** Whether the client may ask for debug lines. */
+  readonly debug: boolean;
+  /** Turns of each of its principals among those who wait for the same backend; 1 is usual. */
+  readonly weight: number;
+  readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
+}
+
+/** What one team may do. Made by {@link createPolicy}. */
+export interface Policy extends PolicyTraits {
+  readonly name: string;
+  readonly place: RulePlace;
+  /** Patterns on users in normal form (so: lower case). */
+  readonly users: GlobList;
+  readonly usersPlace: RulePlace;
+  readonly except: GlobList;
+  readonly exceptPlace: RulePlace;
+  /** Whether it holds for everybody: no user is outside, none is excepted. */
+  readonly isForEverybody: boolean;
+  /** In the order of the file. */
+  readonly allow: readonly Rule[];
+  readonly deny: readonly Rule[];
+  /** The same rules by command, each list in the order of the file. */
+  readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
+  readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
+  /** A candidate that is judged beside this one and only recorded. */
+  readonly shadow?: Policy;
+  /** The policy with everything that it takes from elsewhere written out. */
+  readonly effectiveText: string;
+  /** The hash of the effective text. */
+  readonly version: string;
+}
+
+/** A policy without what follows from the rest of it. */
+export type PolicyParts = Omit<Policy, 'isForEverybody' | 'allowByCommand' | 'denyByCommand'>;
+
+export function createPolicy(parts: PolicyParts): Policy {
+  return Object.freeze({
+    ...parts,
+    isForEverybody: parts.users.isEverything && parts.except.texts.length === 0,
+    allowByCommand: byCommand(parts.allow),
+    denyByCommand: byCommand(parts.deny),
+  });
+}
+
+function byCommand(rules: readonly Rule[]): ReadonlyMap<string, readonly Rule[]> {
+  const map = new Map<string, Rule[]>();
+  for (const rule of rules) {
+    const list = map.get(rule.command);
+    if (list === undefined) map.set(rule.command, [rule]);
+    else list.push(rule);
+  }
+  return map;
+}
+
+/** One line of the routes. */
+export interface Route {
+  readonly users: GlobList;
+  readonly target: RouteTarget;
+}
+
+export type RouteTarget =
+  | { readonly kind: 'backend'; readonly backend: string }
+  /** One of these, by the user's name; at least one. */
+  | { readonly kind: 'spread'; readonly backends: readonly string[] }
+  /** Dovecot's auth service at that socket says it. */
+  | { readonly kind: 'passdb'; readonly socket: string; readonly cacheTtlMs: number };
+
+/** What a line of `server_commands` says. */
+export type ServerTarget =
+  | { readonly kind: 'all' | 'by-user' }
+  | { readonly kind: 'backend'; readonly backend: string };
+
+/** Words of the configuration that are no names of backends. */
+export const serverTargetWords: readonly string[] = ['all', 'by_user'];
+
+/** The lines of `server_commands`. */
+export interface ServerCommandRules {
+  /** For commands that only read and have no line of their own. */
+  readonly default: ServerTarget;
+  /** By full name of the command. */
+  readonly byCommand: ReadonlyMap<string, ServerTarget>;
+}
+
+/** Every backend that a route can lead to, in the order of `backends`; a passdb may name any of them. */
+export function reachable(routes: readonly Route[], backends: readonly string[]): readonly string[] {
+  const named = new Set<string>();
+  for (const { target } of routes) {
+    if (target.kind === 'passdb') return backends;
+    for (const name of target.kind === 'spread' ? target.backends : [target.backend]) named.add(name);
+  }
+  return backends.filter((name) => named.has(name));
+}
+
+/** The route for people: `-> mail1`, `-> one of mail1, mail2 by name`. */
+export function formatTarget(target: RouteTarget): string {
+  switch (target.kind) {
+    case 'backend':
+      return target.backend;
+    case 'spread':
+      return `one of ${target.backends.join(', ')} by the user's name`;
+    case 'passdb':
+      return `what the passdb at ${target.socket} says`;
+    default:
+      return target satisfies never;
+  }
+}

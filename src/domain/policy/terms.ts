@@ -1,0 +1,274 @@
+// The terms of an allowed command: a stated reason, and how often in any span of time, counted per principal. Pure but for the limiter's
+// counts; times come in, from a clock that does not leap.
+// The rule: the limiter never forgets a count that still matters. A table that is full refuses; it makes no room by forgetting.
+import type { Attempt } from './attempt.js';
+import type { Obligations, Policy, Rate } from './policy.js';
+
+/** Whether two rules ask for the same besides. The limits of two rules are never one, however they read. */
+export function areSameTerms(one: Obligations | undefined, other: Obligations | undefined): boolean {
+  return (
+    one?.reason === other?.reason &&
+    one?.limit === other?.limit &&
+    one?.alsoLimit?.limit === other?.alsoLimit?.limit &&
+    one?.maxMatches === other?.maxMatches &&
+    one?.emergency === other?.emergency
+  );
+}
+
+/** What satisfies both: for a command that is judged in two series and allowed by two rules, while it is not known which of them counts. */
+export function stricterTerms(one: Obligations, other: Obligations): Obligations {
+  const counts = [one.maxMatches, other.maxMatches].filter((count) => count !== undefined);
+  const { limit, limitKey } = one.limit === undefined ? other : one;
+  const isSecondLimit =
+    one.limit !== undefined && other.limit !== undefined && one.limitKey !== other.limitKey;
+  return {
+    reason: one.reason || other.reason,
+    ...(limit === undefined ? {} : { limit }),
+    limitKey,
+    ...(isSecondLimit && other.limit !== undefined
+      ? { alsoLimit: { limit: other.limit, limitKey: other.limitKey } }
+      : {}),
+    ...(counts.length === 0 ? {} : { maxMatches: Math.min(...counts) }),
+    emergency: one.emergency && other.emergency,
+  };
+}
+
+/** So many visible characters must be there: a ticket number has them, a blank or an invisible character does not. */
+export const reasonVisibleMin = 3;
+
+/**
+ * Letters, digits, punctuation and symbols. Not counted: blanks, controls and format characters (zero-width, bidirectional), marks that
+ * only combine with a letter, unassigned and private characters, all that Unicode calls ignorable by default (as the Hangul fillers),
+ * and two symbols that are blank: the empty Braille pattern and the null notehead.
+ */
+const visible = /(?!\p{Default_Ignorable_Code_Point}|\u2800|\ufffc|\u{1d159})[\p{L}\p{N}\p{P}\p{S}]/gu;
+
+/** Whether `reason` has enough visible characters; undefined: none was stated. */
+export function saysWhy(reason: string | undefined): boolean {
+  return (reason?.match(visible)?.length ?? 0) >= reasonVisibleMin;
+}
+
+const howToSayWhy = 'dovegate send --reason TEXT, or DOVEGATE_REASON=TEXT with dovegate as doveadm';
+
+/** Why a command is refused whose rule demands a reason. */
+export function whyNoReason(reason: string | undefined): string {
+  if (reason === undefined || reason === '') return `the client must say why: ${howToSayWhy}`;
+  return `the client must say why, in at least ${reasonVisibleMin} visible characters`;
+}
+
+/** One thing to count. Keys of different kinds of limits differ. */
+export type LimitAsk =
+  | { readonly kind: 'rate'; readonly key: string; readonly rate: Rate }
+  | { readonly kind: 'distinct'; readonly key: string; readonly rate: Rate; readonly member: string };
+
+/** What of an attempt limits look at. */
+type Counted = Pick<Attempt, 'principal' | 'users' | 'masks' | 'everybody'>;
+
+const nothing: readonly LimitAsk[] = [];
+
+/** What has to be counted before this is sent; empty for most. Counted per principal. */
+export function limitAsks(
+  policy: Policy,
+  obligations: Obligations | undefined,
+  attempt: Counted,
+): readonly LimitAsk[] {
+  const { rate, distinctUsers } = policy.limits;
+  if (rate === undefined && distinctUsers === undefined && obligations?.limit === undefined) return nothing;
+  const asks: LimitAsk[] = [];
+  const who = `${attempt.principal}\0${policy.name}`;
+  if (rate !== undefined) asks.push({ kind: 'rate', key: `rate\0${who}`, rate });
+  if (distinctUsers !== undefined) {
+    for (const member of peopleIn(attempt)) {
+      asks.push({ kind: 'distinct', key: `distinct\0${who}`, rate: distinctUsers, member });
+    }
+  }
+  for (const counted of [obligations, obligations?.alsoLimit]) {
+    if (counted?.limit === undefined) continue;
+    asks.push({ kind: 'rate', key: `rule\0${who}\0${counted.limitKey}`, rate: counted.limit });
+  }
+  return asks;
+}
+
+/** Users by name; a mask, and everybody, count as one more each: who may use them can reach many at once anyway. */
+function peopleIn(attempt: Counted): ReadonlySet<string> {
+  const people = new Set(attempt.users);
+  for (const mask of attempt.masks) people.add(`mask ${mask.value}`);
+  if (attempt.everybody !== 'none') people.add('everybody');
+  return people;
+}
+
+/** A span is counted in so many slots; a slot counts until all of it is older than the span, so it is never too lenient. */
+const slots = 60;
+
+/** How often something happened in a span of time. */
+class Counter {
+  readonly #slotMs: number;
+  readonly #counts = new Uint32Array(slots + 1);
+  /** Number of the newest slot since the clock's beginning. */
+  #newest: number;
+
+  constructor(windowMs: number, nowMs: number) {
+    this.#slotMs = windowMs / slots;
+    this.#newest = Math.floor(nowMs / this.#slotMs);
+  }
+
+  /** In the span that ends now. */
+  total(nowMs: number): number {
+    const now = Math.floor(nowMs / this.#slotMs);
+    const passed = Math.min(now - this.#newest, slots + 1);
+    for (let step = 1; step <= passed; step += 1) this.#counts[this.#index(this.#newest + step)] = 0;
+    this.#newest = Math.max(this.#newest, now);
+    return this.#counts.reduce((sum, each) => sum + each, 0);
+  }
+
+  /** Call {@link total} first. What is older than the span does not count. */
+  add(atMs: number): void {
+    const slot = Math.floor(atMs / this.#slotMs);
+    if (slot < this.#newest - slots) return;
+    const index = this.#index(slot);
+    this.#counts[index] = (this.#counts[index] ?? 0) + 1;
+  }
+
+  /** Until the oldest slot that holds something falls out: when the newest one is `slots` further on. There is one. */
+  waitMs(nowMs: number): number {
+    let oldest = this.#newest - slots;
+    while ((this.#counts[this.#index(oldest)] ?? 0) === 0) oldest += 1;
+    return Math.max(1, (oldest + slots + 1) * this.#slotMs - nowMs);
+  }
+
+  #index(slot: number): number {
+    const index = slot % (slots + 1);
+    return index < 0 ? index + slots + 1 : index;
+  }
+}
+
+interface Group {
+  readonly windowMs: number;
+  /** When each member was last seen. */
+  readonly seen: Map<string, number>;
+}
+
+/** A full table is searched for what has expired at most this often. */
+const sweepEveryMs = 1000;
+
+/** `full`: the table is. */
+export type LimitVerdict =
+  | { readonly kind: 'within' }
+  | { readonly kind: 'over'; readonly retryAfterMs: number }
+  | { readonly kind: 'full' };
+
+/** Counters of all principals. Outlives policies: a reload does not reset it. */
+export class Limiter {
+  readonly #entriesMax: number;
+  readonly #counters = new Map<string, Counter>();
+  readonly #groups = new Map<string, Group>();
+  #members = 0;
+  #sweptMs = Number.NEGATIVE_INFINITY;
+
+  /** `entriesMax`: counters and members together. */
+  constructor(entriesMax: number) {
+    this.#entriesMax = entriesMax;
+  }
+
+  /** Counters and members that are held. */
+  get size(): number {
+    return this.#counters.size + this.#groups.size + this.#members;
+  }
+
+  /** Counts all asks, or none of them if one is above its limit. */
+  admit(asks: readonly LimitAsk[], nowMs: number): LimitVerdict {
+    const fresh = new Map<string, Set<string>>();
+    for (const ask of asks) {
+      const retryAfterMs =
+        ask.kind === 'rate' ? this.#overRate(ask, nowMs) : this.#overDistinct(ask, fresh, nowMs);
+      if (retryAfterMs !== undefined) return { kind: 'over', retryAfterMs };
+    }
+    if (!this.#hasRoom(asks, nowMs)) return { kind: 'full' };
+    for (const ask of asks) this.#count(ask, nowMs, nowMs);
+    return { kind: 'within' };
+  }
+
+  /**
+   * Counts what happened `agoMs` before now, whatever the limit: what a journal remembers from before a restart. A table that
+   * becomes full by it takes no more, and refuses what is new as any full table does.
+   */
+  replay(ask: LimitAsk, agoMs: number, nowMs: number): void {
+    if (this.size + 2 <= this.#entriesMax || !this.#isNew(ask)) this.#count(ask, nowMs - agoMs, nowMs);
+  }
+
+  /** How long until one more would be within; undefined: it is. */
+  #overRate(ask: LimitAsk, nowMs: number): number | undefined {
+    const counter = this.#counters.get(counterKey(ask));
+    return counter === undefined || counter.total(nowMs) < ask.rate.count ? undefined : counter.waitMs(nowMs);
+  }
+
+  /** `fresh`: by key, who was not known before and is asked for by the same command. */
+  #overDistinct(
+    { key, rate, member }: LimitAsk & { readonly kind: 'distinct' },
+    fresh: Map<string, Set<string>>,
+    nowMs: number,
+  ): number | undefined {
+    const group = this.#groups.get(key);
+    const others = fresh.get(key) ?? new Set<string>();
+    if (group !== undefined && !fresh.has(key)) this.#forget(group, nowMs);
+    fresh.set(key, others);
+    if (group?.seen.has(member) === true) return undefined;
+    others.add(member);
+    if ((group?.seen.size ?? 0) + others.size <= rate.count) return undefined;
+    let oldest = nowMs;
+    for (const atMs of group?.seen.values() ?? []) oldest = Math.min(oldest, atMs);
+    return Math.max(1, oldest + rate.windowMs - nowMs);
+  }
+
+  #forget(group: Group, nowMs: number): void {
+    for (const [member, atMs] of group.seen) {
+      if (atMs <= nowMs - group.windowMs && group.seen.delete(member)) this.#members -= 1;
+    }
+  }
+
+  #isNew(ask: LimitAsk): boolean {
+    return ask.kind === 'rate'
+      ? !this.#counters.has(counterKey(ask))
+      : this.#groups.get(ask.key)?.seen.has(ask.member) !== true;
+  }
+
+  #hasRoom(asks: readonly LimitAsk[], nowMs: number): boolean {
+    if (this.#fits(asks) || !asks.some((ask) => this.#isNew(ask))) return true;
+    if (nowMs - this.#sweptMs >= sweepEveryMs) this.#sweep(nowMs);
+    return this.#fits(asks);
+  }
+
+  #fits(asks: readonly LimitAsk[]): boolean {
+    return this.size + asks.length * 2 <= this.#entriesMax;
+  }
+
+  #sweep(nowMs: number): void {
+    this.#sweptMs = nowMs;
+    for (const [key, counter] of this.#counters) if (counter.total(nowMs) === 0) this.#counters.delete(key);
+    for (const [key, group] of this.#groups) {
+      this.#forget(group, nowMs);
+      if (group.seen.size === 0) this.#groups.delete(key);
+    }
+  }
+
+  #count(ask: LimitAsk, atMs: number, nowMs: number): void {
+    if (ask.kind === 'distinct') {
+      const group = this.#groups.get(ask.key) ?? { windowMs: ask.rate.windowMs, seen: new Map() };
+      this.#groups.set(ask.key, group);
+      const before = group.seen.get(ask.member);
+      if (before === undefined) this.#members += 1;
+      group.seen.set(ask.member, Math.max(before ?? atMs, atMs));
+      return;
+    }
+    const key = counterKey(ask);
+    const counter = this.#counters.get(key) ?? new Counter(ask.rate.windowMs, nowMs);
+    this.#counters.set(key, counter);
+    counter.total(nowMs);
+    counter.add(atMs);
+  }
+}
+
+/** A limit whose span was changed counts anew; one whose number was changed goes on. */
+function counterKey(ask: LimitAsk): string {
+  return `${ask.key}\0${ask.rate.windowMs}`;
+}
