@@ -1,6 +1,6 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
-import { formatJson as formatJsonLine } from '../domain/audit/export.js';
+import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
 import {
   type AccountSettings,
   formatListenerSocket,

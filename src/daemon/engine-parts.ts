@@ -2,10 +2,8 @@
 
 import { randomBytes } from '../adapters/host/clock.js';
 import { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../concurrency/limits.js';
-import type { Redactor } from '../domain/audit/signature.js';
-import { createUlidSource } from '../domain/audit/ulid.js';
+import type { Redactor } from '../domain/audit/record.js';
 import { mailboxNamesOf, type Settings } from '../domain/config/settings.js';
-
 import { createUserNames } from '../domain/identity/user-name.js';
 import { AnswerCache, type Judged, judgedBytes } from '../domain/policy/assess.js';
 import { Limiter } from '../domain/policy/terms.js';
@@ -19,6 +17,7 @@ import type { Pool } from '../gateway/pool/pool.js';
 import type { SessionLimits } from '../gateway/session/greet-peer.js';
 import type { Clock } from '../ports/machine.js';
 import type { Connect } from '../ports/transport.js';
+import { createUlidSource } from './ulid.js';
 
 /** What the adapters give to the engine. */
 export interface Adapters {

@@ -9,15 +9,8 @@ import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/jo
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { parseLine } from '../domain/audit/record.js';
-import {
-  createRedactor,
-  makeHmacKey,
-  makeSignKey,
-  ownSignKeyName,
-  parseSignKey,
-  type Redactor,
-} from '../domain/audit/signature.js';
+import { makeSignKey, ownSignKeyName, parseSignKey } from '../domain/audit/ledger.js';
+import { createRedactor, makeHmacKey, parseLine, type Redactor } from '../domain/audit/record.js';
 import { catalogHash } from '../domain/commands/catalog.js';
 import type { AuditSettings, Settings, SinkSettings } from '../domain/config/settings.js';
 import type { Limiter } from '../domain/policy/terms.js';

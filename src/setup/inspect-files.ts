@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Unsafe } from '../adapters/host/trusted-path.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
-import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/signature.js';
+import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
 import type { Place, Problem } from '../domain/config/problem.js';
 import type { Asking } from '../domain/config/read-files.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';

@@ -4,7 +4,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { parseTime } from '../domain/policy/duration.js';
+import { parseInstant } from '../domain/policy/duration.js';
 import type { TlsOffer } from '../ports/transport.js';
 
 /** Paths. */
@@ -165,5 +165,5 @@ export function parseEnd(validTo: string): number {
   const month = String(months.indexOf(name) + 1).padStart(2, '0');
   // A year of five digits is beyond all that matters here.
   const text = `${year.slice(0, 4)}-${month}-${day.padStart(2, '0')}T${time}Z`;
-  return parseTime(text) ?? Number.POSITIVE_INFINITY;
+  return parseInstant(text) ?? Number.POSITIVE_INFINITY;
 }

@@ -33,6 +33,7 @@ export const fullyTestedModules: readonly string[] = [
   'domain/policy',
   'domain/answers',
   'domain/audit',
+  'domain/trail',
   'domain/config',
   'domain/review',
   'gateway/lookup',

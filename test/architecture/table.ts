@@ -25,6 +25,7 @@ const belowCli = [
   ...domain,
   'domain/config',
   'domain/review',
+  'domain/trail',
   'setup',
   ...protocol,
   'ports',
@@ -62,7 +63,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'domain/meaning': rule(['domain/names', 'domain/commands', 'domain/identity/user-name'], {
     public: ['canonical', 'columns', 'reach'],
   }),
-  'domain/audit': rule([...protocol, 'domain/names', 'domain/identity'], { builtins: ['crypto'] }),
+  'domain/audit': rule([], { public: ['encode', 'ledger', 'record'], builtins: ['crypto'] }),
+  'domain/trail': rule(['domain/names', 'domain/identity/user-name', 'domain/audit'], {
+    public: ['export', 'search', 'verify'],
+  }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
     {
@@ -76,7 +80,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   }),
-  'domain/review': rule([...protocol, 'domain/config', ...domain], {
+  'domain/review': rule([...protocol, 'domain/config', 'domain/trail', ...domain], {
     public: ['replay', 'spent', 'suggest'],
   }),
 
@@ -110,7 +114,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks'],
     packages: ['koffi'],
   }),
-  'adapters/journal': rule(['ports', 'concurrency', 'domain/audit', 'gateway/outcome'], {
+  'adapters/journal': rule(['ports', 'concurrency', 'domain/audit', 'domain/trail', 'gateway/outcome'], {
     public: ['journal', 'segments', 'trail'],
     builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
   }),

@@ -10,11 +10,10 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { findTrail, verifyTrail } from '../../src/adapters/journal/trail.js';
+import { createUlidSource } from '../../src/daemon/ulid.js';
 import { encodeBody } from '../../src/domain/audit/encode.js';
-import { createLedger } from '../../src/domain/audit/ledger.js';
+import { createLedger, makeSignKey } from '../../src/domain/audit/ledger.js';
 import { type AuditRecord, formatTime } from '../../src/domain/audit/record.js';
-import { makeSignKey } from '../../src/domain/audit/signature.js';
-import { createUlidSource } from '../../src/domain/audit/ulid.js';
 import { builtProgram } from '../kit/daemon.js';
 
 const segmentBytes = 64 << 20;

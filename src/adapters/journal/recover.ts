@@ -18,14 +18,15 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import {
   genesisHash,
+  isSignedBy,
   journalFormat,
   noteExchange,
   type OpenExchanges,
   readClaim,
   readLink,
+  unsignedLine,
 } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead, type TornTail } from '../../domain/audit/record.js';
-import { isSignedBy, unsignedLine } from '../../domain/audit/signature.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Mark } from './handover.js';
 import {

@@ -5,12 +5,21 @@ import { createReadStream, existsSync, readdirSync, readFileSync, readSync, stat
 import { open } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import type { KeptCheckpoint } from '../../domain/audit/checkpoints.js';
 import { readClaim } from '../../domain/audit/ledger.js';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
-import { createSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
-import { createSurvey, type Surveyed } from '../../domain/audit/survey.js';
-import { createVerifier, type Verdict, type Verifier } from '../../domain/audit/verify.js';
+import {
+  createSearch,
+  createSurvey,
+  type ExchangeRow,
+  type Surveyed,
+  type TrailFilter,
+} from '../../domain/trail/search.js';
+import {
+  createVerifier,
+  type KeptCheckpoint,
+  type Verdict,
+  type Verifier,
+} from '../../domain/trail/verify.js';
 import { JournalFault } from '../../ports/faults.js';
 import { fileName, listSegments } from './segments.js';
 

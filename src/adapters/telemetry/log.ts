@@ -4,7 +4,7 @@
 
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
-import { harmlessJson, printable } from '../../domain/audit/export.js';
+import { harmlessJson, printable } from '../../domain/audit/encode.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { LogCode } from './codes.js';

@@ -8,8 +8,8 @@ import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs
 import { dirname, join } from 'node:path';
 import { readIfThere, writeAtomically } from '../../adapters/host/files.js';
 import { type Trusted, whyUnsafe } from '../../adapters/host/trusted-path.js';
-import { formatTime } from '../../domain/audit/record.js';
-import { createRedactor, makeSignKey, parsePublicKey } from '../../domain/audit/signature.js';
+import { makeSignKey, parsePublicKey } from '../../domain/audit/ledger.js';
+import { createRedactor, formatTime } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

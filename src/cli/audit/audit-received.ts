@@ -7,7 +7,7 @@
 
 import { feedVerifier, type TrailFile } from '../../adapters/journal/trail.js';
 import { readClaim, readLink } from '../../domain/audit/ledger.js';
-import { createVerifier, type TrailOptions, type Verdict } from '../../domain/audit/verify.js';
+import { createVerifier, type TrailOptions, type Verdict } from '../../domain/trail/verify.js';
 
 export interface Received {
   readonly verdict: Verdict;

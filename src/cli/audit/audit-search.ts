@@ -7,17 +7,17 @@ import {
   surveyTrails,
   type TrailFile,
 } from '../../adapters/journal/trail.js';
-import {
-  formatCsvHeader,
-  formatCsvRow,
-  formatJsonRow,
-  formatValue,
-  printable,
-} from '../../domain/audit/export.js';
+import { printable } from '../../domain/audit/encode.js';
 import { readClaim } from '../../domain/audit/ledger.js';
-import { createUserSearch, type ExchangeRow, type TrailFilter } from '../../domain/audit/search.js';
-import { createRetirements, type Surveyed } from '../../domain/audit/survey.js';
-import type { RetiredRecords } from '../../domain/audit/verify.js';
+import { formatCsvHeader, formatCsvRow, formatJsonRow, formatValue } from '../../domain/trail/export.js';
+import {
+  createNameTest,
+  createRetirements,
+  type ExchangeRow,
+  type Surveyed,
+  type TrailFilter,
+} from '../../domain/trail/search.js';
+import type { RetiredRecords } from '../../domain/trail/verify.js';
 import { exitCodes } from '../../ports/machine.js';
 import { plural } from '../output/output.js';
 import type { Paint, Screen } from '../output/screen.js';
@@ -41,9 +41,9 @@ export async function auditSearch(
     // RFC 4180 ends its lines in CR LF.
     csv: (row) => [`${formatCsvRow(row)}\r`],
   };
-  const byName = filter.user === undefined ? undefined : createUserSearch(filter.user);
+  const isNamed = createNameTest(filter);
   let isFound = false;
-  let isNameFound = byName === undefined;
+  let isNameFound = false;
   if (format === 'csv') await screen.print(`${formatCsvHeader()}\r`);
   for (const trail of trails) {
     const damage = createDamageWatch();
@@ -54,7 +54,7 @@ export async function auditSearch(
     };
     for await (const row of searchTrail(trail, filter, look)) {
       isFound = true;
-      isNameFound ||= byName?.isNamed(row.fields) === true;
+      isNameFound ||= isNamed(row);
       for (const line of linesOf[format](row)) await screen.print(line);
       if (screen.isGone) return exitCodes.ok;
     }

@@ -2,8 +2,9 @@
 // It is found by its id, or by the seq of any of its records, as search and verify name them.
 
 import { type Piece, readToDamage, type Trail, type TrailFile } from '../../adapters/journal/trail.js';
-import { formatJson, formatValue, printable } from '../../domain/audit/export.js';
+import { formatJson, printable } from '../../domain/audit/encode.js';
 import { isObject, parseLine } from '../../domain/audit/record.js';
+import { formatValue } from '../../domain/trail/export.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
 import type { Screen } from '../output/screen.js';

@@ -9,7 +9,7 @@ import {
   readToDamage,
   type TrailFile,
 } from '../../adapters/journal/trail.js';
-import { formatJson, printable } from '../../domain/audit/export.js';
+import { formatJson, printable } from '../../domain/audit/encode.js';
 import { parseLine } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';

@@ -1,7 +1,7 @@
 // Where subcommands write: text for people and pipes on stdout, errors and warnings on stderr. The rule: text of a client, a backend or a
 // file reaches a terminal through `plain` only.
 
-import { harmlessJson, printable } from '../../domain/audit/export.js';
+import { harmlessJson, printable } from '../../domain/audit/encode.js';
 
 /** One line, or several. */
 export function stdout(text: string): void {

@@ -3,7 +3,7 @@
 // harmless before it is printed on a screen. A reader that closes (`| head`) ends the work without an error; a full disk is one.
 
 import { styleText } from 'node:util';
-import { printable } from '../../domain/audit/export.js';
+import { printable } from '../../domain/audit/encode.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';
 import { CommandFault } from './output.js';
 import type { Sink } from './row-printer.js';

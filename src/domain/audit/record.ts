@@ -1,8 +1,10 @@
-// What an audit record holds: one type for every event, with the key names of the file; the form of its times; and how single
-// keys of its line are read without parsing it, since journals are read by the million lines.
+// What an audit record holds: one type for every event, with the key names of the file; the form of its times; the digests that
+// stand for secrets; and how single keys of its line are read without parsing it, since journals are read by the million lines.
 // The rule: a record is made once and never changed; secrets are redacted before they come in here.
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission", ... ,"prev":"<64 hex>","hash":"<64 hex>"}
+
+import { createHmac, randomBytes } from 'node:crypto';
 
 /** With {@link OwnRecord}'s, the closed list of the key `event`. A word is never renamed or reused: journals hold it. */
 type AuditEvent =
@@ -191,15 +193,15 @@ export function formatTime(ms: number): string {
 export function parseTime(text: string): number | undefined {
   const ms = text.length === timeChars ? Date.parse(text) : Number.NaN;
   // A 31st of February, an hour 24: written again it is another text.
-  return !Number.isNaN(ms) && formatTime(ms) === text ? ms : undefined;
+  return !Number.isNaN(ms) && new Date(ms).toISOString() === text ? ms : undefined;
 }
 
-/** What stands around time and event at the start of every line; the writer (encode.ts) and the searches by bytes use it. */
+/** What stands around time and event at the start of every line. */
 export const timeOpening = ',"time":"';
-export const timeChars = 24;
 export const eventOpening = '","event":"';
+const timeChars = 24;
 /** The time's opening begins at most so far into a line: a seq has at most 16 digits. */
-export const timeAtMax = 24;
+const timeAtMax = 24;
 
 /** What stands at the start of every line. */
 export interface LineHead {
@@ -218,6 +220,22 @@ export function readHead(line: string): LineHead | undefined {
   const end = line.indexOf('"', eventAt);
   if (end < 0) return undefined;
   return { time: line.slice(timeAt, timeAt + timeChars), event: line.slice(eventAt, end) };
+}
+
+/** Where the event of the line at `at` of a piece must begin, without a look at what is there; Infinity: it is no line of ours. */
+export function eventPlace(piece: Buffer, at: number): number {
+  let comma = at + '{"seq":0'.length;
+  while (piece[comma] !== 0x2c) {
+    comma += 1;
+    if (comma > at + timeAtMax) return Infinity;
+  }
+  return comma + timeOpening.length + timeChars + eventOpening.length;
+}
+
+/** The time before an event. */
+export function timeBefore(piece: Buffer, eventAt: number): string {
+  const end = eventAt - eventOpening.length;
+  return piece.toString('latin1', end - timeChars, end);
 }
 
 /**
@@ -245,4 +263,46 @@ export function parseLine(text: string): Readonly<Record<string, unknown>> | und
 /** Whether a parsed value is an object with keys. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Makes digests under one key. */
+export interface Redactor {
+  /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */
+  redact(value: string): Redacted;
+  /** For command input, which comes in pieces. */
+  meterInput(): InputMeter;
+}
+
+/** Counts and digests one command's input. */
+export interface InputMeter {
+  take(bytes: Uint8Array): void;
+  /** Once, at the end. */
+  finish(): RecordedInput;
+}
+
+const keyBytesMin = 16;
+
+/** `key`: the contents of the key file. Throws a RangeError when it is too short to keep anything secret. */
+export function createRedactor(key: string | Uint8Array): Redactor {
+  const bytes = Buffer.from(typeof key === 'string' ? key.replace(/\r?\n$/, '') : key);
+  if (bytes.length < keyBytesMin) throw new RangeError(`an HMAC key has at least ${keyBytesMin} bytes`);
+  return {
+    redact: (value) => ({ hmac: createHmac('sha256', bytes).update(value, 'utf8').digest('hex') }),
+    meterInput() {
+      const hmac = createHmac('sha256', bytes);
+      let count = 0;
+      return {
+        take(part) {
+          count += part.length;
+          hmac.update(part);
+        },
+        finish: () => ({ bytes: count, hmac: hmac.digest('hex') }),
+      };
+    },
+  };
+}
+
+/** The contents of a new key file: 32 random bytes as hex, with LF. */
+export function makeHmacKey(): string {
+  return `${randomBytes(32).toString('hex')}\n`;
 }

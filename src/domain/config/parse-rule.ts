@@ -3,7 +3,7 @@ import { stringify } from 'yaml';
 import { allSeries, type Command, commandNamed, commandsOf, parameterNamed } from '../commands/catalog.js';
 import { sha256Hex } from '../identity/credentials.js';
 import { GlobList, mayOverlap } from '../names/glob.js';
-import { parseTime } from '../policy/duration.js';
+import { parseInstant } from '../policy/duration.js';
 import type { Policy, Rule } from '../policy/policy.js';
 import { type Cursor, userPatterns } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
@@ -134,7 +134,7 @@ function unnamedIn(commands: readonly Command[], named: readonly string[]): stri
 
 function parseExpiry(raw: RawMap, cursor: Cursor, nowMs: number | undefined): number | undefined {
   if (raw.expires === undefined) return undefined;
-  const expiresMs = parseTime(raw.expires);
+  const expiresMs = parseInstant(raw.expires);
   if (expiresMs === undefined) {
     const message = 'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z';
     cursor.error(['expires'], message);

@@ -1,6 +1,6 @@
 // Problems of a configuration: as values, as two lines of text, and their codes. A message says what is wrong and what to do, and never
 // holds a secret (secrets are in files of their own).
-import { printable } from '../audit/export.js';
+import { printable } from '../audit/encode.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
 export type Severity = 'error' | 'warning';

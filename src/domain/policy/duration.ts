@@ -1,6 +1,8 @@
 // Durations as policies, configurations and commands spell them: `500ms`, `5s`, `10m`, `2h`, `7d`, `2w`; and moments as people type them
 // after `--since` and `--until`. Days are those of UTC, as the times of records are: a command means the same on every machine.
 
+import { parseTime } from '../audit/record.js';
+
 const durationUnits: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
@@ -46,7 +48,7 @@ export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number):
     const startMs = nowMs - (nowMs % dayMs) - startOfDay;
     return edge === 'start' ? startMs : startMs + dayMs;
   }
-  const atMs = parseTime(text);
+  const atMs = parseInstant(text);
   // A day alone is read as its end.
   const isDay = !/[Tt ]/.test(text);
   return atMs !== undefined && isDay && edge === 'start' ? atMs - dayMs : atMs;
@@ -56,18 +58,15 @@ export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number):
  * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that
  * no month has.
  */
-export function parseTime(written: string): number | undefined {
-  const match =
-    /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(written);
-  if (match === null) return undefined;
-  const [, day = '', hour, minuteText, secondText, fraction, zone] = match;
-  const midnight = Date.parse(`${day}T00:00:00Z`);
-  // A 31st of February becomes a day of March.
-  if (Number.isNaN(midnight) || new Date(midnight).toISOString().slice(0, 10) !== day) return undefined;
-  if (zone === undefined) return midnight + dayMs;
-  const [hours, minutes, seconds] = [Number(hour), Number(minuteText), Number(secondText)];
+export function parseInstant(written: string): number | undefined {
+  const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
+    written,
+  );
+  const [, day, minute = '00:00', second, fraction = '', zone] = match ?? [];
+  const minuteMs = parseTime(`${day}T${minute}:00.000Z`);
+  if (minuteMs === undefined) return undefined;
+  if (zone === undefined) return minuteMs + dayMs;
   const zoneMinutes = /^z$/i.test(zone) ? 0 : Number(zone.slice(0, 3)) * 60 + Number(zone[0] + zone.slice(4));
-  if (hours > 23 || minutes > 59 || seconds > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
-  const ofDay = ((hours * 60 + minutes - zoneMinutes) * 60 + seconds) * 1000;
-  return midnight + ofDay + Number((fraction ?? '').padEnd(3, '0'));
+  if (Number(second) > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
+  return minuteMs - zoneMinutes * 60_000 + Number(second) * 1000 + Number(fraction.padEnd(3, '0'));
 }

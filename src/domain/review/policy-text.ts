@@ -2,7 +2,7 @@
 // It does not know what a policy means. The rule: whatever stands in a value or a comment, it stays there: no text of a client can
 // end a line, a quote or a comment.
 
-import { printable } from '../audit/export.js';
+import { printable } from '../audit/encode.js';
 
 /** What YAML can say of a rule. */
 export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };

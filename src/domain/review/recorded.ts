@@ -5,7 +5,6 @@
 // it was judged for, so that nothing but the policies makes a difference.
 
 import { isObject, parseTime } from '../audit/record.js';
-import type { ExchangeRow } from '../audit/search.js';
 import {
   allSeries,
   type Command,
@@ -35,6 +34,7 @@ import {
 } from '../policy/assess.js';
 import type { Policy } from '../policy/policy.js';
 import { saysWhy } from '../policy/terms.js';
+import type { ExchangeRow } from '../trail/search.js';
 
 /** Why a record cannot be judged again; each is counted. */
 export type UnjudgeableWhy =

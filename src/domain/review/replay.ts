@@ -1,12 +1,12 @@
 // Past records judged by another configuration: which decisions would change, and which rules were exercised. Rows come in one after
 // the other, and only what differs is kept.
 
-import type { ExchangeRow } from '../audit/search.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
 import type { SeriesReading } from '../policy/assess.js';
 import { type Assessment, describeObstacle, type Fate } from '../policy/assess.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
+import type { ExchangeRow } from '../trail/search.js';
 import {
   type RecordedAssessment,
   RecordedAssessor,

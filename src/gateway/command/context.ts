@@ -1,8 +1,7 @@
 // What exchanges share, and the session as an exchange sees it.
 
 import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../concurrency/limits.js';
-import type { RecordedPeer, Redacted } from '../../domain/audit/record.js';
-import type { InputMeter } from '../../domain/audit/signature.js';
+import type { InputMeter, RecordedPeer, Redacted } from '../../domain/audit/record.js';
 import type { Effect } from '../../domain/commands/catalog.js';
 import type { Peer } from '../../domain/identity/peer.js';
 import type { AnswerCache, Subject } from '../../domain/policy/assess.js';

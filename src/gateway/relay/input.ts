@@ -4,8 +4,7 @@
 // line: it is read to its end, or the session ends.
 
 import type { ByteBudget } from '../../concurrency/limits.js';
-import type { RecordedInput } from '../../domain/audit/record.js';
-import type { InputMeter } from '../../domain/audit/signature.js';
+import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
 import type { FollowingInput } from '../../domain/policy/assess.js';
 import type { Clock } from '../../ports/machine.js';
 import type { CloseReason } from '../../ports/transport.js';

@@ -5,8 +5,7 @@
 // not read yet slows the client down.
 
 import type { ByteBudget } from '../../concurrency/limits.js';
-import type { RecordedInput } from '../../domain/audit/record.js';
-import type { InputMeter } from '../../domain/audit/signature.js';
+import type { InputMeter, RecordedInput } from '../../domain/audit/record.js';
 import { createCommandSpotter } from '../../domain/commands/catalog.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';

@@ -2,7 +2,7 @@
 // script. The rules: it ends within its time limit, whatever the peer does; a refused peer gets `-` and nothing else.
 
 import type { Abortable } from '../../concurrency/abortable.js';
-import { printable } from '../../domain/audit/export.js';
+import { printable } from '../../domain/audit/encode.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer } from '../../domain/identity/peer.js';
 import type { Policy } from '../../domain/policy/policy.js';

@@ -7,7 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import type { JournalOptions, OpenJournal } from '../../../src/adapters/journal/journal.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
-import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/signature.js';
+import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/ledger.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import type { Clock } from '../../../src/ports/machine.js';
 import { admission, completion, keepAll, openFor, openWatched, type Watched } from './opening.js';

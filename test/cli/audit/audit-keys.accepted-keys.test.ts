@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { acceptKey, demandMayAccept, readAccepted } from '../../../src/cli/audit/audit-keys.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import { makeSignKey } from '../../../src/domain/audit/signature.js';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { openFolder } from '../../kit/folder.js';
 
 const { key } = makeSignKey();

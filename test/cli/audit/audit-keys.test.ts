@@ -5,12 +5,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { auditHmac, auditKeygen } from '../../../src/cli/audit/audit-keys.js';
 import { CommandFault } from '../../../src/cli/output/output.js';
-import {
-  isSignedBy,
-  makeHmacKey,
-  parsePublicKey,
-  parseSignKey,
-} from '../../../src/domain/audit/signature.js';
+import { isSignedBy, parsePublicKey, parseSignKey } from '../../../src/domain/audit/ledger.js';
+import { makeHmacKey } from '../../../src/domain/audit/record.js';
 import { temporaryDirectory } from '../../adapters/journal/reading.js';
 import { keepScreen } from './shown.js';
 

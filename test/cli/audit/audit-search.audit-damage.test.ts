@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createDamageWatch } from '../../../src/cli/audit/audit-search.js';
-import { makeTrail, type PaperTrail } from '../../domain/audit/paper-trail.js';
+import { makeTrail, type PaperTrail } from '../../domain/trail/paper-trail.js';
 
 /** What is noted of a trail whose files come in pieces of so many lines. */
 function notesOf({ segments }: PaperTrail, linesOfPiece: number): string[] {

@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { auditSearch, type RowFormat } from '../../../src/cli/audit/audit-search.js';
 import { createLedger, readClaim } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import type { TrailFilter } from '../../../src/domain/audit/search.js';
+import type { TrailFilter } from '../../../src/domain/trail/search.js';
 import { keepScreen, tamper, writeJournal } from './shown.js';
 
 async function search(

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { CommandFault } from '../../../src/cli/output/output.js';
 import { openFor } from '../../adapters/journal/opening.js';
 import { segmentFiles, temporaryDirectory } from '../../adapters/journal/reading.js';
-import { type PaperTrail, rehash } from '../../domain/audit/paper-trail.js';
+import { type PaperTrail, rehash } from '../../domain/trail/paper-trail.js';
 import { seqOf, tamper, writeJournal } from './shown.js';
 import { keyFile, report, run } from './verifying.js';
 

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger, genesisHash } from '../../../src/domain/audit/ledger.js';
-import { isSignedBy, makeSignKey, unsignedLine } from '../../../src/domain/audit/signature.js';
+import {
+  createLedger,
+  genesisHash,
+  isSignedBy,
+  makeSignKey,
+  unsignedLine,
+} from '../../../src/domain/audit/ledger.js';
 
 const journal = 'ab'.repeat(16);
 

@@ -1,13 +1,12 @@
 // Makes rows of a trail as the daemon would have recorded them: judged by the engine's own judge, encoded as the journal encodes.
 
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { type AuditRecord, isObject } from '../../../src/domain/audit/record.js';
-import type { ExchangeRow } from '../../../src/domain/audit/search.js';
-import { createRedactor } from '../../../src/domain/audit/signature.js';
+import { type AuditRecord, createRedactor, isObject } from '../../../src/domain/audit/record.js';
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import type { Settings } from '../../../src/domain/config/settings.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
+import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 import { admissionOf } from '../../../src/gateway/command/exchange-records.js';
 
 /** 2026-11-20T12:00:00Z. */

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { ByteBudget } from '../../../src/concurrency/limits.js';
-import { createRedactor } from '../../../src/domain/audit/signature.js';
+import { createRedactor } from '../../../src/domain/audit/record.js';
 import { heldBytesMax, UploadBuffer } from '../../../src/gateway/relay/upload.js';
 import { PeerInput, SessionInput } from '../../../src/gateway/session/session-input.js';
 import { chunkings } from '../../kit/chunkings.js';

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ByteBudget } from '../../../src/concurrency/limits.js';
-import { createRedactor } from '../../../src/domain/audit/signature.js';
+import { createRedactor } from '../../../src/domain/audit/record.js';
 import type { Ending } from '../../../src/gateway/outcome/outcome.js';
 import {
   type Conversation,

@@ -1,8 +1,10 @@
 // Rows for programs and for people: CSV that is safe in a spreadsheet, JSON, and text that is safe in a terminal.
 // The rule: nothing that a client wrote into a record can command a spreadsheet or a terminal.
 
-import { isObject } from './record.js';
-import { type ExchangeRow, shown } from './search.js';
+import { formatJson, printable } from '../audit/encode.js';
+import { isObject } from '../audit/record.js';
+import type { ExchangeRow } from './search.js';
+import { shown } from './user-search.js';
 
 /** The columns of an exported exchange, in their order. */
 export const exportColumns = [
@@ -39,20 +41,6 @@ export function formatJsonRow(row: ExchangeRow): string {
   return formatJson({ ...row.fields, seq, completed_seq, completed_time });
 }
 
-/** A value as JSON on one line, in which nothing commands a terminal: the same value for a parser. */
-export function formatJson(value: unknown): string {
-  return harmlessJson(JSON.stringify(value));
-}
-
-/** A line of JSON in which nothing commands a terminal: the same value for a parser. */
-export function harmlessJson(line: string): string {
-  if (plain.test(line)) return line;
-  return line.replace(
-    notForTerminals,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
 /** The first line of a CSV file, without line end. */
 export function formatCsvHeader(): string {
   return exportColumns.join(',');
@@ -61,18 +49,6 @@ export function formatCsvHeader(): string {
 /** One exchange as CSV (RFC 4180), without line end. */
 export function formatCsvRow(row: ExchangeRow): string {
   return exportColumns.map((column) => formatCell(cellOf(row, column))).join(',');
-}
-
-/** Text with control, escape, zero-width and bidirectional characters made visible. Keeps to one line. */
-export function printable(text: string): string {
-  if (plain.test(text)) return text;
-  return text.replace(notForTerminals, (character) => {
-    const code = character.charCodeAt(0);
-    if (character === '\n') return '\\n';
-    if (character === '\r') return '\\r';
-    if (character === '\t') return '\\t';
-    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
 }
 
 /** An argument, a cut value, a hidden one: as people read it. */
@@ -85,11 +61,6 @@ export function formatValue(value: unknown): string {
   if (typeof value['cut'] === 'string') return `${shown(value)}(${formatValue(value['bytes'])} bytes)`;
   return JSON.stringify(value);
 }
-
-/** Nearly every text, and ten times faster to see than that another one needs no care. */
-const plain = /^[ -~]*$/;
-const notForTerminals =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 function cellOf(row: ExchangeRow, column: (typeof exportColumns)[number]): unknown {
   if (column === 'seq') return row.admittedSeq;

@@ -1,14 +1,17 @@
 // Follows a trail from its first line to its last and reports what is wrong with it, and where. A decoder, fed with segments and
 // their lines; memory is bounded by the exchanges that are open at once.
 // The rule: a fault is reported once, at the first line that shows it, and the trail is followed on from there.
+
+import { genesisHash, journalFormat, type Link, readLink } from '../audit/ledger.js';
+import { parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import {
   type CheckpointFaultKind,
   createCheckpointVerifier,
   type KeptCheckpoint,
   type Place,
 } from './checkpoints.js';
-import { genesisHash, journalFormat, type Link, readLink } from './ledger.js';
-import { parseLine, parseTime, readHead, readWord } from './record.js';
+
+export type { KeptCheckpoint };
 
 /** What can be wrong with a trail. A closed list. */
 export type TrailFaultKind =

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { type AuditRecord, parseLine } from '../../../src/domain/audit/record.js';
-import { createUserSearch } from '../../../src/domain/audit/search.js';
+import { createUserSearch } from '../../../src/domain/trail/user-search.js';
 
 const alice = 'alice@example.com';
 const bob = 'bob@example.com';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
-import { createRedactor, makeHmacKey } from '../../../src/domain/audit/signature.js';
+import { createRedactor, makeHmacKey } from '../../../src/domain/audit/record.js';
 
 void test('equal values are equal, and nothing of them is left', () => {
   const key = makeHmacKey();

@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { createLedger } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { createSearch, type TrailFilter } from '../../../src/domain/audit/search.js';
+import { createSearch, type TrailFilter } from '../../../src/domain/trail/search.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const startMs = Date.UTC(2026, 10, 20);

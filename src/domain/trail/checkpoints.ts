@@ -3,9 +3,8 @@
 // The rule: a signature holds for everything before it. Nothing unsigned, or signed by an unknown key, may stand after the last
 // checkpoint of a trusted key, and nothing that a checkpoint named may be missing or different.
 
-import { readLink } from './ledger.js';
-import { parseLine } from './record.js';
-import { isSignedBy, unsignedLine } from './signature.js';
+import { isSignedBy, readLink, unsignedLine } from '../audit/ledger.js';
+import { parseLine } from '../audit/record.js';
 
 /** Where something stands. */
 export interface Place {

@@ -2,14 +2,15 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { genesisHash, sealLine } from '../../../src/domain/audit/ledger.js';
 import {
+  genesisHash,
   isSignedBy,
   makeSignKey,
   parsePublicKey,
   parseSignKey,
+  sealLine,
   unsignedLine,
-} from '../../../src/domain/audit/signature.js';
+} from '../../../src/domain/audit/ledger.js';
 
 const pair = makeSignKey();
 const signer = parseSignKey(pair.secretPem);

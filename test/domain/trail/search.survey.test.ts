@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
-import { createSurvey, type Surveyed } from '../../../src/domain/audit/survey.js';
+import { createSurvey, type Surveyed } from '../../../src/domain/trail/search.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import { createLedger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
-import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/audit/search.js';
+import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
 

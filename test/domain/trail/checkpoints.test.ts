@@ -1,10 +1,10 @@
 // Who vouches: the cases that need no chain. What happens within a trail is in verify.test.ts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createCheckpointVerifier } from '../../../src/domain/audit/checkpoints.js';
+import { makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { parseLine } from '../../../src/domain/audit/record.js';
-import { makeSignKey } from '../../../src/domain/audit/signature.js';
-import type { TrailFault } from '../../../src/domain/audit/verify.js';
+import { createCheckpointVerifier } from '../../../src/domain/trail/checkpoints.js';
+import type { TrailFault } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail } from './paper-trail.js';
 
 const trail = makeTrail();

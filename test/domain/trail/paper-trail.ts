@@ -2,10 +2,9 @@
 // checkpoint beside them. Tests tear it apart.
 
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger, type Ledger } from '../../../src/domain/audit/ledger.js';
+import { createLedger, type Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
-import { makeSignKey } from '../../../src/domain/audit/signature.js';
-import { createVerifier, type TrailOptions, type Verdict } from '../../../src/domain/audit/verify.js';
+import { createVerifier, type TrailOptions, type Verdict } from '../../../src/domain/trail/verify.js';
 
 export interface PaperSegment {
   readonly name: string;

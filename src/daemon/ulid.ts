@@ -38,14 +38,6 @@ export function createUlidSource(): UlidSource {
   };
 }
 
-/** Milliseconds since 1970 that an id was made at; undefined when the text is not a ULID. */
-export function ulidTime(id: string): number | undefined {
-  if (!/^[0-7][0-9A-HJKMNP-TV-Z]{25}$/.test(id)) return undefined;
-  let ms = 0;
-  for (const digit of id.slice(0, 10)) ms = ms * 32 + alphabet.indexOf(digit);
-  return ms;
-}
-
 function increment(bytes: Uint8Array): boolean {
   for (let at = bytes.length - 1; at >= 0; at -= 1) {
     const value = ((bytes[at] ?? 0) + 1) & 255;

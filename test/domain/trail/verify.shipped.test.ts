@@ -1,7 +1,7 @@
 // A trail as a receiver stored it: cut into files of its own, with lines of others between the records.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createVerifier, type Verdict } from '../../../src/domain/audit/verify.js';
+import { createVerifier, type Verdict } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail } from './paper-trail.js';
 
 /** All records of the usual trail in files of so many lines; `''` is a line of somebody else. */

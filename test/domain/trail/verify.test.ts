@@ -2,9 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
-import { makeSignKey } from '../../../src/domain/audit/signature.js';
-import { createVerifier } from '../../../src/domain/audit/verify.js';
+import { createLedger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { createVerifier } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail, nameOf, type PaperTrail, rehash, seal, started, verify } from './paper-trail.js';
 
 /** [kind, file, line, seq] of every fault. */

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { formatJson, printable } from '../../../src/domain/audit/encode.js';
 import {
   exportColumns,
   formatCsvHeader,
   formatCsvRow,
-  formatJson,
   formatJsonRow,
   formatValue,
-  printable,
-} from '../../../src/domain/audit/export.js';
-import type { ExchangeRow } from '../../../src/domain/audit/search.js';
+} from '../../../src/domain/trail/export.js';
+import type { ExchangeRow } from '../../../src/domain/trail/search.js';
 
 function row(fields: Record<string, unknown>): ExchangeRow {
   return { fields, admittedSeq: 3, completedSeq: 7, completedTime: '2026-11-20T08:00:03.500Z' };

@@ -1,0 +1,328 @@
+// Finds exchanges in a trail: pairs each admission with its completion and gives one row. A decoder over pieces of whole
+// lines; what cannot match is skipped without being parsed, since journals are searched by the GiB. And for a search without a hit
+// by name: what was searched, and what retention had removed before.
+// The rule: damage is stepped over; verify says what can be trusted.
+
+import { quote } from '../audit/encode.js';
+import { eventPlace, formatTime, parseLine, parseTime, readHead, timeBefore } from '../audit/record.js';
+import { foldAscii } from '../identity/user-name.js';
+import { createUserSearch, isFitting, shown } from './user-search.js';
+import { noteRetired, type RetiredRecords } from './verify.js';
+
+/** All that are given must match. */
+export interface TrailFilter {
+  /** Whom the command touches, in arguments, too, and through a mask that covers it; `*` stands for any characters. */
+  readonly user?: string | undefined;
+  readonly principal?: string | undefined;
+  /** A command's name, or the words that it begins with: `mailbox` finds `mailbox list`. */
+  readonly command?: string | undefined;
+  readonly listener?: string | undefined;
+  readonly backend?: string | undefined;
+  readonly decision?: string | undefined;
+  /** What the command could do at most, a word of the catalog's list. */
+  readonly effect?: string | undefined;
+  /** A word of the closed list, or `open`: without completion. */
+  readonly outcome?: string | undefined;
+  readonly id?: string | undefined;
+  readonly session?: string | undefined;
+  /** Milliseconds since 1970 of the admission: from, and before. */
+  readonly sinceMs?: number | undefined;
+  readonly untilMs?: number | undefined;
+  /** Stands anywhere in one of the two records, as it is written there. */
+  readonly text?: string | undefined;
+}
+
+type Stored = Readonly<Record<string, unknown>>;
+
+/** One exchange: the keys of its admission, then what its completion adds. Values as they were recorded, cut ones too. */
+export interface ExchangeRow {
+  readonly fields: Stored;
+  /** Seq of the two records; undefined: it was not found. */
+  readonly admittedSeq: number | undefined;
+  readonly completedSeq: number | undefined;
+  readonly completedTime: string | undefined;
+}
+
+/** One search, fed with the trail in its order. */
+export interface TrailSearch {
+  /** A piece of whole lines; rows come when their completion does. */
+  take(piece: Buffer): ExchangeRow[];
+  /** The exchanges that are still open. */
+  finish(): ExchangeRow[];
+}
+
+/** Exchanges that wait for their completion; a forged journal shall not fill the memory. */
+const waitingMax = 200_000;
+
+export function createSearch(filter: TrailFilter): TrailSearch {
+  /** Admissions that may be wanted, by id: where in this piece, and copies of those of earlier ones. */
+  const here = new Map<string, number>();
+  const before = new Map<string, Buffer>();
+  // Everybody's commands are wanted, also those that touch nobody.
+  const isForAll = filter.user === undefined || /^\*+$/.test(filter.user);
+  const user = isForAll ? undefined : createUserSearch(filter.user ?? '');
+  const ownNeedles = needlesOf(filter);
+  // Ids and sessions are the most particular, then users.
+  const isByUser = user?.needles !== undefined && filter.id === undefined && filter.session === undefined;
+  /** One of these stands in every admission that is wanted; undefined: there is nothing so sure. */
+  const needles = isByUser ? user.needles : ownNeedles.length > 0 ? ownNeedles.slice(0, 1) : undefined;
+  const others = isByUser ? ownNeedles : ownNeedles.slice(1);
+  const { sinceMs = -Infinity, untilMs = Infinity, principal } = filter;
+  const since = sinceMs === -Infinity ? '' : formatTime(Math.floor(sinceMs));
+  const until = untilMs === Infinity ? '~' : formatTime(Math.ceil(untilMs));
+  const isTimed = since !== '' || until !== '~';
+  const text = filter.text === undefined ? undefined : Buffer.from(quote(filter.text).slice(1, -1));
+  const outcome = memberOf('outcome', filter.outcome);
+  const backend = memberOf('backend', filter.backend);
+
+  return {
+    take(piece) {
+      const rows: ExchangeRow[] = [];
+      const hits = needles?.map(() => -1);
+      let hit = -1;
+      for (let at = 0; at < piece.length; ) {
+        if (needles !== undefined && hits !== undefined && hit < at) hit = nextHit(piece, at, needles, hits);
+        if (here.size + before.size === 0 && hit > at) {
+          // Nothing before the next hit can matter.
+          if (hit === Infinity) break;
+          at = piece.lastIndexOf(0x0a, hit) + 1;
+        }
+        const end = from(piece.indexOf(0x0a, at), piece.length);
+        const eventAt = eventPlace(piece, at);
+        if (piece[eventAt] === 0x61 && (needles === undefined || hit < end)) admit(piece, at, end, eventAt);
+        else if (piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f)
+          complete(piece, at, end, eventAt, rows);
+        at = end + 1;
+      }
+      // Whoever gave the piece has it back now.
+      for (const [id, at] of here) before.set(id, Buffer.from(lineAt(piece, at)));
+      here.clear();
+      return rows;
+    },
+    finish() {
+      const rows = [...before.values()].map((line) => row(line, undefined));
+      before.clear();
+      return rows.filter((one) => one !== undefined);
+    },
+  };
+
+  function admit(piece: Buffer, at: number, end: number, eventAt: number): void {
+    if (here.size + before.size >= waitingMax) return;
+    if (isTimed) {
+      const time = timeBefore(piece, eventAt);
+      if (time < since || time > until) return;
+    }
+    if (others.length > 0 || user !== undefined) {
+      const line = piece.subarray(at, end);
+      if (user?.isLineWanted(line) === false || !others.every((other) => line.includes(other))) return;
+    }
+    const id = idAfter(piece, eventAt, end);
+    if (id !== undefined) here.set(id, at);
+  }
+
+  function complete(piece: Buffer, at: number, end: number, eventAt: number, rows: ExchangeRow[]): void {
+    if (here.size + before.size === 0) return;
+    const id = idAfter(piece, eventAt, end) ?? '';
+    const place = here.get(id);
+    const admission = place === undefined ? before.get(id) : lineAt(piece, place);
+    if (admission === undefined) return;
+    if (place === undefined) before.delete(id);
+    else here.delete(id);
+    const found = row(admission, piece.subarray(at, end));
+    if (found !== undefined) rows.push(found);
+  }
+
+  /** Undefined: it is not what the filter asks for, or not what it seemed to be. The bytes may say no, the records decide. */
+  function row(admission: Buffer, completion: Buffer | undefined): ExchangeRow | undefined {
+    const isAnywhere = (part: Buffer | undefined): boolean =>
+      part === undefined || admission.includes(part) || completion?.includes(part) === true;
+    if (!isAnywhere(text) || !isAnywhere(backend)) return undefined;
+    if (outcome !== undefined && completion?.includes(outcome) === false) return undefined;
+    const admitted = parseLine(admission.toString('utf8'));
+    if (typeof admitted?.['id'] !== 'string' || !isAdmissionWanted(admitted)) return undefined;
+    const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
+    const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
+    const { event: _e, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
+    const merged: Stored = { ...fields, ...more };
+    const how = ended === undefined ? 'open' : merged['outcome'];
+    if (filter.outcome !== undefined && how !== filter.outcome) return undefined;
+    if (filter.backend !== undefined && merged['backend'] !== filter.backend) return undefined;
+    return {
+      fields: merged,
+      admittedSeq: typeof admittedSeq === 'number' ? admittedSeq : undefined,
+      completedSeq: typeof seq === 'number' ? seq : undefined,
+      completedTime: typeof time === 'string' ? time : undefined,
+    };
+  }
+
+  function isAdmissionWanted(record: Stored): boolean {
+    if (user?.isWanted(record) === false) return false;
+    if (principal !== undefined && !isFitting(shown(record['principal']), principal)) return false;
+    for (const key of ['listener', 'decision', 'effect', 'id', 'session'] as const) {
+      if (filter[key] !== undefined && record[key] !== filter[key]) return false;
+    }
+    const { command } = filter;
+    const name = shown(record['command']);
+    if (command !== undefined && name !== command && !name.startsWith(`${command} `)) return false;
+    const timeMs = isTimed ? (parseTime(shown(record['time'])) ?? 0) : 0;
+    return !isTimed || (timeMs >= sinceMs && timeMs < untilMs);
+  }
+}
+
+/** Of a row that was found: whether it names such a user, and not only a mask or a list without an end that covers one. */
+export function createNameTest({ user }: TrailFilter): (row: ExchangeRow) => boolean {
+  const search = user === undefined ? undefined : createUserSearch(user);
+  return ({ fields }) => search?.isNamed(fields) ?? true;
+}
+
+function memberOf(key: string, value: string | undefined): Buffer | undefined {
+  return value === undefined ? undefined : Buffer.from(`,"${key}":${quote(value)}`);
+}
+
+/** What is most particular comes first: the search goes from one to the next. */
+function needlesOf(filter: TrailFilter): Buffer[] {
+  const needles: Buffer[] = [];
+  for (const key of ['id', 'session', 'principal', 'command', 'listener', 'decision', 'effect'] as const) {
+    const value = filter[key];
+    if (value === undefined) continue;
+    if (key === 'command') needles.push(Buffer.from(`,"command":${quote(value).slice(0, -1)}`));
+    else if (key === 'principal' && value.includes('*')) needles.push(...partsOf(value));
+    else needles.push(Buffer.from(`,"${key}":${quote(value)}`));
+  }
+  return needles;
+}
+
+/** The parts of a pattern as they stand in a line: the first after a quote, the last before one, also in a value that was cut. */
+function partsOf(pattern: string): Buffer[] {
+  const parts = pattern.split('*');
+  return parts.flatMap((part, at) => {
+    if (part === '') return [];
+    return [Buffer.from(quote(part).slice(at === 0 ? 0 : 1, at === parts.length - 1 ? undefined : -1))];
+  });
+}
+
+/** Where the next needle stands; `hits`: where each was found last, before which it stands nowhere. */
+function nextHit(piece: Buffer, at: number, needles: readonly Buffer[], hits: number[]): number {
+  let first = Infinity;
+  for (const [index, needle] of needles.entries()) {
+    const known = hits[index] ?? -1;
+    const hit = known < at ? from(piece.indexOf(needle, at)) : known;
+    hits[index] = hit;
+    if (hit < first) first = hit;
+  }
+  return first;
+}
+
+function from(at: number, otherwise = Infinity): number {
+  return at < 0 ? otherwise : at;
+}
+
+/** The line that begins at a place, without its LF. */
+function lineAt(piece: Buffer, at: number): Buffer {
+  return piece.subarray(at, from(piece.indexOf(0x0a, at), piece.length));
+}
+
+/** The line around a place, parsed. */
+function recordAround(piece: Buffer, at: number): Stored | undefined {
+  return parseLine(lineAt(piece, piece.lastIndexOf(0x0a, at) + 1).toString('utf8'));
+}
+
+const idText = Buffer.from(',"id":"');
+
+/** The id of a line, which stands after its event. */
+function idAfter(piece: Buffer, eventAt: number, end: number): string | undefined {
+  const at = piece.indexOf(idText, eventAt) + idText.length;
+  if (at < idText.length || at >= end) return undefined;
+  const close = piece.indexOf(0x22, at);
+  return close < 0 || close > end ? undefined : piece.toString('latin1', at, close);
+}
+
+/** What was searched. Times are those of records. */
+export interface Surveyed {
+  /** Of all events, in the time that was asked for. */
+  readonly records: number;
+  /** Of the whole trail. */
+  readonly all: number;
+  readonly firstTime: string | undefined;
+  readonly lastTime: string | undefined;
+  /** Users whose name is the one that was looked for, and a domain: the first few. */
+  readonly names: readonly string[];
+}
+
+const namesMax = 3;
+/** A name that stands in many lines and is nobody's user is not looked at for ever. */
+const parsedMax = 10_000;
+/** Time and event stand within so many bytes. */
+const headBytes = 96;
+
+/**
+ * Counts what a search without a hit looked through, and finds users with a name like the one that was looked for. `take`: the trail
+ * in its order, in pieces of whole lines.
+ */
+export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'untilMs'>): {
+  take(piece: Buffer): void;
+  finish(): Surveyed;
+} {
+  const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
+  const until = asked.untilMs === undefined ? '~' : formatTime(asked.untilMs);
+  const wanted = foldAscii(asked.user ?? '');
+  const needle = wanted === '' || wanted.includes('*') ? undefined : Buffer.from(quote(wanted).slice(0, -1));
+  const names = new Set<string>();
+  let parsed = 0;
+  let records = 0;
+  let all = 0;
+  let firstTime: string | undefined;
+  let lastTime: string | undefined;
+
+  return {
+    take(piece) {
+      for (let at = 0; at < piece.length; ) {
+        const end = from(piece.indexOf(0x0a, at), piece.length);
+        const time = readHead(piece.toString('latin1', at, Math.min(at + headBytes, end)))?.time;
+        if (time !== undefined) {
+          firstTime ??= time;
+          lastTime = time;
+          all += 1;
+          if (time >= since && time < until) records += 1;
+        }
+        at = end + 1;
+      }
+      if (needle !== undefined) findNames(piece, needle);
+    },
+    finish: () => ({ records, all, firstTime, lastTime, names: [...names].slice(0, namesMax) }),
+  };
+
+  function findNames(piece: Buffer, name: Buffer): void {
+    for (let at = piece.indexOf(name); at >= 0; at = piece.indexOf(name, at + 1)) {
+      if (names.size >= namesMax || parsed >= parsedMax) return;
+      parsed += 1;
+      const { user, users } = recordAround(piece, at) ?? {};
+      for (const found of [user, ...(Array.isArray(users) ? users : [])]) {
+        if (typeof found === 'string' && found.startsWith(`${wanted}@`)) names.add(found);
+      }
+    }
+  }
+}
+
+const retireText = Buffer.from('"event":"retire"');
+
+/** What retention removed, by the retire records of the pieces that are searched. */
+export function createRetirements(): {
+  take(piece: Buffer): void;
+  /** What was removed and may be of that time or later. */
+  since(timeMs: number | undefined): RetiredRecords[];
+} {
+  const retired = new Map<RetiredRecords['by'], RetiredRecords>();
+  return {
+    take(piece) {
+      for (let at = piece.indexOf(retireText); at >= 0; at = piece.indexOf(retireText, at + 1)) {
+        const record = recordAround(piece, at);
+        if (record !== undefined) noteRetired(retired, record);
+      }
+    },
+    since(timeMs) {
+      const after = timeMs === undefined ? '' : formatTime(timeMs);
+      return [...retired.values()].filter(({ until }) => until === undefined || until > after);
+    },
+  };
+}
