@@ -5,14 +5,13 @@
 
 import { createHash } from 'node:crypto';
 import {
-  closeSync,
   constants,
-  fstatSync,
   fsyncSync,
   ftruncateSync,
   readFileSync,
   readSync,
-  writeSync,
+  statSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -32,6 +31,7 @@ import type { Mark } from './handover.js';
 import {
   checkpointName,
   isSameFile,
+  isSystemError,
   listSegments,
   openIn,
   openSegment,
@@ -40,9 +40,10 @@ import {
   type Segment,
   segmentNumber,
   syncDirectory,
+  withFile,
   writeWhole,
 } from './segments.js';
-import { readLines } from './trail.js';
+import { eachLine, type RawLine, readLines } from './trail.js';
 
 /** Where a journal stopped. */
 export interface Tail {
@@ -127,22 +128,22 @@ const nothing: End = {
   known: undefined,
 };
 
+/** Calls `take` for every line of a plain segment from `from` on, until it returns false. Returns the bytes of the file. */
+function scan(directory: string, name: string, from: number, take: (line: RawLine) => boolean): number {
+  return withFile(openSegment(directory, name), (descriptor) => readLines(descriptor, from, take));
+}
+
 function readEnd(directory: string, segment: Segment, start: End): End {
-  const descriptor = openSegment(directory, segment.name);
-  try {
-    let end = start;
-    let beforeHole: End | undefined;
-    const fileBytes = readLines(descriptor, 0, (line) => {
-      const next = line.isWhole ? follow(end, line.bytes, line.end) : undefined;
-      if (next !== undefined) end = next;
-      else if (line.bytes.includes(0)) beforeHole ??= end;
-      return true;
-    });
-    if (beforeHole !== undefined && fileBytes - beforeHole.bytes <= unsyncedBytesMax) end = beforeHole;
-    return { ...end, fileBytes };
-  } finally {
-    closeSync(descriptor);
-  }
+  let end = start;
+  let beforeHole: End | undefined;
+  const fileBytes = scan(directory, segment.name, 0, (line) => {
+    const next = line.isWhole ? follow(end, line.bytes, line.end) : undefined;
+    if (next !== undefined) end = next;
+    else if (line.bytes.includes(0)) beforeHole ??= end;
+    return true;
+  });
+  if (beforeHole !== undefined && fileBytes - beforeHole.bytes <= unsyncedBytesMax) end = beforeHole;
+  return { ...end, fileBytes };
 }
 
 /** The tail is compressed only when the plain segments behind it are gone. */
@@ -154,12 +155,11 @@ function readCompressedEnd(directory: string, segment: Segment, start: End): End
     throw new JournalFault('unreadable', `${segment.name}.gz cannot be read`, error);
   }
   let end = start;
-  for (let at = 0; at < text.length; ) {
-    const lf = text.indexOf(0x0a, at);
-    if (lf < 0) break;
-    end = follow(end, text.subarray(at, lf), lf + 1) ?? end;
-    at = lf + 1;
-  }
+  let at = 0;
+  eachLine({ bytes: text, endsInLine: false }, (line, isWhole) => {
+    at += line.length + 1;
+    if (isWhole) end = follow(end, line, at) ?? end;
+  });
   return { ...end, fileBytes: end.bytes };
 }
 
@@ -210,35 +210,25 @@ function readOpen(directory: string, segments: readonly Segment[], tail: Segment
   let first = plain.length - 1;
   while (first > 0 && end.openSeq !== undefined && firstSeq(directory, plain[first]) > end.openSeq)
     first -= 1;
-  for (const segment of plain.slice(Math.max(first, 0))) {
-    const descriptor = openSegment(directory, segment.name);
-    try {
-      readLines(descriptor, 0, (line) => {
-        if (segment.number === tail.number && line.at >= end.bytes) return false;
-        const claim = line.isWhole ? readClaim(line.bytes) : undefined;
-        if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
-        return true;
-      });
-    } finally {
-      closeSync(descriptor);
-    }
+  for (const { number, name } of plain.slice(Math.max(first, 0))) {
+    scan(directory, name, 0, (line) => {
+      if (number === tail.number && line.end > end.bytes) return false;
+      const claim = line.isWhole ? readClaim(line.bytes) : undefined;
+      if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
+      return true;
+    });
   }
   return open;
 }
 
 function firstSeq(directory: string, segment: Segment | undefined): number {
   if (segment === undefined) return 0;
-  const descriptor = openSegment(directory, segment.name);
-  try {
-    let seq = Number.POSITIVE_INFINITY;
-    readLines(descriptor, 0, (line) => {
-      seq = (line.isWhole ? readClaim(line.bytes)?.seq : undefined) ?? seq;
-      return false;
-    });
-    return seq;
-  } finally {
-    closeSync(descriptor);
-  }
+  let seq = Number.POSITIVE_INFINITY;
+  scan(directory, segment.name, 0, (line) => {
+    seq = (line.isWhole ? readClaim(line.bytes)?.seq : undefined) ?? seq;
+    return false;
+  });
+  return seq;
 }
 
 /**
@@ -246,24 +236,20 @@ function firstSeq(directory: string, segment: Segment | undefined): number {
  * Undefined: nothing was torn. Of several, the one with most bytes is returned.
  */
 export function putTornAside(directory: string, tail: Tail): TornTail | undefined {
-  const torn: TornTail[] = [];
-  for (const segment of tail.void) {
-    const part = copyTail(directory, segment.name, 0);
-    if (part !== undefined) torn.push(part);
-    removeSegment(directory, segment.name);
-  }
+  const torn = tail.void.map(({ name }) => copyTail(directory, name, 0));
+  for (const { name } of tail.void) removeSegment(directory, name);
   if (tail.segment !== undefined && tail.fileBytes > tail.bytes) {
-    const part = copyTail(directory, tail.segment.name, tail.bytes);
-    if (part !== undefined) torn.push(part);
-    const descriptor = openSegment(directory, tail.segment.name);
-    try {
-      ftruncateSync(descriptor, tail.bytes);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    torn.push(copyTail(directory, tail.segment.name, tail.bytes));
+    cut(directory, tail.segment.name, tail.bytes);
   }
-  return torn.toSorted((one, other) => other.bytes - one.bytes)[0];
+  return torn.filter((part) => part !== undefined).toSorted((one, other) => other.bytes - one.bytes)[0];
+}
+
+function cut(directory: string, name: string, bytes: number): void {
+  withFile(openSegment(directory, name), (descriptor) => {
+    ftruncateSync(descriptor, bytes);
+    fsyncSync(descriptor);
+  });
 }
 
 /**
@@ -274,27 +260,15 @@ export function putTornAside(directory: string, tail: Tail): TornTail | undefine
  * the lock while ours was lost with its thread, and its records are not ours to cut off.
  */
 export function cutAfterMark(directory: string, mark: Mark): void {
-  if (!isSameFile(join(directory, mark.segment), mark)) return;
-  for (const segment of listSegments(directory)) {
-    const from = segment.name === mark.segment ? mark.bytes : 0;
-    if (segment.number < segmentNumber(mark.segment)) continue;
-    if (segment.isCompressed || hasStart(directory, segment.name, from)) {
-      throw new JournalFault('locked', 'another process went on with this journal');
-    }
-  }
+  const path = join(directory, mark.segment);
+  if (!isSameFile(path, mark)) return;
+  const after = listSegments(directory).filter(({ number }) => number > segmentNumber(mark.segment));
+  const isTaken = after.some(({ name, isCompressed }) => isCompressed || hasStart(directory, name, 0));
+  if (isTaken || hasStart(directory, mark.segment, mark.bytes))
+    throw new JournalFault('locked', 'another process went on with this journal');
   setBackCheckpointFile(directory, mark);
-  for (const segment of listSegments(directory)) {
-    if (segment.number > segmentNumber(mark.segment) && !segment.isCompressed)
-      removeSegment(directory, segment.name);
-  }
-  const descriptor = openSegment(directory, mark.segment);
-  try {
-    if (fstatSync(descriptor).size <= mark.bytes) return;
-    ftruncateSync(descriptor, mark.bytes);
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  for (const { name } of after) removeSegment(directory, name);
+  if (statSync(path).size > mark.bytes) cut(directory, mark.segment, mark.bytes);
 }
 
 /**
@@ -306,32 +280,22 @@ function setBackCheckpointFile(directory: string, mark: Mark): void {
   const known = readCheckpointFile(directory);
   if (known === undefined || known.seq <= mark.seq) return;
   let last: string | undefined;
-  const descriptor = openSegment(directory, mark.segment);
-  try {
-    readLines(descriptor, 0, ({ bytes, end }) => {
-      if (end > mark.bytes) return false;
-      if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint') last = bytes.toString('utf8');
-      return true;
-    });
-  } finally {
-    closeSync(descriptor);
-  }
+  scan(directory, mark.segment, 0, ({ bytes, end }) => {
+    if (end > mark.bytes) return false;
+    if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint') last = bytes.toString('utf8');
+    return true;
+  });
   if (last !== undefined) writeWhole(directory, checkpointName, `${last}\n`);
 }
 
 /** A process that takes over a journal writes a start record first. */
 function hasStart(directory: string, segment: string, from: number): boolean {
-  const descriptor = openSegment(directory, segment);
-  try {
-    let isFound = false;
-    readLines(descriptor, from, ({ bytes }) => {
-      isFound = readHead(bytes.toString('latin1', 0, 128))?.event === 'start';
-      return !isFound;
-    });
-    return isFound;
-  } finally {
-    closeSync(descriptor);
-  }
+  let isFound = false;
+  scan(directory, segment, from, ({ bytes }) => {
+    isFound = readHead(bytes.toString('latin1', 0, 128))?.event === 'start';
+    return !isFound;
+  });
+  return isFound;
 }
 
 /** Replaces the checkpoint file; `line`: the checkpoint without LF. Never throws. */
@@ -369,30 +333,24 @@ export function keepCheckpointFile(directory: string): void {
 }
 
 function copyTail(directory: string, segment: string, from: number): TornTail | undefined {
-  const source = openSegment(directory, segment);
-  try {
+  return withFile(openSegment(directory, segment), (source) => {
     const chunk = Buffer.allocUnsafe(chunkBytes);
     let read = readSync(source, chunk, 0, chunkBytes, from);
     if (read === 0) return undefined;
     const { file, target } = createTorn(directory, segment);
     const digest = createHash('sha256');
     let bytes = 0;
-    try {
-      while (read > 0) {
+    withFile(target, () => {
+      for (; read > 0; read = readSync(source, chunk, 0, chunkBytes, from + bytes)) {
         digest.update(chunk.subarray(0, read));
-        for (let at = 0; at < read; ) at += writeSync(target, chunk, at, read - at);
+        writeFileSync(target, chunk.subarray(0, read));
         bytes += read;
-        read = readSync(source, chunk, 0, chunkBytes, from + bytes);
       }
       fsyncSync(target);
-    } finally {
-      closeSync(target);
-    }
+    });
     syncDirectory(directory);
     return { file, bytes, sha256: digest.digest('hex') };
-  } finally {
-    closeSync(source);
-  }
+  });
 }
 
 /** A new file beside the segment; the same segment may have been torn before. */
@@ -403,7 +361,7 @@ function createTorn(directory: string, segment: string): { file: string; target:
     try {
       return { file, target: openIn(directory, file, flags) };
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      if (!isSystemError(error, 'EEXIST')) throw error;
     }
   }
 }

@@ -5,8 +5,6 @@
 //   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   policies/HASH.yaml   reserve   lock
 
 import {
-  chmodSync,
-  chownSync,
   closeSync,
   constants,
   fchmodSync,
@@ -19,7 +17,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  type Stats,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -28,6 +25,15 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGunzip, type Gunzip } from 'node:zlib';
 import { JournalFault } from '../../ports/faults.js';
+
+/** The file whose kernel lock makes one writer. */
+export const lockName = 'lock';
+/** The last checkpoint, beside the segments. */
+export const checkpointName = 'checkpoint.json';
+/** The public half of the key that signs. */
+export const publicKeyName = 'key.pub';
+/** The file that a full disk takes its room from. */
+export const reserveName = 'reserve';
 
 /** One segment, in either form. */
 export interface Segment {
@@ -65,6 +71,20 @@ export function listSegments(directory: string): Segment[] {
   return [...found.values()].toSorted((one, other) => one.number - other.number);
 }
 
+/** Closes a descriptor after its use. */
+export function withFile<T>(descriptor: number, use: (descriptor: number) => T): T {
+  try {
+    return use(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Whether the system said this: `EEXIST`, `ENOENT`, ... */
+export function isSystemError(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}
+
 /**
  * Makes the directory if it is not there, its parent synced. Mode 0700; with a group, 0750, and the group may read it. Throws a
  * JournalFault, or what the system says, if it is not safe to use.
@@ -77,23 +97,22 @@ export function makeDirectory(directory: string, groupId: number | undefined): v
       if (at === made || at === dirname(at)) break;
     }
   }
-  const found = statSync(directory);
-  if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
-  const mode = groupId === undefined ? 0o700 : 0o750;
-  if (groupId !== undefined && found.gid !== groupId)
-    permit(directory, groupId, () => chownSync(directory, -1, groupId));
-  // Also the test that it is ours: only its owner may do this.
-  if ((found.mode & 0o7777) !== mode) permit(directory, groupId, () => chmodSync(directory, mode));
+  if (!statSync(directory).isDirectory())
+    throw new JournalFault('unreadable', `${directory} is not a directory`);
+  withFile(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), (descriptor) =>
+    // Also the test that it is ours: only its owner may do this.
+    share(directory, descriptor, groupId, groupId === undefined ? 0o700 : 0o750),
+  );
 }
 
 /** A file in a directory of the journal, as `flags` say; whoever may read the directory may read it. */
 export function openIn(directory: string, name: string, flags: number): number {
-  const { mode: directoryMode, gid } = statSync(directory);
-  const groupId = (directoryMode & 0o040) === 0 ? undefined : gid;
+  const { mode, gid } = statSync(directory);
+  const groupId = (mode & 0o040) === 0 ? undefined : gid;
   const path = join(directory, name);
   const descriptor = openSync(path, flags | constants.O_NOFOLLOW, fileMode(groupId));
   try {
-    shareFile(path, descriptor, groupId);
+    share(path, descriptor, groupId, fileMode(groupId));
     return descriptor;
   } catch (error) {
     closeSync(descriptor);
@@ -119,11 +138,7 @@ export function shareFiles(directory: string, groupId: number | undefined): void
     const isRight = (found.mode & 0o7777) === fileMode(groupId) && (groupId ?? found.gid) === found.gid;
     if (isRight) continue;
     const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      shareFile(path, descriptor, groupId);
-    } finally {
-      closeSync(descriptor);
-    }
+    withFile(descriptor, () => share(path, descriptor, groupId, fileMode(groupId)));
   }
 }
 
@@ -131,22 +146,14 @@ function fileMode(groupId: number | undefined): number {
   return groupId === undefined ? 0o600 : 0o640;
 }
 
-/** Explicitly, whatever the umask and the group of new files are. */
-function shareFile(path: string, descriptor: number, groupId: number | undefined): void {
+/** Explicitly, whatever the umask and the group of new files are. A refusal names the setting that asks for it. */
+function share(path: string, descriptor: number, groupId: number | undefined, mode: number): void {
   const found = fstatSync(descriptor);
-  if (groupId !== undefined && found.gid !== groupId)
-    permit(path, groupId, () => fchownSync(descriptor, -1, groupId));
-  const mode = fileMode(groupId);
-  if ((found.mode & 0o7777) !== mode) permit(path, groupId, () => fchmodSync(descriptor, mode));
-}
-
-/** A refusal names the setting that asks for it. */
-function permit(path: string, groupId: number | undefined, change: () => void): void {
   try {
-    change();
+    if (groupId !== undefined && found.gid !== groupId) fchownSync(descriptor, -1, groupId);
+    if ((found.mode & 0o7777) !== mode) fchmodSync(descriptor, mode);
   } catch (error) {
-    if (groupId === undefined || !(error instanceof Error && 'code' in error && error.code === 'EPERM'))
-      throw error;
+    if (groupId === undefined || !isSystemError(error, 'EPERM')) throw error;
     const text =
       `audit.group: ${path} cannot be given to group ${groupId} (EPERM): the daemon must own it and be a member of the group, ` +
       'and its unit must permit chown (SystemCallFilter=@chown)';
@@ -156,12 +163,7 @@ function permit(path: string, groupId: number | undefined, change: () => void): 
 
 /** Makes what was created, renamed or removed in a directory survive a power cut. */
 export function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
+  withFile(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), fsyncSync);
 }
 
 /** A new, empty segment, open for appending; its name is on disk when this returns. */
@@ -179,8 +181,20 @@ export function createSegment(directory: string, name: string): number {
 
 /** A segment that exists, open for reading and appending. */
 export function openSegment(directory: string, name: string): number {
-  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW;
-  return openRegular(join(directory, name), flags);
+  return openRegular(join(directory, name), constants.O_RDWR | constants.O_APPEND);
+}
+
+/** The lock file, made if it is not there. Its kernel lock is the caller's business. */
+export function openLock(directory: string): number {
+  return openRegular(join(directory, lockName), constants.O_RDWR | constants.O_CREAT);
+}
+
+function openRegular(path: string, flags: number): number {
+  // Without blocking: a FIFO of that name must not hang the thread.
+  const descriptor = openSync(path, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600);
+  if (fstatSync(descriptor).isFile()) return descriptor;
+  closeSync(descriptor);
+  throw new JournalFault('unreadable', `${path} is not a plain file`);
 }
 
 /** Removes a segment; it stays removed after a power cut. */
@@ -191,19 +205,12 @@ export function removeSegment(directory: string, file: string): void {
 
 /** A small file, whole or not at all, also after a power cut; what had the name before is replaced. */
 export function writeWhole(directory: string, name: string, text: string): void {
-  const path = join(directory, name);
-  const descriptor = openIn(
-    directory,
-    `${name}.new`,
-    constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC,
-  );
-  try {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+  withFile(openIn(directory, `${name}.new`, flags), (descriptor) => {
     writeFileSync(descriptor, text);
     fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
-  renameSync(`${path}.new`, path);
+  });
+  renameSync(join(directory, `${name}.new`), join(directory, name));
   syncDirectory(directory);
 }
 
@@ -215,21 +222,6 @@ export function readIn(directory: string, name: string): string | undefined {
     return undefined;
   }
 }
-
-/** The lock file, made if it is not there. Its kernel lock is the caller's business. */
-export function openLock(directory: string): number {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW;
-  return openRegular(join(directory, lockName), flags);
-}
-
-/** The file whose kernel lock makes one writer. */
-export const lockName = 'lock';
-/** The last checkpoint, beside the segments. */
-export const checkpointName = 'checkpoint.json';
-/** The public half of the key that signs. */
-export const publicKeyName = 'key.pub';
-/** The file that a full disk takes its room from. */
-export const reserveName = 'reserve';
 
 /** Whether a path still leads to the file that a descriptor is open on. */
 export function isSameFile(path: string, file: { readonly device: number; readonly inode: number }): boolean {
@@ -248,17 +240,6 @@ export interface Held {
 export function holdFile(descriptor: number): Held {
   const found = fstatSync(descriptor);
   return { descriptor, device: found.dev, inode: found.ino };
-}
-
-function openRegular(path: string, flags: number): number {
-  // Without blocking: a FIFO of that name must not hang the thread.
-  const descriptor = openSync(path, flags | constants.O_NONBLOCK, 0o600);
-  const found: Stats = fstatSync(descriptor);
-  if (!found.isFile()) {
-    closeSync(descriptor);
-    throw new JournalFault('unreadable', `${path} is not a plain file`);
-  }
-  return descriptor;
 }
 
 /**
@@ -285,7 +266,7 @@ export async function openSegmentReader(
   try {
     file = await open(path, 'r');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isSystemError(error, 'ENOENT')) return undefined;
     throw error;
   }
   return segment.isCompressed ? inflating(segment, file) : plain(segment, file);
@@ -351,22 +332,16 @@ async function* inflate(file: FileHandle): AsyncGenerator<Buffer, undefined> {
   const gunzip = createGunzip({ chunkSize: inflateBytes });
   // Not a stream over the file: that would close it.
   feed(file, gunzip).catch((error: unknown) => gunzip.destroy(error instanceof Error ? error : undefined));
-  try {
-    yield* gunzip;
-  } finally {
-    gunzip.destroy();
-  }
+  // Destroys it where the reader stops.
+  yield* gunzip;
   return undefined;
 }
 
 async function feed(file: FileHandle, gunzip: Gunzip): Promise<void> {
   for (let at = 0; !gunzip.destroyed; ) {
     const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(inputBytes), 0, inputBytes, at);
+    if (bytesRead === 0) return void gunzip.end();
     at += bytesRead;
-    if (bytesRead === 0) {
-      gunzip.end();
-      return;
-    }
     await new Promise<void>((resolve) => {
       gunzip.write(buffer.subarray(0, bytesRead), () => resolve());
     });

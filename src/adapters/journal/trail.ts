@@ -29,11 +29,9 @@ const keptBytesMax = 65_536;
 
 /** One line of a plain segment. */
 export interface RawLine {
-  /** Without LF; valid only until the next line is read. */
+  /** Without LF; valid only until the next line is read. Of a line that is too long, a part. */
   readonly bytes: Buffer;
-  /** Where in the file it begins. */
-  readonly at: number;
-  /** Where the byte after its LF is. */
+  /** Where in the file the byte after its LF is. */
   readonly end: number;
   /** False: the file ended before the LF, or the line is too long to be held whole. */
   readonly isWhole: boolean;
@@ -41,41 +39,29 @@ export interface RawLine {
 
 /** Calls `take` for every line from `from` on, until it returns false or the file ends. Returns the bytes of the file. */
 export function readLines(descriptor: number, from: number, take: (line: RawLine) => boolean): number {
-  const chunk = Buffer.allocUnsafe(chunkBytes);
-  let kept: Buffer | undefined;
-  let keptAt = from;
+  const buffer = Buffer.allocUnsafe(chunkBytes + keptBytesMax);
+  /** Bytes of an unfinished line at the start of the buffer; whether it had more of them. */
+  let kept = 0;
   let isCut = false;
-  let at = from;
+  let end = from;
   for (;;) {
-    const read = readSync(descriptor, chunk, 0, chunkBytes, at);
+    const read = readSync(descriptor, buffer, kept, chunkBytes, end);
     if (read === 0) break;
+    const text = buffer.subarray(0, kept + read);
     let start = 0;
-    for (;;) {
-      const lf = chunk.subarray(0, read).indexOf(0x0a, start);
-      if (lf < 0) break;
-      const part = chunk.subarray(start, lf);
-      const bytes = kept === undefined ? part : Buffer.concat([kept, part]);
-      const line = {
-        bytes,
-        at: kept === undefined ? at + start : keptAt,
-        end: at + lf + 1,
-        isWhole: !isCut && bytes.length <= keptBytesMax,
-      };
-      kept = undefined;
+    for (let lf = text.indexOf(0x0a, kept); lf >= 0; lf = text.indexOf(0x0a, start)) {
+      const isWhole = !isCut && lf - start <= keptBytesMax;
+      const lineEnd = end - kept + lf + 1;
+      if (!take({ bytes: text.subarray(start, lf), end: lineEnd, isWhole })) return lineEnd;
       isCut = false;
       start = lf + 1;
-      if (!take(line)) return line.end;
     }
-    if (start < read) {
-      if (kept === undefined) keptAt = at + start;
-      const rest = Buffer.concat([kept ?? Buffer.alloc(0), chunk.subarray(start, read)]);
-      isCut ||= rest.length > keptBytesMax;
-      kept = Buffer.from(rest.subarray(0, keptBytesMax));
-    }
-    at += read;
+    end += read;
+    isCut ||= text.length - start > keptBytesMax;
+    kept = text.copy(buffer, 0, start, Math.min(text.length, start + keptBytesMax));
   }
-  if (kept !== undefined) take({ bytes: kept, at: keptAt, end: at, isWhole: false });
-  return at;
+  if (kept > 0) take({ bytes: buffer.subarray(0, kept), end, isWhole: false });
+  return end;
 }
 
 /** One file of a trail. */
@@ -220,10 +206,10 @@ export interface VerifyRequest {
 
 /** Follows the whole trail. Rejects with a JournalFault when a file cannot be read at all. */
 export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise<Verdict> {
-  const files = request.fromSeq === undefined ? trail.files : await behind(trail.files, request.fromSeq);
-  const { trustedKeys, ownKey, faultsMax } = request;
+  const { fromSeq, ...how } = request;
+  const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const isPart = files.length < trail.files.length;
-  const verifier = createVerifier({ trustedKeys, ownKey, kept: trail.kept, isPart, faultsMax });
+  const verifier = createVerifier({ ...how, kept: trail.kept, isPart });
   await feedVerifier(files, verifier);
   return verifier.finish();
 }
@@ -243,13 +229,16 @@ export async function feedVerifier(
   }
 }
 
-/** The files from the one on that holds a seq. */
-async function behind(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
+/** The files from the last one on that begins at or before `from`, as its first line says; undefined: all. */
+async function fromLast(
+  files: readonly TrailFile[],
+  from: number | undefined,
+  beginOf: (line: Buffer) => number | undefined,
+): Promise<readonly TrailFile[]> {
+  if (from === undefined) return files;
   for (let at = files.length - 1; at > 0; at -= 1) {
     const file = files[at];
-    if (file === undefined) continue;
-    const began = readClaim(await firstLineOf(file))?.seq;
-    if (began !== undefined && began <= seq) return files.slice(at);
+    if (file !== undefined && (beginOf(await firstLineOf(file)) ?? Infinity) <= from) return files.slice(at);
   }
   return files;
 }
@@ -275,7 +264,12 @@ export async function* searchTrail(
   look?: (file: TrailFile, piece: Piece | undefined) => void,
 ): AsyncGenerator<ExchangeRow> {
   const search = createSearch(filter);
-  for (const file of await since(trail.files, filter.sinceMs)) {
+  const files = await fromLast(trail.files, filter.sinceMs, (line) => {
+    const began = readBegin(line);
+    // Where the clock was set back, records of files before this one may have later times.
+    return began && began.timeMs + Math.max(0, -began.stepsMs);
+  });
+  for (const file of files) {
     for await (const piece of readToDamage(file)) {
       look?.(file, piece);
       if (piece !== undefined) yield* search.take(piece.bytes);
@@ -284,27 +278,11 @@ export async function* searchTrail(
   yield* search.finish();
 }
 
-/** The files from the last one on that begins before a time. */
-async function since(files: readonly TrailFile[], timeMs: number | undefined): Promise<readonly TrailFile[]> {
-  if (timeMs === undefined) return files;
-  for (let at = files.length - 1; at > 0; at -= 1) {
-    const file = files[at];
-    const began = file === undefined ? undefined : await beginOf(file);
-    if (began === undefined) continue;
-    // Where the clock was set back, records of files before this one may have later times.
-    const setBackMs = Math.max(0, -began.stepsMs);
-    if (began.timeMs + setBackMs <= timeMs) return files.slice(at);
-  }
-  return files;
-}
-
-/** When a file begins, by the wall clock, and how far that had been set until then; undefined: it does not tell. */
-async function beginOf(
-  file: TrailFile,
-): Promise<{ readonly timeMs: number; readonly stepsMs: number } | undefined> {
-  const line = (await firstLineOf(file)).toString('utf8');
-  const timeMs = parseTime(readHead(line)?.time ?? '');
-  const stepsMs = parseLine(line)?.['steps_ms'];
+/** When a file begins, by the wall clock, and how far that had been set until then; undefined: its first line does not tell. */
+function readBegin(line: Buffer): { readonly timeMs: number; readonly stepsMs: number } | undefined {
+  const text = line.toString('utf8');
+  const timeMs = parseTime(readHead(text)?.time ?? '');
+  const stepsMs = parseLine(text)?.['steps_ms'];
   return timeMs === undefined ? undefined : { timeMs, stepsMs: typeof stepsMs === 'number' ? stepsMs : 0 };
 }
 
@@ -342,7 +320,7 @@ export async function findRecent(directory: string, sinceMs: number, filesMax: n
   for (const file of files.toReversed()) {
     if (chosen.length >= filesMax) return { files: chosen, stepsMs, isWhole: false };
     chosen.unshift(file);
-    const began = await beginOf(file);
+    const began = readBegin(await firstLineOf(file));
     // A segment that does not tell is read, and so is the one before it.
     if (began === undefined) continue;
     ({ stepsMs } = began);
