@@ -9,7 +9,7 @@
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { Backlog, type Waiter } from './backlog.js';
-import type { Mark, MessageOrder, Report, WriterThread } from './handover.js';
+import type { Mark, MessageOrder, Opened, Report, WriterThread } from './handover.js';
 
 /** What the driver tells whoever watches. */
 export type DriverEvent =
@@ -80,6 +80,7 @@ export class Driver {
   readonly #deadlineMs: number;
   readonly #backlog = new Backlog();
   readonly #errands: Errand[] = [];
+  readonly #journal: string;
   #thread: DrivenThread;
   /** When the order under way was given; Infinity: there is none. */
   #busySince = Infinity;
@@ -103,15 +104,15 @@ export class Driver {
   #endPause: (() => void) | undefined;
   #closeTimer: Timer | undefined;
   #closing: Waiter | undefined;
-  #closed: Promise<void> | undefined;
 
-  /** Takes over a thread that has opened the journal, and the mark that it reported. */
-  constructor(options: DriverOptions, thread: DrivenThread, mark: Mark) {
+  /** Takes over a thread that has opened the journal, and what it reported. */
+  constructor(options: DriverOptions, thread: DrivenThread, opened: Pick<Opened, 'mark' | 'found'>) {
     this.#options = options;
     this.#clock = options.clock;
     this.#deadlineMs = options.deadlineMs;
     this.#thread = thread;
-    this.mark = mark;
+    this.mark = opened.mark;
+    this.#journal = opened.found.journal;
   }
 
   /** Takes a record. `isPatient`: nothing is delayed by it alone. False: it would go above `bytesMax`, and was not taken. */
@@ -123,10 +124,8 @@ export class Driver {
     if (!isPatient || this.#backlog.waitingChars >= fullChars) this.hurry();
     else if (!this.#isDue && this.state.at === 'writable') {
       this.#isLingering = true;
-      this.#lingerTimer ??= this.#clock.setTimer(
-        Math.min(lingerMsMax, this.#deadlineMs / 10),
-        this.#onLinger,
-      );
+      const ms = Math.min(lingerMsMax, this.#deadlineMs / 10);
+      this.#lingerTimer ??= this.#clock.setTimer(ms, this.#onLinger);
     }
     return true;
   }
@@ -153,13 +152,10 @@ export class Driver {
    */
   run(order: Errand['order']): Promise<Report> {
     return new Promise((resolve) => {
-      if (this.state.at === 'failed') resolve(failedReport(this.state.fault));
-      else if (this.state.at === 'closed') resolve(failedReport(closedFault()));
-      else {
-        this.#errands.push({ order, resolve, behind: this.#backlog.added });
-        this.#isDue = true;
-        this.#drive();
-      }
+      this.#errands.push({ order, resolve, behind: this.#backlog.added });
+      this.#isDue = true;
+      if (this.state.at === 'writable') this.#drive();
+      else this.#reject(this.state.at === 'failed' ? this.state.fault : closedFault());
     });
   }
 
@@ -178,7 +174,7 @@ export class Driver {
 
   /** Writes what is left and the stop record; rejects with a JournalFault when that fails or takes two deadlines. */
   close(): Promise<void> {
-    this.#closed ??= new Promise((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.#closing = { resolve, reject };
       const late = new JournalFault('deadline', 'the journal could not be closed in time');
       this.#closeTimer = this.#clock.setTimer(2 * this.#deadlineMs, () => this.#finish(late));
@@ -187,7 +183,6 @@ export class Driver {
       this.#watch();
       this.#drive();
     });
-    return this.#closed;
   }
 
   readonly #onTurn = (): void => {
@@ -291,7 +286,8 @@ export class Driver {
   }
 
   #reject(fault: JournalFault): void {
-    for (const { resolve } of this.#errands.splice(0)) resolve(failedReport(fault));
+    const { code, message } = fault;
+    for (const { resolve } of this.#errands.splice(0)) resolve({ kind: 'failed', code, message });
     this.#backlog.reject(fault);
   }
 
@@ -333,10 +329,13 @@ export class Driver {
     // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
     if (needs === 'probe') return ask({ do: 'checkpoint', wallMs: this.mark.timeMs });
     const bodies = this.#backlog.takeAll();
-    const order = { do: 'heal', mark: this.mark, bodies, lost: this.lost, isFull: this.#isFull } as const;
-    const report = await ask({ ...order, lock: undefined });
-    if (report.kind !== 'lock' || !this.#options.lock(report.descriptor)) return report;
-    return ask({ ...order, lock: report.descriptor });
+    const heal = (lock: number | undefined): Promise<Report> => {
+      const chain = { mark: this.mark, journal: this.#journal, bodies, lost: this.lost };
+      return ask({ do: 'heal', lock, ...chain, isFull: this.#isFull });
+    };
+    const report = await heal(undefined);
+    const isLocked = report.kind === 'lock' && this.#options.lock(report.descriptor);
+    return isLocked ? heal(report.descriptor) : report;
   }
 
   /** One timer for all deadlines: armed for the first that comes, and looked at again when it fires. */
@@ -403,8 +402,4 @@ export class Driver {
 
 function closedFault(): JournalFault {
   return new JournalFault('closed', 'the journal is closed');
-}
-
-function failedReport({ code, message }: JournalFault): Report {
-  return { kind: 'failed', code, message };
 }

@@ -30,7 +30,8 @@ export interface WriterOptions {
 
 /** The last place that is certainly on disk: what follows it in that file does not count. */
 export interface Mark {
-  readonly segment: string;
+  /** Its number. */
+  readonly segment: number;
   readonly device: number;
   readonly inode: number;
   /** Bytes of that file that are on disk. */
@@ -38,8 +39,7 @@ export interface Mark {
   /** The last record on disk, of whichever segment. */
   readonly seq: number;
   readonly hash: string;
-  /** The journal's id, and the sum of the steps of the wall clock: what a new writer's thread cannot always find again. */
-  readonly journal: string;
+  /** Sum of the steps of the wall clock: what a new writer's thread cannot always find again. */
   readonly stepsMs: number;
   readonly oldestSeq: number;
   /** Time of the last record. */
@@ -68,6 +68,7 @@ export type MessageOrder =
       readonly do: 'heal';
       readonly lock: Lock;
       readonly mark: Mark;
+      readonly journal: string;
       readonly bodies: readonly string[];
       readonly lost: number;
       /** As in `limit`. */
@@ -91,7 +92,7 @@ export type Order = WriteOrder | MessageOrder;
 export type Report =
   /** The lock file is open; its kernel lock is not taken yet. Give the order again with the descriptor. */
   | { readonly kind: 'lock'; readonly descriptor: number }
-  | ({ readonly kind: 'opened'; readonly mark: Mark; readonly found: Found } & Written)
+  | Opened
   /** Everything of the order was handed to the kernel. */
   | ({ readonly kind: 'written' } & Written)
   /** Done, and nothing was written to a segment. */
@@ -99,6 +100,12 @@ export type Report =
   | ({ readonly kind: 'stopped' } & Written)
   /** Nothing of the order counts; the next order must be `heal` (or `open`, if that failed). */
   | { readonly kind: 'failed'; readonly code: JournalFaultCode; readonly message: string };
+
+export interface Opened extends Written {
+  readonly kind: 'opened';
+  readonly mark: Mark;
+  readonly found: Found;
+}
 
 /** What writing brought about. */
 export interface Written {
@@ -140,10 +147,13 @@ const bell = 0;
 const textBytes = 1;
 const wantsSync = 2;
 const integers = 4;
-const numbers = 6;
+/** Numbers of a mark: where its file is, and where the chain stands. */
+const placeNumbers = 4;
+const chainNumbers = 5;
 const hashChars = 64;
-const numbersAt = integers * 4;
-const hashAt = numbersAt + numbers * 8;
+const placeAt = integers * 4;
+const chainAt = placeAt + placeNumbers * 8;
+const hashAt = chainAt + chainNumbers * 8;
 const textAt = hashAt + hashChars;
 const lf = 0x0a;
 /** Instead of a number of bytes. */
@@ -153,16 +163,16 @@ const asMessage = -1;
 class Page {
   readonly memory: SharedArrayBuffer;
   readonly integers: Int32Array;
-  readonly numbers: Float64Array;
+  readonly place: Float64Array;
+  readonly chain: Float64Array;
   readonly hash: Buffer;
   readonly text: Buffer;
-  /** The last mark that went as a message: what does not change is not on the page. */
-  place: Mark | undefined;
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.integers = new Int32Array(memory, 0, integers);
-    this.numbers = new Float64Array(memory, numbersAt, numbers);
+    this.place = new Float64Array(memory, placeAt, placeNumbers);
+    this.chain = new Float64Array(memory, chainAt, chainNumbers);
     this.hash = Buffer.from(memory, hashAt, hashChars);
     this.text = Buffer.from(memory, textAt, textBytesMax);
   }
@@ -200,15 +210,11 @@ export class OrderPage extends Page {
   /** The report that a message from the writer stands for. */
   readonly unpack = (message: Report | PackedReport): Report => {
     if (message === 'written') return nothingNew;
-    if (message !== 'synced') {
-      this.place = markOf(message) ?? this.place;
-      return message;
-    }
-    if (this.place === undefined) throw new Error('a mark without its place');
-    const { segment, device, inode, journal } = this.place;
-    const [seq = 0, bytes = 0, stepsMs = 0, oldestSeq = 0, timeMs = 0, openSeq = 0] = this.numbers;
+    if (message !== 'synced') return message;
+    const [segment = 0, device = 0, inode = 0, bytes = 0] = this.place;
+    const [seq = 0, stepsMs = 0, oldestSeq = 0, timeMs = 0, openSeq = 0] = this.chain;
     const hash = this.hash.toString('latin1');
-    const mark = { segment, device, inode, journal, seq, bytes, stepsMs, oldestSeq, timeMs, openSeq, hash };
+    const mark = { segment, device, inode, bytes, seq, hash, stepsMs, oldestSeq, timeMs, openSeq };
     return { kind: 'written', mark, checkpoint: undefined, isReserveUsed: false };
   };
 }
@@ -229,35 +235,17 @@ export class WriterPage extends Page {
 
   /** What the message about a report has to hold: the rest of it lies on the page. */
   pack(report: Report): Report | PackedReport {
-    const mark = markOf(report);
-    const isNews = report.kind !== 'written' || report.checkpoint !== undefined || report.isReserveUsed;
-    if (!isNews && mark === undefined) return 'written';
-    if (isNews || mark === undefined || !isSamePlace(mark, this.place)) {
-      this.place = mark ?? this.place;
-      return report;
-    }
-    const { seq, bytes, stepsMs, oldestSeq, timeMs, openSeq } = mark;
-    this.numbers.set([seq, bytes, stepsMs, oldestSeq, timeMs, openSeq]);
-    this.hash.write(mark.hash, 'latin1');
+    if (report.kind !== 'written' || report.checkpoint !== undefined || report.isReserveUsed) return report;
+    if (report.mark === undefined) return 'written';
+    const { segment, device, inode, bytes, seq, hash, stepsMs, oldestSeq, timeMs, openSeq } = report.mark;
+    this.place.set([segment, device, inode, bytes]);
+    this.chain.set([seq, stepsMs, oldestSeq, timeMs, openSeq]);
+    this.hash.write(hash, 'latin1');
     return 'synced';
   }
 }
 
 const nothingNew = { kind: 'written', mark: undefined, checkpoint: undefined, isReserveUsed: false } as const;
-
-function markOf(report: Report): Mark | undefined {
-  return 'mark' in report ? report.mark : undefined;
-}
-
-/** What a packed mark does not say again. */
-function isSamePlace(one: Mark, other: Mark | undefined): boolean {
-  return (
-    one.segment === other?.segment &&
-    one.device === other.device &&
-    one.inode === other.inode &&
-    one.journal === other.journal
-  );
-}
 
 /** The report of a thread that ended before it answered. */
 interface Gone {

@@ -8,7 +8,7 @@ import type { AppendOptions, Journal, JournalSpace } from '../../gateway/outcome
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { Driver, type DriverEvent, type DriverOptions } from './driver.js';
-import { type Found, type Report, type WriterOptions, WriterThread } from './handover.js';
+import { type Found, type Opened, type Report, type WriterOptions, WriterThread } from './handover.js';
 import { Maintenance, type MaintenanceEvent, type MaintenanceOptions } from './maintenance.js';
 
 export interface JournalOptions
@@ -28,8 +28,6 @@ export interface JournalOptions
 }
 
 export type JournalEvent = DriverEvent | MaintenanceEvent;
-
-type Opened = Report & { readonly kind: 'opened' };
 
 /** A step of the wall clock that is worth a record. */
 const clockStepMsMin = 1000;
@@ -86,7 +84,7 @@ export class OpenJournal implements Journal {
   readonly #repeated: readonly Timer[];
   /** Of the wall clock over the monotonic one, as far as the records tell. */
   #clockOffsetMs: number;
-  #isClosed = false;
+  #closed: Promise<void> | undefined;
 
   constructor(options: JournalOptions, thread: WriterThread, opened: Opened, clockOffsetMs: number) {
     const { clock, observe } = options;
@@ -106,7 +104,7 @@ export class OpenJournal implements Journal {
         observe(event);
       },
     };
-    this.#driver = new Driver(drive, thread, opened.mark);
+    this.#driver = new Driver(drive, thread, opened);
     if (opened.checkpoint !== undefined) observe({ kind: 'checkpoint', line: opened.checkpoint });
     const space = opened.isReserveUsed ? 'reserve' : 'normal';
     this.#maintenance = new Maintenance(options, this.#driver, space, () => this.#noteClockStep());
@@ -123,7 +121,7 @@ export class OpenJournal implements Journal {
    * too, whatever became of the first.
    */
   append(record: AuditRecord, options: AppendOptions): Promise<void> {
-    if (this.#isClosed) {
+    if (this.#closed !== undefined) {
       this.#driver.lose(1);
       return Promise.reject(new JournalFault('closed', 'the journal is closed'));
     }
@@ -162,9 +160,13 @@ export class OpenJournal implements Journal {
     if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
   }
 
-  async close(): Promise<void> {
-    if (!this.#isClosed) this.#noteClockStep();
-    this.#isClosed = true;
+  close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  async #end(): Promise<void> {
+    this.#noteClockStep();
     for (const timer of this.#repeated) timer.cancel();
     // The lock goes with the thread: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
     const late = new Promise<void>((resolve) => {
@@ -176,7 +178,7 @@ export class OpenJournal implements Journal {
   }
 
   get state(): 'writable' | 'failed' {
-    return this.#driver.state.at === 'writable' && !this.#isClosed ? 'writable' : 'failed';
+    return this.#driver.state.at === 'writable' && this.#closed === undefined ? 'writable' : 'failed';
   }
 
   /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
@@ -224,7 +226,7 @@ export class OpenJournal implements Journal {
     const again = (): void => {
       this.#noteClockStep();
       void Promise.resolve(run()).then(() => {
-        if (!this.#isClosed) timer = this.#clock.setTimer(intervalMs, again);
+        if (this.#closed === undefined) timer = this.#clock.setTimer(intervalMs, again);
       });
     };
     let timer = this.#clock.setTimer(intervalMs, again);

@@ -4,7 +4,6 @@
 
 import { randomFillSync } from 'node:crypto';
 import {
-  closeSync,
   constants,
   fstatSync,
   fsyncSync,
@@ -15,14 +14,14 @@ import {
   rmSync,
   statfsSync,
   statSync,
-  truncateSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync, constants as zlib } from 'node:zlib';
 import { parseLine, parseTime, readHead } from '../../domain/audit/record.js';
 import {
   fileName,
+  isDiskFull,
   listSegments,
   openIn,
   openSegment,
@@ -30,6 +29,7 @@ import {
   reserveName,
   type Segment,
   syncDirectory,
+  withFile,
 } from './segments.js';
 
 /** A closed segment, and what the first record of the one behind it says about its end. */
@@ -83,8 +83,6 @@ export interface Shelf {
 
 /** Bytes of a segment that become one gzip member; members one after the other are a gzip file as any. */
 const memberBytes = 1 << 20;
-/** How many pieces the whole reserve is. */
-const pieces = 16;
 /** A first record is a line of at most 7 KiB; compressed, the first piece of a file holds it all the more. */
 const headBytes = 65_536;
 
@@ -114,26 +112,19 @@ export function carryOutSlowly(directory: string, order: KeeperOrder): KeeperRep
 /** Returns the bytes of the compressed file. */
 function compress(directory: string, name: string): number {
   const path = join(directory, `${name}.gz`);
-  const source = openSegment(directory, name);
-  try {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
-    const target = openIn(directory, `${name}.gz.new`, flags);
-    try {
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC;
+  withFile(openSegment(directory, name), (source) =>
+    withFile(openIn(directory, `${name}.gz.new`, flags), (target) => {
       const chunk = Buffer.allocUnsafe(memberBytes);
-      for (let at = 0; ; ) {
-        const bytes = readSync(source, chunk, 0, memberBytes, at);
-        if (bytes === 0) break;
-        writeAll(target, gzipSync(chunk.subarray(0, bytes)));
-        at += bytes;
+      for (;;) {
+        const bytes = readSync(source, chunk);
+        if (bytes === 0) return;
+        writeFileSync(target, gzipSync(chunk.subarray(0, bytes)));
         // In small portions: a record's sync may have to wait for what this one brings to the disk.
         fsyncSync(target);
       }
-    } finally {
-      closeSync(target);
-    }
-  } finally {
-    closeSync(source);
-  }
+    }),
+  );
   renameSync(`${path}.new`, path);
   syncDirectory(directory);
   removeSegment(directory, name);
@@ -142,14 +133,10 @@ function compress(directory: string, name: string): number {
 
 /** Random bytes, because a file system that compresses would keep no room for zeros. */
 function fillReserve(directory: string, bytes: number): void {
-  const descriptor = openSync(join(directory, reserveName), 'a', 0o600);
-  try {
+  withFile(openSync(join(directory, reserveName), 'a', 0o600), (descriptor) => {
     const { size } = fstatSync(descriptor);
     const missing = bytes - size;
-    if (missing <= 0) {
-      ftruncateSync(descriptor, bytes);
-      return;
-    }
+    if (missing <= 0) return ftruncateSync(descriptor, bytes);
     const { bsize, bavail } = statfsSync(directory);
     // Filled to the last block, it would take the room from the records that it is for.
     if (bsize * bavail < missing + bytes / 4)
@@ -157,31 +144,15 @@ function fillReserve(directory: string, bytes: number): void {
     const chunk = randomFillSync(Buffer.allocUnsafe(Math.min(missing, memberBytes)));
     try {
       for (let left = missing; left > 0; left -= chunk.length) {
-        writeAll(descriptor, chunk.subarray(0, Math.min(left, chunk.length)));
+        writeFileSync(descriptor, chunk.subarray(0, Math.min(left, chunk.length)));
         fsyncSync(descriptor);
       }
     } catch (error) {
       ftruncateSync(descriptor, size);
       throw error;
     }
-  } finally {
-    closeSync(descriptor);
-  }
+  });
   syncDirectory(directory);
-}
-
-function writeAll(descriptor: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at, bytes.length - at);
-}
-
-/** Gives up a piece; returns its bytes. 0: there is nothing left to give. */
-export function releaseReserve(directory: string, bytes: number): number {
-  const path = join(directory, reserveName);
-  const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (size === 0) return 0;
-  const left = Math.max(0, size - Math.ceil(bytes / pieces));
-  truncateSync(path, left);
-  return size - left;
 }
 
 /** Looks at the segments above a number; `mark`: that of the mark's. Takes a while where there are thousands. */
@@ -197,10 +168,8 @@ function readShelf(directory: string, above: number, mark: number): Shelf {
     const first = next === undefined ? undefined : readFirst(directory, next);
     // What its successor does not name is not removed by a program.
     if (next !== undefined && first?.before !== segment.name) damaged ??= segment.name;
-    if (damaged === undefined && first !== undefined) {
-      const { lastHash, nextSeq, endMs, endWallMs } = first;
-      closed.push({ ...segment, bytes, lastHash, nextSeq, endMs, endWallMs });
-    } else otherBytes += bytes;
+    if (damaged === undefined && first !== undefined) closed.push({ ...segment, bytes, ...first.end });
+    else otherBytes += bytes;
   }
   const { bsize, bavail, blocks } = statfsSync(directory);
   const reserve = statSync(join(directory, reserveName), { throwIfNoEntry: false });
@@ -208,30 +177,20 @@ function readShelf(directory: string, above: number, mark: number): Shelf {
   return { closed, damaged, otherBytes, ...sizes };
 }
 
-interface FirstRecord {
-  readonly before: unknown;
-  readonly lastHash: string;
-  readonly nextSeq: number;
-  readonly endMs: number;
-  readonly endWallMs: number;
-}
-
-function readFirst(directory: string, segment: Segment): FirstRecord | undefined {
-  const descriptor = openSync(join(directory, fileName(segment)), 'r');
-  let text: string;
-  try {
+/** What the first record of a segment says about the one before. */
+function readFirst(directory: string, segment: Segment) {
+  const text = withFile(openSync(join(directory, fileName(segment)), 'r'), (descriptor) => {
     const head = Buffer.alloc(headBytes);
     const bytes = head.subarray(0, readSync(descriptor, head, 0, headBytes, 0));
-    text = segment.isCompressed ? inflateStart(bytes) : bytes.toString('utf8');
-  } finally {
-    closeSync(descriptor);
-  }
+    return segment.isCompressed ? inflateStart(bytes) : bytes.toString('utf8');
+  });
   const line = text.slice(0, text.indexOf('\n'));
-  const { segment: before, segment_hash: lastHash, seq, steps_ms: stepsMs } = parseLine(line) ?? {};
-  const timeMs = parseTime(readHead(line)?.time ?? '');
-  if (timeMs === undefined || typeof lastHash !== 'string' || typeof seq !== 'number') return undefined;
-  const endMs = timeMs - (typeof stepsMs === 'number' ? stepsMs : 0);
-  return { before, lastHash, nextSeq: seq, endMs, endWallMs: timeMs };
+  const { segment: before, segment_hash: lastHash, seq: nextSeq, steps_ms: stepsMs } = parseLine(line) ?? {};
+  const endWallMs = parseTime(readHead(line)?.time ?? '');
+  if (endWallMs === undefined || typeof lastHash !== 'string' || typeof nextSeq !== 'number')
+    return undefined;
+  const endMs = endWallMs - (typeof stepsMs === 'number' ? stepsMs : 0);
+  return { before, end: { lastHash, nextSeq, endMs, endWallMs } };
 }
 
 /** What can be had of a gzip file of which only the start was read. */
@@ -242,8 +201,4 @@ function inflateStart(bytes: Buffer): string {
   } catch {
     return '';
   }
-}
-
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 }

@@ -9,7 +9,7 @@ import type { Clock, Timer } from '../../ports/machine.js';
 import type { Driver } from './driver.js';
 import { Thread } from './handover.js';
 import type { KeeperOrder, KeeperReport, Retired, Shelf, Shelved } from './keeper.js';
-import { fileName, segmentNumber } from './segments.js';
+import { fileName } from './segments.js';
 
 export type MaintenanceEvent =
   | { readonly kind: 'tended'; readonly tended: Tended }
@@ -127,7 +127,7 @@ export class Maintenance {
   /** True: there is no room, and somebody may make some. */
   async #round(): Promise<boolean> {
     this.#noteClockStep();
-    const mark = segmentNumber(this.#driver.mark.segment);
+    const mark = this.#driver.mark.segment;
     const report = await this.#keep({ do: 'look', above: this.#closed.at(-1)?.number ?? -1, mark });
     if (report?.kind !== 'looked') return false;
     const { damaged, freeBytes, reserveBytes } = report.shelf;

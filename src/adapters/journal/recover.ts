@@ -38,7 +38,7 @@ import {
   readIn,
   removeSegment,
   type Segment,
-  segmentNumber,
+  segmentName,
   syncDirectory,
   withFile,
   writeWhole,
@@ -210,9 +210,9 @@ function readOpen(directory: string, segments: readonly Segment[], tail: Segment
   let first = plain.length - 1;
   while (first > 0 && end.openSeq !== undefined && firstSeq(directory, plain[first]) > end.openSeq)
     first -= 1;
-  for (const { number, name } of plain.slice(Math.max(first, 0))) {
+  for (const { name } of plain.slice(Math.max(first, 0))) {
     scan(directory, name, 0, (line) => {
-      if (number === tail.number && line.end > end.bytes) return false;
+      if (name === tail.name && line.end > end.bytes) return false;
       const claim = line.isWhole ? readClaim(line.bytes) : undefined;
       if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
       return true;
@@ -260,15 +260,16 @@ function cut(directory: string, name: string, bytes: number): void {
  * the lock while ours was lost with its thread, and its records are not ours to cut off.
  */
 export function cutAfterMark(directory: string, mark: Mark): void {
-  const path = join(directory, mark.segment);
+  const marked = segmentName(mark.segment);
+  const path = join(directory, marked);
   if (!isSameFile(path, mark)) return;
-  const after = listSegments(directory).filter(({ number }) => number > segmentNumber(mark.segment));
+  const after = listSegments(directory).filter((segment) => segment.number > mark.segment);
   const isTaken = after.some(({ name, isCompressed }) => isCompressed || hasStart(directory, name, 0));
-  if (isTaken || hasStart(directory, mark.segment, mark.bytes))
+  if (isTaken || hasStart(directory, marked, mark.bytes))
     throw new JournalFault('locked', 'another process went on with this journal');
   setBackCheckpointFile(directory, mark);
   for (const { name } of after) removeSegment(directory, name);
-  if (statSync(path).size > mark.bytes) cut(directory, mark.segment, mark.bytes);
+  if (statSync(path).size > mark.bytes) cut(directory, marked, mark.bytes);
 }
 
 /**
@@ -280,7 +281,7 @@ function setBackCheckpointFile(directory: string, mark: Mark): void {
   const known = readCheckpointFile(directory);
   if (known === undefined || known.seq <= mark.seq) return;
   let last: string | undefined;
-  scan(directory, mark.segment, 0, ({ bytes, end }) => {
+  scan(directory, segmentName(mark.segment), 0, ({ bytes, end }) => {
     if (end > mark.bytes) return false;
     if (readHead(bytes.toString('latin1', 0, 128))?.event === 'checkpoint') last = bytes.toString('utf8');
     return true;

@@ -49,10 +49,6 @@ export function segmentName(number: number): string {
   return `${String(number).padStart(8, '0')}.jsonl`;
 }
 
-export function segmentNumber(name: string): number {
-  return Number.parseInt(name, 10);
-}
-
 /** The name of the file that a segment is in. */
 export function fileName({ name, isCompressed }: Segment): string {
   return isCompressed ? `${name}.gz` : name;
@@ -83,6 +79,10 @@ export function withFile<T>(descriptor: number, use: (descriptor: number) => T):
 /** Whether the system said this: `EEXIST`, `ENOENT`, ... */
 export function isSystemError(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code;
+}
+
+export function isDiskFull(error: unknown): boolean {
+  return isSystemError(error, 'ENOSPC') || isSystemError(error, 'EDQUOT');
 }
 
 /**

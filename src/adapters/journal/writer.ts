@@ -11,7 +11,7 @@ import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/aud
 import { JournalFault } from '../../ports/faults.js';
 import type { Found, Mark, MessageOrder, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
-import { createOpenSegment } from './open-segment.js';
+import { OpenSegment } from './open-segment.js';
 import {
   cutAfterMark,
   findTail,
@@ -30,15 +30,10 @@ import {
   openLock,
   publicKeyName,
   readIn,
-  segmentNumber,
+  segmentName,
   shareFiles,
   writeWhole,
 } from './segments.js';
-
-export interface Writer {
-  /** Never throws: what goes wrong is a report. */
-  carryOut(order: Order): Report;
-}
 
 /** A clock that went back further than this between two runs is recorded; one that went ahead by more is not trusted. */
 const clockBackMsMin = 1000;
@@ -54,11 +49,13 @@ const policiesName = 'policies';
 const linesBytesMax = 256 * 1024;
 const lf = 0x0a;
 
+export type Writer = ReturnType<typeof createWriter>;
+
 /** `journal`: the id that a new journal gets. */
-export function createWriter(options: WriterOptions, journal: string): Writer {
+export function createWriter(options: WriterOptions, journal: string) {
   const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
   const ledger = createLedger(program, signKey, journal);
-  const out = createOpenSegment(directory, reserveBytes);
+  const out = new OpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
   /** Sealed lines on their way to the file. */
@@ -68,7 +65,8 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   let hasLedger = false;
 
   return {
-    carryOut(order) {
+    /** Never throws: what goes wrong is a report. */
+    carryOut(order: Order): Report {
       checkpointLine = undefined;
       for (;;) {
         try {
@@ -226,7 +224,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
 
   /** A segment takes one record more than it should rather than none at all. */
   function isFull(more: number): boolean {
-    return out.bytes + more > segmentBytes && out.bytes + more > 8192;
+    return out.file.bytes + more > Math.max(segmentBytes, 8192);
   }
 
   /** Everything written so far is on disk, in files that are still in their place, when this returns. */
@@ -236,7 +234,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
       throw new JournalFault('removed', 'the lock file was removed or replaced');
     }
     const { seq, hash, stepsMs, oldestSeq, timeMs, openSeq } = ledger;
-    return { ...synced, seq, hash, journal: ledger.journal, stepsMs, oldestSeq, timeMs, openSeq };
+    return { ...synced, seq, hash, stepsMs, oldestSeq, timeMs, openSeq };
   }
 
   /** Once, at the end of an order: whoever watches is told of the reserve that it took. */
@@ -260,7 +258,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   }
 
   function rotate(): void {
-    const { number, name } = out;
+    const { number, name } = out.file;
     sync();
     out.close();
     // At the time of the last record: the clock may have leapt since, and what tells of it comes with a later record.
@@ -298,14 +296,14 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
     cutAfterMark(directory, target);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
-    ledger.resume({ ...target, open: left });
+    ledger.resume({ ...target, journal: order.journal, open: left });
     hasLedger = true;
     const last = listSegments(directory).at(-1)?.number ?? 0;
-    const number = Math.max(last, segmentNumber(target.segment)) + 1;
+    const number = Math.max(last, target.segment) + 1;
     const more = { action: 'recover', count: order.bodies.length, lost: order.lost };
     // At the time of the last record, as in `rotate`: the clock may have leapt while the journal was failed, and the record of
     // that step is among the bodies or comes later. Retention takes ages from here, and a start compares the clock with it.
-    begin(number, target.segment, ledger.timeMs, more);
+    begin(number, segmentName(target.segment), ledger.timeMs, more);
     write(order.bodies);
     return { kind: 'written', ...written(sync()) };
   }
@@ -314,7 +312,7 @@ export function createWriter(options: WriterOptions, journal: string): Writer {
   function retire(segments: readonly Retired[], wallMs: number): Mark {
     for (const { name, number, lastHash, nextSeq, why, endWallMs } of segments) {
       // What is written to or must be read again is not closed, whatever somebody thought of it.
-      if (number >= out.number || nextSeq > ledger.openSeq) continue;
+      if (number >= out.file.number || nextSeq > ledger.openSeq) continue;
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
       const cause = { action: why, until: formatTime(endWallMs) };
       out.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));

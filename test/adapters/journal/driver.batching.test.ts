@@ -6,11 +6,10 @@ import type { Mark, Report } from '../../../src/adapters/journal/handover.js';
 import { createHandClock } from './hand-clock.js';
 
 const mark: Mark = {
-  segment: '00000001.jsonl',
+  segment: 1,
   device: 1,
   inode: 1,
   bytes: 0,
-  journal: 'ab',
   seq: 1,
   hash: 'a'.repeat(64),
   stepsMs: 0,
@@ -36,7 +35,8 @@ function begin(deadlineMs = 2_000) {
   };
   const parts = { clock, wallMs: () => 0, openThread: () => thread, lock: () => true };
   const options = { ...parts, deadlineMs, syncIntervalMs: 1_000, observe: () => undefined };
-  const driver = new Driver(options, thread, mark);
+  const found = { journal: 'ab', unknown: 0, tornBytes: 0, damage: undefined, keyBefore: undefined };
+  const driver = new Driver(options, thread, { mark, found });
   return {
     clock,
     orders,

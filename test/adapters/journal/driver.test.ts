@@ -131,7 +131,7 @@ async function story(
       observe: (event) => events.push(event),
     },
     thread,
-    opened.mark,
+    opened,
   );
   const promised: string[] = [];
   const appended: string[] = [];

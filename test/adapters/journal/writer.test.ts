@@ -31,6 +31,7 @@ import {
 
 const wallMs = Date.UTC(2026, 10, 20);
 const first = '00000001.jsonl';
+const journal = 'ab'.repeat(16);
 
 function writerIn(directory: string, segmentBytes = 1 << 20, signKey?: string): Writer {
   const options = {
@@ -41,7 +42,7 @@ function writerIn(directory: string, segmentBytes = 1 << 20, signKey?: string): 
     signKey,
     reserveBytes: 0,
   };
-  return createWriter(options, 'ab'.repeat(16));
+  return createWriter(options, journal);
 }
 
 function carry(writer: Writer, order: Order): Report {
@@ -281,7 +282,7 @@ void test('healing writes again what was behind the mark, once', (t) => {
   const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
   const mark = markOf(writer);
   assert.equal(carry(writer, writeOrder(bodies, false)).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // A second attempt with the same mark, as after an answer that came too late to be believed.
   assert.equal(carry(writer, heal).kind, 'written');
@@ -297,7 +298,7 @@ void test('a crash within healing leaves no admission of before without its comp
   const mark = markOf(writer);
   const bodies = [encodeBody(completion('A'))];
   assert.equal(carry(writer, writeOrder(bodies, false)).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   // Of the new segment only its first record had reached the disk.
   const second = join(directory, '00000002.jsonl');
@@ -321,7 +322,7 @@ void test('a new thread heals by the mark alone', (t) => {
   truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
   const second = writerIn(directory);
   assert.equal(
-    carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false }).kind,
+    carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal }).kind,
     'written',
   );
   write(second, completion('A'), completion('B'));
@@ -384,7 +385,7 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
     const writer = opened(directory);
     write(writer, { ...admission('A'), time: wallMs });
     const mark = markOf(writer);
-    const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, isFull: false } as const;
+    const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, isFull: false, journal } as const;
     assert.equal(carry(writer, heal).kind, 'written');
     // Retention takes the age of a segment from the first record of the next one.
     const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark: 2 });
@@ -416,7 +417,7 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
   restarted(directory);
   const bytes = readFileSync(join(directory, first));
   const bodies = [encodeBody(admission('B'))];
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
   const report = carry(writerIn(directory), heal);
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
   assert.deepEqual(readFileSync(join(directory, first)), bytes);
@@ -436,7 +437,7 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   rmSync(obstacle, { recursive: true });
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false } as const;
+  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
   assert.equal(carry(writer, heal).kind, 'written');
   assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
   const written = segmentFiles(directory)
