@@ -10,7 +10,7 @@ import { Limiter } from '../domain/policy/terms.js';
 import { createRouter, Destination, type KnownLine, knownLineBytes } from '../gateway/command/assessment.js';
 import type { ExchangeContext } from '../gateway/command/context.js';
 import { Lookup, type LookupLimits, lookupLimits } from '../gateway/lookup/lookup.js';
-import { createUserResolver, type UserResolver } from '../gateway/lookup/resolve-user.js';
+import { createUserResolver } from '../gateway/lookup/resolve-user.js';
 import type { Observe } from '../gateway/outcome/events.js';
 import { createFloodWatch, type Journal } from '../gateway/outcome/journal.js';
 import type { Pool } from '../gateway/pool/pool.js';
@@ -50,28 +50,6 @@ function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): r
   });
 }
 
-/** Who asks the userdb, where the settings say so. */
-function createResolver({ mailUsers }: Settings, lookups: Lookups): UserResolver | undefined {
-  const { resolve: path } = mailUsers;
-  if (path === undefined) return undefined;
-  return createUserResolver(lookups.of(path, lookupLimits), createUserNames(mailUsers));
-}
-
-function openLookup(socket: string, limits: LookupLimits, { connect, clock, observe }: Adapters): Lookup {
-  return new Lookup({
-    address: { kind: 'unix', path: socket },
-    connect,
-    clock,
-    limits,
-    tell: (failure) =>
-      observe(
-        failure === undefined
-          ? { kind: 'lookup-working', socket }
-          : { kind: 'lookup-failing', socket, code: failure },
-      ),
-  });
-}
-
 /** What a passdb did not know is asked again sooner than what it knew. */
 const notFoundShare = 6;
 
@@ -81,14 +59,7 @@ function passdbLimits(cacheTtlMs: number): LookupLimits {
 }
 
 /** The auth services of one configuration. */
-interface Lookups {
-  /** Opened when it is first asked for. */
-  of(socket: string, limits: LookupLimits): Lookup;
-  /** Another configuration is served: no transport stays open for who asks next. */
-  retire(): void;
-}
-
-function createLookups(settings: Settings, adapters: Adapters): Lookups {
+function createLookups(settings: Settings, { connect, clock, observe }: Adapters) {
   const lookups = new Map<string, Lookup>();
   // One for each passdb that routes ask, and one for who users are; they share what look-ups may remember.
   const passdbs = settings.routes.flatMap(({ target }) =>
@@ -96,28 +67,38 @@ function createLookups(settings: Settings, adapters: Adapters): Lookups {
   );
   const rememberedBytesMax = Math.floor(cacheBytes.lookups / (new Set(passdbs).size + 1));
   return {
-    of(socket, limits) {
+    /** Opened when it is first asked for. */
+    of(socket: string, limits: LookupLimits): Lookup {
       const key = `${limits.foundTtlMs} ${limits.notFoundTtlMs} ${socket}`;
       const known = lookups.get(key);
       if (known !== undefined) return known;
-      const made = openLookup(socket, { ...limits, rememberedBytesMax }, adapters);
+      const made = new Lookup({
+        address: { kind: 'unix', path: socket },
+        connect,
+        clock,
+        limits: { ...limits, rememberedBytesMax },
+        tell: (code) =>
+          observe(
+            code === undefined
+              ? { kind: 'lookup-working', socket }
+              : { kind: 'lookup-failing', socket, code },
+          ),
+      });
       lookups.set(key, made);
       return made;
     },
-    retire() {
+    /** Another configuration is served: no transport stays open for who asks next. */
+    retire(): void {
       for (const lookup of lookups.values()) lookup.retire();
     },
   };
 }
 
 /** What exchanges share whatever the configuration says: a reload neither resets a count nor frees a place. */
-export type LastingParts = Pick<
-  ExchangeContext,
-  'newId' | 'limiter' | 'turns' | 'floods' | 'questions' | 'userLock' | 'buffered'
->;
+export type LastingParts = ReturnType<typeof createLastingParts>;
 
 /** Nothing is counted yet; `bufferedBytesMax` is that of the start. */
-export function createLastingParts(settings: Settings, adapters: Adapters): LastingParts {
+export function createLastingParts(settings: Settings, adapters: Adapters) {
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
   return {
@@ -146,6 +127,7 @@ export function createExchangeContext(
 ): ConfiguredContext {
   const { clock, journal, observe } = adapters;
   const lookups = createLookups(settings, adapters);
+  const { resolve } = settings.mailUsers;
   const userNames = createUserNames(settings.mailUsers);
   const judgements = new AnswerCache<Judged>({
     entriesMax: rememberedMax,
@@ -168,7 +150,8 @@ export function createExchangeContext(
       serverCommands: settings.serverCommands,
       backends: destinationsOf(settings, pools),
       lookup: (socket, cacheTtlMs) => lookups.of(socket, passdbLimits(cacheTtlMs)),
-      resolver: createResolver(settings, lookups),
+      resolver:
+        resolve === undefined ? undefined : createUserResolver(lookups.of(resolve, lookupLimits), userNames),
       userNames,
       remembered: judgements,
     }),

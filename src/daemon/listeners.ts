@@ -21,39 +21,11 @@ import {
   type ListenerSocket,
 } from '../domain/config/settings.js';
 import { isLoopback } from '../domain/identity/peer.js';
+import { messageOf } from '../ports/faults.js';
 import type { Clock, Native } from '../ports/machine.js';
-import type { Transport } from '../ports/transport.js';
 
-/** Takes what a listener accepted. */
-export type TakeAccepted = (
-  listener: string,
-  transport: Transport,
-  descriptor: number | undefined,
-  address: string | undefined,
-) => void;
-
-/** Sockets that are made ready. One of the two is called, once. */
-export interface PreparedListeners {
-  /** New sockets are there already; from now on the others have their new mode and owner, and those that are gone are closed. */
-  commit(): Promise<void>;
-  /** Takes the new sockets away again. */
-  cancel(): Promise<void>;
-}
-
-/** All sockets of listeners. */
-export interface Listeners {
-  /** Makes the sockets that are new. Rejects with a ListenFault, and then nothing has changed. */
-  prepare(listeners: readonly ListenerSettings[], numbers: NameNumbers): Promise<PreparedListeners>;
-  /** Stops accepting and removes all sockets. */
-  close(): Promise<void>;
-}
-
-/** What sockets are made with. */
-export interface ListenerParts {
-  readonly clock: Clock;
-  readonly native: Native;
-  readonly sockets: PassedSockets;
-}
+/** What a listener is made for. */
+type SocketFamily = 'unix' | 'tcp';
 
 /** Where a socket comes from: a place of our own, an address, or systemd. */
 type Source =
@@ -70,6 +42,7 @@ interface Wanted {
 }
 
 interface Socket {
+  /** A reload may give the socket to a listener of another name. */
   readonly named: { name: string };
   readonly key: string;
   /** Absent: made by systemd, who says who may connect, or TCP. */
@@ -80,39 +53,69 @@ interface Socket {
   readonly bound: Pick<BoundListener, 'close'> & Partial<Pick<BoundListener, 'change'>>;
 }
 
-/** No socket yet. `onError` is told of errors of a listening socket. */
+export type Listeners = ReturnType<typeof createListeners>;
+
+/** All sockets of listeners; none yet. `take` gets what a listener accepted; `onError` is told of errors of a listening socket. */
 export function createListeners(
-  { clock, native, sockets: passed }: ListenerParts,
-  take: TakeAccepted,
+  clock: Clock,
+  native: Native,
+  passed: PassedSockets,
+  take: (listener: string, ...accepted: Parameters<Accept>) => void,
   onError: (listener: string, text: string) => void,
-): Listeners {
+) {
   /** By where they come from. */
   const sockets = new Map<string, Socket>();
 
   async function open({ name, key, source }: Wanted): Promise<Socket> {
-    // A reload may give the socket to a listener of another name.
     const named = { name };
     const accept: Accept = (...accepted) => take(named.name, ...accepted);
     const fail = (text: string): void => onError(named.name, text);
+    const common = [clock, accept, fail, native] as const;
     if (source.kind === 'unix') {
-      const bound = await listenUnix(source.place, clock, accept, fail, native);
-      return { named, key, place: source.place, bound };
+      const { place } = source;
+      return { named, key, place, bound: await listenUnix(place, ...common) };
     }
-    if (source.kind === 'tcp') {
-      return { named, key, bound: await listenTcp(source, clock, accept, fail, native) };
-    }
+    if (source.kind === 'tcp') return { named, key, bound: await listenTcp(source, ...common) };
     const { family } = source;
     const inherited = { name: source.name, descriptor: passed.take(source.name, family) };
-    const bound = await listenInherited(inherited, clock, accept, fail, native);
+    const bound = await listenInherited(inherited, ...common);
     return { named, key, bound, family, address: bound.address };
   }
 
+  function adopt(socket: Socket, { name, source }: Wanted): void {
+    socket.named.name = name;
+    const { place: before } = socket;
+    if (source.kind !== 'unix' || before === undefined) return;
+    const { mode, uid, gid } = source.place;
+    if (before.mode === mode && before.uid === uid && before.gid === gid) return;
+    try {
+      socket.bound.change?.(source.place);
+      socket.place = source.place;
+    } catch (fault) {
+      onError(name, messageOf(fault));
+    }
+  }
+
   return {
-    async prepare(listeners, numbers) {
+    /** Makes the sockets that are new; either `commit` or `cancel` follows. Rejects with a ListenFault, and then nothing has changed. */
+    async prepare(listeners: readonly ListenerSettings[], numbers: NameNumbers) {
       const wanted = listeners.map((listener) => wantedBy(listener, numbers));
       const made: Socket[] = [];
+      /** Takes the new sockets away again. */
       const cancel = async (): Promise<void> => {
         await Promise.all(made.map(({ bound }) => bound.close()));
+      };
+      /** From now on the sockets that stay have their new mode and owner, and those that are gone are closed. */
+      const commit = async (): Promise<void> => {
+        for (const socket of made) sockets.set(socket.key, socket);
+        const keys = new Set(wanted.map(({ key }) => key));
+        const gone = [...sockets.values()].filter(({ key }) => !keys.has(key));
+        for (const { key } of gone) sockets.delete(key);
+        for (const each of wanted) {
+          const socket = sockets.get(each.key);
+          if (socket !== undefined) adopt(socket, each);
+        }
+        await Promise.all(gone.map(({ bound }) => bound.close()));
       };
       try {
         for (const each of wanted) {
@@ -127,44 +130,18 @@ export function createListeners(
         await cancel();
         throw fault;
       }
-      return {
-        cancel,
-        async commit() {
-          for (const socket of made) sockets.set(socket.key, socket);
-          const keys = new Set(wanted.map(({ key }) => key));
-          const gone = [...sockets.values()].filter(({ key }) => !keys.has(key));
-          for (const { key } of gone) sockets.delete(key);
-          for (const each of wanted) {
-            const socket = sockets.get(each.key);
-            if (socket !== undefined) adopt(socket, each);
-          }
-          await Promise.all(gone.map(({ bound }) => bound.close()));
-        },
-      };
+      return { commit, cancel };
     },
-    async close() {
+    /** Stops accepting and removes all sockets. */
+    async close(): Promise<void> {
       const all = [...sockets.values()];
       sockets.clear();
       await Promise.all(all.map(({ bound }) => bound.close()));
     },
   };
-
-  function adopt(socket: Socket, { name, source }: Wanted): void {
-    socket.named.name = name;
-    const { place: before } = socket;
-    if (source.kind !== 'unix' || before === undefined) return;
-    const { mode, uid, gid } = source.place;
-    if (before.mode === mode && before.uid === uid && before.gid === gid) return;
-    try {
-      socket.bound.change?.(source.place);
-      socket.place = source.place;
-    } catch (fault) {
-      onError(name, fault instanceof Error ? fault.message : String(fault));
-    }
-  }
 }
 
-/** What systemd handed over is not known to whoever reads the configuration. */
+/** Of a socket that systemd handed over, the configuration says neither family nor address. */
 function checkInherited({ family, address }: Socket, { name, source, isLocalOnly }: Wanted): void {
   if (source.kind !== 'systemd') return;
   if (family !== source.family)
@@ -206,51 +183,47 @@ function placeOf(
   return { path, mode, uid, gid };
 }
 
-/** What a listener is made for. */
-export type SocketFamily = 'unix' | 'tcp';
-
 /** Said of a socket that is not of this family. */
-export const wrongFamily: Readonly<Record<SocketFamily, string>> = {
+const wrongFamily: Readonly<Record<SocketFamily, string>> = {
   unix: 'is a TCP socket: its listener needs tls and accounts',
   tcp: 'is a UNIX socket (ListenStream= is a path): its listener has neither tls nor accounts',
 };
 
-/** What was handed over. */
-export interface PassedSockets {
-  /** A new descriptor of the listening socket of that name; its taker closes it. Throws a ListenFault. */
-  take(name: string, family: SocketFamily): number;
-  /** Names of those that nobody took, each once. */
-  unused(): readonly string[];
-}
+/** All that systemd handed over at the start. */
+export class PassedSockets {
+  readonly #passed: readonly PassedSocket[];
+  readonly #native: Pick<Native, 'socketKind' | 'duplicate'>;
+  readonly #taken = new Set<string>();
 
-/** All that was handed over at start. */
-export function createPassedSockets(
-  passed: readonly PassedSocket[],
-  native: Pick<Native, 'socketKind' | 'duplicate'>,
-): PassedSockets {
-  const taken = new Set<string>();
-  return {
-    take(name, family) {
-      const [found, ...more] = passed.filter((each) => each.name === name);
-      if (found === undefined) {
-        const names = passed.map((each) => each.name).join(', ');
-        const there = passed.length === 0 ? 'none' : names;
-        throw new ListenFault(
-          `systemd handed over no socket named ${name} (handed over: ${there}); is its socket unit started?`,
-        );
-      }
-      if (more.length > 0) {
-        throw new ListenFault(
-          `systemd handed over ${more.length + 1} sockets named ${name}; each needs a FileDescriptorName= of its own`,
-        );
-      }
-      const kind = native.socketKind(found.descriptor);
-      if (kind.kind === 'other') throw new ListenFault(`what systemd handed over as ${name} is ${kind.text}`);
-      if (kind.family !== family)
-        throw new ListenFault(`what systemd handed over as ${name} ${wrongFamily[family]}`);
-      taken.add(name);
-      return native.duplicate(found.descriptor);
-    },
-    unused: () => [...new Set(passed.map((each) => each.name))].filter((name) => !taken.has(name)),
-  };
+  constructor(passed: readonly PassedSocket[], native: Pick<Native, 'socketKind' | 'duplicate'>) {
+    this.#passed = passed;
+    this.#native = native;
+  }
+
+  /** A new descriptor of the listening socket of that name; its taker closes it. Throws a ListenFault. */
+  take(name: string, family: SocketFamily): number {
+    const [found, ...more] = this.#passed.filter((each) => each.name === name);
+    if (found === undefined) {
+      const there = this.#passed.map((each) => each.name).join(', ') || 'none';
+      throw new ListenFault(
+        `systemd handed over no socket named ${name} (handed over: ${there}); is its socket unit started?`,
+      );
+    }
+    if (more.length > 0) {
+      throw new ListenFault(
+        `systemd handed over ${more.length + 1} sockets named ${name}; each needs a FileDescriptorName= of its own`,
+      );
+    }
+    const kind = this.#native.socketKind(found.descriptor);
+    const not = kind.kind === 'other' ? `is ${kind.text}` : wrongFamily[family];
+    if (kind.kind === 'other' || kind.family !== family)
+      throw new ListenFault(`what systemd handed over as ${name} ${not}`);
+    this.#taken.add(name);
+    return this.#native.duplicate(found.descriptor);
+  }
+
+  /** Names of those that nobody took, each once. */
+  unused(): readonly string[] {
+    return [...new Set(this.#passed.map((each) => each.name))].filter((name) => !this.#taken.has(name));
+  }
 }

@@ -16,6 +16,7 @@ import type { AuditSettings, Settings, SinkSettings } from '../domain/config/set
 import type { Limiter } from '../domain/policy/terms.js';
 import { createSpent, rebuiltMs } from '../domain/review/spent.js';
 import type { Observe } from '../gateway/outcome/events.js';
+import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
 
@@ -31,8 +32,8 @@ const lookIntervalMs = 5_000;
 const tendIntervalMs = 60_000;
 
 /**
- * `shippedSeq`: the last record that every receiver has; undefined where there is none. `observe` hears of everything besides the log. Rejects with a JournalFault where the directory cannot be written, or
- * another daemon has it.
+ * `shippedSeq`: the last record that every receiver has; undefined where there is none. `observe` is told of everything that is logged.
+ * Rejects with a JournalFault where the directory cannot be written, or another daemon has it.
  */
 export async function openAudit(
   settings: AuditSettings,
@@ -86,17 +87,13 @@ export async function openAudit(
 export function createCheckpointNews(): (line: string) => boolean {
   let lastSeq = -1;
   return (line) => {
-    const seq = readSeq(line);
+    const found = parseLine(line)?.['seq'];
+    const seq = typeof found === 'number' ? found : undefined;
     // Not the next record: others, or checkpoints that came with others, stand between.
     const isNews = seq === undefined || seq !== lastSeq + 1;
     lastSeq = seq ?? lastSeq;
     return isNews;
   };
-}
-
-function readSeq(line: string): number | undefined {
-  const seq = parseLine(line)?.['seq'];
-  return typeof seq === 'number' ? seq : undefined;
 }
 
 /** A key that is new to the journal: somebody must know it, or look for the old one. */
@@ -137,28 +134,18 @@ export function openRedactor(settings: AuditSettings): Redactor {
 function groupOf(name: string, directory: string): number {
   const gid = gidOf(name);
   if (gid === undefined) throw new Error(`audit.group: the system has no group "${name}"`);
-  if (
-    process.geteuid?.() === 0 ||
-    gid === process.getegid?.() ||
-    process.getgroups?.().includes(gid) === true
-  )
-    return gid;
+  const isMember = gid === process.getegid?.() || process.getgroups?.().includes(gid) === true;
+  if (isMember || process.geteuid?.() === 0) return gid;
   const advice = `add it (usermod --append --groups ${name} USER) and restart`;
   throw new Error(
     `audit.group: ${directory} cannot be given to group "${name}": the daemon's user is not a member; ${advice}`,
   );
 }
 
-/** Our log about records that get lost, at most one line a second of each kind: a full disk loses thousands a second. */
-export interface LossLog {
-  lost(records: number): void;
-  /** A record that nobody waited for could not be handed to the journal. */
-  failed(text: string): void;
-  /** Writes the numbers that are left. */
-  flush(): void;
-}
+export type LossLog = ReturnType<typeof createLossLog>;
 
-export function createLossLog(log: Pick<Log, 'report'>, clock: Clock): LossLog {
+/** Our log about records that get lost, at most one line a second of each kind: a full disk loses thousands a second. */
+export function createLossLog(log: Pick<Log, 'report'>, clock: Clock) {
   const lost = onceASecond(clock, (count) => {
     const text = `${count} ${count === 1 ? 'record was' : 'records were'} lost while the disk took none`;
     log.report({ event: 'audit-lost', level: 'error', text, count });
@@ -168,9 +155,11 @@ export function createLossLog(log: Pick<Log, 'report'>, clock: Clock): LossLog {
     log.report({ event: 'audit-failed', level: 'error', text: all, count });
   });
   return {
-    lost: (records) => lost.add(records, ''),
-    failed: (text) => failed.add(1, text),
-    flush() {
+    lost: (records: number): void => lost.add(records, ''),
+    /** A record that nobody waited for could not be handed to the journal. */
+    failed: (text: string): void => failed.add(1, text),
+    /** Writes the numbers that are left. */
+    flush(): void {
       lost.flush();
       failed.flush();
     },
@@ -178,10 +167,7 @@ export function createLossLog(log: Pick<Log, 'report'>, clock: Clock): LossLog {
 }
 
 /** Writes the first one at once, and what is added in the second after a line with the next line. */
-function onceASecond(
-  clock: Clock,
-  write: (count: number, text: string) => void,
-): { add(count: number, text: string): void; flush(): void } {
+function onceASecond(clock: Clock, write: (count: number, text: string) => void) {
   let timer: Timer | undefined;
   let waiting = 0;
   let lastText = '';
@@ -199,7 +185,7 @@ function onceASecond(
     if (isMore) timer = clock.setTimer(1_000, writeNow);
   };
   return {
-    add(count, text) {
+    add(count: number, text: string): void {
       waiting += count;
       lastText = text;
       if (timer === undefined) writeNow();
@@ -252,18 +238,11 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
   }
 }
 
-/** A private key. */
-export interface SignKey {
-  readonly pem: string;
-  /** Base64 of its public half, as records name it. */
-  readonly key: string;
-  readonly path: string;
-  /** It was made just now. */
-  readonly isNew: boolean;
-}
+/** The private key that signs the journal; `key` is base64 of its public half, as records name it; `isNew`: it was made just now. */
+type SignKey = ReturnType<typeof openSignKey>;
 
 /** Reads the key, or makes it. Throws an Error that names the setting and the file. */
-export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>): SignKey {
+export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>) {
   const { signKeyFile } = audit;
   const path = signKeyFile ?? `${state}/${ownSignKeyName}`;
   let isNew = false;
@@ -278,17 +257,18 @@ export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>)
       });
     }
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    if (signKeyFile !== undefined)
-      throw new Error(`audit.sign_key: ${path} cannot be read: ${why}`, { cause });
-    const text = `state: the key that signs the journal cannot be read or made: ${why}; make ${state} writable for the daemon, or set audit.sign_key`;
+    const why = messageOf(cause);
+    const text =
+      signKeyFile === undefined
+        ? `state: the key that signs the journal cannot be read or made: ${why}; make ${state} writable for the daemon, or set audit.sign_key`
+        : `audit.sign_key: ${path} cannot be read: ${why}`;
     throw new Error(text, { cause });
   }
   try {
     return { pem, key: parseSignKey(pem).key, path, isNew };
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${signKeyFile === undefined ? 'state' : 'audit.sign_key'}: ${path}: ${why}`, { cause });
+    const setting = signKeyFile === undefined ? 'state' : 'audit.sign_key';
+    throw new Error(`${setting}: ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -299,11 +279,10 @@ export function openShipping(
   connect: Connect,
   observe: Observe,
 ): Promise<Shipping> {
-  const { audit, state } = settings;
   return open({
     sinks: sinksOf(settings),
-    stateDirectory: state,
-    directory: audit.directory,
+    stateDirectory: settings.state,
+    directory: settings.audit.directory,
     sender: { hostName: hostName(), processId },
     connect,
     clock,
@@ -361,11 +340,11 @@ export async function rebuildLimits(
       try {
         for await (const { bytes } of readPieces(file)) spent.take(bytes);
       } catch (fault) {
-        tell(`${file.name} cannot be read: ${fault instanceof Error ? fault.message : String(fault)}`);
+        tell(`${file.name} cannot be read: ${messageOf(fault)}`);
       }
     }
     spent.finish();
   } catch (fault) {
-    tell(fault instanceof Error ? fault.message : String(fault));
+    tell(messageOf(fault));
   }
 }

@@ -6,7 +6,7 @@ import type { Act, ActionResult, Operator, OperatorAction } from '../adapters/ad
 import { readIfThere, writeAtomically } from '../adapters/host/files.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { type AuditRecord, formatTime } from '../domain/audit/record.js';
+import { formatTime } from '../domain/audit/record.js';
 import type { Service } from '../gateway/session/service.js';
 import type { Clock } from '../ports/machine.js';
 import type { Pools } from './pools.js';
@@ -67,28 +67,24 @@ export function createAct(parts: Parts): Act {
   return async (action, operator) => {
     const missing = whatIsMissing(parts, action);
     if (missing !== undefined) return { kind: 'unknown', text: missing };
-    await parts.journal.append(recordOf(action, operator, parts.clock.wallMs()), { durable: true });
+    const { by, ...peer } = operator;
+    const { kind, ...named } = action;
+    const time = parts.clock.wallMs();
+    const record = { time, event: 'operator', peer, action: kind, by, ...named } as const;
+    await parts.journal.append(record, { durable: true });
     const result = await carryOut(parts, action, operator);
-    const text = `${operator.by}: ${nameOf(action)}: ${result.text}`;
+    const text = `${[`${by}: ${kind}`, ...Object.values(named)].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });
     return result;
   };
 }
 
 function whatIsMissing({ pools, service }: Parts, action: OperatorAction): string | undefined {
-  switch (action.kind) {
-    case 'kill':
-      return service.running().some(({ id }) => id === action.id)
-        ? undefined
-        : `no command ${action.id} runs`;
-    case 'drain':
-    case 'enable':
-      return pools.byName.has(action.backend) ? undefined : `there is no backend ${action.backend}`;
-    case 'reload':
-      return undefined;
-    default:
-      return action satisfies never;
-  }
+  if (action.kind === 'kill' && !service.running().some(({ id }) => id === action.id))
+    return `no command ${action.id} runs`;
+  if ('backend' in action && !pools.byName.has(action.backend))
+    return `there is no backend ${action.backend}`;
+  return undefined;
 }
 
 async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator): Promise<ActionResult> {
@@ -97,50 +93,28 @@ async function carryOut(parts: Parts, action: OperatorAction, { by }: Operator):
     case 'kill':
       if (service.kill(action.id)) return { kind: 'done', text: `${action.id} is given up` };
       return { kind: 'unknown', text: `${action.id} has ended meanwhile` };
-    case 'drain': {
+    case 'drain':
       drained.put(action.backend, { by, since: formatTime(clock.wallMs()) });
       pools.applyDrains();
       return { kind: 'done', text: `${action.backend} is out of service; what runs there ends by itself` };
-    }
     case 'enable': {
       drained.put(action.backend, undefined);
       pools.applyDrains();
-      const isDrainedByFile = served.now.settings.backends.some(
-        ({ name, drained: isDrained }) => name === action.backend && isDrained,
-      );
-      if (!isDrainedByFile) return { kind: 'done', text: `${action.backend} is in service` };
-      const text = `${action.backend} stays out of service: the configuration says drained: true`;
+      const { backends } = served.now.settings;
+      const isInService = !backends.some((each) => each.name === action.backend && each.drained);
+      const text = isInService
+        ? `${action.backend} is in service`
+        : `${action.backend} stays out of service: the configuration says drained: true`;
       return { kind: 'done', text };
     }
     case 'reload': {
       const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload();
-      const told = [
-        ...problems,
-        ...unfinished,
-        ...restart.map((key) => `${key}: changed, and read only at a start`),
-      ];
       const first = isSuccess ? `configuration ${hash} is served` : 'the configuration is not replaced';
-      return { kind: isSuccess ? 'done' : 'failed', text: [first, ...told].join('\n') };
+      const later = restart.map((key) => `${key}: changed, and read only at a start`);
+      const text = [first, ...problems, ...unfinished, ...later].join('\n');
+      return { kind: isSuccess ? 'done' : 'failed', text };
     }
     default:
       return action satisfies never;
   }
-}
-
-function recordOf(action: OperatorAction, operator: Operator, time: number): AuditRecord {
-  const { by, ...peer } = operator;
-  return {
-    time,
-    event: 'operator',
-    peer,
-    action: action.kind,
-    by,
-    ...(action.kind === 'kill' ? { id: action.id } : {}),
-    ...('backend' in action ? { backend: action.backend } : {}),
-  };
-}
-
-function nameOf(action: OperatorAction): string {
-  if (action.kind === 'kill') return `kill ${action.id}`;
-  return action.kind === 'reload' ? 'reload' : `${action.kind} ${action.backend}`;
 }

@@ -10,29 +10,11 @@ import { Secret } from '../domain/identity/credentials.js';
 import { Pool, type PoolLimits, type PoolOptions } from '../gateway/pool/pool.js';
 import type { Adapters } from './engine-parts.js';
 
-/** Pools for a configuration that is not in force yet. */
-export interface PreparedPools {
-  /** By name: those that stay, and new ones that are not started. */
-  readonly byName: ReadonlyMap<string, Pool>;
-  /** Starts the new ones, gives the others their new limits, and takes those out of service that are gone. */
-  commit(): void;
-}
-
-/** All pools. */
-export interface Pools {
-  /** Of now. */
-  readonly byName: ReadonlyMap<string, Pool>;
-  /** Changes nothing. Throws where a certificate file cannot be read. */
-  prepare(settings: Settings): PreparedPools;
-  /** An operator has said something else of some backend: looks at all of them again. */
-  applyDrains(): void;
-}
-
 type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 interface Slot {
   readonly pool: Pool;
-  /** What makes it this backend and no other. */
+  /** Where it leads, and as whom: with another one the pool is made anew. */
   readonly key: string;
   /** The pool reads them at each use. */
   readonly limits: Changeable<PoolLimits>;
@@ -50,10 +32,9 @@ const redialMaxMs = 6_000;
 /** With a dial that fails after `connect_timeout` a fault of a backend that nobody asks shows within 10 s. */
 const lookEveryMs = 4_000;
 
-/** Told when the certificate ends that a backend shows. */
-export type OnBackendCertificate = (backend: string, validTo: string) => void;
+type OnCertificate = (backend: string, validTo: string) => void;
 
-function targetOf(backend: BackendSettings, onCertificate: OnBackendCertificate): PoolOptions['target'] {
+function targetOf(backend: BackendSettings, onCertificate: OnCertificate): PoolOptions['target'] {
   const { address, caFile } = backend;
   return {
     name: backend.name,
@@ -76,12 +57,7 @@ function targetOf(backend: BackendSettings, onCertificate: OnBackendCertificate)
   };
 }
 
-/** What the pool would have to be made anew for: where it leads, and as whom. */
-function keyOf(backend: BackendSettings, target: PoolOptions['target']): string {
-  return JSON.stringify([target, backend.passwordFiles, backend.series]);
-}
-
-function limitsOf(backend: BackendSettings, { limits }: Settings): PoolLimits {
+function limitsOf(backend: BackendSettings, { limits }: Settings): Changeable<PoolLimits> {
   return {
     connections: backend.connections,
     idle: backend.idle,
@@ -99,55 +75,68 @@ function limitsOf(backend: BackendSettings, { limits }: Settings): PoolLimits {
   };
 }
 
-/** No pools yet. `isDrainedByOperator` is asked by name. */
-export function createPools(
-  adapters: Adapters,
-  isDrainedByOperator: (backend: string) => boolean,
-  onCertificate: OnBackendCertificate = () => undefined,
-): Pools {
-  const { connect, clock, observe } = adapters;
-  let slots: ReadonlyMap<string, Slot> = new Map();
+/** All pools; none yet. `isDrainedByOperator` is asked by name; `onCertificate` is told when the certificate ends that a backend shows. */
+export class Pools {
+  readonly #adapters: Adapters;
+  readonly #isDrainedByOperator: (backend: string) => boolean;
+  readonly #onCertificate: OnCertificate;
+  #slots: ReadonlyMap<string, Slot> = new Map();
 
-  function slotOf(backend: BackendSettings, settings: Settings): Slot {
-    const target = targetOf(backend, onCertificate);
-    const key = keyOf(backend, target);
-    const known = slots.get(backend.name);
+  constructor(
+    adapters: Adapters,
+    isDrainedByOperator: (backend: string) => boolean,
+    onCertificate: OnCertificate = () => undefined,
+  ) {
+    this.#adapters = adapters;
+    this.#isDrainedByOperator = isDrainedByOperator;
+    this.#onCertificate = onCertificate;
+  }
+
+  get byName(): ReadonlyMap<string, Pool> {
+    return poolsIn(this.#slots);
+  }
+
+  /**
+   * Changes nothing before `commit`, which starts the new pools, gives the others their new limits, and takes those out of service that
+   * are gone. Throws where a certificate file cannot be read.
+   */
+  prepare(settings: Settings) {
+    const next = new Map(settings.backends.map((each) => [each.name, this.#slotOf(each, settings)]));
+    return {
+      byName: poolsIn(next),
+      commit: (): void => {
+        const kept = new Set(next.values());
+        for (const slot of this.#slots.values()) if (!kept.has(slot)) slot.pool.setDrained(true);
+        this.#slots = next;
+        for (const backend of settings.backends) {
+          const slot = next.get(backend.name);
+          if (slot === undefined) continue;
+          Object.assign(slot.limits, limitsOf(backend, settings));
+          slot.isDrained = backend.drained;
+        }
+        this.applyDrains();
+        for (const { pool } of next.values()) pool.start();
+      },
+    };
+  }
+
+  /** An operator has said something else of some backend: looks at all of them again. */
+  applyDrains(): void {
+    for (const [name, { pool, isDrained }] of this.#slots)
+      pool.setDrained(isDrained || this.#isDrainedByOperator(name));
+  }
+
+  #slotOf(backend: BackendSettings, settings: Settings): Slot {
+    const target = targetOf(backend, this.#onCertificate);
+    const { series } = backend;
+    const key = JSON.stringify([target, backend.passwordFiles, series]);
+    const known = this.#slots.get(backend.name);
     if (known?.key === key) return known;
-    const limits: Changeable<PoolLimits> = { ...limitsOf(backend, settings) };
-    const ports = { connect, clock, observe, chance: randomFraction };
-    const pool = new Pool({ target, series: backend.series, limits, ...ports });
+    const limits = limitsOf(backend, settings);
+    const { connect, clock, observe } = this.#adapters;
+    const pool = new Pool({ target, series, limits, connect, clock, observe, chance: randomFraction });
     return { pool, key, limits, isDrained: backend.drained };
   }
-
-  function applyDrains(): void {
-    for (const [name, { pool, isDrained }] of slots) pool.setDrained(isDrained || isDrainedByOperator(name));
-  }
-
-  return {
-    get byName() {
-      return poolsIn(slots);
-    },
-    prepare(settings) {
-      const next = new Map(settings.backends.map((backend) => [backend.name, slotOf(backend, settings)]));
-      return {
-        byName: poolsIn(next),
-        commit() {
-          const kept = new Set(next.values());
-          for (const slot of slots.values()) if (!kept.has(slot)) slot.pool.setDrained(true);
-          slots = next;
-          for (const backend of settings.backends) {
-            const slot = next.get(backend.name);
-            if (slot === undefined) continue;
-            Object.assign(slot.limits, limitsOf(backend, settings));
-            slot.isDrained = backend.drained;
-          }
-          applyDrains();
-          for (const { pool } of next.values()) pool.start();
-        },
-      };
-    },
-    applyDrains,
-  };
 }
 
 function poolsIn(slots: ReadonlyMap<string, Slot>): ReadonlyMap<string, Pool> {

@@ -9,6 +9,7 @@ import type { Log } from '../adapters/telemetry/log.js';
 import { formatProblem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Service } from '../gateway/session/service.js';
+import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import { type Certificates, tlsFilesOf } from '../setup/certificates.js';
 import type { LoadedConfiguration } from '../setup/configuration.js';
@@ -17,7 +18,7 @@ import type { ConfiguredContext } from './engine-parts.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { Listeners } from './listeners.js';
 import { sinksOf } from './open-audit.js';
-import type { Pools, PreparedPools } from './pools.js';
+import type { Pools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 
 /** How a reload came out. */
@@ -33,14 +34,6 @@ export interface Reloaded {
   readonly unfinished?: readonly string[];
   /** What is served as before, until a restart. */
   readonly restart: readonly string[];
-}
-
-/** Who reloads. */
-export interface Reloader {
-  /** Waits for the one that runs. Never rejects. */
-  reload(): Promise<Reloaded>;
-  /** The last one; undefined: there was none. */
-  readonly last: Reloaded | undefined;
 }
 
 /** What a reload works on. */
@@ -62,7 +55,7 @@ export interface ReloadParts {
   /** Told of each that had begun, after everything else. */
   readonly onReloaded: (reloaded: Reloaded) => void;
   /** Everything that exchanges share, with counters that go on. */
-  readonly contextOf: (settings: Settings, pools: PreparedPools['byName']) => ConfiguredContext;
+  readonly contextOf: (settings: Settings, pools: Pools['byName']) => ConfiguredContext;
   /** What peers meet at the listeners; who waits or failed there is not forgotten. */
   readonly doorsOf: (settings: Settings) => Served['doors'];
 }
@@ -70,24 +63,26 @@ export interface ReloadParts {
 /** What is read once, at the start: the sections, and for some of them the keys that are not. */
 const onlyAtStart = ['audit', 'admin', 'state'] as const;
 
-/** Has not reloaded yet. */
-export function createReloader(parts: ReloadParts): Reloader {
-  let last: Reloaded | undefined;
-  let running: Promise<unknown> = Promise.resolve();
-  return {
-    get last() {
-      return last;
-    },
-    reload() {
-      const reloaded = running.then(async () => {
-        last = await reloadOnce(parts);
-        tell(parts, last);
-        return last;
-      });
-      running = reloaded;
-      return reloaded;
-    },
-  };
+export class Reloader {
+  readonly #parts: ReloadParts;
+  #running: Promise<unknown> = Promise.resolve();
+  /** The last reload; undefined: there was none. */
+  last: Reloaded | undefined;
+
+  constructor(parts: ReloadParts) {
+    this.#parts = parts;
+  }
+
+  /** Waits for the one that runs. Never rejects. */
+  reload(): Promise<Reloaded> {
+    const reloaded = this.#running.then(async () => {
+      this.last = await reloadOnce(this.#parts);
+      tell(this.#parts, this.last);
+      return this.last;
+    });
+    this.#running = reloaded;
+    return reloaded;
+  }
 }
 
 async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
@@ -102,7 +97,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
     parts.onReloading();
     return await replaceAll(parts, kept);
   } catch (fault) {
-    return kept([textOf(fault)]);
+    return kept([messageOf(fault)]);
   } finally {
     if (lifecycle.at === 'reloading') lifecycle.become('serving');
   }
@@ -149,7 +144,7 @@ async function replaceAll(
     try {
       await run();
     } catch (fault) {
-      unfinished.push(`${what}: ${textOf(fault)}`);
+      unfinished.push(`${what}: ${messageOf(fault)}`);
     }
   };
   const { hash } = settings;
@@ -222,10 +217,6 @@ function tell(parts: ReloadParts, reloaded: Reloaded): void {
   try {
     parts.onReloaded(reloaded);
   } catch (fault) {
-    warn('reload-unfinished', `the service manager: ${textOf(fault)}`);
+    warn('reload-unfinished', `the service manager: ${messageOf(fault)}`);
   }
-}
-
-function textOf(fault: unknown): string {
-  return fault instanceof Error ? fault.message : String(fault);
 }

@@ -39,7 +39,7 @@ import {
   UncaughtError,
   watchFatalErrors,
 } from './lifecycle.js';
-import { createListeners, createPassedSockets } from './listeners.js';
+import { createListeners, PassedSockets } from './listeners.js';
 import {
   createLossLog,
   openAudit,
@@ -49,9 +49,9 @@ import {
   rebuildLimits,
 } from './open-audit.js';
 import { createAct, DrainedBackends } from './operator.js';
-import { createPools } from './pools.js';
-import { createReloader, keepPolicies } from './reload.js';
-import { createDoors, createServed, createSwitch, sessionsWithin } from './served.js';
+import { Pools } from './pools.js';
+import { keepPolicies, Reloader } from './reload.js';
+import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 
 /** What an end takes besides the drain: telling and cutting what did not end, and closing a journal whose disk is slow. */
 const endMs = 15_000;
@@ -177,7 +177,7 @@ async function open(
   opened.add('the watch of the event loop', () => loop.end());
   const orphans = watchOrphans(native, clock);
   opened.add('the watch of orphans', () => orphans.end());
-  const sockets = createPassedSockets(own.passed, native);
+  const sockets = new PassedSockets(own.passed, native);
   const connect = createConnect(clock);
   const shipping = await openShipping(settings, clock, connect, observe);
   // After the journal: its stop record goes out like any other.
@@ -231,7 +231,7 @@ async function open(
   });
   opened.add('certificates', () => certificates.close());
   certificates.prepare(tlsFilesOf(settings.listeners), []).commit();
-  const pools = createPools(
+  const pools = new Pools(
     adapters,
     (name) => drained.find(name) !== undefined,
     (backend, validTo) => certificates.saw(backend, validTo),
@@ -246,9 +246,11 @@ async function open(
   const doorsOf = (now: Settings) =>
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));
-  const served = createSwitch(createServed(settings, exchanges, numbers, doorsOf(settings)));
+  const served = new Switch(createServed(settings, exchanges, numbers, doorsOf(settings)));
   const listeners = createListeners(
-    { clock, native, sockets },
+    clock,
+    native,
+    sockets,
     (name, transport, descriptor, address) => {
       const listener = served.listener(name);
       if (listener === undefined) return transport.close('draining');
@@ -259,7 +261,7 @@ async function open(
   );
   opened.add('listeners', () => listeners.close());
   const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates };
-  const reloader = createReloader({
+  const reloader = new Reloader({
     ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),
     listeners,

@@ -1,6 +1,5 @@
-// What is served: one immutable value made of one configuration, and the switch at which a reload replaces it whole. It
-// does not know sockets. The rule: nobody holds half of one configuration and half of another: whoever decides something
-// takes all of it from one `now`.
+// What is served: one immutable value made of one configuration, and the switch at which a reload replaces it whole.
+// The rule: nothing holds half of one configuration and half of another: each decision takes all of it from one `now`.
 
 import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
@@ -11,61 +10,37 @@ import { type Account, type Login, parsePasswordHash } from '../domain/identity/
 import { createGate, type Peer } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/policy.js';
 import { type LoginGuard, Logins } from '../gateway/login/logins.js';
-import {
-  kernelAccess,
-  type ListenerAccess,
-  type SessionContext,
-  type SessionLimits,
-} from '../gateway/session/greet-peer.js';
-
+import { kernelAccess, type ListenerAccess, type SessionContext } from '../gateway/session/greet-peer.js';
 import { refusedMax, type ServedListener } from '../gateway/session/service.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { createPolicyChooser } from '../setup/peers.js';
 import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
 
 /** A configuration in service. */
-export interface Served {
-  readonly settings: Settings;
-  readonly exchanges: ConfiguredContext;
-  readonly sessionLimits: SessionLimits;
-  /** By the names of the listeners. */
-  readonly doors: ReadonlyMap<string, ListenerAccess>;
-  /** What holds for a peer at its listener, as what it logged in where it must; undefined: nothing, it is not let in. */
-  readonly policyOf: (peer: Peer, login: Login | undefined) => Policy | undefined;
-}
+export type Served = ReturnType<typeof createServed>;
 
-/** Where everybody looks what holds now. */
-export interface Switch {
-  readonly now: Served;
-  /** From the next look on. Returns what was served until now, which the caller retires. */
-  turnTo(next: Served): Served;
-  /** The listener of that name as it is now; undefined: there is none. */
-  listener(name: string): ServedListener | undefined;
-}
-
-/** What a listener shows to peers that want TLS, now; undefined: nothing. */
-export type OfferOf = (listener: string) => TlsOffer | undefined;
-
-/** By the names of the listeners. `guard` goes on over a reload. Throws for hashes that cannot be read; settings were checked. */
+/**
+ * What peers meet, by the names of the listeners. `guard` goes on over a reload; `offerOf` is what a listener shows now to peers that want
+ * TLS. Throws for hashes that cannot be read; settings were checked.
+ */
 export function createDoors(
   listeners: readonly ListenerSettings[],
   guard: LoginGuard,
-  offerOf: OfferOf,
+  offerOf: (listener: string) => TlsOffer | undefined,
 ): ReadonlyMap<string, ListenerAccess> {
-  return new Map(listeners.map((listener) => [listener.name, doorOf(listener, guard, offerOf)]));
-}
-
-function doorOf(listener: ListenerSettings, guard: LoginGuard, offerOf: OfferOf): ListenerAccess {
-  const { name, socket, from, tls, accounts } = listener;
-  if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelAccess;
-  return {
-    isPreauthenticated: false,
-    mayConnect: createGate(from),
-    tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,
-    offer: () => offerOf(name),
-    plainWithoutTls: tls?.mode === 'off',
-    logins: new Logins(name, accounts.map(accountOf), guard),
+  const doorOf = (listener: ListenerSettings): ListenerAccess => {
+    const { name, socket, from, tls, accounts } = listener;
+    if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelAccess;
+    return {
+      isPreauthenticated: false,
+      mayConnect: createGate(from),
+      tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,
+      offer: () => offerOf(name),
+      plainWithoutTls: tls?.mode === 'off',
+      logins: new Logins(name, accounts.map(accountOf), guard),
+    };
   };
+  return new Map(listeners.map((listener) => [listener.name, doorOf(listener)]));
 }
 
 function accountOf({ passwordHash: written, ...account }: ListenerSettings['accounts'][number]): Account {
@@ -81,11 +56,11 @@ export function createServed(
   exchanges: ConfiguredContext,
   numbers: NameNumbers,
   doors: ReadonlyMap<string, ListenerAccess>,
-): Served {
+) {
   const choosers = new Map(
     settings.listeners.map((listener) => [listener.name, createPolicyChooser(listener, numbers)]),
   );
-  /** Who comes from the network, or had to log in before a reload, is nobody of whom the kernel says anything. */
+  /** The kernel says nothing of a peer from the network, or of one that had to log in before a reload. */
   const byKernel = (peer: Peer, login: Login | undefined): string | undefined =>
     login !== undefined || peer.address !== undefined ? undefined : choosers.get(peer.listener)?.(peer);
   const byLogin = (access: ListenerAccess | undefined, login: Login | undefined): string | undefined =>
@@ -95,7 +70,8 @@ export function createServed(
     exchanges,
     sessionLimits: sessionLimitsOf(settings),
     doors,
-    policyOf(peer, login) {
+    /** What holds for a peer at its listener, as what it logged in where it must; undefined: nothing, it is not let in. */
+    policyOf(peer: Peer, login: Login | undefined): Policy | undefined {
       const access = doors.get(peer.listener);
       if (access?.mayConnect(peer.address) === false) return undefined;
       const name = access?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(access, login);
@@ -104,38 +80,44 @@ export function createServed(
   };
 }
 
-/** A switch that stands at `first`. */
-export function createSwitch(first: Served): Switch {
-  let now = first;
-  const context: SessionContext = {
-    exchanges: () => now.exchanges,
-    access: (listener) => now.doors.get(listener),
-    policy: (peer, login) => now.policyOf(peer, login),
-    limits: () => now.sessionLimits,
+/** What is served now, for everything that asks. */
+export class Switch {
+  #now: Served;
+  readonly #context: SessionContext = {
+    exchanges: () => this.#now.exchanges,
+    access: (listener) => this.#now.doors.get(listener),
+    policy: (peer, login) => this.#now.policyOf(peer, login),
+    limits: () => this.#now.sessionLimits,
   };
-  return {
-    get now() {
-      return now;
-    },
-    turnTo(next) {
-      const before = now;
-      now = next;
-      return before;
-    },
-    listener(name) {
-      const found = now.settings.listeners.find((each) => each.name === name);
-      if (found === undefined) return undefined;
-      return { name, sessionsMax: found.sessions, sessionsPerPeerMax: found.sessionsPerPeer, context };
-    },
-  };
+
+  constructor(first: Served) {
+    this.#now = first;
+  }
+
+  get now(): Served {
+    return this.#now;
+  }
+
+  /** Returns what was served until now, which the caller retires. */
+  turnTo(next: Served): Served {
+    const before = this.#now;
+    this.#now = next;
+    return before;
+  }
+
+  /** The listener of that name as it is now; undefined: there is none. */
+  listener(name: string): ServedListener | undefined {
+    const found = this.#now.settings.listeners.find((each) => each.name === name);
+    if (found === undefined) return undefined;
+    const { sessions: sessionsMax, sessionsPerPeer: sessionsPerPeerMax } = found;
+    return { name, sessionsMax, sessionsPerPeerMax, context: this.#context };
+  }
 }
 
 /** Standard streams, the event loops, the journal's files, listening sockets, the auth service, an audit of the directory. */
 const ourOwn = 64;
-/** Clients over a limit of sessions that are told so. */
-const refusedSessions = refusedMax;
-/** Of two admin sockets. */
-const adminConnections = 2 * connectionsMax;
+/** A UNIX and a TCP socket. */
+const adminSockets = 2;
 /** A UNIX socket, its file, and the directory that it lies in. */
 const perListener = 3;
 /** While an upstream is replaced there are two; and a reload may bring more of them. */
@@ -151,7 +133,8 @@ export function sessionsWithin(settings: Settings, log: Log): number {
   if (most === undefined) return Number.POSITIVE_INFINITY;
   const upstreams = settings.backends.reduce((sum, { connections }) => sum + connections, 0);
   const listeners = settings.listeners.length * perListener;
-  const kept = ourOwn + refusedSessions + adminConnections + listeners + upstreams * perUpstream;
+  const admin = adminSockets * connectionsMax;
+  const kept = ourOwn + refusedMax + admin + listeners + upstreams * perUpstream;
   const left = Math.max(1, most - kept);
   const wanted = settings.listeners.reduce((sum, { sessions }) => sum + sessions, 0);
   if (wanted > left) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ListenFault } from '../../src/adapters/net/listen.js';
-import { createPassedSockets } from '../../src/daemon/listeners.js';
+import { PassedSockets } from '../../src/daemon/listeners.js';
 
 const native = {
   socketKind: (descriptor: number) =>
@@ -12,7 +12,7 @@ const native = {
 };
 
 void test('a socket is taken by its name, as often as it is asked for; the others are told', () => {
-  const sockets = createPassedSockets(
+  const sockets = new PassedSockets(
     [
       { descriptor: 3, name: 'support' },
       { descriptor: 4, name: 'billing' },
@@ -25,7 +25,7 @@ void test('a socket is taken by its name, as often as it is asked for; the other
 });
 
 void test('none of that name, two of it, or one that does not listen', () => {
-  const sockets = createPassedSockets(
+  const sockets = new PassedSockets(
     [
       { descriptor: 3, name: 'support' },
       { descriptor: 4, name: 'twice' },
@@ -47,5 +47,5 @@ void test('none of that name, two of it, or one that does not listen', () => {
   assert.match(why('twice'), /2 sockets named twice/);
   assert.match(why('file'), /as file is no socket/);
   assert.deepEqual(sockets.unused(), ['support', 'twice', 'file']);
-  assert.throws(() => createPassedSockets([], native).take('support', 'unix'), /handed over: none/);
+  assert.throws(() => new PassedSockets([], native).take('support', 'unix'), /handed over: none/);
 });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFromDisk } from '../../src/adapters/host/program.js';
 import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
-import { createReloader, type Reloaded } from '../../src/daemon/reload.js';
+import { type Reloaded, Reloader } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { LoadedConfiguration } from '../../src/setup/configuration.js';
@@ -52,7 +52,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
   let sockets = 0;
   const lifecycle = new Lifecycle();
   lifecycle.become('serving');
-  const reloader = createReloader({
+  const reloader = new Reloader({
     load: async () => {
       await waits('load');
       return fresh;

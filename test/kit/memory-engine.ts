@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { basename } from 'node:path';
 import { readFromDisk } from '../../src/adapters/host/program.js';
 import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
-import { createPools } from '../../src/daemon/pools.js';
+import { Pools } from '../../src/daemon/pools.js';
 import { type AuditRecord, createRedactor } from '../../src/domain/audit/record.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../src/domain/config/settings.js';
@@ -206,7 +206,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return answer(line, end);
     });
   });
-  const pools = createPools(adapters, () => false).prepare(settings).byName;
+  const pools = new Pools(adapters, () => false).prepare(settings).byName;
   const exchanges = createExchangeContext(settings, pools, adapters);
   const limits = sessionLimitsOf(settings);
   const pool = pools.get('mail1');
