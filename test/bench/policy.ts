@@ -10,17 +10,12 @@ import { attemptOf } from '../../src/domain/policy/attempt.js';
 import { type Decision, decide } from '../../src/domain/policy/decide.js';
 import { AnswerCache, judgementKey } from '../../src/domain/policy/judge.js';
 import { parseCommandLine } from '../../src/protocol/command.js';
+import { withPolicies } from '../domain/config/sound.js';
 import { judgeLine } from '../kit/judge-line.js';
 
 const names = commandsOf('2.3').filter((command) => command.grant !== 'never' && command.scope === 'user');
 const many = Array.from({ length: 90 }, (_, at) => names[at % names.length]?.name ?? 'quota get');
-const configuration = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
+const configuration = withPolicies(`  support:
     users: ["*@example.org"]
     except: ["ceo@example.org"]
     allow:
@@ -28,7 +23,7 @@ ${many.map((name) => `      - { command: ${name}, users: ["nobody@example.org"] 
 ${Array.from({ length: 9 }, (_, at) => `      - { command: expunge, where: { query: { mailbox: [Folder${at}], savedbefore: { at_least: 30d } } } }`).join('\n')}
       - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } } }
       - quota get
-`;
+`);
 const parsed = parseSettings('bench.yaml', { readText: () => configuration, glob: () => [] });
 const policy = parsed.settings?.policies.get('support');
 if (policy === undefined) throw new Error(JSON.stringify(parsed.problems));

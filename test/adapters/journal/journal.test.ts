@@ -39,6 +39,18 @@ function faultOf(code: string) {
   return (error: unknown) => error instanceof JournalFault && error.code === code;
 }
 
+/** The machine's clocks, until somebody sets the one on the wall back by an hour. */
+function hourBackClock(): Clock & { setBack(): void } {
+  let setBackMs = 0;
+  return {
+    ...systemClock,
+    wallMs: () => systemClock.wallMs() - setBackMs,
+    setBack() {
+      setBackMs = 3_600_000;
+    },
+  };
+}
+
 void test('a journal begins with a start record and ends with a stop record, in files of the owner only', async (t) => {
   const directory = join(temporaryDirectory(t), 'deep', 'audit');
   const { journal } = await openFor(t, directory);
@@ -388,22 +400,20 @@ void test('what a broken disk cannot take is bounded and counted', async (t) => 
 
 void test('a step of the wall clock just before the end is recorded before the stop record', async (t) => {
   const directory = temporaryDirectory(t);
-  let setBackMs = 0;
-  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const clock = hourBackClock();
   const { journal } = await openFor(t, directory, { clock });
   await journal.append(admission('A'), durable);
-  setBackMs = 3_600_000;
+  clock.setBack();
   await journal.close();
   assert.deepEqual(eventsIn(directory), ['start', 'admission', 'clock', 'stop']);
 });
 
 void test('a step of the wall clock is a record of its own', async (t) => {
   const directory = temporaryDirectory(t);
-  let setBackMs = 0;
-  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const clock = hourBackClock();
   const { journal } = await openFor(t, directory, { clock });
   await journal.append(admission('A'), durable);
-  setBackMs = 3_600_000;
+  clock.setBack();
   await journal.append({ ...completion('A'), time: clock.wallMs() }, queued);
   await journal.close();
   const records = readWhole(directory).filter(({ event }) => event === 'clock');
@@ -413,8 +423,7 @@ void test('a step of the wall clock is a record of its own', async (t) => {
 
 void test('a step of the wall clock that finds the memory full is recorded as soon as there is room', async (t) => {
   const directory = join(temporaryDirectory(t), 'audit');
-  let setBackMs = 0;
-  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const clock = hourBackClock();
   const { journal, seen } = await openFor(t, directory, { clock, heldBytesMax: 8192 });
   rmSync(directory, { recursive: true });
   writeFileSync(directory, 'in the way');
@@ -423,7 +432,7 @@ void test('a step of the wall clock that finds the memory full is recorded as so
   await Promise.allSettled(many);
   const lostBefore = journal.lost;
   assert.ok(lostBefore > 0);
-  setBackMs = 3_600_000;
+  clock.setBack();
   await assert.rejects(
     journal.append({ ...completion('B'), time: clock.wallMs() }, queued),
     faultOf('overflow'),
@@ -445,13 +454,12 @@ void test('a step of the wall clock that finds the memory full is recorded as so
 
 void test('a wall clock that steps while the journal closes leaves a stop record that is not older than the one before', async (t) => {
   const directory = temporaryDirectory(t);
-  let setBackMs = 0;
-  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() - setBackMs };
+  const clock = hourBackClock();
   const { journal } = await openFor(t, directory, { clock });
   await journal.append(admission('A'), durable);
   await journal.append(completion('A'), durable);
   const closing = journal.close();
-  setBackMs = 3_600_000;
+  clock.setBack();
   await closing;
   const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
   const { faults } = await verifyTrail(findTrail([directory]), request);

@@ -11,15 +11,9 @@ import {
 import { allSeries, type Series } from '../../../src/domain/commands/catalog.js';
 import { createUserNames } from '../../../src/domain/identity/user-name.js';
 import { judge } from '../../../src/domain/policy/judge.js';
-import { parse } from '../config/sound.js';
+import { parse, withPolicies } from '../config/sound.js';
 
-const text = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", shared_namespaces: [] } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
+const text = withPolicies(`  support:
     users: ["*@example.com"]
     allow:
       - quota get
@@ -27,7 +21,7 @@ policies:
       - { command: flags add, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } }, reason: required, limit: 20/hour }
     deny: [mailbox delete]
   watch: { mode: observe, users: ["*"], allow: [who] }
-`;
+`);
 const { settings, problems } = parse(text);
 
 /** The explanation of a line, after its way over the wire. */

@@ -2,15 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { effectOfName, rightsOf, rightsOfRows, rowsOfRights } from '../../../src/domain/answers/rights.js';
-import { parse } from '../config/sound.js';
+import { parse, withPolicies } from '../config/sound.js';
 
-const text = `
-version: 1
-listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
-backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support:
+const text = withPolicies(`  support:
     users: ["*@example.com"]
     except: [ceo@example.com]
     allow:
@@ -20,7 +14,7 @@ policies:
     limits: { rate: 60/minute, distinct_users: 50/hour, at_once: 2 }
     debug: true
   watch: { mode: observe, users: ["*"], allow: [who] }
-`;
+`);
 
 function policyNamed(name: string) {
   const { settings, problems } = parse(text);

@@ -36,6 +36,14 @@ policies:
     allow: [quota get]
 `;
 
+/** A configuration of one listener, one local backend and these policies (YAML, indented by two). */
+export const withPolicies = (policies: string): string => `version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+${policies}`;
+
 export function parse(text: string): ParsedSettings {
   return parseSettings('/etc/dovegate/d.yaml', memoryFiles({ '/etc/dovegate/d.yaml': text }));
 }
