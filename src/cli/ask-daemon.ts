@@ -5,40 +5,30 @@ import { CommandFailed, SessionFault } from '../client/connect.js';
 import type { AnswerRow } from '../domain/answers/rights.js';
 import { exitCodes } from '../ports/machine.js';
 import { askRows, exitCodeOf, parseServerAddress } from './doveadm/server-door.js';
-import { plain, stderr } from './output/output.js';
+import { CommandFault } from './output/output.js';
 
 const patienceMs = 30_000;
 
-/** The rows of the answer, made something of by `read`; else an exit code, when why was printed. 69: no dovegate there. */
+/** The rows of the answer, made something of by `read`. Rejects with a CommandFault; 69: no dovegate there. */
 export async function askDaemon<Answer>(
   socket: string,
   name: string,
   args: readonly string[],
   read: (rows: readonly AnswerRow[]) => Answer | undefined,
-): Promise<Answer | number> {
-  const complain = (text: string): void => stderr(`dovegate: ${plain(text)}`);
-  if (parseServerAddress(socket) === undefined) {
-    complain(`${socket}: neither the path of a socket nor HOST:PORT`);
-    return exitCodes.usage;
-  }
+): Promise<Answer> {
+  const faultOf = (code: number, text: string): CommandFault => new CommandFault(code, `dovegate: ${text}`);
+  if (parseServerAddress(socket) === undefined)
+    throw faultOf(exitCodes.usage, `${socket}: neither the path of a socket nor HOST:PORT`);
   try {
     const answer = read(await askRows(socket, name, args, patienceMs));
     if (answer !== undefined) return answer;
-    complain(`${socket}: the server there is not dovegate`);
-    return exitCodes.unavailable;
   } catch (fault) {
-    if (fault instanceof CommandFailed) {
-      complain(`${socket}: ${fault.message}`);
-      return exitCodeOf(fault.code);
-    }
+    if (fault instanceof CommandFailed) throw faultOf(exitCodeOf(fault.code), `${socket}: ${fault.message}`);
     if (!(fault instanceof SessionFault)) throw fault;
-    if (isDenied(fault)) {
-      complain(whyDenied(socket));
-      return exitCodes.notPermitted;
-    }
-    complain(`${socket}: ${fault.message}`);
-    return exitCodes.unavailable;
+    if (isDenied(fault)) throw faultOf(exitCodes.notPermitted, whyDenied(socket));
+    throw faultOf(exitCodes.unavailable, `${socket}: ${fault.message}`);
   }
+  throw faultOf(exitCodes.unavailable, `${socket}: the server there is not dovegate`);
 }
 
 function isDenied(fault: unknown): boolean {

@@ -23,16 +23,13 @@ export type CanOptions = { readonly json: boolean } & (ListenerChoice | { readon
 export async function can(options: CanOptions): Promise<number> {
   if ('socket' in options) {
     const rights = await askDaemon(options.socket, 'dovegate can', [], rightsOfRows);
-    if (typeof rights === 'number') return rights;
     // Under the keys of `asJson`, as far as the daemon says it.
     const { isObserving, ...same } = rights;
     const json = { ...same, mode: isObserving ? 'observe' : 'enforce' };
     stdout(options.json ? formatJson(json) : formatRights(rights));
     return exitCodes.ok;
   }
-  const opened = openListener(options);
-  if (typeof opened === 'number') return opened;
-  const { listener, policy } = opened;
+  const { listener, policy } = openListener(options);
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const principal = isNamed ? principalAt(listener.name, options).text : undefined;
   const text = options.json

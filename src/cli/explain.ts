@@ -55,7 +55,6 @@ const exitCodeOf: Readonly<Record<Fate, number>> = {
 /** Exit code: that of the answer; 64: no such listener; 69: no daemon; 78: configuration. */
 export async function explain(options: ExplainOptions): Promise<number> {
   const shown = 'socket' in options ? await askForExplanation(options) : explainHere(options);
-  if (typeof shown === 'number') return shown;
   const { explanation } = shown;
   stdout(options.json ? formatJson(shown.json) : formatExplanation(shown, options.words));
   return exitCodeOf[explanation.obstacle === undefined ? explanation.decision : 'obstacle'];
@@ -63,10 +62,8 @@ export async function explain(options: ExplainOptions): Promise<number> {
 
 type Asked<Options> = Extract<ExplainOptions, Options>;
 
-function explainHere(options: Asked<ListenerChoice>): Shown | number {
-  const opened = openListener(options);
-  if (typeof opened === 'number') return opened;
-  const { settings, listener, policy } = opened;
+function explainHere(options: Asked<ListenerChoice>): Shown {
+  const { settings, listener, policy } = openListener(options);
   const subject: Subject = {
     listener: listener.name,
     principal: principalAt(listener.name, options).text,
@@ -91,10 +88,9 @@ async function askForExplanation({
   socket,
   user,
   words,
-}: Asked<{ readonly socket: string }>): Promise<Shown | number> {
+}: Asked<{ readonly socket: string }>): Promise<Shown> {
   const args = [...(user === '' ? [] : ['-u', user]), '--', ...words];
   const explanation = await askDaemon(socket, 'dovegate explain', args, explanationOfRows);
-  if (typeof explanation === 'number') return explanation;
   // Under the keys of `asJson`, as far as the daemon says it; rules by what they say.
   const { decision, obstacle, sent, backends, noBackend, terms, ...more } = explanation;
   const isRead = decision !== 'unparsable';

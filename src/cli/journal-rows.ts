@@ -4,25 +4,19 @@ import { findTrail, searchTrail } from '../adapters/journal/trail.js';
 import type { ExchangeRow, TrailFilter } from '../domain/trail/search.js';
 import { JournalFault } from '../ports/faults.js';
 import { exitCodes } from '../ports/machine.js';
-import { plain, stderr } from './output/output.js';
+import { CommandFault } from './output/output.js';
 
-/** Gives every exchange of a directory of segments (or of one segment) to `take`. A number: the exit code, with the reason printed. */
-export async function readRows(
-  path: string,
-  filter: TrailFilter,
-  take: (row: ExchangeRow) => void,
-): Promise<number | undefined> {
+/** Every exchange of a directory of segments, or of one segment. Throws a CommandFault. */
+export async function* readRows(path: string, filter: TrailFilter = {}): AsyncGenerator<ExchangeRow> {
   try {
     const trail = findTrail([path]);
     if (trail.files.length === 0) {
-      stderr(`${plain(path)} holds no segment of an audit journal (*.jsonl, *.jsonl.gz)`);
-      return exitCodes.configuration;
+      const text = `${path} holds no segment of an audit journal (*.jsonl, *.jsonl.gz)`;
+      throw new CommandFault(exitCodes.configuration, text);
     }
-    for await (const row of searchTrail(trail, filter)) take(row);
-    return undefined;
+    yield* searchTrail(trail, filter);
   } catch (fault) {
     if (!(fault instanceof JournalFault)) throw fault;
-    stderr(plain(fault.message));
-    return exitCodes.configuration;
+    throw new CommandFault(exitCodes.configuration, fault.message);
   }
 }

@@ -10,7 +10,7 @@ import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
 import { createPolicyChooser } from '../setup/peers.js';
 import { peersOf } from './check.js';
-import { formatPlace, plain, stderr } from './output/output.js';
+import { CommandFault, formatPlace } from './output/output.js';
 
 /** The client of a listener; without `uid` and `account` nobody in particular. */
 interface Asker {
@@ -23,57 +23,46 @@ export interface ListenerChoice extends Asker {
   readonly listener: string;
 }
 
-/** The settings of a file without errors; else an exit code, with all problems printed. */
-export function openSettings(config: string): Settings | number {
+/** The settings of a file without errors. Throws a CommandFault with all problems. */
+export function openSettings(config: string): Settings {
   const loaded = loadConfiguration(config, { asksForFiles: false });
   if (loaded.settings !== undefined) return loaded.settings;
-  for (const problem of loaded.problems) stderr(problem);
-  stderr(summarise(config, loaded));
-  return exitCodes.configuration;
+  const lines = [...loaded.problems, summarise(config, loaded)];
+  throw new CommandFault(exitCodes.configuration, lines.join('\n'));
 }
 
-/** The listener of that name, with the policy for this client (for everybody where none is named). Else an exit code, with the reason printed. */
-export function openListener(
-  choice: ListenerChoice,
-): { settings: Settings; listener: ListenerSettings; policy: Policy } | number {
+/** The listener of that name, with the policy for this client (for everybody where none is named). Throws a CommandFault. */
+export function openListener(choice: ListenerChoice): {
+  readonly settings: Settings;
+  readonly listener: ListenerSettings;
+  readonly policy: Policy;
+} {
   const { config, listener: name } = choice;
   const settings = openSettings(config);
-  if (typeof settings === 'number') return settings;
   const listener = settings.listeners.find((each) => each.name === name);
   if (listener === undefined) {
     const names = settings.listeners.map((each) => each.name);
-    stderr(`${config} has no listener "${plain(name)}"${hintOf(name, names)}`);
-    return exitCodes.usage;
+    throw new CommandFault(exitCodes.usage, `${config} has no listener "${name}"${hintOf(name, names)}`);
   }
   const chosen = policyNameFor(listener, choice);
-  if (typeof chosen === 'number') return chosen;
   const policy = settings.policies.get(chosen);
   if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${chosen}`);
   return { settings, listener, policy };
 }
 
-/** The name of the policy for this client; else an exit code, with the reason printed. */
-function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): string | number {
+/** The name of the policy for this client. Throws a CommandFault. */
+function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): string {
   const { name, accounts, policies } = listener;
-  const refuse = (text: string): number => {
-    stderr(text);
-    return exitCodes.usage;
-  };
+  const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, `listener ${name} ${text}`);
   if (accounts.length > 0) {
     const names = accounts.map((each) => each.name);
-    if (account === undefined) {
-      return refuse(
-        `listener ${name} has accounts (${plain(names.join(', '))}); say who asks with --account`,
-      );
-    }
+    if (account === undefined) throw wrong(`has accounts (${names.join(', ')}); say who asks with --account`);
     const policy = accounts.find((each) => each.name === account)?.policy;
-    return (
-      policy ?? refuse(`listener ${name} has no account "${plain(account)}"${plain(hintOf(account, names))}`)
-    );
+    if (policy === undefined) throw wrong(`has no account "${account}"${hintOf(account, names)}`);
+    return policy;
   }
-  if (account !== undefined) {
-    return refuse(`listener ${name} has no accounts: the kernel says who asks there; say it with --uid`);
-  }
+  if (account !== undefined)
+    throw wrong('has no accounts: the kernel says who asks there; say it with --uid');
   // As the daemon would choose it, with the groups that this user has now.
   const chosen =
     uid === undefined
@@ -81,13 +70,11 @@ function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): str
       : createPolicyChooser(listener)({ listener: name, uid, groups: gidsOf(uid) });
   if (chosen !== undefined) return chosen;
   if (uid !== undefined) {
-    stderr(`listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`);
-    return exitCodes.notPermitted;
+    const text = `listener ${name} does not let uid ${uid} in (${formatPlace(listener.place)})`;
+    throw new CommandFault(exitCodes.notPermitted, text);
   }
   const choices = policies.map(({ peers, policy }) => `${policy} for${peersOf(peers)}`);
-  return refuse(
-    `listener ${name} has a policy for some only: ${plain(choices.join('; '))}; say who asks with --uid`,
-  );
+  throw wrong(`has a policy for some only: ${choices.join('; ')}; say who asks with --uid`);
 }
 
 function hintOf(name: string, names: readonly string[]): string {

@@ -9,7 +9,7 @@ import { findAdmin } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
-import { plain, stderr, stdout } from './output/output.js';
+import { CommandFault, formatFault, plain, stderr, stdout } from './output/output.js';
 
 export interface ReloadOptions extends WhichDaemon {
   /** Of a daemon without an admin socket. */
@@ -28,9 +28,14 @@ export async function reload(options: ReloadOptions): Promise<number> {
   const admin = findAdmin(config, readFromDisk);
   const canAsk = admin?.unix !== undefined || admin?.tokenFile !== undefined;
   if (canAsk && pid === undefined) return post(options, '/reload');
-  // The file may name another socket than the daemon was started with: then the signal reaches it.
-  const code = canAsk ? await post(options, '/reload') : exitCodes.unavailable;
-  return code === exitCodes.unavailable ? checkAndSignal(config, pid) : code;
+  try {
+    if (canAsk) return await post(options, '/reload');
+  } catch (fault) {
+    // The file may name another socket than the daemon was started with: then the signal reaches it.
+    if (!(fault instanceof CommandFault) || fault.exitCode !== exitCodes.unavailable) throw fault;
+    stderr(formatFault(fault));
+  }
+  return checkAndSignal(config, pid);
 }
 
 function checkAndSignal(config: string, pid: string | undefined): number {
@@ -38,33 +43,28 @@ function checkAndSignal(config: string, pid: string | undefined): number {
   delete process.env['CREDENTIALS_DIRECTORY'];
   const loaded = loadConfiguration(config);
   for (const problem of loaded.problems) stderr(plainLines(problem));
-  if (loaded.settings === undefined) {
-    stderr(plain(`${summarise(config, loaded)}; nothing was reloaded`));
-    return exitCodes.configuration;
-  }
+  if (loaded.settings === undefined)
+    throw new CommandFault(exitCodes.configuration, `${summarise(config, loaded)}; nothing was reloaded`);
   if (pid === undefined || !/^[1-9]\d{0,9}$/.test(pid)) {
-    stderr(`${config} has no admin.unix: give --pid PID of the daemon (systemd gives it as $MAINPID)`);
-    return exitCodes.usage;
+    const text = `${config} has no admin.unix: give --pid PID of the daemon (systemd gives it as $MAINPID)`;
+    throw new CommandFault(exitCodes.usage, text);
   }
   try {
     process.kill(Number(pid), 'SIGHUP');
   } catch (fault) {
-    stderr(
+    const isForeign = fault instanceof Error && 'code' in fault && fault.code === 'EPERM';
+    throw new CommandFault(
+      isForeign ? exitCodes.notPermitted : exitCodes.unavailable,
       `process ${pid} could not be told to reload: ${fault instanceof Error ? fault.message : String(fault)}`,
     );
-    const isForeign = fault instanceof Error && 'code' in fault && fault.code === 'EPERM';
-    return isForeign ? exitCodes.notPermitted : exitCodes.unavailable;
   }
   stdout(`process ${pid} reads ${config} again; its log has the result`);
   return exitCodes.ok;
 }
 
-/** Sends an order and prints the answer. Exit code 0; 1: not done; 69: no daemon; 77: not permitted; 78: configuration. */
+/** Sends an order and prints the answer. Exit code 0; 1: not done; 77: not permitted; 78: configuration. Rejects with a CommandFault. */
 export async function post(which: WhichDaemon, path: string): Promise<number> {
-  const daemon = findDaemon(which);
-  if (typeof daemon === 'number') return daemon;
-  const answer = await daemon('POST', path);
-  if (typeof answer === 'number') return answer;
+  const answer = await findDaemon(which)('POST', path);
   const lines = plainLines(answer.body.trimEnd());
   if (answer.status === 200) stdout(lines);
   else stderr(lines);
@@ -93,41 +93,37 @@ export interface AdminAnswer {
   readonly body: string;
 }
 
-/** Resolves to the answer, or to an exit code (69: no daemon answers; 77: not permitted), with the reason printed. */
-export type AskDaemon = (method: 'GET' | 'POST', path: string) => Promise<AdminAnswer | number>;
+/** Rejects with a CommandFault (69: no daemon answers; 77: not permitted). */
+export type AskDaemon = (method: 'GET' | 'POST', path: string) => Promise<AdminAnswer>;
 
 /** For the whole answer: a reload can wait for a slow directory service. */
 const answerMs = 30_000;
 
-/** An exit code if the configuration does not name the daemon; the reason was printed. */
-export function findDaemon({ config, socket }: WhichDaemon): AskDaemon | number {
+/** Throws a CommandFault if the configuration does not name the daemon. */
+export function findDaemon({ config, socket }: WhichDaemon): AskDaemon {
   const admin = socket === undefined ? adminOf(config) : { unix: socket };
-  return typeof admin === 'number' ? admin : (method, path) => ask(admin, method, path);
+  return (method, path) => ask(admin, method, path);
 }
 
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tokenFile'>;
 
-function adminOf(config: string): Where | number {
+function adminOf(config: string): Where {
   const loaded = loadConfiguration(config, { asksForFiles: false });
-  if (loaded.settings === undefined) {
-    const admin = findAdmin(config, readFromDisk);
-    if (admin !== undefined) {
-      const verdict = summarise(config, loaded);
+  const verdict = summarise(config, loaded);
+  const admin = loaded.settings === undefined ? findAdmin(config, readFromDisk) : loaded.settings.admin;
+  if (admin !== undefined) {
+    if (loaded.settings === undefined)
       stderr(plain(`warning: ${verdict} (dovegate check lists them); asking the daemon that it names`));
-      return admin;
-    }
-    for (const problem of loaded.problems) stderr(problem);
-    stderr(summarise(config, loaded));
-    stderr('if a daemon is running, ask it with --socket PATH');
-    return exitCodes.configuration;
+    return admin;
   }
-  const { admin } = loaded.settings;
-  if (admin !== undefined) return admin;
-  stderr(`${config} has no admin endpoints; add admin: { unix: PATH }`);
-  return exitCodes.configuration;
+  const lines =
+    loaded.settings === undefined
+      ? [...loaded.problems, verdict, 'if a daemon is running, ask it with --socket PATH']
+      : [`${config} has no admin endpoints; add admin: { unix: PATH }`];
+  throw new CommandFault(exitCodes.configuration, lines.join('\n'));
 }
 
-async function ask(admin: Where, method: string, path: string): Promise<AdminAnswer | number> {
+async function ask(admin: Where, method: string, path: string): Promise<AdminAnswer> {
   const where = admin.unix === undefined ? admin.tcp : { socketPath: admin.unix };
   const shown = admin.unix ?? `${admin.tcp?.host ?? ''}:${admin.tcp?.port ?? ''}`;
   try {
@@ -152,11 +148,9 @@ async function ask(admin: Where, method: string, path: string): Promise<AdminAns
     });
   } catch (fault) {
     const isRefused = fault instanceof Error && 'code' in fault && fault.code === 'EACCES';
-    if (isRefused && admin.unix !== undefined) {
-      stderr(plain(whyDenied(admin.unix)));
-      return exitCodes.notPermitted;
-    }
-    stderr(`no daemon answers at ${shown}: ${fault instanceof Error ? fault.message : String(fault)}`);
-    return exitCodes.unavailable;
+    if (isRefused && admin.unix !== undefined)
+      throw new CommandFault(exitCodes.notPermitted, whyDenied(admin.unix));
+    const why = fault instanceof Error ? fault.message : String(fault);
+    throw new CommandFault(exitCodes.unavailable, `no daemon answers at ${shown}: ${why}`);
   }
 }

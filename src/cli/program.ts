@@ -11,7 +11,9 @@ import { readMoment, registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { SendOptions } from './doveadm/doveadm.js';
+import { addHelpTexts } from './help-texts.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
+import { CommandFault, formatFault, stderr } from './output/output.js';
 import { allFormats } from './output/row-printer.js';
 import type { StatusOptions } from './status.js';
 
@@ -32,11 +34,16 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
   registerAudit(program, end);
   addSend(program, end);
   addCompletion(program, end);
+  addHelpTexts(program);
   for (const command of program.commands) command.exitOverride();
   try {
     await program.parseAsync(args, { from: 'user' });
     return code;
   } catch (fault) {
+    if (fault instanceof CommandFault) {
+      stderr(formatFault(fault));
+      return fault.exitCode;
+    }
     if (!(fault instanceof CommanderError)) throw fault;
     // commander has printed the message; help and version are no errors.
     return fault.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
@@ -60,7 +67,7 @@ function addDaemonCommands(program: Command, end: End): void {
     });
   program
     .command('check')
-    .description('print every problem of a configuration as FILE:LINE:COLUMN: message; exit 0 or 78')
+    .description('print every problem of a configuration as FILE:LINE:COLUMN: message')
     .addOption(configOption())
     .option('--verbose', 'print the effective settings and rules too', false)
     .option('--json', 'print each problem as a line of JSON, with its code (docs/messages.md)', false)
@@ -72,7 +79,7 @@ function addDaemonCommands(program: Command, end: End): void {
       .addOption(configOption('the configuration file, which names the admin socket; it may have problems'))
       .option('--socket <path>', 'the admin socket itself; no file is read then');
   withDaemon(program.command('status'))
-    .description('print listeners, backends and running commands of the daemon; exit 69 if it does not run')
+    .description('print listeners, backends and running commands of the daemon')
     .option('--json', "print the daemon's answer, as JSON", false)
     .option('--watch', 'print it again every two seconds', false)
     .action(async (options: StatusOptions) => {
@@ -93,9 +100,7 @@ function addDaemonCommands(program: Command, end: End): void {
       end(await (await import('./operate.js')).post(options, path));
     });
   withDaemon(program.command('reload'))
-    .description(
-      'make the daemon read its configuration again; exit 78 if it has problems and the old one is kept',
-    )
+    .description('make the daemon read its configuration again; if it has problems, the old one is kept')
     .option(
       '--pid <pid>',
       'the daemon, if it has no admin socket: it gets a SIGHUP if the file has no problems (default: $MAINPID)',
@@ -132,9 +137,7 @@ function addPolicyCommands(program: Command, end: End): void {
       .addOption(new Option('--account <name>', account).conflicts('uid'));
   const explain = program
     .command('explain')
-    .description(
-      'print what would become of a command line, and why; exit 0 allowed, 77 denied, 75 not carried out, 64 not readable',
-    )
+    .description('print what would become of a command line, and why')
     .argument('<command...>', 'after --: the words of the command line, its name split or joined')
     .addOption(configOption())
     .addOption(new Option('--listener <name>', listener))
@@ -175,7 +178,7 @@ function addPolicyCommands(program: Command, end: End): void {
     });
   program
     .command('test')
-    .description('run the policy tests of a configuration; exit 0 or 1')
+    .description('run the policy tests of a configuration')
     .addOption(configOption())
     .option('--coverage', 'print the rules that nothing exercises', false)
     .option(
@@ -183,7 +186,7 @@ function addPolicyCommands(program: Command, end: End): void {
       'judge the records of an audit journal instead, and print decisions that would change',
     )
     .action(async ({ replay, ...options }: { config: string; coverage: boolean; replay?: string }) => {
-      if (replay === undefined) end(await (await import('./test.js')).test(options));
+      if (replay === undefined) end((await import('./test.js')).test(options));
       else end(await (await import('./replay.js')).replay({ ...options, directory: replay }));
     });
   const suggest = program

@@ -4,7 +4,7 @@ import { systemClock } from '../adapters/host/clock.js';
 import { holdProcess } from '../adapters/host/signals.js';
 import { exitCodes } from '../ports/machine.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
-import { CommandFault, formatColumns, formatFault, plain, stderr } from './output/output.js';
+import { CommandFault, formatColumns, plain } from './output/output.js';
 import { openScreen, type Screen } from './output/screen.js';
 
 export interface StatusOptions extends WhichDaemon {
@@ -20,17 +20,7 @@ const clear = '\u001b[H\u001b[2J';
 /** Exit code 0, also when nobody reads any more; 1: it cannot be printed; 69: no daemon; 77: not permitted; 78: configuration. */
 export async function status(options: StatusOptions): Promise<number> {
   const daemon = findDaemon(options);
-  if (typeof daemon === 'number') return daemon;
-  try {
-    return await showAgain(daemon, options, openScreen());
-  } catch (fault) {
-    if (!(fault instanceof CommandFault)) throw fault;
-    stderr(formatFault(fault));
-    return fault.exitCode;
-  }
-}
-
-async function showAgain(daemon: AskDaemon, options: StatusOptions, screen: Screen): Promise<number> {
+  const screen = openScreen();
   if (!options.watch) return show(daemon, options, screen, '');
   const release = holdProcess();
   try {
@@ -53,11 +43,7 @@ async function show(
   before: string,
 ): Promise<number> {
   const answer = await daemon('GET', '/status.json');
-  if (typeof answer === 'number') return answer;
-  if (answer.status !== 200) {
-    stderr(plain(answer.body.trimEnd()));
-    return exitCodeOf(answer.status);
-  }
+  if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
   const told: unknown = JSON.parse(answer.body);
   await screen.print(before + (json ? answer.body.trimEnd() : formatStatus(told)));
   await screen.flush();

@@ -5,7 +5,7 @@ import { Sightings, suggest as suggestPolicy } from '../domain/review/suggest.js
 import { exitCodes } from '../ports/machine.js';
 import { readRows } from './journal-rows.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
-import { plain, stderr, stdout } from './output/output.js';
+import { CommandFault, stdout } from './output/output.js';
 
 /** Whose records (of whoever is named alone, for the policy that holds there; else of everybody), and since when, in Unix milliseconds. */
 export interface SuggestOptions extends ListenerChoice {
@@ -14,20 +14,17 @@ export interface SuggestOptions extends ListenerChoice {
 
 /** Exit code 0; 1: there is nothing to suggest; 64: no such listener; 78: configuration, or no journal. */
 export async function suggest(options: SuggestOptions): Promise<number> {
-  const opened = openListener(options);
-  if (typeof opened === 'number') return opened;
-  const { settings, listener, policy } = opened;
+  const { settings, listener, policy } = openListener(options);
   const nowMs = systemClock.wallMs();
   const sightings = new Sightings(listener.name);
   const { directory } = settings.audit;
   const isNamed = options.uid !== undefined || options.account !== undefined;
   const whose = isNamed ? { principal: principalAt(listener.name, options).text } : {};
   const filter = { listener: listener.name, ...whose, sinceMs: options.sinceMs };
-  const failed = await readRows(directory, filter, (row) => sightings.take(row));
-  if (failed !== undefined) return failed;
+  for await (const row of readRows(directory, filter)) sightings.take(row);
   if (sightings.lines.length === 0) {
-    stderr(`${plain(directory)} holds no command of listener ${listener.name} in that time`);
-    return exitCodes.failed;
+    const text = `${directory} holds no command of listener ${listener.name} in that time`;
+    throw new CommandFault(exitCodes.failed, text);
   }
   const suggestion = suggestPolicy(sightings, { settings, policy, listener: listener.name, nowMs });
   stdout(suggestion.text.trimEnd());

@@ -46,7 +46,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
 
   reader(
     'verify',
-    'check that nothing in a journal was changed or is missing; print each fault with its place; exit 0 or 1',
+    'check that nothing in a journal was changed or is missing; print each fault with its place',
   )
     .argument('[place...]', `${placesText}; FILE or - also with syslog lines (RFC 5424)`)
     .option(

@@ -51,12 +51,10 @@ define('content', ['text', 'text'], 'header');
 /** `savedatesupported`. */
 const longestKey = 17;
 
-const aliases = new Map([
-  ['x-savedbefore', 'savedbefore'],
-  ['x-savedon', 'savedon'],
-  ['x-savedsince', 'savedsince'],
-  ['x-guid', 'guid'],
-]);
+for (const name of ['savedbefore', 'savedon', 'savedsince', 'guid']) {
+  const key = keys.get(name);
+  if (key !== undefined) keys.set(`x-${name}`, key);
+}
 
 /** Keys that a server knows but that are refused, and what to write instead. */
 const refusedKeys = new Map([
@@ -71,9 +69,7 @@ const sequenceKey: SearchKey = { name: 'sequence', class: 'number', values: ['se
 
 /** The key of that name, in any case; undefined for what is no key of both series. */
 export function searchKeyNamed(word: string): SearchKey | undefined {
-  if (word.length > longestKey) return undefined;
-  const name = foldAscii(word);
-  return keys.get(aliases.get(name) ?? name);
+  return word.length > longestKey ? undefined : keys.get(foldAscii(word));
 }
 
 /** Whether a server of the series reads the value, and both series read it as the same. */
@@ -93,22 +89,14 @@ export function isSearchValue(series: Series, kind: ValueKind, value: string): b
       return isSequenceSet(value);
     case 'modseq':
       return /^\d{1,19}$/.test(value);
-    default: {
-      const never: never = kind;
-      return never;
-    }
+    default:
+      return kind satisfies never;
   }
 }
 
 const uint32Max = 2 ** 32 - 1;
 const months = ['jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec'];
-const unitSeconds: readonly (readonly [words: readonly string[], seconds: number])[] = [
-  [['secs', 'seconds'], 1],
-  [['mins', 'minutes'], 60],
-  [['hours'], 3600],
-  [['days'], 86_400],
-  [['weeks'], 604_800],
-];
+const units = { secs: 1, seconds: 1, mins: 60, minutes: 60, hours: 3600, days: 86_400, weeks: 604_800 };
 
 /**
  * A sequence or UID set: `3`, `1:5,9`, `2:*`. Stricter than servers: 2.4 takes `1,` and `5*`, 2.3 wraps above 32 bits, and `*`
@@ -134,7 +122,7 @@ export function searchTime(series: Series, text: string): SearchTime | undefined
   const age = /^(\d{1,10}) *([a-z]+)$/i.exec(text);
   if (age !== null) {
     const unit = (age[2] ?? '').toLowerCase();
-    const seconds = unitSeconds.find(([words]) => words.some((word) => word.startsWith(unit)))?.[1];
+    const seconds = Object.entries(units).find(([word]) => word.startsWith(unit))?.[1];
     if (seconds === undefined || Number(age[1]) * seconds > uint32Max) return undefined;
     return { kind: 'age', seconds: Number(age[1]) * seconds };
   }
@@ -229,10 +217,8 @@ function everyCondition(node: SearchNode, found: SearchCondition[] = []): Search
     case 'not':
     case 'fuzzy':
       return everyCondition(node.node, found);
-    default: {
-      const never: never = node;
-      return never;
-    }
+    default:
+      return node satisfies never;
   }
 }
 
@@ -247,21 +233,7 @@ export function conditionsOfAll(node: SearchNode): SearchCondition[] {
 
 /** Whether each branch names the mailbox that it looks at, by name, mask or GUID. */
 export function namesMailbox(node: SearchNode): boolean {
-  switch (node.kind) {
-    case 'key':
-      return node.key.class === 'place';
-    case 'and':
-      return node.nodes.some(namesMailbox);
-    case 'or':
-      return node.nodes.every(namesMailbox);
-    case 'not':
-    case 'fuzzy':
-      return false;
-    default: {
-      const never: never = node;
-      return never;
-    }
-  }
+  return everyBranchHas(node, ({ class: about }) => about === 'place', false);
 }
 
 /**
@@ -269,24 +241,27 @@ export function namesMailbox(node: SearchNode): boolean {
  * to the server's own check, and never looser: a mailbox under NOT does not count here.
  */
 export function mayExpunge(node: SearchNode): boolean {
-  return namesMailbox(node) && namesMore(node);
+  return namesMailbox(node) && everyBranchHas(node, ({ class: about }) => about !== 'place', true);
 }
 
-function namesMore(node: SearchNode): boolean {
+function everyBranchHas(
+  node: SearchNode,
+  isWanted: (key: SearchKey) => boolean,
+  countsUnderNot: boolean,
+): boolean {
+  const hasOne = (one: SearchNode): boolean => everyBranchHas(one, isWanted, countsUnderNot);
   switch (node.kind) {
     case 'key':
-      return node.key.class !== 'place';
+      return isWanted(node.key);
     case 'and':
-      return node.nodes.some(namesMore);
+      return node.nodes.some(hasOne);
     case 'or':
-      return node.nodes.every(namesMore);
+      return node.nodes.every(hasOne);
     case 'not':
     case 'fuzzy':
-      return namesMore(node.node);
-    default: {
-      const never: never = node;
-      return never;
-    }
+      return countsUnderNot && hasOne(node.node);
+    default:
+      return node satisfies never;
   }
 }
 
@@ -425,10 +400,8 @@ export function selectsEverything(
       return key.name === 'younger' && Number(value) >= nowMs / 1000 - firstMails;
     case 'time':
       return boundsNothing(key.name, searchTime(series, value), nowMs / 1000);
-    default: {
-      const never: never = kind;
-      return never;
-    }
+    default:
+      return kind satisfies never;
   }
 }
 

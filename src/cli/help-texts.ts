@@ -1,0 +1,100 @@
+// What `--help` of each subcommand shows below its options: two examples, and the exit codes that mean something there.
+
+import type { Command } from 'commander';
+
+/** NAME: EXIT CODES, and an example a line; a blank line between two subcommands. */
+const texts = `
+serve: 0 stopped in order, 70 a fault of dovegate, 78 the configuration has problems
+dovegate serve
+dovegate serve --config ./dovegate.yaml
+
+check: 0 no errors, 78 errors
+dovegate check
+dovegate check --config ./dovegate.yaml --verbose
+
+status: 0 the daemon answered, 69 no daemon there, 77 not permitted, 78 it refuses clients, or the configuration
+dovegate status
+dovegate status --watch
+
+kill: 0 ended, 1 no such command, 69 no daemon there, 77 not permitted
+dovegate kill 01KAF3W2Q8T5
+dovegate kill --socket /run/dovegate/admin.sock 01KAF3W2Q8T5
+
+backend: 0 done, 1 no such backend, 69 no daemon there, 77 not permitted
+dovegate backend drain mail1
+dovegate backend enable mail1
+
+reload: 0 reloaded, 69 no daemon there, 77 not permitted, 78 problems; the old configuration is kept
+dovegate reload
+dovegate reload --pid 4711
+
+explain: 0 allowed, 64 it cannot be read, 75 allowed but not carried out, 77 denied, 78 the configuration
+dovegate explain --listener support --user bob@example.com -- quota get
+dovegate explain --socket /run/dovegate/support.sock --user bob@example.com -- mailbox delete Old
+
+can: 0 printed, 64 no such listener, 69 no daemon at the socket, 78 the configuration
+dovegate can --listener support
+dovegate can --socket /run/dovegate/support.sock
+
+test: 0 all as expected, 1 some are not, 78 the configuration
+dovegate test --coverage
+dovegate test --config ./new.yaml --replay /var/lib/dovegate/audit
+
+suggest: 0 printed, 1 nothing to suggest, 64 no such listener, 78 the configuration, or no journal
+dovegate suggest --listener support
+dovegate suggest --listener support --since 30d --uid 1001
+
+hash-password: 0 printed, 1 no password, or two different ones, 64 one that nobody could log in with
+dovegate hash-password
+dovegate hash-password --cost 16 < password.txt
+
+audit verify: 0 passed, 1 faults, or no signature was checked, 78 no journal there
+dovegate audit verify
+dovegate audit verify --key auditor.pub /srv/copies/audit
+
+audit search: 0 searched, also if nothing was found, 64 wrong usage, 78 no journal there
+dovegate audit search --user alice@example.com --since yesterday
+dovegate audit search --decision deny --since 2d --json
+
+audit show: 0 shown, 1 no such command, 78 no journal there
+dovegate audit show 01KAF3W2Q8T5
+dovegate audit show 4711 /srv/copies/audit
+
+audit tail: 0 shown, 78 no journal there
+dovegate audit tail --follow
+dovegate audit tail --lines 100 --json
+
+audit export: 0 written, 78 no journal there
+dovegate audit export --since 7d > week.csv
+dovegate audit export --user alice@example.com --format json
+
+audit hmac: 0 printed, 78 no key there
+dovegate audit hmac -
+dovegate audit hmac --key /etc/dovegate/hmac.key -
+
+audit keygen: 0 made, 78 the file exists, or cannot be written
+dovegate audit keygen
+dovegate audit keygen --out /etc/dovegate/sign.key
+
+send: those of doveadm: 0 done, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted
+dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
+dovegate send --socket mail1:4170 --account anna --password-file ./password --format json -- who
+
+completion: 0 printed
+dovegate completion bash > /usr/share/bash-completion/completions/dovegate
+dovegate completion zsh --name doveadm
+`;
+
+/** Adds them to a program whose subcommands are all there. */
+export function addHelpTexts(program: Command): void {
+  for (const text of texts.trim().split('\n\n')) {
+    const [head = '', ...examples] = text.split('\n');
+    const [name = '', codes = ''] = head.split(/: (.*)/s);
+    const command = name
+      .split(' ')
+      .reduce<Command | undefined>((at, word) => at?.commands.find((one) => one.name() === word), program);
+    if (command === undefined) throw new Error(`help for ${name}`);
+    const lines = ['', 'Examples:', ...examples.map((line) => `  ${line}`), '', `Exit codes: ${codes}`];
+    command.addHelpText('after', lines.join('\n'));
+  }
+}
