@@ -2,8 +2,8 @@
 // and expressions travel as their texts and are compiled again. Each line is a small step, so that the main thread can pause between any two.
 
 import assert from 'node:assert/strict';
+import type { Asking } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
-import type { Asking } from '../domain/config/read-files.js';
 import type {
   BackendSettings,
   ListenerSettings,

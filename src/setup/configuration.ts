@@ -9,6 +9,7 @@ import { ownerOf, readIfThere, whyUnreadable } from '../adapters/host/files.js';
 import { readFromDisk } from '../adapters/host/program.js';
 import { credentialsFolder } from '../adapters/host/systemd.js';
 import { trustedByUs, type Unsafe, whyUnsafe } from '../adapters/host/trusted-path.js';
+import type { Asking } from '../domain/config/parse-settings.js';
 import {
   type ParsedSettings,
   type ProblemReport,
@@ -16,7 +17,6 @@ import {
   reportProblems,
 } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
-import type { Asking } from '../domain/config/read-files.js';
 import type { Settings } from '../domain/config/settings.js';
 import type { Clock } from '../ports/machine.js';
 import {

@@ -77,6 +77,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['rights', 'explanation'],
   }),
   'domain/config': rule([...protocol, ...domain], {
+    public: ['parse-settings', 'settings', 'problem'],
     builtins: ['path'],
     packages: ['yaml', 'zod'],
   }),

@@ -13,7 +13,7 @@ import {
   SessionFault,
 } from '../../client/connect.js';
 import type { AnswerRow } from '../../domain/answers/rights.js';
-import type { ClientSettings } from '../../domain/config/client-settings.js';
+import type { ClientSettings } from '../../domain/config/parse-settings.js';
 import { isLoopback } from '../../domain/identity/peer.js';
 import { exitCodes } from '../../ports/machine.js';
 import { CommandFault } from '../output/output.js';
@@ -104,7 +104,7 @@ async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<Clien
     throw new CommandFault(exitCodes.configuration, `${path} cannot be read${whence}`, cause);
   }
   // Imported on demand: with a socket no YAML is read, and scripts call this often.
-  const { parseClientSettings } = await import('../../domain/config/client-settings.js');
+  const { parseClientSettings } = await import('../../domain/config/parse-settings.js');
   const { settings, problems } = parseClientSettings(path, content);
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, problems.join('\n'));
   return settings;

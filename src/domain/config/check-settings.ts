@@ -1,16 +1,17 @@
 // What must hold between the sections of a configuration: names that exist, sockets that differ, users that lead somewhere, rules that can
 // match. A name counts as defined when it was written, even if its value is broken, so that one mistake is reported once.
 import { allSeries, commandNamed, parameterNamed } from '../commands/catalog.js';
+import { policyOfAnybody } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import type { Policy, Rule } from '../policy/policy.js';
 import { reachable } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
-import { checkTests } from './parse-tests.js';
-import { unknownName } from './problem.js';
+import { meantBy, unknownName } from './problem.js';
 import {
   type AdminSettings,
   formatListenerSocket,
   type ListenerSettings,
+  type Person,
   type Settings,
 } from './settings.js';
 
@@ -284,4 +285,37 @@ function leavesMailboxOut({ command, shared, where, query }: Rule): boolean {
     commandNamed(series, command)?.params.some(({ role }) => role === 'search-query'),
   );
   return isSearch && !(query?.kind === 'keys' && query.conditions.some(({ key }) => key === 'mailbox'));
+}
+
+/**
+ * What a test names must be there, and where it matters who asks, it must say it. `cursor` stands at the configuration; `listeners`: the
+ * names that were written.
+ */
+function checkTests(settings: Settings, cursor: Cursor, listeners: readonly string[]): void {
+  for (const [index, { listener: name, as }] of settings.tests.entries()) {
+    if (!listeners.includes(name)) {
+      const message = unknownName('listener', name, listeners);
+      cursor.error(['tests', index, 'listener'], message, 'unknown-name');
+    }
+    const listener = settings.listeners.find((each) => each.name === name);
+    const message = listener === undefined ? undefined : whyNobody(listener, as);
+    if (message !== undefined) cursor.error(['tests', index], message);
+  }
+}
+
+/** Why nobody can be meant by a test's `as` at this listener; undefined: somebody is. */
+function whyNobody(listener: ListenerSettings, as: Person | undefined): string | undefined {
+  const { name, accounts } = listener;
+  if (accounts.length > 0) {
+    const names = accounts.map((each) => each.name);
+    if (as?.account === undefined)
+      return `does not say which account asks (as: { account: NAME }); listener ${name} has: ${names.join(', ')}`;
+    if (names.includes(as.account)) return undefined;
+    const hint = meantBy(as.account, names, `; there are: ${names.join(', ')}`);
+    return `listener ${name} has no account ${JSON.stringify(as.account)}${hint}`;
+  }
+  if (as?.account !== undefined)
+    return `names an account, and listener ${name} has none: the kernel says who asks there`;
+  if (as !== undefined || policyOfAnybody(listener) !== undefined) return undefined;
+  return `does not say who asks (as), and listener ${name} has no policy for everybody`;
 }

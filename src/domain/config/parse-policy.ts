@@ -1,16 +1,16 @@
 // Reads `policies` into immutable policies with a version. The effective text holds everything that changes a judgement, in one order and
 // one spelling, so that the same meaning has the same version whatever the file looks like.
-import { isMap, type Scalar, stringify } from 'yaml';
+import { isMap, isScalar, isSeq, type Scalar, stringify } from 'yaml';
 import { sha256Hex } from '../identity/credentials.js';
 import { usersPerLine } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import { createPolicy, formatRate, type Policy, type PolicyTraits, type Rule } from '../policy/policy.js';
 import { type Cursor, createCursor, userPatterns, validate } from './cursor.js';
 import { checkReach, parseRules } from './parse-rule.js';
-import { entryOf, type MapNode, type Node } from './parse-yaml.js';
+import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
-import { fillIn, type Sources } from './read-files.js';
+import { type Sources } from './read-files.js';
 import type { MailUserSettings } from './settings.js';
 
 /** What the reading of policies needs besides their text. */
@@ -110,6 +110,49 @@ function presetValues(preset: Cursor, cursor: Cursor): Map<string, string[]> {
     values.set(name, own.length === 0 ? ['missing'] : own);
   }
   return values;
+}
+
+/**
+ * Replaces `$(NAME)` in a tree: a scalar that is nothing else becomes the value, or the list of values (joined into the list that it
+ * stands in); within a longer text it must be one value. Places stay those of the preset.
+ */
+export function fillIn(
+  node: Node,
+  values: ReadonlyMap<string, readonly string[]>,
+  problems: ProblemList,
+): Node {
+  if (isMap<Scalar, Node>(node)) {
+    for (const entry of node.items) if (entry.value) entry.value = fillIn(entry.value, values, problems);
+  } else if (isSeq<Node>(node)) {
+    node.items = node.items.flatMap((item) => {
+      const filled = fillIn(item, values, problems);
+      return isScalar(item) && isSeq<Node>(filled) ? filled.items : [filled];
+    });
+  } else {
+    const written = sourceOf(node) ?? '';
+    const list = values.get(/^\$\(([^()]*)\)$/.exec(written)?.[1] ?? '');
+    if (list !== undefined && list.length !== 1)
+      return listLike(
+        node,
+        list.map((value) => [value, valueOf(value)]),
+      );
+    if (!written.includes('$(')) return node;
+    node.source = written.replace(/\$\(([^()]*)\)/g, (whole, name: string) => {
+      const [value, ...more] = values.get(name) ?? [];
+      if (value !== undefined && more.length === 0) return value;
+      const why = value === undefined ? 'is no parameter of this preset' : 'must be one value here';
+      problems.error(placeOf(node), '', `${whole} ${why}`);
+      return '';
+    });
+    node.value = valueOf(node.source);
+  }
+  return node;
+}
+
+/** A parameter may stand where a number or a boolean is asked for. */
+function valueOf(source: string): string | number | boolean {
+  if (/^\d{1,15}$/.test(source)) return Number(source);
+  return source === 'true' || source === 'false' ? source === 'true' : source;
 }
 
 /** A candidate for the policy: a file that holds what stands below the policy's name, or what `suggest` prints. */

@@ -1,9 +1,10 @@
-// Reads the smaller sections: mail_users, routes, server_commands, audit, admin.
-import { allSeries, commandNamed, commandsOf } from '../commands/catalog.js';
+// Reads the smaller sections: mail_users, routes, server_commands, audit, admin, tests.
+import { allSeries, commandNamed, commandsOf, type Series } from '../commands/catalog.js';
 import { createUserNames, defaultCharacters, foldAscii, parseCharacterClass } from '../identity/user-name.js';
 import { GlobList } from '../names/glob.js';
 import type { RouteTarget, ServerCommandRules, ServerTarget } from '../policy/policy.js';
 import { type Cursor, socketPath, userPatterns } from './cursor.js';
+import type { RawPolicyTest } from './policy-schema.js';
 import { meantBy } from './problem.js';
 import type { RawAdmin, RawAudit, RawConfiguration, RawSink } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
@@ -11,6 +12,7 @@ import type {
   AdminSettings,
   AuditSettings,
   MailUserSettings,
+  PolicyTest,
   RouteSettings,
   SinkSettings,
 } from './settings.js';
@@ -186,4 +188,31 @@ function parseClient(at: Cursor): SinkSettings['client'] {
   if (keyFile !== undefined) at.error(['key'], 'needs certificate as well', 'key-conflict');
   if (certificateFile !== undefined) at.error(['certificate'], 'needs key as well', 'key-conflict');
   return undefined;
+}
+
+/** Reads `tests`; `cursor` stands at the list. */
+export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {
+  return raw.map((each, index) => {
+    const at = cursor.down(index);
+    const name = at.source('as', 'user');
+    const account = at.source('as', 'account');
+    const groups = at.words('as', 'groups');
+    const series = seriesOf(at.source('series'));
+    return {
+      place: at.place(),
+      listener: each.listener,
+      ...(each.as !== undefined && {
+        as: { ...(name !== undefined && { name }), ...(account !== undefined && { account }), groups },
+      }),
+      user: at.source('user') ?? '',
+      words: at.words('command'),
+      ...(series !== undefined && { series }),
+      ...(each.client !== undefined && { client: each.client }),
+      expect: each.expect,
+    };
+  });
+}
+
+function seriesOf(text: string | undefined): Series | undefined {
+  return text === '2.3' || text === '2.4' ? text : undefined;
 }

@@ -1,5 +1,7 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts
 // have problems. Settings come out only when there is not one error; warnings come along with them.
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
 import { sha256Hex } from '../identity/credentials.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
@@ -13,12 +15,16 @@ import {
   parseRoutes,
   parseServerCommands,
   parseSinks,
+  parseTests,
 } from './parse-sections.js';
-import { parseTests } from './parse-tests.js';
+import { parseYaml } from './parse-yaml.js';
 import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
 import { configurationSchema, type RawConfiguration } from './schema.js';
+import { file, oneOf, strict, text } from './schema-parts.js';
 import type { AdminSettings, AuditSettings, Settings } from './settings.js';
+
+export type { Asking, ReadFiles } from './read-files.js';
 
 export interface ParsedSettings {
   /** Undefined: there are errors. */
@@ -161,4 +167,62 @@ export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const isDoubtful =
     errors.some(({ path }) => path === 'state') || (state === undefined && unread.length > 0);
   return { audit, state: isDoubtful ? undefined : (state ?? valid.value.state) };
+}
+
+/** What client.yaml says. Files are absolute paths. */
+export interface ClientSettings {
+  /** A socket's path, or HOST:PORT; undefined: the command line names it. */
+  readonly at: string | undefined;
+  /** Over TCP. Default: starttls. */
+  readonly tls: 'starttls' | 'implicit' | 'off';
+  readonly caFile: string | undefined;
+  readonly serverName: string | undefined;
+  readonly account: string | undefined;
+  readonly passwordFile: string | undefined;
+  readonly certificateFile: string | undefined;
+  readonly keyFile: string | undefined;
+}
+
+const clientShape = strict('the settings of a client', {
+  socket: file('the path of a socket').optional(),
+  address: text('HOST:PORT').optional(),
+  tls: oneOf(['starttls', 'implicit', 'off']).optional(),
+  ca: file('a PEM file of authorities').optional(),
+  server_name: text('a name').optional(),
+  account: text('a name').optional(),
+  password_file: file('a file with a password').optional(),
+  certificate: file('a PEM file').optional(),
+  key: file('a PEM file').optional(),
+}).refine(
+  (raw: { socket?: unknown; address?: unknown }) => raw.socket === undefined || raw.address === undefined,
+  {
+    error: 'has both a socket and an address; take one out',
+  },
+);
+
+/** Reads the text of `path`; what is wrong with it comes as lines of text, and then there are no settings. */
+export function parseClientSettings(
+  path: string,
+  content: string,
+): { readonly settings: ClientSettings | undefined; readonly problems: readonly string[] } {
+  const list = new ProblemList();
+  const root = parseYaml(path, content, list);
+  const raw = root && validate<z.infer<typeof clientShape>>(clientShape, root, list)?.value;
+  const problems = list.sorted().map((problem) => formatProblem(problem, content));
+  if (raw === undefined || list.hasErrors) return { settings: undefined, problems };
+  const at = (name: string | undefined): string | undefined =>
+    name === undefined ? undefined : resolve(dirname(path), name);
+  return {
+    settings: {
+      at: at(raw.socket) ?? raw.address,
+      tls: raw.tls ?? 'starttls',
+      caFile: at(raw.ca),
+      serverName: raw.server_name,
+      account: raw.account,
+      passwordFile: at(raw.password_file),
+      certificateFile: at(raw.certificate),
+      keyFile: at(raw.key),
+    },
+    problems,
+  };
 }

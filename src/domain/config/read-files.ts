@@ -1,8 +1,8 @@
 // Gathers a configuration from its files: the named one, what `include` finds, what policies refer to, and shipped presets with their
 // parameters filled in. A name is defined in one place: two files never silently overrule one another.
 import { dirname, join } from 'node:path';
-import { isMap, isScalar, isSeq, type Scalar } from 'yaml';
-import { type Entry, listLike, type MapNode, type Node, parseYaml, placeOf, sourceOf } from './parse-yaml.js';
+import { isMap, isSeq, type Scalar } from 'yaml';
+import { type Entry, type MapNode, type Node, parseYaml, placeOf, sourceOf } from './parse-yaml.js';
 import type { Place, ProblemList } from './problem.js';
 
 /** How files are read. Paths are as given on the command line or joined to it. */
@@ -127,47 +127,4 @@ function refuseTwice(what: string, path: string, first: Entry, second: Entry, pr
   const { file, line } = placeOf(first.key);
   const message = `is already ${what} in ${file}:${line}; leave one of them`;
   problems.error(placeOf(second.key), path, message, 'defined-twice');
-}
-
-/**
- * Replaces `$(NAME)` in a tree: a scalar that is nothing else becomes the value, or the list of values (joined into the list that it
- * stands in); within a longer text it must be one value. Places stay those of the preset.
- */
-export function fillIn(
-  node: Node,
-  values: ReadonlyMap<string, readonly string[]>,
-  problems: ProblemList,
-): Node {
-  if (isMap<Scalar, Node>(node)) {
-    for (const entry of node.items) if (entry.value) entry.value = fillIn(entry.value, values, problems);
-  } else if (isSeq<Node>(node)) {
-    node.items = node.items.flatMap((item) => {
-      const filled = fillIn(item, values, problems);
-      return isScalar(item) && isSeq<Node>(filled) ? filled.items : [filled];
-    });
-  } else {
-    const written = sourceOf(node) ?? '';
-    const list = values.get(/^\$\(([^()]*)\)$/.exec(written)?.[1] ?? '');
-    if (list !== undefined && list.length !== 1)
-      return listLike(
-        node,
-        list.map((value) => [value, valueOf(value)]),
-      );
-    if (!written.includes('$(')) return node;
-    node.source = written.replace(/\$\(([^()]*)\)/g, (whole, name: string) => {
-      const [value, ...more] = values.get(name) ?? [];
-      if (value !== undefined && more.length === 0) return value;
-      const why = value === undefined ? 'is no parameter of this preset' : 'must be one value here';
-      problems.error(placeOf(node), '', `${whole} ${why}`);
-      return '';
-    });
-    node.value = valueOf(node.source);
-  }
-  return node;
-}
-
-/** A parameter may stand where a number or a boolean is asked for. */
-function valueOf(source: string): string | number | boolean {
-  if (/^\d{1,15}$/.test(source)) return Number(source);
-  return source === 'true' || source === 'false' ? source === 'true' : source;
 }

@@ -1,10 +1,29 @@
-// Past records judged by another configuration: which decisions would change, and which rules were exercised. Rows come in one after
-// the other, and only what differs is kept.
+// Policy tests and past records judged by a configuration: which tests fail, which decisions would change, which rules were exercised.
+// Rows of a journal come in one after the other, and only what differs is kept.
 
-import type { ListenerSettings, Settings } from '../config/settings.js';
-import { parsePrincipal, policyOfAnybody } from '../identity/peer.js';
-import type { SeriesReading } from '../policy/assess.js';
-import { type Assessment, describeObstacle, type Fate } from '../policy/assess.js';
+import { type Series } from '../commands/catalog.js';
+import {
+  type ListenerSettings,
+  type Person,
+  type PolicyTest,
+  routingTableOf,
+  type Settings,
+} from '../config/settings.js';
+import { choosePolicy, parsePrincipal, policyOfAnybody } from '../identity/peer.js';
+import {
+  type Assessment,
+  assess,
+  describeObstacle,
+  type Fate,
+  fateOf,
+  minorOfToday,
+  nothingAsked,
+  plainLine,
+  type RoutingTable,
+  readingsOf,
+  type SeriesReading,
+  type Subject,
+} from '../policy/assess.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
 import type { ExchangeRow } from '../trail/search.js';
 import {
@@ -227,4 +246,64 @@ export class Coverage {
       ),
     );
   }
+}
+
+/** How a policy test came out. */
+export interface TestOutcome {
+  readonly test: PolicyTest;
+  readonly isPassed: boolean;
+  /** Name of the policy that was asked; undefined: the listener does not let this person in, and so denies everything. */
+  readonly policy: string | undefined;
+  /** Undefined: nobody was asked. */
+  readonly assessment: Assessment | undefined;
+  /** What was said, for each series that the backend may be of. */
+  readonly readings: readonly SeriesReading[];
+}
+
+/** Runs every policy test of the settings. Listeners and policies exist: the settings were checked. */
+export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
+  const tables = new Map<Series | undefined, RoutingTable>();
+  const tableFor = (series: Series | undefined): RoutingTable => {
+    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
+    tables.set(series, table);
+    return table;
+  };
+  return settings.tests.map((test) => {
+    const listener = settings.listeners.find((each) => each.name === test.listener);
+    const choice = listener === undefined ? undefined : policyOf(listener, test.as);
+    const policy = choice === undefined ? undefined : settings.policies.get(choice);
+    if (policy === undefined) {
+      const isPassed = test.expect === 'deny';
+      return { test, isPassed, policy: choice, assessment: undefined, readings: [] };
+    }
+    const table = tableFor(test.series);
+    const line = plainLine(test.user, test.words);
+    const subject: Subject = {
+      listener: test.listener,
+      principal: `${test.as?.account ?? test.as?.name ?? '-'}@${test.listener}`,
+      clientMinor: test.client ?? minorOfToday,
+      policy,
+    };
+    const assessment = assess(line, subject, table, nothingAsked, nowMs);
+    const fate = fateOf(assessment);
+    // An obstacle is no denial: another series or route takes it away, and then the policy's yes counts.
+    const isPassed = fate === test.expect || (test.expect === 'deny' && fate === 'unparsable');
+    const readings = readingsOf(line, subject, table, assessment, nowMs);
+    return { test, isPassed, policy: choice, assessment, readings };
+  });
+}
+
+/** As the listener would choose it, by the names in the test. */
+function policyOf(listener: ListenerSettings, person: Person | undefined): string | undefined {
+  if (listener.accounts.length > 0) {
+    return listener.accounts.find(({ name }) => name === person?.account)?.policy;
+  }
+  if (person === undefined) return policyOfAnybody(listener);
+  const { name, groups } = person;
+  return choosePolicy(
+    listener,
+    (peers) =>
+      (name !== undefined && peers.users.includes(name)) ||
+      peers.groups.some((each) => groups.includes(each)),
+  );
 }

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
-import { runTests } from '../../../src/domain/config/parse-tests.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
+import { runTests } from '../../../src/domain/review/replay.js';
 import { memoryFiles, parse, told } from './sound.js';
 
 const examplePath = new URL('../../../../config/dovegate.example.yaml', import.meta.url);

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { parse as parseYaml, stringify } from 'yaml';
 import * as z from 'zod';
 import { parseSettings } from '../../../src/domain/config/parse-settings.js';
-import { runTests } from '../../../src/domain/config/parse-tests.js';
 import { formatProblem } from '../../../src/domain/config/problem.js';
+import { runTests } from '../../../src/domain/review/replay.js';
 import { memoryFiles, parse, settingsOf, sound, testMistakes, told } from './sound.js';
 
 const folder = new URL('../../../../config/presets/', import.meta.url);

@@ -2,8 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runTests } from '../../../src/domain/config/parse-tests.js';
-import { Coverage } from '../../../src/domain/review/replay.js';
+import { Coverage, runTests } from '../../../src/domain/review/replay.js';
 import { settingsOf, sound } from '../config/sound.js';
 
 const nowMs = 1_795_176_000_000;

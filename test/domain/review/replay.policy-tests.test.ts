@@ -1,9 +1,9 @@
 // Goal: the tests that stand beside a policy are run as a client would ask, and come out as what policy says.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runTests } from '../../../src/domain/config/parse-tests.js';
-import { hash, withJobs } from './jobs.js';
-import { settingsOf, sound, testMistakes, told } from './sound.js';
+import { runTests } from '../../../src/domain/review/replay.js';
+import { hash, withJobs } from '../config/jobs.js';
+import { settingsOf, sound, testMistakes, told } from '../config/sound.js';
 
 const nowMs = 1_795_176_000_000;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseClientSettings } from '../../../src/domain/config/client-settings.js';
+import { parseClientSettings } from '../../../src/domain/config/parse-settings.js';
 
 void test('a socket, or an address with who we are there', () => {
   const one = parseClientSettings('/etc/dovegate/client.yaml', 'socket: run/support.sock\n');
