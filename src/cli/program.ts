@@ -5,9 +5,9 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/program.js';
 import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
-import { momentHelp, parseDuration } from '../domain/policy/duration.js';
+import { parseDuration } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
-import { readMoment, registerAudit } from './audit/audit.js';
+import { momentHelp, readMoment, registerAudit } from './audit/audit.js';
 import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { SendOptions } from './doveadm/doveadm.js';

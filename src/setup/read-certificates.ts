@@ -4,7 +4,7 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { parseInstant } from '../domain/policy/duration.js';
+import { parseInstant } from '../domain/policy/policy.js';
 import type { TlsOffer } from '../ports/transport.js';
 
 /** Paths. */

@@ -69,9 +69,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   }),
   'domain/policy': rule(
     [...protocol, 'domain/names', 'domain/commands', 'domain/meaning', 'domain/identity', 'domain/audit'],
-    {
-      packages: ['lru-cache'],
-    },
+    { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },
   ),
   'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
     public: ['rights', 'explanation'],

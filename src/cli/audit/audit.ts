@@ -5,7 +5,7 @@ import { systemClock } from '../../adapters/host/clock.js';
 import { standardConfigHelp } from '../../adapters/host/program.js';
 import { holdProcess } from '../../adapters/host/signals.js';
 import { allEffects } from '../../domain/commands/catalog.js';
-import { momentHelp, parseMoment } from '../../domain/policy/duration.js';
+import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
 import type { TrailFilter } from '../../domain/trail/search.js';
 import { JournalFault } from '../../ports/faults.js';
 import { exitCodes } from '../../ports/machine.js';
@@ -194,4 +194,27 @@ export function readMoment(text: string, edge: 'start' | 'end'): number {
   const atMs = parseMoment(text, edge, systemClock.wallMs());
   if (atMs === undefined) throw new InvalidArgumentError(`It must be one of: ${momentHelp}.`);
   return atMs;
+}
+
+const dayMs = 86_400_000;
+
+/** What a moment may be, for `--help`. */
+export const momentHelp =
+  '90m or 2d (before now), today, yesterday, 2026-11-20 (days in UTC), or a time of RFC 3339 with its zone';
+
+/**
+ * Unix milliseconds; undefined: it is no moment. `edge`: which end of a day is meant. `nowMs`: the wall clock.
+ */
+export function parseMoment(text: string, edge: 'start' | 'end', nowMs: number): number | undefined {
+  const agoMs = parseDuration(text);
+  if (agoMs !== undefined) return nowMs - agoMs;
+  const startOfDay = text === 'today' ? 0 : text === 'yesterday' ? dayMs : undefined;
+  if (startOfDay !== undefined) {
+    const startMs = nowMs - (nowMs % dayMs) - startOfDay;
+    return edge === 'start' ? startMs : startMs + dayMs;
+  }
+  const atMs = parseInstant(text);
+  // A day alone is read as its end.
+  const isDay = !/[Tt ]/.test(text);
+  return atMs !== undefined && isDay && edge === 'start' ? atMs - dayMs : atMs;
 }

@@ -5,8 +5,8 @@
 
 import { formatTime } from '../audit/record.js';
 import { allSeries, commandNamed, type Effect, strongerEffect } from '../commands/catalog.js';
-import { formatDuration } from '../policy/duration.js';
 import type { KeyCondition, KeyTest, Policy, QueryTest, Rate, Rule, ValueTest } from '../policy/policy.js';
+import { formatDuration } from '../policy/policy.js';
 
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];

@@ -1,7 +1,6 @@
 // Reads a configuration: files -> tree -> shape -> settings, or every problem at once; and single sections of a file whose other parts
 // have problems. Settings come out only when there is not one error; warnings come along with them.
 import { dirname, resolve } from 'node:path';
-import type { z } from 'zod';
 import { sha256Hex } from '../identity/credentials.js';
 import { checkSettings } from './check-settings.js';
 import { type Cursor, createCursor, validate, valuePlace } from './cursor.js';
@@ -20,8 +19,7 @@ import {
 import { parseYaml } from './parse-yaml.js';
 import { formatProblem, type Place, type Problem, ProblemList } from './problem.js';
 import { type Asking, type ReadFiles, Sources } from './read-files.js';
-import { configurationSchema, type RawConfiguration } from './schema.js';
-import { file, oneOf, strict, text } from './schema-parts.js';
+import { clientSchema, configurationSchema, type RawConfiguration } from './schema.js';
 import type { AdminSettings, AuditSettings, Settings } from './settings.js';
 
 export type { Asking, ReadFiles } from './read-files.js';
@@ -183,23 +181,6 @@ export interface ClientSettings {
   readonly keyFile: string | undefined;
 }
 
-const clientShape = strict('the settings of a client', {
-  socket: file('the path of a socket').optional(),
-  address: text('HOST:PORT').optional(),
-  tls: oneOf(['starttls', 'implicit', 'off']).optional(),
-  ca: file('a PEM file of authorities').optional(),
-  server_name: text('a name').optional(),
-  account: text('a name').optional(),
-  password_file: file('a file with a password').optional(),
-  certificate: file('a PEM file').optional(),
-  key: file('a PEM file').optional(),
-}).refine(
-  (raw: { socket?: unknown; address?: unknown }) => raw.socket === undefined || raw.address === undefined,
-  {
-    error: 'has both a socket and an address; take one out',
-  },
-);
-
 /** Reads the text of `path`; what is wrong with it comes as lines of text, and then there are no settings. */
 export function parseClientSettings(
   path: string,
@@ -207,7 +188,7 @@ export function parseClientSettings(
 ): { readonly settings: ClientSettings | undefined; readonly problems: readonly string[] } {
   const list = new ProblemList();
   const root = parseYaml(path, content, list);
-  const raw = root && validate<z.infer<typeof clientShape>>(clientShape, root, list)?.value;
+  const raw = root && validate(clientSchema, root, list)?.value;
   const problems = list.sorted().map((problem) => formatProblem(problem, content));
   if (raw === undefined || list.hasErrors) return { settings: undefined, problems };
   const at = (name: string | undefined): string | undefined =>

@@ -4,9 +4,8 @@ import { allSeries, commandNamed, type Parameter } from '../commands/catalog.js'
 import { type SearchKey, searchKeyNamed } from '../commands/search-query.js';
 import { foldAscii } from '../identity/user-name.js';
 import { GlobList, globLengthMax } from '../names/glob.js';
-import { parseDuration } from '../policy/duration.js';
 import type { KeyCondition, KeyTest, QueryTest, ValueTest } from '../policy/policy.js';
-import { createRegex, type ParameterTest } from '../policy/policy.js';
+import { createRegex, type ParameterTest, parseDuration } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize } from './schema-parts.js';

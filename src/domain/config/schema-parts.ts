@@ -1,8 +1,8 @@
 // The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates) and
 // with its default. A number without a unit is never guessed.
 import { z } from 'zod';
-import { durationPattern, formatDuration, parseDuration } from '../policy/duration.js';
 import type { Rate } from '../policy/policy.js';
+import { durationPattern, formatDuration, parseDuration } from '../policy/policy.js';
 import { meantBy } from './problem.js';
 
 const sizeUnits: Readonly<Record<string, number>> = {

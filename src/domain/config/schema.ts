@@ -264,6 +264,24 @@ export const configurationSchema = strict('a configuration', {
   log: strict('the log settings', { level: oneOf(logLevels).prefault('info') }).prefault({}),
 });
 
+/** client.yaml, the file of the drop-in doveadm. */
+export const clientSchema = strict('the settings of a client', {
+  socket: file('the path of a socket').optional(),
+  address: text('HOST:PORT').optional(),
+  tls: oneOf(['starttls', 'implicit', 'off']).optional(),
+  ca: file('a PEM file of authorities').optional(),
+  server_name: text('a name').optional(),
+  account: text('a name').optional(),
+  password_file: file('a file with a password').optional(),
+  certificate: file('a PEM file').optional(),
+  key: file('a PEM file').optional(),
+}).refine(
+  (raw: { socket?: unknown; address?: unknown }) => raw.socket === undefined || raw.address === undefined,
+  {
+    error: 'has both a socket and an address; take one out',
+  },
+);
+
 /** A configuration that has the shape; `Raw...` are its parts, with the values as they were written. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
 export type RawListener = z.infer<typeof listener>;

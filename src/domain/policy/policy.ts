@@ -1,5 +1,6 @@
 // What a configuration compiles to: policies with their rules, what rules ask, and the lines that say where commands go. config builds
 // these values. The rule: nobody changes them afterwards; a changed configuration makes new ones, with another version.
+import { parseTime } from '../audit/record.js';
 import type { GlobList } from '../names/glob.js';
 import type { Regex } from './regex.js';
 
@@ -75,6 +76,53 @@ export interface Rate {
 export function formatRate({ count, windowMs }: Rate): string {
   const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
   return `${count}/${periods[windowMs] ?? 'day'}`;
+}
+
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+/** The spelling of a duration. */
+export const durationPattern = /^(\d{1,9})(ms|s|m|h|d|w)$/;
+
+/** `500ms`, `5s`, `10m`, `2h`, `7d`, `2w` in milliseconds; undefined for anything else. */
+export function parseDuration(written: string): number | undefined {
+  const match = durationPattern.exec(written);
+  const value = Number(match?.[1]) * (durationUnits[match?.[2] ?? ''] ?? Number.NaN);
+  return Number.isSafeInteger(value) ? value : undefined;
+}
+
+/** The shortest spelling of a number of milliseconds. */
+export function formatDuration(ms: number): string {
+  for (const unit of ['w', 'd', 'h', 'm', 's']) {
+    const size = durationUnits[unit] ?? 1;
+    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
+  }
+  return `${ms}ms`;
+}
+
+const dayMs = 86_400_000;
+
+/**
+ * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that
+ * no month has.
+ */
+export function parseInstant(written: string): number | undefined {
+  const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
+    written,
+  );
+  const [, day, minute = '00:00', second, fraction = '', zone] = match ?? [];
+  const minuteMs = parseTime(`${day}T${minute}:00.000Z`);
+  if (minuteMs === undefined) return undefined;
+  if (zone === undefined) return minuteMs + dayMs;
+  const zoneMinutes = /^z$/i.test(zone) ? 0 : Number(zone.slice(0, 3)) * 60 + Number(zone[0] + zone.slice(4));
+  if (Number(second) > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
+  return minuteMs - zoneMinutes * 60_000 + Number(second) * 1000 + Number(fraction.padEnd(3, '0'));
 }
 
 /** What is still to be done before an allowed command is sent; none of it changes the judgement. */

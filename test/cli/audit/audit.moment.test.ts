@@ -1,7 +1,7 @@
 // What people type for a moment, as a table.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseMoment } from '../../../src/domain/policy/duration.js';
+import { parseMoment } from '../../../src/cli/audit/audit.js';
 
 const now = Date.UTC(2026, 10, 20, 12, 30);
 const day = (date: number, hour = 0) => Date.UTC(2026, 10, date, hour);

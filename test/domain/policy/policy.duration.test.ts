@@ -1,7 +1,7 @@
 // Goal: durations mean what they say, and nothing is guessed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatDuration, parseDuration } from '../../../src/domain/policy/duration.js';
+import { formatDuration, parseDuration } from '../../../src/domain/policy/policy.js';
 
 void test('durations', () => {
   const table = {
