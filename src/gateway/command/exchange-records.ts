@@ -282,7 +282,10 @@ export interface RecordParts {
   readonly limits: { readonly logRecordsMax: number };
 }
 
-/** Its time is that of its writing. */
+/**
+ * Its time is that of its writing. It may have waited, for a count or a turn, while others were recorded: `verify` takes times that go
+ * back for tampering.
+ */
 type Admission = AuditRecord & { time: number };
 
 /** The records of one exchange that was judged. */
@@ -314,7 +317,8 @@ export class ExchangeRecords {
     }
     this.#state = 'admitted';
     const isBrief = this.#isBrief;
-    this.#durable = this.#parts.journal.append(this.#admissionNow(), { durable: true, isPatient, isBrief });
+    this.admission.time = this.#parts.clock.wallMs();
+    this.#durable = this.#parts.journal.append(this.admission, { durable: true, isPatient, isBrief });
     return this.#durable;
   }
 
@@ -326,17 +330,12 @@ export class ExchangeRecords {
     return undefined;
   }
 
-  /** It may have waited, for a count or a turn, while others were recorded: `verify` takes times that go back for tampering. */
-  #admissionNow(): AuditRecord {
-    this.admission.time = this.#parts.clock.wallMs();
-    return this.admission;
-  }
-
   /** Not waited for; nothing where it was written already. */
   admitQuietly(): void {
     if (this.#state !== 'open') return;
     this.#state = 'admitted';
-    this.#append(this.#admissionNow());
+    this.admission.time = this.#parts.clock.wallMs();
+    this.#append(this.admission);
   }
 
   /** Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. */

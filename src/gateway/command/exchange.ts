@@ -257,7 +257,10 @@ export class Exchange {
 /** Whether it has no turn soon, wherever it goes: a sync for its admission alone would only take the time of others. */
 function isBacklogged({ context, session, destinations, isFresh }: DispatchedCommand): boolean {
   const { principal } = session.subject;
-  return destinations.every(({ pool }) => pool.isBacklogged(principal, isFresh, context.journal.hurry));
+  for (const { pool } of destinations) {
+    if (!pool.isBacklogged(principal, isFresh, context.journal.hurry)) return false;
+  }
+  return true;
 }
 
 /** How much a peer may leave unread before its next command is looked at. */
