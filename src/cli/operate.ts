@@ -4,7 +4,7 @@
 import { request } from 'node:http';
 import { whyDenied } from '../adapters/host/accounts.js';
 import { readSecretFile } from '../adapters/host/files.js';
-import { readFromDisk } from '../adapters/host/program.js';
+import { readFromDisk } from '../adapters/host/process.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';
 import { exitCodes } from '../ports/machine.js';

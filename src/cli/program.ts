@@ -2,7 +2,7 @@
 // be loaded for nothing, while somebody waits.
 
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/program.js';
+import { programVersion, standardConfig, standardConfigHelp } from '../adapters/host/process.js';
 import { allSeries, type Series } from '../domain/commands/catalog.js';
 import { costDefault, costMax, costMin } from '../domain/identity/credentials.js';
 import { parseDuration } from '../domain/policy/policy.js';

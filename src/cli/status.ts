@@ -1,7 +1,7 @@
 // `dovegate status`: what the running daemon does, as a table.
 
 import { systemClock } from '../adapters/host/clock.js';
-import { holdProcess } from '../adapters/host/signals.js';
+import { holdProcess } from '../adapters/host/process.js';
 import { exitCodes } from '../ports/machine.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
 import { CommandFault, formatColumns, plain } from './output/output.js';

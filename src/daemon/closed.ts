@@ -5,9 +5,7 @@
 // command gets through; what many clients cost is bounded.
 
 import type { Act } from '../adapters/admin/access.js';
-import { descriptorsMax, readFromDisk } from '../adapters/host/program.js';
-import { onSignal } from '../adapters/host/signals.js';
-import type { PassedSocket } from '../adapters/host/systemd.js';
+import { descriptorsMax, onSignal, type PassedSocket, readFromDisk } from '../adapters/host/process.js';
 import { type InheritedListener, listenInherited } from '../adapters/net/listen.js';
 import { findAdmin } from '../domain/config/parse-settings.js';
 import type { AdminSettings } from '../domain/config/settings.js';

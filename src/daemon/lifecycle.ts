@@ -4,11 +4,16 @@
 // whatever a backend or a client does.
 
 import assert from 'node:assert';
+import { createFindPeer } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
-import { createFindPeer } from '../adapters/host/find-peer.js';
 import { loadNative } from '../adapters/host/native.js';
-import { holdProcess, onFatalError, onSignal } from '../adapters/host/signals.js';
-import { createServiceManager, takeServiceEnvironment } from '../adapters/host/systemd.js';
+import {
+  createServiceManager,
+  holdProcess,
+  onFatalError,
+  onSignal,
+  takeServiceEnvironment,
+} from '../adapters/host/process.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { Pool } from '../gateway/pool/pool.js';
 import type { Service } from '../gateway/session/service.js';

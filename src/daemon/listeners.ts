@@ -4,7 +4,7 @@
 // gets a descriptor of its own, so that it can be removed and come back.
 
 import type { NameNumbers } from '../adapters/host/accounts.js';
-import type { PassedSocket } from '../adapters/host/systemd.js';
+import type { PassedSocket } from '../adapters/host/process.js';
 import {
   type Accept,
   type BoundListener,

@@ -4,7 +4,7 @@
 import { gidOf } from '../adapters/host/accounts.js';
 import { randomFraction } from '../adapters/host/clock.js';
 import { makeFolder, readOrMakeFile, readText } from '../adapters/host/files.js';
-import { hostName, processId, programVersion } from '../adapters/host/program.js';
+import { hostName, processId, programVersion } from '../adapters/host/process.js';
 import { type JournalEvent, type OpenJournal, openJournal } from '../adapters/journal/journal.js';
 import { findRecent, readPieces } from '../adapters/journal/trail.js';
 import { openShipping as open, type Shipping, type Sink } from '../adapters/shipping/shipping.js';

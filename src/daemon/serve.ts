@@ -4,8 +4,7 @@
 import { lookUpNumbers } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
 import { loadNative } from '../adapters/host/native.js';
-import { programVersion } from '../adapters/host/program.js';
-import { onSignal, watchOrphans } from '../adapters/host/signals.js';
+import { onSignal, programVersion, watchOrphans } from '../adapters/host/process.js';
 import { createConnect } from '../adapters/net/dial.js';
 import { ListenFault } from '../adapters/net/listen.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';

@@ -3,7 +3,7 @@
 
 import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
-import { descriptorsMax } from '../adapters/host/program.js';
+import { descriptorsMax } from '../adapters/host/process.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';

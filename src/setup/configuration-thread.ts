@@ -2,7 +2,7 @@
 // pieces of text. Main-thread code never imports it.
 
 import { type MessagePort, parentPort } from 'node:worker_threads';
-import { readFromDisk } from '../adapters/host/program.js';
+import { readFromDisk } from '../adapters/host/process.js';
 import { type ParsedSettings, parseSettings, reportProblems } from '../domain/config/parse-settings.js';
 import type { Problem } from '../domain/config/problem.js';
 import {

@@ -5,12 +5,17 @@
 import { Worker } from 'node:worker_threads';
 import { gidsOf, ourselves } from '../adapters/host/accounts.js';
 import { systemClock } from '../adapters/host/clock.js';
-import { ownerOf, readIfThere, whyUnreadable } from '../adapters/host/files.js';
-import { readFromDisk } from '../adapters/host/program.js';
-import { credentialsFolder } from '../adapters/host/systemd.js';
-import { trustedByUs, type Unsafe, whyUnsafe } from '../adapters/host/trusted-path.js';
-import type { Asking } from '../domain/config/parse-settings.js';
 import {
+  ownerOf,
+  readIfThere,
+  trustedByUs,
+  type Unsafe,
+  whyUnreadable,
+  whyUnsafe,
+} from '../adapters/host/files.js';
+import { credentialsFolder, readFromDisk } from '../adapters/host/process.js';
+import {
+  type Asking,
   type ParsedSettings,
   type ProblemReport,
   parseSettings,

@@ -3,7 +3,7 @@
 // The rule: nothing is found at the start of the daemon that `check` could not have told before.
 
 import { join } from 'node:path';
-import type { Unsafe } from '../adapters/host/trusted-path.js';
+import type { Unsafe } from '../adapters/host/files.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';

@@ -3,7 +3,7 @@
 // socket that stays of one that was given up; a reload that can never be repeated.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readFromDisk } from '../../src/adapters/host/program.js';
+import { readFromDisk } from '../../src/adapters/host/process.js';
 import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 import { type Reloaded, Reloader } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { basename } from 'node:path';
-import { readFromDisk } from '../../src/adapters/host/program.js';
+import { readFromDisk } from '../../src/adapters/host/process.js';
 import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
 import { Pools } from '../../src/daemon/pools.js';
 import { type AuditRecord, createRedactor } from '../../src/domain/audit/record.js';

@@ -6,8 +6,7 @@
 
 import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readIfThere, writeAtomically } from '../../adapters/host/files.js';
-import { type Trusted, whyUnsafe } from '../../adapters/host/trusted-path.js';
+import { readIfThere, type Trusted, whyUnsafe, writeAtomically } from '../../adapters/host/files.js';
 import { makeSignKey, parsePublicKey } from '../../domain/audit/ledger.js';
 import { createRedactor, formatTime } from '../../domain/audit/record.js';
 import { exitCodes } from '../../ports/machine.js';

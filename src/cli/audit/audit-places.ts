@@ -4,7 +4,7 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readFromDisk, standardConfig } from '../../adapters/host/program.js';
+import { readFromDisk, standardConfig } from '../../adapters/host/process.js';
 import { findTrail, type Trail } from '../../adapters/journal/trail.js';
 import { printable } from '../../domain/audit/encode.js';
 import { ownSignKeyName } from '../../domain/audit/ledger.js';

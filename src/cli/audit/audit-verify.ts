@@ -4,7 +4,7 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { systemClock } from '../../adapters/host/clock.js';
-import { standardConfig } from '../../adapters/host/program.js';
+import { standardConfig } from '../../adapters/host/process.js';
 import { publicKeyName } from '../../adapters/journal/segments.js';
 import { findTrail, type TrailFile, verifyTrail } from '../../adapters/journal/trail.js';
 import { formatJson, printable } from '../../domain/audit/encode.js';

@@ -2,8 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../adapters/host/clock.js';
-import { standardConfigHelp } from '../../adapters/host/program.js';
-import { holdProcess } from '../../adapters/host/signals.js';
+import { holdProcess, standardConfigHelp } from '../../adapters/host/process.js';
 import { allEffects } from '../../domain/commands/catalog.js';
 import { parseDuration, parseInstant } from '../../domain/policy/policy.js';
 import type { TrailFilter } from '../../domain/trail/search.js';

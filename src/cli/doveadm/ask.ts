@@ -4,7 +4,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { systemClock } from '../../adapters/host/clock.js';
-import { onSignal } from '../../adapters/host/signals.js';
+import { onSignal } from '../../adapters/host/process.js';
 import { CommandFailed, type LogLine, type Session, SessionFault } from '../../client/connect.js';
 import { CommandFault, formatFault, plain, stderr } from '../output/output.js';
 import type { Format } from '../output/row-printer.js';

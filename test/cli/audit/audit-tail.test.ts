@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { systemClock } from '../../../src/adapters/host/clock.js';
-import { holdProcess } from '../../../src/adapters/host/signals.js';
+import { holdProcess } from '../../../src/adapters/host/process.js';
 import { auditTail, type TailFlags } from '../../../src/cli/audit/audit-tail.js';
 import { readWhole, temporaryDirectory } from '../../adapters/journal/reading.js';
 import { createEventWait } from '../../kit/event-wait.js';

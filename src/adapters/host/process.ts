@@ -1,10 +1,141 @@
-// The two conversations with systemd: what it hands over in the environment at start, and what it is told meanwhile (sd_notify).
+// This process: which program it is and where it runs, its signals and uncaught errors, and its two conversations with systemd: what
+// that hands over in the environment at the start, and what it is told meanwhile (sd_notify).
 // The rules: what came in the environment is taken out of it, so that no child believes it is meant; nothing here waits or fails
 // the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
-//
-// A message is lines KEY=VALUE in one datagram (sd_notify(3)); a name of NOTIFY_SOCKET that begins with @ is abstract.
 
+import { readdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Clock, Native, Timer } from '../../ports/machine.js';
+import { listFiles, readText } from './files.js';
+
+/** The package's folder as seen from dist/adapters/host/process.js, and from build/src/adapters/host/process.js in a test build. */
+const folders = [new URL('../../../', import.meta.url), new URL('../../../../', import.meta.url)];
+
+/** A text of the package, by its path there; undefined: there is none. */
+function packageText(path: string): string | undefined {
+  for (const folder of folders) {
+    try {
+      return readFileSync(new URL(path, folder), 'utf8');
+    } catch {
+      // Not there: the next place.
+    }
+  }
+  return undefined;
+}
+
+function readVersion(): string {
+  const found: unknown = JSON.parse(packageText('package.json') ?? '{}');
+  const hasVersion = typeof found === 'object' && found !== null && 'version' in found;
+  return hasVersion && typeof found.version === 'string' ? found.version : '0.0.0';
+}
+
+/** The version of the package, such as `0.1.0`. */
+export const programVersion: string = readVersion();
+
+/** What this machine calls itself now. */
+export function hostName(): string {
+  return hostname();
+}
+
+/** Of this process. */
+export const processId: number = process.pid;
+
+/** The text of the shipped preset of that name (`support-desk`); undefined when there is none. */
+function shippedPreset(name: string): string | undefined {
+  return /^[a-z0-9-]+$/.test(name) ? packageText(`config/presets/${name}.yaml`) : undefined;
+}
+
+/** How a configuration is read: its files from the disk, presets from the package. */
+export const readFromDisk = { readText, glob: listFiles, presetText: shippedPreset };
+
+/** The configuration where no option names one: that of DOVEGATE_CONFIG, else the one of the standard place. */
+export function standardConfig(): string {
+  const named = process.env['DOVEGATE_CONFIG'];
+  return named === undefined || named === '' ? '/etc/dovegate/dovegate.yaml' : named;
+}
+
+/** The same, for `--help`. */
+export const standardConfigHelp = '$DOVEGATE_CONFIG, else /etc/dovegate/dovegate.yaml';
+
+/** Descriptors that the process may have open at once; undefined: not known. */
+export function descriptorsMax(): number | undefined {
+  try {
+    const text = readFileSync('/proc/self/limits', 'utf8');
+    const found = /^Max open files\s+(\d+)/m.exec(text)?.[1];
+    return found === undefined ? undefined : Number(found);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Calls `run` at each of the signals, instead of what Node does by itself. Returns what takes the listener off. */
+export function onSignal(signals: readonly ('SIGTERM' | 'SIGINT' | 'SIGHUP')[], run: () => void): () => void {
+  for (const signal of signals) process.on(signal, run);
+  return () => {
+    for (const signal of signals) process.off(signal, run);
+  };
+}
+
+/** Calls `run` for an error that nobody caught, once; the process is not in a state to go on. */
+export function onFatalError(run: (fault: unknown) => void): void {
+  let isTold = false;
+  const tell = (fault: unknown): void => {
+    if (isTold) return;
+    isTold = true;
+    run(fault);
+  };
+  process.on('uncaughtException', tell);
+  process.on('unhandledRejection', tell);
+}
+
+/** Keeps the process alive while nothing else does (all other timers let it end). Returns what lets go. */
+export function holdProcess(): () => void {
+  const timer = setInterval(() => undefined, 2 ** 30);
+  return () => clearInterval(timer);
+}
+
+/** Between two looks for orphans. */
+const orphansMs = 5_000;
+
+/**
+ * Removes ended children of others from the process table, which is the duty of the first process of a container: begins if this process is
+ * number 1. Our own children are left to the code that started them, which does so within moments of their end; a dead one that is still
+ * there at a second look is an orphan. `pid`, `deadChildren`: for tests.
+ */
+export function watchOrphans(
+  native: Pick<Native, 'reap'>,
+  clock: Clock,
+  pid: number = process.pid,
+  deadChildren: (pid: number) => readonly number[] = readDeadChildren,
+): { end(): void } {
+  if (pid !== 1) return { end: () => undefined };
+  let seen: ReadonlySet<number> = new Set();
+  let timer: Timer = clock.setTimer(orphansMs, look);
+  function look(): void {
+    const dead = deadChildren(pid);
+    for (const child of dead) if (seen.has(child)) native.reap(child);
+    seen = new Set(dead);
+    timer = clock.setTimer(orphansMs, look);
+  }
+  return { end: () => timer.cancel() };
+}
+
+/** Children of a process that have ended and that nobody has taken. */
+export function readDeadChildren(pid: number): readonly number[] {
+  const dead: number[] = [];
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      // PID (NAME) STATE PARENT ...; a name may hold blanks and brackets.
+      const line = readFileSync(`/proc/${name}/stat`, 'latin1');
+      const [state, parent] = line.slice(line.lastIndexOf(')') + 2).split(' ', 2);
+      if (state === 'Z' && Number(parent) === pid) dead.push(Number(name));
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  return dead;
+}
 
 /** What is said to systemd. Times in milliseconds of CLOCK_MONOTONIC or as spans. */
 export type Notification =
@@ -24,24 +155,11 @@ export interface PassedSocket {
 
 /** What systemd gave to this process. */
 export interface ServiceEnvironment {
-  /** Where to send notifications, as `sendDatagram` takes it; undefined: nobody listens. */
+  /** Where to send notifications, as `sendDatagram` takes it (`@` in front: abstract); undefined: nobody listens. */
   readonly notify: string | undefined;
   /** Within which time a sign of life is due; undefined: nobody watches. */
   readonly watchdogMs: number | undefined;
   readonly sockets: readonly PassedSocket[];
-}
-
-/** Speaks to systemd; does nothing where there is none. */
-export interface ServiceManager {
-  ready(status: string): void;
-  reloading(): void;
-  stopping(status: string, withinMs: number): void;
-  /** A line for `systemctl status`. */
-  status(text: string): void;
-  /** From now on a sign of life at every third of the time in which it is due, while `isHealthy`. Again: another `isHealthy`. */
-  watch(isHealthy: () => boolean): void;
-  /** Ends the signs of life. */
-  close(): void;
 }
 
 /** SD_LISTEN_FDS_START. */
@@ -67,7 +185,7 @@ export function credentialsFolder(): string | undefined {
   return process.env['CREDENTIALS_DIRECTORY'];
 }
 
-/** The datagram of a notification. */
+/** The datagram of a notification: lines KEY=VALUE (sd_notify(3)). */
 export function encodeNotification(notification: Notification): string {
   switch (notification.kind) {
     case 'ready':
@@ -136,13 +254,13 @@ function numberIn(name: string, text: string, least: number, most: number): numb
   return value;
 }
 
-/** Speaks to the manager that the environment names. `monotonicUs`: CLOCK_MONOTONIC, as systemd reads it. */
+/** Notifies the manager that the environment names; does nothing where there is none. `monotonicUs`: CLOCK_MONOTONIC, as systemd reads it. */
 export function createServiceManager(
   environment: Pick<ServiceEnvironment, 'notify' | 'watchdogMs'>,
   native: Pick<Native, 'sendDatagram'>,
   clock: Clock,
   monotonicUs: () => bigint = () => process.hrtime.bigint() / 1000n,
-): ServiceManager {
+) {
   const { notify, watchdogMs } = environment;
   const waiting: string[] = [];
   let retry: Timer | undefined;
@@ -171,17 +289,19 @@ export function createServiceManager(
     try {
       return notify === undefined || native.sendDatagram(notify, text);
     } catch {
-      // Nobody is there any more: nobody is left who could be told.
+      // The manager is gone, so nothing can be told.
       return true;
     }
   }
 
   return {
-    ready: (status) => send({ kind: 'ready', status }),
+    ready: (status: string) => send({ kind: 'ready', status }),
     reloading: () => send({ kind: 'reloading', monotonicUs: monotonicUs() }),
-    stopping: (status, withinMs) => send({ kind: 'stopping', status, withinMs }),
-    status: (status) => send({ kind: 'status', status }),
-    watch(isHealthy) {
+    stopping: (status: string, withinMs: number) => send({ kind: 'stopping', status, withinMs }),
+    /** A line for `systemctl status`. */
+    status: (status: string) => send({ kind: 'status', status }),
+    /** From now on a sign of life at every third of the time in which it is due, while `isHealthy`. Again: another `isHealthy`. */
+    watch(isHealthy: () => boolean): void {
       isAlive = isHealthy;
       if (watchdogMs === undefined || beat !== undefined) return;
       const intervalMs = watchdogMs / 3;
@@ -192,7 +312,8 @@ export function createServiceManager(
       };
       tick();
     },
-    close() {
+    /** Ends the signs of life. */
+    close(): void {
       beat?.cancel();
       retry?.cancel();
     },

@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
   clockTicks,
-  createRecentProcesses,
   parseUnit,
   type RecentProcess,
+  RecentProcesses,
   readPeerProcess,
-} from '../../../src/adapters/host/find-peer.js';
+} from '../../../src/adapters/host/accounts.js';
 import { loadNative } from '../../../src/adapters/host/native.js';
 import type { Native, PeerCredentials } from '../../../src/ports/machine.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
@@ -34,7 +34,7 @@ void test('the unit is the first one on the way down, whatever its user calls wh
   for (const [text, unit] of units) assert.equal(parseUnit(text), unit, text);
 });
 
-const nothingRecent = () => createRecentProcesses(createFakeClock());
+const nothingRecent = () => new RecentProcesses(createFakeClock());
 
 /** A program that connects, says its pid, and stays until it is told to go. */
 const visitor = `
@@ -141,7 +141,7 @@ void test('a process of another pid namespace has no number here, and so no fact
 void test('what was read a moment ago is told again, of the same program of the same process only', async (t) => {
   const { native, descriptor, credentials, leave } = await visit(t, 0);
   const clock = createFakeClock();
-  const recent = createRecentProcesses(clock);
+  const recent = new RecentProcesses(clock);
   const read = () => readPeerProcess(native, descriptor, credentials, clockTicks, recent);
   const facts = read();
   const process = native.peerProcess(descriptor);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { type Trusted, trustedByUs, whyUnsafe } from '../../../src/adapters/host/trusted-path.js';
+import { type Trusted, trustedByUs, whyUnsafe } from '../../../src/adapters/host/files.js';
 import { openFolder } from '../../kit/folder.js';
 
 const us = trustedByUs();

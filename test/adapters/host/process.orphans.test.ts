@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { loadNative } from '../../../src/adapters/host/native.js';
-import { readDeadChildren, watchOrphans } from '../../../src/adapters/host/signals.js';
+import { readDeadChildren, watchOrphans } from '../../../src/adapters/host/process.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 void test('what is dead at two looks is taken; what is seen once is not', async () => {

@@ -7,7 +7,7 @@ import {
   createServiceManager,
   encodeNotification,
   takeServiceEnvironment,
-} from '../../../src/adapters/host/systemd.js';
+} from '../../../src/adapters/host/process.js';
 import { createFakeClock } from '../../kit/fake-clock.js';
 
 void test('the text of every notification', () => {
