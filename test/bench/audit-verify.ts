@@ -12,7 +12,7 @@ import { gzipSync } from 'node:zlib';
 import { findTrail, verifyTrail } from '../../src/adapters/journal/trail.js';
 import { createUlidSource } from '../../src/daemon/ulid.js';
 import { encodeBody } from '../../src/domain/audit/encode.js';
-import { createLedger, makeSignKey } from '../../src/domain/audit/ledger.js';
+import { Ledger, makeSignKey } from '../../src/domain/audit/ledger.js';
 import { type AuditRecord, formatTime } from '../../src/domain/audit/record.js';
 import { builtProgram } from '../kit/daemon.js';
 
@@ -35,7 +35,7 @@ function makeJournal(folder: string, records: number): Made {
   const directory = mkdtempSync(join(folder, 'journal-'));
   const keyFile = join(folder, 'key.pem');
   writeFileSync(keyFile, key.publicPem);
-  const ledger = createLedger('dovegate bench', key.secretPem, 'be'.repeat(16));
+  const ledger = new Ledger('dovegate bench', key.secretPem, 'be'.repeat(16));
   const names = { journal: 'be'.repeat(16), format: 1, program: 'dovegate bench' };
   let segments = 0;
   let descriptor = -1;

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { encodeBody } from '../../src/domain/audit/encode.js';
-import { createLedger } from '../../src/domain/audit/ledger.js';
+import { Ledger } from '../../src/domain/audit/ledger.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import { admission, type Sent } from '../domain/review/recording.js';
 import { runDovegate } from '../kit/daemon.js';
@@ -76,7 +76,7 @@ export function writeJournal(
 ): void {
   const { settings } = parseSettings('dovegate.yaml', { readText: () => configuration, glob: () => [] });
   assert.ok(settings);
-  const ledger = createLedger('dovegate test', undefined, 'ab'.repeat(16));
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
   const segments = ['', ''];
   for (const [at, each] of sent.entries()) {
     const id = `E${at}`;

@@ -6,7 +6,7 @@
 import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeBody } from '../../domain/audit/encode.js';
-import { createLedger, journalFormat, sealBytesMax } from '../../domain/audit/ledger.js';
+import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
 import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
 import { JournalFault } from '../../ports/faults.js';
 import type { Found, Mark, MessageOrder, Order, Report, WriterOptions, Written } from './handover.js';
@@ -54,7 +54,7 @@ export type Writer = ReturnType<typeof createWriter>;
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string) {
   const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
-  const ledger = createLedger(program, signKey, journal);
+  const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
@@ -162,7 +162,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     ledger.resume({ ...tail, ...known, seq });
     hasLedger = true;
     const { segment } = tail;
-    const isOtherKey = tail.key !== undefined && ledger.key !== undefined && tail.key !== ledger.key;
+    const { key } = ledger.signer ?? {};
+    const isOtherKey = tail.key !== undefined && key !== undefined && tail.key !== key;
     const keyBefore = isOtherKey ? tail.key : undefined;
     let change: Partial<OwnRecord> = isOtherKey
       ? { action: 'key-change', text: `${tail.key} signed before` }
@@ -187,7 +188,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     const names = { journal: ledger.journal, format: journalFormat, program, catalog: catalog || undefined };
     const error = damage === undefined ? undefined : `journal-${damage}`;
-    write([encodeBody({ time: wallMs, event: 'start', ...names, key: ledger.key, torn, error })]);
+    write([encodeBody({ time: wallMs, event: 'start', ...names, key, torn, error })]);
     const ends = { unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
     const found = { journal: ledger.journal, ...ends, keyBefore };
     return { kind: 'opened', found, ...written(checkpoint(wallMs, change)) };
@@ -195,7 +196,7 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** The public half lies beside the segments, for those who verify. */
   function showKey(): void {
-    const text = ledger.publicPem;
+    const text = ledger.signer?.publicPem;
     if (text !== undefined && readIn(directory, publicKeyName) !== text)
       writeWhole(directory, publicKeyName, text);
   }
@@ -316,7 +317,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       const place = { segment: name, segment_hash: lastHash, oldest_seq: nextSeq };
       const cause = { action: why, until: formatTime(endWallMs) };
       out.write(Buffer.from(ledger.sealSigned({ time: wallMs, event: 'retire', ...place, ...cause })));
-      ledger.forget(nextSeq);
+      ledger.oldestSeq = nextSeq;
     }
     return checkpoint(wallMs, {});
   }

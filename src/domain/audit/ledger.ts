@@ -23,15 +23,12 @@ export const journalFormat = 1;
 /** `prev` of a journal's very first record. */
 export const genesisHash = '0'.repeat(64);
 
-/** A line that is ready to be written. */
-export interface SealedLine {
-  /** With its LF. */
-  readonly line: string;
-  readonly hash: string;
-}
-
-/** Puts seq, prev and hash around a body of `encodeBody`. */
-export function sealLine(seq: number, body: string, prev: string): SealedLine {
+/** Puts seq, prev and hash around a body of `encodeBody`; `line` ends in LF. */
+export function sealLine(
+  seq: number,
+  body: string,
+  prev: string,
+): { readonly line: string; readonly hash: string } {
   const open = `{"seq":${seq},${body},"prev":"${prev}"`;
   const digest = hash('sha256', `${open}}`, 'hex');
   return { line: `${open},"hash":"${digest}"}\n`, hash: digest };
@@ -41,8 +38,8 @@ export function sealLine(seq: number, body: string, prev: string): SealedLine {
 export const sealBytesMax = 192;
 
 /**
- * The same for a body as bytes: puts the line into `into` at `at`, where there must be
- * room for the body and `sealBytesMax` more. Thousands of lines a second are made so, and no text of them.
+ * The same for a body as bytes: puts the line into `into` at `at`, where there must be room for the body and `sealBytesMax` more.
+ * Thousands of lines a second are made so, and no text of them.
  */
 export function sealInto(
   into: Buffer,
@@ -139,8 +136,7 @@ export interface OpenExchange {
 const openMax = 200_000;
 
 /**
- * Keeps the book of open exchanges: `text` is a line, or the body of one with a comma before it. What it ends goes into `ended`.
- * Returns its head.
+ * Keeps the book of open exchanges: takes in a line, and returns its head. What it ends goes into `ended`.
  */
 export function noteExchange(
   open: OpenExchanges,
@@ -154,7 +150,7 @@ export function noteExchange(
   const id = readWord(text, 'id');
   if (id === undefined) return head;
   if (event === 'completion') {
-    const known = ended === undefined ? undefined : open.get(id);
+    const known = open.get(id);
     if (known !== undefined) ended?.set(id, known);
     open.delete(id);
   } else if (open.size < openMax) open.set(id, { seq, session: readWord(text, 'session') });
@@ -174,137 +170,105 @@ export interface LedgerState {
   readonly timeMs: number;
 }
 
-type Writable = { -readonly [Key in keyof LedgerState]: LedgerState[Key] };
-
-/** The chain while it is written. */
-export interface Ledger extends LedgerState {
-  /** Goes on from a place in the chain: after a start, or after what was sealed did not reach the disk. */
-  resume(state: LedgerState): void;
-  /** The ledger will not be set back behind what is sealed now. */
-  settle(): void;
-  /** What was open at a record that was not settled yet, or was the last one then: in the order of the admissions. */
-  openAt(seq: number): OpenExchanges;
-  /** The line of an encoded record. */
-  seal(body: string): string;
-  /** The same for a body as bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns where the line ends. */
-  sealInto(into: Buffer, at: number, body: Buffer): number;
-  /** The line of a record of our own, signed when there is a key. */
-  sealSigned(record: OwnRecord): string;
-  /** The next checkpoint, without what only some of them have. */
-  checkpoint(wallMs: number): OwnRecord;
-  /** Retention removed what was before. */
-  forget(oldestSeq: number): void;
-  /** Public key; undefined: checkpoints are not signed. */
-  readonly key: string | undefined;
-  /** The same as PEM. */
-  readonly publicPem: string | undefined;
-  /** Seq of the oldest admission without completion, else the next seq. */
-  readonly openSeq: number;
-}
-
-/** A ledger at the beginning of a journal with this id. `signKey`: PEM; throws a TypeError for what is no Ed25519 key. */
-export function createLedger(program: string, signKey: string | undefined, journal: string): Ledger {
-  const signer: Signer | undefined = signKey === undefined ? undefined : parseSignKey(signKey);
-  let state: Writable = {
-    journal,
-    seq: 0,
-    hash: genesisHash,
-    stepsMs: 0,
-    open: new Map(),
-    oldestSeq: 1,
-    timeMs: 0,
-  };
-
+/** The chain while it is written. Its fields are the writer's to read. */
+export class Ledger implements LedgerState {
+  journal: string;
+  seq = 0;
+  hash = genesisHash;
+  stepsMs = 0;
+  open: OpenExchanges = new Map();
+  /** Set when retention removed what was before. */
+  oldestSeq = 1;
+  /** Undefined: checkpoints are not signed. */
+  readonly signer: Signer | undefined;
+  readonly #program: string;
+  #resumedMs = 0;
   /** As text: it is needed far less often than it changes. */
-  let lastTime = '';
+  #lastTime = '';
   /** Completed since it was settled: if the ledger is set back, they are not. */
-  const ended: OpenExchanges = new Map();
+  readonly #ended: OpenExchanges = new Map();
 
-  const ledger: Ledger = {
-    resume(from) {
-      state = { ...from };
-      lastTime = '';
-      ended.clear();
-    },
-    settle() {
-      ended.clear();
-    },
-    openAt(seq) {
-      const all = [...state.open, ...ended].filter(([, exchange]) => exchange.seq <= seq);
-      return new Map(all.toSorted(([, one], [, other]) => one.seq - other.seq));
-    },
-    seal(body) {
-      const sealed = sealLine(state.seq + 1, body, state.hash);
-      state.seq += 1;
-      state.hash = sealed.hash;
-      note(`,${body}`);
-      return sealed.line;
-    },
-    sealInto(into, at, body) {
-      const sealed = sealInto(into, at, state.seq + 1, body, state.hash);
-      state.seq += 1;
-      state.hash = sealed.hash;
-      note(into.toString('latin1', at, sealed.end));
-      return sealed.end;
-    },
-    sealSigned(record) {
-      if (signer === undefined) return ledger.seal(encodeBody(record));
-      const named = { ...record, key: signer.key };
-      const text = `{"seq":${state.seq + 1},${encodeBody(named)},"prev":"${state.hash}"}`;
-      return ledger.seal(encodeBody({ ...named, signature: signer.sign(text) }));
-    },
-    checkpoint(wallMs) {
-      const names = { journal: state.journal, format: journalFormat, program };
-      return { time: wallMs, event: 'checkpoint', ...names, head: state.hash, oldest_seq: state.oldestSeq };
-    },
-    forget(oldestSeq) {
-      state.oldestSeq = oldestSeq;
-    },
-    get key() {
-      return signer?.key;
-    },
-    get publicPem() {
-      return signer?.publicPem;
-    },
-    get openSeq() {
-      return state.open.values().next().value?.seq ?? state.seq + 1;
-    },
-    get journal() {
-      return state.journal;
-    },
-    get seq() {
-      return state.seq;
-    },
-    get hash() {
-      return state.hash;
-    },
-    get stepsMs() {
-      return state.stepsMs;
-    },
-    get open() {
-      return state.open;
-    },
-    get oldestSeq() {
-      return state.oldestSeq;
-    },
-    get timeMs() {
-      return parseTime(lastTime) ?? state.timeMs;
-    },
-  };
-  return ledger;
+  /** At the beginning of a journal with this id. `signKey`: PEM; throws a TypeError for what is no Ed25519 key. */
+  constructor(program: string, signKey: string | undefined, journal: string) {
+    this.#program = program;
+    this.signer = signKey === undefined ? undefined : parseSignKey(signKey);
+    this.journal = journal;
+  }
 
-  /** `text`: a line, or a body with a comma before it. */
-  function note(text: string): void {
-    const head = noteExchange(state.open, state.seq, text, ended);
-    lastTime = head?.time ?? '';
-    if (head?.event !== 'clock') return;
-    const step = parseLine(text.startsWith(',') ? `{${text.slice(1)}}` : text)?.['step_ms'];
-    if (typeof step === 'number') state.stepsMs += step;
+  get timeMs(): number {
+    return parseTime(this.#lastTime) ?? this.#resumedMs;
+  }
+
+  /** Seq of the oldest admission without completion, else the next seq. */
+  get openSeq(): number {
+    return this.open.values().next().value?.seq ?? this.seq + 1;
+  }
+
+  /** Goes on from a place in the chain: after a start, or after what was sealed did not reach the disk. */
+  resume({ journal, seq, hash: head, stepsMs, open, oldestSeq, timeMs }: LedgerState): void {
+    this.journal = journal;
+    this.seq = seq;
+    this.hash = head;
+    this.stepsMs = stepsMs;
+    this.open = open;
+    this.oldestSeq = oldestSeq;
+    this.#resumedMs = timeMs;
+    this.#lastTime = '';
+    this.#ended.clear();
+  }
+
+  /** The ledger will not be set back behind what is sealed now. */
+  settle(): void {
+    this.#ended.clear();
+  }
+
+  /** What was open at a record that was not settled yet, or was the last one then: in the order of the admissions. */
+  openAt(seq: number): OpenExchanges {
+    const all = [...this.open, ...this.#ended].filter(([, exchange]) => exchange.seq <= seq);
+    return new Map(all.toSorted(([, one], [, other]) => one.seq - other.seq));
+  }
+
+  /** The line of an encoded record. */
+  seal(body: string): string {
+    const { line, hash: head } = sealLine(this.seq + 1, body, this.hash);
+    this.#note(line, head);
+    return line;
+  }
+
+  /** The same for a body as bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns where the line ends. */
+  sealInto(into: Buffer, at: number, body: Buffer): number {
+    const { end, hash: head } = sealInto(into, at, this.seq + 1, body, this.hash);
+    this.#note(into.toString('latin1', at, end), head);
+    return end;
+  }
+
+  /** The line of a record of our own, signed when there is a key. */
+  sealSigned(record: OwnRecord): string {
+    const { signer } = this;
+    if (signer === undefined) return this.seal(encodeBody(record));
+    const named = { ...record, key: signer.key };
+    const text = `{"seq":${this.seq + 1},${encodeBody(named)},"prev":"${this.hash}"}`;
+    return this.seal(encodeBody({ ...named, signature: signer.sign(text) }));
+  }
+
+  /** The next checkpoint, without what only some of them have. */
+  checkpoint(wallMs: number): OwnRecord {
+    const names = { journal: this.journal, format: journalFormat, program: this.#program };
+    return { time: wallMs, event: 'checkpoint', ...names, head: this.hash, oldest_seq: this.oldestSeq };
+  }
+
+  #note(line: string, head: string): void {
+    this.seq += 1;
+    this.hash = head;
+    const { time, event } = noteExchange(this.open, this.seq, line, this.#ended) ?? {};
+    this.#lastTime = time ?? '';
+    const step = event === 'clock' ? parseLine(line)?.['step_ms'] : undefined;
+    if (typeof step === 'number') this.stepsMs += step;
   }
 }
 
 /** A private key that does not leave this object. */
-export interface Signer {
+interface Signer {
   /** Base64 of the public key's 32 bytes. */
   readonly key: string;
   /** The same as PEM, SubjectPublicKeyInfo. */
@@ -333,26 +297,19 @@ export function parseSignKey(pem: string): Signer {
   };
 }
 
-/** A new key, in the forms that people need. */
-export interface SignKeyPair {
-  /** PEM, PKCS#8: what `sign_key` names. */
-  readonly secretPem: string;
-  /** PEM, SubjectPublicKeyInfo. */
-  readonly publicPem: string;
-  /** What records call it, and what `--key` takes as well as the PEM. */
-  readonly key: string;
-}
-
 /** The file in `state` with the key that signs the journal, where `sign_key` is absent. */
 export const ownSignKeyName = 'audit-sign.key';
 
-export function makeSignKey(): SignKeyPair {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  return {
-    secretPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    key: formatKey(publicKey),
-  };
+/** A new key. `secretPem`: PKCS#8, what `sign_key` names. `key`: what records call it, and what `--key` takes as well as the PEM. */
+export function makeSignKey(): {
+  readonly secretPem: string;
+  readonly publicPem: string;
+  readonly key: string;
+} {
+  const { privateKey } = generateKeyPairSync('ed25519');
+  const secretPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const { publicPem, key } = parseSignKey(secretPem);
+  return { secretPem, publicPem, key };
 }
 
 /** The public key of a PEM text (public or private) or of base64; undefined: it is none of these. */

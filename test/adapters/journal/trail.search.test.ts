@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { cutPieces, findTrail, searchTrail } from '../../../src/adapters/journal/trail.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import { admission, completion, openWatched } from './opening.js';
@@ -88,7 +88,7 @@ void test('a search since a time finds what was recorded before the clock was se
   const directory = temporaryDirectory(t);
   const hour = 3_600_000;
   const noon = Date.UTC(2026, 10, 20, 12);
-  const ledger = createLedger('p', undefined, 'ab');
+  const ledger = new Ledger('p', undefined, 'ab');
   const segment = (number: number, ...records: JournalRecord[]): void => {
     const lines = records.map((record) => ledger.seal(encodeBody(record)));
     writeFileSync(join(directory, `0000000${number}.jsonl`), lines.join(''));

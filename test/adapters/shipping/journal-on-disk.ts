@@ -5,7 +5,7 @@ import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { segmentName } from '../../../src/adapters/journal/segments.js';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { temporaryDirectory } from '../journal/reading.js';
 
@@ -31,7 +31,7 @@ export interface DiskJournal {
 
 export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16)): DiskJournal {
   const directory = temporaryDirectory(t, 'memory');
-  let ledger = createLedger('dovegate test', undefined, id);
+  let ledger = new Ledger('dovegate test', undefined, id);
   const lines: string[] = [];
   let number = 1;
   const path = (which = number): string => join(directory, segmentName(which));
@@ -59,9 +59,11 @@ export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16)): DiskJourn
       const gone = lines.splice(lines.length - records);
       truncateSync(path(), statSync(path()).size - gone.reduce((sum, line) => sum + line.length + 1, 0));
       // Written again they are others.
-      const next = createLedger('dovegate test', undefined, id);
+      const next = new Ledger('dovegate test', undefined, id);
       const { hash } = JSON.parse(lines.at(-1) ?? '{}');
-      next.resume({ ...ledger, seq: lines.length, hash: hash ?? next.hash, open: new Map() });
+      const { stepsMs, oldestSeq, timeMs } = ledger;
+      const place = { seq: lines.length, hash: hash ?? next.hash, open: new Map<string, never>() };
+      next.resume({ journal: id, stepsMs, oldestSeq, timeMs, ...place });
       ledger = next;
       journal.seq = lines.length;
     },

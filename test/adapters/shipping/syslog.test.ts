@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeFrames, messageBytesMax } from '../../../src/adapters/shipping/syslog.js';
 import { encodeBody, lineBytesMax } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { type Message, readFrames } from './rfc5424.js';
 
@@ -12,7 +12,7 @@ const sender = { hostName: 'gate1.example.com', processId: 812 };
 const at = Date.UTC(2026, 10, 20, 8, 22, 34, 123);
 
 function lineOf(record: Partial<JournalRecord>): Buffer {
-  const ledger = createLedger('dovegate test', undefined, 'ab'.repeat(16));
+  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
   return Buffer.from(ledger.seal(encodeBody({ time: at, event: 'admission', ...record })).trimEnd());
 }
 

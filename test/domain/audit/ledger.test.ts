@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
 import {
-  createLedger,
   genesisHash,
   isSignedBy,
+  Ledger,
   makeSignKey,
   unsignedLine,
 } from '../../../src/domain/audit/ledger.js';
@@ -20,7 +20,7 @@ function completion(id: string): string {
 }
 
 void test('every record follows the one before', () => {
-  const ledger = createLedger('p', undefined, journal);
+  const ledger = new Ledger('p', undefined, journal);
   const lines = [admission('A'), completion('A')].map((body) => JSON.parse(ledger.seal(body)));
   assert.deepEqual(
     lines.map(({ seq }) => seq),
@@ -32,7 +32,7 @@ void test('every record follows the one before', () => {
 });
 
 void test('it knows which exchanges are open, and where the oldest began', () => {
-  const ledger = createLedger('p', undefined, journal);
+  const ledger = new Ledger('p', undefined, journal);
   assert.equal(ledger.openSeq, 1);
   for (const body of [admission('A'), admission('B'), completion('A')]) ledger.seal(body);
   assert.deepEqual([...ledger.open], [['B', { seq: 2, session: 'S' }]]);
@@ -42,14 +42,14 @@ void test('it knows which exchanges are open, and where the oldest began', () =>
 });
 
 void test('steps of the clock are summed up', () => {
-  const ledger = createLedger('p', undefined, journal);
+  const ledger = new Ledger('p', undefined, journal);
   for (const step of [5000, -2000]) ledger.seal(encodeBody({ time: 0, event: 'clock', step_ms: step }));
   assert.equal(ledger.stepsMs, 3000);
 });
 
 void test('a checkpoint is signed for the place where it stands', () => {
   const [first, second] = [makeSignKey(), makeSignKey()];
-  const ledger = createLedger('p', first.secretPem, journal);
+  const ledger = new Ledger('p', first.secretPem, journal);
   ledger.seal(admission('A'));
   const head = ledger.hash;
   const line = ledger.sealSigned({ ...ledger.checkpoint(0), next_key: second.key });
@@ -63,13 +63,13 @@ void test('a checkpoint is signed for the place where it stands', () => {
 });
 
 void test('without a key a checkpoint is not signed', () => {
-  const ledger = createLedger('p', undefined, journal);
+  const ledger = new Ledger('p', undefined, journal);
   const record = JSON.parse(ledger.sealSigned(ledger.checkpoint(0)));
   assert.deepEqual([record.key, record.signature], [undefined, undefined]);
 });
 
 void test('it can be set back to what is on disk', () => {
-  const ledger = createLedger('p', undefined, journal);
+  const ledger = new Ledger('p', undefined, journal);
   ledger.seal(admission('A'));
   const { seq, hash, stepsMs, open, oldestSeq } = ledger;
   const onDisk = { journal, seq, hash, stepsMs, open: new Map(open), oldestSeq, timeMs: 0 };
@@ -79,7 +79,7 @@ void test('it can be set back to what is on disk', () => {
 });
 
 void test('bytes are booked as text is', () => {
-  const [text, bytes] = [createLedger('p', undefined, journal), createLedger('p', undefined, journal)];
+  const [text, bytes] = [new Ledger('p', undefined, journal), new Ledger('p', undefined, journal)];
   const into = Buffer.alloc(4096);
   let at = 0;
   let lines = '';

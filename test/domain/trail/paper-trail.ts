@@ -2,7 +2,7 @@
 // checkpoint beside them. Tests tear it apart.
 
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger, type Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { createVerifier, type TrailOptions, type Verdict } from '../../../src/domain/trail/verify.js';
 
@@ -30,7 +30,7 @@ export function nameOf(number: number): string {
  * one. `false`: unsigned.
  */
 export function makeTrail(secretPem: string | false = key.secretPem, exchanges = 4): PaperTrail {
-  const ledger = createLedger('dovegate test', secretPem === false ? undefined : secretPem, journal);
+  const ledger = new Ledger('dovegate test', secretPem === false ? undefined : secretPem, journal);
   const trail: PaperTrail = { segments: [], kept: [] };
   for (let number = 1; number <= 3; number += 1) {
     const lines: string[] = [];
@@ -75,7 +75,7 @@ export function verify(trail: PaperTrail, more: Partial<TrailOptions> = {}): Ver
 
 /** All lines of the trail from a place on, made again so that every hash and link is right: what an intruder can do. */
 export function rehash(trail: PaperTrail, segment: number, line: number): void {
-  const ledger = createLedger('dovegate test', undefined, journal);
+  const ledger = new Ledger('dovegate test', undefined, journal);
   let isBefore = true;
   for (const [number, { lines }] of trail.segments.entries()) {
     for (const [at, text] of lines.entries()) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { createSearch, type TrailFilter } from '../../../src/domain/trail/search.js';
 
@@ -89,7 +89,7 @@ type Made = ReturnType<typeof linesOf>;
 function linesOf(
   exchanges: readonly (typeof exchange extends fc.Arbitrary<infer T> ? T : never)[],
 ): string[] {
-  const ledger = createLedger('p', undefined, 'ab');
+  const ledger = new Ledger('p', undefined, 'ab');
   const lines: string[] = [];
   const add = (record: AuditRecord) => void lines.push(ledger.seal(encodeBody(record)));
   const ends: { readonly at: number; readonly record: AuditRecord }[] = [];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger } from '../../../src/domain/audit/ledger.js';
+import { Ledger } from '../../../src/domain/audit/ledger.js';
 import type { JournalRecord } from '../../../src/domain/audit/record.js';
 import { createSearch, type ExchangeRow, type TrailFilter } from '../../../src/domain/trail/search.js';
 
@@ -9,7 +9,7 @@ const started = Date.UTC(2026, 10, 20, 8);
 
 /** Pairs of admission and completion, interleaved, with other records between them. */
 function trail(): string[] {
-  const ledger = createLedger('p', undefined, 'ab');
+  const ledger = new Ledger('p', undefined, 'ab');
   const lines: string[] = [];
   const add = (record: JournalRecord) => lines.push(ledger.seal(encodeBody(record)));
   add({ time: started, event: 'start', journal: 'ab', format: 1 });

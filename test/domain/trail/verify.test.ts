@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeBody } from '../../../src/domain/audit/encode.js';
-import { createLedger, makeSignKey } from '../../../src/domain/audit/ledger.js';
+import { Ledger, makeSignKey } from '../../../src/domain/audit/ledger.js';
 import { createVerifier } from '../../../src/domain/trail/verify.js';
 import { key, makeTrail, nameOf, type PaperTrail, rehash, seal, started, verify } from './paper-trail.js';
 
@@ -27,7 +27,7 @@ function swap(lines: string[], at: number): void {
 function forge(line: string, change: (record: Record<string, unknown>) => void): string {
   const { seq, prev, hash: _, ...body } = JSON.parse(line);
   change(body);
-  const ledger = createLedger('', undefined, '');
+  const ledger = new Ledger('', undefined, '');
   ledger.resume({
     journal: '',
     seq: seq - 1,
@@ -250,7 +250,7 @@ for (const [what, tamper, expected] of tampering) {
 
 void test('the clock set back: time goes back without a record that says why', () => {
   const lines: string[] = [];
-  const ledger = createLedger('p', undefined, 'ab');
+  const ledger = new Ledger('p', undefined, 'ab');
   seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
   seal(lines, ledger, { time: started + 5000, event: 'session-open' });
   seal(lines, ledger, { time: started + 4500, event: 'session-close' });
@@ -259,7 +259,7 @@ void test('the clock set back: time goes back without a record that says why', (
   assert.deepEqual(told(trail, { trustedKeys: [] }), [['clock-back', nameOf(1), 4, 4]]);
 
   const honest: string[] = [];
-  const other = createLedger('p', undefined, 'ab');
+  const other = new Ledger('p', undefined, 'ab');
   seal(honest, other, { time: started, event: 'start', journal: 'ab', format: 1 });
   seal(honest, other, { time: started - 5000, event: 'clock', step_ms: -5000 });
   seal(honest, other, { time: started - 4000, event: 'session-open' });
@@ -271,7 +271,7 @@ void test('the clock set back: time goes back without a record that says why', (
 
 void test('a segment that retention removed is explained by its retire record', () => {
   const trail = makeTrail();
-  const ledger = createLedger('dovegate test', key.secretPem, 'ab'.repeat(16));
+  const ledger = new Ledger('dovegate test', key.secretPem, 'ab'.repeat(16));
   const last = trail.segments[2]?.lines ?? [];
   const { seq, hash } = JSON.parse(last.at(-1) ?? '');
   ledger.resume({
@@ -310,17 +310,17 @@ void test('a part of a trail can be verified alone', () => {
 void test('an old key names the new one; a key that nobody named is a stranger', () => {
   const next = makeSignKey();
   const lines: string[] = [];
-  const ledger = createLedger('p', key.secretPem, 'ab');
+  const ledger = new Ledger('p', key.secretPem, 'ab');
   seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
   lines.push(ledger.sealSigned({ ...ledger.checkpoint(started), next_key: next.key }).trimEnd());
-  const successor = createLedger('p', next.secretPem, 'ab');
+  const successor = new Ledger('p', next.secretPem, 'ab');
   successor.resume(ledger);
   lines.push(successor.sealSigned(successor.checkpoint(started)).trimEnd());
   const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
   assert.deepEqual(told(trail), [], 'who trusts the old one');
   assert.deepEqual(told(trail, { trustedKeys: [next.key] }), [], 'who trusts the new one');
   assert.deepEqual(verify(trail, { trustedKeys: [next.key] }).signedSeq, 3);
-  const unnamed = createLedger('p', makeSignKey().secretPem, 'ab');
+  const unnamed = new Ledger('p', makeSignKey().secretPem, 'ab');
   unnamed.resume(successor);
   lines.push(unnamed.sealSigned(unnamed.checkpoint(started)).trimEnd());
   assert.deepEqual(told(trail), [['untrusted', nameOf(1), 4, 4]]);
@@ -371,7 +371,7 @@ void test('of many faults the first are kept and all are counted', () => {
 
 void test('a record of another journal is foreign', () => {
   const lines: string[] = [];
-  const ledger = createLedger('p', undefined, 'ab');
+  const ledger = new Ledger('p', undefined, 'ab');
   seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
   seal(lines, ledger, { time: started, event: 'start', journal: 'cd', format: 2 });
   const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
