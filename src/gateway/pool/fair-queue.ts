@@ -28,6 +28,8 @@ interface Line<W extends Placed<W>> {
 }
 
 export class FairQueue<W extends Queued & Placed<W>> {
+  /** Waiters, with the promised ones. */
+  size = 0;
   readonly #promised = new OrderedSet<W>();
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
@@ -40,11 +42,6 @@ export class FairQueue<W extends Queued & Placed<W>> {
   #promisedFresh = 0;
   /** Who is told of a set that gets small. */
   readonly #watched = new Map<OrderedSet<W>, { readonly few: number; readonly onFew: () => void }>();
-
-  /** With the promised waiters. */
-  get size(): number {
-    return this.#waiting + this.#promised.size;
-  }
 
   /** Whether a waiter without a promise needs a fresh upstream. */
   get hasFresh(): boolean {
@@ -133,6 +130,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
   /** A waiter that was taken waits on, before all others. */
   promise(waiter: W): void {
     this.#promised.add(waiter);
+    this.size += 1;
     if (waiter.isFresh) this.#promisedFresh += 1;
   }
 
@@ -249,11 +247,13 @@ export class FairQueue<W extends Queued & Placed<W>> {
 
   #count({ isFresh }: W, more: 1 | -1): void {
     this.#waiting += more;
+    this.size += more;
     if (isFresh) this.#waitingFresh += more;
   }
 
   #unpromise(waiter: W): boolean {
     if (!this.#promised.delete(waiter)) return false;
+    this.size -= 1;
     if (waiter.isFresh) this.#promisedFresh -= 1;
     return true;
   }

@@ -49,6 +49,8 @@ export class Upstream {
   readonly pace = new ClientPace();
   /** Exchanges that it has served or serves. */
   exchanges = 0;
+  /** How long it may be idle; while it is leased, how long the next bytes of a reply may take, or it is closed. */
+  readonly limit: Deadline;
   /** Left and entered in `#become` alone. */
   state: UpstreamState = greetedState;
   readonly #transport: Transport;
@@ -56,8 +58,6 @@ export class Upstream {
   readonly #demux;
   readonly #reply;
   readonly #logs;
-  /** How long it may be idle, or how long the next bytes of a reply may take. */
-  readonly #limit: Deadline;
   #watch: Promise<Buffer | null> | undefined;
   #fault: unknown;
   #isRaw = false;
@@ -80,7 +80,7 @@ export class Upstream {
     this.endsMs = names.endsMs;
     this.#transport = greeted.transport;
     this.#owner = owner;
-    this.#limit = new Deadline(clock, () => this.#late());
+    this.limit = new Deadline(clock, () => this.#late());
     this.#demux = createMultiplexDecoder(framingOf(greeted.minor), { frameBytesMax: limits.frameBytesMax });
     this.#reply = new ReplyDecoder({ statusBytesMax: limits.statusBytesMax });
     this.#logs = new LogDecoder({ lineBytesMax: limits.logLineBytesMax });
@@ -120,16 +120,6 @@ export class Upstream {
     return lines.map((line) => ({ kind: 'log', line }));
   }
 
-  /** The next bytes of a reply must come within that time, or it is closed; only while leased. */
-  limitReply(ms: number): void {
-    this.#limit.set(ms);
-  }
-
-  /** The time of the backend does not run. */
-  unlimitReply(): void {
-    this.#limit.clear();
-  }
-
   /**
    * For a command that speaks both ways until the connection ends, before its line is written: from here on all that
    * comes on the output channel is `body`, a status line too. It is never released after that.
@@ -148,7 +138,7 @@ export class Upstream {
   lease(): void {
     assert(this.state.at === 'idle', 'leased twice');
     this.#become(leasedState);
-    this.#limit.clear();
+    this.limit.clear();
     this.pace.reset();
     this.exchanges += 1;
   }
@@ -166,7 +156,7 @@ export class Upstream {
     assert(!this.#isRaw, 'released though it is raw');
     if (!this.isClean) return this.close('spoke-while-idle');
     this.#become(idleState);
-    this.#limit.set(restMs);
+    this.limit.set(restMs);
     const watch = this.#watch ?? this.#transport.read();
     this.#watch = watch;
     watch.then(
@@ -178,13 +168,13 @@ export class Upstream {
   /** While it is idle: its owner hears of it after so long from now. */
   restOn(restMs: number): void {
     assert(this.state.at === 'idle', 'it does not rest');
-    this.#limit.set(restMs);
+    this.limit.set(restMs);
   }
 
   close(reason: CloseReason, isAbrupt = false): void {
     if (this.state.at === 'closed') return;
     this.#become({ at: 'closed', reason });
-    this.#limit.end();
+    this.limit.end();
     try {
       this.#transport.close(reason, isAbrupt);
     } finally {

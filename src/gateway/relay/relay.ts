@@ -141,7 +141,7 @@ class ReplyRelay {
     this.#reshape = usernameEvery === 0 ? undefined : createRowPrefixer(user, usernameEvery);
     this.#startMs = talk.clock.now();
     this.#dueMs = this.#startMs + talk.limits.deadlineMs;
-    talk.upstream.limitReply(talk.limits.deadlineMs);
+    talk.upstream.limit.set(talk.limits.deadlineMs);
   }
 
   async run(): Promise<LeaseEnd<Ending>> {
@@ -155,19 +155,19 @@ class ReplyRelay {
         if (drained !== undefined) {
           // The time of the backend does not run while we wait for the client.
           leftMs ??= Math.max(0, this.#dueMs - clock.now());
-          upstream.unlimitReply();
+          upstream.limit.clear();
           const gone = await this.#waitForPeer(drained);
           if (gone !== undefined) return gone;
         }
         if (leftMs === undefined) continue;
         this.#dueMs = clock.now() + leftMs;
-        upstream.limitReply(leftMs);
+        upstream.limit.set(leftMs);
       }
     } catch (fault) {
       this.#source.close('aborted', true);
       return this.#brokenEnd(fault);
     } finally {
-      upstream.unlimitReply();
+      upstream.limit.clear();
     }
   }
 
