@@ -25,8 +25,7 @@ export type DriverEvent =
 /** Whether records can be promised. */
 type DriverState =
   | { readonly at: 'writable' }
-  /** `heal`: what lies behind the mark may be damaged. `probe`: all of it is on disk, but that took too long. */
-  | { readonly at: 'failed'; readonly fault: JournalFault; readonly needs: 'heal' | 'probe' }
+  | { readonly at: 'failed'; readonly fault: JournalFault }
   | { readonly at: 'closed' };
 
 type DrivenThread = Pick<WriterThread, 'give' | 'write' | 'end' | 'isAlive'>;
@@ -280,7 +279,7 @@ export class Driver {
 
   #fail(fault: JournalFault): void {
     const isNews = this.state.at === 'writable';
-    this.state = { at: 'failed', fault, needs: 'heal' };
+    this.state = { at: 'failed', fault };
     this.#reject(fault);
     if (isNews) this.#options.observe({ kind: 'failed', fault });
   }
@@ -293,6 +292,8 @@ export class Driver {
 
   /** Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing one makes one attempt. */
   async #heal(): Promise<void> {
+    /** All records are, but that took too long to serve: no need to begin segment after segment. */
+    let isOnDisk = false;
     for (;;) {
       if (this.#healDelayMs > 0 && this.#closing === undefined) {
         await new Promise<void>((resolve) => {
@@ -300,22 +301,17 @@ export class Driver {
           this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
         });
       }
-      const failed = this.state;
-      if (failed.at !== 'failed') return;
+      if (this.state.at === 'closed') return;
       const isLast = this.#closing !== undefined;
       this.#healDelayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
       if (!this.#thread.isAlive) this.#thread = this.#options.openThread();
-      const report = await this.#attempt(failed.needs);
+      const report = await this.#attempt(isOnDisk);
       this.#take(report);
       const { state } = this;
       if (state.at !== 'failed') return;
-      if (report.kind !== 'written') {
-        if (isLast) return this.#finish(state.fault);
-        continue;
-      }
-      if (this.#lastDurationMs < this.#deadlineMs) break;
-      // On disk, every record of it, but still too slow to serve: no need to begin segment after segment.
-      this.state = { ...state, needs: 'probe' };
+      isOnDisk = report.kind === 'written';
+      if (isOnDisk && this.#lastDurationMs < this.#deadlineMs) break;
+      if (!isOnDisk && isLast) return this.#finish(state.fault);
     }
     this.state = { at: 'writable' };
     this.#options.observe({ kind: 'writable' });
@@ -323,11 +319,12 @@ export class Driver {
     this.#drive();
   }
 
-  async #attempt(needs: 'heal' | 'probe'): Promise<Report> {
+  /** What lies behind the mark may be damaged, unless all `isOnDisk`: then it is tried whether the disk is fast again. */
+  async #attempt(isOnDisk: boolean): Promise<Report> {
     const ask = (order: MessageOrder): Promise<Report> =>
       new Promise((resolve) => this.#give(order, resolve));
     // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
-    if (needs === 'probe') return ask({ do: 'checkpoint', wallMs: this.mark.timeMs });
+    if (isOnDisk) return ask({ do: 'checkpoint', wallMs: this.mark.timeMs });
     const bodies = this.#backlog.takeAll();
     const heal = (lock: number | undefined): Promise<Report> => {
       const chain = { mark: this.mark, journal: this.#journal, bodies, lost: this.lost };
