@@ -25,8 +25,7 @@ export type DriverEvent =
 /** Whether records can be promised. */
 type DriverState =
   | { readonly at: 'writable' }
-  | { readonly at: 'failed'; readonly fault: JournalFault }
-  | { readonly at: 'closed' };
+  | { readonly at: 'failed' | 'closed'; readonly fault: JournalFault };
 
 type DrivenThread = Pick<WriterThread, 'give' | 'write' | 'end' | 'isAlive'>;
 
@@ -154,7 +153,7 @@ export class Driver {
       this.#errands.push({ order, resolve, behind: this.#backlog.added });
       this.#isDue = true;
       if (this.state.at === 'writable') this.#drive();
-      else this.#reject(this.state.at === 'failed' ? this.state.fault : closedFault());
+      else this.#reject(this.state.fault);
     });
   }
 
@@ -382,21 +381,18 @@ export class Driver {
   /** The one end: of the thread, the timers, the waiters. */
   #finish(fault: JournalFault | undefined): void {
     if (this.state.at === 'closed') return;
-    this.state = { at: 'closed' };
+    const end = fault ?? new JournalFault('closed', 'the journal is closed');
+    this.state = { at: 'closed', fault: end };
     this.#lingerTimer?.cancel();
     this.#syncTimer?.cancel();
     this.#watchTimer?.cancel();
     this.#pauseTimer?.cancel();
     this.#closeTimer?.cancel();
-    this.#reject(fault ?? closedFault());
+    this.#reject(end);
     this.lose(this.#backlog.left);
     void this.#thread.end();
     if (fault === undefined) this.#closing?.resolve();
     else this.#closing?.reject(fault);
     this.#endPause?.();
   }
-}
-
-function closedFault(): JournalFault {
-  return new JournalFault('closed', 'the journal is closed');
 }

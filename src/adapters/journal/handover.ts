@@ -48,9 +48,6 @@ export interface Mark {
   readonly openSeq: number;
 }
 
-/** The lock's descriptor, once the main thread has taken the lock; undefined: open it and report it. */
-type Lock = number | undefined;
-
 /** Write bodies (UTF-8, each with an LF behind it) in order; then sync everything written so far, if asked. Lies on the page. */
 export interface WriteOrder {
   readonly do: 'write';
@@ -60,13 +57,16 @@ export interface WriteOrder {
 
 /** What the writer is told to do by a message. */
 export type MessageOrder =
-  /** Find the tail, close what a crash left open, write the start record. */
-  | { readonly do: 'open'; readonly lock: Lock; readonly wallMs: number }
+  /**
+   * Find the tail, close what a crash left open, write the start record. `lock`: its descriptor, once the main thread has taken
+   * the lock; undefined: open it and report it.
+   */
+  | { readonly do: 'open'; readonly lock: number | undefined; readonly wallMs: number }
   | { readonly do: 'checkpoint'; readonly wallMs: number }
   /** Forget all behind the mark, begin a new segment with these bodies, sync. */
   | {
       readonly do: 'heal';
-      readonly lock: Lock;
+      readonly lock: number | undefined;
       readonly mark: Mark;
       readonly journal: string;
       readonly bodies: readonly string[];

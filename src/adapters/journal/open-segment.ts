@@ -5,6 +5,7 @@
 import { closeSync, fdatasyncSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { JournalFault } from '../../ports/faults.js';
+import type { Mark } from './handover.js';
 import {
   createSegment,
   type Held,
@@ -14,14 +15,6 @@ import {
   reserveName,
   segmentName,
 } from './segments.js';
-
-/** A file, and how much of it is on disk. */
-interface SyncedFile {
-  readonly segment: number;
-  readonly device: number;
-  readonly inode: number;
-  readonly bytes: number;
-}
 
 /** How many pieces the whole reserve is. */
 const pieces = 16;
@@ -48,16 +41,11 @@ export class OpenSegment {
     this.#reserveBytes = reserveBytes;
   }
 
-  /** Makes a segment and goes on in it. */
-  begin(number: number): void {
+  /** Goes on in a segment that has so many bytes; none: makes it. */
+  open(number: number, bytes: number): void {
     const name = segmentName(number);
-    this.#file = { number, name, ...holdFile(createSegment(this.#directory, name)), bytes: 0 };
-  }
-
-  /** Goes on in a segment that has so many bytes. */
-  resume(number: number, bytes: number): void {
-    const name = segmentName(number);
-    this.#file = { number, name, ...holdFile(openSegment(this.#directory, name)), bytes };
+    const descriptor = (bytes > 0 ? openSegment : createSegment)(this.#directory, name);
+    this.#file = { number, name, ...holdFile(descriptor), bytes };
   }
 
   /** Throws a JournalFault where none is open. */
@@ -81,7 +69,7 @@ export class OpenSegment {
   }
 
   /** Everything written is on disk when this returns. Throws a JournalFault `removed` when the file is not what it was. */
-  sync(): SyncedFile {
+  sync(): Pick<Mark, 'segment' | 'device' | 'inode' | 'bytes'> {
     const { descriptor, device, inode, bytes, name, number } = this.file;
     fdatasyncSync(descriptor);
     // A file that was removed or replaced takes bytes and syncs without a word: only its name tells.

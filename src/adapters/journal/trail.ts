@@ -17,6 +17,7 @@ import {
 import {
   createVerifier,
   type KeptCheckpoint,
+  type TrailOptions,
   type Verdict,
   type Verifier,
 } from '../../domain/trail/verify.js';
@@ -194,18 +195,11 @@ async function* inflated(path: string): AsyncGenerator<Buffer> {
   yield* source.pipe(gunzip);
 }
 
-/** How a trail is to be verified. */
-export interface VerifyRequest {
-  readonly trustedKeys: readonly string[];
-  /** The host's own public key, as verifying takes it. */
-  readonly ownKey?: string | undefined;
-  /** Where to begin: a seq; the segment that holds it is the first one that is read. Undefined: at the first. */
-  readonly fromSeq: number | undefined;
-  readonly faultsMax: number;
-}
-
-/** Follows the whole trail. Rejects with a JournalFault when a file cannot be read at all. */
-export async function verifyTrail(trail: Trail, request: VerifyRequest): Promise<Verdict> {
+/** Follows the whole trail, or from the segment on that holds `fromSeq`. Rejects with a JournalFault when a file cannot be read at all. */
+export async function verifyTrail(
+  trail: Trail,
+  request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
+): Promise<Verdict> {
   const { fromSeq, ...how } = request;
   const files = await fromLast(trail.files, fromSeq, (line) => readClaim(line)?.seq);
   const isPart = files.length < trail.files.length;

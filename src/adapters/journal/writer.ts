@@ -170,7 +170,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       : {};
     showKey();
     if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
-      out.resume(segment.number, tail.bytes);
+      out.open(segment.number, tail.bytes);
     } else {
       begin(tail.nextNumber, segment?.name, wallMs, change);
       change = {};
@@ -282,7 +282,7 @@ export function createWriter(options: WriterOptions, journal: string) {
 
   /** A new segment; its first record names the one before. Synced, so that the mark never lies in an older segment. */
   function begin(number: number, before: string | undefined, wallMs: number, more: Partial<OwnRecord>): void {
-    out.begin(number);
+    out.open(number, 0);
     // The first record of a whole journal is the start record, which has all of this anyway.
     if (before === undefined && ledger.seq === 0) return;
     const place = { segment: before, segment_hash: ledger.hash };
