@@ -107,7 +107,8 @@ export class OpenJournal implements Journal {
     this.#driver = new Driver(drive, thread, opened);
     if (opened.checkpoint !== undefined) observe({ kind: 'checkpoint', line: opened.checkpoint });
     const space = opened.isReserveUsed ? 'reserve' : 'normal';
-    this.#maintenance = new Maintenance(options, this.#driver, space, () => this.#noteClockStep());
+    const offsetMs = clockOffsetMs - opened.mark.stepsMs;
+    this.#maintenance = new Maintenance(options, this.#driver, space, offsetMs, () => this.#noteClockStep());
     this.#repeated = [
       this.#repeat(options.lookIntervalMs, this.#driver.look),
       this.#repeat(options.checkpointIntervalMs, () =>

@@ -71,21 +71,27 @@ export class Maintenance {
   #isEnded = false;
   #isUnderWay = false;
   #isFull = false;
-  /**
-   * Ages are counted from the last record of the opening by the monotonic clock: a full journal gets older too although
-   * nothing can be written, and a leap of the wall clock whose record is not there yet makes nothing older.
-   */
-  readonly #openedMs: number;
+  readonly #offsetMs: number;
   #timer: Timer;
 
-  constructor(options: MaintenanceOptions, driver: Driver, space: JournalSpace, noteClockStep: () => void) {
-    const { clock } = options;
+  /**
+   * `offsetMs`: of the wall clock, without its recorded steps, over the monotonic one when the journal was opened. Ages are
+   * counted so: a full journal gets older too although nothing can be written, and a leap of the wall clock whose record is not
+   * there yet makes nothing older.
+   */
+  constructor(
+    options: MaintenanceOptions,
+    driver: Driver,
+    space: JournalSpace,
+    offsetMs: number,
+    noteClockStep: () => void,
+  ) {
     this.space = space;
     this.#options = options;
     this.#driver = driver;
     this.#noteClockStep = noteClockStep;
-    this.#openedMs = driver.mark.timeMs - driver.mark.stepsMs - clock.now();
-    this.#timer = clock.setTimer(0, this.#again);
+    this.#offsetMs = offsetMs;
+    this.#timer = options.clock.setTimer(0, this.#again);
   }
 
   /** A piece of the reserve was given up: looks again soon whether somebody made room. */
@@ -149,7 +155,7 @@ export class Maintenance {
   }
 
   #choose(shelf: Shelf, openSeq: number): Choice {
-    const nowMs = this.#openedMs + this.#options.clock.now();
+    const nowMs = this.#offsetMs + this.#options.clock.now();
     return chooseRetired({ ...shelf, closed: this.#closed }, this.#options.limits(), nowMs, openSeq);
   }
 
@@ -235,7 +241,8 @@ function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, ope
   for (const segment of shelf.closed) if (isShipped(segment)) unshippedBytes -= segment.bytes;
   for (const segment of shelf.closed) {
     if (segment.nextSeq > openSeq) break;
-    const ageMs = nowMs - segment.endMs;
+    // A wall clock that is set a little ahead leaves no record of it: without a minimum age nothing is too young for that.
+    const ageMs = Math.max(0, nowMs - segment.endMs);
     const isOld = ageMs > limits.keepMs;
     if (!isOld && bytes <= sizeMax) break;
     // Else somebody who writes enough records, refused ones too, could choose what is forgotten.

@@ -254,6 +254,33 @@ void test('a size that is raised while the journal is failed, and reached again,
   await journal.close();
 });
 
+void test('an opening that takes long, and a wall clock a little ahead, make no segment younger than new', async (t) => {
+  const directory = temporaryDirectory(t);
+  let aheadMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
+  const lock = (): boolean => {
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+    return true;
+  };
+  const limits = () => ({ ...keepAll, sizeMax: { bytes: 1 } });
+  const { journal, events } = await tending(t, directory, { clock, lock, limits });
+  // Not far enough for a record of the step.
+  aheadMs = 900;
+  const gone = () => events.flatMap((event) => (event.kind === 'tended' ? event.tended.retired : []));
+  for (let count = 0; gone().length < 3; count += 1) {
+    const time = clock.wallMs();
+    const ids = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
+    await Promise.all(ids.map((id) => journal.append({ ...admission(id), time }, durable)));
+    await Promise.all(ids.map((id) => journal.append({ ...completion(id), time }, durable)));
+  }
+  await journal.close();
+  assert.deepEqual(
+    events.filter(({ kind }) => kind === 'space'),
+    [],
+  );
+});
+
 void test('what was not shipped stays, up to a limit of its own', async (t) => {
   const directory = temporaryDirectory(t);
   let limits = { ...keepAll, sizeMax: { bytes: 1 }, shippedSeq: 0, unshippedBytesMax: 1e9 };
