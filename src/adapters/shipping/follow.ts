@@ -18,15 +18,10 @@ export interface Position {
 /** Before the oldest record that there is. */
 export const beginning: Position = { segment: -1, bytes: 0, seq: 0, hash: '' };
 
-/** One record as it lies in the journal, without LF. */
-export interface FollowedLine {
-  readonly seq: number;
-  readonly bytes: Buffer;
-}
-
 /** Records in their order; their bytes are valid until the next call. */
 export interface Batch {
-  readonly lines: readonly FollowedLine[];
+  /** As they lie in the journal, without LF. */
+  readonly lines: readonly { readonly seq: number; readonly bytes: Buffer }[];
   /** Behind the last of them. */
   readonly position: Position;
 }
@@ -39,24 +34,11 @@ export type FollowFault =
   /** What lies at the position is not what follows the record before it: everything is given out anew. */
   | { readonly kind: 'not-continued'; readonly text: string };
 
-/** A journal that is followed; one call at a time. */
-export interface Follower {
-  /** Goes on behind a position. */
-  seek(position: Position): Promise<void>;
-  /**
-   * The next records up to a seq that is on disk; undefined: all of them were given out. Rejects with what the system says
-   * when a file cannot be read; the next call tries again.
-   */
-  next(untilSeq: number): Promise<Batch | undefined>;
-  /** Lets go of the file; a seek comes next, if anything. */
-  close(): Promise<void>;
-}
-
 /** Bytes that are read at once, and so of a batch. A line has at most 7 KiB. */
 const batchBytes = 1 << 16;
 
-/** Follows the journal in a directory from `beginning`, until it is told another position. */
-export function createFollower(directory: string, tell: (fault: FollowFault) => void): Follower {
+/** Follows the journal in a directory from `beginning`, until it is told another position; one call at a time. */
+export function createFollower(directory: string, tell: (fault: FollowFault) => void) {
   let position = beginning;
   let reader: SegmentReader | undefined;
   /** The segment of the position is gone, so the next record must tell whether it is the one behind it. */
@@ -66,12 +48,17 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
   let toldDamageSeq = 0;
 
   return {
-    async seek(to) {
+    /** Goes on behind a position. */
+    async seek(to: Position): Promise<void> {
       await close();
       position = to;
       isFirst = to.hash !== '';
     },
-    async next(untilSeq) {
+    /**
+     * The next records up to a seq that is on disk; undefined: all of them were given out. Rejects with what the system says
+     * when a file cannot be read; the next call tries again.
+     */
+    async next(untilSeq: number): Promise<Batch | undefined> {
       if (position.seq > untilSeq) {
         await rewind(`the journal ends with record ${untilSeq}, and ${position.seq} was shipped already`);
       }
@@ -93,6 +80,7 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
         reader = opened;
       }
     },
+    /** Lets go of the file; a seek comes next, if anything. */
     close,
   };
 
@@ -132,7 +120,7 @@ export function createFollower(directory: string, tell: (fault: FollowFault) => 
     let damagedAt: number | undefined;
     for (let at = number === position.segment ? position.bytes : 0; ; ) {
       const bytes = await readOf(reader, at, batchBytes);
-      const lines: FollowedLine[] = [];
+      const lines: Batch['lines'][number][] = [];
       let start = 0;
       for (;;) {
         const lf = bytes.indexOf(0x0a, start);

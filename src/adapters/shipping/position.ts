@@ -16,17 +16,6 @@ export interface OverlapLimits {
   readonly bytes: number;
 }
 
-export interface Overlap {
-  /** Everything up to a position has left. What was sent a second time changes nothing. `connectedMs` never goes back. */
-  note(position: Position, bytes: number, connectedMs: number): void;
-  /** Behind the last record that is safe. */
-  safe(connectedMs: number): Position;
-  /** Forgets what was sent: the journal holds other records now. */
-  reset(position: Position): void;
-  /** Seq of the last record that has left. */
-  readonly sentSeq: number;
-}
-
 /** One place a second is remembered, so that a minute of the fastest journal costs no memory to speak of. */
 const markIntervalMs = 1000;
 
@@ -38,12 +27,13 @@ interface Mark {
 }
 
 /** Begins at a position that is safe. */
-export function createOverlap(limits: OverlapLimits, from: Position): Overlap {
+export function createOverlap(limits: OverlapLimits, from: Position) {
   let sentBytes = 0;
   let sentSeq = from.seq;
   let marks: Mark[] = [{ position: from, sentMs: -Infinity, bytes: 0 }];
   return {
-    note(position, bytes, connectedMs) {
+    /** Everything up to a position has left. What was sent a second time changes nothing. `connectedMs` never goes back. */
+    note(position: Position, bytes: number, connectedMs: number): void {
       if (position.seq <= sentSeq) return;
       sentSeq = position.seq;
       sentBytes += bytes;
@@ -51,19 +41,22 @@ export function createOverlap(limits: OverlapLimits, from: Position): Overlap {
       if (last !== undefined && connectedMs - last.sentMs < markIntervalMs) return;
       marks.push({ position, sentMs: connectedMs, bytes: sentBytes });
     },
-    safe(connectedMs) {
+    /** Behind the last record that is safe. */
+    safe(connectedMs: number): Position {
       const isSafe = ({ sentMs, bytes }: Mark): boolean =>
         connectedMs - sentMs >= limits.ms && sentBytes - bytes >= limits.bytes;
       const at = marks.findLastIndex(isSafe);
       if (at > 0) marks = marks.slice(at);
       return marks[0]?.position ?? from;
     },
-    reset(position) {
+    /** Forgets what was sent: the journal holds other records now. */
+    reset(position: Position): void {
       sentBytes = 0;
       sentSeq = position.seq;
       marks = [{ position, sentMs: -Infinity, bytes: 0 }];
     },
-    get sentSeq() {
+    /** Seq of the last record that has left. */
+    get sentSeq(): number {
       return sentSeq;
     },
   };
@@ -75,18 +68,14 @@ export interface KeptPosition {
   readonly position: Position;
 }
 
-export interface PositionFile {
-  /** Undefined: nothing was ever shipped there. Rejects with what the system says, or that the file is none of ours. */
-  load(): Promise<KeptPosition | undefined>;
-  /** On disk when it resolves, also after a power cut; rejects with what the system says. One call at a time. */
-  save(kept: KeptPosition): Promise<void>;
-}
+export type PositionFile = ReturnType<typeof createPositionFile>;
 
 /** In a directory that is made when something is to be kept; `sink` is `HOST:PORT`. */
-export function createPositionFile(directory: string, sink: string): PositionFile {
+export function createPositionFile(directory: string, sink: string) {
   const path = join(directory, `ship-${sink.replaceAll(/[^A-Za-z0-9.-]/g, '_')}.json`);
   return {
-    async load() {
+    /** Undefined: nothing was ever shipped there. Rejects with what the system says, or that the file is none of ours. */
+    async load(): Promise<KeptPosition | undefined> {
       let text: string;
       try {
         text = await readFile(path, 'utf8');
@@ -98,7 +87,8 @@ export function createPositionFile(directory: string, sink: string): PositionFil
       if (kept === undefined) throw new Error(`${path} holds no position of ${sink}`);
       return kept;
     },
-    async save({ journal, position }) {
+    /** On disk when it resolves, also after a power cut; rejects with what the system says. One call at a time. */
+    async save({ journal, position }: KeptPosition): Promise<void> {
       const { segment, bytes, seq, hash } = position;
       await mkdir(directory, { recursive: true, mode: 0o700 });
       // Made afresh: a link that somebody put there would lead to another file.

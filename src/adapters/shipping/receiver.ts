@@ -3,7 +3,7 @@
 // The rules: each phase has a time limit, and nothing stays open when it fails. What a receiver sends is read and dropped.
 
 import type { ShipFaultCode } from '../../gateway/outcome/events.js';
-import { TransportFault, UpstreamFault } from '../../ports/faults.js';
+import { messageOf, TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../ports/transport.js';
 
@@ -24,7 +24,12 @@ export async function dialReceiver(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Transport> {
-  const demanded = readDemand(demand);
+  let demanded: TlsDemand;
+  try {
+    demanded = demand();
+  } catch (cause) {
+    throw new UpstreamFault('tls-failed', `a file for TLS cannot be read: ${messageOf(cause)}`, cause);
+  }
   const transport = await within(clock, connectTimeoutMs, 'no connection', signal, (inTime) =>
     connect(address, inTime),
   );
@@ -37,15 +42,6 @@ export async function dialReceiver(
   } catch (fault) {
     transport.close('dial-failed', true);
     throw fault;
-  }
-}
-
-function readDemand(demand: () => TlsDemand): TlsDemand {
-  try {
-    return demand();
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new UpstreamFault('tls-failed', `a file for TLS cannot be read: ${text}`, cause);
   }
 }
 
@@ -73,29 +69,25 @@ async function within<Value>(
   }
 }
 
-/** The sending end of a transport that the caller closes. */
-export interface Outlet {
-  /** Defined: the receiver has ended, or is gone. */
-  readonly fault: TransportFault | undefined;
-  /** Resolves when the bytes have left; rejects with a TransportFault. */
-  send(frames: Buffer): Promise<void>;
-}
+export type Outlet = ReturnType<typeof createOutlet>;
 
 /** A receiver that takes less than was sent at once in this time is given up. */
 export const stallMs = 30_000;
 
-/** Calls `over` once, when `fault` is there. */
-export function createOutlet(transport: Transport, clock: Clock, over: () => void): Outlet {
+/** The sending end of a transport that the caller closes. Calls `over` once, when `fault` is there. */
+export function createOutlet(transport: Transport, clock: Clock, over: () => void) {
   let fault: TransportFault | undefined;
   void watch().then((end) => {
     fault = end;
     over();
   });
   return {
-    get fault() {
+    /** Defined: the receiver has ended, or is gone. */
+    get fault(): TransportFault | undefined {
       return fault;
     },
-    async send(frames) {
+    /** Resolves when the bytes have left; rejects with a TransportFault. */
+    async send(frames: Buffer): Promise<void> {
       const left = transport.write([frames]);
       if (left === undefined) return;
       const timer = clock.setTimer(stallMs, () => transport.close('receiver-stall', true));
@@ -137,8 +129,7 @@ export function shipFaultOf(cause: unknown): ShipFault {
     const why = system instanceof Error && 'code' in system ? ` (${String(system.code)})` : '';
     return { code: 'closed-early', text: `${cause.message}${why}` };
   }
-  const text = cause instanceof Error ? cause.message : String(cause);
   // Otherwise only reading the journal meets system errors.
   const isSystem = cause instanceof Error && 'code' in cause;
-  return { code: isSystem ? 'journal-unreadable' : 'internal', text };
+  return { code: isSystem ? 'journal-unreadable' : 'internal', text: messageOf(cause) };
 }

@@ -4,7 +4,7 @@
 // receiver that is down, slow or misbehaving never affects others.
 
 import type { Observe } from '../../gateway/outcome/events.js';
-import { UpstreamFault } from '../../ports/faults.js';
+import { messageOf, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { Connect, Transport } from '../../ports/transport.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
@@ -20,19 +20,10 @@ import {
 import { encodeFrames, type Sender } from './syslog.js';
 import { WakeSignal } from './wake-signal.js';
 
-export interface ShipperOptions {
-  /** Its name in events and metrics. */
-  readonly sink: string;
-  readonly receiver: Receiver;
+/** What all shippers of a journal have. */
+export interface ShipperParts {
   /** Of the journal. */
   readonly directory: string;
-  /** The journal's id. */
-  readonly journal: string;
-  /** Seq of the last record that is on disk. */
-  readonly untilSeq: () => number;
-  /** Behind the last record that the receiver certainly has, and where that is kept. */
-  readonly position: Position;
-  readonly file: PositionFile;
   readonly sender: Sender;
   readonly connect: Connect;
   readonly clock: Clock;
@@ -41,22 +32,25 @@ export interface ShipperOptions {
   readonly observe: Observe;
 }
 
+export interface ShipperOptions extends ShipperParts {
+  /** Its name in events and metrics. */
+  readonly sink: string;
+  readonly receiver: Receiver;
+  /** The journal's id. */
+  readonly journal: string;
+  /** Seq of the last record that is on disk. */
+  readonly untilSeq: () => number;
+  /** Behind the last record that the receiver certainly has, and where that is kept. */
+  readonly position: Position;
+  readonly file: PositionFile;
+}
+
 export type ShipperState =
   | { readonly at: 'connecting' }
   | { readonly at: 'connected' }
   | ({ readonly at: 'away' } & ShipFault);
 
-export interface Shipper {
-  /** There may be more on disk. */
-  nudge(): void;
-  /** Sends what is on disk now, if the receiver is there and takes it in time; resolves when nothing of it is left. */
-  end(ms: number): Promise<void>;
-  readonly state: ShipperState;
-  /** The last record that the receiver certainly has, also after a restart. */
-  readonly safeSeq: number;
-  /** Records on disk that were not sent yet. */
-  readonly lagRecords: number;
-}
+export type Shipper = ReturnType<typeof startShipper>;
 
 /** What syslog's missing acknowledgement is met with: so much is sent again, whichever is more. */
 const overlapLimits = { ms: 60_000, bytes: 1 << 20 };
@@ -84,7 +78,7 @@ export function backOffMs(failures: number, chance: number): number {
   return Math.round(delayMs * (0.5 + chance / 2));
 }
 
-export function startShipper(options: ShipperOptions): Shipper {
+export function startShipper(options: ShipperOptions) {
   const { sink, clock, observe, untilSeq } = options;
   const bell = new WakeSignal(clock);
   const overlap = createOverlap(overlapLimits, options.position);
@@ -101,10 +95,12 @@ export function startShipper(options: ShipperOptions): Shipper {
   const running = run();
 
   return {
-    nudge() {
+    /** There may be more on disk. */
+    nudge(): void {
       if (connectedSince !== undefined) bell.ring();
     },
-    async end(ms) {
+    /** Sends what is on disk now, if the receiver is there and takes it in time; resolves when nothing of it is left. */
+    async end(ms: number): Promise<void> {
       ending.abort();
       bell.ring();
       const timers: Timer[] = [];
@@ -115,13 +111,15 @@ export function startShipper(options: ShipperOptions): Shipper {
       stop();
       for (const timer of timers) timer.cancel();
     },
-    get state() {
+    get state(): ShipperState {
       return state;
     },
-    get safeSeq() {
+    /** The last record that the receiver certainly has, also after a restart. */
+    get safeSeq(): number {
       return kept.seq;
     },
-    get lagRecords() {
+    /** Records on disk that were not sent yet. */
+    get lagRecords(): number {
       return Math.max(untilSeq() - overlap.sentSeq, 0);
     },
   };
@@ -228,7 +226,7 @@ export function startShipper(options: ShipperOptions): Shipper {
       kept = position;
       keepFault = undefined;
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
+      const text = messageOf(cause);
       if (keepFault !== text) observe({ kind: 'ship-position-failed', sink, text });
       keepFault = text;
     }

@@ -1,14 +1,11 @@
 // All receivers of a journal's records: one shipper each, and what the journal must know of them together.
 // The rule: what any one of them may still need counts as not shipped.
 
-import type { Observe } from '../../gateway/outcome/events.js';
-import type { Clock } from '../../ports/machine.js';
-import type { Connect } from '../../ports/transport.js';
+import { messageOf } from '../../ports/faults.js';
 import { beginning } from './follow.js';
 import { createPositionFile, type KeptPosition, type PositionFile } from './position.js';
 import type { Receiver } from './receiver.js';
-import { type Shipper, type ShipperState, startShipper } from './shipper.js';
-import type { Sender } from './syslog.js';
+import { type Shipper, type ShipperParts, type ShipperState, startShipper } from './shipper.js';
 
 /** A receiver under its name, `HOST:PORT`. */
 export interface Sink extends Receiver {
@@ -17,18 +14,10 @@ export interface Sink extends Receiver {
   readonly key: string;
 }
 
-export interface ShippingOptions {
+export interface ShippingOptions extends ShipperParts {
   readonly sinks: readonly Sink[];
   /** Of the positions. */
   readonly stateDirectory: string;
-  /** Of the journal. */
-  readonly directory: string;
-  readonly sender: Sender;
-  readonly connect: Connect;
-  readonly clock: Clock;
-  /** From 0 up to 1, without 1. */
-  readonly chance: () => number;
-  readonly observe: Observe;
 }
 
 export interface ShippedJournal {
@@ -37,31 +26,7 @@ export interface ShippedJournal {
   readonly seq: () => number;
 }
 
-export interface SinkState {
-  readonly name: string;
-  readonly state: ShipperState;
-  /** Records on disk that were not sent there yet. */
-  readonly lagRecords: number;
-  /** The last record that it certainly has. */
-  readonly safeSeq: number;
-}
-
-export interface Shipping {
-  /** The last record that every receiver certainly has; undefined: there is no receiver. */
-  readonly shippedSeq: number | undefined;
-  readonly sinks: readonly SinkState[];
-  /** Begins. Once. */
-  start(journal: ShippedJournal): void;
-  /**
-   * Replaces the receivers: one that is not among them is ended after what is on disk now, a new one starts with the oldest record, or
-   * where it stood when it was a receiver before. Does not wait.
-   */
-  replace(sinks: readonly Sink[]): void;
-  /** There may be more on disk. */
-  nudge(): void;
-  /** Sends what is on disk to the receivers that take it in time; resolves when nothing runs any more. */
-  end(): Promise<void>;
-}
+export type Shipping = Awaited<ReturnType<typeof openShipping>>;
 
 /** For what is left when the daemon stops: long enough for a receiver that is there. */
 const endMs = 5_000;
@@ -79,7 +44,7 @@ interface Entry {
 }
 
 /** Reads where shipping stands, so that the journal knows it before it removes anything. Never rejects. */
-export async function openShipping(options: ShippingOptions): Promise<Shipping> {
+export async function openShipping(options: ShippingOptions) {
   const { observe } = options;
   let entries = options.sinks.map((sink) => entryOf(sink, undefined));
   await Promise.all(entries.map(load));
@@ -89,22 +54,30 @@ export async function openShipping(options: ShippingOptions): Promise<Shipping> 
   let changes: Promise<unknown> = Promise.resolve();
 
   return {
-    get shippedSeq() {
+    /** The last record that every receiver certainly has; undefined: there is no receiver. */
+    get shippedSeq(): number | undefined {
       return entries.length === 0 ? undefined : Math.min(...entries.map(safeSeqOf));
     },
+    /** `lagRecords`: on disk and not sent there yet; `safeSeq`: the last record that it certainly has. */
     get sinks() {
       return entries.map((entry) => {
         const { sink, shipper } = entry;
         const safeSeq = safeSeqOf(entry);
         const lagRecords = shipper?.lagRecords ?? Math.max((shipped?.seq() ?? 0) - safeSeq, 0);
-        return { name: sink.name, state: shipper?.state ?? { at: 'connecting' }, lagRecords, safeSeq };
+        const state: ShipperState = shipper?.state ?? { at: 'connecting' };
+        return { name: sink.name, state, lagRecords, safeSeq };
       });
     },
-    start(started) {
+    /** Once. */
+    start(started: ShippedJournal): void {
       shipped = started;
       for (const entry of entries) entry.shipper = begin(entry, started);
     },
-    replace(sinks) {
+    /**
+     * Replaces the receivers: one that is not among them is ended after what is on disk now, a new one starts with the oldest record, or
+     * where it stood when it was a receiver before. Does not wait.
+     */
+    replace(sinks: readonly Sink[]): void {
       const known = new Map(entries.map((entry) => [entry.sink.name, entry]));
       const before = entries;
       entries = sinks.map((sink) => {
@@ -125,10 +98,12 @@ export async function openShipping(options: ShippingOptions): Promise<Shipping> 
         }
       });
     },
-    nudge() {
+    /** There may be more on disk. */
+    nudge(): void {
       for (const { shipper } of entries) shipper?.nudge();
     },
-    async end() {
+    /** Sends what is on disk to the receivers that take it in time; resolves when nothing runs any more. */
+    async end(): Promise<void> {
       phase = 'ending';
       await Promise.all([changes, endAll(entries)]);
     },
@@ -142,23 +117,21 @@ export async function openShipping(options: ShippingOptions): Promise<Shipping> 
   async function load(entry: Entry): Promise<void> {
     const { sink, file } = entry;
     entry.kept = await file.load().catch((cause: unknown) => {
-      const text = `everything is shipped anew: ${cause instanceof Error ? cause.message : String(cause)}`;
+      const text = `everything is shipped anew: ${messageOf(cause)}`;
       observe({ kind: 'ship-restarted', sink: sink.name, text });
       return undefined;
     });
   }
 
   function begin({ sink, file, kept }: Entry, journal: ShippedJournal): Shipper {
-    const { directory, sender, connect, clock, chance } = options;
     const isSame = kept === undefined || kept.journal === journal.id;
     if (!isSame) {
       const text = `the journal is ${journal.id}, and what was shipped was ${kept.journal}`;
       observe({ kind: 'ship-restarted', sink: sink.name, text });
     }
     const position = isSame ? (kept?.position ?? beginning) : beginning;
-    const common = { directory, sender, connect, clock, chance, observe };
     const place = { sink: sink.name, receiver: sink, file, position };
-    return startShipper({ ...common, ...place, journal: journal.id, untilSeq: journal.seq });
+    return startShipper({ ...options, ...place, journal: journal.id, untilSeq: journal.seq });
   }
 }
 
