@@ -23,6 +23,7 @@ import {
   moreOf,
   partsOf,
   type RuleInWords,
+  rowsOf,
   rowsOfRule,
   valuesOf,
 } from './rights.js';
@@ -66,7 +67,6 @@ export interface Explained {
   readonly policy: Policy;
   readonly principal: string;
   readonly judgement: Judgement;
-  /** Why an allowed command would not be carried out. */
   readonly obstacle: Obstacle | undefined;
   /** The backends that it may lead to; none where `noBackend` says why. */
   readonly backends: readonly string[];
@@ -77,12 +77,10 @@ export interface Explained {
   readonly later: readonly string[];
 }
 
-/** The rule that misses least, and what it misses. */
 export interface NearestRule extends RuleInWords {
   readonly missing: readonly string[];
 }
 
-/** What would become of a command line. */
 export interface Explanation {
   readonly decision: 'allow' | 'deny' | 'unparsable';
   /** For machines. */
@@ -99,7 +97,6 @@ export interface Explanation {
   readonly command: string | undefined;
   /** The name and the arguments, as they would go upstream; empty: it cannot be read. */
   readonly sent: readonly string[];
-  /** Whose mailboxes. */
   readonly concerns: string | undefined;
   readonly effect: string | undefined;
   readonly backends: readonly string[];
@@ -113,7 +110,6 @@ export interface Explanation {
   readonly differs: readonly string[];
 }
 
-/** The judgement in words. */
 export function explanationOf(explained: Explained): Explanation {
   const { policy, principal, judgement, readings } = explained;
   const around = {
@@ -229,35 +225,30 @@ function answerOf(judgement: Judgement): string {
     : `denied: ${decision.reason}`;
 }
 
-/** The explanation as an answer. */
 export function rowsOfExplanation(explanation: Explanation): AnswerRow[] {
   const { rule, nearest } = explanation;
-  const each = (what: string, values: readonly string[]): AnswerRow[] =>
-    values.map((value): AnswerRow => [what, value]);
-  const maybe = (what: string, value: string | undefined): AnswerRow[] =>
-    value === undefined ? [] : [[what, value]];
   return [
     ['decision', explanation.decision],
     ['code', explanation.code],
     ['reason', explanation.reason],
-    ...maybe('obstacle', explanation.obstacle),
-    ...maybe('would', explanation.would),
+    ...rowsOf('obstacle', explanation.obstacle),
+    ...rowsOf('would', explanation.would),
     ['policy', explanation.policy],
     ['principal', explanation.principal],
     ...(rule === undefined ? [] : rowsOfRule('rule', rule)),
-    ...maybe('command', explanation.command),
-    ...each('sent', explanation.sent),
-    ...maybe('concerns', explanation.concerns),
-    ...maybe('effect', explanation.effect),
-    ...each('backend', explanation.backends),
-    ...maybe('no-backend', explanation.noBackend),
-    ...each('series', explanation.series),
-    ...each('term', explanation.terms),
-    ...each('later', explanation.later),
+    ...rowsOf('command', explanation.command),
+    ...rowsOf('sent', ...explanation.sent),
+    ...rowsOf('concerns', explanation.concerns),
+    ...rowsOf('effect', explanation.effect),
+    ...rowsOf('backend', ...explanation.backends),
+    ...rowsOf('no-backend', explanation.noBackend),
+    ...rowsOf('series', ...explanation.series),
+    ...rowsOf('term', ...explanation.terms),
+    ...rowsOf('later', ...explanation.later),
     ...(nearest === undefined
       ? []
-      : [...rowsOfRule('nearest', nearest), ...each('missing', nearest.missing)]),
-    ...each('differs', explanation.differs),
+      : [...rowsOfRule('nearest', nearest), ...rowsOf('missing', ...nearest.missing)]),
+    ...rowsOf('differs', ...explanation.differs),
   ];
 }
 

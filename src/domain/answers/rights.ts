@@ -11,7 +11,6 @@ import { formatDuration } from '../policy/policy.js';
 /** One row: `allow` and `quota get`. */
 export type AnswerRow = readonly [what: string, value: string];
 
-/** A rule in words. */
 export interface RuleInWords {
   readonly command: string;
   /** What must hold for it, a sentence each. */
@@ -20,7 +19,12 @@ export interface RuleInWords {
 
 /** A rule as rows: `what` with its command, then `if` with each of its conditions. */
 export function rowsOfRule(what: string, { command, says }: RuleInWords): AnswerRow[] {
-  return [[what, command], ...says.map((text): AnswerRow => ['if', text])];
+  return [[what, command], ...rowsOf('if', ...says)];
+}
+
+/** A row for each value that there is. */
+export function rowsOf(what: string, ...values: readonly (string | undefined)[]): AnswerRow[] {
+  return values.flatMap((value): AnswerRow[] => (value === undefined ? [] : [[what, value]]));
 }
 
 /** Rows by what they are about, as they were told: a head, and those that say more of it. */
@@ -42,7 +46,6 @@ export function partsOf(rows: readonly AnswerRow[], details: readonly string[]):
   return parts;
 }
 
-/** The values of all rows of that name. */
 export function valuesOf(
   rows: readonly { readonly what: string; readonly value: string }[],
   what: string,
@@ -60,7 +63,6 @@ export interface Right extends RuleInWords {
   readonly effect: string;
 }
 
-/** What somebody may do at a listener. */
 export interface Rights {
   readonly listener: string;
   /** `NAME@LISTENER`; undefined: nobody in particular. */
@@ -79,7 +81,6 @@ export interface Rights {
   readonly deny: readonly Right[];
 }
 
-/** Of a policy, for a principal. */
 export function rightsOf(policy: Policy, listener: string, principal: string | undefined): Rights {
   const { rate, distinctUsers, atOnce } = policy.limits;
   return {
@@ -112,24 +113,21 @@ export function effectOfName(name: string): Effect {
     .reduce((most, effect) => strongerEffect(most, effect));
 }
 
-/** The rights as an answer. */
 export function rowsOfRights(rights: Rights): AnswerRow[] {
-  const each = (what: string, values: readonly string[]): AnswerRow[] =>
-    values.map((value): AnswerRow => [what, value]);
   const rule = (what: string, right: Right): AnswerRow[] => {
     const [head, ...more] = rowsOfRule(what, right);
     return head === undefined ? [] : [head, ['effect', right.effect], ...more];
   };
   return [
     ['listener', rights.listener],
-    ...(rights.principal === undefined ? [] : each('principal', [rights.principal])),
+    ...rowsOf('principal', rights.principal),
     ['policy', rights.policy],
     ['mode', rights.isObserving ? 'observe' : 'enforce'],
-    ...each('user', rights.users),
-    ...each('except', rights.except),
-    ...each('limit', rights.limits),
+    ...rowsOf('user', ...rights.users),
+    ...rowsOf('except', ...rights.except),
+    ...rowsOf('limit', ...rights.limits),
     ['logs', rights.logs],
-    ...(rights.debug ? each('debug', ['yes']) : []),
+    ...rowsOf('debug', rights.debug ? 'yes' : undefined),
     ...rights.allow.flatMap((right) => rule('allow', right)),
     ...rights.deny.flatMap((right) => rule('deny', right)),
   ];

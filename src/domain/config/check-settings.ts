@@ -222,7 +222,6 @@ function checkPoliciesOf(
   }
 }
 
-/** Every policy that a listener gives somebody. */
 function policiesUsed(listeners: readonly ListenerSettings[]): string[] {
   return listeners.flatMap(({ policies, accounts }) =>
     [...policies, ...accounts].map(({ policy }) => policy),

@@ -24,12 +24,10 @@ interface Tree {
   readonly root: MapNode;
   readonly problems: ProblemList;
   readonly removed: ReadonlySet<Node | Entry>;
-  /** What is left of lists. */
   readonly left: Map<Node, readonly Node[]>;
 }
 
 interface Point {
-  /** Undefined: there is nothing. */
   readonly node: Node | undefined;
   /** What has its place: the key, or the item of a list; of the nearest point above, where there is none. */
   readonly placed: Node;

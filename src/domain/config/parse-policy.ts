@@ -13,7 +13,6 @@ import type { ProblemList } from './problem.js';
 import { type Sources } from './read-files.js';
 import type { MailUserSettings } from './settings.js';
 
-/** What the reading of policies needs besides their text. */
 export interface PolicyReading {
   readonly mailUsers: MailUserSettings;
   readonly sources: Sources;

@@ -46,7 +46,6 @@ export function parseMailUsers(raw: RawConfiguration, cursor: Cursor): MailUserS
   };
 }
 
-/** Every route that could be read. */
 export function parseRoutes(raw: RawConfiguration, cursor: Cursor): RouteSettings[] {
   return (raw.routes ?? []).flatMap((each, index) => {
     const at = cursor.down(index);
@@ -81,7 +80,6 @@ function parseTarget(raw: RawRoute, at: Cursor): RouteTarget | undefined {
   return { kind: 'spread', backends };
 }
 
-/** Where commands go that name no mailbox user. */
 export function parseServerCommands(raw: RawConfiguration, cursor: Cursor): ServerCommandRules {
   const byCommand = new Map<string, ServerTarget>();
   let fallback: ServerTarget = { kind: 'all' };
@@ -113,7 +111,6 @@ function targetOf(text: string): ServerTarget {
   return text === 'by_user' ? { kind: 'by-user' } : { kind: 'backend', backend: text };
 }
 
-/** Where records go, without the receivers of copies. */
 export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, 'ship'> {
   const { group: _group, sign_key: _signKey, hmac_key: _hmacKey, ship: _ship, ...rest } = raw;
   const group = cursor.source('group');
@@ -190,7 +187,6 @@ function parseClient(at: Cursor): SinkSettings['client'] {
   return undefined;
 }
 
-/** Reads `tests`; `cursor` stands at the list. */
 export function parseTests(raw: readonly RawPolicyTest[], cursor: Cursor): PolicyTest[] {
   return raw.map((each, index) => {
     const at = cursor.down(index);

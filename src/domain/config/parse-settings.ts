@@ -61,10 +61,8 @@ export function parseSettings(
   };
 }
 
-/** All problems of a configuration. */
 export interface ProblemReport {
   readonly found: readonly Problem[];
-  /** The same as text, with their source lines. */
   readonly problems: readonly string[];
 }
 
@@ -116,10 +114,8 @@ function hashOf(settings: Omit<Settings, 'hash'>): string {
   return sha256Hex(JSON.stringify(plain, (key, value: unknown) => (key === 'place' ? undefined : value)));
 }
 
-/** The section `audit`, without the receivers of copies. */
 export type AuditSection = Omit<AuditSettings, 'ship'>;
 
-/** What can be read of a configuration, whatever else is wrong with it. */
 function salvage(file: string, read: ReadFiles) {
   const problems = new ProblemList();
   const sources = new Sources(read, problems, true);
@@ -137,7 +133,6 @@ export function findAdmin(file: string, read: ReadFiles): AdminSettings | undefi
 export type FoundAudit =
   | {
       readonly audit: AuditSection;
-      /** The directory of `state`; undefined: not known. */
       readonly state: string | undefined;
     }
   | {
@@ -149,7 +144,6 @@ export type FoundAudit =
 /** Keys of `audit` that are used; a problem with another one does not matter here. */
 const usedKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'];
 
-/** The section `audit` of `file`, or of what it includes. */
 export function findAudit(file: string, read: ReadFiles): FoundAudit {
   const { valid, problems, texts } = salvage(file, read);
   const audit = valid && parseAudit(valid.value.audit, valid.cursor.down('audit'));

@@ -38,7 +38,6 @@ export function whyUnnamable(command: string, name: string): string | undefined 
 /** Whether a rule allows (all conditions must certainly hold) or denies (where they may hold). */
 export type RuleKind = 'allow' | 'deny';
 
-/** The conditions of one `where`. */
 export interface Where {
   readonly tests: readonly ParameterTest[];
   readonly query: QueryTest | undefined;

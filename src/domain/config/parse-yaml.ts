@@ -138,7 +138,6 @@ function placeAt({ file, counter }: { file: string; counter: LineCounter }, offs
   return { file, line: Math.max(1, line), column: Math.max(1, col) };
 }
 
-/** Where a node begins. */
 export function placeOf(node: Node): Place {
   const origin = origins.get(node);
   if (origin === undefined) throw new Error('a node of no file');

@@ -169,5 +169,4 @@ export const preset = strict('a preset', {
 
 export type RawPolicy = z.infer<typeof policy>;
 export type RawRule = z.infer<typeof rule>;
-export type RawPreset = z.infer<typeof preset>;
 export type RawPolicyTest = z.infer<typeof policyTest>;

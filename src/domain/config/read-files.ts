@@ -31,7 +31,6 @@ export class Sources {
   /** What asked for each file; undefined: it is the first one. Shipped presets are no files of the configuration. */
   readonly files = new Map<string, Asking | undefined>();
 
-  /** `salvages`: see {@link parseYaml}. */
   constructor(read: ReadFiles, problems: ProblemList, salvages = false) {
     this.#read = read;
     this.#problems = problems;

@@ -20,12 +20,14 @@ const ratePeriods: Readonly<Record<string, number>> = {
   day: 86_400_000,
 };
 
-export const sizePattern = /^(\d{1,9})(B|KiB|MiB|GiB|TiB)$/;
-export const ratePattern = /^(\d{1,6})\/(second|minute|hour|day)$/;
+const sizePattern = /^(\d{1,9})(B|KiB|MiB|GiB|TiB)$/;
+const ratePattern = /^(\d{1,6})\/(second|minute|hour|day)$/;
 
 /** `512B`, `64KiB`, `1GiB` in bytes; undefined for anything else. */
 export function parseSize(written: string): number | undefined {
-  return quantity(sizePattern.exec(written), sizeUnits);
+  const match = sizePattern.exec(written);
+  const value = Number(match?.[1]) * (sizeUnits[match?.[2] ?? ''] ?? Number.NaN);
+  return Number.isSafeInteger(value) ? value : undefined;
 }
 
 /** `20/hour`; undefined for anything else, and for a count of 0. */
@@ -34,15 +36,6 @@ export function parseRate(written: string): Rate | undefined {
   const number = Number(match?.[1] ?? 0);
   const windowMs = ratePeriods[match?.[2] ?? ''];
   return windowMs === undefined || number === 0 ? undefined : { count: number, windowMs };
-}
-
-function quantity(
-  match: RegExpExecArray | null,
-  units: Readonly<Record<string, number>>,
-): number | undefined {
-  const unit = units[match?.[2] ?? ''];
-  const value = Number(match?.[1]) * (unit ?? Number.NaN);
-  return Number.isSafeInteger(value) ? value : undefined;
 }
 
 /** A map that takes these keys and no others. Unknown keys are told one a line, with the nearest known one. */
@@ -94,7 +87,7 @@ export function section<Shape extends z.core.$ZodLooseShape>(
 }
 
 /** The sentence for a key that is not known here. */
-export function unknownKey(key: string, known: readonly string[]): string {
+function unknownKey(key: string, known: readonly string[]): string {
   const others = `; known are: ${known.toSorted().join(', ')}`;
   return `${JSON.stringify(key)} is not a key here${meantBy(key, known, others)}`;
 }

@@ -289,7 +289,6 @@ export type RawBackend = z.infer<typeof backend>;
 export type RawAudit = z.infer<typeof audit>;
 export type RawSink = z.infer<typeof sink>;
 export type RawAdmin = z.infer<typeof admin>;
-export type RawLimits = z.infer<typeof limits>;
 
 /** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
 export function describedSchema() {

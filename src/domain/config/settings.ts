@@ -18,9 +18,7 @@ import type { RawAudit, RawBackend, RawConfiguration } from './schema.js';
 export interface Settings {
   readonly listeners: readonly ListenerSettings[];
   readonly backends: readonly BackendSettings[];
-  /** First match wins. */
   readonly routes: readonly RouteSettings[];
-  /** Where commands go that name no mailbox user. */
   readonly serverCommands: ServerCommandRules;
   readonly policies: ReadonlyMap<string, Policy>;
   /** In the order of the file; no part of the hash. */
@@ -124,14 +122,12 @@ export type BackendAddress =
 
 type BackendKeys = 'username' | 'connections' | 'idleTimeoutMs' | 'maxLifetimeMs' | 'connectTimeoutMs';
 
-/** A Dovecot. */
 export interface BackendSettings extends Pick<RawBackend, BackendKeys | 'greetingTimeoutMs' | 'drained'> {
   readonly name: string;
   readonly address: BackendAddress;
   readonly tls: 'starttls' | 'implicit' | 'off';
   /** The system's roots when absent. */
   readonly caFile?: string;
-  /** What the certificate must be for: a name, or an IP address. */
   readonly serverName: string;
   /** SHA-256 over the SubjectPublicKeyInfo, in lower-case hex. */
   readonly keyPins: readonly string[];
@@ -146,12 +142,10 @@ export interface BackendSettings extends Pick<RawBackend, BackendKeys | 'greetin
   readonly place: Place;
 }
 
-/** Which users live on which backend. */
 export interface RouteSettings extends Route {
   readonly place: Place;
 }
 
-/** The client of a policy test. */
 export interface Person {
   /** User of this machine; undefined: an account, or somebody in these groups. */
   readonly name?: string;
@@ -159,7 +153,6 @@ export interface Person {
   readonly groups: readonly string[];
 }
 
-/** A command line, and the expected answer. */
 export interface PolicyTest {
   readonly place: Place;
   readonly listener: string;
@@ -188,7 +181,6 @@ export interface MailUserSettings {
 
 type AuditKeys = 'group' | 'sign_key' | 'hmac_key' | 'ship';
 
-/** Where records go, and which ones are waited for. */
 export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
   /** Group of directory and files; absent: nobody but the owner reads them. */
   readonly group?: string;
@@ -200,7 +192,6 @@ export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
   readonly ship: readonly SinkSettings[];
 }
 
-/** A syslog receiver with TLS. */
 export interface SinkSettings {
   /** `HOST:PORT`, as in logs, metrics and the file of its position. */
   readonly name: string;
@@ -208,21 +199,17 @@ export interface SinkSettings {
   readonly port: number;
   /** The system's roots when absent. */
   readonly caFile?: string;
-  /** What the certificate must be for: a name, or an IP address. */
   readonly serverName: string;
-  /** As those of a backend. */
   readonly keyPins: readonly string[];
   /** What is shown to the receiver; both or none. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
   readonly place: Place;
 }
 
-/** The endpoints for operators and probes. */
 export interface AdminSettings {
   /** The UNIX socket and its permission bits. */
   readonly unix?: string;
   readonly mode: number;
-  /** A loopback address. */
   readonly tcp?: { readonly host: string; readonly port: number };
   readonly tokenFile?: string;
 }

@@ -79,7 +79,6 @@ export function plainLine(user: string, words: readonly string[]): CommandLine {
   };
 }
 
-/** What would become of a command line. */
 export interface Assessment<Backend extends RoutedBackend = RoutedBackend> {
   readonly judgement: Judgement;
   /** The backends that it may go to; where nobody was asked, more than it will. */
@@ -88,7 +87,6 @@ export interface Assessment<Backend extends RoutedBackend = RoutedBackend> {
   readonly obstacle: Obstacle | undefined;
   /** What would have to be looked up to be sure. */
   readonly questions: readonly Question[];
-  /** Other names of its users. */
   readonly aliases: readonly string[];
   /** Settled by the configuration alone: nobody was asked, and the same line will come to the same. */
   readonly isSettled: boolean;
@@ -109,7 +107,6 @@ export function fateOf({ judgement, obstacle }: Pick<Assessment, 'judgement' | '
   return obstacle === undefined ? 'allow' : 'obstacle';
 }
 
-/** For people. */
 export function describeObstacle(obstacle: Obstacle): string {
   if (obstacle.kind !== 'unresolved') return obstacle.reason;
   return `Dovecot's auth service could not be asked about its users (${obstacle.code})`;

@@ -23,7 +23,6 @@ import { isAddress, isMask } from '../names/glob.js';
 import { doubtedNames, type MailboxNames, usualSharedPrefixes } from '../names/mailbox-names.js';
 import type { Policy } from './policy.js';
 
-/** One command that somebody wants to run. */
 export interface Attempt {
   readonly listener: string;
   /** `NAME@LISTENER`. */
@@ -40,7 +39,6 @@ export interface Attempt {
   readonly users: readonly string[];
   /** Whom the userdb says that these are, in normal form; none of `users`. Judged as these are. */
   readonly aliases: readonly string[];
-  /** What may stand for several users. */
   readonly masks: readonly AttemptMask[];
   /** Users and masks as they were written: a rule may say how many. */
   readonly named: number;
@@ -77,8 +75,10 @@ export interface AttemptContext {
   /** A rule of it may say how many users one line may name. */
   readonly policy: Pick<Policy, 'allowByCommand'>;
   readonly userNames: UserNames;
+  /** Of the backend that it would go to; undefined: not said. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly mailboxNames?: MailboxNames | undefined;
+  /** Other names of the users of this line, in normal form, as far as they were looked up. */
   readonly aliases?: readonly string[] | undefined;
 }
 
@@ -191,7 +191,6 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
   return { parameter, value: foldAscii(value), isUserMask };
 }
 
-/** The arguments with users by their normal names. */
 function withNames(
   parsed: ParsedArguments,
   users: readonly UserArgument[],

@@ -1,5 +1,4 @@
-// Owns the judgement: a policy, an attempt and a time make a decision.
-// It does not know clients, backends or counters; equal questions have equal answers.
+// A policy, an attempt and a time make a decision; equal questions have equal answers.
 // The rule: no is the answer unless a rule says yes, a deny always wins, and no rule reaches beyond its policy's users.
 import type { Attempt } from './attempt.js';
 import { type Asked, ask, matches, missesOf, strikesRule } from './match.js';
@@ -21,7 +20,6 @@ export type DecisionCode =
 export interface Decision {
   readonly kind: 'allow' | 'deny';
   readonly code: DecisionCode;
-  /** The line that decided, if one did. */
   readonly rule?: RulePlace;
   /** For people: what decided. Holds names of the policy and the catalog, never a value that the client sent. */
   readonly reason: string;

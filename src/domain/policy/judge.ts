@@ -13,8 +13,8 @@ import { foldAscii, type UserNames } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
 import { replyCells } from '../meaning/columns.js';
 import { reconcileUserOptions } from '../meaning/reach.js';
-import { doubtedNames, type MailboxNames, rememberNames } from '../names/mailbox-names.js';
-import { type Attempt, attemptOf } from './attempt.js';
+import { doubtedNames, rememberNames } from '../names/mailbox-names.js';
+import { type Attempt, type AttemptContext, attemptOf } from './attempt.js';
 
 import { type Decision, decide } from './decide.js';
 import type { Policy } from './policy.js';
@@ -25,7 +25,6 @@ export type FollowingInput = 'none' | 'dot' | 'unknown';
 
 /** What is known of a command whatever becomes of it; for records and logs. */
 export interface Known {
-  /** Full name from the catalog. */
   readonly command: string | undefined;
   readonly effect: string | undefined;
   /** In normal form; as the client wrote it when it has none. */
@@ -56,7 +55,6 @@ export interface Judged extends Known {
 export interface Inability {
   readonly kind: 'unparsable';
   readonly code: 'input-for-all' | 'cells-unknown';
-  /** For people. */
   readonly reason: string;
 }
 
@@ -68,12 +66,10 @@ export type UnjudgeableCode =
   | 'backends-differ'
   | 'user-surplus';
 
-/** What came of reading and judging a command line. */
 export type Judgement =
   | (Known & { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string })
   | Judged;
 
-/** Of a line that cannot be judged; `message`: why, for people. */
 export function unparsable(known: Known, code: UnjudgeableCode, message: string): Judgement {
   return { ...known, kind: 'unparsable', code, message };
 }
@@ -88,23 +84,14 @@ export interface Subject {
   readonly policy: Policy;
 }
 
-/** By what a line is judged. */
-export interface JudgeContext extends Subject {
-  readonly userNames: UserNames;
-  /** Of the backend that it would go to; undefined: not said. */
-  readonly sharedNamespaces: readonly string[] | undefined;
-  /** Of that backend; undefined: its namespaces are not said. */
-  readonly mailboxNames?: MailboxNames | undefined;
+export interface JudgeContext extends Subject, AttemptContext {
+  readonly policy: Policy;
   /** Unix milliseconds. */
   readonly nowMs: number;
-  /** Other names of the users of this line, in normal form, as far as they were looked up. */
-  readonly aliases?: readonly string[] | undefined;
 }
 
-/** Bounds of a cache. */
 interface CacheBounds<Answer> {
   readonly entriesMax: number;
-  /** Of all entries together. */
   readonly bytesMax: number;
   /** What an entry takes, its key included; rather too much than too little. */
   readonly bytesOf: (key: string, answer: Answer) => number;
@@ -260,7 +247,6 @@ type LineRead =
   | { readonly kind: 'read'; readonly attempt: Attempt; readonly wantsUsernameCell: boolean }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly message: string };
 
-/** The line as a server of one series reads it. */
 function readLine(line: CommandLine, series: Series, context: JudgeContext): LineRead {
   const resolved = resolveCommand(series, line.words);
   if (resolved === undefined) {
@@ -312,7 +298,6 @@ function stricterOf(one: Judged, other: Judged): Judged | undefined {
   };
 }
 
-/** Whether both name the same users, in the same way. */
 function areSamePeople(one: Attempt, other: Attempt): boolean {
   const peopleOf = ({ users, masks, everybody }: Attempt): string =>
     [everybody, ...users, ...masks.map(({ value }) => `mask ${value}`)].join('\0');
@@ -329,7 +314,6 @@ export function sooner(one: number | undefined, other: number | undefined): numb
   return one === undefined || other === undefined ? (one ?? other) : Math.min(one, other);
 }
 
-/** Whether policy says yes. */
 export function isAllowed(judgement: Judgement): judgement is Judged {
   return judgement.kind === 'judged' && judgement.decision.kind === 'allow';
 }
@@ -339,7 +323,6 @@ export function isServerCommand(line: CommandLine): boolean {
   return allSeries.some((one) => resolveCommand(one, line.words)?.command.scope === 'server');
 }
 
-/** Whether two canonical forms are the same words. */
 export function isSame(one: readonly CanonicalWord[], other: readonly CanonicalWord[]): boolean {
   return one.length === other.length && one.every((word, at) => word.text === other[at]?.text);
 }

@@ -1,5 +1,4 @@
-// Owns the matching of one rule with one attempt, and what a rule misses when it does not match.
-// It does not choose between rules; that is decide.
+// Matches one rule with one attempt, and says what a rule misses.
 // The rule: whatever the rule does not speak of must be harmless: each check below refuses unless the rule says otherwise.
 import { type Command, listOfText, type Parameter, parameterNamed } from '../commands/catalog.js';
 import { isAddress, isWithin, mayOverlap } from '../names/glob.js';
@@ -26,7 +25,6 @@ export interface Asked {
   holdsUntilMs: number | undefined;
 }
 
-/** A question that no rule was asked yet. */
 export function ask(policy: Policy, attempt: Attempt, nowMs: number): Asked {
   return { policy, attempt, nowMs, query: undefined, holdsUntilMs: undefined };
 }
@@ -37,7 +35,6 @@ const movingMs = 1000;
 /** What is missing, for people: said only when somebody asks. */
 type Miss = string | (() => string);
 
-/** Undefined: nothing is missing. */
 type Check = (rule: Rule, asked: Asked) => Miss | undefined;
 
 /** Whether the rule, one of `allow`, allows it. */
@@ -90,7 +87,6 @@ function missesUsers(rule: Rule, { attempt }: Asked): string | undefined {
   return 'the rule holds for other users only';
 }
 
-/** How many users the line names. */
 function missesNumber(rule: Rule, { attempt }: Asked): string | undefined {
   const { maxUsers } = rule;
   if (maxUsers === undefined) {

@@ -1,5 +1,4 @@
-// Owns the tests that a rule puts to a search query: what must hold for every mail that the query can select.
-// It does not read queries; the catalog gives the tree.
+// The tests that a rule puts to a search query: what must hold for every mail that the query can select.
 // The rule: a key counts only where each selected mail surely meets it. In a list joined by AND one member is enough, of
 // alternatives each must have it, under NOT the two change places; under FUZZY and INTHREAD nothing is sure.
 
@@ -24,13 +23,11 @@ export interface JudgedQuery {
   readonly tree: SearchNode | undefined;
   readonly series: Series;
   readonly nowMs: number;
-  /** Which mailboxes its names may be. */
   readonly mailboxNames: MailboxNames;
   /** What was found out about it so far, for the next rule that asks. */
   readonly known: { namesTime?: boolean; readonly times: Map<string, SearchTime | undefined> };
 }
 
-/** A query, about which nothing is known yet. */
 export function judgedQuery(
   query: Omit<JudgedQuery, 'known' | 'mailboxNames'> & { readonly mailboxNames?: MailboxNames },
 ): JudgedQuery {

@@ -13,7 +13,6 @@ export interface RegexProgram {
   readonly follow: readonly ReadonlySet<number>[];
   readonly first: readonly number[];
   readonly last: readonly number[];
-  /** Whether the empty text matches. */
   readonly isEmpty: boolean;
 }
 
@@ -26,7 +25,6 @@ export const regexSizeMax = 93;
 /** An expression that cannot be read; the message ends a sentence about it. */
 export class RegexFault extends Error {}
 
-/** Reads an expression. Throws {@link RegexFault}. */
 export function parseRegex(source: string): RegexProgram {
   return new Parser(source).parse();
 }
@@ -202,7 +200,6 @@ class Parser {
     return [[codeOf(point), codeOf(point)]];
   }
 
-  /** What stands between brackets. */
   #set(): Ranges {
     const isNegated = this.#points[this.#at] === '^';
     if (isNegated) this.#at += 1;
@@ -277,7 +274,6 @@ function codeOf(point: string): number {
 /** Code points, as inclusive ranges in rising order that neither touch nor overlap. */
 export type Ranges = readonly (readonly [number, number])[];
 
-/** The last code point. */
 export const pointMax = 0x10ffff;
 
 // ASCII only, so that \d is ten digits and nothing else.
@@ -301,7 +297,6 @@ export const escapedClasses: Readonly<Record<string, Ranges>> = {
   W: negate(wordRanges),
   S: negate(blanks),
 };
-/** Control characters that have a letter, by it. */
 const controls: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09 };
 
 /** Any ranges in the one form of {@link Ranges}. */
@@ -315,7 +310,6 @@ export function merge(ranges: readonly (readonly [number, number])[]): Ranges {
   return merged;
 }
 
-/** Every other code point. */
 export function negate(ranges: Ranges): Ranges {
   const rest: [number, number][] = [];
   let from = 0;

@@ -1,10 +1,8 @@
 // Owns the matching of regular expressions: always anchored at both ends, in a bounded time.
-// It does not know the grammar (regex-parser), nor what the texts are.
 // The rule: a match keeps one set of positions, of fixed and small size. Each character of the text costs the same number
 // of steps, whatever the expression and whatever came before, so that nobody's value can stop the daemon.
 import { parseRegex, RegexFault, type RegexProgram } from './regex-parser.js';
 
-/** A compiled expression. */
 export interface Regex {
   readonly source: string;
   /** Whether the whole text matches; never for a text above {@link regexTextMax}. */
@@ -19,7 +17,6 @@ export type RegexResult =
 /** Longest text, in UTF-16 units. */
 export const regexTextMax = 4096;
 
-/** Compiles an expression. */
 export function createRegex(source: string): RegexResult {
   try {
     return { kind: 'regex', regex: { source, matches: compile(parseRegex(source)) } };

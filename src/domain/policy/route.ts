@@ -9,7 +9,6 @@ import type { MailboxNames } from '../names/mailbox-names.js';
 import type { Inability, JudgementCache } from './judge.js';
 import { type Route, reachable, type ServerCommandRules } from './policy.js';
 
-/** A backend, as far as judging needs it. */
 export interface RoutedBackend {
   readonly name: string;
   /** Undefined: not known yet. */
@@ -20,11 +19,9 @@ export interface RoutedBackend {
   readonly mailboxNames?: MailboxNames | undefined;
 }
 
-/** What a {@link RoutingTable} is made from. */
 export interface RoutingTableOptions<Backend extends RoutedBackend> {
   readonly routes: readonly Route[];
   readonly serverCommands: ServerCommandRules;
-  /** In the order of the configuration. */
   readonly backends: readonly Backend[];
   readonly userNames: UserNames;
   /** Whether the userdb is asked who the users of an allowed command are. */
@@ -35,7 +32,6 @@ export interface RoutingTableOptions<Backend extends RoutedBackend> {
   readonly remembered?: JudgementCache;
 }
 
-/** Where commands go under one configuration. */
 export interface RoutingTable<Backend extends RoutedBackend = RoutedBackend>
   extends RoutingTableOptions<Backend> {
   readonly byName: ReadonlyMap<string, Backend>;
@@ -53,7 +49,6 @@ export function createRoutingTable<Backend extends RoutedBackend>(
 
 /** What has to be looked up before a command can be assessed. */
 export type Question =
-  /** Where a user in normal form lives. */
   | {
       readonly kind: 'passdb';
       readonly user: string;
@@ -76,7 +71,6 @@ export type UserdbAnswer =
   | { readonly kind: 'resolved'; readonly aliases: readonly string[] }
   | { readonly kind: 'failed'; readonly code: string };
 
-/** The look-ups that are answered. */
 export interface Answers {
   readonly passdb: ReadonlyMap<string, PassdbAnswer>;
   /** By {@link userdbKey}. */
@@ -94,7 +88,6 @@ export const nothingAsked = { passdb: new Map(), userdb: new Map(), whenOpen: 's
 /** Nothing was asked yet. */
 export const nothingKnown: Answers = { ...nothingAsked, whenOpen: 'ask' };
 
-/** The key of the answer about these users. */
 export function userdbKey(users: readonly string[]): string {
   return users.join('\0');
 }
@@ -107,7 +100,6 @@ export type Obstacle =
   /** It cannot be carried out as it was said. */
   | { readonly kind: 'unparsable'; readonly code: ObstacleCode; readonly reason: string };
 
-/** Why a command cannot be carried out as it was said. */
 export type ObstacleCode =
   | Inability['code']
   | 'no-server-route'
@@ -151,7 +143,6 @@ function toBackend<Backend extends RoutedBackend>(
   return { kind: 'to', backends: [backend], aliases, questions: none, isByRoute };
 }
 
-/** Where a user in normal form lives. */
 export function homeOf<Backend extends RoutedBackend>(
   user: string,
   table: RoutingTable<Backend>,

@@ -10,7 +10,6 @@ import type { Attempt } from '../policy/assess.js';
 import type { Plain } from './policy-text.js';
 import { isDigest } from './recorded.js';
 
-/** An attempt that a rule shall allow. */
 export interface Use {
   readonly attempt: Attempt;
   /** When it was first seen, in milliseconds since 1970. */
@@ -23,7 +22,6 @@ export interface Use {
  */
 export type Narrowness = 'narrow' | 'named' | 'none';
 
-/** From the narrowest on. */
 export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
 
 /** Lists of values are no longer. */
@@ -31,7 +29,6 @@ const few = 8;
 /** Fields of `fetch` are words of Dovecot, of which more can be read. */
 const fewFields = 40;
 
-/** What attempts of one command do at most. */
 export function effectOf(uses: readonly Use[]): Effect {
   return uses.map(({ attempt }) => attempt.effect).reduce(strongerEffect, 'read');
 }

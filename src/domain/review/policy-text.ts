@@ -1,13 +1,11 @@
-// Owns the writing of policies as YAML that people read: maps and lists in one line, comments above the rule that they are about.
-// It does not know what a policy means. The rule: whatever stands in a value or a comment, it stays there: no text of a client can
+// Writes policies as YAML that people read: maps and lists in one line, comments above the rule that they are about.
+// The rule: whatever stands in a value or a comment, it stays there: no text of a client can
 // end a line, a quote or a comment.
 
 import { printable } from '../audit/encode.js';
 
-/** What YAML can say of a rule. */
 export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
 
-/** A rule with what is said about it. */
 export interface WrittenRule {
   readonly comments: readonly string[];
   /** With its key `command`; a rule that has no other is written as the name alone. */
@@ -16,14 +14,12 @@ export interface WrittenRule {
   readonly isCommentedOut: boolean;
 }
 
-/** A policy as text. */
 export interface WrittenPolicy {
   readonly name: string;
   readonly comments: readonly string[];
   /** Keys besides `allow`, in the order in which they are written. */
   readonly traits: { readonly [key: string]: Plain };
   readonly allow: readonly WrittenRule[];
-  /** Below the policy. */
   readonly remarks: readonly string[];
 }
 

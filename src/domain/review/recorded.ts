@@ -47,7 +47,6 @@ export type UnjudgeableWhy =
   /** An option stands there as a digest, and which one it was cannot be told. */
   | 'hidden';
 
-/** A recorded command line. */
 export interface RecordedLine {
   readonly kind: 'line';
   /** Milliseconds since 1970 of the admission. */
@@ -55,7 +54,6 @@ export interface RecordedLine {
   readonly listener: string;
   /** `NAME@LISTENER`. */
   readonly principal: string;
-  /** The user field; empty: none. */
   readonly user: string;
   /** Whom the record names, aliases and masks too. */
   readonly touched: readonly string[];
@@ -77,13 +75,11 @@ export interface RecordedLine {
   readonly backend: string | undefined;
   /** It was allowed, and something else stood in its way before it was sent. */
   readonly isObstructed: boolean;
-  /** Whether the client said why it asks. */
   readonly hasReason: boolean;
   /** Some words are digests: a rule that looks at them cannot be judged. */
   readonly isOpaque: boolean;
 }
 
-/** A recorded line, or why there is none. */
 export type Recorded = RecordedLine | { readonly kind: 'unjudgeable'; readonly why: UnjudgeableWhy };
 
 /** Reads a row of a trail. Undefined for what no policy judges: searches that dovegate made by itself, questions that it answered. */

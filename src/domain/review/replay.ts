@@ -39,7 +39,6 @@ export interface ReplayChange {
   readonly from: 'allow' | 'deny';
   readonly to: 'allow' | 'deny' | 'obstacle';
   readonly listener: string;
-  /** The name and the canonical arguments. */
   readonly words: readonly string[];
   /** What the line that decided then was, or why it was denied. */
   readonly before: string;
@@ -56,7 +55,6 @@ export interface ReplayChange {
   lastMs: number;
 }
 
-/** What came of a replay. */
 export interface ReplayResult {
   /** Records that were judged, and those of them that hold digests. */
   readonly judged: number;
@@ -68,7 +66,6 @@ export interface ReplayResult {
   /** Policy allowed them then as now, and something else would stand in their way that did not then. */
   readonly toObstacle: number;
   readonly notJudged: ReadonlyMap<UnjudgeableWhy | 'no-listener', number>;
-  /** Most frequent first. */
   readonly changes: readonly ReplayChange[];
   /** Changed records beyond the {@link changesMax} kinds that are kept. */
   readonly untold: number;
@@ -227,7 +224,6 @@ export class Coverage {
     this.#policies = [...policies];
   }
 
-  /** What policy said to one line, for each series. */
   take(readings: readonly SeriesReading[]): void {
     for (const { judgement } of readings) {
       if (judgement.kind !== 'judged') continue;
@@ -248,7 +244,6 @@ export class Coverage {
   }
 }
 
-/** How a policy test came out. */
 export interface TestOutcome {
   readonly test: PolicyTest;
   readonly isPassed: boolean;

@@ -18,7 +18,6 @@ export interface RebuildMoment {
   readonly stepsBeforeMs: number;
 }
 
-/** Counts what was spent. */
 export interface Spent {
   take(piece: Buffer): void;
   /** Once, at the end; how many commands were counted. */

@@ -28,21 +28,16 @@ export interface SuggestRequest {
   /** The policy of the listener today: its exceptions, denials and limits stay. */
   readonly policy: Policy;
   readonly listener: string;
-  /** Milliseconds since 1970. */
   readonly nowMs: number;
 }
 
-/** A policy, and how much it covers. */
 export interface Suggestion {
   /** YAML with comments, ending in LF: a file to include in the place of the policy of today. */
   readonly text: string;
-  /** Rules that grant something. */
   readonly rules: number;
-  /** Records that they allow. */
   readonly allowed: number;
 }
 
-/** What became of each line, by command. */
 interface Sorted {
   readonly wanted: ReadonlyMap<string, Sight[]>;
   readonly root: ReadonlyMap<string, Sight[]>;
@@ -52,13 +47,11 @@ interface Sorted {
   readonly unreadable: number;
 }
 
-/** What is not suggested, and why. */
 interface Refused {
   readonly sight: Sight;
   readonly why: string;
 }
 
-/** Makes the suggestion. */
 export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
   const { policy, settings, nowMs } = request;
   const sorted = sortOut(sightings, request);

@@ -1,5 +1,5 @@
-// Owns the finding of one rule: the narrowest that allows every line of a command that was seen, tried out by policy itself.
-// It does not choose what is wanted. The rule: nothing is suggested that was not read by the configuration's own reader and judged.
+// Finds one rule: the narrowest that allows every line of a command that was seen, tried out by policy itself.
+// The rule: nothing is suggested that was not read by the configuration's own reader and judged.
 
 import { formatTime } from '../audit/record.js';
 import type { Effect } from '../commands/catalog.js';
@@ -11,7 +11,6 @@ import { allNarrowness, effectOf, type Narrowness, type Use, userPattern, whereF
 import { formatPolicy, formatValue, type Plain } from './policy-text.js';
 import type { SeenLine, Understood } from './recorded.js';
 
-/** A line that was seen, with what it means. */
 export interface Sight extends Understood {
   readonly seen: SeenLine;
 }
@@ -21,7 +20,6 @@ export type RuleText = { readonly [key: string]: Plain };
 
 /** By what rules are tried. */
 export interface Trial {
-  /** The policy of today. */
   readonly policy: Policy;
   readonly mailUsers: MailUserSettings;
   /** Whom the suggested policy holds for. */
@@ -67,7 +65,6 @@ export function patternsOf(sights: readonly Sight[]): string[] {
   return [...new Set(patterns)].toSorted();
 }
 
-/** Each attempt with when it was first seen. */
 export function usesOf(sights: readonly Sight[]): Use[] {
   return sights.flatMap(({ attempts, seen }) =>
     attempts.map((attempt) => ({ attempt, firstMs: seen.firstMs })),
