@@ -238,13 +238,9 @@ function checkNamespaces(settings: Settings, valid: Cursor): void {
   const rule = [...policies.values()].flatMap(({ allow }) => allow).find(leavesMailboxOut);
   if (rule === undefined) return;
   const hurt = `"${rule.command}" without a mailbox is refused (${rule.place.file}:${rule.place.line})`;
+  const message = `does not say its shared_namespaces ([] for none), so ${hurt}`;
   for (const { name, sharedNamespaces } of backends) {
-    if (sharedNamespaces !== undefined) continue;
-    valid.warning(
-      ['backends', name],
-      `does not say its shared_namespaces ([] for none), so ${hurt}`,
-      'namespaces-unsaid',
-    );
+    if (sharedNamespaces === undefined) valid.warning(['backends', name], message, 'namespaces-unsaid');
   }
 }
 
@@ -252,13 +248,10 @@ function checkNamespaces(settings: Settings, valid: Cursor): void {
 function checkDenied({ backends, policies }: Settings, valid: Cursor): void {
   const rule = [...policies.values()].flatMap(({ deny }) => deny).find(deniesMailboxes);
   if (rule === undefined) return;
+  const place = `${rule.place.file}:${rule.place.line}`;
+  const message = `does not list its namespaces, so a mailbox that is denied may have names that pass (${place})`;
   for (const { name, namespaces } of backends) {
-    if (namespaces !== undefined) continue;
-    valid.warning(
-      ['backends', name],
-      `does not list its namespaces, so a mailbox that is denied may have names that pass (${rule.place.file}:${rule.place.line})`,
-      'namespaces-unsaid',
-    );
+    if (namespaces === undefined) valid.warning(['backends', name], message, 'namespaces-unsaid');
   }
 }
 

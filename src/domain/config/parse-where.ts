@@ -59,7 +59,7 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
       at.error([], `"${command}" has no parameter ${JSON.stringify(name)}${hint}`, 'unknown-name');
     } else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
-      const test = parseValueTest(at, command, parameter, kind);
+      const test = parseValueTest(at, parameter, kind, foldFor(command, parameter, kind));
       if (test !== undefined) tests.push({ parameter: name, test });
     }
   }
@@ -68,9 +68,9 @@ export function parseWhere(cursor: Cursor, command: string, kind: RuleKind): Whe
 
 function parseValueTest(
   cursor: Cursor,
-  command: string,
   parameter: Parameter,
   kind: RuleKind,
+  fold: Fold,
 ): ValueTest | undefined {
   const word = cursor.source();
   if (word === 'any') return { kind: kind === 'deny' ? 'present' : 'any' };
@@ -85,17 +85,13 @@ function parseValueTest(
     cursor.error([], 'is an option without a value; write true, false or any');
     return undefined;
   }
-  if (cursor.kind() === 'map') return parseComparison(cursor, command, parameter, kind);
-  return oneOf(cursor, [], command, parameter, kind, false);
+  return cursor.kind() === 'map'
+    ? parseComparison(cursor, parameter, fold)
+    : { kind: 'one-of', globs: new GlobList(patterns(cursor, []).map(fold)), isOptional: false };
 }
 
 /** `{ one_of: ... }`, `{ equals: ... }`, `{ regex: ... }`, `{ at_least: ..., at_most: ... }`, each with `optional`. */
-function parseComparison(
-  cursor: Cursor,
-  command: string,
-  parameter: Parameter,
-  kind: RuleKind,
-): ValueTest | undefined {
+function parseComparison(cursor: Cursor, parameter: Parameter, fold: Fold): ValueTest | undefined {
   const kinds = ['one_of', 'equals', 'regex'].filter((key) => cursor.has(key));
   const isNumber = cursor.has('at_least') || cursor.has('at_most');
   if (kinds.length + (isNumber ? 1 : 0) !== 1) {
@@ -121,30 +117,17 @@ function parseComparison(
     const regex = regexOf(cursor);
     return regex === undefined ? undefined : { kind: 'regex', regex, isOptional };
   }
-  if (cursor.has('equals')) {
-    const values = cursor.words('equals').map((text) => fold(text, command, parameter, kind));
-    return { kind: 'equals', values, isOptional };
-  }
-  return oneOf(cursor, ['one_of'], command, parameter, kind, isOptional);
+  if (cursor.has('equals')) return { kind: 'equals', values: cursor.words('equals').map(fold), isOptional };
+  return { kind: 'one-of', globs: new GlobList(patterns(cursor, ['one_of']).map(fold)), isOptional };
 }
 
-function oneOf(
-  cursor: Cursor,
-  path: readonly PropertyKey[],
-  command: string,
-  parameter: Parameter,
-  kind: RuleKind,
-  isOptional: boolean,
-): ValueTest {
-  const texts = patterns(cursor, path).map((text) => fold(text, command, parameter, kind));
-  return { kind: 'one-of', globs: new GlobList(texts), isOptional };
-}
+type Fold = (text: string) => string;
 
 /** Names of users and fields are compared in lower case, as the attempt has them; in a `deny` everything is. */
-function fold(text: string, command: string, parameter: Parameter, kind: RuleKind): string {
-  const isField = command === 'fetch' && parameter.name === 'field';
-  if (kind === 'deny') return text.toLowerCase();
-  return userRoles.has(parameter.role) || isField ? foldAscii(text) : text;
+function foldFor(command: string, { name, role }: Parameter, kind: RuleKind): Fold {
+  if (kind === 'deny') return (text) => text.toLowerCase();
+  const isField = command === 'fetch' && name === 'field';
+  return userRoles.has(role) || isField ? (text) => foldAscii(text) : (text) => text;
 }
 
 const userRoles: ReadonlySet<Parameter['role']> = new Set([

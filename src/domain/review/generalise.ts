@@ -194,13 +194,7 @@ function withReadings(values: readonly string[], readings: readonly string[]): S
 
 function sizeOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
   const isLeast = name === 'larger';
-  const sizes = queries.map((query) =>
-    strictest(
-      query.map(({ condition }) => searchSize(condition.values[0] ?? '')),
-      isLeast,
-    ),
-  );
-  const bytes = loosest(sizes, isLeast);
+  const bytes = boundOf(queries, isLeast, ({ condition }) => searchSize(condition.values[0] ?? ''));
   return bytes === undefined || bytes > 999_999_999
     ? 'present'
     : { [isLeast ? 'at_least' : 'at_most']: `${bytes}B` };
@@ -209,16 +203,20 @@ function sizeOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
 /** Ages as they were when the query was seen first; a point in time lies further back whenever it is asked again. */
 function ageOf(name: string, queries: readonly (readonly Leaf[])[]): Plain {
   const isLeast = atLeastKeys.has(name);
-  const ages = queries.map((query) =>
-    strictest(
-      query.map((leaf) => ageSeconds(leaf, isLeast)),
-      isLeast,
-    ),
-  );
-  const seconds = loosest(ages, isLeast);
+  const seconds = boundOf(queries, isLeast, (leaf) => ageSeconds(leaf, isLeast));
   if (seconds === undefined || seconds < 1) return 'present';
-  return isLeast ? { at_least: roundDown(seconds) } : { at_most: roundUp(seconds) };
+  const [unit, size] = units.find(([, each]) => seconds >= each) ?? units[3];
+  return isLeast
+    ? { at_least: `${Math.floor(seconds / size)}${unit}` }
+    : { at_most: `${Math.ceil(seconds / size)}${unit}` };
 }
+
+const units = [
+  ['d', 86_400],
+  ['h', 3600],
+  ['m', 60],
+  ['s', 1],
+] as const;
 
 function ageSeconds({ condition, series, seenMs }: Leaf, isLeast: boolean): number | undefined {
   const value = condition.values[0] ?? '';
@@ -229,35 +227,14 @@ function ageSeconds({ condition, series, seenMs }: Leaf, isLeast: boolean): numb
   return time === undefined || !isLeast ? undefined : Math.floor(seenMs / 1000) - time.latest;
 }
 
-/** Of one query: the bound that holds because of any of its keys. */
-function strictest(bounds: readonly (number | undefined)[], isLeast: boolean): number | undefined {
-  const known = bounds.filter((bound) => bound !== undefined);
-  return known.length === 0 ? undefined : isLeast ? Math.max(...known) : Math.min(...known);
-}
-
-/** Of all queries: the bound that each of them keeps. */
-function loosest(bounds: readonly (number | undefined)[], isLeast: boolean): number | undefined {
-  let found: number | undefined;
-  for (const bound of bounds) {
-    if (bound === undefined) return undefined;
-    if (found === undefined || (isLeast ? bound < found : bound > found)) found = bound;
-  }
-  return found;
-}
-
-const units = [
-  ['d', 86_400],
-  ['h', 3600],
-  ['m', 60],
-  ['s', 1],
-] as const;
-
-function roundDown(seconds: number): string {
-  const [unit, size] = units.find(([, each]) => seconds >= each) ?? units[3];
-  return `${Math.floor(seconds / size)}${unit}`;
-}
-
-function roundUp(seconds: number): string {
-  const [unit, size] = units.find(([, each]) => seconds >= each) ?? units[3];
-  return `${Math.ceil(seconds / size)}${unit}`;
+/** The bound that each query keeps because of any of its keys; undefined: one keeps none. */
+function boundOf(
+  queries: readonly (readonly Leaf[])[],
+  isLeast: boolean,
+  read: (leaf: Leaf) => number | undefined,
+): number | undefined {
+  const [strictest, loosest] = isLeast ? [Math.max, Math.min] : [Math.min, Math.max];
+  const bounds = queries.map((query) => query.map(read).filter((bound) => bound !== undefined));
+  if (bounds.length === 0 || bounds.some((each) => each.length === 0)) return undefined;
+  return bounds.map((each) => strictest(...each)).reduce((one, other) => loosest(one, other));
 }
