@@ -12,9 +12,8 @@ import { hash } from 'node:crypto';
 import {
   eventOpening,
   formatTime,
+  isOwnRecord,
   type JournalRecord,
-  type OwnRecord,
-  ownEvents,
   type RecordedArgument,
   type RecordedPart,
   type RecordedPeer,
@@ -30,8 +29,13 @@ const bodyBytesMax = lineBytesMax - 192;
 /** No cut value is longer than this beyond the bytes of `cut`; a value that is not longer stays whole. */
 const cutOverheadBytes = 128;
 
+interface Budget {
+  readonly value: number;
+  readonly list: number;
+}
+
 /** How much of a value and of a list is kept; the first row that makes the body fit is taken. */
-const budgets = [
+const budgets: readonly Budget[] = [
   { value: 4096, list: 6144 },
   { value: 2048, list: 4096 },
   { value: 1024, list: 3072 },
@@ -40,25 +44,17 @@ const budgets = [
   { value: 128, list: 512 },
   { value: 64, list: 256 },
   { value: 0, list: 128 },
-] as const;
-const widestBudget: Budget = budgets[0];
+];
+const [widestBudget] = budgets;
 
 /** The same for what somebody asked for who did not get it, and for questions to dovegate itself. */
 const briefBodyBytesMax = 2048;
-const briefBudgets = [
+const briefBudgets: readonly Budget[] = [
   // A value that was cut still fits into the list, with what belongs to it.
   { value: 768, list: 1024 },
   { value: 512, list: 1024 },
-  { value: 256, list: 1024 },
-  { value: 128, list: 512 },
-  { value: 64, list: 256 },
-  { value: 0, list: 128 },
-] as const;
-
-interface Budget {
-  readonly value: number;
-  readonly list: number;
-}
+  ...budgets.slice(4),
+];
 
 /** A path of a program can have 4 KiB, and the peer chooses it. */
 const peerValueBytesMax = 256;
@@ -178,10 +174,6 @@ function attempt(r: JournalRecord, budget: Budget): string {
   }
   if (r.error !== undefined) body += `,"error":${encodeText(r.error, max)}`;
   return body;
-}
-
-function isOwnRecord(record: JournalRecord): record is OwnRecord {
-  return ownEvents.has(record.event);
 }
 
 /** What a record says of its command: the keys from `principal` to `matches`, and `users`. */

@@ -17,9 +17,6 @@ type AuditEvent =
   | 'log'
   | 'limit';
 
-/** Of records that the journal itself makes. */
-export const ownEvents: ReadonlySet<string> = new Set(['start', 'stop', 'retire', 'checkpoint', 'clock']);
-
 /** The closed list of the key `outcome`. */
 export type RecordedOutcome =
   | 'ok'
@@ -170,6 +167,12 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly torn?: TornTail | undefined;
   /** In retire: the time (RFC 3339) before which all records are gone. */
   readonly until?: string | undefined;
+}
+
+const ownEvents: ReadonlySet<string> = new Set(['start', 'stop', 'retire', 'checkpoint', 'clock']);
+
+export function isOwnRecord(record: JournalRecord): record is OwnRecord {
+  return ownEvents.has(record.event);
 }
 
 /** The last millisecond of the year 9999: four digits of year are all that the form has. */

@@ -29,11 +29,13 @@ export type CheckpointFaultKind =
   | 'key-change';
 
 /** One thing that is wrong. */
-export interface CheckpointFault extends Place {
-  readonly kind: CheckpointFaultKind;
+export interface Fault<Kind> extends Place {
+  readonly kind: Kind;
   /** A sentence for people. */
   readonly text: string;
 }
+
+type CheckpointFault = Fault<CheckpointFaultKind>;
 
 /** A file with one checkpoint line, as it lies beside the segments. */
 export interface KeptCheckpoint {
@@ -44,26 +46,8 @@ export interface KeptCheckpoint {
 /** Kept by a start that found records missing or other than this checkpoint says. The last one, `checkpoint.json`, is never so old. */
 const evidenceFile = /^checkpoint-\d+\.json$/;
 
-/** Fed while the trail is followed. */
-export interface CheckpointVerifier {
-  /** For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. */
-  judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): void;
-  /** For every record whose chain is right. Cheap: nearly all of them are none that a checkpoint beside the trail names. */
-  compare(seq: number, hash: string, file: string, line: number): void;
-  /** At the end; `last`: the last record, `firstSeq`: the first. */
-  finish(last: Place, firstSeq: number): Vouched;
-}
-
-/** How far a trail is vouched for. */
-export interface Vouched {
-  /** Everything up to here is under a signature: of a trusted key, or, if none was given, of any. */
-  readonly signedSeq: number | undefined;
-  /** Public keys in the order in which they first signed. */
-  readonly keys: readonly string[];
-}
-
 /**
- * `trusted`: public keys in base64 that a person vouches for. `ownKey`: that of the host itself, which counts too, but a change to
+ * Fed while the trail is followed. `trusted`: public keys in base64 that a person vouches for. `ownKey`: that of the host itself, which counts too, but a change to
  * it is a fault. Without any of them signatures are only tested to be right.
  */
 export function createCheckpointVerifier(
@@ -71,7 +55,7 @@ export function createCheckpointVerifier(
   kept: readonly KeptCheckpoint[],
   report: (fault: CheckpointFault) => void,
   ownKey?: string,
-): CheckpointVerifier {
+) {
   const accepted = new Set(trusted);
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   const keys = new Set<string>();
@@ -88,7 +72,8 @@ export function createCheckpointVerifier(
   for (const { file, text } of kept) expect(file, text);
 
   return {
-    judge(text, record, place) {
+    /** For every checkpoint and retire record: its line (text without LF), as an object, and where it stands. */
+    judge(text: string, record: Readonly<Record<string, unknown>>, place: Place): void {
       isSeen = true;
       const { key, next_key: nextKey } = record;
       const signed = unsignedLine(text);
@@ -121,7 +106,8 @@ export function createCheckpointVerifier(
       if (trust.size > 0 && named !== undefined) trust.add(named);
       if (accepted.has(key) && named !== undefined) accepted.add(named);
     },
-    compare(seq, hash, file, line) {
+    /** For every record whose chain is right. Cheap: nearly all of them are none that a checkpoint beside the trail names. */
+    compare(seq: number, hash: string, file: string, line: number): void {
       const found = expected.get(seq);
       if (found === undefined) return;
       expected.delete(seq);
@@ -129,7 +115,14 @@ export function createCheckpointVerifier(
       const text = `the record is not the one that ${found.file} names`;
       report({ kind: 'rewritten', file, line, seq, text });
     },
-    finish(last, firstSeq) {
+    /**
+     * At the end; `last`: the last record, `firstSeq`: the first. `signedSeq`: everything up to here is under a signature, of a trusted
+     * key, or, if none was given, of any. `keys`: in the order in which they first signed.
+     */
+    finish(
+      last: Place,
+      firstSeq: number,
+    ): { readonly signedSeq: number | undefined; readonly keys: readonly string[] } {
       for (const [seq, { file, key }] of expected) {
         // Its records were retired, which a signed record explains (verify.ts looks for that), or are not looked at.
         if (seq < firstSeq && evidenceFile.test(file)) continue;
@@ -137,13 +130,7 @@ export function createCheckpointVerifier(
           report({ kind: 'untrusted', file, line: 1, seq, text: 'no trusted key signed this checkpoint' });
         } else if (seq > (last.seq ?? 0)) {
           const text = `${file} names record ${seq}: what follows here was cut off`;
-          report({
-            kind: 'cut',
-            file: last.file,
-            line: last.line,
-            seq: (last.seq ?? firstSeq - 1) + 1,
-            text,
-          });
+          report({ kind: 'cut', ...last, seq: (last.seq ?? firstSeq - 1) + 1, text });
         }
       }
       if (ownKey !== undefined && change !== undefined) report(change);
@@ -165,13 +152,8 @@ export function createCheckpointVerifier(
     const isRight =
       typeof key !== 'string' || (signed !== undefined && isSignedBy(key, signed.text, signed.signature));
     if (link === undefined || !link.isIntact || !isRight) {
-      report({
-        kind: 'bad-signature',
-        file,
-        line: 1,
-        seq: link?.seq,
-        text: 'this is not a checkpoint as it was written',
-      });
+      const fault = 'this is not a checkpoint as it was written';
+      report({ kind: 'bad-signature', file, line: 1, seq: link?.seq, text: fault });
       return;
     }
     expected.set(link.seq, { file, hash: link.hash, key });

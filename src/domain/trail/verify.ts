@@ -7,8 +7,8 @@ import { parseLine, parseTime, readHead, readWord } from '../audit/record.js';
 import {
   type CheckpointFaultKind,
   createCheckpointVerifier,
+  type Fault,
   type KeptCheckpoint,
-  type Place,
 } from './checkpoints.js';
 
 export type { KeptCheckpoint };
@@ -37,12 +37,7 @@ export type TrailFaultKind =
   /** The record belongs to another journal. */
   | 'foreign';
 
-/** One thing that is wrong. */
-export interface TrailFault extends Place {
-  readonly kind: TrailFaultKind;
-  /** A sentence for people. */
-  readonly text: string;
-}
+export type TrailFault = Fault<TrailFaultKind>;
 
 /** What retention removed, for one of its limits. */
 export interface RetiredRecords {
@@ -99,19 +94,6 @@ export interface TrailOptions {
   readonly faultsMax: number;
 }
 
-/** One verification, fed with the trail in its order. */
-export interface Verifier {
-  /** A file begins; `name` as records name it (without `.gz`). */
-  beginSegment(name: string): void;
-  /** The next line, without LF. `isWhole`: it ended in LF. Its bytes are the caller's again when this returns. */
-  takeLine(bytes: Buffer, isWhole: boolean): void;
-  /** A line that is none of the trail's: it only counts for the places of those behind it. */
-  skipLine(): void;
-  /** The file cannot be read further (a compressed one that is damaged). */
-  breakOff(text: string): void;
-  finish(): Verdict;
-}
-
 /** Records may be a little younger than the one before: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
 const openShownMax = 20;
@@ -135,8 +117,10 @@ export function noteRetired(
   retired.set(by, { by, segments, until: typeof until === 'string' ? until : undefined });
 }
 
-/** A verifier that has seen nothing yet. */
-export function createVerifier(options: TrailOptions): Verifier {
+export type Verifier = ReturnType<typeof createVerifier>;
+
+/** One verification, fed with the trail in its order. */
+export function createVerifier(options: TrailOptions) {
   const faults: TrailFault[] = [];
   let faultCount = 0;
   const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
@@ -163,14 +147,16 @@ export function createVerifier(options: TrailOptions): Verifier {
   let torn: { readonly file: string; readonly line: number } | undefined;
 
   return {
-    beginSegment(name) {
+    /** A file begins; `name` as records name it (without `.gz`). */
+    beginSegment(name: string): void {
       tellTorn();
       beforeName = file === '' ? undefined : file;
       file = name;
       files.set(name, files.size);
       line = 0;
     },
-    takeLine(bytes, isWhole) {
+    /** The next line, without LF. `isWhole`: it ended in LF. Its bytes are the caller's again when this returns. */
+    takeLine(bytes: Buffer, isWhole: boolean): void {
       tellTorn();
       line += 1;
       if (!isWhole) {
@@ -180,7 +166,7 @@ export function createVerifier(options: TrailOptions): Verifier {
       records += 1;
       const link = readLink(bytes);
       if (link === undefined) {
-        const seq = last === undefined ? undefined : last.seq + 1;
+        const seq = nextSeq();
         fault({ kind: 'malformed', file, line, seq, text: 'this is not a record' });
         doubt(seq, last?.hash);
         return;
@@ -203,15 +189,16 @@ export function createVerifier(options: TrailOptions): Verifier {
       tellTime(event, time, link.seq);
       note(event, head, link.seq);
     },
-    skipLine() {
+    /** A line that is none of the trail's: it only counts for the places of those after it. */
+    skipLine(): void {
       line += 1;
     },
-    breakOff(text) {
-      const seq = last === undefined ? undefined : last.seq + 1;
-      fault({ kind: 'malformed', file, line: line + 1, seq, text });
+    /** The file cannot be read further (a compressed one that is damaged). */
+    breakOff(text: string): void {
+      fault({ kind: 'malformed', file, line: line + 1, seq: nextSeq(), text });
       doubt(undefined, undefined);
     },
-    finish() {
+    finish(): Verdict {
       if (before !== undefined && !options.isPart && retired.get(before.name) !== before.hash) {
         const text = `${before.name} is missing, and no retire record explains it`;
         fault({ kind: 'segment-missing', file: before.name, line: 0, seq: before.seq - 1, text });
@@ -247,14 +234,14 @@ export function createVerifier(options: TrailOptions): Verifier {
   /** A line without end is no fault where the trail ends; in the middle it is. */
   function tellTorn(): void {
     if (torn === undefined) return;
-    fault({
-      kind: 'malformed',
-      ...torn,
-      seq: last === undefined ? undefined : last.seq + 1,
-      text: 'a record is cut',
-    });
-    doubt(last === undefined ? undefined : last.seq + 1, last?.hash);
+    const seq = nextSeq();
+    fault({ kind: 'malformed', ...torn, seq, text: 'a record is cut' });
+    doubt(seq, last?.hash);
     torn = undefined;
+  }
+
+  function nextSeq(): number | undefined {
+    return last === undefined ? undefined : last.seq + 1;
   }
 
   function doubt(seq: number | undefined, hash: string | undefined): void {
@@ -331,11 +318,8 @@ export function createVerifier(options: TrailOptions): Verifier {
       // Not gone: it only stands later than it should. What was told of it was right about the place.
       const told = faults[gap.fault];
       if (told?.kind === 'missing') {
-        faults[gap.fault] = {
-          ...told,
-          kind: 'reordered',
-          text: `record ${seq} stands later, at line ${line} of ${file}`,
-        };
+        const text = `record ${seq} stands later, at line ${line} of ${file}`;
+        faults[gap.fault] = { ...told, kind: 'reordered', text };
       }
       return;
     }
