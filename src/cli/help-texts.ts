@@ -76,7 +76,7 @@ audit keygen: 0 made, 78 the file exists, or cannot be written
 dovegate audit keygen
 dovegate audit keygen --out /etc/dovegate/sign.key
 
-send: those of doveadm: 0 done, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted
+send: 0 done, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted; else those of doveadm
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
 dovegate send --socket mail1:4170 --account anna --password-file ./password --format json -- who
 
