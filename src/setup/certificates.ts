@@ -1,7 +1,7 @@
-// What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and told about
+// What each listener shows to clients that want TLS: read at start and reload, read again when the files change, and reported
 // before it ends, as is what backends show us.
-// The rules: files that cannot be used change nothing, and are told once; a pair of which only one half is replaced yet is looked
-// at again before anybody is told; who was shown a certificate keeps it, and whether his own still counts is asked elsewhere.
+// The rules: files that cannot be used change nothing, and are reported once; a pair of which only one half is replaced yet is looked
+// at again before that. A session keeps the certificate that it was shown.
 
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -10,7 +10,6 @@ import type { Clock, Timer } from '../ports/machine.js';
 import type { TlsOffer } from '../ports/transport.js';
 import { CertificateFault, parseEnd, type ReadTls, readTls, type TlsFiles } from './read-certificates.js';
 
-/** The files of one listener. */
 export interface NamedTlsFiles extends TlsFiles {
   readonly name: string;
 }
@@ -24,7 +23,7 @@ export interface CertificateExpiry {
   readonly leftMs: number;
 }
 
-/** What is reported: a line of the log. */
+/** A line of the log. */
 export interface CertificateEvent {
   readonly event: 'certificate-replaced' | 'certificate-kept' | 'certificate-expires';
   readonly level: 'info' | 'warn' | 'error';
@@ -33,22 +32,7 @@ export interface CertificateEvent {
   readonly text: string;
 }
 
-/** What all listeners show. */
-export interface Certificates {
-  /** Reads all of them; of other backends than these nothing is kept. Nothing has changed before `commit`. Throws a CertificateFault. */
-  prepare(listeners: readonly NamedTlsFiles[], backends: readonly string[]): { commit(): void };
-  /** A backend showed a certificate that ends then: `Nov 20 09:05:00 2026 GMT`. */
-  saw(backend: string, validTo: string): void;
-  /** What a listener shows now; undefined: nothing. */
-  offerOf(listener: string): TlsOffer | undefined;
-  /** Of all, now. */
-  expiries(): readonly CertificateExpiry[];
-  /** Looks no more. */
-  close(): void;
-}
-
-/** What certificates need. */
-export interface CertificateParts {
+interface CertificateParts {
   readonly clock: Clock;
   /** Builds what is shown, once for each state of the files; throws where OpenSSL refuses. */
   readonly prepareOffer: (offer: TlsOffer) => unknown;
@@ -72,8 +56,10 @@ interface Shown {
   readonly trouble?: { readonly stamp: string; readonly text: string; readonly isTold: boolean };
 }
 
-/** Nothing is shown yet. */
-export function createCertificates(parts: CertificateParts): Certificates {
+export type Certificates = ReturnType<typeof createCertificates>;
+
+/** What all listeners show; nothing yet. */
+export function createCertificates(parts: CertificateParts) {
   const { clock, prepareOffer, report, onReplaced } = parts;
   const shown = new Map<string, Shown>();
   /** When the certificate of a backend ends, in Unix milliseconds. */
@@ -164,7 +150,8 @@ export function createCertificates(parts: CertificateParts): Certificates {
   }
 
   return {
-    prepare(listeners, backends) {
+    /** Reads all of them; of other backends than these nothing is kept. Nothing has changed before `commit`. Throws a CertificateFault. */
+    prepare(listeners: readonly NamedTlsFiles[], backends: readonly string[]): { commit(): void } {
       const next = listeners.map((files): Shown => {
         const before = shown.get(files.name);
         const stamp = stampNow(files);
@@ -180,13 +167,16 @@ export function createCertificates(parts: CertificateParts): Certificates {
         },
       };
     },
-    saw(backend, validTo) {
+    /** A backend showed a certificate that ends then: `Nov 20 09:05:00 2026 GMT`. */
+    saw(backend: string, validTo: string): void {
       seen.set(backend, parseEnd(validTo));
       arm();
     },
-    offerOf: (listener) => shown.get(listener)?.read.offer,
+    /** What a listener shows now; undefined: nothing. */
+    offerOf: (listener: string): TlsOffer | undefined => shown.get(listener)?.read.offer,
     expiries,
-    close() {
+    /** Ends the looks at the files. */
+    close(): void {
       isClosed = true;
       timer?.cancel();
     },

@@ -4,7 +4,6 @@
 
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import { parseInstant } from '../domain/policy/policy.js';
 import type { TlsOffer } from '../ports/transport.js';
 
 /** Paths. */
@@ -68,31 +67,24 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
     const text = cause instanceof Error ? cause.message : String(cause);
     throw new CertificateFault('certificate', `${files.certificate} cannot be used: ${text}`, cause);
   }
+  const concerns: { key: TlsFileKey; text: string }[] = [];
+  if (leaf.subjectAltName === undefined) {
+    const text = `${files.certificate} has no subjectAltName, which most clients want`;
+    concerns.push({ key: 'certificate', text });
+  }
+  if ((mode & 0o004) !== 0)
+    concerns.push({ key: 'key', text: `${files.key} can be read by every user of this machine` });
+  const bits = key.asymmetricKeyType === 'rsa' ? key.asymmetricKeyDetails?.modulusLength : undefined;
+  if (bits !== undefined && bits < rsaBitsMin) {
+    const text = `${files.key} is an RSA key of ${bits} bits; ${rsaBitsMin} are the least today`;
+    concerns.push({ key: 'key', text });
+  }
   return {
     offer,
     notAfterMs: parseEnd(leaf.validTo),
     clientCaNotAfterMs: authorities && Math.min(...authorities.map(({ parsed }) => parseEnd(parsed.validTo))),
-    concerns: [
-      ...(leaf.subjectAltName === undefined
-        ? [concern('certificate', `${files.certificate} has no subjectAltName, which most clients want`)]
-        : []),
-      ...concernsOfKey(files.key, mode, key),
-    ],
+    concerns,
   };
-}
-
-function concern(key: TlsFileKey, text: string): ReadTls['concerns'][number] {
-  return { key, text };
-}
-
-function concernsOfKey(path: string, mode: number, key: KeyObject): ReadTls['concerns'] {
-  const bits = key.asymmetricKeyType === 'rsa' ? key.asymmetricKeyDetails?.modulusLength : undefined;
-  return [
-    ...((mode & 0o004) === 0 ? [] : [concern('key', `${path} can be read by every user of this machine`)]),
-    ...(bits === undefined || bits >= rsaBitsMin
-      ? []
-      : [concern('key', `${path} is an RSA key of ${bits} bits; ${rsaBitsMin} are the least today`)]),
-  ];
 }
 
 const whyUnreadable: ReadonlyMap<string, string> = new Map([
@@ -156,14 +148,8 @@ function parseKey(path: string, text: string): KeyObject {
   }
 }
 
-const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-
-/** `Nov 20 09:05:00 2026 GMT`, as OpenSSL prints it, in Unix milliseconds. */
+/** `Nov 20 09:05:00 2026 GMT`, as OpenSSL prints it, in Unix milliseconds. What it prints otherwise counts as never. */
 export function parseEnd(validTo: string): number {
-  const [, name = '', day = '', time = '', year = ''] =
-    /^([A-Z][a-z]{2}) +(\d{1,2}) ([\d:]{8}) (\d{4,5}) GMT$/.exec(validTo) ?? [];
-  const month = String(months.indexOf(name) + 1).padStart(2, '0');
-  // A year of five digits is beyond all that matters here.
-  const text = `${year.slice(0, 4)}-${month}-${day.padStart(2, '0')}T${time}Z`;
-  return parseInstant(text) ?? Number.POSITIVE_INFINITY;
+  const endMs = validTo.endsWith(' GMT') ? Date.parse(validTo) : Number.NaN;
+  return Number.isNaN(endMs) ? Number.POSITIVE_INFINITY : endMs;
 }

@@ -6,7 +6,6 @@ import { styleText } from 'node:util';
 import { printable } from '../../domain/audit/encode.js';
 import { type Clock, exitCodes } from '../../ports/machine.js';
 import { CommandFault } from './output.js';
-import type { Sink } from './row-printer.js';
 
 export type Paint = 'good' | 'bad' | 'doubtful' | 'title' | 'faint';
 
@@ -24,16 +23,6 @@ export interface Screen {
   readonly columns: number | undefined;
   /** The same text, in color where colors are shown. */
   paint(paint: Paint, text: string): string;
-}
-
-export interface RawOutput {
-  readonly sink: Sink;
-  /** Resolves when everything is written; rejects with a CommandFault. */
-  flush(): Promise<void>;
-  /** Enough is held for a flush. */
-  readonly isFull: boolean;
-  /** The reader closed the pipe. */
-  readonly isGone: boolean;
 }
 
 export interface Output {
@@ -79,36 +68,36 @@ export function openScreen(
   };
 }
 
-export function openRawOutput(out: Output = process.stdout): RawOutput {
+export function openRawOutput(out: Output = process.stdout) {
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const writer = createWriter(out);
   let held: Buffer[] = [];
   let heldBytes = 0;
   return {
-    sink(piece) {
+    sink(piece: Buffer | string): void {
       const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
       held.push(bytes);
       heldBytes += bytes.length;
     },
-    flush() {
+    /** Resolves when everything is written; rejects with a CommandFault. */
+    flush(): Promise<void> {
       const bytes = Buffer.concat(held);
       held = [];
       heldBytes = 0;
       return writer.write(out.isTTY === true ? visible(decoder.decode(bytes, { stream: true })) : bytes);
     },
-    get isFull() {
+    /** Enough is held for a flush. */
+    get isFull(): boolean {
       return heldBytes >= heldMax;
     },
-    get isGone() {
+    /** The reader closed the pipe. */
+    get isGone(): boolean {
       return writer.isGone;
     },
   };
 }
 
-function createWriter(out: Output): {
-  write(piece: string | Buffer): Promise<void>;
-  readonly isGone: boolean;
-} {
+function createWriter(out: Output) {
   let isGone = false;
   let fault: unknown;
   const fail = (error: Error): void => {
@@ -118,7 +107,7 @@ function createWriter(out: Output): {
   // Without a listener an error of the stream would end the process.
   out.on('error', fail);
   return {
-    async write(piece) {
+    async write(piece: string | Buffer): Promise<void> {
       if (piece.length > 0 && !isGone) {
         await new Promise<void>((resolve) => {
           out.write(piece, (error) => {
@@ -130,7 +119,7 @@ function createWriter(out: Output): {
       if (fault !== undefined)
         throw new CommandFault(exitCodes.failed, 'the output cannot be written', fault);
     },
-    get isGone() {
+    get isGone(): boolean {
       return isGone;
     },
   };
@@ -144,20 +133,14 @@ function visible(text: string): string {
     .join('');
 }
 
-/** Progress of a long command in one redrawn line of a terminal: bytes, rows, time. Shown after 2 s. */
-export interface Progress {
-  sent(bytes: number): void;
-  received(bytes: number): void;
-  row(): void;
-  /** Erases the line; call it before other output and at the end. */
-  clear(): void;
-}
-
 const quietMs = 2_000;
 const everyMs = 500;
 
-/** `write`: to the terminal; undefined: there is none. */
-export function createProgress(clock: Clock, write: ((text: string) => void) | undefined): Progress {
+/**
+ * Progress of a long command in one redrawn line of a terminal: bytes, rows, time. Shown after 2 s. `write`: to the terminal;
+ * undefined: there is none.
+ */
+export function createProgress(clock: Clock, write: ((text: string) => void) | undefined) {
   const startMs = clock.now();
   let drawnMs = startMs + quietMs - everyMs;
   let isShown = false;
@@ -177,18 +160,19 @@ export function createProgress(clock: Clock, write: ((text: string) => void) | u
     write(`\r\x1b[K${parts.join(', ')}`);
   };
   return {
-    sent(bytes) {
+    sent(bytes: number): void {
       sent += bytes;
       draw();
     },
-    received(bytes) {
+    received(bytes: number): void {
       received += bytes;
       draw();
     },
-    row() {
+    row(): void {
       rows += 1;
     },
-    clear() {
+    /** Erases the line; call it before other output and at the end. */
+    clear(): void {
       if (isShown) write?.('\r\x1b[K');
       isShown = false;
     },
