@@ -119,17 +119,8 @@ export const commandLetters = [
   { letter: 'h', description: 'without the line of names' },
 ] as const;
 
-interface OwnOptions {
-  readonly format: Format | undefined;
-  readonly hidesTitles: boolean;
-  readonly isVerbose: boolean;
-  readonly isDebug: boolean;
-  readonly wantsHelp: boolean;
-  readonly words: readonly string[];
-}
-
 /** The options in front of the command. Throws a CommandFault with the exit code of the real program. */
-function readOwnOptions(args: readonly string[]): OwnOptions {
+function readOwnOptions(args: readonly string[]) {
   const options = Object.fromEntries(
     commandLetters.map(({ letter }) => [
       letter,

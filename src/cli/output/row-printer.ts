@@ -8,13 +8,7 @@ export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;
 
 export type Format = (typeof allFormats)[number];
 
-export interface RowPrinter {
-  cell(bytes: Buffer, endsCell: boolean): void;
-  /** The user of the next rows, for formats with a column for it. */
-  setUser(user: string): void;
-  /** A reply broke off: its unfinished row is dropped. */
-  end(): void;
-}
+export type RowPrinter = ReturnType<typeof createRowPrinter>;
 
 export interface PrintOptions {
   /** Undefined: the one that the real program uses for this command. */
@@ -44,11 +38,7 @@ const unknownShape: ReplyShape = { format: 'flow', template: undefined, columns:
 const userColumn = hidden('username', 'Username');
 
 /** A printer that stands before the first row; the line of names is printed at once. */
-export function createRowPrinter(
-  shape: ReplyShape | undefined,
-  options: PrintOptions,
-  sink: Sink,
-): RowPrinter {
+export function createRowPrinter(shape: ReplyShape | undefined, options: PrintOptions, sink: Sink) {
   const { columns: own, template } = shape ?? unknownShape;
   const columns = options.hasUsers ? [userColumn, ...own] : own;
   const first = options.hasUsers ? 1 : 0;
@@ -90,7 +80,7 @@ export function createRowPrinter(
   }
 
   return {
-    cell(bytes, endsCell) {
+    cell(bytes: Buffer, endsCell: boolean): void {
       rowBytes += bytes.length + 1;
       if (isOpen) {
         format.write(bytes);
@@ -110,10 +100,12 @@ export function createRowPrinter(
       column = first;
       rowBytes = 0;
     },
-    setUser(name) {
+    /** The user of the next rows, for formats with a column for it. */
+    setUser(name: string): void {
       user = Buffer.from(name);
     },
-    end() {
+    /** A reply broke off: its unfinished row is dropped. */
+    end(): void {
       if (isOpen) format.close(column);
       format.end();
     },

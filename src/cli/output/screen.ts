@@ -74,7 +74,7 @@ export function openRawOutput(out: Output = process.stdout) {
   let held: Buffer[] = [];
   let heldBytes = 0;
   return {
-    sink(piece: Buffer | string): void {
+    sink: (piece: Buffer | string): void => {
       const bytes = typeof piece === 'string' ? Buffer.from(piece) : piece;
       held.push(bytes);
       heldBytes += bytes.length;

@@ -63,7 +63,7 @@ export function createMailboxNames(
   const isInboxDoubted = !listed.some((each) => each.inbox);
   const said = listed.map((each) => each.separator).join('');
   const separators = new Set(isInboxDoubted ? usualSeparators + said : said);
-  const emptyParts = emptyPartsBetween(isInboxDoubted ? usualHierarchySeparators + said : said);
+  const withoutEmptyParts = createEmptyPartRemover(isInboxDoubted ? usualHierarchySeparators + said : said);
   // Below the prefix of a public namespace are mailboxes, not users.
   const ofUsers = namespaces?.filter(({ kind }) => kind === 'shared').map(({ prefix }) => prefix);
   const shared = (ofUsers ?? sharedPrefixes).map(foldAscii);
@@ -84,19 +84,16 @@ export function createMailboxNames(
   function readings(name: string): readonly string[] {
     // Whoever lets a mask for all of them through means all of them.
     if (/^[*%]+$/.test(name)) return none;
-    const found = new Set<string>();
     const plain = inCapitals(isMailboxMask(name) ? name : withoutEmptyParts(name));
-    found.add(plain);
-    for (const mailbox of mailboxesOf(plain)) found.add(mailbox);
+    const found = new Set([plain, ...mailboxesOf(plain)]);
     found.delete(name);
     return found.size === 0 ? none : [...found];
   }
 
   function spellings(name: string): readonly string[] {
-    const found = new Set([name]);
-    for (const mailbox of readings(name)) found.add(mailbox);
+    const found = [name, ...readings(name)];
     // A reading that is no other name of it (a root and its INBOX) has names of its own; they may be meant too.
-    return [...new Set([...found, ...[...found].flatMap(namesOf)])];
+    return [...new Set([...found, ...found.flatMap(namesOf)])];
   }
 
   /** The mailboxes that it may be, by the one name by which each is compared. */
@@ -189,15 +186,6 @@ export function createMailboxNames(
     return listed.find((each) => each.prefix === namespace.aliasFor) ?? namespace;
   }
 
-  function withoutEmptyParts(name: string): string {
-    if (!emptyParts.any.test(name)) return name;
-    const text = name
-      .replace(emptyParts.first, '')
-      .replaceAll(emptyParts.repeated, '$1')
-      .replace(emptyParts.last, '');
-    return text === '' ? name : text;
-  }
-
   /** INBOX at its beginning is upper case to servers, in any case; of a mask as far as it is text. */
   function inCapitals(name: string): string {
     const wild = name.search(/[*%]/);
@@ -238,21 +226,17 @@ function inLowerCase(names: readonly string[]): readonly string[] {
   return names.map((name) => name.toLowerCase());
 }
 
-interface EmptyParts {
-  readonly any: RegExp;
-  readonly first: RegExp;
-  readonly repeated: RegExp;
-  readonly last: RegExp;
-}
-
-/** Where a name has separators that a server drops: at its beginning, the same one again, one at its end. */
-function emptyPartsBetween(separators: string): EmptyParts {
+/** Drops the separators of a name that a server drops: at its beginning, the same one again, one at its end. */
+function createEmptyPartRemover(separators: string): (name: string) => string {
   const one = `[${Array.from(separators, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`).join('')}]`;
-  return {
-    any: new RegExp(`^${one}|(${one})\\1|${one}$`, 'u'),
-    first: new RegExp(`^${one}+`, 'u'),
-    repeated: new RegExp(`(${one})\\1+`, 'gu'),
-    last: new RegExp(`${one}$`, 'u'),
+  const any = new RegExp(`^${one}|(${one})\\1|${one}$`, 'u');
+  const first = new RegExp(`^${one}+`, 'u');
+  const repeated = new RegExp(`(${one})\\1+`, 'gu');
+  const last = new RegExp(`${one}$`, 'u');
+  return (name) => {
+    if (!any.test(name)) return name;
+    const text = name.replace(first, '').replaceAll(repeated, '$1').replace(last, '');
+    return text === '' ? name : text;
   };
 }
 
@@ -304,13 +288,11 @@ export function namesAmong(
   };
 }
 
-/** Names that remember what they answered until they are told to forget. */
-export interface RememberedNames extends MailboxNames {
-  forget(): void;
-}
-
-/** For the judgement of one line: each of its rules, in both series, asks for the same names. */
-export function rememberNames(names: MailboxNames): RememberedNames {
+/**
+ * Names that remember what they answered until `forget`, for the judgement of one line: each of its rules, in both series, asks for the
+ * same names.
+ */
+export function rememberNames(names: MailboxNames): MailboxNames & { forget(): void } {
   const known: Map<string, readonly string[]>[] = [];
   const once = (find: (name: string) => readonly string[]): ((name: string) => readonly string[]) => {
     const answers = new Map<string, readonly string[]>();
