@@ -8,31 +8,10 @@ import { shown } from './user-search.js';
 
 /** The columns of an exported exchange, in their order. */
 export const exportColumns = [
-  ...([
-    'time',
-    'id',
-    'session',
-    'listener',
-    'principal',
-    'decision',
-    'outcome',
-    'status',
-    'command',
-  ] as const),
-  ...([
-    'args',
-    'user',
-    'effect',
-    'backend',
-    'upstream',
-    'policy',
-    'rule',
-    'would',
-    'reason',
-    'sent',
-  ] as const),
-  ...(['rows', 'cells', 'bytes_in', 'bytes_out', 'wait_ms', 'first_byte_ms', 'duration_ms'] as const),
-  ...(['error', 'seq', 'completed_seq', 'completed_time', 'users'] as const),
+  ...(['time', 'id', 'session', 'listener', 'principal', 'decision', 'outcome', 'status'] as const),
+  ...(['command', 'args', 'user', 'effect', 'backend', 'upstream', 'policy', 'rule', 'would'] as const),
+  ...(['reason', 'sent', 'rows', 'cells', 'bytes_in', 'bytes_out', 'wait_ms', 'first_byte_ms'] as const),
+  ...(['duration_ms', 'error', 'seq', 'completed_seq', 'completed_time', 'users'] as const),
 ];
 
 /** One exchange as JSON: the recorded keys as they are, then seq and time of the completion. One line, without LF. */
