@@ -11,7 +11,7 @@ import type { OpenJournal } from '../adapters/journal/journal.js';
 import { bindTcp, bindUnix, descriptorOf, ListenFault } from '../adapters/net/listen.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
 import type { Log } from '../adapters/telemetry/log.js';
-import { createMetrics, type Metrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
+import { createMetrics, type MetricsSnapshot } from '../adapters/telemetry/metrics.js';
 import { formatTime } from '../domain/audit/record.js';
 import { allSeries, commandsOf, ownCommands } from '../domain/commands/catalog.js';
 import {
@@ -37,18 +37,8 @@ import type { Switch } from './served.js';
 export type Shown = Omit<DaemonSnapshot, 'version' | 'started' | 'uptimeMs'> &
   Pick<MetricsSnapshot, 'isReloadSuccess' | 'certificates'>;
 
-export interface Endpoints {
-  readonly metrics: Metrics;
-  /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
-  open(settings: AdminSettings, show: () => Shown, act: Act): Promise<void>;
-  /** Takes the sockets away. */
-  shut(): Promise<void>;
-  /** For ever. */
-  close(): Promise<void>;
-}
-
 /** Counts from now on. */
-export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer): Endpoints {
+export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer) {
   const startedMs = clock.now();
   const started = formatTime(clock.wallMs());
   const known = [...ownCommands, ...allSeries.flatMap(commandsOf)];
@@ -71,6 +61,7 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer): End
   });
   const onError = (text: string): void => log.report({ event: 'admin-failed', level: 'error', text });
 
+  /** Takes the sockets away. */
   async function shut(): Promise<void> {
     const open = admin;
     admin = undefined;
@@ -79,7 +70,8 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer): End
 
   return {
     metrics,
-    async open(settings, show, act) {
+    /** Serves on the sockets that the settings name, and on no others any more. Rejects with a ListenFault. */
+    async open(settings: AdminSettings, show: () => Shown, act: Act): Promise<void> {
       await shut();
       showNow = show;
       admin = await openAdmin({
@@ -93,7 +85,8 @@ export function createEndpoints(clock: Clock, log: Log, findPeer: FindPeer): End
       });
     },
     shut,
-    async close() {
+    /** For ever. */
+    async close(): Promise<void> {
       await shut();
       metrics.close();
     },

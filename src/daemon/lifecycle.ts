@@ -89,17 +89,10 @@ export class Lifecycle {
 /** Thrown by a phase that an uncaught error ended; the error itself is logged. */
 export class UncaughtError extends Error {}
 
-/** Errors that nobody caught: the process is not in a state to go on. */
-export interface FatalErrors {
-  readonly hasHappened: boolean;
-  /** Resolves at the first one. */
-  readonly happened: Promise<void>;
-  /** The phase, or an UncaughtError if one happens first. */
-  race<T>(phase: Promise<T>): Promise<T>;
-}
+export type FatalErrors = ReturnType<typeof watchFatalErrors>;
 
-/** Watches from now on, instead of what Node does by itself. */
-export function watchFatalErrors(log: Pick<Log, 'report'>): FatalErrors {
+/** Watches errors that nobody caught, instead of what Node does by itself: the process is not in a state to go on. */
+export function watchFatalErrors(log: Pick<Log, 'report'>) {
   let hasHappened = false;
   const happened = new Promise<void>((resolve) => {
     onFatalError((fault) => {
@@ -112,11 +105,13 @@ export function watchFatalErrors(log: Pick<Log, 'report'>): FatalErrors {
   const ended = happened.then(() => Promise.reject(new UncaughtError('an error that nobody caught')));
   ended.catch(() => undefined);
   return {
-    get hasHappened() {
+    get hasHappened(): boolean {
       return hasHappened;
     },
+    /** Resolves at the first one. */
     happened,
-    race: (phase) => Promise.race([phase, ended]),
+    /** The phase, or an UncaughtError if one happens first. */
+    race: <T>(phase: Promise<T>): Promise<T> => Promise.race([phase, ended]),
   };
 }
 

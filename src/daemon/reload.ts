@@ -5,6 +5,7 @@
 import { lookUpNumbers, ourselves } from '../adapters/host/accounts.js';
 import type { OpenJournal } from '../adapters/journal/journal.js';
 import type { Shipping } from '../adapters/shipping/shipping.js';
+import type { LogCode } from '../adapters/telemetry/codes.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import { formatProblem } from '../domain/config/problem.js';
 import type { Settings } from '../domain/config/settings.js';
@@ -200,10 +201,7 @@ function meaningOf(value: unknown): string | undefined {
 function tell(parts: ReloadParts, reloaded: Reloaded): void {
   const { log, lifecycle } = parts;
   const { isSuccess, hash, problems, unfinished = [], restart } = reloaded;
-  const warn = (
-    event: 'configuration-warning' | 'reload-unfinished' | 'restart-needed',
-    text: string,
-  ): void => log.report({ event, level: 'warn', text });
+  const warn = (event: LogCode, text: string): void => log.report({ event, level: 'warn', text });
   if (isSuccess) {
     for (const text of problems) warn('configuration-warning', text);
     for (const text of unfinished) warn('reload-unfinished', text);
