@@ -315,18 +315,17 @@ export class Deadline {
     this.#dueMs = Number.POSITIVE_INFINITY;
   }
 
-  /** Clears, and leaves no timer behind. */
+  /** Clears for good, and leaves no timer behind. */
   end(): void {
     this.clear();
     this.#timer?.cancel();
-    this.#timer = undefined;
-    this.#timerMs = Number.POSITIVE_INFINITY;
+    this.#timerMs = Number.NEGATIVE_INFINITY;
   }
 
   #start(ms: number): void {
     this.#timer?.cancel();
-    this.#timerMs = this.#dueMs;
     this.#timer = this.#clock.setTimer(ms, () => this.#look());
+    this.#timerMs = this.#dueMs;
   }
 
   #look(): void {

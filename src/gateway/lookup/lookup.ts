@@ -132,6 +132,8 @@ export class Lookup implements LinkOwner<Asking> {
   retire(): void {
     if (this.#phase !== 'open') return;
     this.#phase = 'retired';
+    // A session that was idle over a reload holds what its last command was judged with.
+    this.#remembered.clear();
     this.#match();
   }
 

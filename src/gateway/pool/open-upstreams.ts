@@ -8,13 +8,13 @@ import type { Upstream } from './upstream.js';
 export class OpenUpstreams {
   /** Oldest first. Changed here alone. */
   readonly idle: Upstream[] = [];
-  readonly leased = new Set<Upstream>();
+  readonly leased: Upstream[] = [];
   /** Of the leased: those on which nothing else may run. */
   readonly alone = new Set<Upstream>();
 
   /** Of all open ones. */
   get size(): number {
-    return this.idle.length + this.leased.size;
+    return this.idle.length + this.leased.length;
   }
 
   /** How many are leased to exchanges of that principal. */
@@ -37,8 +37,8 @@ export class OpenUpstreams {
 
   /** One that was just greeted, until it rests; or one that was idle. */
   setLeased(upstream: Upstream, isAlone: boolean): void {
-    if (!this.leased.has(upstream)) this.#leaveIdle(upstream);
-    this.leased.add(upstream);
+    this.delete(upstream);
+    this.leased.push(upstream);
     if (isAlone) this.alone.add(upstream);
   }
 
@@ -51,16 +51,16 @@ export class OpenUpstreams {
   /** False: it was not there. */
   delete(upstream: Upstream): boolean {
     if (this.alone.size > 0) this.alone.delete(upstream);
-    return this.leased.delete(upstream) || this.#leaveIdle(upstream);
+    return remove(this.leased, upstream) || remove(this.idle, upstream);
   }
+}
 
-  #leaveIdle(upstream: Upstream): boolean {
-    const at = this.idle.lastIndexOf(upstream);
-    if (at < 0) return false;
-    if (at === this.idle.length - 1) this.idle.pop();
-    else this.idle.splice(at, 1);
-    return true;
-  }
+/** From its end: the newest idle one is the one that is leased. */
+function remove(upstreams: Upstream[], upstream: Upstream): boolean {
+  const at = upstreams.lastIndexOf(upstream);
+  if (at < 0) return false;
+  upstreams.splice(at, 1);
+  return true;
 }
 
 /** Detects a Dovecot whose master has stopped. Closes nothing. */

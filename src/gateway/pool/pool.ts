@@ -98,7 +98,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     const counts = {
       dialing: this.#dials.count,
       idle: idle.length,
-      leased: leased.size,
+      leased: leased.length,
       waiters: this.#queue.size,
     };
     if (this.#mode !== 'serving') return { ...counts, health: 'drained', text: 'drained', failed };
@@ -344,7 +344,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (this.hasRoom && this.#dials.count > 0) return;
     const { clock, limits } = this.#options;
     const nowMs = clock.now();
-    for (const upstream of this.#open.leased) {
+    for (const upstream of this.#open.leased.slice()) {
       const { holder, pace } = upstream;
       const accepts = (isFresh: boolean): boolean => this.#isOfUse(upstream, isFresh);
       if (holder === undefined || !this.#queue.hasOtherFor(holder, accepts, this.#isSated)) continue;

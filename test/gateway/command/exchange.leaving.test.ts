@@ -137,3 +137,26 @@ void test('who leaves in the moment in which its answer is whole takes nothing f
     assert.deepEqual([steps, bobs?.event, bobs?.outcome], [steps, 'completion', 'ok']);
   }
 });
+
+void test('a command that is killed while its client does not read leaves no timer', async () => {
+  const engine = openMemoryEngine();
+  engine.setAnswer(() => undefined);
+  const client = await engine.client(1);
+  await client.line('|alice@example.org|quota get');
+  client.peer.setStopped(true);
+  for (let n = 0; n < 3; n += 1) {
+    engine.dialler.ends[0]?.peer.send(replyPacket(`${'x'.repeat(80_000)}\t`));
+    await settle();
+  }
+  const [running] = engine.service.running();
+  engine.service.kill(running?.id ?? '');
+  await settle();
+  client.peer.setStopped(false);
+  await settle();
+  client.peer.end();
+  await settle();
+  engine.pool.drain();
+  await settle();
+  assert.equal(client.transport.closedFor !== undefined, true);
+  assert.equal(engine.clock.timers, 0, `a timer is left for ${engine.clock.nextTimerMs} ms`);
+});

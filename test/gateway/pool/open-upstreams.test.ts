@@ -20,7 +20,7 @@ function upstream(exchanges = 1): Upstream {
 }
 
 const all = (open: OpenUpstreams): Upstream[] => [...open.idle, ...open.leased];
-const counts = (open: OpenUpstreams): number[] => [open.idle.length, open.leased.size, open.alone.size];
+const counts = (open: OpenUpstreams): number[] => [open.idle.length, open.leased.length, open.alone.size];
 
 void test('each is in one state, and counts are sizes', () => {
   const open = new OpenUpstreams();

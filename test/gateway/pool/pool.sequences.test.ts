@@ -177,10 +177,11 @@ function assertBooks(run: Run): void {
   // One more while somebody looks whether the backend greets.
   const most = Math.min(connections, idle + leased + dialing + 1);
   assert.ok(open >= idle + leased && open <= most, 'every open transport is accounted for');
-  // One for each waiter, each idle upstream and each dial; one of the health, and one of a look. A leased upstream may have one left.
+  // One for each waiter, each idle upstream and each dial; one of the health, one of the look for slow clients, and one of a
+  // look at a backend that does not answer. A leased upstream may have one left.
   const surplusTimers = story.clock.timers - waiters - idle - dialing;
   assert.ok(
-    surplusTimers >= 0 && surplusTimers <= leased + (mode === 'serving' ? 2 : 0),
+    surplusTimers >= 0 && surplusTimers <= leased + (mode === 'serving' ? 3 : 0),
     'no timer without an owner',
   );
   assert.ok(waiters === 0 || dialing + leased + surplusTimers > 0, 'nobody waits for nobody');
