@@ -236,10 +236,18 @@ export class Driver {
     else this.#drive();
   };
 
-  /** What a report makes of the journal. */
   #take(report: Report): void {
     this.#lastDurationMs = this.#clock.now() - this.#busySince;
-    this.#busySince = Infinity;
+    try {
+      this.#judge(report);
+    } finally {
+      // Not sooner: an observer that asks for an order must not have it given before this report is taken.
+      this.#busySince = Infinity;
+    }
+  }
+
+  /** What a report makes of the journal. */
+  #judge(report: Report): void {
     this.#isGivenUp = false;
     if (this.state.at === 'closed') return;
     const { observe } = this.#options;

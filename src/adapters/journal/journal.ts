@@ -41,15 +41,15 @@ const handedOver = Promise.resolve();
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
   const { clock, directory, openDeadlineMs } = options;
   const thread = new WriterThread(options);
-  const wallMs = clock.wallMs();
-  const clockOffsetMs = wallMs - clock.now();
+  const clockOffsetMs = clock.wallMs() - clock.now();
   let timer: Timer | undefined;
   const late = new Promise<Report>((resolve) => {
     const message = `${directory} could not be opened within ${openDeadlineMs} ms: its disk does not answer, or is too slow`;
     timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
   });
   const ask = (lock: number | undefined): Promise<Report> =>
-    Promise.race([thread.ask({ do: 'open', lock, wallMs }), late]);
+    // Each time anew: the daemon before may have written until the lock was free.
+    Promise.race([thread.ask({ do: 'open', lock, wallMs: clock.now() + clockOffsetMs }), late]);
   let report = await ask(undefined);
   if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
   timer?.cancel();

@@ -236,8 +236,12 @@ function firstSeq(directory: string, segment: Segment | undefined): number {
  * Undefined: nothing was torn. Of several, the one with most bytes is returned.
  */
 export function putTornAside(directory: string, tail: Tail): TornTail | undefined {
-  const torn = tail.void.map(({ name }) => copyTail(directory, name, 0));
-  for (const { name } of tail.void) removeSegment(directory, name);
+  const torn = tail.void.map(({ name }) => {
+    const copy = copyTail(directory, name, 0);
+    // At once, for the room that it takes.
+    removeSegment(directory, name);
+    return copy;
+  });
   if (tail.segment !== undefined && tail.fileBytes > tail.bytes) {
     torn.push(copyTail(directory, tail.segment.name, tail.bytes));
     cut(directory, tail.segment.name, tail.bytes);

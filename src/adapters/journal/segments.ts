@@ -5,6 +5,7 @@
 //   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   policies/HASH.yaml   reserve   lock
 
 import {
+  chmodSync,
   closeSync,
   constants,
   fchmodSync,
@@ -97,8 +98,10 @@ export function makeDirectory(directory: string, groupId: number | undefined): v
       if (at === made || at === dirname(at)) break;
     }
   }
-  if (!statSync(directory).isDirectory())
-    throw new JournalFault('unreadable', `${directory} is not a directory`);
+  const found = statSync(directory);
+  if (!found.isDirectory()) throw new JournalFault('unreadable', `${directory} is not a directory`);
+  // One of ours that its mode keeps from us is not opened before that is mended.
+  if ((found.mode & 0o500) !== 0o500) chmodSync(directory, 0o700);
   withFile(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY), (descriptor) =>
     // Also the test that it is ours: only its owner may do this.
     share(directory, descriptor, groupId, groupId === undefined ? 0o700 : 0o750),

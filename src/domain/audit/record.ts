@@ -192,11 +192,11 @@ export function formatTime(ms: number): string {
   return `${secondText}${String(whole - second * 1000).padStart(3, '0')}Z`;
 }
 
-/** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text. */
+/** Milliseconds since 1970 of a text in exactly the form of `formatTime`; undefined for any other text, and before 1970. */
 export function parseTime(text: string): number | undefined {
   const ms = text.length === timeChars ? Date.parse(text) : Number.NaN;
   // A 31st of February, an hour 24: written again it is another text.
-  return !Number.isNaN(ms) && new Date(ms).toISOString() === text ? ms : undefined;
+  return ms >= 0 && new Date(ms).toISOString() === text ? ms : undefined;
 }
 
 /** What stands around time and event at the start of every line. */

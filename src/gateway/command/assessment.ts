@@ -223,7 +223,7 @@ export function findLine(
 export function knownLineBytes(key: string, { line, assessed }: KnownLine): number {
   const { judgement } = assessed;
   const judged = judgement.kind === 'judged' ? judgedBytes(key, judgement) : 0;
-  return judged + 2_100 + key.length * 4 + line.words.length * 60;
+  return judged + 2_500 + key.length * 8 + line.words.length * 60;
 }
 
 /** What may be remembered of a line; undefined: nothing. */

@@ -1,7 +1,7 @@
 // When records go to the journal's thread, with a clock that is turned by hand and a thread that answers when it is told to.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Driver } from '../../../src/adapters/journal/driver.js';
+import { Driver, type DriverEvent } from '../../../src/adapters/journal/driver.js';
 import type { Mark, Report } from '../../../src/adapters/journal/handover.js';
 import { createHandClock } from './hand-clock.js';
 
@@ -114,4 +114,47 @@ void test('nothing lingers for a good part of the deadline', () => {
     clock.turn();
     assert.deepEqual([orders.length, clock.now() - startMs], [1, atMost]);
   }
+});
+
+void test('an observer that asks for an order while a report is taken neither loses nor promises records', async () => {
+  const clock = createHandClock();
+  const orders: (number | string)[] = [];
+  let tell: ((report: Report) => void) | undefined;
+  const thread = {
+    isAlive: true,
+    give(order: { readonly do: string }, told: (report: Report) => void) {
+      orders.push(order.do);
+      tell = told;
+    },
+    write(records: readonly unknown[], _sync: boolean, told: (report: Report) => void) {
+      orders.push(records.length);
+      tell = told;
+    },
+    end: () => Promise.resolve(),
+  };
+  let isAsked = false;
+  const observe = ({ kind }: DriverEvent): void => {
+    if (kind !== 'checkpoint' || isAsked) return;
+    isAsked = true;
+    void driver.run(() => ({ do: 'keep-policy', version: 'ab', text: '' }));
+  };
+  const parts = { clock, wallMs: () => 0, openThread: () => thread, lock: () => true };
+  const found = { journal: 'ab', unknown: 0, tornBytes: 0, damage: undefined, keyBefore: undefined };
+  const options = { ...parts, deadlineMs: 2_000, syncIntervalMs: 1_000, observe };
+  const driver = new Driver(options, thread, { mark, found });
+  const settled: string[] = [];
+  const add = (body: string): void => {
+    const reject = (): void => void settled.push(`${body} rejected`);
+    driver.add(body, { resolve: () => void settled.push(body), reject }, false, 1 << 20);
+  };
+  add('one');
+  await clock.nextTurn();
+  await clock.nextTurn();
+  add('two');
+  tell?.({ ...written, checkpoint: 'the line' });
+  assert.deepEqual(settled, ['one']);
+  tell?.(written);
+  tell?.(written);
+  assert.deepEqual(settled, ['one', 'two']);
+  assert.equal(orders.filter((each) => each === 1).length, 2);
 });

@@ -526,3 +526,25 @@ void test('a wall clock that steps while the journal opens is one step, and ages
   assert.ok(clock.wallMs() - startMs > 172_000_000, 'the start record is of the time before the step');
   assert.equal(Math.round(Number(step?.['step_ms']) / 1000), 172_800);
 });
+
+void test('the start record has the time at which the lock was taken, not that at which its thread began to start', async (t) => {
+  const directory = temporaryDirectory(t);
+  let passedMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    now: () => systemClock.now() + passedMs,
+    wallMs: () => systemClock.wallMs() + passedMs,
+  };
+  const before = systemClock.wallMs();
+  const { journal } = await openFor(t, directory, {
+    clock,
+    // The daemon before had it for so long, and wrote its stop record then.
+    lock: () => {
+      passedMs = 1500;
+      return true;
+    },
+  });
+  await journal.close();
+  const [start] = readWhole(directory);
+  assert.ok(Date.parse(String(start?.['time'])) >= before + 1500);
+});

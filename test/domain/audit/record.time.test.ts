@@ -30,6 +30,8 @@ void test('only the exact form is a time', () => {
     '2026-01-01T24:00:00.000Z',
     '2026-01-01T00:00:60.000Z',
     '2026-11-20T08:22:34.123Z\n',
+    '1969-12-31T23:59:59.000Z',
+    '0000-01-01T00:00:00.000Z',
   ]) {
     assert.equal(parseTime(text), undefined, text);
   }
