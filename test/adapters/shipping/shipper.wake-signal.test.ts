@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WakeSignal } from '../../../src/adapters/shipping/wake-signal.js';
+import { WakeSignal } from '../../../src/adapters/shipping/shipper.js';
 import { createFakeClock, settle } from '../../kit/fake-clock.js';
 
 void test('a ring wakes who waits, or the next one who does', async () => {
