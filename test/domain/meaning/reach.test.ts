@@ -4,6 +4,7 @@ import { allSeries, commandsOf, type Series } from '../../../src/domain/commands
 import { reconcileUserOptions, touchedUsers } from '../../../src/domain/meaning/reach.js';
 import { isAddress, maskCovers } from '../../../src/domain/names/glob.js';
 import { accept } from '../commands/reading.js';
+import { withoutArguments } from './parsed-command.js';
 
 /** `kind: users / masks`, the line's user being bob. */
 function touched(series: Series, line: string[]): string {
@@ -86,13 +87,7 @@ test('no command of scope server touches the user of the line', () => {
   for (const series of allSeries) {
     for (const command of commandsOf(series)) {
       if (command.scope === 'user') continue;
-      const parsed = {
-        kind: 'parsed',
-        command,
-        series,
-        values: new Map(),
-        query: undefined,
-      } as const;
+      const parsed = withoutArguments(command, series);
       assert.deepEqual(touchedUsers(parsed, 'bob').users, [], command.name);
     }
   }
