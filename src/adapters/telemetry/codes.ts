@@ -38,7 +38,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   'fields-invalid': ['fetch or status fields that do not exist', readAgain],
   'query-invalid': ['a search query that servers refuse or read otherwise', readAgain],
   'user-invalid': ['a user name outside of `mail_users.characters`, or `-u` that names another', readAgain],
-  'user-surplus': ['`-u` at a command that is about who asks', 'leave it out'],
+  'user-surplus': ['`-u` was given, but the command only concerns the client itself', 'leave it out'],
   'too-long': ['a user name or mask above 320 bytes, or a mailbox name or pattern above 1 KiB', 'shorten it'],
   'too-many': [
     'more users, masks, fields or flags than one command line may name',
@@ -77,7 +77,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   // allowed, and refused before it was sent
   'over-limit': ['over a rate, a limit or `distinct_users` of the policy', 'wait, or raise the limit'],
   'limits-full': [
-    'the table of counters is full of ones that still count, so nothing new is let through',
+    'no room for another counter of a limit, and none has expired; commands that need a new one are refused',
     'find out who asks under so many names; it clears by itself',
   ],
   'audit-failed': ['its record could not be written, so it was not sent', 'as for the event `audit-failed`'],
@@ -94,7 +94,10 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'no backend for this user, or not the one that it was judged for',
     'add a route, or ask again',
   ],
-  'queue-full': ['`limits.queue` commands wait already', 'raise `connections`, or find out who asks so much'],
+  'queue-full': [
+    'the queue is full: `limits.queue` commands are waiting',
+    'raise `connections`, or find out who asks so much',
+  ],
   'queue-timeout': ['no upstream became free within `limits.queue_timeout`', 'as `queue-full`'],
   // the way to the backend, and its answer
   'dial-refused': ['nobody listens there, no route, or no such name', 'correct `address`, start the backend'],
@@ -303,7 +306,7 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a client did not log in; `type` says why, `account` and `address` say who',
+    'a login failed; `type` is the reason, `account` the name given, `address` the client',
     'correct name, password or certificate there; many from one address: somebody guesses',
   ],
   // upstreams and backends
@@ -311,7 +314,7 @@ const listed = {
   'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
   'dial-failed': [
     ['error', 'debug'],
-    'no connection to a backend: `type` is the code, `text` names backend and cause; repeated lines have level debug',
+    'a connection to a backend failed: `type` is the code, `text` names the backend and the cause; repeated failures have level debug',
     'mend certificate, password or address, or the backend itself',
   ],
   'backend-down': [
@@ -382,7 +385,7 @@ const listed = {
   'ship-connected': [['info'], 'records go to a receiver'],
   'ship-away': [
     ['error'],
-    'a receiver gets no records; `type` is the code, `lag` how many wait; told once until it changes; commands are not held up',
+    'records do not reach a receiver; `type` is the code, `lag` the number waiting; logged again only when it changes; commands go on',
     'mend certificate, name, or the receiver itself',
   ],
   'ship-missing': [
@@ -407,7 +410,7 @@ const listed = {
   ],
   // the daemon itself
   started: [['info'], 'listeners are bound, commands are served'],
-  stopping: [['info'], 'nobody is accepted any more; what runs may finish'],
+  stopping: [['info'], 'new clients are not accepted; running commands may finish'],
   stopped: [['info'], 'all sessions ended'],
   operator: [['info'], 'an operator did something; `text` says who and what'],
   reloaded: [['info'], 'a new configuration is served'],
