@@ -201,6 +201,8 @@ const otherWords = new Set([
   'doveadm-server',
   'dsync-server',
   'hash-password',
+  'session-close',
+  'session-open',
 ]);
 
 test('every code that a page names is one of docs/messages.md, or a preset', () => {

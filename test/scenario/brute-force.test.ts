@@ -107,7 +107,7 @@ async function guessAndLogIn(t: TestContext, isTls: boolean): Promise<void> {
 
   await daemon.stop();
   const records = auditRecords(daemon);
-  const opened = records.filter(({ event }) => event === 'session-open');
+  const opened = records.filter(({ session, peer }) => session !== undefined && peer !== undefined);
   assert.ok(opened.length > 0 && opened.every(({ principal }) => principal === 'migrator@jobs'));
   const limits = records.filter(({ event }) => event === 'limit');
   assert.ok(limits.some(({ action }) => action === 'login-failed'));

@@ -94,7 +94,9 @@ test('a certificate that fits two accounts is neither, one that fits either is i
   await assert.rejects(loginWith('backup.example.com', 'mail.example.com'));
   const told = await gate.daemon.waitForLog(({ event }) => event === 'login-failed', 'login-failed');
   assert.equal(told['type'], 'ambiguous');
-  const sessions = auditRecords(gate.daemon).filter(({ event }) => event === 'session-open');
+  const sessions = auditRecords(gate.daemon).filter(
+    ({ session, peer }) => session !== undefined && peer !== undefined,
+  );
   assert.deepEqual(
     sessions.map(({ principal }) => principal),
     ['backup@jobs', 'mail@jobs'],

@@ -338,12 +338,17 @@ export class ExchangeRecords {
     this.#append(this.admission);
   }
 
-  /** Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. */
-  admitRefused(principal: string, hadUpstream: boolean): void {
-    if (this.#state !== 'open') return;
-    this.#isBrief = !hadUpstream;
-    if (hadUpstream || this.#parts.floods.admit('refused', principal)) this.admitQuietly();
-    else this.#state = 'counted';
+  /**
+   * Of an exchange that ends, if it has none yet. `hadUpstream`: it was not refused before it got so far. False: it is one of a flood, and
+   * only counted.
+   */
+  admitRefused(principal: string, hadUpstream: boolean): boolean {
+    if (this.#state === 'open') {
+      this.#isBrief = !hadUpstream;
+      if (hadUpstream || this.#parts.floods.admit('refused', principal)) this.admitQuietly();
+      else this.#state = 'counted';
+    }
+    return this.#state !== 'counted';
   }
 
   /** The `lines`-th line of channel L. */

@@ -38,6 +38,8 @@ export class Exchange {
   readonly done: Promise<CloseReason | undefined>;
   /** Whether it had an upstream; known at its end. */
   isServed = false;
+  /** Whether its records are in the journal; known at its end. */
+  isRecorded = false;
   readonly #context: ExchangeContext;
   readonly #session: ExchangeSession;
   readonly #id: string;
@@ -156,7 +158,7 @@ export class Exchange {
     }
     const progress = progressOf(this.#attempts);
     this.isServed = progress.waitMs !== undefined;
-    records.admitRefused(names.principal, this.isServed);
+    this.isRecorded = records.admitRefused(names.principal, this.isServed);
     const { reason: abortReason } = this.#abortable;
     const isSessionOver = abortReason === 'draining' || abortReason === 'killed';
     const closeFor = input === undefined ? undefined : await input.settle(isSessionOver);

@@ -60,6 +60,8 @@ export class Session implements RunningSession, ExchangeSession {
   readonly #startedMs: number;
   readonly #share = createLineShare();
   #exchanges = 0;
+  /** Whether one of its exchanges is in the journal; of a flood they are only counted. */
+  #isRecorded = false;
   /** Why it ends after its exchange. */
   #endsFor: 'draining' | 'revoked' | undefined;
   #login: Login | undefined;
@@ -161,8 +163,7 @@ export class Session implements RunningSession, ExchangeSession {
     const { listener, session } = this.names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
-    /** Sessions of a flood are only counted; admissions in them say who asked. */
-    let isRecorded = false;
+    let isGreeted = false;
     try {
       const greeted = await this.#greet();
       if ('reason' in greeted) {
@@ -172,8 +173,7 @@ export class Session implements RunningSession, ExchangeSession {
       const { login, certificate, minor } = greeted;
       const peer = { ...(await described), ...(certificate === undefined ? {} : { certificate }) };
       const principal = principalOf(peer, login?.account).text;
-      const recorded = recordedPeer(peer);
-      this.names = { session, listener, peer, recorded, principal };
+      this.names = { session, listener, peer, recorded: recordedPeer(peer), principal };
       this.#login = login;
       this.#become('known');
       // A reload may have come while it waited.
@@ -181,13 +181,8 @@ export class Session implements RunningSession, ExchangeSession {
         reason = 'revoked';
         return;
       }
-      const { floods, observe, clock } = this.#context;
-      isRecorded = floods.admit('session', principal);
-      if (isRecorded) {
-        const opened = { session, listener, peer: recorded, principal };
-        this.#append({ time: clock.wallMs(), event: 'session-open', ...opened });
-      }
-      observe({ kind: 'session-opened', listener, session, minor });
+      isGreeted = true;
+      this.#context.observe({ kind: 'session-opened', listener, session, minor });
       this.writer = new ReplyWriter(transport, minor);
       this.#clientMinor = greeted.clientMinor;
       this.#input = new SessionInput(transport, greeted.rest, this.#start.context.limits().lineBytesMax);
@@ -204,13 +199,9 @@ export class Session implements RunningSession, ExchangeSession {
     } finally {
       transport.close(reason);
       const closedFor = transport.closedFor ?? reason;
-      const { clock, observe } = this.#context;
+      const { observe } = this.#context;
       const exchanges = this.#exchanges;
-      if (isRecorded) {
-        const { principal } = this.names;
-        const ended = { session, listener, principal, reason: closedFor, count: exchanges, text };
-        this.#append({ time: clock.wallMs(), event: 'session-close', ...ended });
-      }
+      if (isGreeted) this.#recordEnd(closedFor, text);
       const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
       observe({ kind: 'session-closed', listener, session, reason: closedFor, exchanges, text, isTold });
       // `done` includes output that is still on its way.
@@ -272,6 +263,7 @@ export class Session implements RunningSession, ExchangeSession {
       input.readAhead();
       try {
         const closeFor = await running.done;
+        this.#isRecorded ||= running.isRecorded;
         // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
         if (!running.isServed) {
           lineTurns.used(this.#share, principal, Math.min(clock.now() - startedMs, workMsMax));
@@ -282,6 +274,35 @@ export class Session implements RunningSession, ExchangeSession {
         this.reason = undefined;
       }
     }
+  }
+
+  /**
+   * What its exchanges do not say: nothing where its client ended it after the only one. The peer stands in each admission, so here
+   * only where none was written; such sessions are only counted in a flood.
+   */
+  #recordEnd(reason: CloseReason, text: string | undefined): void {
+    const { clock, floods } = this.#context;
+    const { session, listener, principal, recorded } = this.names;
+    const count = this.#exchanges;
+    if (this.#isRecorded ? count === 1 && reason === 'peer-ended' : !floods.admit('session', principal))
+      return;
+    const time = clock.wallMs();
+    const isSilent = count === 0;
+    if (isSilent) {
+      this.#append({ time, event: 'session-open', session, listener, peer: recorded, principal });
+    }
+    this.#append({
+      time,
+      event: 'session-close',
+      session,
+      listener,
+      peer: this.#isRecorded || isSilent ? undefined : recorded,
+      principal,
+      reason,
+      count,
+      text,
+      duration_ms: clock.now() - this.#startedMs,
+    });
   }
 
   /** Starts the exchange of a line. */
