@@ -2,9 +2,9 @@
 # packages.sh STAGE...    install the system packages that the tests of these stages need: one apt run under one lock, no service
 # started. Prints nothing if all are there. Without root or apt it names what is missing, and exits 2.
 #
-# Stages: those of test.mjs, `debian` (roots of other releases) and `bench`. test.mjs calls this once before its stages. The labs
-# below test/ call it again, so that a single test file, or a lab used by hand, works too. The lock is needed because apt-get
-# waits for the lock of dpkg (DPkg::Lock::Timeout), but not for the lock of the package lists.
+# Stages: those of test.mjs, `debian` (roots of other releases), `bench`, and `sudo` (a row of `bench -- dovecot`). test.mjs calls this
+# once before its stages. The labs below test/ call it again, so that a single test file, or a lab used by hand, works too. The lock is
+# needed because apt-get waits for the lock of dpkg (DPkg::Lock::Timeout), but not for the lock of the package lists.
 set -eu
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
@@ -26,6 +26,7 @@ needs() {
 	bench)
 		echo "/usr/sbin/haproxy haproxy"; echo "cc gcc"; echo "/usr/include/stdio.h libc6-dev"
 		echo "/usr/include/openssl/ssl.h libssl-dev";;
+	sudo) echo "/usr/bin/sudo sudo";;
 	lint | fuzz) ;;
 	*) fail "unknown stage $1";;
 	esac

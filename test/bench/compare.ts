@@ -1,32 +1,31 @@
-// `npm run bench -- compare [ROUNDS] [SECONDS]`: dovegate beside what one would use without it. A cheap backend behind TLS is asked
-// directly (in clear: the least that there can be), through HAProxy, through a daemon that waits for no record (`strict: []`), and through
-// one with every setting at its default, by clients of four kinds. Load, proxy and backend are processes of their own that share this
-// machine's processors: ratios say more than figures. Prints ratios first, each beside what is asked of it. The processor time that a
-// command costs in the gate itself is told too: what else the machine does changes it least. Two yardsticks stand beside: a bare proxy of
-// Node's own sockets and TLS, and a bare write and fdatasync of a record.
-import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+// `npm run bench -- compare [ROUNDS] [SECONDS] [--json] [--check FILE]`: dovegate beside what one would use without it. A cheap backend
+// behind TLS is asked directly (in clear: the least that there can be), through HAProxy, through a daemon with the effects of
+// `audit.strict` as by default (changes are synced, reads are not), and through one that syncs every record, by clients of four kinds.
+// Then what an idle client takes of memory, and a short-lived one of the journal. Load, proxy and backend are processes of their own that
+// share this machine's processors: ratios say more than figures. Two yardsticks stand beside: a bare proxy of Node's own sockets and
+// TLS, and a bare write and fdatasync of a record.
+import { closeSync, fdatasyncSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { openRawClient } from '../kit/raw-client.js';
 import {
   type Bench,
-  type Gate,
+  type BenchDaemon,
   type Load,
   type LoadOptions,
-  processorUs,
   withBench,
 } from './load/bench-processes.js';
-import { runRounds, type Told, tellFloor, tellMachine, tellOver } from './load/rounds.js';
+import { openReport } from './load/report.js';
+import { differenceOf, type Measured, measureRounds, type Round, ratioOf, spreadOf } from './load/rounds.js';
+import { daemonProbe, type Probe, processSnapshot, residentKiB } from './load/usage.js';
 
-const rounds = Number(process.argv[2] ?? 5);
-const seconds = Number(process.argv[3] ?? 2);
 const warmingSeconds = 8;
+const idleClients = 10_000;
 /** An admission, and the completion before it. */
 const recordBytes = 1270;
 const quota = '\talice@example.org\tquota get';
 const replyBytes = 64 * 1024 * 1024;
 const long = `\talice@example.org\tfetch\ttext\tuid\t${replyBytes}`;
-
-type Way = 'direct' | 'HAProxy' | 'bare' | 'strict: []' | 'default';
-const ways = ['direct', 'HAProxy', 'bare', 'strict: []', 'default'] as const;
 
 /** What a kind of client does, and the figure that counts. */
 interface Kind {
@@ -64,29 +63,8 @@ const kinds = {
   },
 } as const satisfies Record<string, Kind>;
 
-interface Figures {
-  readonly figure: number;
-  /** Processor time of the gate for one command, in microseconds; directly it is the backend's. */
-  readonly processorUs: number;
-}
-
-type Measured = readonly Readonly<Record<Way, Figures>>[];
-
-async function measure(bench: Bench, kind: Kind, gates: Readonly<Record<Way, Gate>>): Promise<Measured> {
-  const one = async (way: Way): Promise<Figures> => {
-    const { socket: target, pid } = gates[way];
-    const before = processorUs(pid);
-    const load = await bench.load({ ...kind.load, target, seconds, password: 'secret' });
-    return { figure: kind.figure(load), processorUs: (processorUs(pid) - before) / load.commands };
-  };
-  return runRounds(rounds, 2, async () => ({
-    direct: await one('direct'),
-    HAProxy: await one('HAProxy'),
-    bare: await one('bare'),
-    'strict: []': await one('strict: []'),
-    default: await one('default'),
-  }));
-}
+const report = openReport('compare', { rounds: 7, seconds: 2 });
+const { rounds, seconds } = report;
 
 /** The median of a write and its sync, microseconds, with the pause of one client's command before each: a disk that rests is slower. */
 function syncUs(folder: string): number {
@@ -102,63 +80,130 @@ function syncUs(folder: string): number {
     times.push((performance.now() - began) * 1000);
   }
   closeSync(descriptor);
-  return times.toSorted((one, other) => one - other)[times.length >> 1] ?? Number.NaN;
+  return spreadOf(times).median;
 }
 
-function tellFigures(kind: Kind, measured: Measured): void {
-  const of = (way: Way, key: keyof Figures): string =>
-    String(Math.round(tellOver(measured, (round) => round[way][key]).middle));
-  console.log(`        ${kind.name}`);
-  console.log(`          ${kind.unit}: ${ways.map((way) => `${way} ${of(way, 'figure')}`).join(', ')}`);
-  const gates = ways.slice(1).map((way) => `${way} ${of(way, 'processorUs')}`);
-  console.log(`          processor time of the gate for a command, us: ${gates.join(', ')}`);
+/** A client that is greeted and says nothing more. */
+function openIdle(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path, () => socket.write('VERSION\tdoveadm-server\t1\t0\n'));
+    socket.once('data', () => resolve(socket)).once('error', reject);
+  });
+}
+
+/** What the resident memory of a daemon that has worked grows by for each idle client, in KiB. */
+async function idleKiB(bench: Bench, name: string, backend: string): Promise<number> {
+  const daemon = await bench.startDaemon({ name, backend, password: 'secret' });
+  await bench.load({ ...kinds.kept.load, target: daemon.socket, seconds });
+  const before = residentKiB(daemon.pid);
+  const clients: Socket[] = [];
+  while (clients.length < idleClients)
+    clients.push(...(await Promise.all(Array.from({ length: 250 }, () => openIdle(daemon.socket)))));
+  const grown = residentKiB(daemon.pid) - before;
+  for (const client of clients) client.destroy();
+  await daemon.stop();
+  return grown / idleClients;
+}
+
+/**
+ * Bytes of the journal for a session of one command, against four records: those of a session without a command (opened, closed) and
+ * those of a command of a session that has more (admission, completion).
+ */
+async function journalRatio(bench: Bench, backend: string): Promise<number> {
+  const daemon = await bench.startDaemon({ name: 'records', backend, password: 'secret' });
+  for (const commands of [0, 1, 2, 3]) {
+    const client = await openRawClient({ path: daemon.socket, minor: 2 });
+    for (let n = 0; n < commands; n += 1) {
+      client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+      await client.readReply();
+    }
+    client.close();
+  }
+  await daemon.stop();
+  const folder = bench.path('records-audit');
+  const lines = readdirSync(folder)
+    .filter((file) => file.endsWith('.jsonl'))
+    .flatMap((file) => readFileSync(join(folder, file), 'utf8').split('\n'));
+  const bySession = new Map<string, number>();
+  for (const line of lines) {
+    const session = /"session":"([^"]+)"/.exec(line)?.[1];
+    if (session !== undefined) bySession.set(session, (bySession.get(session) ?? 0) + line.length + 1);
+  }
+  const [none = 0, one = 0, two = 0, three = 0] = bySession.values();
+  return one / (none + three - two);
 }
 
 await withBench(async (bench) => {
-  const { plain, tls, pid } = await bench.startBackend();
+  const { plain, tls } = await bench.startBackend();
   const backend = `    address: localhost:${tls}\n    tls: implicit\n    ca: ca.pem`;
-  const daemon = (name: string, more: string): Promise<Gate> =>
-    bench.startDaemon({ name, backend, password: 'secret', more });
-  const gates = {
-    direct: { socket: String(plain), pid },
-    HAProxy: await bench.startHaproxy(tls),
-    bare: await bench.startBareProxy(tls),
-    'strict: []': await daemon('lax', 'audit: { directory: lax-audit, strict: [] }'),
-    default: await daemon('default', 'audit: { directory: default-audit }'),
+  const haproxy = await bench.startHaproxy(tls);
+  const bare = await bench.startBareProxy(tls);
+  const daemon = async (name: string, synced: boolean): Promise<BenchDaemon> => {
+    const gate = await bench.startDaemon({ name, backend, password: 'secret', synced });
+    // A daemon that has run for a while is compiled.
+    await bench.load({ ...kinds.kept.load, target: gate.socket, seconds: warmingSeconds });
+    return gate;
   };
-  // A daemon that has run for a while is compiled.
-  for (const { socket: target } of [gates['strict: []'], gates.default])
-    await bench.load({ ...kinds.kept.load, target, seconds: warmingSeconds });
-  tellMachine('before');
-  const short = await measure(bench, kinds.short, gates);
-  const kept = await measure(bench, kinds.kept, gates);
-  const one = await measure(bench, kinds.one, gates);
-  const streaming = await measure(bench, kinds.streaming, gates);
-  tellMachine('after');
-  console.log(
-    `HAProxy ${bench.haproxyVersion}; ${rounds} rounds of ${seconds} s each, the middle of them (from least to most)\n`,
-  );
+  const byDefault = await daemon('default', false);
+  const synced = await daemon('synced', true);
+  const measure = async (kind: Kind): Promise<readonly Round[]> => {
+    const ask = (target: string, probe?: Probe): Promise<Load> =>
+      bench.load({ ...kind.load, target, seconds, password: 'secret' }, probe);
+    const through = (target: string, probe?: Probe) => async (): Promise<Measured> => {
+      const load = await ask(target, probe);
+      return { figure: kind.figure(load), costs: load.costs };
+    };
+    const throughDaemon = (gate: BenchDaemon) => async (): Promise<Measured> => {
+      const before = await gate.syncs();
+      const load = await ask(gate.socket, daemonProbe(gate.pid));
+      const perThousand = (((await gate.syncs()) - before) / load.commands) * 1000;
+      return { figure: kind.figure(load), costs: { ...load.costs, 'syncs of 1000': perThousand } };
+    };
+    const measured = await measureRounds(rounds, 2, {
+      direct: through(String(plain)),
+      HAProxy: through(haproxy.socket, () => ({ gate: processSnapshot(haproxy.pid) })),
+      bare: through(bare.socket, () => ({ gate: processSnapshot(bare.pid) })),
+      default: throughDaemon(byDefault),
+      synced: throughDaemon(synced),
+    });
+    report.table(kind.name, kind.unit, measured);
+    return measured;
+  };
+  const short = await measure(kinds.short);
+  const kept = await measure(kinds.kept);
+  const one = await measure(kinds.one);
+  const streaming = await measure(kinds.streaming);
+  const idle: number[] = [];
+  for (let n = 0; n < rounds; n += 1) idle.push(await idleKiB(bench, `idle${n}`, backend));
 
-  const beside = (measured: Measured, way: Way): Told =>
-    tellOver(measured, (round) => round[way].figure / round.HAProxy.figure);
-  const added = (way: Way): Told => tellOver(one, (round) => round[way].figure - round.direct.figure);
-  for (const way of ['strict: []', 'default'] as const) {
-    const isLax = way === 'strict: []';
-    tellFloor(`${way}: short-lived clients beside HAProxy`, beside(short, way), { floor: 5, unit: 'x' });
-    const floor = isLax ? 0.4 : 0.3;
-    tellFloor(`${way}: 64 kept-open clients beside HAProxy`, beside(kept, way), { floor, unit: 'x' });
-    const most = { floor: isLax ? 150 : 400, unit: 'us', most: true };
-    tellFloor(`${way}: what one client's command takes more (p50)`, added(way), most);
-    tellFloor(`${way}: streaming beside HAProxy`, beside(streaming, way), { floor: 0.8, unit: 'x' });
-  }
-  const shortBare = beside(short, 'bare').middle.toFixed(2);
-  const keptBare = beside(kept, 'bare').middle.toFixed(2);
-  console.log(
-    `\n        what Node alone takes, a proxy that judges nothing and records nothing: short-lived ${shortBare} x, kept-open ${keptBare} x HAProxy, ` +
-      `one client ${added('bare').middle.toFixed(0)} us more; a write and a sync of this disk, at that pace: ${syncUs(bench.folder).toFixed(0)} us\n`,
+  const against = (what: string, measured: readonly Round[], way: string, floor: number): void =>
+    report.row(`${way}: ${what}, against HAProxy`, ratioOf(measured, way, 'HAProxy'), { floor });
+  against('16 short-lived clients', short, 'default', 3.5);
+  against('16 short-lived clients', short, 'synced', 2.6);
+  against('64 kept-open clients', kept, 'default', 0.45);
+  against('64 kept-open clients', kept, 'synced', 0.35);
+  const added = { unit: 'us', isMost: true } as const;
+  report.row('default: one client, added p50', differenceOf(one, 'default', 'direct'), {
+    ...added,
+    floor: 70,
+  });
+  report.row('synced: one client, added p50', differenceOf(one, 'synced', 'direct'), {
+    ...added,
+    floor: 280,
+  });
+  against('streaming', streaming, 'default', 0.95);
+  report.row('default: an idle client', spreadOf(idle), { unit: 'KiB', isMost: true, floor: 7 });
+  const journal = spreadOf([await journalRatio(bench, backend)]);
+  report.row('journal bytes of a short-lived command, against four records', journal, {
+    isMost: true,
+    floor: 0.5,
+  });
+  const shortBare = ratioOf(short, 'bare', 'HAProxy').median.toFixed(2);
+  const keptBare = ratioOf(kept, 'bare', 'HAProxy').median.toFixed(2);
+  const oneBare = differenceOf(one, 'bare', 'direct').median.toFixed(0);
+  report.note(
+    `HAProxy ${bench.haproxyVersion}. What Node alone takes, a proxy that judges nothing and records nothing: short-lived ${shortBare} x, ` +
+      `kept-open ${keptBare} x HAProxy, one client ${oneBare} us more; a write and a sync of this disk at that pace: ${syncUs(bench.folder).toFixed(0)} us.`,
   );
-  tellFigures(kinds.short, short);
-  tellFigures(kinds.kept, kept);
-  tellFigures(kinds.one, one);
-  tellFigures(kinds.streaming, streaming);
 });
+report.finish();

@@ -8,8 +8,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { knownShapes, lineOf, roles, type Shape } from '../kit/worst-line.js';
-import { type Bench, processorUs, withBench } from './load/bench-processes.js';
-import { tellMachine } from './load/rounds.js';
+import { type Bench, withBench } from './load/bench-processes.js';
+import { printMachine } from './load/report.js';
+import { costOf, processSnapshot } from './load/usage.js';
 
 const seconds = Number(process.argv[2] ?? 4);
 /** Only lines whose name holds it. */
@@ -46,7 +47,6 @@ async function measure(bench: Bench, id: string, what: string, shape: Shape, por
     otherUsers: '*@example.com',
     listeners: `  hostile: { unix: ${id}-hostile.sock, mode: "0600", policy: hostile, sessions: 300, sessions_per_peer: 300 }`,
     policies: `  hostile: ${JSON.stringify(policy)}`,
-    more: `audit: { directory: ${id}-audit, strict: [destroy] }`,
   });
   const asked = { target: daemon.socket, line: quota, clients: 1 };
   await bench.load({ ...asked, seconds: 1 });
@@ -59,13 +59,13 @@ async function measure(bench: Bench, id: string, what: string, shape: Shape, por
   bench.after(() => void child.kill('SIGKILL'));
   const answered = untilSaid(child);
   await bench.load({ ...asked, seconds: 1 });
-  const cpuBefore = processorUs(daemon.pid);
+  const before = processSnapshot(daemon.pid);
   const beside = await bench.load({ ...asked, seconds });
-  const cpu = processorUs(daemon.pid) - cpuBefore;
+  const after = processSnapshot(daemon.pid);
   child.kill('SIGTERM');
   const answers = Number(/"answers":(\d+)/.exec(await answered)?.[1] ?? 0) / (seconds + 1);
   await daemon.stop();
-  return { what, calm, beside, answers, cpuUs: cpu / seconds / answers };
+  return { what, calm, beside, answers, cpuUs: costOf(before, after, seconds * answers).us };
 }
 
 function untilSaid(child: ChildProcess): Promise<string> {
@@ -83,7 +83,7 @@ function show(ms: number): string {
 }
 
 await withBench(async (bench) => {
-  tellMachine('before');
+  printMachine('before');
   const { tls } = await bench.startBackend();
   console.log(
     `\n${sessions} hostile sessions, ${seconds} s each; milliseconds of the other client's commands\n`,
@@ -102,5 +102,5 @@ await withBench(async (bench) => {
     if (beside.p99 >= goalMs * 1000) missed.push(name);
   }
   console.log(`\n${missed.length === 0 ? 'held' : `MISSED by ${missed.join('; ')}`}: p99 below ${goalMs} ms`);
-  tellMachine('after');
+  printMachine('after');
 });

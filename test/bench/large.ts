@@ -1,24 +1,20 @@
-// `npm run bench -- large [SECONDS]`: what large replies and clients that do not read cost those who do. A reply of 256 MiB (of 1 GiB with
+// `npm run bench -- large [ROUNDS] [SECONDS]`: what large replies and clients that do not read cost those who do. A reply of 256 MiB (of 1 GiB with
 // DOVEGATE_ROUNDS=4) through the daemon, and how much its memory grows by it; then 16 clients with short commands, alone and beside 20
 // that asked for 64 MiB each and never read. Prints the growth, and the 99th percentile of the 16 with the ratio of the two.
-import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { type Bench, type BenchDaemon, withBench } from './load/bench-processes.js';
-import { runRounds, tellFloor, tellMachine, tellOver } from './load/rounds.js';
+import { openReport } from './load/report.js';
+import { type Measured, measureRounds, ratioOf, spreadOf } from './load/rounds.js';
+import { residentKiB } from './load/usage.js';
 
-const seconds = Number(process.argv[2] ?? 3);
-const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-const replyMiB = 256 * rounds;
+const report = openReport('large', { rounds: 7, seconds: 3 });
+const { rounds, seconds } = report;
+const replyMiB = 256 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const readers = 16;
 const stalled = 20;
 const growthMaxMiB = 48;
 const quota = '\talice@example.org\tquota get';
 const fetchOf = (mib: number): string => `\talice@example.org\tfetch\ttext\tuid\t${mib * 1024 * 1024}`;
-
-/** Resident memory of a process now, in MiB. */
-function residentMiB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
 
 /** The most that it grew while one client read a reply, from what it has after short commands and a first reply of 16 MiB. */
 async function growthOf(bench: Bench, { pid, socket }: BenchDaemon): Promise<number> {
@@ -26,16 +22,16 @@ async function growthOf(bench: Bench, { pid, socket }: BenchDaemon): Promise<num
     bench.load({ target: socket, line, clients, seconds: time });
   await load(quota, readers, seconds);
   await load(fetchOf(16), 1, 0.01);
-  const before = residentMiB(pid);
+  const before = residentKiB(pid) / 1024;
   let most = before;
   const watch = setInterval(() => {
-    most = Math.max(most, residentMiB(pid));
+    most = Math.max(most, residentKiB(pid) / 1024);
   }, 20);
   // The load generator ends after the first reply that comes behind its time.
   const { commands, bytes, seconds: took } = await load(fetchOf(replyMiB), 1, 0.01);
   clearInterval(watch);
-  console.log(
-    `        ${commands} reply of ${replyMiB} MiB in ${took.toFixed(1)} s (${Math.round(bytes / took / 1e6)} MB/s), ` +
+  report.note(
+    `${commands} reply of ${replyMiB} MiB in ${took.toFixed(1)} s (${Math.round(bytes / took / 1e6)} MB/s), ` +
       `memory ${before.toFixed(0)} MiB before, ${most.toFixed(0)} MiB at most`,
   );
   return most - before;
@@ -55,19 +51,6 @@ async function openStalled(socket: string): Promise<Socket[]> {
   );
 }
 
-async function p99Beside(bench: Bench, daemon: BenchDaemon): Promise<{ alone: number; beside: number }> {
-  const p99 = async (): Promise<number> =>
-    (await bench.load({ target: daemon.socket, line: quota, clients: readers, seconds })).p99;
-  const alone = await p99();
-  const clients = await openStalled(daemon.socket);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  try {
-    return { alone, beside: await p99() };
-  } finally {
-    for (const client of clients) client.destroy();
-  }
-}
-
 await withBench(async (bench) => {
   const { tls } = await bench.startBackend();
   // Each client that does not read holds an upstream until `client_stall`: there must be some left for the others.
@@ -75,23 +58,39 @@ await withBench(async (bench) => {
     name: 'large',
     backend: `    address: localhost:${tls}\n    tls: implicit\n    ca: ca.pem\n    connections: ${stalled + 12}`,
     password: 'secret',
-    more: 'audit: { directory: large-audit }',
   });
-  tellMachine('before');
-  const growth = await growthOf(bench, daemon);
-  tellFloor(
-    `how much memory grows by a reply of ${replyMiB} MiB`,
-    { middle: growth, range: [growth, growth] },
-    { floor: growthMaxMiB, unit: 'MiB', most: true },
-  );
-  const measured = await runRounds(3, 1, () => p99Beside(bench, daemon));
-  tellFloor(
-    `p99 of ${readers} clients beside ${stalled} that do not read`,
-    tellOver(measured, ({ alone, beside }) => beside / alone),
-    { floor: 1.5, unit: 'x', most: true },
-  );
-  const middle = (key: 'alone' | 'beside'): string =>
-    String(Math.round(tellOver(measured, (round) => round[key]).middle));
-  console.log(`        p99 alone ${middle('alone')} us, beside them ${middle('beside')} us`);
-  tellMachine('after');
+  const growth = spreadOf([await growthOf(bench, daemon)]);
+  report.row(`how much memory grows by a reply of ${replyMiB} MiB`, growth, {
+    unit: 'MiB',
+    isMost: true,
+    floor: growthMaxMiB,
+  });
+  const p99 = async (): Promise<Measured> => {
+    const { p99: figure } = await bench.load({
+      target: daemon.socket,
+      line: quota,
+      clients: readers,
+      seconds,
+    });
+    return { figure, costs: {} };
+  };
+  const measured = await measureRounds(rounds, 1, {
+    alone: p99,
+    beside: async () => {
+      const clients = await openStalled(daemon.socket);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      try {
+        return await p99();
+      } finally {
+        for (const client of clients) client.destroy();
+      }
+    },
+  });
+  const ratio = ratioOf(measured, 'beside', 'alone');
+  report.row(`p99 of ${readers} clients beside ${stalled} that do not read`, ratio, {
+    isMost: true,
+    floor: 1.5,
+  });
+  report.table(`p99 of ${readers} clients`, 'us', measured);
 });
+report.finish();

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { withBench } from './load/bench-processes.js';
-import { tellMachine } from './load/rounds.js';
+import { printMachine } from './load/report.js';
 
 const seconds = Number(process.argv[2] ?? 3);
 const quota = '\talice@example.org\tquota get';
@@ -87,7 +87,6 @@ await withBench(async (bench) => {
       name: id,
       backend: `    address: localhost:${tls}\n    tls: implicit\n    ca: ca.pem`,
       password: 'secret',
-      more: `audit: { directory: ${id}-audit }`,
       nodeArgs: ['--cpu-prof', '--cpu-prof-dir', folder],
     });
     const { commands, seconds: took } = await bench.load({ ...load, target: daemon.socket, seconds });
@@ -95,5 +94,5 @@ await withBench(async (bench) => {
     console.log(`\n${name}: ${Math.round(commands / took)} commands/s under the profiler`);
     for (const file of readdirSync(folder)) tellProfile(join(folder, file));
   }
-  tellMachine('\nafter');
+  printMachine('\nafter');
 });

@@ -11,6 +11,8 @@ export interface ProgramOptions {
   cwd?: string;
   /** Default 60 s; then it is killed and `exit` is 137. */
   timeoutMs?: number;
+  /** Called for each piece of stdout, as soon as it is read. */
+  onOutput?: () => void;
 }
 
 export interface ProgramResult {
@@ -36,7 +38,10 @@ export async function runProgram(
   const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000);
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stdout.on('data', (chunk: Buffer) => {
+    stdout.push(chunk);
+    options.onOutput?.();
+  });
   child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
   child.stdin.on('error', () => undefined); // it may end without reading all
   child.stdin.end(options.stdin);

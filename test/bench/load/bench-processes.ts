@@ -2,15 +2,18 @@
 // daemon. It knows how each is started and ended, not what is measured. The rule: nothing of a measurement runs in this process, which
 // has only to wait; the daemon's log goes to a file, as it would to a service manager.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { askHttp } from '../../kit/ask-http.js';
 import { makeAuthority } from '../../kit/certificates.js';
 import { builtProgram } from '../../kit/daemon.js';
 import { type ProgramResult, runProgram } from '../../kit/program.js';
+import { costOf, type Probe, type Usage } from './usage.js';
 
+/** This folder in the sources, where its scripts and C programs are. */
 const here = fileURLToPath(new URL('../../../../test/bench/load/', import.meta.url));
 
 /** What one run of the load generator found; times in microseconds. */
@@ -24,6 +27,8 @@ export interface Load {
   readonly p90: number;
   readonly p99: number;
   readonly longest: number;
+  /** What a command cost, by the names of the probe: from two fifths of the time, when every connection is open, to almost its end. */
+  readonly costs: Readonly<Record<string, Usage>>;
 }
 
 export interface LoadOptions {
@@ -38,6 +43,13 @@ export interface LoadOptions {
   readonly password?: string;
 }
 
+export interface RepeatOptions {
+  readonly program: readonly string[];
+  readonly clients: number;
+  readonly seconds: number;
+  readonly sudo: boolean;
+}
+
 /** The folder of a measurement, its tools, and all that was started for it. */
 export interface Bench {
   readonly folder: string;
@@ -45,7 +57,9 @@ export interface Bench {
   path(name: string): string;
   after(end: () => void | Promise<void>): void;
   /** Rejects when a command failed or a connection was lost: such a figure says nothing. */
-  load(options: LoadOptions): Promise<Load>;
+  load(options: LoadOptions, probe?: Probe): Promise<Load>;
+  /** A program again and again, several at once; with `sudo` as somebody whom sudo permits it, in a folder of its own (repeat-sudo). */
+  repeat(options: RepeatOptions): Promise<{ readonly commands: number; readonly seconds: number }>;
   /** Ports of a new backend. `ca.pem` in the folder is who signed its certificate, for localhost. */
   startBackend(): Promise<{ readonly pid: number; readonly plain: number; readonly tls: number }>;
   /** HAProxy in TCP mode: a UNIX socket in, verified TLS to a port out, by default that of our backend. */
@@ -61,8 +75,8 @@ export interface BenchDaemonOptions {
   /** Lines of `backends.mail1`, as YAML. */
   readonly backend: string;
   readonly password: string;
-  /** Lines of the settings, as YAML. */
-  readonly more?: string;
+  /** Everything: every record is synced before its command is sent. Default: what changes something is, as without the setting. */
+  readonly synced?: boolean;
   /** More of `listeners` and `policies`, as YAML. */
   readonly listeners?: string;
   readonly policies?: string;
@@ -78,7 +92,16 @@ export interface Gate {
 }
 
 export interface BenchDaemon extends Gate {
+  /** How often its journal was synced so far. */
+  syncs(): Promise<number>;
   stop(): Promise<void>;
+}
+
+/** Installs what packages.sh has for it; what stands in the way, if anything. */
+export async function missingPackages(stage: string): Promise<string | undefined> {
+  const script = join(here, '../../../scripts/packages.sh');
+  const { exit, text } = await runProgram('bash', [script, stage], { timeoutMs: 5 * 60_000 });
+  return exit === 0 ? undefined : text.trim();
 }
 
 /** PLAIN of Dovecot's `doveadm` user. */
@@ -103,7 +126,8 @@ export async function withBench(use: (bench: Bench) => Promise<void>): Promise<v
       path,
       after,
       haproxyVersion: /^haproxy=(.*)$/m.exec(setup.text)?.[1] ?? 'unknown',
-      load: async (options) => loadOf(await runProgram(path('load'), argumentsOf(options)), options),
+      load: (options, probe) => runLoad(path('load'), options, probe),
+      repeat: (options) => repeat(folder, options),
       async startBackend() {
         const child = start(path('backend'), [path('server.crt'), path('server.key')], 'pipe');
         after(() => endProcess(child));
@@ -133,26 +157,43 @@ export async function withBench(use: (bench: Bench) => Promise<void>): Promise<v
   }
 }
 
-/** Processor time of a process so far, in microseconds: all threads that live. Linux. */
-export function processorUs(pid: number): number {
-  let sum = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1000;
-  }
-  return sum;
-}
-
 function argumentsOf({ target, line, clients, seconds, reconnects, password }: LoadOptions): string[] {
   const flags = reconnects === true ? ['-r'] : [];
   const login = password === undefined ? [] : ['-a', tokenOf(password)];
   return ['-c', String(clients), '-s', String(seconds), ...flags, ...login, target, line];
 }
 
-function loadOf({ stdout, exit, text }: ProgramResult, { target }: LoadOptions): Load {
-  if (exit !== 0) throw new Error(`load ${target}: exit ${exit}: ${text}`);
+async function runLoad(program: string, options: LoadOptions, probe: Probe = () => ({})): Promise<Load> {
+  const marks: ReturnType<Probe>[] = [];
+  // Each mark comes as a line, written at once; the result is the last line.
+  const onOutput = (): void => void marks.push(probe());
+  const result = await runProgram(program, argumentsOf(options), { onOutput });
+  return loadOf(result, options, marks);
+}
+
+async function repeat(folder: string, { program, clients, seconds, sudo }: RepeatOptions) {
+  const args = [String(clients), String(seconds * 1000), ...program];
+  const script = sudo ? [join(here, 'repeat-sudo'), folder] : [join(here, 'repeat')];
+  const { exit, stdout, text } = await runProgram('bash', [...script, ...args]);
+  if (exit !== 0) throw new Error(`${program.join(' ')}: exit ${exit}: ${text}`);
   const told: unknown = JSON.parse(stdout.toString());
+  return { commands: numberIn(told, 'commands'), seconds: numberIn(told, 'seconds') };
+}
+
+function loadOf(
+  { stdout, exit, text }: ProgramResult,
+  { target }: LoadOptions,
+  [before, after]: readonly ReturnType<Probe>[],
+): Load {
+  if (exit !== 0) throw new Error(`load ${target}: exit ${exit}: ${text}`);
+  const lines: unknown[] = stdout
+    .toString()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const told = lines.at(-1);
   const of = (key: string): number => numberIn(told, key);
-  const load: Load = {
+  const load = {
     commands: of('commands'),
     failed: of('failed'),
     lost: of('lost'),
@@ -164,7 +205,15 @@ function loadOf({ stdout, exit, text }: ProgramResult, { target }: LoadOptions):
     longest: of('longest'),
   };
   if (load.failed + load.lost > 0 || load.commands === 0) throw new Error(`load ${target}: ${text}`);
-  return load;
+  const costs: Record<string, Usage> = {};
+  // A load of a moment has one mark only.
+  if (lines.length < 3) return { ...load, costs };
+  const between = numberIn(lines[1], 'commands') - numberIn(lines[0], 'commands');
+  for (const [name, snapshot] of Object.entries(after ?? {})) {
+    const first = before?.[name];
+    if (first !== undefined) costs[name] = costOf(first, snapshot, between);
+  }
+  return { ...load, costs };
 }
 
 function numberIn(value: unknown, key: string): number {
@@ -195,7 +244,7 @@ async function startDaemon(
     name,
     backend,
     password,
-    more = '',
+    synced = false,
     listeners = '',
     policies = '',
     otherUsers,
@@ -208,7 +257,7 @@ async function startDaemon(
     path('dovegate.yaml'),
     `version: 1
 listeners:
-  support: { unix: ${name}.sock, mode: "0600", policy: support, sessions: 300, sessions_per_peer: 300 }
+  support: { unix: ${name}.sock, mode: "0600", policy: support, sessions: 12000, sessions_per_peer: 12000 }
 ${listeners}
 backends:
   mail1:
@@ -224,7 +273,8 @@ policies:
     allow: [mailbox list, mailbox status, quota get, { command: fetch, content: true }]
 ${policies}
 state: ${name}-state
-${more}
+audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin] }
+admin: { unix: ${name}-admin.sock }
 `,
   );
   const log = openSync(path('log'), 'a');
@@ -234,7 +284,11 @@ ${more}
   after(() => endProcess(child));
   const socket = join(folder, `${name}.sock`);
   await untilReachable(socket, child);
-  return { pid: child.pid ?? 0, socket, stop: () => endProcess(child) };
+  const syncs = async (): Promise<number> => {
+    const { body } = await askHttp({ socketPath: path('admin.sock') }, '/metrics');
+    return Number(/^dovegate_audit_sync_seconds_count (\d+)$/m.exec(body)?.[1]);
+  };
+  return { pid: child.pid ?? 0, socket, syncs, stop: () => endProcess(child) };
 }
 
 function start(file: string, args: readonly string[], stdout: 'pipe' | 'ignore' | number, cwd?: string) {

@@ -6,7 +6,8 @@
 // TARGET is the path of a UNIX socket, or a port of 127.0.0.1. LINE is one command line without its line feed. Each client says it,
 // awaits the reply, and says it again; with -r it connects anew for every command. TOKEN answers a greeting `-`, as PLAIN does.
 // Prints one line of JSON: commands, failed (an answer that is not `+`), lost (a connection that ended early), seconds, bytes read,
-// and microseconds of a command: p50, p90, p99 and the longest. With -r a command's time begins with its connect.
+// and microseconds of a command: p50, p90, p99 and the longest. With -r a command's time begins with its connect. Before it come two
+// lines {"commands":N}, at two fifths of the time and shortly before its end: between them all connections are open.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,6 +42,8 @@ static int reconnects, poll_fd;
 static char line[4096];
 static size_t line_length;
 static double until;
+static double marks[2]; // when the number of commands is printed
+static int marks_printed;
 static unsigned long commands, failed, lost;
 static unsigned long long bytes;
 static double *times;
@@ -109,6 +112,11 @@ static void keep_time(double seconds) {
 static int finish(struct client *client) {
   double at = now();
   commands++;
+  if (marks_printed < 2 && at >= marks[marks_printed]) {
+    marks_printed++;
+    printf("{\"commands\":%lu}\n", commands);
+    fflush(stdout);
+  }
   if (client->first != '+') failed++;
   keep_time(at - client->since);
   if (at < until && !reconnects) {
@@ -180,6 +188,8 @@ int main(int argc, char **argv) {
 
   double start = now();
   until = start + seconds;
+  marks[0] = start + seconds * 0.4;
+  marks[1] = start + seconds * 0.95;
   struct client *all = calloc(clients, sizeof *all);
   for (int n = 0; n < clients; n++) open_client(&all[n]);
   int open = clients;
