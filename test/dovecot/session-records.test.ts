@@ -1,0 +1,47 @@
+// Goal: a command of the real doveadm leaves two records, however it ends. Phases: commands that are answered, refused, fail, carry a text,
+// or are not read by the gate. What must not happen: a record of the session that says nothing new, a command whose records do not name
+// the peer.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { alice, labTestMs, openRealDovecot, openRealGateway, releasesAsked } from './real-gateway.js';
+
+const commands: readonly (readonly string[])[] = [
+  ['quota', 'get', '-u', alice],
+  ['mailbox', 'list', '-u', alice],
+  ['fetch', '-u', alice, 'text', 'mailbox', 'INBOX', 'all'],
+  ['mailbox', 'list', '-u', 'nobody@example.org'],
+  ['mailbox', 'status', '-u', alice, 'messages', 'No such mailbox'],
+  ['mailbox', 'delete', '-u', alice, 'INBOX'],
+];
+
+for (const release of releasesAsked()) {
+  test(`Dovecot ${release}: two records for a command of doveadm`, { timeout: labTestMs }, async (t) => {
+    const lab = await openRealDovecot(t, release);
+    if ('skip' in lab) return t.skip(lab.skip);
+    const gateway = await openRealGateway(t, lab);
+    const { daemon } = gateway;
+    for (const args of commands) await gateway.doveadm(args);
+    await gateway.doveadm(['save', '-u', alice, '-m', 'Drafts'], { stdin: 'Subject: denied\n\ntext\n' });
+    await daemon.stop();
+    // Dovecot says why a command failed on the log channel.
+    const lines = daemon
+      .audit()
+      .filter(({ record }) => record['session'] !== undefined && record['event'] !== 'log');
+    const sessions = [...new Set(lines.map(({ record }) => record['session']))];
+    const left = sessions.map((session) =>
+      lines
+        .filter(({ record }) => record['session'] === session)
+        .map(({ record: { event, peer, reason } }) =>
+          [event, peer === undefined ? '' : 'with peer', event === 'session-close' ? reason : '']
+            .join(' ')
+            .trim(),
+        ),
+    );
+    assert.deepEqual(
+      left,
+      Array.from({ length: commands.length + 1 }, () => ['admission with peer', 'completion']),
+    );
+    const bytes = lines.reduce((sum, { record }) => sum + JSON.stringify(record).length + 1, 0);
+    t.diagnostic(`${Math.round(bytes / left.length)} bytes a command`);
+  });
+}
