@@ -108,12 +108,12 @@ export class KeyedSemaphore {
 /** How a command waits for its users. */
 export interface Waiting {
   /** Asked for by a command that has to wait; aborted when it is given up. */
-  readonly signal: () => AbortSignal;
+  signal(): AbortSignal;
   readonly clock: Clock;
   /** In all, for all its users. */
   readonly timeoutMs: number;
   /** First after 5 s, then each time after twice as long. Must not throw. */
-  readonly onWaiting: () => void;
+  onWaiting(): void;
 }
 
 export class WaitTimeout extends Error {
@@ -166,10 +166,11 @@ export class UserLock {
   async #waitForRest(
     users: readonly string[],
     backend: string,
-    { signal, clock, timeoutMs, onWaiting }: Waiting,
+    waiting: Waiting,
     taken: (() => void)[],
   ): Promise<() => void> {
-    const outer = signal();
+    const { clock, timeoutMs } = waiting;
+    const outer = waiting.signal();
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(outer.reason);
     if (outer.aborted) onAbort();
@@ -178,7 +179,7 @@ export class UserLock {
     const tell = (afterMs: number): Timer =>
       clock.setTimer(afterMs, () => {
         told = tell(2 * afterMs);
-        if (!controller.signal.aborted) onWaiting();
+        if (!controller.signal.aborted) waiting.onWaiting();
       });
     let told = tell(tellAfterMs);
     try {

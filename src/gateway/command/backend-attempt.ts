@@ -4,17 +4,20 @@
 // broke off.
 
 import type { Abortable } from '../../concurrency/abortable.js';
+import { type Waiting, WaitTimeout } from '../../concurrency/limits.js';
 import { commandNamed } from '../../domain/commands/catalog.js';
 import { parseArguments } from '../../domain/commands/parse.js';
 import { canonicalWords } from '../../domain/meaning/canonical.js';
 import { replyCells } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/assess.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
 import { countCells, type Status } from '../../protocol/reply/reply.js';
 import { appendQuietly } from '../outcome/journal.js';
 import type { Ending } from '../outcome/outcome.js';
 import { type LeaseEnd, LeaseRefusal } from '../pool/lease.js';
+import type { LeaseUser } from '../pool/pool.js';
 import type { Upstream } from '../pool/upstream.js';
 import type { CommandInput } from '../relay/input.js';
 import {
@@ -56,8 +59,15 @@ export interface AttemptProgress {
   readonly count: RelayCount | undefined;
 }
 
-export class BackendAttempt implements AttemptProgress {
+/** It waits for its users' mail and for its upstream as itself: a command needs no other object for that. */
+export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiting {
   readonly backend: string;
+  readonly principal: string;
+  readonly weight: number;
+  readonly isFresh: boolean;
+  readonly abortable: Abortable;
+  /** Undefined until it has ended. */
+  ending: Ending | undefined = undefined;
   upstream: string | undefined = undefined;
   isReused = false;
   isSent = false;
@@ -77,6 +87,28 @@ export class BackendAttempt implements AttemptProgress {
     this.#destination = destination;
     this.#target = target;
     this.backend = destination.name;
+    const { principal, policy } = command.session.subject;
+    this.principal = principal;
+    this.weight = policy.weight;
+    this.isFresh = command.isFresh;
+    this.abortable = command.abortable;
+  }
+
+  get clock(): Clock {
+    return this.#command.context.clock;
+  }
+
+  /** For its users' mail. */
+  get timeoutMs(): number {
+    return this.#command.context.limits.queueTimeoutMs;
+  }
+
+  signal(): AbortSignal {
+    return this.abortable.signal;
+  }
+
+  onWaiting(): void {
+    sayWaiting(this.#command.session.writer, this.backend);
   }
 
   /** Closes the upstream that it has, if it has one. */
@@ -84,28 +116,38 @@ export class BackendAttempt implements AttemptProgress {
     if (this.#leased?.exchanges === this.#turn) this.#leased.close('aborted', true);
   }
 
-  /** Never rejects. To be called once. */
+  /** Runs while its users are on no other backend. Never rejects. To be called once. */
   async run(): Promise<Ending> {
-    const { abortable, context, session, isFresh } = this.#command;
-    const { principal, policy } = session.subject;
+    const { judgement, aliases, context, destinations } = this.#command;
+    const { command, users } = judgement.attempt;
+    let unlock: (() => void) | undefined;
+    // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
+    // One on several backends takes no user either: only Dovecot knows where in its list of users it is.
+    if (command.scope !== 'server' && destinations.length === 1) {
+      const touched = aliases.length === 0 ? users : [...users, ...aliases];
+      try {
+        const taken = context.userLock.take(touched, this.backend, this);
+        unlock = typeof taken === 'function' ? taken : await taken;
+      } catch (fault) {
+        const isLate = fault instanceof WaitTimeout;
+        this.ending = isLate ? { kind: 'refused', why: 'queue-timeout' } : cutOff(this.abortable, false);
+        return this.ending;
+      }
+    }
     this.#startMs = context.clock.now();
     try {
-      return await this.#destination.pool.withLease(abortable, (upstream) => this.#take(upstream), {
-        principal,
-        weight: policy.weight,
-        isFresh,
-        onWaiting: () => sayWaiting(session.writer, this.backend),
-      });
+      this.ending = await this.#destination.pool.withLease(this);
     } catch (fault) {
-      return this.#endingOf(fault);
+      this.ending = this.#endingOf(fault);
     } finally {
       this.#leased = undefined;
+      unlock?.();
     }
+    return this.ending;
   }
 
   #endingOf(fault: unknown): Ending {
-    const { abortable } = this.#command;
-    const { backend, isSent } = this;
+    const { backend, isSent, abortable } = this;
     if (fault instanceof LeaseRefusal) {
       return fault.why === 'backend-drained'
         ? { kind: 'drained', backend }
@@ -117,7 +159,7 @@ export class BackendAttempt implements AttemptProgress {
     return { kind: 'fault', fault, isSent, backend };
   }
 
-  #take(upstream: Upstream): Promise<LeaseEnd<Ending>> {
+  use(upstream: Upstream): Promise<LeaseEnd<Ending>> {
     const { context, abortable, judgement } = this.#command;
     this.waitMs = context.clock.now() - this.#startMs;
     this.upstream = upstream.id;

@@ -6,7 +6,6 @@
 // breaks off within its reply ends the whole; never silently partial: when one of them failed the status is a failure, and the client
 // is told who answered and who did not.
 
-import { WaitTimeout } from '../../concurrency/limits.js';
 import type { RecordedOutcome, RecordedPart } from '../../domain/audit/record.js';
 import { replyShape } from '../../domain/meaning/columns.js';
 import type { Judged } from '../../domain/policy/assess.js';
@@ -15,57 +14,55 @@ import { type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';
 import { createJoinedTarget } from '../relay/reply-writer.js';
 import type { Destination } from './assessment.js';
-import {
-  type AttemptProgress,
-  BackendAttempt,
-  cutOff,
-  type DispatchedCommand,
-  sayWaiting,
-} from './backend-attempt.js';
+import { type AttemptProgress, BackendAttempt, type DispatchedCommand } from './backend-attempt.js';
 import { recheckAt } from './recheck.js';
 
-/** How one attempt ended. */
+/** How one of several attempts ended. */
 export interface Part {
   readonly attempt: AttemptProgress;
   readonly ending: Ending;
 }
 
-/** How a command ended, and every attempt that was made. */
-interface Dispatched {
-  readonly ending: Ending;
-  readonly parts: readonly Part[];
-}
-
-/** `attempts`: those that were made and those that run are added. Never rejects. */
-export async function dispatch(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
+/**
+ * The first attempt, or the attempts at all backends. `attempts`: those that were made and those that run are added. Never rejects. Its
+ * ending is to be given to `followUp`; that of nearly every command is `replied`, after which nothing follows.
+ */
+export function dispatch(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Ending> {
   const [first] = command.destinations;
   if (first === undefined) throw new Error('a command was dispatched to nobody');
   if (command.destinations.length > 1) return dispatchToAll(command, attempts);
-  let part = await attemptAt(command, attempts, first);
-  const parts = [part];
-  if (part.ending.kind === 'replied') return { ending: part.ending, parts };
-  if (shouldTryAgain(part, command.judgement)) {
-    part = await attemptAt(command, attempts, first);
-    parts.push(part);
+  return attemptAt(command, attempts, first);
+}
+
+/** What follows on the only attempt so far: the same once more, or where a referral leads. Never rejects. */
+export async function followUp(
+  command: DispatchedCommand,
+  attempts: BackendAttempt[],
+  ended: Ending,
+): Promise<Ending> {
+  const [first] = command.destinations;
+  let attempt = attempts[0];
+  if (first === undefined || attempt === undefined || command.destinations.length > 1) return ended;
+  let ending = ended;
+  if (shouldTryAgain(attempt, ending, command.judgement)) {
+    ending = await attemptAt(command, attempts, first);
+    attempt = attempts.at(-1) ?? attempt;
   }
-  const { ending } = part;
-  if (ending.kind !== 'referral') return { ending, parts };
-  const next = follow(command, first, ending.target, part.attempt);
-  if ('reason' in next) return { ending: { ...ending, reason: next.reason }, parts };
+  if (ending.kind !== 'referral') return ending;
+  const next = follow(command, first, ending.target, attempt);
+  if ('reason' in next) return { ...ending, reason: next.reason };
   const refusal = recheckAt(command, next);
-  if (refusal !== undefined) return { ending: refusal, parts };
+  if (refusal !== undefined) return refusal;
   try {
     await command.records.referred(command.session.names, command.id, first.name, next.name);
   } catch (fault) {
-    return { ending: { kind: 'fault', fault, isSent: false, backend: next.name }, parts };
+    return { kind: 'fault', fault, isSent: false, backend: next.name };
   }
-  part = await attemptAt(command, attempts, next);
-  parts.push(part);
-  if (part.ending.kind !== 'referral') return { ending: part.ending, parts };
-  return { ending: { ...part.ending, reason: 'a referral leads to a referral' }, parts };
+  ending = await attemptAt(command, attempts, next);
+  return ending.kind === 'referral' ? { ...ending, reason: 'a referral leads to a referral' } : ending;
 }
 
-async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Dispatched> {
+async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttempt[]): Promise<Ending> {
   const { destinations, judgement, session } = command;
   const cells = joinableCells(judgement);
   const ask = async (destination: Destination): Promise<Part> => {
@@ -87,7 +84,7 @@ async function dispatchToAll(command: DispatchedCommand, attempts: BackendAttemp
     }
   }
   const backends = destinations.map(({ name }) => name);
-  return { ending: joinEndings(parts, backends), parts };
+  return joinEndings(parts, backends);
 }
 
 /** Cells of a row, whichever of these backends it comes from; undefined: nobody knows, or there are no rows. */
@@ -100,41 +97,18 @@ function joinableCells({ attempt, series }: Judged): number | undefined {
   return cells === undefined || cells === 0 || others.some((other) => other !== cells) ? undefined : cells;
 }
 
-/** One attempt, while its users are on no other backend. */
-async function attemptAt(
+function attemptAt(
   command: DispatchedCommand,
   attempts: BackendAttempt[],
   destination: Destination,
-): Promise<Part> {
-  const { context, abortable, session, judgement, aliases } = command;
-  const { command: known, users } = judgement.attempt;
-  const attempt = new BackendAttempt(command, destination, session.writer);
+): Promise<Ending> {
+  const attempt = new BackendAttempt(command, destination, command.session.writer);
   attempts.push(attempt);
-  // A server command touches no mail of the users that it names, and `kick` must not wait for a slow reader of their mail.
-  if (known.scope === 'server') return { attempt, ending: await attempt.run() };
-  let unlock: () => void;
-  try {
-    const touched = aliases.length === 0 ? users : [...users, ...aliases];
-    const taken = context.userLock.take(touched, destination.name, {
-      signal: () => abortable.signal,
-      clock: context.clock,
-      timeoutMs: context.limits.queueTimeoutMs,
-      onWaiting: () => sayWaiting(session.writer, destination.name),
-    });
-    unlock = typeof taken === 'function' ? taken : await taken;
-  } catch (fault) {
-    if (!(fault instanceof WaitTimeout)) return { attempt, ending: cutOff(abortable, false) };
-    return { attempt, ending: { kind: 'refused', why: 'queue-timeout' } };
-  }
-  try {
-    return { attempt, ending: await attempt.run() };
-  } finally {
-    unlock();
-  }
+  return attempt.run();
 }
 
 /** The upstream ended under a command that only reads, before it said anything: an idle one that ended just then. */
-function shouldTryAgain({ attempt: { isReused, count }, ending }: Part, judgement: Judged): boolean {
+function shouldTryAgain({ isReused, count }: AttemptProgress, ending: Ending, judgement: Judged): boolean {
   const { attempt, decision } = judgement;
   if (attempt.effect !== 'read' || attempt.command.input !== 'none') return false;
   if (decision.obligations?.maxMatches !== undefined) return false;
@@ -222,22 +196,22 @@ function sayWho(parts: readonly JudgedPart[], backends: readonly string[]): stri
   return [...said, ...others].join('; ');
 }
 
-/** The parts as the completion holds them. */
-export function recordedParts(parts: readonly Part[]): readonly RecordedPart[] {
-  const recorded = ({ attempt, ending }: Part): RecordedPart => {
+/** Of attempts that have ended, as the completion holds them. */
+export function recordedParts(attempts: readonly BackendAttempt[]): readonly RecordedPart[] {
+  return attempts.flatMap(({ ending, backend, upstream, isSent, count }) => {
+    if (ending === undefined) return [];
     const { outcome, error } = judgeEnding(ending);
     return {
-      backend: attempt.backend,
-      upstream: attempt.upstream,
+      backend,
+      upstream,
       status: ending.kind === 'replied' ? ending.status.raw.toString('latin1') : undefined,
       outcome,
-      sent: attempt.isSent,
-      cells: attempt.count?.cells,
-      bytes_in: attempt.count?.bytesIn,
+      sent: isSent,
+      cells: count?.cells,
+      bytes_in: count?.bytesIn,
       error,
     };
-  };
-  return parts.map(recorded);
+  });
 }
 
 /** The attempts together, in the order in which they began. */

@@ -15,12 +15,10 @@ import type { ReplyWriter } from '../relay/reply-writer.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
-import { dispatch, type Part, progressOf, recordedParts } from './dispatch.js';
+import { dispatch, followUp, progressOf, recordedParts } from './dispatch.js';
 import { admissionOf, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { assessOwnCommand, type OwnAssessment } from './own-commands.js';
 import { refusalOf, refuseByLimits } from './recheck.js';
-
-const none: readonly never[] = [];
 
 /** A command that runs. */
 export interface RunningNames extends ExchangeNames {
@@ -49,9 +47,8 @@ export class Exchange {
   /** A change goes on when its client is gone. */
   #isReading = true;
   #judgement: Judgement | undefined = undefined;
-  /** Every attempt so far, and those that run; and how they ended. */
+  /** Every attempt so far, and those that run. */
   readonly #attempts: BackendAttempt[] = [];
-  #parts: readonly Part[] = none;
   /** Waited for its turn and its admission. */
   #turnMs = 0;
 
@@ -206,9 +203,8 @@ export class Exchange {
       const dispatched = dispatch(command, this.#attempts);
       // A command whose record is not waited for is on its way first; both happen before anything else does.
       if (!isCounted && !records.isStrict) records.admitQuietly();
-      const { ending, parts } = await dispatched;
-      this.#parts = parts;
-      return ending;
+      const ending = await dispatched;
+      return ending.kind === 'replied' ? ending : await followUp(command, this.#attempts, ending);
     } finally {
       giveBack?.();
     }
@@ -238,7 +234,7 @@ export class Exchange {
       judgement,
       backend,
       upstream,
-      parts: this.#parts.length > 1 ? recordedParts(this.#parts) : undefined,
+      parts: this.#attempts.length > 1 ? recordedParts(this.#attempts) : undefined,
       verdict,
       status,
       isSent,

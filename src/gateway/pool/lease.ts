@@ -1,6 +1,7 @@
 // A lease: an upstream for one exchange. Who asks for it, why it was refused, how it ends, and how fast the client of its exchange
 // moves bytes meanwhile.
 
+import type { Abortable } from '../../concurrency/abortable.js';
 import type { CloseReason } from '../../ports/transport.js';
 
 export type LeaseRefusalCode = 'queue-full' | 'queue-timeout' | 'draining' | 'backend-drained';
@@ -22,8 +23,10 @@ export interface LeaseOptions {
   readonly weight: number;
   /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
   readonly isFresh: boolean;
+  /** Ends the wait. What happens to the upstream afterwards is the user's. */
+  readonly abortable: Abortable;
   /** Called after 5 s of waiting, and then less and less often. Must not throw. */
-  readonly onWaiting?: () => void;
+  onWaiting?(): void;
 }
 
 /** How an exchange returns its upstream. */

@@ -5,7 +5,6 @@
 // only while the sets agree.
 
 import assert from 'node:assert';
-import type { Abortable } from '../../concurrency/abortable.js';
 import type { Series } from '../../domain/commands/catalog.js';
 import type { UpstreamFault, UpstreamPhase } from '../../ports/faults.js';
 import type { Timer } from '../../ports/machine.js';
@@ -57,15 +56,15 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   /**
-   * Leases an upstream for the time of `use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while
+   * Leases an upstream for the time of `user.use`. Rejects with a LeaseRefusal, an UpstreamFault, the reason of the abort (while
    * waiting), or with what `use` threw; the upstream is closed then.
    */
-  async withLease<T>(abortable: Abortable, use: UseLease<T>, options: LeaseOptions): Promise<T> {
-    const idle = abortable.isAborted ? undefined : this.#takeIdle(options);
-    const upstream = idle ?? (await this.#wait(abortable, options));
+  async withLease<T>(user: LeaseUser<T>): Promise<T> {
+    const idle = user.abortable.isAborted ? undefined : this.#takeIdle(user);
+    const upstream = idle ?? (await this.#wait(user));
     let end: LeaseEnd<T> | undefined;
     try {
-      end = await use(upstream);
+      end = await user.use(upstream);
       return end.value;
     } finally {
       this.#takeBack(upstream, end);
@@ -191,18 +190,18 @@ export class Pool implements DialsOwner, WaiterOwner {
     upstream.lease();
   }
 
-  #wait(abortable: Abortable, options: LeaseOptions): Promise<Upstream> {
+  #wait(asked: LeaseOptions): Promise<Upstream> {
+    const { abortable, principal } = asked;
     if (abortable.isAborted) return Promise.reject(abortable.reason);
-    const refusal = this.#refusal(options.principal);
+    const refusal = this.#refusal(principal);
     if (refusal !== undefined) return Promise.reject(refusal);
     this.#arrivals += 1;
     const { limits } = this.#options;
-    const waiter = new Waiter(options, abortable, this.#arrivals, limits.queueTimeoutMs, this.#room);
-    const isNew = !this.#queue.hasLine(options.principal);
+    const waiter = new Waiter(asked, this.#arrivals, limits.queueTimeoutMs, this.#room);
+    const isNew = !this.#queue.hasLine(principal);
     this.#queue.add(waiter);
     // It has the only upstream, or was promised it: that is the first turn of its round.
-    if (isNew && limits.connections === 1 && this.#isSated(options.principal))
-      this.#queue.spendTurn(options.principal);
+    if (isNew && limits.connections === 1 && this.#isSated(principal)) this.#queue.spendTurn(principal);
     this.match();
     return waiter.upstream;
   }
@@ -411,7 +410,11 @@ export interface PoolSnapshot {
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
 }
 
-export type UseLease<T> = (upstream: Upstream) => Promise<LeaseEnd<T>>;
+/** An exchange that asks for an upstream. An object, so that a command needs no closures for it. */
+export interface LeaseUser<T> extends LeaseOptions {
+  /** Called once, with the upstream. Where it rejects, the upstream is closed. */
+  use(upstream: Upstream): Promise<LeaseEnd<T>>;
+}
 
 export interface PoolOptions extends DialOptions {
   readonly limits: PoolLimits;

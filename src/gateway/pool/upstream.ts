@@ -107,18 +107,22 @@ export class Upstream {
    * The events of the next chunk (maybe none); only while leased. Rejects with a WireFault where bytes are not of the
    * protocol, with an UpstreamFault `closed-early` where the backend ended, with a TransportFault where it is gone.
    */
-  async next(): Promise<readonly UpstreamEvent[]> {
-    if (this.#fault !== undefined) throw this.#fault;
+  next(): Promise<readonly UpstreamEvent[]> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
     const pending = this.#watch ?? this.#transport.read();
     this.#watch = undefined;
-    const chunk = await pending;
+    return pending.then(this.#read);
+  }
+
+  /** A field, so that it is made once and not for each chunk. */
+  readonly #read = (chunk: Buffer | null): readonly UpstreamEvent[] => {
     if (chunk !== null) return this.#decode(chunk);
     // What a dying process wrote last is often the line that says why.
     const lines = this.#ownLines(this.#logs.end());
     this.#fault = new UpstreamFault('closed-early', 'the backend ended where a status line should come');
     if (lines.length === 0) throw this.#fault;
     return lines.map((line) => ({ kind: 'log', line }));
-  }
+  };
 
   /**
    * For a command that speaks both ways until the connection ends, before its line is written: from here on all that

@@ -1,7 +1,7 @@
 // One exchange that waits for an upstream, until it gets one, is refused, is aborted, or has waited too long. It does not enter or
 // leave the queue by itself. The rule: it settles exactly once; settling clears the timer and the abort listener.
 
-import type { Abortable, AbortListener } from '../../concurrency/abortable.js';
+import type { AbortListener } from '../../concurrency/abortable.js';
 import type { Place } from '../../concurrency/ordered-set.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import type { FairQueue } from './fair-queue.js';
@@ -44,35 +44,27 @@ export class Waiter implements AbortListener {
   place: Place<Waiter> | undefined;
   /** What it waits for. Rejects with what it was refused with, or with the reason of the abort. */
   readonly upstream: Promise<Upstream>;
-  readonly #onWaiting: LeaseOptions['onWaiting'];
-  readonly #abortable: Abortable;
+  readonly #asked: LeaseOptions;
   readonly #room: WaitingRoom;
   readonly #endMs: number;
   #timer: Timer;
   #take: ((upstream: Upstream) => void) | undefined;
   #refuse: ((fault: unknown) => void) | undefined;
 
-  constructor(
-    options: LeaseOptions,
-    abortable: Abortable,
-    arrival: number,
-    timeoutMs: number,
-    room: WaitingRoom,
-  ) {
-    this.principal = options.principal;
-    this.weight = options.weight;
-    this.isFresh = options.isFresh;
+  constructor(asked: LeaseOptions, arrival: number, timeoutMs: number, room: WaitingRoom) {
+    this.principal = asked.principal;
+    this.weight = asked.weight;
+    this.isFresh = asked.isFresh;
     this.arrival = arrival;
     this.place = undefined;
-    this.#onWaiting = options.onWaiting;
-    this.#abortable = abortable;
+    this.#asked = asked;
     this.#room = room;
     this.#endMs = room.clock.now() + timeoutMs;
     this.upstream = new Promise<Upstream>((resolve, reject) => {
       this.#take = resolve;
       this.#refuse = reject;
     });
-    abortable.listen(this);
+    asked.abortable.listen(this);
     this.#timer = this.#wait(timeoutMs, tellAfterMs);
   }
 
@@ -97,19 +89,18 @@ export class Waiter implements AbortListener {
 
   #settle(): void {
     this.#timer.cancel();
-    this.#abortable.unlisten(this);
+    this.#asked.abortable.unlisten(this);
   }
 
   /** Until the next notice, or the end of the time. */
   #wait(leftMs: number, tellMs: number): Timer {
     const { clock } = this.#room;
-    const onWaiting = this.#onWaiting;
-    if (onWaiting === undefined || leftMs <= tellMs) {
+    if (this.#asked.onWaiting === undefined || leftMs <= tellMs) {
       return clock.setTimer(Math.max(0, leftMs), () => this.#giveUp(new LeaseRefusal('queue-timeout')));
     }
     return clock.setTimer(tellMs, () => {
       this.#timer = this.#wait(this.#endMs - clock.now(), 2 * tellMs);
-      onWaiting();
+      this.#asked.onWaiting?.();
     });
   }
 }

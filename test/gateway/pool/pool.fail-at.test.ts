@@ -44,9 +44,12 @@ async function playStory(failAt: FailAt): Promise<void> {
     const abortable = new Abortable();
     asked += 1;
     pool
-      .withLease(
+      .withLease({
+        principal,
+        weight: 1,
+        isFresh,
         abortable,
-        async (upstream) => {
+        async use(upstream) {
           await upstream.write([Buffer.from('command\n')]);
           await clock.nextTurn();
           return {
@@ -55,8 +58,7 @@ async function playStory(failAt: FailAt): Promise<void> {
             answer: 'other' as const,
           };
         },
-        { principal, weight: 1, isFresh },
-      )
+      })
       .then(
         (value) => outcomes.push(value),
         (fault: unknown) => outcomes.push(fault),

@@ -158,10 +158,12 @@ void test('aborted before it asked: no lease when one would have to wait, and no
   const abortable = new Abortable();
   abortable.abort('early');
   await assert.rejects(
-    story.pool.withLease(abortable, () => assert.fail('leased'), {
+    story.pool.withLease({
       principal: 'desk@support',
       weight: 1,
       isFresh: false,
+      abortable,
+      use: () => assert.fail('leased'),
     }),
     (fault) => fault === 'early',
   );
@@ -177,10 +179,12 @@ void test('aborted before it asked: no idle one is spent on it, nor the one kept
   abortable.abort('early');
   for (const isFresh of [false, true]) {
     await assert.rejects(
-      story.pool.withLease(abortable, () => assert.fail('leased'), {
+      story.pool.withLease({
         principal: 'desk@support',
         weight: 1,
         isFresh,
+        abortable,
+        use: () => assert.fail('leased'),
       }),
       (fault) => fault === 'early',
     );

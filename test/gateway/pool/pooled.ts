@@ -100,9 +100,13 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
   let fail: ((fault: unknown) => void) | undefined;
   let outcome: unknown = 'waiting';
   pool
-    .withLease(
+    .withLease({
+      principal,
+      weight,
+      isFresh,
       abortable,
-      (leased) => {
+      onWaiting: () => void told.push(told.length + 1),
+      use(leased) {
         upstream = leased;
         outcome = 'leased';
         return new Promise<LeaseEnd<string>>((resolve, reject) => {
@@ -110,8 +114,7 @@ function startLeasing(pool: Pool, asked: Asked): Leasing {
           fail = reject;
         });
       },
-      { principal, weight, isFresh, onWaiting: () => void told.push(told.length + 1) },
-    )
+    })
     .then(
       (value) => {
         outcome = value;

@@ -14,8 +14,7 @@ function wait(clock: FakeClock, isToldOf = true) {
   const left: Waiter[] = [];
   const onWaiting = (): void => void told.push(told.length + 1);
   const waiter = new Waiter(
-    { principal: 'a@b', weight: 1, isFresh: false, ...(isToldOf ? { onWaiting } : {}) },
-    abortable,
+    { principal: 'a@b', weight: 1, isFresh: false, abortable, ...(isToldOf ? { onWaiting } : {}) },
     1,
     timeoutMs,
     {
