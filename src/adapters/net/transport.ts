@@ -6,6 +6,7 @@
 // per idle session). At most `readAheadBytesMax` are held for a reader that does not come.
 
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { TransportFault, UpstreamFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
@@ -35,6 +36,7 @@ class SocketTransport implements Transport {
   #chunks: Buffer[] = [];
   #heldBytes = 0;
   #hasEnded = false;
+  #isPaused = false;
   #fault: TransportFault | undefined;
   #reader: Pending<Buffer | null> | undefined;
   readonly #groups: GroupWriter;
@@ -62,7 +64,7 @@ class SocketTransport implements Transport {
     const chunk = this.#chunks.shift();
     if (chunk !== undefined) {
       this.#heldBytes -= chunk.length;
-      if (this.#heldBytes < readAheadBytesMax && !this.#hasEnded) this.#socket.resume();
+      if (this.#heldBytes < readAheadBytesMax && !this.#hasEnded) this.#flow();
       return Promise.resolve(chunk);
     }
     if (this.#fault !== undefined) return Promise.reject(this.#fault);
@@ -167,7 +169,7 @@ class SocketTransport implements Transport {
       if (isUnix && socket === this.#raw && this.#hasEnded && socket.writableLength === 0)
         return void socket.destroy();
       // What comes in is read and dropped: unread input would turn our close into a reset that eats the answer.
-      socket.resume();
+      this.#flow();
       // The same happens to a TCP socket that is gone while the peer still sends: so its end is waited for.
       void (isUnix ? socket.destroySoon() : socket.end());
       this.#linger = this.#clock.setTimer(lingerMs, () => socket.destroy());
@@ -220,12 +222,19 @@ class SocketTransport implements Transport {
     this.#drain = undefined;
   };
 
+  /**
+   * Chunks are taken where Node pushes them into the socket's own buffer. Through it, each costs a deferred callback besides its
+   * `data` event, with the pass over rejected promises that follows on one. A Node that pushes in another way emits `data`.
+   */
   #listen(): void {
+    this.#isPaused = false;
+    this.#socket.push = (chunk: Buffer | null): boolean => this.#push(chunk);
     this.#socket.on('data', this.#onData).on('end', this.#onEnd).on('drain', this.#onDrain);
     this.#socket.on('error', this.#onError).on('close', this.#onClose);
   }
 
   #unlisten(): void {
+    Reflect.deleteProperty(this.#socket, 'push');
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('drain', this.#onDrain);
     this.#socket.off('error', this.#onError).off('close', this.#onClose);
   }
@@ -247,7 +256,7 @@ class SocketTransport implements Transport {
     this.#hangUp ??= createHangUpPoll(
       this.#clock,
       () => kernel.hasHungUp(),
-      () => this.#fault === undefined && (this.#hasEnded || this.#socket.isPaused()),
+      () => this.#fault === undefined && (this.#hasEnded || this.#isPaused),
       () => this.#socket.destroy(),
     );
     this.#hangUp.watch();
@@ -257,6 +266,21 @@ class SocketTransport implements Transport {
     const run = this.#goneListener;
     this.#goneListener = undefined;
     run?.();
+  }
+
+  /** False: read no more. */
+  #push(chunk: Buffer | null): boolean {
+    if (chunk === null) return Readable.prototype.push.call(this.#socket, null);
+    this.#take(chunk);
+    return !this.#isPaused;
+  }
+
+  #flow(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#socket.resume();
+    // For Node the read that brought the last chunk still runs.
+    this.#socket._read(readAheadBytesMax);
   }
 
   #take(chunk: Buffer): void {
@@ -270,6 +294,7 @@ class SocketTransport implements Transport {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
     if (this.#heldBytes < readAheadBytesMax) return;
+    this.#isPaused = true;
     this.#socket.pause();
     this.#poll();
   }
