@@ -74,7 +74,10 @@ await withBench(async (bench) => {
     const cost = costOf(before, treeSnapshot(master, endedPrograms()), commands);
     return { figure: commands / took, costs: { Dovecot: cost } };
   };
-  const withoutSudo = await missingPackages('sudo');
+  // A container may have sudo, and not permit a mount namespace.
+  const tried = () =>
+    bench.repeat({ program, clients: 1, seconds: 0, sudo: true }).then(() => undefined, String);
+  const withoutSudo = (await missingPackages('sudo')) ?? (await tried());
 
   const gate = await start('unix', `address: unix:${lab.unixPreauth}`);
   const synced = await start('synced', `address: unix:${lab.unixPreauth}`, true);
@@ -110,7 +113,7 @@ await withBench(async (bench) => {
   row('default: 8 clients, against a new connection each', own, '8 clients, a new connection each', 6);
   if (withoutSudo === undefined)
     row('default: 8 clients, against sudo doveadm', own, 'sudo -u vmail doveadm, 8 at a time', 8);
-  else report.note(`No row for sudo, which could not be installed: ${withoutSudo}`);
+  else report.note(`No row for sudo: ${withoutSudo}`);
   row(
     'default: 64 clients over TLS, against HAProxy',
     '64 clients over TLS, dovegate',
