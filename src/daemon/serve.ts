@@ -165,15 +165,16 @@ async function open(
   const endpoints = settings.admin && createEndpoints(clock, log, findPeer);
   opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
-  const observe: Observe = (event) => {
-    if (event.kind === 'audit-failed') losses.failed(event.text);
-    else log.observe(event);
-    endpoints?.metrics.observe(event);
-  };
   const loop = watchLoopLag(clock, (lagMs) => {
     if (lagMs >= stallMs) reportStall(log, lagMs);
   });
   opened.add('the watch of the event loop', () => loop.end());
+  const observe: Observe = (event) => {
+    loop.noted();
+    if (event.kind === 'audit-failed') losses.failed(event.text);
+    else log.observe(event);
+    endpoints?.metrics.observe(event);
+  };
   const orphans = watchOrphans(native, clock);
   opened.add('the watch of orphans', () => orphans.end());
   const sockets = new PassedSockets(own.passed, native);

@@ -4,7 +4,7 @@
 
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { EngineEvent, ExchangeEnded } from '../../gateway/outcome/events.js';
-import type { Clock } from '../../ports/machine.js';
+import type { Clock, Timer } from '../../ports/machine.js';
 
 export interface MetricsOptions {
   /** Version of the program and of its runtime. */
@@ -97,7 +97,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   );
   const lagSeconds = histogram(
     'event_loop_lag_seconds',
-    'By how much a timer of the event loop came late, ten times a second.',
+    'By how much a timer of the event loop came late, ten times a second, until nothing has happened for 10 s.',
     lagBuckets,
   );
   const setGauges = createGauges(registry, options);
@@ -121,6 +121,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
 
   return {
     observe(event) {
+      lag.noted();
       if (event.kind === 'exchange-ended') exchangeEnded(event);
       else if (event.kind === 'backend-log') logLines.add(1, event.backend, event.type);
       else if (event.kind === 'upstream-opened') dials.add(1, event.backend, 'ok');
@@ -291,15 +292,44 @@ export class Tally<const L extends readonly string[]> {
 /** A block of the event loop that is longer than this is never missed. Ten wakes a second cost less than a thousandth of a processor. */
 const paceMs = 100;
 
-/** Calls `tell` at each beat with the milliseconds by which it came late, 0 at least, until `end`. */
-export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): { end(): void } {
-  let dueMs = clock.now() + paceMs;
-  let timer = clock.setTimer(paceMs, beat);
-  function beat(): void {
-    const nowMs = clock.now();
-    tell(Math.max(0, nowMs - dueMs));
-    dueMs = nowMs + paceMs;
+/** Beats without any work before they pause: 10 s. A daemon that nobody uses must not wake a processor ten times a second. */
+const quietBeatsMax = 100;
+
+/** The beats of one event loop. */
+export interface LoopLag {
+  /** Something happened: beats go on, or begin again after a pause. Cheap, for every event. */
+  noted(): void;
+  end(): void;
+}
+
+/**
+ * Calls `tell` at each beat with the milliseconds by which it came late, 0 at least, until `end`. In a pause nothing is told: a
+ * block that comes before the first `noted` of new work is missed.
+ */
+export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): LoopLag {
+  let quietBeats = 0;
+  let hasEnded = false;
+  let dueMs = 0;
+  let timer: Timer | undefined;
+  start();
+  function start(): void {
+    dueMs = clock.now() + paceMs;
     timer = clock.setTimer(paceMs, beat);
   }
-  return { end: () => timer.cancel() };
+  function beat(): void {
+    timer = undefined;
+    tell(Math.max(0, clock.now() - dueMs));
+    quietBeats += 1;
+    if (quietBeats < quietBeatsMax) start();
+  }
+  return {
+    noted() {
+      quietBeats = 0;
+      if (timer === undefined && !hasEnded) start();
+    },
+    end() {
+      hasEnded = true;
+      timer?.cancel();
+    },
+  };
 }
