@@ -199,9 +199,24 @@ export interface KnownLine {
 /** A longer line is not asked for again and again. */
 const lineBytesMax = 512;
 
-/** What lines of a session are looked up by, besides their bytes. No text of it may hold a NUL. */
+/** Numbers of scopes: what they stand for has 150 bytes and more, which would be copied and hashed with each line. */
+const scopes = new Map<string, string>();
+const scopesMax = 1_000;
+let scopeCount = 0;
+
+/** What lines of a session are looked up by, besides their bytes. No two scopes ever have the same one. */
 export function lineScope({ policy, listener, principal, clientMinor }: Subject): string {
-  return `${policy.version}\0${policy.name}\0${listener}\0${principal}\0${clientMinor}\0`;
+  // No text of it may hold a NUL.
+  const text = `${policy.version}\0${policy.name}\0${listener}\0${principal}\0${clientMinor}`;
+  let scope = scopes.get(text);
+  if (scope === undefined) {
+    // What was remembered under a number that is forgotten is read anew under the next one.
+    if (scopes.size >= scopesMax) scopes.clear();
+    scopeCount += 1;
+    scope = `${scopeCount}\0`;
+    scopes.set(text, scope);
+  }
+  return scope;
 }
 
 /** The key of a line; undefined: it is too long to be remembered. */

@@ -240,10 +240,16 @@ export class Upstream {
   }
 
   /** What is decoded of a chunk before a fault in it is given out; the fault comes with the next call of `next`. */
-  #decode(chunk: Buffer): UpstreamEvent[] {
+  #decode(chunk: Buffer): readonly UpstreamEvent[] {
     const events: UpstreamEvent[] = [];
     try {
-      for (const slice of this.#demux.push(chunk)) this.#decodeSlice(slice, events);
+      const slices = this.#demux.push(chunk);
+      const [only] = slices;
+      // Nearly every chunk: the events of the reply are those of the chunk.
+      if (only !== undefined && slices.length === 1 && only.channel === outputChannel && !this.#isRaw) {
+        return this.#reply.push(only.bytes);
+      }
+      for (const slice of slices) this.#decodeSlice(slice, events);
     } catch (fault) {
       this.#fault = fault;
       if (events.length === 0) throw fault;
@@ -256,9 +262,7 @@ export class Upstream {
     if (slice.channel === outputChannel && this.#isRaw) {
       events.push({ kind: 'body', bytes: slice.bytes });
     } else if (slice.channel === outputChannel) {
-      for (const event of this.#reply.push(slice.bytes)) {
-        events.push(event.kind === 'body' ? event : { kind: 'status', status: event.status });
-      }
+      for (const event of this.#reply.push(slice.bytes)) events.push(event);
     } else if (slice.channel === logChannel) {
       const lines = this.#ownLines(this.#logs.push(slice.bytes));
       for (const line of lines) events.push({ kind: 'log', line });

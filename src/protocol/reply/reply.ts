@@ -64,6 +64,9 @@ export type ReplyEvent =
   /** The end of a reply. */
   | { readonly kind: 'status'; readonly status: Status };
 
+/** `+` and nothing more: the end of nearly every reply. */
+const succeeded: ReplyEvent = { kind: 'status', status: { kind: 'ok', code: '', raw: Buffer.of(PLUS) } };
+
 /** Cuts the output channel into replies. */
 export class ReplyDecoder {
   readonly #statusBytesMax: number;
@@ -99,10 +102,15 @@ export class ReplyDecoder {
         if (partial.length + stop - from > this.#statusBytesMax) {
           throw new WireFault('line-too-long', `a status line has more than ${this.#statusBytesMax} bytes`);
         }
-        partial.append(chunk.subarray(from, stop));
-        if (lf >= 0) {
-          events.push({ kind: 'status', status: parseStatus(partial.take()) });
+        if (lf === from + 1 && partial.length === 0 && chunk[from] === PLUS) {
+          events.push(succeeded);
           this.#at = 'start';
+        } else {
+          partial.append(chunk.subarray(from, stop));
+          if (lf >= 0) {
+            events.push({ kind: 'status', status: parseStatus(partial.take()) });
+            this.#at = 'start';
+          }
         }
       } else {
         if (stop > from) events.push({ kind: 'body', bytes: chunk.subarray(from, stop) });
