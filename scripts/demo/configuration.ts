@@ -28,6 +28,6 @@ policies:
     users: ["*@example.com", "*@example.net"]
     allow: [quota get]
 state: state
-audit: { directory: audit }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
 `;
 }

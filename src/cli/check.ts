@@ -1,6 +1,7 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
 import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
+import { allEffects } from '../domain/commands/catalog.js';
 import {
   type AccountSettings,
   formatListenerSocket,
@@ -8,7 +9,6 @@ import {
   type PeersSettings,
   type Settings,
 } from '../domain/config/settings.js';
-
 import { formatTarget } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
 import { loadConfiguration, summarise } from '../setup/configuration.js';
@@ -38,7 +38,7 @@ export function check({ config, verbose, json }: CheckOptions): number {
 
 /** Several lines, without the last LF. */
 export function describeSettings(settings: Settings): string {
-  const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`];
+  const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`, describeRecords(settings)];
   for (const listener of settings.listeners) {
     lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)}${peersOf(listener.peers)}`);
     for (const { peers, policy } of listener.policies) {
@@ -71,6 +71,15 @@ export function describeSettings(settings: Settings): string {
     for (const line of policy.effectiveText.split('\n')) lines.push(`  ${line}`);
   }
   return lines.join('\n');
+}
+
+/** When a command may be sent: its record is on disk, or where it survives a crash of the daemon. */
+function describeRecords({ audit: { directory, strict, memoryFile, memoryBytes } }: Settings): string {
+  const lax = allEffects.filter((effect) => !strict.has(effect));
+  if (memoryFile === undefined || lax.length === 0)
+    return `records ${directory}: on disk before a command is sent`;
+  const size = `${memoryBytes / 1024} KiB`;
+  return `records ${directory}: on disk before a command is sent; of ${lax.join(' ')} in ${memoryFile} (${size})`;
 }
 
 function describeSocket(socket: ListenerSocket): string {

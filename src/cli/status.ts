@@ -63,7 +63,12 @@ export function formatStatus(told: unknown): string {
       ? [['configuration', `${text(values['config']).slice(0, 16)}${reloadOf(valuesOf(values['reload']))}`]]
       : []),
     ['ready', values['ready'] === true ? 'yes' : `no: ${reasonsOf(values['reasons'])}`],
-    ...(isServing ? [['journal', `${text(journal['state'])}, space ${text(journal['space'])}`]] : []),
+    ...(isServing
+      ? [
+          ['journal', `${text(journal['state'])}, space ${text(journal['space'])}${unsyncedOf(journal)}`],
+          ...memoryOf(journal),
+        ]
+      : []),
   ];
   return [
     formatColumns(head),
@@ -113,6 +118,20 @@ function reloadOf(reload: Values): string {
   const waiting =
     Array.isArray(restart) && restart.length > 0 ? `; after a restart: ${restart.map(text).join(' ')}` : '';
   return `, ${reload['success'] === true ? 'reloaded' : 'RELOAD FAILED'} ${text(reload['time'])}${waiting}`;
+}
+
+/** A disk in order takes milliseconds. */
+function unsyncedOf(journal: Values): string {
+  const ms = number(journal['unsynced_ms']);
+  return ms < 1000 ? '' : `, oldest record not on disk for ${(ms / 1000).toFixed(1)} s`;
+}
+
+/** Where records survive a crash of the daemon before they are on disk. */
+function memoryOf(journal: Values): readonly string[][] {
+  const fault = text(journal['memory_fault']);
+  const shown =
+    fault === '' ? text(journal['memory']) : `none, so every command waits for the disk: ${fault}`;
+  return shown === '' ? [] : [['memory', shown]];
 }
 
 function reasonsOf(reasons: unknown): string {

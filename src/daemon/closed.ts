@@ -171,7 +171,10 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
     space: 'normal',
     fault: undefined,
     lost: 0,
+    unsyncedMs: 0,
     freeBytes: undefined,
+    memory: undefined,
+    whyNoMemory: undefined,
   } as const;
   const nothing = { configHash: '', backends: [], routes: [], sinks: [], certificates: [] };
   return { state: 'closed', problems, listeners, journal, isReloadSuccess: false, ...nothing };

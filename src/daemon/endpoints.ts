@@ -133,6 +133,8 @@ export interface Running {
   readonly journal: OpenJournal;
   /** Of the journal's file system; undefined: not known yet. */
   readonly freeBytes: () => number | undefined;
+  /** `audit.memory` as it was at the start. */
+  readonly memoryFile: string | undefined;
   readonly pools: Pools;
   readonly service: Service;
   readonly served: Switch;
@@ -146,7 +148,7 @@ export function showRunning(running: Running): Shown {
   const { lifecycle, journal, pools, service, shipping, served, drained, certificates } = running;
   const { settings } = served.now;
   const { last: reload } = running.reloader;
-  const { state, fault, lost, space } = journal;
+  const { state, fault, lost, space, unsyncedMs, whyNotCrashProof: whyNoMemory } = journal;
   const sessions = service.sessionsByListener();
   const backendNames = settings.backends.map((backend) => backend.name);
   return {
@@ -171,7 +173,10 @@ export function showRunning(running: Running): Shown {
       space,
       fault: fault && { code: fault.code, text: fault.message },
       lost,
+      unsyncedMs,
       freeBytes: running.freeBytes(),
+      memory: whyNoMemory === undefined ? running.memoryFile : undefined,
+      whyNoMemory,
     },
     exchanges: service.running(),
     reload: reload && { ...reload, time: formatTime(reload.atMs) },

@@ -20,10 +20,6 @@ import { messageOf } from '../ports/faults.js';
 import type { Clock, Native, Timer } from '../ports/machine.js';
 import type { Connect, TlsDemand } from '../ports/transport.js';
 
-/** How long a record that nobody waits for may stay in the kernel's memory. */
-const syncIntervalMs = 1_000;
-/** Records that wait for a disk which takes none; beyond that they are lost, and counted. */
-const heldBytesMax = 32 * 1024 * 1024;
 /** Opening reads what a crash left, of an exchange that ran for hours many segments: it gets so many deadlines. */
 const openDeadlines = 30;
 /** A directory that somebody took away shows within it and the time of a sync. */
@@ -52,8 +48,6 @@ export async function openAudit(
     deadlineMs: settings.deadlineMs,
     openDeadlineMs: openDeadlines * settings.deadlineMs,
     lookIntervalMs,
-    syncIntervalMs,
-    heldBytesMax,
     checkpointIntervalMs: settings.checkpointIntervalMs,
     tendIntervalMs,
     limits: () => ({
@@ -70,12 +64,15 @@ export async function openAudit(
     catalog: catalogHash,
     clock,
     lock: (descriptor) => native.lockExclusive(descriptor),
+    memory: { path: settings.memoryFile, bytes: settings.memoryBytes },
+    map: (path, bytes) => native.mapShared(path, bytes),
     observe: (event) => {
       if (event.kind !== 'checkpoint' || isNews(event.line)) reportJournal(log, losses, event);
       observe(event);
     },
   });
   reportFound(log, journal.found);
+  reportMemory(log, settings, journal);
   reportKey(log, signKey, journal.found);
   return journal;
 }
@@ -115,13 +112,29 @@ const damages: Readonly<Record<NonNullable<OpenJournal['found']['damage']>, stri
 };
 
 /** What a start found is told once, loudly where somebody else must have been there. */
-function reportFound(log: Log, { damage, unknown, tornBytes }: OpenJournal['found']): void {
+function reportFound(log: Log, found: OpenJournal['found']): void {
+  const { damage, unknown, tornBytes, recovered, ring } = found;
   if (damage !== undefined) {
     log.report({ event: 'audit-damaged', level: 'error', type: damage, text: damages[damage] });
   }
-  if (unknown === 0 && tornBytes === 0) return;
-  const text = `after a crash: ${unknown} exchanges closed as unknown, ${tornBytes} torn bytes put aside`;
+  if (ring !== undefined) {
+    log.report({ event: 'audit-memory', level: 'error', type: 'left', text: ring });
+  }
+  if (unknown === 0 && tornBytes === 0 && recovered === 0) return;
+  const text = `after a crash: ${recovered} records taken from audit.memory, ${unknown} exchanges closed as unknown, ${tornBytes} torn bytes put aside`;
   log.report({ event: 'audit-recovered', level: 'info', text });
+}
+
+/** Nothing is less safe without it, but slower. */
+function reportMemory(log: Log, { memoryFile }: AuditSettings, { whyNotCrashProof: why }: OpenJournal): void {
+  if (why === undefined) return;
+  const text = `every command waits until its record is on disk: ${why}`;
+  log.report({
+    event: 'audit-memory',
+    level: memoryFile === undefined ? 'info' : 'warn',
+    type: 'none',
+    text,
+  });
 }
 
 /** The redactor with the configured key, or with the one beside the segments, which is made at the first start. */
@@ -197,8 +210,13 @@ function onceASecond(clock: Clock, write: (count: number, text: string) => void)
 function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
   switch (event.kind) {
     case 'failed': {
-      const text = `no record can be written, so strict commands are refused: ${event.fault.message}`;
-      log.report({ event: 'audit-failed', level: 'error', type: event.fault.code, text });
+      const { code, message } = event.fault;
+      // A slow disk has told no error: what need not be synced goes on while audit.memory has room.
+      const what =
+        code === 'deadline'
+          ? 'the disk takes no record in time, so what audit.strict names is refused'
+          : 'no record can be written, so every command is refused';
+      log.report({ event: 'audit-failed', level: 'error', type: code, text: `${what}: ${message}` });
       return;
     }
     case 'writable':

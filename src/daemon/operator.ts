@@ -71,7 +71,7 @@ export function createAct(parts: Parts): Act {
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
     const record = { time, event: 'operator', peer, action: kind, by, ...named } as const;
-    await parts.journal.append(record, { durable: true });
+    await parts.journal.appendDurable(record, false);
     const result = await carryOut(parts, action, operator);
     const text = `${[`${by}: ${kind}`, ...Object.values(named)].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });

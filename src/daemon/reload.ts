@@ -151,7 +151,7 @@ async function replaceAll(
   const { hash } = settings;
   // What the journal loses it counts and logs itself.
   const record = { time: clock.wallMs(), event: 'reload', version: hash } as const;
-  journal.append(record, { durable: false }).catch(() => undefined);
+  journal.append(record);
   await Promise.all([
     step('backends', () => pools.commit()),
     step('certificates', () => certificates.commit()),

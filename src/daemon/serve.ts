@@ -271,7 +271,8 @@ async function open(
     doorsOf,
     contextOf: (next, found) => createExchangeContext(next, found, adapters, lasting),
   });
-  const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes };
+  const { memoryFile } = settings.audit;
+  const running: Running = { ...parts, drained, reloader, freeBytes: () => freeBytes, memoryFile };
   const act = createAct(running);
   await (await listeners.prepare(settings.listeners, numbers)).commit();
   if (settings.admin !== undefined) await endpoints?.open(settings.admin, () => showRunning(running), act);

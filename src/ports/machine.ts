@@ -47,6 +47,11 @@ export interface Native {
    * Throws when the file system has no locks.
    */
   lockExclusive(descriptor: number): boolean;
+  /**
+   * Maps a file for reading and writing, shared with whoever else does; all its pages must be there. It stays mapped as long as the
+   * process lives. Throws where the kernel refuses.
+   */
+  mapShared(path: string, bytes: number): { readonly memory: ArrayBuffer; readonly address: bigint };
   /** SO_PEERCRED of an accepted UNIX socket; undefined where the kernel does not say it. */
   peerCredentials(descriptor: number): PeerCredentials | undefined;
   /**

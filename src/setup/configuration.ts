@@ -10,6 +10,7 @@ import {
   readIfThere,
   trustedByUs,
   type Unsafe,
+  whyPoorMemory,
   whyUnreadable,
   whyUnsafe,
 } from '../adapters/host/files.js';
@@ -31,7 +32,13 @@ import {
   type ProblemLine,
   type ThreadOrder,
 } from './configuration-lines.js';
-import { inspectCertificates, inspectFiles, inspectModes, inspectSignKey } from './inspect-files.js';
+import {
+  inspectCertificates,
+  inspectFiles,
+  inspectMemory,
+  inspectModes,
+  inspectSignKey,
+} from './inspect-files.js';
 import { inspectAccounts } from './peers.js';
 
 /** Settings, if there is no error; and every problem as text, warnings too. */
@@ -200,11 +207,14 @@ function* inspect(
   { asksForFiles = true, asksForAccounts = true, isForDaemon = false }: LoadOptions,
 ): Generator<readonly Problem[]> {
   if (!asksForFiles) return;
-  const trusted = trustedByUs(isForDaemon ? ownersOf(settings) : []);
+  const daemons = isForDaemon ? ownersOf(settings) : [];
+  const trusted = trustedByUs(daemons);
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
   yield* inspectModes(files, settings, why);
   if (settings === undefined) return;
   yield inspectSignKey(settings, readIfThere);
+  const daemon = daemons[0] ?? ourselves();
+  yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
   yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
   yield* inspectCertificates(settings.listeners, systemClock.wallMs(), credentialsFolder());
   if (asksForAccounts) yield inspectAccounts(settings, ourselves());

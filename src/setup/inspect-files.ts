@@ -3,7 +3,7 @@
 // The rule: nothing is found at the start of the daemon that `check` could not have told before.
 
 import { join } from 'node:path';
-import type { Unsafe } from '../adapters/host/files.js';
+import type { PoorMemory, Unsafe } from '../adapters/host/files.js';
 import { publicKeyName } from '../adapters/journal/segments.js';
 import { prepareOffer } from '../adapters/net/tls-accept.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey } from '../domain/audit/ledger.js';
@@ -141,6 +141,21 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   return [
     { file, line: 1, column: 1, path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' },
   ];
+}
+
+/** A warning where records cannot be kept over a crash, or where that may be slow; nothing is less safe then. */
+export function inspectMemory(
+  { audit, listeners }: Settings,
+  why: (path: string, bytes: number) => PoorMemory | undefined,
+): readonly Problem[] {
+  const { memoryFile, memoryBytes } = audit;
+  const poor = memoryFile === undefined ? undefined : why(memoryFile, memoryBytes);
+  if (poor === undefined) return [];
+  const message = poor.isUsable
+    ? poor.text
+    : `${memoryFile} cannot be made: ${poor.text}; every command then waits until its record is on disk, as with "off"`;
+  const { file = '' } = listeners[0]?.place ?? {};
+  return [{ file, line: 1, column: 1, path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
 }
 
 /** The problems of each listener. `credentials` as with inspectFiles: elsewhere than in the service its credentials are not there. */

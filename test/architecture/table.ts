@@ -113,10 +113,13 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks'],
     packages: ['koffi'],
   }),
-  'adapters/journal': rule(['ports', 'concurrency', 'domain/audit', 'domain/trail', 'gateway/outcome'], {
-    public: ['journal', 'segments', 'trail'],
-    builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
-  }),
+  'adapters/journal': rule(
+    ['ports', 'concurrency', 'domain/audit', 'domain/trail', 'gateway/outcome', 'adapters/host/native'],
+    {
+      public: ['journal', 'segments', 'trail'],
+      builtins: ['fs', 'path', 'crypto', 'zlib', 'worker_threads'],
+    },
+  ),
   // Reads the journal as everybody else does; how it reaches a receiver is handed in.
   'adapters/shipping': rule(['ports', 'domain/audit', 'gateway/outcome', 'adapters/journal'], {
     public: ['shipping'],

@@ -1,9 +1,10 @@
-// Goal: `check --verbose` tells who may log in where, and how that is proved; never what a password is compared with.
+// Goal: `check --verbose` tells who may log in where, and how that is proved; never what a password is compared with; and where a record is
+// before its command is sent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeSettings } from '../../src/cli/check.js';
 import { hash, withJobs } from '../domain/config/jobs.js';
-import { settingsOf } from '../domain/config/sound.js';
+import { settingsOf, sound } from '../domain/config/sound.js';
 
 void test('accounts and their proofs', () => {
   const pin = `sha256:${'ab'.repeat(32)}`;
@@ -22,4 +23,15 @@ void test('accounts and their proofs', () => {
     `  policy support for account robot, by a password, or by a certificate with key ${pin}`,
   ]);
   assert.ok(!text.includes('scrypt'));
+});
+
+void test('where records are before a command is sent', () => {
+  const records = (audit: string): string | undefined =>
+    describeSettings(settingsOf(`${sound}audit: { directory: /a, memory_size: 1MiB, ${audit} }\n`))
+      .split('\n')
+      .find((line) => line.startsWith('records'));
+  const synced = 'records /a: on disk before a command is sent';
+  assert.equal(records('memory: /run/ring'), `${synced}; of read in /run/ring (1024 KiB)`);
+  assert.equal(records('memory: off'), synced);
+  assert.equal(records('strict: [read, session, write, admin, destroy]'), synced);
 });

@@ -14,6 +14,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -169,6 +170,15 @@ const answer: Script = async ({ user, fields }, connection) => {
 
 const unixSocket = '/run/dovecot/dovegate-doveadm';
 
+/** A whole configuration with the default of `audit.memory` in it, and small. */
+function withMemory(text: string): string {
+  if (!/^version:/m.test(text) || /\bmemory: /.test(text)) return text;
+  const memory = 'memory: /run/dovegate/audit.ring, memory_size: 1MiB';
+  if (/^audit: \{/m.test(text)) return text.replace(/^audit: \{/m, `audit: { ${memory},`);
+  if (/^audit:$/m.test(text)) return text.replace(/^audit:$/m, `audit:\n  ${memory.replace(', ', '\n  ')}`);
+  return `${text.trimEnd()}\naudit: { ${memory} }\n`;
+}
+
 interface Scene {
   /** Runs a step; of a shown command, what it printed, in the words of the page. */
   take(step: Step): Promise<string | undefined>;
@@ -182,6 +192,9 @@ function openScene(owner: Owner): Scene {
     '/var/lib/dovegate': mkdtempSync(join(tmpdir(), 'lib---')),
   };
   const etc = folders['/etc/dovegate'];
+  // In memory, as /run is: elsewhere `check` has a warning.
+  const memory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'dovegate-'));
+  removeAfter(owner, memory);
   const programs = join(etc, '.bin');
   mkdirSync(programs);
   chmodSync(builtProgram, 0o755);
@@ -209,7 +222,10 @@ function openScene(owner: Owner): Scene {
   for (const [name, text] of Object.entries(given)) writeFileSync(join(etc, name), text, { mode: 0o600 });
 
   /** Words of the page -> words of this machine. */
-  const words = new Map<string, string>(Object.entries(folders));
+  const words = new Map([
+    ['/run/dovegate/audit.ring', join(memory, 'audit.ring')],
+    ...Object.entries(folders),
+  ]);
   const idsHere = new Map<string, string>();
   const me = userInfo().username;
   const here = (text: string): string =>
@@ -251,7 +267,7 @@ function openScene(owner: Owner): Scene {
     }
   };
   const ofThisMachine = (text: string): string =>
-    here(text)
+    here(withMemory(text))
       .replaceAll(/\bgroup: [a-z-]+/g, `group: "${process.getgid?.()}"`)
       .replaceAll(/\bgroups: \[[a-z, -]+\]/g, `groups: ["${process.getgid?.()}"]`)
       .replaceAll(/\busers: \[anna\]/g, `users: [${me}]`);

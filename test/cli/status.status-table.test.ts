@@ -11,7 +11,7 @@ void test('listeners, backends and what runs', () => {
     config: 'abcdef0123456789abcdef',
     ready: false,
     reasons: [{ code: 'backends-down', text: 'no backend is up' }],
-    journal: { state: 'writable', space: 'normal' },
+    journal: { state: 'writable', space: 'normal', unsynced_ms: 999, memory: '/run/dovegate/audit.ring' },
     reload: { time: '2026-01-02T00:00:00.000Z', success: false, restart_needed: ['admin.unix'] },
     listeners: [{ listener: 'support', sessions: 2, sessions_max: 200, address: 'unix:/run/s.sock' }],
     backends: [
@@ -44,6 +44,7 @@ void test('listeners, backends and what runs', () => {
 configuration  abcdef0123456789, RELOAD FAILED 2026-01-02T00:00:00.000Z; after a restart: admin.unix
 ready          no: no backend is up
 journal        writable, space normal
+memory         /run/dovegate/audit.ring
 
 LISTENER  SESSIONS  ADDRESS
 support   2/200     unix:/run/s.sock
@@ -56,6 +57,18 @@ mail3    drained (configuration; alice, 2026-01-01T00:00:00.000Z)  0 in use, 0 i
 ID   PRINCIPAL      USER        COMMAND    BACKEND  SECONDS
 01A  alice@support  bob\\x1b[2J  quota get  -        1.2`.replace(/ +$/gm, ''),
   );
+});
+
+void test('a slow disk, and records without crash-proof memory, show at once', () => {
+  const journal = {
+    state: 'failed',
+    space: 'normal',
+    unsynced_ms: 3_210,
+    memory_fault: 'audit.memory is off',
+  };
+  const shown = formatStatus({ state: 'serving', journal });
+  assert.match(shown, /\njournal +failed, space normal, oldest record not on disk for 3\.2 s\n/);
+  assert.match(shown, /\nmemory +none, so every command waits for the disk: audit\.memory is off$/);
 });
 
 void test('a daemon that says something else', () => {

@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { deskConfiguration, openDesk, writeJournal } from './desk.js';
 
 const dayMs = 86_400_000;
-const configuration = `${deskConfiguration}audit: { directory: audit }\n`;
+const audit = 'audit: { directory: audit, memory: off }\n';
+const configuration = `${deskConfiguration}${audit}`;
 
 test('what the listener did in that time, as a file that check takes', async (t) => {
   const { run, folder } = openDesk(t, configuration);
@@ -25,7 +26,7 @@ test('what the listener did in that time, as a file that check takes', async (t)
   assert.match(month.text, /^ {6}- mailbox list$/m);
 
   const rest = configuration.slice(0, configuration.indexOf('  watch:'));
-  writeFileSync(join(folder, 'dovegate.yaml'), `include: [watch.yaml]\n${rest}`);
+  writeFileSync(join(folder, 'dovegate.yaml'), `include: [watch.yaml]\n${rest}${audit}`);
   writeFileSync(join(folder, 'watch.yaml'), told.stdout);
   writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   assert.equal((await run('check')).text, 'dovegate.yaml: no problems\n');

@@ -8,6 +8,7 @@ import { Lifecycle, type Phase } from '../../src/daemon/lifecycle.js';
 import { type Reloaded, Reloader } from '../../src/daemon/reload.js';
 import { createServed, type Served } from '../../src/daemon/served.js';
 import { parseSettings } from '../../src/domain/config/parse-settings.js';
+import { JournalFault } from '../../src/ports/faults.js';
 import type { LoadedConfiguration } from '../../src/setup/configuration.js';
 import { type FailAt, failAtEach } from '../kit/fail-at.js';
 import { memorySettings, openMemoryEngine } from '../kit/memory-engine.js';
@@ -67,7 +68,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       append(record) {
         assert.equal(now.settings.hash, fresh.settings?.hash, 'recorded before it is in force');
         records.push(record.version);
-        return waits('append');
+        return failAt.isDue('append') ? new JournalFault('overflow', 'made to fail') : undefined;
       },
     },
     lifecycle,

@@ -47,7 +47,7 @@ policies:
     allow: [quota get, mailbox list, mailbox status, { command: search, content: true }, { command: fetch, content: true }]
 limits: { queue: 1000 }
 state: state
-audit: { directory: audit, reserve: 4KiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 log: { level: info }
 `;
 

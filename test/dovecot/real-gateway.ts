@@ -115,7 +115,7 @@ policies:
   support:${options.policy ?? usual}
 ${options.more ?? ''}
 state: state
-audit: { directory: audit }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
 log: { level: trace }
 `,
     files: {

@@ -92,7 +92,7 @@ policies:
       - service status
       - mailbox create
 state: state
-audit: { directory: audit }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
 `,
     files: {
       password: `${backendPassword}\n`,

@@ -27,7 +27,7 @@ policies:
     users: ["*@example.org"]
     allow: [kick, { command: fetch, content: true }]
 state: state
-audit: { directory: audit, reserve: 4KiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 admin: { unix: admin.sock }
 `;
 };

@@ -91,7 +91,7 @@ routes: [{ users: ["*"], backend: mail1 }]
 policies:
   support: { users: ["*@example.org"], allow: [${allow.join(', ')}] }
 state: state
-audit: { directory: audit, reserve: 4KiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 log: { level: trace }
 `,
     files: {

@@ -71,7 +71,7 @@ routes:
 policies:
   support: { users: ["*@example.org"], except: ["${victim}"], allow: [quota get] }
 state: state
-audit: { directory: audit }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
 `,
       files: { password: `${backendPassword}\n`, 'ca.pem': readFileSync(lab.caFile, 'utf8') },
     });

@@ -32,7 +32,7 @@ export interface GatewayOptions {
   readonly mail1?: Readonly<Record<string, string>>;
   /** Lines of the policy `support`, as YAML. */
   readonly policy?: string;
-  /** The settings `audit`, as YAML in one line; default: a directory `audit`, a small reserve. */
+  /** The settings `audit`, as YAML in one line; default: a directory `audit`, a small ring, a small reserve. */
   readonly audit?: string;
   /** Listeners instead of `support` alone, as YAML. */
   readonly listeners?: string;
@@ -76,7 +76,7 @@ routes: ${options.routes ?? '[{ users: ["*"], backend: mail1 }]'}
 policies:
   support:${options.policy ?? usualPolicy}
 state: state
-audit: ${options.audit ?? '{ directory: audit, reserve: 4KiB }'}
+audit: ${options.audit ?? '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }'}
 ${options.more ?? ''}`;
 }
 

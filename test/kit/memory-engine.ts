@@ -11,7 +11,7 @@ import { parseSettings } from '../../src/domain/config/parse-settings.js';
 import type { Settings } from '../../src/domain/config/settings.js';
 import type { Peer } from '../../src/domain/identity/peer.js';
 import type { EngineEvent } from '../../src/gateway/outcome/events.js';
-import type { AppendOptions, Journal } from '../../src/gateway/outcome/journal.js';
+import type { Journal } from '../../src/gateway/outcome/journal.js';
 import type { Pool } from '../../src/gateway/pool/pool.js';
 import {
   kernelAccess,
@@ -45,6 +45,9 @@ policies:
     allow: [quota get, mailbox list, mailbox subscribe, search, fetch, who]
 `;
 
+/** Another line of settings: every admission is on disk before its command is sent. */
+export const allSynced = 'audit: { strict: [read, session, write, admin, destroy] }\n';
+
 /** A command line as a backend got it. */
 export interface MemoryCommand {
   /** Without LF. */
@@ -68,8 +71,11 @@ export interface MemoryClient {
 }
 
 /** What was appended, and how. */
-export interface MemoryRecord extends Required<AppendOptions> {
+export interface MemoryRecord {
   readonly record: AuditRecord;
+  readonly durable: boolean;
+  readonly isPatient: boolean;
+  readonly isBrief: boolean;
 }
 
 export interface MemoryEngine {
@@ -145,23 +151,36 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   let held: (() => void)[] = [];
   let hurries = 0;
 
-  const append: Journal['append'] = async (record, { durable, isPatient = false, isBrief = false }) => {
+  const failed = (): JournalFault => new JournalFault('write-failed', 'made to fail');
+  const appendDurable: Journal['appendDurable'] = async (record, isPatient, isBrief = false) => {
     if (mode === 'hold') {
       await new Promise<void>((resolve) => {
         held.push(resolve);
       });
     }
     if (mode === 'refuse') throw new JournalFault('write-failed', 'the disk refuses');
-    records.push({ record, durable, isPatient, isBrief });
+    records.push({ record, durable: true, isPatient, isBrief });
   };
+  const append: Journal['append'] = (record, isBrief = false) => {
+    if (mode === 'refuse') return new JournalFault('overflow', 'the disk refuses');
+    records.push({ record, durable: false, isPatient: false, isBrief });
+    return undefined;
+  };
+  const takenDurable =
+    failAt === undefined ? appendDurable : failable(failAt, 'append', appendDurable, failed);
   const taken =
     failAt === undefined
       ? append
-      : failable(failAt, 'append', append, () => new JournalFault('write-failed', 'made to fail'));
+      : (...args: Parameters<typeof append>) => (failAt.isDue('append') ? failed() : append(...args));
   const journal: Journal = {
-    append(record, how) {
+    isCrashProof: true,
+    append(record, isBrief) {
       offered.push(record);
-      return taken(record, how);
+      return taken(record, isBrief);
+    },
+    appendDurable(record, isPatient, isBrief) {
+      offered.push(record);
+      return takenDurable(record, isPatient, isBrief);
     },
     hurry() {
       hurries += 1;
@@ -169,6 +188,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     close: () => Promise.resolve(),
     get state() {
       return mode === 'refuse' ? 'failed' : 'writable';
+    },
+    get refusal() {
+      return mode === 'refuse' ? new JournalFault('write-failed', 'the disk refuses') : undefined;
     },
     get space() {
       return space;

@@ -44,7 +44,7 @@ routes:
 policies:
   support: { users: ["*"], allow: [quota get] }
 state: state
-audit: { directory: audit, reserve: 4KiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 `;
 
 /** LISTEN_PID is the number of the process that reads it. */

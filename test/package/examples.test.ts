@@ -1,5 +1,6 @@
 // Goal: the examples for containers hold configurations that dovegate takes, and name what the image has.
 import assert from 'node:assert/strict';
+import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
@@ -43,6 +44,12 @@ void test('compose: the configuration is sound, the sockets belong to whom Dovec
 });
 
 void test('kubernetes: the configuration is sound, and the sidecar runs as the image is made', () => {
+  const securityContext = z.object({
+    runAsUser: z.number(),
+    runAsGroup: z.number(),
+    readOnlyRootFilesystem: z.literal(true),
+  });
+  const mounts = z.array(z.object({ name: z.string(), mountPath: z.string() }));
   const shape = z.object({
     kind: z.string(),
     data: z.object({ 'dovegate.yaml': z.string() }).optional(),
@@ -52,13 +59,17 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
           .object({
             spec: z.object({
               securityContext: z.object({ fsGroup: z.number() }),
-              initContainers: z.tuple([
+              volumes: z.array(
                 z.object({
-                  securityContext: z.object({
-                    runAsUser: z.number(),
-                    runAsGroup: z.number(),
-                    readOnlyRootFilesystem: z.literal(true),
-                  }),
+                  name: z.string(),
+                  emptyDir: z.object({ medium: z.string().optional() }).optional(),
+                }),
+              ),
+              initContainers: z.tuple([
+                z.object({ command: z.array(z.string()), securityContext, volumeMounts: mounts }),
+                z.object({
+                  securityContext,
+                  volumeMounts: mounts,
                   livenessProbe: z.object({ exec: z.object({ command: z.array(z.string()) }) }),
                 }),
               ]),
@@ -78,11 +89,17 @@ void test('kubernetes: the configuration is sound, and the sidecar runs as the i
   assert.ok(pod !== undefined);
   assert.deepEqual(problemsOf(text), []);
   assert.match(text, new RegExp(`group: "${pod.securityContext.fsGroup}"`));
-  const [{ securityContext, livenessProbe }] = pod.initContainers;
-  assert.deepEqual([securityContext.runAsUser, securityContext.runAsGroup].map(String), [
-    user?.[1],
-    user?.[2],
-  ]);
+  const [maker, { livenessProbe, volumeMounts }] = pod.initContainers;
+  for (const { securityContext: who } of pod.initContainers)
+    assert.deepEqual([who.runAsUser, who.runAsGroup].map(String), [user?.[1], user?.[2]]);
+  // Records are in memory that outlives the container, in a directory that the first container makes.
+  const memory = dirname(/memory: (\S+),/.exec(text)?.[1] ?? '');
+  assert.equal(maker.command.at(-1), memory);
+  const volume = volumeMounts.find(({ mountPath }) => memory.startsWith(`${mountPath}/`))?.name;
+  assert.deepEqual(
+    [maker.volumeMounts[0]?.name, pod.volumes.find(({ name }) => name === volume)?.emptyDir?.medium],
+    [volume, 'Memory'],
+  );
   const [, , script = ''] = livenessProbe.exec.command;
   assert.ok(textOf('Dockerfile').includes(JSON.stringify(script)), 'the probe of the image');
 });

@@ -27,6 +27,8 @@ routes: [{ users: ["*"], backend: mail1 }]
 state: state
 audit:
   directory: audit
+  memory: audit.ring
+  memory_size: 1MiB
   reserve: 4KiB
   sign_key: sign.pem
   hmac_key: hmac

@@ -19,7 +19,8 @@ const clients = 16;
 const policy = `
     users: ["*@example.org"]
     allow: [mailbox status, mailbox create, mailbox list]`;
-const audit = '{ directory: audit, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }';
+const audit =
+  '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }';
 const commands = [
   (name: string) => ['mailbox status', 'messages', name],
   (name: string) => ['mailbox create', name],
@@ -109,6 +110,7 @@ test('kill -9 at random instants under load', async (t) => {
   assert.equal(new Set(backend.commands.map(({ line }) => line.toString())).size, backend.commands.length);
   const unknown = records.filter(({ outcome }) => outcome === 'unknown').length;
   const starts = records.filter(({ event }) => event === 'start').length;
+  const recovered = records.reduce((sum, { recovered: count }) => sum + Number(count ?? 0), 0);
   assert.ok(starts > rounds && backend.commands.length >= rounds / 2);
 
   const verified = await runDovegate(['audit', 'verify', directory, '--key', first.path('sign.pem')]);
@@ -117,7 +119,7 @@ test('kill -9 at random instants under load', async (t) => {
   t.diagnostic(
     `${rounds} kills, ${answered} commands answered, ${backend.commands.length} at the backend, each with its admission; ` +
       `${records.length} records of ${admitted.size} exchanges in one chain over ${starts} starts and ` +
-      `${files.filter((name) => name.includes('.jsonl')).length} files; ${unknown} closed as unknown, ` +
+      `${files.filter((name) => name.includes('.jsonl')).length} files; ${unknown} closed as unknown, ${recovered} taken from memory, ` +
       `${files.filter((name) => name.includes('.torn')).length} torn ends put aside`,
   );
 });

@@ -40,7 +40,8 @@ function configuration(): string {
       return `  - ${JSON.stringify({ listener: 'support', user, command: words, client, expect })}\n`;
     });
   });
-  const audit = 'state: state\naudit: { directory: audit, reserve: 4KiB }\n';
+  const audit =
+    'state: state\naudit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }\n';
   const settings = wide.settings(series).replace('listeners: { ', `listeners: { ${extra.join(', ')}, `);
   return `${settings}${audit}tests:\n${tests.join('')}`;
 }

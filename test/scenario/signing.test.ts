@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, openGateway } from '../kit/gateway.js';
 
-const audit = '{ directory: audit, reserve: 4KiB, checkpoint_interval: 50ms }';
+const audit =
+  '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, checkpoint_interval: 50ms }';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 const verify = (daemon: Daemon, ...args: string[]) =>

@@ -32,8 +32,14 @@ export interface DaemonSnapshot {
     readonly fault: { readonly code: string; readonly text: string } | undefined;
     /** Records that will never reach the disk. */
     readonly lost: number;
+    /** How long the oldest record has waited for the disk, in milliseconds. */
+    readonly unsyncedMs: number;
     /** Of its file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
+    /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
+    readonly memory: string | undefined;
+    /** Why they do not; undefined: they do. */
+    readonly whyNoMemory: string | undefined;
   };
   /** Receivers of the records. */
   readonly sinks: readonly {
@@ -189,7 +195,10 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       space: journal.space,
       fault: journal.fault,
       lost: journal.lost,
+      unsynced_ms: Math.round(journal.unsyncedMs),
       free_bytes: journal.freeBytes,
+      memory: journal.memory,
+      memory_fault: journal.whyNoMemory,
     },
     shipping: snapshot.sinks.map(({ name, state, fault, lagRecords, safeSeq }) => ({
       sink: name,
@@ -231,7 +240,7 @@ interface Readiness {
 type NotReadyCode =
   | 'draining' // we are stopping
   | 'not-configured' // the configuration had problems at the start
-  | 'audit-failed' // no record reaches the disk, so strict commands are refused
+  | 'audit-failed' // records do not reach the disk in time, so at least what must be synced is refused
   | 'audit-reserve' // the disk of the records is full but for its reserve
   | 'backends-down'; // no backend is up
 
@@ -246,7 +255,7 @@ export function judgeReadiness(snapshot: DaemonSnapshot): Readiness {
   if (state === 'draining') reasons.push({ code: 'draining', text: 'dovegate is stopping' });
   if (journal.state === 'failed') {
     const why = journal.fault === undefined ? '' : `: ${journal.fault.text}`;
-    reasons.push({ code: 'audit-failed', text: `no audit record can be written${why}` });
+    reasons.push({ code: 'audit-failed', text: `audit records do not reach the disk${why}` });
   } else if (journal.space === 'reserve') {
     const text = 'the disk of the audit records is full but for its reserve';
     reasons.push({ code: 'audit-reserve', text });

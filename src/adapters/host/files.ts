@@ -5,7 +5,9 @@
 // so both must be trusted. Access lists are seen only as far as the mode shows them.
 
 import {
+  accessSync,
   closeSync,
+  constants,
   fchmodSync,
   fstatSync,
   fsyncSync,
@@ -19,6 +21,7 @@ import {
   renameSync,
   rmSync,
   type Stats,
+  statfsSync,
   statSync,
   unlinkSync,
   writeFileSync,
@@ -158,6 +161,71 @@ function syncFolder(path: string): void {
   } finally {
     closeSync(folder);
   }
+}
+
+/** What is wrong with the place of a file that is to be mapped as memory. */
+export interface PoorMemory {
+  readonly text: string;
+  /** The file can be mapped all the same. */
+  readonly isUsable: boolean;
+}
+
+/** Of tmpfs and ramfs, and of the writable layer of a container, as Linux numbers them. */
+const memoryTypes: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
+const overlayType = 0x794c7630;
+
+/** Whether the user `who` could make a file of so many bytes at `path`, in memory; undefined: nothing speaks against it. */
+export function whyPoorMemory(
+  path: string,
+  bytes: number,
+  who: { readonly uid: number; readonly gids: readonly number[] },
+): PoorMemory | undefined {
+  const folder = dirname(path);
+  const unusable = (text: string): PoorMemory => ({ text, isUsable: false });
+  try {
+    const found = statSync(folder);
+    if (!found.isDirectory()) return unusable(`${folder} is not a directory`);
+    if (!mayMakeFiles(folder, found, who)) {
+      const name = localUserName(who.uid) ?? `uid ${who.uid}`;
+      return unusable(`${name} may not make files in ${folder} (mode ${modeOf(found)})`);
+    }
+    if ((found.mode & othersMayWrite) !== 0 && (found.mode & sticky) === 0)
+      return unusable(`every user may replace files in ${folder} (mode ${modeOf(found)})`);
+    const { type, bsize, bavail, blocks } = statfsSync(folder);
+    const own = statSync(path, { throwIfNoEntry: false });
+    // No blocks at all: a file system in memory that has no limit.
+    if (own?.size !== bytes && blocks > 0 && bsize * bavail < bytes)
+      return unusable(`it needs ${bytes} bytes, and ${folder} has ${bsize * bavail} left`);
+    if (memoryTypes.has(type >>> 0)) return undefined;
+    const text =
+      type === overlayType
+        ? `${folder} belongs to the container and may go with it, and records with it`
+        : `${folder} is on a disk, so the daemon may stand still while that is slow`;
+    return { text: `${text}; use a file system in memory (tmpfs)`, isUsable: true };
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    if (code === 'ENOENT') return unusable(`there is no directory ${folder}`);
+    if (code === 'EACCES') return unusable(`${folder} cannot be looked at: permission denied`);
+    if (code === '') throw cause;
+    return unusable(`${folder}: ${String(code)}`);
+  }
+}
+
+function mayMakeFiles(
+  folder: string,
+  { uid, gid, mode }: Stats,
+  who: { uid: number; gids: readonly number[] },
+) {
+  if (who.uid === ourselves().uid) {
+    try {
+      accessSync(folder, constants.W_OK | constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+  const needed = uid === who.uid ? 0o300 : who.gids.includes(gid) ? 0o030 : 0o003;
+  return who.uid === 0 || (mode & needed) === needed;
 }
 
 /** Who may change and read our files. Root and root's group always may, so they stand in both lists. */

@@ -1,7 +1,7 @@
 // Foreign functions of the C library: the only file that imports the foreign-function package. It is loaded at the first use and tested
 // before anything relies on it: a package that loads and then answers wrongly would be worse than none.
 
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants as fileConstants, openSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { Native, SocketKind } from '../../ports/machine.js';
 
@@ -24,6 +24,13 @@ const groupsGuessed = 64;
 /** What Linux permits (NGROUPS_MAX). */
 const groupsMax = 65_536;
 
+/** PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE and MAP_FAILED of Linux. */
+const protRead = 1;
+const protWrite = 2;
+const mapShared = 1;
+const mapPopulate = 0x8000;
+const mapFailed = 0xffff_ffff_ffff_ffffn;
+
 /** RLIMIT_CORE and PR_SET_DUMPABLE of Linux. */
 const rlimitCore = 4;
 const prSetDumpable = 4;
@@ -39,6 +46,19 @@ export function loadNative(): Promise<Native> {
   return loaded;
 }
 
+/** The memory at an address of this process; both threads of it may look at the same. */
+export type MemoryView = (address: bigint, bytes: number) => ArrayBuffer;
+
+/** For a thread that needs nothing else; undefined where the package is not installed. */
+export async function loadMemoryView(): Promise<MemoryView | undefined> {
+  try {
+    const { default: koffi } = await import('koffi');
+    return (address, bytes) => koffi.view(address, bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 async function load(): Promise<Native> {
   const { default: koffi } = await import('koffi');
   // The program's own symbols: the C library is among them under whatever name this system gives it.
@@ -49,6 +69,7 @@ async function load(): Promise<Native> {
   const poll = library.func('int poll(_Inout_ void *, unsigned long, int)');
   const ioctl = library.func('int ioctl(int, unsigned long, void *)');
   const exitNow = library.func('void _exit(int)');
+  const mmap = library.func('void *mmap(void *, size_t, int, int, int, int64_t)');
   const memfdCreate = library.func('int memfd_create(const char *, unsigned int)');
   const prctl = library.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)');
   const setrlimit = library.func('int setrlimit(int, void *)');
@@ -72,6 +93,21 @@ async function load(): Promise<Native> {
     peerCredentials(descriptor) {
       if (!ask(descriptor, soPeercred, ucred) || answerBytes.readUInt32LE(0) !== ucredBytes) return undefined;
       return { pid: ucred.readInt32LE(0), uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8) };
+    },
+    mapShared(path, bytes) {
+      const descriptor = openSync(path, fileConstants.O_RDWR | fileConstants.O_NOFOLLOW);
+      const pointer: unknown = mmap(
+        null,
+        bytes,
+        protRead | protWrite,
+        mapShared | mapPopulate,
+        descriptor,
+        0,
+      );
+      closeSync(descriptor);
+      const address = koffi.address(pointer);
+      if (address === mapFailed) throw new Error(`mmap failed with errno ${koffi.errno()}`);
+      return { address, memory: koffi.view(pointer, bytes) };
     },
     hasHungUp(descriptor) {
       // struct pollfd: int fd, short events, short revents. POLLHUP is told without being asked for.

@@ -1,59 +1,61 @@
-// Drives the journal's thread: gives it one order after the other, watches the deadlines, heals what failed. Owns the thread, the
-// journal's state, and the records on their way to it.
+// Drives the journal's thread: publishes records in the ring, rings the bell, gives orders, watches the deadlines, heals what failed.
+// Owns the thread, the journal's state, and the ring's publishing side.
 // The rules: `#settle` is the only place that reports a record as on disk; after a failure nothing is served before all that was
 // not on disk has been written to a new segment within the deadline; no waiter waits for a mute thread.
 //
-// An order wakes the thread and its report wakes us, which costs more than ten records. So records of one turn of the event loop
-// go together, and those that delay nothing wait up to `lingerMsMax` to be batched.
+// The bell wakes the thread and its answer wakes us, which costs more than ten records. So records of one turn of the event loop
+// go together, and those that delay nothing wait up to `lingerMsMax`: they are in the ring, out of reach of any crash of ours.
 
 import { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
-import { Backlog, type Waiter } from './backlog.js';
-import type { Mark, MessageOrder, Opened, Report, WriterThread } from './handover.js';
+import type { BellReport, Failed, Mark, Opened, Order, Report, WriterThread, Written } from './handover.js';
+import type { RingWriter } from './ring.js';
 
 /** What the driver tells whoever watches. */
 export type DriverEvent =
   | { readonly kind: 'failed'; readonly fault: JournalFault }
   | { readonly kind: 'writable' }
-  /** A group reached the disk: how many records, and how long from the order to its report. */
+  /** A group reached the disk: how many records, and how long from the bell to the answer. */
   | { readonly kind: 'synced'; readonly records: number; readonly durationMs: number }
   | { readonly kind: 'checkpoint'; readonly line: string }
   /** A full disk: a piece of the reserve was given up. */
   | { readonly kind: 'reserve-used' }
   | { readonly kind: 'lost'; readonly records: number };
 
-/** Whether records can be promised. */
+/**
+ * Whether records can be promised. `slow`: the disk missed a deadline and has told no error; what need not be synced goes on.
+ * `failed`: nothing reaches the disk before it is healed.
+ */
 type DriverState =
   | { readonly at: 'writable' }
-  | { readonly at: 'failed' | 'closed'; readonly fault: JournalFault };
+  | { readonly at: 'slow' | 'failed' | 'closed'; readonly fault: JournalFault };
 
-type DrivenThread = Pick<WriterThread, 'give' | 'write' | 'end' | 'isAlive'>;
+type DrivenThread = Pick<WriterThread, 'give' | 'ring' | 'mark' | 'end' | 'isAlive' | 'onBell'>;
 
 export interface DriverOptions {
   readonly clock: Clock;
   /** The wall clock with the steps that have a record, for records of the journal's own. */
   readonly wallMs: () => number;
-  /** Starts a new thread when the old one is gone. */
+  /** Starts a new thread, with the same ring, when the old one is gone. */
   readonly openThread: () => DrivenThread;
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
-  readonly syncIntervalMs: number;
   readonly observe: (event: DriverEvent) => void;
 }
 
-/** An order of its own among the groups; `wallMs`: when it is given. */
-interface Errand {
-  readonly order: (wallMs: number) => MessageOrder;
-  /** Gets its report; a failed one, without having been given, when the journal failed or was closed before. */
-  readonly resolve: (report: Report) => void;
-  /** It is given when so many records have been taken. */
-  readonly behind: number;
+/** Waits until a record is on disk. */
+interface Waiter {
+  /** Of the ring: where its record ends. */
+  readonly end: number;
+  /** Monotonic milliseconds when it came. */
+  readonly since: number;
+  readonly resolve: () => void;
+  readonly reject: (fault: JournalFault) => void;
 }
 
-/** At most so much in one order: what the thread copies and writes at once. Fits on the page that it shares. */
-const orderCharsMax = 256 * 1024;
-/** One order of so much costs more to write than the wake-up that a longer one would spare. */
-const fullChars = 64 * 1024;
+/** An order that is told its time and what is published when it is given. */
+type MakeOrder = (wallMs: number, behind: number) => Order;
+
 /**
  * How long a record may wait to be batched. A Dovecot on the same processors answers some hundred commands a second: in a shorter time
  * each completion would wake the thread for itself.
@@ -64,6 +66,7 @@ const healDelayMsMin = 250;
 const healDelayMsMax = 4000;
 /** Terminate a thread that missed five deadlines; another one is started when it is gone. */
 const muteDeadlines = 5;
+const damagedText = 'a record was damaged in memory before it was written';
 /** After a deadline, until it is looked at. */
 const graceMs = 50;
 
@@ -76,84 +79,126 @@ export class Driver {
   readonly #options: DriverOptions;
   readonly #clock: Clock;
   readonly #deadlineMs: number;
-  readonly #backlog = new Backlog();
-  readonly #errands: Errand[] = [];
+  readonly #ring: RingWriter;
   readonly #journal: string;
+  readonly #waiters: Waiter[] = [];
+  /** Who waits for the report of an order. */
+  readonly #errands = new Set<(report: Report) => void>();
+  /** Records that were published. */
+  #published = 0;
   #thread: DrivenThread;
-  /** When the order under way was given; Infinity: there is none. */
-  #busySince = Infinity;
+  /** Orders that were given and not answered. */
+  #orders = 0;
+  /** What the bell was rung for last, and when; Infinity: all of it is answered. */
+  #askedHead = 0;
+  #bellSince = Infinity;
+  /** When an order was given, or the last answer came, while one is not answered; Infinity: none. */
+  #orderSince = Infinity;
+  /** When the oldest record came that is not known to be on disk; Infinity: there is none. */
+  #unsyncedSince = Infinity;
   /** The thread was ended because it does not answer. */
   #isGivenUp = false;
-  #lastDurationMs = 0;
+  /** Slow: when something was asked after the late answer, which shows whether the disk is fast again; -Infinity: not yet. */
+  #trialSince = -Infinity;
   #healDelayMs = 0;
+  #isHealing = false;
   /** As the order `limit` says; healing brings it to a new thread. */
   #isFull = false;
-  /** The waiting records go with the next order. */
-  #isDue = false;
   #isTurnAwaited = false;
-  #isLingering = false;
-  /** Not canceled when another group takes the lingering records along: under load it would be armed for each group. */
+  /** Not canceled when something else rings: under load it would be armed for each group. */
   #lingerTimer: Timer | undefined;
-  #isSyncDue = false;
-  #syncTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
   #watchedMs = Infinity;
   #pauseTimer: Timer | undefined;
   #endPause: (() => void) | undefined;
   #closeTimer: Timer | undefined;
-  #closing: Waiter | undefined;
+  #closing: { readonly resolve: () => void; readonly reject: (fault: JournalFault) => void } | undefined;
 
-  /** Takes over a thread that has opened the journal, and what it reported. */
-  constructor(options: DriverOptions, thread: DrivenThread, opened: Pick<Opened, 'mark' | 'found'>) {
+  /** Takes over a thread that has opened the journal and has the ring, and what it reported. */
+  constructor(
+    options: DriverOptions,
+    thread: DrivenThread,
+    opened: Pick<Opened, 'mark' | 'found'>,
+    ring: RingWriter,
+  ) {
     this.#options = options;
     this.#clock = options.clock;
     this.#deadlineMs = options.deadlineMs;
-    this.#thread = thread;
+    this.#ring = ring;
     this.mark = opened.mark;
     this.#journal = opened.found.journal;
+    this.#thread = thread;
+    thread.onBell = this.#onBell;
   }
 
-  /** Takes a record. `isPatient`: nothing is delayed by it alone. False: it would go above `bytesMax`, and was not taken. */
-  add(body: string, waiter: Waiter | undefined, isPatient: boolean, bytesMax: number): boolean {
-    const nowMs = this.#clock.now();
-    if (!this.#backlog.add(body, nowMs, waiter, bytesMax)) return false;
-    // Looked at only when it can be earlier than what is armed: this is the way of every record.
-    if (waiter !== undefined && nowMs + this.#deadlineMs < this.#watchedMs) this.#watch();
-    if (!isPatient || this.#backlog.waitingChars >= fullChars) this.hurry();
-    else if (!this.#isDue && this.state.at === 'writable') {
-      this.#isLingering = true;
-      const ms = Math.min(lingerMsMax, this.#deadlineMs / 10);
-      this.#lingerTimer ??= this.#clock.setTimer(ms, this.#onLinger);
-    }
+  /** Half of the ring: more than that is left to the completions of what began. */
+  get half(): number {
+    return this.#ring.dataBytes / 2;
+  }
+
+  get whole(): number {
+    return this.#ring.dataBytes;
+  }
+
+  /** How long the oldest record has waited for the disk, in milliseconds. */
+  get unsyncedMs(): number {
+    return this.#unsyncedSince === Infinity ? 0 : this.#clock.now() - this.#unsyncedSince;
+  }
+
+  /**
+   * Publishes a record that nobody waits for: it is safe from any crash of ours when this returns. False: the ring would have more
+   * than `usedMax` bytes that are not on disk, and it was not taken.
+   */
+  add(body: string, usedMax: number): boolean {
+    if (!this.#ring.publish(body, usedMax)) return false;
+    this.#published += 1;
+    if (this.#unsyncedSince === Infinity) this.#unsyncedSince = this.#clock.now();
+    this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
+    if (this.#ring.head - this.#askedHead > this.#ring.dataBytes / 8) this.hurry();
     return true;
   }
 
-  /** Gives what waits at the end of this turn, or right after the order under way. */
-  hurry(): void {
-    if (this.#isDue || this.state.at !== 'writable') return;
-    if (this.#busySince !== Infinity) this.#isDue = true;
-    else if (!this.#isTurnAwaited) {
-      this.#isTurnAwaited = true;
-      void this.#clock.nextTurn().then(this.#onTurn);
-    }
+  /** The same for a record that is waited for; `isPatient`: nothing is delayed by it alone. */
+  addAwaited(
+    body: string,
+    usedMax: number,
+    isPatient: boolean,
+    resolve: Waiter['resolve'],
+    reject: Waiter['reject'],
+  ): boolean {
+    if (!this.#ring.publish(body, usedMax)) return false;
+    this.#published += 1;
+    const since = this.#clock.now();
+    if (this.#unsyncedSince === Infinity) this.#unsyncedSince = since;
+    this.#waiters.push({ end: this.#ring.head, since, resolve, reject });
+    // Looked at only when it can be earlier than what is armed: this is the way of every record.
+    if (since + this.#deadlineMs < this.#watchedMs) this.#watch();
+    if (isPatient) this.#lingerTimer ??= this.#clock.setTimer(lingerMsMax, this.#onLinger);
+    else this.hurry();
+    return true;
   }
 
-  /** Syncs, which shows a segment, directory or lock that somebody took away. */
-  readonly look = (): void => {
-    this.#isSyncDue = true;
-    this.#drive();
-  };
+  /** Rings at the end of this turn. */
+  hurry(): void {
+    if (this.#isTurnAwaited || this.state.at !== 'writable') return;
+    this.#isTurnAwaited = true;
+    void this.#clock.nextTurn().then(this.#onTurn);
+  }
 
   /**
-   * Gives an order of its own, behind all records that are in the backlog now, with the wall clock's time then. Resolves
-   * with its report; a failed one, without having been given, unless the journal is writable.
+   * Gives an order behind all records that are published now. Resolves with its report; with a failed one as soon as the journal
+   * is not writable.
    */
-  run(order: Errand['order']): Promise<Report> {
+  run(make: MakeOrder): Promise<Report> {
     return new Promise((resolve) => {
-      this.#errands.push({ order, resolve, behind: this.#backlog.added });
-      this.#isDue = true;
-      if (this.state.at === 'writable') this.#drive();
-      else this.#reject(this.state.fault);
+      const { state } = this;
+      if (state.at !== 'writable') return resolve(failedReport(state.fault));
+      this.#errands.add(resolve);
+      this.#give(make(this.#options.wallMs(), this.#ring.head), (report) => {
+        this.#errands.delete(resolve);
+        this.#onReport(report);
+        resolve(report);
+      });
     });
   }
 
@@ -161,7 +206,7 @@ export class Driver {
   async setFull(isFull: boolean): Promise<void> {
     this.#isFull = isFull;
     // Given each time: healing brings it to the thread too, so what that one has been told is not kept here.
-    await this.run(() => ({ do: 'limit', isFull }));
+    await this.run((_, behind) => ({ do: 'limit', behind, isFull }));
   }
 
   lose(records: number): void {
@@ -170,173 +215,236 @@ export class Driver {
     this.#options.observe({ kind: 'lost', records });
   }
 
-  /** Writes what is left and the stop record; rejects with a JournalFault when that fails or takes two deadlines. */
-  close(): Promise<void> {
+  /** Writes what is left and the stop record; rejects with a JournalFault when that fails or is not done by `untilMs` of the clock. */
+  close(untilMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#closing = { resolve, reject };
       const late = new JournalFault('deadline', 'the journal could not be closed in time');
-      this.#closeTimer = this.#clock.setTimer(2 * this.#deadlineMs, () => this.#finish(late));
+      const leftMs = Math.max(untilMs - this.#clock.now(), 0);
+      this.#closeTimer = this.#clock.setTimer(leftMs, () => this.#finish(late));
       this.#pauseTimer?.cancel();
       this.#endPause?.();
-      this.#watch();
-      this.#drive();
+      if (this.state.at !== 'failed') this.#stop();
     });
+  }
+
+  #stop(): void {
+    const order = { do: 'stop', behind: this.#ring.head, wallMs: this.#options.wallMs() } as const;
+    this.#give(order, this.#onReport);
   }
 
   readonly #onTurn = (): void => {
     this.#isTurnAwaited = false;
-    this.#isDue = true;
-    this.#drive();
+    this.#ask();
   };
 
   readonly #onLinger = (): void => {
     this.#lingerTimer = undefined;
-    if (this.#isLingering) this.#isDue = true;
-    this.#drive();
+    this.#ask();
   };
 
-  /** Gives the next order, unless one is under way or there is nothing to do. */
-  #drive(): void {
-    if (this.#busySince !== Infinity || this.state.at !== 'writable') return;
-    const { waiting, added } = this.#backlog;
-    const [errand] = this.#errands;
-    if (errand !== undefined && errand.behind <= added - waiting.length) {
-      this.#errands.shift();
-      return this.#give(errand.order(this.#options.wallMs()), (report) => {
-        this.#onReport(report);
-        errand.resolve(report);
-      });
+  /** Rings for what is published since it was rung for; not while a slow disk or healing takes its time. */
+  #ask(): void {
+    if (this.state.at === 'writable' && this.#ring.head > this.#askedHead) this.#ringFor(this.#ring.head);
+  }
+
+  #ringFor(head: number): void {
+    this.#askedHead = head;
+    if (this.#bellSince === Infinity) {
+      this.#bellSince = this.#clock.now();
+      if (this.#bellSince + this.#deadlineMs < this.#watchedMs) this.#watch();
     }
-    const isClosing = this.#closing !== undefined;
-    if (waiting.length === 0) {
-      this.#isDue = false;
-      this.#isLingering = false;
-      if (isClosing) return this.#give({ do: 'stop', wallMs: this.#options.wallMs() }, this.#onReport);
-    }
-    if (!this.#isDue && !this.#isSyncDue && !isClosing) return;
-    const records = this.#backlog.take(orderCharsMax);
-    this.#isDue = waiting.length > 0;
-    this.#isLingering = false;
-    this.#busySince = this.#clock.now();
-    if (this.#busySince + this.#deadlineMs < this.#watchedMs) this.#watch();
-    this.#thread.write(records, this.#backlog.needsSync || this.#isSyncDue, this.#onReport);
+    this.#thread.ring(head);
   }
 
   /** However long its report takes: the watch looks at the deadline. */
-  #give(order: MessageOrder, told: (report: Report) => void): void {
-    this.#busySince = this.#clock.now();
+  #give(order: Order, told: (report: Report) => void): void {
+    this.#orders += 1;
+    if (this.#orderSince === Infinity) this.#orderSince = this.#clock.now();
     this.#watch();
-    this.#thread.give(order, told);
+    this.#thread.give(order, (report) => {
+      this.#orders -= 1;
+      // Those behind it had to wait for this one.
+      this.#orderSince = this.#orders === 0 ? Infinity : this.#clock.now();
+      told(report);
+      this.#tryAgain();
+    });
   }
 
-  readonly #onReport = (report: Report): void => {
-    this.#take(report);
-    if (report.kind === 'written') this.#healDelayMs = 0;
-    if (this.state.at === 'failed') void this.#heal();
-    else this.#drive();
+  /** What a bell brought about; undefined: only the mark is news. */
+  readonly #onBell = (report: BellReport | undefined): void => {
+    if (this.state.at === 'closed') return;
+    if (report?.kind === 'failed') return this.#fail(report.code, report.message);
+    this.#take(report ?? { mark: this.#thread.mark() }, this.#bellSince);
+    this.#healDelayMs = 0;
+    this.#tryAgain();
   };
 
-  #take(report: Report): void {
-    this.#lastDurationMs = this.#clock.now() - this.#busySince;
-    try {
-      this.#judge(report);
-    } finally {
-      // Not sooner: an observer that asks for an order must not have it given before this report is taken.
-      this.#busySince = Infinity;
-    }
-  }
-
-  /** What a report makes of the journal. */
-  #judge(report: Report): void {
-    this.#isGivenUp = false;
+  readonly #onReport = (report: Report): void => {
     if (this.state.at === 'closed') return;
-    const { observe } = this.#options;
     switch (report.kind) {
       case 'written':
       case 'stopped':
-        if (report.isReserveUsed) observe({ kind: 'reserve-used' });
-        if (report.checkpoint !== undefined) observe({ kind: 'checkpoint', line: report.checkpoint });
-        if (report.mark === undefined) {
-          this.#backlog.wrote();
-          this.#syncTimer ??= this.#clock.setTimer(this.#options.syncIntervalMs, this.look);
-        } else this.#settle(report.mark);
-        if (report.kind === 'stopped') this.#finish(undefined);
+        this.#take(report, this.#bellSince);
+        this.#healDelayMs = 0;
+        if (report.kind === 'stopped') return this.#finish(undefined);
         return;
       case 'kept':
         return;
       case 'failed':
-        return this.#fail(new JournalFault(report.code, report.message));
+        return this.#fail(report.code, report.message);
       case 'lock':
-        return this.#fail(new JournalFault('locked', 'another process has the lock of the journal'));
+        return this.#fail('locked', 'another process has the lock of the journal');
       case 'opened':
         throw new Error('the journal was opened twice');
       default:
         report satisfies never;
     }
+  };
+
+  /** A slow disk is fast again when what is asked after all was answered is itself answered within the deadline. */
+  #tryAgain(): void {
+    const isBusy = this.#bellSince !== Infinity || this.#orders > 0;
+    if (this.state.at !== 'slow' || isBusy || this.#closing !== undefined) return;
+    const nowMs = this.#clock.now();
+    if (nowMs - this.#trialSince < this.#deadlineMs) return this.#serveAgain();
+    this.#trialSince = nowMs;
+    if (this.#ring.head > this.mark.position) return this.#ringFor(this.#ring.head);
+    // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
+    this.#give({ do: 'checkpoint', behind: this.#ring.head, wallMs: this.mark.timeMs }, this.#onReport);
   }
 
-  #settle(mark: Mark): void {
+  #serveAgain(): void {
+    this.state = { at: 'writable' };
+    this.#options.observe({ kind: 'writable' });
+    this.#ask();
+  }
+
+  /** News of the disk, asked for at `since` (Infinity: it came unasked). A report may be older than the mark that was read before it. */
+  #take(news: Pick<Written, 'mark'> | Written, since: number): void {
+    const { observe } = this.#options;
+    this.#isGivenUp = false;
+    if ('checkpoint' in news) {
+      if (news.isReserveUsed) observe({ kind: 'reserve-used' });
+      if (news.checkpoint !== undefined) observe({ kind: 'checkpoint', line: news.checkpoint });
+    }
+    const { seq, position } = news.mark;
+    // Where all records of a batch are damaged, only the position has moved.
+    if (seq > this.mark.seq || position > this.mark.position) this.#settle(news.mark, since);
+  }
+
+  #settle(mark: Mark, since: number): void {
+    const nowMs = this.#clock.now();
+    const records = mark.records - this.mark.records;
+    const lost = mark.lost - this.mark.lost;
     this.mark = mark;
-    this.#isSyncDue = false;
-    this.#syncTimer?.cancel();
-    this.#syncTimer = undefined;
-    const records = this.#backlog.synced();
-    if (records > 0) this.#options.observe({ kind: 'synced', records, durationMs: this.#lastDurationMs });
+    this.#ring.tail = mark.position;
+    this.#bellSince = mark.position >= this.#askedHead ? Infinity : nowMs;
+    // What is left came after that was asked: nothing else is known of it.
+    if (mark.position >= this.#ring.head) this.#unsyncedSince = Infinity;
+    else if (since !== Infinity) this.#unsyncedSince = since;
+    // Which one was damaged is not known: none of them is promised.
+    const damaged = lost > 0 ? new JournalFault('write-failed', damagedText) : undefined;
+    let done = 0;
+    for (const waiter of this.#waiters) {
+      if (waiter.end > mark.position) break;
+      done += 1;
+      if (damaged === undefined) waiter.resolve();
+      else waiter.reject(damaged);
+    }
+    this.#waiters.splice(0, done);
+    this.lose(lost);
+    if (records > 0)
+      this.#options.observe({ kind: 'synced', records, durationMs: Math.max(nowMs - since, 0) });
   }
 
-  #fail(fault: JournalFault): void {
-    const isNews = this.state.at === 'writable';
-    this.state = { at: 'failed', fault };
-    this.#reject(fault);
-    if (isNews) this.#options.observe({ kind: 'failed', fault });
+  #fail(code: JournalFault['code'], message: string): void {
+    this.#isGivenUp = false;
+    this.#bellSince = Infinity;
+    // Orders behind the one that failed report no more than that it did.
+    if (this.state.at !== 'failed') {
+      const fault = new JournalFault(code, message);
+      this.state = { at: 'failed', fault };
+      this.#reject(fault);
+      this.#options.observe({ kind: 'failed', fault });
+    }
+    if (!this.#isHealing) void this.#heal();
   }
 
   #reject(fault: JournalFault): void {
-    const { code, message } = fault;
-    for (const { resolve } of this.#errands.splice(0)) resolve({ kind: 'failed', code, message });
-    this.#backlog.reject(fault);
+    for (const { reject } of this.#waiters.splice(0)) reject(fault);
+    for (const resolve of this.#errands) resolve(failedReport(fault));
+    this.#errands.clear();
   }
 
   /** Attempts to serve again, the first at once, until one succeeds or the journal is closed; a closing one makes one attempt. */
   async #heal(): Promise<void> {
-    /** All records are, but that took too long to serve: no need to begin segment after segment. */
-    let isOnDisk = false;
-    for (;;) {
-      if (this.#healDelayMs > 0 && this.#closing === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#endPause = resolve;
-          this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
-        });
+    this.#isHealing = true;
+    try {
+      for (;;) {
+        if (this.#healDelayMs > 0 && this.#closing === undefined) {
+          await new Promise<void>((resolve) => {
+            this.#endPause = resolve;
+            this.#pauseTimer = this.#clock.setTimer(this.#healDelayMs, resolve);
+          });
+        }
+        if (this.state.at === 'closed') return;
+        const isLast = this.#closing !== undefined;
+        const delayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
+        if (!this.#thread.isAlive) {
+          this.#thread = this.#options.openThread();
+          this.#thread.onBell = this.#onBell;
+        }
+        const startMs = this.#clock.now();
+        const report = await this.#attempt();
+        if (this.#hasClosed()) return;
+        this.#healDelayMs = delayMs;
+        if (report.kind === 'written') {
+          this.#healed(report, startMs);
+          return;
+        }
+        if (isLast) {
+          const why =
+            report.kind === 'failed'
+              ? report
+              : ({ code: 'locked', message: 'another process has the lock' } as const);
+          return this.#finish(new JournalFault(why.code, why.message));
+        }
       }
-      if (this.state.at === 'closed') return;
-      const isLast = this.#closing !== undefined;
-      this.#healDelayMs = Math.min(Math.max(this.#healDelayMs * 2, healDelayMsMin), healDelayMsMax);
-      if (!this.#thread.isAlive) this.#thread = this.#options.openThread();
-      const report = await this.#attempt(isOnDisk);
-      this.#take(report);
-      const { state } = this;
-      if (state.at !== 'failed') return;
-      isOnDisk = report.kind === 'written';
-      if (isOnDisk && this.#lastDurationMs < this.#deadlineMs) break;
-      if (!isOnDisk && isLast) return this.#finish(state.fault);
+    } finally {
+      this.#isHealing = false;
     }
-    this.state = { at: 'writable' };
-    this.#options.observe({ kind: 'writable' });
-    this.#isDue = true;
-    this.#drive();
   }
 
-  /** What lies behind the mark may be damaged, unless all `isOnDisk`: then it is tried whether the disk is fast again. */
-  async #attempt(isOnDisk: boolean): Promise<Report> {
-    const ask = (order: MessageOrder): Promise<Report> =>
-      new Promise((resolve) => this.#give(order, resolve));
-    // Not at the clock's time: it may have leapt, and the record of that step is not written yet.
-    if (isOnDisk) return ask({ do: 'checkpoint', wallMs: this.mark.timeMs });
-    const bodies = this.#backlog.takeAll();
-    const heal = (lock: number | undefined): Promise<Report> => {
-      const chain = { mark: this.mark, journal: this.#journal, bodies, lost: this.lost };
-      return ask({ do: 'heal', lock, ...chain, isFull: this.#isFull });
-    };
+  #hasClosed(): boolean {
+    return this.state.at === 'closed';
+  }
+
+  /** All records are on disk; one that took too long to serve is tried once more, without a new segment. */
+  #healed(report: Report & { readonly kind: 'written' }, startMs: number): void {
+    const { state } = this;
+    if (state.at !== 'failed') return;
+    this.#askedHead = report.mark.position;
+    this.#take(report, startMs);
+    if (this.#closing !== undefined) return this.#stop();
+    this.state = { at: 'slow', fault: state.fault };
+    this.#trialSince = startMs;
+    this.#tryAgain();
+  }
+
+  /** What lies behind the mark may be damaged. */
+  async #attempt(): Promise<Report> {
+    const { mark, lost } = this;
+    const order = {
+      do: 'heal',
+      mark,
+      journal: this.#journal,
+      behind: this.#ring.head,
+      lost,
+      isFull: this.#isFull,
+    } as const;
+    const heal = (lock: number | undefined): Promise<Report> =>
+      new Promise((resolve) => this.#give({ ...order, lock }, resolve));
     const report = await heal(undefined);
     const isLocked = report.kind === 'lock' && this.#options.lock(report.descriptor);
     return isLocked ? heal(report.descriptor) : report;
@@ -368,19 +476,26 @@ export class Driver {
 
   /** Infinity: nothing is awaited. */
   #dueAt(): number {
+    const busySince = Math.min(this.#bellSince, this.#orderSince);
     if (this.state.at === 'writable')
-      return Math.min(this.#busySince, this.#backlog.oldestWaiterSince()) + this.#deadlineMs;
+      return Math.min(busySince, this.#waiters[0]?.since ?? Infinity) + this.#deadlineMs;
     if (this.state.at === 'closed' || this.#isGivenUp) return Infinity;
     // A closing journal does not wait for a mute thread: a new one may still write what is left.
-    return this.#busySince + (this.#closing === undefined ? muteDeadlines : 1) * this.#deadlineMs;
+    return busySince + (this.#closing === undefined ? muteDeadlines : 1) * this.#deadlineMs;
   }
 
   #overdue(): void {
-    const wasFailed = this.state.at === 'failed';
-    const isIdle = this.#busySince === Infinity;
-    this.#fail(new JournalFault('deadline', `a write or sync took longer than ${this.#deadlineMs} ms`));
-    if (isIdle) void this.#heal();
-    else if (wasFailed || this.#closing !== undefined) {
+    const wasWritable = this.state.at === 'writable';
+    if (wasWritable) {
+      const fault = new JournalFault('deadline', `a write or sync took longer than ${this.#deadlineMs} ms`);
+      this.state = { at: 'slow', fault };
+      this.#trialSince = -Infinity;
+      this.#reject(fault);
+      this.#options.observe({ kind: 'failed', fault });
+    }
+    const isIdle = this.#bellSince === Infinity && this.#orders === 0;
+    if (isIdle) this.#tryAgain();
+    else if (!wasWritable || this.#closing !== undefined) {
       this.#isGivenUp = true;
       void this.#thread.end();
     }
@@ -392,15 +507,18 @@ export class Driver {
     const end = fault ?? new JournalFault('closed', 'the journal is closed');
     this.state = { at: 'closed', fault: end };
     this.#lingerTimer?.cancel();
-    this.#syncTimer?.cancel();
     this.#watchTimer?.cancel();
     this.#pauseTimer?.cancel();
     this.#closeTimer?.cancel();
     this.#reject(end);
-    this.lose(this.#backlog.left);
+    this.lose(this.#published - this.mark.records);
     void this.#thread.end();
     if (fault === undefined) this.#closing?.resolve();
     else this.#closing?.reject(fault);
     this.#endPause?.();
   }
+}
+
+function failedReport({ code, message }: JournalFault): Failed {
+  return { kind: 'failed', code, message };
 }

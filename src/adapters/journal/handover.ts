@@ -1,15 +1,16 @@
-// Between the main thread and the journal's: the main thread gives one order at a time, the thread carries it out and answers
-// with one report, also when it dies. Both are plain data that survive a structured clone; the only descriptor is the lock's,
-// which both threads share because descriptors belong to the process.
+// Between the main thread and the journal's. Records lie in the ring: the main thread rings the bell, and the thread brings to the
+// disk what is published by then. All else is an order, a message of its own that gets one report, also when the thread dies; orders
+// and reports are plain data that survive a structured clone. The only descriptor is the lock's, which both threads share because
+// descriptors belong to the process.
 //
-// Records and the reports about them do not travel as messages but on a page of shared memory: the text of the records, a bell
-// that wakes the thread, and on the way back where the chain stands.
-// (An order as a message of 16 records, and its mark as another: 30 us of the main thread and 18 of the writer's. On the page: 9
-// and 7.) The rule: orders go one at a time, so each side may use the page until it has answered.
+// What a bell brought about lies in memory that both share, and a message of one word tells that it does. (A mark as a message:
+// 18 us of the thread's time, and 9 of the main thread's.) The mark outlives the thread: another one goes on from it.
 
 import { Worker } from 'node:worker_threads';
 import type { JournalFaultCode } from '../../ports/faults.js';
+import type { Clock } from '../../ports/machine.js';
 import type { Retired } from './keeper.js';
+import type { RingIdentity } from './ring.js';
 
 /** What the writer's thread needs to know from the start. */
 export interface WriterOptions {
@@ -26,6 +27,14 @@ export interface WriterOptions {
   readonly signKey: string | undefined;
   /** Bytes kept free on the disk for when it is full (a file of that size); 0: none. */
   readonly reserveBytes: number;
+  /** The file of the ring, and its size; `path` undefined: it is to be memory of the process. */
+  readonly memory: { readonly path: string | undefined; readonly bytes: number };
+}
+
+/** The ring's memory as both threads find it: mapped at an address of the process, or shared. */
+export interface RingShare {
+  readonly memory: SharedArrayBuffer | { readonly address: bigint; readonly bytes: number };
+  readonly generation: bigint;
 }
 
 /** The last place that is certainly on disk: what follows it in that file does not count. */
@@ -46,30 +55,30 @@ export interface Mark {
   readonly timeMs: number;
   /** Seq of the oldest admission without completion, else the next seq: what a restart must read from. */
   readonly openSeq: number;
+  /** Of the ring: what lies before it is on disk. */
+  readonly position: number;
+  /** Records of the ring that are on disk or damaged, since the process began. */
+  readonly records: number;
+  /** Damaged stretches of the ring since then: each was a record, or several. */
+  readonly lost: number;
 }
 
-/** Write bodies (UTF-8, each with an LF behind it) in order; then sync everything written so far, if asked. Lies on the page. */
-export interface WriteOrder {
-  readonly do: 'write';
-  readonly text: Buffer;
-  readonly sync: boolean;
-}
-
-/** What the writer is told to do by a message. */
-export type MessageOrder =
+/** What the writer is told to do by a message; all but the first three behind what is published in the ring up to `behind`. */
+export type Order =
   /**
    * Find the tail, close what a crash left open, write the start record. `lock`: its descriptor, once the main thread has taken
    * the lock; undefined: open it and report it.
    */
   | { readonly do: 'open'; readonly lock: number | undefined; readonly wallMs: number }
-  | { readonly do: 'checkpoint'; readonly wallMs: number }
-  /** Forget all behind the mark, begin a new segment with these bodies, sync. */
+  /** From now on records come through this ring. */
+  | { readonly do: 'attach'; readonly ring: RingShare }
+  /** Forget all behind the mark, begin a new segment with what the ring holds from there up to `behind`, sync. */
   | {
       readonly do: 'heal';
       readonly lock: number | undefined;
       readonly mark: Mark;
       readonly journal: string;
-      readonly bodies: readonly string[];
+      readonly behind: number;
       readonly lost: number;
       /** As in `limit`. */
       readonly isFull: boolean;
@@ -78,48 +87,63 @@ export type MessageOrder =
    * `isFull`: the segments have reached their size and none of them may go yet. What is written from now on takes its room from
    * the reserve, as on a full disk.
    */
-  | { readonly do: 'limit'; readonly isFull: boolean }
+  | { readonly do: 'checkpoint'; readonly behind: number; readonly wallMs: number }
+  /** Sync, which shows a segment, directory or lock that somebody took away. */
+  | { readonly do: 'look'; readonly behind: number }
+  | { readonly do: 'limit'; readonly behind: number; readonly isFull: boolean }
   /** Write retire records for these segments, oldest first. Their files may go when that is on disk. */
-  | { readonly do: 'retire'; readonly segments: readonly Retired[]; readonly wallMs: number }
+  | {
+      readonly do: 'retire';
+      readonly behind: number;
+      readonly segments: readonly Retired[];
+      readonly wallMs: number;
+    }
   /** A policy's text beside the segments, on disk before a record names it. */
-  | { readonly do: 'keep-policy'; readonly version: string; readonly text: string }
+  | { readonly do: 'keep-policy'; readonly behind: number; readonly version: string; readonly text: string }
   /** Write the stop record, sync, close the files. */
-  | { readonly do: 'stop'; readonly wallMs: number };
-
-export type Order = WriteOrder | MessageOrder;
+  | { readonly do: 'stop'; readonly behind: number; readonly wallMs: number };
 
 /** What became of an order. */
 export type Report =
   /** The lock file is open; its kernel lock is not taken yet. Give the order again with the descriptor. */
   | { readonly kind: 'lock'; readonly descriptor: number }
   | Opened
-  /** Everything of the order was handed to the kernel. */
   | ({ readonly kind: 'written' } & Written)
   /** Done, and nothing was written to a segment. */
   | { readonly kind: 'kept' }
   | ({ readonly kind: 'stopped' } & Written)
-  /** Nothing of the order counts; the next order must be `heal` (or `open`, if that failed). */
-  | { readonly kind: 'failed'; readonly code: JournalFaultCode; readonly message: string };
+  | Failed;
+
+/** Nothing of the order, or of what the bell was rung for, counts; the next order must be `heal` (or `open`, if that failed). */
+export interface Failed {
+  readonly kind: 'failed';
+  readonly code: JournalFaultCode;
+  readonly message: string;
+}
 
 export interface Opened extends Written {
   readonly kind: 'opened';
-  readonly mark: Mark;
   readonly found: Found;
+  /** The ring's file that was made; a text: why there is none. */
+  readonly ring: RingIdentity | string;
 }
 
 /** What writing brought about. */
 export interface Written {
-  /** Defined: all that was written so far is on disk. */
-  readonly mark: Mark | undefined;
+  /** All that was written so far is on disk. */
+  readonly mark: Mark;
   /** The last checkpoint that this order wrote, as its line without LF: for the daemon's log. */
   readonly checkpoint: string | undefined;
   /** The disk was full: part of the reserve was given up for this. */
   readonly isReserveUsed: boolean;
 }
 
+/** What became of the bell. Where nothing but the mark is news, that lies in the memory that both share, and a word tells so. */
+export type BellReport = ({ readonly kind: 'written' } & Written) | Failed;
+
 /** What a thread is for. */
 export type ThreadTask =
-  | { readonly role: 'write'; readonly options: WriterOptions; readonly page: SharedArrayBuffer }
+  | { readonly role: 'write'; readonly options: WriterOptions; readonly shared: SharedArrayBuffer }
   | { readonly role: 'keep'; readonly directory: string };
 
 /** What a start found in the directory. */
@@ -136,116 +160,147 @@ export interface Found {
   readonly damage: 'cut' | 'rewritten' | 'unvouched' | undefined;
   /** The public key that signed before, where another one signs now without having been named; undefined: it is the same. */
   readonly keyBefore: string | undefined;
+  /** Records that the ring of the run before held and the segments did not. */
+  readonly recovered: number;
+  /** What was wrong with that ring, in words for the log; undefined: nothing, or there was none. */
+  readonly ring: string | undefined;
 }
 
-/** A `written` report of which nothing is news but the numbers on the page, or not even those. */
-type PackedReport = 'written' | 'synced';
-
-const textBytesMax = 1024 * 1024;
-/** Places of the whole numbers. */
-const bell = 0;
-const textBytes = 1;
-const wantsSync = 2;
 const integers = 4;
-/** Numbers of a mark: where its file is, and where the chain stands. */
-const placeNumbers = 4;
-const chainNumbers = 5;
+/** Places of the whole numbers: rung so many times; orders given; marks laid down. */
+const bells = 0;
+const orders = 1;
+const marks = 2;
+/** Numbers of a mark, then its hash. */
+const markNumbers = 12;
 const hashChars = 64;
-const placeAt = integers * 4;
-const chainAt = placeAt + placeNumbers * 8;
-const hashAt = chainAt + chainNumbers * 8;
-const textAt = hashAt + hashChars;
-const lf = 0x0a;
-/** Instead of a number of bytes. */
-const asMessage = -1;
+const markBytes = markNumbers * 8 + hashChars;
+const rungAt = integers * 4;
+const marksAt = rungAt + 16;
 
-/** What is shared; both threads make the same views of it. */
-class Page {
+/** What both threads share besides the ring; each makes its own views. */
+class Shared {
   readonly memory: SharedArrayBuffer;
-  readonly integers: Int32Array;
-  readonly place: Float64Array;
-  readonly chain: Float64Array;
-  readonly hash: Buffer;
-  readonly text: Buffer;
+  protected readonly integers: Int32Array;
+  /** When the main thread rang last: its clock, and what was published in the ring. */
+  protected readonly rung: Float64Array;
+  /** Two places for marks, in turns: one is read while the next mark is laid into the other. */
+  readonly #places: readonly [MarkPlace, MarkPlace];
 
   constructor(memory: SharedArrayBuffer) {
     this.memory = memory;
     this.integers = new Int32Array(memory, 0, integers);
-    this.place = new Float64Array(memory, placeAt, placeNumbers);
-    this.chain = new Float64Array(memory, chainAt, chainNumbers);
-    this.hash = Buffer.from(memory, hashAt, hashChars);
-    this.text = Buffer.from(memory, textAt, textBytesMax);
+    this.rung = new Float64Array(memory, rungAt, 2);
+    this.#places = [placeAt(memory, marksAt), placeAt(memory, marksAt + markBytes)];
+  }
+
+  protected placeOf(count: number): MarkPlace {
+    return this.#places[count & 1 ? 1 : 0];
   }
 }
 
-/** The main thread's side. */
-export class OrderPage extends Page {
-  constructor() {
-    super(new SharedArrayBuffer(textAt + textBytesMax));
-  }
+interface MarkPlace {
+  readonly numbers: Float64Array;
+  readonly hash: Buffer;
+}
 
-  /** Lays records on the page and wakes the writer. */
-  write(records: readonly { readonly body: string }[], sync: boolean): void {
-    let at = 0;
-    for (const { body } of records) {
-      // A unit of a string has three bytes of UTF-8 at most.
-      if (at + body.length * 3 >= textBytesMax) throw new Error('an order that the page has no room for');
-      // Each by itself and not joined: that makes one piece of it, where its making had left some thirty for the garbage
-      // collector to carry around until it is synced.
-      at += this.text.write(body, at, 'utf8');
-      this.text[at] = lf;
-      at += 1;
-    }
-    this.integers[wantsSync] = sync ? 1 : 0;
-    this.ring(at);
-  }
-
-  /** Wakes the writer; without a number of bytes, for a message that was sent before. */
-  ring(bytes = asMessage): void {
-    this.integers[textBytes] = bytes;
-    Atomics.add(this.integers, bell, 1);
-    Atomics.notify(this.integers, bell);
-  }
-
-  /** The report that a message from the writer stands for. */
-  readonly unpack = (message: Report | PackedReport): Report => {
-    if (message === 'written') return nothingNew;
-    if (message !== 'synced') return message;
-    const [segment = 0, device = 0, inode = 0, bytes = 0] = this.place;
-    const [seq = 0, stepsMs = 0, oldestSeq = 0, timeMs = 0, openSeq = 0] = this.chain;
-    const hash = this.hash.toString('latin1');
-    const mark = { segment, device, inode, bytes, seq, hash, stepsMs, oldestSeq, timeMs, openSeq };
-    return { kind: 'written', mark, checkpoint: undefined, isReserveUsed: false };
+function placeAt(memory: SharedArrayBuffer, at: number): MarkPlace {
+  return {
+    numbers: new Float64Array(memory, at, markNumbers),
+    hash: Buffer.from(memory, at + markNumbers * 8, hashChars),
   };
 }
 
-/** The writer's side. */
-export class WriterPage extends Page {
-  #rung = 0;
-
-  /** Waits for the bell, however long; undefined: the order comes as a message. */
-  wait(): WriteOrder | undefined {
-    // It may have rung before this: then there is nothing to wait for.
-    while (Atomics.load(this.integers, bell) === this.#rung) Atomics.wait(this.integers, bell, this.#rung);
-    this.#rung = Atomics.load(this.integers, bell);
-    const bytes = this.integers[textBytes] ?? asMessage;
-    if (bytes === asMessage) return undefined;
-    return { do: 'write', text: this.text.subarray(0, bytes), sync: this.integers[wantsSync] === 1 };
+/** The main thread's side. */
+export class BellRope extends Shared {
+  constructor() {
+    super(new SharedArrayBuffer(marksAt + 2 * markBytes));
   }
 
-  /** What the message about a report has to hold: the rest of it lies on the page. */
-  pack(report: Report): Report | PackedReport {
-    if (report.kind !== 'written' || report.checkpoint !== undefined || report.isReserveUsed) return report;
-    if (report.mark === undefined) return 'written';
-    const { segment, device, inode, bytes, seq, hash, stepsMs, oldestSeq, timeMs, openSeq } = report.mark;
-    this.place.set([segment, device, inode, bytes]);
-    this.chain.set([seq, stepsMs, oldestSeq, timeMs, openSeq]);
-    this.hash.write(hash, 'latin1');
-    return 'synced';
+  /** Wakes the thread, or has it look once more; `isOrder`: an order was sent before. */
+  ring(nowMs: number, head: number, isOrder: boolean): void {
+    this.rung[0] = nowMs;
+    this.rung[1] = head;
+    if (isOrder) Atomics.add(this.integers, orders, 1);
+    Atomics.add(this.integers, bells, 1);
+    Atomics.notify(this.integers, bells);
+  }
+
+  /** The last mark that was laid down. */
+  mark(): Mark {
+    for (;;) {
+      const count = Atomics.load(this.integers, marks);
+      const { numbers, hash } = this.placeOf(count);
+      const mark = {
+        segment: numbers[0] ?? 0,
+        device: numbers[1] ?? 0,
+        inode: numbers[2] ?? 0,
+        bytes: numbers[3] ?? 0,
+        seq: numbers[4] ?? 0,
+        hash: hash.toString('latin1'),
+        stepsMs: numbers[5] ?? 0,
+        oldestSeq: numbers[6] ?? 0,
+        timeMs: numbers[7] ?? 0,
+        openSeq: numbers[8] ?? 0,
+        position: numbers[9] ?? 0,
+        records: numbers[10] ?? 0,
+        lost: numbers[11] ?? 0,
+      };
+      // The thread may have gone on meanwhile, up to the place that was read.
+      if (Atomics.load(this.integers, marks) === count) return mark;
+    }
   }
 }
 
-const nothingNew = { kind: 'written', mark: undefined, checkpoint: undefined, isReserveUsed: false } as const;
+/** The journal's thread's side. */
+export class Bell extends Shared {
+  #heard = 0;
+  #taken = 0;
+
+  /** The main thread's clock when it rang last. */
+  get nowMs(): number {
+    return this.rung[0] ?? 0;
+  }
+
+  /** What was published then. */
+  get head(): number {
+    return this.rung[1] ?? 0;
+  }
+
+  /** Waits until it rings, however long. */
+  wait(): void {
+    // It may have rung before this: then there is nothing to wait for.
+    while (Atomics.load(this.integers, bells) === this.#heard)
+      Atomics.wait(this.integers, bells, this.#heard);
+    this.#heard = Atomics.load(this.integers, bells);
+  }
+
+  /** Whether an order was sent that was not taken yet; it counts as taken then. */
+  takeOrder(): boolean {
+    if (this.#taken === Atomics.load(this.integers, orders)) return false;
+    this.#taken += 1;
+    return true;
+  }
+
+  lay(mark: Mark): void {
+    const count = Atomics.load(this.integers, marks) + 1;
+    const { numbers, hash } = this.placeOf(count);
+    numbers[0] = mark.segment;
+    numbers[1] = mark.device;
+    numbers[2] = mark.inode;
+    numbers[3] = mark.bytes;
+    numbers[4] = mark.seq;
+    numbers[5] = mark.stepsMs;
+    numbers[6] = mark.oldestSeq;
+    numbers[7] = mark.timeMs;
+    numbers[8] = mark.openSeq;
+    numbers[9] = mark.position;
+    numbers[10] = mark.records;
+    numbers[11] = mark.lost;
+    hash.write(mark.hash, 'latin1');
+    Atomics.store(this.integers, marks, count);
+  }
+}
 
 /** The report of a thread that ended before it answered. */
 interface Gone {
@@ -260,10 +315,10 @@ export class Thread<Asked, Told> {
   /** False: it ended, and another thread may be started. */
   isAlive = true;
   readonly #worker: Worker;
-  protected told: ((report: Told | Gone) => void) | undefined;
+  readonly #told: ((report: Told | Gone) => void)[] = [];
   #cause = 'it ended';
 
-  constructor(task: ThreadTask, unpack: (message: Told) => Told = (message) => message) {
+  constructor(task: ThreadTask) {
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: task,
       // Whatever flags and variables the program was started with are not for this thread.
@@ -271,11 +326,7 @@ export class Thread<Asked, Told> {
       execArgv: [],
       name: task.role === 'write' ? 'journal' : 'journal-keeper',
     });
-    this.#worker.on('message', (message: Told) => {
-      const { told } = this;
-      this.told = undefined;
-      told?.(unpack(message));
-    });
+    this.#worker.on('message', (message: Told) => this.received(message));
     this.#worker.on('messageerror', () => void this.end());
     this.#worker.on('error', (error) => {
       this.#cause = String(error);
@@ -286,9 +337,9 @@ export class Thread<Asked, Told> {
     });
   }
 
-  /** Gives an order; one at a time. `told` gets its report, or a failed one when the thread ends before. */
+  /** Gives an order. `told` gets its report, or a failed one when the thread ends before; reports come in the order of the orders. */
   give(order: Asked, told: (report: Told | Gone) => void): void {
-    this.told = told;
+    this.#told.push(told);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     if (this.isAlive) this.#worker.postMessage(order);
     else queueMicrotask(() => this.gone());
@@ -303,36 +354,64 @@ export class Thread<Asked, Told> {
     await this.#worker.terminate();
   }
 
-  protected gone(): void {
-    const { told } = this;
-    this.told = undefined;
+  protected received(message: Told): void {
+    this.#told.shift()?.(message);
+  }
+
+  protected gone(): Gone {
     const message = `the journal's thread is gone: ${this.#cause}`;
-    told?.({ kind: 'failed', code: 'writer-died', message, isDiskFull: false });
+    const report: Gone = { kind: 'failed', code: 'writer-died', message, isDiskFull: false };
+    for (const told of this.#told.splice(0)) told(report);
+    return report;
   }
 }
 
+/** A message from the thread that writes. */
+export type WriterMessage = Report | 'synced' | { readonly kind: 'bell'; readonly report: BellReport };
+
 /** The thread that writes; the journal is opened by its first order. */
-export class WriterThread extends Thread<MessageOrder, Report> {
-  readonly #page: OrderPage;
+export class WriterThread extends Thread<Order, Report> {
+  /** Told what became of the bell, also when the thread ends; undefined: only the mark is news. */
+  onBell: ((report: BellReport | undefined) => void) | undefined;
+  readonly #rope: BellRope;
+  readonly #clock: Clock;
+  #head = 0;
 
-  constructor(options: WriterOptions) {
-    const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
-    const page = new OrderPage();
+  constructor(options: WriterOptions, clock: Clock) {
+    const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes, memory } = options;
+    const rope = new BellRope();
     // Not the whole of what the caller has: functions cannot go to a thread.
-    const narrow = { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes };
-    super({ role: 'write', options: narrow, page: page.memory }, page.unpack);
-    this.#page = page;
+    const narrow = { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes, memory };
+    super({ role: 'write', options: narrow, shared: rope.memory });
+    this.#rope = rope;
+    this.#clock = clock;
   }
 
-  override give(order: MessageOrder, told: (report: Report) => void): void {
+  override give(order: Order, told: (report: Report) => void): void {
     super.give(order, told);
-    this.#page.ring();
+    this.#rope.ring(this.#clock.now(), this.#head, true);
   }
 
-  /** Gives records to write; `sync`: everything written so far is on disk when `told` gets the report. */
-  write(records: readonly { readonly body: string }[], sync: boolean, told: (report: Report) => void): void {
-    this.told = told;
-    if (this.isAlive) this.#page.write(records, sync);
-    else queueMicrotask(() => this.gone());
+  /** Has everything brought to the disk that is published before `head`. */
+  ring(head: number): void {
+    this.#head = head;
+    this.#rope.ring(this.#clock.now(), head, false);
+  }
+
+  /** Where the journal stands, after a bell that went well. */
+  mark(): Mark {
+    return this.#rope.mark();
+  }
+
+  protected override received(message: WriterMessage): void {
+    if (message === 'synced') return this.onBell?.(undefined);
+    if (message.kind === 'bell') return this.onBell?.(message.report);
+    super.received(message);
+  }
+
+  protected override gone(): Gone {
+    const report = super.gone();
+    this.onBell?.(report);
+    return report;
   }
 }

@@ -1,15 +1,23 @@
-// The journal as the engine sees it: takes records, and resolves when they are on disk. Opens the directory through the journal's
-// thread and encodes every record; the driver gives all further orders.
+// The journal as the engine sees it: takes records into the ring, and tells when they are on disk. Opens the directory through the
+// journal's thread, makes the ring, and encodes every record; the driver does the rest.
 // The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
 
 import { encodeBody } from '../../domain/audit/encode.js';
 import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
-import type { AppendOptions, Journal, JournalSpace } from '../../gateway/outcome/journal.js';
-import { JournalFault } from '../../ports/faults.js';
+import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
+import { JournalFault, messageOf } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { Driver, type DriverEvent, type DriverOptions } from './driver.js';
-import { type Found, type Opened, type Report, type WriterOptions, WriterThread } from './handover.js';
+import {
+  type Found,
+  type Opened,
+  type Report,
+  type RingShare,
+  type WriterOptions,
+  WriterThread,
+} from './handover.js';
 import { Maintenance, type MaintenanceEvent, type MaintenanceOptions } from './maintenance.js';
+import { formatRing, type RingIdentity, RingWriter } from './ring.js';
 
 export interface JournalOptions
   extends WriterOptions,
@@ -21,18 +29,24 @@ export interface JournalOptions
   readonly lookIntervalMs: number;
   /** Between checkpoints, also when nothing happens. */
   readonly checkpointIntervalMs: number;
-  /** Bytes of memory for records that wait for a disk that does not take them; what comes above is lost, and counted. */
-  readonly heldBytesMax: number;
+  /** Maps the ring's file, for as long as the process lives; throws where that cannot be done. */
+  readonly map: (path: string, bytes: number) => Mapped;
   /** Told what happened; must not throw, is never awaited. */
   readonly observe: (event: JournalEvent) => void;
+}
+
+/** A file as memory of this process. */
+export interface Mapped {
+  readonly memory: ArrayBuffer;
+  readonly address: bigint;
 }
 
 export type JournalEvent = DriverEvent | MaintenanceEvent;
 
 /** A step of the wall clock that is worth a record. */
 const clockStepMsMin = 1000;
-/** What the promise of a record that nobody waits for is. */
-const handedOver = Promise.resolve();
+/** Records of what happened already: they may take the whole of the ring, all others half of it. */
+const outcomes: ReadonlySet<string> = new Set(['completion', 'log', 'clock']);
 
 /**
  * Opens the journal in a directory: takes its lock, finds the tail, closes what a crash left open, writes the start
@@ -40,7 +54,7 @@ const handedOver = Promise.resolve();
  */
 export async function openJournal(options: JournalOptions): Promise<OpenJournal> {
   const { clock, directory, openDeadlineMs } = options;
-  const thread = new WriterThread(options);
+  const thread = new WriterThread(options, clock);
   const clockOffsetMs = clock.wallMs() - clock.now();
   let timer: Timer | undefined;
   const late = new Promise<Report>((resolve) => {
@@ -53,7 +67,11 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
   let report = await ask(undefined);
   if (report.kind === 'lock' && takeLock(options, report.descriptor)) report = await ask(report.descriptor);
   timer?.cancel();
-  if (report.kind === 'opened') return new OpenJournal(options, thread, report, clockOffsetMs);
+  if (report.kind === 'opened') {
+    const ring = openRing(options, report);
+    attach(thread, ring.share);
+    return new OpenJournal(options, thread, report, ring, clockOffsetMs);
+  }
   void thread.end();
   throw report.kind === 'failed'
     ? new JournalFault(report.code, report.message)
@@ -61,6 +79,41 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
         'locked',
         `another process writes the journal in ${directory}, or the file system has no locks`,
       );
+}
+
+interface OpenRing {
+  readonly writer: RingWriter;
+  readonly share: RingShare;
+  /** Why nothing of it survives the process; undefined: it does. */
+  readonly whyNot: string | undefined;
+}
+
+/** The ring in the file that the thread made; where there is none, or it cannot be mapped, in memory of the process. */
+function openRing({ map, memory: { path, bytes } }: JournalOptions, { ring, found }: Opened): OpenRing {
+  let whyNot = typeof ring === 'string' ? ring : undefined;
+  if (typeof ring !== 'string' && path !== undefined) {
+    try {
+      const { memory, address } = map(path, ring.bytes);
+      const { generation } = ring;
+      return {
+        writer: new RingWriter(memory, generation),
+        share: { memory: { address, bytes: ring.bytes }, generation },
+        whyNot,
+      };
+    } catch (error) {
+      whyNot = messageOf(error);
+    }
+  }
+  const memory = new SharedArrayBuffer(bytes);
+  const identity: RingIdentity = { bytes, journal: found.journal, generation: 0n };
+  formatRing(new Uint8Array(memory), identity);
+  return { writer: new RingWriter(memory, 0n), share: { memory, generation: 0n }, whyNot };
+}
+
+/** Tells a thread where the ring is: it finds it, or dies, which shows at the next order. */
+function attach(thread: WriterThread, ring: RingShare): WriterThread {
+  thread.give({ do: 'attach', ring }, () => undefined);
+  return thread;
 }
 
 /** A lock that cannot even be asked for is not ours. */
@@ -77,6 +130,8 @@ function takeLock(options: JournalOptions, descriptor: number): boolean {
 export class OpenJournal implements Journal {
   /** What the start found in the directory. */
   readonly found: Found;
+  /** Why records that were not synced would not survive the process; undefined: they do. */
+  readonly whyNotCrashProof: string | undefined;
   readonly #options: JournalOptions;
   readonly #clock: Clock;
   readonly #driver: Driver;
@@ -86,8 +141,15 @@ export class OpenJournal implements Journal {
   #clockOffsetMs: number;
   #closed: Promise<void> | undefined;
 
-  constructor(options: JournalOptions, thread: WriterThread, opened: Opened, clockOffsetMs: number) {
+  constructor(
+    options: JournalOptions,
+    thread: WriterThread,
+    opened: Opened,
+    ring: OpenRing,
+    clockOffsetMs: number,
+  ) {
     const { clock, observe } = options;
+    this.whyNotCrashProof = ring.whyNot;
     this.#options = options;
     this.#clock = clock;
     this.#clockOffsetMs = clockOffsetMs;
@@ -98,57 +160,67 @@ export class OpenJournal implements Journal {
       ...options,
       wallMs,
       lock: (descriptor) => takeLock(options, descriptor),
-      openThread: () => new WriterThread(options),
+      openThread: () => attach(new WriterThread(options, clock), ring.share),
       observe: (event) => {
         if (event.kind === 'reserve-used') this.#maintenance.useReserve();
         observe(event);
       },
     };
-    this.#driver = new Driver(drive, thread, opened);
+    this.#driver = new Driver(drive, thread, opened, ring.writer);
     if (opened.checkpoint !== undefined) observe({ kind: 'checkpoint', line: opened.checkpoint });
     const space = opened.isReserveUsed ? 'reserve' : 'normal';
     const offsetMs = clockOffsetMs - opened.mark.stepsMs;
     this.#maintenance = new Maintenance(options, this.#driver, space, offsetMs, () => this.#noteClockStep());
     this.#repeated = [
-      this.#repeat(options.lookIntervalMs, this.#driver.look),
+      this.#repeat(options.lookIntervalMs, () => this.#driver.run((_, behind) => ({ do: 'look', behind }))),
       this.#repeat(options.checkpointIntervalMs, () =>
-        this.#driver.run((now) => ({ do: 'checkpoint', wallMs: now })),
+        this.#driver.run((timeMs, behind) => ({ do: 'checkpoint', behind, wallMs: timeMs })),
       ),
     ];
   }
 
-  /**
-   * A record whose `append` was rejected may still reach the disk later: who appends an admission appends its completion
-   * too, whatever became of the first.
-   */
-  append(record: AuditRecord, options: AppendOptions): Promise<void> {
-    if (this.#closed !== undefined) {
-      this.#driver.lose(1);
-      return Promise.reject(new JournalFault('closed', 'the journal is closed'));
-    }
-    const { heldBytesMax } = this.#options;
-    const body = encodeBody(record, options.isBrief);
+  get isCrashProof(): boolean {
+    return this.whyNotCrashProof === undefined;
+  }
+
+  append(record: AuditRecord, isBrief = false): JournalFault | undefined {
+    if (this.#closed !== undefined) return this.#lost('closed', 'the journal is closed');
+    const body = encodeBody(record, isBrief);
     this.#noteClockStep();
-    if (!options.durable)
-      return this.#driver.add(body, undefined, true, heldBytesMax)
-        ? handedOver
-        : Promise.reject(this.#overflow());
+    return this.#driver.add(body, this.#room(record)) ? undefined : this.#overflow();
+  }
+
+  /**
+   * A record whose promise was rejected may still reach the disk later: who appends an admission appends its completion too,
+   * whatever became of the first.
+   */
+  appendDurable(record: AuditRecord, isPatient: boolean, isBrief = false): Promise<void> {
+    if (this.#closed !== undefined) return Promise.reject(this.#lost('closed', 'the journal is closed'));
+    const body = encodeBody(record, isBrief);
+    this.#noteClockStep();
     const { state } = this.#driver;
-    if (state.at === 'failed') {
-      // Kept all the same: somebody asked, and the journal shall say so when the disk is back. But half of the room
-      // is for the completions of those whose commands run already.
-      if (!this.#driver.add(body, undefined, true, heldBytesMax / 2)) this.#driver.lose(1);
+    if (state.at !== 'writable') {
+      // Kept all the same: somebody asked, and the journal shall say so when the disk is back.
+      if (!this.#driver.add(body, this.#room(record))) this.#driver.lose(1);
       return Promise.reject(state.fault);
     }
     return new Promise((resolve, reject) => {
-      const isPatient = options.isPatient === true;
-      if (!this.#driver.add(body, { resolve, reject }, isPatient, heldBytesMax)) reject(this.#overflow());
+      const isTaken = this.#driver.addAwaited(body, this.#room(record), isPatient, resolve, reject);
+      if (!isTaken) reject(this.#overflow());
     });
   }
 
+  #room({ event }: AuditRecord): number {
+    return outcomes.has(event) ? this.#driver.whole : this.#driver.half;
+  }
+
   #overflow(): JournalFault {
+    return this.#lost('overflow', 'too many records wait for the disk');
+  }
+
+  #lost(code: JournalFault['code'], message: string): JournalFault {
     this.#driver.lose(1);
-    return new JournalFault('overflow', 'too many records wait for the disk');
+    return new JournalFault(code, message);
   }
 
   readonly hurry = (): void => this.#driver.hurry();
@@ -157,7 +229,7 @@ export class OpenJournal implements Journal {
   async keepPolicy(version: string, text: string): Promise<void> {
     // The name of a file: nothing but what a hash is made of.
     if (!/^[0-9a-f]{16,128}$/.test(version)) throw new TypeError('a policy version is a hash in hex');
-    const report = await this.#driver.run(() => ({ do: 'keep-policy', version, text }));
+    const report = await this.#driver.run((_, behind) => ({ do: 'keep-policy', behind, version, text }));
     if (report.kind === 'failed') throw new JournalFault(report.code, report.message);
   }
 
@@ -169,13 +241,15 @@ export class OpenJournal implements Journal {
   async #end(): Promise<void> {
     this.#noteClockStep();
     for (const timer of this.#repeated) timer.cancel();
+    const { deadlineMs } = this.#options;
+    const untilMs = this.#clock.now() + 2 * deadlineMs;
     // The lock goes with the thread: whoever takes it then shall be alone in the directory. But nobody waits for a disk.
     const late = new Promise<void>((resolve) => {
-      this.#clock.setTimer(this.#options.deadlineMs, resolve);
+      this.#clock.setTimer(deadlineMs, resolve);
     });
     await Promise.race([this.#maintenance.end(), late]);
     this.#noteClockStep();
-    await this.#driver.close();
+    await this.#driver.close(untilMs);
   }
 
   get state(): 'writable' | 'failed' {
@@ -185,7 +259,17 @@ export class OpenJournal implements Journal {
   /** Why the state is `failed`; undefined while it is writable, and after it was closed. */
   get fault(): JournalFault | undefined {
     const { state } = this.#driver;
-    return state.at === 'failed' ? state.fault : undefined;
+    return state.at === 'failed' || state.at === 'slow' ? state.fault : undefined;
+  }
+
+  get refusal(): JournalFault | undefined {
+    const { state } = this.#driver;
+    return state.at === 'failed' || state.at === 'closed' ? state.fault : undefined;
+  }
+
+  /** How long the oldest record has waited for the disk, in milliseconds. */
+  get unsyncedMs(): number {
+    return this.#driver.unsyncedMs;
   }
 
   get space(): JournalSpace {
@@ -217,7 +301,7 @@ export class OpenJournal implements Journal {
     const stepMs = Math.round(offsetMs - this.#clockOffsetMs);
     if (Math.abs(stepMs) > clockStepMsMin) {
       const record: JournalRecord = { time: wallMs, event: 'clock', step_ms: stepMs };
-      if (!this.#driver.add(encodeBody(record), undefined, true, this.#options.heldBytesMax)) return;
+      if (!this.#driver.add(encodeBody(record), this.#driver.whole)) return;
     }
     this.#clockOffsetMs = offsetMs;
   }

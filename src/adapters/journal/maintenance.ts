@@ -169,7 +169,12 @@ export class Maintenance {
     if (retired.length === 0) return nothing;
     // The records of that need room, too.
     await this.#driver.setFull(false);
-    const report = await this.#driver.run((wallMs) => ({ do: 'retire', segments: retired, wallMs }));
+    const report = await this.#driver.run((wallMs, behind) => ({
+      do: 'retire',
+      behind,
+      segments: retired,
+      wallMs,
+    }));
     if (report.kind !== 'written') return nothing;
     await this.#keep({ do: 'remove', files: retired.map(fileName) });
     this.#closed = this.#closed.slice(retired.length);

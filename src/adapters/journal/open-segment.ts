@@ -31,7 +31,8 @@ export class OpenSegment {
   readonly #directory: string;
   readonly #reserveBytes: number;
   #file: OpenFile | undefined;
-  #isReserveUsed = false;
+  /** Whether a piece of the reserve was given up since it was told. */
+  isReserveUsed = false;
   /** Bytes that the reserve gave up and that nothing was written to yet; undefined: there is room. */
   #roomBytes: number | undefined;
 
@@ -68,17 +69,19 @@ export class OpenSegment {
     if (this.#file !== undefined) this.#file.bytes += bytes.length;
   }
 
-  /** Everything written is on disk when this returns. Throws a JournalFault `removed` when the file is not what it was. */
-  sync(): Pick<Mark, 'segment' | 'device' | 'inode' | 'bytes'> {
+  /** Everything written is on disk when this returns. `isLook`: throws a JournalFault `removed` when the file is not what it was. */
+  sync(isLook: boolean): Pick<Mark, 'segment' | 'device' | 'inode' | 'bytes'> {
     const { descriptor, device, inode, bytes, name, number } = this.file;
     fdatasyncSync(descriptor);
+    const synced = { segment: number, device, inode, bytes };
+    if (!isLook) return synced;
     // A file that was removed or replaced takes bytes and syncs without a word: only its name tells.
     const found = statSync(join(this.#directory, name), { throwIfNoEntry: false });
     if (found?.ino !== inode || found.dev !== device)
       throw new JournalFault('removed', `${name} was removed or replaced`);
     if (found.size !== bytes)
       throw new JournalFault('removed', `${name} has ${found.size} bytes where ${bytes} were written`);
-    return { segment: number, device, inode, bytes };
+    return synced;
   }
 
   /** Never throws. */
@@ -104,8 +107,8 @@ export class OpenSegment {
 
   /** Whether a piece of the reserve was given up since this was last asked. */
   takeReserveUsed(): boolean {
-    const wasUsed = this.#isReserveUsed;
-    this.#isReserveUsed = false;
+    const wasUsed = this.isReserveUsed;
+    this.isReserveUsed = false;
     return wasUsed;
   }
 
@@ -127,7 +130,7 @@ export class OpenSegment {
       if (size === 0) return 0;
       const left = Math.max(0, size - Math.ceil(this.#reserveBytes / pieces));
       truncateSync(path, left);
-      this.#isReserveUsed ||= left < size;
+      this.isReserveUsed ||= left < size;
       return size - left;
     } catch {
       return 0;

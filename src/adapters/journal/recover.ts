@@ -83,7 +83,7 @@ export interface KnownRecord {
 const chunkBytes = 1 << 20;
 
 /** A hole (bytes that never reached the disk read as NUL) is torn only this near to the end: what is unsynced at most. */
-const unsyncedBytesMax = 4 << 20;
+export const unsyncedBytesMax = 4 << 20;
 
 /** Throws a JournalFault: `newer-format`, or `unreadable`. */
 export function findTail(directory: string, known?: KnownRecord): Tail {
@@ -206,19 +206,28 @@ function number(value: unknown): number | undefined {
 /** Reads admissions and completions from where the tail's first record says that they matter. */
 function readOpen(directory: string, segments: readonly Segment[], tail: Segment, end: End): OpenExchanges {
   const open: OpenExchanges = new Map();
-  const plain = segments.filter((one) => !one.isCompressed && one.number <= tail.number);
-  let first = plain.length - 1;
-  while (first > 0 && end.openSeq !== undefined && firstSeq(directory, plain[first]) > end.openSeq)
-    first -= 1;
-  for (const { name } of plain.slice(Math.max(first, 0))) {
-    scan(directory, name, 0, (line) => {
-      if (name === tail.name && line.end > end.bytes) return false;
-      const claim = line.isWhole ? readClaim(line.bytes) : undefined;
-      if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
-      return true;
-    });
-  }
+  const upToTail = segments.filter((one) => one.number <= tail.number);
+  scanFrom(directory, upToTail, end.openSeq ?? Infinity, (line, { name }) => {
+    if (name === tail.name && line.end > end.bytes) return false;
+    const claim = line.isWhole ? readClaim(line.bytes) : undefined;
+    if (claim !== undefined) noteExchange(open, claim.seq, line.bytes.toString('latin1'));
+    return true;
+  });
   return open;
+}
+
+/** Calls `take` as `scan` does, for the plain ones of the segments, from the one that holds record `seq` on. */
+export function scanFrom(
+  directory: string,
+  segments: readonly Segment[],
+  seq: number,
+  take: (line: RawLine, segment: Segment) => boolean,
+): void {
+  const plain = segments.filter((one) => !one.isCompressed);
+  let first = plain.length - 1;
+  while (first > 0 && firstSeq(directory, plain[first]) > seq) first -= 1;
+  for (const segment of plain.slice(Math.max(first, 0)))
+    scan(directory, segment.name, 0, (line) => take(line, segment));
 }
 
 function firstSeq(directory: string, segment: Segment | undefined): number {

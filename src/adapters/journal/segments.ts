@@ -2,7 +2,7 @@
 // after a power cut, the lock file, and a reader that starts anywhere in a segment.
 // The rule: every descriptor is opened without following links, and a new name counts only after its directory is synced.
 //
-//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   policies/HASH.yaml   reserve   lock
+//   00000001.jsonl   00000002.jsonl.gz   00000003.jsonl.torn   checkpoint.json   ring.json   policies/HASH.yaml   reserve   lock
 
 import {
   chmodSync,

@@ -1,18 +1,32 @@
-// Entry of the journal's threads: takes orders from the main thread, one at a time, and posts their reports.
-// Main-thread code never imports it.
+// Entry of the journal's threads: takes orders from the main thread, posts their reports, and brings the records of the ring to the
+// disk whenever the bell rings. Main-thread code never imports it.
 
 import { randomBytes } from 'node:crypto';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type MessageOrder, type ThreadTask, type WriterOptions, WriterPage } from './handover.js';
+import { loadMemoryView, type MemoryView } from '../host/native.js';
+import {
+  Bell,
+  type Order,
+  type RingShare,
+  type ThreadTask,
+  type WriterMessage,
+  type WriterOptions,
+} from './handover.js';
 import { carryOutSlowly, type KeeperOrder } from './keeper.js';
+import { RingReader } from './ring.js';
 import { createWriter } from './writer.js';
 
 // Only handover.ts starts a thread here, with exactly this.
 const task: ThreadTask = workerData;
-if (parentPort !== null) begin(parentPort);
+if (parentPort !== null) await begin(parentPort);
 
-function begin(port: MessagePort): void {
-  if (task.role === 'write') return write(port, task.options, new WriterPage(task.page));
+async function begin(port: MessagePort): Promise<void> {
+  if (task.role === 'write') {
+    const { options, shared } = task;
+    // Loaded before the first order: from then on nothing here waits but for the bell.
+    const view = options.memory.path === undefined ? undefined : await loadMemoryView();
+    return write(port, options, new Bell(shared), view);
+  }
   const { directory } = task;
   port.on('message', (order: KeeperOrder) => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
@@ -21,18 +35,38 @@ function begin(port: MessagePort): void {
 }
 
 /** Until the thread is ended. It sleeps on the bell and not in an event loop, which wakes later and at twice the price. */
-function write(port: MessagePort, options: WriterOptions, page: WriterPage): never {
+function write(port: MessagePort, options: WriterOptions, bell: Bell, view: MemoryView | undefined): never {
   const writer = createWriter(options, randomBytes(16).toString('hex'));
-  for (;;) {
-    const order = page.wait() ?? received(port);
+  const post = (message: WriterMessage): void => {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    port.postMessage(page.pack(writer.carryOut(order)));
+    port.postMessage(message);
+  };
+  for (;;) {
+    bell.wait();
+    while (bell.takeOrder()) {
+      const order = receive(port);
+      if (order.do === 'attach') writer.attach(openRing(order.ring, view));
+      post(writer.carryOut(order));
+    }
+    const flushed = writer.flush(bell.head, bell.nowMs);
+    if (flushed === undefined) continue;
+    if ('kind' in flushed) post({ kind: 'bell', report: flushed });
+    else {
+      bell.lay(flushed);
+      post('synced');
+    }
   }
 }
 
+function openRing({ memory, generation }: RingShare, view: MemoryView | undefined): RingReader {
+  if (memory instanceof SharedArrayBuffer) return new RingReader(memory, generation);
+  if (view === undefined) throw new Error('the ring cannot be found in this thread');
+  return new RingReader(view(memory.address, memory.bytes), generation);
+}
+
 /** The order that was sent before the bell. */
-function received(port: MessagePort): MessageOrder {
-  const order: { readonly message: MessageOrder } | undefined = receiveMessageOnPort(port);
+function receive(port: MessagePort): Order {
+  const order: { readonly message: Order } | undefined = receiveMessageOnPort(port);
   if (order === undefined) throw new Error('a bell without an order');
   return order.message;
 }

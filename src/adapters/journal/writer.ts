@@ -1,15 +1,15 @@
-// Carries out the orders of the main thread: the one place where records reach the disk, synchronously, in a thread that
-// may block. The time comes with each order.
+// Brings the records of the ring to the disk and carries out the orders of the main thread: the one place where records reach the
+// disk, synchronously, in a thread that may block. The time comes with each order.
 // The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what lies
 // after the mark is cut off and written once more to a new segment, by the order `heal`.
 
-import { closeSync, existsSync } from 'node:fs';
+import { closeSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
 import { formatTime, type JournalRecord, type OwnRecord } from '../../domain/audit/record.js';
-import { JournalFault } from '../../ports/faults.js';
-import type { Found, Mark, MessageOrder, Order, Report, WriterOptions, Written } from './handover.js';
+import { JournalFault, messageOf } from '../../ports/faults.js';
+import type { BellReport, Found, Mark, Order, Report, WriterOptions, Written } from './handover.js';
 import type { Retired } from './keeper.js';
 import { OpenSegment } from './open-segment.js';
 import {
@@ -18,8 +18,12 @@ import {
   keepCheckpointFile,
   putTornAside,
   readCheckpointFile,
+  type Tail,
+  unsyncedBytesMax,
   writeCheckpointFile,
 } from './recover.js';
+import type { Frame, RingIdentity, RingReader } from './ring.js';
+import { createRing, forgetRing, type LeftRing, readLeftRing } from './ring-file.js';
 import {
   type Held,
   holdFile,
@@ -47,61 +51,112 @@ const policiesName = 'policies';
 
 /** Written at once, at most; more than the longest line. */
 const linesBytesMax = 256 * 1024;
-const lf = 0x0a;
+/** A segment or lock that somebody took away is noticed at a sync so long after the last look. */
+const lookIntervalMs = 100;
 
 export type Writer = ReturnType<typeof createWriter>;
 
 /** `journal`: the id that a new journal gets. */
 export function createWriter(options: WriterOptions, journal: string) {
-  const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes } = options;
+  const { directory, groupId, segmentBytes, program, catalog, signKey, reserveBytes, memory } = options;
   const ledger = new Ledger(program, signKey, journal);
   const out = new OpenSegment(directory, reserveBytes);
   let lock: Held | undefined;
   let candidate: Held | undefined;
+  let ring: RingReader | undefined;
+  let ringPath: string | undefined;
+  /** Of the ring: what lies before it was written, how many records it held, and how many damaged stretches are among them. */
+  let position = 0;
+  let records = 0;
+  let lost = 0;
   /** Sealed lines on their way to the file. */
   const lines = Buffer.allocUnsafeSlow(linesBytesMax);
+  let lineBytes = 0;
   /** The last one of the order under way. */
   let checkpointLine: string | undefined;
   let hasLedger = false;
+  /** Something failed, and only `open` or `heal` go on from there. */
+  let isBroken = false;
+  let isUnsynced = false;
+  let unsyncedBytes = 0;
+  let lookedMs = -Infinity;
 
   return {
     /** Never throws: what goes wrong is a report. */
     carryOut(order: Order): Report {
-      checkpointLine = undefined;
       for (;;) {
         try {
           const report = perform(order);
-          if ('mark' in report && report.mark !== undefined) ledger.settle();
+          if ('mark' in report) ledger.settle();
           // Not before all of the order is on disk: healing would cut off what it vouches for.
           if (order.do !== 'stop') publish();
           return report;
         } catch (error) {
-          out.close();
           // The next attempt shall find room for what a new segment needs. Who opens has only this one: what it did so far is
           // what a crash would have left.
+          const report = failed(error);
           if (out.release(error) && order.do === 'open') continue;
-          if (error instanceof JournalFault)
-            return { kind: 'failed', code: error.code, message: error.message };
-          return { kind: 'failed', code: 'write-failed', message: String(error) };
+          return report;
         }
+      }
+    },
+
+    /** From now on records come through this ring. */
+    attach(reader: RingReader): void {
+      ring = reader;
+    },
+
+    /**
+     * Brings to the disk what the ring holds up to `head`. `nowMs`: the main thread's clock. A mark where nothing else is news;
+     * undefined: all of it is there already. Never throws.
+     */
+    flush(head: number, nowMs: number): Mark | BellReport | undefined {
+      if (isBroken) return undefined;
+      try {
+        consume(head);
+        if (!isUnsynced) return undefined;
+        const isLook = nowMs - lookedMs >= lookIntervalMs;
+        if (isLook) lookedMs = nowMs;
+        const mark = sync(isLook);
+        ledger.settle();
+        const { isReserveUsed } = out;
+        if (checkpointLine === undefined && !isReserveUsed) return mark;
+        const report = { kind: 'written', ...written(mark) } as const;
+        publish();
+        return report;
+      } catch (error) {
+        const report = failed(error);
+        out.release(error);
+        return report;
       }
     },
   };
 
+  function failed(error: unknown): Report & { readonly kind: 'failed' } {
+    isBroken = true;
+    lineBytes = 0;
+    checkpointLine = undefined;
+    out.close();
+    return error instanceof JournalFault
+      ? { kind: 'failed', code: error.code, message: error.message }
+      : { kind: 'failed', code: 'write-failed', message: String(error) };
+  }
+
   function perform(order: Order): Report {
+    if (order.do === 'open') return needLock(order.lock) ?? open(order.wallMs);
+    if (order.do === 'heal') return needLock(order.lock) ?? heal(order);
+    if (order.do === 'attach') {
+      // A later thread has no lock yet, and the note may be another daemon's.
+      if (lock !== undefined && order.ring.memory instanceof SharedArrayBuffer) dropRing();
+      return { kind: 'kept' };
+    }
+    if (isBroken) throw new JournalFault('write-failed', 'the journal has failed');
+    consume(order.behind);
     switch (order.do) {
-      case 'open':
-        return needLock(order.lock) ?? open(order.wallMs);
-      case 'heal':
-        return needLock(order.lock) ?? heal(order);
-      case 'write': {
-        writeLines(order.text);
-        // A checkpoint that is told must not be cut off later: behind a rotation all is synced.
-        const isSynced = order.sync || checkpointLine !== undefined;
-        return { kind: 'written', ...written(isSynced ? sync() : undefined) };
-      }
       case 'checkpoint':
         return { kind: 'written', ...written(checkpoint(order.wallMs, {})) };
+      case 'look':
+        return { kind: 'written', ...written(sync()) };
       case 'limit':
         out.setFull(order.isFull);
         return { kind: 'kept' };
@@ -112,16 +167,39 @@ export function createWriter(options: WriterOptions, journal: string) {
         return { kind: 'kept' };
       case 'stop': {
         write([encodeBody({ time: order.wallMs, event: 'stop' })]);
-        const last = checkpoint(order.wallMs, {});
+        const told = written(checkpoint(order.wallMs, {}));
         publish();
         out.close();
+        dropRing();
         if (lock !== undefined) closeSync(lock.descriptor);
         lock = undefined;
-        return { kind: 'stopped', ...written(last) };
+        return { kind: 'stopped', ...told };
       }
       default:
         return order satisfies never;
     }
+  }
+
+  /** Seals and writes what the ring holds up to a position. */
+  function consume(asked: number): void {
+    if (ring === undefined) return;
+    // The number that came with the bell may be visible before the frames are; the ring's own word is not.
+    const end = Math.min(asked, ring.head ?? asked);
+    if (position >= end) return;
+    const gaps = ring.walk(position, end, take);
+    flushLines();
+    lost += gaps;
+    records += gaps;
+    position = end;
+    isUnsynced = true;
+  }
+
+  /** The number is noted before the line is written: a start after a crash looks there for the line. */
+  function take(frame: Frame): void {
+    makeRoom(frame.body.length + sealBytesMax);
+    ring?.stamp(frame.position, ledger.seq + 1);
+    seal(frame.body);
+    records += 1;
   }
 
   /** Undefined: the lock is held, and on the file that stands there now. Else the descriptor that must be locked first. */
@@ -161,6 +239,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     const known = { journal: tail.journal ?? vouched?.journal ?? journal, timeMs: tail.timeMs ?? wallMs };
     ledger.resume({ ...tail, ...known, seq });
     hasLedger = true;
+    isBroken = false;
     const { segment } = tail;
     const { key } = ledger.signer ?? {};
     const isOtherKey = tail.key !== undefined && key !== undefined && tail.key !== key;
@@ -175,7 +254,9 @@ export function createWriter(options: WriterOptions, journal: string) {
       begin(tail.nextNumber, segment?.name, wallMs, change);
       change = {};
     }
-    const aheadMs = tail.timeMs === undefined ? 0 : wallMs - tail.timeMs;
+    const left = readLeftRing(directory, ledger.journal);
+    const recovered = left === undefined ? 0 : recover(left, tail);
+    const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
       // Nobody can tell a long stop from a clock that was set ahead; for retention it was no time at all.
       write([encodeBody({ time: wallMs, event: 'clock', step_ms: aheadMs })]);
@@ -188,10 +269,54 @@ export function createWriter(options: WriterOptions, journal: string) {
     }
     const names = { journal: ledger.journal, format: journalFormat, program, catalog: catalog || undefined };
     const error = damage === undefined ? undefined : `journal-${damage}`;
-    write([encodeBody({ time: wallMs, event: 'start', ...names, key, torn, error })]);
+    const before = { recovered: recovered || undefined, ring: left?.state, lost: left?.lost };
+    write([encodeBody({ time: wallMs, event: 'start', ...names, key, torn, ...before, error })]);
     const ends = { unknown: unknown.length, tornBytes: torn?.bytes ?? 0, damage };
-    const found = { journal: ledger.journal, ...ends, keyBefore };
-    return { kind: 'opened', found, ...written(checkpoint(wallMs, change)) };
+    const found = { journal: ledger.journal, ...ends, keyBefore, recovered, ring: left?.text };
+    const mark = checkpoint(wallMs, change);
+    // Not before all of the old ring is on disk.
+    return { kind: 'opened', found, ring: makeRing(left), ...written(mark) };
+  }
+
+  /** Appends what the ring of the run before holds and the segments do not; all of it is on disk when this returns. */
+  function recover(left: LeftRing, tail: Tail): number {
+    let count = 0;
+    for (const frame of left.unwritten(tail)) {
+      makeRoom(frame.body.length + sealBytesMax);
+      left.stamp(frame, ledger.seq + 1);
+      seal(frame.body);
+      count += 1;
+    }
+    flushLines();
+    if (count > 0) sync();
+    return count;
+  }
+
+  /** Nothing in it is needed any more: the next start misses none, and its room is free. */
+  function dropRing(): void {
+    try {
+      forgetRing(directory);
+      if (ringPath !== undefined) rmSync(ringPath, { force: true });
+    } catch {
+      // The next start finds it, and finds all of it on disk.
+    }
+  }
+
+  /** A text: why records have no memory that outlives the process. */
+  function makeRing(left: LeftRing | undefined): RingIdentity | string {
+    const { path, bytes } = memory;
+    try {
+      left?.putAside();
+      if (path === undefined) {
+        forgetRing(directory);
+        return 'audit.memory is off';
+      }
+      const identity = createRing(directory, path, bytes, ledger.journal);
+      ringPath = path;
+      return identity;
+    } catch (error) {
+      return messageOf(error);
+    }
   }
 
   /** The public half lies beside the segments, for those who verify. */
@@ -202,25 +327,32 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   function write(bodies: readonly string[]): void {
-    if (bodies.length > 0) writeLines(Buffer.from(`${bodies.join('\n')}\n`));
+    for (const body of bodies) {
+      const bytes = Buffer.from(body);
+      makeRoom(bytes.length + sealBytesMax);
+      seal(bytes);
+    }
+    flushLines();
   }
 
-  /** Bodies with an LF behind each: sealed, and written as one where they fit into one buffer and one segment. */
-  function writeLines(text: Buffer): void {
-    let lineBytes = 0;
-    for (let at = 0; at < text.length; ) {
-      const end = text.indexOf(lf, at);
-      const more = end - at + sealBytesMax;
-      const isTooMuch = isFull(lineBytes + more);
-      if (isTooMuch || lineBytes + more > lines.length) {
-        out.write(lines.subarray(0, lineBytes));
-        lineBytes = 0;
-      }
-      if (isTooMuch) rotate();
-      lineBytes = ledger.sealInto(lines, lineBytes, text.subarray(at, end));
-      at = end + 1;
-    }
-    out.write(lines.subarray(0, lineBytes));
+  /** For one more line of so many bytes: in the buffer, and in the segment or the next one. */
+  function makeRoom(bytes: number): void {
+    const isTooMuch = isFull(lineBytes + bytes);
+    if (isTooMuch || lineBytes + bytes > lines.length) flushLines();
+    if (isTooMuch) rotate();
+  }
+
+  function seal(body: Buffer): void {
+    lineBytes = ledger.sealInto(lines, lineBytes, body);
+  }
+
+  function flushLines(): void {
+    const bytes = lineBytes;
+    lineBytes = 0;
+    out.write(lines.subarray(0, bytes));
+    unsyncedBytes += bytes;
+    // After a slow disk a whole ring may be written at once; a start takes a hole for torn only near to the end.
+    if (unsyncedBytes > unsyncedBytesMax / 2) sync(false);
   }
 
   /** A segment takes one record more than it should rather than none at all. */
@@ -228,24 +360,28 @@ export function createWriter(options: WriterOptions, journal: string) {
     return out.file.bytes + more > Math.max(segmentBytes, 8192);
   }
 
-  /** Everything written so far is on disk, in files that are still in their place, when this returns. */
-  function sync(): Mark {
-    const synced = out.sync();
-    if (lock === undefined || !isSameFile(join(directory, lockName), lock)) {
+  /** Everything written so far is on disk when this returns; `isLook`: and in files that are still in their place. */
+  function sync(isLook = true): Mark {
+    const synced = out.sync(isLook);
+    if (isLook && (lock === undefined || !isSameFile(join(directory, lockName), lock))) {
       throw new JournalFault('removed', 'the lock file was removed or replaced');
     }
+    isUnsynced = false;
+    unsyncedBytes = 0;
+    if (ring !== undefined) ring.tail = position;
     const { seq, hash, stepsMs, oldestSeq, timeMs, openSeq } = ledger;
-    return { ...synced, seq, hash, stepsMs, oldestSeq, timeMs, openSeq };
+    return { ...synced, seq, hash, stepsMs, oldestSeq, timeMs, openSeq, position, records, lost };
   }
 
   /** Once, at the end of an order: whoever watches is told of the reserve that it took. */
-  function written<Reached extends Mark | undefined>(mark: Reached): Written & { readonly mark: Reached } {
+  function written(mark: Mark): Written {
     return { mark, checkpoint: checkpointLine, isReserveUsed: out.takeReserveUsed() };
   }
 
   /** The last checkpoint of the order under way goes to the checkpoint file. */
   function publish(): void {
     if (checkpointLine !== undefined) writeCheckpointFile(directory, checkpointLine);
+    checkpointLine = undefined;
   }
 
   /** A checkpoint, on disk in the segment. */
@@ -290,22 +426,32 @@ export function createWriter(options: WriterOptions, journal: string) {
     checkpoint(wallMs, { ...place, ...restart, ...more });
   }
 
-  function heal(order: MessageOrder & { readonly do: 'heal' }): Report {
+  function heal(order: Order & { readonly do: 'heal' }): Report {
     out.close();
     out.setFull(order.isFull);
     const target = order.mark;
+    // Before anything is cut off: a start after a crash goes on from here.
+    if (ring !== undefined) ring.tail = target.position;
     cutAfterMark(directory, target);
     // A completion behind the mark is yet to be written: until then a restart must find its admission.
     const left = hasLedger ? ledger.openAt(target.seq) : findTail(directory).open;
     ledger.resume({ ...target, journal: order.journal, open: left });
     hasLedger = true;
+    isBroken = false;
+    position = target.position;
+    records = target.records;
+    lost = target.lost;
+    let count = 0;
+    ring?.walk(position, order.behind, () => {
+      count += 1;
+    });
     const last = listSegments(directory).at(-1)?.number ?? 0;
     const number = Math.max(last, target.segment) + 1;
-    const more = { action: 'recover', count: order.bodies.length, lost: order.lost };
+    const more = { action: 'recover', count, lost: order.lost };
     // At the time of the last record, as in `rotate`: the clock may have leapt while the journal was failed, and the record of
-    // that step is among the bodies or comes later. Retention takes ages from here, and a start compares the clock with it.
+    // that step is among those of the ring or comes later. Retention takes ages from here, and a start compares the clock with it.
     begin(number, segmentName(target.segment), ledger.timeMs, more);
-    write(order.bodies);
+    consume(order.behind);
     return { kind: 'written', ...written(sync()) };
   }
 

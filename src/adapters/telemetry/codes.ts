@@ -332,7 +332,7 @@ const listed = {
   // records
   'audit-failed': [
     ['error'],
-    'records do not reach the disk; strict commands are refused until `audit-writable`; `type` is the code',
+    'records do not reach the disk (in time); what `audit.strict` names is refused, and after an error all; `type` is the code',
     'free the disk, or give the directory back',
   ],
   'audit-writable': [['info'], 'records reach the disk again'],
@@ -356,6 +356,11 @@ const listed = {
     'the key that signed the journal is gone or was replaced; the new one is recorded as `key-change`',
     'find out who changed it; then `dovegate audit verify --accept-key`',
   ],
+  'audit-memory': [
+    ['info', 'warn', 'error'],
+    '`type` none: there is no `audit.memory`, so every command waits for the disk; left: what the last run left there is gone or damaged',
+    'none: make its directory, or give it room, and restart; left: `audit verify` says where reads may be missing; look who touched the file',
+  ],
   'audit-damaged': [
     ['error'],
     'the end of the journal is not what its checkpoint says; the `start` record says it too',
@@ -363,7 +368,7 @@ const listed = {
   ],
   'audit-recovered': [
     ['info'],
-    'what a crash left was put in order: open commands are `unknown`, torn bytes lie aside',
+    'what a crash left was put in order: records of `audit.memory` are on disk, open commands are `unknown`, torn bytes lie aside',
   ],
   'audit-checkpoint': [['info'], 'the checkpoint as it was recorded', 'keep it elsewhere'],
   'audit-retired': [['info'], 'old segments were removed'],

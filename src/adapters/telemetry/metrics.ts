@@ -159,6 +159,8 @@ export interface MetricsSnapshot {
     readonly state: 'writable' | 'failed';
     /** Records that will never reach the disk, so far. */
     readonly lost: number;
+    /** How long the oldest record has waited for the disk. */
+    readonly unsyncedMs: number;
     /** Of the journal's file system; undefined: not known yet. */
     readonly freeBytes: number | undefined;
   };
@@ -192,7 +194,14 @@ export function createGauges(
     'backend',
   );
   const running = gauge('sessions', 'Sessions that run, those that are being greeted included.', 'listener');
-  const writable = gauge('audit_writable', '1: records reach the disk. 0: strict commands are refused.');
+  const writable = gauge(
+    'audit_writable',
+    '1: records reach the disk in time. 0: what must be synced is refused; after an error of the disk, everything is.',
+  );
+  const unsynced = gauge(
+    'audit_unsynced_seconds',
+    'How long the oldest audit record has waited for the disk: so much a power cut would take.',
+  );
   const freeBytes = gauge('audit_free_bytes', 'Free bytes of the file system of the audit records.');
   const shipLag = gauge('audit_ship_lag_records', 'Audit records on disk that were not shipped yet.', 'sink');
   const expiry = gauge(
@@ -231,6 +240,7 @@ export function createGauges(
     reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);
     const { journal } = snapshot;
     writable.set(journal.state === 'writable' ? 1 : 0);
+    unsynced.set(journal.unsyncedMs / 1000);
     // A gauge without labels is 0 by itself, and 0 free bytes would wake somebody up.
     if (journal.freeBytes === undefined) freeBytes.remove();
     else freeBytes.set(journal.freeBytes);

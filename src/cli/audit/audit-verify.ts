@@ -265,6 +265,10 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     lines.push('  the last line has no end: a crash, or a record that is being written now');
   if (verdict.isNewer) lines.push('  a later release wrote this: keys that it added were not checked');
   if (verdict.openCount > 0) lines.push(`  ${screen.paint('doubtful', describeOpen(verdict, pathOf))}`);
+  for (const { file, line, seq, text } of verdict.forgotten) {
+    const warning = printable(`warning: ${pathOf(file)}:${line}: seq ${seq}: ${text}`);
+    lines.push(`  ${screen.paint('doubtful', warning)}`);
+  }
   lines.push(`  ${printable(describeSignatures(checked))}`);
   if (isPassed) {
     lines.push(screen.paint('good', 'passed'));
@@ -336,6 +340,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     faults: faults.map(({ file, line, seq, kind, text }) => ({ file: pathOf(file), line, seq, kind, text })),
     open_count: verdict.openCount,
     open: open.map(({ id, seq, file, line }) => ({ id, seq, file: pathOf(file), line })),
+    forgotten: verdict.forgotten.map((found) => ({ ...found, file: pathOf(found.file) })),
     torn: verdict.isTorn,
     newer: verdict.isNewer,
     ...(isReceived && { copies, others }),

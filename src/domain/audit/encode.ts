@@ -168,7 +168,11 @@ function attempt(r: JournalRecord, budget: Budget): string {
   if (r.client !== undefined) body += encodeNumber(',"client":', r.client);
   body += command.users;
   if (own !== undefined) {
-    body += encodeMembers(['next_key', 'open_seq', 'step_ms', 'steps_ms', 'lost'], own, max);
+    body += encodeMembers(
+      ['next_key', 'open_seq', 'step_ms', 'steps_ms', 'recovered', 'ring', 'lost'],
+      own,
+      max,
+    );
     if (own.torn !== undefined) body += `,"torn":${encodeObject(tornKeys, own.torn, max)}`;
     if (own.until !== undefined) body += `,"until":${encodeText(own.until, max)}`;
   }

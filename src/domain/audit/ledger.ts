@@ -112,6 +112,12 @@ export function readClaim(line: Buffer): Link | undefined {
   return { seq, prev: tail.slice(prevAt, prevAt + 64), hash: tail.slice(hashAt, hashAt + 64) };
 }
 
+/** The body between seq and prev of a line: a view of it. */
+export function readBody(line: Buffer, { seq }: Link): Buffer {
+  const at = headBytes + String(seq).length + 1;
+  return line.subarray(at, Math.max(at, line.length - hashPartBytes - prevPartBytes));
+}
+
 function readDigits(line: Buffer, at: number): number | undefined {
   let value = 0;
   let end = at;

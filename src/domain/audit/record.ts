@@ -162,8 +162,12 @@ export interface OwnRecord extends Omit<AuditRecord, 'event'> {
   readonly step_ms?: number | undefined;
   /** Sum of all steps so far, in a segment's first record: ages are counted without them. */
   readonly steps_ms?: number | undefined;
-  /** Records that never reached the disk since the start. */
-  readonly lost?: number | undefined;
+  /** Records that the memory of the run before held and the segments did not, in a start record. */
+  readonly recovered?: number | undefined;
+  /** What was wrong with that memory: `missing`, `damaged`, `foreign`. */
+  readonly ring?: string | undefined;
+  /** Records that never reached the disk since the start; in a start record, stretches of damaged memory. */
+  readonly lost?: number | 'unknown' | undefined;
   readonly torn?: TornTail | undefined;
   /** In retire: the time (RFC 3339) before which all records are gone. */
   readonly until?: string | undefined;

@@ -112,7 +112,8 @@ function targetOf(text: string): ServerTarget {
 }
 
 export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, 'ship'> {
-  const { group: _group, sign_key: _signKey, hmac_key: _hmacKey, ship: _ship, ...rest } = raw;
+  const { group: _group, memory, sign_key: _signKey, hmac_key: _hmacKey, ship: _ship, ...rest } = raw;
+  const memoryFile = memory === 'off' ? undefined : (cursor.file('memory') ?? memory);
   const group = cursor.source('group');
   const signKeyFile = cursor.file('sign_key');
   const hmacKeyFile = cursor.file('hmac_key');
@@ -120,6 +121,7 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, '
     ...rest,
     directory: cursor.file('directory') ?? raw.directory,
     ...(group !== undefined && { group }),
+    ...(memoryFile !== undefined && { memoryFile }),
     ...(signKeyFile !== undefined && { signKeyFile }),
     ...(hmacKeyFile !== undefined && { hmacKeyFile }),
   };

@@ -146,7 +146,12 @@ const audit = section('the audit settings', {
   group: word.optional(),
   strict: listOf(oneOf(allEffects), 'effects')
     .transform((effects): ReadonlySet<Effect> => new Set(effects))
-    .prefault([...allEffects]),
+    .prefault(['write', 'destroy', 'session', 'admin']),
+  memory: file('a file on a file system in memory, or off').prefault('/run/dovegate/audit.ring'),
+  memory_size: as(
+    'memoryBytes',
+    size('16MiB', { least: 64 * 1024, most: 1024 ** 3, error: 'must be 64KiB to 1GiB' }),
+  ),
   segment: as(
     'segmentBytes',
     size('64MiB', { least: 64 * 1024, most: Number.MAX_SAFE_INTEGER, error: 'must be at least 64KiB' }),

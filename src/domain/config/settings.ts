@@ -179,11 +179,13 @@ export interface MailUserSettings {
   readonly perLineMax: number;
 }
 
-type AuditKeys = 'group' | 'sign_key' | 'hmac_key' | 'ship';
+type AuditKeys = 'group' | 'memory' | 'sign_key' | 'hmac_key' | 'ship';
 
 export interface AuditSettings extends Omit<RawAudit, AuditKeys> {
   /** Group of directory and files; absent: nobody but the owner reads them. */
   readonly group?: string;
+  /** The ring's file; absent: every effect is synced. */
+  readonly memoryFile?: string;
   /** PEM, PKCS#8, Ed25519; absent: one that is made in `state` at the first start. */
   readonly signKeyFile?: string;
   /** Absent: a key is made beside the segments at the first start. */

@@ -72,6 +72,8 @@ export interface Verdict {
     readonly line: number;
   }[];
   readonly openCount: number;
+  /** Starts that did not find all that the run before had in memory: records may be missing there, and nobody did anything wrong. */
+  readonly forgotten: readonly Omit<Required<TrailFault>, 'kind'>[];
   /** The last line has no end: a crash, or a record that is being written just now. */
   readonly isTorn: boolean;
   /** A later release wrote it; its new keys were not looked at. */
@@ -96,6 +98,7 @@ export interface TrailOptions {
 
 /** Records may be a little younger than the one before: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
+/** Of each kind of warning. */
 const openShownMax = 20;
 /** Where time, event and the ids of a record stand. */
 const headBytes = 320;
@@ -106,6 +109,20 @@ const damageText: ReadonlyMap<unknown, string> = new Map([
   ['journal-rewritten', 'the record that the last checkpoint named was another one'],
   ['journal-unvouched', 'no checkpoint lay beside the segments, so records before this one may be missing'],
 ]);
+
+/** What a start record says of the memory of the run before, by its key `ring`. */
+const ringText: ReadonlyMap<unknown, string> = new Map([
+  ['missing', 'the memory of the run before was gone'],
+  ['damaged', 'the memory of the run before was damaged'],
+  ['foreign', 'the memory of the run before was replaced, or the machine was started since'],
+]);
+
+/** What may be missing before a start record; undefined: nothing that it knows of. */
+function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
+  if (ring === undefined) return undefined;
+  const count = typeof lost === 'number' && lost > 0 ? ` (${lost} places)` : '';
+  return `${ringText.get(ring) ?? 'the memory of the run before could not be used'}${count}, so the last reads and outcomes before this start may be missing`;
+}
 
 /** Adds a retire record to what retention removed so far. */
 export function noteRetired(
@@ -125,6 +142,7 @@ export function createVerifier(options: TrailOptions) {
   let faultCount = 0;
   const checkpoints = createCheckpointVerifier(options.trustedKeys, options.kept, fault, options.ownKey);
   const open = new Map<string, { readonly seq: number; readonly file: string; readonly line: number }>();
+  const forgotten: Verdict['forgotten'][number][] = [];
   const retired = new Map<string, unknown>();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
   /** In which order they came. */
@@ -220,6 +238,7 @@ export function createVerifier(options: TrailOptions) {
         keys,
         open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
         openCount: open.size,
+        forgotten,
         isTorn: torn !== undefined,
         isNewer,
       };
@@ -335,9 +354,9 @@ export function createVerifier(options: TrailOptions) {
   }
 
   /** What the journal says of itself. */
-  function look(event: string, text: string, record: Readonly<Record<string, unknown>>, link: Link): void {
+  function look(event: string, whole: string, record: Readonly<Record<string, unknown>>, link: Link): void {
     const { seq } = link;
-    if (event === 'checkpoint' || event === 'retire') checkpoints.judge(text, record, { file, line, seq });
+    if (event === 'checkpoint' || event === 'retire') checkpoints.judge(whole, record, { file, line, seq });
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       fault({ kind: 'unlinked', file, line, seq, text: 'head is not the hash of the record before' });
     }
@@ -349,6 +368,8 @@ export function createVerifier(options: TrailOptions) {
     if (event === 'start' && damageText.has(error)) {
       fault({ kind: 'cut', file, line, seq, text: `the daemon found then: ${damageText.get(error)}` });
     }
+    const text = event === 'start' ? forgottenText(record) : undefined;
+    if (text !== undefined && forgotten.length < openShownMax) forgotten.push({ seq, file, line, text });
     if (typeof format === 'number' && format > journalFormat) isNewer = true;
     if (typeof id !== 'string') return;
     journal ??= id;

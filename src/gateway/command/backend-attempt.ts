@@ -14,7 +14,7 @@ import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Clock } from '../../ports/machine.js';
 import { type CommandLine, encodeCommandLine } from '../../protocol/command.js';
 import { countCells, type Status } from '../../protocol/reply/reply.js';
-import { appendQuietly } from '../outcome/journal.js';
+import { appendFirst, appendQuietly } from '../outcome/journal.js';
 import type { Ending } from '../outcome/outcome.js';
 import { type LeaseEnd, LeaseRefusal } from '../pool/lease.js';
 import type { LeaseUser } from '../pool/pool.js';
@@ -270,7 +270,7 @@ export function outgoingCommand(
 
 /**
  * How many mails a command would concern, found out just before it by a search with the same query on the same upstream. The search
- * is an exchange of its own: it has an admission on disk before it is sent, and a completion. Its rows are counted and dropped. The
+ * is an exchange of its own: it has an admission that is safe before it is sent, and a completion. Its rows are counted and dropped. The
  * count is a moment old when the command runs; the records say so by their order.
  * `end`: how the command's exchange ends, if it may not go on. Rejects with a JournalFault where the search could not be recorded,
  * and with what the upstream rejects with.
@@ -289,7 +289,7 @@ async function countMatches(
   let cells: number | undefined;
   let isSent = false;
   try {
-    await journal.append(admission, { durable: true });
+    await appendFirst(journal, admission, context.strict.has('read'));
     if (upstream.state.at === 'closed') throw new TransportFault('closed', 'closed while that was recorded');
     isSent = true;
     ({ status, cells } = await askSearch(context, upstream, search.line));

@@ -17,7 +17,7 @@ import type { RulePlace } from '../../domain/policy/policy.js';
 import type { Clock } from '../../ports/machine.js';
 import type { LogLine } from '../../protocol/reply/reply.js';
 import type { BackendLog, ExchangeEnded, ExchangeNames, Observe } from '../outcome/events.js';
-import { appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';
+import { appendFirst, appendQuietly, type FloodWatch, type Journal } from '../outcome/journal.js';
 import type { Verdict } from '../outcome/outcome.js';
 import type { RelayCount } from '../relay/relay.js';
 
@@ -292,13 +292,15 @@ type Admission = AuditRecord & { time: number };
 export class ExchangeRecords {
   /** As it stands, or as it was written. */
   admission: Admission;
-  /** The admission must be on disk before anything is sent. */
+  /** The admission must be on disk before anything is sent; else it must only be out of reach of any crash of ours. */
   readonly isStrict: boolean;
   readonly #parts: RecordParts;
   #state: 'open' | 'admitted' | 'counted' = 'open';
   #isBrief = false;
   /** Until it is on disk; it may never be. */
   #durable: Promise<void> | undefined;
+  /** Why it was not taken, or nothing may be sent. */
+  #fault: unknown;
 
   constructor(parts: RecordParts, admission: Admission, isStrict: boolean) {
     this.#parts = parts;
@@ -307,18 +309,26 @@ export class ExchangeRecords {
   }
 
   /**
-   * Before anything is sent. A promise where that has to be waited for, the same for every attempt; rejects with a JournalFault.
-   * `isPatient`: nothing will be sent soon anyway.
+   * Before anything is sent. A promise where that has to be waited for, the same for every attempt; throws, or rejects with, a
+   * JournalFault. `isPatient`: nothing will be sent soon anyway.
    */
   admit(isPatient = false): Promise<void> | undefined {
-    if (!this.isStrict || this.#state !== 'open') {
-      this.admitQuietly();
-      return this.#durable;
-    }
+    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#state !== 'open') return this.#durable;
     this.#state = 'admitted';
-    const isBrief = this.#isBrief;
     this.admission.time = this.#parts.clock.wallMs();
-    this.#durable = this.#parts.journal.append(this.admission, { durable: true, isPatient, isBrief });
+    try {
+      this.#durable = appendFirst(
+        this.#parts.journal,
+        this.admission,
+        this.isStrict,
+        isPatient,
+        this.#isBrief,
+      );
+    } catch (fault) {
+      this.#fault = fault;
+      throw fault;
+    }
     return this.#durable;
   }
 
@@ -373,8 +383,7 @@ export class ExchangeRecords {
       level: 'info',
       text,
     };
-    if (this.isStrict) await this.#parts.journal.append(record, { durable: true });
-    else this.#append(record);
+    await appendFirst(this.#parts.journal, record, this.isStrict);
   }
 
   complete(facts: CompletionFacts): void {

@@ -178,8 +178,8 @@ export class Exchange {
     let giveBack: (() => void) | undefined;
     // Each wait is a turn of the queue of promises, and most commands need none of these.
     try {
-      if (!isCounted && records.isStrict) {
-        const admitted = records.admit(isBacklogged(command));
+      if (!isCounted) {
+        const admitted = records.admit(records.isStrict && isBacklogged(command));
         if (admitted !== undefined) await admitted;
       }
       if (input !== undefined && judgement.input === 'dot') {
@@ -200,10 +200,7 @@ export class Exchange {
     }
     try {
       this.#turnMs = clock.now() - startMs;
-      const dispatched = dispatch(command, this.#attempts);
-      // A command whose record is not waited for is on its way first; both happen before anything else does.
-      if (!isCounted && !records.isStrict) records.admitQuietly();
-      const ending = await dispatched;
+      const ending = await dispatch(command, this.#attempts);
       return ending.kind === 'replied' ? ending : await followUp(command, this.#attempts, ending);
     } finally {
       giveBack?.();

@@ -4,49 +4,64 @@
 // second. The rule: nothing goes uncounted, also when the daemon stops or a table is full.
 
 import type { AuditRecord } from '../../domain/audit/record.js';
+import type { JournalFault } from '../../ports/faults.js';
 import type { Clock, Timer } from '../../ports/machine.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
 
 /** The durable sequence of records; implemented by an adapter. */
 export interface Journal {
   /**
-   * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls).
-   * Durable: resolves when the record is on disk. Otherwise: resolves when it has been handed to the writer.
-   * Rejects with a JournalFault.
+   * Appends a record (without seq, prev and hash, which the journal assigns in the order of the calls): it survives any crash of
+   * ours when this returns, and is handed to the disk within 20 ms. A fault: it was not taken, and is counted as lost.
+   * `isBrief`: of a refused command, of a question to dovegate or of a session: it gets at most 2 KiB.
    */
-  append(record: AuditRecord, options: AppendOptions): Promise<void>;
+  append(record: AuditRecord, isBrief?: boolean): JournalFault | undefined;
+  /**
+   * The same; resolves when the record is on disk. Rejects with a JournalFault. `isPatient`: whatever waits for it has to wait
+   * for something else anyway, so it may stay a moment to be flushed with others.
+   */
+  appendDurable(record: AuditRecord, isPatient: boolean, isBrief?: boolean): Promise<void>;
+  /** False: what was appended and not synced would not survive the process. */
+  readonly isCrashProof: boolean;
   /** Flushes batched records now; not bound to its object. */
   readonly hurry: () => void;
   /** Writes what is left and the stop record, then closes. */
   close(): Promise<void>;
   readonly state: 'writable' | 'failed';
+  /** The disk told an error, so nothing may be sent at all; a slow disk is none. */
+  readonly refusal: JournalFault | undefined;
   /** `reserve`: the disk is full but for the reserve, and only what is marked for emergencies may go on. */
   readonly space: JournalSpace;
 }
 
-export interface AppendOptions {
-  readonly durable: boolean;
-  /** Whatever waits for it has to wait for something else anyway: it may stay a moment to be flushed with others. */
-  readonly isPatient?: boolean;
-  /** The record is of a refused command, of a question to dovegate or of a session: it gets at most 2 KiB. */
-  readonly isBrief?: boolean;
-}
-
 export type JournalSpace = 'normal' | 'reserve';
 
-const notDurable = { durable: false } as const;
-const briefly = { durable: false, isBrief: true } as const;
-
-/** Appends without waiting, in order. The journal counts what it loses; observers are told. */
+/** Appends what happens anyway. The journal counts what it loses; observers are told. */
 export function appendQuietly(
   journal: Journal,
   observe: Observe,
   record: AuditRecord,
   isBrief = false,
 ): void {
-  journal.append(record, isBrief ? briefly : notDurable).catch((fault: unknown) => {
-    observe({ kind: 'audit-failed', text: fault instanceof Error ? fault.message : String(fault) });
-  });
+  const fault = journal.append(record, isBrief);
+  if (fault !== undefined) observe({ kind: 'audit-failed', text: fault.message });
+}
+
+/**
+ * Appends the record of what is to be sent; nothing is sent before this is done. `isStrict`: it must be on disk then, and a promise is
+ * returned. Throws, or rejects with, a JournalFault.
+ */
+export function appendFirst(
+  journal: Journal,
+  record: AuditRecord,
+  isStrict: boolean,
+  isPatient = false,
+  isBrief = false,
+): Promise<void> | undefined {
+  if (isStrict || !journal.isCrashProof) return journal.appendDurable(record, isPatient, isBrief);
+  const fault = journal.append(record, isBrief) ?? journal.refusal;
+  if (fault !== undefined) throw fault;
+  return undefined;
 }
 
 /** One for the whole daemon; outlives a reload. */

@@ -118,7 +118,14 @@ test('status.json: all of the snapshot, in the words of the records', async () =
       { route: 'dovegate.yaml:9', state: 'up', backends: ['mail1'] },
       { route: 'dovegate.yaml:10', state: 'up', backends: ['mail1', 'mail2'] },
     ],
-    journal: { state: 'writable', space: 'normal', lost: 0, free_bytes: 1e9 },
+    journal: {
+      state: 'writable',
+      space: 'normal',
+      lost: 0,
+      unsynced_ms: 12,
+      free_bytes: 1e9,
+      memory: '/run/dovegate/audit.ring',
+    },
     // Whoever is not there makes the daemon no less ready.
     shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, safe_seq: 3 }],
     exchanges: [{ ...names, duration_ms: 12 }],

@@ -25,6 +25,15 @@ export const healthy: DaemonSnapshot = {
     { place: 'dovegate.yaml:9', backends: ['mail1'] },
     { place: 'dovegate.yaml:10', backends: ['mail1', 'mail2'] },
   ],
-  journal: { state: 'writable', space: 'normal', fault: undefined, lost: 0, freeBytes: 1e9 },
+  journal: {
+    state: 'writable',
+    space: 'normal',
+    fault: undefined,
+    lost: 0,
+    unsyncedMs: 12.4,
+    freeBytes: 1e9,
+    memory: '/run/dovegate/audit.ring',
+    whyNoMemory: undefined,
+  },
   sinks: [],
 };

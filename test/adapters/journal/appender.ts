@@ -24,15 +24,15 @@ function print(line: string): void {
   }
 }
 
-const { journal } = await openWatched(directory, { segmentBytes: 65_536, syncIntervalMs: 5 });
+const { journal } = await openWatched(directory, { segmentBytes: 65_536 });
 print('open\n');
 await Promise.all(
   Array.from({ length: clients }, async (_, client) => {
     for (let count = 0; ; count += 1) {
       const id = `${name}-${client}-${count}`;
-      await journal.append(admission(id), { durable: true });
+      await journal.appendDurable(admission(id), false);
       print(`${id}\n`);
-      await journal.append(completion(id), { durable: false });
+      journal.append(completion(id));
     }
   }),
 );

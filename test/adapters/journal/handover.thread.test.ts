@@ -5,13 +5,23 @@ import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { WriterThread } from '../../../src/adapters/journal/handover.js';
+import { systemClock } from '../../../src/adapters/host/clock.js';
+import { type BellReport, type Mark, WriterThread } from '../../../src/adapters/journal/handover.js';
+import { encodeBody } from '../../../src/domain/audit/encode.js';
+import { admission } from './opening.js';
 import { eventsIn, temporaryDirectory } from './reading.js';
+import { createSharedRing } from './shared-ring.js';
 
 const sources = fileURLToPath(new URL('../../../src', import.meta.url));
 
 function optionsIn(directory: string) {
-  return { directory, segmentBytes: 65_536, program: 'p', catalog: '', signKey: undefined, reserveBytes: 0 };
+  const files = {
+    directory,
+    segmentBytes: 65_536,
+    reserveBytes: 0,
+    memory: { path: undefined, bytes: 65_536 },
+  };
+  return { ...files, program: 'p', catalog: '', signKey: undefined };
 }
 
 void test('the thread is found beside the journal, under any path', (t) => {
@@ -26,11 +36,11 @@ void test('the thread is found beside the journal, under any path', (t) => {
     const { systemClock } = await import(${url('adapters/host/clock.js')});
     const journal = await openJournal({
       directory: ${JSON.stringify(join(parent, 'audit'))}, segmentBytes: 65536, program: 'p', catalog: '',
-      clock: systemClock, lock: () => true, deadlineMs: 5000, syncIntervalMs: 10, heldBytesMax: 65536, observe() {},
+      clock: systemClock, lock: () => true, deadlineMs: 5000, memory: { bytes: 65536 }, map() {}, observe() {},
       checkpointIntervalMs: 1e6, openDeadlineMs: 1e6, lookIntervalMs: 1e6, tendIntervalMs: 1e6, reserveBytes: 0,
       limits: () => ({ keepMs: Infinity, sizeMax: { bytes: Infinity }, unshippedBytesMax: 0 }),
     });
-    await journal.append({ time: 0, event: 'reload' }, { durable: true });
+    await journal.appendDurable({ time: 0, event: 'reload' }, false);
     await journal.close();
   `;
   const done = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
@@ -41,22 +51,58 @@ void test('the thread is found beside the journal, under any path', (t) => {
 
 void test('an order to a thread that ends is answered', async (t) => {
   const directory = temporaryDirectory(t);
-  const thread = new WriterThread(optionsIn(directory));
+  const thread = new WriterThread(optionsIn(directory), systemClock);
   const report = thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   void thread.end();
   // It may have answered before the end reached it.
   assert.ok(['failed', 'lock'].includes((await report).kind));
   await thread.end();
   assert.equal(thread.isAlive, false);
-  const late = await thread.ask({ do: 'stop', wallMs: 0 });
+  const late = await thread.ask({ do: 'stop', behind: 0, wallMs: 0 });
   assert.equal(late.kind === 'failed' && late.code, 'writer-died');
 });
 
 void test('a thread that cannot even begin is a failed one', async () => {
   // No path at all: the first thing that it does throws.
   const directory: string = JSON.parse('{"a":1}');
-  const thread = new WriterThread(optionsIn(directory));
+  const thread = new WriterThread(optionsIn(directory), systemClock);
   const report = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
   assert.equal(report.kind, 'failed');
   await thread.end();
+});
+
+void test('what the bell is rung for is on disk before the thread tells, and a thread that ends tells too', async (t) => {
+  const directory = temporaryDirectory(t);
+  const thread = new WriterThread(optionsIn(directory), systemClock);
+  const ring = createSharedRing();
+  const told: (BellReport | Mark)[] = [];
+  let wake = (): void => undefined;
+  thread.onBell = (report) => {
+    told.push(report ?? thread.mark());
+    wake();
+  };
+  const answer = () =>
+    new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+  const lock = await thread.ask({ do: 'open', lock: undefined, wallMs: 0 });
+  assert.ok(lock.kind === 'lock');
+  const opened = await thread.ask({ do: 'open', lock: lock.descriptor, wallMs: 0 });
+  assert.ok(opened.kind === 'opened');
+  assert.equal((await thread.ask({ do: 'attach', ring: ring.share })).kind, 'kept');
+  for (const id of ['A', 'B']) ring.writer.publish(encodeBody(admission(id)), ring.writer.dataBytes);
+  const first = answer();
+  thread.ring(ring.writer.head);
+  await first;
+  const [mark] = told;
+  assert.ok(mark !== undefined && 'position' in mark);
+  assert.deepEqual([mark.position, mark.records, mark.seq], [ring.writer.head, 2, opened.mark.seq + 2]);
+  assert.equal(ring.reader().tail, mark.position);
+  assert.deepEqual(eventsIn(directory), ['start', 'admission', 'admission']);
+  const second = answer();
+  await thread.end();
+  await second;
+  const [, gone] = told;
+  assert.ok(gone !== undefined && 'code' in gone);
+  assert.equal(gone.code, 'writer-died');
 });

@@ -14,14 +14,13 @@ import { admission, completion, keepAll, openFor, openWatched, type Watched } fr
 import { pairedIds, readWhole, type StoredRecord, segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
-const durable = { durable: true };
 const day = 86_400_000;
 
 /** Appends exchanges until there are so many segments. */
 async function fill(watched: Watched, directory: string, segments: number, name = 'E'): Promise<void> {
   for (let count = 0; segmentFiles(directory).length < segments; count += 1) {
-    await watched.journal.append(admission(`${name}${count}`), durable);
-    await watched.journal.append(completion(`${name}${count}`), durable);
+    await watched.journal.appendDurable(admission(`${name}${count}`), false);
+    await watched.journal.appendDurable(completion(`${name}${count}`), false);
   }
 }
 
@@ -75,9 +74,9 @@ void test('a segment that a restart must read is neither compressed nor retired'
   const directory = temporaryDirectory(t);
   const limits = { ...keepAll, keepMs: -1 };
   const watched = await tending(t, directory, { limits: () => limits });
-  await watched.journal.append(admission('OPEN'), durable);
+  await watched.journal.appendDurable(admission('OPEN'), false);
   for (let count = 0; segmentFiles(directory).length < 4; count += 1) {
-    await watched.journal.append(admission(`E${count}`), durable);
+    await watched.journal.appendDurable(admission(`E${count}`), false);
   }
   await watched.seen('tended');
   assert.equal(segmentFiles(directory)[0], '00000001.jsonl');
@@ -159,14 +158,14 @@ void test('what is old is retired', async (t) => {
 async function isRefused(journal: OpenJournal, name: string): Promise<boolean> {
   for (let at = 0; at < 200; at += 1) {
     const id = `${name}${at}`;
-    const isTaken = await journal.append(admission(id), durable).then(
+    const isTaken = await journal.appendDurable(admission(id), false).then(
       () => true,
       (fault: unknown) => {
         assert.ok(fault instanceof JournalFault);
         return false;
       },
     );
-    await journal.append(completion(id), { durable: false });
+    journal.append(completion(id));
     if (!isTaken) return true;
   }
   return false;
@@ -178,8 +177,8 @@ void test('what is young stays: without room the reserve is used, then nothing i
   const reserveBytes = 16_384;
   const watched = await tending(t, directory, { limits: () => limits, reserveBytes });
   const { journal, events, seen } = watched;
-  for (let at = 0; at < 12; at += 1) await journal.append(admission(`A${at}`), durable);
-  for (let at = 0; at < 12; at += 1) await journal.append(completion(`A${at}`), durable);
+  for (let at = 0; at < 12; at += 1) await journal.appendDurable(admission(`A${at}`), false);
+  for (let at = 0; at < 12; at += 1) await journal.appendDurable(completion(`A${at}`), false);
   const full = await seen('space');
   assert.deepEqual(full, { kind: 'space', space: 'reserve', isForSize: true });
   assert.equal(await isRefused(journal, 'B'), true);
@@ -191,8 +190,8 @@ void test('what is young stays: without room the reserve is used, then nothing i
   limits = { ...limits, keepMinMs: 0 };
   await until(() => journal.state === 'writable' && journal.space === 'normal');
   await until(() => events.some((event) => event.kind === 'tended' && event.tended.retired.length > 0));
-  await journal.append(admission('C'), durable);
-  await journal.append(completion('C'), durable);
+  await journal.appendDurable(admission('C'), false);
+  await journal.appendDurable(completion('C'), false);
   await journal.close();
   assert.equal(journal.lost, 0);
   assert.deepEqual(await verified(directory), []);
@@ -222,8 +221,8 @@ void test('a journal that is full serves again as soon as its oldest segment is 
   const last = tended().length + 250;
   await until(() => isServing() || tended().length > last);
   assert.ok(isServing(), `${journal.state} after 250 rounds: ${journal.fault?.message}`);
-  await journal.append(admission('C'), durable);
-  await journal.append(completion('C'), durable);
+  await journal.appendDurable(admission('C'), false);
+  await journal.appendDurable(completion('C'), false);
   await journal.close();
   assert.equal(journal.lost, 0);
   assert.deepEqual(await verified(directory), []);
@@ -271,8 +270,8 @@ void test('an opening that takes long, and a wall clock a little ahead, make no 
   for (let count = 0; gone().length < 3; count += 1) {
     const time = clock.wallMs();
     const ids = Array.from({ length: 20 }, (_, at) => `E${count}-${at}`);
-    await Promise.all(ids.map((id) => journal.append({ ...admission(id), time }, durable)));
-    await Promise.all(ids.map((id) => journal.append({ ...completion(id), time }, durable)));
+    await Promise.all(ids.map((id) => journal.appendDurable({ ...admission(id), time }, false)));
+    await Promise.all(ids.map((id) => journal.appendDurable({ ...completion(id), time }, false)));
   }
   await journal.close();
   assert.deepEqual(
@@ -332,15 +331,15 @@ void test('what may be cut off yet is no closed segment: healing leaves one chai
     const { journal, events } = watched;
     const size = (): number => statSync(join(directory, '00000001.jsonl')).size;
     for (let count = 0; size() < (isRoomLeft ? 4000 : 7000); count += 1) {
-      await journal.append(admission(`E${count}`), durable);
-      await journal.append(completion(`E${count}`), durable);
+      await journal.appendDurable(admission(`E${count}`), false);
+      await journal.appendDurable(completion(`E${count}`), false);
     }
     // A group begins the second segment, finds the third taken by another process, and cannot be healed while that one is there.
     const obstacle = join(directory, '00000003.jsonl');
     writeFileSync(obstacle, '{"seq":1,"time":"2026-11-20T12:00:00.000Z","event":"start"}\n');
     const long = { ...admission('A0'), user: 'x'.repeat(1500) };
     const group = [long, ...Array.from({ length: 60 }, (_, at) => admission(`A${at + 1}`))];
-    const outcomes = await Promise.allSettled(group.map((each) => journal.append(each, durable)));
+    const outcomes = await Promise.allSettled(group.map((each) => journal.appendDurable(each, false)));
     assert.ok(outcomes.some(({ status }) => status === 'rejected'));
     assert.ok(existsSync(join(directory, '00000002.jsonl')));
     const tended = (): number => events.filter(({ kind }) => kind === 'tended').length;
@@ -348,7 +347,7 @@ void test('what may be cut off yet is no closed segment: healing leaves one chai
     await until(() => tended() > before + 2);
     rmSync(obstacle);
     await watched.seen('writable');
-    for (const { id = '' } of group) await journal.append(completion(id), durable);
+    for (const { id = '' } of group) await journal.appendDurable(completion(id), false);
     // Nothing moves any more when all but the last is compressed.
     await until(() => segmentFiles(directory).filter((file) => !file.endsWith('.gz')).length === 1);
     const records = readWhole(directory);

@@ -1,5 +1,6 @@
 // Opens a real journal in a directory, with real time, and gathers what it tells.
 
+import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../../src/adapters/host/clock.js';
 import { loadNative } from '../../../src/adapters/host/native.js';
@@ -44,13 +45,13 @@ export async function openWatched(directory: string, more: Partial<JournalOption
     deadlineMs: 60_000,
     openDeadlineMs: 60_000,
     lookIntervalMs: 3_600_000,
-    syncIntervalMs: 50,
     checkpointIntervalMs: 3_600_000,
     tendIntervalMs: 3_600_000,
     limits: () => keepAll,
     signKey: undefined,
     reserveBytes: 0,
-    heldBytesMax: 16 << 20,
+    memory: { path: join(directory, '..', `${basename(directory)}.ring`), bytes: 1 << 20 },
+    map: (path, bytes) => native.mapShared(path, bytes),
     observe: (event) => {
       events.push(event);
       for (const waiter of waiting.filter(({ kind }) => kind === event.kind)) waiter.resolve(event);

@@ -16,8 +16,8 @@ async function written(t: TestContext): Promise<string> {
   const directory = temporaryDirectory(t);
   const { journal } = await openWatched(directory, { segmentBytes: 8192 });
   for (let count = 0; count < 40; count += 1) {
-    await journal.append(admission(`E${count}`), { durable: true });
-    await journal.append(completion(`E${count}`), { durable: false });
+    await journal.appendDurable(admission(`E${count}`), false);
+    journal.append(completion(`E${count}`));
   }
   await journal.close();
   return directory;

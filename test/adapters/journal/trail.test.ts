@@ -21,7 +21,6 @@ import { admission, completion, openWatched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
-const durable = { durable: true };
 
 function verify(directory: string, fromSeq?: number): Promise<Verdict> {
   return verifyTrail(findTrail([directory]), { trustedKeys: [key.key], fromSeq, faultsMax: 20 });
@@ -36,8 +35,8 @@ async function written(t: TestContext, exchanges = 40, segmentBytes = 8192): Pro
   const directory = temporaryDirectory(t);
   const { journal } = await openWatched(directory, { segmentBytes, signKey: key.secretPem });
   for (let count = 0; count < exchanges; count += 1) {
-    await journal.append(admission(`E${count}`), durable);
-    await journal.append(completion(`E${count}`), { durable: false });
+    await journal.appendDurable(admission(`E${count}`), false);
+    journal.append(completion(`E${count}`));
   }
   await journal.close();
   return directory;
@@ -187,8 +186,8 @@ void test('a restored older copy of a segment is found', async (t) => {
   const path = join(directory, segmentFiles(directory).at(-1) ?? '');
   const bytes = readFileSync(path);
   const { journal } = await openWatched(directory, { signKey: key.secretPem });
-  await journal.append(admission('later'), durable);
-  await journal.append(completion('later'), durable);
+  await journal.appendDurable(admission('later'), false);
+  await journal.appendDurable(completion('later'), false);
   await journal.close();
   writeFileSync(`${path}.old`, bytes);
   renameSync(`${path}.old`, path);

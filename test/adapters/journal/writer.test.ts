@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
+import type { BellReport, Mark, Order, Report } from '../../../src/adapters/journal/handover.js';
 import { carryOutSlowly } from '../../../src/adapters/journal/keeper.js';
 import { cutAfterMark } from '../../../src/adapters/journal/recover.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
@@ -28,21 +28,29 @@ import {
   segmentFiles,
   temporaryDirectory,
 } from './reading.js';
+import { createSharedRing, type SharedRing } from './shared-ring.js';
 
 const wallMs = Date.UTC(2026, 10, 20);
 const first = '00000001.jsonl';
 const journal = 'ab'.repeat(16);
 
-function writerIn(directory: string, segmentBytes = 1 << 20, signKey?: string): Writer {
+interface RingedWriter extends Writer {
+  readonly ring: SharedRing;
+}
+
+function writerIn(directory: string, segmentBytes = 1 << 20, ring = createSharedRing()): RingedWriter {
   const options = {
     directory,
     segmentBytes,
     program: 'dovegate test',
     catalog: '',
-    signKey,
+    signKey: undefined,
     reserveBytes: 0,
+    memory: { path: undefined, bytes: 1 << 20 },
   };
-  return createWriter(options, journal);
+  const writer = createWriter(options, journal);
+  writer.attach(ring.reader());
+  return { ...writer, ring };
 }
 
 function carry(writer: Writer, order: Order): Report {
@@ -51,33 +59,61 @@ function carry(writer: Writer, order: Order): Report {
   return writer.carryOut({ ...order, lock: report.descriptor });
 }
 
-function opened(directory: string, segmentBytes?: number): Writer {
+function opened(directory: string, segmentBytes?: number): RingedWriter {
   const writer = writerIn(directory, segmentBytes);
   assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs }).kind, 'opened');
   return writer;
 }
 
-/** As the page between the threads gives it. */
-function writeOrder(bodies: readonly string[], sync: boolean): Order {
-  return { do: 'write', text: Buffer.from(bodies.map((body) => `${body}\n`).join('')), sync };
+function publish({ ring }: RingedWriter, bodies: readonly string[]): void {
+  for (const body of bodies) assert.ok(ring.writer.publish(body, ring.writer.dataBytes));
 }
 
-function write(writer: Writer, ...records: Parameters<typeof encodeBody>[0][]): void {
+/** Published, and the bell rung. */
+function flush(writer: RingedWriter, bodies: readonly string[]): Mark | BellReport | undefined {
+  publish(writer, bodies);
+  return writer.flush(writer.ring.writer.head, 0);
+}
+
+function isFailed(flushed: Mark | BellReport | undefined): boolean {
+  return flushed !== undefined && 'kind' in flushed && flushed.kind === 'failed';
+}
+
+/** Published, and written by an order that syncs nothing. */
+function writeUnsynced(writer: RingedWriter, bodies: readonly string[]): void {
+  publish(writer, bodies);
+  const order = { do: 'limit', behind: writer.ring.writer.head, isFull: false } as const;
+  assert.equal(carry(writer, order).kind, 'kept');
+}
+
+function write(writer: RingedWriter, ...records: Parameters<typeof encodeBody>[0][]): void {
   const bodies = records.map((record) => encodeBody(record));
-  const report = carry(writer, writeOrder(bodies, true));
-  assert.equal(report.kind, 'written');
+  const flushed = flush(writer, bodies);
+  assert.ok(flushed !== undefined && !isFailed(flushed));
+  const { tail } = writer.ring.reader();
+  assert.equal(tail, writer.ring.writer.head);
+  writer.ring.writer.tail = tail;
 }
 
 /** All that was written is on disk, up to here. */
-function markOf(writer: Writer): Mark {
-  const synced = carry(writer, writeOrder([], true));
-  assert.ok(synced.kind === 'written' && synced.mark !== undefined);
-  return synced.mark;
+function markOf(writer: RingedWriter): Mark {
+  const looked = carry(writer, { do: 'look', behind: writer.ring.writer.head });
+  assert.ok(looked.kind === 'written');
+  return looked.mark;
+}
+
+function stop(writer: RingedWriter, atMs = wallMs): void {
+  const report = carry(writer, { do: 'stop', behind: writer.ring.writer.head, wallMs: atMs });
+  assert.equal(report.kind, 'stopped');
+}
+
+/** The order that writes again all that the ring holds behind the mark. */
+function healOrder({ ring }: RingedWriter, mark: Mark): Order {
+  return { do: 'heal', lock: undefined, mark, behind: ring.writer.head, lost: 0, isFull: false, journal };
 }
 
 function restarted(directory: string, segmentBytes?: number): StoredRecord[] {
-  const report = carry(opened(directory, segmentBytes), { do: 'stop', wallMs });
-  assert.equal(report.kind, 'stopped');
+  stop(opened(directory, segmentBytes));
   return readWhole(directory);
 }
 
@@ -166,7 +202,7 @@ void test('damage before the last whole record is left where it is', (t) => {
   const bytes = readFileSync(join(directory, first));
   bytes[bytes.indexOf('"id":"A"') + 6] = 0x58;
   writeFileSync(join(directory, first), bytes);
-  carry(opened(directory), { do: 'stop', wallMs });
+  stop(opened(directory));
   const after = readFileSync(join(directory, first));
   assert.deepEqual(after.subarray(0, bytes.length), bytes);
   assert.deepEqual(segmentFiles(directory), [first]);
@@ -206,7 +242,7 @@ void test('an end that is not what the checkpoint beside it says: told by the st
     const directory = temporaryDirectory(t);
     const writer = opened(directory);
     write(writer, admission('A'), completion('A'), admission('B'), completion('B'));
-    carry(writer, { do: 'stop', wallMs });
+    stop(writer);
     trick(directory);
     const before = existsSync(join(directory, 'checkpoint.json'));
     const report = carry(writerIn(directory), { do: 'open', lock: undefined, wallMs });
@@ -281,13 +317,13 @@ void test('healing writes again what was behind the mark, once', (t) => {
   write(writer, admission('A'));
   const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
   const mark = markOf(writer);
-  assert.equal(carry(writer, writeOrder(bodies, false)).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
+  writeUnsynced(writer, bodies);
+  const heal = healOrder(writer, mark);
   assert.equal(carry(writer, heal).kind, 'written');
   // A second attempt with the same mark, as after an answer that came too late to be believed.
   assert.equal(carry(writer, heal).kind, 'written');
   write(writer, completion('B'));
-  assert.equal(carry(writer, { do: 'stop', wallMs }).kind, 'stopped');
+  stop(writer);
   pairedIds(readWhole(directory));
 });
 
@@ -297,8 +333,8 @@ void test('a crash within healing leaves no admission of before without its comp
   write(writer, admission('A'));
   const mark = markOf(writer);
   const bodies = [encodeBody(completion('A'))];
-  assert.equal(carry(writer, writeOrder(bodies, false)).kind, 'written');
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
+  writeUnsynced(writer, bodies);
+  const heal = healOrder(writer, mark);
   assert.equal(carry(writer, heal).kind, 'written');
   // Of the new segment only its first record had reached the disk.
   const second = join(directory, '00000002.jsonl');
@@ -318,16 +354,62 @@ void test('a new thread heals by the mark alone', (t) => {
   write(writer, admission('A'));
   const mark = markOf(writer);
   const bodies = [encodeBody(admission('B'))];
-  carry(writer, writeOrder(bodies, false));
+  writeUnsynced(writer, bodies);
   truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
-  const second = writerIn(directory);
-  assert.equal(
-    carry(second, { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal }).kind,
-    'written',
-  );
+  const second = writerIn(directory, undefined, writer.ring);
+  assert.equal(carry(second, healOrder(writer, mark)).kind, 'written');
   write(second, completion('A'), completion('B'));
-  carry(second, { do: 'stop', wallMs });
+  stop(second);
   pairedIds(readWhole(directory));
+});
+
+void test('a record that is damaged in the ring is stepped over and counted, and healing counts it once', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  write(writer, admission('A'));
+  const before = markOf(writer);
+  const at = 4096 + writer.ring.writer.head + 40;
+  publish(writer, [encodeBody(admission('B'))]);
+  writer.ring.bytes[at] = 0;
+  const alone = flush(writer, []);
+  assert.ok(alone !== undefined && !('kind' in alone));
+  assert.deepEqual([alone.seq, alone.lost, alone.records], [before.seq, 1, 2]);
+  assert.equal(alone.position, writer.ring.writer.head);
+  const more = flush(writer, [encodeBody(completion('A'))]);
+  assert.ok(more !== undefined && !('kind' in more));
+  assert.deepEqual([more.seq, more.lost, more.records], [before.seq + 1, 1, 3]);
+  const healed = carry(writer, healOrder(writer, before));
+  assert.ok(healed.kind === 'written');
+  assert.deepEqual([healed.mark.lost, healed.mark.records], [1, 3]);
+  stop(writer);
+  assert.deepEqual([...pairedIds(readWhole(directory))], ['A']);
+});
+
+void test('a thread that does not have the lock leaves the note of a ring alone', (t) => {
+  const directory = temporaryDirectory(t);
+  const note = join(directory, 'ring.json');
+  const writer = opened(directory);
+  const attach = { do: 'attach', ring: writer.ring.share } as const;
+  writeFileSync(note, '{}');
+  // The thread before ended, the lock with it, and another daemon has taken it.
+  assert.equal(writerIn(directory, undefined, writer.ring).carryOut(attach).kind, 'kept');
+  assert.ok(existsSync(note));
+  assert.equal(writer.carryOut(attach).kind, 'kept');
+  assert.ok(!existsSync(note));
+});
+
+void test('what is not published yet is not read, whatever the bell was rung for', (t) => {
+  const directory = temporaryDirectory(t);
+  const writer = opened(directory);
+  publish(writer, [encodeBody(admission('A'))]);
+  const { head } = writer.ring.writer;
+  // The other processor sees the number of the bell before it sees the frame.
+  const early = writer.flush(head + 400, 0);
+  assert.ok(early !== undefined && !('kind' in early));
+  assert.deepEqual([early.position, early.lost], [head, 0]);
+  write(writer, completion('A'));
+  stop(writer);
+  assert.deepEqual([...pairedIds(readWhole(directory))], ['A']);
 });
 
 void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
@@ -338,7 +420,7 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
   const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
-  assert.equal(carry(writer, writeOrder(bodies, true)).kind, 'failed');
+  assert.ok(isFailed(flush(writer, bodies)));
   assert.ok(existsSync(join(directory, '00000002.jsonl')));
   rmSync(obstacle, { recursive: true });
   cutAfterMark(directory, mark);
@@ -348,13 +430,13 @@ void test('what healing cuts off was vouched for nowhere: a crash right then is 
   );
 });
 
-void test('a checkpoint that is told is behind the mark, whether a sync was asked for or not', (t) => {
+void test('a checkpoint that is told is behind the mark', (t) => {
   const writer = opened(temporaryDirectory(t), 8192);
   const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`A${count}`)));
-  const report = carry(writer, writeOrder(bodies, false));
-  assert.ok(report.kind === 'written' && report.checkpoint !== undefined);
+  const report = flush(writer, bodies);
+  assert.ok(report !== undefined && 'checkpoint' in report && report.checkpoint !== undefined);
   const { seq }: { seq: number } = JSON.parse(report.checkpoint);
-  assert.ok(seq <= (report.mark?.seq ?? 0));
+  assert.ok(seq <= report.mark.seq);
 });
 
 void test('a thread that dies between the checkpoint file and its report leaves a clean tail, also when healing is killed', async (t) => {
@@ -364,7 +446,7 @@ void test('a thread that dies between the checkpoint file and its report leaves 
   const mark = markOf(writer);
   write(writer, completion('A'));
   // Nobody hears of this: the main thread's mark stays where it is, and healing cuts off what the checkpoint file names.
-  assert.equal(carry(writer, { do: 'checkpoint', wallMs }).kind, 'written');
+  assert.equal(carry(writer, { do: 'checkpoint', behind: writer.ring.writer.head, wallMs }).kind, 'written');
   cutAfterMark(directory, mark);
   const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
   const { faults } = await verifyTrail(findTrail([directory]), request);
@@ -385,7 +467,7 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
     const writer = opened(directory);
     write(writer, { ...admission('A'), time: wallMs });
     const mark = markOf(writer);
-    const heal = { do: 'heal', lock: undefined, mark, bodies: [], lost: 0, isFull: false, journal } as const;
+    const heal = healOrder(writer, mark);
     assert.equal(carry(writer, heal).kind, 'written');
     // Retention takes the age of a segment from the first record of the next one.
     const looked = carryOutSlowly(directory, { do: 'look', above: -1, mark: 2 });
@@ -398,7 +480,7 @@ for (const leapMs of [-3_600_000, 3_600_000]) {
     const next = writerIn(directory);
     const later = wallMs + leapMs + 5000;
     assert.equal(carry(next, { do: 'open', lock: undefined, wallMs: later }).kind, 'opened');
-    assert.equal(carry(next, { do: 'stop', wallMs: later }).kind, 'stopped');
+    stop(next, later);
     const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
     const { faults } = await verifyTrail(findTrail([directory]), request);
     assert.deepEqual(
@@ -416,9 +498,8 @@ void test('what another daemon wrote behind the mark is not cut off', (t) => {
   // The first one's thread died, and its lock with it; another daemon came and went.
   restarted(directory);
   const bytes = readFileSync(join(directory, first));
-  const bodies = [encodeBody(admission('B'))];
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
-  const report = carry(writerIn(directory), heal);
+  publish(writer, [encodeBody(admission('B'))]);
+  const report = carry(writerIn(directory, undefined, writer.ring), healOrder(writer, mark));
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'locked']);
   assert.deepEqual(readFileSync(join(directory, first)), bytes);
   assert.deepEqual(segmentFiles(directory), [first]);
@@ -433,11 +514,11 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
   const bodies = Array.from({ length: 60 }, (_, count) => encodeBody(admission(`B${count}`)));
-  assert.equal(carry(writer, writeOrder(bodies, true)).kind, 'failed');
+  assert.ok(isFailed(flush(writer, bodies)));
   rmSync(obstacle, { recursive: true });
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
-  const heal = { do: 'heal', lock: undefined, mark, bodies, lost: 0, isFull: false, journal } as const;
+  const heal = healOrder(writer, mark);
   assert.equal(carry(writer, heal).kind, 'written');
   assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
   const written = segmentFiles(directory)
@@ -462,7 +543,7 @@ void test('a time that went back between two runs is told before anything else',
   const writer = writerIn(directory);
   const early = wallMs - 60_000;
   assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: early }).kind, 'opened');
-  carry(writer, { do: 'stop', wallMs: early });
+  stop(writer, early);
   const clock = readWhole(directory).find(({ event }) => event === 'clock');
   assert.equal(clock?.['step_ms'], -60_000);
   assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);

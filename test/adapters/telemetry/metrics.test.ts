@@ -15,7 +15,7 @@ const nothing: MetricsSnapshot = {
   isReloadSuccess: true,
   listeners: [],
   backends: [],
-  journal: { state: 'writable', lost: 0, freeBytes: undefined },
+  journal: { state: 'writable', lost: 0, unsyncedMs: 0, freeBytes: undefined },
   sinks: [{ name: 'logs.example.com:6514', lagRecords: 12 }],
   certificates: [],
   logDropped: 0,
@@ -180,7 +180,7 @@ test('every line of the answer is of the text format, every metric has its help 
     [
       'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total',
       'upstreams waiters backend_up sessions certificate_expiry_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
-      'audit_records_total audit_sync_seconds audit_writable audit_free_bytes audit_lost_total audit_ship_lag_records',
+      'audit_records_total audit_sync_seconds audit_writable audit_unsynced_seconds audit_free_bytes audit_lost_total audit_ship_lag_records',
     ]
       .join(' ')
       .split(' ')

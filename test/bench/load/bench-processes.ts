@@ -2,7 +2,7 @@
 // daemon. It knows how each is started and ended, not what is measured. The rule: nothing of a measurement runs in this process, which
 // has only to wait; the daemon's log goes to a file, as it would to a service manager.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -252,6 +252,10 @@ async function startDaemon(
   }: BenchDaemonOptions,
 ): Promise<BenchDaemon> {
   const path = (file: string): string => join(folder, `${name}-${file}`);
+  // As on a host: on a file system in memory, where there is one.
+  const shared = existsSync('/dev/shm') ? mkdtempSync('/dev/shm/dovegate-bench-') : undefined;
+  const ring = join(shared ?? folder, `${name}.ring`);
+  if (shared !== undefined) after(() => rmSync(shared, { recursive: true, force: true }));
   writeFileSync(path('password'), password, { mode: 0o600 });
   writeFileSync(
     path('dovegate.yaml'),
@@ -273,7 +277,7 @@ policies:
     allow: [mailbox list, mailbox status, quota get, { command: fetch, content: true }]
 ${policies}
 state: ${name}-state
-audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin] }
+audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring} }
 admin: { unix: ${name}-admin.sock }
 `,
   );

@@ -53,8 +53,8 @@ export async function writeJournal(
   const directory = join(temporaryDirectory(t), 'audit');
   const { journal } = await openWatched(directory, { segmentBytes: 8192, signKey: signKey.secretPem });
   for (let count = 0; count < exchanges; count += 1) {
-    await journal.append(change(admission(`E${count}`), count), { durable: true });
-    await journal.append(change(completion(`E${count}`), count), { durable: false });
+    await journal.appendDurable(change(admission(`E${count}`), count), false);
+    journal.append(change(completion(`E${count}`), count));
   }
   await journal.close();
   for (const name of readdirSync(directory).filter((file) => file.endsWith('.gz'))) {

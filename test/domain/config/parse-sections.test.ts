@@ -7,7 +7,7 @@ void test('every simple key of the other sections', () => {
   const settings = settingsOf(`${sound}
 mail_users: { default_realm: Example.COM, characters: "a-zA-Z@.-" }
 state: state
-audit: { directory: audit, group: auditors, strict: [write, destroy], segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
+audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ring, memory_size: 64KiB, segment: 64KiB, deadline: 3s, keep: 30d, keep_min: 3d,
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, min_rate: 1KiB, log_lines: 8, handshake: 4s, drain: 6s,
@@ -25,6 +25,8 @@ log: { level: debug }
     directory: '/etc/dovegate/audit',
     group: 'auditors',
     strict: new Set(['write', 'destroy']),
+    memoryFile: '/etc/dovegate/ring',
+    memoryBytes: 65_536,
     segmentBytes: 65_536,
     deadlineMs: 3000,
     keepMs: 30 * 24 * 3600 * 1000,

@@ -59,7 +59,9 @@ void test('every default is filled in', () => {
   ]);
   assert.deepEqual(settings.mailUsers, { characters: 'A-Za-z0-9._+=@-', perLineMax: 100 });
   assert.equal(settings.state, '/var/lib/dovegate');
-  assert.deepEqual([...settings.audit.strict], ['read', 'session', 'write', 'admin', 'destroy']);
+  assert.deepEqual([...settings.audit.strict], ['write', 'destroy', 'session', 'admin']);
+  assert.equal(settings.audit.memoryFile, '/run/dovegate/audit.ring');
+  assert.equal(settings.audit.memoryBytes, 16 * 1024 ** 2);
   assert.equal(settings.audit.segmentBytes, 67_108_864);
   assert.deepEqual(settings.audit.ship, []);
   assert.deepEqual(settings.log, { level: 'info' });

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import type { AuditRecord } from '../../../src/domain/audit/record.js';
 import { settle } from '../../kit/fake-clock.js';
 import { replyPacket } from '../../kit/memory-backend.js';
-import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+import { allSynced, type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
 
 const settings = memorySettings.replace('search, fetch', '{ command: expunge, max_matches: 5 }, save, fetch');
 
@@ -56,7 +56,7 @@ void describe('a command whose mails are counted first', () => {
   });
 
   void test('nor is the search, when we stop while the record of that is written', async () => {
-    const engine = openMemoryEngine({ settings });
+    const engine = openMemoryEngine({ settings: settings.concat(allSynced) });
     engine.setJournal('hold');
     const client = await engine.client(1);
     await client.line(line);

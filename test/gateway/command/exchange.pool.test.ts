@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { settle } from '../../kit/fake-clock.js';
 import { logPacket } from '../../kit/memory-backend.js';
-import { emptyReply, type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/memory-engine.js';
+import {
+  allSynced,
+  emptyReply,
+  type MemoryEngine,
+  memorySettings,
+  openMemoryEngine,
+} from '../../kit/memory-engine.js';
 
 const killer = '|alice@example.org|mailbox list|Killer';
 const harmless = '|alice@example.org|quota get';
@@ -116,7 +122,9 @@ void test('a drained backend, and one that is down: -TEMPFAIL at once, and why',
 });
 
 void test('an admission waits for company only where its principal has a queue before it', async () => {
-  const engine = openMemoryEngine({ settings: memorySettings.replace('sessions: 3', 'sessions: 9') });
+  const engine = openMemoryEngine({
+    settings: memorySettings.replace('sessions: 3', 'sessions: 9').concat(allSynced),
+  });
   engine.setAnswer(() => undefined);
   const clients = [];
   // Two upstreams for mail1: two run, four wait, and from then on nobody is in a hurry.
@@ -136,7 +144,9 @@ void test('an admission waits for company only where its principal has a queue b
 });
 
 void test('when the queue before a patient admission gets short, its record is hurried', async () => {
-  const engine = openMemoryEngine({ settings: memorySettings.replace('sessions: 3', 'sessions: 9') });
+  const engine = openMemoryEngine({
+    settings: memorySettings.replace('sessions: 3', 'sessions: 9').concat(allSynced),
+  });
   let hold = true;
   engine.setAnswer((line, at) => (hold ? undefined : emptyReply(line, at)));
   const clients = [];
@@ -168,7 +178,8 @@ void test('server commands that wait for a place of their own make no admission 
   const engine = openMemoryEngine({
     settings: memorySettings
       .replace('sessions: 3', 'sessions: 9')
-      .replace('fetch, who', '{ command: who, masks: true, where: { mask: any } }'),
+      .replace('fetch, who', '{ command: who, masks: true, where: { mask: any } }')
+      .concat(allSynced),
   });
   engine.setAnswer((line, at) => (line.includes('who') ? undefined : emptyReply(line, at)));
   const clients = [];

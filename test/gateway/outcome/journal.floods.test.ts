@@ -21,11 +21,23 @@ function open(): Story {
     const who =
       record.principal ?? (record.listener && `${record.peer?.address ?? 'anywhere'} at ${record.listener}`);
     told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
-    return Promise.resolve();
+    return undefined;
   };
   const hurry = (): void => undefined;
   const close = () => Promise.resolve();
-  const journal = { state: 'writable', space: 'normal', append, hurry, close } as const;
+  const isCrashProof = true;
+  const appendDurable = () => assert.fail('nobody waits for it');
+  const refusal = undefined;
+  const journal = {
+    state: 'writable',
+    space: 'normal',
+    isCrashProof,
+    refusal,
+    append,
+    appendDurable,
+    hurry,
+    close,
+  } as const;
   return { clock, told, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
 }
 

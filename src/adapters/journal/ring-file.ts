@@ -1,0 +1,335 @@
+// The file of the ring of records: made at each start, read at the next one, kept when it is damaged. `ring.json`, beside the
+// segments, says which file belonged to the last run; where it is missing, that run had none, or nothing of it is needed any more.
+// The rules: all of this happens under the journal's lock. Nothing is taken from a file that is not the one of `ring.json`, no link
+// is followed, and a file of somebody else is never written to. A new ring is made only when all records of the old one are on
+// disk in the segments. What is done here twice, after a crash in between, has the same result as once.
+
+import { randomBytes } from 'node:crypto';
+import {
+  constants,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { readBody, readClaim } from '../../domain/audit/ledger.js';
+import { parseLine } from '../../domain/audit/record.js';
+import { messageOf } from '../../ports/faults.js';
+import { scanFrom, type Tail } from './recover.js';
+import {
+  type Frame,
+  formatRing,
+  frameBytes,
+  type Leftovers,
+  makeWord,
+  type RingIdentity,
+  RingReader,
+  readRingHeader,
+  ringHeaderBytes,
+  ringVersion,
+  seqAt,
+} from './ring.js';
+import { isSystemError, listSegments, readIn, syncDirectory, withFile, writeWhole } from './segments.js';
+
+/** Says which file is the ring of the run; beside the segments. */
+const noteName = 'ring.json';
+const noFollow = constants.O_NOFOLLOW | constants.O_NONBLOCK;
+const chunkBytes = 1 << 20;
+
+/** What `ring.json` says. */
+interface Note extends RingIdentity {
+  readonly path: string;
+  /** The boot of the machine: what lies on a disk after a power cut may be older than the journal. */
+  readonly boot: string;
+}
+
+/**
+ * Makes the ring's file, for a journal whose records are all on disk in segments. A file of unknown origin in its place is renamed
+ * to `NAME.damaged-...`. Throws an Error whose message says why it cannot be had; there is no ring then.
+ */
+export function createRing(directory: string, path: string, bytes: number, journal: string): RingIdentity {
+  const made = `${path}.new`;
+  const generation = makeGeneration();
+  try {
+    const isNoteDamaged = existsSync(join(directory, noteName)) && readNote(directory) === undefined;
+    if (isUnknown(path, isNoteDamaged ? undefined : journal))
+      renameSync(path, asideName(path, makeGeneration()));
+    // From here until there is a new one, a start finds no ring, and misses none.
+    forgetRing(directory);
+    rmSync(made, { force: true });
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | noFollow;
+    withFile(openSync(made, flags, 0o600), (descriptor) => {
+      fchmodSync(descriptor, 0o600);
+      const chunk = Buffer.alloc(Math.min(chunkBytes, bytes));
+      // Written, not truncated to size: a page that a full tmpfs cannot give ends the process when it is first touched.
+      for (let at = 0; at < bytes; )
+        at += writeSync(descriptor, chunk, 0, Math.min(chunk.length, bytes - at), at);
+      const header = Buffer.alloc(ringHeaderBytes);
+      formatRing(header, { bytes, journal, generation });
+      writeSync(descriptor, header, 0, header.length, 0);
+    });
+    renameSync(made, path);
+    writeNote(directory, { path, bytes, journal, generation, boot: readBoot() });
+  } catch (error) {
+    // Not the room of half a ring either.
+    remove(made);
+    forgetRing(directory);
+    throw new Error(`audit.memory: ${path} cannot be made: ${messageOf(error)}`, { cause: error });
+  }
+  return { bytes, journal, generation };
+}
+
+/** The next start finds no ring, and misses none. */
+export function forgetRing(directory: string): void {
+  const path = join(directory, noteName);
+  if (!existsSync(path)) return;
+  rmSync(path);
+  syncDirectory(directory);
+}
+
+/** The ring of the last run; undefined: it had none, or nothing of it is needed. Never throws. `journal`: whose it must be. */
+export function readLeftRing(directory: string, journal: string): LeftRing | undefined {
+  if (!existsSync(join(directory, noteName))) return undefined;
+  return new LeftRing(directory, readNote(directory), journal);
+}
+
+export class LeftRing {
+  /** What the start record says of it; undefined: it is as it was left. */
+  readonly state: 'damaged' | 'missing' | 'foreign' | undefined;
+  /** Damaged stretches, each of one record or more; undefined: nothing is missing. */
+  readonly lost: Leftovers['lost'] | undefined;
+  /** The same for operators. */
+  readonly text: string | undefined;
+  readonly #directory: string;
+  readonly #note: Note | undefined;
+  readonly #frames: readonly Frame[] = [];
+
+  constructor(directory: string, note: Note | undefined, journal: string) {
+    this.#directory = directory;
+    this.#note = note;
+    this.lost = 'unknown';
+    if (note === undefined) {
+      this.state = 'missing';
+      this.text = `${noteName} is damaged: where the ring of records lies is unknown`;
+      return;
+    }
+    let memory: ArrayBuffer | undefined;
+    try {
+      memory = readFile(note);
+    } catch (error) {
+      this.state = isSystemError(error, 'ENOENT') ? 'missing' : 'foreign';
+      const text = isSystemError(error, 'ELOOP') ? 'it is a symbolic link' : messageOf(error);
+      this.text = `${note.path}: ${text}`;
+      return;
+    }
+    const header = readRingHeader(new Uint8Array(memory));
+    const wrong = note.journal === journal ? whyForeign(note, header) : 'it is the ring of another journal';
+    if (wrong !== undefined) {
+      this.state = 'foreign';
+      this.text = `${note.path}: ${wrong}`;
+      return;
+    }
+    const { frames, isDamaged, lost } = new RingReader(memory, note.generation).readAll();
+    this.#frames = frames;
+    const aside = asideName(note.path, note.generation);
+    // Kept at once: a start that is killed has noted numbers, and the next one would find nothing wrong with them.
+    if (isDamaged || header === undefined) addName(note.path, aside);
+    const isRight = !isDamaged && header !== undefined && !existsSync(aside);
+    this.state = isRight ? undefined : 'damaged';
+    this.lost = isRight ? undefined : lost;
+    this.text = isRight ? undefined : `${note.path}: it is damaged; records that are lost: ${lost}`;
+  }
+
+  /**
+   * The records that the journal does not have yet, in order. `tail`: where it stops, its torn tail put aside. A record whose line
+   * cannot be read any more (compressed, retired) counts as written.
+   */
+  unwritten({ seq: lastSeq }: Pick<Tail, 'seq'>): readonly Frame[] {
+    const directory = this.#directory;
+    const segments = listSegments(directory);
+    const written = new Set<Frame>();
+    /** Lines of the frames above: they answer for no other one. */
+    const taken = new Set<number>();
+    const bySeq = new Map<number, Frame>();
+    /** Nobody can say which lines they have, if they have one. */
+    const unsure = this.#frames.filter((frame) => {
+      if (frame.seq === undefined || bySeq.has(frame.seq)) return true;
+      if (frame.seq > 0 && frame.seq <= lastSeq) bySeq.set(frame.seq, frame);
+      return false;
+    });
+    const oldestSeq = [...bySeq.keys()].reduce((oldest, seq) => Math.min(oldest, seq), lastSeq + 1);
+    let readableSeq = Infinity;
+    if (bySeq.size > 0)
+      scanFrom(directory, segments, oldestSeq, (line) => {
+        const link = line.isWhole ? readClaim(line.bytes) : undefined;
+        readableSeq = Math.min(readableSeq, link?.seq ?? Infinity);
+        const frame = link === undefined ? undefined : bySeq.get(link.seq);
+        if (link === undefined || frame === undefined) return true;
+        bySeq.delete(link.seq);
+        if (readBody(line.bytes, link).equals(frame.body)) {
+          written.add(frame);
+          taken.add(link.seq);
+        } else unsure.push(frame);
+        return true;
+      });
+    // A number between the others that has no line was skipped: by a start that found the journal cut off.
+    for (const [seq, frame] of bySeq) {
+      if (seq < readableSeq) written.add(frame);
+      else unsure.push(frame);
+    }
+    // The line of a frame lies near to those of the others; records of the journal's own lie between them.
+    const fromSeq = Math.max(1, oldestSeq - 2 * this.#frames.length - 100);
+    const wanted = new Map<string, Frame[]>();
+    for (const frame of unsure.toSorted((one, other) => one.position - other.position)) {
+      const body = frame.body.toString('latin1');
+      const same = wanted.get(body);
+      if (same === undefined) wanted.set(body, [frame]);
+      else same.push(frame);
+    }
+    if (wanted.size > 0)
+      scanFrom(directory, segments, fromSeq, (line) => {
+        const link = line.isWhole ? readClaim(line.bytes) : undefined;
+        if (link === undefined || taken.has(link.seq)) return true;
+        const frame = wanted.get(readBody(line.bytes, link).toString('latin1'))?.shift();
+        if (frame === undefined) return true;
+        written.add(frame);
+        // Found by its number the next time, whatever is written until then.
+        this.stamp(frame, link.seq);
+        return true;
+      });
+    return this.#frames.filter((frame) => !written.has(frame));
+  }
+
+  /** Notes in the file which number a record gets, before its line is written: a start after a crash finds the line by it. */
+  stamp({ body }: Frame, seq: number): void {
+    const path = this.#note?.path;
+    if (path === undefined) return;
+    const word = Buffer.alloc(8);
+    word.writeBigUInt64LE(makeWord(seq));
+    try {
+      withFile(openSync(path, constants.O_WRONLY | noFollow), (descriptor) =>
+        writeSync(descriptor, word, 0, word.length, body.byteOffset - frameBytes + seqAt),
+      );
+    } catch {
+      // Only a crash before the next ring would need it; the record itself goes to the journal all the same.
+    }
+  }
+
+  /**
+   * Forgets the ring, when all of it is on disk in segments: a damaged or foreign file is kept as `NAME.damaged-...`, another one is
+   * removed. Throws what the system says.
+   */
+  putAside(): void {
+    const { path, generation } = this.#note ?? {};
+    // What lies at the path of the next ring may be the one that is missing.
+    if (path === undefined || generation === undefined) return;
+    const aside = asideName(path, generation);
+    forgetRing(this.#directory);
+    if (this.state === 'foreign' || (this.state === 'damaged' && !existsSync(aside))) renameSync(path, aside);
+    else remove(path);
+  }
+}
+
+/** The whole file. Throws where it is not the one that was made. */
+function readFile({ path, bytes, boot }: Note): ArrayBuffer {
+  return withFile(openSync(path, constants.O_RDONLY | noFollow), (descriptor) => {
+    const found = fstatSync(descriptor);
+    if (!isOurs(found)) throw new Error('it is not a plain file of ours with mode 0600');
+    if (found.size !== bytes) throw new Error(`it has ${found.size} bytes instead of ${bytes}`);
+    if (boot !== readBoot()) throw new Error('the machine was started since it was written');
+    const memory = new ArrayBuffer(bytes);
+    for (let at = 0; at < bytes; ) {
+      const read = readSync(descriptor, new Uint8Array(memory), at, bytes - at, at);
+      if (read === 0) throw new Error('it ends early');
+      at += read;
+    }
+    return memory;
+  });
+}
+
+/** Undefined: the header is the one of the ring that was made, or damaged. */
+function whyForeign(note: Note, header: ReturnType<typeof readRingHeader>): string | undefined {
+  if (header === undefined) return undefined;
+  if (header.version !== ringVersion) return `it has version ${header.version}`;
+  if (header.journal !== note.journal) return 'it is the ring of another journal';
+  const isSame = header.generation === note.generation && header.bytes === note.bytes;
+  return isSame ? undefined : 'it is the ring of another run';
+}
+
+function isOurs(found: Stats): boolean {
+  return found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o7777) === 0o600;
+}
+
+/** Whether a path leads to something that is no old ring of this journal (undefined: whatever it is), and has no other name. */
+function isUnknown(path: string, journal: string | undefined): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return false;
+  if (!isOurs(found)) return true;
+  if (found.nlink > 1) return false;
+  const header = Buffer.alloc(ringHeaderBytes);
+  withFile(openSync(path, constants.O_RDONLY | noFollow), (descriptor) =>
+    readSync(descriptor, header, 0, header.length, 0),
+  );
+  return journal === undefined || readRingHeader(header)?.journal !== journal;
+}
+
+function addName(path: string, name: string): void {
+  try {
+    linkSync(path, name);
+  } catch {
+    // It has it, or the file system knows no second names.
+  }
+}
+
+function asideName(path: string, generation: bigint): string {
+  return `${path}.damaged-${hex(generation)}`;
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // It is not there, or it is nothing that we made.
+  }
+}
+
+function writeNote(directory: string, note: Note): void {
+  const text = JSON.stringify({ version: ringVersion, ...note, generation: hex(note.generation) });
+  writeWhole(directory, noteName, `${text}\n`);
+}
+
+/** Undefined: it is not as it was written, or not there. */
+function readNote(directory: string): Note | undefined {
+  const text = readIn(directory, noteName) ?? '';
+  const { version, path, bytes, journal, generation, boot } = parseLine(text.trimEnd()) ?? {};
+  const isRight =
+    version === ringVersion &&
+    typeof path === 'string' &&
+    typeof bytes === 'number' &&
+    typeof journal === 'string' &&
+    typeof generation === 'string' &&
+    /^[0-9a-f]{16}$/.test(generation) &&
+    typeof boot === 'string';
+  return isRight ? { path, bytes, journal, generation: BigInt(`0x${generation}`), boot } : undefined;
+}
+
+function makeGeneration(): bigint {
+  return randomBytes(8).readBigUInt64LE();
+}
+
+function hex(generation: bigint): string {
+  return generation.toString(16).padStart(16, '0');
+}
+
+function readBoot(): string {
+  return readIn('/proc/sys/kernel/random', 'boot_id')?.trim() ?? '';
+}

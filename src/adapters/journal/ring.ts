@@ -1,0 +1,350 @@
+// The ring of records: memory of a mapped file (or shared memory, where nothing can be mapped) that the main thread publishes into
+// and the journal's thread consumes. What was published survives the end of the process, however it ends.
+// The rules: one side publishes, one consumes, and each writes words of its own. A record counts from the moment that the `head` word
+// covers it. Nothing is overwritten before the publisher has been told that it is on disk.
+//
+// Header, 4,096 bytes, little endian: magic (8), u32 version, u32 bytes of the file, journal id (32), u64 generation, at 60 a
+// CRC-32 of all that; at 64 the `head` word, at 128 the `tail` word, each in a cache line of its own.
+// Behind it, frames at positions that only grow (place in the file: 4096 + position mod data bytes), aligned to 8, never split:
+// u64 position, u32 bytes of the body, u32 CRC-32 (of the 12 bytes before and the body, seeded with the generation), `seq` word,
+// u64 zero, body. Fewer than 32 bytes before the end are skipped by both sides.
+// A word is a u64: 48 bits of value, above them a CRC-16 of it; stored at once, so it is never half written.
+
+import { crc32 } from 'node:zlib';
+
+export const ringHeaderBytes = 4096;
+/** The smallest ring: half of its data must hold the longest record. */
+export const ringBytesMin = 32_768;
+const magic = 'DVGRING1';
+export const ringVersion = 1;
+const versionAt = 8;
+const bytesAt = 12;
+const journalAt = 16;
+const journalChars = 32;
+const generationAt = 48;
+const headerCrcAt = 60;
+/** Indexes of 64-bit words. */
+const headWord = 64 / 8;
+const tailWord = 128 / 8;
+export const frameBytes = 32;
+/** Of the `seq` word in a frame. */
+export const seqAt = 16;
+/** Instead of the bytes of a body: nothing more until the end of the data. */
+const filler = 0xffffffff;
+const twoTo32 = 2 ** 32;
+
+/** What a ring belongs to; stands in its header and, synced, beside the segments. */
+export interface RingIdentity {
+  /** Of the whole file. */
+  readonly bytes: number;
+  /** The journal's id. */
+  readonly journal: string;
+  /** Random at creation. */
+  readonly generation: bigint;
+}
+
+/** A frame that holds a record. */
+export interface Frame {
+  readonly position: number;
+  /** The encoded record, without seq, prev and hash: a view of the ring. */
+  readonly body: Buffer;
+  /** What the journal's thread gave it; 0: nothing yet; undefined: its word is damaged. */
+  readonly seq: number | undefined;
+}
+
+/** What a process left. */
+export interface Leftovers {
+  /** In order; the journal may have the first ones. */
+  readonly frames: readonly Frame[];
+  /** Something is not as it was written. */
+  readonly isDamaged: boolean;
+  /** Damaged stretches, each of one record or more. */
+  readonly lost: number | 'unknown';
+}
+
+/** Writes the header of an empty ring; the rest of `memory` is zero. */
+export function formatRing(memory: Uint8Array, identity: RingIdentity): void {
+  const header = Buffer.from(memory.buffer, memory.byteOffset, ringHeaderBytes);
+  header.fill(0);
+  header.write(magic, 0, 'latin1');
+  header.writeUInt32LE(ringVersion, versionAt);
+  header.writeUInt32LE(identity.bytes, bytesAt);
+  header.write(identity.journal, journalAt, journalChars, 'latin1');
+  header.writeBigUInt64LE(identity.generation, generationAt);
+  header.writeUInt32LE(crc32(header.subarray(0, headerCrcAt)), headerCrcAt);
+  for (const word of [headWord, tailWord]) header.writeBigUInt64LE(makeWord(0), word * 8);
+}
+
+/** What a header says; undefined: it is damaged. */
+export function readRingHeader(
+  memory: Uint8Array,
+): (RingIdentity & { readonly version: number }) | undefined {
+  if (memory.length < ringHeaderBytes) return undefined;
+  const header = Buffer.from(memory.buffer, memory.byteOffset, ringHeaderBytes);
+  const isRight =
+    header.toString('latin1', 0, magic.length) === magic &&
+    header.readUInt32LE(headerCrcAt) === crc32(header.subarray(0, headerCrcAt));
+  if (!isRight) return undefined;
+  return {
+    version: header.readUInt32LE(versionAt),
+    bytes: header.readUInt32LE(bytesAt),
+    journal: header.toString('latin1', journalAt, journalAt + journalChars),
+    generation: header.readBigUInt64LE(generationAt),
+  };
+}
+
+/** Views of one ring; each thread makes its own. */
+class Views {
+  /** Bytes of frames. */
+  readonly dataBytes: number;
+  protected readonly bytes: Buffer;
+  protected readonly halves: Uint32Array;
+  protected readonly words: BigUint64Array;
+  /** What the CRC-32 of a frame begins with. */
+  protected readonly seed: number;
+
+  constructor(memory: ArrayBufferLike, generation: bigint) {
+    this.dataBytes = memory.byteLength - ringHeaderBytes;
+    this.bytes = Buffer.from(memory);
+    this.halves = new Uint32Array(memory);
+    this.words = new BigUint64Array(memory);
+    const seed = Buffer.alloc(8);
+    seed.writeBigUInt64LE(generation);
+    this.seed = crc32(seed);
+  }
+
+  protected placeOf(position: number): number {
+    return ringHeaderBytes + (position % this.dataBytes);
+  }
+
+  /** Of the first 12 bytes of the frame at a place. */
+  protected headCrc(place: number): number {
+    let crc = ~this.seed;
+    for (let at = place; at < place + 12; at += 1)
+      crc = (crc >>> 8) ^ (crcTable[(crc ^ (this.bytes[at] ?? 0)) & 0xff] ?? 0);
+    return ~crc >>> 0;
+  }
+}
+
+/** The side that publishes. */
+export class RingWriter extends Views {
+  /** End of what is published. */
+  head: number;
+  /** What lies before it may be overwritten: it is on disk, and we were told. */
+  tail: number;
+
+  /** `position`: where the ring stands, of an empty one. */
+  constructor(memory: ArrayBufferLike, generation: bigint, position = 0) {
+    super(memory, generation);
+    this.head = position;
+    this.tail = position;
+  }
+
+  /** Bytes that are not known to be on disk. */
+  get used(): number {
+    return this.head - this.tail;
+  }
+
+  /** Publishes an encoded record; false: more than `usedMax` bytes would be used then, and nothing was published. */
+  publish(body: string, usedMax: number): boolean {
+    let position = this.head;
+    let left = this.dataBytes - (position % this.dataBytes);
+    if (left < frameBytes) {
+      position += left;
+      left = this.dataBytes;
+    }
+    // A unit of a string has three bytes of UTF-8 at most: only near to the end, or to the limit, they are counted.
+    let most = frameBytes + padded(body.length * 3);
+    if (most > left || position + most - this.tail > usedMax) {
+      most = frameBytes + padded(Buffer.byteLength(body));
+      const skipped = most > left ? left : 0;
+      if (position + skipped + most - this.tail > usedMax) return false;
+      if (skipped > 0) {
+        this.#writeHead(position, filler, this.placeOf(position));
+        position += skipped;
+      }
+    }
+    const place = this.placeOf(position);
+    const bodyAt = place + frameBytes;
+    const bytes = this.bytes.write(body, bodyAt, 'utf8');
+    this.#writeHead(position, bytes, place);
+    this.head = position + frameBytes + padded(bytes);
+    this.words[(place + seqAt) / 8] = unwritten;
+    this.words[(place + seqAt) / 8 + 1] = 0n;
+    Atomics.store(this.words, headWord, makeWord(this.head));
+    return true;
+  }
+
+  #writeHead(position: number, bytes: number, place: number): void {
+    const at = place / 4;
+    this.halves[at] = position % twoTo32;
+    this.halves[at + 1] = position / twoTo32;
+    this.halves[at + 2] = bytes;
+    const bodyAt = place + frameBytes;
+    const head = this.headCrc(place);
+    this.halves[at + 3] = bytes === filler ? head : crc32(this.bytes.subarray(bodyAt, bodyAt + bytes), head);
+  }
+}
+
+/** The side that consumes, and whoever reads what a process left. */
+export class RingReader extends Views {
+  /** End of what is published; undefined: the word is damaged. */
+  get head(): number | undefined {
+    return readWord(Atomics.load(this.words, headWord));
+  }
+
+  /** What lies before it is on disk; undefined: the word is damaged. */
+  get tail(): number | undefined {
+    return readWord(Atomics.load(this.words, tailWord));
+  }
+
+  set tail(position: number) {
+    Atomics.store(this.words, tailWord, makeWord(position));
+  }
+
+  /** Notes the number that the record at a position gets, before its line is written. */
+  stamp(position: number, seq: number): void {
+    Atomics.store(this.words, (this.placeOf(position) + seqAt) / 8, makeWord(seq));
+  }
+
+  /** Calls `take` for the frames between two positions, in order. Returns how many damaged stretches it stepped over. */
+  walk(from: number, to: number, take: (frame: Frame) => void): number {
+    let gaps = 0;
+    let isInGap = false;
+    for (let position = from; position < to; ) {
+      const left = this.dataBytes - (position % this.dataBytes);
+      const bytes = left < frameBytes ? filler : this.#fits(position, Math.min(left, to - position));
+      if (bytes === undefined && !isInGap) gaps += 1;
+      isInGap = bytes === undefined;
+      if (bytes === undefined) position += 8;
+      else if (bytes === filler) position += left;
+      else {
+        take(this.#frame(position, bytes));
+        position += frameBytes + padded(bytes);
+      }
+    }
+    return gaps;
+  }
+
+  /** All that a process left in the ring. Nobody may publish meanwhile. */
+  readAll(): Leftovers {
+    const words = [tailWord, headWord].map((word) => Atomics.load(this.words, word));
+    const [tail, head] = words.map((word) => aligned(readWord(word) ?? repairWord(word)));
+    const frames: Frame[] = [];
+    const take = (frame: Frame): void => void frames.push(frame);
+    let lost: Leftovers['lost'];
+    if (tail !== undefined && head !== undefined && tail <= head && head - tail <= this.dataBytes)
+      lost = this.walk(tail, head, take);
+    else {
+      // Two intact words that contradict each other say nothing.
+      const isBoth = tail !== undefined && head !== undefined;
+      const [from, to] = this.#bounds(isBoth ? undefined : tail, isBoth ? undefined : head);
+      this.walk(from, to, take);
+      lost = 'unknown';
+    }
+    const isDamaged =
+      lost !== 0 ||
+      words.some((word) => readWord(word) === undefined) ||
+      frames.some(({ seq }) => seq === undefined);
+    return { frames, isDamaged, lost };
+  }
+
+  /** Where the frames of the last lap begin and end, as they themselves say; a word that is known decides. */
+  #bounds(tail: number | undefined, head: number | undefined): [from: number, to: number] {
+    let from = tail ?? Infinity;
+    let to = head ?? tail ?? 0;
+    const found: number[] = [];
+    for (let place = ringHeaderBytes; place + frameBytes <= this.bytes.length; place += 8) {
+      const position = this.#positionAt(place);
+      if (this.placeOf(position) !== place) continue;
+      const bytes = this.#fits(position, this.bytes.length - place);
+      if (bytes === undefined || bytes === filler) continue;
+      found.push(position);
+      if (head === undefined) to = Math.max(to, position + frameBytes + padded(bytes));
+    }
+    for (const position of found)
+      if (tail === undefined && position < to && position >= to - this.dataBytes)
+        from = Math.min(from, position);
+    return [Math.max(from, to - this.dataBytes), to];
+  }
+
+  #positionAt(place: number): number {
+    return (this.halves[place / 4] ?? 0) + (this.halves[place / 4 + 1] ?? 0) * twoTo32;
+  }
+
+  /** Bytes of the body of the frame at a position (or `filler`) that has `room` at most; undefined: there is none. */
+  #fits(position: number, room: number): number | undefined {
+    if (room < frameBytes) return undefined;
+    const place = this.placeOf(position);
+    if (this.#positionAt(place) !== position) return undefined;
+    const bytes = this.halves[place / 4 + 2] ?? 0;
+    if (bytes !== filler && frameBytes + padded(bytes) > room) return undefined;
+    const bodyAt = place + frameBytes;
+    const head = this.headCrc(place);
+    const crc = bytes === filler ? head : crc32(this.bytes.subarray(bodyAt, bodyAt + bytes), head);
+    return crc === this.halves[place / 4 + 3] ? bytes : undefined;
+  }
+
+  #frame(position: number, bytes: number): Frame {
+    const place = this.placeOf(position);
+    const body = this.bytes.subarray(place + frameBytes, place + frameBytes + bytes);
+    return { position, body, seq: readWord(Atomics.load(this.words, (place + seqAt) / 8)) };
+  }
+}
+
+/** The word of a value below 2^48. */
+export function makeWord(value: number): bigint {
+  wordHalves[0] = value % twoTo32;
+  wordHalves[1] = value / twoTo32;
+  wordHalves[1] = (wordHalves[1] & 0xffff) | (crc16() << 16);
+  return wordWhole[0] ?? 0n;
+}
+
+/** The value of a word; undefined: it is damaged. */
+export function readWord(word: bigint): number | undefined {
+  wordWhole[0] = word;
+  const high = wordHalves[1] ?? 0;
+  return high >>> 16 === crc16() ? (wordHalves[0] ?? 0) + (high & 0xffff) * twoTo32 : undefined;
+}
+
+/** The value of a damaged word if one bit of it flipped: two intact words differ in four bits or more. */
+function repairWord(word: bigint): number | undefined {
+  for (let bit = 0n; bit < 64n; bit += 1n) {
+    const value = readWord(word ^ (1n << bit));
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/** A position, if it can be one. */
+function aligned(position: number | undefined): number | undefined {
+  return position !== undefined && position % 8 === 0 ? position : undefined;
+}
+
+const wordWhole = new BigUint64Array(1);
+const wordHalves = new Uint32Array(wordWhole.buffer);
+const wordBytes = new Uint8Array(wordWhole.buffer);
+
+/** CRC-16/CCITT-FALSE of the six bytes of value in the scratch word: zero has one that is not zero. */
+function crc16(): number {
+  let crc = 0xffff;
+  for (let at = 0; at < 6; at += 1)
+    crc = ((crc << 8) & 0xffff) ^ (crc16Table[(crc >>> 8) ^ (wordBytes[at] ?? 0)] ?? 0);
+  return crc;
+}
+
+function padded(bytes: number): number {
+  return (bytes + 7) & ~7;
+}
+
+const crc16Table = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit += 1) crc = (crc & 0x8000) === 0 ? crc << 1 : (crc << 1) ^ 0x1021;
+  return crc;
+});
+const crcTable = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit += 1) crc = (crc & 1) === 0 ? crc >>> 1 : (crc >>> 1) ^ 0xedb88320;
+  return crc;
+});
+const unwritten = makeWord(0);

@@ -1,0 +1,111 @@
+// Goal: records are in memory that survives the daemon before a command is sent, or every command waits for the disk, and serve and
+// status say so. Phases: SIGKILL in the middle of reads, then a start; the same with the memory gone meanwhile; `off`; a path that
+// cannot be made. What must not happen: a command at the backend without an admission, a memory that is missing and nobody is told.
+import assert from 'node:assert/strict';
+import { readFileSync, rmSync } from 'node:fs';
+import { test } from 'node:test';
+import { readWhole } from '../adapters/journal/reading.js';
+import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
+import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
+
+const memory = 'memory: audit.ring, memory_size: 1MiB';
+const audit = (more: string): string => `{ directory: audit, reserve: 4KiB, sign_key: sign.pem, ${more} }`;
+const admin = 'admin: { unix: admin.sock }\n';
+
+async function open(t: Parameters<typeof openGateway>[0], more: string): Promise<Gateway> {
+  const sign = await runDovegate(['audit', 'keygen']);
+  return openGateway(t, { audit: audit(more), more: admin, files: { 'sign.pem': sign.stdout.toString() } });
+}
+
+/** Reads until the backend has seen so many, then SIGKILL in the middle of them. */
+async function killAmongReads({ daemon, backend, client }: Gateway, most: number): Promise<void> {
+  const clients = await Promise.all(Array.from({ length: 8 }, () => client()));
+  const ends = clients.map(async (each, number) => {
+    for (let at = 0; ; at += 1) {
+      each.sendCommand({ user: `u${number}-${at}@example.org`, fields: ['quota get'] });
+      await each.readReply();
+    }
+  });
+  const settled = Promise.allSettled(ends);
+  await backend.waitFor(({ commands }) => commands.length >= most, 'reads', 60_000);
+  await daemon.kill();
+  await settled;
+}
+
+async function journalOf(daemon: Daemon): Promise<Record<string, unknown>> {
+  const told = await runDovegate(['status', '--json', '--socket', daemon.path('admin.sock')]);
+  assert.equal(told.exit, 0, told.text);
+  const { journal } = JSON.parse(told.stdout.toString());
+  return journal;
+}
+
+test('SIGKILL in the middle of reads: what the backend saw has its admission after the next start', async (t) => {
+  const gateway = await open(t, memory);
+  const { daemon, backend } = gateway;
+  assert.equal((await journalOf(daemon))['memory'], daemon.path('audit.ring'));
+  const config = readFileSync(daemon.configFile, 'utf8');
+  await killAmongReads(gateway, 200);
+  const next = await startDaemon(t, { folder: daemon.folder, config });
+  await next.stop();
+  const users = new Set(
+    auditRecords(next)
+      .filter(({ event }) => event === 'admission')
+      .map(({ user }) => user),
+  );
+  assert.deepEqual(
+    backend.commands.map(({ user }) => user).filter((user) => !users.has(user)),
+    [],
+  );
+  const verified = await runDovegate(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
+  assert.equal(verified.exit, 0, verified.text);
+  assert.doesNotMatch(verified.text, /warning/);
+});
+
+test('the memory went with a machine: the start says so, in the log, the journal and to verify', async (t) => {
+  const gateway = await open(t, memory);
+  const { daemon } = gateway;
+  const config = readFileSync(daemon.configFile, 'utf8');
+  await killAmongReads(gateway, 20);
+  rmSync(daemon.path('audit.ring'));
+  const next = await startDaemon(t, { folder: daemon.folder, config });
+  assert.ok(next.logs.some(({ event, type }) => event === 'audit-memory' && type === 'left'));
+  await next.stop();
+  const starts = readWhole(next.path('audit')).filter(({ event }) => event === 'start');
+  assert.deepEqual(
+    starts.map(({ ring }) => ring),
+    [undefined, 'missing'],
+  );
+  const verified = await runDovegate(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
+  assert.equal(verified.exit, 0, verified.text);
+  const seq = String(starts[1]?.['seq']);
+  assert.match(verified.text, new RegExp(`warning: \\S+: seq ${seq}: the memory of the run before was gone`));
+});
+
+for (const [name, more, level, why] of [
+  ['off', 'memory: off', 'info', /audit\.memory is off/],
+  [
+    'a path that cannot be made',
+    'memory: no-such-folder/audit.ring',
+    'warn',
+    /no-such-folder.* cannot be made/,
+  ],
+] as const) {
+  test(`${name}: every command waits for the disk, and serve and status say so`, async (t) => {
+    const { daemon, backend, client } = await open(t, more);
+    const said = daemon.logs.find(({ event }) => event === 'audit-memory');
+    assert.equal(said?.level, level);
+    assert.match(String(said?.text), /^every command waits until its record is on disk: /);
+    assert.match(String(said?.text), why);
+    const { memory: path, memory_fault: fault } = await journalOf(daemon);
+    assert.equal(path, undefined);
+    assert.match(String(fault), why);
+    const one = await client();
+    one.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
+    await one.readReply();
+    // Synced before it was sent: SIGKILL takes nothing of it.
+    await daemon.kill();
+    const records = readWhole(daemon.path('audit'));
+    assert.equal(backend.commands.length, 1);
+    assert.ok(records.some(({ event, user }) => event === 'admission' && user === 'alice@example.org'));
+  });
+}
