@@ -19,7 +19,8 @@ RUN ln -s ../lib/dovegate/dist/main.js /usr/bin/dovegate \
     && install -d -o 10001 -g 10001 -m 0755 /run/dovegate \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/dovegate
 USER 10001:10001
-# Sockets of the teams and of the admin endpoints; journal and state. Nothing else is written.
+# Sockets of the teams and of the admin endpoints, and records on their way to the disk (audit.memory: mount a directory in memory that
+# outlives the container, or set it to off); journal and state. Nothing else is written.
 VOLUME ["/run/dovegate", "/var/lib/dovegate"]
 # Needs `admin: { unix: /run/dovegate/admin.sock }` in the configuration.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["node", "-e", \
