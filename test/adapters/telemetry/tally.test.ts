@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Registry } from 'prom-client';
-import { Tally } from '../../../src/adapters/telemetry/metrics.js';
+import { Tally } from '../../../src/adapters/telemetry/tally.js';
 
 const shown = async (registry: Registry): Promise<string[]> =>
   (await registry.metrics()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));

@@ -1,0 +1,125 @@
+// Counters and histograms that every command steps: numbers in maps of maps, label by label, which become text when somebody reads.
+// The rule: a step makes no string and no object of the labels, as one of the metrics package does.
+
+import { Counter, type Registry } from 'prom-client';
+
+/** One series of a histogram. */
+interface Series {
+  /** Those of one bucket alone; the last one is above all bounds. */
+  readonly counts: number[];
+  sum: number;
+  /** Rendered, each with a comma before it; so many as the series is deep. */
+  readonly labels: readonly string[];
+  readonly below: Map<string, Series>;
+}
+
+/**
+ * A histogram with labels `L`, as a Tally is a counter: a step of the metrics package makes an object and a string of the labels, and took
+ * 5 us of the 105 of a command.
+ */
+export class Durations<const L extends readonly string[]> {
+  readonly #name: string;
+  readonly #help: string;
+  readonly #bounds: readonly number[];
+  readonly #labelNames: L;
+  readonly #root: Series;
+
+  /** `bounds`: upper ones, ascending. */
+  constructor(name: string, help: string, bounds: readonly number[], labelNames: L) {
+    this.#name = name;
+    this.#help = help;
+    this.#bounds = bounds;
+    this.#labelNames = labelNames;
+    this.#root = this.#newSeries([]);
+  }
+
+  /** One value for each label, in their order. */
+  add(seconds: number, ...values: { readonly [K in keyof L]: string }): void {
+    let series = this.#root;
+    for (const value of values) series = series.below.get(value) ?? this.#addSeries(series, value);
+    let at = 0;
+    while (at < this.#bounds.length && seconds > (this.#bounds[at] ?? 0)) at += 1;
+    series.counts[at] = (series.counts[at] ?? 0) + 1;
+    series.sum += seconds;
+  }
+
+  /** In the text format 0.0.4. */
+  render(): string {
+    const lines = [`# HELP ${this.#name} ${this.#help}`, `# TYPE ${this.#name} histogram`];
+    this.#renderSeries(this.#root, this.#labelNames.length, lines);
+    return `${lines.join('\n')}\n`;
+  }
+
+  #newSeries(labels: readonly string[]): Series {
+    const counts = Array.from({ length: this.#bounds.length + 1 }, () => 0);
+    return { counts, sum: 0, labels, below: new Map() };
+  }
+
+  #addSeries(above: Series, value: string): Series {
+    const text = value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
+    const name = this.#labelNames[above.labels.length] ?? '';
+    const made = this.#newSeries([...above.labels, `,${name}="${text}"`]);
+    above.below.set(value, made);
+    return made;
+  }
+
+  #renderSeries(series: Series, depthLeft: number, lines: string[]): void {
+    if (depthLeft > 0) {
+      for (const below of series.below.values()) this.#renderSeries(below, depthLeft - 1, lines);
+      return;
+    }
+    const after = series.labels.join('');
+    const alone = after === '' ? '' : `{${after.slice(1)}}`;
+    let count = 0;
+    for (const [at, ofBucket] of series.counts.entries()) {
+      count += ofBucket;
+      lines.push(`${this.#name}_bucket{le="${this.#bounds[at] ?? '+Inf'}"${after}} ${count}`);
+    }
+    lines.push(`${this.#name}_sum${alone} ${series.sum}`, `${this.#name}_count${alone} ${count}`);
+  }
+}
+
+interface Node {
+  count: number;
+  readonly below: Map<string, Node>;
+}
+
+/**
+ * A counter with labels `L`. The numbers lie in maps of maps, label by label, and become a metric when somebody reads: a step takes 50 ns,
+ * and a labelled step of the metrics package, which makes an object and a string each time, 390 ns.
+ */
+export class Tally<const L extends readonly string[]> {
+  readonly #root: Node = { count: 0, below: new Map() };
+
+  constructor(registry: Registry, name: string, help: string, labelNames: L) {
+    const counter = new Counter({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect: () => {
+        counter.reset();
+        fill(this.#root, 0, {});
+      },
+    });
+    function fill(node: Node, depth: number, labels: Readonly<Record<string, string>>): void {
+      const labelName = labelNames[depth];
+      if (labelName === undefined) return counter.inc(labels, node.count);
+      for (const [value, below] of node.below) fill(below, depth + 1, { ...labels, [labelName]: value });
+    }
+  }
+
+  /** One value for each label, in their order; `count` is not negative. */
+  add(count: number, ...values: { readonly [K in keyof L]: string }): void {
+    let node = this.#root;
+    for (const value of values) {
+      let next = node.below.get(value);
+      if (next === undefined) {
+        next = { count: 0, below: new Map() };
+        node.below.set(value, next);
+      }
+      node = next;
+    }
+    node.count += count;
+  }
+}
