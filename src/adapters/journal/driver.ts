@@ -76,6 +76,9 @@ export class Driver {
   mark: Mark;
   /** Records that will never reach the disk. */
   lost = 0;
+  /** Bytes of the ring, and half of them: more than that is left to the completions of what began. */
+  readonly whole: number;
+  readonly half: number;
   readonly #options: DriverOptions;
   readonly #clock: Clock;
   readonly #deadlineMs: number;
@@ -125,19 +128,12 @@ export class Driver {
     this.#clock = options.clock;
     this.#deadlineMs = options.deadlineMs;
     this.#ring = ring;
+    this.whole = ring.dataBytes;
+    this.half = ring.dataBytes / 2;
     this.mark = opened.mark;
     this.#journal = opened.found.journal;
     this.#thread = thread;
     thread.onBell = this.#onBell;
-  }
-
-  /** Half of the ring: more than that is left to the completions of what began. */
-  get half(): number {
-    return this.#ring.dataBytes / 2;
-  }
-
-  get whole(): number {
-    return this.#ring.dataBytes;
   }
 
   /** How long the oldest record has waited for the disk, in milliseconds. */

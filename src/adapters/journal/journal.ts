@@ -132,6 +132,7 @@ export class OpenJournal implements Journal {
   readonly found: Found;
   /** Why records that were not synced would not survive the process; undefined: they do. */
   readonly whyNotCrashProof: string | undefined;
+  readonly isCrashProof: boolean;
   readonly #options: JournalOptions;
   readonly #clock: Clock;
   readonly #driver: Driver;
@@ -150,6 +151,7 @@ export class OpenJournal implements Journal {
   ) {
     const { clock, observe } = options;
     this.whyNotCrashProof = ring.whyNot;
+    this.isCrashProof = ring.whyNot === undefined;
     this.#options = options;
     this.#clock = clock;
     this.#clockOffsetMs = clockOffsetMs;
@@ -177,10 +179,6 @@ export class OpenJournal implements Journal {
         this.#driver.run((timeMs, behind) => ({ do: 'checkpoint', behind, wallMs: timeMs })),
       ),
     ];
-  }
-
-  get isCrashProof(): boolean {
-    return this.whyNotCrashProof === undefined;
   }
 
   append(record: AuditRecord, isBrief = false): JournalFault | undefined {

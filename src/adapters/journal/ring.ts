@@ -154,7 +154,7 @@ export class RingWriter extends Views {
       left = this.dataBytes;
     }
     // A unit of a string has three bytes of UTF-8 at most: only near to the end, or to the limit, they are counted.
-    let most = frameBytes + padded(body.length * 3);
+    let most = frameBytes + body.length * 3 + 7;
     if (most > left || position + most - this.tail > usedMax) {
       most = frameBytes + padded(Buffer.byteLength(body));
       const skipped = most > left ? left : 0;
