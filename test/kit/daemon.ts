@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
-import { makeFolder, type Owner, removeAfter } from './folder.js';
+import { endBefore, makeFolder, type Owner, removeAfter } from './folder.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { type AuditLine, findSecrets, readAudit } from './traces.js';
 
@@ -133,6 +133,7 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
   owner.after(async () => {
     await endBy('SIGKILL');
   });
+  endBefore(folder, () => endBy('SIGKILL'));
   // Not before it has ended: it writes there.
   if (options.folder === undefined) removeAfter(owner, folder);
 

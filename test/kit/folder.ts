@@ -21,9 +21,19 @@ export function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), 'dovegate-'));
 }
 
+/** By folder: what must have ended before it goes. */
+const endings = new Map<string, (() => Promise<unknown>)[]>();
+
+/** Whoever writes into a folder is ended before it goes, whatever was asked of the owner first. */
+export function endBefore(folder: string, end: () => Promise<unknown>): void {
+  endings.set(folder, [...(endings.get(folder) ?? []), end]);
+}
+
 /** Removes the folder at the owner's end, after what was asked of it before. */
 export function removeAfter(owner: Owner, folder: string): void {
-  owner.after(() => {
+  owner.after(async () => {
+    await Promise.all((endings.get(folder) ?? []).map((end) => end()));
+    endings.delete(folder);
     // Node 20 has `passed` on its test context, though not in the types.
     if (Reflect.get(owner, 'passed') === false) console.error(`kept because the test failed: ${folder}`);
     else rmSync(folder, { recursive: true, force: true });
