@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
-import { endBefore, makeFolder, type Owner, removeAfter } from './folder.js';
+import { addMemory, endBefore, makeFolder, type Owner, removeAfter } from './folder.js';
 import { type ProgramOptions, type ProgramResult, runProgram } from './program.js';
 import { type AuditLine, findSecrets, readAudit } from './traces.js';
 
@@ -85,6 +85,7 @@ export class DaemonStartError extends Error {
 /** Starts it and waits for the record `event: "started"`; rejects with DaemonStartError. */
 export async function startDaemon(owner: Owner, options: DaemonOptions): Promise<Daemon> {
   const folder = options.folder ?? makeFolder();
+  if (options.folder === undefined) addMemory(folder);
   const given = { 'dovegate.yaml': options.config, ...options.files };
   for (const [name, text] of Object.entries(given)) writeInto(folder, name, text);
   const configFile = join(folder, 'dovegate.yaml');

@@ -1,5 +1,5 @@
 // A folder that belongs to one test and goes with it; when the test fails it stays, and its path is told.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,6 +21,22 @@ export function makeFolder(): string {
   return mkdtempSync(join(tmpdir(), 'dovegate-'));
 }
 
+/**
+ * Makes `shm` in a folder, on a file system in memory where there is one, as a host has it: a file that is mapped from a busy disk would
+ * hold the daemon up.
+ */
+export function addMemory(folder: string): void {
+  const place = join(folder, 'shm');
+  if (existsSync('/dev/shm')) symlinkSync(mkdtempSync('/dev/shm/dovegate-'), place);
+  else mkdirSync(place);
+}
+
+function removeFolder(folder: string): void {
+  const place = join(folder, 'shm');
+  if (existsSync(place)) rmSync(realpathSync(place), { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
+}
+
 /** By folder: what must have ended before it goes. */
 const endings = new Map<string, (() => Promise<unknown>)[]>();
 
@@ -36,6 +52,6 @@ export function removeAfter(owner: Owner, folder: string): void {
     endings.delete(folder);
     // Node 20 has `passed` on its test context, though not in the types.
     if (Reflect.get(owner, 'passed') === false) console.error(`kept because the test failed: ${folder}`);
-    else rmSync(folder, { recursive: true, force: true });
+    else removeFolder(folder);
   });
 }

@@ -76,7 +76,7 @@ routes: ${options.routes ?? '[{ users: ["*"], backend: mail1 }]'}
 policies:
   support:${options.policy ?? usualPolicy}
 state: state
-audit: ${options.audit ?? '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }'}
+audit: ${options.audit ?? '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB }'}
 ${options.more ?? ''}`;
 }
 

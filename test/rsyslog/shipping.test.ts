@@ -212,7 +212,7 @@ async function begin(t: TestContext, rsyslog: Rsyslog) {
   const sink = `{ syslog: "127.0.0.1:${rsyslog.port}", server_name: localhost, ca: ca.pem, certificate: gate.pem, key: gate.key }`;
   const { daemon } = await openGateway(t, {
     authority,
-    audit: `{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, segment: 256KiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}] }`,
+    audit: `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 256KiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${sink}] }`,
     more: 'admin: { unix: admin.sock }',
     files: { 'gate.pem': shown.certificatePem, 'gate.key': shown.keyPem, 'sign.pem': signKey.secretPem },
   });

@@ -34,7 +34,7 @@ async function ask(client: RawClient, command: typeof quota): Promise<{ status: 
 
 test('a full disk: with the reserve only emergencies are served, then everything, by itself', async (t) => {
   const isDone = await withSmallDisk('tmpfs', async (place, owner) => {
-    const audit = `{ directory: ${join(place, 'audit')}, memory: audit.ring, memory_size: 1MiB, reserve: 512KiB, segment: 64KiB }`;
+    const audit = `{ directory: ${join(place, 'audit')}, memory: shm/audit.ring, memory_size: 4MiB, reserve: 512KiB, segment: 64KiB }`;
     const { client, daemon, backend } = await openGateway(owner, { policy, audit });
     const one = await client();
     assert.equal((await ask(one, quota)).status, '+');
@@ -94,7 +94,7 @@ test('a disk that does not answer at the start: the daemon says so and ends', as
 
 test('a disk that stands still: what must be synced is refused within the deadline, reads go on, and the daemon can end', async (t) => {
   const isDone = await withSmallDisk('ext4', async (place, owner) => {
-    const audit = `{ directory: ${join(place, 'audit')}, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, deadline: 300ms }`;
+    const audit = `{ directory: ${join(place, 'audit')}, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, deadline: 300ms }`;
     const { client, daemon, backend } = await openGateway(owner, { policy: changing, audit });
     const one = await client();
     assert.equal((await ask(one, quota)).status, '+');

@@ -8,7 +8,7 @@ import { readWhole } from '../adapters/journal/reading.js';
 import { type Daemon, runDovegate, startDaemon } from '../kit/daemon.js';
 import { auditRecords, type Gateway, openGateway } from '../kit/gateway.js';
 
-const memory = 'memory: audit.ring, memory_size: 1MiB';
+const memory = 'memory: shm/audit.ring, memory_size: 4MiB';
 const audit = (more: string): string => `{ directory: audit, reserve: 4KiB, sign_key: sign.pem, ${more} }`;
 const admin = 'admin: { unix: admin.sock }\n';
 
@@ -42,7 +42,7 @@ async function journalOf(daemon: Daemon): Promise<Record<string, unknown>> {
 test('SIGKILL in the middle of reads: what the backend saw has its admission after the next start', async (t) => {
   const gateway = await open(t, memory);
   const { daemon, backend } = gateway;
-  assert.equal((await journalOf(daemon))['memory'], daemon.path('audit.ring'));
+  assert.equal((await journalOf(daemon))['memory'], daemon.path('shm/audit.ring'));
   const config = readFileSync(daemon.configFile, 'utf8');
   await killAmongReads(gateway, 200);
   const next = await startDaemon(t, { folder: daemon.folder, config });
@@ -66,7 +66,7 @@ test('the memory went with a machine: the start says so, in the log, the journal
   const { daemon } = gateway;
   const config = readFileSync(daemon.configFile, 'utf8');
   await killAmongReads(gateway, 20);
-  rmSync(daemon.path('audit.ring'));
+  rmSync(daemon.path('shm/audit.ring'));
   const next = await startDaemon(t, { folder: daemon.folder, config });
   assert.ok(next.logs.some(({ event, type }) => event === 'audit-memory' && type === 'left'));
   await next.stop();

@@ -152,7 +152,7 @@ test('an error while the disk of the journal hangs, with a long deadline: 70 wit
   const { env, stick } = stuckEnvOf(t, 'stopping');
   const { daemon } = await openGateway(t, {
     env,
-    audit: '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, deadline: 8s }',
+    audit: '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, deadline: 8s }',
   });
   stick();
   daemon.signal('SIGTERM');

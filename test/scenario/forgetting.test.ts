@@ -16,7 +16,7 @@ const policy = `
     allow: [quota get, { command: mailbox list, where: { mailbox-mask: any }, emergency: true }]
   nothing: { users: ["*"], allow: [] }`;
 const small =
-  '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 64KiB, segment: 64KiB, max_size: 128KiB }';
+  '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 64KiB, segment: 64KiB, max_size: 128KiB }';
 const victim = { user: 'victim@example.org', fields: ['quota get'] };
 const questions = 300;
 

@@ -20,7 +20,7 @@ const policy = `
     users: ["*@example.org"]
     allow: [mailbox status, mailbox create, mailbox list]`;
 const audit =
-  '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }';
+  '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, segment: 64KiB, sign_key: sign.pem }';
 const commands = [
   (name: string) => ['mailbox status', 'messages', name],
   (name: string) => ['mailbox create', name],

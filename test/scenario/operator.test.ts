@@ -246,7 +246,7 @@ test('receivers of the records come and go by a reload', async (t) => {
     return status.shipping.map(({ sink }: { sink: string }) => sink);
   };
   const reloadWith = async (ship: string): Promise<void> => {
-    const audit = `{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, ship: [${ship}] }`;
+    const audit = `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${ship}] }`;
     daemon.write('dovegate.yaml', gateway.configuration({ audit }));
     const reload = await dovegate(daemon, 'reload');
     assert.deepEqual([reload.exit, /read only at a start/.test(reload.text)], [0, false], reload.text);

@@ -9,7 +9,7 @@ import { type Daemon, DaemonStartError, runDovegate, startDaemon } from '../kit/
 import { auditRecords, openGateway } from '../kit/gateway.js';
 
 const audit =
-  '{ directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB, checkpoint_interval: 50ms }';
+  '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 50ms }';
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 const verify = (daemon: Daemon, ...args: string[]) =>
