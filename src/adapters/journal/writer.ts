@@ -251,7 +251,8 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (segment !== undefined && !segment.isCompressed && tail.bytes < segmentBytes) {
       out.open(segment.number, tail.bytes);
     } else {
-      begin(tail.nextNumber, segment?.name, wallMs, change);
+      // At the time of the last record, as in `rotate`: a step of the clock since then is looked for below.
+      begin(tail.nextNumber, segment?.name, known.timeMs, change);
       change = {};
     }
     const left = readLeftRing(directory, ledger.journal);

@@ -549,6 +549,19 @@ void test('a time that went back between two runs is told before anything else',
   assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
 });
 
+void test('the same where the start begins a segment: its first record is no older than the one before', async (t) => {
+  const directory = temporaryDirectory(t);
+  restarted(directory);
+  const writer = writerIn(directory, 1024);
+  const early = wallMs - 60_000;
+  assert.equal(carry(writer, { do: 'open', lock: undefined, wallMs: early }).kind, 'opened');
+  stop(writer, early);
+  assert.deepEqual(segmentFiles(directory), [first, '00000002.jsonl']);
+  assert.deepEqual(eventsIn(directory), ['start', 'stop', 'clock', 'start', 'stop']);
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 9 };
+  assert.deepEqual((await verifyTrail(findTrail([directory]), request)).faults, []);
+});
+
 void test('without a lock nothing is promised', (t) => {
   const directory = temporaryDirectory(t);
   const report = writerIn(directory).carryOut({ do: 'open', lock: undefined, wallMs });
