@@ -111,8 +111,19 @@ function targetOf(text: string): ServerTarget {
   return text === 'by_user' ? { kind: 'by-user' } : { kind: 'backend', backend: text };
 }
 
+/** What is mapped is whole pages, and words must fit into it. */
+const pageBytes = 4096;
+
 export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, 'ship'> {
-  const { group: _group, memory, sign_key: _signKey, hmac_key: _hmacKey, ship: _ship, ...rest } = raw;
+  const {
+    group: _group,
+    memory,
+    memoryBytes,
+    sign_key: _signKey,
+    hmac_key: _hmacKey,
+    ship: _ship,
+    ...rest
+  } = raw;
   const memoryFile = memory === 'off' ? undefined : (cursor.file('memory') ?? memory);
   const group = cursor.source('group');
   const signKeyFile = cursor.file('sign_key');
@@ -120,6 +131,7 @@ export function parseAudit(raw: RawAudit, cursor: Cursor): Omit<AuditSettings, '
   return {
     ...rest,
     directory: cursor.file('directory') ?? raw.directory,
+    memoryBytes: memoryBytes - (memoryBytes % pageBytes),
     ...(group !== undefined && { group }),
     ...(memoryFile !== undefined && { memoryFile }),
     ...(signKeyFile !== undefined && { signKeyFile }),

@@ -64,6 +64,11 @@ log: { level: debug }
   assert.equal(settings.log.level, 'debug');
 });
 
+void test('the memory of records is whole pages', () => {
+  const { memoryBytes } = settingsOf(`${sound}audit: { directory: audit, memory_size: 70001B }\n`).audit;
+  assert.equal(memoryBytes, 17 * 4096);
+});
+
 testMistakes([
   [
     'mode that lets everybody in',
