@@ -45,7 +45,10 @@ export type JournalEvent = DriverEvent | MaintenanceEvent;
 
 /** A step of the wall clock that is worth a record. */
 const clockStepMsMin = 1000;
-/** Records of what happened already: they may take the whole of the ring, all others half of it. */
+/**
+ * Records of what happened already: they may take the whole of the ring, all others half of it. Ends of what was never sent leave a
+ * quarter free: a client that is refused and tries again at once would take the room of the ends of what runs.
+ */
 const outcomes: ReadonlySet<string> = new Set(['completion', 'log', 'clock']);
 
 /**
@@ -208,8 +211,10 @@ export class OpenJournal implements Journal {
     });
   }
 
-  #room({ event }: AuditRecord): number {
-    return outcomes.has(event) ? this.#driver.whole : this.#driver.half;
+  #room({ event, sent }: AuditRecord): number {
+    const { half, whole } = this.#driver;
+    if (!outcomes.has(event)) return half;
+    return sent === false ? (half + whole) / 2 : whole;
   }
 
   #overflow(): JournalFault {

@@ -404,6 +404,22 @@ void test('what a broken disk cannot take is bounded and counted', async (t) => 
   );
 });
 
+void test('ends of what was never sent leave room for the ends of what was', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const memory = { path: `${directory}.ring`, bytes: 16_384 };
+  const { journal } = await openFor(t, directory, { memory, deadlineMs: 500 });
+  rmSync(directory, { recursive: true });
+  writeFileSync(directory, 'in the way');
+  await assert.rejects(journal.appendDurable(admission('A'), false));
+  // A client that tries again and again: each command is refused, and ends.
+  for (let count = 0; count < 100; count += 1) {
+    await assert.rejects(journal.appendDurable(admission('B'), false));
+    journal.append({ ...completion('B'), outcome: 'failed', sent: false });
+  }
+  for (let count = 0; count < 8; count += 1) assert.equal(journal.append(completion('A')), undefined);
+  await assert.rejects(journal.close(), JournalFault);
+});
+
 void test('a step of the wall clock just before the end is recorded before the stop record', async (t) => {
   const directory = temporaryDirectory(t);
   const clock = hourBackClock();
