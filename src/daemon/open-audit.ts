@@ -127,14 +127,12 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
 
 /** Nothing is less safe without it, but slower. */
 function reportMemory(log: Log, { memoryFile }: AuditSettings, { whyNotCrashProof: why }: OpenJournal): void {
-  if (why === undefined) return;
+  if (why !== undefined) reportNoMemory(log, why, memoryFile === undefined ? 'info' : 'warn');
+}
+
+function reportNoMemory(log: Log, why: string, level: 'info' | 'warn'): void {
   const text = `every command waits until its record is on disk: ${why}`;
-  log.report({
-    event: 'audit-memory',
-    level: memoryFile === undefined ? 'info' : 'warn',
-    type: 'none',
-    text,
-  });
+  log.report({ event: 'audit-memory', level, type: 'none', text });
 }
 
 /** The redactor with the configured key, or with the one beside the segments, which is made at the first start. */
@@ -235,6 +233,8 @@ function reportJournal(log: Log, losses: LossLog, event: JournalEvent): void {
         log.report({ event: 'audit-reserve', level: 'error', text });
       }
       return;
+    case 'memory-gone':
+      return reportNoMemory(log, event.text, 'warn');
     case 'not-tended':
       log.report({ event: 'audit-not-tended', level: 'warn', text: event.text });
       return;

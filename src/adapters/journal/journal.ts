@@ -2,6 +2,7 @@
 // journal's thread, makes the ring, and encodes every record; the driver does the rest.
 // The rule: a record is encoded when it is appended, so that a long or hostile one delays no other.
 
+import { statSync } from 'node:fs';
 import { encodeBody } from '../../domain/audit/encode.js';
 import type { AuditRecord, JournalRecord } from '../../domain/audit/record.js';
 import type { Journal, JournalSpace } from '../../gateway/outcome/journal.js';
@@ -17,7 +18,8 @@ import {
   WriterThread,
 } from './handover.js';
 import { Maintenance, type MaintenanceEvent, type MaintenanceOptions } from './maintenance.js';
-import { formatRing, type RingIdentity, RingWriter } from './ring.js';
+import { formatRing, type RingIdentity, RingWriter, readRingHeader } from './ring.js';
+import { isSameFile } from './segments.js';
 
 export interface JournalOptions
   extends WriterOptions,
@@ -41,8 +43,13 @@ export interface Mapped {
   readonly address: bigint;
 }
 
-export type JournalEvent = DriverEvent | MaintenanceEvent;
+export type JournalEvent =
+  | DriverEvent
+  | MaintenanceEvent
+  /** Somebody took the file of the ring away: from now on every record is synced before its command is sent. */
+  | { readonly kind: 'memory-gone'; readonly text: string };
 
+const replacedText = 'was removed or replaced; does another daemon have the same audit.memory?';
 /** A step of the wall clock that is worth a record. */
 const clockStepMsMin = 1000;
 /**
@@ -89,6 +96,14 @@ interface OpenRing {
   readonly share: RingShare;
   /** Why nothing of it survives the process; undefined: it does. */
   readonly whyNot: string | undefined;
+  /** The file that a start after a crash looks for; undefined: there is none. */
+  readonly file: RingFile | undefined;
+}
+
+interface RingFile {
+  readonly path: string;
+  readonly device: number;
+  readonly inode: number;
 }
 
 /** The ring in the file that the thread made; where there is none, or it cannot be mapped, in memory of the process. */
@@ -96,12 +111,16 @@ function openRing({ map, memory: { path, bytes } }: JournalOptions, { ring, foun
   let whyNot = typeof ring === 'string' ? ring : undefined;
   if (typeof ring !== 'string' && path !== undefined) {
     try {
+      const { dev: device, ino: inode } = statSync(path);
       const { memory, address } = map(path, ring.bytes);
       const { generation } = ring;
+      if (readRingHeader(new Uint8Array(memory))?.generation !== generation)
+        throw new Error(`${path} ${replacedText}`);
       return {
         writer: new RingWriter(memory, generation),
         share: { memory: { address, bytes: ring.bytes }, generation },
         whyNot,
+        file: { path, device, inode },
       };
     } catch (error) {
       whyNot = messageOf(error);
@@ -110,7 +129,15 @@ function openRing({ map, memory: { path, bytes } }: JournalOptions, { ring, foun
   const memory = new SharedArrayBuffer(bytes);
   const identity: RingIdentity = { bytes, journal: found.journal, generation: 0n };
   formatRing(new Uint8Array(memory), identity);
-  return { writer: new RingWriter(memory, 0n), share: { memory, generation: 0n }, whyNot };
+  return { writer: new RingWriter(memory, 0n), share: { memory, generation: 0n }, whyNot, file: undefined };
+}
+
+function isThere(file: RingFile): boolean {
+  try {
+    return isSameFile(file.path, file);
+  } catch {
+    return false;
+  }
 }
 
 /** Tells a thread where the ring is: it finds it, or dies, which shows at the next order. */
@@ -134,8 +161,8 @@ export class OpenJournal implements Journal {
   /** What the start found in the directory. */
   readonly found: Found;
   /** Why records that were not synced would not survive the process; undefined: they do. */
-  readonly whyNotCrashProof: string | undefined;
-  readonly isCrashProof: boolean;
+  whyNotCrashProof: string | undefined;
+  isCrashProof: boolean;
   readonly #options: JournalOptions;
   readonly #clock: Clock;
   readonly #driver: Driver;
@@ -177,11 +204,22 @@ export class OpenJournal implements Journal {
     const offsetMs = clockOffsetMs - opened.mark.stepsMs;
     this.#maintenance = new Maintenance(options, this.#driver, space, offsetMs, () => this.#noteClockStep());
     this.#repeated = [
-      this.#repeat(options.lookIntervalMs, () => this.#driver.run((_, behind) => ({ do: 'look', behind }))),
+      this.#repeat(options.lookIntervalMs, () => {
+        if (ring.file !== undefined) this.#lookAtMemory(ring.file);
+        return this.#driver.run((_, behind) => ({ do: 'look', behind }));
+      }),
       this.#repeat(options.checkpointIntervalMs, () =>
         this.#driver.run((timeMs, behind) => ({ do: 'checkpoint', behind, wallMs: timeMs })),
       ),
     ];
+  }
+
+  /** What is mapped stays mapped, but a start after a crash would not find it. */
+  #lookAtMemory(file: RingFile): void {
+    if (!this.isCrashProof || isThere(file)) return;
+    this.isCrashProof = false;
+    this.whyNotCrashProof = `${file.path} ${replacedText}`;
+    this.#options.observe({ kind: 'memory-gone', text: this.whyNotCrashProof });
   }
 
   append(record: AuditRecord, isBrief = false): JournalFault | undefined {

@@ -96,6 +96,12 @@ export function forgetRing(directory: string): void {
   syncDirectory(directory);
 }
 
+/** The same, and the file of the ring goes, unless somebody put another one in its place. */
+export function dropRing(directory: string, path: string, { generation }: RingIdentity): void {
+  forgetRing(directory);
+  if (readHeaderAt(path)?.generation === generation) unlinkSync(path);
+}
+
 /** The ring of the last run; undefined: it had none, or nothing of it is needed. Never throws. `journal`: whose it must be. */
 export function readLeftRing(directory: string, journal: string): LeftRing | undefined {
   if (!existsSync(join(directory, noteName))) return undefined;
@@ -275,11 +281,15 @@ function isUnknown(path: string, journal: string | undefined): boolean {
   if (found === undefined) return false;
   if (!isOurs(found)) return true;
   if (found.nlink > 1) return false;
+  return journal === undefined || readHeaderAt(path)?.journal !== journal;
+}
+
+function readHeaderAt(path: string): ReturnType<typeof readRingHeader> {
   const header = Buffer.alloc(ringHeaderBytes);
   withFile(openSync(path, constants.O_RDONLY | noFollow), (descriptor) =>
     readSync(descriptor, header, 0, header.length, 0),
   );
-  return journal === undefined || readRingHeader(header)?.journal !== journal;
+  return readRingHeader(header);
 }
 
 function addName(path: string, name: string): void {

@@ -3,7 +3,7 @@
 // The rule: after any failure nothing is written to that segment again. The kernel may have dropped its pages, so what lies
 // after the mark is cut off and written once more to a new segment, by the order `heal`.
 
-import { closeSync, existsSync, rmSync } from 'node:fs';
+import { closeSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeBody } from '../../domain/audit/encode.js';
 import { journalFormat, Ledger, sealBytesMax } from '../../domain/audit/ledger.js';
@@ -23,7 +23,7 @@ import {
   writeCheckpointFile,
 } from './recover.js';
 import type { Frame, RingIdentity, RingReader } from './ring.js';
-import { createRing, forgetRing, type LeftRing, readLeftRing } from './ring-file.js';
+import { createRing, dropRing, forgetRing, type LeftRing, readLeftRing } from './ring-file.js';
 import {
   type Held,
   holdFile,
@@ -64,7 +64,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   let lock: Held | undefined;
   let candidate: Held | undefined;
   let ring: RingReader | undefined;
-  let ringPath: string | undefined;
+  let ringFile: { readonly path: string; readonly identity: RingIdentity } | undefined;
   /** Of the ring: what lies before it was written, how many records it held, and how many damaged stretches are among them. */
   let position = 0;
   let records = 0;
@@ -147,7 +147,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (order.do === 'heal') return needLock(order.lock) ?? heal(order);
     if (order.do === 'attach') {
       // A later thread has no lock yet, and the note may be another daemon's.
-      if (lock !== undefined && order.ring.memory instanceof SharedArrayBuffer) dropRing();
+      if (lock !== undefined && order.ring.memory instanceof SharedArrayBuffer) leaveRing();
       return { kind: 'kept' };
     }
     if (isBroken) throw new JournalFault('write-failed', 'the journal has failed');
@@ -170,7 +170,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         const told = written(checkpoint(order.wallMs, {}));
         publish();
         out.close();
-        dropRing();
+        leaveRing();
         if (lock !== undefined) closeSync(lock.descriptor);
         lock = undefined;
         return { kind: 'stopped', ...told };
@@ -294,10 +294,10 @@ export function createWriter(options: WriterOptions, journal: string) {
   }
 
   /** Nothing in it is needed any more: the next start misses none, and its room is free. */
-  function dropRing(): void {
+  function leaveRing(): void {
     try {
-      forgetRing(directory);
-      if (ringPath !== undefined) rmSync(ringPath, { force: true });
+      if (ringFile === undefined) forgetRing(directory);
+      else dropRing(directory, ringFile.path, ringFile.identity);
     } catch {
       // The next start finds it, and finds all of it on disk.
     }
@@ -313,7 +313,7 @@ export function createWriter(options: WriterOptions, journal: string) {
         return 'audit.memory is off';
       }
       const identity = createRing(directory, path, bytes, ledger.journal);
-      ringPath = path;
+      ringFile = { path, identity };
       return identity;
     } catch (error) {
       return messageOf(error);

@@ -24,6 +24,8 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../../src/adapters/host/clock.js';
+import { loadNative } from '../../../src/adapters/host/native.js';
+import type { Mapped } from '../../../src/adapters/journal/journal.js';
 import { findTrail, verifyTrail } from '../../../src/adapters/journal/trail.js';
 import { JournalFault } from '../../../src/ports/faults.js';
 import type { Clock } from '../../../src/ports/machine.js';
@@ -402,6 +404,51 @@ void test('what a broken disk cannot take is bounded and counted', async (t) => 
     told.reduce((sum, records) => sum + records, 0),
     journal.lost,
   );
+});
+
+void test('a memory that somebody took away is none any more, and that is told once', async (t) => {
+  const directory = join(temporaryDirectory(t), 'audit');
+  const memory = { path: `${directory}.ring`, bytes: 65_536 };
+  const { journal, events: seen, seen: told } = await openFor(t, directory, { memory, lookIntervalMs: 10 });
+  assert.ok(journal.isCrashProof);
+  rmSync(memory.path);
+  await told('memory-gone');
+  assert.ok(!journal.isCrashProof);
+  assert.match(journal.whyNotCrashProof ?? '', /audit\.ring was removed or replaced/);
+  await sleep(50);
+  assert.equal(seen.filter(({ kind }) => kind === 'memory-gone').length, 1);
+  assert.equal(journal.append(admission('A')), undefined);
+  await journal.appendDurable(completion('A'), false);
+  await journal.close();
+});
+
+void test('two daemons with one memory: the first one notices, and leaves the other its file', async (t) => {
+  const place = temporaryDirectory(t);
+  const memory = { path: join(place, 'audit.ring'), bytes: 65_536 };
+  const first = await openFor(t, join(place, 'first'), { memory, lookIntervalMs: 10 });
+  const second = await openFor(t, join(place, 'second'), { memory });
+  await first.seen('memory-gone');
+  await first.journal.close();
+  assert.ok(second.journal.isCrashProof);
+  assert.ok(existsSync(memory.path), 'the memory of the second is at its place');
+  await second.journal.close();
+  assert.ok(!existsSync(memory.path));
+});
+
+void test('a file that is put in the place of the memory while that is mapped is not used', async (t) => {
+  const place = temporaryDirectory(t);
+  const memory = { path: join(place, 'audit.ring'), bytes: 65_536 };
+  const native = await loadNative();
+  const map = (path: string, bytes: number): Mapped => {
+    rmSync(path);
+    writeFileSync(path, Buffer.alloc(bytes), { mode: 0o600 });
+    return native.mapShared(path, bytes);
+  };
+  const { journal } = await openFor(t, join(place, 'audit'), { memory, map });
+  assert.match(journal.whyNotCrashProof ?? '', /was removed or replaced/);
+  await journal.appendDurable(admission('A'), false);
+  await journal.close();
+  assert.ok(existsSync(memory.path), 'what is not ours stays');
 });
 
 void test('ends of what was never sent leave room for the ends of what was', async (t) => {
