@@ -338,8 +338,8 @@ const listed = {
   'audit-writable': [['info'], 'records reach the disk again'],
   'audit-lost': [
     ['error'],
-    'records were lost because the disk took none; no command waited for them',
-    'free the disk; the numbers that are missing show how many',
+    'records were lost: `audit.memory` was full (their commands were refused, or had ended) or damaged',
+    'free the disk; `count` says how many',
   ],
   'audit-reserve': [
     ['error'],
@@ -358,7 +358,7 @@ const listed = {
   ],
   'audit-memory': [
     ['info', 'warn', 'error'],
-    '`type` none: there is no `audit.memory`, so every command waits for the disk; left: what the last run left there is gone or damaged',
+    '`type` none: there is no `audit.memory` (any more), so every command waits for the disk; left: what the last run left there is gone or damaged',
     'none: make its directory, or give it room, and restart; left: `audit verify` says where reads may be missing; look who touched the file',
   ],
   'audit-damaged': [

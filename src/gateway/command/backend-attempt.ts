@@ -1,6 +1,6 @@
 // One attempt to run a command on one backend: waits for a lease, rechecks what was judged, counts the mails that it concerns where its
 // rule demands that, sends, relays. A script.
-// The rules: nothing is sent before the admission is on disk; whatever is odd closes the upstream; how far it came is known also when it
+// The rules: nothing is sent before the admission is safe; whatever is odd closes the upstream; how far it came is known also when it
 // broke off.
 
 import type { Abortable } from '../../concurrency/abortable.js';

@@ -1,5 +1,5 @@
 // One command from its line to its completion record, in steps: assess, admit, send, respond, complete. A script.
-// The rules: nothing goes upstream before the admission is on disk; nothing a client sent is forwarded, the line is encoded afresh;
+// The rules: nothing goes upstream before the admission is safe; nothing a client sent is forwarded, the line is encoded afresh;
 // every admission gets one completion; a reply that was cut never looks whole, so a session in which nothing could be told apart any
 // more is closed.
 
