@@ -91,7 +91,7 @@ void test('the container', { timeout: 600_000 }, async (t) => {
     assert.match(await shell('touch /usr/lib/dovegate/x'), /Read-only file system/);
     assert.match(
       await shell('dovegate check --config /etc/dovegate/dovegate.yaml'),
-      /no problems|: \/run\/dovegate is on a disk[^]*: 0 errors, 1 warning$/,
+      /no problems\n|: \/run\/dovegate is on a disk[^]*: 0 errors, 1 warning\n$/,
     );
   });
 
