@@ -88,6 +88,12 @@ export function createRing(directory: string, path: string, bytes: number, journ
   return { bytes, journal, generation };
 }
 
+/** Says again which file is the ring, where somebody took that away with the directory. */
+export function keepNote(directory: string, path: string, identity: RingIdentity): void {
+  if (existsSync(join(directory, noteName))) return;
+  writeNote(directory, { path, ...identity, boot: readBoot() });
+}
+
 /** The next start finds no ring, and misses none. */
 export function forgetRing(directory: string): void {
   const path = join(directory, noteName);

@@ -23,7 +23,7 @@ import {
   writeCheckpointFile,
 } from './recover.js';
 import type { Frame, RingIdentity, RingReader } from './ring.js';
-import { createRing, dropRing, forgetRing, type LeftRing, readLeftRing } from './ring-file.js';
+import { createRing, dropRing, forgetRing, keepNote, type LeftRing, readLeftRing } from './ring-file.js';
 import {
   type Held,
   holdFile,
@@ -64,6 +64,7 @@ export function createWriter(options: WriterOptions, journal: string) {
   let lock: Held | undefined;
   let candidate: Held | undefined;
   let ring: RingReader | undefined;
+  let mapped: Pick<RingIdentity, 'bytes' | 'generation'> | undefined;
   let ringFile: { readonly path: string; readonly identity: RingIdentity } | undefined;
   /** Of the ring: what lies before it was written, how many records it held, and how many damaged stretches are among them. */
   let position = 0;
@@ -147,7 +148,9 @@ export function createWriter(options: WriterOptions, journal: string) {
     if (order.do === 'heal') return needLock(order.lock) ?? heal(order);
     if (order.do === 'attach') {
       // A later thread has no lock yet, and the note may be another daemon's.
-      if (lock !== undefined && order.ring.memory instanceof SharedArrayBuffer) leaveRing();
+      const { memory: where, generation } = order.ring;
+      if (!(where instanceof SharedArrayBuffer)) mapped = { bytes: where.bytes, generation };
+      else if (lock !== undefined) leaveRing();
       return { kind: 'kept' };
     }
     if (isBroken) throw new JournalFault('write-failed', 'the journal has failed');
@@ -453,7 +456,12 @@ export function createWriter(options: WriterOptions, journal: string) {
     // that step is among those of the ring or comes later. Retention takes ages from here, and a start compares the clock with it.
     begin(number, segmentName(target.segment), ledger.timeMs, more);
     consume(order.behind);
-    return { kind: 'written', ...written(sync()) };
+    const mark = sync();
+    if (mapped !== undefined && memory.path !== undefined) {
+      ringFile ??= { path: memory.path, identity: { ...mapped, journal: ledger.journal } };
+      keepNote(directory, ringFile.path, ringFile.identity);
+    }
+    return { kind: 'written', ...written(mark) };
   }
 
   /** All are told, on disk, before the first one goes. */

@@ -288,6 +288,7 @@ void test('what is taken away while nothing happens is noticed and made again', 
     assert.equal(failed?.kind === 'failed' && failed.fault.code, 'removed');
     await journal.appendDurable(admission('A'), false);
     assert.equal(segmentFiles(directory).at(-1), '00000002.jsonl', String(trick));
+    assert.ok(existsSync(join(directory, 'ring.json')), 'the next start finds the ring');
   }
 });
 
@@ -317,7 +318,7 @@ void test('a removed directory comes back with its lock', async (t) => {
   await assert.rejects(journal.appendDurable(admission('A'), false), faultOf('removed'));
   await seen('writable');
   await journal.appendDurable(admission('B'), false);
-  assert.deepEqual(readdirSync(directory), ['00000002.jsonl', 'checkpoint.json', 'lock']);
+  assert.deepEqual(readdirSync(directory), ['00000002.jsonl', 'checkpoint.json', 'lock', 'ring.json']);
   await assert.rejects(openFor(t, directory), faultOf('locked'));
 });
 
