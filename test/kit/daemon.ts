@@ -2,7 +2,7 @@
 // also when the test or this process fails. The folder of the test is the daemon's folder: paths in a configuration are relative to it.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createEventWait } from './event-wait.js';
@@ -167,7 +167,11 @@ export async function startDaemon(owner: Owner, options: DaemonOptions): Promise
       }
     },
     kill: () => endBy('SIGKILL'),
-    audit: (directory = 'audit') => readAudit(join(folder, directory)),
+    audit(directory = 'audit') {
+      const place = join(folder, directory);
+      if (exit === undefined) waitForRecords(place);
+      return readAudit(place);
+    },
     grepSecrets: (needles) => findSecrets(needles, folder, Object.keys(given), output()),
   };
   try {
@@ -224,4 +228,25 @@ function endWithUs(child: ChildProcess): void {
 
 function killChildren(): void {
   for (const child of children) child.kill('SIGKILL');
+}
+
+/** Nothing was written for so long: the daemon hands records that nobody waits for to the disk within 20 ms, and then syncs them. */
+const quietMs = 150;
+
+/** Until the journal has not grown for a moment, or for 3 s; holds this process up meanwhile, so that nothing more is caused. */
+function waitForRecords(directory: string): void {
+  const bytes = (): number => {
+    const names = existsSync(directory)
+      ? readdirSync(directory).filter((name) => name.endsWith('.jsonl'))
+      : [];
+    return names.reduce(
+      (sum, name) => sum + (statSync(join(directory, name), { throwIfNoEntry: false })?.size ?? 0),
+      0,
+    );
+  };
+  const sleep = new Int32Array(new SharedArrayBuffer(4));
+  for (let before = -1, now = bytes(), left = 20; left > 0 && before !== now; left -= 1) {
+    Atomics.wait(sleep, 0, 0, quietMs);
+    [before, now] = [now, bytes()];
+  }
 }
