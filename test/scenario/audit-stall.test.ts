@@ -31,11 +31,11 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
     const memory = 'memory: shm/audit.ring, memory_size: 256KiB';
     const audit = `{ directory: ${join(place, 'audit')}, ${memory}, reserve: 4KiB, deadline: ${deadlineMs}ms }`;
     const { client, daemon, backend } = await openGateway(owner, { policy, audit });
-    let isOver = false;
+    const load = { isOver: false };
     const work = async (command: typeof read): Promise<Answer[]> => {
       const one = await client();
       const answers: Answer[] = [];
-      while (!isOver) {
+      while (!load.isOver) {
         const atMs = performance.now();
         one.sendCommand(command);
         const { status } = await one.readReply();
@@ -64,7 +64,7 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
     // What the scripted backend does not know it answers with a plain minus.
     await until(async () => (await asked(change)) === '-', 'changes go on', 30_000);
     assert.equal(await asked(read), '+');
-    isOver = true;
+    load.isOver = true;
     const whileFrozen = ({ atMs }: Answer): boolean => atMs > frozenMs + 100 && atMs < thawedMs - 100;
     const reads = (await readers).flat().filter(whileFrozen);
     const changes = (await writers).flat().filter(whileFrozen);
