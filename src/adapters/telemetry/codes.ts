@@ -77,7 +77,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   // allowed, and refused before it was sent
   'over-limit': ['over a rate, a limit or `distinct_users` of the policy', 'wait, or raise the limit'],
   'limits-full': [
-    'no room for another counter of a limit, and none has expired; commands that need a new one are refused',
+    'there is no room for another counter of a limit, and none has expired. Commands that need a new one are refused',
     'find out who asks under so many names; it clears by itself',
   ],
   'audit-failed': ['its record could not be written, so it was not sent', 'as for the event `audit-failed`'],
@@ -95,7 +95,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
     'add a route, or ask again',
   ],
   'queue-full': [
-    'the queue is full: `limits.queue` commands are waiting',
+    '`limits.queue` commands are waiting already, and the queue takes no more',
     'raise `connections`, or find out who asks so much',
   ],
   'queue-timeout': ['no upstream became free within `limits.queue_timeout`', 'as `queue-full`'],
@@ -306,7 +306,7 @@ const listed = {
   ],
   'login-failed': [
     ['warn'],
-    'a login failed; `type` is the reason, `account` the name given, `address` the client',
+    'a client could not log in. `type` is the reason, `account` the name it gave, `address` where it came from',
     'correct name, password or certificate there; many from one address: somebody guesses',
   ],
   // upstreams and backends
@@ -314,7 +314,7 @@ const listed = {
   'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
   'dial-failed': [
     ['error', 'debug'],
-    'a connection to a backend failed: `type` is the code, `text` names the backend and the cause; repeated failures have level debug',
+    'dovegate could not connect to a backend. `type` is the code, `text` names the backend and the cause. Repeated failures have level debug',
     'mend certificate, password or address, or the backend itself',
   ],
   'backend-down': [
@@ -390,7 +390,7 @@ const listed = {
   'ship-connected': [['info'], 'records go to a receiver'],
   'ship-away': [
     ['error'],
-    'records do not reach a receiver; `type` is the code, `lag` the number waiting; logged again only when it changes; commands go on',
+    'a receiver does not get the records. `type` is the code, `lag` is how many wait. It is logged again only when it changes, and commands go on',
     'mend certificate, name, or the receiver itself',
   ],
   'ship-missing': [
