@@ -144,6 +144,8 @@ function attempt(r: JournalRecord, budget: Budget): string {
   if (r.session !== undefined) body += `,"session":${encodeText(r.session, max)}`;
   if (r.id !== undefined) body += `,"id":${encodeText(r.id, max)}`;
   if (r.for !== undefined) body += `,"for":${encodeText(r.for, max)}`;
+  if (r.protocol !== undefined) body += `,"protocol":${words.get(r.protocol) ?? encodeWord(r.protocol, max)}`;
+  if (r.tag !== undefined) body += `,"tag":${encodeText(r.tag, max)}`;
   if (r.listener !== undefined) body += `,"listener":${words.get(r.listener) ?? encodeWord(r.listener, max)}`;
   if (r.peer !== undefined) body += `,"peer":${encodePeer(r.peer, max)}`;
   const command = commandTexts(r, budget);

@@ -87,6 +87,10 @@ export interface AuditRecord {
   readonly id?: string | undefined;
   /** The exchange that a search twin was made for. */
   readonly for?: string | undefined;
+  /** What the client speaks; absent: the doveadm protocol. */
+  readonly protocol?: 'http' | undefined;
+  /** What a client of HTTP called the command. */
+  readonly tag?: string | undefined;
   readonly listener?: string | undefined;
   readonly peer?: RecordedPeer | undefined;
   readonly principal?: string | undefined;
