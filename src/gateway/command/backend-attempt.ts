@@ -194,6 +194,10 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
       const reason = 'nobody knows how many cells a row of this reply has';
       return unsent({ kind: 'unroutable', reason });
     }
+    if (!this.#target.expect(judgement, upstream.serverMinor)) {
+      const reason = 'nobody knows the columns of this reply';
+      return unsent({ kind: 'unroutable', reason });
+    }
     const { names, subject } = session;
     const { deadlineMs, replyIdleMs, clientStallMs, logLinesMax } = context.limits;
     const { effect } = judgement.attempt;

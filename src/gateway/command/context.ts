@@ -12,7 +12,7 @@ import type { Observe } from '../outcome/events.js';
 import type { FloodWatch, Journal } from '../outcome/journal.js';
 import type { ClientInput, RelayLimits } from '../relay/relay.js';
 
-import type { ReplyWriter } from '../relay/reply-writer.js';
+import type { ReplyTarget } from '../relay/reply-writer.js';
 import type { KnownLine, Router } from './assessment.js';
 import type { SessionNames } from './exchange-records.js';
 
@@ -65,9 +65,10 @@ export interface ExchangeSession {
   readonly names: SessionNames;
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
-  readonly writer: ReplyWriter;
+  readonly writer: ReplyTarget;
   /** What the client said of the next command. */
   readonly reason: string | undefined;
+  readonly tag?: string | undefined;
   /** What would hold for a command that came now. */
   now(): { readonly context: ExchangeContext; readonly policy: Policy | undefined };
   /** Whether that context would hold for a command that came now. */

@@ -24,6 +24,8 @@ import type { RelayCount } from '../relay/relay.js';
 /** Who asks, and where; the same for all exchanges of a session. */
 export interface SessionNames {
   readonly session: string;
+  /** Undefined: the doveadm protocol. */
+  readonly protocol?: 'http' | undefined;
   readonly listener: string;
   readonly peer: Peer;
   /** The same as it is recorded. */
@@ -45,6 +47,8 @@ export interface AdmissionFacts {
   /** Where it would go. */
   readonly backends: readonly { readonly name: string }[];
   readonly reason: string | undefined;
+  /** What the client calls the command, where its protocol has a name for it. */
+  readonly tag?: string | undefined;
   readonly redact: (value: string) => Redacted;
 }
 
@@ -108,6 +112,8 @@ export function admissionOf(
     event: 'admission',
     session: names.session,
     id: facts.id,
+    protocol: names.protocol,
+    tag: facts.tag,
     listener: names.listener,
     peer: names.recorded,
     principal: names.principal,

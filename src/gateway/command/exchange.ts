@@ -11,7 +11,7 @@ import type { ExchangeNames } from '../outcome/events.js';
 import { type DuplexEnd, type Ending, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { CommandInput } from '../relay/input.js';
 import { waitForPeer } from '../relay/relay.js';
-import type { ReplyWriter } from '../relay/reply-writer.js';
+import type { ReplyTarget } from '../relay/reply-writer.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
 import { type BackendAttempt, cutOff, type DispatchedCommand } from './backend-attempt.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
@@ -91,7 +91,7 @@ export class Exchange {
   ): Promise<CloseReason | undefined> {
     const context = this.#context;
     const session = this.#session;
-    const { subject, names, reason } = session;
+    const { subject, names, reason, tag } = session;
     let assessed: AssessedCommand | OwnAssessment | undefined = known?.assessed;
     let knownLine = known;
     if (assessed === undefined) {
@@ -116,6 +116,7 @@ export class Exchange {
       judgement,
       backends: destinations,
       reason,
+      tag,
       redact,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
@@ -266,7 +267,7 @@ const unreadBytesMax = 16 * 1024;
  * reply, without LF, also where nobody was left to read it. `closeFor`: why the session must end.
  */
 function respond(
-  writer: ReplyWriter,
+  writer: ReplyTarget,
   ending: Ending,
   verdict: Verdict,
   id: string,
@@ -279,10 +280,7 @@ function respond(
   // Its bytes have no end after which a status line could stand.
   if (ending.kind === 'duplex-ended') return { status: '+', closeFor: duplexCloses[ending.how] };
   const isCut = writer.isMidCell;
-  if (verdict.isTold) writer.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${id}`);
-  const code = verdict.code ?? 'TEMPFAIL';
-  writer.addStatus(code);
-  const status = code === '' ? '+' : `-${code}`;
+  const status = writer.addEnd(ending, verdict, id);
   if (ending.kind === 'client-stall' || ending.kind === 'client-slow')
     return { status, closeFor: ending.kind };
   if (ending.kind === 'client-gone') return { status, closeFor: 'peer-gone' };

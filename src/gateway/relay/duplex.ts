@@ -75,7 +75,7 @@ class DuplexRun {
     this.status = status;
     if (status.kind === 'referral') return { kind: 'referral', backend, target: status.referral };
     if (status.kind !== 'ok') explainStatus(this.#talk, status);
-    writer.addRawStatus(status.raw);
+    writer.addRawStatus(status.raw, '');
     if (status.kind !== 'ok') return { kind: 'replied', status, peer: 'ready' };
     void this.#pumpUp();
     const how = await this.#pumpDown(first.rest);

@@ -205,12 +205,12 @@ class ReplyRelay {
   }
 
   #end(status: Status, hasTrailing: boolean): LeaseEnd<Ending> {
-    const { writer, upstream, command } = this.#talk;
+    const { writer, upstream, command, count } = this.#talk;
     const { kind } = status;
     const peer = this.#peer;
     if (peer === 'ready' && kind !== 'referral') {
       if (kind !== 'ok') explainStatus(this.#talk, status);
-      writer.addRawStatus(status.raw);
+      writer.addRawStatus(status.raw, count.lastLog);
       // At once, before records are written or the upstream is returned: the client waits for this. Not awaited: the backend is
       // done, and its upstream may serve another client.
       void writer.flush(Number.POSITIVE_INFINITY);

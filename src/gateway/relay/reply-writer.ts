@@ -1,7 +1,9 @@
-// Writes replies and log lines to one client in its framing; and the targets that replies of several backends go through first.
+// Writes replies and log lines to one client of the doveadm protocol, in its framing; what any writer of answers offers; and the targets
+// that replies of several backends go through first.
 // The rules: one write for what belongs together; a log line goes before the status of its command, because real clients
 // disconnect when they have read the status. Rows have no mark: a row is so many cells, each ended by a TAB.
 
+import type { Judged } from '../../domain/policy/assess.js';
 import { WireFault } from '../../ports/faults.js';
 import type { Transport } from '../../ports/transport.js';
 import { escapeText } from '../../protocol/lines.js';
@@ -14,17 +16,50 @@ import {
   outputChannel,
 } from '../../protocol/reply/multiplex.js';
 import { encodeLogLine, formatStatus, type LogType } from '../../protocol/reply/reply.js';
+import type { Ending, Verdict } from '../outcome/outcome.js';
 
 const tab = 0x09;
 const lineFeed = Buffer.from('\n');
 /** Shorter output is copied into one buffer with its header: most replies are a row and a status. */
 const joinedBytesMax = 2 * 1024;
 
-/** Where the relay of one reply writes. */
-export type RelayTarget = Pick<ReplyWriter, 'addBody' | 'addLog' | 'addRawStatus' | 'flush' | 'takenBytes'>;
+/** Where the relay of one reply writes. Pieces are collected in order; only `flush` touches the transport. */
+export interface RelayTarget {
+  /**
+   * What is sent next to a server of that minor. False: its reply cannot be written in the client's form, so it must not be sent. Called
+   * again where the command is tried again.
+   */
+  expect(judged: Judged, serverMinor: number): boolean;
+  /** `bytes` are not copied. */
+  addBody(bytes: Buffer): void;
+  /** Does nothing for a client that reads none. `text` may have several lines. */
+  addLog(type: LogType, text: string): void;
+  /** Ends the rows; `line` is a status line that a backend sent, without its LF, `lastLog` its last log line of this command. */
+  addRawStatus(line: Buffer, lastLog: string): void;
+  /**
+   * Writes what was added. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write,
+   * which rejects with a TransportFault when the client is gone.
+   */
+  flush(unsentBytesMax: number): Promise<void> | undefined;
+  /** Bytes that the client has taken; only differences count. */
+  readonly takenBytes: number;
+}
 
-/** One for each session. Pieces are collected in order; only `flush` touches the transport. */
-export class ReplyWriter {
+/** Where the commands of a session are answered. */
+export interface ReplyTarget extends RelayTarget {
+  /** Bytes of answers so far, over all commands. */
+  readonly bytesOut: number;
+  /** The rows so far end within a cell, so bytes that follow could be taken for a part of it. */
+  readonly isMidCell: boolean;
+  /**
+   * The end of a command to which no backend gave a status: what the client is told, and a status. Returns the status line, without LF,
+   * in the words of the doveadm protocol.
+   */
+  addEnd(ending: Ending, verdict: Verdict, id: string): string;
+}
+
+/** For clients of the doveadm protocol; one for each session. */
+export class ReplyWriter implements ReplyTarget {
   /** Bytes of the output channel so far, over all replies. */
   bytesOut = 0;
   /** Whether log lines reach the client: minors 1 and 2 always, 3 and later after OPTION log-passthrough. */
@@ -46,7 +81,6 @@ export class ReplyWriter {
     this.hasLogChannel = minor === 1 || minor === 2;
   }
 
-  /** The rows so far end within a cell, so bytes that follow could be taken for a part of it. */
   get isMidCell(): boolean {
     return this.#lastOfBody !== tab;
   }
@@ -60,7 +94,11 @@ export class ReplyWriter {
     if (this.#minor >= 1) this.hasLogChannel = true;
   }
 
-  /** `bytes` are not copied. */
+  /** Rows are not looked at. */
+  expect(): boolean {
+    return true;
+  }
+
   addBody(bytes: Buffer): void {
     this.#output.push(bytes);
     this.#outputBytes += bytes.length;
@@ -68,7 +106,6 @@ export class ReplyWriter {
     this.#lastOfBody = bytes[bytes.length - 1] ?? this.#lastOfBody;
   }
 
-  /** Does nothing without a log channel. `text` may have several lines. */
   addLog(type: LogType, text: string): void {
     if (!this.hasLogChannel) return;
     this.#frameOutput();
@@ -76,7 +113,6 @@ export class ReplyWriter {
     this.#group.push(...this.#encoder.frame(logChannel, lines));
   }
 
-  /** Ends the rows and adds a status line that a backend sent, given without its LF. */
   addRawStatus(line: Buffer): void {
     this.#output.push(lineFeed, line, lineFeed);
     this.#outputBytes += line.length + 2;
@@ -89,10 +125,13 @@ export class ReplyWriter {
     this.addRawStatus(formatStatus(code).subarray(0, -1));
   }
 
-  /**
-   * Writes what was added. Undefined while at most `unsentBytesMax` wait for the client; else a promise as of Transport.write,
-   * which rejects with a TransportFault when the client is gone.
-   */
+  addEnd(_ending: Ending, verdict: Verdict, id: string): string {
+    if (verdict.isTold) this.addLog('error', `dovegate: ${verdict.text ?? ''}, id ${id}`);
+    const code = verdict.code ?? 'TEMPFAIL';
+    this.addStatus(code);
+    return code === '' ? '+' : `-${code}`;
+  }
+
   flush(unsentBytesMax: number): Promise<void> | undefined {
     if (this.#outputBytes > 0) this.#frameOutput();
     const group = this.#group;
@@ -133,6 +172,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
   let keptBytes = 0;
   let left = cells ?? 0;
   return {
+    expect: (judged, serverMinor) => target.expect(judged, serverMinor),
     addBody(bytes) {
       if (cells === undefined) return target.addBody(bytes);
       let at = 0;

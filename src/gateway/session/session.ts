@@ -53,6 +53,7 @@ export class Session implements RunningSession, ExchangeSession {
   running: Exchange | undefined;
   names: ExchangeSession['names'];
   reason: string | undefined;
+  tag: string | undefined;
   /** Both hold from the first command on. */
   subject!: Subject;
   writer!: ReplyWriter;
@@ -85,7 +86,14 @@ export class Session implements RunningSession, ExchangeSession {
     this.#startedMs = clock.now();
     this.standing = context.access(listener)?.isPreauthenticated === false ? 'unauthenticated' : 'known';
     const principal = principalOf(peer).text;
-    this.names = { session: newId(), listener, peer, recorded: recordedPeer(peer), principal };
+    this.names = {
+      session: newId(),
+      protocol: undefined,
+      listener,
+      peer,
+      recorded: recordedPeer(peer),
+      principal,
+    };
     this.done = this.#run(describe());
   }
 
@@ -173,7 +181,7 @@ export class Session implements RunningSession, ExchangeSession {
       const { login, certificate, minor } = greeted;
       const peer = { ...(await described), ...(certificate === undefined ? {} : { certificate }) };
       const principal = principalOf(peer, login?.account).text;
-      this.names = { session, listener, peer, recorded: recordedPeer(peer), principal };
+      this.names = { session, protocol: undefined, listener, peer, recorded: recordedPeer(peer), principal };
       this.#login = login;
       this.#become('known');
       // A reload may have come while it waited.

@@ -11,6 +11,7 @@ function createTarget(): RelayTarget & { text(): string; logs: string[] } {
   const logs: string[] = [];
   return {
     logs,
+    expect: () => true,
     addBody: (bytes) => void parts.push(Buffer.from(bytes)),
     addLog: (_type, text) => void logs.push(text),
     addRawStatus: () => assert.fail('a status line went out'),
@@ -44,7 +45,7 @@ void test('any cuts and any order: every whole row, in the order of its reply', 
             const size = cuts.next().value;
             flow.joiner.addBody(flow.left.subarray(0, size));
             flow.left = flow.left.subarray(size);
-            flow.joiner.addRawStatus(Buffer.from('-TEMPFAIL'));
+            flow.joiner.addRawStatus(Buffer.from('-TEMPFAIL'), '');
           }
         }
         const cells = target.text().split('\t').slice(0, -1);
@@ -76,7 +77,7 @@ void test('log lines pass, status lines do not', () => {
   const target = createTarget();
   for (const each of [createJoinedTarget(target, 1), createJoinedTarget(target, undefined)]) {
     each.addLog('info', 'text');
-    each.addRawStatus(Buffer.from('-NOTFOUND'));
+    each.addRawStatus(Buffer.from('-NOTFOUND'), '');
     each.addBody(Buffer.from('cell\t'));
   }
   assert.deepEqual(target.logs, ['text', 'text']);
@@ -87,10 +88,10 @@ void test('a reply that ends within a row has not succeeded, whatever it says; i
   for (const rest of ['half', 'one\t']) {
     const joiner = createJoinedTarget({ ...createTarget(), addRawStatus: () => undefined }, 2);
     joiner.addBody(Buffer.from(`a\tb\t${rest}`));
-    joiner.addRawStatus(Buffer.from('-TEMPFAIL'));
-    assert.throws(() => joiner.addRawStatus(Buffer.from('+')), { code: 'bad-frame' });
+    joiner.addRawStatus(Buffer.from('-TEMPFAIL'), '');
+    assert.throws(() => joiner.addRawStatus(Buffer.from('+'), ''), { code: 'bad-frame' });
   }
   const whole = createJoinedTarget(createTarget(), 2);
   whole.addBody(Buffer.from('a\tb\t'));
-  whole.addRawStatus(Buffer.from('+'));
+  whole.addRawStatus(Buffer.from('+'), '');
 });
