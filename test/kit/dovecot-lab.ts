@@ -28,6 +28,8 @@ export interface Lab {
   readonly port: number;
   /** TLS from the first byte. */
   readonly tlsPort: number;
+  /** The HTTP API, in clear: Basic with the password; with a key when extra.conf sets `doveadm_api_key`. */
+  readonly httpPort: number;
   /** PEM of the authority that signed the server's certificate, for localhost and 127.0.0.1. */
   readonly caFile: string;
   readonly password: string;
@@ -137,13 +139,13 @@ async function startOnFreePorts(
   release: Release,
   folder: string,
   start: () => Promise<void>,
-): Promise<{ port: number; tlsPort: number }> {
+): Promise<{ port: number; tlsPort: number; httpPort: number }> {
   for (let attempt = 1; ; attempt += 1) {
-    const [port = 0, tlsPort = 0] = await freePorts(2);
-    await runScript('instance', [release, folder, String(port), String(tlsPort)]);
+    const [port = 0, tlsPort = 0, httpPort = 0] = await freePorts(3);
+    await runScript('instance', [release, folder, ...[port, tlsPort, httpPort].map(String)]);
     try {
       await start();
-      return { port, tlsPort };
+      return { port, tlsPort, httpPort };
     } catch (error) {
       if (attempt === 3 || !String(error).includes('Address already in use')) throw error;
     }
