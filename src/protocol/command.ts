@@ -32,6 +32,26 @@ export interface CommandLine {
   words: string[];
   /** False: the line held bytes that are no UTF-8; where `user` or `words` did, there is U+FFFD. */
   isUtf8: boolean;
+  /** The parameters by name of a command that came as JSON: `words` is its name alone then. Undefined: a line of the wire. */
+  named: readonly NamedParameter[] | undefined;
+}
+
+/** A value of JSON, as far as a command's parameter can use it. */
+export type JsonValue =
+  | { readonly kind: 'string'; readonly text: string }
+  /** As it was written. */
+  | { readonly kind: 'number'; readonly text: string }
+  | { readonly kind: 'true' | 'false' | 'null' }
+  | { readonly kind: 'list'; readonly items: readonly string[] }
+  /** An object, or a list that holds anything but strings. */
+  | { readonly kind: 'other'; readonly what: 'object' | 'list' }
+  /** A string of any length: where its inside stands in the body of the request, `to` not included. */
+  | { readonly kind: 'span'; readonly from: number; readonly to: number };
+
+/** A parameter as it was named; the spelling is not settled, and a name may come twice. */
+export interface NamedParameter {
+  readonly name: string;
+  readonly value: JsonValue;
 }
 
 /** A command to write for a server. The texts are not escaped. */
@@ -79,6 +99,7 @@ export function parseCommandLine(line: Buffer, { fieldsMax }: { fieldsMax: numbe
       user,
       words,
       isUtf8: text !== undefined,
+      named: undefined,
     },
   };
 }

@@ -14,7 +14,7 @@ export interface ModuleRule {
   readonly packages: readonly string[];
 }
 
-const protocol = ['protocol', 'protocol/handshake', 'protocol/reply'];
+const protocol = ['protocol', 'protocol/handshake', 'protocol/reply', 'protocol/http-api'];
 const domain = ['names', 'commands', 'meaning', 'identity', 'audit', 'policy', 'answers'].map(
   (name) => `domain/${name}`,
 );
@@ -49,6 +49,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   protocol: rule(['ports'], { public: ['lines', 'command', 'text'] }),
   'protocol/handshake': rule(['ports', 'protocol/lines'], { public: ['accept', 'dial'] }),
   'protocol/reply': rule(['ports', 'protocol/lines'], { public: ['reply', 'multiplex'] }),
+  'protocol/http-api': rule(['protocol'], { public: ['answer', 'request'] }),
   concurrency: rule(['ports'], { public: ['abortable', 'limits', 'ordered-set'] }),
 
   'domain/identity': rule([...protocol], {

@@ -24,6 +24,7 @@ const plain = {
   user: 'alice@example.org',
   words: ['quota get', '-u', 'alice@example.org', '--'],
   isUtf8: true,
+  named: undefined,
 };
 
 void test('the line of a 2.3 client', () => {
@@ -189,6 +190,7 @@ void test('round trip: what is written is read', () => {
           user: command.user,
           words: [command.name, ...command.args],
           isUtf8: true,
+          named: undefined,
         });
       },
     ),

@@ -29,6 +29,7 @@ export const errorCodes: Table<Exclude<ErrorCode, `lookup-${string}`>> = {
   'abbreviated-option': ['a long option that is not written out', 'write it out'],
   'value-not-taken': ['a value for an option that takes none', readAgain],
   'value-missing': ['an option without its value', readAgain],
+  'value-type': ['a parameter by name with a value of another type', readAgain],
   'repeated-option': ['an option twice, of which servers take one or the other', readAgain],
   'surplus-argument': ['more arguments than the command takes', readAgain],
   'argument-missing': ['an argument is missing', readAgain],

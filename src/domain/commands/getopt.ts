@@ -11,6 +11,7 @@ export type UnparsableCode =
   | 'abbreviated-option'
   | 'value-not-taken'
   | 'value-missing'
+  | 'value-type'
   | 'repeated-option'
   | 'surplus-argument'
   | 'argument-missing'
@@ -42,7 +43,8 @@ const shortNumbers =
 /** What 2.3 has as text, and reads as a number of at least 0 later; it dies of anything else (measured on 2.3.19.1). */
 const numberTexts = /^(?:max-recent|min-[a-z-]+|uid-validity)$/;
 
-type Given = Map<Parameter, string[]>;
+/** The values of each parameter that is given. */
+export type Given = Map<Parameter, string[]>;
 
 interface GivenOption {
   readonly parameter: Parameter;
@@ -84,7 +86,7 @@ export function readArguments(command: Command, args: readonly string[]): Given 
   }
   const given: Given = new Map();
   for (const { parameter, value } of options) {
-    const refusal = add(given, parameter, value);
+    const refusal = addValue(given, parameter, value);
     if (refusal !== undefined) return refusal;
   }
   return placeOperands(command, operands, given) ?? given;
@@ -167,7 +169,7 @@ function givenTwice(parameter: Parameter): Unparsable {
 }
 
 /** Adds one value as the server's own filling does, but refuses where it would overwrite or silently drop. */
-function add(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
+export function addValue(given: Given, parameter: Parameter, value: string): Unparsable | undefined {
   const before = given.get(parameter);
   if (before !== undefined && parameter.type !== 'array') return givenTwice(parameter);
   const isText = parameter.type !== 'int';
@@ -220,7 +222,7 @@ function placeOperands(command: Command, operands: readonly string[], given: Giv
       const text = `is given both as --${target.name} and as a positional; use one of them`;
       return unparsable('ambiguous-argument', `${target.name} of "${command.name}" ${text}`);
     }
-    const refusal = add(given, target, operands[next] ?? '');
+    const refusal = addValue(given, target, operands[next] ?? '');
     if (refusal !== undefined) return refusal;
     if (target.key !== undefined) at = plain;
   }

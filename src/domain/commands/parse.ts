@@ -4,6 +4,7 @@
 //
 // The rule that a reader must not break: nothing may be accepted here that the server could give to another parameter.
 
+import type { NamedParameter } from '../../protocol/command.js';
 import { foldAscii } from '../identity/user-name.js';
 import {
   type Command,
@@ -13,11 +14,13 @@ import {
   type Role,
   type Series,
 } from './catalog.js';
-import { readArguments, type Unparsable, unparsable } from './getopt.js';
+import { type Given, readArguments, type Unparsable, unparsable } from './getopt.js';
+import { readNamed } from './named.js';
 import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNode } from './search-query.js';
 import { foldFlag, type Reading, refuseFatal, refuseUnknownWords } from './values.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode, unparsable } from './getopt.js';
+export { errorTypeOf, hasFile, keyOfNamed, type NamedReading, readNamedCommand, type Span } from './named.js';
 
 /** What the server will do with the arguments. */
 export interface ParsedArguments {
@@ -79,7 +82,19 @@ export function parseArguments(
   command: Command,
   args: readonly string[],
 ): ParsedArguments | Unparsable {
-  const given = readArguments(command, args);
+  return settle(series, command, readArguments(command, args));
+}
+
+/** Reads parameters by name, for a server of that series: as `parseArguments` reads the words that say the same. */
+export function parseNamed(
+  series: Series,
+  command: Command,
+  parameters: readonly NamedParameter[],
+): ParsedArguments | Unparsable {
+  return settle(series, command, readNamed(command, parameters));
+}
+
+function settle(series: Series, command: Command, given: Given | Unparsable): ParsedArguments | Unparsable {
   if (!(given instanceof Map)) return given;
   const values = new Map<string, readonly string[]>();
   for (const parameter of command.params) {

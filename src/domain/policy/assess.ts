@@ -76,6 +76,7 @@ export function plainLine(user: string, words: readonly string[]): CommandLine {
     user,
     words: [...words],
     isUtf8: true,
+    named: undefined,
   };
 }
 

@@ -5,9 +5,23 @@
 
 import { LRUCache } from 'lru-cache';
 import type { CommandLine } from '../../protocol/command.js';
-import { allSeries, resolveCommand, type Series, strongerEffect } from '../commands/catalog.js';
+import {
+  allSeries,
+  type ResolvedCommand,
+  resolveCommand,
+  type Series,
+  strongerEffect,
+} from '../commands/catalog.js';
 import type { UnparsableCode } from '../commands/parse.js';
-import { inputOf, type ParsedArguments, parseArguments } from '../commands/parse.js';
+import {
+  hasFile,
+  inputOf,
+  keyOfNamed,
+  type ParsedArguments,
+  parseArguments,
+  parseNamed,
+  type Unparsable,
+} from '../commands/parse.js';
 import { conditionsIn } from '../commands/search-query.js';
 import { foldAscii, type UserNames } from '../identity/user-name.js';
 import { type CanonicalWord, canonicalWords } from '../meaning/canonical.js';
@@ -162,7 +176,7 @@ export function judgeOnce(
   cache: JudgementCache,
 ): Judgement {
   // So many words are above what is remembered, and the key of them costs as much as a judgement.
-  const isLong = line.words.length > rememberedWordsMax;
+  const isLong = line.words.length > rememberedWordsMax || (line.named?.length ?? 0) > rememberedWordsMax;
   if (context.aliases !== undefined || !line.isUtf8 || isLong) return judge(line, series, context);
   const key = judgementKey(line, series, context);
   const known = cache.find(key, context.nowMs);
@@ -181,7 +195,7 @@ const versionShown = 20;
 
 /** Everything that a judgement depends on besides the time. No text holds a NUL: the protocol lets none in. */
 export function judgementKey(
-  { user, words }: Pick<CommandLine, 'user' | 'words'>,
+  { user, words, named }: Pick<CommandLine, 'user' | 'words' | 'named'>,
   series: readonly Series[],
   context: Omit<JudgeContext, 'userNames' | 'nowMs' | 'aliases'>,
 ): string {
@@ -189,7 +203,9 @@ export function judgementKey(
   const shared = sharedNamespaces === undefined ? unsaid : sharedNamespaces.join('\x01');
   const namespaces = `${shared}\x04${mailboxNames.key}`;
   const who = `${policy.version.slice(0, versionShown)}\0${listener}\0${principal}\0${clientMinor}`;
-  return `${who}\0${series.join(' ')}\0${namespaces}\0${user}\0${words.join('\0')}`;
+  const form = named === undefined ? '' : ' named';
+  const what = named === undefined ? words.join('\0') : `${words.join('\0')}${keyOfNamed(named)}`;
+  return `${who}\0${series.join(' ')}${form}\0${namespaces}\0${user}\0${what}`;
 }
 
 /** Judges a command line for all of `series`, which are not empty. */
@@ -252,7 +268,7 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
   if (resolved === undefined) {
     return { kind: 'unparsable', code: 'command-unknown', message: `Dovecot ${series} has no such command` };
   }
-  const parsed = parseArguments(series, resolved.command, resolved.args);
+  const parsed = parseLine(line, series, resolved);
   if (parsed.kind === 'unparsable') return parsed;
   const { userNames, clientMinor } = context;
   // Before anything compares it: it may be as long as the line.
@@ -266,6 +282,15 @@ function readLine(line: CommandLine, series: Series, context: JudgeContext): Lin
   const result = attemptOf(settled.parsed, wire?.name, context);
   if (result.kind === 'unparsable') return result;
   return { kind: 'read', attempt: result.attempt, wantsUsernameCell: settled.wantsUsernameCell };
+}
+
+/** The arguments of a line from the wire, or the parameters by name of one that came as JSON. */
+function parseLine(
+  { named }: CommandLine,
+  series: Series,
+  { command, args }: ResolvedCommand,
+): ParsedArguments | Unparsable {
+  return named === undefined ? parseArguments(series, command, args) : parseNamed(series, command, named);
 }
 
 /**
@@ -360,6 +385,11 @@ function knownOf(line: CommandLine, series: readonly Series[], userNames: UserNa
 
 /** Whether the client will send input after a line that is refused. */
 export function followingInput(line: CommandLine, series: readonly Series[]): FollowingInput {
+  // A request was read to its end: nothing else can follow.
+  if (line.named !== undefined) {
+    const takesFile = series.some((one) => resolveCommand(one, line.words)?.command.input === 'dot');
+    return takesFile && hasFile(line.named) ? 'dot' : 'none';
+  }
   let following: FollowingInput = 'none';
   for (const one of series) {
     const found = resolveCommand(one, line.words);

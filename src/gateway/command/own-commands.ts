@@ -101,8 +101,8 @@ function rightsFor({ policy, listener, principal }: Subject): Buffer {
   return Buffer.concat([encodeRows(asker), said]);
 }
 
-function readOwn({ words }: CommandLine): OwnLine | undefined {
-  const found = resolveOwnCommand(words);
+function readOwn({ words, named }: CommandLine): OwnLine | undefined {
+  const found = named === undefined ? resolveOwnCommand(words) : undefined;
   // Its arguments mean the same in every series.
   return found && { command: found.command, read: parseArguments('2.4', found.command, found.args) };
 }

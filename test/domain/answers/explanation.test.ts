@@ -33,7 +33,7 @@ function explained(
   const policy = settings?.policies.get(from.policy ?? 'support');
   assert.ok(policy, JSON.stringify(problems));
   const [user = '', ...command] = words;
-  const line = { user, words: command, isUtf8: true } as const;
+  const line = { user, words: command, isUtf8: true, named: undefined } as const;
   const flags = { debug: false, verbose: false, proxyTtl: undefined, hasForward: false };
   const context = {
     listener: 'support',

@@ -24,7 +24,7 @@ interface Question {
 
 function keyOf({ version, user, words, series, namespaces, ...who }: Question): string {
   const context = { ...who, policy: { ...policy, version }, sharedNamespaces: namespaces };
-  return judgementKey({ user, words: [...words] }, series, context);
+  return judgementKey({ user, words: [...words], named: undefined }, series, context);
 }
 
 const question: Question = {
@@ -55,7 +55,7 @@ void test('every part of a question makes another key', () => {
     keyOf({ ...question, user: 'alice\tquota', words: ['get'] }),
   ];
   assert.equal(new Set(keys).size, keys.length);
-  const line = { user: '', words: [] };
+  const line = { user: '', words: [], named: undefined };
   const context = { ...question, policy, sharedNamespaces: undefined };
   const mailboxNames = createMailboxNames([], []);
   assert.notEqual(

@@ -40,6 +40,7 @@ export function admission(settings: Settings, listener: string, sent: Sent, id =
     user,
     words: [...words],
     isUtf8: true,
+    named: undefined,
   };
   const judgement = judge(line, series, {
     listener,

@@ -1,0 +1,322 @@
+// Commands and parameters by their names in JSON, as /doveadm/v1 takes them: `mailboxStatus`, `mailbox status` and `mailbox-status` are
+// one command, and so with parameters. Gives each value its parameter, beside getopt.ts, which does it for the words of a line.
+//
+// Defined by Dovecot in src/doveadm/client-connection-http.c and doveadm-util.c (i_strccdascmp).
+// The rules: no abbreviations and no short names; `false` is absent, never set; a value of another type is refused, never converted;
+// what Dovecot answers with 400 is found before anything of a request runs.
+
+import type { CommandLine, JsonValue, NamedParameter } from '../../protocol/command.js';
+import { foldAscii } from '../identity/user-name.js';
+import { isMask } from '../names/glob.js';
+import {
+  allSeries,
+  type Command,
+  commandNamed,
+  commandsOf,
+  type Parameter,
+  parameterNamed,
+} from './catalog.js';
+import {
+  addValue,
+  boolGiven,
+  type Given,
+  type Unparsable,
+  type UnparsableCode,
+  unparsable,
+} from './getopt.js';
+
+/** A command of a request, as far as it can be read without knowing the series of its backend. */
+export type NamedReading =
+  /** To be judged as a line from the wire; `input`: where the text of its parameter `file` stands in the body, if it has one. */
+  | { readonly kind: 'line'; readonly line: CommandLine; readonly input: Span | undefined }
+  /** The text of a 400, which is for the whole request. */
+  | { readonly kind: 'bad'; readonly text: string };
+
+/** The inside of a JSON string, as offsets in the body of the request. */
+export type Span = Extract<JsonValue, { readonly kind: 'span' }>;
+
+/** Of one command: as many values, and as many UTF-16 units of text. A line of the wire has such limits too. */
+const valuesMax = 4096;
+const textMax = 256 * 1024;
+
+/** `auth cache flush` of 2.3 and of 2.4 before 2.4.3 has `user`, later ones have `user-mask`: both mean the same. */
+const flushCommand = 'auth cache flush';
+const flushNames: readonly string[] = ['user', 'user-mask'];
+
+/** Its name as words with a blank between; other spellings are turned into it. An upper-case letter begins a word. */
+function spelled(name: string): string {
+  return name.replace(/[-A-Z]/g, (one) => (one === '-' ? ' ' : ` ${one.toLowerCase()}`));
+}
+
+const commandsBySpelling = new Map<string, string>(
+  allSeries.flatMap((series) => commandsOf(series).map(({ name }) => [spelled(name), name])),
+);
+
+const parametersBySpelling = new Map<Command, ReadonlyMap<string, Parameter>>();
+
+/** The parameter of that name in any spelling. */
+function parameterSpelled(command: Command, name: string): Parameter | undefined {
+  let known = parametersBySpelling.get(command);
+  if (known === undefined) {
+    const found = new Map(command.params.map((parameter) => [spelled(parameter.name), parameter]));
+    const flush =
+      command.name === flushCommand
+        ? command.params.find(({ name: one }) => flushNames.includes(one))
+        : undefined;
+    if (flush !== undefined) for (const each of flushNames) found.set(spelled(each), flush);
+    known = found;
+    parametersBySpelling.set(command, known);
+  }
+  return known.get(spelled(name));
+}
+
+/** The longest name that is looked at. No command and no parameter has one as long. */
+const nameMax = 64;
+
+/**
+ * Reads one command of a request. An unknown command is a line too: judged, it is `command-unknown`. The text of its parameter `file` is
+ * `input`, to be sent as the input of the line.
+ */
+export function readNamedCommand(asked: {
+  readonly name: string;
+  readonly parameters: readonly NamedParameter[];
+}): NamedReading {
+  const { parameters } = asked;
+  const name = asked.name.length > nameMax ? undefined : commandsBySpelling.get(spelled(asked.name));
+  const commands = allSeries.flatMap((series) => commandNamed(series, name ?? '') ?? []);
+  const text = commands.length === 0 ? undefined : badParameter(commands, parameters);
+  if (text !== undefined) return { kind: 'bad', text };
+  let user = '';
+  let input: Span | undefined;
+  for (const { name: given, value } of commands.length === 0 ? [] : parameters) {
+    const spelling = given.length > nameMax ? '' : spelled(given);
+    if (spelling === 'user' && commands[0]?.scope === 'user') user = wireUser(value);
+    if (value.kind === 'span' && commands[0]?.input === 'dot') input = value;
+  }
+  const line: CommandLine = {
+    debug: false,
+    verbose: false,
+    proxyTtl: undefined,
+    user,
+    words: [name ?? asked.name],
+    isUtf8: true,
+    named: parameters,
+  };
+  return { kind: 'line', line, input };
+}
+
+/** Empty: there is none, or the command is for all users, or refused when it is judged. */
+function wireUser(value: JsonValue): string {
+  const text = textOf(value);
+  return text === undefined || isMask(text) ? '' : text;
+}
+
+/** The text of a 400 for parameters that Dovecot 2.4 answers so, in each series that has them; it reads none behind an unknown one. */
+function badParameter(
+  commands: readonly Command[],
+  parameters: readonly NamedParameter[],
+): string | undefined {
+  const seen = new Set<string>();
+  for (const { name, value } of parameters) {
+    const found = commands.flatMap((command) =>
+      name.length > nameMax ? [] : (parameterSpelled(command, name) ?? []),
+    );
+    const [parameter] = found;
+    if (parameter === undefined) return undefined;
+    const key = spelled(
+      commands[0]?.name === flushCommand && flushNames.includes(parameter.name) ? 'user' : parameter.name,
+    );
+    if (seen.has(key)) return `Parameter \`${parameter.name}' is duplicated`;
+    seen.add(key);
+    for (const each of found) {
+      const text = badValue(each, value);
+      if (text !== undefined && found.every((other) => other.type === each.type)) return text;
+    }
+  }
+  return undefined;
+}
+
+function badValue({ name, type }: Parameter, value: JsonValue): string | undefined {
+  switch (type) {
+    case 'bool': {
+      if (readBool(value) !== undefined) return undefined;
+      const must = `Parameter \`${name}' must be \`true' or \`false'`;
+      const shown = textOf(value) ?? (value.kind === 'null' ? value.kind : undefined);
+      return shown === undefined ? must : `${must}, not \`${shown.slice(0, nameMax)}'`;
+    }
+    case 'array':
+      // The blank is missing in Dovecot's text too.
+      if (value.kind === 'other' && value.what === 'list')
+        return 'Command parameter array can only containstring values';
+      return value.kind === 'string' || value.kind === 'list' || value.kind === 'span'
+        ? undefined
+        : `Parameter \`${name}' must be string or array`;
+    case 'istream':
+      return value.kind === 'string' || value.kind === 'span'
+        ? undefined
+        : `Parameter \`${name}' must be a string`;
+    case 'int':
+    case 'str':
+      return undefined;
+    default:
+      return type satisfies never;
+  }
+}
+
+function readBool(value: JsonValue): boolean | undefined {
+  const word = value.kind === 'string' ? value.text : value.kind;
+  return word === 'true' ? true : word === 'false' ? false : undefined;
+}
+
+/** What a string or a number says. */
+function textOf(value: JsonValue): string | undefined {
+  return value.kind === 'string' || value.kind === 'number' ? value.text : undefined;
+}
+
+/**
+ * The values of each parameter as the server of the command's series holds them, from parameters by name; what `readArguments` is for words.
+ * The user of a mail command is not among them: it stands in the line, or becomes `all-users`.
+ */
+export function readNamed(command: Command, parameters: readonly NamedParameter[]): Given | Unparsable {
+  const given: Given = new Map();
+  let hasUser = false;
+  let isFileGiven = false;
+  let values = 0;
+  let size = 0;
+  for (const { name, value } of parameters) {
+    const parameter = name.length > nameMax ? undefined : parameterSpelled(command, name);
+    if (parameter === undefined) {
+      return unparsable('unknown-option', `"${command.name}" has no parameter of a name that is given`);
+    }
+    const { role } = parameter;
+    if (given.has(parameter) || (role === 'content-file' && isFileGiven)) return givenTwice(parameter);
+    if (role === 'content-file') {
+      if (value.kind !== 'span') return wrongType(parameter);
+      isFileGiven = true;
+      continue;
+    }
+    const texts = textsOf(parameter, value);
+    if (texts === undefined) return wrongType(parameter);
+    values += texts.length;
+    for (const text of texts) size += text.length;
+    if (values > valuesMax)
+      return unparsable('too-many', `"${command.name}" is given more than ${valuesMax} values`);
+    if (size > textMax) return unparsable('too-long', `the values of "${command.name}" are too long`);
+    if (texts.some((text) => text.includes('\0')))
+      return unparsable('text-invalid', `a value of ${parameter.name} of "${command.name}" holds a NUL`);
+    if (role === 'user' && command.scope === 'user') {
+      const [user = ''] = texts;
+      if (hasUser) return givenTwice(parameter);
+      hasUser = true;
+      if (user === '') return noUser(command);
+      if (!isMask(user)) continue;
+      if (!/^\*+$/.test(user))
+        return unparsable(
+          'user-invalid',
+          'the wire has no masks of users; ask for all users, or for each by name',
+        );
+      const all = parameterNamed(command, 'all-users');
+      if (all === undefined) return noUser(command);
+      if (!given.has(all)) given.set(all, [boolGiven]);
+      continue;
+    }
+    for (const text of texts) {
+      const refusal = addValue(given, parameter, text);
+      if (refusal !== undefined) return refusal;
+    }
+  }
+  const all = parameterNamed(command, 'all-users');
+  if (command.scope === 'user' && !hasUser && (all === undefined || !given.has(all))) return noUser(command);
+  if (command.input === 'duplex')
+    return unparsable('kills-server', `"${command.name}" speaks both ways, which JSON cannot`);
+  if (command.input === 'dot' && !isFileGiven)
+    return unparsable('argument-missing', `"${command.name}" needs file`);
+  return settleSourceUser(command, given) ?? given;
+}
+
+/** The values as the server would have them from words; empty: it is as if the parameter were not there. Undefined: of another type. */
+function textsOf({ type }: Parameter, value: JsonValue): readonly string[] | undefined {
+  switch (type) {
+    case 'bool': {
+      const isSet = readBool(value);
+      return isSet === undefined ? undefined : isSet ? [boolGiven] : [];
+    }
+    case 'array':
+      return value.kind === 'list' ? value.items : value.kind === 'string' ? [value.text] : undefined;
+    case 'istream':
+      return value.kind === 'string' ? [value.text] : undefined;
+    case 'int':
+    case 'str': {
+      const text = textOf(value);
+      return text === undefined ? undefined : [text];
+    }
+    default:
+      return type satisfies never;
+  }
+}
+
+/** `copy` and `move` of 2.3 read the word `user` and the source user off the front of their query, whoever put them there. */
+function settleSourceUser(command: Command, given: Given): Unparsable | undefined {
+  const type = parameterNamed(command, 'source-type');
+  const user = parameterNamed(command, 'source-user');
+  const query = parameterNamed(command, 'query');
+  if (type === undefined || user === undefined || query === undefined) return undefined;
+  const kind = given.get(type)?.[0];
+  if (kind !== undefined && (foldAscii(kind) !== 'user' || !given.has(user)))
+    return unparsable('ambiguous-argument', `source-type of "${command.name}" is "user", beside source-user`);
+  const first = foldAscii(given.get(query)?.[0] ?? '');
+  if (!given.has(user) && (first === 'user' || first === 'source-user'))
+    return unparsable(
+      'query-invalid',
+      `the query of "${command.name}" begins with the word for a source user`,
+    );
+  if (given.has(user)) given.set(type, ['user']);
+  return undefined;
+}
+
+function wrongType({ name, type }: Parameter): Unparsable {
+  const wanted = {
+    bool: 'true or false',
+    int: 'a number',
+    str: 'a string',
+    array: 'an array of strings',
+    istream: 'a string',
+  };
+  return unparsable('value-type', `${name} must be ${wanted[type]}`);
+}
+
+function givenTwice({ name }: Parameter): Unparsable {
+  return unparsable('repeated-option', `${name} is given twice`);
+}
+
+function noUser({ name }: Command): Unparsable {
+  return unparsable('argument-missing', `"${name}" needs a user`);
+}
+
+/** The `type` of the error that answers a command which could not be read; `exitCode` comes with 64, the others with 0. */
+export function errorTypeOf(
+  code: UnparsableCode | 'command-unknown',
+): 'unknownMethod' | 'invalidRequest' | 'exitCode' {
+  if (code === 'command-unknown') return 'unknownMethod';
+  return code === 'unknown-option' || code === 'value-type' || code === 'number-invalid'
+    ? 'invalidRequest'
+    : 'exitCode';
+}
+
+/** Tells parameters by name apart in keys of caches: no two lists of them have the same one. The text of a span is not in it. */
+export function keyOfNamed(parameters: readonly NamedParameter[]): string {
+  let key = '';
+  for (const { name, value } of parameters) {
+    key += `\0${name}\0${value.kind}`;
+    if (value.kind === 'list')
+      key += `\0${value.items.length}${value.items.map((item) => `\0${item}`).join('')}`;
+    else if (value.kind === 'other') key += value.what;
+    else if (value.kind === 'string' || value.kind === 'number') key += `\0${value.text}`;
+  }
+  return key;
+}
+
+/** Whether a text follows the command, from its parameter `file`. */
+export function hasFile(parameters: readonly NamedParameter[]): boolean {
+  return parameters.some(({ value }) => value.kind === 'span');
+}

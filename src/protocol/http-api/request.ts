@@ -1,0 +1,254 @@
+// The body of POST /doveadm/v1, pushed in pieces:
+//
+//     [["mailboxStatus", {"user": "alice@example.org", "field": ["messages"], "mailboxMask": "INBOX"}, "tag1"], ...]
+//
+// Defined by Dovecot in src/doveadm/client-connection-http.c; the texts of 400 are those of 2.4.
+// The rules: nothing of a body is used before all of it was read; nothing is lost on the way (parameters come in their order, also twice, and
+// numbers as they were written), because Dovecot and JSON.parse disagree about it and policy must see what was said.
+import type { JsonValue, NamedParameter } from '../command.js';
+import { escapedByte, hexDigit, isHighSurrogate, JsonReader, type JsonSink, joinSurrogates } from './json.js';
+
+/** One command of a request. Nothing is known to exist yet. */
+export interface RequestedCommand {
+  readonly name: string;
+  readonly parameters: readonly NamedParameter[];
+  /** What the client tells answers apart by; may be empty. */
+  readonly tag: string;
+}
+
+/** A body that was read to its end. `bad`: the text of a 400; nothing of it may run. */
+export type DecodedRequest =
+  | { readonly kind: 'request'; readonly commands: readonly RequestedCommand[] }
+  | { readonly kind: 'bad'; readonly text: string };
+
+/** Request, command, parameters, the list of one. */
+const depthMax = 4;
+const stringBytesMax = 64 * 1024;
+/** Of all texts of a request but `file`, 64 bytes added for each of them: a body of many short words takes memory for every word. */
+const heldBytesMax = 4 * 1024 * 1024;
+const heldForEach = 64;
+/** The parameter whose value can be a whole mail. */
+const streamParameter = 'file';
+
+/** Reads one body. `commandsMax`: `limits.http_commands`. */
+export class RequestDecoder {
+  readonly #commandsMax: number;
+  readonly #reader: JsonReader;
+  readonly #commands: RequestedCommand[] = [];
+  #held = 0;
+  /** Of the command that is read: how many of its elements began, and what they are. */
+  #elements = 0;
+  #name = '';
+  #tag = '';
+  #parameters: NamedParameter[] = [];
+  /** Of the parameter that is read: its name, and its list; `isMixed`: not only strings are in it. */
+  #parameter = '';
+  #items: string[] = [];
+  #isMixed = false;
+  #isObject = false;
+  #depth = 0;
+
+  constructor({ commandsMax }: { commandsMax: number }) {
+    this.#commandsMax = commandsMax;
+    const sink: JsonSink = {
+      open: (kind, depth) => this.#open(kind, depth),
+      close: (depth) => this.#close(depth),
+      member: (name) => this.#member(name),
+      string: (text) => this.#string(text),
+      place: (from, to) => this.#value({ kind: 'span', from, to }),
+      number: (text) => this.#value({ kind: 'number', text }),
+      literal: (word) => this.#value({ kind: word }),
+      takesPlace: () => this.#depth === 3 && this.#parameter === streamParameter,
+    };
+    this.#reader = new JsonReader(sink, { depthMax, stringBytesMax });
+  }
+
+  /** The text of the 400 that the request gets, as soon as that is known; what follows is ignored. The chunk is not kept. */
+  push(chunk: Buffer): string | undefined {
+    return this.#reader.push(chunk);
+  }
+
+  /** At the end of the body. */
+  end(): DecodedRequest {
+    const text = this.#reader.end();
+    return text === undefined ? { kind: 'request', commands: this.#commands } : { kind: 'bad', text };
+  }
+
+  #open(kind: 'list' | 'object', depth: number): string | undefined {
+    this.#depth = depth;
+    switch (depth) {
+      case 1:
+        return kind === 'list' ? undefined : rootNoList;
+      case 2:
+        if (kind === 'object') return commandNoList;
+        if (this.#commands.length >= this.#commandsMax)
+          return `A request has at most ${this.#commandsMax} commands`;
+        this.#elements = 0;
+        this.#parameters = [];
+        return undefined;
+      case 3:
+        this.#elements += 1;
+        return this.#elements === 2 && kind === 'object' ? undefined : misplaced(this.#elements);
+      default:
+        this.#isObject = kind === 'object';
+        this.#isMixed = false;
+        this.#items = [];
+        return undefined;
+    }
+  }
+
+  #close(depth: number): string | undefined {
+    this.#depth = depth - 1;
+    if (depth === 2) {
+      if (this.#elements < 3) return misplaced(this.#elements + 1);
+      this.#commands.push({ name: this.#name, parameters: this.#parameters, tag: this.#tag });
+    }
+    if (depth !== 4) return undefined;
+    if (this.#isObject) return this.#value({ kind: 'other', what: 'object' });
+    return this.#value(
+      this.#isMixed ? { kind: 'other', what: 'list' } : { kind: 'list', items: this.#items },
+    );
+  }
+
+  #member(name: string): string | undefined {
+    if (this.#depth !== 3) return undefined;
+    this.#parameter = name;
+    return this.#hold(name);
+  }
+
+  #string(text: string): string | undefined {
+    if (this.#depth !== 2) return this.#value({ kind: 'string', text });
+    this.#elements += 1;
+    if (this.#elements === 1) this.#name = text;
+    else if (this.#elements === 3) this.#tag = text;
+    else return misplaced(this.#elements);
+    return this.#hold(text);
+  }
+
+  #value(value: JsonValue): string | undefined {
+    switch (this.#depth) {
+      case 0:
+        return rootNoList;
+      case 1:
+        return commandNoList;
+      case 2:
+        this.#elements += 1;
+        return misplaced(this.#elements);
+      case 3:
+        this.#parameters.push({ name: this.#parameter, value });
+        return this.#hold('text' in value ? value.text : '');
+      default:
+        if (value.kind === 'string' && !this.#isObject && !this.#isMixed) {
+          this.#items.push(value.text);
+          return this.#hold(value.text);
+        }
+        this.#isMixed = true;
+        this.#items = [];
+        return undefined;
+    }
+  }
+
+  /** Counts what is kept. */
+  #hold(text: string): string | undefined {
+    this.#held += heldForEach + text.length * 2;
+    return this.#held > heldBytesMax ? 'The request holds too much besides its file' : undefined;
+  }
+}
+
+const rootNoList = 'JSON parse error: Root is not an array';
+const commandNoList = 'Command must be a JSON array';
+
+/** What is wrong where an element of a command is missing, or another thing than it should be. */
+function misplaced(element: number): string {
+  switch (element) {
+    case 1:
+      return 'Command name must be a string';
+    case 2:
+      return 'Parameters must be contained in a JSON object';
+    case 3:
+      return 'Command ID must be a string';
+    default:
+      return 'Unexpected JSON element at end of command';
+  }
+}
+
+const BACKSLASH = 0x5c;
+const LETTER_U = 0x75;
+const nothing = Buffer.alloc(0);
+
+/**
+ * Turns the inside of a JSON string, from the offsets of a span, into the UTF-8 bytes that it stands for. The span was checked by the
+ * decoder of its request; anything else than such bytes throws.
+ */
+export class SpanReader {
+  /** `digits`: of `\uXXXX`, so many came. */
+  #at: 'plain' | 'escape' | 'unicode' = 'plain';
+  #digits = 0;
+  #code = 0;
+  #surrogate = 0;
+
+  /** The bytes that these stand for; a slice of the same memory where nothing is escaped. */
+  push(chunk: Buffer): Buffer {
+    let escape = chunk.indexOf(BACKSLASH);
+    if (escape < 0 && this.#at === 'plain') return chunk;
+    // An escape is never shorter than what it stands for, but its beginning may have come before.
+    const bytes = Buffer.allocUnsafe(chunk.length + 4);
+    let to = 0;
+    let from = 0;
+    while (from < chunk.length) {
+      if (this.#at === 'plain') {
+        if (escape < from) escape = chunk.indexOf(BACKSLASH, from);
+        const stop = escape < 0 ? chunk.length : escape;
+        to += chunk.copy(bytes, to, from, stop);
+        from = stop + 1;
+        if (escape >= 0) this.#at = 'escape';
+      } else {
+        to = this.#unescape(chunk[from] ?? 0, bytes, to);
+        from += 1;
+      }
+    }
+    return to === 0 ? nothing : bytes.subarray(0, to);
+  }
+
+  /** At the end of the span. */
+  end(): void {
+    if (this.#at !== 'plain' || this.#surrogate !== 0) throw unchecked();
+  }
+
+  #unescape(byte: number, bytes: Buffer, to: number): number {
+    if (this.#at === 'escape') {
+      if (byte === LETTER_U) {
+        this.#at = 'unicode';
+        this.#digits = 0;
+        this.#code = 0;
+        return to;
+      }
+      const plain = escapedByte.get(byte);
+      if (plain === undefined || this.#surrogate !== 0) throw unchecked();
+      this.#at = 'plain';
+      bytes[to] = plain;
+      return to + 1;
+    }
+    const digit = hexDigit(byte);
+    if (digit < 0) throw unchecked();
+    this.#code = this.#code * 16 + digit;
+    this.#digits += 1;
+    if (this.#digits < 4) return to;
+    this.#at = 'plain';
+    const code = this.#code;
+    if (this.#surrogate !== 0) {
+      const joined = joinSurrogates(this.#surrogate, code);
+      this.#surrogate = 0;
+      return to + bytes.write(String.fromCodePoint(joined), to);
+    }
+    if (isHighSurrogate(code)) {
+      this.#surrogate = code;
+      return to;
+    }
+    return to + bytes.write(String.fromCodePoint(code), to);
+  }
+}
+
+function unchecked(): Error {
+  return new Error('the inside of a string that was never checked');
+}

@@ -1,0 +1,182 @@
+// The JSON reader agrees with JSON.parse about what is JSON, except where it is stricter on purpose; and no cut of the bytes matters.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import { JsonReader, type JsonSink } from '../../../src/protocol/http-api/json.js';
+import { chunkings } from '../../kit/chunkings.js';
+
+type Event = readonly (string | number)[];
+
+interface Reading {
+  readonly events: readonly Event[];
+  readonly error: string | undefined;
+}
+
+const limits = { depthMax: 4, stringBytesMax: 40 };
+
+function read(chunks: readonly Buffer[], { depthMax, stringBytesMax } = limits, asPlaces = false): Reading {
+  const events: Event[] = [];
+  const note = (...event: Event): undefined => {
+    events.push(event);
+  };
+  const sink: JsonSink = {
+    open: (kind, depth) => note('open', kind, depth),
+    close: (depth) => note('close', depth),
+    member: (name) => note('member', name),
+    string: (text) => note('string', text),
+    place: (from, to) => note('place', from, to),
+    number: (text) => note('number', text),
+    literal: (word) => note('literal', word),
+    takesPlace: () => asPlaces,
+  };
+  const reader = new JsonReader(sink, { depthMax, stringBytesMax });
+  for (const chunk of chunks) if (reader.push(chunk) !== undefined) break;
+  return { events, error: reader.end() };
+}
+
+function readText(text: string | Buffer): Reading {
+  return read([Buffer.from(text)]);
+}
+
+void test('values come in order, numbers as they were written', () => {
+  const { events, error } = readText(' [ 1.50e+3 , {"a\\u0041":"x\\n\\ud83d\\ude00"} ,true,false,null,-0] ');
+  assert.equal(error, undefined);
+  assert.deepEqual(events, [
+    ['open', 'list', 1],
+    ['number', '1.50e+3'],
+    ['open', 'object', 2],
+    ['member', 'aA'],
+    ['string', 'x\n\u{1f600}'],
+    ['close', 2],
+    ['literal', 'true'],
+    ['literal', 'false'],
+    ['literal', 'null'],
+    ['number', '-0'],
+    ['close', 1],
+  ]);
+});
+
+const errors: readonly (readonly [text: string | Buffer, error: string])[] = [
+  ['', 'JSON text has no value'],
+  [' \n', 'JSON text has no value'],
+  ['[', 'Encountered end of input inside array'],
+  ['[1,', 'Encountered end of input inside array'],
+  ['{', 'Encountered end of input inside object'],
+  ['{"a"', 'Encountered end of input inside object'],
+  ['["a', 'Encountered end of input inside string'],
+  ['["\\', 'Encountered end of input inside string'],
+  ['-', 'Encountered end of input inside number'],
+  ['[1.', 'Encountered end of input inside number'],
+  ['[] x', 'Spurious data at end of JSON text'],
+  ['[][]', 'Spurious data at end of JSON text'],
+  ['[1 2]', "Expected ',' or ']', but encountered '2'"],
+  ['{"a":1]', "Expected ',' or '}', but encountered ']'"],
+  ['{"a" 1}', "Expected ':', but encountered '1'"],
+  ['{a:1}', "Expected string, but encountered 'a'"],
+  ['{"a":1,}', "Expected string, but encountered '}'"],
+  ['[1,]', "Expected value, but encountered ']'"],
+  ['[,1]', "Expected value, but encountered ','"],
+  ['[+1]', "Expected value, but encountered '+'"],
+  ['[01]', 'Numbers cannot have leading zeros'],
+  ['[1.e]', "Expected digit, but encountered 'e'"],
+  ['[-a]', "Expected digit, but encountered 'a'"],
+  ['[trux]', "Expected value 'true', but encountered 'tru' + 'x'"],
+  ['["\\x"]', "Invalid escape sequence '\\' + 'x'"],
+  ['["\\u00g0"]', "Invalid digit 'g' in Unicode escape sequence"],
+  ['["\\u0000"]', 'String contains escaped NUL character'],
+  ['["\0"]', 'String contains invalid character <NUL>'],
+  ['["a\nb"]', 'String contains invalid character <LF>'],
+  ['["\x1f"]', 'String contains invalid character U+001F'],
+  ['["\\ud800"]', "String contains lonely Unicode high surrogate '\\uD800'"],
+  ['["\\ud800x"]', "String contains lonely Unicode high surrogate '\\uD800'"],
+  ['["\\ud800\u00e9"]', "String contains lonely Unicode high surrogate '\\uD800'"],
+  ['["\\ud800\\n"]', "String contains lonely Unicode high surrogate '\\uD800'"],
+  ['["\\ud800\\ud800"]', "String contains lonely Unicode high surrogate '\\uD800'"],
+  ['["\\udc00"]', "String contains lonely Unicode low surrogate '\\uDC00'"],
+  ['[[[[[]]]]]', 'Data is nested too deep (max 4 levels)'],
+  [`["${'x'.repeat(41)}"]`, 'Excessive string size (> 40)'],
+  [`["${'\\u00e9'.repeat(21)}"]`, 'Excessive string size (> 40)'],
+  [`{"${'x'.repeat(41)}":1}`, 'Excessive string size (> 40)'],
+  [`[${'1'.repeat(257)}]`, 'Excessive number string size'],
+  [Buffer.of(0xef, 0xbb, 0xbf, 0x5b, 0x5d), 'Expected value, but encountered a character that is not ASCII'],
+  ...[
+    [0x80],
+    [0xc0, 0x80],
+    [0xc1, 0xbf],
+    [0xe0, 0x9f, 0xbf],
+    [0xed, 0xa0, 0x80],
+    [0xf0, 0x8f, 0xbf, 0xbf],
+  ].map((bytes) => [inString(bytes), 'Invalid UTF-8 character'] as const),
+  ...[[0xf4, 0x90, 0x80, 0x80], [0xf5, 0x80, 0x80, 0x80], [0xff], [0xc3], [0xe2, 0x82], [0xc3, 0xc3]].map(
+    (bytes) => [inString(bytes), 'Invalid UTF-8 character'] as const,
+  ),
+];
+
+function inString(bytes: readonly number[]): Buffer {
+  return Buffer.from([0x5b, 0x22, ...bytes, 0x22, 0x5d]);
+}
+
+void test('what is no JSON has one error, whatever the cuts are', () => {
+  for (const [text, error] of errors) {
+    const bytes = Buffer.from(text);
+    const whole = read([bytes]);
+    assert.equal(whole.error, `JSON parse error: ${error}`, bytes.toString());
+    for (const { name, chunks } of chunkings(bytes))
+      assert.deepEqual(read(chunks), whole, `${bytes.toString()} ${name}`);
+  }
+});
+
+void test('a string of just the limit is taken, also of characters of several bytes', () => {
+  for (const text of ['x'.repeat(40), '\u00e9'.repeat(20), '\u{1f600}'.repeat(10)]) {
+    assert.equal(readText(JSON.stringify([text])).error, undefined);
+    assert.notEqual(readText(JSON.stringify([`${text}x`])).error, undefined);
+  }
+});
+
+void test('a place is where the inside of the string stands, and has no limit', () => {
+  const text = `["", "${'\\"\u00e9'.repeat(100)}"]`;
+  const bytes = Buffer.from(text);
+  for (const { name, chunks } of chunkings(bytes)) {
+    const { events, error } = read(chunks, limits, true);
+    assert.equal(error, undefined, name);
+    assert.deepEqual(
+      events,
+      [
+        ['open', 'list', 1],
+        ['place', 2, 2],
+        ['place', 6, 6 + 400],
+        ['close', 1],
+      ],
+      name,
+    );
+  }
+  assert.equal(read([inString([0xc3])], limits, true).error, 'JSON parse error: Invalid UTF-8 character');
+});
+
+void test('it agrees with JSON.parse, but for what it refuses on purpose', () => {
+  const piece = fc.constantFrom(
+    ...'[ ] { } : , " "a" 1 0 - . e true false null \\ \\u \\ud83d \\udc00 00e9 \u00e9 \n'.split(' '),
+    '\n',
+    '\t',
+  );
+  const soup = fc.array(piece, { maxLength: 12 }).map((pieces) => pieces.join(''));
+  const value = fc.json({ maxDepth: 6 });
+  fc.assert(
+    fc.property(fc.oneof(soup, value), (text) => {
+      const { error } = read([Buffer.from(text)], { depthMax: 64, stringBytesMax: 65_536 });
+      // An error that JSON.parse does not know may stand in front of one that it knows.
+      if (!/NUL|lonely/.test(error ?? ''))
+        assert.equal(error === undefined, isJson(text), `${text}: ${error}`);
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
