@@ -106,7 +106,7 @@ const logsShown: Readonly<Record<string, string>> = {
 };
 
 /** The socket, whom it lets in, and which others have other policies there. */
-function whoMayConnect({ socket, peers, policies, accounts, from }: ListenerSettings): string {
+function whoMayConnect({ socket, peers, policies, accounts, keys, from }: ListenerSettings): string {
   const others = policies.filter((choice) => choice.peers !== undefined);
   const parts = [
     `(${socket.kind === 'unix' ? socket.path : formatListenerSocket(socket)})`,
@@ -114,6 +114,7 @@ function whoMayConnect({ socket, peers, policies, accounts, from }: ListenerSett
     ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
     ...others.map((choice) => `; policy ${choice.policy} for${peersOf(choice.peers)}`),
     ...accounts.map(({ name, policy }) => `; policy ${policy} for account ${name}`),
+    ...keys.map(({ name, policy }) => `; policy ${policy} for key ${name}`),
   ];
   return plain(parts.join(''));
 }

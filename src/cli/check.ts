@@ -1,10 +1,12 @@
 // `dovegate check`: every problem of a configuration, all at once.
 
 import { formatJson as formatJsonLine } from '../domain/audit/encode.js';
+import { formatTime } from '../domain/audit/record.js';
 import { allEffects } from '../domain/commands/catalog.js';
 import {
   type AccountSettings,
   formatListenerSocket,
+  type KeySettings,
   type ListenerSocket,
   type PeersSettings,
   type Settings,
@@ -40,13 +42,16 @@ export function check({ config, verbose, json }: CheckOptions): number {
 export function describeSettings(settings: Settings): string {
   const lines: string[] = [`configuration ${settings.hash.slice(0, 16)}`, describeRecords(settings)];
   for (const listener of settings.listeners) {
-    lines.push(`listener ${listener.name}: ${describeSocket(listener.socket)}${peersOf(listener.peers)}`);
+    const protocol = listener.protocol === 'doveadm' ? '' : ` ${listener.protocol}`;
+    const socket = `${describeSocket(listener.socket)}${protocol}`;
+    lines.push(`listener ${listener.name}: ${socket}${peersOf(listener.peers)}`);
     for (const { peers, policy } of listener.policies) {
       lines.push(`  policy ${policy} for ${peers === undefined ? 'everybody' : peersOf(peers).trim()}`);
     }
     for (const account of listener.accounts) {
       lines.push(`  policy ${account.policy} for account ${account.name}, by ${proofsOf(account)}`);
     }
+    for (const key of listener.keys) lines.push(`  policy ${key.policy} for key ${key.name}${termsOf(key)}`);
   }
   for (const backend of settings.backends) {
     const { address } = backend;
@@ -99,6 +104,15 @@ function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): 
       ? [`a certificate${certificateName === undefined ? '' : ` of ${certificateName}`}${pins}`]
       : []),
   ].join(', or by ');
+}
+
+/** When and where a key holds. */
+function termsOf({ expiresMs, hashes, from }: KeySettings): string {
+  return [
+    ...(expiresMs === undefined ? [] : [`, until ${formatTime(expiresMs)}`]),
+    ...(hashes.length === 1 ? [] : [`, ${hashes.length} hashes`]),
+    ...(from.length === 0 ? [] : [`, from ${from.join(' ')}`]),
+  ].join('');
 }
 
 /** ` users alice 1001 groups support`; empty where everybody is let in. */

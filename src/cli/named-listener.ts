@@ -3,7 +3,7 @@
 
 import { gidsOf, userNameOf } from '../adapters/host/accounts.js';
 import { meantBy } from '../domain/config/problem.js';
-import type { ListenerSettings, Settings } from '../domain/config/settings.js';
+import { type ListenerSettings, loginsOf, type Settings } from '../domain/config/settings.js';
 import { type Principal, policyOfAnybody, principalOf } from '../domain/identity/peer.js';
 import type { Policy } from '../domain/policy/policy.js';
 import { exitCodes } from '../ports/machine.js';
@@ -52,13 +52,15 @@ export function openListener(choice: ListenerChoice): {
 
 /** The name of the policy for this client. Throws a CommandFault. */
 function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): string {
-  const { name, accounts, policies } = listener;
+  const { name, policies } = listener;
+  const accounts = loginsOf(listener);
   const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, `listener ${name} ${text}`);
   if (accounts.length > 0) {
     const names = accounts.map((each) => each.name);
-    if (account === undefined) throw wrong(`has accounts (${names.join(', ')}); say who asks with --account`);
+    if (account === undefined)
+      throw wrong(`has ${wordsOf(listener)} (${names.join(', ')}); say who asks with --account`);
     const policy = accounts.find((each) => each.name === account)?.policy;
-    if (policy === undefined) throw wrong(`has no account "${account}"${hintOf(account, names)}`);
+    if (policy === undefined) throw wrong(`has no ${wordOf(listener)} "${account}"${hintOf(account, names)}`);
     return policy;
   }
   if (account !== undefined)
@@ -75,6 +77,15 @@ function policyNameFor(listener: ListenerSettings, { uid, account }: Asker): str
   }
   const choices = policies.map(({ peers, policy }) => `${policy} for${peersOf(peers)}`);
   throw wrong(`has a policy for some only: ${choices.join('; ')}; say who asks with --uid`);
+}
+
+/** Those that a client may log in as here: an account, or a key, which `--account` names as well. */
+function wordOf({ accounts, keys }: ListenerSettings): string {
+  return keys.length === 0 ? 'account' : accounts.length === 0 ? 'key' : 'account or key';
+}
+
+function wordsOf({ accounts, keys }: ListenerSettings): string {
+  return keys.length === 0 ? 'accounts' : accounts.length === 0 ? 'keys' : 'accounts and keys';
 }
 
 function hintOf(name: string, names: readonly string[]): string {

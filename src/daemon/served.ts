@@ -29,15 +29,16 @@ export function createDoors(
   offerOf: (listener: string) => TlsOffer | undefined,
 ): ReadonlyMap<string, ListenerAccess> {
   const doorOf = (listener: ListenerSettings): ListenerAccess => {
-    const { name, socket, from, tls, accounts } = listener;
-    if (socket.kind !== 'tcp' && tls === undefined && accounts.length === 0) return kernelAccess;
+    const { name, protocol, socket, from, tls, accounts, keys } = listener;
+    if (socket.kind !== 'tcp' && tls === undefined) return { ...kernelAccess, protocol };
     return {
+      protocol,
       isPreauthenticated: false,
       mayConnect: createGate(from),
       tls: tls === undefined || tls.mode === 'off' ? 'none' : tls.mode,
       offer: () => offerOf(name),
       plainWithoutTls: tls?.mode === 'off',
-      logins: new Logins(name, accounts.map(accountOf), guard),
+      logins: new Logins(name, accounts.map(accountOf), guard, keys),
     };
   };
   return new Map(listeners.map((listener) => [listener.name, doorOf(listener)]));
@@ -63,8 +64,12 @@ export function createServed(
   /** The kernel says nothing of a peer from the network, or of one that had to log in before a reload. */
   const byKernel = (peer: Peer, login: Login | undefined): string | undefined =>
     login !== undefined || peer.address !== undefined ? undefined : choosers.get(peer.listener)?.(peer);
-  const byLogin = (access: ListenerAccess | undefined, login: Login | undefined): string | undefined =>
-    login === undefined ? undefined : access?.logins?.policyOf(login, access.offer()?.clientCa);
+  const byLogin = (
+    peer: Peer,
+    access: ListenerAccess | undefined,
+    login: Login | undefined,
+  ): string | undefined =>
+    login === undefined ? undefined : access?.logins?.policyOf(login, access.offer()?.clientCa, peer.address);
   return {
     settings,
     exchanges,
@@ -74,7 +79,7 @@ export function createServed(
     policyOf(peer: Peer, login: Login | undefined): Policy | undefined {
       const access = doors.get(peer.listener);
       if (access?.mayConnect(peer.address) === false) return undefined;
-      const name = access?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(access, login);
+      const name = access?.isPreauthenticated === true ? byKernel(peer, login) : byLogin(peer, access, login);
       return name === undefined ? undefined : settings.policies.get(name);
     },
   };

@@ -195,7 +195,8 @@ function isSame(one: TlsOffer, other: TlsOffer): boolean {
   return (
     one.certificate.chain === other.certificate.chain &&
     one.certificate.key === other.certificate.key &&
-    one.clientCa?.join() === other.clientCa?.join()
+    one.clientCa?.join() === other.clientCa?.join() &&
+    one.protocols.join() === other.protocols.join()
   );
 }
 
@@ -231,9 +232,9 @@ function codeOf(cause: unknown): string {
 
 /** The files of the listeners that have TLS. */
 export function tlsFilesOf(listeners: readonly ListenerSettings[]): readonly NamedTlsFiles[] {
-  return listeners.flatMap(({ name, tls }) => {
+  return listeners.flatMap(({ name, protocol, tls }) => {
     if (tls === undefined || tls.mode === 'off') return [];
     const { certificate, key, clientCa } = tls;
-    return [{ name, certificate, key, clientCa }];
+    return [{ name, certificate, key, clientCa, ...(protocol === 'http' && { alpn: 'http/1.1' }) }];
   });
 }

@@ -11,6 +11,8 @@ export interface TlsFiles {
   readonly certificate: string;
   readonly key: string;
   readonly clientCa: string | undefined;
+  /** What clients may ask for by ALPN, `doveadm` when absent; those that ask for something else are refused. */
+  readonly alpn?: 'http/1.1';
 }
 
 /** A key of `tls` in the configuration. */
@@ -36,8 +38,6 @@ export interface ReadTls {
   readonly concerns: readonly { readonly key: TlsFileKey; readonly text: string }[];
 }
 
-/** Offered to clients; what other protocols' clients offer is refused. */
-const protocols = ['doveadm'] as const;
 /** Much longer files are not what the setting meant. */
 const fileBytesMax = 1024 ** 2;
 const rsaBitsMin = 2048;
@@ -60,7 +60,11 @@ export function readTls(files: TlsFiles, prepare: (offer: TlsOffer) => unknown):
       : certificatesIn('client_ca', files.clientCa, readPem('client_ca', files.clientCa).text);
   // Not the file as it stands: what is trusted is what sessions are compared by, to the last certificate.
   const clientCa = authorities?.map(({ pem }) => pem);
-  const offer: TlsOffer = { certificate: { chain, key: keyText }, clientCa, protocols };
+  const offer: TlsOffer = {
+    certificate: { chain, key: keyText },
+    clientCa,
+    protocols: [files.alpn ?? 'doveadm'],
+  };
   try {
     prepare(offer);
   } catch (cause) {

@@ -15,7 +15,7 @@ export interface ModuleRule {
 }
 
 const protocol = ['protocol', 'protocol/handshake', 'protocol/reply', 'protocol/http-api'];
-const domain = ['names', 'commands', 'meaning', 'identity', 'audit', 'policy', 'answers'].map(
+const domain = ['names', 'commands', 'meaning', 'identity', 'keys', 'audit', 'policy', 'answers'].map(
   (name) => `domain/${name}`,
 );
 // The gateway takes narrow option objects, so that none of its tests builds a configuration file.
@@ -56,6 +56,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     public: ['peer', 'credentials', 'user-name'],
     // net: addresses, no sockets.
     builtins: ['crypto', 'net'],
+  }),
+  'domain/keys': rule(['domain/identity'], {
+    public: ['authorization', 'key'],
+    // zlib: its CRC-32.
+    builtins: ['crypto', 'zlib'],
   }),
   'domain/names': rule(['domain/identity/user-name'], { public: ['glob', 'mailbox-names'] }),
   'domain/commands': rule([...protocol, 'domain/names', 'domain/identity/user-name'], {
@@ -131,6 +136,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
       'ports',
       'concurrency',
       'domain/audit',
+      'domain/keys/key',
       'domain/policy/assess',
       'gateway/outcome',
       'gateway/lookup/resolve-user',

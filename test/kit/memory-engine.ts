@@ -239,9 +239,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const context: SessionContext = {
     exchanges: () => exchanges,
     access: () => access,
-    policy: (_, login) => {
-      const isIn =
-        login !== undefined && access.logins?.policyOf(login, access.offer()?.clientCa) !== undefined;
+    policy: ({ address }, login) => {
+      const ofLogin = login && access.logins?.policyOf(login, access.offer()?.clientCa, address);
+      const isIn = ofLogin !== undefined;
       return access.isPreauthenticated || isIn ? policy : undefined;
     },
     limits: () => limits,

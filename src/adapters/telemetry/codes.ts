@@ -257,7 +257,7 @@ export const decisionCodes: Table<DecisionCode> = {
 };
 
 /** What the engine tells under its own name. */
-type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login'>;
+type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request'>;
 
 const listed = {
   // commands

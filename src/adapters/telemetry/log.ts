@@ -5,6 +5,8 @@
 import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
 import pretty from 'pino-pretty';
 import { harmlessJson, printable } from '../../domain/audit/encode.js';
+import { withoutKeys } from '../../domain/audit/record.js';
+import type { KeyRefusal } from '../../domain/keys/key.js';
 import type { EngineEvent, ExchangeEnded, LoginResult } from '../../gateway/outcome/events.js';
 import type { LogLevel } from '../../gateway/outcome/outcome.js';
 import type { LogCode } from './codes.js';
@@ -102,7 +104,8 @@ const ofSeveralLines: ReadonlySet<unknown> = new Set<LogCode>([
 ]);
 
 /** A line of the log with what a terminal would obey made visible, before it is made pretty. */
-function showOnTerminal(line: string): string {
+function showOnTerminal(written: string): string {
+  const line = withoutKeys(written);
   const keepsLines = ofSeveralLines.has(Reflect.get(Object(JSON.parse(line)), 'event'));
   const shown: unknown = JSON.parse(line, (key, value: unknown) => {
     if (typeof value !== 'string') return value;
@@ -114,7 +117,7 @@ function showOnTerminal(line: string): string {
 
 /** The same for a line of JSON: the value stays what it was, for whoever prints the log with `cat` or `journalctl`. */
 function harmlessLine(line: string): string {
-  return `${harmlessJson(line.trimEnd())}\n`;
+  return `${withoutKeys(harmlessJson(line.trimEnd()))}\n`;
 }
 
 /** Levels of the log channel in words of our own log. */
@@ -144,12 +147,20 @@ const whyNoLogin: Readonly<Record<LoginResult, string>> = {
   ok: 'a login',
   remembered: 'a login',
   certificate: 'a login',
-  failed: 'wrong name or password',
+  failed: 'wrong name, password or key',
   crowded: 'too many login attempts at once, so this one was not checked',
   gone: 'login attempt canceled by the client',
   malformed: 'a login that is malformed, or that this listener does not permit',
   ambiguous: 'a certificate that fits several accounts, so it proves none',
   'tls-failed': 'no TLS',
+};
+
+/** Of a key that the listener has. */
+const whyRefused: Readonly<Record<KeyRefusal, string>> = {
+  expired: 'has expired',
+  replaced: 'was replaced: the time of this hash is over (until)',
+  address: 'was used from outside of its networks',
+  name: 'was used with the name of another key',
 };
 
 function logEvent(logger: Logger, event: EngineEvent): void {
@@ -182,13 +193,20 @@ function logEvent(logger: Logger, event: EngineEvent): void {
       return logger.warn({ event: 'session-refused', listener, principal }, event.text);
     }
     case 'login': {
-      const { listener, result: type, address, account, isTold } = event;
+      const { listener, result: type, address, account, keyRefusal, isTold } = event;
       if (!isTold) return;
       const who = account === undefined ? '' : ` as ${account}`;
       const more = event.text === undefined ? '' : `: ${event.text}`;
-      const text = `${whyNoLogin[type]}${who}, from ${address ?? 'an unknown address'}${more}`;
+      const why =
+        keyRefusal === undefined
+          ? `${whyNoLogin[type]}${who}`
+          : `key ${account ?? '-'} ${whyRefused[keyRefusal]}`;
+      const text = `${why}, from ${address ?? 'an unknown address'}${more}`;
       return logger.warn({ event: 'login-failed', listener, address, account, type }, text);
     }
+    case 'http-request':
+      // Counted only: what a request did is in the lines of its exchanges.
+      return undefined;
     case 'upstream-opened': {
       const { backend, upstream, series, serverMinor: minor, durationMs } = event;
       const duration_ms = toMicroseconds(durationMs);

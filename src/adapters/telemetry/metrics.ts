@@ -84,6 +84,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
     'listener',
     'result',
   );
+  const keyFailures = tally(
+    'key_failures_total',
+    'Refused keys that a listener has, by their name and why: expired, replaced, address, name.',
+    'listener',
+    'key',
+    'reason',
+  );
+  const httpRequests = tally(
+    'http_requests_total',
+    'Requests of HTTP listeners, by the status of the answer.',
+    'listener',
+    'status',
+  );
   const relayed = tally(
     'relayed_bytes_total',
     'Bytes of replies: in from backends, out to clients (framing and log lines included); up: of what clients send behind a command.',
@@ -131,7 +144,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
       else if (event.kind === 'backend-log') logLines.add(1, event.backend, event.type);
       else if (event.kind === 'upstream-opened') dials.add(1, event.backend, 'ok');
       else if (event.kind === 'dial-failed') dials.add(1, event.backend, event.code);
-      else if (event.kind === 'login') logins.add(1, event.listener, event.result);
+      else if (event.kind === 'http-request') httpRequests.add(1, event.listener, String(event.status));
+      else if (event.kind === 'login') {
+        const { listener, result, account, keyRefusal } = event;
+        logins.add(1, listener, result);
+        // Only then is the name one of the configuration, and no text of a client.
+        if (keyRefusal !== undefined) keyFailures.add(1, listener, account ?? '-', keyRefusal);
+      }
     },
     recordsSynced(count, durationMs) {
       records.inc(count);

@@ -18,6 +18,7 @@ import {
   type RecordedPart,
   type RecordedPeer,
   timeOpening,
+  withoutKeys,
 } from './record.js';
 
 /** No line is longer, with its LF: what is shipped by syslog is the line itself, and 8 KiB is what receivers take. */
@@ -80,7 +81,7 @@ const logLevels = ['debug', 'info', 'warning', 'error', 'fatal', 'panic'];
 export function encodeBody(record: JournalRecord, isBrief = false): string {
   const bytesMax = isBrief ? briefBodyBytesMax : bodyBytesMax;
   for (const budget of isBrief ? briefBudgets : budgets) {
-    const body = attempt(record, budget);
+    const body = withoutKeys(attempt(record, budget));
     if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;
   }
   // The last budget bounds every value and every list; only keys that do not exist could lead here.

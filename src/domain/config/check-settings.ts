@@ -11,6 +11,7 @@ import {
   type AdminSettings,
   formatListenerSocket,
   type ListenerSettings,
+  loginsOf,
   type Person,
   type Settings,
 } from './settings.js';
@@ -208,7 +209,7 @@ function checkListeners(
 }
 
 function checkPoliciesOf(
-  { policies: choices, accounts }: ListenerSettings,
+  { policies: choices, accounts, keys }: ListenerSettings,
   policies: readonly string[],
   at: Cursor,
 ): void {
@@ -216,15 +217,17 @@ function checkPoliciesOf(
     const path = at.has('policy') ? ['policy'] : ['policies', index, 'policy'];
     if (!policies.includes(policy)) at.error(path, unknownName('policy', policy, policies), 'unknown-name');
   }
-  for (const { name, policy } of accounts) {
-    if (policies.includes(policy)) continue;
-    at.error(['accounts', name, 'policy'], unknownName('policy', policy, policies), 'unknown-name');
+  for (const [key, logins] of [['accounts', accounts] as const, ['keys', keys] as const]) {
+    for (const { name, policy } of logins) {
+      if (policies.includes(policy)) continue;
+      at.error([key, name, 'policy'], unknownName('policy', policy, policies), 'unknown-name');
+    }
   }
 }
 
 function policiesUsed(listeners: readonly ListenerSettings[]): string[] {
-  return listeners.flatMap(({ policies, accounts }) =>
-    [...policies, ...accounts].map(({ policy }) => policy),
+  return listeners.flatMap((listener) =>
+    [...listener.policies, ...loginsOf(listener)].map(({ policy }) => policy),
   );
 }
 
@@ -297,9 +300,9 @@ function checkTests(settings: Settings, cursor: Cursor, listeners: readonly stri
 
 /** Why nobody can be meant by a test's `as` at this listener; undefined: somebody is. */
 function whyNobody(listener: ListenerSettings, as: Person | undefined): string | undefined {
-  const { name, accounts } = listener;
-  if (accounts.length > 0) {
-    const names = accounts.map((each) => each.name);
+  const { name } = listener;
+  const names = loginsOf(listener).map((each) => each.name);
+  if (names.length > 0) {
     if (as?.account === undefined)
       return `does not say which account asks (as: { account: NAME }); listener ${name} has: ${names.join(', ')}`;
     if (names.includes(as.account)) return undefined;

@@ -2,9 +2,10 @@
 // on this kind of socket is an error, because its author relies on it. So is whatever could let in the wrong client: a certificate that
 // nothing verifies, one that always fits two accounts, an account without a proof.
 import { parsePasswordHash } from '../identity/credentials.js';
-import { isLoopback, parseNetwork } from '../identity/peer.js';
+import { isLoopback } from '../identity/peer.js';
 import { foldAscii } from '../identity/user-name.js';
 import { type Cursor, socketPath } from './cursor.js';
+import { parseKeys, parseNetworks } from './parse-keys.js';
 import type { RawListener } from './schema.js';
 import { parseHostAndPort } from './schema-parts.js';
 import type {
@@ -20,11 +21,20 @@ import type {
 export function parseListeners(
   raw: Readonly<Record<string, RawListener>>,
   cursor: Cursor,
+  nowMs: number | undefined,
 ): ListenerSettings[] {
-  return Object.entries(raw).flatMap(([name, each]) => parseListener(name, each, cursor.down(name)) ?? []);
+  return Object.entries(raw).flatMap(
+    ([name, each]) => parseListener(name, each, cursor.down(name), nowMs) ?? [],
+  );
 }
 
-function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSettings | undefined {
+/** `nowMs`: for warnings about keys; undefined: there are none. */
+function parseListener(
+  name: string,
+  raw: RawListener,
+  at: Cursor,
+  nowMs: number | undefined,
+): ListenerSettings | undefined {
   const [kind, second] = (['unix', 'tcp', 'systemd'] as const).filter((each) => raw[each] !== undefined);
   if (kind === undefined) {
     at.error([], 'needs a socket; add unix: PATH, tcp: ADDRESS:PORT, or systemd: NAME', 'missing-key');
@@ -35,8 +45,10 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
     return undefined;
   }
   const socket = { unix: parseUnix, tcp: parseTcp, systemd: parseSystemd }[kind](raw, at);
-  const { sessions, sessions_per_peer: sessionsPerPeer } = raw;
-  const common = { name, sessions, sessionsPerPeer, place: at.place() };
+  const { protocol, sessions, sessions_per_peer: sessionsPerPeer } = raw;
+  const common = { name, protocol, sessions, sessionsPerPeer, place: at.place() };
+  if (protocol !== 'http' && raw.keys !== undefined)
+    at.error(['keys'], 'is for listeners with protocol: http; others have accounts', 'key-conflict');
   // Which of the two systemd hands over is not known here: a listener with tls is for TCP.
   if (kind === 'tcp' || (kind === 'systemd' && raw.tls !== undefined)) {
     const tls = parseTls(raw, at);
@@ -45,23 +57,39 @@ function parseListener(name: string, raw: RawListener, at: Cursor): ListenerSett
       at.error(['tls', 'mode'], message);
     }
     for (const key of ['policy', 'policies', 'peers'] as const) {
-      const why =
-        key === 'peers' ? 'the kernel does not say who connects by TCP' : 'each account has its own';
+      const each = protocol === 'http' ? 'each key and each account' : 'each account';
+      const why = key === 'peers' ? 'the kernel does not say who connects by TCP' : `${each} has its own`;
       if (raw[key] !== undefined) at.error([key], `is for UNIX sockets: ${why}`, 'key-conflict');
     }
+    checkLogins(raw, at);
     const accounts = parseAccounts(raw, tls, at);
+    const keys = protocol === 'http' ? parseKeys(raw, at, nowMs) : [];
     const from = parseNetworks(at);
-    if (socket === undefined || tls === undefined || accounts.length === 0) return undefined;
-    return { ...common, socket, policies: [], from, tls, accounts };
+    if (socket === undefined || tls === undefined || accounts.length + keys.length === 0) return undefined;
+    return { ...common, socket, policies: [], from, tls, accounts, keys };
   }
-  for (const key of ['from', 'tls', 'accounts'] as const) {
+  for (const key of [
+    'from',
+    'tls',
+    'accounts',
+    ...(protocol === 'http' ? (['keys'] as const) : []),
+  ] as const) {
     const message = 'is for TCP sockets; the kernel says who connects to a UNIX socket';
     if (raw[key] !== undefined) at.error([key], message, 'key-conflict');
   }
   const policies = policiesOf(raw, at);
   const peers = peersOf(at.down('peers'));
   if (socket === undefined || policies.length === 0) return undefined;
-  return { ...common, socket, ...(peers && { peers }), policies, from: [], tls: undefined, accounts: [] };
+  return {
+    ...common,
+    socket,
+    ...(peers && { peers }),
+    policies,
+    from: [],
+    tls: undefined,
+    accounts: [],
+    keys: [],
+  };
 }
 
 function refuseUnixKeys(at: Cursor, message: string): void {
@@ -132,23 +160,8 @@ function peersOf(at: Cursor): PeersSettings | undefined {
   return { users, groups };
 }
 
-/** `from` of a listener, as written; an entry that is no network is a problem. */
-function parseNetworks(at: Cursor): string[] {
-  const networks = at.words('from');
-  for (const [index, text] of networks.entries()) {
-    const network = parseNetwork(text);
-    if (network?.isFirst === true) continue;
-    const message =
-      network === undefined
-        ? 'must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"'
-        : 'has bits set beyond its length; write the first address of the network';
-    at.error(['from', index], message);
-  }
-  return networks;
-}
-
 /** TLS of a TCP socket; undefined: something is missing, which is reported. */
-function parseTls({ tls: raw }: RawListener, listener: Cursor): ListenerTls | undefined {
+function parseTls({ tls: raw, protocol }: RawListener, listener: Cursor): ListenerTls | undefined {
   if (raw === undefined) {
     const message =
       'needs TLS: add tls: { certificate: FILE, key: FILE }; without it passwords would travel in clear';
@@ -156,10 +169,14 @@ function parseTls({ tls: raw }: RawListener, listener: Cursor): ListenerTls | un
     return undefined;
   }
   const at = listener.down('tls');
-  if (raw.mode === 'off') {
+  const isHttp = protocol === 'http';
+  if (isHttp && raw.mode === 'starttls' && at.has('mode'))
+    at.error(['mode'], 'must be implicit (or off, on loopback): HTTP has no STARTTLS');
+  const mode = isHttp && raw.mode === 'starttls' ? 'implicit' : raw.mode;
+  if (mode === 'off') {
     for (const key of ['certificate', 'key', 'client_ca'] as const)
       if (raw[key] !== undefined) at.warning([key], 'has no effect without TLS', 'no-effect');
-    return { mode: raw.mode };
+    return { mode };
   }
   const certificate = at.file('certificate');
   const key = at.file('key');
@@ -167,17 +184,22 @@ function parseTls({ tls: raw }: RawListener, listener: Cursor): ListenerTls | un
     at.error([], 'needs a certificate; add certificate: FILE (PEM, with its chain)', 'missing-key');
   if (key === undefined) at.error([], 'needs the key of the certificate; add key: FILE', 'missing-key');
   if (certificate === undefined || key === undefined) return undefined;
-  return { mode: raw.mode, certificate, key, clientCa: at.file('client_ca') };
+  return { mode, certificate, key, clientCa: at.file('client_ca') };
 }
 
-/** The accounts of a TCP socket; empty where something is wrong, which is reported. */
+/** Somebody must be able to log in by TCP. */
+function checkLogins({ protocol, accounts, keys }: RawListener, at: Cursor): void {
+  const isHttp = protocol === 'http';
+  if (Object.keys(accounts ?? {}).length + Object.keys((isHttp && keys) || {}).length > 0) return;
+  const what = isHttp ? 'keys (see dovegate key new) or accounts' : 'accounts';
+  const written = accounts !== undefined ? ['accounts'] : isHttp && keys !== undefined ? ['keys'] : [];
+  at.error(written, `needs ${what}: nobody else can log in by TCP`, 'missing-key');
+}
+
+/** The accounts of a TCP socket. */
 function parseAccounts(raw: RawListener, tls: ListenerTls | undefined, at: Cursor): AccountSettings[] {
   const entries = Object.entries(raw.accounts ?? {});
-  if (entries.length === 0) {
-    const message = 'needs accounts: nobody else can log in by TCP';
-    at.error(raw.accounts === undefined ? [] : ['accounts'], message, 'missing-key');
-    return [];
-  }
+  if (entries.length === 0 && raw.keys === undefined) return [];
   const accounts = entries.map(([name, each]) => parseAccount(name, each, tls, at.down('accounts', name)));
   checkCertificates(accounts, at);
   const asksForOne = tls !== undefined && tls.mode !== 'off' && tls.clientCa !== undefined;

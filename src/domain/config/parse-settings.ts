@@ -82,7 +82,7 @@ function build(raw: RawConfiguration, cursor: Cursor, reading: Omit<PolicyReadin
     cursor.warning(['limits', 'client_stall'], message);
   }
   const settings = {
-    listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners')),
+    listeners: parseListeners(raw.listeners ?? {}, cursor.down('listeners'), reading.nowMs),
     backends: parseBackends(raw.backends ?? {}, cursor.down('backends')),
     routes: parseRoutes(raw, cursor.down('routes')),
     serverCommands: parseServerCommands(raw, cursor.down('server_commands')),

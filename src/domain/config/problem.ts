@@ -1,6 +1,7 @@
 // Problems of a configuration: as values, as two lines of text, and their codes. A message says what is wrong and what to do, and never
 // holds a secret (secrets are in files of their own).
 import { printable } from '../audit/encode.js';
+import { withoutKeys } from '../audit/record.js';
 
 /** An error keeps the configuration from being used; a warning does not. */
 export type Severity = 'error' | 'warning';
@@ -64,9 +65,11 @@ export function formatProblem(problem: Problem, text?: string): string {
   const kind = problem.severity === 'warning' ? 'warning: ' : '';
   const path = problem.path === '' ? '' : `${printable(problem.path)}: `;
   const head = `${where}: ${kind}${path}${printable(problem.message)}`;
-  const line = text?.split(/\r?\n/)[problem.line - 1];
-  if (line === undefined || line.trim() === '') return head;
-  const at = Math.min(problem.column - 1, line.length);
+  const written = text?.split(/\r?\n/)[problem.line - 1];
+  if (written === undefined || written.trim() === '') return head;
+  // Before the line is cut: a part of a key would not be seen as one.
+  const line = withoutKeys(written);
+  const at = withoutKeys(written.slice(0, problem.column - 1)).length;
   const from = line.length > lineShownMax ? Math.max(0, at - lineShownMax / 2) : 0;
   const shown = line
     .slice(from, from + lineShownMax)
@@ -157,6 +160,10 @@ export const problemCodes = {
   'no-effect': ['a setting has no effect', 'remove it, or add what it needs'],
   'never-reached': ['an entry above it takes everything already', 'move it up, or remove it'],
   'too-open': ['more people than usual can connect, or see more', 'restrict it, unless that is intended'],
+  'key-expiry': [
+    'a key never expires, expires too late, expires soon or has expired',
+    'set `expires`, or replace the key (`dovegate key new`)',
+  ],
   'except-bypassed': ['an alias of a user under `except` avoids the exception', 'set `mail_users.resolve`'],
   'namespaces-unsaid': [
     'a backend does not list its namespaces, which some rules need',

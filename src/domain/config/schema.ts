@@ -38,7 +38,10 @@ const tls = strict('the TLS of a listener', {
   certificate: file('a file with the certificate and its chain (PEM)').optional(),
   key: file('a file with the private key of the certificate (PEM)').optional(),
   client_ca: file('a file with the authorities whose client certificates count (PEM)').optional(),
-}).meta({ description: 'TLS of a TCP socket; mode is starttls when it is not said' });
+}).meta({
+  description:
+    'TLS of a TCP socket; mode is starttls when it is not said, and implicit where the protocol is http',
+});
 
 const account = strict('an account', {
   policy: text('the name of a policy'),
@@ -46,6 +49,29 @@ const account = strict('an account', {
   certificate_name: text('a name in the client certificate').optional(),
   key_pins: pins.optional(),
 }).meta({ description: 'somebody who comes by TCP; a password or a certificate proves it' });
+
+const day = text('a day as 2027-06-30, or a time as 2027-06-30T18:00:00Z');
+const networks = listOf(text('a network, as 192.0.2.0/24'), 'networks, as [192.0.2.0/24, "2001:db8::/32"]')
+  .min(1, { error: 'must hold at least one network; leave it out for everybody' })
+  .optional();
+
+const keyHash = text('a hash of a key, as dovegate key new prints it');
+
+const httpKey = strict('a key', {
+  hash: z.union(
+    [
+      keyHash,
+      listOf(
+        strict('a hash and how long it holds', { hash: keyHash, until: day.optional() }),
+        'hashes, as [{ hash: "sha256$...", until: 2027-01-31 }, { hash: "sha256$..." }]',
+      ).min(1, { error: 'must hold at least one hash' }),
+    ],
+    { error: 'must be a hash, as dovegate key new prints it, or a list of hashes' },
+  ),
+  policy: text('the name of a policy'),
+  expires: day.optional(),
+  from: networks,
+}).meta({ description: 'a program that comes by HTTP; the text of its key proves it' });
 
 const listener = strict('a listener', {
   unix: file('the path of a UNIX socket').optional(),
@@ -62,11 +88,11 @@ const listener = strict('a listener', {
     'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
   ).optional(),
   peers: peers.optional(),
-  from: listOf(text('a network, as 192.0.2.0/24'), 'networks, as [192.0.2.0/24, "2001:db8::/32"]')
-    .min(1, { error: 'must hold at least one network; leave it out for everybody' })
-    .optional(),
+  from: networks,
   tls: tls.optional(),
   accounts: named(account, 'accounts').optional(),
+  protocol: oneOf(['doveadm', 'http']).prefault('doveadm'),
+  keys: named(httpKey, 'keys').optional(),
 }).meta({ description: 'a socket for one team' });
 
 const namespace = strict('a namespace', {
@@ -228,6 +254,8 @@ const limits = section('the limits', {
   ),
   buffered: as('bufferedBytesMax', size('256MiB')),
   users: count(1, 1_000).prefault(usersPerLine),
+  http_body: as('httpBodyBytesMax', size('16MiB')),
+  http_commands: as('httpCommandsMax', count(1, 10_000).prefault(100)),
   deadline: as(
     'deadlineMs',
     section('deadlines by effect', {

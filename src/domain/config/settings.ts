@@ -3,6 +3,7 @@
 
 import type { Series } from '../commands/catalog.js';
 import { createUserNames } from '../identity/user-name.js';
+import type { Key } from '../keys/key.js';
 import {
   createMailboxNames,
   doubtedNames,
@@ -38,6 +39,8 @@ export interface Settings {
 export interface ListenerSettings {
   readonly name: string;
   readonly socket: ListenerSocket;
+  /** What clients speak: Dovecot's doveadm protocol, or its HTTP API. */
+  readonly protocol: ListenerProtocol;
   /** Who may connect; everybody who can open the socket when absent. */
   readonly peers?: PeersSettings;
   /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */
@@ -51,8 +54,12 @@ export interface ListenerSettings {
   readonly tls: ListenerTls | undefined;
   /** Who may log in; empty on a UNIX socket, where the kernel names the peer. */
   readonly accounts: readonly AccountSettings[];
+  /** Of a TCP socket whose protocol is http; none has the name of an account. */
+  readonly keys: readonly KeySettings[];
   readonly place: Place;
 }
+
+export type ListenerProtocol = 'doveadm' | 'http';
 
 /** A socket that the daemon makes, or one that systemd hands over, by its FileDescriptorName. */
 export type ListenerSocket =
@@ -103,6 +110,19 @@ export interface AccountSettings {
   /** SHA-256 over the SubjectPublicKeyInfo of its certificate, in lower-case hex; empty: any key. */
   readonly keyPins: readonly string[];
   readonly place: Place;
+}
+
+/** A program that connects by HTTP, and the hashes of its key. */
+export interface KeySettings extends Key {
+  readonly place: Place;
+}
+
+/** Who may log in at a listener: its accounts, then its keys, whose names differ. */
+export function loginsOf({
+  accounts,
+  keys,
+}: ListenerSettings): readonly { readonly name: string; readonly policy: string }[] {
+  return [...accounts, ...keys];
 }
 
 /** Persons of this machine, as names or ids: these users, and the members of these groups. */

@@ -121,12 +121,13 @@ export interface Account {
   readonly keyPins: readonly string[];
 }
 
-/** A proved account. */
+/** A proved account, or a key. */
 export interface Login {
+  /** Its name, or that of the key. */
   readonly account: string;
-  /** {@link stampOf} the account at the login; if it differs now, the proof does not hold any more. */
+  /** {@link stampOf} the account at the login, or that of the key; if it differs now, the proof does not hold any more. */
   readonly stamp: string;
-  /** The authorities that its client certificate was verified under, PEM of each; undefined: it was proved by a password. */
+  /** The authorities that its client certificate was verified under, PEM of each; undefined: it was proved by something else. */
   readonly authorities: readonly string[] | undefined;
 }
 

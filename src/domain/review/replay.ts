@@ -4,6 +4,7 @@
 import { type Series } from '../commands/catalog.js';
 import {
   type ListenerSettings,
+  loginsOf,
   type Person,
   type PolicyTest,
   routingTableOf,
@@ -290,9 +291,8 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
 
 /** As the listener would choose it, by the names in the test. */
 function policyOf(listener: ListenerSettings, person: Person | undefined): string | undefined {
-  if (listener.accounts.length > 0) {
-    return listener.accounts.find(({ name }) => name === person?.account)?.policy;
-  }
+  const logins = loginsOf(listener);
+  if (logins.length > 0) return logins.find(({ name }) => name === person?.account)?.policy;
   if (person === undefined) return policyOfAnybody(listener);
   const { name, groups } = person;
   return choosePolicy(

@@ -1,5 +1,6 @@
-// Who may log in at one listener, as the configuration says it now: by a client certificate, or by a name and a password.
-// The rules: what is answered, and when, does not depend on whether a name is an account's; a password is wiped when it was checked.
+// Who may log in at one listener, as the configuration says it now: by a client certificate, by a name and a password, or by a key.
+// The rules: what is answered, and when, does not depend on whether a name is an account's; a password is wiped when it was checked; a
+// right key never waits, because it costs no more than a wrong one and cannot be guessed.
 
 import {
   type Account,
@@ -14,11 +15,21 @@ import {
   verifyPassword,
 } from '../../domain/identity/credentials.js';
 import { networkOf } from '../../domain/identity/peer.js';
+import {
+  isKey,
+  type Key,
+  type KeyAnswer,
+  type KeyRefusal,
+  KeyRing,
+  shownPartOf,
+} from '../../domain/keys/key.js';
 import type { Clock } from '../../ports/machine.js';
 import type { TlsPeer } from '../../ports/transport.js';
+import { KeyUses } from './key-uses.js';
 import {
   LoginPace,
   LoginQueue,
+  type LoginSource,
   type PendingTry,
   type TryAnswer,
   UnauthenticatedTurns,
@@ -33,6 +44,9 @@ export function createLoginGuard(clock: Clock) {
     clock,
     pace,
     queue: new LoginQueue(clock, pace),
+    /** Of wrong keys: they take no time of a processor, and must not wait for passwords, which do. */
+    keyQueue: new LoginQueue(clock, pace),
+    keyUses: new KeyUses(),
     turns: new UnauthenticatedTurns(
       (network) => pace.rankOf(network, clock.now()),
       () => clock.nextTurn(),
@@ -59,10 +73,25 @@ export interface PasswordTry {
   readonly onSuspect: () => void;
 }
 
-/** How a try ended; the names are values of a metric. */
-export type PasswordAnswer =
+/** A text that may be a key, as a peer said it. */
+export interface KeyTry extends Pick<PasswordTry, 'address' | 'pauseMaxMs' | 'signal' | 'onSuspect'> {
+  readonly text: string;
+  /** The name that was said with it, which must be the key's; undefined: none was. */
+  readonly name: string | undefined;
+}
+
+/** How a try ended; the names of the results are values of a metric. */
+export type LoginAnswer =
   | { readonly result: 'ok' | 'remembered' | 'certificate'; readonly login: Login }
-  | { readonly result: 'failed' | 'crowded' | 'gone' };
+  | { readonly result: 'failed' | 'crowded' | 'gone'; readonly key?: FailedKey };
+
+/** A key that was refused. */
+export interface FailedKey {
+  /** For people: the name of a key of this listener; or the first part of another text, where it has the form of a key. */
+  readonly shown: string | undefined;
+  /** Undefined: the listener has no such key. */
+  readonly why: KeyRefusal | undefined;
+}
 
 /** Whose certificate was shown, and by what it was known: a name in it, or its key. */
 export interface Certified {
@@ -80,15 +109,16 @@ export type CertificateOwner =
 /** What a name is cut to where it is counted. */
 const nameMax = 128;
 
-/** The accounts of one listener; their names differ. */
+/** The accounts and the keys of one listener; their names differ. */
 export class Logins {
   readonly #listener: string;
   readonly #accounts: readonly Account[];
   readonly #guard: LoginGuard;
   readonly #byName: ReadonlyMap<string, { readonly account: Account; readonly login: Login }>;
   readonly #decoys: readonly PasswordHash[];
+  readonly #keys: KeyRing;
 
-  constructor(listener: string, accounts: readonly Account[], guard: LoginGuard) {
+  constructor(listener: string, accounts: readonly Account[], guard: LoginGuard, keys: readonly Key[] = []) {
     this.#listener = listener;
     this.#accounts = accounts;
     this.#guard = guard;
@@ -98,6 +128,7 @@ export class Logins {
         { account, login: { account: account.name, stamp: stampOf(account), authorities: undefined } },
       ]),
     );
+    this.#keys = new KeyRing(keys);
     this.#decoys = accounts.flatMap(({ passwordHash }) =>
       passwordHash === undefined ? [] : [decoyOf(passwordHash)],
     );
@@ -126,7 +157,7 @@ export class Logins {
   }
 
   /** Rejects only when no hash can be computed at all. */
-  async byPassword(said: PasswordTry): Promise<PasswordAnswer> {
+  async byPassword(said: PasswordTry): Promise<LoginAnswer> {
     try {
       return await this.#check(said);
     } finally {
@@ -135,11 +166,65 @@ export class Logins {
   }
 
   /**
-   * The name of the policy of a peer that logged in, where certificates of clients count under these authorities now; undefined:
-   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified.
+   * A right key is answered at once. A wrong one waits for what failures from there cost, as a wrong password does, but for a text that
+   * has not even the form of a key.
    */
-  policyOf(login: Login, clientCa: readonly string[] | undefined): string | undefined {
+  async byKey(said: KeyTry): Promise<LoginAnswer> {
+    const { clock, pace, keyUses } = this.#guard;
+    const { text, name, address } = said;
+    const nowMs = clock.wallMs();
+    const network = placeOf(address);
+    if (!isKey(text)) {
+      pace.failed(this.#sourceOf(network, text), clock.now(), said.pauseMaxMs);
+      return { result: 'failed', key: { shown: undefined, why: undefined } };
+    }
+    const found = this.#keys.find(text, { address, nowMs, name });
+    if (found.kind !== 'right') return this.#refuse(said, network, found);
+    const { key, stamp } = found;
+    pace.succeeded({ network, name: `${key.name}@${this.#listener}` }, clock.now());
+    keyUses.used(this.#listener, key.name, nowMs);
+    return { result: 'ok', login: { account: key.name, stamp, authorities: undefined } };
+  }
+
+  async #refuse(
+    { text, pauseMaxMs, signal, onSuspect }: KeyTry,
+    network: string,
+    found: Exclude<KeyAnswer, { kind: 'right' }>,
+  ): Promise<LoginAnswer> {
+    const { keyQueue, keyUses, digest } = this.#guard;
+    const isKnown = found.kind === 'refused';
+    if (isKnown) keyUses.refused(this.#listener, found.key.name);
+    const pending = keyQueue.add({
+      key: digest(['key', this.#listener, network, text]),
+      source: isKnown
+        ? { network, name: `${found.key.name}@${this.#listener}` }
+        : this.#sourceOf(network, text),
+      pauseMaxMs,
+      judge: () => Promise.resolve(false),
+      forget: () => undefined,
+    });
+    if (pending.isSuspect) onSuspect();
+    const answer = await unlessAborted(pending, signal);
+    const key = isKnown
+      ? { shown: found.key.name, why: found.why }
+      : { shown: shownPartOf(text), why: undefined };
+    return { result: answer === 'crowded' || answer === 'gone' ? answer : 'failed', key };
+  }
+
+  /** Of a text that is no key: it counts by itself, so that a wrong key does not slow down another one from there. */
+  #sourceOf(network: string, text: string): LoginSource {
+    return { network, name: `${this.#guard.digest(['name', text])}@${this.#listener}` };
+  }
+
+  /**
+   * The name of the policy of a peer that logged in, where certificates of clients count under these authorities now; undefined:
+   * the account is gone or not what it was, or one of the authorities is gone under which its certificate was verified; the key is gone,
+   * has expired, or does not hold at this address any more.
+   */
+  policyOf(login: Login, clientCa: readonly string[] | undefined, address?: string): string | undefined {
     const found = this.#byName.get(login.account);
+    if (found === undefined)
+      return this.#keys.stillRight(login.account, login.stamp, address, this.#guard.clock.wallMs())?.policy;
     const holds = found?.login.stamp === login.stamp && isTrustedBy(login, clientCa);
     return holds ? found.account.policy : undefined;
   }
@@ -152,7 +237,7 @@ export class Logins {
     pauseMaxMs,
     signal,
     onSuspect,
-  }: PasswordTry): Promise<PasswordAnswer> {
+  }: PasswordTry): Promise<LoginAnswer> {
     const { clock, queue, remembered, digest } = this.#guard;
     const listener = this.#listener;
     if (certified?.account === user) return { result: 'certificate', login: certified };

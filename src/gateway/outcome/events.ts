@@ -2,6 +2,7 @@
 // An event holds no secret and no bytes that were not decoded.
 
 import type { RecordedOutcome } from '../../domain/audit/record.js';
+import type { KeyRefusal } from '../../domain/keys/key.js';
 import type { UpstreamFaultCode, UpstreamPhase } from '../../ports/faults.js';
 import type { CloseReason } from '../../ports/transport.js';
 import type { LogType } from '../../protocol/reply/reply.js';
@@ -109,10 +110,14 @@ export type EngineEvent =
       readonly address: string | undefined;
       /** As the peer said it, cut and made safe to show; nobody vouches for it. */
       readonly account: string | undefined;
+      /** Why a key of the listener was refused: `account` is its name then; undefined: it was no key, or not one of the listener. */
+      readonly keyRefusal?: KeyRefusal | undefined;
       /** False: it succeeded, or so many fail that this one is only counted. */
       readonly isTold: boolean;
       readonly text: string | undefined;
     }
+  /** A request of an HTTP listener was answered; `status`: of the answer. */
+  | { readonly kind: 'http-request'; readonly listener: string; readonly status: number }
   | {
       readonly kind: 'upstream-opened';
       readonly backend: string;

@@ -10,7 +10,7 @@ import { TransportFault } from '../../ports/faults.js';
 import type { CloseReason, TlsOffer, Transport } from '../../ports/transport.js';
 import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';
 import type { ExchangeContext } from '../command/context.js';
-import type { CertificateOwner, Certified, Logins } from '../login/logins.js';
+import type { CertificateOwner, Certified, FailedKey, Logins } from '../login/logins.js';
 import type { LoginResult } from '../outcome/events.js';
 import { networkSource } from '../outcome/journal.js';
 
@@ -24,6 +24,8 @@ export interface SessionLimits {
 
 /** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
 export interface ListenerAccess {
+  /** What peers speak here: Dovecot's doveadm protocol, or its HTTP API. */
+  readonly protocol: 'doveadm' | 'http';
   /** The kernel identifies peers: no login. */
   readonly isPreauthenticated: boolean;
   /** Whether that address may connect; checked before a byte is read. */
@@ -40,6 +42,7 @@ export interface ListenerAccess {
 
 /** For peers that the kernel identifies. */
 export const kernelAccess: ListenerAccess = {
+  protocol: 'doveadm',
   isPreauthenticated: true,
   mayConnect: () => true,
   tls: 'none',
@@ -160,12 +163,12 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
           steps.push(...machine.verified(login !== undefined));
           break;
         case 'ready': {
-          if (preauthenticated && login !== undefined) report(greeting, 'certificate', login.account);
+          if (preauthenticated && login !== undefined) reportLogin(greeting, 'certificate', login.account);
           const { minor, clientMinor, rest } = step;
           return { minor, clientMinor, rest, login, certificate: certified?.certificate };
         }
         case 'close':
-          if (step.why === 'auth-failed' && !hasTried) report(greeting, 'malformed', undefined);
+          if (step.why === 'auth-failed' && !hasTried) reportLogin(greeting, 'malformed', undefined);
           return endOf(step.why);
         default:
           return step satisfies never;
@@ -205,11 +208,12 @@ async function acceptTls(greeting: Greeting, rest: Buffer): Promise<CertificateO
   try {
     const shown = await transport.acceptTls(offer, rest);
     const owner = shown && access.logins?.byCertificate(shown, peer.address);
-    if (owner?.kind === 'several') report(greeting, 'ambiguous', undefined, owner.accounts.join(' '));
+    if (owner?.kind === 'several')
+      reportLogin(greeting, 'ambiguous', undefined, { text: owner.accounts.join(' ') });
     return owner ?? { kind: 'nobody' };
   } catch (fault) {
     if (fault instanceof TransportFault && fault.code === 'tls-failed') {
-      report(greeting, 'tls-failed', undefined, fault.message);
+      reportLogin(greeting, 'tls-failed', undefined, { text: fault.message });
     }
     throw fault;
   }
@@ -233,17 +237,23 @@ async function judge(
     signal: waiting.signal,
     onSuspect,
   });
-  report(greeting, answer.result, user);
+  reportLogin(greeting, answer.result, user);
   return 'login' in answer ? answer.login : undefined;
 }
 
-/** Counts every login; failed ones are logged, rate-limited. */
-function report(greeting: Greeting, result: LoginResult, user: string | undefined, text?: string): void {
-  const { peer, context } = greeting;
+/** Counts every login; failed ones are logged, rate-limited. `user`: as the peer said it, if it said a name. */
+export function reportLogin(
+  { peer, context }: Pick<Greeting, 'peer' | 'context'>,
+  result: LoginResult,
+  user: string | undefined,
+  more: { readonly text?: string | undefined; readonly key?: FailedKey | undefined } = {},
+): void {
   const { listener, address } = peer;
   const isIn = result === 'ok' || result === 'remembered' || result === 'certificate';
   const source = networkSource(networkOf(address ?? '-'), listener);
   const isTold = !isIn && context.floods.admit('login-failed', source);
-  const account = user === undefined ? undefined : printable(user.slice(0, shownNameMax));
-  context.observe({ kind: 'login', listener, result, address, account, isTold, text });
+  const { text, key } = more;
+  const name = key?.shown ?? user;
+  const account = name === undefined ? undefined : printable(name.slice(0, shownNameMax));
+  context.observe({ kind: 'login', listener, result, address, account, keyRefusal: key?.why, isTold, text });
 }

@@ -178,7 +178,7 @@ test('every line of the answer is of the text format, every metric has its help 
   assert.deepEqual(
     [...named].toSorted(),
     [
-      'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total',
+      'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total key_failures_total http_requests_total',
       'upstreams waiters backend_up sessions certificate_expiry_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
       'audit_records_total audit_sync_seconds audit_writable audit_unsynced_seconds audit_free_bytes audit_lost_total audit_ship_lag_records',
     ]

@@ -9,6 +9,7 @@ void test('all of it', () => {
   const [, jobs] = settingsOf(withJobs('sessions_per_peer: 3')).listeners;
   assert.deepEqual(jobs, {
     name: 'jobs',
+    protocol: 'doveadm',
     socket: { kind: 'tcp', host: '0.0.0.0', port: 24_246 },
     policies: [],
     sessions: 1000,
@@ -38,6 +39,7 @@ void test('all of it', () => {
         place: { file: '/etc/dovegate/d.yaml', line: 8, column: jobs?.accounts[1]?.place.column },
       },
     ],
+    keys: [],
     place: { file: '/etc/dovegate/d.yaml', line: 4, column: 3 },
   });
 });

@@ -11,7 +11,7 @@ audit: { directory: audit, group: auditors, strict: [write, destroy], memory: ri
          max_size: 50%, unshipped_max: 1GiB, reserve: 1MiB, sign_key: key.pem, checkpoint_interval: 5s, hmac_key: hmac }
 admin: { unix: admin.sock, mode: "0600", tcp: "[::1]:9146", token_file: token }
 limits: { line: 32KiB, queue: 1, queue_timeout: 1s, reply_idle: 2s, client_stall: 3s, min_rate: 1KiB, log_lines: 8, handshake: 4s, drain: 6s,
-          input: 1MiB, input_time: 7s, buffered: 2MiB, users: 250,
+          input: 1MiB, input_time: 7s, buffered: 2MiB, users: 250, http_body: 4MiB, http_commands: 7,
           deadline: { read: 1s, session: 2s, write: 3s, admin: 4s, destroy: 5s } }
 log: { level: debug }
 `);
@@ -58,6 +58,8 @@ log: { level: debug }
     inputBytesMax: 1_048_576,
     inputTimeMs: 7000,
     users: 250,
+    httpBodyBytesMax: 4_194_304,
+    httpCommandsMax: 7,
     bufferedBytesMax: 2_097_152,
     deadlineMs: { read: 1000, session: 2000, write: 3000, admin: 4000, destroy: 5000 },
   });

@@ -19,6 +19,8 @@ void test('every default is filled in', () => {
     inputBytesMax: 1_073_741_824,
     inputTimeMs: 240_000,
     users: 100,
+    httpBodyBytesMax: 16_777_216,
+    httpCommandsMax: 100,
     bufferedBytesMax: 268_435_456,
     deadlineMs: { read: 600_000, session: 60_000, write: 1_800_000, admin: 600_000, destroy: 1_800_000 },
   });
@@ -26,12 +28,14 @@ void test('every default is filled in', () => {
     {
       name: 'support',
       socket: { kind: 'unix', path: '/run/s.sock', mode: 0o660 },
+      protocol: 'doveadm',
       policies: [{ policy: 'support' }],
       sessions: 1000,
       sessionsPerPeer: 500,
       from: [],
       tls: undefined,
       accounts: [],
+      keys: [],
       place: { file: '/etc/dovegate/d.yaml', line: 3, column: 3 },
     },
   ]);

@@ -37,6 +37,7 @@ function open(access: Partial<ListenerAccess>, options: MemoryEngineOptions = {}
   return openMemoryEngine({
     ...options,
     access: (clock) => ({
+      protocol: 'doveadm',
       isPreauthenticated: false,
       tls: 'starttls',
       offer: () => offer,

@@ -1,0 +1,114 @@
+// Reads the keys of an HTTP listener: whose they are, the hashes of their texts, and from when and where they hold. One text is the key
+// of one program only, so a hash that stands twice is an error. And networks, which keys have as listeners do.
+import { parseNetwork } from '../identity/peer.js';
+import { type Key, type KeyHash, parseKeyHash } from '../keys/key.js';
+import { parseInstant } from '../policy/policy.js';
+import type { Cursor } from './cursor.js';
+import type { RawListener } from './schema.js';
+import type { KeySettings } from './settings.js';
+
+type RawKey = NonNullable<RawListener['keys']>[string];
+
+const dayMs = 86_400_000;
+/** A key that is never replaced is known to more people and backups each year. */
+const daysMax = 400;
+const warnDays = 14;
+
+/** All keys of the listener at `at`; what is wrong is reported. `nowMs`: for warnings about their end; undefined: there are none. */
+export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefined): KeySettings[] {
+  const seen = new Map<string, string>();
+  return Object.entries(raw.keys ?? {}).map(([name, each]) => {
+    const here = at.down('keys', name);
+    if (raw.accounts !== undefined && Object.hasOwn(raw.accounts, name))
+      here.error([], `is the name of an account of this listener already`, 'defined-twice');
+    const key: Key = {
+      name,
+      policy: each.policy,
+      hashes: hashesOf(name, each, here, { seen, nowMs }),
+      expiresMs: instantAt(here, ['expires'], each.expires),
+      from: parseNetworks(here),
+    };
+    if (nowMs !== undefined) warnOfEnd(key, here, nowMs);
+    return { ...key, place: here.place() };
+  });
+}
+
+/** `seen`: whose the hashes are that came before, on this listener. */
+function hashesOf(
+  name: string,
+  { hash }: RawKey,
+  at: Cursor,
+  { seen, nowMs }: { readonly seen: Map<string, string>; readonly nowMs: number | undefined },
+): KeyHash[] {
+  const written =
+    typeof hash === 'string'
+      ? [{ text: hash, until: undefined, path: ['hash'], untilPath: [] }]
+      : hash.map(({ hash: text, until }, index) => ({
+          text,
+          until,
+          path: ['hash', index, 'hash'],
+          untilPath: ['hash', index, 'until'],
+        }));
+  return written.flatMap(({ text, until, path, untilPath }) => {
+    const parsed = parseKeyHash(text);
+    const untilMs = instantAt(at, untilPath, until);
+    if (typeof parsed === 'string') {
+      at.error(path, parsed);
+      return [];
+    }
+    const { sha256 } = parsed;
+    const whose = seen.get(sha256);
+    if (whose !== undefined) {
+      const message = whose === name ? 'is in this list already' : `is the hash of key ${whose} already`;
+      at.error(path, message, 'defined-twice');
+    }
+    seen.set(sha256, whose ?? name);
+    if (untilMs !== undefined && nowMs !== undefined && untilMs <= nowMs)
+      at.warning(untilPath, 'is in the past: this hash is refused, and can be removed', 'key-expiry');
+    return [{ sha256, untilMs }];
+  });
+}
+
+function instantAt(
+  at: Cursor,
+  path: readonly PropertyKey[],
+  written: string | undefined,
+): number | undefined {
+  if (written === undefined) return undefined;
+  const ms = parseInstant(written);
+  if (ms === undefined) at.error(path, 'must be a day as 2027-06-30, or a time as 2027-06-30T18:00:00Z');
+  return ms;
+}
+
+/** A key that has expired is refused, and no error: the daemon must start without it. */
+function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
+  if (expiresMs === undefined) {
+    // An `expires` that cannot be read is reported already.
+    if (!at.has('expires'))
+      at.warning([], 'never expires; add expires: DATE, within a year or so', 'key-expiry');
+    return;
+  }
+  const days = Math.floor((expiresMs - nowMs) / dayMs);
+  const path = ['expires'];
+  if (expiresMs <= nowMs) at.warning(path, 'is in the past: the key is refused', 'key-expiry');
+  else if (days < warnDays) {
+    const left = days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`;
+    at.warning(path, `the key expires in ${left}; add the hash of its successor`, 'key-expiry');
+  } else if (days > daysMax)
+    at.warning(path, `is more than ${daysMax} days away; a key should be replaced before`, 'key-expiry');
+}
+
+/** `from` as written; an entry that is no network is a problem. */
+export function parseNetworks(at: Cursor): string[] {
+  const networks = at.words('from');
+  for (const [index, text] of networks.entries()) {
+    const network = parseNetwork(text);
+    if (network?.isFirst === true) continue;
+    const message =
+      network === undefined
+        ? 'must be an address or a network, as 192.0.2.7, 192.0.2.0/24 or "2001:db8::/32"'
+        : 'has bits set beyond its length; write the first address of the network';
+    at.error(['from', index], message);
+  }
+  return networks;
+}

@@ -1,0 +1,70 @@
+// Where a request of HTTP carries its key or its password: the header Authorization.
+//
+//     X-Dovecot-API base64(KEY)        also with the key as it is: some clients leave base64 out
+//     Basic base64(doveadm:KEY)        also with the key's name as user name
+//     Basic base64(ACCOUNT:PASSWORD)
+//     Bearer KEY
+//
+// The rule: this only reads. What it calls a key may be none; whoever compares it finds out, and counts it.
+import { isKey, keyPrefix } from './key.js';
+
+export type Authorization =
+  | { readonly kind: 'none' }
+  /** A scheme that is not known here, or a value that cannot be read: refused, and counted. */
+  | { readonly kind: 'malformed' }
+  | {
+      readonly kind: 'key';
+      readonly text: string;
+      /** The name of the key, where it must be this one. */
+      readonly name: string | undefined;
+    }
+  | { readonly kind: 'password'; readonly user: string; readonly password: Buffer };
+
+/** The user name that Dovecot's own HTTP takes; it names no key. */
+const dovecotUser = 'doveadm';
+
+const none: Authorization = { kind: 'none' };
+const malformed: Authorization = { kind: 'malformed' };
+
+/** `header`: the value of Authorization; undefined: the request has none. */
+export function readAuthorization(header: string | undefined): Authorization {
+  const text = header?.trim() ?? '';
+  if (text === '') return none;
+  const [, scheme = '', value = ''] = /^(\S+)[ \t]+(.*)$/s.exec(text) ?? [];
+  switch (scheme.toLowerCase()) {
+    case 'x-dovecot-api':
+      return readDovecotKey(value);
+    case 'basic':
+      return readBasic(value);
+    case 'bearer':
+      return value === '' ? malformed : { kind: 'key', text: value, name: undefined };
+    default:
+      return malformed;
+  }
+}
+
+/** What decodes to no key is taken as it is. */
+function readDovecotKey(value: string): Authorization {
+  if (value === '') return malformed;
+  const decoded = decodeBase64(value)?.toString('latin1');
+  const text = decoded !== undefined && isKey(decoded) ? decoded : value;
+  return { kind: 'key', text, name: undefined };
+}
+
+/** What begins like a key is one, also where it is mistyped: as a password it would cost a hash, and never be right. */
+function readBasic(value: string): Authorization {
+  const bytes = decodeBase64(value);
+  const colon = bytes?.indexOf(':') ?? -1;
+  if (bytes === undefined || colon < 0) return malformed;
+  const user = bytes.toString('utf8', 0, colon);
+  const password = bytes.subarray(colon + 1);
+  if (!password.toString('latin1', 0, keyPrefix.length).startsWith(keyPrefix))
+    return { kind: 'password', user, password };
+  const name = user === dovecotUser ? undefined : user;
+  return { kind: 'key', text: password.toString('latin1'), name };
+}
+
+/** With its padding or without; undefined: something else stands there. */
+function decodeBase64(text: string): Buffer | undefined {
+  return /^[A-Za-z0-9+/]+={0,2}$/.test(text) ? Buffer.from(text, 'base64') : undefined;
+}
