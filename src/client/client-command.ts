@@ -32,6 +32,8 @@ export interface Command {
   readonly input?: CommandInput;
   /** Why this command is run, at most 512 bytes; for dovegate's audit journal, and for its rules with `reason: required`. */
   readonly reason?: string;
+  /** Asks dovegate what would become of the command, which is not run. Only over HTTP. */
+  readonly dryRun?: boolean;
   /** Asks for the server's debug log lines (`-D`). */
   readonly debug?: boolean;
   /** Asks for more information lines (`-v`). */
@@ -50,6 +52,8 @@ export interface Command {
 export function encodeCommand(command: Command, serverMinor: number | undefined): Buffer[] {
   checkTypes(command);
   const { user = '', name, args = [], reason, debug = false, verbose = false } = command;
+  // A server would not see that it is one, and run the command.
+  if (command.dryRun === true) throw new SessionFault('unsendable', 'a dry run is asked for over HTTP only');
   const parts: Buffer[] = [];
   if (reason !== undefined) {
     if (serverMinor === undefined || serverMinor < 3)
@@ -63,7 +67,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
 }
 
 /** The error names the type of a value, never the value: it may be a secret. */
-function checkTypes({
+export function checkTypes({
   user,
   name,
   args,

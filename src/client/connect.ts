@@ -15,9 +15,23 @@ export { CommandFailed, SessionFault, type SessionFaultCode } from './client-com
 export type { CellPiece, Row } from './exchange.js';
 export type { Session, SessionOptions } from './session.js';
 
+/** Where Dovecot's HTTP API is. */
+export interface HttpAddress {
+  /** `https://HOST:PORT`, `http://` to this machine, `unix:PATH`. */
+  readonly url: string;
+  /** The key; none where a socket tells who asks. */
+  readonly key?: string | Buffer;
+}
+
 export type ServerAddress =
   /** A UNIX socket. Its owner and mode decide who may connect: most need no password. */
-  { readonly socket: string } | { readonly host: string; readonly port: number };
+  | { readonly socket: string }
+  | { readonly host: string; readonly port: number }
+  /**
+   * Dovecot's HTTP API, of dovegate or Dovecot. Answers are read whole (`replyBytesMax`), inputs must be UTF-8, and nothing is sent
+   * before the first command.
+   */
+  | HttpAddress;
 
 /** The account, how the server authenticates, and how long to wait. */
 export type ConnectOptions = ServerAddress &
@@ -59,6 +73,11 @@ export type ConnectOptions = ServerAddress &
  * }
  */
 export async function connect(options: ConnectOptions): Promise<Session> {
+  if (isHttp(options)) {
+    const { openHttpSession } = await import('./http-session.js');
+    options.signal?.throwIfAborted();
+    return openHttpSession(options, systemClock);
+  }
   const { signal, password, certificate, connectTimeoutMs = 5_000, greetingTimeoutMs = 5_000 } = options;
   const isUnix = 'socket' in options;
   const controller = new AbortController();
@@ -115,4 +134,8 @@ export async function connect(options: ConnectOptions): Promise<Session> {
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+function isHttp(options: ConnectOptions): options is ConnectOptions & HttpAddress {
+  return 'url' in options;
 }

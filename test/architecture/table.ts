@@ -157,6 +157,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [...protocol, 'ports', 'domain/commands', 'domain/meaning', 'adapters/net', 'adapters/host/clock'],
     {
       public: ['connect'],
+      builtins: ['http', 'https'],
     },
   ),
   daemon: rule(['domain/*', 'setup', ...protocol, 'ports', 'concurrency', 'gateway/*', 'adapters/*'], {

@@ -1,0 +1,464 @@
+// A session over Dovecot's HTTP API, which dovegate's HTTP listeners and Dovecot speak: each command is a request of its own, one at a time, on
+// a connection that is kept open where the server keeps it.
+// The rules: an answer is read to its end before any of it counts, so a cut one never looks complete; the key is never part of a
+// message, and goes in clear to this machine only.
+
+import {
+  type ClientRequest,
+  type IncomingMessage,
+  Agent as PlainAgent,
+  request as plainRequest,
+} from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { messageOf } from '../ports/faults.js';
+import type { Clock, Timer } from '../ports/machine.js';
+import {
+  type Command,
+  CommandFailed,
+  type CommandInput,
+  checkTypes,
+  piecesOf,
+  SessionFault,
+} from './client-command.js';
+import type { CellPiece, Row } from './exchange.js';
+import type { JsonCommand } from './json-command.js';
+import type { Session, SessionOptions } from './session.js';
+
+export interface HttpOptions extends SessionOptions {
+  readonly url: string;
+  readonly key?: string | Buffer;
+  readonly ca?: string;
+  readonly serverName?: string;
+  readonly certificate?: { readonly certificate: string; readonly key: string };
+  readonly allowPlaintext?: boolean;
+  readonly connectTimeoutMs?: number;
+}
+
+type Headers = Record<string, string | number>;
+
+/** Where requests go. */
+interface Target {
+  readonly isTls: boolean;
+  /** Nobody on the way can read along. */
+  readonly isLocal: boolean;
+  /** Of the API: `/doveadm/v1` unless the URL has another path. */
+  readonly path: string;
+  open(method: string, path: string, headers: Headers): ClientRequest;
+  close(): void;
+}
+
+/** The JSON of a request around the text of its input, which follows `head` escaped. */
+interface RequestBody {
+  readonly head: string;
+  readonly input: CommandInput | undefined;
+  readonly tail: string;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly reason: string;
+  readonly text: string;
+}
+
+type Rows = readonly Row[];
+
+const apiPath = '/doveadm/v1';
+/** As if the server were one of 2.4: columns are those, and dovegate takes reasons. */
+const assumedMinor = 3;
+
+/** Exit codes of an answer as Dovecot's words. 73 is no word of the wire: over quota. */
+const wordOfExitCode: Readonly<Record<number, string>> = {
+  2: 'CHANGED',
+  64: 'USAGE',
+  65: 'DATAERR',
+  67: 'NOUSER',
+  68: 'NOTFOUND',
+  73: 'CANTCREAT',
+  75: 'TEMPFAIL',
+  76: 'PROTOCOL',
+  77: 'NOPERM',
+  1003: 'EXPIRED',
+};
+
+/** Nothing is sent before the first command, which finds out whether the server is there and takes the key. */
+export function openHttpSession(options: HttpOptions, clock: Clock): Session {
+  const { key, onLog } = options;
+  const target = targetOf(options);
+  const login = key === undefined ? undefined : `X-Dovecot-API ${Buffer.from(key).toString('base64')}`;
+  if (login !== undefined && !target.isLocal && options.allowPlaintext !== true)
+    throw new SessionFault('tls-failed', 'the key would go in clear to another machine: use https');
+  const running = new Set<ClientRequest>();
+  let isClosed = false;
+  /** When the command before is over. */
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function ask(command: Command): Promise<Rows> {
+    checkTypes(command);
+    if (command.debug === true || command.verbose === true)
+      throw new SessionFault('unsendable', 'the HTTP API has no log lines to ask for');
+    const { jsonCommandOf } = await import('./json-command.js');
+    const json = jsonCommandOf(command);
+    if (json.takesInput && command.input === undefined)
+      throw new SessionFault('unsendable', `"${command.name}" needs its input`);
+    const mine = turn.then(() => send(command, json));
+    turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async function send(command: Command, json: JsonCommand): Promise<Rows> {
+    const { signal } = command;
+    if (isClosed) throw new SessionFault('closed', 'the session was closed');
+    signal?.throwIfAborted();
+    const request = requestOf(command, json);
+    running.add(request);
+    const onAbort = (): void => void request.destroy(new SessionFault('closed', 'canceled'));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      const body = isOwn(json) ? undefined : bodyOf(json, command.input);
+      const answer = await exchange(request, body, target, options, clock);
+      return rowsOfAnswer(answer, json, (text) => onLog?.({ type: 'error', text, isCut: false }));
+    } catch (fault) {
+      throw signal?.aborted === true ? signal.reason : fault;
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      running.delete(request);
+    }
+  }
+
+  function requestOf({ reason, dryRun, input }: Command, json: JsonCommand): ClientRequest {
+    const headers: Headers = { Accept: 'application/json' };
+    if (login !== undefined) headers['Authorization'] = login;
+    if (reason !== undefined) headers['Dovegate-Reason'] = reasonHeader(reason);
+    if (isOwn(json)) {
+      if (json.name !== 'dovegate can')
+        throw new SessionFault('unsendable', `"${json.name}" has no form in HTTP`);
+      return target.open('GET', '/dovegate/v1/can', headers);
+    }
+    headers['Content-Type'] = 'application/json';
+    // A server that refuses the key or the length says so before the text is sent.
+    if (json.takesInput) headers['Expect'] = '100-continue';
+    else if (input !== undefined) throw new SessionFault('unsendable', 'the command takes no input');
+    return target.open('POST', dryRun === true ? '/dovegate/v1/dry-run' : target.path, headers);
+  }
+
+  async function close(): Promise<void> {
+    isClosed = true;
+    for (const request of running) request.destroy(new SessionFault('closed', 'the session was closed'));
+    target.close();
+    await turn;
+  }
+
+  return {
+    minor: assumedMinor,
+    serverMinor: assumedMinor,
+    run: async (command) => [...(await ask(command))],
+    stream: (command) => eachOf(ask(command), (row) => [row]),
+    cells: (command) =>
+      eachOf(ask(command), (row) =>
+        row.map((cell): CellPiece => ({ bytes: Buffer.from(cell), endsCell: true })),
+      ),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** What is made of each row; the command is under way before the first one is asked for. */
+function eachOf<T>(asked: Promise<Rows>, made: (row: Row) => readonly T[]): AsyncIterable<T> {
+  asked.catch(() => undefined);
+  return (async function* () {
+    for (const row of await asked) yield* made(row);
+  })();
+}
+
+function isOwn({ name }: JsonCommand): boolean {
+  return name.startsWith('dovegate ');
+}
+
+/** Headers hold bytes; a reason is sent as UTF-8. */
+function reasonHeader(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length > 512) throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
+  if (/[\p{Cc}]/u.test(reason)) throw new SessionFault('unsendable', 'a reason is one line of text');
+  return bytes.toString('latin1');
+}
+
+function bodyOf({ name, parameters, takesInput }: JsonCommand, input: CommandInput | undefined): RequestBody {
+  const start = `[[${JSON.stringify(name)},`;
+  const json = JSON.stringify(parameters);
+  if (!takesInput) return { head: `${start}${json},"1"]]`, input: undefined, tail: '' };
+  const comma = json === '{}' ? '' : ',';
+  return { head: `${start}${json.slice(0, -1)}${comma}"file":"`, input, tail: '"},"1"]]' };
+}
+
+/** Sends a request and reads its whole answer. Rejects with a SessionFault. */
+function exchange(
+  request: ClientRequest,
+  body: RequestBody | undefined,
+  { isTls }: Target,
+  { connectTimeoutMs = 5_000, replyIdleMs = 600_000, replyBytesMax = 64 * 1024 * 1024 }: HttpOptions,
+  clock: Clock,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const progress = { mayHaveRun: false, isAnswered: false };
+    let timer: Timer | undefined;
+    const expect = (ms: number, code: 'dial-timeout' | 'reply-timeout', text: string): void => {
+      timer?.cancel();
+      timer = clock.setTimer(ms, () =>
+        request.destroy(new SessionFault(code, text, undefined, progress.mayHaveRun)),
+      );
+    };
+    const onBytes = (): void =>
+      expect(replyIdleMs, 'reply-timeout', `no data from the server for ${replyIdleMs} ms`);
+    const fail = (cause: unknown): void => {
+      timer?.cancel();
+      reject(faultOf(cause, progress.mayHaveRun));
+    };
+    expect(connectTimeoutMs, 'dial-timeout', `no connection within ${connectTimeoutMs} ms`);
+    request.once('socket', (socket) => {
+      if (request.reusedSocket) onBytes();
+      else socket.once(isTls ? 'secureConnect' : 'connect', onBytes);
+    });
+    request.on('error', fail);
+    request.once('response', (response) => {
+      progress.isAnswered = true;
+      readAnswer(response, replyBytesMax, onBytes).then((answer) => {
+        timer?.cancel();
+        // An answer before the end of the text: the rest of it is not sent.
+        if (!request.writableEnded) request.destroy();
+        resolve(answer);
+      }, fail);
+    });
+    sendBody(request, body, progress, onBytes).catch((cause: unknown) => {
+      const fault =
+        cause instanceof SessionFault
+          ? cause
+          : new SessionFault('input-failed', 'the input could not be read', cause);
+      request.destroy(fault);
+    });
+  });
+}
+
+interface Progress {
+  /** Servers run nothing before they have read a request to its end. */
+  mayHaveRun: boolean;
+  isAnswered: boolean;
+}
+
+async function sendBody(
+  request: ClientRequest,
+  body: RequestBody | undefined,
+  progress: Progress,
+  onBytes: () => void,
+): Promise<void> {
+  if (body?.input === undefined) {
+    progress.mayHaveRun = true;
+    // As bytes: Node would write a text and the headers in one encoding.
+    request.end(body === undefined ? undefined : Buffer.from(body.head));
+    return;
+  }
+  request.flushHeaders();
+  await wake(request, ['continue', 'response', 'close']);
+  if (progress.isAnswered || request.destroyed) return;
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const decode = (piece?: Buffer): string => {
+    try {
+      return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
+    } catch {
+      throw new SessionFault('unsendable', 'over HTTP the input must be UTF-8, and it is not');
+    }
+  };
+  let isFull = !request.write(body.head);
+  for await (const piece of piecesOf(body.input)) {
+    if (isFull) await wake(request, ['drain', 'response', 'close']);
+    if (progress.isAnswered || request.destroyed) return;
+    onBytes();
+    isFull = !request.write(JSON.stringify(decode(piece)).slice(1, -1));
+  }
+  const rest = decode();
+  progress.mayHaveRun = true;
+  request.end(rest + body.tail);
+}
+
+/** Resolves at the first of these events. */
+function wake(request: ClientRequest, events: readonly string[]): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      for (const event of events) request.off(event, done);
+      resolve();
+    };
+    for (const event of events) request.on(event, done);
+  });
+}
+
+async function readAnswer(response: IncomingMessage, bytesMax: number, onBytes: () => void): Promise<Answer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    onBytes();
+    bytes += chunk.length;
+    if (bytes > bytesMax)
+      throw new SessionFault(
+        'unexpected-reply',
+        `the answer has more than ${bytesMax} bytes`,
+        undefined,
+        true,
+      );
+    chunks.push(chunk);
+  }
+  // Without a length the end of the connection is the end of the answer: its JSON shows whether it is whole.
+  return {
+    status: response.statusCode ?? 0,
+    reason: response.statusMessage ?? '',
+    text: Buffer.concat(chunks).toString(),
+  };
+}
+
+/** Throws CommandFailed for what the server says of the command, SessionFault for all else. */
+function rowsOfAnswer(
+  { status, reason, text }: Answer,
+  json: JsonCommand,
+  showLog: (text: string) => void,
+): Rows {
+  const failed = (code: string, why: string | undefined): CommandFailed => {
+    if (why !== undefined) showLog(why);
+    return new CommandFailed(
+      code,
+      undefined,
+      why === undefined ? [] : [{ type: 'error', text: why, isCut: false }],
+    );
+  };
+  const said = text.trim().slice(0, 200) || reason;
+  switch (status) {
+    case 200:
+      break;
+    case 400:
+      throw failed('USAGE', `the server could not read the request: ${said}`);
+    case 413:
+      throw failed('DATAERR', 'the request is longer than the server takes');
+    case 401:
+      throw new SessionFault('auth-rejected', 'the server refused the key');
+    case 404:
+      throw new SessionFault('version-unsupported', 'the server has no doveadm HTTP API at this URL (404)');
+    default:
+      throw new SessionFault('version-unsupported', `the server answered ${status} ${reason}`);
+  }
+  const value = parseJson(text);
+  if (isOwn(json)) return rowsOfData(value, json);
+  const [element] = Array.isArray(value) ? (value as unknown[]) : [];
+  if (!Array.isArray(element)) throw unreadable();
+  const [type, data] = element as unknown[];
+  if (type === 'doveadmResponse') return rowsOfData(data, json);
+  if (type !== 'error' || !isObject(data)) throw unreadable();
+  const { type: kind, exitCode, message } = data;
+  const word =
+    kind === 'unAuthorized' ? 'NOPERM' : kind === 'exitCode' ? wordOfExitCode[Number(exitCode)] : 'USAGE';
+  const why =
+    typeof message === 'string'
+      ? message
+      : kind === 'exitCode'
+        ? undefined
+        : `the server answered ${String(kind)}`;
+  throw failed(word ?? 'UNKNOWN', why);
+}
+
+function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {
+  // The reply of `user` is an object, which stands as JSON in one cell elsewhere too.
+  if (isObject(data)) return [[JSON.stringify(data)]];
+  if (!Array.isArray(data)) throw unreadable();
+  return (data as unknown[]).map((row) => {
+    if (!isObject(row)) throw unreadable();
+    const names = Object.keys(row);
+    // A column that is asked for twice stands in JSON once.
+    const isAsKnown =
+      keys !== undefined &&
+      new Set(keys).size === names.length &&
+      keys.every((key) => Object.hasOwn(row, key));
+    return (isAsKnown ? keys : names).map((name) => cellOf(row[name]));
+  });
+}
+
+function cellOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value === null || value === undefined ? '' : JSON.stringify(value);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw unreadable();
+  }
+}
+
+function unreadable(): SessionFault {
+  return new SessionFault('wire-fault', 'the answer is cut, or not of the doveadm HTTP API', undefined, true);
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+const notReached = new Set([
+  'ECONNREFUSED',
+  'ENOENT',
+  'EACCES',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+]);
+
+/** What Node threw, in the words of this library. */
+function faultOf(cause: unknown, mayHaveRun: boolean): SessionFault {
+  if (cause instanceof SessionFault) return cause;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (notReached.has(code)) return new SessionFault('dial-refused', `cannot connect: ${code}`, cause);
+  if (/^(?:ERR_TLS|ERR_SSL|CERT_|EPROTO|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/.test(code))
+    return new SessionFault('tls-failed', `TLS failed: ${messageOf(cause)}`, cause);
+  const text = mayHaveRun
+    ? 'the server broke off before its answer was complete'
+    : 'the server ended the connection';
+  return new SessionFault('closed-early', text, cause, mayHaveRun);
+}
+
+function targetOf(options: HttpOptions): Target {
+  const { url, ca, serverName, certificate } = options;
+  const socketPath = url.startsWith('/') ? url : /^unix:(\/.+)$/.exec(url)?.[1];
+  if (socketPath !== undefined) {
+    const agent = new PlainAgent({ keepAlive: true, maxSockets: 1 });
+    return {
+      isTls: false,
+      isLocal: true,
+      path: apiPath,
+      open: (method, path, headers) => plainRequest({ socketPath, method, path, headers, agent }),
+      close: () => agent.destroy(),
+    };
+  }
+  const at = URL.canParse(url) ? new URL(url) : undefined;
+  if (at === undefined || (at.protocol !== 'https:' && at.protocol !== 'http:') || at.hostname === '')
+    throw new SessionFault('unsendable', 'the URL is none of https://HOST:PORT, http://HOST:PORT, unix:PATH');
+  if (at.username !== '' || at.password !== '')
+    throw new SessionFault(
+      'unsendable',
+      'a URL is no place for a key or a password: both are seen by others',
+    );
+  const isTls = at.protocol === 'https:';
+  const host = at.hostname.replace(/^\[(.*)\]$/, '$1');
+  const where = { host, port: at.port === '' ? (isTls ? 443 : 80) : Number(at.port) };
+  const agent = isTls
+    ? new TlsAgent({ keepAlive: true, maxSockets: 1 })
+    : new PlainAgent({ keepAlive: true, maxSockets: 1 });
+  const tls = {
+    ...(ca !== undefined && { ca }),
+    ...(serverName !== undefined && { servername: serverName }),
+    ...(certificate !== undefined && { cert: certificate.certificate, key: certificate.key }),
+  };
+  return {
+    isTls,
+    isLocal: isTls || host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host),
+    path: at.pathname === '/' ? apiPath : at.pathname,
+    open: (method, path, headers) =>
+      (isTls ? tlsRequest : plainRequest)({ ...where, ...tls, method, path, headers, agent }),
+    close: () => agent.destroy(),
+  };
+}

@@ -1,0 +1,343 @@
+// The library over HTTP: what it sends, byte for byte where it matters, and what becomes of every answer, whole, refused or cut.
+// What must not happen: a cut answer that gives rows; a key in a message, or in clear to another machine; a dry run that runs.
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type Command,
+  CommandFailed,
+  type CommandInput,
+  connect,
+  SessionFault,
+} from '../../src/client/connect.js';
+import type { HttpOptions } from '../../src/client/http-session.js';
+import {
+  type HttpServer,
+  json,
+  openHttpServer,
+  type ScriptedAnswer,
+  type SeenRequest,
+} from './http-server.js';
+import { openSession } from './opened.js';
+
+const key = 'dvg_testkey1_secret';
+const quota = { user: 'alice', name: 'quota get' };
+const quotaRow = { root: 'User quota', type: 'STORAGE', value: '72', limit: 10240, percent: '0' };
+const ok = (rows: unknown): ScriptedAnswer => json([['doveadmResponse', rows, '1']]);
+
+async function sessionAt(t: TestContext, server: HttpServer, options: Partial<HttpOptions> = {}) {
+  const session = await connect({ url: server.url, key, ...options });
+  t.after(() => session.close());
+  return session;
+}
+
+/** One command, one answer. */
+async function answered(
+  t: TestContext,
+  answer: ScriptedAnswer,
+  command: Command = quota,
+): Promise<{ rows?: readonly (readonly string[])[]; fault?: unknown; request: SeenRequest | undefined }> {
+  const server = await openHttpServer(t, () => answer);
+  const session = await sessionAt(t, server);
+  try {
+    return { rows: await session.run(command), request: server.requests[0] };
+  } catch (fault) {
+    return { fault, request: server.requests[0] };
+  }
+}
+
+void test('a command as JSON, and rows in the order of their columns', async (t) => {
+  const { percent, ...others } = quotaRow;
+  const { rows, request } = await answered(t, ok([{ percent, ...others }]), {
+    ...quota,
+    reason: 'Störung 4711',
+  });
+  assert.deepEqual(rows, [['User quota', 'STORAGE', '72', '10240', '0']]);
+  assert.equal(request?.line, 'POST /doveadm/v1 HTTP/1.1');
+  assert.equal(request.body, '[["quotaGet",{"user":"alice"},"1"]]');
+  assert.equal(request.headers.get('authorization'), `X-Dovecot-API ${Buffer.from(key).toString('base64')}`);
+  assert.equal(
+    Buffer.from(request.headers.get('dovegate-reason') ?? '', 'latin1').toString(),
+    'Störung 4711',
+  );
+  assert.equal(request.headers.get('content-type'), 'application/json');
+  assert.equal(request.headers.has('expect'), false);
+});
+
+void test('cells and stream give the same as run; a field asked for twice is given twice', async (t) => {
+  const server = await openHttpServer(t, () =>
+    ok([
+      { uid: '1', flags: '' },
+      { uid: '2', flags: '\\Seen' },
+    ]),
+  );
+  const session = await sessionAt(t, server);
+  const command = { user: 'alice', name: 'fetch', args: ['uid flags uid', 'all'] };
+  const rows = [
+    ['1', '', '1'],
+    ['2', '\\Seen', '2'],
+  ];
+  assert.deepEqual(await session.run(command), rows);
+  const streamed = session.stream(command);
+  const cells: string[] = [];
+  for await (const { bytes, endsCell } of session.cells(command)) {
+    assert.ok(endsCell);
+    cells.push(bytes.toString());
+  }
+  assert.deepEqual(cells, rows.flat());
+  // Sent before the first row was asked for.
+  assert.equal(server.requests.length, 3);
+  const late: (readonly string[])[] = [];
+  for await (const row of streamed) late.push(row);
+  assert.deepEqual(late, rows);
+});
+
+void test('rows that are not as expected: other keys count, the object of "user" is one cell', async (t) => {
+  assert.deepEqual((await answered(t, ok([{ username: 'alice', ...quotaRow }]))).rows, [
+    ['alice', 'User quota', 'STORAGE', '72', '10240', '0'],
+  ]);
+  const user = { 'alice@example.org': { uid: '5000' } };
+  const { rows } = await answered(t, ok(user), { name: 'user', args: ['alice'] });
+  assert.deepEqual(rows, [[JSON.stringify(user)]]);
+  assert.deepEqual((await answered(t, ok([]))).rows, []);
+});
+
+void test('what the server says of a command is CommandFailed, with its message', async (t) => {
+  const cases: [type: string, exitCode: number, code: string][] = [
+    ['exitCode', 67, 'NOUSER'],
+    ['exitCode', 68, 'NOTFOUND'],
+    ['exitCode', 64, 'USAGE'],
+    ['exitCode', 65, 'DATAERR'],
+    ['exitCode', 73, 'CANTCREAT'],
+    ['exitCode', 75, 'TEMPFAIL'],
+    ['exitCode', 76, 'PROTOCOL'],
+    ['exitCode', 77, 'NOPERM'],
+    ['exitCode', 2, 'CHANGED'],
+    ['exitCode', 1003, 'EXPIRED'],
+    ['exitCode', -1, 'UNKNOWN'],
+    ['unAuthorized', 77, 'NOPERM'],
+    ['unknownMethod', 0, 'USAGE'],
+    ['invalidRequest', 0, 'USAGE'],
+  ];
+  const server = await openHttpServer(t, ({ headers }) => {
+    const [type, exitCode] = cases[Number(headers.get('dovegate-reason'))] ?? [];
+    return json([['error', { type, exitCode, message: 'no rule allows it', id: 'x' }, '1']]);
+  });
+  const session = await sessionAt(t, server);
+  for (const [at, [type, , code]] of cases.entries()) {
+    await assert.rejects(session.run({ ...quota, reason: String(at) }), (fault) => {
+      assert.ok(fault instanceof CommandFailed);
+      assert.deepEqual([fault.code, fault.logs.map(({ text }) => text)], [code, ['no rule allows it']], type);
+      return true;
+    });
+  }
+  // Dovecot sends no message.
+  const bare = await answered(t, json([['error', { type: 'exitCode', exitCode: 67 }, '1']]));
+  assert.ok(bare.fault instanceof CommandFailed && bare.fault.logs.length === 0);
+});
+
+void test('a refusal of the whole request says what to do, and never shows the key', async (t) => {
+  const cases: [status: string, body: string, name: string, code: string, message: RegExp][] = [
+    ['401 Authentication required', '', 'SessionFault', 'auth-rejected', /refused the key/],
+    [
+      '404 Path Not Found',
+      'Path Not Found',
+      'SessionFault',
+      'version-unsupported',
+      /no doveadm HTTP API at this URL/,
+    ],
+    ['403 Forbidden', '', 'SessionFault', 'version-unsupported', /answered 403 Forbidden/],
+    ['503 Service Unavailable', '', 'SessionFault', 'version-unsupported', /answered 503/],
+    [
+      '400 Bad Request',
+      "Parameter `user' is duplicated\r\n",
+      'CommandFailed',
+      'USAGE',
+      /`user' is duplicated/,
+    ],
+    ['413 Payload Too Large', '', 'CommandFailed', 'DATAERR', /longer than the server takes/],
+  ];
+  for (const [status, body, name, code, message] of cases) {
+    const { fault } = await answered(t, json(body, status));
+    assert.ok(fault instanceof CommandFailed || fault instanceof SessionFault, status);
+    assert.deepEqual([fault.name, fault.code], [name, code], status);
+    assert.match(fault.message, message);
+    assert.ok(!JSON.stringify([fault.message, fault.stack]).includes(key));
+  }
+});
+
+void test('an answer that is cut at any byte, closed or reset, gives no row', async (t) => {
+  const text = JSON.stringify([['doveadmResponse', [quotaRow, quotaRow], '1']]);
+  const whole = [
+    `HTTP/1.1 200 OK\r\nContent-Length: ${text.length}\r\n\r\n${text}`,
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`,
+    `HTTP/1.1 200 OK\r\n\r\n${text}`,
+  ];
+  for (const bytes of whole) {
+    for (const next of ['close', 'reset'] as const) {
+      for (let at = 0; at < bytes.length; at += 7) {
+        const { rows, fault } = await answered(t, { bytes: bytes.slice(0, at), next });
+        assert.equal(rows, undefined, `${next} at ${at} of ${bytes}`);
+        assert.ok(fault instanceof SessionFault && fault.mayHaveRun, `${String(fault)} at ${at}`);
+        assert.ok(['closed-early', 'wire-fault'].includes(fault.code), fault.code);
+      }
+    }
+  }
+  for (const body of [
+    '',
+    'null',
+    '{}',
+    '[]',
+    '[[]]',
+    '[["x",[],"1"]]',
+    '[["error",[],"1"]]',
+    '[["doveadmResponse",[1],"1"]]',
+  ]) {
+    const { fault } = await answered(t, json(body));
+    assert.ok(fault instanceof SessionFault && fault.code === 'wire-fault', body);
+  }
+});
+
+void test('an input is sent as it comes, escaped, at every cut of its bytes', async (t) => {
+  const server = await openHttpServer(t, () => ok([]));
+  const session = await sessionAt(t, server);
+  const text = 'Subject: "ü" \\ 😀\r\n\r\n.\r\n\tx\ty\u2028\n';
+  const bytes = Buffer.from(text);
+  const command = { user: 'alice', name: 'save', args: ['-m', 'Drafts'] };
+  for (let at = 0; at <= bytes.length; at += 1) {
+    await session.run({ ...command, input: [bytes.subarray(0, at), bytes.subarray(at)] });
+    assert.deepEqual(JSON.parse(server.requests.at(-1)?.body ?? ''), [
+      ['save', { user: 'alice', mailbox: 'Drafts', file: text }, '1'],
+    ]);
+  }
+  assert.equal(server.requests[0]?.headers.get('expect'), '100-continue');
+  assert.equal(new Set(server.requests.map(({ connection }) => connection)).size, 1);
+});
+
+void test('an input that is no UTF-8, or cannot be read, never arrives whole', async (t) => {
+  const server = await openHttpServer(t, () => ok([]));
+  const session = await sessionAt(t, server);
+  const command = { user: 'alice', name: 'save' };
+  const faults = async (input: CommandInput): Promise<SessionFault> => {
+    const fault: unknown = await session.run({ ...command, input }).catch((cause: unknown) => cause);
+    assert.ok(fault instanceof SessionFault, String(fault));
+    return fault;
+  };
+  const latin1 = await faults([Buffer.from('good\n'), Buffer.from([0xe9, 0x0a])]);
+  assert.deepEqual([latin1.code, latin1.mayHaveRun], ['unsendable', false]);
+  assert.match(latin1.message, /must be UTF-8/);
+  assert.equal((await faults([Buffer.from([0xc3])])).code, 'unsendable');
+  const broken = await faults(
+    (function* () {
+      yield 'begin';
+      throw new Error('disk');
+    })(),
+  );
+  assert.deepEqual([broken.code, broken.mayHaveRun], ['input-failed', false]);
+  await assert.rejects(session.run(command), { code: 'unsendable', message: /needs its input/ });
+  await delay(20);
+  assert.deepEqual([server.requests.length, server.heads()], [0, 3]);
+});
+
+void test('a key that is refused, or a text that is too long, is said before the text is sent', async (t) => {
+  const refused: ScriptedAnswer = { ...json('', '401 Authentication required'), next: 'close' };
+  const server = await openHttpServer(
+    t,
+    () => ok([]),
+    () => refused,
+  );
+  const session = await sessionAt(t, server);
+  let pieces = 0;
+  const input = (function* () {
+    for (;;) {
+      pieces += 1;
+      yield 'x'.repeat(1000);
+    }
+  })();
+  await assert.rejects(session.run({ user: 'alice', name: 'save', input }), { code: 'auth-rejected' });
+  assert.equal(pieces, 0);
+});
+
+void test('commands go one at a time, on one connection where the server keeps it', async (t) => {
+  const server = await openHttpServer(t, ({ connection }) => ({
+    ...ok([quotaRow]),
+    next: connection === 1 ? 'stay' : 'close',
+  }));
+  const session = await sessionAt(t, server);
+  await Promise.all([session.run(quota), session.run(quota), session.run(quota)]);
+  assert.deepEqual(
+    server.requests.map(({ connection }) => connection),
+    [1, 1, 1],
+  );
+  await session.close();
+  await assert.rejects(session.run(quota), { code: 'closed' });
+});
+
+void test('a dry run has a path of its own, and no other way', async (t) => {
+  const rows = [{ what: 'decision', value: 'allow' }];
+  const { request } = await answered(t, ok(rows), { ...quota, dryRun: true });
+  assert.equal(request?.line, 'POST /dovegate/v1/dry-run HTTP/1.1');
+  const { session, peer } = openSession(0);
+  await assert.rejects(session.run({ ...quota, dryRun: true }), { code: 'unsendable' });
+  assert.equal(peer.received().length, 0);
+});
+
+void test('rights are asked for with GET', async (t) => {
+  const { rows, request } = await answered(t, json([{ what: 'listener', value: 'panel' }]), {
+    name: 'dovegate can',
+  });
+  assert.deepEqual([request?.line, rows], ['GET /dovegate/v1/can HTTP/1.1', [['listener', 'panel']]]);
+  const other = await answered(t, json([]), { name: 'dovegate explain' });
+  assert.ok(other.fault instanceof SessionFault && other.fault.code === 'unsendable');
+});
+
+void test('what cannot be sent is refused before a connection is made', async (t) => {
+  const server = await openHttpServer(t, () => ok([]));
+  const session = await sessionAt(t, server);
+  const cases: [Partial<Command> & { name: string }, RegExp][] = [
+    [{ name: 'no such' }, /there is no command "no such"/],
+    [{ name: 'quota get', args: ['--bogus'] }, /is no option of "quota get"/],
+    [{ name: 'dsync-server' }, /speaks both ways/],
+    [{ name: 'save', args: ['-m', 'Drafts', '/etc/passwd'], input: 'x' }, /never a file of the server/],
+    [{ name: 'quota get', debug: true }, /no log lines/],
+    [{ name: 'quota get', input: 'x' }, /takes no input/],
+    [{ name: 'quota get', reason: 'x'.repeat(513) }, /at most 512 bytes/],
+    [{ name: 'quota get', reason: 'a\nb' }, /one line/],
+  ];
+  for (const [command, message] of cases)
+    await assert.rejects(session.run({ user: 'alice', ...command }), { code: 'unsendable', message });
+  assert.equal(server.heads(), 0);
+  for (const url of ['ftp://x', 'x', 'unix:relative', `https://doveadm:${key}@mail1`]) {
+    await assert.rejects(connect({ url, key }), (fault) => {
+      assert.ok(fault instanceof SessionFault && fault.code === 'unsendable', url);
+      return !fault.message.includes(key);
+    });
+  }
+  await assert.rejects(connect({ url: 'http://192.0.2.1:8080', key }), {
+    code: 'tls-failed',
+    message: /use https/,
+  });
+  await (await connect({ url: 'http://192.0.2.1:8080' })).close();
+});
+
+void test('a server that is not there, is silent, or is left', async (t) => {
+  const gone = await connect({ url: 'unix:/nonexistent/dovegate.sock' });
+  await assert.rejects(gone.run(quota), { code: 'dial-refused', mayHaveRun: false });
+  await gone.close();
+  const server = await openHttpServer(t, () => undefined);
+  const session = await sessionAt(t, server, { replyIdleMs: 50 });
+  await assert.rejects(session.run(quota), { code: 'reply-timeout', mayHaveRun: true });
+  const controller = new AbortController();
+  const running = session.run({ ...quota, signal: controller.signal });
+  while (server.requests.length < 2) await delay(5);
+  controller.abort(new Error('enough'));
+  await assert.rejects(running, /enough/);
+  const left = session.run(quota);
+  left.catch(() => undefined);
+  while (server.requests.length < 3) await delay(5);
+  await session.close();
+  await assert.rejects(left, { code: 'closed' });
+  const many = await openHttpServer(t, () => ok([quotaRow, quotaRow]));
+  const small = await sessionAt(t, many, { replyBytesMax: 100 });
+  await assert.rejects(small.run(quota), { code: 'unexpected-reply' });
+});
