@@ -1,5 +1,5 @@
 // What a transport offers: a duplex pipe of bytes that is read by asking, written in corked groups, and closed once. `net/`
-// implements it over sockets, tests in memory.
+// implements it over sockets, tests in memory. And requests of HTTP over one, which `http/` implements.
 // The rule: one reader at a time, one close, and the close has a reason.
 
 /** Why one of our ends closed a transport. Journals and dashboards hold the words: none is ever renamed or reused. */
@@ -136,3 +136,49 @@ export type Address =
 
 /** Opens a transport; rejects with an UpstreamFault `dial-refused`, or with the signal's reason when it aborts. */
 export type Connect = (address: Address, signal: AbortSignal) => Promise<Transport>;
+
+/** What an answer begins with. `reason`: the words behind the number; undefined: the usual ones. */
+export interface HttpHead {
+  readonly status: number;
+  readonly reason?: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The client is told that no other request will be read. */
+  readonly isLast: boolean;
+}
+
+/** One request of HTTP, from its head on. Its framing is checked: it has one length, in one way. */
+export interface HttpRequest {
+  readonly method: string;
+  /** The target as it was sent. */
+  readonly target: string;
+  readonly version: string;
+  /** Each field as it was sent, names in lower case; several of a name are not joined. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /**
+   * The next bytes of its body; null at its end. The first call tells a client to go on that waits to be told. Rejects with a
+   * TransportFault when the client is gone or what it sends is no HTTP.
+   */
+  read(): Promise<Buffer | null>;
+  /** Known at the end of the body. */
+  readonly hasTrailers: boolean;
+  /** The whole answer. Undefined when there is room for more; else a promise as of Transport.write. */
+  answer(head: HttpHead, body: Buffer): Promise<void> | undefined;
+  /** Begins an answer of unknown length. */
+  begin(head: HttpHead): void;
+  /** More of it; the result is that of `answer`. */
+  write(parts: readonly Buffer[]): Promise<void> | undefined;
+  /** It is complete. Without this call, a client never takes it for that. */
+  end(): Promise<void> | undefined;
+}
+
+/** The requests of one client, one after the other. */
+export interface HttpRequests {
+  /**
+   * The next one, when the one before was answered. `malformed`: it could not be read, was answered with that status, and is the last one.
+   * Null: there are no more. Rejects with a TransportFault when the client is gone.
+   */
+  next(): Promise<HttpRequest | { readonly malformed: number } | null>;
+}
+
+/** Reads a transport as HTTP from now on; nobody else reads or writes it any more. Its owner closes it. */
+export type ReadHttp = (transport: Transport) => HttpRequests;

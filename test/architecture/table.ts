@@ -115,6 +115,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     // crypto: the names of OpenSSL's options.
     builtins: ['net', 'tls', 'stream', 'fs', 'path', 'crypto'],
   }),
+  'adapters/http': rule(['ports'], { public: ['requests'], builtins: ['http', 'stream'] }),
   'adapters/host': rule(['ports', 'concurrency', 'domain/identity', 'gateway/outcome'], {
     builtins: ['fs', 'path', 'os', 'child_process', 'process', 'timers', 'perf_hooks'],
     packages: ['koffi'],

@@ -1,0 +1,318 @@
+// Requests of HTTP over a transport: Node's own parser and writer, fed by a stream over the transport, so that TLS, identity and
+// accounting are those of every other client.
+// The rules: a head that two readers could read differently is refused (Node refuses two lengths, both framings and bare LF itself); one
+// request at a time; an answer that is not ended is never whole.
+
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
+import { Duplex } from 'node:stream';
+import { TransportFault } from '../../ports/faults.js';
+import type { HttpHead, HttpRequest, HttpRequests, ReadHttp, Transport } from '../../ports/transport.js';
+
+/** All fields of a head together, and how many of them: beyond it 431. */
+const headBytesMax = 16 * 1024;
+const fieldsMax = 100;
+/** What clients are told of how long a connection waits for its next request. */
+const keptMs = 15_000;
+/** Requests that came before the answer to the one in front of them; a client that sends more is cut off. */
+const waitingMax = 32;
+const readAheadBytes = 64 * 1024;
+
+/** One server for all transports. */
+export function createReadHttp(): ReadHttp {
+  const server = createServer({ maxHeaderSize: headBytesMax, keepAliveTimeout: keptMs });
+  // Node would leave out in silence what is beyond a maximum.
+  server.maxHeadersCount = 0;
+  Reflect.set(server, 'httpAllowHalfOpen', true);
+  const take = (message: IncomingMessage, response: ServerResponse): void =>
+    streamOf(message).requests.take(message, response, false);
+  server.on('request', take);
+  server.on('checkExpectation', take);
+  server.on('checkContinue', (message, response) => streamOf(message).requests.take(message, response, true));
+  server.on('clientError', (fault: NodeJS.ErrnoException, stream) => {
+    // The fault of a transport is no answer's: whoever waits hears of it.
+    if (stream instanceof TransportStream && !(fault instanceof TransportFault))
+      stream.requests.refuse(statusOf(fault));
+  });
+  return (transport) => new TransportStream(transport, server).requests;
+}
+
+function streamOf({ socket }: IncomingMessage): TransportStream {
+  const stream: unknown = socket;
+  if (!(stream instanceof TransportStream)) throw new Error('a request came from nowhere');
+  return stream;
+}
+
+function statusOf({ code }: NodeJS.ErrnoException): number {
+  return code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
+}
+
+/** The transport as Node's server wants it. What it ends or destroys is not closed here: that is its owner's. */
+class TransportStream extends Duplex {
+  readonly requests: Requests;
+  readonly #transport: Transport;
+  readonly #drained: Reader<void>[] = [];
+  #isReading = false;
+
+  constructor(transport: Transport, server: Server) {
+    super({
+      readableHighWaterMark: readAheadBytes,
+      writableHighWaterMark: readAheadBytes,
+      allowHalfOpen: true,
+    });
+    this.#transport = transport;
+    this.requests = new Requests(this);
+    // Whoever waits for a request, its body or room hears of it; the server listens for more than we do.
+    this.on('error', () => undefined);
+    server.emit('connection', this);
+  }
+
+  override _read(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    this.#transport.read().then(
+      (chunk) => {
+        this.#isReading = false;
+        this.push(chunk);
+      },
+      (fault: unknown) => this.destroy(fault instanceof Error ? fault : undefined),
+    );
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (fault?: Error) => void): void {
+    this.#send([chunk], done);
+  }
+
+  override _writev(chunks: { readonly chunk: Buffer }[], done: (fault?: Error) => void): void {
+    this.#send(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  /** Undefined: all that was written has left; else when it has. Rejects with a TransportFault when it never will. */
+  room(): Promise<void> | undefined {
+    if (this.destroyed) return Promise.reject(gone());
+    if (this.writableLength === 0) return undefined;
+    return new Promise((resolve, reject) => {
+      this.#drained.push({ resolve, reject });
+    });
+  }
+
+  #send(parts: Buffer[], done: (fault?: Error) => void): void {
+    const drained = this.#transport.write(parts);
+    if (drained === undefined) return this.#sent(done);
+    drained.then(() => this.#sent(done), done);
+  }
+
+  #sent(done: () => void): void {
+    done();
+    if (this.writableLength > 0) return;
+    for (const { resolve } of this.#drained.splice(0)) resolve();
+  }
+
+  override _destroy(fault: Error | null, done: (fault?: Error | null) => void): void {
+    for (const { reject } of this.#drained.splice(0)) reject(gone());
+    done(fault);
+  }
+}
+
+/** A reader that waits: for a request, or for more of a body. */
+interface Reader<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (fault: unknown) => void;
+}
+
+type Next = Awaited<ReturnType<HttpRequests['next']>>;
+
+/** What came and was not asked for yet. */
+class Requests implements HttpRequests {
+  readonly #stream: TransportStream;
+  readonly #waiting: Request[] = [];
+  #reader: Reader<Next> | undefined;
+  #malformed: number | undefined;
+  #isOver = false;
+
+  constructor(stream: TransportStream) {
+    this.#stream = stream;
+    stream.on('end', () => this.#finish());
+    // Also where the answer to the last request said so: Node ends the stream then.
+    stream.on('finish', () => this.#finish());
+    stream.on('close', () => this.#finish());
+  }
+
+  next(): Promise<Next> {
+    const request = this.#waiting.shift();
+    if (request !== undefined) return Promise.resolve(request);
+    if (this.#malformed !== undefined) return Promise.resolve({ malformed: this.#malformed });
+    if (this.#isOver) return this.#stream.errored === null ? Promise.resolve(null) : Promise.reject(gone());
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+    });
+  }
+
+  take(message: IncomingMessage, response: ServerResponse, isWaitingForUs: boolean): void {
+    const request = new Request(this.#stream, message, response, isWaitingForUs);
+    const status = faultOfHead(message);
+    if (status !== undefined) {
+      response.shouldKeepAlive = false;
+      void request.answer(plainHead(status), Buffer.from(`${STATUS_CODES[status] ?? ''}\n`));
+      this.#refused(status);
+      return;
+    }
+    if (this.#waiting.length >= waitingMax) {
+      this.#stream.destroy();
+      return;
+    }
+    const reader = this.#reader;
+    this.#reader = undefined;
+    if (reader === undefined) this.#waiting.push(request);
+    else reader.resolve(request);
+  }
+
+  /** What Node could not read: nothing of it is known, so nobody else answers. */
+  refuse(status: number): void {
+    if (this.#malformed === undefined && this.#stream.writable && this.#waiting.length === 0) {
+      const text = `${STATUS_CODES[status] ?? ''}\n`;
+      const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nConnection: close\r\n`;
+      const type = 'Content-Type: text/plain; charset=utf-8\r\n';
+      this.#stream.write(`${head}${type}Content-Length: ${text.length}\r\n\r\n${text}`);
+    }
+    this.#refused(status);
+  }
+
+  #refused(status: number): void {
+    this.#malformed ??= status;
+    this.#reader?.resolve({ malformed: status });
+    this.#reader = undefined;
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    if (this.#stream.errored === null) this.#reader?.resolve(null);
+    else this.#reader?.reject(gone());
+    this.#reader = undefined;
+  }
+}
+
+function plainHead(status: number): HttpHead {
+  return { status, headers: [['Content-Type', 'text/plain; charset=utf-8']], isLast: true };
+}
+
+const single = new Set(['authorization', 'host', 'content-length', 'transfer-encoding', 'expect', 'origin']);
+
+/** The status for a head that could mean two things, or is none for us; undefined: it is well. */
+function faultOfHead({ rawHeaders, httpVersion, url = '', method }: IncomingMessage): number | undefined {
+  if (rawHeaders.length > 2 * fieldsMax) return 431;
+  const seen = new Set<string>();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase();
+    if (single.has(name) && seen.has(name)) return 400;
+    seen.add(name);
+  }
+  if (seen.has('trailer')) return 400;
+  if (httpVersion !== '1.1' && (httpVersion !== '1.0' || seen.has('transfer-encoding'))) return 400;
+  // An absolute target names a host beside that of the field Host.
+  const isPlain = url.startsWith('/') || (url === '*' && method === 'OPTIONS');
+  return isPlain ? undefined : 400;
+}
+
+function gone(): TransportFault {
+  return new TransportFault('peer-gone', 'the client is gone');
+}
+
+class Request implements HttpRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly version: string;
+  readonly headers: readonly (readonly [string, string])[];
+  readonly #stream: TransportStream;
+  readonly #message: IncomingMessage;
+  readonly #response: ServerResponse;
+  #isWaitingForUs: boolean;
+
+  constructor(
+    stream: TransportStream,
+    message: IncomingMessage,
+    response: ServerResponse,
+    isWaitingForUs: boolean,
+  ) {
+    this.#stream = stream;
+    this.#message = message;
+    this.#response = response;
+    this.#isWaitingForUs = isWaitingForUs;
+    this.method = message.method ?? '';
+    this.target = message.url ?? '';
+    this.version = message.httpVersion;
+    const { rawHeaders } = message;
+    const headers: [string, string][] = [];
+    for (let at = 0; at < rawHeaders.length; at += 2)
+      headers.push([(rawHeaders[at] ?? '').toLowerCase(), rawHeaders[at + 1] ?? '']);
+    this.headers = headers;
+    // A fault of the connection is told by `read` and by writes.
+    message.on('error', () => undefined);
+    response.on('error', () => undefined);
+  }
+
+  read(): Promise<Buffer | null> {
+    const message = this.#message;
+    if (this.#isWaitingForUs) {
+      this.#isWaitingForUs = false;
+      this.#response.writeContinue();
+    }
+    const chunk: unknown = message.read();
+    if (Buffer.isBuffer(chunk)) return Promise.resolve(chunk);
+    if (message.readableEnded) return Promise.resolve(null);
+    if (message.destroyed) return Promise.reject(gone());
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        const next: unknown = message.read();
+        const isEnd = next === null && message.readableEnded;
+        if (next === null && !isEnd && !message.destroyed) return;
+        message.off('readable', settle).off('end', settle).off('close', settle);
+        if (Buffer.isBuffer(next)) resolve(next);
+        else if (isEnd) resolve(null);
+        else reject(gone());
+      };
+      message.on('readable', settle).on('end', settle).on('close', settle);
+    });
+  }
+
+  get hasTrailers(): boolean {
+    return this.#message.rawTrailers.length > 0;
+  }
+
+  answer(head: HttpHead, body: Buffer): Promise<void> | undefined {
+    this.#head(head, [['Content-Length', String(body.length)]]);
+    this.#response.end(body);
+    return this.#stream.room();
+  }
+
+  begin(head: HttpHead): void {
+    this.#head(head, []);
+  }
+
+  write(parts: readonly Buffer[]): Promise<void> | undefined {
+    this.#response.cork();
+    for (const part of parts) this.#response.write(part);
+    this.#response.uncork();
+    return this.#stream.room();
+  }
+
+  end(): Promise<void> | undefined {
+    this.#response.end();
+    return this.#stream.room();
+  }
+
+  #head({ status, reason, headers, isLast }: HttpHead, more: readonly (readonly [string, string])[]): void {
+    const response = this.#response;
+    if (isLast) response.shouldKeepAlive = false;
+    const fields = [...headers, ...more].flat();
+    response.writeHead(status, reason ?? STATUS_CODES[status] ?? '', fields);
+  }
+}
