@@ -101,3 +101,17 @@ export const exitCodes = {
   notPermitted: 77,
   configuration: 78,
 } as const;
+
+/** Bytes that are kept until their last one is there: in memory, or in a file that has no name and goes with the process. */
+export interface HeldBytes {
+  /** All so far. */
+  readonly length: number;
+  /** How many of them are in memory. */
+  readonly memoryBytes: number;
+  /** Adds at the end; the chunk is the taker's. One call at a time. Rejects with what the system says. */
+  append(chunk: Buffer): Promise<void>;
+  /** At most `most` bytes from there on, at least one; the caller must not change them. Rejects with what the system says. */
+  read(from: number, most: number): Promise<Buffer>;
+  /** To be called once, after the last read. */
+  close(): void;
+}
