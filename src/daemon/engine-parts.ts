@@ -171,6 +171,15 @@ export function createExchangeContext(
 
 /** The part of the settings that sessions are held to; bytes and milliseconds. */
 export function sessionLimitsOf(settings: Settings): SessionLimits {
-  const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs } = settings.limits;
-  return { lineBytesMax, fieldsMax, handshakeMs, inputBytesMax, inputTimeMs };
+  const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs, httpBodyBytesMax, httpCommandsMax } =
+    settings.limits;
+  return {
+    lineBytesMax,
+    fieldsMax,
+    handshakeMs,
+    inputBytesMax,
+    inputTimeMs,
+    httpBodyBytesMax,
+    httpCommandsMax,
+  };
 }

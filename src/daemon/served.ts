@@ -3,7 +3,9 @@
 
 import { connectionsMax } from '../adapters/admin/admin.js';
 import type { NameNumbers } from '../adapters/host/accounts.js';
+import { holdBytes } from '../adapters/host/held-bytes.js';
 import { descriptorsMax } from '../adapters/host/process.js';
+import { createReadHttp } from '../adapters/http/requests.js';
 import type { Log } from '../adapters/telemetry/log.js';
 import type { ListenerSettings, Settings } from '../domain/config/settings.js';
 import { type Account, type Login, parsePasswordHash } from '../domain/identity/credentials.js';
@@ -93,6 +95,8 @@ export class Switch {
     access: (listener) => this.#now.doors.get(listener),
     policy: (peer, login) => this.#now.policyOf(peer, login),
     limits: () => this.#now.sessionLimits,
+    readHttp: createReadHttp(),
+    holdBody: () => holdBytes(this.#now.settings.state, () => this.#now.exchanges.buffered.isFull),
   };
 
   constructor(first: Served) {

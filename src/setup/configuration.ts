@@ -212,30 +212,12 @@ function* inspect(
   const why = (path: string, isSecret: boolean): Unsafe | undefined => whyUnsafe(path, isSecret, trusted);
   yield* inspectModes(files, settings, why);
   if (settings === undefined) return;
-  yield inspectProtocols(settings);
   yield inspectSignKey(settings, readIfThere);
   const daemon = daemons[0] ?? ourselves();
   yield inspectMemory(settings, (path, bytes) => whyPoorMemory(path, bytes, daemon));
   yield* inspectFiles(settings, whyUnreadable, credentialsFolder());
   yield* inspectCertificates(settings.listeners, systemClock.wallMs(), credentialsFolder());
   if (asksForAccounts) yield inspectAccounts(settings, ourselves());
-}
-
-/** Listeners whose protocol this version reads from the file and does not serve yet. */
-function inspectProtocols({ listeners }: Settings): readonly Problem[] {
-  return listeners.flatMap(({ name, protocol, place }) =>
-    protocol === 'doveadm'
-      ? []
-      : [
-          {
-            ...place,
-            path: `listeners.${name}.protocol`,
-            message: 'http is not served by this version yet',
-            severity: 'error',
-            code: 'invalid-value',
-          },
-        ],
-  );
 }
 
 /** The user that the journal belongs to, with its groups: whoever ran the daemon before. */

@@ -2,8 +2,11 @@
 // that is a list, a clock that the test turns. Only the adapters are not the real ones.
 
 import assert from 'node:assert/strict';
-import { basename } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { holdBytes } from '../../src/adapters/host/held-bytes.js';
 import { readFromDisk } from '../../src/adapters/host/process.js';
+import { createReadHttp } from '../../src/adapters/http/requests.js';
 import { createExchangeContext, sessionLimitsOf } from '../../src/daemon/engine-parts.js';
 import { Pools } from '../../src/daemon/pools.js';
 import { type AuditRecord, createRedactor } from '../../src/domain/audit/record.js';
@@ -245,6 +248,8 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return access.isPreauthenticated || isIn ? policy : undefined;
     },
     limits: () => limits,
+    readHttp: createReadHttp(),
+    holdBody: () => holdBytes(join(tmpdir(), 'dovegate-bodies'), () => exchanges.buffered.isFull),
   };
   const listener = {
     name: listening.name,

@@ -16,14 +16,7 @@ import {
   type Parameter,
   parameterNamed,
 } from './catalog.js';
-import {
-  addValue,
-  boolGiven,
-  type Given,
-  type Unparsable,
-  type UnparsableCode,
-  unparsable,
-} from './getopt.js';
+import { addValue, boolGiven, type Given, type Unparsable, unparsable } from './getopt.js';
 
 /** A command of a request, as far as it can be read without knowing the series of its backend. */
 export type NamedReading =
@@ -294,9 +287,7 @@ function noUser({ name }: Command): Unparsable {
 }
 
 /** The `type` of the error that answers a command which could not be read; `exitCode` comes with 64, the others with 0. */
-export function errorTypeOf(
-  code: UnparsableCode | 'command-unknown',
-): 'unknownMethod' | 'invalidRequest' | 'exitCode' {
+export function errorTypeOf(code: string): 'unknownMethod' | 'invalidRequest' | 'exitCode' {
   if (code === 'command-unknown') return 'unknownMethod';
   return code === 'unknown-option' || code === 'value-type' || code === 'number-invalid'
     ? 'invalidRequest'

@@ -29,7 +29,7 @@ export interface RunningNames extends ExchangeNames {
 
 /**
  * One for every command; the session may cancel it. It runs up to its first wait at once. `known`: an earlier assessment of the line;
- * `key`: under which a new one may be remembered.
+ * `key`: under which a new one may be remembered. `cutFor`: it is recorded and not begun.
  */
 export class Exchange {
   /** How the session goes on: undefined: with the next command; else it is closed for that reason. */
@@ -40,7 +40,7 @@ export class Exchange {
   isRecorded = false;
   readonly #context: ExchangeContext;
   readonly #session: ExchangeSession;
-  readonly #id: string;
+  readonly id: string;
   readonly #startMs: number;
   readonly #bytesBefore: number;
   readonly #abortable = new Abortable();
@@ -58,12 +58,14 @@ export class Exchange {
     line: CommandLine,
     known: KnownLine | undefined,
     key: string | undefined,
+    cutFor?: 'client-gone' | 'draining',
   ) {
     this.#context = context;
     this.#session = session;
-    this.#id = context.newId();
+    this.id = context.newId();
     this.#startMs = context.clock.now();
     this.#bytesBefore = session.writer.bytesOut;
+    if (cutFor !== undefined) this.#abortable.abort(cutFor);
     this.done = this.#run(line, known, key);
   }
 
@@ -79,7 +81,7 @@ export class Exchange {
 
   /** For people who look at what runs. */
   describe(): RunningNames {
-    const names = exchangeNamesOf(this.#session.names, this.#id, this.#judgement);
+    const names = exchangeNamesOf(this.#session.names, this.id, this.#judgement);
     const durationMs = this.#context.clock.now() - this.#startMs;
     return { ...names, backend: this.#attempts.at(-1)?.backend, durationMs };
   }
@@ -107,7 +109,7 @@ export class Exchange {
     this.#judgement = judgement;
 
     const { clock, redact, strict } = context;
-    const id = this.#id;
+    const id = this.id;
     const facts = {
       time: clock.wallMs(),
       names,
@@ -221,14 +223,14 @@ export class Exchange {
     const { clock, limits } = this.#context;
     const { writer, names } = this.#session;
     const verdict = judgeEnding(ending);
-    const { status, closeFor } = respond(writer, ending, verdict, this.#id);
+    const { status, closeFor } = respond(writer, ending, verdict, this.id);
     const close = closeFor ?? inputClose;
     const isUnread = close === 'client-stall' || close === 'client-slow' || close === 'peer-gone';
     const drained = isUnread ? undefined : writer.flush(unreadBytesMax);
     records.complete({
       time: clock.wallMs(),
       names,
-      id: this.#id,
+      id: this.id,
       judgement,
       backend,
       upstream,

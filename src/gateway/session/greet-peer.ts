@@ -7,7 +7,8 @@ import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer } from '../../domain/identity/peer.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault } from '../../ports/faults.js';
-import type { CloseReason, TlsOffer, Transport } from '../../ports/transport.js';
+import type { HeldBytes } from '../../ports/machine.js';
+import type { CloseReason, ReadHttp, TlsOffer, Transport } from '../../ports/transport.js';
 import { type AcceptStep, HandshakeAccept } from '../../protocol/handshake/accept.js';
 import type { ExchangeContext } from '../command/context.js';
 import type { CertificateOwner, Certified, FailedKey, Logins } from '../login/logins.js';
@@ -20,6 +21,9 @@ export interface SessionLimits {
   readonly handshakeMs: number;
   readonly inputBytesMax: number;
   readonly inputTimeMs: number;
+  /** Of a request of HTTP: bytes of its body, and commands in it. */
+  readonly httpBodyBytesMax: number;
+  readonly httpCommandsMax: number;
 }
 
 /** How peers of a listener get in, by the current configuration: TLS or none, and how they authenticate. */
@@ -66,6 +70,9 @@ export interface SessionContext {
    */
   readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
   readonly limits: () => SessionLimits;
+  readonly readHttp: ReadHttp;
+  /** For the body of a request: it goes to a file where its session's memory, or that of all, is used up. */
+  readonly holdBody: () => HeldBytes;
 }
 
 /** A greeted peer: the negotiated minor, the announced one, and the bytes that followed; or why its session is over. */
@@ -123,12 +130,9 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
   const { transport, access, limits } = greeting;
   let certified: Certified | undefined;
   if (access.tls === 'implicit') {
-    // TLS begins with the first bytes, in turn: a silent connection costs nothing.
-    const hello = await readInTurn(greeting);
-    if (hello === null) return { reason: 'peer-ended', text: undefined };
-    const owner = await acceptTls(greeting, hello);
-    if (owner.kind === 'several') return endOf('auth-failed');
-    certified = ofAccount(owner);
+    const accepted = await acceptImplicitTls(greeting);
+    if (typeof accepted === 'string') return { reason: accepted, text: undefined };
+    certified = accepted;
   }
   const preauthenticated = access.isPreauthenticated || certified !== undefined;
   const machine = new HandshakeAccept({
@@ -175,6 +179,17 @@ async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {
       }
     }
   }
+}
+
+/** TLS from the first byte on: whose certificate the peer shows, if it shows one; or why its session is over. */
+export async function acceptImplicitTls(
+  greeting: Greeting,
+): Promise<Certified | 'peer-ended' | 'login-failed' | undefined> {
+  // TLS begins with the first bytes, in turn: a silent connection costs nothing.
+  const hello = await readInTurn(greeting);
+  if (hello === null) return 'peer-ended';
+  const owner = await acceptTls(greeting, hello);
+  return owner.kind === 'several' ? 'login-failed' : ofAccount(owner);
 }
 
 /** The next bytes of an unauthenticated peer, in the turn of its network. */

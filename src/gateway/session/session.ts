@@ -8,19 +8,20 @@ import type { Place } from '../../concurrency/ordered-set.js';
 import type { AuditRecord } from '../../domain/audit/record.js';
 import type { Login } from '../../domain/identity/credentials.js';
 import { networkOf, type Peer, principalOf } from '../../domain/identity/peer.js';
-import type { Subject } from '../../domain/policy/assess.js';
+import { minorOfToday, type Subject } from '../../domain/policy/assess.js';
 import type { Policy } from '../../domain/policy/policy.js';
 import { TransportFault, WireFault } from '../../ports/faults.js';
 import type { Timer } from '../../ports/machine.js';
 import type { CloseReason, Transport } from '../../ports/transport.js';
-import { parseCommandLine } from '../../protocol/command.js';
+import { type CommandLine, parseCommandLine } from '../../protocol/command.js';
 import { findLine, lineKey, lineScope } from '../command/assessment.js';
 import { type ExchangeContext, type ExchangeSession, recordedPeer } from '../command/context.js';
 import { Exchange } from '../command/exchange.js';
 import { appendQuietly, networkSource } from '../outcome/journal.js';
 import type { ClientInput } from '../relay/relay.js';
-import { ReplyWriter } from '../relay/reply-writer.js';
-import { type GreetedPeer, greetPeer, type SessionContext } from './greet-peer.js';
+import { type ReplyTarget, ReplyWriter } from '../relay/reply-writer.js';
+import { type GreetedPeer, type Greeting, greetPeer, type SessionContext } from './greet-peer.js';
+import { cutReason, type HttpCommand, type HttpHost, serveRequests } from './http-session.js';
 import { createLineShare, type LineTurns } from './line-turns.js';
 import type { RunningSession } from './roster.js';
 import { PeerInput, SessionInput } from './session-input.js';
@@ -46,7 +47,7 @@ export interface SessionStart {
 }
 
 /** It runs from its construction on. */
-export class Session implements RunningSession, ExchangeSession {
+export class Session implements RunningSession, ExchangeSession, HttpHost {
   place: Place<RunningSession> | undefined;
   readonly done: Promise<void>;
   standing: RunningSession['standing'];
@@ -56,22 +57,31 @@ export class Session implements RunningSession, ExchangeSession {
   tag: string | undefined;
   /** Both hold from the first command on. */
   subject!: Subject;
-  writer!: ReplyWriter;
+  writer!: ReplyTarget;
+  /** A request is read or answered: between two of its commands nothing runs, and yet it must not be cut off. */
+  isBusy = false;
   readonly #start: SessionStart;
   readonly #startedMs: number;
   readonly #share = createLineShare();
   #exchanges = 0;
   /** Whether one of its exchanges is in the journal; of a flood they are only counted. */
   #isRecorded = false;
-  /** Why it ends after its exchange. */
-  #endsFor: 'draining' | 'revoked' | undefined;
+  /** Why it ends after its exchange, or after its request. */
+  endsFor: 'draining' | 'revoked' | undefined;
+  /** What runs is given up, and what would come next with it. */
+  isAborted = false;
   #login: Login | undefined;
   /** Ends the wait for a login. */
   readonly #greeting = new Abortable();
   #firstCommand: Timer | undefined;
-  /** From the handshake on. */
+  /** From the handshake on; of the doveadm protocol. */
   #input: SessionInput | undefined;
+  /** Of the command that runs, in HTTP. */
+  #httpInput: ClientInput | undefined;
+  #lineWriter: ReplyWriter | undefined;
   #clientMinor = 0;
+  /** It may send commands, or could. */
+  #isGreeted = false;
   /** Of the subject, and the prefix of its keys in the line cache. */
   #policy: Policy | undefined;
   #scope = '';
@@ -98,22 +108,23 @@ export class Session implements RunningSession, ExchangeSession {
   }
 
   drain(reason: 'draining' | 'revoked'): void {
-    if (this.#endsFor !== undefined) return;
-    this.#endsFor = reason;
-    if (this.running !== undefined) return;
+    if (this.endsFor !== undefined) return;
+    this.endsFor = reason;
+    if (this.running !== undefined || this.isBusy) return;
     const { clock } = this.#context;
     const isNew = reason === 'draining' && this.#exchanges === 0;
     const leftMs = isNew ? this.#startedMs + firstCommandMs - clock.now() : 0;
     // An unauthenticated peer that keeps its side open must not delay a stop, so it is closed abruptly.
     if (leftMs <= 0) return this.#close(reason, this.standing !== 'known');
     this.#firstCommand = clock.setTimer(leftMs, () => {
-      if (this.running === undefined) this.#close(reason, this.standing !== 'known');
+      if (this.running === undefined && !this.isBusy) this.#close(reason, this.standing !== 'known');
     });
   }
 
   abort(): void {
-    this.#endsFor ??= 'draining';
-    if (this.running === undefined) this.#close(this.#endsFor);
+    this.endsFor ??= 'draining';
+    this.isAborted = true;
+    if (this.running === undefined) this.#close(this.endsFor);
     else this.running.abort('draining');
   }
 
@@ -140,6 +151,7 @@ export class Session implements RunningSession, ExchangeSession {
   }
 
   openInput(): ClientInput {
+    if (this.#httpInput !== undefined) return this.#httpInput;
     const { context, transport } = this.#start;
     const { inputBytesMax, inputTimeMs } = context.limits();
     const { clock } = this.#context;
@@ -171,27 +183,26 @@ export class Session implements RunningSession, ExchangeSession {
     const { listener, session } = this.names;
     let reason: CloseReason = 'internal';
     let text: string | undefined;
-    let isGreeted = false;
     try {
+      if (this.#start.context.access(listener)?.protocol === 'http') {
+        reason = await serveRequests(this, this.#greetingOf(), await described);
+        return;
+      }
       const greeted = await this.#greet();
       if ('reason' in greeted) {
         ({ reason, text } = greeted);
         return;
       }
       const { login, certificate, minor } = greeted;
-      const peer = { ...(await described), ...(certificate === undefined ? {} : { certificate }) };
-      const principal = principalOf(peer, login?.account).text;
-      this.names = { session, protocol: undefined, listener, peer, recorded: recordedPeer(peer), principal };
-      this.#login = login;
-      this.#become('known');
+      this.logIn(await described, login, certificate);
       // A reload may have come while it waited.
       if (login !== undefined && this.#policyNow() === undefined) {
         reason = 'revoked';
         return;
       }
-      isGreeted = true;
       this.#context.observe({ kind: 'session-opened', listener, session, minor });
-      this.writer = new ReplyWriter(transport, minor);
+      this.#lineWriter = new ReplyWriter(transport, minor);
+      this.writer = this.#lineWriter;
       this.#clientMinor = greeted.clientMinor;
       this.#input = new SessionInput(transport, greeted.rest, this.#start.context.limits().lineBytesMax);
       reason = await this.#serve(this.#input);
@@ -209,7 +220,7 @@ export class Session implements RunningSession, ExchangeSession {
       const closedFor = transport.closedFor ?? reason;
       const { observe } = this.#context;
       const exchanges = this.#exchanges;
-      if (isGreeted) this.#recordEnd(closedFor, text);
+      if (this.#isGreeted) this.#recordEnd(closedFor, text);
       const isTold = this.standing === 'known' || this.#isWorthTelling(closedFor);
       observe({ kind: 'session-closed', listener, session, reason: closedFor, exchanges, text, isTold });
       // `done` includes output that is still on its way.
@@ -219,19 +230,79 @@ export class Session implements RunningSession, ExchangeSession {
   }
 
   async #greet(): Promise<GreetedPeer> {
+    const greeting = this.#greetingOf();
+    return greeting === undefined ? { reason: 'revoked', text: undefined } : greetPeer(greeting);
+  }
+
+  /** Undefined: its listener is gone. */
+  #greetingOf(): Greeting | undefined {
     const { context, transport } = this.#start;
     const { peer, listener } = this.names;
     const access = context.access(listener);
-    if (access === undefined) return { reason: 'revoked', text: undefined };
-    return greetPeer({
-      transport,
-      peer,
-      access,
-      context: this.#context,
-      limits: context.limits(),
-      waiting: this.#greeting,
-      onSuspect: () => this.#become('suspect'),
-    });
+    return (
+      access && {
+        transport,
+        peer,
+        access,
+        context: this.#context,
+        limits: context.limits(),
+        waiting: this.#greeting,
+        onSuspect: () => this.#become('suspect'),
+      }
+    );
+  }
+
+  get transport(): Transport {
+    return this.#start.transport;
+  }
+
+  get context(): SessionContext {
+    return this.#start.context;
+  }
+
+  /** From now on it is this peer: by the kernel's word, or by a login. */
+  logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): void {
+    const { session, listener } = this.names;
+    const known = certificate === undefined ? peer : { ...peer, certificate };
+    const principal = principalOf(known, login?.account).text;
+    const protocol = this.#start.context.access(listener)?.protocol === 'http' ? 'http' : undefined;
+    this.names = { session, protocol, listener, peer: known, recorded: recordedPeer(known), principal };
+    this.#login = login;
+    this.#isGreeted = true;
+    this.#policyAt = undefined;
+    this.#become('known');
+  }
+
+  /** One command of a request; the answer goes to `command.answer`. */
+  async runNamed(
+    line: CommandLine,
+    command: HttpCommand,
+  ): Promise<{ id: string; closeFor: CloseReason | undefined } | 'revoked'> {
+    const { lineTurns } = this.#start;
+    const { principal } = this.names;
+    const { clock } = this.#context;
+    await lineTurns.enter(this.#share, principal);
+    const startMs = clock.now();
+    const exchanges = this.#context;
+    this.#clientMinor = minorOfToday;
+    this.#lookPolicyUp(exchanges);
+    if (this.#policy === undefined) return 'revoked';
+    const { answer, tag, reason, input, cutFor } = command;
+    this.writer = answer;
+    this.tag = tag;
+    this.reason = reason;
+    this.#httpInput = input;
+    this.#exchanges += 1;
+    const running = new Exchange(exchanges, this, line, undefined, undefined, cutFor);
+    this.running = running;
+    try {
+      const closeFor = await running.done;
+      this.#isRecorded ||= running.isRecorded;
+      return { id: running.id, closeFor };
+    } finally {
+      this.running = undefined;
+      lineTurns.used(this.#share, principal, Math.min(clock.now() - startMs, workMsMax));
+    }
   }
 
   /** Until the session must end; resolves to why. Rejects with a WireFault or a TransportFault. */
@@ -245,7 +316,7 @@ export class Session implements RunningSession, ExchangeSession {
       this.running?.abort('client-gone');
     });
     for (;;) {
-      if (this.#endsFor !== undefined && this.#exchanges > 0) return this.#endsFor;
+      if (this.endsFor !== undefined && this.#exchanges > 0) return this.endsFor;
       const line = input.takeLine();
       if (line === undefined) {
         const chunk = await input.nextChunk();
@@ -257,7 +328,7 @@ export class Session implements RunningSession, ExchangeSession {
       if (turn !== undefined) {
         await turn;
         // A drain closed the transport meanwhile.
-        if (transport.closedFor !== undefined) return this.#endsFor ?? 'draining';
+        if (transport.closedFor !== undefined) return this.endsFor ?? 'draining';
       }
       // The peer left during the command before, or while this one waited: it is nobody's, and is not begun.
       if (isGone) return 'peer-gone';
@@ -327,7 +398,7 @@ export class Session implements RunningSession, ExchangeSession {
     if (line === undefined) {
       const read = parseCommandLine(bytes, context.limits());
       if (read.kind === 'option') {
-        if (read.name === 'log-passthrough') this.writer.passLogs();
+        if (read.name === 'log-passthrough') this.#lineWriter?.passLogs();
         else this.reason = statedReason(read.name) ?? this.reason;
         return 'option';
       }
@@ -369,7 +440,6 @@ function notServed(): never {
 }
 
 const reasonOption = 'dovegate-reason=';
-const reasonBytesMax = 512;
 
 /**
  * Why a client wants its next command: `TAB TAB OPTION TAB dovegate-reason=TEXT`, which never goes upstream. Cut to its limit at a
@@ -377,7 +447,5 @@ const reasonBytesMax = 512;
  */
 function statedReason(name: string): string | undefined {
   if (!name.startsWith(reasonOption)) return undefined;
-  let text = name.slice(reasonOption.length);
-  while (Buffer.byteLength(text) > reasonBytesMax) text = text.slice(0, -1);
-  return text;
+  return cutReason(name.slice(reasonOption.length));
 }

@@ -1,0 +1,229 @@
+// Writes the answer to one request of HTTP: an array with an entry for each command, rows as objects or an error.
+// The rules: of a command that failed no row is in the answer; what is small goes out whole with its length; what is larger goes out as it
+// comes, and when it breaks off then, it gets no end, so that no client reads it as JSON.
+
+import { errorTypeOf } from '../../domain/commands/parse.js';
+import { replyShape } from '../../domain/meaning/columns.js';
+import type { Judged } from '../../domain/policy/assess.js';
+import { WireFault } from '../../ports/faults.js';
+import type { HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
+import {
+  type AnswerEncoder,
+  type AnswerErrorType,
+  answersBegin,
+  answersBetween,
+  answersEnd,
+  createJsonEncoder,
+  createRowsEncoder,
+  encodeError,
+  exitCodeOf,
+  responseBegin,
+  responseEnd,
+  usernameColumn,
+} from '../../protocol/http-api/answer.js';
+import type { LogType } from '../../protocol/reply/reply.js';
+import type { Ending, Verdict } from '../outcome/outcome.js';
+import type { ReplyTarget } from '../relay/reply-writer.js';
+
+/** This much is held, and sent with its length. */
+const heldBytesMax = 1024 * 1024;
+/** Of a sentence of the log channel. */
+const messageMax = 1024;
+/** What Dovecot's own HTTP says of a full mailbox. */
+const overQuotaExit = 73;
+
+/** How a command ended that has no rows to show. */
+interface Failure {
+  readonly type: AnswerErrorType;
+  readonly exitCode: number;
+  readonly message: string | undefined;
+}
+
+/** One for each request; `startCommand` and `endCommand` for each of its commands. */
+export class HttpAnswer implements ReplyTarget {
+  bytesOut = 0;
+  /** Rows that broke off are dropped, or end the connection. */
+  readonly isMidCell = false;
+  /** An answer that began cannot be made whole any more: the connection must be reset. */
+  isBroken = false;
+  readonly #request: HttpRequest;
+  readonly #transport: Transport;
+  readonly #head: HttpHead;
+  /** Not written yet: of the commands before, and of the one that runs. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #rows: Buffer[] = [];
+  #rowsBytes = 0;
+  #isStreaming = false;
+  #commands = 0;
+  #columns: string | undefined;
+  #encoder: AnswerEncoder | undefined;
+  /** Some of the rows of the command that runs have left. */
+  #areRowsSent = false;
+  #isOk = false;
+  #failure: Failure | undefined;
+  #message: string | undefined;
+
+  constructor(request: HttpRequest, transport: Transport, head: HttpHead) {
+    this.#request = request;
+    this.#transport = transport;
+    this.#head = head;
+  }
+
+  get takenBytes(): number {
+    return this.#transport.takenBytes;
+  }
+
+  startCommand(): void {
+    this.#commands += 1;
+    this.#columns = undefined;
+    this.#encoder = undefined;
+    this.#areRowsSent = false;
+    this.#isOk = false;
+    this.#failure = undefined;
+    this.#message = undefined;
+    this.#rows = [];
+    this.#rowsBytes = 0;
+  }
+
+  /** Of a command on several backends, all must have the same columns. */
+  expect(judged: Judged, serverMinor: number): boolean {
+    const { attempt } = judged;
+    const isJson = attempt.command.name === 'user';
+    const shape = isJson ? undefined : replyShape(attempt.parsed, serverMinor);
+    if (!isJson && (shape === undefined || attempt.command.input === 'duplex')) return false;
+    const isOfMany = attempt.command.scope === 'user' && attempt.parsed.values.has('all-users');
+    const columns = shape === undefined ? [] : [...(isOfMany ? [usernameColumn] : []), ...shape.columns];
+    const key = columns.map((column) => column.key).join('\0');
+    if (this.#encoder !== undefined) return key === this.#columns;
+    this.#columns = key;
+    this.#encoder = isJson ? createJsonEncoder() : createRowsEncoder(columns);
+    return true;
+  }
+
+  addBody(bytes: Buffer): void {
+    const json = this.#encoder?.push(bytes) ?? '';
+    if (json !== '') this.#addRows(json);
+  }
+
+  /** Only what explains a failure is kept. */
+  addLog(type: LogType, text: string): void {
+    if (type === 'error' || type === 'fatal' || type === 'panic')
+      this.#message = text.replace(/^dovegate: /, '');
+  }
+
+  addRawStatus(line: Buffer, lastLog: string): void {
+    const status = line.toString('latin1');
+    if (status.startsWith('+')) return this.#complete();
+    const code = /^-([^\t]*)/.exec(status)?.[1] ?? '';
+    const isOverQuota = (code === '' || code === 'UNKNOWN') && /quota exceeded/i.test(lastLog);
+    this.#fail('exitCode', isOverQuota ? overQuotaExit : exitCodeOf(code), this.#message);
+  }
+
+  addEnd(ending: Ending, verdict: Verdict, _id: string): string {
+    const { code = 'TEMPFAIL', isTold, text } = verdict;
+    if (code === '') {
+      this.#complete();
+      return '+';
+    }
+    const message = isTold ? text : undefined;
+    if (ending.kind === 'denied') this.#fail('unAuthorized', exitCodeOf('NOPERM'), message);
+    else if (ending.kind === 'unparsable') {
+      const type = errorTypeOf(ending.code);
+      this.#fail(type, type === 'exitCode' ? exitCodeOf('USAGE') : 0, message);
+    } else {
+      this.#fail('exitCode', exitCodeOf(code), message);
+    }
+    return `-${code}`;
+  }
+
+  flush(unsentBytesMax: number): Promise<void> | undefined {
+    if (!this.#isStreaming) {
+      if (this.#heldBytes + this.#rowsBytes <= heldBytesMax) return undefined;
+      this.#isStreaming = true;
+      this.#request.begin(this.#head);
+    }
+    const drained = this.#request.write(this.#takeAll());
+    if (drained === undefined || this.#transport.unsentBytes > unsentBytesMax) return drained;
+    // The transport reports a client that is gone.
+    drained.catch(() => undefined);
+    return undefined;
+  }
+
+  /** After the exchange of the command, whose id it was. */
+  endCommand(tag: string, id: string | undefined): void {
+    if (this.#failure === undefined && this.#isOk) {
+      this.#add(responseEnd(tag));
+      this.#keep();
+      return;
+    }
+    if (this.#areRowsSent) {
+      this.isBroken = true;
+      return;
+    }
+    const failure = this.#failure ?? {
+      type: 'exitCode',
+      exitCode: exitCodeOf('TEMPFAIL'),
+      message: undefined,
+    };
+    const { type, exitCode, message = this.#message } = failure;
+    const shown = message?.slice(0, messageMax);
+    this.#add(this.#before);
+    this.#add(encodeError({ type, exitCode, message: shown, id }, tag));
+    this.#keep();
+  }
+
+  /** The whole request was answered. Resolves when the client has taken it; undefined: it has. */
+  finish(): Promise<void> | undefined {
+    this.#held.push(Buffer.from(this.#commands === 0 ? `${answersBegin}${answersEnd}` : answersEnd));
+    if (!this.#isStreaming) return this.#request.answer(this.#head, Buffer.concat(this.#held));
+    void this.#request.write(this.#takeAll())?.catch(() => undefined);
+    return this.#request.end();
+  }
+
+  #complete(): void {
+    const rest = this.#encoder === undefined ? '[]' : this.#encoder.end();
+    if (rest === undefined) throw new WireFault('bad-frame', 'a reply that succeeded ended within a row');
+    this.#addRows(rest);
+    this.#isOk = true;
+  }
+
+  #fail(type: AnswerErrorType, exitCode: number, message: string | undefined): void {
+    this.#failure = { type, exitCode, message };
+    this.#rows = [];
+    this.#rowsBytes = 0;
+  }
+
+  get #before(): string {
+    return this.#commands === 1 ? answersBegin : answersBetween;
+  }
+
+  #addRows(json: string): void {
+    if (this.#rowsBytes === 0 && !this.#areRowsSent) this.#add(`${this.#before}${responseBegin}`);
+    this.#add(json);
+  }
+
+  #add(json: string): void {
+    const bytes = Buffer.from(json);
+    this.#rows.push(bytes);
+    this.#rowsBytes += bytes.length;
+    this.bytesOut += bytes.length;
+  }
+
+  /** Nothing can take the rows of the command that ran back any more. */
+  #keep(): void {
+    this.#held.push(...this.#rows);
+    this.#heldBytes += this.#rowsBytes;
+    this.#rows = [];
+    this.#rowsBytes = 0;
+  }
+
+  #takeAll(): Buffer[] {
+    if (this.#rowsBytes > 0) this.#areRowsSent = true;
+    this.#keep();
+    const all = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    return all;
+  }
+}

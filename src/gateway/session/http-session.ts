@@ -1,0 +1,370 @@
+// The requests of one client of HTTP, one after the other: who asks is found out before a body is read, a body is read and checked to its
+// end before a command runs, and its commands run in order, each an exchange with records of its own. A script.
+// The rules: nothing of a request that ends in 400 ran; what was begun to be answered and broke off is reset, never ended; a browser is sent
+// away before anything else.
+// Dovecot's own: src/doveadm/client-connection-http.c.
+
+import { readNamedCommand } from '../../domain/commands/parse.js';
+import type { Login } from '../../domain/identity/credentials.js';
+import type { Peer } from '../../domain/identity/peer.js';
+import { readAuthorization } from '../../domain/keys/authorization.js';
+import { TransportFault } from '../../ports/faults.js';
+import type { HeldBytes } from '../../ports/machine.js';
+import type { CloseReason, HttpHead, HttpRequest, Transport } from '../../ports/transport.js';
+import type { CommandLine } from '../../protocol/command.js';
+import { type DecodedRequest, RequestDecoder } from '../../protocol/http-api/request.js';
+import type { Exchange } from '../command/exchange.js';
+import { type ClientInput, waitForPeer } from '../relay/relay.js';
+import { acceptImplicitTls, type Greeting, reportLogin, type SessionContext } from './greet-peer.js';
+import { HttpAnswer } from './http-answer.js';
+import { type Span, spanInput } from './http-input.js';
+
+/** How long a connection waits for its next request. */
+const keptMs = 15_000;
+const reasonBytesMax = 512;
+const json = 'application/json; charset=utf-8';
+const entries = `[
+{"method":"OPTIONS","path":"*"},
+{"method":"GET","path":"/"},
+{"method":"GET","path":"/doveadm/v1"},
+{"method":"POST","path":"/doveadm/v1"}
+]
+`;
+
+/** What an exchange of a request needs besides its line. */
+export interface HttpCommand {
+  readonly answer: HttpAnswer;
+  readonly tag: string;
+  readonly reason: string | undefined;
+  readonly input: ClientInput | undefined;
+  /** It is recorded and not begun. */
+  readonly cutFor: 'client-gone' | 'draining' | undefined;
+}
+
+/** The session, as its requests see it. */
+export interface HttpHost {
+  readonly transport: Transport;
+  readonly context: SessionContext;
+  readonly running: Exchange | undefined;
+  readonly endsFor: 'draining' | 'revoked' | undefined;
+  readonly isAborted: boolean;
+  /** A request is being answered. */
+  isBusy: boolean;
+  isPermitted(): boolean;
+  logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): void;
+  runNamed(
+    line: CommandLine,
+    command: HttpCommand,
+  ): Promise<{ readonly id: string; readonly closeFor: CloseReason | undefined } | 'revoked'>;
+}
+
+/** A reason as it is recorded: cut to its limit at a character. */
+export function cutReason(stated: string): string {
+  let text = stated;
+  while (Buffer.byteLength(text) > reasonBytesMax) text = text.slice(0, -1);
+  return text;
+}
+
+/**
+ * Until the session must end; resolves to why. `greeting`: undefined: the listener is gone. Rejects with a TransportFault when the client
+ * is gone.
+ */
+export async function serveRequests(
+  host: HttpHost,
+  greeting: Greeting | undefined,
+  peer: Peer,
+): Promise<CloseReason> {
+  if (greeting === undefined) return 'revoked';
+  const { transport, context } = host;
+  const { access } = greeting;
+  const client = new HttpClient(host, greeting, peer);
+  const { handshakeMs } = context.limits();
+  const timeUp = (): void => transport.close('handshake-timeout');
+  let timer = greeting.context.clock.setTimer(handshakeMs, timeUp);
+  try {
+    if (access.tls === 'implicit') {
+      const certified = await acceptImplicitTls(greeting);
+      if (typeof certified === 'string') return certified;
+      client.certified = certified;
+    }
+    const requests = context.readHttp(transport);
+    for (;;) {
+      const request = await requests.next();
+      timer.cancel();
+      if (request === null) return 'peer-ended';
+      if ('malformed' in request) {
+        client.count(request.malformed);
+        return 'wire-fault';
+      }
+      host.isBusy = true;
+      const closeFor = await client.serve(request);
+      host.isBusy = false;
+      if (closeFor !== undefined) return closeFor;
+      if (host.endsFor !== undefined) return host.endsFor;
+      timer = greeting.context.clock.setTimer(keptMs, () => transport.close('idle-timeout'));
+    }
+  } finally {
+    timer.cancel();
+    host.isBusy = false;
+  }
+}
+
+/** A command of a request, read and not judged. */
+interface ReadCommand {
+  readonly line: CommandLine;
+  readonly input: Span | undefined;
+  readonly tag: string;
+}
+
+class HttpClient {
+  /** Whose certificate it showed. */
+  certified: { readonly login: Login; readonly certificate: string } | undefined;
+  readonly #host: HttpHost;
+  readonly #greeting: Greeting;
+  readonly #peer: Peer;
+  /** The header with which it was let in last. */
+  #authorization: string | undefined;
+  #isGone = false;
+
+  constructor(host: HttpHost, greeting: Greeting, peer: Peer) {
+    this.#host = host;
+    this.#greeting = greeting;
+    this.#peer = peer;
+    if (greeting.access.isPreauthenticated) host.logIn(peer, undefined, undefined);
+  }
+
+  count(status: number): void {
+    const { listener } = this.#peer;
+    this.#host.context.exchanges().observe({ kind: 'http-request', listener, status });
+  }
+
+  /** Answers a request; why the session must end, if it must. */
+  async serve(request: HttpRequest): Promise<CloseReason | undefined> {
+    const { method, target } = request;
+    const [path = ''] = target.split('?', 1);
+    if (isOfBrowser(request)) return this.#end(request, 403, 'Forbidden');
+    if (method === 'OPTIONS') return this.#respond(request, 200, '', []);
+    const route = routes.get(`${method} ${path}`);
+    if (route === undefined) return this.#respond(request, 404, 'Path Not Found', plain, 'Path Not Found');
+    const refused = await this.#admit(request);
+    if (refused !== undefined) return refused;
+    if (route === 'entries') return this.#respond(request, 200, entries, [['Content-Type', json]]);
+    return this.#run(request);
+  }
+
+  /** Finds out who asks; why the session ends where nobody who may. */
+  async #admit(request: HttpRequest): Promise<CloseReason | undefined> {
+    const host = this.#host;
+    const { access, limits, waiting, onSuspect } = this.#greeting;
+    const { address } = this.#peer;
+    if (access.isPreauthenticated) return host.isPermitted() ? undefined : 'revoked';
+    const header = fieldOf(request, 'authorization');
+    const asked = readAuthorization(header);
+    if (asked.kind === 'none' && this.certified !== undefined) {
+      const { login, certificate } = this.certified;
+      if (this.#authorization !== certificate) reportLogin(this.#greeting, 'certificate', login.account);
+      this.#authorization = certificate;
+      host.logIn(this.#peer, login, certificate);
+      return host.isPermitted() ? undefined : this.#refuse(request);
+    }
+    const logins = host.context.access(this.#peer.listener)?.logins;
+    if (asked.kind === 'none' || logins === undefined) return this.#refuse(request);
+    const isKnown = header === this.#authorization;
+    if (asked.kind === 'malformed') {
+      reportLogin(this.#greeting, 'malformed', undefined);
+      return this.#refuse(request);
+    }
+    if (asked.kind === 'password' && isKnown && host.isPermitted()) return undefined;
+    if (!isKnown) await logins.turnOf(address);
+    const tried = { address, pauseMaxMs: limits.handshakeMs / 2, signal: waiting.signal, onSuspect };
+    const answer =
+      asked.kind === 'key'
+        ? await logins.byKey({ ...tried, text: asked.text, name: asked.name })
+        : await logins.byPassword({
+            ...tried,
+            user: asked.user,
+            password: asked.password,
+            certified: undefined,
+          });
+    const name = asked.kind === 'key' ? undefined : asked.user;
+    if (!('login' in answer)) {
+      reportLogin(this.#greeting, answer.result, name, { key: answer.key });
+      return this.#refuse(request);
+    }
+    if (!isKnown) reportLogin(this.#greeting, answer.result, name ?? answer.login.account);
+    this.#authorization = header;
+    host.logIn(this.#peer, answer.login, undefined);
+    return host.isPermitted() ? undefined : this.#refuse(request);
+  }
+
+  async #refuse(request: HttpRequest): Promise<CloseReason> {
+    const challenge = [
+      ['WWW-Authenticate', 'X-Dovecot-API'],
+      ['WWW-Authenticate', 'Basic Realm="doveadm"'],
+    ] as const;
+    this.count(401);
+    const head = { status: 401, reason: 'Authentication required', headers: challenge, isLast: true };
+    await this.#taken(request.answer(head, Buffer.alloc(0)));
+    return 'login-failed';
+  }
+
+  /** POST: reads, checks, runs, answers. */
+  async #run(request: HttpRequest): Promise<CloseReason | undefined> {
+    const body = this.#host.context.holdBody();
+    try {
+      const read = await this.#read(request, body);
+      if ('status' in read) return await this.#end(request, read.status, read.text);
+      return await this.#answer(request, read.commands, body);
+    } finally {
+      this.#greeting.context.buffered.give(body.memoryBytes);
+      body.close();
+    }
+  }
+
+  /** The whole body, and what its commands are; or the status that says what is wrong with it. */
+  async #read(
+    request: HttpRequest,
+    body: HeldBytes,
+  ): Promise<
+    { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string }
+  > {
+    const { transport, context } = this.#host;
+    const { httpBodyBytesMax, httpCommandsMax, inputTimeMs } = context.limits();
+    const tooLong = { status: 413, text: `The request is longer than ${httpBodyBytesMax} bytes` };
+    if (Number(fieldOf(request, 'content-length') ?? 0) > httpBodyBytesMax) return tooLong;
+    const { clock, buffered } = this.#greeting.context;
+    const decoder = new RequestDecoder({ commandsMax: httpCommandsMax });
+    const timer = clock.setTimer(inputTimeMs, () => transport.close('input-limit'));
+    try {
+      for (let chunk = await request.read(); chunk !== null; chunk = await request.read()) {
+        if (body.length + chunk.length > httpBodyBytesMax) return tooLong;
+        const text = decoder.push(chunk);
+        if (text !== undefined) return { status: 400, text };
+        const before = body.memoryBytes;
+        await body.append(chunk);
+        buffered.take(body.memoryBytes - before);
+      }
+    } catch (fault) {
+      if (fault instanceof TransportFault) throw fault;
+      return { status: 500, text: 'The request could not be kept' };
+    } finally {
+      timer.cancel();
+    }
+    if (request.hasTrailers) return { status: 400, text: 'Trailers are not taken' };
+    return commandsOf(decoder.end());
+  }
+
+  async #answer(
+    request: HttpRequest,
+    commands: readonly ReadCommand[],
+    body: HeldBytes,
+  ): Promise<CloseReason | undefined> {
+    const host = this.#host;
+    const { transport, context } = host;
+    const isLast = host.endsFor !== undefined;
+    const answer = new HttpAnswer(request, transport, headOf(200, [['Content-Type', json]], isLast));
+    const reason = reasonOf(request);
+    let cutFor: HttpCommand['cutFor'];
+    let closeFor: CloseReason | undefined;
+    transport.onGone(() => {
+      this.#isGone = true;
+      host.running?.abort('client-gone');
+    });
+    for (const { line, input: span, tag } of commands) {
+      if (this.#isGone) cutFor ??= 'client-gone';
+      if (host.isAborted) cutFor ??= 'draining';
+      const { inputBytesMax, inputTimeMs } = context.limits();
+      const input = span && spanInput(body, span, inputBytesMax, inputTimeMs);
+      answer.startCommand();
+      const end = await host.runNamed(line, { answer, tag, reason, input, cutFor });
+      if (end === 'revoked') {
+        transport.close('revoked', true);
+        return 'revoked';
+      }
+      answer.endCommand(tag, end.id);
+      if (answer.isBroken) closeFor ??= 'cut-reply';
+      if (end.closeFor !== undefined && end.closeFor !== 'input-limit') closeFor ??= end.closeFor;
+      if (closeFor !== undefined) cutFor ??= 'client-gone';
+    }
+    if (this.#isGone) closeFor ??= 'peer-gone';
+    if (closeFor !== undefined) {
+      this.count(200);
+      // What was written must not be taken for all of it.
+      transport.close(closeFor, true);
+      return closeFor;
+    }
+    this.count(200);
+    return this.#taken(answer.finish());
+  }
+
+  /** Waits until the client has taken its answer; why the session must end, if it must. */
+  async #taken(drained: Promise<void> | undefined): Promise<CloseReason | undefined> {
+    if (drained === undefined) return undefined;
+    const { clock, limits } = this.#host.context.exchanges();
+    const how = await waitForPeer(drained, clock, limits.clientStallMs);
+    if (how === 'ready') return undefined;
+    return how === 'client-gone' ? 'peer-gone' : how;
+  }
+
+  /** The last answer: what is left of the request is not read. */
+  async #end(request: HttpRequest, status: number, text: string): Promise<CloseReason> {
+    this.count(status);
+    await this.#taken(request.answer(headOf(status, plain, true), Buffer.from(text)));
+    return status === 403 ? 'peer-refused' : 'wire-fault';
+  }
+
+  #respond(
+    request: HttpRequest,
+    status: number,
+    text: string,
+    headers: HttpHead['headers'],
+    reason?: string,
+  ): Promise<CloseReason | undefined> {
+    this.count(status);
+    const isLast = this.#host.endsFor !== undefined;
+    return this.#taken(request.answer(headOf(status, headers, isLast, reason), Buffer.from(text)));
+  }
+}
+
+const plain: HttpHead['headers'] = [['Content-Type', 'text/plain; charset=utf-8']];
+
+const routes: ReadonlyMap<string, 'entries' | 'run'> = new Map([
+  ['GET /', 'entries'],
+  ['POST /doveadm/v1', 'run'],
+]);
+
+function headOf(status: number, headers: HttpHead['headers'], isLast: boolean, reason?: string): HttpHead {
+  return reason === undefined ? { status, headers, isLast } : { status, reason, headers, isLast };
+}
+
+/** The value of a field that stands at most once. */
+function fieldOf({ headers }: HttpRequest, name: string): string | undefined {
+  return headers.find(([each]) => each === name)?.[1];
+}
+
+/** A page of somebody else's in a browser: it would send what its user may, without asking. */
+function isOfBrowser(request: HttpRequest): boolean {
+  const origin = fieldOf(request, 'origin');
+  if (fieldOf(request, 'sec-fetch-site') === 'cross-site') return true;
+  if (origin === undefined) return false;
+  return origin.replace(/^https?:\/\//i, '').toLowerCase() !== fieldOf(request, 'host')?.toLowerCase();
+}
+
+function reasonOf(request: HttpRequest): string | undefined {
+  const field = fieldOf(request, 'dovegate-reason');
+  // Fields of HTTP come as one character for each byte.
+  return field === undefined ? undefined : cutReason(Buffer.from(field, 'latin1').toString());
+}
+
+function commandsOf(
+  decoded: DecodedRequest,
+): { readonly commands: readonly ReadCommand[] } | { readonly status: number; readonly text: string } {
+  if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
+  const commands: ReadCommand[] = [];
+  for (const command of decoded.commands) {
+    const read = readNamedCommand(command);
+    if (read.kind === 'bad') return { status: 400, text: read.text };
+    commands.push({ line: read.line, input: read.input, tag: command.tag });
+  }
+  return { commands };
+}

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { kernelAccess } from '../../../src/gateway/session/greet-peer.js';
+import { settle } from '../../kit/fake-clock.js';
+import { replyPacket } from '../../kit/memory-backend.js';
+import { type MemoryEngine, openMemoryEngine } from '../../kit/memory-engine.js';
+
+const settings = `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, protocol: http, policy: support } }
+backends: { mail1: { address: "unix:/run/dovecot/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] } }
+routes: [{ users: ["*"], backend: mail1 }]
+policies:
+  support:
+    users: ["*@example.org"]
+    allow: [quota get, mailbox list, mailbox status, search, save, "user"]
+`;
+
+function openEngine(): MemoryEngine {
+  return openMemoryEngine({ settings, minor: 4, access: () => ({ ...kernelAccess, protocol: 'http' }) });
+}
+
+/** One request, and the status and body that answer it. */
+async function ask(
+  engine: MemoryEngine,
+  request: string,
+): Promise<{ status: number; head: string; body: string }> {
+  const client = await engine.client(undefined, { uid: 1000, user: 'root' });
+  client.peer.send(request);
+  client.peer.end();
+  for (let turn = 0; turn < 40; turn += 1) await settle();
+  const text = client.peer.received().toString();
+  const [head = '', body = ''] = text.split('\r\n\r\n', 2);
+  return { status: Number(head.split(' ')[1]), head, body };
+}
+
+function post(commands: unknown, headers = ''): string {
+  const body = JSON.stringify(commands);
+  return `POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+const list = ['mailboxList', { user: 'alice@example.org' }, 't1'];
+
+void test('commands of a request run in order, each recorded, and are answered together', async () => {
+  const engine = openEngine();
+  engine.setAnswer((line) =>
+    line.includes('mailbox list') ? replyPacket('INBOX\tSent\t\n+\n') : replyPacket('\n-NOTFOUND\n'),
+  );
+  const { status, body, head } = await ask(
+    engine,
+    post(
+      [
+        list,
+        ['mailboxStatus', { user: 'alice@example.org', field: ['messages'], mailboxMask: 'x' }, 't2'],
+        ['expunge', { user: 'alice@example.org', query: ['mailbox', 'x', 'all'] }, 't3'],
+        ['nonsense', {}, 't4'],
+      ],
+      'Dovegate-Reason: because\r\n',
+    ),
+  );
+  assert.equal(status, 200, head);
+  const answer = JSON.parse(body);
+  assert.deepEqual(answer[0], ['doveadmResponse', [{ mailbox: 'INBOX' }, { mailbox: 'Sent' }], 't1']);
+  assert.equal(answer[1][1].exitCode, 68);
+  assert.equal(answer[2][1].type, 'unAuthorized');
+  assert.equal(answer[3][1].type, 'unknownMethod');
+  assert.equal(engine.commands.length, 2);
+  for (const { admissions } of engine.commands) assert.ok(admissions > 0);
+  const admissions = engine.records
+    .map(({ record }) => record)
+    .filter((record) => record.event === 'admission');
+  assert.deepEqual(
+    admissions.map(({ tag, protocol, reason, decision }) => [tag, protocol, reason, decision]),
+    [
+      ['t1', 'http', 'because', 'allow'],
+      ['t2', 'http', 'because', 'allow'],
+      ['t3', 'http', 'because', 'deny'],
+      ['t4', 'http', 'because', 'deny'],
+    ],
+  );
+});
