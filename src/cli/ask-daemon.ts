@@ -1,26 +1,28 @@
-// Sends one of dovegate's own commands to the daemon at a socket, as the user who runs this; reads no configuration.
+// Sends one of dovegate's own commands to the daemon at a socket, as the user who runs this, or over HTTP with a key; reads no
+// configuration.
 
 import { whyDenied } from '../adapters/host/accounts.js';
 import { CommandFailed, SessionFault } from '../client/connect.js';
 import type { AnswerRow } from '../domain/answers/rights.js';
 import { exitCodes } from '../ports/machine.js';
-import { askRows, exitCodeOf, parseServerAddress } from './doveadm/server-door.js';
+import { type AskedPlace, askRows, exitCodeOf, parseServerAddress } from './doveadm/server-door.js';
 import { CommandFault } from './output/output.js';
 
 const patienceMs = 30_000;
 
 /** The rows of the answer, made something of by `read`. Rejects with a CommandFault; 69: no dovegate there. */
 export async function askDaemon<Answer>(
-  socket: string,
+  place: AskedPlace,
   name: string,
   args: readonly string[],
   read: (rows: readonly AnswerRow[]) => Answer | undefined,
 ): Promise<Answer> {
   const faultOf = (code: number, text: string): CommandFault => new CommandFault(code, `dovegate: ${text}`);
-  if (parseServerAddress(socket) === undefined)
+  const socket = typeof place === 'string' ? place : place.http;
+  if (typeof place === 'string' && parseServerAddress(place) === undefined)
     throw faultOf(exitCodes.usage, `${socket}: neither the path of a socket nor HOST:PORT`);
   try {
-    const answer = read(await askRows(socket, name, args, patienceMs));
+    const answer = read(await askRows(place, name, args, patienceMs));
     if (answer !== undefined) return answer;
   } catch (fault) {
     if (fault instanceof CommandFailed) throw faultOf(exitCodeOf(fault.code), `${socket}: ${fault.message}`);

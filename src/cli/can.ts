@@ -16,13 +16,18 @@ import { peersOf } from './check.js';
 import { type ListenerChoice, openListener, principalAt } from './named-listener.js';
 import { formatColumns, formatJson, formatPlace, plain, stdout } from './output/output.js';
 
-/** Whose rights: of a listener, or of the user who runs this, at a daemon's socket. */
-export type CanOptions = { readonly json: boolean } & (ListenerChoice | { readonly socket: string });
+/** Whose rights: of a listener, of the user who runs this at a daemon's socket, or of a key. */
+export type CanOptions = { readonly json: boolean } & (
+  | ListenerChoice
+  | { readonly socket: string }
+  | { readonly http: string; readonly keyFile: string | undefined; readonly ca: string | undefined }
+);
 
 /** Exit code 0; 64: no such listener; 69: no daemon at the socket; 78: configuration. */
 export async function can(options: CanOptions): Promise<number> {
-  if ('socket' in options) {
-    const rights = await askDaemon(options.socket, 'dovegate can', [], rightsOfRows);
+  if ('socket' in options || 'http' in options) {
+    const place = 'socket' in options ? options.socket : options;
+    const rights = await askDaemon(place, 'dovegate can', [], rightsOfRows);
     // Under the keys of `asJson`, as far as the daemon says it.
     const { isObserving, ...same } = rights;
     const json = { ...same, mode: isObserving ? 'observe' : 'enforce' };

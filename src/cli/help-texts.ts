@@ -78,7 +78,7 @@ dovegate audit keygen --out /etc/dovegate/sign.key
 
 send: 0 done, 64 usage, 67 no such user, 75 not reached or broken off, 77 not permitted; else those of doveadm
 dovegate send --socket /run/dovegate/support.sock --user bob@example.com -- quota get
-dovegate send --socket mail1:4170 --account anna --password-file ./password --format json -- who
+dovegate send --http https://mail1:8443 --key-file ./key --format json -- who
 
 completion: 0 printed
 dovegate completion bash > /usr/share/bash-completion/completions/dovegate

@@ -122,6 +122,15 @@ interface Where {
   readonly socket?: string;
 }
 
+interface CanFlags extends Where, Who {
+  readonly json: boolean;
+  readonly http?: string;
+  readonly keyFile?: string;
+  readonly ca?: string;
+}
+
+const notWithHttp = ['config', 'listener', 'socket', 'uid', 'account'];
+
 interface ExplainFlags extends Where, Who {
   readonly series: 'auto' | Series;
   readonly client?: number;
@@ -170,11 +179,19 @@ function addPolicyCommands(program: Command, end: End): void {
     .addOption(new Option('--listener <name>', listener))
     .addOption(socketOption());
   withClient(can, 'of this user', 'of this account')
+    .addOption(
+      new Option('--http <url>', 'ask over the HTTP API instead: https://HOST:PORT, unix:PATH').conflicts(
+        notWithHttp,
+      ),
+    )
+    .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
+    .option('--ca <file>', "authorities for --http (default: the system's)")
     .option('--json', 'print JSON', false)
-    .action(async ({ uid, account, json, ...where }: Where & Who & { json: boolean }, command: Command) => {
+    .action(async ({ uid, account, json, http, keyFile, ca, ...where }: CanFlags, command: Command) => {
+      const { can: run } = await import('./can.js');
+      if (http !== undefined) return end(await run({ json, http, keyFile, ca }));
       const from = placeOf(where, command);
-      const asker = 'socket' in from ? from : { ...from, uid, account };
-      end(await (await import('./can.js')).can({ json, ...asker }));
+      end(await run({ json, ...('socket' in from ? from : { ...from, uid, account }) }));
     });
   program
     .command('test')
@@ -285,6 +302,9 @@ function addSend(program: Command, end: End): void {
         'off',
       ]),
     )
+    .option('--http <url>', 'the HTTP API instead: https://HOST:PORT, http:// to this machine, unix:PATH')
+    .option('--key-file <file>', 'the key for --http; one newline at its end is not part of it')
+    .option('--dry-run', 'ask what would become of the command, and do not run it (with --http)')
     .option('--timeout <duration>', 'give up after 30s, 10m, ...', parseTimeout)
     .option('--verbose', 'ask for more log lines', false)
     .option('--debug', 'ask for debug log lines', false)

@@ -128,6 +128,8 @@ export type SessionFaultCode =
    * a TAB and the name of a command of Dovecot; over all else only 16 KiB of what begins a command. Nothing of it is stored.
    */
   | 'input-command-like'
+  /** Over HTTP: the input is no UTF-8. Nothing of it is stored. */
+  | 'input-not-utf8'
   /** The command cannot be sent: a NUL in an argument, or something that this server does not take. */
   | 'unsendable'
   /** The reply has more than the limit, or not the number of columns that `columns` states. */

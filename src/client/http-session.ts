@@ -264,7 +264,7 @@ async function sendBody(
     try {
       return piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true });
     } catch {
-      throw new SessionFault('unsendable', 'over HTTP the input must be UTF-8, and it is not');
+      throw new SessionFault('input-not-utf8', 'over HTTP the input must be UTF-8, and it is not');
     }
   };
   let isFull = !request.write(body.head);

@@ -224,9 +224,9 @@ void test('an input that is no UTF-8, or cannot be read, never arrives whole', a
     return fault;
   };
   const latin1 = await faults([Buffer.from('good\n'), Buffer.from([0xe9, 0x0a])]);
-  assert.deepEqual([latin1.code, latin1.mayHaveRun], ['unsendable', false]);
+  assert.deepEqual([latin1.code, latin1.mayHaveRun], ['input-not-utf8', false]);
   assert.match(latin1.message, /must be UTF-8/);
-  assert.equal((await faults([Buffer.from([0xc3])])).code, 'unsendable');
+  assert.equal((await faults([Buffer.from([0xc3])])).code, 'input-not-utf8');
   const broken = await faults(
     (function* () {
       yield 'begin';

@@ -28,6 +28,8 @@ export interface Question {
   readonly format: Format | undefined;
   readonly hidesTitles: boolean;
   readonly reason: string | undefined;
+  /** What would become of it is asked, and printed as `explain` does it; only over HTTP. */
+  readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
   /** Of the whole; undefined: none. */
@@ -48,8 +50,9 @@ export async function ask(question: Question): Promise<number> {
   const isShown = process.stderr.isTTY && !process.stdout.isTTY;
   const progress = createProgress(systemClock, isShown ? (text) => process.stderr.write(text) : undefined);
   const output = openRawOutput();
+  const shown = question.isDryRun ? readTypedCommand(['dovegate', 'can']) : typed;
   const printer = createReplyPrinter(
-    typed,
+    shown,
     {
       format: question.format,
       hidesTitles: question.hidesTitles,
@@ -96,10 +99,11 @@ export async function ask(question: Question): Promise<number> {
           session = undefined;
         } catch (fault) {
           if (!(fault instanceof SessionFault)) throw fault;
-          printer.begin(name, session?.serverMinor, typed.parsed);
+          printer.begin(name, session?.serverMinor, shown.parsed);
           complain(causeOf(fault));
           // Another attempt is useless: the daemon would refuse that text too.
-          return fault.code === 'input-command-like' ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
+          const isOfText = fault.code === 'input-command-like' || fault.code === 'input-not-utf8';
+          return isOfText ? joinExitCodes(code, exitCodeOf('DATAERR')) : tempFail;
         }
         if (output.isGone) return code;
       }
@@ -119,7 +123,7 @@ export async function ask(question: Question): Promise<number> {
     const { command, args, parsed } = isOld ? readTypedCommand(question.words, '2.3') : typed;
     const { reason } = question;
     const takesReasons = (serverMinor ?? 0) >= 3;
-    printer.begin(user, serverMinor, parsed);
+    printer.begin(user, serverMinor, question.isDryRun ? shown.parsed : parsed);
     const cells = session.cells({
       user,
       name: command.name,
@@ -129,6 +133,7 @@ export async function ask(question: Question): Promise<number> {
       signal,
       ...(reason !== undefined && takesReasons && { reason }),
       ...(input !== undefined && { input }),
+      ...(question.isDryRun && { dryRun: true }),
     });
     try {
       for await (const piece of cells) {

@@ -25,6 +25,7 @@ export interface SendOptions extends DoorOptions {
   readonly timeout?: number;
   readonly verbose: boolean;
   readonly debug: boolean;
+  readonly dryRun?: boolean;
 }
 
 /** Resolves to the exit code of doveadm; 64: the command cannot be parsed; 75: the server cannot be reached, or broke off. */
@@ -33,6 +34,14 @@ export function send(options: SendOptions, words: readonly string[]): Promise<nu
     const typed = readTypedCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
       throw new CommandFault(exitCodes.usage, '-A, -F and -S work only under the name doveadm');
+    const { http, dryRun = false } = options;
+    if (http !== undefined && (options.verbose || options.debug))
+      throw new CommandFault(
+        exitCodes.usage,
+        'the HTTP API has no log lines: --verbose and --debug ask for none',
+      );
+    // A server that does not know dry runs would run the command.
+    if (dryRun && http === undefined) throw new CommandFault(exitCodes.usage, '--dry-run needs --http');
     const door = await findServerDoor(options.socket, process.env, options);
     return ask({
       words,
@@ -42,6 +51,7 @@ export function send(options: SendOptions, words: readonly string[]): Promise<nu
       format: options.format,
       hidesTitles: false,
       reason: options.reason,
+      isDryRun: dryRun,
       isVerbose: options.verbose,
       isDebug: options.debug,
       timeoutMs: options.timeout,
@@ -68,6 +78,7 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
       door: door ?? noDoor('-S', tempFail),
       ...shown,
       reason: environment['DOVEGATE_REASON'],
+      isDryRun: false,
       timeoutMs: undefined,
     });
   });

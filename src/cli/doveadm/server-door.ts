@@ -33,6 +33,8 @@ const codes: Readonly<Record<string, number>> = {
   PROTOCOL: 76,
   DATAERR: 65,
   NOTFOUND: 68,
+  // Over quota, which only HTTP tells apart.
+  CANTCREAT: 73,
   CHANGED: 2,
   EXPIRED: 235,
   REFERRAL: 75,
@@ -52,10 +54,13 @@ export const clientSettingsFile = '/etc/dovegate/client.yaml';
 export interface DoorOptions {
   readonly account?: string;
   readonly passwordFile?: string;
-  readonly ca?: string;
+  readonly ca?: string | undefined;
   readonly certificate?: string;
   readonly key?: string;
   readonly tls?: ClientSettings['tls'];
+  /** The HTTP API instead: its URL, and the file of the key. */
+  readonly http?: string;
+  readonly keyFile?: string | undefined;
 }
 
 /**
@@ -67,6 +72,8 @@ export async function findServerDoor(
   environment: NodeJS.ProcessEnv,
   options: DoorOptions = {},
 ): Promise<ServerDoor | undefined> {
+  if (options.http !== undefined) return findHttpDoor(options.http, named, options);
+  if (options.keyFile !== undefined) throw new CommandFault(exitCodes.usage, '--key-file is for --http only');
   const given = named ?? environment['DOVEADM_SOCKET'];
   // A socket needs nothing but its path.
   const written = given?.includes('/') === true ? undefined : await readClientSettings(environment);
@@ -88,6 +95,32 @@ export async function findServerDoor(
       throw new CommandFault(exitCodes.usage, text);
   }
   return { name: at, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
+}
+
+/** Neither DOVEADM_SOCKET nor client.yaml count: a key goes nowhere but to the URL beside it. */
+async function findHttpDoor(
+  url: string,
+  socket: string | undefined,
+  { account, passwordFile, ca, certificate, key, tls, keyFile }: DoorOptions,
+): Promise<ServerDoor> {
+  if ([socket, account, passwordFile, tls].some((option) => option !== undefined)) {
+    const text = '--http takes a key, no socket, account or --tls: the URL says https or http';
+    throw new CommandFault(exitCodes.usage, text);
+  }
+  const session: ConnectOptions = {
+    url,
+    ...certificateOptions(certificate, key),
+    ...(ca !== undefined && { ca: readNamed('the file of authorities', ca) }),
+    ...(keyFile !== undefined && { key: await readPassword(keyFile, 'the key file') }),
+  };
+  try {
+    // Nothing is sent: only the URL is looked at.
+    await (await connect(session)).close();
+  } catch (fault) {
+    if (!(fault instanceof SessionFault)) throw fault;
+    throw new CommandFault(exitCodes.usage, `--http: ${fault.message}`);
+  }
+  return { name: url, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
 /** Undefined: no file at the usual place. A file that the environment names must exist. */
@@ -120,10 +153,8 @@ async function tcpOptions(
     const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
     throw new CommandFault(exitCodes.usage, text);
   }
-  const isPair = (options.certificate === undefined) === (options.key === undefined);
-  if (!isPair) throw new CommandFault(exitCodes.usage, 'a certificate needs its key: give both, or none');
-  const certificateFile = options.certificate ?? settings.certificateFile;
-  const keyFile = options.key ?? settings.keyFile;
+  const ownCertificate = certificateOptions(options.certificate, options.key);
+  const certificateFile = options.certificate;
   const account = options.account ?? settings.account;
   // The password of client.yaml belongs to its account only.
   const isItsAccount = options.account === undefined || options.account === settings.account;
@@ -141,13 +172,24 @@ async function tcpOptions(
     ...(serverName !== undefined && { serverName }),
     ...(account !== undefined && { account }),
     ...(passwordFile !== undefined && { password: await readPassword(passwordFile) }),
-    ...(certificateFile !== undefined &&
-      keyFile !== undefined && {
-        certificate: {
-          certificate: readNamed('the certificate', certificateFile),
-          key: readNamed('the key of the certificate', keyFile),
-        },
-      }),
+    ...(ownCertificate.certificate === undefined
+      ? certificateOptions(settings.certificateFile, settings.keyFile)
+      : ownCertificate),
+  };
+}
+
+function certificateOptions(
+  certificateFile: string | undefined,
+  keyFile: string | undefined,
+): Pick<ConnectOptions, 'certificate'> {
+  if ((certificateFile === undefined) !== (keyFile === undefined))
+    throw new CommandFault(exitCodes.usage, 'a certificate needs its key: give both, or none');
+  if (certificateFile === undefined || keyFile === undefined) return {};
+  return {
+    certificate: {
+      certificate: readNamed('the certificate', certificateFile),
+      key: readNamed('the key of the certificate', keyFile),
+    },
   };
 }
 
@@ -159,13 +201,13 @@ function readNamed(what: string, path: string): string {
   }
 }
 
-async function readPassword(path: string): Promise<Buffer> {
+async function readPassword(path: string, what = 'the password file'): Promise<Buffer> {
   try {
     return await readSecretFile(path);
   } catch (cause) {
     // The message names the path.
     const text = cause instanceof Error ? cause.message : String(cause);
-    throw new CommandFault(exitCodes.configuration, `the password file cannot be read: ${text}`);
+    throw new CommandFault(exitCodes.configuration, `${what} cannot be read: ${text}`);
   }
 }
 
@@ -180,25 +222,37 @@ export function parseServerAddress(at: string): ServerAddress | undefined {
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
+/** A socket, or the HTTP API. */
+export type AskedPlace = string | (DoorOptions & { readonly http: string });
+
 /** The rows of one of dovegate's own commands. Rejects with CommandFailed or SessionFault, also on a timeout. */
 export async function askRows(
-  socket: string,
+  place: AskedPlace,
   name: string,
   args: readonly string[],
   withinMs: number,
 ): Promise<AnswerRow[]> {
-  const address = parseServerAddress(socket);
-  if (address === undefined) throw new SessionFault('dial-refused', 'neither a path nor HOST:PORT');
+  const open = await openerOf(place);
   const controller = new AbortController();
   const timer = systemClock.setTimer(withinMs, () =>
     controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs} ms`)),
   );
   const { signal } = controller;
   try {
-    await using session = await connect({ ...address, signal });
+    await using session = await open(signal);
     const rows = await session.run({ name, args, columns: 2, signal });
     return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
   } finally {
     timer.cancel();
   }
+}
+
+async function openerOf(place: AskedPlace): Promise<(signal: AbortSignal) => Promise<Session>> {
+  if (typeof place !== 'string') {
+    const door = await findHttpDoor(place.http, undefined, place);
+    return (signal) => door.open(() => undefined, signal);
+  }
+  const address = parseServerAddress(place);
+  if (address === undefined) throw new SessionFault('dial-refused', 'neither a path nor HOST:PORT');
+  return (signal) => connect({ ...address, signal });
 }

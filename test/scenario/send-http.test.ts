@@ -1,0 +1,197 @@
+// Goal: `dovegate send --http` and `can --http` print and end as over a socket, whatever the server answers.
+// What must not happen: a key on the command line, in a message or sent elsewhere; a cut answer that prints rows or ends with 0; a dry run
+// that is sent as a command.
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  type HttpServer,
+  json,
+  openHttpServer,
+  type ScriptedAnswer,
+  type SeenRequest,
+} from '../client/http-server.js';
+import { runDovegate } from '../kit/daemon.js';
+import { type Owner, openFolder } from '../kit/folder.js';
+import type { ProgramOptions, ProgramResult } from '../kit/program.js';
+
+const alice = 'alice@example.org';
+const key = 'dvg_abcdefgh_notforthelogs';
+const rows = [
+  { root: 'User quota', type: 'STORAGE', value: '72', limit: '10240', percent: '0' },
+  { root: 'User quota', type: 'MESSAGE', value: '4', limit: '-', percent: '0' },
+];
+const ok = (data: unknown): ScriptedAnswer => json([['doveadmResponse', data, '1']]);
+const failed = (type: string, exitCode: number, message?: string): ScriptedAnswer =>
+  json([['error', { type, exitCode, ...(message !== undefined && { message, id: '01' }) }, '1']]);
+
+interface Here {
+  readonly server: HttpServer;
+  readonly keyFile: string;
+  readonly send: (words: readonly string[], options?: ProgramOptions) => Promise<ProgramResult>;
+}
+
+async function openHere(owner: Owner, answer: (request: SeenRequest) => ScriptedAnswer): Promise<Here> {
+  const keyFile = join(openFolder(owner), 'key');
+  writeFileSync(keyFile, `${key}\n`, { mode: 0o600 });
+  const server = await openHttpServer(owner, answer);
+  const own = ['send', '--http', server.url, '--key-file', keyFile, '--user', alice];
+  const send: Here['send'] = async (words, options) => {
+    const result = await runDovegate([...own, ...words], options);
+    assert.ok(!result.text.includes('notforthelogs'), result.text);
+    return result;
+  };
+  return { server, keyFile, send };
+}
+
+test('rows in every format, as over a socket; the reason is a header', async (t) => {
+  const { send, server } = await openHere(t, () => ok(rows));
+  const table = await send(['--reason', 'ticket 4711', '--', 'quota', 'get']);
+  assert.equal(table.exit, 0, table.text);
+  assert.equal(
+    table.stdout.toString(),
+    'Quota name Type    Value Limit                         %\nUser quota STORAGE    72 10240                         0\nUser quota MESSAGE     4     -                         0\n',
+  );
+  assert.equal(
+    (await send(['--format', 'tab', '--', 'quota', 'get'])).stdout.toString().split('\n')[1],
+    'User quota\tSTORAGE\t72\t10240\t0',
+  );
+  assert.deepEqual(
+    JSON.parse((await send(['--format', 'json', '--', 'quota', 'get'])).stdout.toString()),
+    rows,
+  );
+  const [first] = server.requests;
+  assert.equal(first?.headers.get('dovegate-reason'), 'ticket 4711');
+  assert.equal(first.headers.get('authorization'), `X-Dovecot-API ${Buffer.from(key).toString('base64')}`);
+});
+
+test('every failure has the exit code that it has over a socket, and says why', async (t) => {
+  let answer: ScriptedAnswer = ok([]);
+  const { send } = await openHere(t, () => answer);
+  const cases: [ScriptedAnswer, exit: number, stderr: RegExp][] = [
+    [ok([]), 0, /^$/],
+    [failed('unAuthorized', 77, 'no rule allows it'), 77, /remote\(http:.*\): no rule allows it/],
+    [failed('exitCode', 67), 67, /No such user: alice@example\.org/],
+    [failed('exitCode', 68), 68, /^$/],
+    [failed('exitCode', 73), 73, /^$/],
+    [failed('exitCode', 75, 'no backend'), 75, /no backend/],
+    [failed('exitCode', -1), 255, /^$/],
+    [failed('exitCode', 1003), 235, /^$/],
+    [failed('invalidRequest', 0), 64, /invalidRequest/],
+    [json('', '401 Authentication required'), 75, /cmd quota get: .*: the server refused the key/],
+    [json('Path Not Found', '404 Path Not Found'), 75, /no doveadm HTTP API at this URL/],
+    [json("Parameter `user' is duplicated", '400 Bad Request'), 64, /`user' is duplicated/],
+    [json('', '413 Payload Too Large'), 65, /longer than the server takes/],
+    [json('', '503 Service Unavailable'), 75, /answered 503/],
+  ];
+  for (const [said, exit, stderr] of cases) {
+    answer = said;
+    const result = await send(['--', 'quota', 'get']);
+    const title = `${said.bytes.toString()}\n${result.text}`;
+    assert.equal(result.exit, exit, title);
+    assert.match(result.stderr.trim(), stderr, title);
+  }
+});
+
+test('an answer that is cut prints no row and ends with 75', async (t) => {
+  const whole = ok(rows).bytes.toString();
+  let answer: ScriptedAnswer = ok([]);
+  const { send } = await openHere(t, () => answer);
+  for (const next of ['close', 'reset'] as const) {
+    for (const at of [20, whole.length - 40, whole.length - 1]) {
+      answer = { bytes: whole.slice(0, at), next };
+      const result = await send(['--format', 'tab', '--', 'quota', 'get']);
+      assert.equal(result.exit, 75, result.text);
+      assert.doesNotMatch(result.stdout.toString(), /STORAGE/);
+      assert.match(result.stderr, /Command quota get failed for alice@example\.org: the server broke off/);
+    }
+  }
+  answer = {
+    bytes: `HTTP/1.1 200 OK\r\n\r\n${JSON.stringify([['doveadmResponse', rows, '1']]).slice(0, -1)}`,
+    next: 'close',
+  };
+  const result = await send(['--', 'quota', 'get']);
+  assert.equal(result.exit, 75);
+  assert.match(result.stderr, /the answer is cut/);
+});
+
+test('a text is read from stdin; one that is no UTF-8 ends with 65 and is not stored', async (t) => {
+  const { send, server } = await openHere(t, () => ok([]));
+  const stored = await send(['--', 'save', '-m', 'Drafts'], { stdin: 'Subject: ü\n\nhello\n' });
+  assert.equal(stored.exit, 0, stored.text);
+  assert.deepEqual(JSON.parse(server.requests[0]?.body ?? ''), [
+    ['save', { user: alice, mailbox: 'Drafts', file: 'Subject: ü\r\n\r\nhello\r\n' }, '1'],
+  ]);
+  const refused = await send(['--', 'save'], { stdin: Buffer.from([0x53, 0xe9, 0x0a]) });
+  assert.equal(refused.exit, 65, refused.text);
+  assert.match(refused.stderr, /must be UTF-8/);
+  assert.equal(server.requests.length, 1);
+});
+
+test('a dry run goes to a path of its own; without --http it is refused', async (t) => {
+  const { send, server } = await openHere(t, () => ok([{ what: 'decision', value: 'allow' }]));
+  const result = await send(['--dry-run', '--format', 'tab', '--', 'expunge', 'mailbox', 'Trash', 'all']);
+  assert.deepEqual(
+    [result.exit, result.stdout.toString()],
+    [0, 'what\tvalue\ndecision\tallow\n'],
+    result.text,
+  );
+  assert.deepEqual(
+    server.requests.map(({ line }) => line),
+    ['POST /dovegate/v1/dry-run HTTP/1.1'],
+  );
+  const refused = await runDovegate([
+    'send',
+    '--socket',
+    '/nonexistent/s',
+    '--dry-run',
+    '--',
+    'quota',
+    'get',
+  ]);
+  assert.deepEqual([refused.exit, refused.stderr], [64, 'dovegate: --dry-run needs --http\n']);
+});
+
+test('what does not fit together is a wrong usage, and nothing is sent', async (t) => {
+  const { server, keyFile } = await openHere(t, () => ok([]));
+  const cases: [readonly string[], RegExp][] = [
+    [['--http', server.url, '--socket', '/s'], /no socket, account or --tls/],
+    [['--http', server.url, '--account', 'anna'], /no socket, account or --tls/],
+    [['--key-file', keyFile], /--key-file is for --http only/],
+    [['--http', server.url, '--debug'], /no log lines/],
+    [['--http', 'ftp://x'], /none of https:/],
+    [['--http', `https://doveadm:${key}@x`], /no place for a key/],
+    [['--http', 'http://192.0.2.1', '--key-file', keyFile], /use https/],
+  ];
+  for (const [words, message] of cases) {
+    const { exit, stderr } = await runDovegate(['send', ...words, '--', 'quota', 'get']);
+    assert.equal(exit, 64, stderr);
+    assert.match(stderr, message);
+  }
+  const missing = await runDovegate([
+    'send',
+    '--http',
+    server.url,
+    '--key-file',
+    '/nonexistent',
+    '--',
+    'who',
+  ]);
+  assert.equal(missing.exit, 78);
+  assert.match(missing.stderr, /the key file cannot be read/);
+  assert.equal(server.heads(), 0);
+});
+
+test('can --http prints the rights of the key', async (t) => {
+  const answer = ['listener', 'principal', 'policy', 'users', 'logs', 'allow', 'effect'].map((what, at) => ({
+    what,
+    value: ['panel', 'modoboa@panel', 'panel', '*@example.org', 'none', 'quota get', 'read'][at],
+  }));
+  const { server, keyFile } = await openHere(t, () => json(answer));
+  const { exit, text } = await runDovegate(['can', '--http', server.url, '--key-file', keyFile]);
+  assert.equal(exit, 0, text);
+  assert.match(text, /asked by\s+modoboa@panel/);
+  assert.match(text, /quota get\s+read/);
+  assert.equal(server.requests[0]?.line, 'GET /dovegate/v1/can HTTP/1.1');
+});
