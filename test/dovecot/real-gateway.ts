@@ -58,6 +58,10 @@ export interface RealGatewayOptions {
   readonly sharedNamespaces?: string;
   /** All of its namespaces instead, as YAML. */
   readonly namespaces?: string;
+  /** More lines of `listeners`, as YAML. */
+  readonly listeners?: string;
+  /** More lines of `policies`, as YAML. */
+  readonly policies?: string;
   /** More top-level YAML. */
   readonly more?: string;
   readonly password?: string;
@@ -102,6 +106,7 @@ export async function openRealGateway(
     config: `version: 1
 listeners:
   support: { unix: support.sock, mode: "0600", policy: support }
+${options.listeners ?? ''}
 backends:
   mail1:
     ${ways[options.way ?? 'starttls'](lab, options.port ?? lab.port)}
@@ -113,6 +118,7 @@ routes:
   - { users: ["*"], backend: mail1 }
 policies:
   support:${options.policy ?? usual}
+${options.policies ?? ''}
 ${options.more ?? ''}
 state: state
 audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }

@@ -44,6 +44,22 @@ export function httpTranscripts(): readonly HttpTranscript[] {
   return JSON.parse(readFileSync(new URL('transcripts.json', folder), 'utf8'));
 }
 
+/** Where dovegate answers in another way, by request and release, and why. */
+export interface HttpDifferences {
+  /** `row`: of the contract; `dovecot`, `dovegate` and `why`: a row of the page for panels. */
+  readonly reasons: Readonly<
+    Record<
+      string,
+      { readonly row: number; readonly dovecot: string; readonly dovegate: string; readonly why: string }
+    >
+  >;
+  readonly requests: Readonly<Record<string, Readonly<Partial<Record<RecordedRelease, string>>>>>;
+}
+
+export function httpDifferences(): HttpDifferences {
+  return JSON.parse(readFileSync(new URL('differences.json', folder), 'utf8'));
+}
+
 /** What known clients send. */
 export function httpClients(): readonly HttpClientVector[] {
   return JSON.parse(readFileSync(new URL('clients.json', folder), 'utf8'));

@@ -35,6 +35,8 @@ export interface LoadOptions {
   /** A socket's path, or a port of 127.0.0.1. */
   readonly target: string;
   readonly line: string;
+  /** `line` is a whole request of HTTP, and the answers are those of the HTTP API. */
+  readonly isHttp?: boolean;
   readonly clients: number;
   readonly seconds: number;
   /** A new connection for each command. */
@@ -157,8 +159,16 @@ export async function withBench(use: (bench: Bench) => Promise<void>): Promise<v
   }
 }
 
-function argumentsOf({ target, line, clients, seconds, reconnects, password }: LoadOptions): string[] {
-  const flags = reconnects === true ? ['-r'] : [];
+function argumentsOf({
+  target,
+  line,
+  isHttp,
+  clients,
+  seconds,
+  reconnects,
+  password,
+}: LoadOptions): string[] {
+  const flags = [...(reconnects === true ? ['-r'] : []), ...(isHttp === true ? ['-h'] : [])];
   const login = password === undefined ? [] : ['-a', tokenOf(password)];
   return ['-c', String(clients), '-s', String(seconds), ...flags, ...login, target, line];
 }

@@ -1,10 +1,12 @@
 // A load generator for Dovecot's doveadm protocol, cheap enough not to be what is measured: one process, one epoll loop, no framing
 // (it announces minor 0, so that every server answers in plain lines).
 //
-//   load [-c CLIENTS] [-s SECONDS] [-a TOKEN] [-r] TARGET LINE
+//   load [-c CLIENTS] [-s SECONDS] [-a TOKEN] [-r] [-h] TARGET LINE
 //
 // TARGET is the path of a UNIX socket, or a port of 127.0.0.1. LINE is one command line without its line feed. Each client says it,
 // awaits the reply, and says it again; with -r it connects anew for every command. TOKEN answers a greeting `-`, as PLAIN does.
+// With -h LINE is a whole request of HTTP instead, and an answer is one with Content-Length; one that is not 200, or whose body
+// does not begin with `[["doveadmResponse"`, is failed.
 // Prints one line of JSON: commands, failed (an answer that is not `+`), lost (a connection that ended early), seconds, bytes read,
 // and microseconds of a command: p50, p90, p99 and the longest. With -r a command's time begins with its connect. Before it come two
 // lines {"commands":N}, at two fifths of the time and shortly before its end: between them all connections are open.
@@ -27,18 +29,23 @@ enum state {
   GREETING, // a line that begins with `+` ends it; one with `-` asks for PLAIN
   ROWS,     // up to the first line feed
   STATUS,   // up to the next
+  HEAD,     // of an answer of HTTP, up to the empty line
+  BODY,     // as many bytes as the head says
 };
 
 struct client {
   int fd;
   enum state state;
   int at_line_start;
-  char first; // the first byte of the line that is being read
+  char first; // the first byte of the line that is being read; of HTTP `+` for an answer that is right
   double since;
+  char head[4096]; // of HTTP, with the beginning of the body
+  size_t held;
+  long long left;
 };
 
 static const char *target, *token;
-static int reconnects, poll_fd;
+static int reconnects, is_http, poll_fd;
 static char line[4096];
 static size_t line_length;
 static double until;
@@ -83,6 +90,8 @@ static int dial(void) {
   return fd;
 }
 
+static void ask(struct client *client);
+
 static void open_client(struct client *client) {
   client->since = now();
   client->fd = dial();
@@ -91,12 +100,14 @@ static void open_client(struct client *client) {
   client->at_line_start = 1;
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
   epoll_ctl(poll_fd, EPOLL_CTL_ADD, client->fd, &event);
-  say(client, "VERSION\tdoveadm-server\t1\t0\n", 27);
+  if (is_http) ask(client);
+  else say(client, "VERSION\tdoveadm-server\t1\t0\n", 27);
 }
 
 static void ask(struct client *client) {
   if (!reconnects) client->since = now();
-  client->state = ROWS;
+  client->state = is_http ? HEAD : ROWS;
+  client->held = 0;
   say(client, line, line_length);
 }
 
@@ -154,9 +165,42 @@ static int take(struct client *client, const char *at, const char *end) {
       break;
     case STATUS:
       return finish(client);
+    case HEAD:
+    case BODY:
+      break;
     }
   }
   return 1;
+}
+
+// The same of HTTP. What follows an answer in the same piece would be another one, which nobody asked for.
+static int take_http(struct client *client, const char *at, const char *end) {
+  static const char good[] = "[[\"doveadmResponse\"";
+  if (client->state == HEAD) {
+    size_t room = sizeof client->head - 1 - client->held, count = end - at;
+    if (count > room) count = room;
+    memcpy(client->head + client->held, at, count);
+    client->held += count;
+    client->head[client->held] = 0;
+    char *body = strstr(client->head, "\r\n\r\n");
+    if (body == NULL) return 1;
+    body += 4;
+    const char *length = strcasestr(client->head, "\r\nContent-Length:");
+    size_t begun = client->head + client->held - body;
+    if (length == NULL || length > body || (begun < sizeof good - 1 && atoll(length + 17) >= (long long)sizeof good)) {
+      if (length == NULL || length > body) {
+        fprintf(stderr, "an answer without Content-Length\n");
+        exit(1);
+      }
+      return 1;
+    }
+    client->first = strncmp(client->head, "HTTP/1.1 200 ", 13) == 0 && strncmp(body, good, sizeof good - 1) == 0 ? '+' : '-';
+    client->left = atoll(length + 17) - begun - ((end - at) - count);
+    client->state = BODY;
+  } else {
+    client->left -= end - at;
+  }
+  return client->left > 0 ? 1 : finish(client);
 }
 
 static int by_size(const void *a, const void *b) {
@@ -171,18 +215,19 @@ static double microseconds(double share) {
 int main(int argc, char **argv) {
   int clients = 1, option;
   double seconds = 1;
-  while ((option = getopt(argc, argv, "c:s:a:r")) != -1) {
+  while ((option = getopt(argc, argv, "c:s:a:rh")) != -1) {
     switch (option) {
     case 'c': clients = atoi(optarg); break;
     case 's': seconds = atof(optarg); break;
     case 'a': token = optarg; break;
     case 'r': reconnects = 1; break;
+    case 'h': is_http = 1; break;
     default: return 64;
     }
   }
   if (optind + 2 != argc || strlen(argv[optind + 1]) + 2 > sizeof line) return 64;
   target = argv[optind];
-  line_length = snprintf(line, sizeof line, "%s\n", argv[optind + 1]);
+  line_length = snprintf(line, sizeof line, is_http ? "%s" : "%s\n", argv[optind + 1]);
   signal(SIGPIPE, SIG_IGN);
   poll_fd = epoll_create1(0);
 
@@ -204,7 +249,7 @@ int main(int argc, char **argv) {
       if (got < 0 && errno == EAGAIN) continue;
       if (got > 0) {
         bytes += got;
-        if (!take(client, piece, piece + got)) open--;
+        if (!(is_http ? take_http : take)(client, piece, piece + got)) open--;
         continue;
       }
       lost++;

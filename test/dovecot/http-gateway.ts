@@ -1,0 +1,38 @@
+// A gate in front of a real Dovecot with an HTTP listener on loopback, as panels find it: a key, a policy.
+import { randomBytes } from 'node:crypto';
+import { hashKey, keyBytes, makeKey } from '../../src/domain/keys/key.js';
+import type { Lab } from '../kit/dovecot-lab.js';
+import type { Owner } from '../kit/folder.js';
+import { freePorts } from '../kit/free-ports.js';
+import { openRealGateway, type RealGateway, type RealGatewayOptions } from './real-gateway.js';
+
+export interface HttpGateway {
+  readonly gateway: RealGateway;
+  readonly port: number;
+  /** The text of the key `panel`. */
+  readonly key: string;
+}
+
+/** `policy`: its lines, as YAML. */
+export async function openHttpGateway(
+  owner: Owner,
+  lab: Lab,
+  policy: string,
+  options: RealGatewayOptions = {},
+): Promise<HttpGateway> {
+  const key = makeKey(randomBytes(keyBytes));
+  const [port = 0] = await freePorts(1);
+  const gateway = await openRealGateway(owner, lab, {
+    way: 'unix',
+    password: lab.password,
+    ...options,
+    listeners: `  panel:
+    tcp: 127.0.0.1:${port}
+    protocol: http
+    tls: { mode: off }
+    keys: { panel: { hash: "${hashKey(key)}", policy: panel, expires: 2099-01-01 } }`,
+    policies: `  panel:${policy}`,
+    more: `server_commands: { default: all }\n${options.more ?? ''}`,
+  });
+  return { gateway, port, key };
+}
