@@ -78,7 +78,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     { public: ['assess', 'policy', 'terms'], packages: ['lru-cache'] },
   ),
   'domain/answers': rule([...protocol, 'domain/names', 'domain/commands', 'domain/audit', 'domain/policy'], {
-    public: ['rights', 'explanation'],
+    public: ['rights', 'explanation', 'command-list'],
   }),
   'domain/config': rule([...protocol, ...domain], {
     public: ['parse-settings', 'settings', 'problem'],

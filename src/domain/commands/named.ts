@@ -41,6 +41,11 @@ function spelled(name: string): string {
   return name.replace(/[-A-Z]/g, (one) => (one === '-' ? ' ' : ` ${one.toLowerCase()}`));
 }
 
+/** The spelling that Dovecot itself prints. */
+export function jsonName(name: string): string {
+  return name.replace(/[- ]([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
 const commandsBySpelling = new Map<string, string>(
   allSeries.flatMap((series) => commandsOf(series).map(({ name }) => [spelled(name), name])),
 );

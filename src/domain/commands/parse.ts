@@ -20,7 +20,15 @@ import { conditionsIn, mailboxesMax, mayExpunge, parseSearchQuery, type SearchNo
 import { foldFlag, type Reading, refuseFatal, refuseUnknownWords } from './values.js';
 
 export { boolGiven, type Unparsable, type UnparsableCode, unparsable } from './getopt.js';
-export { errorTypeOf, hasFile, keyOfNamed, type NamedReading, readNamedCommand, type Span } from './named.js';
+export {
+  errorTypeOf,
+  hasFile,
+  jsonName,
+  keyOfNamed,
+  type NamedReading,
+  readNamedCommand,
+  type Span,
+} from './named.js';
 
 /** What the server will do with the arguments. */
 export interface ParsedArguments {

@@ -53,7 +53,7 @@ export function shapeOf(format: ReplyFormat, words: string, template?: string): 
 const fixedRows = `
 acl add, acl debug, acl delete, acl recalc, acl remove, acl set, altmove, copy, deduplicate, expunge | flow
 flags add, flags remove, flags replace, force-resync, fts expand, fts lookup, fts optimize, fts rescan | flow
-import, index, mailbox cache purge, mailbox create, mailbox delete, mailbox metadata set | flow
+import, index, mailbox cache purge, mailbox mutf7, mailbox create, mailbox delete, mailbox metadata set | flow
 mailbox metadata unset, mailbox rename, mailbox subscribe, mailbox unsubscribe, mailbox update, move | flow
 purge, quota recalc, save, sieve activate, sieve deactivate, sieve delete, sieve put, sieve rename | flow
 mail fs copy, mail fs delete, mail fs put, mail dict inc, mail dict set, mail dict unset | flow

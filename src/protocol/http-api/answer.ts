@@ -97,7 +97,7 @@ const escapes: Readonly<Record<string, string>> = {
 };
 
 function escapeOne(character: string): string {
-  return escapes[character] ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  return escapes[character] ?? `\\u${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
 /** The inside of a JSON string. */

@@ -61,7 +61,7 @@ void test('rows as Dovecot prints them', () => {
 void test('escapes of cells and of JSON', () => {
   assert.equal(
     rows(columns('a'), 'x\x010\x01t\x01r\x01n\x011\b\f"\\/\x1f\x7f\u2028\u2029\x01z\u{1f600}\t'),
-    '[{"a":"x\\u0000\\t\\r\\n\\u0001\\b\\f\\"\\\\/\\u001f\x7f\\u2028\\u2029z\u{1f600}"}]',
+    '[{"a":"x\\u0000\\t\\r\\n\\u0001\\b\\f\\"\\\\/\\u001F\x7f\\u2028\\u2029z\u{1f600}"}]',
   );
   // A SOH at the end of a cell is nothing; SOH SOH is a SOH.
   assert.equal(rows(columns('a'), 'x\x01\t\x01\x01\t'), '[{"a":"x"},{"a":"\\u0001"}]');

@@ -1,0 +1,109 @@
+// What `GET /doveadm/v1` lists: the commands that a policy may ever allow and the parameters that it may ever be given with, in Dovecot's shape:
+//
+//     [{"command":"mailboxStatus","parameters":[{"name":"user","type":"string"},{"name":"field","type":"array"}]}]
+//
+// Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). It judges nothing.
+// The rule: what a policy could allow is in the list; what it cannot is left out as far as the names alone say so.
+
+import {
+  allSeries,
+  type Command,
+  commandNamed,
+  commandsOf,
+  listOfText,
+  type Parameter,
+  type Series,
+  textOfList,
+} from '../commands/catalog.js';
+import { jsonName } from '../commands/parse.js';
+import type { Policy, Rule } from '../policy/policy.js';
+
+interface ListedParameter {
+  readonly name: string;
+  readonly type: 'boolean' | 'integer' | 'array' | 'string';
+}
+
+export interface ListedCommand {
+  readonly command: string;
+  readonly parameters: readonly ListedParameter[];
+}
+
+const types = { bool: 'boolean', int: 'integer', array: 'array', str: 'string', istream: 'string' } as const;
+
+/**
+ * The commands of these series, those of the newest first, each once. A rule that has ended by `nowMs` (Unix milliseconds) does not count. Empty
+ * only for a policy that allows nothing.
+ */
+export function listCommands(
+  policy: Policy,
+  nowMs: number,
+  series: readonly Series[] = allSeries,
+): readonly ListedCommand[] {
+  const names = new Set(series.toReversed().flatMap((one) => commandsOf(one).map((command) => command.name)));
+  return [...names].flatMap((name) => {
+    const commands = series.toReversed().flatMap((one) => commandNamed(one, name) ?? []);
+    const parameters = new Map<string, ListedParameter>();
+    let mayRun = false;
+    for (const command of commands) {
+      const may = mayEver(policy, command, nowMs);
+      if (may === undefined) continue;
+      mayRun = true;
+      for (const parameter of command.params) {
+        if (isHidden(command, parameter) || !may(parameter)) continue;
+        const listed = { name: jsonName(parameter.name), type: types[parameter.type] };
+        if (!parameters.has(listed.name)) parameters.set(listed.name, listed);
+      }
+    }
+    return mayRun ? [{ command: jsonName(name), parameters: [...parameters.values()] }] : [];
+  });
+}
+
+/** The other spelling of a list is not shown by Dovecot either. */
+function isHidden(command: Command, parameter: Parameter): boolean {
+  return listOfText(command, parameter) !== undefined;
+}
+
+/** Which parameters a policy may allow the command with. Undefined: it never allows it. */
+function mayEver(
+  policy: Policy,
+  command: Command,
+  nowMs: number,
+): ((parameter: Parameter) => boolean) | undefined {
+  // Both ways of a connection are nothing that JSON can carry.
+  if (command.input === 'duplex') return undefined;
+  const isDenied = policy.denyByCommand.get(command.name)?.some(deniesAlways) === true;
+  const rules = (policy.allowByCommand.get(command.name) ?? []).filter(
+    ({ expiresMs }) => expiresMs === undefined || nowMs < expiresMs,
+  );
+  const isObserved = policy.mode === 'observe' && command.grant !== 'never';
+  if (!isObserved && (isDenied || rules.length === 0)) return undefined;
+  return (parameter) =>
+    (isObserved && mayBeObserved(parameter, command)) ||
+    (!isDenied && rules.some((rule) => mayBeGiven(rule, command, parameter)));
+}
+
+function deniesAlways({ where, query, users }: Rule): boolean {
+  return (where === undefined || where.length === 0) && query === undefined && users === undefined;
+}
+
+/** As an observing policy lets commands through without a rule, see decide. */
+function mayBeObserved({ caution, role, danger }: Parameter, { input }: Command): boolean {
+  if (role === 'content-file') return input === 'dot';
+  if (caution !== 'named') return caution === 'free';
+  return (role === undefined || role === 'output-fields') && danger?.effect !== 'session';
+}
+
+/** As rules are matched, see match: what must be named is named, and a `where` names every option. */
+function mayBeGiven(rule: Rule, command: Command, parameter: Parameter): boolean {
+  const { name, caution, role, isPositional } = parameter;
+  // The user of the line, and a text behind it: no rule speaks of them as parameters.
+  if (command.scope === 'user' && role === 'user') return true;
+  if (role === 'content-file') return command.input === 'dot';
+  if (caution === 'never') return false;
+  if (caution === 'all-users') return rule.allUsers;
+  const tests = rule.where?.filter((each) => each.parameter === name) ?? [];
+  if (tests.some(({ test }) => test.kind === 'absent')) return false;
+  if (tests.length > 0) return true;
+  const isOperand = isPositional || textOfList(command, parameter) !== undefined;
+  return caution === 'free' && (rule.where === undefined || isOperand);
+}

@@ -1,0 +1,152 @@
+// The list of commands over HTTP: nothing that a policy allows is missing from it, and what its rules exclude by name is not in it.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ListedCommand, listCommands } from '../../../src/domain/answers/command-list.js';
+import { allSeries, commandsOf, type Series } from '../../../src/domain/commands/catalog.js';
+import { jsonName } from '../../../src/domain/commands/parse.js';
+import { parseSettings } from '../../../src/domain/config/parse-settings.js';
+import { routingTableOf } from '../../../src/domain/config/settings.js';
+import { judge } from '../../../src/domain/policy/judge.js';
+import type { Policy } from '../../../src/domain/policy/policy.js';
+import { jsonFormOf, lineOfForm } from '../../kit/json-form.js';
+import { caseFiles, casesNowMs, readCases } from '../policy/cases.js';
+
+function policyOf(body: string): Policy {
+  const text = `
+version: 1
+listeners: { p: { unix: /run/p, policy: p } }
+backends: { m: { address: "unix:/run/d" } }
+routes: [{ users: ["*"], backend: m }]
+policies:
+  p:
+${body}
+`;
+  const { settings, problems } = parseSettings('d.yaml', { readText: () => text, glob: () => [] });
+  return settings?.policies.get('p') ?? assert.fail(JSON.stringify(problems));
+}
+
+/** `mailboxStatus: user string, field array`, one a line. */
+function shown(list: readonly ListedCommand[]): string[] {
+  return list.map(
+    ({ command, parameters }) =>
+      `${command}: ${parameters.map(({ name, type }) => `${name} ${type}`).join(', ')}`,
+  );
+}
+
+void test('commands and parameters that the rules may allow, in the order and the names of Dovecot', () => {
+  const policy = policyOf(`    users: ["*"]
+    allow:
+      - mailbox status
+      - { command: quota get, all_users: true }
+      - { command: mailbox delete, where: { recursive: absent } }
+      - { command: copy, where: { source-user: any } }
+      - { command: auth cache flush, masks: true }
+      - save
+    deny:
+      - quota recalc`);
+  assert.deepEqual(shown(listCommands(policy, 0, ['2.4'])).toSorted(), [
+    'authCacheFlush: userMask array',
+    'copy: user string, destinationMailbox string, sourceUser string, query array',
+    'mailboxDelete: user string, mailbox array',
+    'mailboxStatus: user string, totalSum boolean, field array, mailboxMask array',
+    'quotaGet: allUsers boolean, user string',
+    'save: user string, mailbox string, uid integer, guid string, receivedDate string, file string',
+  ]);
+  assert.deepEqual(
+    shown(listCommands(policy, 0, ['2.3']))
+      .toSorted()
+      .slice(0, 2),
+    [
+      'authCacheFlush: user array',
+      'copy: user string, destinationMailbox string, sourceType string, sourceUser string, query array',
+    ],
+  );
+  const both = listCommands(policy, 0).map(({ command }) => command);
+  assert.equal(new Set(both).size, both.length);
+  assert.equal(both.length, 6);
+});
+
+void test('what a deny takes away, what has ended and what JSON cannot carry is not listed', () => {
+  const policy = policyOf(`    users: ["*"]
+    allow:
+      - quota get
+      - { command: quota recalc, expires: 2026-01-01T00:00:00Z }
+      - mailbox list
+      - dsync-server
+    deny:
+      - mailbox list`);
+  assert.deepEqual(
+    listCommands(policy, Date.parse('2026-02-01T00:00:00Z')).map(({ command }) => command),
+    ['quotaGet'],
+  );
+  assert.deepEqual(
+    listCommands(policy, Date.parse('2025-02-01T00:00:00Z')).map(({ command }) => command),
+    ['quotaGet', 'quotaRecalc'],
+  );
+});
+
+void test('an observing policy lists what it lets through', () => {
+  const list = listCommands(policyOf(`    users: ["*"]\n    mode: observe\n    allow: [who]`), 0);
+  const names = list.map(({ command }) => command);
+  assert.ok(names.includes('mailboxDelete') && names.includes('quotaGet') && names.includes('who'));
+  assert.ok(!names.includes('stop') && !names.includes('dsyncServer'));
+  const copy = list.find(({ command }) => command === 'copy');
+  assert.ok(
+    copy !== undefined && copy.parameters.every(({ name }) => name !== 'sourceUser' && name !== 'allUsers'),
+  );
+});
+
+/** Names of the list that a line uses. */
+function missing(
+  list: readonly ListedCommand[],
+  series: Series,
+  name: string,
+  given: readonly string[],
+): string[] {
+  const listed = list.find(({ command }) => command === jsonName(name));
+  if (listed === undefined) return [name];
+  const names = new Set(listed.parameters.map((parameter) => parameter.name));
+  return given
+    .filter((parameter) => !names.has(jsonName(parameter)))
+    .map((parameter) => `${series} ${name} ${parameter}`);
+}
+
+void test('nothing that any table of policies allows is missing', () => {
+  let allowed = 0;
+  for (const file of caseFiles) {
+    const { settings, cases } = readCases(file);
+    const { userNames } = routingTableOf(settings);
+    const lists = new Map<Policy, readonly ListedCommand[]>();
+    for (const { who, series, user, words, line } of cases) {
+      const policy = settings.policies.get(who.slice(who.lastIndexOf('@') + 1));
+      assert.ok(policy);
+      const list = lists.get(policy) ?? listCommands(policy, casesNowMs);
+      lists.set(policy, list);
+      for (const one of series) {
+        const form = jsonFormOf(one, user, words);
+        if (form === undefined) continue;
+        const context = {
+          listener: 'p',
+          principal: who,
+          clientMinor: 4,
+          policy,
+          userNames,
+          nowMs: casesNowMs,
+        };
+        const judgement = judge(lineOfForm(form), [one], { ...context, sharedNamespaces: [] });
+        if (judgement.kind !== 'judged' || judgement.decision.kind !== 'allow') continue;
+        const given = [...judgement.attempt.parsed.values.keys()];
+        assert.deepEqual(missing(list, one, judgement.attempt.command.name, given), [], `${file}:${line}`);
+        allowed += 1;
+      }
+    }
+  }
+  assert.ok(allowed > 200, `${allowed}`);
+});
+
+void test('names of commands and parameters have one spelling each', () => {
+  for (const series of allSeries)
+    for (const { name, params } of commandsOf(series))
+      for (const each of [name, ...params.map((parameter) => parameter.name)])
+        assert.match(jsonName(each), /^[a-z0-9][A-Za-z0-9]*$/, each);
+});
