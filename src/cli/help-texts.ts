@@ -48,6 +48,10 @@ hash-password: 0 printed, 1 no password, or two different ones, 64 one that nobo
 dovegate hash-password
 dovegate hash-password --cost 16 < password.txt
 
+key new: 0 printed, 64 a name, date or network that no configuration takes
+dovegate key new modoboa
+dovegate key new quota-graph --policy metrics --expires 2027-06-30 --from 192.0.2.20/32
+
 audit verify: 0 passed, 1 faults, or no signature was checked, 78 no journal there
 dovegate audit verify
 dovegate audit verify --key auditor.pub /srv/copies/audit

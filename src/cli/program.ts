@@ -12,6 +12,7 @@ import type { CheckOptions } from './check.js';
 import { addCompletion } from './completion/completion.js';
 import type { SendOptions } from './doveadm/doveadm.js';
 import { addHelpTexts } from './help-texts.js';
+import type { KeyNewOptions } from './key-new.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { CommandFault, formatFault, stderr } from './output/output.js';
 import { allFormats } from './output/row-printer.js';
@@ -31,6 +32,7 @@ export async function runDovegate(args: readonly string[]): Promise<number> {
   addDaemonCommands(program, end);
   addPolicyCommands(program, end);
   addHashPassword(program, end);
+  addKey(program, end);
   registerAudit(program, end);
   addSend(program, end);
   addCompletion(program, end);
@@ -267,6 +269,27 @@ function addHashPassword(program: Command, end: End): void {
     )
     .action(async (options: { readonly cost: number }) => {
       end(await (await import('./hash-password.js')).hashPasswordCommand(options));
+    });
+}
+
+function addKey(program: Command, end: End): void {
+  program
+    .command('key')
+    .description('keys of programs that come by HTTP')
+    .command('new')
+    .description('make a key, and print it once with the lines for the configuration')
+    .argument('<name>', 'the program; with its listener it is the principal, NAME@LISTENER')
+    .option('--policy <name>', 'the policy of the key (default: one of the same name)')
+    .option('--expires <date>', 'a day or a time, or never (default: in a year)')
+    .addOption(
+      new Option(
+        '--from <network>',
+        'a network that it may be used from; may be given again (default: any)',
+      ).argParser((text, before: readonly string[] | undefined) => [...(before ?? []), text]),
+    )
+    .option('--json', 'print JSON', false)
+    .action(async (name: string, options: KeyNewOptions) => {
+      end((await import('./key-new.js')).keyNew(name, options));
     });
 }
 

@@ -85,6 +85,13 @@ export function formatStatus(told: unknown): string {
       text(each['waiters']),
       text(each['address']),
     ]),
+    ...table('KEY POLICY EXPIRES LAST-USED REFUSED', listOf(values['keys']), (each) => [
+      `${text(each['key'])}@${text(each['listener'])}`,
+      text(each['policy']),
+      text(each['expires']).slice(0, 10) || 'never',
+      text(each['last_used']) || '-',
+      text(each['failures']),
+    ]),
     ...table('ID PRINCIPAL USER COMMAND BACKEND SECONDS', listOf(values['exchanges']), (each) => [
       text(each['id']),
       text(each['principal']),

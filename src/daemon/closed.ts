@@ -176,7 +176,7 @@ function showClosed(problems: readonly string[], listeners: Shown['listeners']):
     memory: undefined,
     whyNoMemory: undefined,
   } as const;
-  const nothing = { configHash: '', backends: [], routes: [], sinks: [], certificates: [] };
+  const nothing = { configHash: '', backends: [], routes: [], sinks: [], certificates: [], keys: [] };
   return { state: 'closed', problems, listeners, journal, isReloadSuccess: false, ...nothing };
 }
 

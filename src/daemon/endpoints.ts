@@ -27,6 +27,7 @@ import type { Service } from '../gateway/session/service.js';
 import { messageOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Certificates } from '../setup/certificates.js';
+import type { KeyWatch } from './keys.js';
 import type { Lifecycle } from './lifecycle.js';
 import type { DrainedBackends } from './operator.js';
 import type { Pools } from './pools.js';
@@ -142,6 +143,7 @@ export interface Running {
   readonly reloader: Reloader;
   readonly shipping: Shipping;
   readonly certificates: Certificates;
+  readonly keys: KeyWatch;
 }
 
 export function showRunning(running: Running): Shown {
@@ -187,6 +189,7 @@ export function showRunning(running: Running): Shown {
       fault: now.at === 'away' ? { code: now.code, text: now.text } : undefined,
     })),
     certificates: certificates.expiries(),
+    keys: running.keys.shown(),
   };
 }
 

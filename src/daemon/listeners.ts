@@ -185,8 +185,8 @@ function placeOf(
 
 /** Said of a socket that is not of this family. */
 const wrongFamily: Readonly<Record<SocketFamily, string>> = {
-  unix: 'is a TCP socket: its listener needs tls and accounts',
-  tcp: 'is a UNIX socket (ListenStream= is a path): its listener has neither tls nor accounts',
+  unix: 'is a TCP socket: its listener needs tls, and accounts or keys',
+  tcp: 'is a UNIX socket (ListenStream= is a path): its listener has no tls, accounts or keys',
 };
 
 /** All that systemd handed over at the start. */

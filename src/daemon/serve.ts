@@ -28,6 +28,7 @@ import { namesIn } from '../setup/peers.js';
 import { serveClosed } from './closed.js';
 import { createEndpoints, type Running, showRunning } from './endpoints.js';
 import { createExchangeContext, createLastingParts } from './engine-parts.js';
+import { watchKeys } from './keys.js';
 import {
   drain,
   type FatalErrors,
@@ -247,6 +248,13 @@ async function open(
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await lookUpNumbers(namesIn(settings));
   const served = new Switch(createServed(settings, exchanges, numbers, doorsOf(settings)));
+  const keys = watchKeys({
+    clock,
+    report: (event) => log.report(event),
+    listeners: () => served.now.settings.listeners,
+    uses: guard.keyUses,
+  });
+  opened.add('the watch of keys', () => keys.end());
   const listeners = createListeners(
     clock,
     native,
@@ -260,7 +268,7 @@ async function open(
     (name, text) => log.report({ event: 'accept-failed', level: 'error', listener: name, text }),
   );
   opened.add('listeners', () => listeners.close());
-  const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates };
+  const parts = { lifecycle, clock, log, journal, service, pools, served, shipping, certificates, keys };
   const reloader = new Reloader({
     ...parts,
     load: () => loadBeside(config, clock, { asksForAccounts: false }),

@@ -104,7 +104,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     [...belowGateway, 'gateway/outcome', 'gateway/lookup', 'gateway/pool', 'gateway/relay'],
     { public: ['assessment', 'context', 'exchange'] },
   ),
-  'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins'] }),
+  'gateway/login': rule([...belowGateway, 'gateway/outcome'], { public: ['logins', 'key-uses'] }),
   'gateway/session': rule(
     [...belowGateway, 'gateway/outcome', 'gateway/relay', 'gateway/command', 'gateway/login'],
     { public: ['service', 'greet-peer', 'refused-peer'] },
@@ -144,7 +144,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     ],
     { public: ['codes', 'log', 'metrics'], packages: ['pino', 'pino-pretty', 'prom-client'] },
   ),
-  'adapters/admin': rule(['ports', 'domain/identity', 'gateway/outcome'], {
+  'adapters/admin': rule(['ports', 'domain/identity', 'domain/audit', 'gateway/outcome'], {
     public: ['access', 'admin', 'pages'],
     builtins: ['http'],
   }),

@@ -133,6 +133,7 @@ function comparable(text: string): string {
     .replaceAll(/\b[0-9a-f]{16,64}\b/g, 'DIGEST')
     .replaceAll(/\bsha256:[\w+/=-]+/g, 'DIGEST')
     .replaceAll(/scrypt\$[\w$+/=]+/g, 'HASH')
+    .replaceAll(/\bdvg_\w+/g, 'KEY')
     .replaceAll(/(pid|uid|gid)("?[ :=]+)\d+/g, '$1$2N')
     .replaceAll(/\b\d+(?:\.\d+)?(?=  [0-9A-HJKMNP-TV-Z]{26}\b)/g, 'N')
     .replaceAll(/^([0-9A-HJKMNP-TV-Z]{26} .*  )\d+\.\d$/gm, '$1N')

@@ -47,6 +47,7 @@ test('the pages show explain, can, check, test, suggest and the other subcommand
     'backend',
     'reload',
     'hash-password',
+    'key new',
     'audit verify',
     'audit search',
     'audit show',
@@ -110,7 +111,7 @@ test('every command of a sh block is one that there is, with options that it has
       if (script !== undefined) assert.ok(Object.hasOwn(scripts.scripts, script), `${path}: ${line}`);
       if (word === 'docker') continue;
       for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| |$|\)|;)/g)) {
-        const name = /^(?:audit )?[a-z-]+/.exec(rest)?.[0] ?? '';
+        const name = /^(?:(?:audit|key) )?[a-z-]+/.exec(rest)?.[0] ?? '';
         if (name === 'help' || name === '') continue;
         if (!help.has(name)) help.set(name, (await runDovegate([...name.split(' '), '--help'])).text);
         const text = help.get(name) ?? '';

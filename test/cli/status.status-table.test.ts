@@ -28,6 +28,17 @@ void test('listeners, backends and what runs', () => {
       { backend: 'mail2', up: false, text: 'dial-refused', drained: [] },
       { backend: 'mail3', up: false, drained: ['configuration', 'alice, 2026-01-01T00:00:00.000Z'] },
     ],
+    keys: [
+      {
+        key: 'modoboa',
+        listener: 'panel',
+        policy: 'support',
+        expires: '2027-07-01T00:00:00.000Z',
+        last_used: '2026-01-01T00:00:00.000Z',
+        failures: 3,
+      },
+      { key: 'graph', listener: 'panel', policy: 'metrics', failures: 0 },
+    ],
     exchanges: [
       {
         id: '01A',
@@ -53,6 +64,10 @@ BACKEND  STATE                                                     UPSTREAMS    
 mail1    up                                                        1 in use, 2 idle of 4  0        a:1
 mail2    down (dial-refused)                                       0 in use, 0 idle of
 mail3    drained (configuration; alice, 2026-01-01T00:00:00.000Z)  0 in use, 0 idle of
+
+KEY            POLICY   EXPIRES     LAST-USED                 REFUSED
+modoboa@panel  support  2027-07-01  2026-01-01T00:00:00.000Z  3
+graph@panel    metrics  never       -                         0
 
 ID   PRINCIPAL      USER        COMMAND    BACKEND  SECONDS
 01A  alice@support  bob\\x1b[2J  quota get  -        1.2`.replace(/ +$/gm, ''),

@@ -1,6 +1,7 @@
 // What each admin endpoint answers, from a snapshot or from the metrics; nothing is changed here.
 // The rule: readiness reports every reason that holds, not only the first, and a code is never renamed: alerts hold it.
 
+import { formatTime } from '../../domain/audit/record.js';
 import type { ExchangeNames } from '../../gateway/outcome/events.js';
 import type { Clock } from '../../ports/machine.js';
 
@@ -52,6 +53,8 @@ export interface DaemonSnapshot {
     /** The last record that it certainly has. */
     readonly safeSeq: number;
   }[];
+  /** Keys of HTTP listeners. */
+  readonly keys: readonly KeyShown[];
   /** Exchanges that run. */
   readonly exchanges?: readonly (ExchangeNames & {
     readonly backend: string | undefined;
@@ -68,6 +71,20 @@ export interface DaemonSnapshot {
         readonly restart: readonly string[];
       }
     | undefined;
+}
+
+/** A key of an HTTP listener; times of the wall clock in milliseconds. */
+export interface KeyShown {
+  readonly listener: string;
+  readonly name: string;
+  readonly policy: string;
+  /** Undefined: it does not expire. `leftMs` is 0 or below once it has. */
+  readonly expiresMs: number | undefined;
+  readonly leftMs: number | undefined;
+  /** Undefined: not since the start of the daemon. */
+  readonly lastUsedMs: number | undefined;
+  /** How often it was refused since then. */
+  readonly failures: number;
 }
 
 /** A backend, its upstreams by state, and the commands that wait for them. */
@@ -206,6 +223,14 @@ function statusOf(snapshot: DaemonSnapshot): unknown {
       fault,
       lag_records: lagRecords,
       safe_seq: safeSeq,
+    })),
+    keys: snapshot.keys.map(({ listener, name, policy, expiresMs, lastUsedMs, failures }) => ({
+      listener,
+      key: name,
+      policy,
+      expires: expiresMs === undefined ? undefined : formatTime(expiresMs),
+      last_used: lastUsedMs === undefined ? undefined : formatTime(lastUsedMs),
+      failures,
     })),
     reload: reload && {
       time: reload.time,

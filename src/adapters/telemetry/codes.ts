@@ -445,6 +445,11 @@ const listed = {
     'the certificate of a listener or a backend, or of an authority of clients, ends soon, or has (error)',
     'renew it',
   ],
+  'key-expires': [
+    ['warn', 'error'],
+    'a key of an HTTP listener ends soon, or has (error); `key` is its name',
+    'make another one (`dovegate key new`), give its program that, and replace the hash',
+  ],
   'configuration-warning': [
     ['warn'],
     'the configuration is served, and something in it is doubtful; `text` is what `check` prints',

@@ -196,6 +196,13 @@ export interface MetricsSnapshot {
     readonly name: string;
     readonly leftMs: number;
   }[];
+  /** Keys of HTTP listeners. `leftMs`: undefined where it does not expire; `lastUsedMs`: by the wall clock. */
+  readonly keys: readonly {
+    readonly listener: string;
+    readonly name: string;
+    readonly leftMs: number | undefined;
+    readonly lastUsedMs: number | undefined;
+  }[];
   /** Lines of our own log that could not be written, so far. */
   readonly logDropped: number;
 }
@@ -234,6 +241,18 @@ export function createGauges(
     'role',
     'name',
   );
+  const keyExpiry = gauge(
+    'key_expiry_seconds',
+    'How long a key of an HTTP listener still holds; below 0: it has expired. Absent: it does not expire.',
+    'listener',
+    'key',
+  );
+  const keyUsed = gauge(
+    'key_last_used_timestamp_seconds',
+    'When a key was used last, in Unix time. Absent: not since the start.',
+    'listener',
+    'key',
+  );
   const lost = total('audit_lost_total', 'Audit records that never reached the disk. 0, or you are blind.');
   const logDropped = total('log_dropped_total', 'Lines of the log that could not be written.');
   const config = gauge('config_info', '1; the hash of the configuration that is served.', 'hash');
@@ -247,7 +266,8 @@ export function createGauges(
   );
 
   return (snapshot) => {
-    for (const each of [upstreams, waiting, backendUp, running, config, shipLag, expiry]) each.reset();
+    for (const each of [upstreams, waiting, backendUp, running, config, shipLag, expiry, keyExpiry, keyUsed])
+      each.reset();
     for (const { name: backend, isUp, dialing, idle, leased, waiters } of snapshot.backends) {
       upstreams.set({ backend, state: 'dialing' }, dialing);
       upstreams.set({ backend, state: 'idle' }, idle);
@@ -259,6 +279,10 @@ export function createGauges(
     for (const { name: sink, lagRecords } of snapshot.sinks) shipLag.set({ sink }, lagRecords);
     for (const { role, name, leftMs } of snapshot.certificates) {
       if (Number.isFinite(leftMs)) expiry.set({ role, name }, Math.round(leftMs / 1000));
+    }
+    for (const { listener, name: key, leftMs, lastUsedMs } of snapshot.keys) {
+      if (leftMs !== undefined) keyExpiry.set({ listener, key }, Math.round(leftMs / 1000));
+      if (lastUsedMs !== undefined) keyUsed.set({ listener, key }, Math.round(lastUsedMs / 1000));
     }
     config.set({ hash: snapshot.configHash }, 1);
     reloadSuccess.set(snapshot.isReloadSuccess ? 1 : 0);

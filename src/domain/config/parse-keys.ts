@@ -1,7 +1,7 @@
 // Reads the keys of an HTTP listener: whose they are, the hashes of their texts, and from when and where they hold. One text is the key
 // of one program only, so a hash that stands twice is an error. And networks, which keys have as listeners do.
 import { parseNetwork } from '../identity/peer.js';
-import { type Key, type KeyHash, parseKeyHash } from '../keys/key.js';
+import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../keys/key.js';
 import { parseInstant } from '../policy/policy.js';
 import type { Cursor } from './cursor.js';
 import type { RawListener } from './schema.js';
@@ -12,7 +12,6 @@ type RawKey = NonNullable<RawListener['keys']>[string];
 const dayMs = 86_400_000;
 /** A key that is never replaced is known to more people and backups each year. */
 const daysMax = 400;
-const warnDays = 14;
 
 /** All keys of the listener at `at`; what is wrong is reported. `nowMs`: for warnings about their end; undefined: there are none. */
 export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefined): KeySettings[] {
@@ -88,13 +87,12 @@ function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
       at.warning([], 'never expires; add expires: DATE, within a year or so', 'key-expiry');
     return;
   }
-  const days = Math.floor((expiresMs - nowMs) / dayMs);
+  const leftMs = expiresMs - nowMs;
   const path = ['expires'];
-  if (expiresMs <= nowMs) at.warning(path, 'is in the past: the key is refused', 'key-expiry');
-  else if (days < warnDays) {
-    const left = days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`;
-    at.warning(path, `the key expires in ${left}; add the hash of its successor`, 'key-expiry');
-  } else if (days > daysMax)
+  if (leftMs <= 0) at.warning(path, 'is in the past: the key is refused', 'key-expiry');
+  else if (leftMs < keyWarnMs)
+    at.warning(path, `the key ${describeEnd(leftMs)}; add the hash of its successor`, 'key-expiry');
+  else if (leftMs > daysMax * dayMs)
     at.warning(path, `is more than ${daysMax} days away; a key should be replaced before`, 'key-expiry');
 }
 

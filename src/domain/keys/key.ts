@@ -30,10 +30,11 @@ export const keyBytes = shownBytes + secretBytes;
  * The text of a new key. `random`: {@link keyBytes} random bytes. The secret is their number in base62, so all 2^256 of them are
  * equally likely; only the 8 characters for people are a remainder.
  */
-export function makeKey(random: Buffer): string {
+export function makeKey(random: Uint8Array): string {
   if (random.length !== keyBytes) throw new RangeError(`a key takes ${keyBytes} random bytes`);
-  const shown = random.readBigUInt64BE() % base ** BigInt(shownDigits);
-  const secret = BigInt(`0x${random.toString('hex', shownBytes)}`);
+  const bytes = Buffer.from(random);
+  const shown = bytes.readBigUInt64BE() % base ** BigInt(shownDigits);
+  const secret = BigInt(`0x${bytes.toString('hex', shownBytes)}`);
   const body = `${keyPrefix}${inBase62(shown, shownDigits)}_${inBase62(secret, secretDigits)}_`;
   return body + checksum(body);
 }
@@ -73,6 +74,17 @@ function inBase62(number: bigint, length: number): string {
 
 function checksum(body: string): string {
   return inBase62(BigInt(crc32(body)), checkDigits);
+}
+
+const dayMs = 86_400_000;
+/** How long before its end it is told that a key ends. */
+export const keyWarnMs = 14 * dayMs;
+
+/** `expires in 13 days`, `has expired`: the end of a sentence about a key. */
+export function describeEnd(leftMs: number): string {
+  if (leftMs <= 0) return 'has expired';
+  const days = Math.floor(leftMs / dayMs);
+  return `expires in ${days === 0 ? 'less than a day' : days === 1 ? 'a day' : `${days} days`}`;
 }
 
 /** A key of a listener. */

@@ -90,7 +90,12 @@ test('status.json: all of the snapshot, in the words of the records', async () =
   };
   const fault = { code: 'dial-refused', text: 'nobody listens there' };
   const sinks = [{ name: 'logs:6514', state: 'away' as const, fault, lagRecords: 7, safeSeq: 3 }];
-  const answer = await open({ ...healthy, exchanges: [exchange], sinks }).ask('/status.json');
+  const key = { listener: 'panel', policy: 'panel', leftMs: undefined };
+  const keys = [
+    { ...key, name: 'a', expiresMs: undefined, lastUsedMs: undefined, failures: 0 },
+    { ...key, name: 'b', expiresMs: Date.UTC(2027, 0), lastUsedMs: Date.UTC(2026, 5), failures: 3 },
+  ];
+  const answer = await open({ ...healthy, exchanges: [exchange], sinks, keys }).ask('/status.json');
   assert.equal(answer.status, 200);
   const counts = { connections: 4, dialing: 0, idle: 1, leased: 0, waiters: 0 };
   const failed = { dial: 0, tls: 0, greeting: 0, authentication: 0, reply: 0 };
@@ -128,6 +133,17 @@ test('status.json: all of the snapshot, in the words of the records', async () =
     },
     // Whoever is not there makes the daemon no less ready.
     shipping: [{ sink: 'logs:6514', state: 'away', fault, lag_records: 7, safe_seq: 3 }],
+    keys: [
+      { listener: 'panel', key: 'a', policy: 'panel', failures: 0 },
+      {
+        listener: 'panel',
+        key: 'b',
+        policy: 'panel',
+        expires: '2027-01-01T00:00:00.000Z',
+        last_used: '2026-06-01T00:00:00.000Z',
+        failures: 3,
+      },
+    ],
     exchanges: [{ ...names, duration_ms: 12 }],
   });
 });

@@ -36,4 +36,5 @@ export const healthy: DaemonSnapshot = {
     whyNoMemory: undefined,
   },
   sinks: [],
+  keys: [],
 };

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { DaemonEvent } from '../../../src/adapters/telemetry/log.js';
+import { keyBytes, makeKey } from '../../../src/domain/keys/key.js';
 import { runProgram } from '../../kit/program.js';
 
 const log = fileURLToPath(new URL('../../../src/adapters/telemetry/log.js', import.meta.url));
@@ -68,4 +69,16 @@ test('as JSON, the same text comes back, and the line itself holds nothing that 
   assert.ok(!line.includes('\n'));
   const { text, user, principal, command } = JSON.parse(line);
   assert.deepEqual([text, user, principal, command], [hostile, hostile, hostile, hostile]);
+});
+
+test('a key of an HTTP listener that somebody said is not in the log, on a terminal and as JSON', async () => {
+  const key = makeKey(Buffer.alloc(keyBytes, 13));
+  const reports: readonly DaemonEvent[] = [
+    { event: 'reload-failed', level: 'error', text: `the configuration is not replaced: ${key}`, who: key },
+  ];
+  for (const isTerminal of [true, false]) {
+    const text = await written(isTerminal, reports);
+    assert.ok(text.includes(`replaced: ${key.slice(0, 13)}[key]`), text);
+    assert.ok(!text.includes(key.slice(13, 20)), text);
+  }
 });

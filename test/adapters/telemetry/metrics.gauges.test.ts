@@ -17,6 +17,10 @@ const first: MetricsSnapshot = {
   journal: { state: 'writable', lost: 0, unsyncedMs: 20, freeBytes: undefined },
   sinks: [{ name: 'logs.example.com:6514', lagRecords: 12 }],
   certificates: [],
+  keys: [
+    { listener: 'panel', name: 'modoboa', leftMs: undefined, lastUsedMs: undefined },
+    { listener: 'panel', name: 'graph', leftMs: 3_600_400, lastUsedMs: 1_767_323_045_600 },
+  ],
   logDropped: 0,
 };
 
@@ -46,6 +50,8 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
       'dovegate_audit_lost_total 0',
       'dovegate_audit_ship_lag_records{sink="logs.example.com:6514"} 12',
       'dovegate_log_dropped_total 0',
+      'dovegate_key_expiry_seconds{listener="panel",key="graph"} 3600',
+      'dovegate_key_last_used_timestamp_seconds{listener="panel",key="graph"} 1767323046',
     ]),
   );
 });
@@ -65,6 +71,7 @@ test('the next one replaces it: other names, other numbers', async () => {
       { role: 'listener', name: 'gate', leftMs: 86_400_400 },
       { role: 'client-ca', name: 'gate', leftMs: -1_000 },
     ],
+    keys: [{ listener: 'panel', name: 'modoboa', leftMs: -2_000, lastUsedMs: undefined }],
     logDropped: 2,
   });
   const lines = await shown(registry);
@@ -77,10 +84,11 @@ test('the next one replaces it: other names, other numbers', async () => {
     'dovegate_audit_free_bytes 0',
     'dovegate_audit_lost_total 7',
     'dovegate_log_dropped_total 2',
+    'dovegate_key_expiry_seconds{listener="panel",key="modoboa"} -2',
     'dovegate_certificate_expiry_seconds{role="listener",name="gate"} 86400',
     'dovegate_certificate_expiry_seconds{role="client-ca",name="gate"} -1',
   ]) {
     assert.ok(lines.has(line), line);
   }
-  assert.ok(![...lines].some((line) => /mail1|jobs|logs|"aa"/.test(line)));
+  assert.ok(![...lines].some((line) => /mail1|jobs|logs|graph|"aa"/.test(line)));
 });

@@ -18,6 +18,7 @@ const nothing: MetricsSnapshot = {
   journal: { state: 'writable', lost: 0, unsyncedMs: 0, freeBytes: undefined },
   sinks: [{ name: 'logs.example.com:6514', lagRecords: 12 }],
   certificates: [],
+  keys: [],
   logDropped: 0,
 };
 
@@ -113,6 +114,12 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
   metrics.observe({ ...login, result: 'failed', isTold: true });
   metrics.observe({ ...login, result: 'failed', isTold: false });
   metrics.observe({ ...login, result: 'ok', isTold: false });
+  const panel = { ...login, listener: 'panel', result: 'failed', isTold: false } as const;
+  metrics.observe({ ...panel, account: 'modoboa', keyRefusal: 'expired' });
+  metrics.observe({ ...panel, account: 'dvg_4kQx81Zp' });
+  metrics.observe({ kind: 'http-request', listener: 'panel', status: 200 });
+  metrics.observe({ kind: 'http-request', listener: 'panel', status: 401 });
+  metrics.observe({ kind: 'http-request', listener: 'panel', status: 401 });
   metrics.recordsSynced(1, 30);
   const values = await valuesOf(metrics);
   const expected = {
@@ -133,6 +140,10 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     'dovegate_log_lines_total{backend="mail1",level="error"}': 1,
     'dovegate_logins_total{listener="jobs",result="failed"}': 2,
     'dovegate_logins_total{listener="jobs",result="ok"}': 1,
+    'dovegate_logins_total{listener="panel",result="failed"}': 2,
+    'dovegate_key_failures_total{listener="panel",key="modoboa",reason="expired"}': 1,
+    'dovegate_http_requests_total{listener="panel",status="200"}': 1,
+    'dovegate_http_requests_total{listener="panel",status="401"}': 2,
     dovegate_audit_records_total: 6,
     dovegate_audit_sync_seconds_count: 2,
     dovegate_audit_sync_seconds_sum: 0.033,
@@ -179,7 +190,7 @@ test('every line of the answer is of the text format, every metric has its help 
     [...named].toSorted(),
     [
       'exchanges_total exchange_duration_seconds lease_wait_seconds dials_total relayed_bytes_total log_lines_total logins_total key_failures_total http_requests_total',
-      'upstreams waiters backend_up sessions certificate_expiry_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
+      'upstreams waiters backend_up sessions certificate_expiry_seconds key_expiry_seconds key_last_used_timestamp_seconds config_info config_reload_success build_info event_loop_lag_seconds log_dropped_total',
       'audit_records_total audit_sync_seconds audit_writable audit_unsynced_seconds audit_free_bytes audit_lost_total audit_ship_lag_records',
     ]
       .join(' ')
