@@ -235,6 +235,8 @@ class Request implements HttpRequest {
   readonly #message: IncomingMessage;
   readonly #response: ServerResponse;
   #isWaitingForUs: boolean;
+  /** It was answered while its client waited to be told to go on, so no body comes. */
+  #hasNoBody = false;
 
   constructor(
     stream: TransportStream,
@@ -261,6 +263,7 @@ class Request implements HttpRequest {
 
   read(): Promise<Buffer | null> {
     const message = this.#message;
+    if (this.#hasNoBody) return Promise.resolve(null);
     if (this.#isWaitingForUs) {
       this.#isWaitingForUs = false;
       this.#response.writeContinue();
@@ -311,6 +314,7 @@ class Request implements HttpRequest {
 
   #head({ status, reason, headers, isLast }: HttpHead, more: readonly (readonly [string, string])[]): void {
     const response = this.#response;
+    this.#hasNoBody = this.#isWaitingForUs;
     if (isLast) response.shouldKeepAlive = false;
     const fields = [...headers, ...more].flat();
     response.writeHead(status, reason ?? STATUS_CODES[status] ?? '', fields);

@@ -21,6 +21,8 @@ import { type Span, spanInput } from './http-input.js';
 
 /** How long a connection waits for its next request. */
 const keptMs = 15_000;
+/** How long what is left of a refused request is read. */
+const lingerMs = 2_000;
 const reasonBytesMax = 512;
 const json = 'application/json; charset=utf-8';
 const entries = `[
@@ -205,6 +207,7 @@ class HttpClient {
     this.count(401);
     const head = { status: 401, reason: 'Authentication required', headers: challenge, isLast: true };
     await this.#taken(request.answer(head, Buffer.alloc(0)));
+    await this.#linger(request);
     return 'login-failed';
   }
 
@@ -306,10 +309,24 @@ class HttpClient {
     return how === 'client-gone' ? 'peer-gone' : how;
   }
 
-  /** The last answer: what is left of the request is not read. */
+  /** Reads what is left of a request and drops it: a client that still sends when we close may never read its answer. */
+  async #linger(request: HttpRequest): Promise<void> {
+    const { clock } = this.#greeting.context;
+    const timer = clock.setTimer(lingerMs, () => this.#host.transport.close('aborted'));
+    try {
+      while ((await request.read()) !== null);
+    } catch (fault) {
+      if (!(fault instanceof TransportFault)) throw fault;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** The last answer. */
   async #end(request: HttpRequest, status: number, text: string): Promise<CloseReason> {
     this.count(status);
     await this.#taken(request.answer(headOf(status, plain, true), Buffer.from(text)));
+    await this.#linger(request);
     return status === 403 ? 'peer-refused' : 'wire-fault';
   }
 

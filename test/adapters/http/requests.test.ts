@@ -127,6 +127,18 @@ void test('a client that waits to be told to go on is told when its body is aske
   assert.equal((await first)?.toString(), '[]');
 });
 
+void test('a client that waits to be told to go on and is refused is never told', async () => {
+  const { transport, peer } = createMemoryTransport();
+  const requests = readHttp(transport);
+  peer.send(`${post}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`);
+  const request = await requests.next();
+  assert.ok(request !== null && !('malformed' in request));
+  await request.answer({ status: 413, headers: plain, isLast: true }, Buffer.from('no'));
+  assert.equal(await request.read(), null);
+  assert.match(peer.received().toString(), /^HTTP\/1\.1 413 /);
+  assert.doesNotMatch(peer.received().toString(), /100 Continue/);
+});
+
 void test('an answer in pieces waits for its reader, and has an end only when it is ended', async () => {
   const { transport, peer } = createMemoryTransport();
   const requests = readHttp(transport);
