@@ -26,6 +26,7 @@ export const fullyTestedModules: readonly string[] = [
   'protocol',
   'protocol/handshake',
   'protocol/reply',
+  'protocol/http-api',
   'domain/names',
   'domain/commands',
   'domain/meaning',

@@ -6,7 +6,8 @@
 // The rules: nothing of a body is used before all of it was read; nothing is lost on the way (parameters come in their order, also twice, and
 // numbers as they were written), because Dovecot and JSON.parse disagree about it and policy must see what was said.
 import type { JsonValue, NamedParameter } from '../command.js';
-import { escapedByte, hexDigit, isHighSurrogate, JsonReader, type JsonSink, joinSurrogates } from './json.js';
+import { JsonReader, type JsonSink } from './json.js';
+import { escapedByte, hexDigit, isHighSurrogate, joinSurrogates } from './json-string.js';
 
 /** One command of a request. Nothing is known to exist yet. */
 export interface RequestedCommand {
@@ -23,9 +24,9 @@ export type DecodedRequest =
 
 /** Request, command, parameters, the list of one. */
 const depthMax = 4;
-const stringBytesMax = 64 * 1024;
+export const stringBytesMax = 64 * 1024;
 /** Of all texts of a request but `file`, 64 bytes added for each of them: a body of many short words takes memory for every word. */
-const heldBytesMax = 4 * 1024 * 1024;
+export const heldBytesMax = 4 * 1024 * 1024;
 const heldForEach = 64;
 /** The parameter whose value can be a whole mail. */
 const streamParameter = 'file';
@@ -61,6 +62,11 @@ export class RequestDecoder {
       takesPlace: () => this.#depth === 3 && this.#parameter === streamParameter,
     };
     this.#reader = new JsonReader(sink, { depthMax, stringBytesMax });
+  }
+
+  /** Bytes held, as they are counted against the limit. */
+  get pendingBytes(): number {
+    return this.#held + this.#reader.pendingBytes;
   }
 
   /** The text of the 400 that the request gets, as soon as that is known; what follows is ignored. The chunk is not kept. */
